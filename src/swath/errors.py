@@ -1,0 +1,45 @@
+"""What can go wrong, sorted by whose fault it is and whether trying again can help.
+
+The class name is the error name that Step Functions sees, so the state machine's retry rules are
+written in terms of these classes.
+"""
+
+
+class SwathError(Exception):
+    """The base of every error that swath raises on purpose."""
+
+
+class InputError(SwathError):
+    """What the user gave cannot be used; trying again changes nothing."""
+
+
+class SceneError(InputError):
+    """The scene cannot be opened, read, georeferenced or matched to the model."""
+
+
+class PackageError(InputError):
+    """The model package is not one, or contradicts itself."""
+
+
+class UnknownModelError(InputError):
+    """The scene was dropped for a model that is not deployed."""
+
+
+class SettingsError(InputError):
+    """A setting is missing or has a value that cannot be used."""
+
+
+class PayloadError(InputError):
+    """A message between two steps does not have the form that was agreed."""
+
+
+class SceneChangedError(InputError):
+    """The object under the scene's key was replaced while the run was under way."""
+
+
+class RunIncompleteError(SwathError):
+    """More tiles failed than the run tolerates, or a shard left no receipt."""
+
+
+class TransientError(SwathError):
+    """A service or a host failed in a way that trying again can mend."""

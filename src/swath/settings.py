@@ -1,0 +1,121 @@
+"""Environment variables: each name is written here once, for the construct that sets it and the
+handler that reads it.
+
+Values are strings, numbers and booleans only, so that CDK tokens (which are strings until deploy
+time) pass through `to_env` untouched. Standard library only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from swath.errors import SettingsError
+
+PREFIX = "SWATH_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvSettings:
+    """A field `work_bucket` is the variable `SWATH_WORK_BUCKET`."""
+
+    def to_env(self) -> dict[str, str]:
+        """The variables to set on the container that reads these settings."""
+        return {
+            variable(f.name): str(value).lower() if isinstance(value, bool) else str(value)
+            for f in dataclasses.fields(self)
+            if (value := getattr(self, f.name)) is not None
+        }
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Read the settings from `env`, by default this process's environment.
+
+        Raises:
+            SettingsError: a variable is missing or is not of its field's type.
+        """
+        env = os.environ if env is None else env
+        hints = typing.get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for f in dataclasses.fields(cls):
+            if (text := env.get(variable(f.name))) is not None:
+                values[f.name] = _parse(variable(f.name), text, hints[f.name])
+            elif f.default is dataclasses.MISSING:
+                raise SettingsError(f"the environment variable {variable(f.name)} is not set")
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRunSettings(EnvSettings):
+    """Of `start_run`."""
+
+    state_machine_arn: str
+    catalogue_uri: str
+    """S3 URI of a JSON object: model name → `{"uri": …, "digest": …}`."""
+    default_model: str
+    incoming_prefix: str = "incoming/"
+    backend: str = "auto"
+    tolerated_failures: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSettings(EnvSettings):
+    """Of `plan_scene`, and of the laptop's planner."""
+
+    work_uri: str
+    """Where runs keep their plans and shards: `s3://bucket` or a folder."""
+    lambda_max_tiles: int = 2000
+    """`auto` sends a scene of at most this many tiles to Lambda, a larger one to Batch."""
+    lambda_shard_tiles: int = 32
+    batch_shard_tiles: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings(EnvSettings):
+    """Of every function that opens a database connection."""
+
+    database_host: str
+    database_port: int = 5432
+    database_name: str = "swath"
+    database_user: str = "swath"
+    database_sslmode: str = "verify-full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareDatabaseSettings(EnvSettings):
+    """Of `prepare_database`, which reaches the cluster by the RDS Data API as its master user."""
+
+    cluster_arn: str
+    master_secret_arn: str
+    database_name: str = "swath"
+    database_user: str = "swath"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishSettings(EnvSettings):
+    """Of `publish_results`."""
+
+    results_uri: str
+    """`s3://bucket` or a folder."""
+
+
+def variable(field: str) -> str:
+    """The environment variable of a settings field."""
+    return PREFIX + field.upper()
+
+
+def _parse(name: str, text: str, kind: Any) -> Any:
+    if kind is bool:
+        if text not in {"true", "false"}:
+            raise SettingsError(f"{name} is {text!r}; expected true or false")
+        return text == "true"
+    if kind not in {int, float}:
+        return text
+    try:
+        return kind(text)
+    except ValueError:
+        raise SettingsError(f"{name} is {text!r}; expected a number") from None

@@ -1,0 +1,219 @@
+"""Objects at an address: `s3://bucket/key` or a local path, read and written the same way.
+
+Writes are whole or not at all: S3 gives that, and a local file is written beside its place and
+renamed into it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+
+
+@functools.cache
+def s3() -> S3Client:
+    """This process's S3 client."""
+    return boto3.client("s3", config=_RETRIES)
+
+
+def is_s3(uri: str) -> bool:
+    """Whether the address is an S3 URI; anything else is a local path."""
+    return uri.startswith("s3://")
+
+
+def split_s3(uri: str) -> tuple[str, str]:
+    """`s3://bucket/a/b` as `("bucket", "a/b")`."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def join(uri: str, *parts: str) -> str:
+    """An address below another."""
+    return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def exists(uri: str) -> bool:
+    """Whether there is an object at the address."""
+    return etag(uri) is not None
+
+
+def etag(uri: str) -> str | None:
+    """What identifies the object's bytes, without reading them: None where there is no object.
+
+    The S3 ETag without its quotes; of a local file its size and modification time.
+    """
+    if not is_s3(uri):
+        path = Path(uri)
+        if not path.is_file():
+            return None
+        status = path.stat()
+        return f"{status.st_size:x}-{status.st_mtime_ns:x}"
+    bucket, key = split_s3(uri)
+    try:
+        return s3().head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return None
+        raise
+
+
+def read_bytes(uri: str) -> bytes:
+    """The whole object.
+
+    Raises:
+        FileNotFoundError: there is no object at the address.
+    """
+    if not is_s3(uri):
+        return Path(uri).read_bytes()
+    bucket, key = split_s3(uri)
+    try:
+        return s3().get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            raise FileNotFoundError(uri) from None
+        raise
+
+
+def write_bytes(uri: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
+    """Write the whole object, replacing what was there."""
+    if is_s3(uri):
+        bucket, key = split_s3(uri)
+        s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+        return
+    with _beside(Path(uri)) as temporary:
+        temporary.write_bytes(data)
+
+
+def read_json(uri: str) -> Any:
+    """The object parsed as JSON."""
+    return json.loads(read_bytes(uri))
+
+
+def write_json(uri: str, data: Any, *, content_type: str = "application/json") -> None:
+    """Write an object as JSON."""
+    write_bytes(uri, json.dumps(data, separators=(",", ":")).encode(), content_type=content_type)
+
+
+@contextmanager
+def reading(uri: str) -> Iterator[Path]:
+    """The object as a local file, for libraries that read files; a copy of an S3 object is temporary.
+
+    Raises:
+        FileNotFoundError: there is no object at the address.
+    """
+    if not is_s3(uri):
+        yield Path(uri)
+        return
+    bucket, key = split_s3(uri)
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        path = Path(folder, Path(key).name)
+        try:
+            s3().download_file(bucket, key, str(path))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _MISSING:
+                raise FileNotFoundError(uri) from None
+            raise
+        yield path
+
+
+@contextmanager
+def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iterator[Path]:
+    """A local path to write to; it becomes the object when the block ends without an error."""
+    if not is_s3(uri):
+        with _beside(Path(uri)) as temporary:
+            yield temporary
+        return
+    bucket, key = split_s3(uri)
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        path = Path(folder, Path(key).name)
+        yield path
+        s3().upload_file(str(path), bucket, key, ExtraArgs={"ContentType": content_type})
+
+
+def copy(source: str, target: str, *, content_type: str = "application/octet-stream") -> None:
+    """Copy one object, on the S3 side where both are there."""
+    if is_s3(source) and is_s3(target):
+        (from_bucket, from_key), (bucket, key) = split_s3(source), split_s3(target)
+        s3().copy(
+            {"Bucket": from_bucket, "Key": from_key},
+            bucket,
+            key,
+            ExtraArgs={"ContentType": content_type, "MetadataDirective": "REPLACE"},
+        )
+        return
+    with reading(source) as path, writing(target, content_type=content_type) as place:
+        shutil.copyfile(path, place)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """Where a run keeps what its steps hand each other."""
+
+    work_uri: str
+    run_id: str
+
+    @classmethod
+    def of_plan(cls, plan_uri: str) -> RunPaths:
+        """The paths of the run whose plan lies at `plan_uri`."""
+        work, run_id = plan_uri.removesuffix("/plan.json").rsplit("/runs/", 1)
+        return cls(work, run_id)
+
+    @property
+    def root(self) -> str:
+        """The folder of the run."""
+        return join(self.work_uri, "runs", self.run_id)
+
+    @property
+    def plan(self) -> str:
+        """The plan."""
+        return join(self.root, "plan.json")
+
+    @property
+    def shard_list(self) -> str:
+        """A JSON array of the shards' indices: the items of the state machine's Map."""
+        return join(self.root, "shards.json")
+
+    @property
+    def detections(self) -> str:
+        """The merged detections, GeoParquet."""
+        return join(self.root, "detections.parquet")
+
+    def shard(self, index: int) -> str:
+        """One shard's detections before merging, Parquet."""
+        return join(self.root, "shards", f"{index}.parquet")
+
+    def receipt(self, index: int) -> str:
+        """One shard's receipt, JSON; it exists only if the shard's Parquet file does."""
+        return join(self.root, "shards", f"{index}.json")
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
