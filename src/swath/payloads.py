@@ -1,32 +1,29 @@
 """The messages between steps: frozen, small, and refused when they are not what they should be.
 
 Nothing here grows with the scene: plans, shards and results are objects in the work bucket, and the
-payloads carry their addresses. Standard library only, since every deployable imports it.
+payloads carry their addresses. Every deployable imports this module, so it imports next to nothing.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
-import types
-import typing
 import uuid
-from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
+
+import msgspec
 
 from swath.errors import PayloadError
 
 Backend = Literal["auto", "local", "lambda", "batch"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
+class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A message that travels as JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """The message as plain JSON types, ready for Step Functions or a file."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+        return cast("dict[str, Any]", msgspec.to_builtins(self))
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
@@ -35,12 +32,14 @@ class Payload:
         Raises:
             PayloadError: a field is missing, unknown, or of the wrong type; the message names it.
         """
-        return typing.cast("Self", _read(cls, data, cls.__name__))
+        try:
+            return msgspec.convert(data, cls)
+        except msgspec.ValidationError as error:
+            raise PayloadError(f"{cls.__name__}: {error}") from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SceneRef(Payload):
-    """Which bytes to read: an S3 URI or local path, and the ETag (or content hash) that pins them."""
+class SceneRef(Payload, frozen=True, kw_only=True):
+    """Which bytes to read: an S3 URI or local path, and the ETag that pins them."""
 
     uri: str
     etag: str
@@ -48,8 +47,7 @@ class SceneRef(Payload):
     """ISO 8601 UTC; orders two versions of the object under one key."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRef(Payload):
+class ModelRef(Payload, frozen=True, kw_only=True):
     """A deployed model package. `uri` and `digest` are empty when no model has that name."""
 
     name: str
@@ -57,8 +55,7 @@ class ModelRef(Payload):
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions(Payload):
+class RunOptions(Payload, frozen=True, kw_only=True):
     """What a run may choose beside its scene and its model."""
 
     backend: Backend = "auto"
@@ -67,13 +64,10 @@ class RunOptions(Payload):
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerated_failures <= 1:
-            raise PayloadError(
-                f"tolerated_failures is {self.tolerated_failures}; it is a share, from 0 to 1"
-            )
+            raise ValueError(f"{self.tolerated_failures} tolerated failures; a share is 0 to 1")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest(Payload):
+class RunRequest(Payload, frozen=True, kw_only=True):
     """One scene through one model with one set of options: the input of an execution."""
 
     run_id: str
@@ -92,8 +86,7 @@ class RunRequest(Payload):
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanSummary(Payload):
+class PlanSummary(Payload, frozen=True, kw_only=True):
     """What the state machine needs of a plan."""
 
     uri: str
@@ -102,8 +95,7 @@ class PlanSummary(Payload):
     tiles: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TileCounts(Payload):
+class TileCounts(Payload, frozen=True, kw_only=True):
     """What became of the planned tiles; the three others add up to `planned`."""
 
     planned: int = 0
@@ -125,8 +117,7 @@ class TileCounts(Payload):
         return self.succeeded + self.failed + self.skipped == self.planned
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TileFailure(Payload):
+class TileFailure(Payload, frozen=True, kw_only=True):
     """Why one tile gave nothing. `column` and `row` are pixels of its upper left corner."""
 
     tile: int
@@ -135,8 +126,7 @@ class TileFailure(Payload):
     cause: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt(Payload):
+class Receipt(Payload, frozen=True, kw_only=True):
     """Written after a shard's Parquet file: the shard is done, and this is what became of it."""
 
     run_id: str
@@ -144,12 +134,11 @@ class Receipt(Payload):
     tiles: TileCounts
     detections: int
     seconds: float
-    failures: list[TileFailure] = field(default_factory=list)
+    failures: list[TileFailure] = []
     """The first few failures; `tiles.failed` counts them all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergeSummary(Payload):
+class MergeSummary(Payload, frozen=True, kw_only=True):
     """What the merge found. `uri` is the run's GeoParquet file in the work bucket."""
 
     uri: str
@@ -157,16 +146,14 @@ class MergeSummary(Payload):
     tiles: TileCounts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadSummary(Payload):
+class LoadSummary(Payload, frozen=True, kw_only=True):
     """What the load did. `superseded` when a newer version of the scene was there already."""
 
     rows: int
     superseded: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishSummary(Payload):
+class PublishSummary(Payload, frozen=True, kw_only=True):
     """Where the results are for other programs to find."""
 
     detections_uri: str
@@ -184,63 +171,3 @@ def run_id(*, scene: SceneRef, model: ModelRef, options: RunOptions) -> str:
     digest[6] = 0x80 | (digest[6] & 0x0F)
     digest[8] = 0x80 | (digest[8] & 0x3F)
     return str(uuid.UUID(bytes=bytes(digest)))
-
-
-def _read(kind: Any, data: Any, where: str) -> Any:
-    """`data` as an instance of `kind`, or a PayloadError that says where it is not one."""
-    if dataclasses.is_dataclass(kind):
-        return _read_dataclass(typing.cast("type[Any]", kind), data, where)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Literal:
-        if data not in arguments:
-            raise PayloadError(f"{where} is {data!r}; expected one of {', '.join(arguments)}")
-        return data
-    if origin in {list, tuple}:
-        if not isinstance(data, list):
-            raise PayloadError(f"{where} is {data!r}; expected a list")
-        if origin is tuple and arguments[-1] is not Ellipsis and len(arguments) != len(data):
-            raise PayloadError(f"{where} has {len(data)} items; expected {len(arguments)}")
-        kinds = arguments if origin is tuple and arguments[-1] is not Ellipsis else None
-        items = [
-            _read(kinds[i] if kinds else arguments[0], item, f"{where}[{i}]")
-            for i, item in enumerate(data)
-        ]
-        return origin(items)
-    if origin in {types.UnionType, typing.Union}:
-        if data is None:
-            return None
-        return _read(next(a for a in arguments if a is not type(None)), data, where)
-    if origin is dict:
-        if not isinstance(data, dict):
-            raise PayloadError(f"{where} is {data!r}; expected an object")
-        return data
-    return _read_scalar(kind, data, where)
-
-
-def _read_dataclass(kind: type[Any], data: Any, where: str) -> Any:
-    if not isinstance(data, dict):
-        raise PayloadError(f"{where} is {data!r}; expected an object")
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    if unknown := data.keys() - fields.keys():
-        raise PayloadError(f"{where} has unknown fields: {', '.join(sorted(map(str, unknown)))}")
-    missing = [
-        name
-        for name, f in fields.items()
-        if name not in data
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise PayloadError(f"{where} lacks: {', '.join(missing)}")
-    return kind(**{k: _read(hints[k], v, f"{where}.{k}") for k, v in data.items()})
-
-
-def _read_scalar(kind: Any, data: Any, where: str) -> Any:
-    if kind is Any:
-        return data
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
-    if not isinstance(data, kind) or (kind is int and isinstance(data, bool)):
-        raise PayloadError(f"{where} is {data!r}; expected {kind.__name__}")
-    return data

@@ -1,8 +1,7 @@
-"""Environment variables: each name is written here once, for the construct that sets it and the
-handler that reads it.
+"""Environment variables: each name is written once, for the side that sets and the side that reads.
 
 Values are strings, numbers and booleans only, so that CDK tokens (which are strings until deploy
-time) pass through `to_env` untouched. Standard library only.
+time) pass through `to_env` untouched.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+
+import msgspec
 
 from swath.errors import SettingsError
 
@@ -109,13 +110,7 @@ def variable(field: str) -> str:
 
 
 def _parse(name: str, text: str, kind: Any) -> Any:
-    if kind is bool:
-        if text not in {"true", "false"}:
-            raise SettingsError(f"{name} is {text!r}; expected true or false")
-        return text == "true"
-    if kind not in {int, float}:
-        return text
     try:
-        return kind(text)
-    except ValueError:
-        raise SettingsError(f"{name} is {text!r}; expected a number") from None
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError:
+        raise SettingsError(f"{name} is {text!r}; expected {kind.__name__}") from None

@@ -114,7 +114,7 @@ def write_json(uri: str, data: Any, *, content_type: str = "application/json") -
 
 @contextmanager
 def reading(uri: str) -> Iterator[Path]:
-    """The object as a local file, for libraries that read files; a copy of an S3 object is temporary.
+    """The object as a local file, for libraries that read files; an S3 object is copied.
 
     Raises:
         FileNotFoundError: there is no object at the address.

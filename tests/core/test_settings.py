@@ -1,0 +1,56 @@
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swath import settings
+from swath.errors import SettingsError
+from swath.settings import DatabaseSettings, EnvSettings, PlanSettings, StartRunSettings
+
+CLASSES = [
+    kind
+    for kind in vars(settings).values()
+    if isinstance(kind, type) and issubclass(kind, EnvSettings) and kind is not EnvSettings
+]
+VALUES = {
+    "str": st.text(st.characters(exclude_characters="\0", codec="utf-8")),
+    "int": st.integers(),
+    "float": st.floats(allow_nan=False),
+    "bool": st.booleans(),
+}
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+@given(data=st.data())
+def test_settings_survive_the_environment(kind: type[EnvSettings], data: st.DataObject):
+    fields: dict[str, Any] = {
+        f.name: data.draw(VALUES[str(f.type)], f.name) for f in dataclasses.fields(kind)
+    }
+
+    assert kind.from_env(kind(**fields).to_env()) == kind(**fields)
+
+
+def test_a_missing_variable_is_named():
+    with pytest.raises(SettingsError, match="SWATH_WORK_URI is not set"):
+        PlanSettings.from_env({})
+
+
+def test_a_bad_number_is_named_with_its_value():
+    env = {"SWATH_DATABASE_HOST": "db", "SWATH_DATABASE_PORT": "five"}
+
+    with pytest.raises(SettingsError, match="SWATH_DATABASE_PORT is 'five'; expected int"):
+        DatabaseSettings.from_env(env)
+
+
+def test_defaults_hold_where_a_variable_is_not_set():
+    env = {
+        "SWATH_STATE_MACHINE_ARN": "arn",
+        "SWATH_CATALOGUE_URI": "s3://b/k",
+        "SWATH_DEFAULT_MODEL": "ships",
+    }
+
+    read = StartRunSettings.from_env(env)
+
+    assert (read.backend, read.incoming_prefix) == ("auto", "incoming/")

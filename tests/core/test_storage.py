@@ -1,0 +1,139 @@
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from swath import storage
+from swath.storage import RunPaths
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    storage.s3.cache_clear()
+    with mock_aws():
+        boto3.client("s3").create_bucket(
+            Bucket="work", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        yield "s3://work"
+    storage.s3.cache_clear()
+
+
+@pytest.fixture(params=["s3", "local"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return request.getfixturevalue("bucket") if request.param == "s3" else str(tmp_path)
+
+
+def test_bytes_come_back_as_written(root: str):
+    uri = storage.join(root, "a", "b.bin")
+
+    storage.write_bytes(uri, b"one")
+    storage.write_bytes(uri, b"two")
+
+    assert storage.read_bytes(uri) == b"two"
+    assert storage.exists(uri)
+
+
+def test_json_comes_back_as_written(root: str):
+    uri = storage.join(root, "x.json")
+
+    storage.write_json(uri, {"a": [1, None, "é"]})
+
+    assert storage.read_json(uri) == {"a": [1, None, "é"]}
+
+
+def test_what_is_not_there_is_said_to_be_missing(root: str):
+    uri = storage.join(root, "nothing")
+
+    assert not storage.exists(uri)
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        storage.read_bytes(uri)
+
+
+def test_a_missing_object_cannot_be_opened_as_a_file(bucket: str):
+    with (
+        pytest.raises(FileNotFoundError, match="s3://work/nothing"),
+        storage.reading("s3://work/nothing"),
+    ):
+        pass
+
+
+def test_a_file_is_written_whole(root: str):
+    uri = storage.join(root, "c.bin")
+
+    with storage.writing(uri) as path:
+        path.write_bytes(b"x" * 1000)
+        assert not storage.exists(uri)
+
+    with storage.reading(uri) as path:
+        assert path.read_bytes() == b"x" * 1000
+
+
+def test_a_write_that_fails_leaves_what_was_there(root: str):
+    uri = storage.join(root, "d.bin")
+    storage.write_bytes(uri, b"old")
+
+    def fail() -> None:
+        with storage.writing(uri) as path:
+            path.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert storage.read_bytes(uri) == b"old"
+
+
+def test_a_failed_local_write_leaves_no_other_file(tmp_path: Path):
+    def fail() -> None:
+        with storage.writing(str(tmp_path / "e.bin")):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_etag_changes_with_the_bytes(root: str):
+    uri = storage.join(root, "f.bin")
+    storage.write_bytes(uri, b"one")
+    first = storage.etag(uri)
+
+    storage.write_bytes(uri, b"three")
+
+    assert first is not None
+    assert storage.etag(uri) != first
+
+
+def test_an_s3_etag_has_no_quotes(bucket: str):
+    storage.write_bytes("s3://work/g", b"one")
+
+    assert storage.etag("s3://work/g") == hashlib.md5(b"one", usedforsecurity=False).hexdigest()
+
+
+@pytest.mark.parametrize("target", ["s3", "local"])
+def test_copies_cross_between_kinds_of_storage(root: str, target: str, tmp_path: Path, bucket: str):
+    goal = "s3://work/copy.bin" if target == "s3" else str(tmp_path / "copy.bin")
+    source = storage.join(root, "h.bin")
+    storage.write_bytes(source, b"payload")
+
+    storage.copy(source, goal)
+
+    assert storage.read_bytes(goal) == b"payload"
+
+
+class TestRunPaths:
+    @pytest.mark.parametrize("work", ["s3://work", "s3://work/deep/er", "/data/runs/w"])
+    def test_are_found_again_from_the_plan(self, work: str):
+        paths = RunPaths(work, "id-1")
+
+        assert RunPaths.of_plan(paths.plan) == paths
+
+    def test_keep_each_shard_apart(self):
+        paths = RunPaths("s3://work", "id-1")
+
+        assert paths.shard(3) == "s3://work/runs/id-1/shards/3.parquet"
+        assert paths.receipt(3) == "s3://work/runs/id-1/shards/3.json"
