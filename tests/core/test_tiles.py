@@ -1,0 +1,149 @@
+"""Tiles cover a scene, cores and shards partition it, whatever the numbers."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swath.tiles import Grid, shard_ranges
+
+
+@st.composite
+def grids(draw, longest=90):
+    size = draw(st.integers(1, 40))
+    side = st.integers(1, longest)
+    return Grid(draw(side), draw(side), size, draw(st.integers(0, size - 1)))
+
+
+def test_known_grid():
+    grid = Grid(width=1000, height=256, size=256, overlap=32)
+
+    assert (grid.columns, grid.rows, grid.count, grid.stride) == (5, 1, 5, 224)
+    assert grid.tile(1).core == (240, 0, 464, 256)
+    last = grid.tile(4)
+    assert (last.index, last.column, last.row, last.x, last.y, last.size) == (4, 4, 0, 744, 0, 256)
+    assert last.core == (836, 0, 1000, 256)
+
+
+def test_scene_smaller_than_a_tile_is_one_padded_tile():
+    tile = Grid(100, 30, 256, 32).tile(0)
+
+    assert (tile.x, tile.y, tile.size) == (0, 0, 256)
+    assert tile.window == (0, 0, 100, 30)
+    assert tile.core == (0, 0, 100, 30)
+
+
+@given(grids())
+def test_cores_partition_the_scene(grid):
+    owners = np.zeros((grid.height, grid.width), int)
+    for x0, y0, x1, y1 in grid.cores(np.arange(grid.count)):
+        assert x0 < x1
+        assert y0 < y1
+        owners[y0:y1, x0:x1] += 1
+
+    assert (owners == 1).all()
+
+
+@given(grids())
+def test_each_core_lies_in_its_tile_and_each_tile_in_the_scene(grid):
+    indices = np.arange(grid.count)
+    x, y, width, height = grid.windows(indices).T
+    x0, y0, x1, y1 = grid.cores(indices).T
+
+    assert ((x <= x0) & (x1 <= x + width) & (y <= y0) & (y1 <= y + height)).all()
+    assert ((x >= 0) & (x + width <= grid.width) & (y >= 0) & (y + height <= grid.height)).all()
+
+
+@given(grids())
+def test_every_pixel_is_in_a_tile(grid):
+    seen = np.zeros((grid.height, grid.width), bool)
+    for x, y, width, height in grid.windows(np.arange(grid.count)):
+        seen[y : y + height, x : x + width] = True
+
+    assert seen.all()
+
+
+@given(grids())
+def test_neighbours_overlap_by_at_least_the_overlap(grid):
+    starts = grid.windows(np.arange(grid.columns))[:, 0]
+
+    assert (starts[:-1] + grid.size - starts[1:] >= grid.overlap).all()
+    assert (starts[1:] > starts[:-1]).all()
+
+
+@given(grids())
+def test_owner_is_the_tile_whose_core_holds_the_pixel(grid):
+    expected = np.zeros((grid.height, grid.width), np.int64)
+    for index, (x0, y0, x1, y1) in enumerate(grid.cores(np.arange(grid.count))):
+        expected[y0:y1, x0:x1] = index
+    y, x = np.mgrid[: grid.height, : grid.width]
+
+    np.testing.assert_array_equal(grid.owner(x, y), expected)
+    np.testing.assert_array_equal(grid.owner(x + 0.999, y + 0.999), expected)
+
+
+@given(grids())
+def test_one_tile_is_what_the_arrays_say(grid):
+    index = grid.count - 1
+    tile = grid.tile(index)
+
+    assert tile.window == tuple(grid.windows([index])[0])
+    assert tile.core == tuple(grid.cores([index])[0])
+    assert tile.row * grid.columns + tile.column == index
+
+
+def test_owner_of_a_position_outside_is_the_nearest_tile():
+    grid = Grid(500, 500, 100, 10)
+
+    assert grid.owner([-5.0, 505.0], [-5.0, 505.0]).tolist() == [0, grid.count - 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ((0, 5, 4, 1), "0 x 5"),
+        ((5, -1, 4, 1), "5 x -1"),
+        ((5, 5, 0, 0), "size is 0"),
+        ((5, 5, 4, -1), "overlap by -1"),
+        ((5, 5, 4, 4), "overlap by 4"),
+    ],
+)
+def test_bad_values_are_refused_by_name(values, named):
+    with pytest.raises(ValueError, match=named):
+        Grid(*values)
+
+
+@pytest.mark.parametrize("index", [-1, 25])
+def test_no_such_tile(index):
+    with pytest.raises(IndexError, match=f"{index} .*25 tiles"):
+        Grid(450, 450, 100, 10).tile(index)
+
+
+@given(st.integers(0, 500), st.integers(1, 60), st.integers(1, 30))
+def test_shards_partition_the_tiles_in_equal_shares(count, size, limit):
+    ranges = shard_ranges(range(count), size=size, limit=limit)
+
+    assert [i for start, stop in ranges for i in range(start, stop)] == list(range(count))
+    lengths = [stop - start for start, stop in ranges]
+    assert len(lengths) <= limit
+    assert max(lengths, default=0) - min(lengths, default=0) <= 1
+    assert len(ranges) == limit or max(lengths, default=0) <= size
+
+
+@given(st.sets(st.integers(0, 300)), st.integers(1, 20))
+def test_shards_of_scattered_tiles_hold_each_once_and_do_not_touch(tiles, size):
+    tiles = np.array(sorted(tiles), dtype=np.int64)
+    ranges = shard_ranges(tiles, size=size, limit=10_000)
+
+    shares = [tiles[(tiles >= start) & (tiles < stop)] for start, stop in ranges]
+    np.testing.assert_array_equal(np.concatenate([*shares, tiles[:0]]), tiles)
+    assert all(before[1] <= after[0] for before, after in pairwise(ranges))
+    assert all(len(share) <= size for share in shares)
+
+
+@pytest.mark.parametrize(("size", "limit"), [(0, 10), (10, 0)])
+def test_shards_of_nothing_are_refused(size, limit):
+    with pytest.raises(ValueError, match="at least 1"):
+        shard_ranges(range(5), size=size, limit=limit)
