@@ -1,0 +1,48 @@
+"""Loads a run's merged detections into PostGIS.
+
+Called by the state machine, inside the database's network.
+"""
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.database.connect import connect
+from swath.database.load import load_run
+from swath.payloads import MergeSummary, Payload, PlanSummary, RunRequest
+from swath.settings import DatabaseSettings
+
+logger = Logger(service="load_detections")
+tracer = Tracer(service="load_detections")
+metrics = Metrics(namespace="swath", service="load_detections")
+
+
+class LoadDetections(Payload, frozen=True, kw_only=True):
+    """What to load."""
+
+    request: RunRequest
+    merge: MergeSummary
+    plan: PlanSummary
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Load the run of the payload, a `LoadDetections`, and give its `LoadSummary`."""
+    payload = LoadDetections.from_json(event)
+    logger.append_keys(run_id=payload.request.run_id)
+    with connect(settings()) as connection:
+        summary = load_run(connection, payload.request, payload.merge, backend=payload.plan.backend)
+    logger.info("run loaded", extra=summary.to_json())
+    metrics.add_metric("DetectionsLoaded", MetricUnit.Count, summary.rows)
+    return summary.to_json()
+
+
+@functools.cache
+def settings() -> DatabaseSettings:
+    """The settings, read once per process."""
+    return DatabaseSettings.from_env()

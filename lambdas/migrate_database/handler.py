@@ -1,0 +1,31 @@
+"""Brings the database's schema up to date.
+
+Called on every deployment, after `prepare_database`, inside the database's network; running it
+again changes nothing.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.database.connect import connect
+from swath.database.migrate import migrate
+from swath.settings import DatabaseSettings
+
+logger = Logger(service="migrate_database")
+tracer = Tracer(service="migrate_database")
+metrics = Metrics(namespace="swath", service="migrate_database")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Migrate the database that the environment names; the event is of no interest."""
+    with connect(DatabaseSettings.from_env()) as connection:
+        revision = migrate(connection)
+    logger.info("database migrated", extra={"revision": revision})
+    metrics.add_metric("DatabasesMigrated", MetricUnit.Count, 1)
+    return {"revision": revision}

@@ -1,0 +1,28 @@
+"""Makes the role, the extension and the grants that the schema stands on.
+
+Called on every deployment, before `migrate_database`; running it again changes nothing.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.database.prepare import prepare_database
+from swath.settings import PrepareDatabaseSettings
+
+logger = Logger(service="prepare_database")
+tracer = Tracer(service="prepare_database")
+metrics = Metrics(namespace="swath", service="prepare_database")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Prepare the database that the environment names; the event is of no interest."""
+    statements = prepare_database(PrepareDatabaseSettings.from_env())
+    logger.info("database prepared", extra={"statements": statements})
+    metrics.add_metric("DatabasesPrepared", MetricUnit.Count, 1)
+    return {"statements": statements}

@@ -1,0 +1,44 @@
+"""Records a failed run and its cause in the database.
+
+Called by EventBridge with Step Functions' "Execution Status Change" event, inside the database's
+network. An error is raised on: Lambda delivers the event again, and after that it waits in the dead
+letter queue.
+"""
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, event_source
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.database.connect import connect
+from swath.database.record import Failure, record_failure
+from swath.settings import DatabaseSettings
+
+logger = Logger(service="record_failure")
+tracer = Tracer(service="record_failure")
+metrics = Metrics(namespace="swath", service="record_failure")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_source(data_class=EventBridgeEvent)
+def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
+    """Record the failure in the event; whether it was news."""
+    failure = Failure.of_execution(event.detail)
+    logger.append_keys(run_id=failure.request.run_id)
+    with connect(settings()) as connection:
+        recorded = record_failure(connection, failure)
+    told = {"status": failure.status, "error": failure.error, "cause": failure.cause}
+    logger.warning("run failed" if recorded else "a failure that is no longer news", extra=told)
+    metrics.add_metric("RunsFailed", MetricUnit.Count, int(recorded))
+    return {"run_id": failure.request.run_id, "recorded": recorded}
+
+
+@functools.cache
+def settings() -> DatabaseSettings:
+    """The settings, read once per process."""
+    return DatabaseSettings.from_env()

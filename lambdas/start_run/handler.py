@@ -1,0 +1,57 @@
+"""Starts a run for each scene that is put into the scenes bucket.
+
+Called by EventBridge with S3's "Object Created" event. An error is raised on: Lambda delivers the
+event again, and after that it waits in the dead letter queue.
+"""
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.data_classes import (
+    S3EventBridgeNotificationEvent,
+    event_source,
+)
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.catalogue import Catalogue, load_catalogue
+from swath.settings import StartRunSettings
+from swath.start import Drop, start_run
+
+logger = Logger(service="start_run")
+tracer = Tracer(service="start_run")
+metrics = Metrics(namespace="swath", service="start_run")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_source(data_class=S3EventBridgeNotificationEvent)
+def handler(event: S3EventBridgeNotificationEvent, context: LambdaContext) -> dict[str, Any]:
+    """Start the run of the object in the event."""
+    settings, catalogue = configuration()
+    summary = start_run(_drop(event), settings=settings, catalogue=catalogue)
+    logger.info("drop handled", extra=summary.to_json())
+    metrics.add_metric(f"Drops{summary.outcome.capitalize()}", MetricUnit.Count, 1)
+    return summary.to_json()
+
+
+@functools.cache
+def configuration() -> tuple[StartRunSettings, Catalogue]:
+    """The settings and the catalogue, read once per process: a deployment starts new processes."""
+    settings = StartRunSettings.from_env()
+    return settings, load_catalogue(settings.catalogue_uri)
+
+
+def _drop(event: S3EventBridgeNotificationEvent) -> Drop:
+    found = event.detail.object
+    return Drop(
+        bucket=event.detail.bucket.name,
+        # Not `found.key`: Powertools decodes it, but EventBridge, unlike S3's own notifications,
+        # sends keys as they are, and a key may well hold a "+" or a "%".
+        key=found["key"],
+        etag=found.etag,
+        size=found.size or 0,
+        at=event.time,
+    )

@@ -1,0 +1,118 @@
+"""Load a run's detections: all of them in one transaction, in place of the scene's earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from psycopg import sql
+
+from swath import storage
+from swath.database import copy_rows
+from swath.database.connect import Connection, transient_errors
+from swath.database.runs import run_row, write_run
+from swath.errors import RunIncompleteError
+from swath.payloads import LoadSummary, MergeSummary, RunRequest
+
+# Some 7 MB of boxes a batch: large enough for NumPy, small beside any Lambda's memory.
+_BATCH_ROWS = 50_000
+_READ = ("class", "score", "tile", "geometry")
+
+
+def load_run(
+    connection: Connection, request: RunRequest, merge: MergeSummary, *, backend: str | None = None
+) -> LoadSummary:
+    """Swap a run's detections in for those of earlier runs of the same scene and model.
+
+    Loading a run again gives the same rows. Runs of one scene and model are loaded one after the
+    other; if a later version of the scene is there already, it stays and this one is recorded only.
+
+    Args:
+        connection: not in a transaction; it is committed, or rolled back on an error.
+        request: the run.
+        merge: its merged detections.
+        backend: where its shards ran.
+
+    Raises:
+        RunIncompleteError: the file does not hold as many detections as the merge counted.
+        TransientError: the connection was lost, and nothing has changed.
+    """
+    row = run_row(
+        request,
+        status="succeeded",
+        ended_at=datetime.now(UTC),
+        backend=backend,
+        tiles=merge.tiles,
+        detections=merge.detections,
+    )
+    with (
+        storage.reading(merge.uri) as path,
+        pq.ParquetFile(path) as file,
+        transient_errors(f"loading run {request.run_id}"),
+        connection.transaction(),
+    ):
+        _lock(connection, request)
+        if _is_superseded(connection, request):
+            _clear(connection, [request.run_id])
+            write_run(connection, {**row, "status": "superseded"})
+            return LoadSummary(rows=0, superseded=True)
+        _clear(connection, [request.run_id, *_replace_earlier(connection, request)])
+        write_run(connection, row)
+        loaded = _copy(connection, request.run_id, file)
+        if loaded != merge.detections:
+            raise RunIncompleteError(
+                f"{merge.uri} holds {loaded} detections, but the merge counted {merge.detections}"
+            )
+    return LoadSummary(rows=loaded, superseded=False)
+
+
+def _lock(connection: Connection, request: RunRequest) -> None:
+    """Wait for other loads of the scene and model; held until the transaction ends."""
+    connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+        [f"{request.scene.uri}\n{request.model.name}"],
+    )
+
+
+def _is_superseded(connection: Connection, request: RunRequest) -> bool:
+    later = connection.execute(
+        "SELECT FROM swath.runs WHERE scene_uri = %s AND model = %s AND run_id <> %s"
+        " AND status = 'succeeded' AND scene_dropped_at > %s LIMIT 1",
+        [request.scene.uri, request.model.name, request.run_id, request.scene.dropped_at],
+    )
+    return later.fetchone() is not None
+
+
+def _replace_earlier(connection: Connection, request: RunRequest) -> list[str]:
+    """Mark the scene's other loaded runs as replaced; their ids."""
+    replaced = connection.execute(
+        "UPDATE swath.runs SET status = 'replaced' WHERE scene_uri = %s AND model = %s"
+        " AND run_id <> %s AND status = 'succeeded' RETURNING run_id",
+        [request.scene.uri, request.model.name, request.run_id],
+    )
+    return [str(run_id) for (run_id,) in replaced]
+
+
+def _clear(connection: Connection, run_ids: list[str]) -> None:
+    connection.execute("DELETE FROM swath.detections WHERE run_id = ANY (%s::uuid[])", [run_ids])
+
+
+def _copy(connection: Connection, run_id: str, file: pq.ParquetFile) -> int:
+    """Stream the file's detections into the table; how many there were."""
+    statement = sql.SQL("COPY swath.detections ({}) FROM STDIN (FORMAT binary)").format(
+        sql.SQL(", ").join(map(sql.Identifier, copy_rows.COLUMNS))
+    )
+    with connection.cursor() as cursor:
+        with cursor.copy(statement) as copy:
+            copy.write(copy_rows.HEADER)
+            for batch in _batches(file):
+                rows = copy_rows.copy_rows(run_id, *(batch.column(name) for name in _READ))
+                copy.write(rows.data)
+            copy.write(copy_rows.TRAILER)
+        return cursor.rowcount
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=list(_READ))

@@ -1,0 +1,1 @@
+"""The schema's history: one SQL file for each step, run in order by Alembic."""

@@ -1,0 +1,101 @@
+"""Record that a run failed, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+import msgspec
+from psycopg import sql
+
+from swath.database.cause import readable_cause
+from swath.database.connect import Connection, transient_errors
+from swath.database.runs import run_row, write_run
+from swath.errors import PayloadError
+from swath.payloads import RunRequest
+
+Status = Literal["failed", "timed_out", "aborted"]
+
+# What an execution that was stopped or took too long leaves without a cause of its own.
+_WITHOUT_CAUSE = {
+    "timed_out": "the run took longer than it may",
+    "aborted": "the run was stopped by hand",
+}
+
+# A failure that is reported late says nothing about a run that has been redriven and loaded since,
+# or that has failed once more.
+_IF_NEWER = sql.SQL(
+    "runs.status NOT IN ('succeeded', 'superseded') AND runs.ended_at <= excluded.ended_at"
+)
+
+
+class _Detail(msgspec.Struct, frozen=True):
+    """What is used of Step Functions' "Execution Status Change" event.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+
+    status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
+    stop: int = msgspec.field(name="stopDate")
+    """Milliseconds since 1970."""
+    request: str = msgspec.field(name="input")
+    error: str | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A run that ended without a result."""
+
+    request: RunRequest
+    status: Status
+    error: str
+    cause: str
+    at: datetime
+
+    @classmethod
+    def of_execution(cls, detail: Any) -> Self:
+        """Read the `detail` of Step Functions' event about a failed execution.
+
+        Raises:
+            PayloadError: this is not such an event, or the execution's input was no run.
+        """
+        try:
+            found = msgspec.convert(detail, _Detail)
+            request = RunRequest.from_json(msgspec.json.decode(found.request))
+        except msgspec.MsgspecError as error:
+            raise PayloadError(f"not the event of a failed run: {error}") from None
+        status: Status = found.status.lower()  # type: ignore[assignment]
+        cause = found.cause or _WITHOUT_CAUSE.get(status)
+        return cls(
+            request=request,
+            status=status,
+            error=found.error or found.status,
+            cause=readable_cause(cause),
+            at=datetime.fromtimestamp(found.stop / 1000, UTC),
+        )
+
+
+def record_failure(connection: Connection, failure: Failure) -> bool:
+    """Write a failed run to the table of runs, unless what is there is newer.
+
+    Args:
+        connection: not in a transaction; it is committed.
+        failure: the run, and what became of it.
+
+    Returns:
+        Whether it was written: not if the run has been loaded in the meantime.
+
+    Raises:
+        TransientError: the connection was lost.
+    """
+    row = run_row(
+        failure.request,
+        status=failure.status,
+        ended_at=failure.at,
+        error=failure.error,
+        cause=failure.cause,
+    )
+    with transient_errors(f"recording run {failure.request.run_id}"), connection.transaction():
+        return write_run(connection, row, replacing=_IF_NEWER)

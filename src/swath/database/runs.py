@@ -1,0 +1,73 @@
+"""The table `swath.runs`: one row for each run that ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from swath.database.connect import Connection
+from swath.payloads import RunRequest, TileCounts
+
+
+def run_row(
+    request: RunRequest,
+    *,
+    status: str,
+    ended_at: datetime,
+    backend: str | None = None,
+    error: str | None = None,
+    cause: str | None = None,
+    tiles: TileCounts | None = None,
+    detections: int | None = None,
+) -> dict[str, Any]:
+    """A run's row, column by column."""
+    return {
+        "run_id": request.run_id,
+        "scene_uri": request.scene.uri,
+        "scene_etag": request.scene.etag,
+        "scene_dropped_at": datetime.fromisoformat(request.scene.dropped_at),
+        "model": request.model.name,
+        "model_digest": request.model.digest,
+        "options": Jsonb(request.options.to_json()),
+        "backend": backend,
+        "status": status,
+        "error": error,
+        "cause": cause,
+        "tiles_planned": tiles and tiles.planned,
+        "tiles_succeeded": tiles and tiles.succeeded,
+        "tiles_failed": tiles and tiles.failed,
+        "tiles_skipped": tiles and tiles.skipped,
+        "detections": detections,
+        "ended_at": ended_at,
+    }
+
+
+def write_run(
+    connection: Connection, row: Mapping[str, Any], *, replacing: sql.SQL | None = None
+) -> bool:
+    """Insert a run's row, or overwrite the one that is there.
+
+    Args:
+        connection: the caller ends its transaction.
+        row: from `run_row`.
+        replacing: a condition on `runs` (what is there) and `excluded` (what would be written)
+            under which the row may be overwritten; by default it always is.
+
+    Returns:
+        Whether the row was written.
+    """
+    columns = [sql.Identifier(name) for name in row]
+    insert = sql.SQL(
+        "INSERT INTO swath.runs ({columns}) VALUES ({values}) "
+        "ON CONFLICT (run_id) DO UPDATE SET ({columns}) = ROW ({new}) WHERE {replacing}"
+    ).format(
+        columns=sql.SQL(", ").join(columns),
+        values=sql.SQL(", ").join(sql.Placeholder(name) for name in row),
+        new=sql.SQL(", ").join(sql.SQL("excluded.{}").format(column) for column in columns),
+        replacing=replacing or sql.SQL("true"),
+    )
+    return connection.execute(insert, row).rowcount == 1
