@@ -1,0 +1,51 @@
+"""Publishes a run's detections and their STAC Item in the results bucket.
+
+Called by the state machine.
+"""
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.payloads import MergeSummary, Payload, PlanSummary, RunRequest
+from swath.publish import publish_run
+from swath.settings import PublishSettings
+
+logger = Logger(service="publish_results")
+tracer = Tracer(service="publish_results")
+metrics = Metrics(namespace="swath", service="publish_results")
+
+
+class PublishResults(Payload, frozen=True, kw_only=True):
+    """What to publish."""
+
+    request: RunRequest
+    merge: MergeSummary
+    plan: PlanSummary
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Publish the run of the payload, a `PublishResults`, and give its `PublishSummary`."""
+    payload = PublishResults.from_json(event)
+    logger.append_keys(run_id=payload.request.run_id)
+    summary = publish_run(
+        payload.request,
+        payload.merge,
+        settings().results_uri,
+        backend=payload.plan.backend,
+    )
+    logger.info("run published", extra=summary.to_json())
+    metrics.add_metric("RunsPublished", MetricUnit.Count, 1)
+    return summary.to_json()
+
+
+@functools.cache
+def settings() -> PublishSettings:
+    """The settings, read once per process."""
+    return PublishSettings.from_env()

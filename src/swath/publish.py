@@ -1,0 +1,146 @@
+"""Put a run's results where other programs find them: GeoParquet, described by a STAC Item.
+
+They lie in the results bucket under the run's id, so a later run of the scene never writes over an
+earlier one's files; which run is current, the database knows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import antimeridian
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pystac
+import shapely
+
+from swath import storage
+from swath.errors import SceneChangedError
+from swath.georeference import Georeferencer
+from swath.payloads import MergeSummary, PublishSummary, RunRequest, SceneRef
+from swath.scene import open_scene
+
+GEOPARQUET = "application/vnd.apache.parquet"
+
+_EXTENSIONS = [
+    "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+    "https://stac-extensions.github.io/table/v1.2.0/schema.json",
+]
+# A scene's edges are straight in its own CRS and bend in degrees: the outline follows them in steps.
+_STEPS = 16
+
+
+def publish_run(
+    request: RunRequest, merge: MergeSummary, results_uri: str, *, backend: str
+) -> PublishSummary:
+    """Copy a run's detections into the results bucket and describe them; the same again each time.
+
+    The item is written last: where it is, the detections are.
+
+    Args:
+        request: the run.
+        merge: its merged detections.
+        results_uri: the bucket or folder of results.
+        backend: where its shards ran.
+
+    Raises:
+        SceneChangedError: the scene is no longer the one that was read.
+        SceneError: the scene cannot be opened.
+    """
+    footprint = scene_footprint(request.scene)
+    folder = storage.join(results_uri, "runs", request.run_id)
+    summary = PublishSummary(
+        detections_uri=storage.join(folder, "detections.parquet"),
+        item_uri=storage.join(folder, "item.json"),
+    )
+    with storage.reading(merge.uri) as path, pq.ParquetFile(path) as file:
+        item = describe(request, merge, footprint, file)
+    item.properties["swath:backend"] = backend
+    item.set_self_href(summary.item_uri)
+    storage.copy(merge.uri, summary.detections_uri, content_type=GEOPARQUET)
+    document = item.to_dict(include_self_link=True, transform_hrefs=False)
+    storage.write_json(summary.item_uri, document, content_type="application/geo+json")
+    return summary
+
+
+def scene_footprint(scene: SceneRef) -> shapely.Geometry:
+    """The outline of the whole scene in EPSG:4326 (lon, lat), split at the antimeridian.
+
+    Raises:
+        SceneChangedError: the object was replaced or removed since it was dropped.
+        SceneError: it cannot be opened.
+    """
+    if storage.etag(scene.uri) != scene.etag:
+        raise SceneChangedError(
+            f"{scene.uri} was replaced or removed while its run was under way; drop it again"
+        )
+    with open_scene(scene.uri) as opened:
+        columns = np.linspace(0, opened.info.width, _STEPS + 1)
+        rows = np.linspace(0, opened.info.height, _STEPS + 1)
+        left, top = (edge.ravel() for edge in np.meshgrid(columns[:-1], rows[:-1]))
+        right, bottom = (edge.ravel() for edge in np.meshgrid(columns[1:], rows[1:]))
+        cells = np.column_stack([left, top, right, bottom])
+        return shapely.union_all(Georeferencer.of(opened.info).polygons(cells))
+
+
+def describe(
+    request: RunRequest, merge: MergeSummary, footprint: shapely.Geometry, file: pq.ParquetFile
+) -> pystac.Item:
+    """A STAC Item for a run's detections.
+
+    Its `datetime` is when the scene was dropped: when it was taken, its file need not say.
+    """
+    geometry = json.loads(shapely.to_geojson(footprint))
+    item = pystac.Item(
+        id=request.run_id,
+        geometry=geometry,
+        bbox=list(antimeridian.bbox(geometry)),
+        datetime=datetime.fromisoformat(request.scene.dropped_at),
+        properties=_properties(request, merge, file),
+        stac_extensions=list(_EXTENSIONS),
+    )
+    item.add_asset("detections", _asset(file))
+    item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, request.scene.uri, title="scene"))
+    return item
+
+
+def _properties(request: RunRequest, merge: MergeSummary, file: pq.ParquetFile) -> dict[str, Any]:
+    return {
+        "processing:software": {"swath": version("swath")},
+        "swath:scene": request.scene.uri,
+        "swath:scene_etag": request.scene.etag,
+        "swath:model": request.model.name,
+        "swath:model_digest": request.model.digest,
+        "swath:tiles": merge.tiles.to_json(),
+        "swath:detections": merge.detections,
+        "swath:classes": count_classes(file),
+    }
+
+
+def count_classes(file: pq.ParquetFile) -> dict[str, int]:
+    """How many detections there are of each class, by name."""
+    counts: Counter[str] = Counter()
+    for batch in file.iter_batches(columns=["class"]):
+        for entry in pc.value_counts(batch.column(0)).to_pylist():
+            counts[entry["values"]] += entry["counts"]
+    return dict(sorted(counts.items()))
+
+
+def _asset(file: pq.ParquetFile) -> pystac.Asset:
+    columns = [{"name": field.name, "type": str(field.type)} for field in file.schema_arrow]
+    return pystac.Asset(
+        "./detections.parquet",
+        title="Detections",
+        media_type=GEOPARQUET,
+        roles=["data"],
+        extra_fields={
+            "table:row_count": file.metadata.num_rows,
+            "table:primary_geometry": "geometry",
+            "table:columns": columns,
+        },
+    )
