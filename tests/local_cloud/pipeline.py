@@ -1,0 +1,111 @@
+"""The pipeline as its users see it: scenes go in by boto3, PostGIS says what came of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+import psycopg
+import pytest
+from psycopg.rows import namedtuple_row
+
+from swath.payloads import Backend, ModelRef, RunOptions, RunRequest, SceneRef
+
+T = TypeVar("T")
+RUNNING = {"RUNNING", "PENDING_REDRIVE"}
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The deployed stack, seen from outside."""
+
+    endpoint: str
+    dsn: str
+    outputs: dict[str, str]
+    model: ModelRef
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, endpoint_url=self.endpoint)
+
+    @property
+    def scenes(self) -> str:
+        return self.outputs["ScenesBucket"]
+
+    @property
+    def machine(self) -> str:
+        return self.outputs["StateMachineArn"]
+
+    def drop(self, path: Path, key: str) -> str:
+        """Put a file into the scenes bucket; its URI."""
+        self.client("s3").put_object(Bucket=self.scenes, Key=key, Body=path.read_bytes())
+        return f"s3://{self.scenes}/{key}"
+
+    def request(self, uri: str, backend: Backend) -> RunRequest:
+        """What start_run would ask for, but with a backend of the caller's choice."""
+        head = self.client("s3").head_object(Bucket=self.scenes, Key=uri.split("/", 3)[3])
+        scene = SceneRef(
+            uri=uri, etag=head["ETag"].strip('"'), dropped_at=head["LastModified"].isoformat()
+        )
+        return RunRequest.new(scene=scene, model=self.model, options=RunOptions(backend=backend))
+
+    def start(self, request: RunRequest) -> None:
+        self.client("stepfunctions").start_execution(
+            stateMachineArn=self.machine, name=request.run_id, input=json.dumps(request.to_json())
+        )
+
+    def wait(self, uri: str, *, after: int = 0, seconds: float = 300) -> Any:
+        """The latest row in `swath.runs` of a scene, once there are more than `after` of them."""
+        return eventually(
+            lambda: (runs := self.runs(uri))[after:] and runs[-1],
+            f"run {after + 1} of {uri} in the database",
+            seconds,
+        )
+
+    def runs(self, uri: str) -> list[Any]:
+        """The rows of `swath.runs` of a scene, the one that was recorded last at the end."""
+        return self.query(
+            "SELECT * FROM swath.runs WHERE scene_uri = %s ORDER BY recorded_at, run_id", uri
+        )
+
+    def detections(self, uri: str) -> list[Any]:
+        """The rows of `swath.detections` of a scene, in the order of their polygons."""
+        return self.query(
+            "SELECT d.class AS label, d.score, ST_AsText(d.geom) AS wkt, d.run_id::text AS run_id"
+            " FROM swath.detections d JOIN swath.runs r USING (run_id)"
+            " WHERE r.scene_uri = %s ORDER BY wkt, label, d.score",
+            uri,
+        )
+
+    def query(self, sql: Any, *parameters: Any) -> list[Any]:
+        with psycopg.connect(self.dsn, row_factory=namedtuple_row) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def executions(self) -> dict[str, str]:
+        """Every execution of the state machine and its status."""
+        pages = self.client("stepfunctions").get_paginator("list_executions")
+        return {
+            execution["name"]: execution["status"]
+            for page in pages.paginate(stateMachineArn=self.machine)
+            for execution in page["executions"]
+        }
+
+    def settle(self, seconds: float = 600) -> None:
+        """Wait until nothing runs any more."""
+        eventually(
+            lambda: not RUNNING & set(self.executions().values()), "all executions' end", seconds
+        )
+
+
+def eventually(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
+    """What `condition` returns, once that is true; fails, by name, when time is up."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.1)
+    pytest.fail(f"waited {seconds:.0f} s for {what}")

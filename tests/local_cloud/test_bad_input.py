@@ -1,0 +1,85 @@
+"""Every bad object ends in a run that is marked failed, with a cause, and is told of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.local_cloud.pipeline import Pipeline, eventually
+from tests.local_cloud.test_pipeline import write_scene
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def failure_queue(pipeline: Pipeline) -> Iterator[str]:
+    """A queue that hears what the failure topic says."""
+    sqs, sns = pipeline.client("sqs"), pipeline.client("sns")
+    url = sqs.create_queue(QueueName="failures")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    subscription = sns.subscribe(
+        TopicArn=pipeline.outputs["FailureTopicArn"], Protocol="sqs", Endpoint=arn["QueueArn"]
+    )
+    yield url
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    sqs.delete_queue(QueueUrl=url)
+
+
+def messages(pipeline: Pipeline, queue: str, containing: str) -> str:
+    """The messages on the queue that contain a text; others are taken off it too."""
+    received = pipeline.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+    bodies = [json.loads(m["Body"])["Message"] for m in received.get("Messages", ())]
+    for message in received.get("Messages", ()):
+        pipeline.client("sqs").delete_message(
+            QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"]
+        )
+    return "\n".join(body for body in bodies if containing in body)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("text.tif", ["not a raster"]),
+        ("empty.tif", ["empty"]),
+        ("three-bands.tif", ["3", "B11"]),
+        ("no-crs.tif", ["coordinate reference system"]),
+    ],
+)
+def test_a_bad_scene_fails_with_what_is_wrong_with_it(
+    pipeline: Pipeline, failure_queue: str, tmp_path: Path, name: str, words: list[str]
+):
+    scene = tmp_path / name
+    match name:
+        case "text.tif":
+            scene.write_text("These are the voyages of no raster at all.\n" * 50)
+        case "empty.tif":
+            scene.write_bytes(b"")
+        case "three-bands.tif":
+            write_scene(scene, count=3)
+        case "no-crs.tif":
+            write_scene(scene, crs=None)
+
+    run = pipeline.wait(pipeline.drop(scene, f"incoming/{name}"))
+    told = eventually(lambda: messages(pipeline, failure_queue, name), f"word of {name}")
+
+    assert run.status == "failed"
+    assert name in run.cause
+    for word in words:
+        assert word in run.cause
+        assert word in told
+    assert pipeline.detections(run.scene_uri) == []
+
+
+def test_every_corrupt_file_ends_in_a_recorded_run(pipeline: Pipeline, data: Path):
+    files = [path for path in (data / "corrupt").iterdir() if path.suffix != ".tsv"]
+    uris = {path.name: pipeline.drop(path, f"incoming/{path.name}") for path in files}
+
+    runs = {name: pipeline.wait(uri, seconds=600) for name, uri in uris.items()}
+
+    assert len(runs) == 62
+    for name, run in runs.items():
+        assert run.status == "failed", name
+        assert name in run.cause, (name, run.cause)
