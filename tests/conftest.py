@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.postgis", "tests.runs"]
+
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("SWATH_TEST_DATA", ROOT.parent / "shared" / "data"))
 

@@ -1,4 +1,4 @@
-"""A real PostGIS: one server for the session, a fresh database for each test that asks."""
+"""Fixtures: a real PostGIS, one server a session, a fresh database for each test that asks."""
 
 import os
 import pwd

@@ -1,0 +1,116 @@
+import json
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from swath.database.connect import connect_dsn
+from swath.database.load import load_run
+from swath.database.record import Failure, record_failure
+from swath.errors import PayloadError, TransientError
+from tests.runs import run_request
+
+
+def detail(status="FAILED", *, stop=datetime(2026, 11, 21, 13, tzinfo=UTC), **changes):
+    """The detail of Step Functions' event about `run_request()`'s execution."""
+    request = run_request()
+    return {
+        "executionArn": f"arn:aws:states:eu-west-1:1:execution:swath:{request.run_id}",
+        "stateMachineArn": "arn:aws:states:eu-west-1:1:stateMachine:swath",
+        "name": request.run_id,
+        "status": status,
+        "startDate": 1,
+        "stopDate": int(stop.timestamp() * 1000),
+        "input": json.dumps(request.to_json()),
+        "inputDetails": {"included": True},
+        "output": None,
+        "error": "SceneError",
+        "cause": json.dumps({"errorType": "SceneError", "errorMessage": "x.tif has no CRS"}),
+    } | changes
+
+
+def recorded(connection):
+    return connection.execute(
+        "SELECT run_id::text, scene_uri, status, error, cause FROM swath.runs"
+    ).fetchall()
+
+
+def test_a_failure_is_recorded_with_its_cause(connection):
+    assert record_failure(connection, Failure.of_execution(detail()))
+    request = run_request()
+    row = (request.run_id, request.scene.uri, "failed", "SceneError", "x.tif has no CRS")
+    assert recorded(connection) == [row]
+
+
+def test_a_failure_knows_nothing_of_tiles(connection):
+    record_failure(connection, Failure.of_execution(detail()))
+    row = connection.execute("SELECT tiles_planned, detections, backend FROM swath.runs").fetchone()
+    assert row == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [("TIMED_OUT", "longer than it may"), ("ABORTED", "stopped by hand"), ("FAILED", "no cause")],
+)
+def test_an_end_without_a_cause_says_what_kind_of_end_it_was(status, cause):
+    failure = Failure.of_execution(detail(status, error=None, cause=None))
+    assert (failure.status, failure.error) == (status.lower(), status)
+    assert cause in failure.cause
+
+
+def test_recording_again_changes_nothing(connection):
+    for _ in range(2):
+        record_failure(connection, Failure.of_execution(detail()))
+    assert len(recorded(connection)) == 1
+
+
+def test_a_later_failure_of_the_run_overwrites_an_earlier_one_but_not_the_reverse(connection):
+    later = datetime(2026, 11, 21, 14, tzinfo=UTC)
+    record_failure(connection, Failure.of_execution(detail()))
+    assert record_failure(connection, Failure.of_execution(detail(stop=later, cause="again")))
+    assert not record_failure(connection, Failure.of_execution(detail()))
+    assert recorded(connection)[0][-1] == "again"
+
+
+@pytest.mark.parametrize(
+    "stop", [datetime(2026, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)]
+)
+def test_a_run_that_was_loaded_stays_a_success(connection, merged, stop):
+    load_run(connection, run_request(), merged(3))
+    assert not record_failure(connection, Failure.of_execution(detail(stop=stop)))
+    assert recorded(connection)[0][2:] == ("succeeded", None, None)
+
+
+def test_a_superseded_run_stays_superseded(connection, merged):
+    load_run(connection, run_request("b", minutes=1), merged(3))
+    load_run(connection, run_request(), merged(3))
+    later = datetime(2100, 1, 1, tzinfo=UTC)
+    assert not record_failure(connection, Failure.of_execution(detail(stop=later)))
+
+
+def test_a_failure_leaves_the_rows_of_the_scene_s_earlier_version(connection, merged):
+    load_run(connection, run_request("before"), merged(3))
+    record_failure(connection, Failure.of_execution(detail()))
+    assert connection.execute("SELECT count(*) FROM swath.detections").fetchone() == (3,)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"status": "SUCCEEDED"},
+        {"input": "{}"},
+        {"input": "not JSON"},
+        {"input": None},
+        {"stopDate": None},
+    ],
+)
+def test_what_is_not_a_failed_run_is_refused(broken):
+    with pytest.raises(PayloadError):
+        Failure.of_execution(detail(**broken))
+
+
+def test_a_lost_connection_can_be_tried_again(dsn):
+    with connect_dsn(dsn) as doomed, psycopg.connect(dsn) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [doomed.info.backend_pid])
+        with pytest.raises(TransientError, match="recording run"):
+            record_failure(doomed, Failure.of_execution(detail()))

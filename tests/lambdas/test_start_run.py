@@ -1,0 +1,140 @@
+"""start_run on moto's S3 and Step Functions."""
+
+import json
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from lambdas.start_run import handler as module
+from swath import storage
+from swath.errors import SettingsError
+from swath.payloads import RunRequest
+from swath.settings import StartRunSettings
+
+
+@pytest.fixture
+def aws():
+    module.configuration.cache_clear()
+    storage.s3.cache_clear()
+    with mock_aws():
+        yield
+    module.configuration.cache_clear()
+    storage.s3.cache_clear()
+
+
+@pytest.fixture
+def machine(aws, set_env):
+    """A state machine, a catalogue of one model, and the settings that lead there."""
+    for bucket in ("assets", "work"):
+        boto3.client("s3").create_bucket(
+            Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+    entry = {"uri": "ships.tar.gz", "digest": "d1"}
+    storage.write_json("s3://assets/catalogue.json", {"ships": entry})
+    arn = boto3.client("stepfunctions").create_state_machine(
+        name="swath",
+        definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
+        roleArn="arn:aws:iam::123456789012:role/machine",
+    )["stateMachineArn"]
+    set_env(
+        StartRunSettings(
+            state_machine_arn=arn,
+            catalogue_uri="s3://assets/catalogue.json",
+            default_model="ships",
+            work_uri="s3://work",
+            backend="lambda",
+        )
+    )
+    return arn
+
+
+def object_created(key, *, etag="0123abcd", size=1000):
+    """S3's event, as in https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html."""
+    return {
+        "version": "0",
+        "id": "17793124-05d4-b198-2fde-7ededc63b103",
+        "detail-type": "Object Created",
+        "source": "aws.s3",
+        "account": "123456789012",
+        "time": "2026-11-21T12:00:00Z",
+        "region": "eu-west-1",
+        "resources": ["arn:aws:s3:::scenes"],
+        "detail": {
+            "version": "0",
+            "bucket": {"name": "scenes"},
+            "object": {"key": key, "size": size, "etag": etag, "sequencer": "00617F08299329D189"},
+            "request-id": "N4N7GDK58NMKJ12R",
+            "requester": "123456789012",
+            "source-ip-address": "1.2.3.4",
+            "reason": "PutObject",
+        },
+    }
+
+
+def executions(machine):
+    states = boto3.client("stepfunctions")
+    return [
+        states.describe_execution(executionArn=execution["executionArn"])
+        for execution in states.list_executions(stateMachineArn=machine)["executions"]
+    ]
+
+
+def test_an_object_starts_the_execution_of_its_run(machine, context):
+    result = module.handler(object_created("incoming/x.tif"), context)
+
+    (execution,) = executions(machine)
+    assert result["outcome"] == "started"
+    assert execution["name"] == result["run_id"]
+    request = RunRequest.from_json(json.loads(execution["input"]))
+    assert request.to_json() == {
+        "run_id": result["run_id"],
+        "scene": {
+            "uri": "s3://scenes/incoming/x.tif",
+            "etag": "0123abcd",
+            "dropped_at": "2026-11-21T12:00:00Z",
+        },
+        "model": {"name": "ships", "uri": "s3://assets/ships.tar.gz", "digest": "d1"},
+        "options": {"backend": "lambda", "tolerated_failures": 0.0},
+    }
+
+
+def test_the_event_delivered_again_starts_nothing(machine, context):
+    event = object_created("incoming/x.tif")
+    assert module.handler(event, context) == module.handler(event, context)
+    assert len(executions(machine)) == 1
+
+
+def test_the_object_dropped_again_starts_nothing(machine, context):
+    first = object_created("incoming/x.tif")
+    again = first | {"time": "2026-11-21T12:01:00Z"}
+    outcomes = [module.handler(event, context)["outcome"] for event in (first, again)]
+    assert outcomes == ["started", "duplicate"]
+    assert len(executions(machine)) == 1
+
+
+@pytest.mark.parametrize(
+    "key", ["incoming/a b+c.tif", "incoming/100%25.tif", "incoming/港/衛星.tif", 'incoming/"q".tif']
+)
+def test_a_key_is_taken_as_it_is(machine, context, key):
+    module.handler(object_created(key), context)
+    (execution,) = executions(machine)
+    assert json.loads(execution["input"])["scene"]["uri"] == f"s3://scenes/{key}"
+
+
+def test_the_folder_picks_the_model_even_if_there_is_none(machine, context):
+    module.handler(object_created("incoming/trees/x.tif"), context)
+    (execution,) = executions(machine)
+    assert json.loads(execution["input"])["model"] == {"name": "trees", "uri": "", "digest": ""}
+
+
+@pytest.mark.parametrize("key", ["incoming/", "incoming/x.tif.aux.xml"])
+def test_what_lies_beside_scenes_is_ignored(machine, context, key):
+    assert module.handler(object_created(key, size=0), context)["outcome"] == "ignored"
+    assert executions(machine) == []
+
+
+def test_a_missing_setting_is_named(aws, context, monkeypatch):
+    monkeypatch.delenv("SWATH_STATE_MACHINE_ARN", raising=False)
+    with pytest.raises(SettingsError, match="SWATH_STATE_MACHINE_ARN"):
+        module.handler(object_created("incoming/x.tif"), context)
