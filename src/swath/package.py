@@ -1,0 +1,141 @@
+"""Model packages: where they come from, and the checks before anything in them is run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from swath import packing, storage
+from swath.errors import PackageError
+from swath.mlm import ModelDescription, WeightsAsset, WeightsFormat, parse_description
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """One file of weights on this machine, its checksum verified."""
+
+    path: Path
+    format: WeightsFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPackage:
+    """A model package whose files lie on this machine."""
+
+    digest: str
+    description: ModelDescription
+    weights: tuple[Weights, ...]
+
+
+def describe_package(uri: str | Path) -> tuple[ModelDescription, str]:
+    """What a package says of itself, and its digest; nothing is unpacked, no weights are opened.
+
+    Args:
+        uri: a folder, a local `model.tar.gz` or an S3 URI of one.
+
+    Raises:
+        PackageError: there is no package, or its `mlm.json` cannot be used.
+    """
+    uri = str(uri)
+    if not storage.is_s3(uri) and Path(uri).is_dir():
+        return _description(Path(uri)), packing.package_digest(Path(uri))
+    try:
+        with storage.reading(uri) as archive:
+            digest, text = packing.scan(archive)
+    except FileNotFoundError:
+        raise PackageError(f"there is no model package at {uri}") from None
+    if text is None:
+        raise PackageError(f"{uri} has no {packing.DESCRIPTION}; a model package needs one")
+    return _named(uri, text), digest
+
+
+def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:
+    """A package's files, on this machine and verified. An archive is unpacked once a digest.
+
+    Args:
+        uri: a folder, a local `model.tar.gz` or an S3 URI of one.
+        digest: what the package must be; an archive unpacked earlier is then not fetched again.
+
+    Raises:
+        PackageError: there is no package, it contradicts itself, or it is not the one of `digest`.
+    """
+    uri = str(uri)
+    if not storage.is_s3(uri) and Path(uri).is_dir():
+        folder, found = Path(uri), packing.package_digest(Path(uri))
+    else:
+        folder, found = _unpacked(uri, digest)
+    if digest not in {None, found}:
+        raise PackageError(
+            f"{uri} has the digest {found}, not {digest}: it was replaced since the run began"
+        )
+    description = _description(folder)
+    return ModelPackage(
+        digest=found,
+        description=description,
+        weights=tuple(_verified(folder, asset) for asset in description.weights),
+    )
+
+
+def _description(folder: Path) -> ModelDescription:
+    path = folder / packing.DESCRIPTION
+    if not path.is_file():
+        raise PackageError(f"{folder} has no {packing.DESCRIPTION}; a model package needs one")
+    return _named(str(folder), path.read_bytes())
+
+
+def _named(uri: str, text: bytes) -> ModelDescription:
+    try:
+        return parse_description(text)
+    except PackageError as error:
+        raise PackageError(f"{uri}: {error}") from None
+
+
+def _unpacked(uri: str, digest: str | None) -> tuple[Path, str]:
+    """The folder that an archive is unpacked in, and the archive's digest."""
+    cache = _cache()
+    if digest and (cache / digest).is_dir():
+        return cache / digest, digest
+    try:
+        with (
+            storage.reading(uri) as archive,
+            tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as temporary,
+        ):
+            found = packing.unpack(archive, Path(temporary, "package"))
+            _move(Path(temporary, "package"), cache / found)
+    except FileNotFoundError:
+        raise PackageError(f"there is no model package at {uri}") from None
+    return cache / found, found
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename into place, unless another process was there first with the same content."""
+    try:
+        source.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        shutil.rmtree(source)
+
+
+def _cache() -> Path:
+    """A folder that only this user can write to: what lies in it is trusted by its digest."""
+    folder = Path(tempfile.gettempdir(), f"swath-models-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise PackageError(f"{folder} can be written by other users; remove it")
+    return folder
+
+
+def _verified(folder: Path, asset: WeightsAsset) -> Weights:
+    path = folder / asset.name
+    if not path.is_file():
+        raise PackageError(f"{folder} has no {asset.name}, which its mlm.json names")
+    if asset.sha256 and (found := packing.sha256(path)) != asset.sha256:
+        raise PackageError(
+            f"{path} has the SHA-256 {found}; mlm.json's file:checksum says {asset.sha256}"
+        )
+    return Weights(path=path, format=asset.format)

@@ -1,0 +1,155 @@
+"""A model package as files: its digest, packing a folder into `model.tar.gz`, and unpacking one.
+
+A folder and the archive made from it have the same digest, so it does not matter which of the two a
+run was given. Standard library only: the deployment packs the models folder with it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from swath.errors import PackageError
+
+DESCRIPTION = "mlm.json"
+MAX_BYTES = 8 * 2**30
+"""Of all files of a package, unpacked; a Lambda's disk holds 10 GiB at most."""
+MAX_FILES = 1000
+_CHUNK = 2**20
+_EPOCH = 315532800  # 1980-01-01: the same bytes give the same archive, whenever it is made
+
+
+def package_digest(path: Path) -> str:
+    """SHA-256 over the names and contents of a package's files, of a folder or of an archive.
+
+    Raises:
+        PackageError: there is no package at the path, or it is not safe to unpack.
+    """
+    if path.is_dir():
+        return _digest({name: sha256(file) for name, file in _files(path).items()})
+    return scan(path)[0]
+
+
+def pack(folder: Path, target: Path) -> str:
+    """Pack a folder into `target`, byte for byte the same each time; its digest.
+
+    Raises:
+        PackageError: the folder has no `mlm.json`, or holds something that is not a plain file.
+    """
+    files = _files(folder)
+    if DESCRIPTION not in files:
+        raise PackageError(f"{folder} has no {DESCRIPTION}; a model package needs one")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        target.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=_EPOCH) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        # The description goes first, so that a reader after it alone can stop early.
+        for name in sorted(files, key=lambda name: (name != DESCRIPTION, name)):
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime, entry.mode = files[name].stat().st_size, _EPOCH, 0o644
+            with files[name].open("rb") as content:
+                archive.addfile(entry, content)
+    return package_digest(folder)
+
+
+def scan(archive: Path) -> tuple[str, bytes | None]:
+    """An archive's digest and its `mlm.json`, without unpacking anything.
+
+    Raises:
+        PackageError: it is no archive, or not safe to unpack.
+    """
+    hashes: dict[str, str] = {}
+    description = None
+    for name, content in _members(archive):
+        if name == DESCRIPTION:
+            description = content.read()
+            hashes[name] = hashlib.sha256(description).hexdigest()
+        else:
+            hashes[name] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+    return _digest(hashes), description
+
+
+def unpack(archive: Path, folder: Path) -> str:
+    """Unpack an archive into a new folder; its digest.
+
+    Raises:
+        PackageError: it is no archive, or not safe to unpack.
+    """
+    folder.mkdir(parents=True)
+    for name, content in _members(archive):
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as out:
+            shutil.copyfileobj(content, out, _CHUNK)
+    return package_digest(folder)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of one file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(hashes: dict[str, str]) -> str:
+    lines = "".join(f"{hashes[name]}  {name}\n" for name in sorted(hashes))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Name → file, of every file below the folder; what editors and systems hide is left out."""
+    if not folder.is_dir():
+        raise PackageError(f"{folder} is not a folder; a model package is one, or a model.tar.gz")
+    found = {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob("*")
+        if not path.is_dir() and not _hidden(path.relative_to(folder).parts)
+    }
+    for name, path in found.items():
+        if path.is_symlink() or not path.is_file():
+            raise PackageError(
+                f"{folder}: {name} is not a plain file; a package holds nothing else"
+            )
+    return found
+
+
+def _hidden(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith(".") or part == "__pycache__" for part in parts)
+
+
+def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Name and content of each file of an archive, in the archive's order."""
+    try:
+        with tarfile.open(archive, mode="r|gz") as opened:
+            yield from _safe_members(archive, opened)
+    except FileNotFoundError:
+        raise PackageError(f"there is no model package at {archive}") from None
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise PackageError(f"{archive} is not a model.tar.gz that can be read: {error}") from error
+
+
+def _safe_members(archive: Path, opened: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    count = total = 0
+    for member in opened:
+        # Refuses what would land outside the folder, and devices.
+        tarfile.data_filter(member, "/package")
+        name = PurePosixPath(member.name)
+        if member.isdir() or _hidden(name.parts):
+            continue
+        if not member.isreg() or name.is_absolute():
+            raise PackageError(f"{archive}: {member.name} is not a plain file inside the package")
+        count, total = count + 1, total + member.size
+        if count > MAX_FILES or total > MAX_BYTES:
+            raise PackageError(
+                f"{archive} holds more than {MAX_FILES} files or {MAX_BYTES} bytes unpacked"
+            )
+        content = opened.extractfile(member)
+        if content is None:
+            raise PackageError(f"{archive}: {member.name} cannot be read")
+        yield name.as_posix(), content
