@@ -36,6 +36,8 @@ _ROW = np.dtype(
 )
 _CLASS_AT = np.dtype(_BEFORE_CLASS).itemsize
 
+_FIXED, _NAME, _WKB = range(3)
+
 Bytes = npt.NDArray[np.uint8]
 Lengths = npt.NDArray[np.int64]
 
@@ -81,25 +83,21 @@ def _interleave(
     All three come in the order of the rows, so it is enough to mark which bytes of the result are
     whose: a masked assignment then deals each stream out from its beginning.
     """
-    ends = np.cumsum(_ROW.itemsize + name_lengths + wkb_lengths - _WKB_HEAD)
-    total = int(ends[-1]) if len(ends) else 0
-    starts = ends - (_ROW.itemsize + name_lengths + wkb_lengths - _WKB_HEAD)
-    is_name = _spans(total, starts + _CLASS_AT, name_lengths)
-    is_wkb = _spans(total, ends - (wkb_lengths - _WKB_HEAD), wkb_lengths - _WKB_HEAD)
-    heads = np.cumsum(wkb_lengths) - wkb_lengths
-    result = np.empty(total, np.uint8)
-    result[is_name] = names
-    result[is_wkb] = wkb[~_spans(len(wkb), heads, np.full_like(wkb_lengths, _WKB_HEAD))]
-    result[~(is_name | is_wkb)] = rows.view(np.uint8)
+    tails = wkb_lengths - _WKB_HEAD
+    before, after = (np.full_like(tails, n) for n in (_CLASS_AT, _ROW.itemsize - _CLASS_AT))
+    owners = _runs([_FIXED, _NAME, _FIXED, _WKB], [before, name_lengths, after, tails])
+    result = np.empty(len(owners), np.uint8)
+    result[owners == _FIXED] = rows.view(np.uint8)
+    result[owners == _NAME] = names
+    is_tail = _runs([_FIXED, _WKB], [np.full_like(tails, _WKB_HEAD), tails]) == _WKB
+    result[owners == _WKB] = wkb[is_tail]
     return result
 
 
-def _spans(size: int, starts: Lengths, lengths: Lengths) -> npt.NDArray[np.bool_]:
-    """Which of `size` bytes lie in one of the spans; they do not overlap."""
-    change = np.zeros(size + 1, np.int8)
-    np.add.at(change, starts, 1)
-    np.subtract.at(change, starts + lengths, 1)
-    return np.cumsum(change[:-1], dtype=np.int8).view(np.bool_)
+def _runs(values: list[int], lengths: list[Lengths]) -> Bytes:
+    """Each row's values, one after the other, each as often as the row's length for it says."""
+    pattern = np.tile(np.array(values, np.uint8), len(lengths[0]))
+    return np.repeat(pattern, np.column_stack(lengths).ravel())
 
 
 def _heads(wkb: Bytes, lengths: Lengths) -> Any:

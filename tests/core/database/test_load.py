@@ -135,6 +135,14 @@ def test_other_scenes_and_other_models_keep_their_rows(connection, merged):
     assert rows(connection).keys() >= {asked.run_id for asked in kept}
 
 
+def test_deleting_a_run_deletes_its_detections_and_no_others(connection, merged):
+    kept = run_request(model="trees")
+    for asked in (run_request(), kept):
+        load_run(connection, asked, merged(5))
+    connection.execute("DELETE FROM swath.runs WHERE run_id = %s", [run_request().run_id])
+    assert rows(connection) == {kept.run_id: 5}
+
+
 def test_a_count_that_does_not_add_up_changes_nothing(connection, merged):
     earlier = run_request("a")
     load_run(connection, earlier, merged(30))
@@ -183,7 +191,7 @@ def test_versions_loaded_at_once_leave_the_latest(dsn, connection, merged):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
 @given(order=st.lists(st.integers(0, 3), min_size=1, max_size=8))
 def test_in_whatever_order_versions_are_loaded_the_latest_stays(connection, merged, order):
-    connection.execute("TRUNCATE swath.runs CASCADE")
+    connection.execute("DELETE FROM swath.runs")
     connection.commit()
     for version in order:
         load_run(connection, run_request(str(version), minutes=version), merged(version + 1))
