@@ -1,0 +1,1 @@
+"""The stack: what swath is made of on AWS, and how to check it before it is deployed."""

@@ -1,0 +1,124 @@
+"""The database: Aurora PostgreSQL that pauses when nobody uses it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aws_cdk import Duration, RemovalPolicy, Token
+from aws_cdk.aws_ec2 import ISecurityGroup, IVpc, SubnetSelection, SubnetType
+from aws_cdk.aws_iam import IGrantable
+from aws_cdk.aws_rds import (
+    AuroraPostgresEngineVersion,
+    BackupProps,
+    CfnDBCluster,
+    ClusterInstance,
+    Credentials,
+    DatabaseCluster,
+    DatabaseClusterEngine,
+)
+from constructs import Construct
+
+from infra.constructs.network import POSTGRES
+from infra.grants import acknowledge, allow
+from swath.settings import DatabaseSettings, PrepareDatabaseSettings
+
+NAME = "swath"
+USER = "swath"
+_MASTER_USER = "swath_admin"
+# The shortest that Aurora allows.
+_IDLE_UNTIL_PAUSE = Duration.minutes(5)
+
+
+class Database(Construct):
+    """A serverless cluster of one instance, reached by IAM authentication.
+
+    The master user's password is made, kept and changed by RDS; only `prepare_database` uses it.
+
+    Attributes:
+        cluster: the cluster.
+        settings: what a function needs to connect as user `swath`.
+        prepare_settings: what `prepare_database` needs.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: IVpc,
+        security_group: ISecurityGroup,
+        min_acu: float,
+        max_acu: float,
+        retain: bool,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.cluster = DatabaseCluster(
+            self,
+            "Cluster",
+            # Pauses at 0 ACU, and has the Data API: PostgreSQL 16.3 and later.
+            engine=DatabaseClusterEngine.aurora_postgres(
+                version=AuroraPostgresEngineVersion.VER_17_7
+            ),
+            writer=ClusterInstance.serverless_v2("Writer", publicly_accessible=False),
+            serverless_v2_min_capacity=min_acu,
+            serverless_v2_max_capacity=max_acu,
+            serverless_v2_auto_pause_duration=None if min_acu else _IDLE_UNTIL_PAUSE,
+            port=POSTGRES,
+            vpc=vpc,
+            vpc_subnets=SubnetSelection(subnet_type=SubnetType.PRIVATE_ISOLATED),
+            security_groups=[security_group],
+            default_database_name=NAME,
+            credentials=Credentials.from_username(_MASTER_USER),
+            manage_master_user_password=True,
+            iam_authentication=True,
+            enable_data_api=True,
+            storage_encrypted=True,
+            backup=BackupProps(retention=Duration.days(14 if retain else 1)),
+            copy_tags_to_snapshot=True,
+            deletion_protection=retain,
+            removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
+        )
+        self._acknowledge(retain=retain)
+        endpoint = self.cluster.cluster_endpoint
+        self.settings = DatabaseSettings(
+            database_host=endpoint.hostname,
+            # A number that is known only at deployment survives in text alone.
+            database_port=cast("int", Token.as_string(endpoint.port)),
+            database_name=NAME,
+            database_user=USER,
+        )
+        self.prepare_settings = PrepareDatabaseSettings(
+            cluster_arn=self.cluster.cluster_arn,
+            master_secret_arn=self.master_secret_arn,
+            database_name=NAME,
+            database_user=USER,
+        )
+
+    @property
+    def master_secret_arn(self) -> str:
+        """The secret with the master user's password."""
+        resource = self.cluster.node.default_child
+        assert isinstance(resource, CfnDBCluster)  # noqa: S101 - narrows the type
+        return resource.attr_master_user_secret_secret_arn
+
+    def grant_connect(self, grantee: IGrantable) -> None:
+        """Let `grantee` connect as user `swath`, which an IAM token authenticates."""
+        self.cluster.grant_connect(grantee, USER)
+
+    def grant_prepare(self, grantee: IGrantable) -> None:
+        """Let `grantee` run SQL as the master user through the Data API."""
+        allow(grantee, "rds-data:ExecuteStatement", on=[self.cluster.cluster_arn])
+        allow(grantee, "secretsmanager:GetSecretValue", on=[self.master_secret_arn])
+
+    def _acknowledge(self, *, retain: bool) -> None:
+        acknowledge(
+            self.cluster,
+            "AwsSolutions-RDS11",
+            because="Another port hides nothing: only the security group of the functions gets in.",
+        )
+        if not retain:
+            acknowledge(
+                self.cluster,
+                "AwsSolutions-RDS10",
+                because="A development stack is to be deleted in one command.",
+            )

@@ -1,0 +1,45 @@
+"""Where events go that could not be handled, and the alarm that says so."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk.aws_cloudwatch import Alarm, ComparisonOperator, TreatMissingData
+from aws_cdk.aws_cloudwatch_actions import SnsAction
+from aws_cdk.aws_sns import ITopic
+from aws_cdk.aws_sqs import Queue, QueueEncryption
+from constructs import Construct
+
+from infra.grants import acknowledge
+
+
+class DeadLetters(Construct):
+    """A queue that should be empty, with an alarm to a topic for when it is not.
+
+    Attributes:
+        queue: the queue.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, of: str, topic: ITopic) -> None:
+        super().__init__(scope, construct_id)
+        self.queue = Queue(
+            self,
+            "Queue",
+            encryption=QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=Duration.days(14),
+        )
+        acknowledge(self.queue, "AwsSolutions-SQS3", because="It is a dead letter queue itself.")
+        alarm = Alarm(
+            self,
+            "Alarm",
+            alarm_description=f"swath: {of} could not handle an event; it waits in the queue "
+            f"{self.queue.queue_name}.",
+            metric=self.queue.metric_approximate_number_of_messages_visible(
+                period=Duration.minutes(5), statistic="Maximum"
+            ),
+            threshold=0,
+            evaluation_periods=1,
+            comparison_operator=ComparisonOperator.GREATER_THAN_THRESHOLD,
+            treat_missing_data=TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(SnsAction(topic))

@@ -1,0 +1,87 @@
+"""What happens when a run fails: it is recorded, and told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import Aws
+from aws_cdk.aws_events import EventField, EventPattern, Rule, RuleTargetInput
+from aws_cdk.aws_events_targets import LambdaFunction, SnsTopic
+from aws_cdk.aws_iam import ServicePrincipal
+from aws_cdk.aws_lambda import IFunction
+from aws_cdk.aws_sns import Topic
+from aws_cdk.aws_sns_subscriptions import EmailSubscription
+from aws_cdk.aws_sqs import IQueue
+from aws_cdk.aws_stepfunctions import IStateMachine
+from constructs import Construct
+
+
+class FailureTopic(Construct):
+    """Where failures are told.
+
+    Attributes:
+        topic: the topic.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, email: str) -> None:
+        super().__init__(scope, construct_id)
+        self.topic = Topic(self, "Topic", display_name="swath failures", enforce_ssl=True)
+        # A topic with a policy of its own no longer takes messages from its account's alarms.
+        alarms = ServicePrincipal(
+            "cloudwatch.amazonaws.com",
+            conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
+        )
+        self.topic.grant_publish(alarms)
+        if email:
+            self.topic.add_subscription(EmailSubscription(email))
+
+
+class RunFailed(Construct):
+    """The rule for executions that fail, of whatever: it does not depend on their last words."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        machine: IStateMachine,
+        recorder: IFunction,
+        topic: Topic,
+        dead_letters: IQueue,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        Rule(
+            self,
+            "Rule",
+            description="swath: a run failed",
+            event_pattern=EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={
+                    "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+                    "stateMachineArn": [machine.state_machine_arn],
+                },
+            ),
+            targets=[
+                LambdaFunction(recorder, dead_letter_queue=dead_letters),
+                # Not by way of the recorder: the database may be what is broken.
+                SnsTopic(
+                    topic,
+                    message=RuleTargetInput.from_object(_message()),
+                    dead_letter_queue=dead_letters,
+                ),
+            ],
+        )
+
+
+def _message() -> dict[str, Any]:
+    """What subscribers read. The request, with the scene in it, is JSON within a string."""
+    return {
+        "message": "A swath run failed. Drop its scene again to take it up where it stopped.",
+        "run": EventField.from_path("$.detail.name"),
+        "status": EventField.from_path("$.detail.status"),
+        "error": EventField.from_path("$.detail.error"),
+        "cause": EventField.from_path("$.detail.cause"),
+        "request": EventField.from_path("$.detail.input"),
+        "execution": EventField.from_path("$.detail.executionArn"),
+    }

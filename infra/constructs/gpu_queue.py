@@ -1,0 +1,157 @@
+"""The GPU hosts: none while nothing is queued, Spot while there is any, on-demand otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, Size
+from aws_cdk.aws_batch import (
+    EcsMachineImage,
+    EcsMachineImageType,
+    JobQueue,
+    JobStateTimeLimitAction,
+    JobStateTimeLimitActionsAction,
+    JobStateTimeLimitActionsReason,
+    JobStateTimeLimitActionsState,
+    ManagedEc2EcsComputeEnvironment,
+    OrderedComputeEnvironment,
+)
+from aws_cdk.aws_ec2 import (
+    BlockDevice,
+    BlockDeviceVolume,
+    EbsDeviceVolumeType,
+    InstanceClass,
+    InstanceType,
+    ISecurityGroup,
+    IVpc,
+    LaunchTemplate,
+    LaunchTemplateHttpTokens,
+    SubnetSelection,
+    SubnetType,
+)
+from aws_cdk.aws_iam import ManagedPolicy, Role, ServicePrincipal
+from constructs import Construct
+
+from infra.grants import acknowledge
+from swath.errors import SettingsError
+
+_HOST_POLICY = "service-role/AmazonEC2ContainerServiceforEC2Role"
+# The image, unpacked, with its CUDA libraries, twice over while it is being pulled.
+_HOST_DISK = Size.gibibytes(100)
+
+
+class GpuQueue(Construct):
+    """A job queue before two compute environments that shrink to nothing.
+
+    Attributes:
+        queue: the queue.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        vpc: IVpc,
+        security_group: ISecurityGroup,
+        instance_types: Sequence[str],
+        max_vcpus: int,
+        spot_bid_percentage: int,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._vpc = vpc
+        self._security_group = security_group
+        self._instance_types = [InstanceType(name) for name in instance_types if "." in name]
+        self._families = [_family(name) for name in instance_types if "." not in name]
+        self._max_vcpus = max_vcpus
+        self._role = self._host_role()
+        self._template = self._launch_template()
+        spot = self._environment("Spot", spot_bid_percentage=spot_bid_percentage)
+        on_demand = self._environment("OnDemand")
+        self.queue = JobQueue(
+            self,
+            "Queue",
+            compute_environments=[
+                OrderedComputeEnvironment(compute_environment=environment, order=order)
+                for order, environment in enumerate((spot, on_demand), start=1)
+            ],
+            # Without these a job that no host can ever run waits for ever, and says nothing.
+            job_state_time_limit_actions=[
+                JobStateTimeLimitAction(
+                    action=JobStateTimeLimitActionsAction.CANCEL,
+                    state=JobStateTimeLimitActionsState.RUNNABLE,
+                    reason=reason,
+                    max_time=Duration.minutes(20),
+                )
+                for reason in (
+                    JobStateTimeLimitActionsReason.COMPUTE_ENVIRONMENT_MAX_RESOURCE,
+                    JobStateTimeLimitActionsReason.JOB_RESOURCE_REQUIREMENT,
+                )
+            ],
+        )
+
+    def _environment(
+        self, name: str, *, spot_bid_percentage: int | None = None
+    ) -> ManagedEc2EcsComputeEnvironment:
+        """One of the two; CDK's default strategies are the ones that AWS advises for each."""
+        return ManagedEc2EcsComputeEnvironment(
+            self,
+            name,
+            spot=spot_bid_percentage is not None,
+            spot_bid_percentage=spot_bid_percentage,
+            minv_cpus=0,
+            maxv_cpus=self._max_vcpus,
+            instance_types=self._instance_types,
+            instance_classes=self._families,
+            use_optimal_instance_classes=False,
+            images=[EcsMachineImage(image_type=EcsMachineImageType.ECS_AL2023_NVIDIA)],
+            instance_role=self._role,
+            launch_template=self._template,
+            vpc=self._vpc,
+            vpc_subnets=SubnetSelection(subnet_type=SubnetType.PUBLIC),
+            security_groups=[self._security_group],
+        )
+
+    def _host_role(self) -> Role:
+        role = Role(
+            self,
+            "HostRole",
+            assumed_by=ServicePrincipal("ec2.amazonaws.com"),
+            managed_policies=[ManagedPolicy.from_aws_managed_policy_name(_HOST_POLICY)],
+        )
+        acknowledge(
+            role,
+            f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{_HOST_POLICY}]",
+            because="What the agent on the host needs; AWS changes it with the agent.",
+        )
+        return role
+
+    def _launch_template(self) -> LaunchTemplate:
+        return LaunchTemplate(
+            self,
+            "Host",
+            http_tokens=LaunchTemplateHttpTokens.REQUIRED,
+            # Containers are one hop further: the host's role stays out of their reach.
+            http_put_response_hop_limit=1,
+            require_imdsv2=True,
+            block_devices=[
+                BlockDevice(
+                    device_name="/dev/xvda",
+                    volume=BlockDeviceVolume.ebs(
+                        int(_HOST_DISK.to_gibibytes()),
+                        encrypted=True,
+                        volume_type=EbsDeviceVolumeType.GP3,
+                    ),
+                )
+            ],
+        )
+
+
+def _family(name: str) -> InstanceClass:
+    try:
+        return InstanceClass[name.upper()]
+    except KeyError:
+        raise SettingsError(
+            f"the deploy setting 'gpu_instance_types' has {name!r}; allowed are families that the "
+            "CDK knows, like g5, and types, like g5.xlarge"
+        ) from None

@@ -1,0 +1,42 @@
+"""The function that runs a model over one shard, on CPU."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_s3 import IBucket
+from constructs import Construct
+
+from infra.constructs.function import Function
+from infra.constructs.model_catalogue import ModelCatalogue
+from infra.grants import read_objects, write_objects
+
+
+class InferShard(Function):
+    """Lambda `infer_shard`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        scenes: IBucket,
+        work: IBucket,
+        models: ModelCatalogue,
+        log_retention: RetentionDays,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            name="infer_shard",
+            environment={},
+            # The most that a new account gets, and nearly two CPUs.
+            memory_mib=3008,
+            timeout=Duration.minutes(15),
+            storage_gib=2,
+            log_retention=log_retention,
+        )
+        models.grant_read_packages(self.role)
+        read_objects(self.role, scenes)
+        read_objects(self.role, work, "runs/*")
+        write_objects(self.role, work, "runs/*")

@@ -1,0 +1,82 @@
+"""The Batch job that runs a model over one shard, on a GPU."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy, Size
+from aws_cdk.aws_batch import (
+    Action,
+    EcsEc2ContainerDefinition,
+    EcsJobDefinition,
+    Reason,
+    RetryStrategy,
+)
+from aws_cdk.aws_ecs import AwsLogDriver
+from aws_cdk.aws_iam import Role, ServicePrincipal
+from aws_cdk.aws_logs import LogGroup, RetentionDays
+from aws_cdk.aws_s3 import IBucket
+from constructs import Construct
+
+from infra.constructs.model_catalogue import ModelCatalogue
+from infra.grants import acknowledge, read_objects, write_objects
+from infra.images import batch_image
+
+# One job fills the smallest host of each GPU family: 4 vCPUs and 16 GiB, less what the host needs.
+_VCPUS = 4
+_MEMORY = Size.mebibytes(14_000)
+_TIMEOUT = Duration.hours(6)
+
+
+class InferShardJob(Construct):
+    """Batch job `infer_shard`: a child of an array takes the shard of its index.
+
+    Attributes:
+        definition: the job definition, with the parameter `plan_uri`.
+        role: of the container.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        scenes: IBucket,
+        work: IBucket,
+        models: ModelCatalogue,
+        log_retention: RetentionDays,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        logs = LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        tasks = ServicePrincipal("ecs-tasks.amazonaws.com")
+        self.role = Role(self, "Role", assumed_by=tasks)
+        container = EcsEc2ContainerDefinition(
+            self,
+            "Container",
+            image=batch_image("infer_shard"),
+            command=["python", "-m", "batch_jobs.infer_shard", "--plan-uri", "Ref::plan_uri"],
+            cpu=_VCPUS,
+            memory=_MEMORY,
+            gpu=1,
+            job_role=self.role,
+            logging=AwsLogDriver(stream_prefix="infer_shard", log_group=logs),
+        )
+        self.definition = EcsJobDefinition(
+            self,
+            "Definition",
+            container=container,
+            timeout=_TIMEOUT,
+            retry_attempts=5,
+            # A host that is taken away is nobody's fault; anything else would only fail again.
+            retry_strategies=[
+                RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
+                RetryStrategy.of(Action.EXIT, Reason.custom(on_reason="*")),
+            ],
+        )
+        acknowledge(
+            container.execution_role,
+            "AwsSolutions-IAM5[Resource::*]",
+            because="A token for the image registry is not for one repository.",
+        )
+        models.grant_read_packages(self.role)
+        read_objects(self.role, scenes)
+        read_objects(self.role, work, "runs/*")
+        write_objects(self.role, work, "runs/*")

@@ -1,0 +1,39 @@
+"""The function that joins the shards' detections into one file."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_s3 import IBucket
+from constructs import Construct
+
+from infra.constructs.function import Function
+from infra.grants import read_objects, write_objects
+
+
+class MergeDetections(Function):
+    """Lambda `merge_detections`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        scenes: IBucket,
+        work: IBucket,
+        log_retention: RetentionDays,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            name="merge_detections",
+            environment={},
+            memory_mib=3008,
+            timeout=Duration.minutes(15),
+            storage_gib=4,
+            log_retention=log_retention,
+        )
+        # How the scene lies on the Earth is read from its header.
+        read_objects(self.role, scenes)
+        read_objects(self.role, work, "runs/*")
+        write_objects(self.role, work, "runs/*")

@@ -1,0 +1,87 @@
+"""The models that are deployed: packages in the assets bucket, and the list of them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from aws_cdk.aws_iam import IGrantable
+from aws_cdk.aws_s3_assets import Asset
+from constructs import Construct
+
+from infra.grants import allow
+from swath.errors import SettingsError
+from swath.packing import pack, package_digest
+
+_ARCHIVE = ".tar.gz"
+
+
+class ModelCatalogue(Construct):
+    """Every package of a folder as an asset, and a catalogue that says where each one is.
+
+    Attributes:
+        uri: the catalogue's address.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, models_dir: Path, default_model: str
+    ) -> None:
+        """Pack the packages; the same files give the same assets.
+
+        Raises:
+            SettingsError: the folder does not exist or lacks the default model.
+        """
+        super().__init__(scope, construct_id)
+        sources = dict(_packages(models_dir))
+        if default_model not in sources:
+            found = ", ".join(sorted(sources)) or "nothing"
+            raise SettingsError(
+                f"the deploy setting 'default_model' is {default_model!r}; allowed is a model "
+                f"package in {models_dir}, where there is {found}"
+            )
+        # An asset is copied to the cloud assembly when it is made: what it was made from may go.
+        with tempfile.TemporaryDirectory() as build:
+            entries = {
+                name: self._package(name, sources[name], Path(build)) for name in sorted(sources)
+            }
+            catalogue = Path(build, "catalogue.json")
+            catalogue.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+            self._catalogue = Asset(self, "Catalogue", path=str(catalogue))
+        self.uri = self._catalogue.s3_object_url
+
+    def grant_read_catalogue(self, grantee: IGrantable) -> None:
+        """Let `grantee` read the catalogue."""
+        key = self._catalogue.s3_object_key
+        allow(grantee, "s3:GetObject", on=[self._catalogue.bucket.arn_for_objects(key)])
+
+    def grant_read_packages(self, grantee: IGrantable) -> None:
+        """Let `grantee` read packages."""
+        allow(
+            grantee,
+            "s3:GetObject",
+            on=[self._catalogue.bucket.arn_for_objects(f"*{_ARCHIVE}")],
+            because="A run that is redriven after a deployment reads the package it began with.",
+        )
+
+    def _package(self, name: str, source: Path, build: Path) -> dict[str, str]:
+        archive = source
+        if source.is_dir():
+            archive = build / f"{name}{_ARCHIVE}"
+            pack(source, archive)
+        asset = Asset(self, f"Model-{name}", path=str(archive))
+        # The key alone: bucket names are unknown until deployment, and it is the catalogue's own.
+        return {"uri": asset.s3_object_key, "digest": package_digest(source)}
+
+
+def _packages(folder: Path) -> Iterator[tuple[str, Path]]:
+    if not folder.is_dir():
+        raise SettingsError(
+            f"the deploy setting 'models_dir' is a folder that does not exist: {folder}"
+        )
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() or path.name.endswith(_ARCHIVE):
+            yield path.name.removesuffix(_ARCHIVE), path

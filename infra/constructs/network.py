@@ -1,0 +1,73 @@
+"""The network: nothing in it costs anything while it is idle."""
+
+from __future__ import annotations
+
+from aws_cdk.aws_ec2 import (
+    FlowLogDestination,
+    FlowLogOptions,
+    FlowLogTrafficType,
+    GatewayVpcEndpointAwsService,
+    GatewayVpcEndpointOptions,
+    Peer,
+    Port,
+    SecurityGroup,
+    SubnetConfiguration,
+    SubnetType,
+    Vpc,
+)
+from aws_cdk.aws_s3 import IBucket
+from constructs import Construct
+
+POSTGRES = 5432
+
+
+class Network(Construct):
+    """Isolated subnets for the database and its functions, public ones for GPU hosts.
+
+    There is no NAT gateway and no interface endpoint: both are paid for by the hour. The functions
+    reach S3 by its gateway endpoint, which is free, and need no other service; GPU hosts have public
+    addresses that nobody can connect to.
+
+    Attributes:
+        vpc: the network.
+        database: who may connect to it: `database_clients`, on PostgreSQL's port.
+        database_clients: may connect to the database and to S3.
+        gpu_hosts: may connect anywhere; nobody may connect to them.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, logs: IBucket) -> None:
+        super().__init__(scope, construct_id)
+        self.vpc = Vpc(
+            self,
+            "Vpc",
+            max_azs=2,
+            nat_gateways=0,
+            # CDK would empty the default group by a function that runs at deployment. Nothing here
+            # is in that group.
+            restrict_default_security_group=False,
+            subnet_configuration=[
+                SubnetConfiguration(name="public", subnet_type=SubnetType.PUBLIC),
+                SubnetConfiguration(name="isolated", subnet_type=SubnetType.PRIVATE_ISOLATED),
+            ],
+            gateway_endpoints={
+                "S3": GatewayVpcEndpointOptions(service=GatewayVpcEndpointAwsService.S3)
+            },
+            flow_logs={
+                "Rejected": FlowLogOptions(
+                    destination=FlowLogDestination.to_s3(logs, "flow"),
+                    traffic_type=FlowLogTrafficType.REJECT,
+                )
+            },
+        )
+        self.database = self._group("Database", "The database")
+        self.database_clients = self._group("DatabaseClients", "Functions that use the database")
+        self.gpu_hosts = self._group("GpuHosts", "Hosts of GPU jobs", outbound=True)
+        self.database.add_ingress_rule(self.database_clients, Port.tcp(POSTGRES))
+        self.database_clients.add_egress_rule(self.database, Port.tcp(POSTGRES))
+        # The subnets' only way out is the endpoint, whose addresses are not known here.
+        self.database_clients.add_egress_rule(Peer.any_ipv4(), Port.HTTPS, "S3")
+
+    def _group(self, name: str, description: str, *, outbound: bool = False) -> SecurityGroup:
+        return SecurityGroup(
+            self, name, vpc=self.vpc, description=description, allow_all_outbound=outbound
+        )

@@ -1,0 +1,46 @@
+"""The function that divides a scene into tiles and shards."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_s3 import IBucket
+from constructs import Construct
+
+from infra.constructs.function import Function
+from infra.constructs.model_catalogue import ModelCatalogue
+from infra.grants import read_objects, write_objects
+from swath.settings import PlanSettings
+
+
+class PlanScene(Function):
+    """Lambda `plan_scene`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        scenes: IBucket,
+        work: IBucket,
+        models: ModelCatalogue,
+        lambda_max_tiles: int,
+        log_retention: RetentionDays,
+    ) -> None:
+        settings = PlanSettings(
+            work_uri=f"s3://{work.bucket_name}", lambda_max_tiles=lambda_max_tiles
+        )
+        super().__init__(
+            scope,
+            construct_id,
+            name="plan_scene",
+            environment=settings.to_env(),
+            memory_mib=2048,
+            timeout=Duration.minutes(15),
+            storage_gib=2,
+            log_retention=log_retention,
+        )
+        models.grant_read_packages(self.role)
+        read_objects(self.role, scenes)
+        read_objects(self.role, work, "runs/*")
+        write_objects(self.role, work, "runs/*")

@@ -1,0 +1,41 @@
+"""The function that writes a run's GeoParquet file and STAC Item to the results bucket."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_s3 import IBucket
+from constructs import Construct
+
+from infra.constructs.function import Function
+from infra.grants import read_objects, write_objects
+from swath.settings import PublishSettings
+
+
+class PublishResults(Function):
+    """Lambda `publish_results`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        scenes: IBucket,
+        work: IBucket,
+        results: IBucket,
+        log_retention: RetentionDays,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            name="publish_results",
+            environment=PublishSettings(results_uri=f"s3://{results.bucket_name}").to_env(),
+            memory_mib=1024,
+            timeout=Duration.minutes(10),
+            log_retention=log_retention,
+        )
+        # The Item's footprint is read from the scene's header.
+        read_objects(self.role, scenes)
+        read_objects(self.role, work, "runs/*")
+        read_objects(self.role, results, "runs/*")
+        write_objects(self.role, results, "runs/*")

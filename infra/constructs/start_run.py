@@ -1,0 +1,102 @@
+"""The function that starts a run, and the rule that calls it for each dropped scene."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk.aws_events import EventPattern, Match, Rule
+from aws_cdk.aws_events_targets import LambdaFunction
+from aws_cdk.aws_lambda_destinations import SqsDestination
+from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_s3 import IBucket
+from aws_cdk.aws_sqs import IQueue
+from aws_cdk.aws_stepfunctions import StateMachine
+from constructs import Construct
+
+from infra.constructs.function import Function
+from infra.constructs.model_catalogue import ModelCatalogue
+from infra.grants import allow, read_objects, write_objects
+from swath.settings import StartRunSettings
+
+INCOMING = "incoming/"
+# Events are tried for this long before they are dead letters: longer than most outages.
+PATIENCE = Duration.hours(6)
+
+
+class StartRun(Function):
+    """Lambda `start_run`.
+
+    Attributes:
+        rule: calls the function for each object that is put below `incoming/`.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        scenes: IBucket,
+        work: IBucket,
+        machine: StateMachine,
+        models: ModelCatalogue,
+        default_model: str,
+        backend: str,
+        tolerated_failures: float,
+        dead_letters: IQueue,
+        log_retention: RetentionDays,
+    ) -> None:
+        settings = StartRunSettings(
+            state_machine_arn=machine.state_machine_arn,
+            catalogue_uri=models.uri,
+            default_model=default_model,
+            work_uri=f"s3://{work.bucket_name}",
+            incoming_prefix=INCOMING,
+            backend=backend,
+            tolerated_failures=tolerated_failures,
+        )
+        super().__init__(
+            scope,
+            construct_id,
+            name="start_run",
+            environment=settings.to_env(),
+            memory_mib=512,
+            timeout=Duration.minutes(1),
+            log_retention=log_retention,
+        )
+        machine.grant_start_execution(self.role)
+        allow(
+            self.role,
+            "states:DescribeExecution",
+            "states:RedriveExecution",
+            on=[f"{machine.state_machine_arn.replace(':stateMachine:', ':execution:')}:*"],
+            because="Executions are named by runs, which do not exist at deployment.",
+        )
+        models.grant_read_catalogue(self.role)
+        # Which version of each scene was dropped last.
+        read_objects(self.role, work, "scenes/*")
+        write_objects(self.role, work, "scenes/*")
+        self._listen(scenes, dead_letters)
+
+    def _listen(self, scenes: IBucket, dead_letters: IQueue) -> None:
+        # EventBridge has its own dead letters, for events that it cannot hand over; the function
+        # has them for those that it took and failed on.
+        self.function.configure_async_invoke(
+            retry_attempts=2, max_event_age=PATIENCE, on_failure=SqsDestination(dead_letters)
+        )
+        self.rule = Rule(
+            self,
+            "SceneDropped",
+            description="swath: a scene was put into the scenes bucket",
+            event_pattern=EventPattern(
+                source=["aws.s3"],
+                detail_type=["Object Created"],
+                detail={
+                    "bucket": {"name": [scenes.bucket_name]},
+                    "object": {"key": Match.prefix(INCOMING)},
+                },
+            ),
+            targets=[
+                LambdaFunction(
+                    self.function, dead_letter_queue=dead_letters, max_event_age=PATIENCE
+                )
+            ],
+        )

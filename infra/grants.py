@@ -1,0 +1,75 @@
+"""Permissions: the few that each part needs, and why where one of them has a wildcard.
+
+CDK's own `grant_read` and its like hand out actions by wildcard (`s3:GetObject*`, `s3:List*`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import Acknowledgment, Stack, Validations
+from aws_cdk.aws_iam import IGrantable, PolicyStatement
+from aws_cdk.aws_s3 import IBucket
+from constructs import IConstruct
+
+
+def allow(
+    grantee: IGrantable, *actions: str, on: Sequence[str], because: str = "", **options: Any
+) -> None:
+    """Let `grantee` do `actions` on the resources; `because` excuses a wildcard among them."""
+    grantee.grant_principal.add_to_principal_policy(
+        PolicyStatement(actions=list(actions), resources=list(on), **options)
+    )
+    for resource in on:
+        if because:
+            name = f"AwsSolutions-IAM5[Resource::{readable(grantee, resource)}]"
+            acknowledge(grantee.grant_principal, name, because=because)
+
+
+def read_objects(grantee: IGrantable, bucket: IBucket, pattern: str = "*") -> None:
+    """Let `grantee` read objects whose keys match, and learn whether there is one.
+
+    Without the right to list, S3 answers 403 instead of 404 for an object that does not exist.
+    """
+    allow(grantee, "s3:ListBucket", on=[bucket.bucket_arn])
+    allow(
+        grantee,
+        "s3:GetObject",
+        on=[bucket.arn_for_objects(pattern)],
+        because="Objects are named by users and runs, which do not exist at deployment.",
+    )
+
+
+def write_objects(grantee: IGrantable, bucket: IBucket, pattern: str) -> None:
+    """Let `grantee` write objects whose keys match, also in parts; not delete them."""
+    allow(
+        grantee,
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        on=[bucket.arn_for_objects(pattern)],
+        because="Objects are named by runs, which do not exist at deployment.",
+    )
+
+
+def acknowledge(scope: Any, *rules: str, because: str) -> None:
+    """Except a construct from rules of cdk-nag, for a reason."""
+    found: IConstruct = scope
+    Validations.of(found).acknowledge(*(Acknowledgment(id=rule, reason=because) for rule in rules))
+
+
+def readable(scope: Any, value: str) -> str:
+    """A value with references as cdk-nag writes it: `<LogicalId.Arn>/*`."""
+    return _flat(Stack.of(scope).resolve(value))
+
+
+def _flat(value: Any) -> str:
+    match value:
+        case {"Ref": name}:
+            return f"<{name}>"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"<{name}.{attribute}>"
+        case {"Fn::Join": [separator, parts]}:
+            return str(separator).join(map(_flat, parts))
+        case _:
+            return str(value)

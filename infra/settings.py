@@ -1,0 +1,118 @@
+"""Deploy settings: read here and nowhere else, from `cdk.json` or `-c` on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from constructs import Node
+from msgspec import Meta
+
+from swath.errors import SettingsError
+
+CONTEXT_KEY = "swath"
+
+Count = Annotated[int, Meta(ge=1)]
+Percentage = Annotated[int, Meta(ge=1, le=100)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+# What CloudFormation takes as the name of a stack, short enough to be part of other names.
+StackName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9-]{0,29}$")]
+# Half an ACU is the least step; 256 the most that Aurora has.
+Acu = Annotated[float, Meta(ge=0, le=256, multiple_of=0.5)]
+LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploySettings:
+    """What a deployment may choose: the keys of `swath` in `cdk.json`'s context.
+
+    `-c swath:<key>=<value>` overrides one of them for one command.
+    """
+
+    stage: Literal["dev", "production"] = "dev"
+    """`production` keeps the buckets and the database when the stack is deleted; `dev` does not."""
+    name: StackName = "swath"
+    """The stack's name: several may live in one account."""
+    models_dir: str = "models"
+    """Each folder or `.tar.gz` file in this folder is a model package and gives it its name."""
+    default_model: str = "ships"
+    """The model of a scene that is dropped at `incoming/` itself."""
+    backend: Literal["auto", "lambda", "batch"] = "auto"
+    """Where shards run. `auto`: on Lambda if the scene has at most `lambda_max_tiles` tiles."""
+    lambda_max_tiles: Count = 2000
+    lambda_concurrency: Count = 100
+    """How many shards of one scene run on Lambda at the same time."""
+    gpu_instance_types: tuple[str, ...] = ("g6", "g5", "g4dn")
+    """Families (`g5`) or types (`g5.xlarge`) with an NVIDIA GPU for every 4 vCPUs and 16 GiB."""
+    gpu_max_vcpus: Annotated[int, Meta(ge=4)] = 16
+    """A bound on the GPU hosts, for Spot and on-demand each; the smallest host has 4 vCPUs."""
+    spot_bid_percentage: Percentage = 100
+    """What to pay for a Spot host at most, in percent of its on-demand price."""
+    database_min_acu: Acu = 0
+    """With 0 the database pauses when nobody uses it."""
+    database_max_acu: Annotated[float, Meta(ge=1, le=256, multiple_of=0.5)] = 4
+    tolerated_failures: Share = 0
+    """The share of a scene's tiles, 0 to 1, that may fail before the run does."""
+    notification_email: str = ""
+    """Who is told of failures. Empty: nobody, until somebody subscribes to the topic."""
+    log_retention_days: LogDays = 30
+    work_retention_days: Count = 30
+    """How long plans and shards are kept: until then a failed run can be taken up again."""
+
+    @property
+    def retain(self) -> bool:
+        """Whether buckets and database outlive the stack."""
+        return self.stage == "production"
+
+    @classmethod
+    def from_context(cls, node: Node) -> Self:
+        """Read the settings of an app.
+
+        Raises:
+            SettingsError: as `from_values`.
+        """
+        given = node.try_get_context(CONTEXT_KEY) or {}
+        names = (field.name for field in dataclasses.fields(cls))
+        overrides = {name: node.try_get_context(f"{CONTEXT_KEY}:{name}") for name in names}
+        return cls.from_values(given | {k: v for k, v in overrides.items() if v is not None})
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> Self:
+        """Check values by key. They may be text, as the command line gives them.
+
+        Raises:
+            SettingsError: a key is unknown or its value is not one that it can have; the message
+                names the key, the value and what is allowed.
+        """
+        kinds = typing.get_type_hints(cls, include_extras=True)
+        if unknown := sorted(values.keys() - kinds.keys()):
+            raise SettingsError(
+                f"unknown deploy setting {unknown[0]!r}; there are {', '.join(sorted(kinds))}"
+            )
+        settings = cls(**{name: _convert(name, v, kinds[name]) for name, v in values.items()})
+        if settings.database_min_acu > settings.database_max_acu:
+            raise SettingsError(
+                f"the deploy setting 'database_min_acu' is {settings.database_min_acu}; allowed "
+                f"is at most 'database_max_acu', {settings.database_max_acu}"
+            )
+        return settings
+
+
+def _convert(name: str, value: Any, kind: Any) -> Any:
+    if typing.get_origin(kind) is tuple and isinstance(value, str):
+        value = [part.strip() for part in value.split(",")]
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(
+            f"the deploy setting {name!r} is {value!r}; allowed is {_allowed(kind, error)}"
+        ) from None
+
+
+def _allowed(kind: Any, error: msgspec.ValidationError) -> str:
+    if typing.get_origin(kind) is Literal:
+        return ", ".join(map(str, typing.get_args(kind)))
+    return str(error).removeprefix("Expected ").replace("`", "")

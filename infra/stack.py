@@ -1,0 +1,197 @@
+"""The stack: which parts there are, and what each is given of the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.triggers import Trigger
+from constructs import Construct
+
+from infra.constructs.database import Database
+from infra.constructs.dead_letters import DeadLetters
+from infra.constructs.failures import FailureTopic, RunFailed
+from infra.constructs.gpu_queue import GpuQueue
+from infra.constructs.infer_shard import InferShard
+from infra.constructs.infer_shard_job import InferShardJob
+from infra.constructs.load_detections import LoadDetections
+from infra.constructs.merge_detections import MergeDetections
+from infra.constructs.migrate_database import MigrateDatabase
+from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.network import Network
+from infra.constructs.plan_scene import PlanScene
+from infra.constructs.prepare_database import PrepareDatabase
+from infra.constructs.publish_results import PublishResults
+from infra.constructs.record_failure import RecordFailure
+from infra.constructs.run_machine import RunMachine
+from infra.constructs.start_run import StartRun
+from infra.constructs.storage import Storage
+from infra.images import ROOT
+from infra.settings import DeploySettings, LogDays
+from infra.workflow import Steps
+
+LOG_RETENTION: dict[LogDays, RetentionDays] = {
+    1: RetentionDays.ONE_DAY,
+    3: RetentionDays.THREE_DAYS,
+    5: RetentionDays.FIVE_DAYS,
+    7: RetentionDays.ONE_WEEK,
+    14: RetentionDays.TWO_WEEKS,
+    30: RetentionDays.ONE_MONTH,
+    60: RetentionDays.TWO_MONTHS,
+    90: RetentionDays.THREE_MONTHS,
+    180: RetentionDays.SIX_MONTHS,
+    365: RetentionDays.ONE_YEAR,
+}
+
+
+class SwathStack(Stack):
+    """All of swath in one account and region."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, settings: DeploySettings) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            description="swath: scenes in, detections in PostGIS out",
+            termination_protection=settings.retain,
+        )
+        self._logged = {"log_retention": LOG_RETENTION[settings.log_retention_days]}
+        self._lay_foundations(settings)
+        self._build_pipeline(settings)
+        self._watch_failures()
+        self._migrate_before(self.start_run.rule)
+        self._write_outputs()
+
+    def _lay_foundations(self, settings: DeploySettings) -> None:
+        self.storage = Storage(
+            self,
+            "Storage",
+            retain=settings.retain,
+            work_retention=Duration.days(settings.work_retention_days),
+        )
+        self.network = Network(self, "Network", logs=self.storage.logs)
+        self.database = Database(
+            self,
+            "Database",
+            vpc=self.network.vpc,
+            security_group=self.network.database,
+            min_acu=settings.database_min_acu,
+            max_acu=settings.database_max_acu,
+            retain=settings.retain,
+        )
+        self.models = ModelCatalogue(
+            self,
+            "Models",
+            models_dir=ROOT / settings.models_dir,
+            default_model=settings.default_model,
+        )
+        self.failure_topic = FailureTopic(self, "Failures", email=settings.notification_email)
+        self._inside: dict[str, Any] = {
+            "database": self.database,
+            "vpc": self.network.vpc,
+            "security_group": self.network.database_clients,
+            **self._logged,
+        }
+
+    def _build_pipeline(self, settings: DeploySettings) -> None:
+        self.runs = RunMachine(self, "Runs", steps=self._steps(settings), **self._logged)
+        self.start_run = StartRun(
+            self,
+            "StartRun",
+            scenes=self.storage.scenes,
+            work=self.storage.work,
+            machine=self.runs.machine,
+            models=self.models,
+            default_model=settings.default_model,
+            backend=settings.backend,
+            tolerated_failures=settings.tolerated_failures,
+            dead_letters=self._dead_letters("UnstartedRuns", "start_run"),
+            **self._logged,
+        )
+
+    def _steps(self, settings: DeploySettings) -> Steps:
+        scenes, work, results = self.storage.scenes, self.storage.work, self.storage.results
+        scene: dict[str, Any] = {"scenes": scenes, "work": work, **self._logged}
+        self.gpus = GpuQueue(
+            self,
+            "Gpus",
+            vpc=self.network.vpc,
+            security_group=self.network.gpu_hosts,
+            instance_types=settings.gpu_instance_types,
+            max_vcpus=settings.gpu_max_vcpus,
+            spot_bid_percentage=settings.spot_bid_percentage,
+        )
+        return Steps(
+            plan_scene=PlanScene(
+                self,
+                "PlanScene",
+                models=self.models,
+                lambda_max_tiles=settings.lambda_max_tiles,
+                **scene,
+            ).function,
+            infer_shard=InferShard(self, "InferShard", models=self.models, **scene).function,
+            merge_detections=MergeDetections(self, "MergeDetections", **scene).function,
+            load_detections=LoadDetections(
+                self, "LoadDetections", work=work, **self._inside
+            ).function,
+            publish_results=PublishResults(
+                self, "PublishResults", results=results, **scene
+            ).function,
+            gpu_queue=self.gpus.queue,
+            gpu_job=InferShardJob(self, "InferShardJob", models=self.models, **scene).definition,
+            work=work,
+            lambda_concurrency=settings.lambda_concurrency,
+        )
+
+    def _watch_failures(self) -> None:
+        dead_letters = self._dead_letters("UnrecordedFailures", "record_failure")
+        recorder = RecordFailure(
+            self, "RecordFailure", dead_letters=dead_letters, **self._inside
+        )
+        RunFailed(
+            self,
+            "RunFailed",
+            machine=self.runs.machine,
+            recorder=recorder.function,
+            topic=self.failure_topic.topic,
+            dead_letters=dead_letters,
+        )
+
+    def _dead_letters(self, name: str, of: str) -> Any:
+        return DeadLetters(self, name, of=of, topic=self.failure_topic.topic).queue
+
+    def _migrate_before(self, first_use: Construct) -> None:
+        """On each deployment that changes them: the user and extension, then the schema."""
+        prepare = PrepareDatabase(self, "PrepareDatabase", database=self.database, **self._logged)
+        migrate = MigrateDatabase(self, "MigrateDatabase", **self._inside)
+        patience = Duration.minutes(14)
+        prepared = Trigger(
+            self,
+            "DatabasePrepared",
+            handler=prepare.function,
+            timeout=patience,
+            execute_after=[self.database],
+        )
+        Trigger(
+            self,
+            "DatabaseMigrated",
+            handler=migrate.function,
+            timeout=patience,
+            execute_after=[prepared, self.network],
+            execute_before=[first_use],
+        )
+
+    def _write_outputs(self) -> None:
+        values = {
+            "ScenesBucket": self.storage.scenes.bucket_name,
+            "WorkBucket": self.storage.work.bucket_name,
+            "ResultsBucket": self.storage.results.bucket_name,
+            "StateMachineArn": self.runs.machine.state_machine_arn,
+            "JobQueueArn": self.gpus.queue.job_queue_arn,
+            "FailureTopicArn": self.failure_topic.topic.topic_arn,
+            "ModelCatalogueUri": self.models.uri,
+            "DatabaseHost": self.database.cluster.cluster_endpoint.hostname,
+            "DatabaseSecretArn": self.database.master_secret_arn,
+        }
+        for name, value in values.items():
+            CfnOutput(self, name, value=value)
