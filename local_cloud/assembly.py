@@ -1,0 +1,76 @@
+"""CDK's cloud assembly: the template of its stack and the assets that it refers to.
+
+https://docs.aws.amazon.com/cdk/v2/guide/deploy-synth.html
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local_cloud.errors import LocalCloudError
+from local_cloud.images import StagedImage
+from local_cloud.services import ACCOUNT, REGION
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """One stack of an assembly."""
+
+    folder: Path
+    stack: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Assembly:
+        """The assembly in a folder, which must hold exactly one stack.
+
+        Raises:
+            LocalCloudError: it holds none, or several.
+        """
+        templates = sorted(folder.glob("*.template.json"))
+        if len(templates) != 1:
+            names = ", ".join(path.name for path in templates) or "none"
+            raise LocalCloudError(f"{folder} should hold the template of one stack: {names}")
+        return cls(folder.resolve(), templates[0].name.removesuffix(".template.json"))
+
+    @property
+    def template(self) -> str:
+        """The template, as it was synthesized."""
+        return (self.folder / f"{self.stack}.template.json").read_text(encoding="utf-8")
+
+    def files(self) -> Iterator[tuple[str, str, bytes]]:
+        """Bucket, key and content of each file asset; a folder's content is its zip file."""
+        for asset in self._assets("files"):
+            source = asset["source"]
+            path = self.folder / source["path"]
+            content = _zipped(path) if source["packaging"] == "zip" else path.read_bytes()
+            for target in asset["destinations"].values():
+                yield _filled(target["bucketName"]), _filled(target["objectKey"]), content
+
+    def images(self) -> Iterator[tuple[str, str, StagedImage]]:
+        """Repository, tag and staged folder of each image asset."""
+        for asset in self._assets("dockerImages"):
+            image = StagedImage.of_asset(asset["source"], self.folder)
+            for target in asset["destinations"].values():
+                yield _filled(target["repositoryName"]), _filled(target["imageTag"]), image
+
+    def _assets(self, kind: str) -> list[dict[str, Any]]:
+        path = self.folder / f"{self.stack}.assets.json"
+        return list(json.loads(path.read_text(encoding="utf-8")).get(kind, {}).values())
+
+
+def _filled(text: str) -> str:
+    return text.replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
+
+
+def _zipped(folder: Path) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    return buffer.getvalue()

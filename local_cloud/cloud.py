@@ -1,0 +1,155 @@
+"""What users of the local cloud call: start it, deploy to it, talk to it, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from psycopg import conninfo
+
+from local_cloud.assembly import Assembly
+from local_cloud.deployment import deploy
+from local_cloud.errors import LocalCloudError
+from local_cloud.services import ACCOUNT, REGION, make_client
+
+_CLOSE_SECONDS = 30
+
+
+class LocalCloud:
+    """A cloud of one's own, for as long as the block lasts.
+
+    Attributes:
+        endpoint: the URL of every service; for `AWS_ENDPOINT_URL`.
+        region: the only region.
+        account: the only account.
+        folder: where its logs are, while it runs.
+        outputs: of the stack, once deployed.
+    """
+
+    region = REGION
+    account = ACCOUNT
+
+    def __init__(self) -> None:
+        self.endpoint = ""
+        self.outputs: dict[str, str] = {}
+        self._administrator: dict[str, str] = {}
+        self._fresh_database = ""
+        self._server: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Start it.
+
+        Raises:
+            LocalCloudError: it cannot start; the message says why.
+        """
+        self.folder = Path(tempfile.mkdtemp(prefix="swath-cloud-"))
+        self.folder.chmod(0o755)
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def logs(self) -> Path:
+        """A file for each function, each attempt at a job, and the cloud itself (`cloud.log`)."""
+        return self.folder / "logs"
+
+    def deploy(self, assembly: Path) -> dict[str, str]:
+        """Create the stack of a synthesized assembly; its outputs.
+
+        Raises:
+            LocalCloudError: a resource could not be made; the message names it.
+        """
+        self.outputs = deploy(Assembly.read(assembly), self)
+        return self.outputs
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this cloud."""
+        return make_client(service, self.endpoint, self.region)
+
+    def dsn(self, database: str = "swath") -> str:
+        """How an administrator connects to the database that the template calls `database`."""
+        name = self._fresh_database or database
+        return conninfo.make_conninfo(**self._administrator, dbname=name)
+
+    def close(self) -> None:
+        """End every process and delete every file of this cloud; again is no harm."""
+        if self._server is not None:
+            _end(self._server)
+            self._server = None
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        self.logs.mkdir()
+        with (self.logs / "cloud.log").open("wb") as log:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "local_cloud.server", str(self.folder)],
+                cwd=Path(__file__).resolve().parents[1],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                # Ctrl-C at a terminal goes to a whole group; the caller ends its cloud itself.
+                start_new_session=True,
+            )
+        assert self._server.stdout is not None  # noqa: S101 - for mypy
+        line = self._server.stdout.readline()
+        if not line:
+            text = (self.logs / "cloud.log").read_text(errors="replace")
+            raise LocalCloudError(f"the local cloud does not start:\n{text[-2000:]}")
+        ready = json.loads(line)
+        if "error" in ready:
+            raise LocalCloudError(ready["error"])
+        self.endpoint = ready["endpoint"]
+        self._administrator = ready["administrator"]
+        self._fresh_database = ready["fresh_database"]
+
+
+@contextlib.contextmanager
+def closing_on_signals() -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into an exit, so that `with` blocks are left in order."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    caught = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, leave) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(server: subprocess.Popen[str]) -> None:
+    """End the server by ending its input; if it does not, end all of its group."""
+    with contextlib.suppress(OSError):
+        if server.stdin:
+            server.stdin.close()
+    try:
+        server.wait(_CLOSE_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    if server.stdout:
+        server.stdout.close()

@@ -1,0 +1,163 @@
+"""Water, land and port of the synthetic scene: reflectances before a ship is in it.
+
+Bands are B02 B03 B04 B08 B11 throughout; the spectra are round numbers near the means of Sentinel-2
+scenes of real ports.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from local_cloud.demo.noise import Field, ramp, rough, smooth
+
+Spectrum = tuple[float, float, float, float, float]
+Bands = NDArray[np.float32]
+"""(bands, rows, cols) of reflectance, 0 to 1."""
+
+DEEP: Spectrum = (0.036, 0.032, 0.019, 0.013, 0.010)
+SHALLOW: Spectrum = (0.046, 0.062, 0.036, 0.018, 0.012)
+FOREST: Spectrum = (0.028, 0.046, 0.030, 0.240, 0.110)
+MEADOW: Spectrum = (0.045, 0.075, 0.060, 0.300, 0.190)
+SOIL: Spectrum = (0.085, 0.110, 0.140, 0.210, 0.270)
+BEACH: Spectrum = (0.140, 0.180, 0.210, 0.260, 0.310)
+ASPHALT: Spectrum = (0.085, 0.092, 0.098, 0.125, 0.140)
+CONCRETE: Spectrum = (0.125, 0.138, 0.148, 0.175, 0.190)
+ROOFS: tuple[Spectrum, ...] = (
+    (0.090, 0.105, 0.150, 0.200, 0.240),
+    (0.110, 0.120, 0.130, 0.160, 0.190),
+    (0.150, 0.160, 0.170, 0.200, 0.220),
+    (0.070, 0.080, 0.085, 0.130, 0.150),
+    (0.230, 0.240, 0.250, 0.270, 0.260),
+    (0.040, 0.060, 0.050, 0.220, 0.130),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A straight quay with piers, in a frame of its own: u along the quay, v out to sea, pixels."""
+
+    x: float
+    y: float
+    angle: float
+    """From the x axis to the u axis, radians, clockwise as rows count downwards."""
+    reach: float = 400.0
+    """The quay runs from u = -reach to u = reach."""
+    piers: tuple[float, ...] = (-290.0, -125.0, 40.0, 205.0)
+    """Where each pier starts along the quay."""
+    pier_width: float = 44.0
+    pier_length: float = 170.0
+
+    def frame(self, x: Field, y: Field) -> tuple[Field, Field]:
+        """Scene pixels as (u, v)."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        return (x - self.x) * cos + (y - self.y) * sin, (y - self.y) * cos - (x - self.x) * sin
+
+    def place(self, u: float, v: float) -> tuple[float, float]:
+        """(u, v) as a scene pixel (x, y)."""
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        return self.x + u * cos - v * sin, self.y + u * sin + v * cos
+
+
+@dataclass(frozen=True, slots=True)
+class Coast:
+    """A scene without ships."""
+
+    bands: Bands
+    clearance: Field
+    """Negative on land; out at sea it grows with the distance from the shore."""
+
+
+def draw_coast(rng: np.random.Generator, shape: tuple[int, int], port: Port) -> Coast:
+    """Water, land, a town and a port."""
+    rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    u, v = port.frame(cols, rows)
+    shore = v + 70 * smooth(rng, shape, (230, 230)) + 14 * rough(rng, shape, 60, 4)
+    basin = ramp(port.reach + 60 - np.abs(u), 0, 90) * ramp(330 - np.abs(v), 0, 90)
+    shore = shore * (1 - basin) + v * basin
+    built = _port_edge(port, u, v)
+    bands = _water(rng, shape, shore)
+    _paint(bands, _land(rng, shape, shore, u, v), ramp(-shore, -0.7, 0.7))
+    _paint(bands, _apron(rng, u, v), ramp(built, -0.7, 0.7))
+    return Coast(bands, np.minimum(shore, -built))
+
+
+def _port_edge(port: Port, u: Field, v: Field) -> Field:
+    """The distance into the port's quays and piers; negative outside them."""
+    edge = np.minimum(np.minimum(port.reach - np.abs(u), -v), v + 70)
+    for start in port.piers:
+        middle = start + port.pier_width / 2
+        across = port.pier_width / 2 - np.abs(u - middle)
+        edge = np.maximum(edge, np.minimum(across, np.minimum(port.pier_length - v, v + 20)))
+    return edge
+
+
+def _water(rng: np.random.Generator, shape: tuple[int, int], shore: Field) -> Bands:
+    """Shallows by the shore, long swells, and wind streaks where the sun glints."""
+    shallow = ramp(-shore, -160, 0) * 0.7 + 0.08 * rough(rng, shape, 300, 3)
+    bands = _mix(DEEP, SHALLOW, np.clip(shallow, 0, 1))
+    swell = smooth(rng, shape, (2.2, 9))
+    glint = np.exp(0.5 * rough(rng, shape, 350, 2) - 0.6)
+    bands += (0.0016 * swell + 0.006 * glint).astype(np.float32)
+    return bands
+
+
+def _land(
+    rng: np.random.Generator, shape: tuple[int, int], shore: Field, u: Field, v: Field
+) -> Bands:
+    """Beach, woods, fields and, towards the port, a town."""
+    bands = _mix(FOREST, MEADOW, ramp(rough(rng, shape, 110, 4), -0.3, 0.9))
+    _paint(bands, _flat(SOIL), ramp(rough(rng, shape, 140, 4), 0.5, 1.1))
+    town = np.exp(-((u / 620) ** 2) - ((v + 210) / 240) ** 2) + 0.22 * rough(rng, shape, 120, 4)
+    _paint(bands, _streets(rng, u, v), ramp(town, 0.42, 0.55))
+    _paint(bands, _flat(BEACH), ramp(shore, -7, -3))
+    bands *= 1 + 0.05 * rough(rng, shape, 12, 3)
+    return bands
+
+
+def _streets(rng: np.random.Generator, u: Field, v: Field) -> Bands:
+    """Houses in blocks between streets."""
+    houses = _cells(rng, u, v, (4.0, 3.0), ROOFS)
+    street = (np.mod(u, 32) < 2) | (np.mod(v, 21) < 2)
+    _paint(houses, _flat(ASPHALT), street.astype(np.float32))
+    return houses
+
+
+def _apron(rng: np.random.Generator, u: Field, v: Field) -> Bands:
+    """Concrete with long sheds and stacks on it."""
+    bands = np.broadcast_to(_flat(CONCRETE), (5, *u.shape)).copy()
+    stacks = _cells(rng, u, v, (11.0, 26.0), ROOFS)
+    inside = (np.mod(u, 11) > 3) & (np.mod(v, 26) > 4)  # noqa: PLR2004 - the lanes between them
+    _paint(bands, stacks, inside.astype(np.float32) * 0.6)
+    return bands
+
+
+def _cells(
+    rng: np.random.Generator,
+    u: Field,
+    v: Field,
+    size: tuple[float, float],
+    spectra: tuple[Spectrum, ...],
+) -> Bands:
+    """Each cell of the grid in (u, v) in one of the spectra, brighter or darker by chance."""
+    table = rng.integers(len(spectra), size=(64, 64))
+    colours = np.asarray(spectra, np.float32)[table] * rng.uniform(0.8, 1.25, (64, 64, 1))
+    column = np.mod(np.floor(u / size[0]), 64).astype(np.intp)
+    row = np.mod(np.floor(v / size[1]), 64).astype(np.intp)
+    return np.ascontiguousarray(colours.astype(np.float32).transpose(2, 0, 1)[:, row, column])
+
+
+def _flat(spectrum: Spectrum) -> Bands:
+    return np.asarray(spectrum, np.float32)[:, None, None]
+
+
+def _mix(low: Spectrum, high: Spectrum, share: Field) -> Bands:
+    return _flat(low) + (_flat(high) - _flat(low)) * share
+
+
+def _paint(bands: Bands, over: Bands, share: Field) -> None:
+    """Cover `share` of each pixel, in place."""
+    bands += (over - bands) * share

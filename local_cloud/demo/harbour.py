@@ -1,0 +1,124 @@
+"""A synthetic five-band harbour whose ships are known, so that the demo needs nothing from outside.
+
+It stands in for a Sentinel-2 L2A crop: uint16, reflectance x 65535, 10 m pixels, B11 at half the
+resolution. The same seed draws the same scene.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import Resampling
+from rasterio.transform import from_origin
+
+from local_cloud.demo.coast import Bands, Port, draw_coast
+from local_cloud.demo.noise import blur
+from local_cloud.demo.vessels import Ship, draw_ship, moor_fleet
+
+BANDS = ("B02", "B03", "B04", "B08", "B11")
+PIXEL_METRES = 10.0
+UPPER_LEFT = (499_980.0, 4_200_000.0)
+"""In UTM zone 34 north: the Aegean Sea."""
+SHIPS = 48
+SENSOR_NOISE = 0.0012
+
+
+@dataclass(frozen=True, slots=True)
+class Harbour:
+    """A scene and the truth about it."""
+
+    pixels: NDArray[np.uint16]
+    """(bands, rows, cols), reflectance x 65535."""
+    boxes: NDArray[np.float64]
+    """(ships, 4): x0, y0, x1, y1 in pixels."""
+
+
+def draw_harbour(seed: int = 7, *, width: int = 2048, height: int = 1536) -> Harbour:
+    """Draw a harbour with its ships."""
+    rng = np.random.default_rng(seed)
+    port = Port(x=0.40 * width, y=0.42 * height, angle=math.radians(rng.uniform(-14, 14)))
+    coast = draw_coast(rng, (height, width), port)
+    ships = moor_fleet(rng, coast, port, SHIPS)
+    for ship in ships:
+        draw_ship(coast.bands, ship)
+    return Harbour(_expose(rng, coast.bands), _boxes(ships))
+
+
+def write_harbour(harbour: Harbour, path: Path) -> Path:
+    """Write the scene as a tiled GeoTIFF with overviews, and the truth beside it in COCO form.
+
+    Returns:
+        The COCO file: `<name>.json` beside the scene.
+    """
+    bands, rows, cols = harbour.pixels.shape
+    profile: dict[str, Any] = {
+        "driver": "COG",
+        "dtype": "uint16",
+        "count": bands,
+        "height": rows,
+        "width": cols,
+        "crs": "EPSG:32634",
+        "transform": from_origin(*UPPER_LEFT, PIXEL_METRES, PIXEL_METRES),
+        "blocksize": 256,
+        "compress": "deflate",
+        "level": 1,
+        "predictor": "yes",
+        "overview_resampling": Resampling.average.name,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with rasterio.open(path, "w", **profile) as target:
+        target.descriptions = BANDS
+        target.write(harbour.pixels)
+    truth = path.with_suffix(".json")
+    truth.write_text(json.dumps(_coco(harbour, path.name), indent=1) + "\n")
+    return truth
+
+
+def _expose(rng: np.random.Generator, bands: Bands) -> NDArray[np.uint16]:
+    """What the instrument makes of the reflectances: blur, a coarser B11, noise, whole numbers."""
+    bands = blur(bands)
+    bands[4] = _coarser(bands[4])
+    bands += SENSOR_NOISE * rng.standard_normal(bands.shape, dtype=np.float32)
+    return (np.clip(bands, 1e-4, 1) * 65535).astype(np.uint16)
+
+
+def _coarser(band: NDArray[np.float32]) -> NDArray[np.float32]:
+    """One band at half its resolution, on the same pixels."""
+    rows, cols = (size // 2 * 2 for size in band.shape)
+    means = band[:rows, :cols].reshape(rows // 2, 2, cols // 2, 2).mean(axis=(1, 3))
+    coarse = band.copy()
+    coarse[:rows, :cols] = means.repeat(2, 0).repeat(2, 1)
+    return coarse
+
+
+def _boxes(ships: list[Ship]) -> NDArray[np.float64]:
+    """The pixels that each hull touches, as a person would label them."""
+    bounds = np.array([ship.box for ship in ships])
+    return np.concatenate([np.floor(bounds[:, :2]), np.ceil(bounds[:, 2:])], axis=1)
+
+
+def _coco(harbour: Harbour, name: str) -> dict[str, Any]:
+    sizes = harbour.boxes[:, 2:] - harbour.boxes[:, :2]
+    _, rows, cols = harbour.pixels.shape
+    return {
+        "images": [{"id": 1, "file_name": name, "width": cols, "height": rows}],
+        "categories": [{"id": 1, "name": "ship"}],
+        "annotations": [
+            {
+                "id": index,
+                "image_id": 1,
+                "category_id": 1,
+                "bbox": [*box[:2].tolist(), *size.tolist()],
+                "area": float(size.prod()),
+                "iscrowd": 0,
+            }
+            for index, (box, size) in enumerate(zip(harbour.boxes, sizes, strict=True), start=1)
+        ],
+    }

@@ -1,0 +1,142 @@
+"""Ships of the synthetic scene: where they lie, and what they look like from above."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from local_cloud.demo.coast import Bands, Coast, Port, Spectrum
+from local_cloud.demo.noise import Field
+
+HULLS: tuple[Spectrum, ...] = (
+    (0.26, 0.28, 0.29, 0.30, 0.22),
+    (0.12, 0.13, 0.27, 0.30, 0.24),
+    (0.17, 0.19, 0.21, 0.23, 0.19),
+    (0.21, 0.23, 0.25, 0.25, 0.18),
+)
+BRIDGE: Spectrum = (0.36, 0.38, 0.39, 0.40, 0.28)
+FOAM: Spectrum = (0.11, 0.12, 0.10, 0.08, 0.03)
+
+
+@dataclass(frozen=True, slots=True)
+class Ship:
+    """One ship. Pixels; `heading` in radians from the x axis, clockwise."""
+
+    x: float
+    y: float
+    length: float
+    beam: float
+    heading: float
+    hull: Spectrum
+    wake: float = 0.0
+    """How strong the foam behind it is, 0 to 1; 0 when it lies still."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """The bounds (x0, y0, x1, y1) of the hull."""
+        cos, sin = abs(math.cos(self.heading)), abs(math.sin(self.heading))
+        half_width = (self.length * cos + self.beam * sin) / 2
+        half_height = (self.length * sin + self.beam * cos) / 2
+        return (
+            self.x - half_width,
+            self.y - half_height,
+            self.x + half_width,
+            self.y + half_height,
+        )
+
+
+def moor_fleet(rng: np.random.Generator, coast: Coast, port: Port, count: int) -> list[Ship]:
+    """Ships alongside the piers, at anchor, and under way; none touches another or the shore."""
+    ships = _alongside(rng, port)
+    rows, cols = coast.clearance.shape
+    wind = rng.uniform(0, math.tau)
+    while len(ships) < count:
+        moving = rng.random() < 0.4  # noqa: PLR2004
+        length = float(np.clip(rng.lognormal(2.75, 0.4), 8, 32))
+        ship = Ship(
+            x=rng.uniform(40, cols - 40),
+            y=rng.uniform(40, rows - 40),
+            length=length,
+            beam=max(2.6, length / rng.uniform(5.0, 6.5)),
+            heading=rng.uniform(0, math.tau) if moving else rng.normal(wind, 0.12),
+            hull=HULLS[rng.integers(len(HULLS))],
+            wake=rng.uniform(0.4, 1.0) if moving else 0.0,
+        )
+        if _afloat(ship, coast.clearance) and all(_apart(ship, other) for other in ships):
+            ships.append(ship)
+    return ships
+
+
+def draw_ship(bands: Bands, ship: Ship) -> None:
+    """Paint one ship and its wake into the bands, in place."""
+    reach = ship.length * (2.6 if ship.wake else 0.6) + 4
+    window = np.s_[
+        max(int(ship.y - reach), 0) : int(ship.y + reach),
+        max(int(ship.x - reach), 0) : int(ship.x + reach),
+    ]
+    rows, cols = (
+        np.arange(part.start, part.stop, dtype=np.float32)[: size - part.start]
+        for part, size in zip(window, bands.shape[1:], strict=True)
+    )
+    dx, dy = cols[None, :] + 0.5 - ship.x, rows[:, None] + 0.5 - ship.y
+    cos, sin = math.cos(ship.heading), math.sin(ship.heading)
+    along, across = dx * cos + dy * sin, dy * cos - dx * sin
+    part = bands[:, *window]
+    _cover(part, FOAM, _wake(ship, along, across))
+    _cover(part, ship.hull, _hull(ship, along, across))
+    _cover(part, BRIDGE, _bridge(ship, along, across))
+
+
+def _alongside(rng: np.random.Generator, port: Port) -> list[Ship]:
+    """Two ships at each pier, one on either side, a little off its wall."""
+    ships = []
+    for start in port.piers:
+        for side in (-1, 1):
+            length = rng.uniform(15, 30)
+            beam = length / 5.5
+            wall = start + (port.pier_width if side > 0 else 0)
+            x, y = port.place(wall + side * (beam / 2 + 1.5), rng.uniform(50, 130))
+            hull = HULLS[rng.integers(len(HULLS))]
+            ships.append(Ship(x, y, length, beam, port.angle + math.pi / 2, hull))
+    return ships
+
+
+def _afloat(ship: Ship, clearance: Field) -> bool:
+    return bool(clearance[int(ship.y), int(ship.x)] > ship.length + 8)
+
+
+def _apart(ship: Ship, other: Ship) -> bool:
+    return math.hypot(ship.x - other.x, ship.y - other.y) > 1.5 * (ship.length + other.length)
+
+
+def _hull(ship: Ship, along: Field, across: Field) -> Field:
+    """The share of each pixel that the hull covers: square at the stern, pointed at the bow."""
+    half = ship.length / 2
+    taper = np.clip((half - along) / (0.25 * ship.length), 0, 1) ** 0.6
+    sides = np.clip(ship.beam / 2 * taper - np.abs(across) + 0.5, 0, 1)
+    ends = np.clip(half - np.abs(along) + 0.5, 0, 1)
+    return sides * ends
+
+
+def _bridge(ship: Ship, along: Field, across: Field) -> Field:
+    """White superstructure near the stern, and hatches over the rest of the deck."""
+    astern = np.clip(0.09 * ship.length - np.abs(along + 0.34 * ship.length) + 0.5, 0, 1)
+    hatches = 0.25 * (np.cos(along * math.tau / 5) > 0) * (np.abs(along) < 0.4 * ship.length)
+    deck = np.clip(0.4 * ship.beam - np.abs(across) + 0.5, 0, 1)
+    return np.maximum(astern, hatches).astype(np.float32) * deck
+
+
+def _wake(ship: Ship, along: Field, across: Field) -> Field:
+    """Foam astern that widens and fades."""
+    behind = np.clip(-along - ship.length / 2, 0, None)
+    width = 0.35 * ship.beam + 0.06 * behind
+    shape = np.exp(-((across / width) ** 2)) * np.exp(-behind / (0.7 * ship.length))
+    return (ship.wake * 0.7 * shape * (behind > 0)).astype(np.float32)
+
+
+def _cover(part: Bands, spectrum: Spectrum, share: NDArray[np.float32]) -> None:
+    colour = np.asarray(spectrum, np.float32)[:, None, None]
+    part += (colour - part) * share

@@ -1,0 +1,123 @@
+"""An execution environment: one process that runs one event after another, kept warm between them.
+
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from local_cloud.functions.runtime_api import Invocation, RuntimeApi
+from local_cloud.functions.specification import FunctionSpec, Response
+
+# Lambda allows 10 s, on a machine that does nothing else; a laptop's cores are shared.
+INITIALISATION_SECONDS = 60.0
+_INHERITED = ("PATH", "HOME")
+
+
+class ExecutionEnvironment:
+    """A function's process under the runtime client that AWS's images run, awslambdaric."""
+
+    def __init__(self, function: FunctionSpec, *, log: Path) -> None:
+        self.function = function
+        self._api = RuntimeApi(function)
+        self._closing = False
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "awslambdaric", function.handler],
+                cwd=function.task_root,
+                env=process_environment(function, self._api.address),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can take another event."""
+        return not self._closing and self._process.poll() is None
+
+    def invoke(self, payload: bytes) -> Response:
+        """Run one event; the caller sees to it that there is one at a time.
+
+        A function that does not answer in time is killed, as Lambda does.
+        """
+        invocation = Invocation(payload)
+        self._api.put(invocation)
+        if not self.alive:
+            self._report_exit()
+        started = time.monotonic()
+        if not invocation.taken.wait(INITIALISATION_SECONDS):
+            return self._give_up(invocation, time.monotonic() - started)
+        try:
+            return invocation.responses.get(timeout=self.function.timeout)
+        except queue.Empty:
+            return self._give_up(invocation, self.function.timeout)
+
+    def close(self) -> None:
+        """End the process and its endpoint."""
+        if self._closing:
+            return
+        self._closing = True
+        self._process.kill()
+        self._process.wait()
+        self._api.close()
+
+    def _give_up(self, invocation: Invocation, seconds: float) -> Response:
+        self.close()
+        return _error(
+            "Sandbox.Timedout",
+            f"RequestId: {invocation.request_id} Error: Task timed out after {seconds:.2f} seconds",
+        )
+
+    def _watch(self) -> None:
+        self._process.wait()
+        self._report_exit()
+
+    def _report_exit(self) -> None:
+        current = self._api.current
+        if current is None or self._closing:
+            return
+        status = self._process.returncode
+        what = f"signal: {-status}" if status and status < 0 else f"exit status {status}"
+        message = f"RequestId: {current.request_id} Error: Runtime exited with error: {what}"
+        self._api.answer(_error("Runtime.ExitError", message))
+
+
+def process_environment(function: FunctionSpec, runtime_api: str) -> dict[str, str]:
+    """The variables of the process: the template's and Lambda's own, and nothing of this machine's.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+    """
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    reserved = {
+        "_HANDLER": function.handler,
+        "AWS_DEFAULT_REGION": function.region,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+        "AWS_REGION": function.region,
+        "LAMBDA_TASK_ROOT": str(function.task_root),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": os.pathsep.join(map(str, function.python_path)),
+        "PYTHONUNBUFFERED": "1",
+        "TZ": ":UTC",
+    }
+    return inherited | dict(function.environment) | reserved
+
+
+def _error(kind: str, message: str) -> Response:
+    body = {"errorType": kind, "errorMessage": message}
+    return Response(json.dumps(body).encode(), failed=True)

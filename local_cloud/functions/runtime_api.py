@@ -1,0 +1,130 @@
+"""The Lambda Runtime API: how a runtime process asks for events and says what came of them.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from local_cloud.functions.specification import FunctionSpec, Response
+
+API = "/2018-06-01/runtime"
+
+
+@dataclass(slots=True)
+class Invocation:
+    """One event on its way through a process."""
+
+    payload: bytes
+    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    taken: threading.Event = field(default_factory=threading.Event)
+    """Set when the process asked for the event, or will never: its initialisation is over."""
+    responses: queue.SimpleQueue[Response] = field(default_factory=queue.SimpleQueue)
+
+
+class RuntimeApi:
+    """One process's endpoint: it is given one event at a time."""
+
+    def __init__(self, function: FunctionSpec) -> None:
+        self.function = function
+        self._waiting: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
+        self._current: Invocation | None = None
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def current(self) -> Invocation | None:
+        """The event that has no answer yet."""
+        return self._current
+
+    @property
+    def address(self) -> str:
+        """For `AWS_LAMBDA_RUNTIME_API`."""
+        return f"127.0.0.1:{self._server.server_port}"
+
+    def put(self, invocation: Invocation) -> None:
+        """Hand an event to the process, when it asks."""
+        self._current = invocation
+        self._waiting.put(invocation)
+
+    def next(self) -> Invocation | None:
+        """Wait for the next event; None when the environment is being closed."""
+        invocation = self._waiting.get()
+        if invocation is not None:
+            invocation.taken.set()
+        return invocation
+
+    def answer(self, response: Response, request_id: str | None = None) -> None:
+        """Settle the current invocation; an answer to another one is too late and is dropped."""
+        if (current := self._current) and request_id in {None, current.request_id}:
+            self._current = None
+            current.responses.put(response)
+            current.taken.set()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._waiting.put(None)
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _handler_for(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            if self.path != f"{API}/invocation/next":
+                return self._reply(HTTPStatus.NOT_FOUND)
+            invocation = api.next()
+            if invocation is None:
+                return self._reply(HTTPStatus.GONE)
+            return self._reply(HTTPStatus.OK, invocation.payload, _headers(api, invocation))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            *_, identity, outcome = self.path.split("/")
+            if outcome == "response":
+                api.answer(Response(body), identity)
+            elif outcome == "error" and identity != "init":
+                api.answer(Response(body, failed=True), identity)
+            elif outcome == "error":
+                api.answer(Response(body, failed=True))
+            else:
+                return self._reply(HTTPStatus.NOT_FOUND)
+            return self._reply(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+
+        def _reply(
+            self, status: HTTPStatus, body: bytes = b"", headers: dict[str, str] | None = None
+        ) -> None:
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: Any) -> None:
+            """Say nothing: the function's own log is what people read."""
+
+    return Handler
+
+
+def _headers(api: RuntimeApi, invocation: Invocation) -> dict[str, str]:
+    deadline = int((time.time() + api.function.timeout) * 1000)
+    return {
+        "Content-Type": "application/json",
+        "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+        "Lambda-Runtime-Deadline-Ms": str(deadline),
+        "Lambda-Runtime-Invoked-Function-Arn": api.function.arn,
+        "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
+    }

@@ -1,0 +1,76 @@
+"""Batch resources come from CloudFormation with the properties that AWS takes.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_Batch.html
+Moto 5.2.5 insists on a service role (AWS has a service-linked one) and upper case, knows fewer
+instance types, overlooks a job definition's timeout, and has no attribute for `Fn::GetAtt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from moto.batch.models import BatchBackend, ComputeEnvironment, JobDefinition, JobQueue
+from moto.iam.exceptions import NotFoundException
+from moto.iam.models import iam_backends
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services
+
+NAME = "batch_properties"
+
+_ROLE = "AWSServiceRoleForBatch"
+
+
+def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+    """Fill in and rename what moto reads differently."""
+    _before(patcher, ComputeEnvironment, _environment)
+    _before(patcher, JobDefinition, _definition)
+    patcher.replace(BatchBackend, "_validate_compute_resources", _any_resources)
+    for model in (ComputeEnvironment, JobQueue, JobDefinition):
+        patcher.add(model, "has_cfn_attr", staticmethod(lambda name: name.endswith("Arn")))
+        patcher.add(model, "get_cfn_attribute", lambda resource, _name: resource.arn)
+
+
+def _before(patcher: Patcher, model: Any, prepare: Callable[[dict[str, Any], str], None]) -> None:
+    """Change a resource's properties before moto reads them."""
+
+    def create(cls: type[Any], name: str, json: Any, account: str, region: str, **rest: Any) -> Any:
+        prepare(json["Properties"], account)
+        return original(cls, name, json, account, region, **rest)
+
+    original = patcher.replace(model, "create_from_cloudformation_json", classmethod(create))
+
+
+def _environment(properties: dict[str, Any], account: str) -> None:
+    properties["Type"] = properties["Type"].upper()
+    properties.setdefault("ServiceRole", _service_role(account))
+
+
+def _definition(properties: dict[str, Any], _account: str) -> None:
+    properties.setdefault("RetryStrategy", {"Attempts": 1})
+    if "Timeout" in properties:
+        seconds = properties["Timeout"]["AttemptDurationSeconds"]
+        properties["timeout"] = {"attemptDurationSeconds": seconds}
+
+
+def _service_role(account: str) -> str:
+    """The ARN of the role that AWS makes by itself for Batch."""
+    iam = iam_backends[account]["aws"]
+    try:
+        return str(iam.get_role(_ROLE).arn)
+    except NotFoundException:
+        role = iam.create_role(
+            role_name=_ROLE,
+            assume_role_policy_document="{}",
+            path="/aws-service-role/batch.amazonaws.com/",
+            permissions_boundary=None,
+            description="",
+            tags=[],
+            max_session_duration="3600",
+        )
+        return str(role.arn)
+
+
+def _any_resources(_backend: Any, _resources: dict[str, Any]) -> None:
+    """Take what cfn-lint has seen already: moto's list of instance types is older than the GPUs."""

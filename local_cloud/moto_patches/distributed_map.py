@@ -1,0 +1,118 @@
+"""A Distributed Map runs any number of items, in bounded threads, and holds its tolerated failures.
+
+AWS: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html,
+https://docs.aws.amazon.com/step-functions/latest/dg/maprun-fail-threshold.html
+Moto 5.2.5 recurses once for every item that a worker takes (a RecursionError and a hang after about
+990), starts a thread for every item when MaxConcurrency is 0, and never fails for a failed item.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from moto.stepfunctions.parser.api import HistoryEventType, MapRunFailedEventDetails
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
+    FailureEvent,
+    FailureEventException,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import (
+    StatesErrorName,
+)
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
+    StatesErrorNameType,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (  # noqa: E501 - moto's name
+    DistributedIterationComponent,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor.distributed_item_processor_worker import (  # noqa: E501 - moto's name
+    DistributedItemProcessorWorker,
+)
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services
+
+NAME = "distributed_map"
+
+# More than a laptop's functions can use; AWS's own limit is 10,000.
+THREADS = 32
+_CAUSE = "The specified tolerated failure threshold was exceeded"
+
+
+def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+    """Loop where moto recurses; count failures, and compare them with what is tolerated."""
+
+    def map_run(component: Any, env: Any, eval_input: Any) -> None:
+        record = eval_input.map_run_record
+        record.failures = _Failures()
+        items = env.stack[-1]
+        if not 0 < record.max_concurrency < THREADS:
+            record.max_concurrency = max(1, min(THREADS, len(items)))
+        original_run(component, env, eval_input)
+        if exceeded(
+            record.failures.count,
+            len(items),
+            tolerated_count=record.tolerated_failure_count,
+            tolerated_percentage=record.tolerated_failure_percentage,
+        ):
+            raise FailureEventException(_threshold_exceeded(env))
+
+    def eval_job(worker: Any, env: Any, job: Any) -> None:
+        original_job(worker, env, job)
+        # Moto swallows what an item's program raises, and leaves its output empty.
+        if not isinstance(env.program_state(), ProgramEnded):
+            worker._map_run_record.failures.add()  # noqa: SLF001
+
+    original_run = patcher.replace(DistributedIterationComponent, "_map_run", map_run)
+    original_job = patcher.replace(DistributedItemProcessorWorker, "_eval_job", eval_job)
+    patcher.replace(DistributedItemProcessorWorker, "_eval_pool", _eval_pool)
+
+
+def exceeded(failed: int, items: int, *, tolerated_count: int, tolerated_percentage: float) -> bool:
+    """Whether a Map run fails: either threshold is enough, and without one no failure is."""
+    if not tolerated_count and not tolerated_percentage:
+        return failed > 0
+    over_count = bool(tolerated_count) and failed > tolerated_count
+    share = 100 * failed / items if items else 0
+    return over_count or (bool(tolerated_percentage) and share > tolerated_percentage)
+
+
+class _Failures:
+    """How many items of a Map run failed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def add(self) -> None:
+        with self._lock:
+            self.count += 1
+
+
+def _eval_pool(worker: Any, job: Any, worker_frame: Any) -> None:
+    """One worker's items, one after another. The frame must go before the last job is closed."""
+    while job is not None:
+        frame = worker_frame.open_inner_frame()
+        worker._eval_job(env=frame, job=job)  # noqa: SLF001
+        worker_frame.delete_frame(frame)
+        following = None
+        if not isinstance(job.job_output, Exception) and not worker.stopped():
+            following = worker._job_pool.next_job()  # noqa: SLF001
+        if following is None:
+            worker._env.delete_frame(worker_frame)  # noqa: SLF001
+        worker._job_pool.close_job(job)  # noqa: SLF001
+        job = following
+
+
+def _threshold_exceeded(env: Any) -> FailureEvent:
+    kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
+    return FailureEvent(
+        env=env,
+        error_name=StatesErrorName(kind),
+        event_type=HistoryEventType.MapRunFailed,
+        event_details=EventDetails(
+            mapRunFailedEventDetails=MapRunFailedEventDetails(error=kind.to_name(), cause=_CAUSE)
+        ),
+    )

@@ -1,0 +1,175 @@
+"""EventBridge rules deliver to Lambda functions, state machines and topics.
+
+AWS: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html; input transformers:
+https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
+Moto 5.2.5 raises NotImplementedError for these targets, and swallows it for events that come from
+S3. It also ignores whether a rule is enabled.
+"""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import json
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jsonpath_ng.ext import parse as parse_path
+from moto.events.models import Rule
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services, in_background
+
+NAME = "event_delivery"
+
+_PLACEHOLDER = re.compile(r"<([^<>]+)>")
+
+Event = dict[str, Any]
+Target = Mapping[str, Any]
+
+
+def apply(patcher: Patcher, services: Services) -> None:
+    """Deliver to the targets that moto has no delivery for."""
+
+    def send_to_targets(rule: Any, event: Event, transform_input: bool = True) -> None:  # noqa: FBT001, FBT002 - moto's signature
+        if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
+            return
+        sent = complete(event)
+        for target in list(rule.targets):
+            deliver = _DELIVERIES.get(target["Arn"].split(":")[2])
+            if deliver is not None:
+                _start(services, rule, target, deliver, sent)
+        _by_moto(original, rule, event, transform_input)
+
+    original = patcher.replace(Rule, "send_to_targets", send_to_targets)
+
+
+def complete(event: Event) -> Event:
+    """An event as AWS sends it: with an id of its own and its time in ISO 8601."""
+    sent = copy.deepcopy(event)
+    if sent.get("id") in {None, "", _MOTOS_ID}:
+        sent["id"] = str(uuid.uuid4())
+    sent["time"] = _iso(sent.get("time"))
+    sent.pop("ingestion-time", None)
+    return sent
+
+
+def transformed(target: Target, event: Event) -> str:
+    """What a target is sent: the event, its constant input, a part of it, or its template filled."""
+    if "Input" in target:
+        return str(target["Input"])
+    if "InputPath" in target:
+        return json.dumps(_at(target["InputPath"], event))
+    if transformer := target.get("InputTransformer"):
+        return _fill(transformer["InputTemplate"], transformer.get("InputPathsMap", {}), event)
+    return json.dumps(event)
+
+
+# moto.events.utils._BASE_EVENT_MESSAGE has it for every event that S3 sends
+_MOTOS_ID = "17793124-05d4-b198-2fde-7ededc63b103"
+
+
+def _fill(template: str, paths: Mapping[str, str], event: Event) -> str:
+    """A template with its placeholders replaced.
+
+    Inside a quoted string a value is put in as text; elsewhere it is put in as JSON.
+    """
+    values = {name: _at(path, event) for name, path in paths.items()} | {
+        "aws.events.event.json": event,
+        "aws.events.event": {k: v for k, v in event.items() if k != "detail"},
+        "aws.events.event.ingestion-time": event["time"],
+    }
+
+    def value_of(match: re.Match[str]) -> str:
+        value = values.get(match[1], "")
+        quoted = len(re.findall(r'(?<!\\)"', template[: match.start()])) % 2 == 1
+        text = value if isinstance(value, str) else json.dumps(value)
+        if quoted:
+            return json.dumps(text)[1:-1]
+        return json.dumps(value)
+
+    return _PLACEHOLDER.sub(value_of, template)
+
+
+def _at(path: str, event: Event) -> Any:
+    found = parse_path(path).find(event)
+    return found[0].value if found else ""
+
+
+def _iso(time: Any) -> str:
+    if isinstance(time, str) and "T" in time:
+        return time
+    seconds = float(time) if time else datetime.datetime.now(datetime.UTC).timestamp()
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _start(services: Services, rule: Any, target: Target, deliver: Delivery, event: Event) -> None:
+    message = transformed(target, event)
+
+    def attempt() -> None:
+        try:
+            deliver(services, rule, target["Arn"], message)
+        except Exception as error:
+            if not (queue := target.get("DeadLetterConfig", {}).get("Arn")):
+                raise
+            _dead_letter(services, rule, target, queue, message, error)
+
+    in_background(f"{rule.name} → {target['Arn']}", attempt)
+
+
+def _dead_letter(
+    services: Services, rule: Any, target: Target, queue: str, message: str, error: Exception
+) -> None:
+    *_, region, account, name = queue.split(":")
+    sqs = services.client("sqs", region)
+    url = sqs.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+    attributes = {
+        "RULE_ARN": rule.arn,
+        "TARGET_ARN": target["Arn"],
+        "ERROR_CODE": type(error).__name__,
+        "ERROR_MESSAGE": str(error) or repr(error),
+    }
+    sqs.send_message(
+        QueueUrl=url,
+        MessageBody=message,
+        MessageAttributes={
+            key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()
+        },
+    )
+
+
+def _to_function(services: Services, rule: Any, arn: str, message: str) -> None:
+    services.client("lambda", rule.region_name).invoke(
+        FunctionName=arn, InvocationType="Event", Payload=message.encode()
+    )
+
+
+def _to_state_machine(services: Services, rule: Any, arn: str, message: str) -> None:
+    services.client("stepfunctions", rule.region_name).start_execution(
+        stateMachineArn=arn, name=f"{rule.name[:40]}_{uuid.uuid4()}"[:80], input=message
+    )
+
+
+def _to_topic(services: Services, rule: Any, arn: str, message: str) -> None:
+    services.client("sns", rule.region_name).publish(TopicArn=arn, Message=message)
+
+
+Delivery = Callable[[Services, Any, str, str], None]
+_DELIVERIES: Mapping[str, Delivery] = {
+    "lambda": _to_function,
+    "states": _to_state_machine,
+    "sns": _to_topic,
+}
+
+
+def _by_moto(original: Callable[..., None], rule: Any, event: Event, transform_input: bool) -> None:
+    """Let moto deliver to the targets that it knows."""
+    known = [t for t in rule.targets if t["Arn"].split(":")[2] not in _DELIVERIES]
+    if not known:
+        return
+    limited = copy.copy(rule)
+    limited.targets = known
+    original(limited, event, transform_input)

@@ -1,0 +1,99 @@
+"""Step Functions tells EventBridge of every change of an execution's status.
+
+AWS: https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+Moto 5.2.5 says nothing.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+from moto.events.models import events_backends
+from moto.stepfunctions.parser.backend.execution import (
+    BaseExecutionWorkerCommunication,
+    Execution,
+)
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services, in_background
+
+NAME = "execution_events"
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html: larger inputs
+# and outputs are left out, since an event may have 256 KB.
+_DATA_LIMIT = 248 * 1024
+
+
+def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+    """Put an event on the default bus when an execution starts and when it ends."""
+
+    def start(execution: Any) -> None:
+        original_start(execution)
+        put_status_event(execution, "RUNNING")
+
+    def terminated(communication: Any) -> None:
+        original_terminated(communication)
+        execution = communication.execution
+        put_status_event(execution, execution.status)
+
+    original_start = patcher.replace(Execution, "start", start)
+    original_terminated = patcher.replace(
+        BaseExecutionWorkerCommunication, "terminated", terminated
+    )
+
+
+def put_status_event(execution: Any, status: str) -> None:
+    """Tell EventBridge, without waiting for those who listen."""
+    detail = detail_of(execution, status)
+    entry = {
+        "Source": "aws.states",
+        "DetailType": "Step Functions Execution Status Change",
+        "Detail": json.dumps(detail),
+        "Resources": [execution.exec_arn],
+    }
+    backend = events_backends[execution.account_id][execution.region_name]
+    in_background(f"{execution.name} is {status}", lambda: backend.put_events([entry]))
+
+
+def detail_of(execution: Any, status: str) -> dict[str, Any]:
+    """The event's detail, with all the fields that AWS documents."""
+    running = status == "RUNNING"
+    succeeded = status == "SUCCEEDED"
+    given = execution.execution_input
+    output = json.dumps(execution.output) if succeeded else None
+    return {
+        "executionArn": execution.exec_arn,
+        "stateMachineArn": execution.state_machine_arn,
+        "name": execution.name,
+        "status": status,
+        "startDate": _milliseconds(execution.start_date),
+        "stopDate": None if running else _milliseconds(execution.stop_date),
+        "input": _within_limit(given),
+        "inputDetails": {"included": _within_limit(given) is not None},
+        "output": _within_limit(output),
+        "outputDetails": {"included": _within_limit(output) is not None} if succeeded else None,
+        "stateMachineVersionArn": None,
+        "stateMachineAliasArn": None,
+        "redriveCount": getattr(execution, "redrive_count", 0),
+        "redriveDate": _milliseconds(getattr(execution, "redrive_date", None)),
+        "redriveStatus": "REDRIVABLE" if _redrivable(status) else "NOT_REDRIVABLE",
+        "redriveStatusReason": None
+        if _redrivable(status)
+        else f"Execution is {status} and cannot be redriven",
+        "error": None if running else execution.error,
+        "cause": None if running else execution.cause,
+    }
+
+
+def _redrivable(status: str) -> bool:
+    return status in {"FAILED", "TIMED_OUT", "ABORTED"}
+
+
+def _within_limit(text: str | None) -> str | None:
+    return text if text is not None and len(text.encode()) <= _DATA_LIMIT else None
+
+
+def _milliseconds(moment: datetime.datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)

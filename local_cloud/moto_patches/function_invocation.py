@@ -1,0 +1,139 @@
+"""Invoking a Lambda function runs its handler, under AWS's own runtime client.
+
+AWS: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html; asynchronous invocations:
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+Moto 5.2.5 needs Docker for that; without it, it answers with the request's own payload.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from typing import Any
+
+from moto.awslambda_simple.models import LambdaSimpleBackend
+
+from local_cloud.functions.specification import FunctionSpec, Response
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services, logger
+
+NAME = "function_invocation"
+
+# AWS waits one minute, then two.
+RETRY_SECONDS = (1.0, 2.0)
+
+
+def apply(patcher: Patcher, services: Services) -> None:
+    """Run functions in the local cloud's processes."""
+
+    def invoke(
+        backend: Any,
+        function_name: str,
+        qualifier: str | None,
+        body: Any,
+        headers: Any,
+        response_headers: Any,
+    ) -> bytes:
+        function = backend.get_function(function_name, qualifier)
+        payload = body if isinstance(body, bytes) else (body or "{}").encode()
+        if (headers or {}).get("X-Amz-Invocation-Type") == "Event":
+            _Asynchronous(services, function, payload).start()
+            return b""
+        response = services.functions.invoke(specification(function, services), payload)
+        if response.failed:
+            response_headers["x-amz-function-error"] = "Unhandled"
+        return response.payload
+
+    patcher.replace(LambdaSimpleBackend, "invoke", invoke)
+
+
+def specification(function: Any, services: Services) -> FunctionSpec:
+    """What of moto's function is needed to run it, with its image found in the local registry."""
+    image = services.image(function.code["ImageUri"], function.region)
+    command = function.image_config.command or image.command
+    return FunctionSpec(
+        name=function.function_name,
+        arn=function.function_arn,
+        region=function.region,
+        handler=command[0],
+        task_root=image.folder,
+        python_path=image.python_path,
+        timeout=float(function.timeout),
+        memory=int(function.memory_size),
+        environment={
+            **{name: str(value) for name, value in function.environment_vars.items()},
+            **services.environment,
+        },
+        version=str(function.version),
+    )
+
+
+class _Asynchronous:
+    """An event that Lambda has taken on: run, run again after an error, then set aside."""
+
+    def __init__(self, services: Services, function: Any, payload: bytes) -> None:
+        self._services = services
+        self._function = function
+        self._payload = payload
+        self._request_id = str(uuid.uuid4())
+        config = function.event_invoke_config[0] if function.event_invoke_config else {}
+        self._retries = int(config.get("MaximumRetryAttempts", 2))
+        self._on_failure = (
+            config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+        )
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        name = self._function.function_name
+        try:
+            for attempt in range(self._retries + 1):
+                response = self._services.functions.invoke(
+                    specification(self._function, self._services), self._payload
+                )
+                if not response.failed:
+                    return
+                logger.warning("%s: attempt %d: %s", name, attempt + 1, response.payload[:500])
+                if attempt < self._retries:
+                    time.sleep(RETRY_SECONDS[attempt])
+            self._set_aside(response)
+        except Exception:
+            logger.exception("an event for %s was lost", name)
+
+    def _set_aside(self, response: Response) -> None:
+        if self._on_failure:
+            self._send(self._on_failure, json.dumps(self._record(response)))
+
+    def _send(self, arn: str, message: str) -> None:
+        service, region, account, name = arn.split(":")[2:6]
+        client = self._services.client(service, region)
+        if service == "sns":
+            client.publish(TopicArn=arn, Message=message)
+        elif service == "sqs":
+            url = client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+            client.send_message(QueueUrl=url, MessageBody=message)
+        else:
+            logger.error("on-failure destinations in %s are not delivered to: %s", service, arn)
+
+    def _record(self, response: Response) -> dict[str, Any]:
+        """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html."""
+        return {
+            "version": "1.0",
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
+            "requestContext": {
+                "requestId": self._request_id,
+                "functionArn": f"{self._function.function_arn}:$LATEST",
+                "condition": "RetriesExhausted",
+                "approximateInvokeCount": self._retries + 1,
+            },
+            "requestPayload": json.loads(self._payload),
+            "responseContext": {
+                "statusCode": 200,
+                "executedVersion": "$LATEST",
+                "functionError": "Unhandled",
+            },
+            "responsePayload": json.loads(response.payload),
+        }

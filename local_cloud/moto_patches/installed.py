@@ -1,0 +1,57 @@
+"""All patches, and how they are put in place."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from moto.core.config import default_user_config
+
+from local_cloud.moto_patches import (
+    batch_properties,
+    data_api,
+    distributed_map,
+    event_delivery,
+    execution_events,
+    function_invocation,
+    job_processes,
+    object_events,
+    redrive,
+    service_task_casing,
+    state_machine_creation,
+    task_clients,
+    template_resources,
+)
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services
+
+PATCHES: tuple[ModuleType, ...] = (
+    batch_properties,
+    data_api,
+    distributed_map,
+    event_delivery,
+    execution_events,
+    function_invocation,
+    job_processes,
+    object_events,
+    redrive,
+    service_task_casing,
+    state_machine_creation,
+    task_clients,
+    template_resources,
+)
+
+# What moto can do by itself when told to.
+SETTINGS = {
+    "batch": {"use_docker": False},
+    "lambda": {"use_docker": False},
+    "stepfunctions": {"execute_state_machine": True},
+}
+
+
+def install(services: Services) -> Patcher:
+    """Patch moto in this process, once; the patcher can undo it."""
+    default_user_config.update(SETTINGS)
+    patcher = Patcher()
+    for patch in PATCHES:
+        patch.apply(patcher, services)
+    return patcher

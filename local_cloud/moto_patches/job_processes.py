@@ -1,0 +1,233 @@
+"""Batch jobs run, alone or as an array, with retries and the reasons that AWS gives for a failure.
+
+AWS: https://docs.aws.amazon.com/batch/latest/userguide/array_jobs.html,
+https://docs.aws.amazon.com/batch/latest/userguide/job_retries.html
+Moto 5.2.5 needs Docker for that; without it, it marks every job as succeeded.
+"""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from moto.batch.exceptions import ClientException
+from moto.batch.models import Job
+from moto.batch.utils import JobStatus
+from moto.batch_simple.models import BatchSimpleBackend
+
+from local_cloud.jobs import JobExit, JobProcess
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services, in_background, logger
+
+NAME = "job_processes"
+
+_EXITED = "Essential container in task exited"
+_TIMED_OUT = "Job attempt duration exceeded timeout"
+_CHILD_FAILED = "Array Child Job failed"
+
+
+def apply(patcher: Patcher, services: Services) -> None:
+    """Run jobs in the local cloud's processes."""
+
+    def submit_job(
+        simple: Any,
+        job_name: str,
+        job_def_id: str,
+        job_queue: str,
+        array_properties: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> tuple[str, str, str]:
+        submission = _Submission.of(simple, job_name, job_def_id, job_queue, options)
+        size = (array_properties or {}).get("size")
+        parent = submission.job({"size": size} if size else {})
+        if size:
+            _run_array(services, submission, parent, int(size))
+        else:
+            services.jobs.submit(lambda: _run_job(services, submission, parent, parent))
+        return job_name, parent.job_id, parent.arn
+
+    patcher.replace(BatchSimpleBackend, "submit_job", submit_job)
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """A request to run a job: all its children have this in common."""
+
+    backend: Any
+    name: str
+    definition: Any
+    queue: Any
+    options: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, simple: Any, name: str, definition: str, queue: str, options: Mapping[str, Any]
+    ) -> _Submission:
+        backend = simple.backend
+        found = backend.get_job_definition(definition)
+        if found is None:
+            raise ClientException(f"Job definition {definition} does not exist")
+        found_queue = backend.get_job_queue(queue)
+        if found_queue is None:
+            raise ClientException(f"Job queue {queue} does not exist")
+        return cls(backend, name, found, found_queue, options)
+
+    def job(self, array: Mapping[str, Any], job_id: str | None = None) -> Any:
+        """A job of moto's, registered with it."""
+        job = Job(
+            self.name,
+            self.definition,
+            self.queue,
+            self.backend,
+            log_backend=self.backend.logs_backend,
+            container_overrides=self.options.get("container_overrides"),
+            eks_properties_override=None,
+            depends_on=self.options.get("depends_on"),
+            parameters=self.options.get("parameters"),
+            all_jobs=self.backend._jobs,  # noqa: SLF001
+            timeout=self.options.get("timeout"),
+            array_properties=dict(array),
+            provided_job_id=job_id,
+            tags=self.options.get("tags"),
+        )
+        job.status = JobStatus.RUNNABLE
+        self.backend._jobs[job.job_id] = job  # noqa: SLF001
+        return job
+
+    def variables(self, job: Any) -> dict[str, str]:
+        """The environment that the definition and the submission set; the latter wins."""
+        overrides = (self.options.get("container_overrides") or {}).get("environment", [])
+        both = [*self.definition.container_properties["environment"], *overrides]
+        variables = {entry["name"]: str(entry["value"]) for entry in both}
+        if "index" in job.array_properties:
+            variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.array_properties["index"])
+        return variables | {
+            "AWS_BATCH_JOB_ID": job.job_id,
+            "AWS_BATCH_JQ_NAME": self.queue.name,
+            "AWS_DEFAULT_REGION": self.backend.region_name,
+            "AWS_REGION": self.backend.region_name,
+        }
+
+
+def _run_array(services: Services, submission: _Submission, parent: Any, size: int) -> None:
+    children = [
+        submission.job({"statusSummary": {}, "index": index}, f"{parent.job_id}:{index}")
+        for index in range(size)
+    ]
+    parent._child_jobs = children  # noqa: SLF001
+    parent.status = JobStatus.PENDING
+    parent.job_started_at = datetime.datetime.now()  # noqa: DTZ005 - as moto's own
+    futures = [
+        services.jobs.submit(lambda child=child: _run_job(services, submission, child, parent))
+        for child in children
+    ]
+    in_background(f"array job {parent.job_id}", lambda: _finish_array(parent, futures))
+
+
+def _finish_array(parent: Any, futures: list[Future[bool]]) -> None:
+    succeeded = [future.result() for future in futures]
+    if not all(succeeded):
+        parent.job_stopped_reason = _CHILD_FAILED
+    parent._mark_stopped(success=all(succeeded))  # noqa: SLF001
+
+
+def _run_job(services: Services, submission: _Submission, job: Any, parent: Any) -> bool:
+    """All attempts at a job; whether one of them succeeded."""
+    try:
+        succeeded = _attempts(services, submission, job, parent)
+    except Exception as error:
+        logger.exception("job %s could not be run", job.job_id)
+        job.job_stopped_reason = f"CannotStartContainerError: {error}"
+        succeeded = False
+    job._mark_stopped(success=succeeded)  # noqa: SLF001
+    return succeeded
+
+
+def _attempts(services: Services, submission: _Submission, job: Any, parent: Any) -> bool:
+    strategy = submission.definition.retry_strategy or {}
+    for number in range(1, int(strategy.get("attempts", 1)) + 1):
+        if job.stop or parent.stop:
+            return False
+        ended = _attempt(services, submission, job, parent, number)
+        if ended.code == 0:
+            return True
+        reason = _TIMED_OUT if ended.timed_out else _EXITED
+        job.job_stopped_reason = job.job_stopped_reason if job.stop else reason
+        job.latest_attempt["statusReason"] = reason
+        if not retries(strategy.get("evaluateOnExit", []), ended.code, reason):
+            return False
+    return False
+
+
+def retries(rules: list[Mapping[str, str]], code: int, reason: str) -> bool:
+    """Whether Batch would try again after an attempt: the first rule that matches decides."""
+    for rule in rules:
+        seen = {"onExitCode": str(code), "onStatusReason": reason, "onReason": ""}
+        wanted = {name: pattern for name, pattern in rule.items() if name in seen}
+        if all(fnmatch.fnmatchcase(seen[name], pattern) for name, pattern in wanted.items()):
+            return rule["action"].upper() == "RETRY"
+    return True
+
+
+def _attempt(
+    services: Services, submission: _Submission, job: Any, parent: Any, number: int
+) -> JobExit:
+    image = services.image(
+        submission.definition.container_properties["image"], submission.backend.region_name
+    )
+    words = [*image.entry_point, *(_command(submission, job) or image.command)]
+    environment = {
+        **submission.variables(job),
+        **services.environment,
+        "AWS_BATCH_JOB_ATTEMPT": str(number),
+        "PYTHONPATH": ":".join(map(str, image.python_path)),
+        "PYTHONUNBUFFERED": "1",
+    }
+    job.status = JobStatus.RUNNING
+    job.job_started_at = datetime.datetime.now()  # noqa: DTZ005 - as moto's own
+    job.log_stream_name = job._stream_name  # noqa: SLF001
+    job._start_attempt()  # noqa: SLF001
+    ended = services.jobs.run(
+        JobProcess(
+            command=[sys.executable if word in {"python", "python3"} else word for word in words],
+            folder=image.folder,
+            environment=environment,
+            log=f"job-{submission.name}-{job.job_id.replace(':', '-')}.log",
+        ),
+        timeout=job._get_attempt_duration(),  # noqa: SLF001
+        stopped=lambda: job.stop or parent.stop,
+    )
+    _record(job, ended)
+    return ended
+
+
+def _command(submission: _Submission, job: Any) -> list[str]:
+    """The job's command with its parameters filled in."""
+    overrides = submission.options.get("container_overrides") or {}
+    command = overrides.get("command") or submission.definition.container_properties["command"]
+    return list(job._add_parameters_to_command(list(command)))  # noqa: SLF001
+
+
+def _record(job: Any, ended: JobExit) -> None:
+    job.exit_code = ended.code
+    job.job_stopped_at = datetime.datetime.now()  # noqa: DTZ005 - as moto's own
+    job._stop_attempt()  # noqa: SLF001
+    job.latest_attempt["container"]["exitCode"] = ended.code
+    lines = ended.output.splitlines()
+    if not lines:
+        return
+    logs, group, stream = job._log_backend, job._log_group, job._stream_name  # noqa: SLF001
+    with _logs_lock:
+        logs.ensure_log_group(group)
+        logs.ensure_log_stream(group, stream)
+        now = int(datetime.datetime.now(datetime.UTC).timestamp() * 1000)
+        logs.put_log_events(group, stream, [{"timestamp": now, "message": m} for m in lines])
+
+
+_logs_lock = threading.Lock()

@@ -1,0 +1,79 @@
+"""S3's "Object Created" events have the form that S3 sends to EventBridge.
+
+AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+Moto 5.2.5 writes `eTag` for `etag`, the same sequencer, request and event id for every event, and
+swallows whatever goes wrong on the way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+import uuid
+from typing import Any
+
+from moto.events.models import events_backends
+from moto.s3 import notifications
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services, logger
+
+NAME = "object_events"
+
+_sequence = itertools.count(time.time_ns())
+
+
+def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+    """Send events with S3's field names, an order and an identity."""
+    patcher.replace(notifications, "_send_event_bridge_message", _send)
+
+
+def _send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+    try:
+        backend = events_backends[account_id][bucket.region_name]
+        event = {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": notifications._detail_type(event_name),  # noqa: SLF001
+            "source": "aws.s3",
+            "account": account_id,
+            "time": time.time(),
+            "region": bucket.region_name,
+            "resources": [bucket.arn],
+            "detail": _detail(account_id, bucket, event_name, key),
+        }
+        for bus in backend.event_buses.values():
+            for rule in list(bus.rules.values()):
+                rule.send_to_targets(event, transform_input=False)
+    except Exception:
+        # The object was put all the same, as in S3, where delivery comes after the answer.
+        logger.exception("the event of %s in %s was not delivered", key.name, bucket.name)
+
+
+def _detail(account_id: str, bucket: Any, event_name: str, key: Any) -> dict[str, Any]:
+    described = {
+        "key": key.name,
+        "size": key.size,
+        "etag": json.loads(key.etag) if key.etag.startswith('"') else key.etag,
+        "version-id": key.version_id if bucket.is_versioned else None,
+        "sequencer": f"{next(_sequence):016X}",
+    }
+    return {
+        "version": "0",
+        "bucket": {"name": bucket.name},
+        "object": {name: value for name, value in described.items() if value is not None},
+        "request-id": uuid.uuid4().hex[:16].upper(),
+        "requester": account_id,
+        "source-ip-address": "127.0.0.1",
+        "reason": _REASONS.get(event_name.rsplit(":", maxsplit=1)[-1], event_name),
+    }
+
+
+_REASONS = {
+    "Put": "PutObject",
+    "Post": "POST Object",
+    "Copy": "CopyObject",
+    "CompleteMultipartUpload": "CompleteMultipartUpload",
+    "Delete": "DeleteObject",
+}

@@ -1,0 +1,71 @@
+"""How a patch takes hold of moto: by name, so that a change in moto is noticed and can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_cloud.errors import MotoChangedError
+
+_MISSING = object()
+
+
+@dataclass
+class Patcher:
+    """Replaces attributes of moto's modules and classes, and can put them back."""
+
+    _undo: list[tuple[Any, str, Any]] = field(default_factory=list)
+
+    def replace(self, owner: Any, name: str, value: Any) -> Any:
+        """Put `value` in the place of an attribute; what was there.
+
+        Raises:
+            MotoChangedError: there is no such attribute.
+        """
+        original = vars(owner).get(name, _MISSING)
+        if original is _MISSING:
+            raise MotoChangedError(f"moto's {_name(owner)} has no {name} any more")
+        self._set(owner, name, value, original)
+        return getattr(original, "__func__", original)
+
+    def add(self, owner: Any, name: str, value: Any) -> None:
+        """Give moto an attribute that it lacks.
+
+        Raises:
+            MotoChangedError: moto has one by now, and ours may be in its way.
+        """
+        if name in vars(owner):
+            raise MotoChangedError(f"moto's {_name(owner)} has a {name} of its own now")
+        self._set(owner, name, value, _MISSING)
+
+    def undo(self) -> None:
+        """Leave moto as it was."""
+        while self._undo:
+            owner, name, original = self._undo.pop()
+            if original is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
+
+    def _set(self, owner: Any, name: str, value: Any, original: Any) -> None:
+        self._undo.append((owner, name, original))
+        setattr(owner, name, value)
+
+
+@contextmanager
+def patched(*patches: Callable[[Patcher], None]) -> Iterator[None]:
+    """Moto with some patches, for as long as the block lasts."""
+    patcher = Patcher()
+    try:
+        for patch in patches:
+            patch(patcher)
+        yield
+    finally:
+        patcher.undo()
+
+
+def _name(owner: Any) -> str:
+    module = getattr(owner, "__module__", "")
+    return f"{module}.{owner.__name__}" if module else str(owner.__name__)

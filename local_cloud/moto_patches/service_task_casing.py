@@ -1,0 +1,83 @@
+"""Service tasks take AWS's PascalCase parameters and answer in PascalCase.
+
+AWS: https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
+Moto 5.2.5 left both conversions empty, so that `batch:submitJob` fails on its parameters' names,
+and the job's description, which is the cause of a failure, has Batch's own names.
+"""
+
+from __future__ import annotations
+
+import datetime
+import functools
+from typing import Any
+
+import botocore.session
+from botocore import xform_name
+from botocore.model import OperationModel
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service,
+)
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services
+
+NAME = "service_task_casing"
+
+_Task = state_task_service.StateTaskService
+
+
+def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+    """Convert by the service's own description."""
+    patcher.replace(_Task, "_normalise_parameters", _parameters)
+    patcher.replace(_Task, "_normalise_response", _response)
+
+
+def _parameters(
+    task: Any, parameters: Any, boto_service_name: Any = None, service_action_name: Any = None
+) -> None:
+    shape = _operation(task, boto_service_name, service_action_name).input_shape
+    if shape is not None:
+        task._to_boto_request(parameters, shape)  # noqa: SLF001
+
+
+def _response(
+    task: Any, response: Any, boto_service_name: Any = None, service_action_name: Any = None
+) -> None:
+    shape = _operation(task, boto_service_name, service_action_name).output_shape
+    if not isinstance(response, dict):
+        return
+    if shape is not None:
+        task._from_boto_response(response, shape)  # noqa: SLF001
+    plain = _plain(response)
+    response.clear()
+    response.update(plain)
+
+
+def _operation(task: Any, service: str | None, action: str | None) -> OperationModel:
+    return _operation_of(
+        task._get_boto_service_name(service),  # noqa: SLF001
+        task._get_boto_service_action(action),  # noqa: SLF001
+    )
+
+
+@functools.cache
+def _operation_of(service: str, action: str) -> OperationModel:
+    model = botocore.session.get_session().get_service_model(service)
+    name = next(n for n in model.operation_names if _same(n, action))
+    return model.operation_model(name)
+
+
+def _same(operation: str, action: str) -> bool:
+    return xform_name(operation) == action or operation.lower() == action.replace("_", "")
+
+
+def _plain(value: Any) -> Any:
+    """Timestamps as text: the state is JSON."""
+    match value:
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case list():
+            return [_plain(item) for item in value]
+        case datetime.datetime():
+            return value.isoformat()
+    return value

@@ -1,0 +1,41 @@
+"""State machines from a CloudFormation template execute.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html
+Moto 5.2.5 creates them in its backend for mocks, which runs nothing, even where it is told to
+execute state machines; and it leaves definition substitutions in the text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.stepfunctions import models
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services
+
+NAME = "state_machine_creation"
+
+
+def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+    """Create them in the backend that executes."""
+
+    def create(  # noqa: PLR0913, PLR0917 - moto's signature
+        cls: type[Any],
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **options: Any,
+    ) -> Any:
+        properties = cloudformation_json["Properties"]
+        for name, value in properties.get("DefinitionSubstitutions", {}).items():
+            filled = properties["DefinitionString"].replace(f"${{{name}}}", str(value))
+            properties["DefinitionString"] = filled
+        return original(cls, resource_name, cloudformation_json, account_id, region_name, **options)
+
+    patcher.replace(models, "stepfunctions_backends", stepfunctions_parser_backends)
+    original = patcher.replace(
+        models.StateMachine, "create_from_cloudformation_json", classmethod(create)
+    )

@@ -1,0 +1,117 @@
+"""CloudFormation makes the resource types that moto does not know.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/introduction.html
+Moto 5.2.5 skips a type that it does not know with a warning; what refers to it then fails with an
+unrelated error. `resources` has our makers; for any other type a deployment fails and names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from moto.cloudformation import parsing
+from moto.cloudformation.exceptions import (
+    UnformattedGetAttTemplateException,
+    ValidationError,
+)
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.resources import MAKERS, Made, Maker, Request
+from local_cloud.services import Services
+
+NAME = "template_resources"
+
+
+def apply(patcher: Patcher, services: Services) -> None:
+    """Look among our makers first, and say which resource could not be made, and why."""
+
+    def resource_class_from_type(resource_type: str) -> Any:
+        if resource_type in MAKERS:
+            return _ResourceClass(MAKERS[resource_type], services)
+        found = None if resource_type.startswith("Custom::") else original_class(resource_type)
+        if found is None and resource_type not in parsing.NULL_MODELS:
+            raise ValidationError(
+                message=f"neither moto nor local_cloud/resources makes a {resource_type}"
+            )
+        return found
+
+    def parse_and_create_resource(
+        logical_id: str, resource_json: Any, resources_map: Any, account_id: str, region_name: str
+    ) -> Any:
+        try:
+            return original_create(
+                logical_id, resource_json, resources_map, account_id, region_name
+            )
+        except ValidationError:
+            raise
+        except Exception as error:
+            what = f"{logical_id} ({resource_json['Type']})"
+            message = f"{what} could not be made: {type(error).__name__}: {error}"
+            raise ValidationError(message=message) from error
+
+    original_class = patcher.replace(parsing, "resource_class_from_type", resource_class_from_type)
+    original_create = patcher.replace(
+        parsing, "parse_and_create_resource", parse_and_create_resource
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _ResourceClass:
+    """What moto takes for the class of a resource: it makes one, and knows its attributes."""
+
+    make: Maker
+    services: Services
+
+    def create_from_cloudformation_json(
+        self,
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **options: Any,
+    ) -> _Resource:
+        request = Request(
+            name=resource_name,
+            logical_id=options["LogicalId"],
+            properties=cloudformation_json["Properties"],
+            account=account_id,
+            region=region_name,
+            services=self.services,
+        )
+        return _Resource(self.make(request))
+
+    @staticmethod
+    def has_cfn_attr(_attribute: str) -> bool:
+        return True
+
+    @staticmethod
+    def delete_from_cloudformation_json(*_arguments: Any) -> None:
+        """A local cloud is thrown away whole."""
+
+
+class _Resource:
+    """What moto takes for a resource of a stack."""
+
+    cf_resource_type: str
+    logical_resource_id: str
+
+    def __init__(self, made: Made) -> None:
+        self._made = made
+
+    @property
+    def physical_resource_id(self) -> str:
+        return self._made.physical_id
+
+    @property
+    def type(self) -> str:
+        return self.cf_resource_type
+
+    @staticmethod
+    def is_created() -> bool:
+        return True
+
+    def get_cfn_attribute(self, attribute: str) -> Any:
+        if attribute not in self._made.attributes:
+            raise UnformattedGetAttTemplateException
+        return self._made.attributes[attribute]

@@ -1,0 +1,102 @@
+"""Where the local cloud's database is, whoever runs it."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg import conninfo, sql
+
+from local_cloud.errors import LocalCloudError
+from local_cloud.postgis.server import PostgisServer
+from swath.settings import variable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """A PostgreSQL server on which the local cloud is administrator."""
+
+    host: str
+    port: int
+    administrator: Mapping[str, str]
+    """libpq parameters to connect as the administrator, without `dbname`."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What functions need beside the template's variables to connect."""
+    fresh_database: str = ""
+    """On a server of the user's: the one database that is ours, whatever the template calls it."""
+
+    def dsn(self, name: str) -> str:
+        """How to connect as the administrator to the database that the template calls `name`."""
+        return conninfo.make_conninfo(**self.administrator, dbname=self.actual_name(name))
+
+    def actual_name(self, name: str) -> str:
+        """The name of that database on the server."""
+        return self.fresh_database or name
+
+    def create(self, name: str) -> None:
+        """Create a database that the template asks for, unless it is there."""
+        if self.fresh_database:
+            return
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            known = "SELECT FROM pg_database WHERE datname = %s"
+            if connection.execute(known, [name]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+@contextlib.contextmanager
+def own_database() -> Iterator[Database]:
+    """A server of our own, for as long as the block lasts."""
+    with PostgisServer() as server:
+        administrator = {"host": server.host, "port": str(server.port), "user": "postgres"}
+        database = Database(
+            host=server.host,
+            port=server.port,
+            administrator=administrator,
+            environment={"PGSSLROOTCERT": str(server.root_certificate)},
+        )
+        with psycopg.connect(database.dsn("postgres"), autocommit=True) as connection:
+            # RDS has this role: who is in it logs in with a signed token.
+            connection.execute("CREATE ROLE rds_iam")
+        yield database
+
+
+@contextlib.contextmanager
+def users_database(url: str) -> Iterator[Database]:
+    """A fresh database on a server that the user runs; it is dropped at the end.
+
+    The functions' signed tokens mean nothing to that server, nor has it AWS's certificates: it must
+    let its role `swath` in without a password, and TLS is used only if it offers it.
+
+    Raises:
+        LocalCloudError: the server cannot be reached, or gives us no rights.
+    """
+    name = f"swath_local_{secrets.token_hex(4)}"
+    try:
+        parameters = {k: str(v) for k, v in conninfo.conninfo_to_dict(url).items() if v is not None}
+        maintenance = parameters.pop("dbname", "postgres")
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            host, port = connection.info.host, connection.info.port
+    except psycopg.Error as error:
+        raise LocalCloudError(
+            f"SWATH_DATABASE_URL names a server that cannot be used: {' '.join(str(error).split())}"
+        ) from error
+    try:
+        yield Database(
+            host=host,
+            port=port,
+            administrator=parameters,
+            environment={
+                variable("database_name"): name,
+                variable("database_sslmode"): "prefer",
+            },
+            fresh_database=name,
+        )
+    finally:
+        administrator = conninfo.make_conninfo(**parameters, dbname=maintenance)
+        with psycopg.connect(administrator, autocommit=True) as connection:
+            drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            connection.execute(drop)

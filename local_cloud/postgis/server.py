@@ -1,0 +1,165 @@
+"""A PostgreSQL server of our own on a free port, gone without a trace when it is closed."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from local_cloud.errors import LocalCloudError
+from local_cloud.postgis.certificates import write_certificates
+from local_cloud.postgis.installation import Installation, find_or_install
+
+# Nothing here outlives the server, so nothing need survive a power cut.
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "jit": "off",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "max_wal_size": "4GB",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "ssl": "on",
+}
+_START_SECONDS = 60.0
+
+
+class PostgisServer:
+    """A server that trusts whoever comes from this machine; `postgres` is its administrator.
+
+    Attributes:
+        host: a name rather than a number, so that the certificate can be verified.
+        port: on which it listens, once entered.
+        root_certificate: the file that `PGSSLROOTCERT` must name.
+    """
+
+    host = "localhost"
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Start the server.
+
+        Raises:
+            LocalCloudError: it is not installed or does not start; the message says why.
+        """
+        installation = find_or_install()
+        self._folder = Path(tempfile.mkdtemp(prefix="swath-postgis-", dir=_temporary_folder()))
+        try:
+            self._start(installation)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the server and delete its data."""
+        if self._process and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)  # PostgreSQL's "fast" shutdown
+            try:
+                self._process.wait(20)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(signal.SIGQUIT)  # "immediate"
+                self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self, installation: Installation) -> None:
+        data = self._folder / "data"
+        self.root_certificate = write_certificates(self._folder, host=self.host)
+        # The data belongs to the server's user; the functions read the authority's certificate.
+        self._folder.chmod(0o711)
+        self.root_certificate.chmod(0o644)
+        user = _server_user()
+        if user:
+            for path in (self._folder, *self._folder.iterdir()):
+                os.chown(path, user.pw_uid, user.pw_gid)
+        options: dict[str, Any] = {"env": installation.environment, "cwd": "/"}
+        if user:
+            options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        _initialise(installation, data, options)
+        self.port = _free_port()
+        self._log = self._folder / "log"
+        settings = _SETTINGS | {
+            "port": str(self.port),
+            "ssl_cert_file": str(self._folder / "server.crt"),
+            "ssl_key_file": str(self._folder / "server.key"),
+        }
+        arguments = [word for k, v in settings.items() for word in ("-c", f"{k}={v}")]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(installation.programs / "postgres"), "-D", str(data), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                **options,
+            )
+        self._wait()
+
+    def _wait(self) -> None:
+        assert self._process is not None  # noqa: S101 - for mypy
+        deadline = time.monotonic() + _START_SECONDS
+        while b"ready to accept connections" not in self._log.read_bytes():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                text = self._log.read_text(errors="replace").strip()
+                raise LocalCloudError(f"PostgreSQL does not start: {text[-500:]}")
+            time.sleep(0.02)
+
+
+def _initialise(installation: Installation, data: Path, options: dict[str, Any]) -> None:
+    done = subprocess.run(
+        [
+            str(installation.programs / "initdb"),
+            *("--pgdata", str(data), "--username", "postgres", "--auth", "trust"),
+            *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+    if done.returncode:
+        raise LocalCloudError(f"initdb failed: {(done.stderr or done.stdout).strip()[-500:]}")
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    """Who runs the server: ourselves, or another user in the place of root, whom it refuses."""
+    if os.geteuid() != 0:
+        return None
+    users = {entry.pw_name: entry for entry in pwd.getpwall()}
+    return users.get("postgres") or users["nobody"]
+
+
+def _temporary_folder() -> str | None:
+    """The usual one, unless the server's user could not get there."""
+    if os.geteuid() != 0:
+        return None
+    folder = Path(tempfile.gettempdir()).resolve()
+    reachable = all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
+    return str(folder) if reachable else "/tmp"  # noqa: S108 - mkdtemp makes it private
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,27 @@
+"""CloudFormation resource types that moto lacks: how each is made in the local cloud."""
+
+from local_cloud.resources.accepted import ACCEPTED, accept
+from local_cloud.resources.database import make_cluster, make_instance
+from local_cloud.resources.making import Made, Maker, Request
+from local_cloud.resources.messaging import (
+    make_event_invoke_config,
+    make_queue_policy,
+    make_subscription,
+    make_topic_policy,
+)
+from local_cloud.resources.storage import make_bucket_policy
+from local_cloud.resources.triggers import make_trigger
+
+__all__ = ["MAKERS", "Made", "Maker", "Request"]
+
+MAKERS: dict[str, Maker] = {
+    **dict.fromkeys(ACCEPTED, accept),
+    "AWS::Lambda::EventInvokeConfig": make_event_invoke_config,
+    "AWS::RDS::DBCluster": make_cluster,
+    "AWS::RDS::DBInstance": make_instance,
+    "AWS::S3::BucketPolicy": make_bucket_policy,
+    "AWS::SNS::Subscription": make_subscription,
+    "AWS::SNS::TopicPolicy": make_topic_policy,
+    "AWS::SQS::QueuePolicy": make_queue_policy,
+    "Custom::Trigger": make_trigger,
+}

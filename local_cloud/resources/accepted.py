@@ -1,0 +1,21 @@
+"""Resource types that are taken as they are and do nothing here."""
+
+from __future__ import annotations
+
+from local_cloud.resources.making import Made, Request
+
+# The reasons are told to users in docs/local-cloud.md.
+ACCEPTED = {
+    "AWS::CDK::Metadata": "says which CDK made the template",
+    "AWS::CloudWatch::Alarm": "nothing is measured here",
+    "AWS::EC2::SecurityGroupEgress": "no packet is filtered here",
+    "AWS::RDS::DBClusterParameterGroup": "the database is configured by local_cloud/postgis",
+    "Custom::S3AutoDeleteObjects": "a local cloud is thrown away with all its objects",
+    "Custom::VpcRestrictDefaultSG": "no packet is filtered here",
+}
+
+
+def accept(request: Request) -> Made:
+    """A resource with a name and an ARN, and nothing behind them."""
+    arn = f"arn:aws:local:{request.region}:{request.account}:{request.name}"
+    return Made(request.name, {"Arn": arn})

@@ -1,0 +1,24 @@
+"""Bucket policies."""
+
+from __future__ import annotations
+
+import json
+
+from local_cloud.resources.making import Made, Request
+
+
+def make_bucket_policy(request: Request) -> Made:
+    """Set a bucket's policy, without the denials that depend on a condition.
+
+    Moto ignores conditions: a denial of requests without TLS would deny every request.
+    """
+    document = dict(request.properties["PolicyDocument"])
+    document["Statement"] = [
+        statement
+        for statement in document["Statement"]
+        if not (statement["Effect"] == "Deny" and "Condition" in statement)
+    ]
+    bucket = request.properties["Bucket"]
+    if document["Statement"]:
+        request.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
+    return Made(bucket)

@@ -1,0 +1,122 @@
+"""The local cloud's process: moto with its patches, the functions, the jobs and the database.
+
+It is a process of its own, so that nothing of the caller's is patched, and it ends when the pipe
+from its caller does: also when the caller was killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from local_cloud.functions.pool import FunctionPool
+from local_cloud.jobs import JobRunner
+from local_cloud.postgis.database import Database, own_database, users_database
+from local_cloud.services import REGION, Services
+
+DATABASE_URL = "SWATH_DATABASE_URL"
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[Services]:
+    """A patched moto on a free port, with what it needs; `folder` is for logs and caches."""
+    logs = folder / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        # PostgreSQL starts while Python imports moto.
+        starter = stack.enter_context(ThreadPoolExecutor(1))
+        database = starter.submit(stack.enter_context, _database())
+        _quieten()
+        services = Services(
+            endpoint=_serve_moto(stack),
+            functions=FunctionPool(logs),
+            jobs=JobRunner(logs),
+            database=database.result(),
+        )
+        stack.callback(services.close)
+        services.environment = _environment(services, folder)
+        _patch(services)
+        yield services
+
+
+def main() -> None:
+    """Serve until standard input ends; say where on standard output, as one line of JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends us, in its own order
+    signal.signal(signal.SIGTERM, lambda *_: os.close(sys.stdin.fileno()))
+    folder = Path(sys.argv[1])
+    try:
+        with serving(folder) as services:
+            ready = {
+                "endpoint": services.endpoint,
+                "administrator": dict(services.database.administrator),
+                "fresh_database": services.database.fresh_database,
+            }
+            sys.stdout.write(json.dumps(ready) + "\n")
+            sys.stdout.flush()
+            with contextlib.suppress(OSError):
+                sys.stdin.read()
+    except Exception as error:
+        logging.getLogger("local_cloud").exception("the local cloud cannot start")
+        sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
+        sys.exit(1)
+
+
+def _database() -> contextlib.AbstractContextManager[Database]:
+    url = os.environ.get(DATABASE_URL)
+    return users_database(url) if url else own_database()
+
+
+def _serve_moto(stack: contextlib.ExitStack) -> str:
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow: after PostgreSQL's start
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    stack.callback(server.stop)
+    _, port = server.get_host_and_port()
+    os.environ["MOTO_PORT"] = str(port)  # moto's own tasks call moto there
+    return f"http://127.0.0.1:{port}"
+
+
+def _patch(services: Services) -> None:
+    from local_cloud.moto_patches.installed import install  # noqa: PLC0415 - imports all of moto
+
+    install(services)
+
+
+def _environment(services: Services, folder: Path) -> dict[str, str]:
+    """What functions and jobs are told of this cloud: where AWS is, and that nobody traces."""
+    return {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "local",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": services.endpoint,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
+        **services.database.environment,
+    }
+
+
+def _quieten() -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for noisy in ("werkzeug", "botocore", "boto3", "urllib3"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    threading.excepthook = lambda failed: logging.getLogger("local_cloud").error(
+        "a thread failed", exc_info=failed.exc_value
+    )
+
+
+if __name__ == "__main__":
+    main()

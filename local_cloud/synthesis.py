@@ -1,0 +1,108 @@
+"""Synthesizing the CDK app; an assembly whose inputs have not changed is used again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from local_cloud.errors import LocalCloudError
+
+ROOT = Path(__file__).resolve().parents[1]
+ASSEMBLIES = ROOT / "build" / "assemblies"
+# Whatever the app reads: its own code, what goes into the images, the models, its settings.
+INPUTS = (
+    "batch_jobs",
+    "cdk.json",
+    "infra",
+    "lambdas",
+    "models",
+    "pyproject.toml",
+    "src",
+    "uv.lock",
+)
+_KEPT = 4
+
+
+def synthesize(*, assemblies: Path = ASSEMBLIES, app: Sequence[str] = ("-m", "infra.app")) -> Path:
+    """The folder of the assembly of this checkout.
+
+    Folders are named by what went into them and never change, so that a cloud that runs from one
+    is not disturbed by a newer one.
+
+    Raises:
+        LocalCloudError: the app failed; the message has the end of what it said.
+    """
+    assemblies.mkdir(parents=True, exist_ok=True)
+    target = assemblies / _digest(ROOT, INPUTS)
+    with _locked(assemblies / ".lock"):
+        if not (target / "manifest.json").is_file():
+            _run_app(app, target)
+            _prune(assemblies, keep=target)
+        os.utime(target)
+    return target
+
+
+def _run_app(app: Sequence[str], target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as folder:
+        made = Path(folder, "cdk.out")
+        done = subprocess.run(
+            [sys.executable, *app],
+            cwd=ROOT,
+            env={**os.environ, **_QUIET, "CDK_OUTDIR": str(made)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-20:])
+            raise LocalCloudError(f"the CDK app failed:\n{last}")
+        made.rename(target)
+
+
+# The template is checked by the lint step; here it costs seconds.
+_QUIET = {
+    "CDK_DISABLE_CLI_TELEMETRY": "true",
+    "CDK_VALIDATION": "false",
+    "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",
+    "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+    "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
+}
+
+
+def _digest(root: Path, inputs: Sequence[str]) -> str:
+    """A name for what the files below `inputs` hold; caches of Python and tools do not count."""
+    digest = hashlib.sha256()
+    for path in sorted(_files(root, inputs)):
+        digest.update(f"{path.relative_to(root)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _files(root: Path, inputs: Sequence[str]) -> Iterator[Path]:
+    for name in inputs:
+        path = root / name
+        found = path.rglob("*") if path.is_dir() else [path]
+        yield from (f for f in found if f.is_file() and "__pycache__" not in f.parts)
+
+
+def _prune(assemblies: Path, *, keep: Path) -> None:
+    others = [path for path in assemblies.iterdir() if path.is_dir() and path != keep]
+    others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in others[_KEPT - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
