@@ -31,7 +31,7 @@ _EXTENSIONS = [
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "https://stac-extensions.github.io/table/v1.2.0/schema.json",
 ]
-# A scene's edges are straight in its own CRS and bend in degrees: the outline follows them in steps.
+# A scene's edges are straight in its own CRS and bend in degrees: the outline follows in steps.
 _STEPS = 16
 
 

@@ -1,0 +1,69 @@
+"""publish_results on moto's S3."""
+
+import boto3
+import numpy as np
+import pytest
+import rasterio
+from moto import mock_aws
+
+from lambdas.publish_results import handler as module
+from swath import storage
+from swath.payloads import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
+from swath.settings import PublishSettings
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    def clear():
+        module.settings.cache_clear()
+        storage.s3.cache_clear()
+
+    clear()
+    yield
+    clear()
+
+
+@pytest.fixture
+def payload(merged, tmp_path):
+    path = tmp_path / "scene.tif"
+    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "crs": "EPSG:4326"}
+    with rasterio.open(
+        path, "w", width=64, height=64, transform=rasterio.Affine(1, 0, 9, 0, -1, 9), **profile
+    ) as target:
+        target.write(np.ones((1, 64, 64), "uint8"))
+    request = RunRequest.new(
+        scene=SceneRef(
+            uri=str(path), etag=storage.etag(str(path)), dropped_at="2026-11-21T12:00:00Z"
+        ),
+        model=ModelRef(name="ships", uri="s3://m/ships.tar.gz", digest="d1"),
+        options=RunOptions(),
+    )
+    plan = PlanSummary(uri="s3://work/runs/1/plan.json", backend="batch", shards=1, tiles=9)
+    return {
+        "request": request.to_json(),
+        "merge": merged(5).to_json(),
+        "plan": plan.to_json(),
+    }
+
+
+def test_a_run_is_published_in_the_results_bucket(payload, set_env, context):
+    set_env(PublishSettings(results_uri="s3://results"))
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(
+            Bucket="results", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        result = module.handler(payload, context)
+        found = {
+            item["Key"]: client.head_object(Bucket="results", Key=item["Key"])["ContentType"]
+            for item in client.list_objects_v2(Bucket="results")["Contents"]
+        }
+    root = f"runs/{payload['request']['run_id']}"
+    assert found == {
+        f"{root}/detections.parquet": "application/vnd.apache.parquet",
+        f"{root}/item.json": "application/geo+json",
+    }
+    assert result == {
+        "detections_uri": f"s3://results/{root}/detections.parquet",
+        "item_uri": f"s3://results/{root}/item.json",
+    }
