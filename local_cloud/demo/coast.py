@@ -26,6 +26,7 @@ SOIL: Spectrum = (0.085, 0.110, 0.140, 0.210, 0.270)
 BEACH: Spectrum = (0.140, 0.180, 0.210, 0.260, 0.310)
 ASPHALT: Spectrum = (0.085, 0.092, 0.098, 0.125, 0.140)
 CONCRETE: Spectrum = (0.125, 0.138, 0.148, 0.175, 0.190)
+ROCK: Spectrum = (0.095, 0.105, 0.112, 0.130, 0.135)
 ROOFS: tuple[Spectrum, ...] = (
     (0.090, 0.105, 0.150, 0.200, 0.240),
     (0.110, 0.120, 0.130, 0.160, 0.190),
@@ -75,24 +76,48 @@ def draw_coast(rng: np.random.Generator, shape: tuple[int, int], port: Port) -> 
     """Water, land, a town and a port."""
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     u, v = port.frame(cols, rows)
-    shore = v + 70 * smooth(rng, shape, (230, 230)) + 14 * rough(rng, shape, 60, 4)
+    shore = v + 60 * smooth(rng, shape, (230, 230)) + 10 * rough(rng, shape, 60, 4)
     basin = ramp(port.reach + 60 - np.abs(u), 0, 90) * ramp(330 - np.abs(v), 0, 90)
     shore = shore * (1 - basin) + v * basin
-    built = _port_edge(port, u, v)
+    quay, mole = _quay(port, u, v), _moles(port, u, v)
     bands = _water(rng, shape, shore)
-    _paint(bands, _land(rng, shape, shore, u, v), ramp(-shore, -0.7, 0.7))
-    _paint(bands, _apron(rng, u, v), ramp(built, -0.7, 0.7))
-    return Coast(bands, np.minimum(shore, -built))
+    # The land is at the top: below its last row there is nothing to paint.
+    top = np.s_[: np.flatnonzero((np.minimum(shore, -quay) < 1).any(axis=1)).max() + 1]
+    land = bands[:, top]
+    _paint(land, _land(rng, shore[top], u[top], v[top]), ramp(-shore[top], -0.7, 0.7))
+    _paint(land, _apron(rng, u[top], v[top]), ramp(quay[top], -0.7, 0.7))
+    _paint(bands, _flat(ROCK), ramp(mole, -0.7, 0.7))
+    return Coast(bands, np.minimum(shore, -np.maximum(quay, mole)))
 
 
-def _port_edge(port: Port, u: Field, v: Field) -> Field:
-    """The distance into the port's quays and piers; negative outside them."""
+def _quay(port: Port, u: Field, v: Field) -> Field:
+    """The distance into the quay and its piers; negative outside them."""
     edge = np.minimum(np.minimum(port.reach - np.abs(u), -v), v + 70)
     for start in port.piers:
         middle = start + port.pier_width / 2
         across = port.pier_width / 2 - np.abs(u - middle)
         edge = np.maximum(edge, np.minimum(across, np.minimum(port.pier_length - v, v + 20)))
     return edge
+
+
+def _moles(port: Port, u: Field, v: Field) -> Field:
+    """The distance into the two moles that shelter the port; negative outside them."""
+    reach = port.reach
+    lines = [
+        ((-reach - 20, -30), (-reach - 20, 190)),
+        ((-reach - 20, 190), (-0.2 * reach, 300)),
+        ((reach + 30, -30), (reach + 30, 200)),
+        ((reach + 30, 200), (0.3 * reach, 290)),
+    ]
+    return 2.2 - np.minimum.reduce([_from_line(u, v, *line) for line in lines])
+
+
+def _from_line(u: Field, v: Field, start: tuple[float, float], end: tuple[float, float]) -> Field:
+    """The distance to the line between two points."""
+    du, dv = end[0] - start[0], end[1] - start[1]
+    share = ((u - start[0]) * du + (v - start[1]) * dv) / (du * du + dv * dv)
+    share = np.clip(share, 0, 1)
+    return np.hypot(u - start[0] - share * du, v - start[1] - share * dv)
 
 
 def _water(rng: np.random.Generator, shape: tuple[int, int], shore: Field) -> Bands:
@@ -105,24 +130,25 @@ def _water(rng: np.random.Generator, shape: tuple[int, int], shore: Field) -> Ba
     return bands
 
 
-def _land(
-    rng: np.random.Generator, shape: tuple[int, int], shore: Field, u: Field, v: Field
-) -> Bands:
+def _land(rng: np.random.Generator, shore: Field, u: Field, v: Field) -> Bands:
     """Beach, woods, fields and, towards the port, a town."""
-    bands = _mix(FOREST, MEADOW, ramp(rough(rng, shape, 110, 4), -0.3, 0.9))
-    _paint(bands, _flat(SOIL), ramp(rough(rng, shape, 140, 4), 0.5, 1.1))
-    town = np.exp(-((u / 620) ** 2) - ((v + 210) / 240) ** 2) + 0.22 * rough(rng, shape, 120, 4)
-    _paint(bands, _streets(rng, u, v), ramp(town, 0.42, 0.55))
+    shape = shore.shape
+    bands = _mix(FOREST, MEADOW, ramp(rough(rng, shape, 110, 5), -0.3, 0.9))
+    _paint(bands, _flat(SOIL), ramp(rough(rng, shape, 140, 5), 0.7, 1.2))
+    bands *= 1 + 0.08 * rough(rng, shape, 16, 4)
+    town = np.exp(-((u / 560) ** 2) - ((v + 150) / 230) ** 2) + 0.2 * rough(rng, shape, 120, 5)
+    _paint(bands, _streets(rng, u, v), ramp(town, 0.42, 0.62))
     _paint(bands, _flat(BEACH), ramp(shore, -7, -3))
-    bands *= 1 + 0.05 * rough(rng, shape, 12, 3)
     return bands
 
 
 def _streets(rng: np.random.Generator, u: Field, v: Field) -> Bands:
-    """Houses in blocks between streets."""
-    houses = _cells(rng, u, v, (4.0, 3.0), ROOFS)
-    street = (np.mod(u, 32) < 2) | (np.mod(v, 21) < 2)
-    _paint(houses, _flat(ASPHALT), street.astype(np.float32))
+    """Houses and gardens in blocks, some blocks greener than others, between streets."""
+    houses = _cells(rng, u, v, (3.0, 3.0), ROOFS)
+    gardens = _cells(rng, u, v, (33.0, 24.0), (MEADOW, FOREST, ROOFS[1], ROOFS[1], ROOFS[0]))
+    _paint(houses, gardens, np.full_like(u, 0.5))
+    street = (np.mod(u, 33) < 2) | (np.mod(v, 24) < 2)  # noqa: PLR2004 - pixels wide
+    _paint(houses, _flat(ASPHALT), street.astype(np.float32) * 0.7)
     return houses
 
 

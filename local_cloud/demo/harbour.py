@@ -40,10 +40,10 @@ class Harbour:
     """(ships, 4): x0, y0, x1, y1 in pixels."""
 
 
-def draw_harbour(seed: int = 7, *, width: int = 2048, height: int = 1536) -> Harbour:
+def draw_harbour(seed: int = 7, *, width: int = 1792, height: int = 1344) -> Harbour:
     """Draw a harbour with its ships."""
     rng = np.random.default_rng(seed)
-    port = Port(x=0.40 * width, y=0.42 * height, angle=math.radians(rng.uniform(-14, 14)))
+    port = Port(x=0.45 * width, y=0.40 * height, angle=math.radians(rng.uniform(-14, 14)))
     coast = draw_coast(rng, (height, width), port)
     ships = moor_fleet(rng, coast, port, SHIPS)
     for ship in ships:

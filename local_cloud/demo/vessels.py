@@ -55,7 +55,7 @@ def moor_fleet(rng: np.random.Generator, coast: Coast, port: Port, count: int) -
     wind = rng.uniform(0, math.tau)
     while len(ships) < count:
         moving = rng.random() < 0.4  # noqa: PLR2004
-        length = float(np.clip(rng.lognormal(2.75, 0.4), 8, 32))
+        length = float(np.clip(rng.lognormal(2.75, 0.45), 7, 34))
         ship = Ship(
             x=rng.uniform(40, cols - 40),
             y=rng.uniform(40, rows - 40),
