@@ -4,6 +4,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from local_cloud.postgis.certificates import write_certificates
 from swath.database import connect as module
 from swath.database.connect import connect, connect_dsn
 from swath.errors import SettingsError, TransientError
@@ -33,8 +34,36 @@ def settings_of(dsn, **changes):
 
 
 def test_settings_lead_to_a_connection(dsn):
-    with connect(settings_of(dsn)) as connection:
-        assert connection.execute("SELECT current_user").fetchone() == ("swath",)
+    settings = settings_of(dsn)
+    with connect(settings) as connection:
+        found = connection.execute("SELECT current_user, current_database()").fetchone()
+    assert found == (settings.database_user, settings.database_name)
+
+
+@pytest.fixture
+def verified(postgis_server):
+    """Settings to connect to a server whose certificate is verified."""
+    return DatabaseSettings(
+        database_host=postgis_server.host,
+        database_port=postgis_server.port,
+        database_name="postgres",
+        database_user="postgres",
+    )
+
+
+def test_a_server_whose_certificate_is_known_is_trusted(postgis_server, verified, monkeypatch):
+    monkeypatch.setenv("PGSSLROOTCERT", str(postgis_server.root_certificate))
+    with connect(verified) as connection:
+        found = connection.execute(
+            "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        ).fetchone()
+    assert found == (True,)
+
+
+def test_a_server_whose_certificate_is_another_s_is_not(verified, monkeypatch, tmp_path):
+    monkeypatch.setenv("PGSSLROOTCERT", str(write_certificates(tmp_path, host="localhost")))
+    with pytest.raises(TransientError, match="SSL error"):
+        connect(verified, patience=0)
 
 
 def test_a_connection_string_leads_to_a_connection(dsn):

@@ -62,10 +62,11 @@ def test_a_migration_leaves_the_connection_usable(empty_dsn):
 def humble(empty_dsn):
     """A user who may log in and no more."""
     with psycopg.connect(empty_dsn, autocommit=True) as admin:
-        admin.execute("CREATE ROLE humble LOGIN")
-        yield admin, psycopg.conninfo.make_conninfo(empty_dsn, user="humble")
-        admin.execute("DROP OWNED BY humble CASCADE")
-        admin.execute("DROP ROLE humble")
+        role = sql.Identifier(f"humble_{admin.info.dbname}")
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+        yield admin, psycopg.conninfo.make_conninfo(empty_dsn, user=role.as_string()[1:-1])
+        admin.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
+        admin.execute(sql.SQL("DROP ROLE {}").format(role))
 
 
 def test_a_user_who_may_not_create_postgis_is_told_what_to_ask_for(humble):
@@ -90,9 +91,9 @@ def test_a_user_who_may_not_create_a_schema_is_told_what_to_ask_for(humble):
 def test_a_user_needs_no_more_than_the_right_to_create_in_the_database(humble):
     admin, dsn = humble
     admin.execute("CREATE EXTENSION postgis")
-    name = sql.Identifier(admin.info.dbname)
-    admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO humble").format(name))
     with connect_dsn(dsn) as connection:
+        names = [sql.Identifier(connection.info.dbname), sql.Identifier(connection.info.user)]
+        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(*names))
         migrate(connection)
-        admin.execute(sql.SQL("REVOKE CREATE ON DATABASE {} FROM humble").format(name))
+        admin.execute(sql.SQL("REVOKE CREATE ON DATABASE {} FROM {}").format(*names))
         assert migrate(connection) == "0001"
