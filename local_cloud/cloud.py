@@ -22,6 +22,7 @@ from local_cloud.deployment import deploy
 from local_cloud.errors import LocalCloudError
 from local_cloud.services import ACCOUNT, REGION, make_client
 
+ROOT = Path(__file__).resolve().parents[1]
 _CLOSE_SECONDS = 30
 
 
@@ -104,7 +105,9 @@ class LocalCloud:
         with (self.logs / "cloud.log").open("wb") as log:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "local_cloud.server", str(self.folder)],
-                cwd=Path(__file__).resolve().parents[1],
+                cwd=ROOT,
+                # Compiled once, moto is imported in a third of the time.
+                env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

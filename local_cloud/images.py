@@ -1,4 +1,4 @@
-"""Container images as CDK stages them: not built, but run from the folder they would be built from."""
+"""Container images as CDK stages them: not built, but run from what they would be built from."""
 
 from __future__ import annotations
 
@@ -69,11 +69,15 @@ class StagedImage:
         return self._words("ENTRYPOINT")
 
     @property
-    def python_path(self) -> tuple[Path, ...]:
-        """Where the image's own modules are: the staged root, its `src`, its function's folder."""
+    def working_folder(self) -> Path:
+        """What the image's Dockerfile makes its root: the function's folder, or the whole."""
         function = self.arguments.get("FUNCTION")
-        folders = [self.folder / "lambdas" / function] if function else []
-        return (*folders, self.folder / "src", self.folder)
+        return self.folder / "lambdas" / function if function else self.folder
+
+    @property
+    def python_path(self) -> tuple[Path, ...]:
+        """Where the image's own modules are."""
+        return (self.working_folder, self.folder / "src")
 
     def _words(self, instruction: str) -> list[str]:
         text = (self.folder / self.dockerfile).read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ DATABASE_URL = "SWATH_DATABASE_URL"
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[Services]:
-    """A patched moto on a free port, with what it needs; `folder` is for logs and caches."""
+    """A patched moto on a free port, with what it needs; `folder` is for logs."""
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -42,7 +42,7 @@ def serving(folder: Path) -> Iterator[Services]:
             database=database.result(),
         )
         stack.callback(services.close)
-        services.environment = _environment(services, folder)
+        services.environment = _environment(services)
         _patch(services)
         yield services
 
@@ -91,7 +91,7 @@ def _patch(services: Services) -> None:
     install(services)
 
 
-def _environment(services: Services, folder: Path) -> dict[str, str]:
+def _environment(services: Services) -> dict[str, str]:
     """What functions and jobs are told of this cloud: where AWS is, and that nobody traces."""
     return {
         "AWS_ACCESS_KEY_ID": "local",
@@ -102,7 +102,6 @@ def _environment(services: Services, folder: Path) -> dict[str, str]:
         "AWS_ENDPOINT_URL": services.endpoint,
         "AWS_EC2_METADATA_DISABLED": "true",
         "POWERTOOLS_TRACE_DISABLED": "true",
-        "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
         **services.database.environment,
     }
 

@@ -52,13 +52,13 @@ def apply(patcher: Patcher, services: Services) -> None:
 def specification(function: Any, services: Services) -> FunctionSpec:
     """What of moto's function is needed to run it, with its image found in the local registry."""
     image = services.image(function.code["ImageUri"], function.region)
-    command = function.image_config.command or image.command
+    command = function.image_config.cmd or image.command
     return FunctionSpec(
         name=function.function_name,
         arn=function.function_arn,
         region=function.region,
         handler=command[0],
-        task_root=image.folder,
+        task_root=image.working_folder,
         python_path=image.python_path,
         timeout=float(function.timeout),
         memory=int(function.memory_size),

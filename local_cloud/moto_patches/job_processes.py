@@ -196,7 +196,7 @@ def _attempt(
     ended = services.jobs.run(
         JobProcess(
             command=[sys.executable if word in {"python", "python3"} else word for word in words],
-            folder=image.folder,
+            folder=image.working_folder,
             environment=environment,
             log=f"job-{submission.name}-{job.job_id.replace(':', '-')}.log",
         ),

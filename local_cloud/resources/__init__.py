@@ -2,9 +2,9 @@
 
 from local_cloud.resources.accepted import ACCEPTED, accept
 from local_cloud.resources.database import make_cluster, make_instance
+from local_cloud.resources.functions import make_event_invoke_config, make_version
 from local_cloud.resources.making import Made, Maker, Request
 from local_cloud.resources.messaging import (
-    make_event_invoke_config,
     make_queue_policy,
     make_subscription,
     make_topic_policy,
@@ -17,6 +17,7 @@ __all__ = ["MAKERS", "Made", "Maker", "Request"]
 MAKERS: dict[str, Maker] = {
     **dict.fromkeys(ACCEPTED, accept),
     "AWS::Lambda::EventInvokeConfig": make_event_invoke_config,
+    "AWS::Lambda::Version": make_version,
     "AWS::RDS::DBCluster": make_cluster,
     "AWS::RDS::DBInstance": make_instance,
     "AWS::S3::BucketPolicy": make_bucket_policy,

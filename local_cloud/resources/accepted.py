@@ -8,6 +8,7 @@ from local_cloud.resources.making import Made, Request
 ACCEPTED = {
     "AWS::CDK::Metadata": "says which CDK made the template",
     "AWS::CloudWatch::Alarm": "nothing is measured here",
+    "AWS::EC2::FlowLog": "no packet flows here",
     "AWS::EC2::SecurityGroupEgress": "no packet is filtered here",
     "AWS::RDS::DBClusterParameterGroup": "the database is configured by local_cloud/postgis",
     "Custom::S3AutoDeleteObjects": "a local cloud is thrown away with all its objects",

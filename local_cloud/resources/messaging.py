@@ -1,10 +1,8 @@
-"""Policies and subscriptions of queues and topics, and what becomes of failed events."""
+"""Policies and subscriptions of queues and topics."""
 
 from __future__ import annotations
 
 import json
-
-from moto.awslambda.utils import get_backend
 
 from local_cloud.resources.making import Made, Request
 
@@ -37,16 +35,3 @@ def make_subscription(request: Request) -> Made:
         ReturnSubscriptionArn=True,
     )
     return Made(answer["SubscriptionArn"])
-
-
-def make_event_invoke_config(request: Request) -> Made:
-    """Say how often a function tries an event again, and where it goes after that."""
-    properties = request.properties
-    function = get_backend(request.account, request.region).get_function(properties["FunctionName"])
-    kept = {
-        name: properties[name]
-        for name in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
-        if name in properties
-    }
-    function.event_invoke_config = [{"FunctionArn": function.function_arn, **kept}]
-    return Made(request.name)

@@ -1,0 +1,30 @@
+"""Versions of functions, and what becomes of the events that they fail on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.awslambda.utils import get_backend
+
+from local_cloud.resources.making import Made, Request
+
+
+def make_version(request: Request) -> Made:
+    """Publish a version. Moto can, but what refers to it gets an object in place of its ARN."""
+    version: Any = get_backend(request.account, request.region).publish_version(
+        request.properties["FunctionName"]
+    )
+    return Made(version.function_arn, {"Version": str(version.version)})
+
+
+def make_event_invoke_config(request: Request) -> Made:
+    """Say how often a function tries an event again, and where it goes after that."""
+    properties = request.properties
+    function: Any = get_backend(request.account, request.region).get_function(properties["FunctionName"])
+    kept = {
+        name: properties[name]
+        for name in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
+        if name in properties
+    }
+    function.event_invoke_config = [{"FunctionArn": function.function_arn, **kept}]
+    return Made(request.name)

@@ -1,0 +1,78 @@
+"""The project's own template, as synthesized, becomes a stack with a migrated database."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+
+from local_cloud.cloud import LocalCloud
+from local_cloud.synthesis import synthesize
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
+
+
+def test_every_resource_of_the_template_is_made(cloud: LocalCloud):
+    (path,) = synthesize().glob("*.template.json")
+    template = json.loads(path.read_text())
+    formation = cloud.client("cloudformation")
+    pages = formation.get_paginator("list_stack_resources").paginate(
+        StackName=path.name.removesuffix(".template.json")
+    )
+
+    made = {r["LogicalResourceId"] for page in pages for r in page["StackResourceSummaries"]}
+
+    assert made == template["Resources"].keys()
+    assert set(cloud.outputs) == template["Outputs"].keys()
+    assert all(cloud.outputs.values())
+
+
+def test_the_deployed_template_is_the_synthesized_one(cloud: LocalCloud):
+    (path,) = synthesize().glob("*.template.json")
+    stack = path.name.removesuffix(".template.json")
+
+    deployed = cloud.client("cloudformation").get_template(StackName=stack)["TemplateBody"]
+
+    assert deployed == json.loads(path.read_text())
+
+
+def test_the_database_is_migrated_on_deployment(cloud: LocalCloud):
+    with psycopg.connect(cloud.dsn()) as connection:
+        tables = connection.execute(
+            "SELECT table_name, table_type FROM information_schema.tables"
+            " WHERE table_schema = 'swath' ORDER BY 1"
+        ).fetchall()
+        postgis = connection.execute("SELECT postgis_lib_version()").fetchone()
+
+    assert {("detections", "BASE TABLE"), ("runs", "BASE TABLE")} <= set(tables)
+    assert postgis is not None
+
+
+def test_functions_connect_as_the_templates_user_and_verify_the_server(cloud: LocalCloud):
+    functions = cloud.client("lambda").list_functions()["Functions"]
+    (loader,) = (f for f in functions if "LoadDetections" in f["FunctionName"])
+    variables = loader["Environment"]["Variables"]
+
+    assert variables["SWATH_DATABASE_SSLMODE"] == "verify-full"
+    with psycopg.connect(cloud.dsn()) as connection:
+        owners = connection.execute(
+            "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'swath'"
+        ).fetchall()
+    assert owners == [(variables["SWATH_DATABASE_USER"],)]
+
+
+def test_the_image_of_every_function_is_in_the_registry(cloud: LocalCloud):
+    functions = cloud.client("lambda").list_functions()["Functions"]
+    images = [
+        cloud.client("lambda").get_function(FunctionName=f["FunctionName"])["Code"]["ImageUri"]
+        for f in functions
+    ]
+
+    assert len(images) == len(functions) > 0
+    for uri in images:
+        repository, tag = uri.split("/", 1)[1].rsplit(":", 1)
+        found = cloud.client("ecr").batch_get_image(
+            repositoryName=repository, imageIds=[{"imageTag": tag}]
+        )
+        assert found["images"], uri
