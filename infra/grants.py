@@ -5,6 +5,8 @@ CDK's own `grant_read` and its like hand out actions by wildcard (`s3:GetObject*
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,10 +23,8 @@ def allow(
     grantee.grant_principal.add_to_principal_policy(
         PolicyStatement(actions=list(actions), resources=list(on), **options)
     )
-    for resource in on:
-        if because:
-            name = f"AwsSolutions-IAM5[Resource::{readable(grantee, resource)}]"
-            acknowledge(grantee.grant_principal, name, because=because)
+    if because:
+        acknowledge_wildcards(grantee.grant_principal, *on, because=because)
 
 
 def read_objects(grantee: IGrantable, bucket: IBucket, pattern: str = "*") -> None:
@@ -52,6 +52,12 @@ def write_objects(grantee: IGrantable, bucket: IBucket, pattern: str) -> None:
     )
 
 
+def acknowledge_wildcards(scope: Any, *resources: str, because: str) -> None:
+    """Except a construct's permissions on these resources from the rule against wildcards."""
+    rules = (f"AwsSolutions-IAM5[Resource::{readable(scope, resource)}]" for resource in resources)
+    acknowledge(scope, *rules, because=because)
+
+
 def acknowledge(scope: Any, *rules: str, because: str) -> None:
     """Except a construct from rules of cdk-nag, for a reason."""
     found: IConstruct = scope
@@ -69,7 +75,11 @@ def _flat(value: Any) -> str:
             return f"<{name}>"
         case {"Fn::GetAtt": [name, attribute]}:
             return f"<{name}.{attribute}>"
+        case {"Fn::Sub": text}:
+            return re.sub(r"\$\{([^}]+)\}", r"<\1>", text)
         case {"Fn::Join": [separator, parts]}:
             return str(separator).join(map(_flat, parts))
+        case dict():
+            return json.dumps(value, separators=(",", ":"))
         case _:
             return str(value)

@@ -24,7 +24,7 @@ PLATFORM = Platform.LINUX_AMD64
 
 
 def lambda_image(name: str, *, postgres: bool = False) -> aws_lambda.DockerImageCode:
-    """The image of the function in `lambdas/<name>`, with PostgreSQL's certificates if asked for."""
+    """The image of the function in `lambdas/<name>`; `postgres` adds RDS's certificates."""
     return aws_lambda.DockerImageCode.from_image_asset(
         str(ROOT),
         file="lambdas/Dockerfile",

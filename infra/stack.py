@@ -100,7 +100,7 @@ class SwathStack(Stack):
             "StartRun",
             scenes=self.storage.scenes,
             work=self.storage.work,
-            machine=self.runs.machine,
+            runs=self.runs,
             models=self.models,
             default_model=settings.default_model,
             backend=settings.backend,
@@ -145,9 +145,7 @@ class SwathStack(Stack):
 
     def _watch_failures(self) -> None:
         dead_letters = self._dead_letters("UnrecordedFailures", "record_failure")
-        recorder = RecordFailure(
-            self, "RecordFailure", dead_letters=dead_letters, **self._inside
-        )
+        recorder = RecordFailure(self, "RecordFailure", dead_letters=dead_letters, **self._inside)
         RunFailed(
             self,
             "RunFailed",

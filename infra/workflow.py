@@ -38,6 +38,7 @@ State = TypeVar("State", bound=TaskStateBase)
 
 EVENT_SOURCE = "swath"
 RUN_COMPLETED = "Run Completed"
+MAP_LABEL = "InferShards"
 
 _LAMBDA_ERRORS = [
     TransientError.__name__,
@@ -129,7 +130,7 @@ def infer_shards_on_lambda(scope: Construct, steps: Steps) -> DistributedMap:
     every = DistributedMap(
         scope,
         "InferShardsOnLambda",
-        label="InferShards",
+        label=MAP_LABEL,
         item_reader=S3JsonItemReader(
             bucket=steps.work, key=JsonPath.format(_SHARD_LIST, JsonPath.string_at("$.run_id"))
         ),

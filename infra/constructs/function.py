@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk import Duration, RemovalPolicy, Size
 from aws_cdk.aws_ec2 import ISecurityGroup, IVpc, SubnetSelection, SubnetType
 from aws_cdk.aws_iam import Role, ServicePrincipal
-from aws_cdk.aws_lambda import Architecture, DockerImageFunction, IFunction, Tracing
+from aws_cdk.aws_lambda import Architecture, DockerImageFunction, Tracing
 from aws_cdk.aws_logs import LogGroup, RetentionDays
 from constructs import Construct
 
@@ -43,7 +43,7 @@ class Function(Construct):
         logs.grant_write(self.role)
         if vpc:
             self._allow_network_interfaces()
-        self.function: IFunction = DockerImageFunction(
+        self.function = DockerImageFunction(
             self,
             "Function",
             description=f"swath: {name.replace('_', ' ')}",

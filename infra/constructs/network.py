@@ -25,8 +25,8 @@ class Network(Construct):
     """Isolated subnets for the database and its functions, public ones for GPU hosts.
 
     There is no NAT gateway and no interface endpoint: both are paid for by the hour. The functions
-    reach S3 by its gateway endpoint, which is free, and need no other service; GPU hosts have public
-    addresses that nobody can connect to.
+    reach S3 by its gateway endpoint, which is free, and need no other service; GPU hosts have
+    public addresses that nobody can connect to.
 
     Attributes:
         vpc: the network.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, Duration, Fn, RemovalPolicy, Stack
 from aws_cdk.aws_logs import LogGroup, RetentionDays
 from aws_cdk.aws_stepfunctions import DefinitionBody, LogLevel, LogOptions, StateMachine
 from constructs import Construct
 
-from infra.grants import acknowledge, allow
-from infra.workflow import Steps, way
+from infra.grants import acknowledge, acknowledge_wildcards, allow
+from infra.workflow import MAP_LABEL, Steps, way
 
 # Of one execution and each of its redrives: a large scene on few GPUs takes its time.
 _TIMEOUT = Duration.days(2)
@@ -19,6 +19,7 @@ class RunMachine(Construct):
 
     Attributes:
         machine: the state machine.
+        executions: the ARN of all its executions.
     """
 
     def __init__(
@@ -37,15 +38,46 @@ class RunMachine(Construct):
             tracing_enabled=True,
             logs=LogOptions(destination=logs, level=LogLevel.ERROR, include_execution_data=True),
         )
-        # A redriven execution redrives what failed of its map's children.
-        allow(
-            self.machine.role,
-            "states:RedriveExecution",
-            on=[f"arn:{Aws.PARTITION}:states:{Aws.REGION}:{Aws.ACCOUNT_ID}:execution:{name}/*:*"],
-            because="Executions are named when they are made.",
-        )
+        self.executions = _arn("states", f"execution:{name}:*")
+        # Without these an execution that is aborted leaves its GPU jobs running.
+        allow(self.machine.role, "batch:DescribeJobs", "batch:TerminateJob", on=["*"])
+        self._acknowledge(steps)
+
+    def _acknowledge(self, steps: Steps) -> None:
         acknowledge(
             self.machine,
             "AwsSolutions-SF1",
             because="Step Functions keeps the whole history of an execution for 90 days itself.",
         )
+        functions = (
+            *(steps.plan_scene, steps.infer_shard, steps.merge_detections),
+            *(steps.load_detections, steps.publish_results),
+        )
+        acknowledge_wildcards(
+            self.machine,
+            *(f"{function.function_arn}:*" for function in functions),
+            because="The CDK gives the right to call each version of a function.",
+        )
+        acknowledge_wildcards(
+            self.machine,
+            "*",
+            because="Logs, traces and jobs: AWS knows no narrower resource for these actions.",
+        )
+        acknowledge_wildcards(
+            self.machine,
+            f"arn:{Aws.PARTITION}:s3:::{steps.work.bucket_name}/*",
+            _arn("batch", "job-definition/*"),
+            because="Lists of shards are named by runs, and job definitions by their revisions.",
+        )
+        # The CDK takes the name from the ARN: it need not know that there is a name.
+        name = Fn.select(6, Fn.split(":", self.machine.state_machine_arn))
+        acknowledge_wildcards(
+            self.machine,
+            _arn("states", f"execution:{name}:*"),
+            _arn("states", f"execution:{name}/{MAP_LABEL}:*"),
+            because="The map's child executions, to follow, stop and redrive them.",
+        )
+
+
+def _arn(service: str, rest: str) -> str:
+    return f"arn:{Aws.PARTITION}:{service}:{Aws.REGION}:{Aws.ACCOUNT_ID}:{rest}"

@@ -9,11 +9,11 @@ from aws_cdk.aws_lambda_destinations import SqsDestination
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from aws_cdk.aws_sqs import IQueue
-from aws_cdk.aws_stepfunctions import StateMachine
 from constructs import Construct
 
 from infra.constructs.function import Function
 from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.run_machine import RunMachine
 from infra.grants import allow, read_objects, write_objects
 from swath.settings import StartRunSettings
 
@@ -36,7 +36,7 @@ class StartRun(Function):
         *,
         scenes: IBucket,
         work: IBucket,
-        machine: StateMachine,
+        runs: RunMachine,
         models: ModelCatalogue,
         default_model: str,
         backend: str,
@@ -45,7 +45,7 @@ class StartRun(Function):
         log_retention: RetentionDays,
     ) -> None:
         settings = StartRunSettings(
-            state_machine_arn=machine.state_machine_arn,
+            state_machine_arn=runs.machine.state_machine_arn,
             catalogue_uri=models.uri,
             default_model=default_model,
             work_uri=f"s3://{work.bucket_name}",
@@ -62,12 +62,12 @@ class StartRun(Function):
             timeout=Duration.minutes(1),
             log_retention=log_retention,
         )
-        machine.grant_start_execution(self.role)
+        runs.machine.grant_start_execution(self.role)
         allow(
             self.role,
             "states:DescribeExecution",
             "states:RedriveExecution",
-            on=[f"{machine.state_machine_arn.replace(':stateMachine:', ':execution:')}:*"],
+            on=[runs.executions],
             because="Executions are named by runs, which do not exist at deployment.",
         )
         models.grant_read_catalogue(self.role)

@@ -1,0 +1,113 @@
+"""Check the stack without an account: `python -m infra.check`.
+
+For each stage: cdk-nag's AwsSolutions rules and the CDK's own, cfn-lint on the template, and
+asl-validator on the state machine. Once: hadolint on the Dockerfiles.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from aws_cdk import Validations
+from cdk_nag import AwsSolutionsChecks
+
+from infra.app import build
+from infra.images import ROOT
+from infra.settings import CONTEXT_KEY
+
+STAGES = ("dev", "production")
+DOCKERFILES = ("lambdas/Dockerfile", "batch_jobs/infer_shard/Dockerfile")
+# W3005: the CDK writes dependencies out that CloudFormation would find by itself.
+_CFN_LINT = ("--ignore-checks", "W3005", "--")
+
+log = logging.getLogger("infra.check")
+
+
+def main() -> int:
+    """Run every check, each even if another one fails; 0 if all is well."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    with tempfile.TemporaryDirectory(prefix="swath-check-") as folder:
+        results = [*check_dockerfiles(), *check_stages(Path(folder))]
+    return 0 if all(results) else 1
+
+
+def check_dockerfiles() -> Iterator[bool]:
+    """hadolint, with its rules as they are."""
+    yield _run("hadolint", [_tool("hadolint"), *DOCKERFILES])
+
+
+def check_stages(folder: Path) -> Iterator[bool]:
+    """The template of each stage."""
+    for stage in STAGES:
+        out = folder / stage
+        if not synthesize(out, stage):
+            yield False
+            continue
+        template = next(out.glob("*.template.json"))
+        definition = folder / f"{stage}.asl.json"
+        definition.write_text(json.dumps(state_machine(json.loads(template.read_text()))))
+        yield _run(f"cfn-lint ({stage})", [_tool("cfn-lint"), *_CFN_LINT, str(template)])
+        validator = str(ROOT / "node_modules/.bin/asl-validator")
+        yield _run(f"asl-validator ({stage})", [validator, "--json-path", str(definition)])
+
+
+def synthesize(out: Path, stage: str) -> bool:
+    """Write the cloud assembly; False if a rule is broken, which the CDK has then reported."""
+    app = build(str(out), {f"{CONTEXT_KEY}:stage": stage})
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    try:
+        app.synth()
+    except RuntimeError as error:
+        if "ValidationFailed" not in str(error):
+            raise
+        log.info("cdk-nag (%s): FAILED", stage)
+        return False
+    log.info("cdk-nag (%s): ok", stage)
+    return True
+
+
+def state_machine(template: dict[str, Any]) -> dict[str, Any]:
+    """The template's state machine as it will be, with stand-ins for what has no name yet."""
+    kinds = template["Resources"].values()
+    machine = next(r for r in kinds if r["Type"] == "AWS::StepFunctions::StateMachine")
+    definition: dict[str, Any] = json.loads(_resolved(machine["Properties"]["DefinitionString"]))
+    return definition
+
+
+def _resolved(value: Any) -> str:
+    match value:
+        case {"Ref": "AWS::Partition"}:
+            return "aws"
+        case {"Ref": name}:
+            return str(name)
+        case {"Fn::GetAtt": [name, _]}:
+            return f"arn:aws:lambda:eu-west-1:123456789012:function:{name}"
+        case {"Fn::Join": [separator, parts]}:
+            return str(separator).join(map(_resolved, parts))
+        case _:
+            return str(value)
+
+
+def _tool(name: str) -> str:
+    """A command that came with this environment's packages."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def _run(name: str, command: list[str]) -> bool:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    if done.returncode == 0:
+        log.info("%s: ok", name)
+        return True
+    log.info("%s: FAILED\n%s%s", name, done.stdout, done.stderr)
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
