@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Protocol
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local_cloud.assembly import Assembly
 from local_cloud.errors import LocalCloudError
@@ -38,8 +38,9 @@ def deploy(assembly: Assembly, cloud: Clients) -> dict[str, str]:
             TemplateBody=assembly.template,
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
-    except ClientError as error:
-        message = error.response["Error"].get("Message", str(error))
+    except (ClientError, BotoCoreError) as error:
+        answer = getattr(error, "response", {}).get("Error", {})
+        message = answer.get("Message", "moto failed, see cloud.log")
         raise LocalCloudError(f"the stack {assembly.stack} cannot be made: {message}") from error
     (stack,) = formation.describe_stacks(StackName=assembly.stack)["Stacks"]
     if stack["StackStatus"] != "CREATE_COMPLETE":
@@ -57,4 +58,7 @@ def _publish(assembly: Assembly, cloud: Clients) -> None:
     for repository, tag, image in assembly.images():
         with contextlib.suppress(ecr.exceptions.RepositoryAlreadyExistsException):
             ecr.create_repository(repositoryName=repository)
-        ecr.put_image(repositoryName=repository, imageTag=tag, imageManifest=image.to_manifest())
+        with contextlib.suppress(ecr.exceptions.ImageAlreadyExistsException):
+            ecr.put_image(
+                repositoryName=repository, imageTag=tag, imageManifest=image.to_manifest()
+            )

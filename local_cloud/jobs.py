@@ -28,7 +28,7 @@ class JobProcess:
 
 @dataclass(frozen=True, slots=True)
 class JobExit:
-    """How an attempt ended. `code` is 128 + the signal's number for a killed process, as a shell's."""
+    """How an attempt ended; `code` is 128 and the signal's number for a process that was killed."""
 
     code: int
     output: str

@@ -66,7 +66,8 @@ class Services:
 
 def make_client(service: str, endpoint: str, region: str = REGION) -> Any:
     """A boto3 client that can only reach the local cloud."""
-    return boto3.Session().client(
+    session: Any = boto3.Session()  # the default one is not thread-safe
+    return session.client(
         service,
         region_name=region,
         endpoint_url=endpoint,
@@ -81,7 +82,7 @@ def make_client(service: str, endpoint: str, region: str = REGION) -> Any:
     )
 
 
-def in_background(doing: str, action: Callable[[], None]) -> None:
+def in_background(doing: str, action: Callable[[], object]) -> None:
     """Run something that nobody waits for; what goes wrong is logged."""
 
     def run() -> None:

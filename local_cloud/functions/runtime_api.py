@@ -9,10 +9,11 @@ import queue
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 from local_cloud.functions.specification import FunctionSpec, Response
 
@@ -37,7 +38,8 @@ class RuntimeApi:
         self.function = function
         self._waiting: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
         self._current: Invocation | None = None
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_for(self))
+        handler = type("Handler", (_Handler,), {"api": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -77,54 +79,52 @@ class RuntimeApi:
         self._server.server_close()
 
 
-def _handler_for(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    """Translates HTTP; `api` is set on a subclass for each process."""
 
-        def do_GET(self) -> None:
-            if self.path != f"{API}/invocation/next":
-                return self._reply(HTTPStatus.NOT_FOUND)
-            invocation = api.next()
-            if invocation is None:
-                return self._reply(HTTPStatus.GONE)
-            return self._reply(HTTPStatus.OK, invocation.payload, _headers(api, invocation))
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    api: ClassVar[RuntimeApi]
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            *_, identity, outcome = self.path.split("/")
-            if outcome == "response":
-                api.answer(Response(body), identity)
-            elif outcome == "error" and identity != "init":
-                api.answer(Response(body, failed=True), identity)
-            elif outcome == "error":
-                api.answer(Response(body, failed=True))
-            else:
-                return self._reply(HTTPStatus.NOT_FOUND)
-            return self._reply(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
+    def do_GET(self) -> None:
+        if self.path != f"{API}/invocation/next":
+            self._reply(HTTPStatus.NOT_FOUND)
+        elif invocation := self.api.next():
+            self._reply(HTTPStatus.OK, invocation.payload, _headers(self.api, invocation))
+        else:
+            self.close_connection = True  # nobody is left to read an answer
 
-        def _reply(
-            self, status: HTTPStatus, body: bytes = b"", headers: dict[str, str] | None = None
-        ) -> None:
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        *_, identity, outcome = self.path.split("/")
+        if outcome not in {"response", "error"}:
+            self._reply(HTTPStatus.NOT_FOUND)
+            return
+        response = Response(body, failed=outcome == "error")
+        self.api.answer(response, None if identity == "init" else identity)
+        self._reply(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
 
-        def log_message(self, *arguments: Any) -> None:
-            """Say nothing: the function's own log is what people read."""
+    def _reply(
+        self, status: HTTPStatus, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-    return Handler
+    def log_message(self, *arguments: Any) -> None:
+        """Say nothing: the function's own log is what people read."""
 
 
 def _headers(api: RuntimeApi, invocation: Invocation) -> dict[str, str]:
-    deadline = int((time.time() + api.function.timeout) * 1000)
+    now = time.time()
+    trace = f"1-{int(now):08x}-{uuid.uuid4().hex[:24]}"
     return {
         "Content-Type": "application/json",
         "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
-        "Lambda-Runtime-Deadline-Ms": str(deadline),
+        "Lambda-Runtime-Deadline-Ms": str(int((now + api.function.timeout) * 1000)),
         "Lambda-Runtime-Invoked-Function-Arn": api.function.arn,
-        "Lambda-Runtime-Trace-Id": f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Sampled=0",
+        "Lambda-Runtime-Trace-Id": f"Root={trace};Sampled=0",
     }

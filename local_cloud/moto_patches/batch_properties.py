@@ -22,7 +22,7 @@ NAME = "batch_properties"
 _ROLE = "AWSServiceRoleForBatch"
 
 
-def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+def apply(patcher: Patcher, services: Services) -> None:
     """Fill in and rename what moto reads differently."""
     _before(patcher, ComputeEnvironment, _environment)
     _before(patcher, JobDefinition, _definition)
@@ -35,7 +35,9 @@ def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every
 def _before(patcher: Patcher, model: Any, prepare: Callable[[dict[str, Any], str], None]) -> None:
     """Change a resource's properties before moto reads them."""
 
-    def create(cls: type[Any], name: str, json: Any, account: str, region: str, **rest: Any) -> Any:
+    def create(
+        cls: type[Any], /, name: str, json: Any, account: str, region: str, **rest: Any
+    ) -> Any:
         prepare(json["Properties"], account)
         return original(cls, name, json, account, region, **rest)
 

@@ -33,8 +33,8 @@ def apply(patcher: Patcher, services: Services) -> None:
     def execute_statement(response: Any) -> str:
         answer = execute(
             services.database,
-            response._get_param("database", "postgres"),  # noqa: SLF001
-            response._get_param("sql"),  # noqa: SLF001
+            response._get_param("database", "postgres"),
+            response._get_param("sql"),
         )
         return json.dumps(answer)
 

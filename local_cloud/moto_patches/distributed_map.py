@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from moto.stepfunctions.parser.api import HistoryEventType, MapRunFailedEventDetails
+from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
     FailureEvent,
     FailureEventException,
@@ -28,7 +28,6 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.dist
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor.distributed_item_processor_worker import (  # noqa: E501 - moto's name
     DistributedItemProcessorWorker,
 )
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
 
 from local_cloud.moto_patches.patching import Patcher
@@ -41,7 +40,7 @@ THREADS = 32
 _CAUSE = "The specified tolerated failure threshold was exceeded"
 
 
-def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+def apply(patcher: Patcher, services: Services) -> None:
     """Loop where moto recurses; count failures, and compare them with what is tolerated."""
 
     def map_run(component: Any, env: Any, eval_input: Any) -> None:
@@ -63,7 +62,7 @@ def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every
         original_job(worker, env, job)
         # Moto swallows what an item's program raises, and leaves its output empty.
         if not isinstance(env.program_state(), ProgramEnded):
-            worker._map_run_record.failures.add()  # noqa: SLF001
+            worker._map_run_record.failures.add()
 
     original_run = patcher.replace(DistributedIterationComponent, "_map_run", map_run)
     original_job = patcher.replace(DistributedItemProcessorWorker, "_eval_job", eval_job)
@@ -95,24 +94,23 @@ def _eval_pool(worker: Any, job: Any, worker_frame: Any) -> None:
     """One worker's items, one after another. The frame must go before the last job is closed."""
     while job is not None:
         frame = worker_frame.open_inner_frame()
-        worker._eval_job(env=frame, job=job)  # noqa: SLF001
+        worker._eval_job(env=frame, job=job)
         worker_frame.delete_frame(frame)
         following = None
         if not isinstance(job.job_output, Exception) and not worker.stopped():
-            following = worker._job_pool.next_job()  # noqa: SLF001
+            following = worker._job_pool.next_job()
         if following is None:
-            worker._env.delete_frame(worker_frame)  # noqa: SLF001
-        worker._job_pool.close_job(job)  # noqa: SLF001
+            worker._env.delete_frame(worker_frame)
+        worker._job_pool.close_job(job)
         job = following
 
 
 def _threshold_exceeded(env: Any) -> FailureEvent:
     kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
+    details: Any = {"mapRunFailedEventDetails": {"error": kind.to_name(), "cause": _CAUSE}}
     return FailureEvent(
         env=env,
         error_name=StatesErrorName(kind),
         event_type=HistoryEventType.MapRunFailed,
-        event_details=EventDetails(
-            mapRunFailedEventDetails=MapRunFailedEventDetails(error=kind.to_name(), cause=_CAUSE)
-        ),
+        event_details=details,
     )

@@ -9,14 +9,14 @@ S3. It also ignores whether a rule is enabled.
 from __future__ import annotations
 
 import copy
-import datetime
+import datetime as dt
 import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jsonpath_ng.ext import parse as parse_path
+from jsonpath_ng.ext.parser import parse as parse_path
 from moto.events.models import Rule
 
 from local_cloud.moto_patches.patching import Patcher
@@ -33,7 +33,7 @@ Target = Mapping[str, Any]
 def apply(patcher: Patcher, services: Services) -> None:
     """Deliver to the targets that moto has no delivery for."""
 
-    def send_to_targets(rule: Any, event: Event, transform_input: bool = True) -> None:  # noqa: FBT001, FBT002 - moto's signature
+    def send_to_targets(rule: Any, event: Event, transform_input: bool = True) -> None:
         if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
             return
         sent = complete(event)
@@ -57,7 +57,7 @@ def complete(event: Event) -> Event:
 
 
 def transformed(target: Target, event: Event) -> str:
-    """What a target is sent: the event, its constant input, a part of it, or its template filled."""
+    """What a target is sent: the event, a part of it, a constant, or its template filled in."""
     if "Input" in target:
         return str(target["Input"])
     if "InputPath" in target:
@@ -101,8 +101,8 @@ def _at(path: str, event: Event) -> Any:
 def _iso(time: Any) -> str:
     if isinstance(time, str) and "T" in time:
         return time
-    seconds = float(time) if time else datetime.datetime.now(datetime.UTC).timestamp()
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    seconds = float(time) if time else dt.datetime.now(dt.UTC).timestamp()
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

@@ -6,7 +6,7 @@ Moto 5.2.5 says nothing.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from typing import Any
 
@@ -26,7 +26,7 @@ NAME = "execution_events"
 _DATA_LIMIT = 248 * 1024
 
 
-def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+def apply(patcher: Patcher, services: Services) -> None:
     """Put an event on the default bus when an execution starts and when it ends."""
 
     def start(execution: Any) -> None:
@@ -95,5 +95,5 @@ def _within_limit(text: str | None) -> str | None:
     return text if text is not None and len(text.encode()) <= _DATA_LIMIT else None
 
 
-def _milliseconds(moment: datetime.datetime | None) -> int | None:
+def _milliseconds(moment: dt.datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp() * 1000)

@@ -8,6 +8,7 @@ Moto 5.2.5 needs Docker for that; without it, it answers with the request's own 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 import uuid
@@ -17,7 +18,9 @@ from moto.awslambda_simple.models import LambdaSimpleBackend
 
 from local_cloud.functions.specification import FunctionSpec, Response
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.services import Services, logger
+from local_cloud.services import Services
+
+logger = logging.getLogger("local_cloud")
 
 NAME = "function_invocation"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 from moto.core.config import default_user_config
 
@@ -41,7 +42,7 @@ PATCHES: tuple[ModuleType, ...] = (
 )
 
 # What moto can do by itself when told to.
-SETTINGS = {
+SETTINGS: Any = {
     "batch": {"use_docker": False},
     "lambda": {"use_docker": False},
     "stepfunctions": {"execute_state_machine": True},

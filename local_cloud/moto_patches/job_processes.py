@@ -7,13 +7,15 @@ Moto 5.2.5 needs Docker for that; without it, it marks every job as succeeded.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import fnmatch
+import logging
 import sys
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from moto.batch.exceptions import ClientException
@@ -23,7 +25,9 @@ from moto.batch_simple.models import BatchSimpleBackend
 
 from local_cloud.jobs import JobExit, JobProcess
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.services import Services, in_background, logger
+from local_cloud.services import Services, in_background
+
+logger = logging.getLogger("local_cloud")
 
 NAME = "job_processes"
 
@@ -49,7 +53,7 @@ def apply(patcher: Patcher, services: Services) -> None:
         if size:
             _run_array(services, submission, parent, int(size))
         else:
-            services.jobs.submit(lambda: _run_job(services, submission, parent, parent))
+            services.jobs.submit(partial(_run_job, services, submission, parent, parent))
         return job_name, parent.job_id, parent.arn
 
     patcher.replace(BatchSimpleBackend, "submit_job", submit_job)
@@ -90,14 +94,14 @@ class _Submission:
             eks_properties_override=None,
             depends_on=self.options.get("depends_on"),
             parameters=self.options.get("parameters"),
-            all_jobs=self.backend._jobs,  # noqa: SLF001
+            all_jobs=self.backend._jobs,
             timeout=self.options.get("timeout"),
             array_properties=dict(array),
             provided_job_id=job_id,
             tags=self.options.get("tags"),
         )
         job.status = JobStatus.RUNNABLE
-        self.backend._jobs[job.job_id] = job  # noqa: SLF001
+        self.backend._jobs[job.job_id] = job
         return job
 
     def variables(self, job: Any) -> dict[str, str]:
@@ -120,11 +124,11 @@ def _run_array(services: Services, submission: _Submission, parent: Any, size: i
         submission.job({"statusSummary": {}, "index": index}, f"{parent.job_id}:{index}")
         for index in range(size)
     ]
-    parent._child_jobs = children  # noqa: SLF001
+    parent._child_jobs = children
     parent.status = JobStatus.PENDING
-    parent.job_started_at = datetime.datetime.now()  # noqa: DTZ005 - as moto's own
+    parent.job_started_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
     futures = [
-        services.jobs.submit(lambda child=child: _run_job(services, submission, child, parent))
+        services.jobs.submit(partial(_run_job, services, submission, child, parent))
         for child in children
     ]
     in_background(f"array job {parent.job_id}", lambda: _finish_array(parent, futures))
@@ -134,7 +138,7 @@ def _finish_array(parent: Any, futures: list[Future[bool]]) -> None:
     succeeded = [future.result() for future in futures]
     if not all(succeeded):
         parent.job_stopped_reason = _CHILD_FAILED
-    parent._mark_stopped(success=all(succeeded))  # noqa: SLF001
+    parent._mark_stopped(success=all(succeeded))
 
 
 def _run_job(services: Services, submission: _Submission, job: Any, parent: Any) -> bool:
@@ -145,7 +149,7 @@ def _run_job(services: Services, submission: _Submission, job: Any, parent: Any)
         logger.exception("job %s could not be run", job.job_id)
         job.job_stopped_reason = f"CannotStartContainerError: {error}"
         succeeded = False
-    job._mark_stopped(success=succeeded)  # noqa: SLF001
+    job._mark_stopped(success=succeeded)
     return succeeded
 
 
@@ -190,9 +194,9 @@ def _attempt(
         "PYTHONUNBUFFERED": "1",
     }
     job.status = JobStatus.RUNNING
-    job.job_started_at = datetime.datetime.now()  # noqa: DTZ005 - as moto's own
-    job.log_stream_name = job._stream_name  # noqa: SLF001
-    job._start_attempt()  # noqa: SLF001
+    job.job_started_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
+    job.log_stream_name = job._stream_name
+    job._start_attempt()
     ended = services.jobs.run(
         JobProcess(
             command=[sys.executable if word in {"python", "python3"} else word for word in words],
@@ -200,7 +204,7 @@ def _attempt(
             environment=environment,
             log=f"job-{submission.name}-{job.job_id.replace(':', '-')}.log",
         ),
-        timeout=job._get_attempt_duration(),  # noqa: SLF001
+        timeout=job._get_attempt_duration(),
         stopped=lambda: job.stop or parent.stop,
     )
     _record(job, ended)
@@ -211,22 +215,22 @@ def _command(submission: _Submission, job: Any) -> list[str]:
     """The job's command with its parameters filled in."""
     overrides = submission.options.get("container_overrides") or {}
     command = overrides.get("command") or submission.definition.container_properties["command"]
-    return list(job._add_parameters_to_command(list(command)))  # noqa: SLF001
+    return list(job._add_parameters_to_command(list(command)))
 
 
 def _record(job: Any, ended: JobExit) -> None:
     job.exit_code = ended.code
-    job.job_stopped_at = datetime.datetime.now()  # noqa: DTZ005 - as moto's own
-    job._stop_attempt()  # noqa: SLF001
+    job.job_stopped_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
+    job._stop_attempt()
     job.latest_attempt["container"]["exitCode"] = ended.code
     lines = ended.output.splitlines()
     if not lines:
         return
-    logs, group, stream = job._log_backend, job._log_group, job._stream_name  # noqa: SLF001
+    logs, group, stream = job._log_backend, job._log_group, job._stream_name
     with _logs_lock:
         logs.ensure_log_group(group)
         logs.ensure_log_stream(group, stream)
-        now = int(datetime.datetime.now(datetime.UTC).timestamp() * 1000)
+        now = int(dt.datetime.now(dt.UTC).timestamp() * 1000)
         logs.put_log_events(group, stream, [{"timestamp": now, "message": m} for m in lines])
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import time
 import uuid
 from typing import Any
@@ -17,14 +18,16 @@ from moto.events.models import events_backends
 from moto.s3 import notifications
 
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.services import Services, logger
+from local_cloud.services import Services
+
+logger = logging.getLogger("local_cloud")
 
 NAME = "object_events"
 
 _sequence = itertools.count(time.time_ns())
 
 
-def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+def apply(patcher: Patcher, services: Services) -> None:
     """Send events with S3's field names, an order and an identity."""
     patcher.replace(notifications, "_send_event_bridge_message", _send)
 
@@ -32,10 +35,10 @@ def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every
 def _send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
     try:
         backend = events_backends[account_id][bucket.region_name]
-        event = {
+        event: Any = {
             "version": "0",
             "id": str(uuid.uuid4()),
-            "detail-type": notifications._detail_type(event_name),  # noqa: SLF001
+            "detail-type": notifications._detail_type(event_name),
             "source": "aws.s3",
             "account": account_id,
             "time": time.time(),

@@ -1,4 +1,4 @@
-"""How a patch takes hold of moto: by name, so that a change in moto is noticed and can be undone."""
+"""How a patch takes hold of moto: by name, so that a change of moto is noticed."""
 
 from __future__ import annotations
 

@@ -7,14 +7,13 @@ not only those that failed.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult
-from moto.stepfunctions.parser.api import ExecutionRedrivenEventDetails, HistoryEventType
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.backend.execution import Execution
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
@@ -35,28 +34,29 @@ class _NotRedrivableError(JsonRESTError):
         super().__init__("ExecutionNotRedrivable", message)
 
 
-def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+def apply(patcher: Patcher, services: Services) -> None:
     """Add the action, and its traces in DescribeExecution."""
 
     def redrive_execution(response: Any) -> ActionResult:
         execution = response.stepfunction_backend.describe_execution(
-            response._get_param("executionArn")  # noqa: SLF001
+            response._get_param("executionArn")
         )
         redrive(execution)
         return ActionResult({"redriveDate": execution.redrive_date})
 
     def describe_execution(response: Any) -> ActionResult:
-        result = original(response)
+        result: ActionResult = original(response)
         execution = response.stepfunction_backend.describe_execution(
-            response._get_param("executionArn")  # noqa: SLF001
+            response._get_param("executionArn")
         )
         status = "REDRIVABLE" if execution.status in _REDRIVABLE else "NOT_REDRIVABLE"
-        result._result |= {  # noqa: SLF001
+        details: Any = result.result
+        details |= {
             "redriveCount": getattr(execution, "redrive_count", 0),
             "redriveStatus": status,
         }
         if redriven := getattr(execution, "redrive_date", None):
-            result._result["redriveDate"] = redriven  # noqa: SLF001
+            details["redriveDate"] = redriven
         return result
 
     patcher.add(StepFunctionResponse, "redrive_execution", redrive_execution)
@@ -71,9 +71,9 @@ def redrive(execution: Any) -> None:
         )
     worker = _worker_from(execution)
     execution.redrive_count = getattr(execution, "redrive_count", 0) + 1
-    execution.redrive_date = datetime.datetime.now(datetime.UTC)
+    execution.redrive_date = dt.datetime.now(dt.UTC)
     execution.error = execution.cause = execution.stop_date = None
-    execution._get_start_execution_worker = lambda: worker  # noqa: SLF001 - for start()
+    execution._get_start_execution_worker = lambda: worker
     execution.exec_worker = None
     execution.start()
 
@@ -94,11 +94,11 @@ def _last_entered(history: list[Any], definition: dict[str, Any]) -> tuple[str, 
     return definition["StartAt"], json.loads(history[0]["executionStartedEventDetails"]["input"])
 
 
-class _RedrivenWorker(ExecutionWorker):  # type: ignore[misc]
+class _RedrivenWorker(ExecutionWorker):
     """Moto's worker, but it begins at a later state, with that state's input."""
 
     def __init__(self, execution: Any, definition: dict[str, Any], given: Any, events: Any) -> None:
-        usual = Execution._get_start_execution_worker(execution)  # noqa: SLF001
+        usual = Execution._get_start_execution_worker(execution)
         self.__dict__.update(vars(usual))
         self._definition = definition
         self._given = given
@@ -116,14 +116,14 @@ class _RedrivenWorker(ExecutionWorker):  # type: ignore[misc]
     def _execution_logic(self) -> None:
         program = self._get_evaluation_entrypoint()
         self.env = self._get_evaluation_environment()
+        communication: Any = self._execution_communication
+        details: Any = {
+            "executionRedrivenEventDetails": {"redriveCount": communication.execution.redrive_count}
+        }
         self.env.event_manager.add_event(
             context=self.env.event_history_context,
             event_type=HistoryEventType.ExecutionRedriven,
-            event_details=EventDetails(
-                executionRedrivenEventDetails=ExecutionRedrivenEventDetails(
-                    redriveCount=self._execution_communication.execution.redrive_count
-                )
-            ),
+            event_details=details,
             update_source_event_id=False,
         )
         program.eval(self.env)

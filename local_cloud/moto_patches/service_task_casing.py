@@ -7,13 +7,13 @@ and the job's description, which is the cause of a failure, has Batch's own name
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import functools
 from typing import Any
 
 import botocore.session
 from botocore import xform_name
-from botocore.model import OperationModel
+from botocore.model import OperationModel  # noqa: TC002 - for a cached function
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
     state_task_service,
 )
@@ -26,7 +26,7 @@ NAME = "service_task_casing"
 _Task = state_task_service.StateTaskService
 
 
-def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+def apply(patcher: Patcher, services: Services) -> None:
     """Convert by the service's own description."""
     patcher.replace(_Task, "_normalise_parameters", _parameters)
     patcher.replace(_Task, "_normalise_response", _response)
@@ -37,7 +37,7 @@ def _parameters(
 ) -> None:
     shape = _operation(task, boto_service_name, service_action_name).input_shape
     if shape is not None:
-        task._to_boto_request(parameters, shape)  # noqa: SLF001
+        task._to_boto_request(parameters, shape)
 
 
 def _response(
@@ -47,7 +47,7 @@ def _response(
     if not isinstance(response, dict):
         return
     if shape is not None:
-        task._from_boto_response(response, shape)  # noqa: SLF001
+        task._from_boto_response(response, shape)
     plain = _plain(response)
     response.clear()
     response.update(plain)
@@ -55,8 +55,8 @@ def _response(
 
 def _operation(task: Any, service: str | None, action: str | None) -> OperationModel:
     return _operation_of(
-        task._get_boto_service_name(service),  # noqa: SLF001
-        task._get_boto_service_action(action),  # noqa: SLF001
+        task._get_boto_service_name(service),
+        task._get_boto_service_action(action),
     )
 
 
@@ -78,6 +78,6 @@ def _plain(value: Any) -> Any:
             return {name: _plain(item) for name, item in value.items()}
         case list():
             return [_plain(item) for item in value]
-        case datetime.datetime():
+        case dt.datetime():
             return value.isoformat()
     return value

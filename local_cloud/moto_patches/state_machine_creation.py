@@ -18,11 +18,12 @@ from local_cloud.services import Services
 NAME = "state_machine_creation"
 
 
-def apply(patcher: Patcher, services: Services) -> None:  # noqa: ARG001 - every patch's signature
+def apply(patcher: Patcher, services: Services) -> None:
     """Create them in the backend that executes."""
 
-    def create(  # noqa: PLR0913, PLR0917 - moto's signature
+    def create(
         cls: type[Any],
+        /,
         resource_name: str,
         cloudformation_json: Any,
         account_id: str,

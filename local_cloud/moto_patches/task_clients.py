@@ -22,7 +22,7 @@ NAME = "task_clients"
 def apply(patcher: Patcher, services: Services) -> None:
     """Share clients, which are thread-safe once they are made."""
 
-    def boto_client_for(region: str, service: str, state_credentials: Any = None) -> Any:  # noqa: ARG001 - moto's signature
+    def boto_client_for(region: str, service: str, state_credentials: Any = None) -> Any:
         return services.client(service, region)
 
     original = patcher.replace(boto_client, "boto_client_for", boto_client_for)

@@ -1,4 +1,4 @@
-"""Where PostgreSQL and PostGIS are on this machine; fetched from Debian's archive if they are not."""
+"""Where PostgreSQL and PostGIS are on this machine; fetched from Debian's archive if need be."""
 
 from __future__ import annotations
 

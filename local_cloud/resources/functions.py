@@ -20,7 +20,9 @@ def make_version(request: Request) -> Made:
 def make_event_invoke_config(request: Request) -> Made:
     """Say how often a function tries an event again, and where it goes after that."""
     properties = request.properties
-    function: Any = get_backend(request.account, request.region).get_function(properties["FunctionName"])
+    function: Any = get_backend(request.account, request.region).get_function(
+        properties["FunctionName"]
+    )
     kept = {
         name: properties[name]
         for name in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")

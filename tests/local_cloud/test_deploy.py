@@ -61,18 +61,3 @@ def test_functions_connect_as_the_templates_user_and_verify_the_server(cloud: Lo
         ).fetchall()
     assert owners == [(variables["SWATH_DATABASE_USER"],)]
 
-
-def test_the_image_of_every_function_is_in_the_registry(cloud: LocalCloud):
-    functions = cloud.client("lambda").list_functions()["Functions"]
-    images = [
-        cloud.client("lambda").get_function(FunctionName=f["FunctionName"])["Code"]["ImageUri"]
-        for f in functions
-    ]
-
-    assert len(images) == len(functions) > 0
-    for uri in images:
-        repository, tag = uri.split("/", 1)[1].rsplit(":", 1)
-        found = cloud.client("ecr").batch_get_image(
-            repositoryName=repository, imageIds=[{"imageTag": tag}]
-        )
-        assert found["images"], uri
