@@ -34,6 +34,14 @@ def s3() -> S3Client:
     return boto3.client("s3", config=_RETRIES)
 
 
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Of an object: what identifies its bytes, and how many they are."""
+
+    etag: str
+    size: int
+
+
 def is_s3(uri: str) -> bool:
     """Whether the address is an S3 URI; anything else is a local path."""
     return uri.startswith("s3://")
@@ -60,19 +68,26 @@ def etag(uri: str) -> str | None:
 
     The S3 ETag without its quotes; of a local file its size and modification time.
     """
+    found = status(uri)
+    return found.etag if found else None
+
+
+def status(uri: str) -> Status | None:
+    """The object's ETag and size, without reading it: None where there is no object."""
     if not is_s3(uri):
         path = Path(uri)
         if not path.is_file():
             return None
-        status = path.stat()
-        return f"{status.st_size:x}-{status.st_mtime_ns:x}"
+        file = path.stat()
+        return Status(f"{file.st_size:x}-{file.st_mtime_ns:x}", file.st_size)
     bucket, key = split_s3(uri)
     try:
-        return s3().head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+        head = s3().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error.response["Error"]["Code"] in _MISSING:
             return None
         raise
+    return Status(head["ETag"].strip('"'), head["ContentLength"])
 
 
 def read_bytes(uri: str) -> bytes:
