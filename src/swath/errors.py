@@ -41,5 +41,13 @@ class RunIncompleteError(SwathError):
     """More tiles failed than the run tolerates, or a shard left no receipt."""
 
 
+class ModelOutputError(SwathError):
+    """The model gave something for a tile that is not what its package promises, or NaN."""
+
+
 class TransientError(SwathError):
     """A service or a host failed in a way that trying again can mend."""
+
+
+class ShardInterruptedError(TransientError):
+    """The host was reclaimed; the shard kept its progress and goes on where it is run again."""

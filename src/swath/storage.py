@@ -215,6 +215,10 @@ class RunPaths:
         """One shard's detections before merging, Parquet."""
         return join(self.root, "shards", f"{index}.parquet")
 
+    def partial(self, index: int) -> str:
+        """What an interrupted shard had found, Parquet; its metadata says how far it came."""
+        return join(self.root, "shards", f"{index}.partial.parquet")
+
     def receipt(self, index: int) -> str:
         """One shard's receipt, JSON; it exists only if the shard's Parquet file does."""
         return join(self.root, "shards", f"{index}.json")
