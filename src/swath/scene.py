@@ -1,0 +1,345 @@
+"""Scenes: opened, checked, and read window by window.
+
+A scene is one file (GeoTIFF, JPEG 2000 or NITF), with at most a mask beside it (`x.tif.msk`). What
+is wrong with one ends in a SceneError that names the file.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import Interleaving, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from swath import gdal, storage
+from swath.errors import SceneChangedError, SceneError, TransientError
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from rasterio.control import GroundControlPoint
+    from rasterio.crs import CRS
+
+MAX_BLOCK_BYTES = 512 << 20
+_DTYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
+_TRANSIENT = re.compile(r"CURL error|HTTP response code: (429|5\d\d)|reduce your request rate")
+_REASON_LENGTH = 400
+
+Box = tuple[int, int, int, int]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What a scene's header says."""
+
+    uri: str
+    width: int
+    height: int
+    count: int
+    dtype: str
+    band_names: tuple[str | None, ...]
+    """The bands' descriptions."""
+    colours: tuple[str | None, ...]
+    """The bands' colour interpretations: `red`, `alpha` …; None for grey and undefined."""
+    nodata: tuple[float | None, ...]
+    masked: bool
+    """Whether a nodata value, a mask or an alpha band can mark pixels as not valid."""
+    crs: CRS | None
+    """Of `transform`, or of `gcps` where there is none."""
+    transform: Affine | None
+    """Pixel to CRS; None where the file has none."""
+    gcps: tuple[GroundControlPoint, ...]
+    rpcs: bool
+    """Whether there are rational polynomial coefficients, which swath does not use."""
+    block_shape: tuple[int, int]
+    """(rows, cols) of what is decoded at once."""
+
+
+@contextmanager
+def open_scene(uri: str, *, etag: str | None = None) -> Iterator[OpenScene]:
+    """Open a scene for the thread that calls.
+
+    Args:
+        uri: an S3 URI or a local path.
+        etag: what `storage.etag` must say of it; by default, what it says now.
+
+    Raises:
+        SceneError: there is no such file, it is not a raster that swath reads, or its header says
+            what the file cannot hold.
+        SceneChangedError: the object there has another ETag.
+        TransientError: S3 did not answer.
+    """
+    with ExitStack() as stack:
+        dataset = stack.enter_context(_open(uri, etag))
+        # GDAL itself would look for this mask and for a dozen other files beside the scene.
+        mask_uri = f"{uri}.msk"
+        mask = stack.enter_context(_open(mask_uri)) if storage.exists(mask_uri) else None
+        yield OpenScene(dataset, mask)
+
+
+class OpenScene:
+    """A scene that can be read."""
+
+    def __init__(self, dataset: _Dataset, mask: _Dataset | None) -> None:
+        self._dataset = dataset
+        self._mask = mask
+        self.info = dataset.describe(masked=mask is not None)
+        self._floating = self.info.dtype.startswith("float")
+        if mask and mask.reader.shape != (self.info.height, self.info.width):
+            rows, cols = mask.reader.shape
+            raise SceneError(
+                f"{mask.uri} has {cols} x {rows} px and its scene "
+                f"{self.info.width} x {self.info.height}; remove it or make it anew"
+            )
+
+    def read(self, window: Box, bands: Sequence[int]) -> tuple[NDArray[Any], Mask]:
+        """Pixels of a window, and which of them are valid.
+
+        Args:
+            window: (x, y, width, height) in scene px, within the scene.
+            bands: numbers of bands, from 1, in the order wanted.
+
+        Returns:
+            Pixels (bands, rows, cols) in the file's dtype, and (rows, cols) bool, True = valid. A
+            pixel is valid where any of the bands is. Of a band, the mask beside the scene decides,
+            or else its nodata value, the scene's mask or its alpha band; NaN and infinity are not.
+
+        Raises:
+            SceneError: the file is damaged there.
+            SceneChangedError: the object was replaced since it was opened.
+            TransientError: S3 did not answer.
+        """
+        self._check(window)
+        place = Window(*window)
+        pixels = self._dataset.read(place, bands)
+        shared = self._shared_mask(place, bands)
+        valid = np.zeros(pixels.shape[1:], np.bool_)
+        for band, layer in zip(bands, pixels, strict=True):
+            own = self._own_mask(place, band, layer) if shared is None else shared
+            valid |= own & np.isfinite(layer) if self._floating else own
+        return pixels, valid
+
+    def valid(self, window: Box, bands: Sequence[int]) -> Mask:
+        """Which pixels of a window are valid, as `read` says, read from a mask if that is enough."""
+        self._check(window)
+        if not self._floating:
+            if not self.info.masked:
+                return np.ones((window[3], window[2]), np.bool_)
+            if (shared := self._shared_mask(Window(*window), bands)) is not None:
+                return shared
+        return self.read(window, bands)[1]
+
+    def _check(self, window: Box) -> None:
+        x, y, width, height = window
+        scene = self.info
+        fits = x >= 0 and y >= 0 and x + width <= scene.width and y + height <= scene.height
+        if not fits or width <= 0 or height <= 0:
+            size = f"{scene.width} x {scene.height} px"
+            raise ValueError(f"the window {window} does not lie within {scene.uri} of {size}")
+
+    def _shared_mask(self, window: Window, bands: Sequence[int]) -> Mask | None:
+        """The mask of all bands together, if that is what the scene has."""
+        if self._mask:
+            return np.asarray(self._mask.read(window, [1])[0] > 0)
+        for band in bands:
+            if MaskFlags.per_dataset in self._dataset.mask_flags[band - 1]:
+                return self._dataset.read_mask(window, band)
+        return None
+
+    def _own_mask(self, window: Window, band: int, layer: NDArray[Any]) -> Mask:
+        """The mask of one band, whose pixels are `layer`."""
+        flags = self._dataset.mask_flags[band - 1]
+        if MaskFlags.all_valid in flags:
+            return np.ones(layer.shape, np.bool_)
+        nodata = self.info.nodata[band - 1]
+        if MaskFlags.nodata in flags and nodata is not None:
+            return ~_is_nodata(layer, nodata)
+        return self._dataset.read_mask(window, band)
+
+
+def select_bands(scene: Scene, wanted: Sequence[str]) -> list[int]:
+    """The numbers, from 1, of the bands that a model wants, in its order.
+
+    Bands are found by description, by colour, or, where the scene describes none, by position if
+    it has as many as are wanted (an alpha band is not counted).
+
+    Raises:
+        SceneError: they cannot be told; the message says what the scene has and what is wanted.
+    """
+    for names in (scene.band_names, scene.colours):
+        known = [name.casefold() if name else None for name in names]
+        if all(known.count(name.casefold()) == 1 for name in wanted):
+            return [known.index(name.casefold()) + 1 for name in wanted]
+    image = [number for number, colour in enumerate(scene.colours, 1) if colour != "alpha"]
+    if not any(scene.band_names) and len(image) == len(wanted):
+        return image
+    if any(scene.band_names):
+        has = "the bands " + ", ".join(name or "(unnamed)" for name in scene.band_names)
+    else:
+        has = f"{len(image)} bands without names"
+    raise SceneError(
+        f"{scene.uri} has {has}; the model wants {', '.join(wanted)}. "
+        "Name the scene's bands after the model's (gdal_edit.py can), or give it just those bands"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Dataset:
+    """One open file, whose every fault is told in swath's words."""
+
+    uri: str
+    etag: str
+    reader: DatasetReader
+    mask_flags: Sequence[Sequence[MaskFlags]]
+
+    def read(self, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+        with _explained(self.uri, self.etag, f"cannot be read at {_text(window)}"):
+            pixels: NDArray[Any] = self.reader.read(list(bands), window=window)
+        return pixels
+
+    def read_mask(self, window: Window, band: int) -> Mask:
+        with _explained(self.uri, self.etag, f"has a mask that cannot be read at {_text(window)}"):
+            mask: Mask = self.reader.read_masks(band, window=window) > 0
+        return mask
+
+    def describe(self, *, masked: bool) -> Scene:
+        with _explained(self.uri, self.etag, "has a header that cannot be understood"):
+            return _describe(self.uri, self.reader, masked or not self._all_valid)
+
+    @property
+    def _all_valid(self) -> bool:
+        return all(MaskFlags.all_valid in flags for flags in self.mask_flags)
+
+
+@contextmanager
+def _open(uri: str, etag: str | None = None) -> Iterator[_Dataset]:
+    status = storage.status(uri)
+    if status is None:
+        raise SceneError(f"there is no scene at {uri}")
+    if etag not in {None, status.etag}:
+        raise SceneChangedError(_replaced(uri))
+    if status.size == 0:
+        raise SceneError(f"{uri} is empty (0 bytes); copy it again")
+    with ExitStack() as stack:
+        doing = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
+        with _explained(uri, status.etag, doing), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            reader = DatasetReader(gdal.path(uri), driver=gdal.DRIVERS)
+            stack.callback(reader.close)
+            dataset = _Dataset(uri, status.etag, reader, reader.mask_flag_enums)
+        _check_pixels(uri, reader)
+        _check_size(uri, reader, status.size)
+        yield dataset
+
+
+def _check_pixels(uri: str, reader: DatasetReader) -> None:
+    dtypes = set(reader.dtypes)
+    if not dtypes:
+        raise SceneError(f"{uri} has no bands of its own; extract one of its subdatasets")
+    if any(dtype.startswith("complex") for dtype in dtypes):
+        raise SceneError(
+            f"{uri} has complex pixels; detect them first (amplitude or intensity), "
+            "for example with gdal_calc.py --calc='abs(A)'"
+        )
+    if len(dtypes) > 1 or not dtypes <= _DTYPES:
+        raise SceneError(
+            f"{uri} has pixels of type {', '.join(sorted(dtypes))}; swath reads one of "
+            f"{', '.join(sorted(_DTYPES))} for all bands"
+        )
+
+
+def _check_size(uri: str, reader: DatasetReader, size: int) -> None:
+    """Refuse a header that would have us allocate what its file cannot hold."""
+    rows, cols = reader.block_shapes[0]
+    blocks = -(-reader.height // rows) * -(-reader.width // cols)
+    layers = reader.count if reader.interleaving == Interleaving.pixel else 1
+    stated = f"{reader.width} x {reader.height} px in {reader.count} bands"
+    if blocks * (reader.count // layers) > size:
+        raise SceneError(f"{uri} claims {stated}, which its {size} bytes cannot hold")
+    block = rows * cols * layers * np.dtype(reader.dtypes[0]).itemsize
+    if block > MAX_BLOCK_BYTES:
+        raise SceneError(
+            f"{uri} ({stated}) has blocks of {block >> 20} MiB; at most {MAX_BLOCK_BYTES >> 20} "
+            "MiB are decoded at once: rewrite it in tiles with gdal_translate -of COG"
+        )
+
+
+def _describe(uri: str, reader: DatasetReader, masked: bool) -> Scene:  # noqa: FBT001
+    gcps, gcps_crs = reader.gcps
+    placed = not reader.transform.is_identity
+    return Scene(
+        uri=uri,
+        width=reader.width,
+        height=reader.height,
+        count=reader.count,
+        dtype=reader.dtypes[0],
+        band_names=tuple(reader.descriptions),
+        colours=_colours(reader),
+        nodata=tuple(reader.nodatavals),
+        masked=masked,
+        crs=reader.crs if placed else gcps_crs or reader.crs,
+        transform=reader.transform if placed else None,
+        gcps=() if placed else tuple(gcps),
+        rpcs=reader.rpcs is not None,
+        block_shape=reader.block_shapes[0],
+    )
+
+
+def _colours(reader: DatasetReader) -> tuple[str | None, ...]:
+    try:
+        names = [colour.name for colour in reader.colorinterp]
+    except CPLE_BaseError:  # this one property fails on tags that GDAL otherwise passes over
+        return (None,) * reader.count
+    return tuple(None if name in {"gray", "undefined"} else name for name in names)
+
+
+def _is_nodata(layer: NDArray[Any], nodata: float) -> Mask:
+    if layer.dtype.kind in "iu":
+        return np.asarray(layer == nodata)
+    # A nodata value is written in decimals, which may not give back the very same float.
+    tolerance = 4 * float(np.finfo(layer.dtype).eps)
+    return np.asarray(np.isclose(layer, nodata, rtol=tolerance, atol=0, equal_nan=True))
+
+
+@contextmanager
+def _explained(uri: str, etag: str, problem: str) -> Iterator[None]:
+    """Let GDAL work on a file, and say what is wrong with that file when it cannot."""
+    try:
+        with gdal.environment(uri, etag):
+            yield
+    except (RasterioError, CPLE_BaseError) as error:
+        if storage.etag(uri) != etag:
+            raise SceneChangedError(_replaced(uri)) from error
+        reason = _reason(error).replace(f"'{gdal.path(uri)}' ", "")
+        kind = TransientError if _TRANSIENT.search(reason) else SceneError
+        raise kind(f"{uri} {problem}: {reason}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What GDAL said, the first cause first."""
+    reasons: list[str] = []
+    cause: BaseException | None = error
+    while cause:
+        reasons.append(str(cause).strip())
+        cause = cause.__cause__ or cause.__context__
+    told = [reason for reason in dict.fromkeys(reversed(reasons)) if "previous exc" not in reason]
+    return "; ".join(told)[:_REASON_LENGTH] or "GDAL does not say why"
+
+
+def _replaced(uri: str) -> str:
+    return f"{uri} was replaced or removed while its run was under way; drop it again"
+
+
+def _text(window: Window) -> str:
+    x, y, width, height = window.flatten()
+    return f"x {x}, y {y} ({width} x {height} px)"
