@@ -20,7 +20,6 @@ import pystac
 import shapely
 
 from swath import storage
-from swath.errors import SceneChangedError
 from swath.georeference import Georeferencer
 from swath.payloads import MergeSummary, PublishSummary, RunRequest, SceneRef
 from swath.scene import open_scene
@@ -72,20 +71,16 @@ def scene_footprint(scene: SceneRef) -> shapely.Geometry:
     """The outline of the whole scene in EPSG:4326 (lon, lat), split at the antimeridian.
 
     Raises:
-        SceneChangedError: the object was replaced or removed since it was dropped.
+        SceneChangedError: the object was replaced since it was dropped.
         SceneError: it cannot be opened.
     """
-    if storage.etag(scene.uri) != scene.etag:
-        raise SceneChangedError(
-            f"{scene.uri} was replaced or removed while its run was under way; drop it again"
-        )
-    with open_scene(scene.uri) as opened:
-        columns = np.linspace(0, opened.info.width, _STEPS + 1)
-        rows = np.linspace(0, opened.info.height, _STEPS + 1)
-        left, top = (edge.ravel() for edge in np.meshgrid(columns[:-1], rows[:-1]))
-        right, bottom = (edge.ravel() for edge in np.meshgrid(columns[1:], rows[1:]))
-        cells = np.column_stack([left, top, right, bottom])
-        return shapely.union_all(Georeferencer.of(opened.info).polygons(cells))
+    with open_scene(scene.uri, etag=scene.etag) as opened:
+        info = opened.info
+    columns, rows = (np.linspace(0, size, _STEPS + 1) for size in (info.width, info.height))
+    left, top = (edge.ravel() for edge in np.meshgrid(columns[:-1], rows[:-1]))
+    right, bottom = (edge.ravel() for edge in np.meshgrid(columns[1:], rows[1:]))
+    cells = np.column_stack([left, top, right, bottom])
+    return shapely.union_all(Georeferencer.of(info).polygons(cells))
 
 
 def describe(
