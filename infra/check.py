@@ -54,8 +54,7 @@ def check_stages(folder: Path) -> Iterator[bool]:
         definition = folder / f"{stage}.asl.json"
         definition.write_text(json.dumps(state_machine(json.loads(template.read_text()))))
         yield _run(f"cfn-lint ({stage})", [_tool("cfn-lint"), *_CFN_LINT, str(template)])
-        validator = str(ROOT / "node_modules/.bin/asl-validator")
-        yield _run(f"asl-validator ({stage})", [validator, "--json-path", str(definition)])
+        yield check_state_machine(definition, stage)
 
 
 def synthesize(out: Path, stage: str) -> bool:
@@ -71,6 +70,12 @@ def synthesize(out: Path, stage: str) -> bool:
         return False
     log.info("cdk-nag (%s): ok", stage)
     return True
+
+
+def check_state_machine(definition: Path, stage: str) -> bool:
+    """asl-validator: whether every state leads somewhere and has what its kind needs."""
+    validator = str(ROOT / "node_modules/.bin/asl-validator")
+    return _run(f"asl-validator ({stage})", [validator, "--json-path", str(definition)])
 
 
 def state_machine(template: dict[str, Any]) -> dict[str, Any]:

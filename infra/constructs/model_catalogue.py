@@ -16,6 +16,8 @@ from swath.errors import SettingsError
 from swath.packing import pack, package_digest
 
 _ARCHIVE = ".tar.gz"
+# The CDK names an asset by its hash and the last part of its suffix.
+_PACKAGE_KEYS = "*.gz"
 
 
 class ModelCatalogue(Construct):
@@ -61,7 +63,7 @@ class ModelCatalogue(Construct):
         allow(
             grantee,
             "s3:GetObject",
-            on=[self._catalogue.bucket.arn_for_objects(f"*{_ARCHIVE}")],
+            on=[self._catalogue.bucket.arn_for_objects(_PACKAGE_KEYS)],
             because="A run that is redriven after a deployment reads the package it began with.",
         )
 

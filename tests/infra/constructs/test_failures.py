@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def rule(dev: Any) -> dict[str, Any]:
+    return dev.one("AWS::Events::Rule", "RunFailed")
+
+
+def test_every_way_to_fail_is_noticed_and_only_of_our_executions(rule: dict[str, Any]):
+    pattern = rule["EventPattern"]
+
+    assert pattern["detail-type"] == ["Step Functions Execution Status Change"]
+    assert pattern["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
+    (machine,) = pattern["detail"]["stateMachineArn"]
+    assert machine["Ref"].startswith("RunsMachine")
+
+
+def test_a_failure_is_recorded_and_told_independently(rule: dict[str, Any]):
+    recorder, topic = rule["Targets"]
+
+    assert recorder["Arn"]["Fn::GetAtt"][0].startswith("RecordFailureFunction")
+    assert "InputTransformer" not in recorder
+    assert topic["Arn"]["Ref"].startswith("FailuresTopic")
+    for target in (recorder, topic):
+        lost = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+        assert lost.startswith("UnrecordedFailuresQueue")
+
+
+def test_the_message_is_json_whatever_is_in_the_event(rule: dict[str, Any]):
+    transformer = rule["Targets"][1]["InputTransformer"]
+    values = {
+        "$.detail.name": "0197-run",
+        "$.detail.status": "FAILED",
+        "$.detail.error": "SceneError",
+        "$.detail.cause": '{"errorMessage": "s3://scenes/x.tif: not a \\"raster\\""}',
+        "$.detail.input": '{"scene": {"uri": "s3://scenes/x.tif"}}',
+        "$.detail.executionArn": "arn:aws:states:::execution:swath-runs:0197-run",
+    }
+    # As EventBridge does: a variable outside quotes becomes a JSON value.
+    text = re.sub(
+        "<([^>]+)>",
+        lambda m: json.dumps(values[transformer["InputPathsMap"][m[1]]]),
+        transformer["InputTemplate"],
+    )
+
+    message = json.loads(text)
+    assert message["run"] == "0197-run"
+    assert (message["status"], message["error"]) == ("FAILED", "SceneError")
+    assert "not a" in message["cause"]
+    assert "x.tif" in message["request"]
+
+
+def test_the_topic_takes_tls_only_and_messages_from_rules_and_alarms(dev: Any):
+    statements = dev.one("AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+    denied = [s for s in statements if s["Effect"] == "Deny"]
+    allowed = {s["Principal"]["Service"] for s in statements if s["Effect"] == "Allow"}
+
+    assert denied[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert allowed == {"events.amazonaws.com", "cloudwatch.amazonaws.com"}
+
+
+def test_dead_letters_raise_an_alarm(dev: Any):
+    alarms = dev.resources("AWS::CloudWatch::Alarm")
+
+    assert {name.removesuffix(name[-8:]) for name in alarms} == {
+        "UnstartedRunsAlarm",
+        "UnrecordedFailuresAlarm",
+    }
+    for alarm in alarms.values():
+        assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+        (action,) = alarm["AlarmActions"]
+        assert action["Ref"].startswith("FailuresTopic")
+
+
+def test_nobody_is_mailed_unless_the_settings_name_them(dev: Any, production: Any):
+    assert dev.resources("AWS::SNS::Subscription") == {}
+    subscription = production.one("AWS::SNS::Subscription")
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.org")

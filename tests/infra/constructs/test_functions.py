@@ -1,0 +1,134 @@
+"""Every function: its environment, its place in the network, and all that it may do."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+
+from infra.images import ROOT
+from swath.settings import (
+    DatabaseSettings,
+    PlanSettings,
+    PrepareDatabaseSettings,
+    PublishSettings,
+    StartRunSettings,
+)
+
+SETTINGS = {
+    "StartRun": StartRunSettings,
+    "PlanScene": PlanSettings,
+    "InferShard": None,
+    "MergeDetections": None,
+    "LoadDetections": DatabaseSettings,
+    "PublishResults": PublishSettings,
+    "RecordFailure": DatabaseSettings,
+    "PrepareDatabase": PrepareDatabaseSettings,
+    "MigrateDatabase": DatabaseSettings,
+}
+INSIDE = {"LoadDetections", "RecordFailure", "MigrateDatabase"}
+
+SCENES, WORK, RESULTS = "<StorageScenes.Arn>", "<StorageWork.Arn>", "<StorageResults.Arn>"
+PACKAGES = "s3:::cdk-assets/*.gz"
+CLUSTER_USER = "rds-db:dbuser:<DatabaseCluster.DBClusterResourceId>/swath"
+READ, LIST = {"s3:GetObject"}, {"s3:ListBucket"}
+WRITE = {"s3:PutObject", "s3:AbortMultipartUpload"}
+SEND = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
+RUN_FILES = {WORK: LIST, f"{WORK}/runs/*": READ | WRITE}
+PERMISSIONS: dict[str, dict[str, set[str]]] = {
+    "StartRun": {
+        "<RunsMachine>": {"states:StartExecution"},
+        "states:execution:swath-runs:*": {"states:DescribeExecution", "states:RedriveExecution"},
+        "s3:::cdk-assets/catalogue.json": READ,
+        WORK: LIST,
+        f"{WORK}/scenes/*": READ | WRITE,
+        "<UnstartedRunsQueue.Arn>": SEND,
+    },
+    "PlanScene": {PACKAGES: READ, SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
+    "InferShard": {PACKAGES: READ, SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
+    "MergeDetections": {SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
+    "LoadDetections": {CLUSTER_USER: {"rds-db:connect"}, WORK: LIST, f"{WORK}/runs/*": READ},
+    "PublishResults": {
+        SCENES: LIST,
+        f"{SCENES}/*": READ,
+        WORK: LIST,
+        f"{WORK}/runs/*": READ,
+        RESULTS: LIST,
+        f"{RESULTS}/runs/*": READ | WRITE,
+    },
+    "RecordFailure": {CLUSTER_USER: {"rds-db:connect"}, "<UnrecordedFailuresQueue.Arn>": SEND},
+    "PrepareDatabase": {
+        "rds:cluster:<DatabaseCluster>": {"rds-data:ExecuteStatement"},
+        "<DatabaseCluster.MasterUserSecret.SecretArn>": {"secretsmanager:GetSecretValue"},
+    },
+    "MigrateDatabase": {CLUSTER_USER: {"rds-db:connect"}},
+    "InferShardJob": {PACKAGES: READ, SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
+}
+
+
+def function(stack: Any, name: str) -> dict[str, Any]:
+    return stack.one("AWS::Lambda::Function", f"{name}Function")
+
+
+@pytest.mark.parametrize("name", PERMISSIONS)
+def test_a_part_may_do_what_it_needs_and_no_more(dev: Any, name: str):
+    assert dev.permissions(f"{name}Role") == PERMISSIONS[name]
+
+
+def test_every_function_is_looked_at_here(dev: Any):
+    ours = [n for n in dev.resources("AWS::Lambda::Function") if not n.startswith("AWSCDK")]
+
+    assert len(ours) == len(SETTINGS)
+    assert set(PERMISSIONS) == {*SETTINGS, "InferShardJob"}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_function_finds_its_settings_in_its_environment(dev: Any, name: str):
+    variables = function(dev, name)["Environment"]["Variables"]
+    # What is known at deployment only is text by the time that a function reads it.
+    env = {key: value if isinstance(value, str) else "5432" for key, value in variables.items()}
+    kind = SETTINGS[name]
+
+    ours = {key for key in env if key.startswith("SWATH_")}
+    assert ours == (set(kind.from_env(env).to_env()) if kind else set())
+    assert env["POWERTOOLS_SERVICE_NAME"].replace("_", "") == name.lower()
+    assert env["POWERTOOLS_METRICS_NAMESPACE"] == "swath"
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_only_functions_that_need_the_database_are_in_the_network(dev: Any, name: str):
+    config = function(dev, name).get("VpcConfig")
+
+    assert (config is not None) == (name in INSIDE)
+    if config:
+        assert all("isolated" in subnet["Ref"] for subnet in config["SubnetIds"])
+        (group,) = config["SecurityGroupIds"]
+        assert group["Fn::GetAtt"][0].startswith("NetworkDatabaseClients")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_function_is_traced_and_fits_a_new_account(dev: Any, name: str):
+    properties = function(dev, name)
+
+    assert properties["TracingConfig"] == {"Mode": "Active"}
+    assert properties["Architectures"] == ["x86_64"]
+    assert properties["MemorySize"] <= 3008
+    assert "ReservedConcurrentExecutions" not in properties
+    assert properties["LoggingConfig"]["LogGroup"]["Ref"].startswith(f"{name}Logs")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_an_image_is_built_for_its_folder_with_its_extra(dev: Any, name: str):
+    image = function(dev, name)["Code"]["ImageUri"]["Fn::Sub"].rsplit(":", 1)[1]
+    assets = json.loads(next(dev.folder.glob("*.assets.json")).read_text())
+    source = assets["dockerImages"][image]["source"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    folder = source["dockerBuildArgs"]["FUNCTION"]
+
+    assert folder.replace("_", "") == name.lower()
+    assert source["dockerBuildArgs"]["EXTRA"] == folder.replace("_", "-")
+    assert source["dockerBuildArgs"]["EXTRA"] in extras["optional-dependencies"]
+    assert source["dockerBuildTarget"] == ("postgres_function" if name in INSIDE else "function")
+    assert source["platform"] == "linux/amd64"

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from swath.packing import package_digest
+
+
+def catalogue(stack: Any) -> dict[str, dict[str, str]]:
+    """The catalogue as it is deployed."""
+    uri = stack.one("AWS::Lambda::Function", "StartRunFunction")["Environment"]["Variables"][
+        "SWATH_CATALOGUE_URI"
+    ]["Fn::Sub"]
+    return json.loads((stack.folder / f"asset.{uri.rsplit('/', 1)[1]}").read_text())
+
+
+def test_every_folder_is_a_model_with_the_digest_of_its_files(dev: Any, models_dir: Path):
+    entries = catalogue(dev)
+
+    assert set(entries) == {"ships", "storage-tanks"}
+    for name, entry in entries.items():
+        assert entry["digest"] == package_digest(models_dir / name)
+        # Relative to the catalogue's bucket.
+        assert "/" not in entry["uri"]
+        assert package_digest(staged(dev, entry)) == entry["digest"]
+
+
+def staged(stack: Any, entry: dict[str, str]) -> Path:
+    """What is uploaded as the package of an entry."""
+    assets = json.loads(next(stack.folder.glob("*.assets.json")).read_text())["files"].values()
+    (path,) = (
+        asset["source"]["path"]
+        for asset in assets
+        for destination in asset["destinations"].values()
+        if destination["objectKey"] == entry["uri"]
+    )
+    return stack.folder / path
+
+
+def test_the_functions_may_read_every_package(dev: Any):
+    ((resource, actions),) = (
+        (resource, actions)
+        for resource, actions in dev.permissions("PlanSceneRole").items()
+        if "cdk-assets" in resource
+    )
+
+    assert actions == {"s3:GetObject"}
+    for entry in catalogue(dev).values():
+        assert fnmatch(entry["uri"], resource.rsplit("/", 1)[1])
+
+
+def test_an_archive_is_deployed_as_it_is(synthesize: Any, dev: Any, tmp_path: Path):
+    packed = staged(dev, catalogue(dev)["ships"])
+    (tmp_path / "ships.tar.gz").write_bytes(packed.read_bytes())
+    (tmp_path / "README.md").write_text("not a model")
+    (tmp_path / ".cache").mkdir()
+
+    entries = catalogue(synthesize(models_dir=str(tmp_path)))
+
+    assert entries == {"ships": catalogue(dev)["ships"]}

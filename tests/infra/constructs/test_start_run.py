@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def rule(dev: Any) -> dict[str, Any]:
+    return dev.one("AWS::Events::Rule", "StartRun")
+
+
+def test_each_object_below_incoming_is_an_event(rule: dict[str, Any]):
+    pattern = rule["EventPattern"]
+
+    assert pattern["source"] == ["aws.s3"]
+    assert pattern["detail-type"] == ["Object Created"]
+    assert pattern["detail"]["bucket"]["name"][0]["Ref"].startswith("StorageScenes")
+    assert pattern["detail"]["object"]["key"] == [{"prefix": "incoming/"}]
+
+
+def test_an_event_is_not_lost_on_its_way_nor_in_the_function(dev: Any, rule: dict[str, Any]):
+    (target,) = rule["Targets"]
+    invoke = dev.one("AWS::Lambda::EventInvokeConfig", "StartRun")
+
+    lost = target["DeadLetterConfig"]["Arn"]
+    assert lost["Fn::GetAtt"][0].startswith("UnstartedRunsQueue")
+    assert invoke["DestinationConfig"]["OnFailure"]["Destination"] == lost
+    assert invoke["MaximumRetryAttempts"] == 2
+    assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 6 * 3600
+
+
+def test_the_function_knows_the_machine_and_the_catalogue(dev: Any):
+    function = dev.one("AWS::Lambda::Function", "StartRun")["Environment"]["Variables"]
+
+    assert function["SWATH_STATE_MACHINE_ARN"]["Ref"].startswith("RunsMachine")
+    assert function["SWATH_CATALOGUE_URI"]["Fn::Sub"].startswith("s3://")
+    assert function["SWATH_CATALOGUE_URI"]["Fn::Sub"].endswith(".json")
+    assert function["SWATH_DEFAULT_MODEL"] == "ships"
+    assert function["SWATH_INCOMING_PREFIX"] == "incoming/"

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aws_cdk import App, Stack
+from aws_cdk.assertions import Template
+from aws_cdk.aws_lambda import DockerImageFunction
+
+from infra import images
+
+FILES = (
+    "pyproject.toml",
+    "uv.lock",
+    "README.md",
+    "docs/deploying.md",
+    "src/swath/storage.py",
+    "src/swath/cli/run.py",
+    "lambdas/Dockerfile",
+    "lambdas/plan_scene/handler.py",
+    "lambdas/infer_shard/handler.py",
+    "batch_jobs/infer_shard/Dockerfile",
+    "batch_jobs/infer_shard/__main__.py",
+)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A repository as far as images go."""
+    root = tmp_path / "repository"
+    for name in FILES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(f"# {name}\n")
+    return root
+
+
+@pytest.fixture
+def image_of_plan_scene(
+    tree: Path, tmp_path: Path, quick_cdk: None, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Any]:
+    """The image as the template names it: with the hash of what is in it."""
+
+    def synthesize() -> Any:
+        # A copy each time: the CDK looks at a folder only once in a process.
+        folder = Path(tempfile.mkdtemp(dir=tmp_path))
+        monkeypatch.setattr(images, "ROOT", shutil.copytree(tree, folder / "copy"))
+        stack = Stack(App(outdir=str(folder / "out")), "Stack")
+        DockerImageFunction(stack, "Function", code=images.lambda_image("plan_scene"))
+        (function,) = Template.from_stack(stack).find_resources("AWS::Lambda::Function").values()
+        return function["Properties"]["Code"]["ImageUri"]
+
+    return synthesize
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["src/swath/storage.py", "lambdas/plan_scene/handler.py", "lambdas/Dockerfile", "uv.lock"],
+)
+def test_an_image_changes_with_what_is_in_it(
+    tree: Path, image_of_plan_scene: Callable[[], Any], changed: str
+):
+    before = image_of_plan_scene()
+    (tree / changed).write_text("# changed\n")
+
+    assert image_of_plan_scene() != before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "README.md",
+        "docs/deploying.md",
+        "src/swath/cli/run.py",
+        "src/swath/__pycache__/storage.cpython-312.pyc",
+        "lambdas/plan_scene/.ruff_cache/x",
+        "lambdas/infer_shard/handler.py",
+        "batch_jobs/infer_shard/__main__.py",
+    ],
+)
+def test_an_image_does_not_change_with_anything_else(
+    tree: Path, image_of_plan_scene: Callable[[], Any], changed: str
+):
+    before = image_of_plan_scene()
+    (tree / changed).parent.mkdir(exist_ok=True)
+    (tree / changed).write_text("# changed\n")
+
+    assert image_of_plan_scene() == before
+
+
+def test_the_build_sees_what_its_dockerfile_copies(dev: Any):
+    staged = [path for path in dev.folder.glob("asset.*") if (path / "src/swath").is_dir()]
+
+    assert len(staged) == 10
+    for folder in staged:
+        files = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+        assert {"pyproject.toml", "uv.lock", "src/swath/errors.py"} <= files
+        assert not any("__pycache__" in name or "cli/" in name for name in files)
+        assert ("lambdas/Dockerfile" in files) != ("batch_jobs/infer_shard/Dockerfile" in files)

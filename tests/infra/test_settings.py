@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+import typing
+from typing import Any
+
+import pytest
+from aws_cdk import App
+
+from infra.images import ROOT
+from infra.settings import DeploySettings, LogDays
+from infra.stack import LOG_RETENTION
+from swath.errors import SettingsError
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("stage", "prod", "dev, production"),
+        ("backend", "local", "auto, lambda, batch"),
+        ("lambda_max_tiles", 0, "int >= 1"),
+        ("lambda_max_tiles", "many", "int"),
+        ("gpu_max_vcpus", 2, "int >= 4"),
+        ("spot_bid_percentage", 101, "int <= 100"),
+        ("tolerated_failures", 1.5, "float <= 1.0"),
+        ("database_max_acu", 1.3, "multiple of 0.5"),
+        ("log_retention_days", 31, "30, 60"),
+        ("name", "my stack", "regex"),
+        ("gpu_instance_types", 5, "array"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_key_and_what_is_allowed(
+    key: str, value: Any, allowed: str
+):
+    with pytest.raises(SettingsError) as caught:
+        DeploySettings.from_values({key: value})
+
+    message = str(caught.value)
+    assert f"'{key}' is {value!r}" in message
+    assert allowed in message.partition("allowed is")[2]
+
+
+def test_an_unknown_key_is_refused_with_those_that_there_are():
+    with pytest.raises(SettingsError, match=r"'stages'.* stage, "):
+        DeploySettings.from_values({"stages": "dev"})
+
+
+def test_the_database_cannot_have_a_minimum_above_its_maximum():
+    with pytest.raises(SettingsError, match="'database_min_acu' is 8"):
+        DeploySettings.from_values({"database_min_acu": 8})
+
+
+def test_the_command_line_overrides_cdk_json_and_gives_text():
+    app = App(
+        context={
+            "swath": {"stage": "dev", "lambda_max_tiles": 10},
+            "swath:stage": "production",
+            "swath:gpu_max_vcpus": "64",
+            "swath:gpu_instance_types": "g5, g6.xlarge",
+            "swath:tolerated_failures": "0.25",
+        }
+    )
+
+    settings = DeploySettings.from_context(app.node)
+
+    assert settings == DeploySettings(
+        stage="production",
+        lambda_max_tiles=10,
+        gpu_max_vcpus=64,
+        gpu_instance_types=("g5", "g6.xlarge"),
+        tolerated_failures=0.25,
+    )
+    assert settings.retain
+
+
+def test_cdk_json_has_settings_that_are_accepted():
+    context = json.loads((ROOT / "cdk.json").read_text())["context"]
+
+    assert DeploySettings.from_values(context["swath"]) == DeploySettings()
+
+
+def test_every_allowed_log_retention_is_one_that_cloudwatch_has():
+    assert set(LOG_RETENTION) == set(typing.get_args(LogDays))

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.images import ROOT
+from swath.errors import SettingsError
+
+STATEFUL = ("AWS::S3::Bucket", "AWS::RDS::DBCluster")
+
+
+def test_production_outlives_its_stack(production: Any):
+    for resource in production.json["Resources"].values():
+        if resource["Type"] in STATEFUL:
+            assert resource["DeletionPolicy"] == "Retain"
+            assert resource["UpdateReplacePolicy"] == "Retain"
+    assert production.one("AWS::RDS::DBCluster")["DeletionProtection"] is True
+
+
+def test_dev_goes_with_its_stack(dev: Any):
+    for resource in dev.json["Resources"].values():
+        assert resource.get("DeletionPolicy") != "Retain"
+    assert dev.one("AWS::RDS::DBCluster")["DeletionProtection"] is False
+
+
+def test_nothing_is_paid_for_by_the_hour_while_nothing_runs(dev: Any):
+    dev.template.resource_count_is("AWS::EC2::NatGateway", 0)
+    dev.template.resource_count_is("AWS::EC2::EIP", 0)
+    dev.template.resource_count_is("AWS::Lambda::ProvisionedConcurrencyConfig", 0)
+    dev.template.resource_count_is("AWS::RDS::DBProxy", 0)
+    assert [e["VpcEndpointType"] for e in dev.resources("AWS::EC2::VPCEndpoint").values()] == [
+        "Gateway"
+    ]
+    assert {
+        environment["ComputeResources"]["MinvCpus"]
+        for environment in dev.resources("AWS::Batch::ComputeEnvironment").values()
+    } == {0}
+    assert dev.one("AWS::RDS::DBCluster")["ServerlessV2ScalingConfiguration"]["MinCapacity"] == 0
+
+
+def test_only_the_triggers_run_while_the_stack_is_deployed(dev: Any):
+    custom = {
+        resource["Type"]
+        for resource in dev.json["Resources"].values()
+        if resource["Type"].startswith(("Custom::", "AWS::CloudFormation::"))
+    }
+
+    assert custom == {"Custom::Trigger"}
+
+
+def test_the_database_is_prepared_then_migrated_then_scenes_are_let_in(dev: Any):
+    resources = dev.json["Resources"]
+    rule = next(name for name in resources if name.startswith("StartRunSceneDropped"))
+    cluster = next(iter(dev.resources("AWS::RDS::DBInstance")))
+
+    assert cluster in resources["DatabasePrepared"]["DependsOn"]
+    assert "DatabasePrepared" in resources["DatabaseMigrated"]["DependsOn"]
+    assert "DatabaseMigrated" in resources[rule]["DependsOn"]
+    for name, function in (
+        ("DatabasePrepared", "PrepareDatabase"),
+        ("DatabaseMigrated", "MigrateDatabase"),
+    ):
+        # By version: a changed image is another version, which the trigger calls anew.
+        version = resources[name]["Properties"]["HandlerArn"]["Ref"]
+        assert resources[version]["Type"] == "AWS::Lambda::Version"
+        assert version.startswith(f"{function}FunctionCurrentVersion")
+
+
+def test_users_find_everything_among_the_outputs(dev: Any):
+    assert set(dev.json["Outputs"]) == {
+        "ScenesBucket",
+        "WorkBucket",
+        "ResultsBucket",
+        "StateMachineArn",
+        "JobQueueArn",
+        "FailureTopicArn",
+        "ModelCatalogueUri",
+        "DatabaseHost",
+        "DatabaseSecretArn",
+    }
+
+
+def test_every_log_is_kept_for_as_long_as_the_settings_say(synthesize: Callable[..., Any]):
+    groups = synthesize(log_retention_days=7).resources("AWS::Logs::LogGroup")
+
+    assert {group["RetentionInDays"] for group in groups.values()} == {7}
+    assert len(groups) == 11
+
+
+def test_settings_reach_what_they_are_for(synthesize: Callable[..., Any]):
+    stack = synthesize(
+        name="scenes",
+        backend="batch",
+        tolerated_failures=0.1,
+        lambda_max_tiles=7,
+        lambda_concurrency=3,
+        default_model="storage-tanks",
+        gpu_max_vcpus=32,
+        spot_bid_percentage=60,
+        gpu_instance_types="g5.2xlarge,g6",
+        database_min_acu=0.5,
+        database_max_acu=16,
+        work_retention_days=3,
+    )
+
+    assert stack.folder.joinpath("scenes.template.json").exists()
+    assert stack.one("AWS::StepFunctions::StateMachine")["StateMachineName"] == "scenes-runs"
+    assert stack.machine["States"]["InferShardsOnLambda"]["MaxConcurrency"] == 3
+    start = stack.one("AWS::Lambda::Function", "StartRun")["Environment"]["Variables"]
+    assert start["SWATH_BACKEND"] == "batch"
+    assert start["SWATH_TOLERATED_FAILURES"] == "0.1"
+    assert start["SWATH_DEFAULT_MODEL"] == "storage-tanks"
+    plan = stack.one("AWS::Lambda::Function", "PlanScene")["Environment"]["Variables"]
+    assert plan["SWATH_LAMBDA_MAX_TILES"] == "7"
+    spot = stack.one("AWS::Batch::ComputeEnvironment", "GpusSpot")["ComputeResources"]
+    assert (spot["MaxvCpus"], spot["BidPercentage"]) == (32, 60)
+    assert set(spot["InstanceTypes"]) == {"g5.2xlarge", "g6"}
+    assert stack.one("AWS::RDS::DBCluster")["ServerlessV2ScalingConfiguration"] == {
+        "MinCapacity": 0.5,
+        "MaxCapacity": 16,
+    }
+    assert 3 in [
+        rule.get("ExpirationInDays")
+        for rule in stack.one("AWS::S3::Bucket", "StorageWork")["LifecycleConfiguration"]["Rules"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"default_model": "cars"}, ["'cars'", "ships", "storage-tanks"]),
+        ({"models_dir": "/nowhere"}, ["models_dir", "/nowhere"]),
+        ({"gpu_instance_types": "g5,x99"}, ["gpu_instance_types", "x99"]),
+    ],
+)
+def test_what_cannot_be_deployed_is_refused_before_it_is_tried(
+    synthesize: Callable[..., Any], settings: dict[str, str], words: list[str]
+):
+    with pytest.raises(SettingsError) as caught:
+        synthesize(**settings)
+
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_the_app_needs_no_account_no_region_and_no_docker(tmp_path: Path, models_dir: Path):
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{node_folder()}",
+        "HOME": str(tmp_path),
+        "CDK_OUTDIR": str(tmp_path / "out"),
+        "CDK_VALIDATION": "false",
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
+        "CDK_CONTEXT_JSON": f'{{"swath:models_dir": "{models_dir}"}}',
+    }
+
+    done = subprocess.run(
+        [sys.executable, "-m", "infra.app"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (tmp_path / "out" / "swath.template.json").exists()
+
+
+def node_folder() -> str:
+    for folder in os.environ["PATH"].split(os.pathsep):
+        if Path(folder, "node").exists():
+            return folder
+    pytest.fail("node is not on the PATH")

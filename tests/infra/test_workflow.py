@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from swath import errors
+from swath.payloads import MergeSummary, PlanSummary, PublishSummary, RunRequest
+from swath.storage import RunPaths
+
+
+@pytest.fixture
+def states(dev: Any) -> dict[str, Any]:
+    return dev.machine["States"]
+
+
+def test_a_run_goes_from_its_plan_to_the_event_that_it_is_done(dev: Any, states: dict[str, Any]):
+    way = [dev.machine["StartAt"]]
+    while "End" not in states[way[-1]]:
+        way.append(states[way[-1]].get("Next") or states[way[-1]]["Default"])
+
+    assert way == [
+        "PlanScene",
+        "ChooseBackend",
+        "InferShardsOnLambda",
+        "MergeDetections",
+        "LoadDetections",
+        "PublishResults",
+        "AnnounceRun",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plan", "state"),
+    [
+        ({"backend": "lambda", "shards": 0}, "MergeDetections"),
+        ({"backend": "batch", "shards": 0}, "MergeDetections"),
+        ({"backend": "batch", "shards": 1}, "InferShard"),
+        ({"backend": "batch", "shards": 2}, "InferShards"),
+        ({"backend": "lambda", "shards": 1}, "InferShardsOnLambda"),
+        ({"backend": "lambda", "shards": 900}, "InferShardsOnLambda"),
+    ],
+)
+def test_the_plan_chooses_the_backend(states: dict[str, Any], plan: dict[str, Any], state: str):
+    choose = states["ChooseBackend"]
+    chosen = next((c["Next"] for c in choose["Choices"] if holds(c, plan)), choose["Default"])
+
+    assert chosen == state
+    assert chosen == "MergeDetections" or states[chosen]["Next"] == "MergeDetections"
+
+
+def holds(choice: dict[str, Any], plan: dict[str, Any]) -> bool:
+    if "And" in choice:
+        return all(holds(part, plan) for part in choice["And"])
+    value = plan[choice["Variable"].removeprefix("$.plan.")]
+    return value == choice.get("NumericEquals", choice.get("StringEquals"))
+
+
+def test_nothing_is_caught_so_that_a_failed_run_can_be_redriven(dev: Any, states: dict[str, Any]):
+    for name, state in every_state(dev.machine):
+        assert "Catch" not in state, name
+        assert state["Type"] in {"Task", "Map", "Choice"}, name
+
+
+def every_state(machine: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    inner = [s["ItemProcessor"] for s in machine["States"].values() if s["Type"] == "Map"]
+    return [*machine["States"].items(), *(pair for m in inner for pair in every_state(m))]
+
+
+def test_only_what_can_mend_is_tried_again(dev: Any):
+    ours = {
+        name for name, item in vars(errors).items() if isinstance(item, type) and name[0] != "_"
+    }
+    for name, state in every_state(dev.machine):
+        if "lambda" not in state.get("Resource", ""):
+            continue
+        (retry,) = state["Retry"]
+        assert ours & set(retry["ErrorEquals"]) == {"TransientError"}, name
+        assert "Lambda.TooManyRequestsException" in retry["ErrorEquals"]
+        assert not {"States.ALL", "States.TaskFailed"} & set(retry["ErrorEquals"])
+        assert (retry["JitterStrategy"], retry["BackoffRate"]) == ("FULL", 2)
+
+
+def test_the_map_reads_the_list_of_shards_and_keeps_nothing_of_their_output(
+    dev: Any, states: dict[str, Any]
+):
+    map_state = states["InferShardsOnLambda"]
+    key = map_state["ItemReader"]["Parameters"]["Key.$"]
+    paths = RunPaths(work_uri="s3://work", run_id="RUN")
+
+    assert map_state["ItemReader"]["ReaderConfig"] == {"InputType": "JSON"}
+    assert key == "States.Format('runs/{}/shards.json', $.run_id)"
+    assert paths.shard_list == "s3://work/runs/RUN/shards.json"
+    assert map_state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+    assert map_state["ItemSelector"] == {
+        "plan_uri.$": "$.plan.uri",
+        "index.$": "$$.Map.Item.Value",
+    }
+    assert map_state["MaxConcurrency"] == 100
+    assert map_state["ResultPath"] is None
+    (child,) = map_state["ItemProcessor"]["States"].values()
+    assert child["OutputPath"] is None
+
+
+def test_batch_takes_one_shard_as_a_job_and_more_as_an_array(states: dict[str, Any]):
+    one, many = states["InferShard"], states["InferShards"]
+
+    for state in (one, many):
+        assert state["Resource"].endswith(":batch:submitJob.sync")
+        assert state["Parameters"]["Parameters"] == {"plan_uri.$": "$.plan.uri"}
+        assert state["ResultPath"] is None
+    assert "ArrayProperties" not in one["Parameters"]
+    assert many["Parameters"]["ArrayProperties"] == {"Size.$": "$.plan.shards"}
+
+
+def test_every_path_into_the_state_is_a_field_of_a_payload(dev: Any):
+    fields = {
+        "plan": PlanSummary.__struct_fields__,
+        "merge": MergeSummary.__struct_fields__,
+        "publish": PublishSummary.__struct_fields__,
+        **dict.fromkeys(RunRequest.__struct_fields__, ()),
+    }
+    for path in sorted(set(state_paths(dev.machine))):
+        _, first, *rest = path.split(".")
+        assert first in fields, path
+        assert not rest or rest[0] in fields[first], path
+
+
+def state_paths(value: Any, key: str = "") -> list[str]:
+    if isinstance(value, dict):
+        return [path for k, v in value.items() for path in state_paths(v, k)]
+    if isinstance(value, list):
+        return [path for v in value for path in state_paths(v)]
+    reads = key.endswith(".$") or key in {"Variable", "InputPath"}
+    return [value] if reads and isinstance(value, str) and value.startswith("$.") else []
+
+
+def test_steps_after_the_plan_get_the_request_as_it_was_made(states: dict[str, Any]):
+    for name in ("LoadDetections", "PublishResults"):
+        assert states[name]["Parameters"] == {
+            "request.$": "$$.Execution.Input",
+            "plan.$": "$.plan",
+            "merge.$": "$.merge",
+        }
+    assert "Parameters" not in states["PlanScene"]
+
+
+def test_the_end_of_a_run_is_told_on_the_event_bus(states: dict[str, Any]):
+    (entry,) = states["AnnounceRun"]["Parameters"]["Entries"]
+
+    assert (entry["Source"], entry["DetailType"]) == ("swath", "Run Completed")
+    assert set(entry["Detail"]) >= {"run_id.$", "scene.$", "detections_uri.$", "item_uri.$"}
+
+
+def test_an_execution_ends_some_day_and_can_stop_its_jobs(dev: Any):
+    allowed = dev.permissions("RunsMachineRole")
+
+    assert dev.machine["TimeoutSeconds"] == 2 * 86400
+    assert {"batch:TerminateJob", "batch:DescribeJobs"} <= allowed["*"]
+
+
+def test_a_redriven_execution_may_redrive_its_children(dev: Any):
+    allowed = dev.permissions("RunsMachineDistributedMapPolicy")
+    (resource,) = [r for r, actions in allowed.items() if "states:RedriveExecution" in actions]
+
+    assert resource.endswith("/InferShards:*")
