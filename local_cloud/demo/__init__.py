@@ -1,0 +1,1 @@
+"""The demo: a scene through the local cloud, followed from the bucket to PostGIS."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from local_cloud.demo.noise import Field, ramp, rough, smooth
 
 Spectrum = tuple[float, float, float, float, float]
-Bands = NDArray[np.float32]
+Bands = NDArray[np.floating]
 """(bands, rows, cols) of reflectance, 0 to 1."""
 
 DEEP: Spectrum = (0.036, 0.032, 0.019, 0.013, 0.010)
@@ -109,7 +109,8 @@ def _moles(port: Port, u: Field, v: Field) -> Field:
         ((reach + 30, -30), (reach + 30, 200)),
         ((reach + 30, 200), (0.3 * reach, 290)),
     ]
-    return 2.2 - np.minimum.reduce([_from_line(u, v, *line) for line in lines])
+    nearest: Field = np.minimum.reduce([_from_line(u, v, *line) for line in lines])
+    return 2.2 - nearest
 
 
 def _from_line(u: Field, v: Field, start: tuple[float, float], end: tuple[float, float]) -> Field:

@@ -10,17 +10,19 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
-from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.transform import from_origin
 
 from local_cloud.demo.coast import Bands, Port, draw_coast
 from local_cloud.demo.noise import blur
 from local_cloud.demo.vessels import Ship, draw_ship, moor_fleet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BANDS = ("B02", "B03", "B04", "B08", "B11")
 PIXEL_METRES = 10.0

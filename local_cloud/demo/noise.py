@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
-"""(rows, cols)."""
+Field = NDArray[np.floating]
+"""(rows, cols), float32 in practice."""
 
 
 def smooth(rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float]) -> Field:
@@ -31,11 +31,11 @@ def rough(rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves
 
 def ramp(field: Field, low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, and without a kink between them."""
-    t = np.clip((field - low) / (high - low), 0, 1)
+    t: Field = np.clip((field - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def blur(bands: NDArray[np.float32]) -> NDArray[np.float32]:
+def blur(bands: NDArray[np.floating]) -> NDArray[np.floating]:
     """What a lens does to (bands, rows, cols): a quarter of each neighbour, down and across."""
     for axis in (1, 2):
         padding = [(0, 0)] * 3
@@ -47,7 +47,8 @@ def blur(bands: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _normal(field: Field) -> Field:
     sample = field[::4, ::4]
-    return (field - sample.mean()) / sample.std()
+    normal: Field = (field - sample.mean()) / sample.std()
+    return normal
 
 
 def _spline(size: int, grid: int, cell: float) -> Field:

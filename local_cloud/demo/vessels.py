@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from local_cloud.demo.coast import Bands, Coast, Port, Spectrum
 from local_cloud.demo.noise import Field
@@ -118,7 +117,8 @@ def _hull(ship: Ship, along: Field, across: Field) -> Field:
     taper = np.clip((half - along) / (0.25 * ship.length), 0, 1) ** 0.6
     sides = np.clip(ship.beam / 2 * taper - np.abs(across) + 0.5, 0, 1)
     ends = np.clip(half - np.abs(along) + 0.5, 0, 1)
-    return sides * ends
+    covered: Field = sides * ends
+    return covered
 
 
 def _bridge(ship: Ship, along: Field, across: Field) -> Field:
@@ -126,7 +126,8 @@ def _bridge(ship: Ship, along: Field, across: Field) -> Field:
     astern = np.clip(0.09 * ship.length - np.abs(along + 0.34 * ship.length) + 0.5, 0, 1)
     hatches = 0.25 * (np.cos(along * math.tau / 5) > 0) * (np.abs(along) < 0.4 * ship.length)
     deck = np.clip(0.4 * ship.beam - np.abs(across) + 0.5, 0, 1)
-    return np.maximum(astern, hatches).astype(np.float32) * deck
+    covered: Field = np.maximum(astern, hatches) * deck
+    return covered
 
 
 def _wake(ship: Ship, along: Field, across: Field) -> Field:
@@ -134,9 +135,10 @@ def _wake(ship: Ship, along: Field, across: Field) -> Field:
     behind = np.clip(-along - ship.length / 2, 0, None)
     width = 0.35 * ship.beam + 0.06 * behind
     shape = np.exp(-((across / width) ** 2)) * np.exp(-behind / (0.7 * ship.length))
-    return (ship.wake * 0.7 * shape * (behind > 0)).astype(np.float32)
+    covered: Field = ship.wake * 0.7 * shape * (behind > 0)
+    return covered
 
 
-def _cover(part: Bands, spectrum: Spectrum, share: NDArray[np.float32]) -> None:
+def _cover(part: Bands, spectrum: Spectrum, share: Field) -> None:
     colour = np.asarray(spectrum, np.float32)[:, None, None]
     part += (colour - part) * share

@@ -1,0 +1,214 @@
+"""A picture of a scene and what was found in it: all of it, and its busiest corners closer up.
+
+The scene is read at the size at which it is shown, so its own size does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from rasterio.enums import Resampling
+from rasterio.windows import Window
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+Boxes = NDArray[np.float64]
+"""(n, 4): x0, y0, x1, y1 in scene pixels."""
+Rgb = NDArray[np.uint8]
+"""(rows, cols, 3)."""
+
+SCENE_SIDE = 1200
+CLOSE_UPS = 3
+GAP = 12
+PAPER = (250, 250, 248)
+INK = (30, 34, 40)
+# Okabe and Ito's colours that stand out on water and on land alike, and to colour-blind eyes.
+COLOURS = ((255, 225, 60), (255, 140, 40), (240, 130, 200), (120, 220, 255), (255, 255, 255))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Detections to be drawn: `labels` is (n,), one class name a box."""
+
+    boxes: Boxes
+    labels: NDArray[np.str_]
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each class, by name."""
+        names, counts = np.unique(self.labels, return_counts=True)
+        return dict(zip(names.tolist(), counts.tolist(), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A part of the scene on the picture: `scale` picture pixels a scene pixel."""
+
+    window: Window
+    scale: float
+    left: int
+    top: int
+
+    def place(self, boxes: Boxes) -> Boxes:
+        """Scene pixels as pixels of the picture."""
+        origin = np.array([self.window.col_off, self.window.row_off] * 2)
+        placed: Boxes = (boxes - origin) * self.scale + np.array([self.left, self.top] * 2)
+        return placed
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """Where the panel is on the picture."""
+        width, height = self.size
+        return self.left, self.top, self.left + width, self.top + height
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height on the picture."""
+        return round(self.window.width * self.scale), round(self.window.height * self.scale)
+
+
+def draw_preview(scene: str, found: Found, target: Path) -> None:
+    """Draw the scene with its detections into a PNG file."""
+    with rasterio.open(scene) as source:
+        whole, close_ups = _lay_out(source.width, source.height, found.boxes)
+        bands = _rgb_bands(source)
+        overview = _read(source, whole, bands)
+        stretch = _stretch(overview)
+        picture = Image.new("RGB", _picture_size(whole, close_ups), PAPER)
+        for panel in (whole, *close_ups):
+            pixels = overview if panel is whole else _read(source, panel, bands)
+            picture.paste(Image.fromarray(_to_rgb(pixels, stretch)), panel.bounds[:2])
+    _annotate(picture, whole, close_ups, found)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(target, optimize=True)
+
+
+def _lay_out(width: int, height: int, boxes: Boxes) -> tuple[Panel, list[Panel]]:
+    """The whole scene on the left; on the right, as high together, its busiest squares."""
+    scale = SCENE_SIDE / max(width, height)
+    whole = Panel(Window(0, 0, width, height), scale, GAP, GAP)
+    if not len(boxes):
+        return whole, []
+    shown = max((whole.size[1] - (CLOSE_UPS - 1) * GAP) // CLOSE_UPS, 120)
+    side = min(max(shown / (3 * max(scale, 1)), 48), width, height)
+    windows = _busiest(boxes, width, height, side)
+    left = whole.bounds[2] + GAP
+    return whole, [
+        Panel(window, shown / side, left, GAP + index * (shown + GAP))
+        for index, window in enumerate(windows)
+    ]
+
+
+def _busiest(boxes: Boxes, width: int, height: int, side: float) -> list[Window]:
+    """The squares with the most detections, each counted once."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    limit = np.array([width - side, height - side])
+    windows: list[Window] = []
+    while len(windows) < CLOSE_UPS and len(centres):
+        cells, members = np.unique(centres // side, axis=0, return_inverse=True)
+        fullest = np.argmax(np.bincount(members.ravel(), minlength=len(cells)))
+        corner = np.clip(centres[members.ravel() == fullest].mean(axis=0) - side / 2, 0, limit)
+        windows.append(Window(*corner.tolist(), side, side))
+        # A square that reached into this one would show the same ships again.
+        centres = centres[np.any(np.abs(centres - corner - side / 2) > side, axis=1)]
+    return windows
+
+
+def _rgb_bands(source: DatasetReader) -> list[int]:
+    """Red, green and blue of a Sentinel-2 scene by name; else the first bands."""
+    names = list(source.descriptions)
+    if {"B02", "B03", "B04"} <= set(names):
+        return [names.index(name) + 1 for name in ("B04", "B03", "B02")]
+    return [1, 2, 3] if source.count >= 3 else [1, 1, 1]  # noqa: PLR2004 - red, green, blue
+
+
+def _read(source: DatasetReader, panel: Panel, bands: list[int]) -> NDArray[np.float32]:
+    """A part of the scene at its size on the picture: (3, rows, cols), NaN where invalid."""
+    width, height = panel.size
+    close = panel.scale > 1
+    pixels = source.read(
+        bands,
+        window=panel.window,
+        out_shape=(3, height, width),
+        resampling=Resampling.cubic if close else Resampling.average,
+        out_dtype="float32",
+        masked=True,
+    )
+    filled: NDArray[np.float32] = pixels.filled(np.nan)
+    return filled
+
+
+def _stretch(pixels: NDArray[np.float32]) -> tuple[float, float]:
+    """The values to show as black and as white: the same for all bands, to keep colours true."""
+    valid = pixels[np.isfinite(pixels)]
+    if not valid.size:
+        return 0.0, 1.0
+    low, high = np.percentile(valid, (0.5, 99.5)).tolist()
+    return low, max(high, low + 1e-6)
+
+
+def _to_rgb(pixels: NDArray[np.float32], stretch: tuple[float, float]) -> Rgb:
+    low, high = stretch
+    bright = np.clip((np.nan_to_num(pixels, nan=low) - low) / (high - low), 0, 1) ** 0.65
+    return np.ascontiguousarray((bright * 255).astype(np.uint8).transpose(1, 2, 0))
+
+
+def _picture_size(whole: Panel, close_ups: list[Panel]) -> tuple[int, int]:
+    panels = (whole, *close_ups)
+    right = max(panel.bounds[2] for panel in panels)
+    bottom = max(panel.bounds[3] for panel in panels)
+    return right + GAP, bottom + 44
+
+
+def _annotate(picture: Image.Image, whole: Panel, close_ups: list[Panel], found: Found) -> None:
+    draw = ImageDraw.Draw(picture)
+    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(found.counts())}
+    for panel in (whole, *close_ups):
+        _draw_boxes(picture, panel, found, colours)
+    font = ImageFont.load_default(size=20)
+    for letter, panel in zip("ABC", close_ups, strict=False):
+        window = panel.window
+        corners = [window.col_off, window.row_off]
+        corners += [corners[0] + window.width, corners[1] + window.height]
+        bounds = whole.place(np.array([corners]))[0].tolist()
+        draw.rectangle(bounds, outline=(255, 255, 255), width=2)
+        for x, y in ((bounds[0] + 2, bounds[1] - 26), (panel.left + 6, panel.top + 4)):
+            draw.text((x, y), letter, (255, 255, 255), font, stroke_width=2, stroke_fill=INK)
+    _draw_legend(draw, whole, found, colours, font)
+
+
+def _draw_boxes(
+    picture: Image.Image, panel: Panel, found: Found, colours: dict[str, tuple[int, int, int]]
+) -> None:
+    """Boxes around what lies in the panel, cut at its edge, a little wider than the detection."""
+    part = picture.crop(panel.bounds)
+    draw = ImageDraw.Draw(part)
+    width = 2 if panel.scale > 1 else 1
+    placed = panel.place(found.boxes) - np.array([panel.left, panel.top] * 2)
+    wider = placed + np.array([-3, -3, 3, 3])
+    for box, label in zip(wider, found.labels.tolist(), strict=True):
+        draw.rectangle([*(box[:2] - 1), *(box[2:] + 1)], outline=INK, width=width + 2)
+        draw.rectangle(box.tolist(), outline=colours[label], width=width)
+    picture.paste(part, panel.bounds[:2])
+
+
+def _draw_legend(
+    draw: ImageDraw.ImageDraw,
+    whole: Panel,
+    found: Found,
+    colours: dict[str, tuple[int, int, int]],
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+) -> None:
+    x, y = float(GAP), whole.bounds[3] + GAP
+    for name, count in found.counts().items() or {"no detections": 0}.items():
+        colour = colours.get(name, PAPER)
+        draw.rectangle((x, y, x + 20, y + 20), outline=INK, fill=colour, width=2)
+        text = f"{name}  {count}" if name in colours else name
+        draw.text((x + 28, y - 2), text, INK, font)
+        x += 28 + draw.textlength(text, font) + 28
