@@ -130,7 +130,7 @@ class OpenScene:
         return pixels, valid
 
     def valid(self, window: Box, bands: Sequence[int]) -> Mask:
-        """Which pixels of a window are valid, as `read` says, read from a mask if that is enough."""
+        """Which pixels of a window are valid, as `read` says; reads a mask alone if that tells."""
         self._check(window)
         if not self._floating:
             if not self.info.masked:
@@ -297,9 +297,9 @@ def _describe(uri: str, reader: DatasetReader, masked: bool) -> Scene:  # noqa: 
 
 def _colours(reader: DatasetReader) -> tuple[str | None, ...]:
     try:
-        names = [colour.name for colour in reader.colorinterp]
+        names = [str(colour.name) for colour in reader.colorinterp]
     except CPLE_BaseError:  # this one property fails on tags that GDAL otherwise passes over
-        return (None,) * reader.count
+        return tuple(None for _ in reader.indexes)
     return tuple(None if name in {"gray", "undefined"} else name for name in names)
 
 

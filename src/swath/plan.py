@@ -1,0 +1,190 @@
+"""The plan of a run: which tiles, in which shards, on which backend.
+
+What is wrong with a scene or does not fit its model is found here, before anything is paid for.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath import storage
+from swath.errors import PackageError, SceneError, UnknownModelError
+from swath.georeference import Georeferencer
+from swath.package import describe_package
+from swath.payloads import (
+    Backend,
+    ModelRef,
+    Payload,
+    PlanSummary,
+    RunOptions,
+    RunRequest,
+    SceneRef,
+    TileCounts,
+)
+from swath.scene import Mask, OpenScene, open_scene, select_bands
+from swath.settings import PlanSettings
+from swath.storage import RunPaths
+from swath.tiles import Grid, Ints, shard_ranges
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swath.mlm import ModelDescription
+
+MAX_SHARDS = 10_000
+"""An AWS Batch array job has no more children."""
+
+MAX_SEARCHED_PIXELS = 100_000_000
+"""In larger scenes nobody looks for empty tiles beforehand: shards skip them as they read."""
+
+_BAND_PIXELS = 4_000_000
+
+
+class Plan(Payload, frozen=True, kw_only=True):
+    """All that a shard or the merge needs to know of a run."""
+
+    run_id: str
+    scene: SceneRef
+    model: ModelRef
+    options: RunOptions
+    backend: Backend
+    width: int
+    height: int
+    tile_size: int
+    overlap: int
+    shards: tuple[tuple[int, int], ...]
+    """Half-open ranges of tile numbers. Those in `skipped` are passed over."""
+    skipped: str = ""
+    """A bit for each tile, set where no pixel is valid: NumPy's packbits, zlib, base64."""
+    skipped_count: int = 0
+
+    @property
+    def grid(self) -> Grid:
+        """Where the tiles are."""
+        return Grid(self.width, self.height, self.tile_size, self.overlap)
+
+    @property
+    def passed_over(self) -> TileCounts:
+        """The tiles that are in no shard's receipt."""
+        return TileCounts(planned=self.skipped_count, skipped=self.skipped_count)
+
+    def tiles(self, shard: int) -> Ints:
+        """The numbers of a shard's tiles, increasing, without those passed over."""
+        start, stop = self.shards[shard]
+        tiles = np.arange(start, stop)
+        if not self.skipped:
+            return tiles
+        return tiles[~_unpack(self.skipped)[start:stop]]
+
+
+def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
+    """Check a request, plan its run, and write the plan and the list of its shards.
+
+    Raises:
+        UnknownModelError: no model of that name is deployed.
+        PackageError: the model package cannot be used.
+        SceneError: the scene cannot be used, or not with this model.
+        SceneChangedError: it is not the scene that the request was made for.
+    """
+    description = _describe_model(request.model)
+    with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
+        Georeferencer.of(scene.info)
+        bands = select_bands(scene.info, description.bands)
+        size, overlap = description.tile_size, description.overlap
+        grid = Grid(scene.info.width, scene.info.height, size, overlap)
+        empty = find_empty_tiles(scene, grid, bands)
+    plan = _plan(request, settings, grid, empty)
+    paths = RunPaths(settings.work_uri, request.run_id)
+    storage.write_json(paths.plan, plan.to_json())
+    storage.write_json(paths.shard_list, list(range(len(plan.shards))))
+    return PlanSummary(
+        uri=paths.plan, backend=plan.backend, shards=len(plan.shards), tiles=grid.count
+    )
+
+
+def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask | None:
+    """Which tiles have no valid pixel, (tiles,) bool; None where all have, or nobody looked.
+
+    The scene is read in bands of rows, and only where the answer is still open. A part that cannot
+    be read counts as not empty: its tiles fail one by one, as many as the run tolerates.
+    """
+    width, height = scene.info.width, scene.info.height
+    if not scene.info.masked or width * height > MAX_SEARCHED_PIXELS:
+        return None
+    x, y = _spans(grid, grid.columns, axis=0), _spans(grid, grid.rows, axis=1, step=grid.columns)
+    live = np.zeros((grid.rows, grid.columns), np.bool_)
+    block = scene.info.block_shape[0]
+    step = max(1, _BAND_PIXELS // (width * block)) * block
+    for top in range(0, height, step):
+        bottom = min(height, top + step)
+        rows = np.flatnonzero((y[:, 0] < bottom) & (y[:, 1] > top))
+        if live[rows].all():
+            continue
+        try:
+            valid = scene.valid((0, top, width, bottom - top), bands)
+        except SceneError:
+            live[rows] = True
+            continue
+        for row in rows:
+            first, last = np.clip(y[row] - top, 0, bottom - top)
+            counts = np.concatenate([[0], valid[first:last].any(axis=0).cumsum()])
+            live[row] |= counts[x[:, 1]] > counts[x[:, 0]]
+    return None if live.all() else ~live.ravel()
+
+
+def _spans(grid: Grid, count: int, *, axis: int, step: int = 1) -> Ints:
+    """(n, 2) start and end of the columns of tiles (axis 0) or of their rows (axis 1)."""
+    windows = grid.windows(np.arange(count) * step)
+    return np.stack([windows[:, axis], windows[:, axis] + windows[:, axis + 2]], axis=1)
+
+
+def _describe_model(model: ModelRef) -> ModelDescription:
+    if not model.uri:
+        raise UnknownModelError(f"no model named {model.name!r} is deployed")
+    description, digest = describe_package(model.uri)
+    if digest != model.digest:
+        raise PackageError(
+            f"{model.uri} has the digest {digest}, not {model.digest}: "
+            "it was replaced since the run began; drop the scene again"
+        )
+    return description
+
+
+def _plan(request: RunRequest, settings: PlanSettings, grid: Grid, empty: Mask | None) -> Plan:
+    live = range(grid.count) if empty is None else np.flatnonzero(~empty)
+    backend = _choose_backend(request.options.backend, len(live), settings)
+    size = settings.batch_shard_tiles if backend == "batch" else settings.lambda_shard_tiles
+    return Plan(
+        run_id=request.run_id,
+        scene=request.scene,
+        model=request.model,
+        options=request.options,
+        backend=backend,
+        width=grid.width,
+        height=grid.height,
+        tile_size=grid.size,
+        overlap=grid.overlap,
+        shards=tuple(shard_ranges(live, size=size, limit=MAX_SHARDS)),
+        skipped="" if empty is None else _pack(empty),
+        skipped_count=grid.count - len(live),
+    )
+
+
+def _choose_backend(wanted: Backend, tiles: int, settings: PlanSettings) -> Backend:
+    if wanted != "auto":
+        return wanted
+    return "lambda" if tiles <= settings.lambda_max_tiles else "batch"
+
+
+def _pack(flags: Mask) -> str:
+    return base64.b64encode(zlib.compress(np.packbits(flags).tobytes())).decode()
+
+
+def _unpack(text: str) -> Mask:
+    """The flags, and up to seven that are not set."""
+    packed = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    return np.unpackbits(packed).astype(np.bool_)
