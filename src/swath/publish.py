@@ -20,11 +20,10 @@ import pystac
 import shapely
 
 from swath import storage
+from swath.geoparquet import MEDIA_TYPE
 from swath.georeference import Georeferencer
 from swath.payloads import MergeSummary, PublishSummary, RunRequest, SceneRef
 from swath.scene import open_scene
-
-GEOPARQUET = "application/vnd.apache.parquet"
 
 _EXTENSIONS = [
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
@@ -61,7 +60,7 @@ def publish_run(
         item = describe(request, merge, footprint, file)
     item.properties["swath:backend"] = backend
     item.set_self_href(summary.item_uri)
-    storage.copy(merge.uri, summary.detections_uri, content_type=GEOPARQUET)
+    storage.copy(merge.uri, summary.detections_uri, content_type=MEDIA_TYPE)
     document = item.to_dict(include_self_link=True, transform_hrefs=False)
     storage.write_json(summary.item_uri, document, content_type="application/geo+json")
     return summary
@@ -131,7 +130,7 @@ def _asset(file: pq.ParquetFile) -> pystac.Asset:
     return pystac.Asset(
         "./detections.parquet",
         title="Detections",
-        media_type=GEOPARQUET,
+        media_type=MEDIA_TYPE,
         roles=["data"],
         extra_fields={
             "table:row_count": file.metadata.num_rows,
