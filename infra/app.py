@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from aws_cdk import App
 
 from infra.images import ROOT
 from infra.settings import DeploySettings
 from infra.stack import SwathStack
+from swath.errors import SettingsError
 
 
 def build(outdir: str | None = None, context: dict[str, object] | None = None) -> App:
@@ -21,4 +23,7 @@ def build(outdir: str | None = None, context: dict[str, object] | None = None) -
 
 
 if __name__ == "__main__":
-    build().synth()
+    try:
+        build().synth()
+    except SettingsError as error:
+        sys.exit(f"swath: {error}")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 import typing
 from typing import Any
 
@@ -77,6 +79,15 @@ def test_cdk_json_has_settings_that_are_accepted():
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
 
     assert DeploySettings.from_values(context["swath"]) == DeploySettings()
+
+
+def test_every_setting_is_documented_with_its_default():
+    page = (ROOT / "docs/deploying.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \|([^|]*)\|", page, re.MULTILINE))
+
+    for field in dataclasses.fields(DeploySettings):
+        default = field.default if isinstance(field.default, tuple) else (field.default,)
+        assert rows[field.name].replace("`", "").strip() == ", ".join(map(str, default))
 
 
 def test_every_allowed_log_retention_is_one_that_cloudwatch_has():
