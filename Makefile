@@ -1,47 +1,94 @@
-# Everything that swath's developers and readers run. `make` alone lists it.
-SHELL := /bin/bash
+# What one does with this repository. Every target sets up what it needs; the second time is quick.
+SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format local clean
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-SCENE ?=
-PYTEST_ARGS ?=
+UV_VERSION := 0.13.8
+UV := .cache/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
-# What each environment is made from: when one of these changes, it is brought up to date.
-LOCKS := pyproject.toml uv.lock package.json package-lock.json scripts/setup.sh
-
+SYNC := $(UV) sync --quiet --frozen --inexact --no-default-groups
+# jsii remarks on Node versions; the CDK also reports home.
+export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
+export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := true
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+say = @printf '• %s\n'
 
-help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/.demo ## Send a scene through the local cloud; SCENE=/path/to.tif takes yours
-	@$(BIN)/python -m local_cloud.demo $(SCENE)
+.PHONY: demo
+demo: .venv/.demo postgis ## A scene through the local cloud into PostGIS; SCENE=/path/to.tif for your own
+	@$(BIN)/python -m local_cloud.demo $(if $(SCENE),"$(SCENE)")
 
-test: .venv/.test ## Run all tests
-	@$(BIN)/pytest $(PYTEST_ARGS)
-
-lint: .venv/.test ## Run every linter and type checker
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-	@for handler in lambdas/*/handler.py; do $(BIN)/mypy $$handler; done
-	@$(BIN)/lint-imports
-	@$(BIN)/python -m infra.check
-
-format: .venv/.test ## Format the code and mend what ruff can
-	@$(BIN)/ruff check --fix .
-	@$(BIN)/ruff format .
-
-local: .venv/.demo ## Keep the local cloud running, to try things on
+.PHONY: local
+local: .venv/.demo postgis ## The local cloud, kept running until Ctrl-C
 	@$(BIN)/swath local up
 
-clean: ## Remove everything that the other targets made
-	@rm -rf .venv .cache node_modules build dist cdk.out .coverage htmlcov \
-	    .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+.PHONY: test
+test: .venv/.test node_modules/.installed postgis ## All tests; ARGS="-k merge" for some of them
+	$(say) "running the tests"
+	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
-.venv/.%: $(LOCKS)
-	@scripts/setup.sh $*
+.PHONY: lint
+lint: .venv/.lint node_modules/.installed ## Every check of the source, the template and the images
+	$(say) "ruff: rules and format"
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	$(say) "mypy --strict"
+	@$(BIN)/mypy --no-error-summary src/swath infra local_cloud batch_jobs lambdas
+	$(say) "import-linter"
+	@$(BIN)/lint-imports --no-logo
+	$(say) "cdk-nag, cfn-lint, asl-validator, hadolint"
+	@$(BIN)/python -m infra.check
+
+.PHONY: format
+format: .venv/.lint ## Mend what ruff can mend
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+.PHONY: setup
+setup: .venv/.demo .venv/.test .venv/.lint node_modules/.installed postgis ## Everything that the other targets need
+
+.PHONY: clean
+clean: ## Delete what was built, but not what was installed
+	@rm -rf build dist cdk.out htmlcov .coverage* .hypothesis .*_cache
+
+# Stamps stand inside what they vouch for, so that they go when it goes.
+
+$(UV):
+	$(say) "getting uv $(UV_VERSION), which installs the rest"
+	@tools/get_uv $(UV_VERSION) .cache/uv-$(UV_VERSION)
+
+.venv/.demo: uv.lock pyproject.toml | $(UV) node
+	$(say) "installing what the demo needs: the CDK, moto, rasterio, ONNX Runtime … (no torch)"
+	@$(SYNC) --group infra --group local-cloud
 	@touch $@
+
+.venv/.test: uv.lock pyproject.toml tools/get_torch | $(UV) node
+	$(say) "installing what the tests need"
+	@$(SYNC) --group infra --group local-cloud --group test
+	@tools/get_torch $(UV)
+	@touch $@
+
+.venv/.lint: uv.lock pyproject.toml | $(UV) node
+	$(say) "installing what the checks need"
+	@$(SYNC) --all-groups
+	@touch $@
+
+node_modules/.installed: package-lock.json | node
+	$(say) "installing the CDK's command line and asl-validator from npm"
+	@npm ci --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
+.PHONY: node
+node:
+	@tools/check_node 20
+
+# After the first environment, whichever it is: Python has to be there.
+.PHONY: postgis
+postgis: | .venv/.demo
+	@$(BIN)/python -m local_cloud.postgis
