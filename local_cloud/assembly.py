@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local_cloud.clients import ACCOUNT, REGION
 from local_cloud.errors import LocalCloudError
 from local_cloud.images import StagedImage
-from local_cloud.services import ACCOUNT, REGION
 
 
 @dataclass(frozen=True, slots=True)

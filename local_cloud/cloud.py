@@ -18,9 +18,9 @@ from typing import Any, Self
 from psycopg import conninfo
 
 from local_cloud.assembly import Assembly
+from local_cloud.clients import ACCOUNT, REGION, Clients
 from local_cloud.deployment import deploy
 from local_cloud.errors import LocalCloudError
-from local_cloud.services import ACCOUNT, REGION, make_client
 
 ROOT = Path(__file__).resolve().parents[1]
 _CLOSE_SECONDS = 30
@@ -86,7 +86,7 @@ class LocalCloud:
 
     def client(self, service: str) -> Any:
         """A boto3 client of this cloud."""
-        return make_client(service, self.endpoint, self.region)
+        return self._clients.get(service)
 
     def dsn(self, database: str = "swath") -> str:
         """How an administrator connects to the database that the template calls `database`."""
@@ -124,6 +124,7 @@ class LocalCloud:
         if "error" in ready:
             raise LocalCloudError(ready["error"])
         self.endpoint = ready["endpoint"]
+        self._clients = Clients(self.endpoint)
         self._administrator = ready["administrator"]
         self._fresh_database = ready["fresh_database"]
 

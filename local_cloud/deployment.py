@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from local_cloud.assembly import Assembly
+from local_cloud.clients import REGION
 from local_cloud.errors import LocalCloudError
-from local_cloud.services import REGION
 
 # What `cdk bootstrap` leaves in an account; templates insist on 6 at least.
 _BOOTSTRAP = ("/cdk-bootstrap/hnb659fds/version", "28")
@@ -38,7 +39,7 @@ def deploy(assembly: Assembly, cloud: Clients) -> dict[str, str]:
             TemplateBody=assembly.template,
             Capabilities=["CAPABILITY_NAMED_IAM"],
         )
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, ResponseParserError) as error:
         answer = getattr(error, "response", {}).get("Error", {})
         message = answer.get("Message", "moto failed, see cloud.log")
         raise LocalCloudError(f"the stack {assembly.stack} cannot be made: {message}") from error

@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from local_cloud.clients import REGION, Clients
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
 from local_cloud.postgis.database import Database, own_database, users_database
-from local_cloud.services import REGION, Services
+from local_cloud.services import Services
 
 DATABASE_URL = "SWATH_DATABASE_URL"
 
@@ -35,8 +36,10 @@ def serving(folder: Path) -> Iterator[Services]:
         starter = stack.enter_context(ThreadPoolExecutor(1))
         database = starter.submit(stack.enter_context, _database())
         _quieten()
+        endpoint = _serve_moto(stack)
         services = Services(
-            endpoint=_serve_moto(stack),
+            endpoint=endpoint,
+            clients=Clients(endpoint),
             functions=FunctionPool(logs),
             jobs=JobRunner(logs),
             database=database.result(),

@@ -27,6 +27,7 @@ def apply(patcher: Patcher, services: Services) -> None:
     _before(patcher, ComputeEnvironment, _environment)
     _before(patcher, JobDefinition, _definition)
     patcher.replace(BatchBackend, "_validate_compute_resources", _any_resources)
+    patcher.replace(BatchBackend, "find_min_instances_to_meet_vcpus", staticmethod(_no_hosts))
     for model in (ComputeEnvironment, JobQueue, JobDefinition):
         patcher.add(model, "has_cfn_attr", staticmethod(lambda name: name.endswith("Arn")))
         patcher.add(model, "get_cfn_attribute", lambda resource, _name: resource.arn)
@@ -72,6 +73,11 @@ def _service_role(account: str) -> str:
             max_session_duration="3600",
         )
         return str(role.arn)
+
+
+def _no_hosts(_instance_types: list[str], _vcpus: float) -> list[str]:
+    """Start no instance: jobs are processes of this machine."""
+    return []
 
 
 def _any_resources(_backend: Any, _resources: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ class _Asynchronous:
         self._function = function
         self._payload = payload
         self._request_id = str(uuid.uuid4())
-        config = function.event_invoke_config[0] if function.event_invoke_config else {}
+        config = function.event_invoke_config[0].config if function.event_invoke_config else {}
         self._retries = int(config.get("MaximumRetryAttempts", 2))
         self._on_failure = (
             config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")

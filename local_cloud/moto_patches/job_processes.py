@@ -56,7 +56,13 @@ def apply(patcher: Patcher, services: Services) -> None:
             services.jobs.submit(partial(_run_job, services, submission, parent, parent))
         return job_name, parent.job_id, parent.arn
 
+    def container_details(job: Any) -> dict[str, Any]:
+        # What says why a job failed: moto shows it in lists of jobs only.
+        exit_code = {} if job.exit_code is None else {"exitCode": job.exit_code}
+        return {**original_details(job), **exit_code}
+
     patcher.replace(BatchSimpleBackend, "submit_job", submit_job)
+    original_details = patcher.replace(Job, "_container_details", container_details)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,9 @@ def make_version(request: Request) -> Made:
 
 def make_event_invoke_config(request: Request) -> Made:
     """Say how often a function tries an event again, and where it goes after that."""
-    properties = request.properties
-    function: Any = get_backend(request.account, request.region).get_function(
-        properties["FunctionName"]
+    names = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
+    request.client("lambda").put_function_event_invoke_config(
+        FunctionName=request.properties["FunctionName"],
+        **{name: request.properties[name] for name in names if name in request.properties},
     )
-    kept = {
-        name: properties[name]
-        for name in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
-        if name in properties
-    }
-    function.event_invoke_config = [{"FunctionArn": function.function_arn, **kept}]
     return Made(request.name)

@@ -1,0 +1,45 @@
+"""Clients that can only reach the local cloud."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+ACCOUNT = "123456789012"
+REGION = "eu-west-1"
+
+
+class Clients:
+    """boto3 clients of one endpoint, each made once: that is slow, and not thread-safe."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._lock = threading.Lock()
+        self._session: Any = None
+        self._made: dict[tuple[str, str], Any] = {}
+
+    def get(self, service: str, region: str = REGION) -> Any:
+        """The client of a service."""
+        with self._lock:
+            if (service, region) not in self._made:
+                self._made[service, region] = self._make(service, region)
+            return self._made[service, region]
+
+    def _make(self, service: str, region: str) -> Any:
+        self._session = self._session or boto3.Session()
+        return self._session.client(
+            service,
+            region_name=region,
+            endpoint_url=self._endpoint,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - opens nothing
+            config=Config(
+                retries={"total_max_attempts": 1},
+                read_timeout=1000,
+                max_pool_connections=64,
+                s3={"addressing_style": "path"},
+            ),
+        )

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from local_cloud.moto_patches import event_delivery, function_invocation
+from local_cloud.moto_patches.event_delivery import complete, transformed
+from local_cloud.services import Services
+from tests.local_cloud.canaries.aws import REFUSALS, ROLE, Aws, applied, eventually, new_name
+
+EVENT: dict[str, Any] = {
+    "version": "0",
+    "id": "one",
+    "detail-type": "Something",
+    "source": "test",
+    "account": "123456789012",
+    "time": "2026-01-02T03:04:05Z",
+    "region": "eu-west-1",
+    "resources": [],
+    "detail": {"name": "a", "count": 3, "cause": 'it said "no"', "of": {"x": 1}},
+}
+
+
+def test_canary_event_delivery(services: Services, aws: Aws):
+    source, queue = new_name(), aws.queue()
+    topic = aws.client("sns").create_topic(Name=new_name())["TopicArn"]
+    aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=aws.queue_arn(queue))
+    rule = aws.rule({"source": [source]}, {"Arn": topic})
+    entry = {"Source": source, "DetailType": "Something", "Detail": json.dumps({"x": 1})}
+
+    with pytest.raises(REFUSALS):
+        aws.client("events").put_events(Entries=[entry])
+    with applied(services, event_delivery):
+        aws.client("events").put_events(Entries=[entry])
+        (message,) = eventually(lambda: aws.messages(queue), "the event")
+    aws.drop_rule(rule)
+
+    event = json.loads(message["Message"])
+    assert event["detail"] == {"x": 1}
+    assert event["time"].endswith("Z")
+    assert event.keys() == EVENT.keys()
+
+
+def test_a_state_machine_is_started_with_the_transformed_event(services: Services, aws: Aws):
+    source = new_name()
+    machine = aws.machine(("Only", {"Type": "Pass"}))
+    target = {
+        "Arn": machine,
+        "RoleArn": ROLE,
+        "InputTransformer": {
+            "InputPathsMap": {"x": "$.detail.x"},
+            "InputTemplate": '{"x": <x>, "text": "x is <x>"}',
+        },
+    }
+    rule = aws.rule({"source": [source]}, target)
+    entry = {"Source": source, "DetailType": "Something", "Detail": json.dumps({"x": 5})}
+    listing = aws.client("stepfunctions").list_executions
+
+    with applied(services, event_delivery):
+        aws.client("events").put_events(Entries=[entry])
+        (started,) = eventually(
+            lambda: listing(stateMachineArn=machine)["executions"], "the execution"
+        )
+        ended = aws.ended(started["executionArn"])
+    aws.drop_rule(rule)
+
+    assert json.loads(ended["input"]) == {"x": 5, "text": "x is 5"}
+
+
+def test_what_cannot_be_delivered_goes_to_the_targets_dead_letter_queue(
+    services: Services, aws: Aws
+):
+    source, queue = new_name(), aws.queue()
+    missing = "arn:aws:lambda:eu-west-1:123456789012:function:missing"
+    target = {"Arn": missing, "DeadLetterConfig": {"Arn": aws.queue_arn(queue)}}
+    rule = aws.rule({"source": [source]}, target)
+
+    with applied(services, event_delivery, function_invocation):
+        aws.client("events").put_events(
+            Entries=[{"Source": source, "DetailType": "Something", "Detail": "{}"}]
+        )
+        (letter,) = eventually(lambda: aws.messages(queue), "the dead letter")
+    aws.drop_rule(rule)
+
+    assert letter["source"] == source
+
+
+def test_a_disabled_rule_delivers_nothing(services: Services, aws: Aws):
+    source, queue = new_name(), aws.queue()
+    rule = aws.rule({"source": [source]}, {"Arn": aws.queue_arn(queue)})
+    aws.client("events").disable_rule(Name=rule)
+
+    with applied(services, event_delivery):
+        aws.client("events").put_events(
+            Entries=[{"Source": source, "DetailType": "Something", "Detail": "{}"}]
+        )
+        assert aws.messages(queue) == []
+    aws.drop_rule(rule)
+
+
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [
+        ({}, EVENT),
+        ({"Input": '{"a": 1}'}, {"a": 1}),
+        ({"InputPath": "$.detail.of"}, {"x": 1}),
+        (
+            {
+                "InputTransformer": {
+                    "InputPathsMap": {
+                        "name": "$.detail.name",
+                        "count": "$.detail.count",
+                        "cause": "$.detail.cause",
+                        "of": "$.detail.of",
+                        "gone": "$.detail.gone",
+                    },
+                    "InputTemplate": '{"n": <name>, "c": <count>, "t": "<name>: <cause>",'
+                    ' "o": <of>, "g": "<gone>"}',
+                }
+            },
+            {"n": "a", "c": 3, "t": 'a: it said "no"', "o": {"x": 1}, "g": ""},
+        ),
+        ({"InputTransformer": {"InputTemplate": '"whole: <aws.events.event.json>"'}}, None),
+    ],
+)
+def test_targets_are_sent_what_their_input_says(target: dict[str, Any], sent: Any):
+    message = json.loads(transformed(target, EVENT))
+
+    assert message == sent if sent else message == f"whole: {json.dumps(EVENT)}"
+
+
+def test_an_event_gets_an_identity_and_a_time_that_can_be_read():
+    first, second = (complete({"time": 1767323045.2, "id": "", "source": "x"}) for _ in "12")
+
+    assert first["time"] == "2026-01-02T03:04:05Z"
+    assert first["id"] != second["id"]

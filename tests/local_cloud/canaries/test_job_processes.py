@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_cloud.moto_patches import batch_properties, job_processes
+from local_cloud.moto_patches.job_processes import retries
+from local_cloud.services import Services
+from tests.local_cloud.canaries.aws import Aws, applied, eventually, new_name
+from tests.local_cloud.canaries.test_batch_properties import compute_environment
+
+JOB = """
+import os, pathlib, sys
+
+sys.path[:0] = ["."]
+index = os.environ.get("AWS_BATCH_JOB_ARRAY_INDEX", "none")
+attempt = os.environ["AWS_BATCH_JOB_ATTEMPT"]
+pathlib.Path(f"ran-{index}-{attempt}").write_text(" ".join(sys.argv[1:]))
+print("attempt", attempt, "of index", index)
+match sys.argv[1]:
+    case "fail":
+        sys.exit(3)
+    case "second":
+        sys.exit(attempt == "1")
+    case "odd":
+        sys.exit(int(index) % 2)
+    case "hang":
+        while True:
+            pass
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "image"
+
+
+@pytest.fixture
+def image(aws: Aws, folder: Path) -> str:
+    return aws.image(folder, {"Dockerfile": "FROM scratch\n", "job.py": JOB})
+
+
+@pytest.fixture
+def queue(services: Services, aws: Aws) -> str:
+    with applied(services, batch_properties):
+        made = aws.stack(Environment=compute_environment(aws))
+    return aws.client("batch").create_job_queue(
+        jobQueueName=new_name(),
+        state="ENABLED",
+        priority=1,
+        computeEnvironmentOrder=[{"order": 1, "computeEnvironment": made["Environment"]}],
+    )["jobQueueArn"]
+
+
+def submit(aws: Aws, queue: str, image: str, what: str, **options: Any) -> str:
+    definition = aws.client("batch").register_job_definition(
+        jobDefinitionName=new_name(),
+        type="container",
+        parameters={"what": "nothing"},
+        retryStrategy=options.pop("retryStrategy", {"attempts": 1}),
+        containerProperties={
+            "image": image,
+            "command": ["python", "job.py", "Ref::what"],
+            "resourceRequirements": [
+                {"type": "MEMORY", "value": "128"},
+                {"type": "VCPU", "value": "1"},
+            ],
+        },
+    )["jobDefinitionArn"]
+    return aws.client("batch").submit_job(
+        jobName="canary",
+        jobQueue=queue,
+        jobDefinition=definition,
+        parameters={"what": what},
+        **options,
+    )["jobId"]
+
+
+def ended(aws: Aws, job: str) -> dict[str, Any]:
+    def over() -> Any:
+        (found,) = aws.client("batch").describe_jobs(jobs=[job])["jobs"]
+        return found if found["status"] in {"SUCCEEDED", "FAILED"} else None
+
+    return eventually(over, "the job's end")
+
+
+def test_canary_job_processes(services: Services, aws: Aws, queue: str, image: str, folder: Path):
+    assert ended(aws, submit(aws, queue, image, "fail"))["status"] == "SUCCEEDED"
+    assert not list(folder.glob("ran-*"))
+
+    with applied(services, job_processes):
+        job = ended(aws, submit(aws, queue, image, "fail"))
+
+    assert job["status"] == "FAILED"
+    assert job["statusReason"] == "Essential container in task exited"
+    assert job["container"]["exitCode"] == 3
+    assert (folder / "ran-none-1").read_text() == "fail"
+
+
+def test_each_child_of_an_array_gets_its_index(
+    services: Services, aws: Aws, queue: str, image: str, folder: Path
+):
+    with applied(services, job_processes):
+        job = ended(aws, submit(aws, queue, image, "any", arrayProperties={"size": 3}))
+
+    assert job["status"] == "SUCCEEDED"
+    assert job["arrayProperties"]["statusSummary"]["SUCCEEDED"] == 3
+    assert sorted(path.name for path in folder.glob("ran-*")) == [
+        "ran-0-1",
+        "ran-1-1",
+        "ran-2-1",
+    ]
+
+
+def test_an_array_fails_when_one_child_does(services: Services, aws: Aws, queue: str, image: str):
+    with applied(services, job_processes):
+        job = ended(aws, submit(aws, queue, image, "odd", arrayProperties={"size": 3}))
+        child = ended(aws, f"{job['jobId']}:1")
+
+    assert (job["status"], job["statusReason"]) == ("FAILED", "Array Child Job failed")
+    assert child["container"]["exitCode"] == 1
+
+
+def test_a_job_is_tried_again_and_its_log_can_be_read(
+    services: Services, aws: Aws, queue: str, image: str
+):
+    with applied(services, job_processes):
+        submitted = submit(aws, queue, image, "second", retryStrategy={"attempts": 3})
+        job = ended(aws, submitted)
+
+    assert job["status"] == "SUCCEEDED"
+    assert [a["container"]["exitCode"] for a in job["attempts"]] == [1, 0]
+    stream = job["attempts"][-1]["container"]["logStreamName"]
+    events = aws.client("logs").get_log_events(logGroupName="/aws/batch/job", logStreamName=stream)[
+        "events"
+    ]
+    assert events[-1]["message"] == "attempt 2 of index none"
+
+
+def test_a_job_that_takes_too_long_is_killed(services: Services, aws: Aws, queue: str, image: str):
+    with applied(services, job_processes):
+        submitted = submit(aws, queue, image, "hang", timeout={"attemptDurationSeconds": 1})
+        job = ended(aws, submitted)
+
+    assert job["status"] == "FAILED"
+    assert job["statusReason"] == "Job attempt duration exceeded timeout"
+
+
+def test_a_terminated_job_ends_with_the_reason_given(
+    services: Services, aws: Aws, queue: str, image: str, folder: Path
+):
+    with applied(services, job_processes):
+        submitted = submit(aws, queue, image, "hang")
+        eventually(lambda: list(folder.glob("ran-*")), "the job's start")
+        aws.client("batch").terminate_job(jobId=submitted, reason="enough")
+        job = ended(aws, submitted)
+
+    assert (job["status"], job["statusReason"]) == ("FAILED", "enough")
+
+
+@pytest.mark.parametrize(
+    ("rules", "again"),
+    [
+        ([], True),
+        ([{"onExitCode": "3", "action": "EXIT"}], False),
+        ([{"onExitCode": "4", "action": "exit"}], True),
+        (
+            [
+                {"onStatusReason": "Host EC2*", "action": "retry"},
+                {"onReason": "*", "action": "exit"},
+            ],
+            False,
+        ),
+        ([{"onStatusReason": "Essential*", "onExitCode": "3", "action": "RETRY"}], True),
+    ],
+)
+def test_the_first_rule_that_matches_an_exit_decides(rules: list[dict[str, str]], again: bool):
+    assert retries(rules, 3, "Essential container in task exited") is again
