@@ -139,10 +139,19 @@ class DetectionsWriter:
         if self._rows >= ROW_GROUP:
             self._flush()
 
+    def note(self, key: str, text: str) -> None:
+        """Keep a text in the file's metadata."""
+        self._writer.add_key_value_metadata({key: text})
+
     def _flush(self) -> None:
         if self._rows:
             self._writer.write_table(Detections.concatenate(self._waiting).to_table())
         self._waiting, self._rows = [], 0
+
+
+def read_note(path: Path, key: str) -> str:
+    """A text that `DetectionsWriter.note` kept."""
+    return str(pq.read_metadata(path).metadata[key.encode()].decode())
 
 
 def read_detections(path: Path, *, flagged: bool | None = None) -> Iterator[Detections]:

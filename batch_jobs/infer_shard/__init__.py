@@ -1,0 +1,1 @@
+"""Infers one shard of a run, on a GPU where there is one."""

@@ -1,0 +1,38 @@
+"""Infers one shard of a run, on a CPU.
+
+Called by the state machine's Map, once a shard.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.payloads import Payload
+from swath.shard import run_shard
+
+logger = Logger(service="infer_shard")
+tracer = Tracer(service="infer_shard")
+metrics = Metrics(namespace="swath", service="infer_shard")
+
+
+class InferShard(Payload, frozen=True, kw_only=True):
+    """Which shard of which plan."""
+
+    plan_uri: str
+    index: int
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Infer the shard of the payload, an `InferShard`, and give its `Receipt`."""
+    shard = InferShard.from_json(event)
+    logger.append_keys(plan_uri=shard.plan_uri, shard=shard.index)
+    receipt = run_shard(shard.plan_uri, shard.index)
+    logger.info("shard done", extra=receipt.to_json())
+    metrics.add_metric("TilesSucceeded", MetricUnit.Count, receipt.tiles.succeeded)
+    metrics.add_metric("TilesFailed", MetricUnit.Count, receipt.tiles.failed)
+    return receipt.to_json()

@@ -1,0 +1,37 @@
+"""Joins what the shards of a run found into one GeoParquet file.
+
+Called by the state machine.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.merge_run import merge_run
+from swath.payloads import Payload
+
+logger = Logger(service="merge_detections")
+tracer = Tracer(service="merge_detections")
+metrics = Metrics(namespace="swath", service="merge_detections")
+
+
+class MergeDetections(Payload, frozen=True, kw_only=True):
+    """The plan of the run to merge."""
+
+    plan_uri: str
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Merge the run of the payload, a `MergeDetections`, and give its `MergeSummary`."""
+    plan_uri = MergeDetections.from_json(event).plan_uri
+    logger.append_keys(plan_uri=plan_uri)
+    summary = merge_run(plan_uri)
+    logger.info("run merged", extra=summary.to_json())
+    metrics.add_metric("Detections", MetricUnit.Count, summary.detections)
+    metrics.add_metric("TilesFailed", MetricUnit.Count, summary.tiles.failed)
+    return summary.to_json()

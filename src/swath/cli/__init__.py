@@ -1,0 +1,41 @@
+"""The command `swath`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from swath.cli import run
+from swath.errors import InputError, SwathError
+
+EXIT_FAILED = 1
+EXIT_INPUT = 2
+"""What was given cannot be used."""
+
+
+class _Group(TyperGroup):
+    """Tells an error that swath raised on purpose in one line, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SwathError as error:
+            Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
+            ctx.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED)
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Find what your model detects in satellite scenes, on a laptop or on AWS.",
+)
+app.command("run")(run.run)
+
+
+@app.callback()
+def _main() -> None:
+    """Find what your model detects in satellite scenes, on a laptop or on AWS."""

@@ -1,0 +1,175 @@
+"""A run on one machine, without any cloud: the same steps, one after the other, in one process."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from swath import storage
+from swath.errors import SceneError, SwathError
+from swath.merge_run import merge_run
+from swath.package import describe_package
+from swath.payloads import (
+    MergeSummary,
+    ModelRef,
+    Payload,
+    RunOptions,
+    RunRequest,
+    SceneRef,
+    TileCounts,
+)
+from swath.plan import plan_run
+from swath.settings import PlanSettings
+from swath.shard import run_shard
+
+SUMMARY = "summary.json"
+DETECTIONS = "detections.parquet"
+
+Status = Literal["succeeded", "failed"]
+Progress = Callable[[int, int], None]
+"""Called with how many shards are done, and of how many."""
+
+
+class RunReport(Payload, frozen=True, kw_only=True):
+    """What became of a run: the content of `summary.json`."""
+
+    run_id: str
+    status: Status
+    scene: str
+    model: str
+    tiles: TileCounts = TileCounts()
+    detections: int = 0
+    cause: str | None = None
+    seconds: dict[str, float] = {}  # noqa: RUF012 (msgspec copies it)
+    """By stage: plan, infer, merge, and load if there was a database."""
+
+
+def _silent(done: int, of: int) -> None:
+    """No progress is shown."""
+
+
+@dataclass(slots=True)
+class _Stopwatch:
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - started, 3)
+
+
+def run_local(
+    scene: str,
+    model: str,
+    out: Path,
+    *,
+    database: str | None = None,
+    options: RunOptions | None = None,
+    progress: Progress = _silent,
+) -> RunReport:
+    """Find what a model sees in a scene; write `detections.parquet` and `summary.json`.
+
+    Args:
+        scene: a path or S3 URI.
+        model: the model package: a folder, a `model.tar.gz` or an S3 URI of one.
+        out: the folder to write to.
+        database: a DSN; the detections are loaded there too.
+        options: of the run; the backend is always `local`.
+        progress: told as the run goes on.
+
+    Raises:
+        SwathError: the run failed; `summary.json` says so as well.
+    """
+    request = _request(scene, model, options or RunOptions())
+    out.mkdir(parents=True, exist_ok=True)
+    watch = _Stopwatch()
+    try:
+        with tempfile.TemporaryDirectory(dir=out, prefix=".work-") as work:
+            merged = _run(request, work, watch, progress)
+            storage.copy(merged.uri, str(out / DETECTIONS))
+        merged = msgspec.structs.replace(merged, uri=str(out / DETECTIONS))
+        if database is not None:
+            with watch.stage("load"):
+                _load(database, request, merged)
+    except SwathError as error:
+        _write(_report(request, watch, status="failed", cause=str(error)), out)
+        raise
+    report = _report(request, watch, status="succeeded", merged=merged)
+    _write(report, out)
+    return report
+
+
+def _request(scene: str, model: str, options: RunOptions) -> RunRequest:
+    """The run of what lies at the two addresses now."""
+    scene = scene if storage.is_s3(scene) else str(Path(scene).absolute())
+    etag = storage.etag(scene)
+    if etag is None:
+        raise SceneError(f"there is no scene at {scene}")
+    model = model if storage.is_s3(model) else str(Path(model).absolute())
+    description, digest = describe_package(model)
+    return RunRequest.new(
+        scene=SceneRef(uri=scene, etag=etag, dropped_at=datetime.now(UTC).isoformat()),
+        model=ModelRef(name=description.name, uri=model, digest=digest),
+        options=msgspec.structs.replace(options, backend="local"),
+    )
+
+
+def _run(request: RunRequest, work: str, watch: _Stopwatch, progress: Progress) -> MergeSummary:
+    """Plan, infer and merge in a folder of work."""
+    with watch.stage("plan"):
+        plan = plan_run(request, PlanSettings(work_uri=work))
+    with watch.stage("infer"):
+        progress(0, plan.shards)
+        for index in range(plan.shards):
+            run_shard(plan.uri, index)
+            progress(index + 1, plan.shards)
+    with watch.stage("merge"):
+        return merge_run(plan.uri)
+
+
+def _load(database: str, request: RunRequest, merged: MergeSummary) -> None:
+    # Imported here, so that a run without a database needs no driver.
+    from swath.database.connect import connect_dsn  # noqa: PLC0415
+    from swath.database.load import load_run  # noqa: PLC0415
+    from swath.database.migrate import migrate  # noqa: PLC0415
+
+    with closing(connect_dsn(database)) as connection:
+        migrate(connection)
+        load_run(connection, request, merged, backend="local")
+
+
+def _report(
+    request: RunRequest,
+    watch: _Stopwatch,
+    *,
+    status: Status,
+    merged: MergeSummary | None = None,
+    cause: str | None = None,
+) -> RunReport:
+    return RunReport(
+        run_id=request.run_id,
+        status=status,
+        scene=request.scene.uri,
+        model=request.model.name,
+        tiles=merged.tiles if merged else TileCounts(),
+        detections=merged.detections if merged else 0,
+        cause=cause,
+        seconds=watch.seconds,
+    )
+
+
+def _write(report: RunReport, out: Path) -> None:
+    text = json.dumps(report.to_json(), indent=2) + "\n"
+    storage.write_bytes(str(out / SUMMARY), text.encode())
