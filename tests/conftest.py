@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.postgis", "tests.runs"]
+pytest_plugins = ["tests.postgis", "tests.rasters", "tests.runs"]
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("SWATH_TEST_DATA", ROOT.parent / "shared" / "data"))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import Interleaving, MaskFlags
@@ -22,7 +23,7 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from swath import gdal, storage
-from swath.errors import SceneChangedError, SceneError, TransientError
+from swath.errors import SceneChangedError, SceneError, SwathError, TransientError
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -318,11 +319,23 @@ def _explained(uri: str, etag: str, problem: str) -> Iterator[None]:
         with gdal.environment(uri, etag):
             yield
     except (RasterioError, CPLE_BaseError) as error:
-        if storage.etag(uri) != etag:
-            raise SceneChangedError(_replaced(uri)) from error
         reason = _reason(error).replace(f"'{gdal.path(uri)}' ", "")
-        kind = TransientError if _TRANSIENT.search(reason) else SceneError
-        raise kind(f"{uri} {problem}: {reason}") from error
+        raise _fault(uri, etag, f"{uri} {problem}: {reason}") from error
+
+
+def _fault(uri: str, etag: str, text: str) -> SwathError:
+    """Whose fault it is that GDAL could not read."""
+    if _TRANSIENT.search(text):
+        return TransientError(text)
+    try:
+        changed = storage.etag(uri) != etag
+    except (BotoCoreError, ClientError):
+        return TransientError(text)
+    return SceneChangedError(_replaced(uri)) if changed else SceneError(text)
+
+
+def _replaced(uri: str) -> str:
+    return f"{uri} was replaced while its run was under way; drop it again to run it anew"
 
 
 def _reason(error: BaseException) -> str:
@@ -334,10 +347,6 @@ def _reason(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     told = [reason for reason in dict.fromkeys(reversed(reasons)) if "previous exc" not in reason]
     return "; ".join(told)[:_REASON_LENGTH] or "GDAL does not say why"
-
-
-def _replaced(uri: str) -> str:
-    return f"{uri} was replaced or removed while its run was under way; drop it again"
 
 
 def _text(window: Window) -> str:

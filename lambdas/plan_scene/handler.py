@@ -1,0 +1,38 @@
+"""Checks a run's scene against its model, and plans its tiles and shards.
+
+Called by the state machine, first.
+"""
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.payloads import RunRequest
+from swath.plan import plan_run
+from swath.settings import PlanSettings
+
+logger = Logger(service="plan_scene")
+tracer = Tracer(service="plan_scene")
+metrics = Metrics(namespace="swath", service="plan_scene")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Plan the run of the payload, a `RunRequest`, and give its `PlanSummary`."""
+    request = RunRequest.from_json(event)
+    logger.append_keys(run_id=request.run_id)
+    summary = plan_run(request, settings())
+    logger.info("run planned", extra=summary.to_json())
+    metrics.add_metric("TilesPlanned", MetricUnit.Count, summary.tiles)
+    return summary.to_json()
+
+
+@functools.cache
+def settings() -> PlanSettings:
+    """The settings, read once per process."""
+    return PlanSettings.from_env()
