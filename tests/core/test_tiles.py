@@ -23,8 +23,9 @@ def test_known_grid():
     assert (grid.columns, grid.rows, grid.count, grid.stride) == (5, 1, 5, 224)
     assert grid.tile(1).core == (240, 0, 464, 256)
     last = grid.tile(4)
-    assert (last.index, last.column, last.row, last.x, last.y, last.size) == (4, 4, 0, 744, 0, 256)
-    assert last.core == (836, 0, 1000, 256)
+    assert (last.index, last.column, last.row, last.x, last.y, last.size) == (4, 4, 0, 768, 0, 256)
+    assert last.window == (768, 0, 232, 256)
+    assert last.core == (848, 0, 1000, 256)
 
 
 def test_scene_smaller_than_a_tile_is_one_padded_tile():
@@ -71,6 +72,21 @@ def test_neighbours_overlap_by_at_least_the_overlap(grid):
 
     assert (starts[:-1] + grid.size - starts[1:] >= grid.overlap).all()
     assert (starts[1:] > starts[:-1]).all()
+
+
+@given(grids())
+def test_all_tiles_start_in_step_and_are_padded_by_less(grid):
+    x, y, width, _ = grid.windows(np.arange(grid.count)).T
+
+    assert not (x % grid.step).any()
+    assert not (y % grid.step).any()
+    if grid.width >= grid.size:
+        assert (width > grid.size - grid.step).all()
+
+
+@pytest.mark.parametrize(("overlap", "step"), [(64, 32), (50, 2), (51, 1), (248, 8), (0, 32)])
+def test_the_step_is_the_coarsest_that_the_overlap_allows(overlap, step):
+    assert Grid(1042, 699, 256, overlap).step == step
 
 
 @given(grids())
