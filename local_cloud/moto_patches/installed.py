@@ -9,6 +9,7 @@ from moto.core.config import default_user_config
 
 from local_cloud.moto_patches import (
     batch_properties,
+    bucket_properties,
     data_api,
     distributed_map,
     event_delivery,
@@ -27,6 +28,7 @@ from local_cloud.services import Services
 
 PATCHES: tuple[ModuleType, ...] = (
     batch_properties,
+    bucket_properties,
     data_api,
     distributed_map,
     event_delivery,

@@ -1,0 +1,40 @@
+"""Buckets from CloudFormation keep versions and tell EventBridge, as their template says.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html
+Moto 5.2.5 reads a bucket's encryption and tags, and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.s3.models import FakeBucket
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services
+
+NAME = "bucket_properties"
+
+
+def apply(patcher: Patcher, services: Services) -> None:
+    """Set the rest of what a bucket can be seen to do here."""
+
+    def create(
+        cls: type[Any], /, name: str, json: Any, account: str, region: str, **rest: Any
+    ) -> Any:
+        bucket = original(cls, name, json, account, region, **rest)
+        _configure(services.client("s3", region), name, json.get("Properties", {}))
+        return bucket
+
+    original = patcher.replace(FakeBucket, "create_from_cloudformation_json", classmethod(create))
+
+
+def _configure(s3: Any, bucket: str, properties: dict[str, Any]) -> None:
+    if versioning := properties.get("VersioningConfiguration"):
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=versioning)
+    if access := properties.get("PublicAccessBlockConfiguration"):
+        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=access)
+    if "EventBridgeConfiguration" in properties.get("NotificationConfiguration", {}):
+        s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
