@@ -31,7 +31,7 @@ def real_files(folder):
 def make_scene(tmp_path):
     """Writes pixels (bands, rows, cols) as a GeoTIFF and gives its path."""
 
-    def make(pixels, *, name="scene.tif", mask=None, names=(), gcps=None, rpcs=None, **profile):
+    def make(pixels, *, name="scene.tif", mask=None, names=(), rpcs=None, **profile):
         pixels = np.asarray(pixels)
         count, height, width = pixels.shape
         defaults = {"driver": "GTiff", "crs": UTM, "transform": NORTH_UP, "dtype": pixels.dtype}
@@ -42,8 +42,6 @@ def make_scene(tmp_path):
                 path, "w", width=width, height=height, count=count, **(defaults | profile)
             ) as target,
         ):
-            if gcps:
-                target.gcps = gcps
             if rpcs:
                 target.rpcs = rpcs
             for band, text in enumerate(names, 1):

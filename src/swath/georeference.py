@@ -40,6 +40,7 @@ _HIGHEST = 91
 _CHUNK = 1 << 18
 _TPS_GCPS = 1000
 _MINIMUM_GCPS = 3
+_HALF_TURN = 180
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
 _RING_X = [0, 0, 2, 2]
 _RING_Y = [1, 3, 3, 1]
@@ -104,7 +105,7 @@ class Georeferencer:
         lon, lat = self.points(xs, ys)
         shapes = np.full(len(lon), None, object)
         placed = np.isfinite(lon).all(axis=1)
-        suspect = placed & (np.ptp(lon, axis=1) > 180)  # noqa: PLR2004  # no detection is so wide
+        suspect = placed & (np.ptp(lon, axis=1) > _HALF_TURN)
         plain = placed & ~suspect
         shapes[plain] = _oriented(lon[plain], lat[plain])
         for i in np.flatnonzero(suspect):
@@ -120,7 +121,7 @@ class Georeferencer:
         if not np.isfinite(lon).all():
             return None
         steps = np.diff(lon, append=lon[0])
-        if np.abs(steps).max() <= 180:  # noqa: PLR2004  # it is that wide: a box of a world map
+        if np.abs(steps).max() <= _HALF_TURN:  # it really is that wide: a box of a world map
             return _oriented(lon[None], lat[None])[0]
         return _split(lon, lat)
 
@@ -150,6 +151,8 @@ def _by_gcps(scene: Scene) -> Place:
     """A thin plate spline: unlike a polynomial, it is exact at each point (radar needs that)."""
     if len(scene.gcps) < _MINIMUM_GCPS:
         raise SceneError(f"{scene.uri} has {len(scene.gcps)} ground control points; 3 are needed")
+    if _in_line([(g.col, g.row) for g in scene.gcps]) or _in_line([(g.x, g.y) for g in scene.gcps]):
+        raise SceneError(f"{scene.uri} has ground control points that all lie in a line")
     try:
         with Env():
             transformer = GCPTransformer(
@@ -165,10 +168,14 @@ def _by_gcps(scene: Scene) -> Place:
     return place
 
 
+def _in_line(points: list[tuple[float, float]]) -> bool:
+    return bool(np.linalg.matrix_rank(np.subtract(points, points[0])) < 2)  # noqa: PLR2004
+
+
 def _continuous(gcps: tuple[GroundControlPoint, ...], crs: CRS | None) -> list[GroundControlPoint]:
     """Ground control points whose longitudes do not jump at the antimeridian."""
     lons = [gcp.x for gcp in gcps]
-    if crs is None or not crs.is_geographic or max(lons) - min(lons) <= 180:  # noqa: PLR2004
+    if crs is None or not crs.is_geographic or max(lons) - min(lons) <= _HALF_TURN:
         return list(gcps)
     return [
         GroundControlPoint(row=g.row, col=g.col, x=g.x + 360 * (g.x < 0), y=g.y, z=g.z)
@@ -207,7 +214,7 @@ def _to_lon_lat(crs: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
                 parts += np.array_split(part, 2)
     nowhere = ~(np.isfinite(lon) & (np.abs(lat) <= _HIGHEST))
     lon[nowhere] = lat[nowhere] = np.nan
-    beyond = np.abs(lon) > 180  # noqa: PLR2004
+    beyond = np.abs(lon) > _HALF_TURN
     lon[beyond] = (lon[beyond] + 180) % 360 - 180
     return lon, np.clip(lat, -90, 90)
 
@@ -229,7 +236,7 @@ def _split(lon: Floats, lat: Floats) -> Any:
     """The parts of a ring on both sides of the antimeridian, or of one around a pole."""
     unrolled = np.unwrap(np.append(lon, lon[0]), period=360)
     turn = unrolled[-1] - unrolled[0]
-    if abs(turn) > 180:  # noqa: PLR2004  # around a pole: eastward about the north one
+    if abs(turn) > _HALF_TURN:  # around a pole: eastward about the north one
         backward = (turn > 0) != (lat.mean() > 0)
     else:
         backward = bool(_signed_area(unrolled[None, :-1], lat[None])[0] < 0)

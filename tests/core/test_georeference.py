@@ -1,0 +1,341 @@
+"""Pixels on Earth: against known places, rasterio's own transforms, and shapely."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+from rasterio.warp import transform
+
+from swath.errors import SceneError
+from swath.georeference import Georeferencer
+from swath.scene import Scene, open_scene
+from tests.rasters import NORTH_UP
+
+BLANK = Scene(
+    uri="x.tif",
+    width=1000,
+    height=800,
+    count=1,
+    dtype="uint8",
+    band_names=(None,),
+    colours=(None,),
+    nodata=(None,),
+    masked=False,
+    crs=CRS.from_epsg(32633),
+    transform=NORTH_UP,
+    gcps=(),
+    rpcs=False,
+    block_shape=(1, 1000),
+)
+LON_LAT = CRS.from_epsg(4326)
+UTM_60N = CRS.from_epsg(32660)
+NORTH_POLAR = CRS.from_epsg(3413)
+SOUTH_POLAR = CRS.from_epsg(3031)
+
+
+def georeferencer(**changes):
+    return Georeferencer.of(dataclasses.replace(BLANK, **changes))
+
+
+def corners_of(affine, crs, box):
+    """The corners of a box by rasterio and PROJ, one by one."""
+    x0, y0, x1, y1 = box
+    places = [affine @ corner for corner in ((x0, y0), (x1, y0), (x1, y1), (x0, y1))]
+    lon, lat = transform(crs, LON_LAT, *zip(*places, strict=True))
+    return shapely.Polygon(zip(lon, lat, strict=True))
+
+
+class TestPoints:
+    def test_the_origin_of_a_utm_zone(self):
+        lon, lat = georeferencer(
+            transform=Affine(10, 0, 500_000, 0, -10, 0), crs=CRS.from_epsg(32633)
+        ).points([0, 0], [0, -100])
+
+        np.testing.assert_allclose(lon, [15, 15], atol=1e-9)
+        np.testing.assert_allclose(lat, [0, 0.0090473], atol=1e-6)
+
+    def test_are_shaped_like_what_is_asked(self):
+        lon, lat = georeferencer().points(np.zeros((2, 1, 3)), np.zeros((4, 1)))
+
+        assert lon.shape == lat.shape == (2, 4, 3)
+
+    def test_of_many_are_the_points_of_each(self, monkeypatch):
+        x, y = np.random.default_rng(0).random((2, 50)) * 800
+        whole = georeferencer().points(x, y)
+        monkeypatch.setattr("swath.georeference._CHUNK", 7)
+
+        np.testing.assert_array_equal(georeferencer().points(x, y), whole)
+
+    def test_of_none(self):
+        assert georeferencer().points([], [])[0].shape == (0,)
+
+    def test_longitudes_beyond_180_come_round(self):
+        lon, _ = georeferencer(crs=LON_LAT, transform=Affine(0.5, 0, 170, 0, -0.5, 10)).points(
+            [0, 19, 21, 30], [0, 0, 0, 0]
+        )
+
+        np.testing.assert_allclose(lon, [170, 179.5, -179.5, -175])
+
+    def test_a_global_grid_that_sticks_out_over_the_poles(self):
+        """As grids do whose first pixel has its centre on the pole."""
+        grid = georeferencer(
+            crs=LON_LAT, transform=Affine(1, 0, -180, 0, -1, 90.5), width=360, height=181
+        )
+
+        assert grid.points([5], [0])[1] == 90
+        assert grid.points([5], [181])[1] == -90
+
+    def test_off_the_disc_of_a_geostationary_image_are_nowhere(self, data):
+        with open_scene(str(data / "scenes" / "rasterio" / "goes.tif")) as scene:
+            found = Georeferencer.of(scene.info)
+
+        lon, lat = found.points([0, 271, 541], [0, 271, 0])
+
+        assert np.isnan(lon).tolist() == np.isnan(lat).tolist() == [True, False, True]
+        assert lon[1] == pytest.approx(-75, abs=0.1)
+
+
+class TestPolygons:
+    @pytest.mark.parametrize(
+        "affine",
+        [
+            NORTH_UP,
+            Affine(10, 0, 5e5, 0, 10, 5e6),
+            Affine.translation(5e5, 5e6) @ Affine.rotation(33) @ Affine.scale(10, -10),
+            Affine.translation(5e5, 5e6) @ Affine.rotation(200) @ Affine.scale(3, 7),
+            Affine(10, 2, 5e5, 1, -10, 5e6),
+        ],
+        ids=["north-up", "south-up", "rotated", "rotated-south-up", "sheared"],
+    )
+    def test_by_any_affine_are_where_rasterio_says(self, affine):
+        boxes = [[0, 0, 1000, 800], [10.5, 20.25, 30, 45], [999, 799, 1000, 800]]
+
+        polygons = georeferencer(transform=affine).polygons(boxes)
+
+        for box, polygon in zip(boxes, polygons, strict=True):
+            expected = corners_of(affine, BLANK.crs, box)
+            assert polygon.normalize().equals_exact(expected.normalize(), 1e-9)
+            assert polygon.exterior.is_ccw
+
+    @given(
+        st.sampled_from([32601, 32660, 3857, 3413, 3031, 2193, 5070]),
+        st.floats(0, 360),
+        st.booleans(),
+        st.lists(st.tuples(st.floats(0, 900), st.floats(0, 700)), max_size=5),
+    )
+    def test_are_valid_counter_clockwise_and_whole(self, epsg, angle, south_up, corners):
+        crs = CRS.from_epsg(epsg)
+        middle = [c[0] for c in transform(LON_LAT, crs, *_somewhere(epsg))]
+        affine = Affine.translation(*middle) @ Affine.rotation(angle)
+        affine @= Affine.scale(10, 10 if south_up else -10)
+        boxes = np.array([[x, y, x + 40, y + 30] for x, y in corners]).reshape(-1, 4)
+
+        polygons = georeferencer(crs=crs, transform=affine).polygons(boxes)
+
+        assert len(polygons) == len(boxes)
+        for polygon in polygons:
+            assert polygon.is_valid
+            assert -180 <= polygon.bounds[0] < polygon.bounds[2] <= 180
+            assert all(part.exterior.is_ccw for part in shapely.get_parts(polygon))
+            assert 0 < _square_metres(polygon) / (400 * 300) < 2
+
+    def test_of_none(self):
+        assert georeferencer().polygons(np.empty((0, 4))).shape == (0,)
+
+    def test_off_the_earth_are_none(self, data):
+        with open_scene(str(data / "scenes" / "rasterio" / "goes.tif")) as scene:
+            found = Georeferencer.of(scene.info)
+
+        nowhere, somewhere = found.polygons([[0, 0, 5, 5], [250, 250, 260, 260]])
+
+        assert nowhere is None
+        assert somewhere.is_valid
+
+
+class TestAntimeridian:
+    def test_a_box_across_is_split(self, data):
+        with open_scene(str(data / "scenes" / "rio-tiler" / "cog_dateline.tif")) as scene:
+            info = scene.info
+        whole = [0, 0, info.width, info.height]
+
+        polygon, beside = Georeferencer.of(info).polygons([whole, [0, 0, 10, 10]])
+
+        assert polygon.geom_type == "MultiPolygon"
+        assert beside.geom_type == "Polygon"
+        parts = sorted(polygon.geoms, key=lambda part: part.bounds[0])
+        expected = _unwrapped(info)
+        west, _, east, _ = expected.bounds
+        assert [part.bounds[0] for part in parts] == pytest.approx([-180, west])
+        assert [part.bounds[2] for part in parts] == pytest.approx([east - 360, 180])
+        assert polygon.area == pytest.approx(expected.area, rel=1e-3)
+
+    @pytest.mark.parametrize("south_up", [False, True])
+    @pytest.mark.parametrize("edge", [180, -180])
+    def test_a_box_that_ends_there_is_not(self, edge, south_up):
+        affine = Affine(0.1, 0, edge - 10 * (edge > 0), 0, 0.1 if south_up else -0.1, 5)
+        found = georeferencer(crs=LON_LAT, transform=affine, width=100, height=100)
+
+        (polygon,) = found.polygons([[0, 0, 100, 100]])
+
+        assert polygon.geom_type == "Polygon"
+        assert polygon.area == pytest.approx(100)
+
+    def test_a_box_across_in_degrees(self):
+        found = georeferencer(crs=LON_LAT, transform=Affine(0.1, 0, 175, 0, -0.1, 5))
+
+        (polygon,) = found.polygons([[0, 0, 100, 100]])
+
+        assert polygon.equals(
+            shapely.union(shapely.box(175, -5, 180, 5), shapely.box(-180, -5, -175, 5))
+        )
+
+    def test_a_box_of_more_than_half_the_globe_is_not_taken_for_one_across(self):
+        found = georeferencer(
+            crs=LON_LAT, transform=Affine(1, 0, -180, 0, -1, 90), width=360, height=180
+        )
+
+        (polygon,) = found.polygons([[50, 10, 300, 100]])
+
+        assert polygon.equals(shapely.box(-130, -10, 120, 80))
+
+    @pytest.mark.parametrize("south_up", [False, True])
+    @pytest.mark.parametrize(("crs", "latitude"), [(NORTH_POLAR, 90), (SOUTH_POLAR, -90)])
+    def test_a_box_over_a_pole_holds_the_pole_and_little_else(self, crs, latitude, south_up):
+        affine = Affine(100, 0, -50_000, 0, 100, -50_000)
+        if not south_up:
+            affine = Affine(100, 0, -50_000, 0, -100, 50_000)
+        found = georeferencer(crs=crs, transform=affine)
+
+        (polygon,) = found.polygons([[400, 400, 600, 600]])
+
+        assert polygon.is_valid
+        assert polygon.bounds[0] == -180
+        assert polygon.bounds[2] == 180
+        assert latitude in (polygon.bounds[1], polygon.bounds[3])
+        assert abs(polygon.bounds[3] - polygon.bounds[1]) < 0.2
+
+
+class TestGroundControlPoints:
+    def test_each_is_where_it_says(self, data):
+        path = str(data / "scenes" / "rio-tiler" / "cog_gcps.tif")
+        with open_scene(path) as scene:
+            gcps = scene.info.gcps
+            found = Georeferencer.of(scene.info)
+
+        lon, lat = found.points([g.col for g in gcps], [g.row for g in gcps])
+
+        np.testing.assert_allclose(lon, [g.x for g in gcps], atol=1e-9)
+        np.testing.assert_allclose(lat, [g.y for g in gcps], atol=1e-9)
+
+    def test_in_a_projection(self, make_scene):
+        gcps = [
+            GroundControlPoint(row=r, col=c, x=5e5 + 10 * c, y=5e6 - 10 * r)
+            for r, c in ((0, 0), (0, 100), (80, 0), (80, 100))
+        ]
+        path = make_scene(np.ones((1, 80, 100), "uint8"), gcps=gcps, transform=None)
+        with open_scene(path) as scene:
+            found = Georeferencer.of(scene.info)
+
+        np.testing.assert_allclose(
+            found.points([50, 3], [20, 70]), georeferencer().points([50, 3], [20, 70]), atol=1e-9
+        )
+
+    def test_across_the_antimeridian(self):
+        gcps = tuple(
+            GroundControlPoint(row=r, col=c, x=(359 + c / 50) % 360 - 180, y=10 - r / 100)
+            for r in (0, 50, 100)
+            for c in (0, 50, 100)
+        )
+        found = georeferencer(transform=None, gcps=gcps, crs=LON_LAT, width=100, height=100)
+
+        lon, lat = found.points([25, 75], [50, 50])
+
+        np.testing.assert_allclose(lon, [179.5, -179.5], atol=1e-9)
+        np.testing.assert_allclose(lat, [9.5, 9.5], atol=1e-9)
+
+    def test_two_are_too_few(self):
+        gcps = tuple(GroundControlPoint(row=i, col=i, x=i, y=i) for i in range(2))
+
+        with pytest.raises(SceneError, match="2 ground control points"):
+            georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
+
+    def test_points_in_a_line_are_refused(self):
+        gcps = tuple(GroundControlPoint(row=i, col=i, x=i, y=i * i) for i in range(5))
+
+        with pytest.raises(SceneError, match=r"x\.tif .* in a line"):
+            georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"crs": None}, "no coordinate reference system"),
+            ({"transform": None}, "neither a geotransform nor ground control points"),
+            ({"transform": None, "crs": None, "rpcs": True}, "gdalwarp -rpc"),
+            ({"transform": Affine(0, 0, 1, 0, 0, 1)}, "without area"),
+            ({"transform": Affine(float("nan"), 0, 1, 0, 1, 1)}, "without area"),
+            ({"transform": Affine(10, 0, 1e300, 0, -10, 0)}, "no pixel"),
+            ({"transform": Affine(1e-5, 0, 5e5, 0, 1e-5, 5e6), "crs": LON_LAT}, "no pixel"),
+            (
+                {"crs": CRS.from_wkt('LOCAL_CS["hall 3",UNIT["metre",1]]')},
+                "hall 3, can place in EPSG:4326",
+            ),
+        ],
+    )
+    def test_says_why(self, changes, reason):
+        with pytest.raises(SceneError, match=reason) as caught:
+            georeferencer(**changes)
+
+        assert "x.tif" in str(caught.value)
+
+    @pytest.mark.parametrize("file", ["cog_hirise_mars.tif", "cog_nonearth.tif"])
+    def test_other_worlds(self, data, file):
+        with (
+            open_scene(str(data / "scenes" / "rio-tiler" / file)) as scene,
+            pytest.raises(SceneError, match="another planet"),
+        ):
+            Georeferencer.of(scene.info)
+
+
+def test_agrees_with_rasterio_on_a_rotated_scene(data):
+    path = str(data / "scenes" / "geotiff-test-data" / "umbra_mount_yasur.tiff")
+    with rasterio.open(path) as source:
+        x, y = source.xy([10, 1900], [20, 1000], offset="ul")
+        expected = transform(source.crs, LON_LAT, x, y)
+    with open_scene(path) as scene:
+        found = Georeferencer.of(scene.info)
+
+    np.testing.assert_allclose(found.points([20, 1000], [10, 1900]), expected, atol=1e-12)
+
+
+def _somewhere(epsg):
+    """A longitude and latitude where a projection is used; some on the antimeridian or a pole."""
+    lon, lat = {
+        32601: (-180, 60),
+        32660: (180, -30),
+        3857: (-70, 45),
+        3413: (180, 85),
+        3031: (180, -80),
+        2193: (180, -44),
+        5070: (-96, 38),
+    }[epsg]
+    return [lon], [lat]
+
+
+def _square_metres(polygon):
+    degree = 111_200
+    return polygon.area * degree**2 * np.cos(np.radians(polygon.centroid.y))
+
+
+def _unwrapped(info):
+    """The outline of a whole scene, with longitudes from 0 to 360."""
+    polygon = corners_of(info.transform, info.crs, [0, 0, info.width, info.height])
+    return shapely.transform(polygon, lambda lon_lat: lon_lat % [360, 90])
