@@ -43,6 +43,7 @@ def main(
             succeeded = run_demo(scene or make_harbour())
     except LocalCloudError as error:
         console.print(f"the demo cannot go on: {error}")
+        console.print(f"logs, as far as there are any: {_path(FOLDER / 'logs')}")
         raise typer.Exit(1) from None
     console.print(f"\nAll of it took {time.monotonic() - began:.0f} s.")
     raise typer.Exit(0 if succeeded else 1)

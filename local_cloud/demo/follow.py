@@ -68,8 +68,8 @@ class Follower:
                 return str(found[-1]["executionArn"])
             time.sleep(_POLL_SECONDS)
         raise LocalCloudError(
-            f"no run started within {_START_SECONDS} s of the scene's arrival: start_run's log "
-            f"in {self.cloud.logs} says why"
+            f"no run started within {_START_SECONDS} s of the scene's arrival; the function "
+            "start_run may have said why in its log"
         )
 
     def follow(self, execution: str, show: Callable[[Progress], None]) -> Ended:
