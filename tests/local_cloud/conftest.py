@@ -8,6 +8,7 @@ import pytest
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.synthesis import synthesize
+from tests.local_cloud.pipeline import Pipeline
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +18,9 @@ def cloud() -> Iterator[LocalCloud]:
     with LocalCloud() as running:
         running.deploy(assembly)
         yield running
+
+
+@pytest.fixture(scope="session")
+def pipeline(cloud: LocalCloud) -> Pipeline:
+    """The deployed stack, as those who use it see it."""
+    return Pipeline(cloud)

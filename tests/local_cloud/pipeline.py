@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import boto3
 import psycopg
 import pytest
 from psycopg.rows import namedtuple_row
 
+from local_cloud.cloud import LocalCloud
+from swath import storage
 from swath.payloads import Backend, ModelRef, RunOptions, RunRequest, SceneRef
 
 T = TypeVar("T")
@@ -24,13 +25,23 @@ RUNNING = {"RUNNING", "PENDING_REDRIVE"}
 class Pipeline:
     """The deployed stack, seen from outside."""
 
-    endpoint: str
-    dsn: str
-    outputs: dict[str, str]
-    model: ModelRef
+    cloud: LocalCloud
 
     def client(self, service: str) -> Any:
-        return boto3.client(service, endpoint_url=self.endpoint)
+        return self.cloud.client(service)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        return self.cloud.outputs
+
+    @property
+    def model(self) -> ModelRef:
+        """The demo's model, as it is deployed."""
+        uri = self.outputs["ModelCatalogueUri"]
+        bucket, key = storage.split_s3(uri)
+        body = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        entry = json.loads(body)["ships"]
+        return ModelRef(name="ships", uri=f"s3://{bucket}/{entry['uri']}", digest=entry["digest"])
 
     @property
     def scenes(self) -> str:
@@ -82,7 +93,7 @@ class Pipeline:
         )
 
     def query(self, sql: Any, *parameters: Any) -> list[Any]:
-        with psycopg.connect(self.dsn, row_factory=namedtuple_row) as connection:
+        with psycopg.connect(self.cloud.dsn(), row_factory=namedtuple_row) as connection:
             return connection.execute(sql, parameters).fetchall()
 
     def executions(self) -> dict[str, str]:
