@@ -3,9 +3,14 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-pytest_plugins = ["tests.postgis", "tests.rasters", "tests.runs"]
+pytest_plugins = ["tests.packages", "tests.postgis", "tests.rasters", "tests.runs"]
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("swath", deadline=None)
+hypothesis.settings.load_profile("swath")
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("SWATH_TEST_DATA", ROOT.parent / "shared" / "data"))

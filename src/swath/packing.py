@@ -10,7 +10,9 @@ import gzip
 import hashlib
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -67,12 +69,13 @@ def scan(archive: Path) -> tuple[str, bytes | None]:
     """
     hashes: dict[str, str] = {}
     description = None
-    for name, content in _members(archive):
-        if name == DESCRIPTION:
-            description = content.read()
-            hashes[name] = hashlib.sha256(description).hexdigest()
-        else:
-            hashes[name] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+    with _opened(archive) as members:
+        for name, content in members:
+            if name == DESCRIPTION:
+                description = content.read()
+                hashes[name] = hashlib.sha256(description).hexdigest()
+            else:
+                hashes[name] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
     return _digest(hashes), description
 
 
@@ -83,11 +86,12 @@ def unpack(archive: Path, folder: Path) -> str:
         PackageError: it is no archive, or not safe to unpack.
     """
     folder.mkdir(parents=True)
-    for name, content in _members(archive):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as out:
-            shutil.copyfileobj(content, out, _CHUNK)
+    with _opened(archive) as members:
+        for name, content in members:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as out:
+                shutil.copyfileobj(content, out, _CHUNK)
     return package_digest(folder)
 
 
@@ -123,18 +127,19 @@ def _hidden(parts: tuple[str, ...]) -> bool:
     return any(part.startswith(".") or part == "__pycache__" for part in parts)
 
 
-def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+@contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
     """Name and content of each file of an archive, in the archive's order."""
     try:
         with tarfile.open(archive, mode="r|gz") as opened:
-            yield from _safe_members(archive, opened)
+            yield _members(archive, opened)
     except FileNotFoundError:
         raise PackageError(f"there is no model package at {archive}") from None
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise PackageError(f"{archive} is not a model.tar.gz that can be read: {error}") from error
 
 
-def _safe_members(archive: Path, opened: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+def _members(archive: Path, opened: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
     count = total = 0
     for member in opened:
         # Refuses what would land outside the folder, and devices.

@@ -1,0 +1,141 @@
+import json
+
+import pytest
+from stac_model.schema import MLModelProperties
+
+from swath.errors import PackageError
+from swath.mlm import parse_description
+from swath.scaling import Clip, Scale
+from tests.packages import description
+
+
+def parse(change=None):
+    return parse_description(json.dumps(description(change)).encode())
+
+
+def set_input(**values):
+    return lambda item: item["properties"]["mlm:input"][0].update(values)
+
+
+def set_structure(**values):
+    return lambda item: item["properties"]["mlm:input"][0]["input"].update(values)
+
+
+def set_output(**values):
+    return lambda item: item["properties"]["mlm:output"][0].update(values)
+
+
+def set_hyper(**values):
+    return lambda item: item["properties"]["mlm:hyperparameters"].update(values)
+
+
+def set_asset(**values):
+    return lambda item: item["assets"]["onnx"].update(values)
+
+
+def test_what_the_description_says():
+    model = parse()
+
+    assert (model.name, model.bands, model.classes) == ("bright", ("gray",), ("dot",))
+    assert (model.tile_size, model.overlap, model.batch_size) == (16, 4, 4)
+    assert (model.score_threshold, model.iou_threshold, model.box_format) == (0.5, 0.5, "cxcywh")
+    assert model.scaling == (Scale(value=100.0),)
+    assert [(w.name, w.format, w.sha256) for w in model.weights] == [("model.onnx", "onnx", None)]
+
+
+def test_one_scaling_serves_all_bands():
+    model = parse(
+        lambda item: (
+            item["properties"]["mlm:input"][0].update(
+                bands=["a", {"name": "b"}],
+                value_scaling=[{"type": "clip", "minimum": 0, "maximum": 1}],
+            ),
+            item["properties"]["mlm:input"][0]["input"].update(shape=[-1, 2, 16, 16]),
+        )
+    )
+
+    assert model.bands == ("a", "b")
+    assert model.scaling == (Clip(minimum=0.0, maximum=1.0),) * 2
+
+
+@pytest.mark.parametrize("given", [None, [None]])
+def test_no_scaling(given):
+    assert parse(set_input(value_scaling=given)).scaling == (None,)
+
+
+def test_the_tile_size_where_the_input_leaves_it_open():
+    def change(item):
+        properties = item["properties"]
+        properties["mlm:input"][0]["input"]["shape"] = [-1, 1, -1, -1]
+        properties["mlm:hyperparameters"]["tile_size"] = 512
+
+    assert parse(change).tile_size == 512
+
+
+def test_the_package_of_these_tests_is_valid_by_the_standard():
+    properties = {k: v for k, v in description()["properties"].items() if k.startswith("mlm:")}
+
+    assert MLModelProperties.model_validate(properties).name == "bright"
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (set_input(value_scaling=[None, None, None]), "1 bands .gray. and 3 value_scaling"),
+        (set_input(value_scaling=[{"type": "scale", "value": 0}]), "divides by zero"),
+        (set_input(value_scaling=[{"type": "z-score", "mean": 1, "stddev": 0}]), "divides by zero"),
+        (
+            set_input(value_scaling=[{"type": "min-max", "minimum": 3, "maximum": 3}]),
+            "divides by zero",
+        ),
+        (
+            set_input(
+                value_scaling=[{"type": "processing", "format": "gdal-calc", "expression": "A"}]
+            ),
+            "processing",
+        ),
+        (set_input(bands=[]), "takes 1 bands and names 0"),
+        (set_structure(shape=[-1, 5, 16, 16]), "takes 5 bands and names 1"),
+        (set_structure(shape=[-1, 1, 16, 32]), "32 x 16 px"),
+        (set_structure(shape=[-1, 1, -1, -1]), "must give the size"),
+        (set_structure(dim_order=["batch", "height", "width", "bands"]), "axes"),
+        (set_structure(data_type="uint8"), "uint8"),
+        (set_hyper(tile_size=32), "tile_size is 32"),
+        (set_hyper(box_format="polygon"), "Invalid enum value 'polygon'"),
+        (set_hyper(overlap=16), "cannot overlap by 16"),
+        (set_hyper(overlap=-1), "overlap"),
+        (set_hyper(score_threshold=1.5), "score_threshold"),
+        (set_output(**{"classification:classes": []}), "at least one class"),
+        (
+            set_output(**{"classification:classes": [{"name": "a"}, {"name": "a"}]}),
+            "each of its own name",
+        ),
+        (
+            set_output(**{"classification:classes": [{"name": "a"}, {"name": "b"}]}),
+            "2 scores are 6",
+        ),
+        (set_output(tasks=["semantic-segmentation"]), "0 entries for object-detection"),
+        (lambda item: item["properties"]["mlm:input"].append({}), "mlm:input"),
+        (
+            lambda item: item["properties"]["mlm:input"].append(item["properties"]["mlm:input"][0]),
+            "2 entries",
+        ),
+        (lambda item: item["properties"].pop("mlm:hyperparameters"), "mlm:hyperparameters"),
+        (lambda item: item.pop("assets"), "assets"),
+        (set_asset(roles=["metadata"]), "role mlm:model"),
+        (set_asset(href="model.h5"), r"model\.h5 is of no format"),
+        (set_asset(href="../model.onnx"), "inside the package"),
+        (set_asset(href="/model.onnx"), "inside the package"),
+        (set_asset(href="https://example.com/model.onnx"), "inside the package"),
+        (set_asset(**{"file:checksum": "1114" + "0" * 40}), "SHA2-256 multihash"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_by_name(change, named):
+    with pytest.raises(PackageError, match=named):
+        parse(change)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b"\xff"])
+def test_what_is_no_description_is_refused(text):
+    with pytest.raises(PackageError, match=r"^mlm\.json: "):
+        parse_description(text)

@@ -1,0 +1,147 @@
+import json
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from swath import package as module
+from swath import packing, storage
+from swath.errors import PackageError
+from swath.package import describe_package, load_package
+from tests.packages import write_package
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of this test's own."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def archive(package, tmp_path):
+    packing.pack(package, tmp_path / "model.tar.gz")
+    return tmp_path / "model.tar.gz"
+
+
+@pytest.fixture(params=["folder", "archive", "s3"])
+def uri(request, package, archive):
+    """The same package in each of its forms."""
+    if request.param == "folder":
+        return str(package)
+    if request.param == "archive":
+        return str(archive)
+    bucket = request.getfixturevalue("http_bucket")
+    storage.write_bytes(f"{bucket}/bright/model.tar.gz", archive.read_bytes())
+    return f"{bucket}/bright/model.tar.gz"
+
+
+@pytest.mark.enable_socket
+def test_every_form_gives_the_same_package(uri, package):
+    loaded = load_package(uri)
+    description, digest = describe_package(uri)
+
+    assert loaded.description == description
+    assert loaded.digest == digest == packing.package_digest(package)
+    assert [w.format for w in loaded.weights] == ["onnx"]
+    assert loaded.weights[0].path.read_bytes() == (package / "model.onnx").read_bytes()
+
+
+def test_describing_unpacks_nothing(archive, cache):
+    describe_package(archive)
+
+    assert list(cache.iterdir()) == []
+
+
+def test_an_archive_is_fetched_once_a_digest(archive):
+    first = load_package(archive)
+    archive.unlink()
+
+    assert load_package(archive, digest=first.digest).weights == first.weights
+
+
+def test_many_at_once_unpack_the_same(archive, cache):
+    with ThreadPoolExecutor(8) as pool:
+        loaded = list(pool.map(lambda _: load_package(archive), range(16)))
+
+    assert len({one.weights for one in loaded}) == 1
+    assert [p.name for p in next(cache.iterdir()).iterdir()] == [loaded[0].digest]
+
+
+def test_a_cache_that_others_can_write_to_is_not_trusted(archive, cache):
+    load_package(archive)
+    next(cache.iterdir()).chmod(0o777)
+
+    with pytest.raises(PackageError, match="written by other users"):
+        load_package(archive)
+
+
+@pytest.mark.parametrize("form", ["folder", "archive"])
+def test_another_digest_than_agreed_is_refused(form, package, archive):
+    with pytest.raises(PackageError, match="not abc: it was replaced"):
+        load_package(package if form == "folder" else archive, digest="abc")
+
+
+def test_weights_that_were_changed_are_refused(package):
+    (package / "model.onnx").write_bytes(b"changed")
+
+    with pytest.raises(PackageError, match=r"model\.onnx has the SHA-256"):
+        load_package(package)
+
+
+def test_weights_that_are_missing_are_refused(package):
+    (package / "model.onnx").unlink()
+
+    with pytest.raises(PackageError, match=r"has no model\.onnx"):
+        load_package(package)
+
+
+@pytest.mark.parametrize("load", [load_package, describe_package])
+def test_a_folder_without_a_description_is_refused(load, tmp_path):
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(PackageError, match=r"empty has no mlm\.json"):
+        load(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("load", [load_package, describe_package])
+def test_an_archive_without_a_description_is_refused(load, package, tmp_path):
+    packing.pack(package, tmp_path / "a.tar.gz")
+    packing.unpack(tmp_path / "a.tar.gz", tmp_path / "b")
+    (tmp_path / "b" / "mlm.json").rename(tmp_path / "b" / "other.json")
+    module.packing.DESCRIPTION = "other.json"
+    try:
+        packing.pack(tmp_path / "b", tmp_path / "c.tar.gz")
+    finally:
+        module.packing.DESCRIPTION = "mlm.json"
+
+    with pytest.raises(PackageError, match=r"no mlm\.json"):
+        load(tmp_path / "c.tar.gz")
+
+
+@pytest.mark.parametrize("load", [load_package, describe_package])
+@pytest.mark.enable_socket
+def test_nothing_there(load, tmp_path, http_bucket):
+    for uri in (tmp_path / "absent", f"{http_bucket}/absent/model.tar.gz"):
+        with pytest.raises(PackageError, match=r"no model package at .*absent"):
+            load(uri)
+
+
+def test_a_bad_description_is_named_with_its_package(tmp_path):
+    folder = write_package(tmp_path / "odd", lambda item: item["properties"].pop("mlm:name"))
+
+    with pytest.raises(PackageError, match=r"odd: mlm\.json: .*mlm:name"):
+        describe_package(folder)
+
+
+def test_the_demo_package_is_what_it_says():
+    folder = Path(__file__).resolve().parents[2] / "models" / "ships"
+    loaded = load_package(folder)
+    asset = json.loads((folder / "mlm.json").read_text())["assets"]["onnx"]
+
+    assert loaded.description.bands == ("B02", "B03", "B04", "B08", "B11")
+    assert loaded.description.classes == ("ship",)
+    assert loaded.weights[0].path.stat().st_size == asset["file:size"]

@@ -1,0 +1,161 @@
+import io
+import os
+import tarfile
+
+import pytest
+
+from swath import packing
+from swath.errors import PackageError
+from tests.packages import write_package
+
+
+@pytest.fixture
+def packed(package, tmp_path):
+    target = tmp_path / "packed" / "model.tar.gz"
+    packing.pack(package, target)
+    return target
+
+
+def archive_of(path, *members):
+    """An archive of (TarInfo or name, content) pairs."""
+    with tarfile.open(path, "w:gz") as archive:
+        for member, content in members:
+            entry = tarfile.TarInfo(member) if isinstance(member, str) else member
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def entry_of_type(name, kind, link=""):
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, link
+    return entry
+
+
+def test_a_folder_and_its_archive_have_one_digest(package, packed):
+    assert packing.package_digest(package) == packing.package_digest(packed)
+
+
+def test_packing_again_gives_the_same_bytes(package, packed, tmp_path):
+    for path in package.iterdir():
+        os.utime(path, (0, 0))
+    again = tmp_path / "again.tar.gz"
+
+    digest = packing.pack(package, again)
+
+    assert again.read_bytes() == packed.read_bytes()
+    assert digest == packing.package_digest(package)
+
+
+@pytest.mark.parametrize("change", ["content", "name", "more"])
+def test_the_digest_changes_with_any_file(package, change):
+    before = packing.package_digest(package)
+    if change == "content":
+        (package / "model.onnx").write_bytes(b"other")
+    elif change == "name":
+        (package / "model.onnx").rename(package / "other.onnx")
+    else:
+        (package / "README.md").write_text("more")
+
+    assert packing.package_digest(package) != before
+
+
+def test_what_editors_leave_behind_is_no_part_of_it(package):
+    before = packing.package_digest(package)
+    (package / ".DS_Store").write_text("x")
+    (package / "__pycache__").mkdir()
+    (package / "__pycache__" / "a.pyc").write_text("x")
+
+    assert packing.package_digest(package) == before
+
+
+def test_unpacking_gives_the_files_back(package, packed, tmp_path):
+    digest = packing.unpack(packed, tmp_path / "out")
+
+    assert digest == packing.package_digest(package)
+    for path in package.iterdir():
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_archive_made_by_tar_is_read_too(package, tmp_path):
+    with tarfile.open(tmp_path / "by-hand.tar.gz", "w:gz") as archive:
+        archive.add(package, arcname=".")
+
+    digest, text = packing.scan(tmp_path / "by-hand.tar.gz")
+
+    assert digest == packing.package_digest(package)
+    assert text == (package / "mlm.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        "../outside.txt",
+        "/etc/outside.txt",
+        "a/../../outside.txt",
+        entry_of_type("link", tarfile.SYMTYPE, "/etc/passwd"),
+        entry_of_type("link", tarfile.LNKTYPE, "mlm.json"),
+        entry_of_type("pipe", tarfile.FIFOTYPE),
+        entry_of_type("device", tarfile.CHRTYPE),
+    ],
+    ids=["parent", "absolute", "winding", "symlink", "hard link", "pipe", "device"],
+)
+def test_what_is_no_plain_file_inside_is_refused(tmp_path, member):
+    archive = archive_of(tmp_path / "bad.tar.gz", ("mlm.json", b"{}"), (member, b""))
+
+    with pytest.raises(PackageError, match=r"bad\.tar\.gz"):
+        packing.unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "outside.txt").exists()
+
+
+def test_too_much_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(packing, "MAX_BYTES", 1000)
+    archive = archive_of(tmp_path / "bomb.tar.gz", ("zeros", bytes(1001)))
+
+    with pytest.raises(PackageError, match=r"more than .* 1000 bytes"):
+        packing.unpack(archive, tmp_path / "out")
+    assert not (tmp_path / "out" / "zeros").exists()
+
+
+def test_too_many_files_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(packing, "MAX_FILES", 3)
+    archive = archive_of(tmp_path / "many.tar.gz", *((f"{i}", b"") for i in range(4)))
+
+    with pytest.raises(PackageError, match="more than 3 files"):
+        packing.scan(archive)
+
+
+@pytest.mark.parametrize("content", [b"", b"not gzip", b"\x1f\x8b\x08\x00truncated"])
+def test_what_is_no_archive_is_refused(tmp_path, content):
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(content)
+
+    with pytest.raises(PackageError, match=r"model\.tar\.gz that can be read"):
+        packing.scan(path)
+
+
+def test_a_cut_off_archive_is_refused(packed, tmp_path):
+    packed.write_bytes(packed.read_bytes()[:-400])
+
+    with pytest.raises(PackageError, match="can be read"):
+        packing.unpack(packed, tmp_path / "out")
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(PackageError, match="no model package at"):
+        packing.package_digest(tmp_path / "absent.tar.gz")
+
+
+def test_a_folder_without_a_description_is_not_packed(tmp_path):
+    (tmp_path / "model").mkdir()
+
+    with pytest.raises(PackageError, match=r"no mlm\.json"):
+        packing.pack(tmp_path / "model", tmp_path / "m.tar.gz")
+
+
+def test_a_link_in_a_folder_is_refused(tmp_path):
+    folder = write_package(tmp_path / "linked")
+    (folder / "weights.pt").symlink_to("/etc/hostname")
+
+    with pytest.raises(PackageError, match=r"weights\.pt is not a plain file"):
+        packing.package_digest(folder)
