@@ -15,7 +15,7 @@ import antimeridian
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
-from rasterio._err import CPLE_BaseError
+from rasterio._err import CPLE_BaseError, CPLE_NotSupportedError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.env import Env
@@ -38,7 +38,9 @@ _HIGHEST = 91
 """Degrees of latitude; a global grid may stick out over the pole by half of a large pixel."""
 
 _CHUNK = 1 << 18
-_TPS_GCPS = 1000
+_MOST_TPS_GCPS = 1000
+"""A spline through more would take too long; a polynomial has to do."""
+
 _MINIMUM_GCPS = 3
 _HALF_TURN = 180
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
@@ -149,15 +151,12 @@ def _affine(scene: Scene) -> Place:
 
 def _by_gcps(scene: Scene) -> Place:
     """A thin plate spline: unlike a polynomial, it is exact at each point (radar needs that)."""
-    if len(scene.gcps) < _MINIMUM_GCPS:
-        raise SceneError(f"{scene.uri} has {len(scene.gcps)} ground control points; 3 are needed")
-    if _in_line([(g.col, g.row) for g in scene.gcps]) or _in_line([(g.x, g.y) for g in scene.gcps]):
-        raise SceneError(f"{scene.uri} has ground control points that all lie in a line")
+    if fault := _fault_of(scene.gcps):
+        raise SceneError(f"{scene.uri} has {len(scene.gcps)} ground control points, {fault}")
     try:
         with Env():
-            transformer = GCPTransformer(
-                _continuous(scene.gcps, scene.crs), tps=len(scene.gcps) <= _TPS_GCPS
-            )
+            gcps = _continuous(scene.gcps, scene.crs)
+            transformer = GCPTransformer(gcps, tps=len(gcps) <= _MOST_TPS_GCPS)
     except (RasterioError, CPLE_BaseError, ValueError) as error:
         raise SceneError(f"{scene.uri} has unusable ground control points: {error}") from error
 
@@ -168,8 +167,16 @@ def _by_gcps(scene: Scene) -> Place:
     return place
 
 
-def _in_line(points: list[tuple[float, float]]) -> bool:
-    return bool(np.linalg.matrix_rank(np.subtract(points, points[0])) < 2)  # noqa: PLR2004
+def _fault_of(gcps: tuple[GroundControlPoint, ...]) -> str | None:
+    if len(gcps) < _MINIMUM_GCPS:
+        return f"of which {_MINIMUM_GCPS} are needed"
+    points = np.array([(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in gcps], np.float64)
+    if not (np.abs(points) <= _FARTHEST).all():  # nor where they are NaN
+        return "not all of them numbers that can be positions"
+    pixels, places = points[:, :2], points[:, 2:]
+    if any(np.linalg.matrix_rank(side - side[0]) < side.ndim for side in (pixels, places)):
+        return "which all lie in a line"
+    return None
 
 
 def _continuous(gcps: tuple[GroundControlPoint, ...], crs: CRS | None) -> list[GroundControlPoint]:
@@ -208,6 +215,8 @@ def _to_lon_lat(crs: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         part = parts.pop()
         try:
             lon[part], lat[part] = transform(crs, LON_LAT, x[part], y[part])
+        except CPLE_NotSupportedError:  # no way leads from this CRS to longitude and latitude
+            break
         except (CPLE_BaseError, RasterioError):
             # One position outside the projection's domain makes GDAL give up all of them.
             if len(part) > 1:

@@ -263,7 +263,7 @@ class TestGroundControlPoints:
     def test_two_are_too_few(self):
         gcps = tuple(GroundControlPoint(row=i, col=i, x=i, y=i) for i in range(2))
 
-        with pytest.raises(SceneError, match="2 ground control points"):
+        with pytest.raises(SceneError, match="2 ground control points, of which 3"):
             georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
 
     def test_points_in_a_line_are_refused(self):
@@ -271,6 +271,28 @@ class TestGroundControlPoints:
 
         with pytest.raises(SceneError, match=r"x\.tif .* in a line"):
             georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
+
+    @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e300])
+    def test_points_that_are_nowhere_are_refused(self, bad):
+        places = [(0, 0), (0, 1), (1, 0), (1, bad)]
+        gcps = tuple(GroundControlPoint(row=r, col=c, x=c, y=r) for c, r in places)
+
+        with pytest.raises(SceneError, match=r"x\.tif .* can be positions"):
+            georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
+
+    def test_points_too_many_for_a_spline_give_a_polynomial(self, monkeypatch):
+        places = [(c, r) for c in range(0, 1000, 100) for r in range(0, 800, 100)]
+        gcps = tuple(
+            GroundControlPoint(row=r, col=c, x=15 + c / 1e4 + c * r / 1e9, y=45 - r / 1e4)
+            for c, r in places
+        )
+        spline = georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
+        monkeypatch.setattr("swath.georeference._MOST_TPS_GCPS", 10)
+
+        polynomial = georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
+
+        x, y = [333, 512], [250, 777]
+        np.testing.assert_allclose(polynomial.points(x, y), spline.points(x, y), atol=1e-6)
 
 
 class TestRefused:

@@ -1,0 +1,348 @@
+"""Plans: every scene is planned exactly, or refused for a reason that names it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from swath import packing, storage
+from swath.errors import (
+    PackageError,
+    SceneChangedError,
+    SceneError,
+    UnknownModelError,
+)
+from swath.payloads import ModelRef, RunOptions, RunRequest, SceneRef
+from swath.plan import Plan, find_empty_tiles, plan_run
+from swath.scene import open_scene
+from swath.settings import PlanSettings
+from swath.storage import RunPaths
+from swath.tiles import Grid
+from tests.rasters import NORTH_UP, UTM, real_files
+
+SHIPS = Path(__file__).resolve().parents[2] / "models" / "ships"
+
+NO_RASTER = "GeoTIFF, JPEG 2000 or NITF"
+NO_CRS = "no coordinate reference system"
+NO_PLACE = "neither a geotransform nor ground control points"
+REFUSED = {
+    "eolearn/LICENSE": NO_RASTER,
+    "rasterio/LICENSE.txt": NO_RASTER,
+    "rasterio/RGB.byte.gcp.vrt": NO_RASTER,
+    "rasterio/RGB.byte.rpc.vrt": NO_RASTER,
+    "rasterio/RGB2.byte.tif.msk": NO_PLACE,
+    "rasterio/float_nan.tif": NO_CRS,
+    "rasterio/rotated.tif": NO_CRS,
+    "rio-cogeo/slc.tif": "complex pixels",
+    "rio-tiler/cog_hirise_mars.tif": "Equirectangular MARS",
+    "rio-tiler/cog_nonearth.tif": "Equirectangular EUROPA",
+    "solaris_spacenet/LICENSE.txt": NO_RASTER,
+    "solaris_spacenet/geotiff_custom_proj_labels.geojson": NO_RASTER,
+    "solaris_spacenet/geotiff_labels.geojson": NO_RASTER,
+    "solaris_spacenet/sar_vh.tif": "complex pixels",
+    "solaris_spacenet/sar_vv.tif": "complex pixels",
+}
+"""Why an odd scene is not run. All others are."""
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Makes a model package by its bands, and gives the reference to it."""
+
+    def make(bands, *, tile_size=256, overlap=64):
+        description = json.loads((SHIPS / "mlm.json").read_text())
+        properties = description["properties"]
+        properties["mlm:input"][0]["bands"] = list(bands)
+        shape = [-1, len(bands), tile_size, tile_size]
+        properties["mlm:input"][0]["input"]["shape"] = shape
+        properties["mlm:hyperparameters"]["overlap"] = overlap
+        folder = tmp_path / "package"
+        folder.mkdir(exist_ok=True)
+        (folder / "mlm.json").write_text(json.dumps(description))
+        return ModelRef(name="test", uri=str(folder), digest=packing.package_digest(folder))
+
+    return make
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Plans a scene for a model, and gives the summary and the plan."""
+
+    def run(scene, model, *, etag=None, backend="auto", **changes):
+        request = RunRequest.new(
+            scene=SceneRef(
+                uri=scene,
+                etag=etag or storage.etag(scene) or "gone",
+                dropped_at="2026-11-21T12:00:00Z",
+            ),
+            model=model,
+            options=RunOptions(backend=backend),
+        )
+        summary = plan_run(request, PlanSettings(work_uri=str(tmp_path / "work"), **changes))
+        return summary, Plan.from_json(storage.read_json(summary.uri))
+
+    return run
+
+
+def sparse(path, *, side, nodata=None):
+    """A scene of that many px a side which holds no pixel at all."""
+    profile = {"driver": "GTiff", "width": side, "height": side, "count": 1, "dtype": "uint16"}
+    options = {"tiled": True, "blockxsize": 512, "blockysize": 512, "SPARSE_OK": True}
+    with rasterio.open(
+        path, "w", crs=UTM, transform=NORTH_UP, nodata=nodata, BIGTIFF="YES", **profile, **options
+    ):
+        pass
+    return str(path)
+
+
+def names(scene):
+    """Names for a model that takes all of a scene's bands."""
+    try:
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), open_scene(scene) as opened:
+            colours, described = opened.info.colours, opened.info.band_names
+    except SceneError:
+        return ["a"]
+    return [n or f"band {i}" for i, n in enumerate(described) if colours[i] != "alpha"]
+
+
+class TestPlan:
+    def test_is_written_where_the_run_looks_for_it(self, plan, package, make_scene, tmp_path):
+        scene = make_scene(np.ones((2, 300, 500), "uint8"))
+
+        summary, written = plan(scene, package("ab", tile_size=64, overlap=16))
+
+        paths = RunPaths(str(tmp_path / "work"), written.run_id)
+        assert summary.uri == paths.plan
+        assert storage.read_json(paths.shard_list) == [0, 1, 2]
+        assert (summary.shards, summary.tiles, summary.backend) == (3, 66, "lambda")
+        assert written.grid == Grid(500, 300, 64, 16)
+        assert written.scene.uri == scene
+        assert written.shards == ((0, 22), (22, 44), (44, 66))
+
+    def test_every_tile_is_in_one_shard_or_passed_over(self, plan, package, make_scene):
+        pixels = np.ones((1, 300, 500), "uint8")
+        pixels[0, 50:250, 100:400] = 0
+        scene = make_scene(pixels, nodata=0)
+
+        _, written = plan(scene, package("a", tile_size=32, overlap=8), lambda_shard_tiles=7)
+
+        tiles = [int(t) for i in range(len(written.shards)) for t in written.tiles(i)]
+        empty = [
+            i
+            for i, (x, y, w, h) in enumerate(written.grid.windows(range(written.grid.count)))
+            if not pixels[0, y : y + h, x : x + w].any()
+        ]
+        assert len(empty) > 30
+        assert sorted(tiles + empty) == list(range(written.grid.count))
+        assert written.passed_over.planned == written.passed_over.skipped == len(empty)
+        assert all(len(written.tiles(i)) <= 7 for i in range(len(written.shards)))
+
+    def test_a_scene_without_a_valid_pixel_has_no_shards(self, plan, package, data):
+        scene = str(data / "scenes" / "rasterio" / "all-nodata.tif")
+
+        summary, written = plan(scene, package(names(scene)))
+
+        assert (summary.shards, summary.tiles) == (0, 13)
+        assert written.passed_over.skipped == 13
+
+    def test_the_ships_model_takes_its_scenes(self, plan, data):
+        scene = str(data / "ships_s2" / "busan_S2L2A_5band.tif")
+        model = ModelRef(name="ships", uri=str(SHIPS), digest=packing.package_digest(SHIPS))
+
+        summary, _ = plan(scene, model)
+
+        assert (summary.shards, summary.tiles) == (1, 24)
+
+    def test_the_same_request_gives_the_same_plan(self, plan, package, make_scene):
+        scene = make_scene(np.ones((1, 300, 500), "uint8"))
+        model = package("a")
+
+        assert plan(scene, model) == plan(scene, model)
+
+
+class TestBackend:
+    @pytest.mark.parametrize(
+        ("backend", "most", "expected"),
+        [
+            ("auto", 66, "lambda"),
+            ("auto", 65, "batch"),
+            ("batch", 66, "batch"),
+            ("lambda", 1, "lambda"),
+            ("local", 1, "local"),
+        ],
+    )
+    def test_auto_goes_by_size(self, plan, package, make_scene, backend, most, expected):
+        scene = make_scene(np.ones((1, 300, 500), "uint8"))
+        model = package("a", tile_size=64, overlap=16)
+
+        summary, _ = plan(scene, model, backend=backend, lambda_max_tiles=most)
+
+        assert summary.backend == expected
+        assert summary.shards == (1 if expected == "batch" else 3)
+
+    def test_a_shard_grows_before_there_are_too_many(self, plan, package, make_scene, monkeypatch):
+        monkeypatch.setattr("swath.plan.MAX_SHARDS", 5)
+        scene = make_scene(np.ones((1, 300, 500), "uint8"))
+
+        summary, written = plan(scene, package("a", tile_size=64, overlap=16), lambda_shard_tiles=2)
+
+        assert summary.shards == 5
+        assert sum(len(written.tiles(i)) for i in range(5)) == 66
+
+
+class TestSize:
+    def test_a_scene_of_forty_gigapixels(self, plan, package, tmp_path):
+        scene = sparse(tmp_path / "x.tif", side=200_000, nodata=0)
+
+        summary, written = plan(scene, package("a"))
+
+        assert summary.tiles == written.grid.count == 1_085_764
+        assert summary.backend == "batch"
+        assert sum(stop - start for start, stop in written.shards) == summary.tiles
+        assert Path(summary.uri).stat().st_size < 20_000
+
+    def test_a_scene_where_all_is_valid_is_not_read(self, make_scene, monkeypatch):
+        with open_scene(make_scene(np.ones((1, 300, 500), "uint8"))) as scene:
+            monkeypatch.delattr("swath.scene.OpenScene.valid")
+            assert find_empty_tiles(scene, Grid(500, 300, 64, 16), [1]) is None
+
+    def test_a_scene_too_large_to_search_is_not_read(self, make_scene, monkeypatch):
+        monkeypatch.setattr("swath.plan.MAX_SEARCHED_PIXELS", 300 * 500 - 1)
+        with open_scene(make_scene(np.zeros((1, 300, 500), "uint8"), nodata=0)) as scene:
+            monkeypatch.delattr("swath.scene.OpenScene.valid")
+            assert find_empty_tiles(scene, Grid(500, 300, 64, 16), [1]) is None
+
+    def test_no_more_than_a_band_of_rows_is_read_at_once(self, tmp_path, monkeypatch):
+        windows = []
+        with open_scene(sparse(tmp_path / "x.tif", side=5000, nodata=0)) as scene:
+            valid = type(scene).valid
+
+            def spy(self, window, bands):
+                windows.append(window)
+                return valid(self, window, bands)
+
+            monkeypatch.setattr(type(scene), "valid", spy)
+            empty = find_empty_tiles(scene, Grid(5000, 5000, 256, 64), [1])
+
+        assert empty.all()
+        assert max(height for _, _, _, height in windows) == 512
+        assert sum(width * height for _, _, width, height in windows) == 5000**2
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(data=st.data())
+def test_exactly_the_tiles_without_a_valid_pixel_are_empty(make_scene, monkeypatch, data):
+    height, width = data.draw(st.integers(1, 90)), data.draw(st.integers(1, 90))
+    pixels = np.zeros((1, height, width), "uint8")
+    for _ in range(data.draw(st.integers(0, 4))):
+        pixels[0, data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))] = 1
+    size = data.draw(st.integers(4, 40))
+    grid = Grid(width, height, size, data.draw(st.integers(0, size - 1)))
+    monkeypatch.setattr("swath.plan._BAND_PIXELS", data.draw(st.integers(1, 4000)))
+
+    with open_scene(make_scene(pixels, nodata=0)) as scene:
+        found = find_empty_tiles(scene, grid, [1])
+
+    windows = grid.windows(np.arange(grid.count))
+    expected = [not pixels[0, y : y + h, x : x + w].any() for x, y, w, h in windows]
+    assert (np.zeros(grid.count, bool) if found is None else found).tolist() == expected
+
+
+class TestRefused:
+    def test_a_model_that_is_not_deployed(self, plan, make_scene):
+        with pytest.raises(UnknownModelError, match="'planes'"):
+            plan(
+                make_scene(np.ones((1, 9, 9), "uint8")), ModelRef(name="planes", uri="", digest="")
+            )
+
+    def test_a_package_that_was_replaced(self, plan, package, make_scene):
+        model = package("a")
+        stale = ModelRef(name=model.name, uri=model.uri, digest="0" * 64)
+
+        with pytest.raises(PackageError, match="0000"):
+            plan(make_scene(np.ones((1, 9, 9), "uint8")), stale)
+
+    def test_a_scene_that_is_gone(self, plan, package, tmp_path):
+        with pytest.raises(SceneError, match="there is no scene"):
+            plan(str(tmp_path / "gone.tif"), package("a"))
+
+    def test_a_scene_that_was_replaced(self, plan, package, make_scene):
+        with pytest.raises(SceneChangedError, match="replaced"):
+            plan(make_scene(np.ones((1, 9, 9), "uint8")), package("a"), etag="another")
+
+    def test_three_bands_for_a_model_of_five(self, plan, package, make_scene):
+        scene = make_scene(np.ones((3, 9, 9), "uint8"))
+
+        with pytest.raises(
+            SceneError, match="3 bands without names; the model wants a, b, c, d, e"
+        ):
+            plan(scene, package("abcde"))
+
+    def test_a_scene_without_crs(self, plan, package, make_scene):
+        with pytest.raises(SceneError, match=NO_CRS):
+            plan(make_scene(np.ones((1, 9, 9), "uint8"), crs=None), package("a"))
+
+    @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+    def test_a_scene_with_nothing_but_rpcs(self, plan, package, data, make_scene):
+        with rasterio.open(data / "scenes" / "rasterio" / "RGB.byte.rpc.vrt") as source:
+            rpcs = source.rpcs
+        scene = make_scene(np.ones((1, 9, 9), "uint8"), crs=None, rpcs=rpcs, transform=None)
+
+        with pytest.raises(SceneError, match="orthorectify"):
+            plan(scene, package("a"))
+
+    def test_nothing_is_written(self, plan, package, make_scene, tmp_path):
+        with pytest.raises(SceneError):
+            plan(make_scene(np.ones((1, 9, 9), "uint8"), crs=None), package("a"))
+
+        assert not (tmp_path / "work").exists()
+
+
+class TestRealScenes:
+    @pytest.mark.parametrize("file", real_files("scenes"))
+    def test_are_planned_or_refused_for_a_good_reason(self, plan, package, data, file):
+        scene = str(data / "scenes" / file)
+        model = package(names(scene))
+
+        if file in REFUSED:
+            with pytest.raises(SceneError, match=REFUSED[file]) as caught:
+                plan(scene, model)
+            assert scene in str(caught.value)
+            return
+        summary, written = plan(scene, model)
+
+        sizes = [len(written.tiles(i)) for i in range(summary.shards)]
+        assert sum(sizes) + written.skipped_count == summary.tiles == written.grid.count
+
+    @pytest.mark.parametrize("file", real_files("corrupt"))
+    def test_broken_ones_are_refused_at_the_latest_when_read(self, plan, package, data, file):
+        scene = str(data / "corrupt" / file)
+
+        def run():
+            plan(scene, package(names(scene)))
+            with open_scene(scene) as opened:
+                info = opened.info
+                opened.read((0, 0, info.width, info.height), range(1, info.count + 1))
+
+        with pytest.raises(SceneError) as caught:
+            run()
+
+        assert scene in str(caught.value)
+
+    def test_the_one_that_is_broken_within_is_planned(self, plan, package, data):
+        """The run then fails tile by tile, or tolerates it."""
+        scene = str(data / "corrupt" / "read_error__rasterio__corrupt.tif")
+
+        summary, written = plan(scene, package(names(scene)))
+
+        assert summary.tiles == 25
+        assert written.skipped_count == 0
+
+    @pytest.mark.usefixtures("data")
+    def test_all_are_tried(self):
+        assert len(real_files("corrupt")) == 63
+        assert REFUSED.keys() < set(real_files("scenes"))
