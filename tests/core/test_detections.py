@@ -1,0 +1,91 @@
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swath import detections as module
+from swath.detections import Detections, DetectionsWriter, Flag, read_detections, read_note
+
+
+def some(count, tile, flags=0):
+    rng = np.random.default_rng(tile)
+    return Detections(
+        rng.uniform(0, 100, (count, 4)),
+        rng.uniform(0, 1, count).astype(np.float32),
+        rng.integers(0, 3, count).astype(np.int16),
+        np.full(count, tile, np.int64),
+        np.full(count, flags, np.uint8),
+    )
+
+
+def assert_same(one, other):
+    for name in ("box", "score", "label", "tile", "flags"):
+        a, b = getattr(one, name), getattr(other, name)
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_shard_is_read_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    written = [some(4, 0), some(0, 1), some(7, 2), some(3, 5)]
+    with DetectionsWriter(tmp_path / "shard.parquet") as out:
+        for part in written:
+            out.append(part)
+        out.note("key", "text")
+
+    groups = list(read_detections(tmp_path / "shard.parquet"))
+
+    assert out.count == 14
+    assert [len(group) for group in groups] == [11, 3]  # a tile is never split
+    assert_same(Detections.concatenate(groups), Detections.concatenate(written))
+    assert read_note(tmp_path / "shard.parquet", "key") == "text"
+
+
+def test_flagged_and_unflagged_rows_are_read_apart(tmp_path):
+    with DetectionsWriter(tmp_path / "shard.parquet") as out:
+        out.append(some(4, 0))
+        out.append(some(2, 1, Flag.PART))
+
+    flagged = Detections.concatenate(list(read_detections(out_path(tmp_path), flagged=True)))
+    others = Detections.concatenate(list(read_detections(out_path(tmp_path), flagged=False)))
+
+    assert flagged.tile.tolist() == [1, 1]
+    assert others.tile.tolist() == [0] * 4
+
+
+def out_path(folder):
+    return folder / "shard.parquet"
+
+
+def test_an_empty_shard(tmp_path):
+    with DetectionsWriter(tmp_path / "shard.parquet"):
+        pass
+
+    assert list(read_detections(tmp_path / "shard.parquet")) == []
+    assert pq.read_metadata(tmp_path / "shard.parquet").num_rows == 0
+
+
+def test_what_fails_halfway_leaves_no_rows_pretending_to_be_all(tmp_path):
+    def fail():
+        with DetectionsWriter(tmp_path / "shard.parquet") as out:
+            out.append(some(4, 0))
+            raise RuntimeError
+
+    pytest.raises(RuntimeError, fail)
+    assert pq.read_metadata(tmp_path / "shard.parquet").num_rows == 0
+
+
+@given(st.permutations(range(6)))
+def test_the_order_depends_on_the_rows_alone(order):
+    rows = Detections.concatenate([some(2, 3), some(3, 1), some(1, 2)])
+
+    ordered = rows.take(np.array(order)).ordered()
+
+    assert_same(ordered, rows.ordered())
+    assert ordered.tile.tolist() == [1, 1, 1, 2, 3, 3]
+    assert (np.diff(ordered.score[:3]) <= 0).all()
+
+
+def test_nothing_concatenated_is_nothing():
+    assert_same(Detections.concatenate([]), Detections.empty())

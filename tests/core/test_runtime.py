@@ -1,0 +1,145 @@
+import dataclasses
+import importlib.util
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from swath import runtime
+from swath.errors import PackageError
+from swath.package import Weights, load_package
+from swath.runtime import available_cpus, load_model
+from tests.packages import TILE, write_package
+
+SHIPS = {
+    "onnx": "ships_5band_256.onnx",
+    "torchscript": "ships_5band_256.torchscript.pt",
+    "pt2": "ships_5band_256.pt2",
+}
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed"
+)
+
+
+@pytest.fixture
+def loaded(package):
+    return load_package(package)
+
+
+def with_weights(package, path, format_):
+    return dataclasses.replace(package, weights=(Weights(path=path, format=format_),))
+
+
+def test_a_model_answers_for_a_batch(loaded):
+    model = load_model(loaded)
+    batch = np.zeros((model.batch_size, 1, TILE, TILE), np.float32)
+    batch[0, 0, 2, 3] = 0.25
+
+    raw = model(batch)
+
+    assert raw.shape == (model.batch_size, 5, TILE * TILE)
+    assert raw.dtype == np.float32
+    assert raw[0, :, 2 * TILE + 3].tolist() == [3.5, 2.5, 1, 1, 0.5]
+
+
+def test_threads_are_as_many_as_the_cpus_given():
+    assert available_cpus() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize("wanted", [{"runtime": "torch"}, {"format": "pt2"}])
+def test_weights_that_are_not_offered_cannot_be_asked_for(loaded, wanted):
+    with pytest.raises(PackageError, match=r"bright has model\.onnx; none can be run here"):
+        load_model(loaded, **wanted)
+
+
+def test_without_the_library_the_message_names_it(loaded, monkeypatch):
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda _: None)
+
+    with pytest.raises(PackageError, match=r"onnxruntime runs \.onnx, torch runs \.pt and \.pt2"):
+        load_model(loaded)
+
+
+def test_an_onnx_model_that_is_none_is_refused(tmp_path):
+    package = load_package(write_package(tmp_path / "bad", weights=b"not a model"))
+
+    with pytest.raises(PackageError, match=r"model\.onnx cannot be run"):
+        load_model(package)
+
+
+def test_an_onnx_model_of_another_tile_size_is_refused(tmp_path):
+    def change(item):
+        item["properties"]["mlm:input"][0]["input"]["shape"] = [-1, 1, 32, 32]
+
+    package = load_package(write_package(tmp_path / "odd", change))
+
+    with pytest.raises(PackageError, match=r"takes tiles of \[1, 16, 16\].*says \[1, 32, 32\]"):
+        load_model(package)
+
+
+@needs_torch
+@pytest.mark.parametrize("format_", ["torchscript", "pt2"])
+def test_a_pickle_is_not_opened(loaded, tmp_path, format_):
+    ran = tmp_path / "ran"
+    path = tmp_path / f"model.{format_}"
+    path.write_bytes(pickle.dumps(Runs(str(ran))))
+
+    with pytest.raises(PackageError, match="cannot be run"):
+        load_model(with_weights(loaded, path, format_))
+    assert not ran.exists()
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    "name",
+    ["data/constants/opaque_obj_0", "data/constants/custom_obj_0", "data/aotinductor/model/x.so"],
+)
+def test_a_pt2_archive_that_holds_code_is_refused(loaded, data, tmp_path, name):
+    path = repack(data / "models" / SHIPS["pt2"], tmp_path / "model.pt2", add={name: b"code"})
+
+    with pytest.raises(PackageError, match=f"holds .*/{name}"):
+        load_model(with_weights(loaded, path, "pt2"))
+
+
+@needs_torch
+def test_a_pickle_inside_a_pt2_archive_is_not_run(loaded, data, tmp_path):
+    ran = tmp_path / "ran"
+    path = repack(
+        data / "models" / SHIPS["pt2"],
+        tmp_path / "model.pt2",
+        add={"data/sample_inputs/model.pt": torch_pickle(Runs(str(ran)), tmp_path)},
+    )
+
+    with pytest.raises(PackageError, match=r"model\.pt2 cannot be run"):
+        load_model(with_weights(loaded, path, "pt2"))
+    assert not ran.exists()
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
+
+
+class Runs:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def torch_pickle(thing, tmp_path):
+    pytest.importorskip("torch").save(thing, tmp_path / "pickle.pt")
+    return (tmp_path / "pickle.pt").read_bytes()
+
+
+def repack(source, target, add):
+    """A copy of an archive with some of its members added or replaced."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        root = old.namelist()[0].split("/")[0]
+        added = {f"{root}/{name}": content for name, content in add.items()}
+        for name in old.namelist():
+            if name not in added:
+                new.writestr(name, old.read(name))
+        for name, content in added.items():
+            new.writestr(name, content)
+    return target
