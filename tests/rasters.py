@@ -57,7 +57,7 @@ def make_scene(tmp_path):
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of an S3 that speaks HTTP, which GDAL needs."""
-    server = ThreadedMotoServer(port=0, verbose=False)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"

@@ -294,7 +294,7 @@ class TestOnS3:
         assert "there is no scene" in refusal(storage.join(http_bucket, "none.tif"))
 
     def test_a_server_that_is_gone_is_no_fault_of_the_scene(self, make_scene, monkeypatch):
-        server = ThreadedMotoServer(port=0, verbose=False)
+        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         server.start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
         monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")

@@ -42,7 +42,7 @@ def messages(pipeline: Pipeline, queue: str, containing: str) -> str:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("text.tif", ["not a raster"]),
+        ("text.tif", ["cannot be opened as GeoTIFF"]),
         ("empty.tif", ["empty"]),
         ("three-bands.tif", ["3", "B11"]),
         ("no-crs.tif", ["coordinate reference system"]),
