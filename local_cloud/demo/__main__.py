@@ -5,10 +5,12 @@ Exits with 0 if the run succeeded, 1 if it failed, 2 if the scene is not there.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,17 +18,27 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.progress import Progress as Bar
 
 from local_cloud.cloud import ROOT, LocalCloud, closing_on_signals
-from local_cloud.demo import results
 from local_cloud.demo.follow import Ended, Follower, Progress
-from local_cloud.demo.harbour import draw_harbour, write_harbour
+from local_cloud.demo.harbour import Harbour, draw_harbour, write_harbour
+from local_cloud.demo.preview import draw_preview
+from local_cloud.demo.results import (
+    Landed,
+    fetch_detections,
+    read_found,
+    read_postgis,
+    summarize,
+)
+from local_cloud.demo.truth import count_found
 from local_cloud.errors import LocalCloudError
 from local_cloud.synthesis import synthesize
 
 FOLDER = ROOT / "build" / "demo"
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, markup=False, soft_wrap=True)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+@app.command()
 def main(
     scene: Annotated[
         Path | None, typer.Argument(help="A scene for the model; by default a synthetic harbour.")
@@ -38,47 +50,63 @@ def main(
         raise typer.Exit(2)
     began = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
     try:
         with closing_on_signals():
-            succeeded = run_demo(scene or make_harbour())
+            succeeded = run_demo(scene)
     except LocalCloudError as error:
         console.print(f"the demo cannot go on: {error}")
-        console.print(f"logs, as far as there are any: {_path(FOLDER / 'logs')}")
         raise typer.Exit(1) from None
-    console.print(f"\nAll of it took {time.monotonic() - began:.0f} s.")
+    console.print(f"\nAll of it took {time.monotonic() - began:.0f} s; see build/demo:")
+    console.print("  " + "  ".join(sorted(path.name for path in FOLDER.iterdir())))
     raise typer.Exit(0 if succeeded else 1)
 
 
-def make_harbour() -> Path:
-    """Draw the synthetic scene into the demo's folder."""
-    path = FOLDER / "harbour.tif"
-    harbour = draw_harbour()
+def run_demo(own: Path | None) -> bool:
+    """Send a scene through a cloud of its own; whether its run succeeded."""
+    with ThreadPoolExecutor(1) as artist:
+        preparing = artist.submit(prepare, own)  # while the cloud starts
+        say("synthesizing the stack with the CDK")
+        assembly = synthesize()
+        say("starting moto, PostgreSQL with PostGIS, and the functions' runtime")
+        with LocalCloud() as cloud:
+            say("deploying the synthesized template")
+            cloud.deploy(assembly)
+            try:
+                return send(cloud, *preparing.result())
+            finally:
+                shutil.copytree(cloud.logs, FOLDER / "logs")
+
+
+def prepare(own: Path | None) -> tuple[Path, Harbour | None]:
+    """The user's scene, or a synthetic one with the truth about it."""
+    if own:
+        return own, None
+    path, harbour = FOLDER / "harbour.tif", draw_harbour()
     write_harbour(harbour, path)
-    _, rows, cols = harbour.pixels.shape
-    say(f"drew a harbour of {cols} x {rows} pixels with {len(harbour.boxes)} ships: {_path(path)}")
-    return path
+    return path, harbour
 
 
-def run_demo(scene: Path) -> bool:
-    """Start a cloud, drop the scene, follow its run, report; whether the run succeeded."""
-    say("synthesizing the stack with the CDK")
-    assembly = synthesize()
-    say("starting moto, PostgreSQL with PostGIS, and the functions' runtime")
-    with LocalCloud() as cloud:
-        say("deploying the synthesized template")
-        cloud.deploy(assembly)
-        bucket, key = cloud.outputs["ScenesBucket"], f"incoming/{scene.name}"
-        say(f"dropping the scene: s3://{bucket}/{key}")
-        cloud.client("s3").upload_file(str(scene), bucket, key)
-        try:
-            ended = follow(Follower(cloud))
-            if ended.status == "SUCCEEDED":
-                report(cloud, ended, scene)
-                return True
-            report_failure(ended, scene)
-        finally:
-            shutil.copytree(cloud.logs, FOLDER / "logs", dirs_exist_ok=True)
-    return False
+def send(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
+    """Drop the scene, follow its run, report; whether it succeeded."""
+    bucket, key = cloud.outputs["ScenesBucket"], f"incoming/{scene.name}"
+    say(f"dropping the scene: s3://{bucket}/{key}")
+    cloud.client("s3").upload_file(str(scene), bucket, key)
+    ended = follow(Follower(cloud))
+    summary = summarize(ended, scene.name)
+    if ended.status == "SUCCEEDED":
+        landed = read_postgis(cloud.dsn(), ended.run_id)
+        found = read_found(fetch_detections(cloud, ended, FOLDER))
+        draw_preview(str(scene), found, FOLDER / "preview.png")
+        summary["rows_in_postgis"] = landed.counts
+        if harbour:
+            summary["ships_drawn"] = len(harbour.boxes)
+            summary["ships_found"] = count_found(found.boxes, harbour.boxes)
+        report(summary, landed)
+    else:
+        console.print(f"\nRun {ended.run_id} {summary['status']}: {ended.error}: {ended.cause}")
+    (FOLDER / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return ended.status == "SUCCEEDED"
 
 
 def follow(follower: Follower) -> Ended:
@@ -102,13 +130,11 @@ def follow(follower: Follower) -> Ended:
         return follower.follow(execution, show)
 
 
-def report(cloud: LocalCloud, ended: Ended, scene: Path) -> None:
-    """Print what landed in PostGIS and write the demo's files."""
-    landed = results.read_postgis(cloud.dsn(), ended.run_id)
-    summary = results.summarize(ended, landed, scene=scene)
+def report(summary: dict[str, Any], landed: Landed) -> None:
+    """Print what became of the run and what landed in PostGIS."""
     tiles = summary["tiles"]
     console.print(
-        f"\nRun {ended.run_id} on {summary['backend']}: {tiles['planned']} tiles planned, "
+        f"\nRun {summary['run_id']} on {summary['backend']}: {tiles['planned']} tiles planned, "
         f"{tiles['succeeded']} succeeded, {tiles['failed']} failed, {tiles['skipped']} skipped"
     )
     console.print("\nIn PostGIS, table swath.detections:")
@@ -117,17 +143,9 @@ def report(cloud: LocalCloud, ended: Ended, scene: Path) -> None:
     if landed.sample:
         name, score, polygon = landed.sample
         console.print(f"  the surest: {name}, score {score:.3f}, {polygon}")
-    detections = results.fetch_detections(cloud, ended, FOLDER)
-    results.draw(scene, detections, FOLDER / "preview.png")
-    written = results.write_summary(summary, FOLDER), detections, FOLDER / "preview.png"
-    console.print("\nWritten:\n" + "\n".join(f"  {_path(path)}" for path in written))
-
-
-def report_failure(ended: Ended, scene: Path) -> None:
-    """Print why the run failed and where its logs are."""
-    summary = results.write_summary(results.summarize_failure(ended, scene=scene), FOLDER)
-    console.print(f"\nRun {ended.run_id} {ended.status.lower()}: {ended.error}: {ended.cause}")
-    console.print(f"\nWritten:\n  {_path(summary)}\n  {_path(FOLDER / 'logs')}")
+    if "ships_drawn" in summary:
+        found, drawn = summary["ships_found"], summary["ships_drawn"]
+        console.print(f"\nOf the {drawn} ships in the harbour, {found} were found.")
 
 
 def say(what: str) -> None:
@@ -135,9 +153,5 @@ def say(what: str) -> None:
     console.print(f"• {what}")
 
 
-def _path(path: Path) -> str:
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    app()

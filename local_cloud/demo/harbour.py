@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
+from rasterio import Affine
 from rasterio.enums import Resampling
-from rasterio.transform import from_origin
 
 from local_cloud.demo.coast import Bands, Port, draw_coast
 from local_cloud.demo.noise import blur
@@ -67,7 +67,7 @@ def write_harbour(harbour: Harbour, path: Path) -> Path:
         "height": rows,
         "width": cols,
         "crs": "EPSG:32634",
-        "transform": from_origin(*UPPER_LEFT, PIXEL_METRES, PIXEL_METRES),
+        "transform": Affine(PIXEL_METRES, 0, UPPER_LEFT[0], 0, -PIXEL_METRES, UPPER_LEFT[1]),
         "blocksize": 256,
         "compress": "deflate",
         "level": 1,

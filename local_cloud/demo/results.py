@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.demo.follow import Ended
-from local_cloud.demo.preview import Found, draw_preview
+from local_cloud.demo.preview import Found
 from swath.storage import split_s3
 
 
@@ -43,40 +42,24 @@ def read_postgis(dsn: str, run_id: str) -> Landed:
     return Landed(dict(counts), sample)
 
 
-def summarize(ended: Ended, landed: Landed, *, scene: Path) -> dict[str, Any]:
-    """The content of `summary.json`."""
-    return {
+def summarize(ended: Ended, scene: str) -> dict[str, Any]:
+    """The content of `summary.json`, as far as the execution knows it."""
+    summary: dict[str, Any] = {
         "run_id": ended.run_id,
         "status": ended.status.lower(),
-        "scene": scene.name,
+        "scene": scene,
+        "seconds": {stage.name: round(stage.seconds or 0, 2) for stage in ended.stages},
+    }
+    if ended.status != "SUCCEEDED":
+        return summary | {"error": ended.error, "cause": ended.cause}
+    plan, merge = ended.output["plan"], ended.output["merge"]
+    return summary | {
         "model": ended.output["model"]["name"],
-        "backend": ended.output["plan"]["backend"],
-        "shards": ended.output["plan"]["shards"],
-        "tiles": ended.output["merge"]["tiles"],
-        "detections": ended.output["merge"]["detections"],
-        "rows_in_postgis": landed.counts,
-        "seconds": {stage.name: round(stage.seconds or 0, 2) for stage in ended.stages},
+        "backend": plan["backend"],
+        "shards": plan["shards"],
+        "tiles": merge["tiles"],
+        "detections": merge["detections"],
     }
-
-
-def summarize_failure(ended: Ended, *, scene: Path) -> dict[str, Any]:
-    """The content of `summary.json` when the run failed."""
-    return {
-        "run_id": ended.run_id,
-        "status": ended.status.lower(),
-        "scene": scene.name,
-        "error": ended.error,
-        "cause": ended.cause,
-        "seconds": {stage.name: round(stage.seconds or 0, 2) for stage in ended.stages},
-    }
-
-
-def write_summary(summary: dict[str, Any], folder: Path) -> Path:
-    """Write `summary.json`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "summary.json"
-    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return path
 
 
 def fetch_detections(cloud: LocalCloud, ended: Ended, folder: Path) -> Path:
@@ -87,10 +70,9 @@ def fetch_detections(cloud: LocalCloud, ended: Ended, folder: Path) -> Path:
     return path
 
 
-def draw(scene: Path, detections: Path, target: Path) -> None:
-    """Draw the scene with what the GeoParquet file says was found in it."""
+def read_found(detections: Path) -> Found:
+    """The boxes in the GeoParquet file."""
     columns = ["class", "x_min", "y_min", "x_max", "y_max"]
     table = pq.read_table(detections, columns=columns)
     boxes = np.stack([table[name].to_numpy() for name in columns[1:]], axis=1)
-    labels = np.array(table["class"].to_pylist(), dtype=np.str_)
-    draw_preview(str(scene), Found(boxes, labels), target)
+    return Found(boxes, np.array(table["class"].to_pylist(), dtype=np.str_))

@@ -1,0 +1,37 @@
+"""How many of the ships that were drawn a run has found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SAME = 0.5
+"""Boxes that overlap by this much (intersection over union) show the same ship."""
+
+
+def count_found(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> int:
+    """How many ships have a box of their own, the best pairs first.
+
+    Both are (n, 4): x0, y0, x1, y1 in pixels.
+    """
+    overlaps = _overlaps(boxes, ships)
+    found = 0
+    while overlaps.size and overlaps.max() >= SAME:
+        box, ship = np.unravel_index(overlaps.argmax(), overlaps.shape)
+        overlaps[box, :] = overlaps[:, ship] = 0
+        found += 1
+    return found
+
+
+def _overlaps(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of each box with each ship: (boxes, ships)."""
+    a, b = boxes[:, None], ships[None]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = sides.clip(0).prod(axis=-1)
+    areas = [(part[..., 2:] - part[..., :2]).prod(axis=-1) for part in (a, b)]
+    overlap: NDArray[np.float64] = shared / (areas[0] + areas[1] - shared)
+    return overlap
