@@ -20,7 +20,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from swath.errors import InputError, ShardInterruptedError, SwathError, TransientError
-from swath.shard import run_shard
+from swath.shard import refuse_shard, run_shard
 
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 
@@ -31,11 +31,11 @@ class Exit(enum.IntEnum):
     """What the exit code tells AWS Batch."""
 
     DONE = 0
-    """The shard's receipt is written."""
+    """The shard's receipt is written; it also tells of what cannot be used."""
     BUG = 1
     """An error that swath does not know: Python's own exit code for a traceback."""
-    INPUT = 2
-    """The scene, package, plan or command line cannot be used: again would be the same."""
+    USAGE = 2
+    """The command line cannot be used: argparse's own exit code."""
     TRANSIENT = 75
     """A service did not answer, for all the client's own retries (EX_TEMPFAIL of sysexits.h)."""
     INTERRUPTED = 143
@@ -49,6 +49,9 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     try:
         receipt = run_shard(options.plan_uri, options.index, stop=stopping.is_set)
+    except InputError as error:
+        logger.error("shard %d of %s refused: %s", options.index, options.plan_uri, error)  # noqa: TRY400
+        receipt = refuse_shard(options.plan_uri, options.index, error)
     except SwathError as error:
         logger.error("shard %d of %s: %s", options.index, options.plan_uri, error)  # noqa: TRY400
         return _exit_of(error)
@@ -71,9 +74,7 @@ def _parse(arguments: Sequence[str], env: Mapping[str, str]) -> argparse.Namespa
 def _exit_of(error: SwathError) -> Exit:
     if isinstance(error, ShardInterruptedError):
         return Exit.INTERRUPTED
-    if isinstance(error, TransientError):
-        return Exit.TRANSIENT
-    return Exit.INPUT if isinstance(error, InputError) else Exit.BUG
+    return Exit.TRANSIENT if isinstance(error, TransientError) else Exit.BUG
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from swath.errors import InputError
 from swath.payloads import Payload
-from swath.shard import run_shard
+from swath.shard import refuse_shard, run_shard
 
 logger = Logger(service="infer_shard")
 tracer = Tracer(service="infer_shard")
@@ -31,7 +32,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Infer the shard of the payload, an `InferShard`, and give its `Receipt`."""
     shard = InferShard.from_json(event)
     logger.append_keys(plan_uri=shard.plan_uri, shard=shard.index)
-    receipt = run_shard(shard.plan_uri, shard.index)
+    try:
+        receipt = run_shard(shard.plan_uri, shard.index)
+    except InputError as error:
+        logger.exception("shard refused")
+        receipt = refuse_shard(shard.plan_uri, shard.index, error)
     logger.info("shard done", extra=receipt.to_json())
     metrics.add_metric("TilesSucceeded", MetricUnit.Count, receipt.tiles.succeeded)
     metrics.add_metric("TilesFailed", MetricUnit.Count, receipt.tiles.failed)

@@ -14,7 +14,7 @@ import msgspec
 
 from swath import storage
 from swath.detections import DetectionsWriter, read_detections, read_note
-from swath.errors import SceneChangedError, ShardInterruptedError
+from swath.errors import InputError, SceneChangedError, ShardInterruptedError
 from swath.inference import Inference
 from swath.mlm import ModelDescription
 from swath.package import load_package
@@ -36,7 +36,10 @@ class Progress(Payload, frozen=True, kw_only=True):
 
 
 def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: False) -> Receipt:
-    """Find what the model sees in one shard of a plan. A shard that has its receipt is done.
+    """Find what the model sees in one shard of a plan.
+
+    A shard whose receipt tells of no failure is done. One with failures is run again: what failed
+    may have been the network.
 
     Args:
         plan_uri: where the plan lies.
@@ -50,7 +53,8 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
         ShardInterruptedError: `stop` said so.
     """
     paths = RunPaths.of_plan(plan_uri)
-    if (done := read_receipt(paths, index)) is not None:
+    done = read_receipt(paths, index)
+    if done is not None and not done.tiles.failed:
         return done
     started = time.monotonic()
     plan = Plan.from_json(storage.read_json(plan_uri))
@@ -80,8 +84,30 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
     return receipt
 
 
+def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
+    """Write the receipt of a shard that cannot be run at all: each of its tiles failed.
+
+    So the merge can tell why. A job or function that failed instead would be known to the run by
+    its exit code, or by how many of its kind failed, and its reason by nobody.
+    """
+    plan = Plan.from_json(storage.read_json(plan_uri))
+    tiles = plan.tiles(index)
+    first = plan.grid.tile(int(tiles[0]))
+    cause = f"{type(error).__name__}: {error}"
+    receipt = Receipt(
+        run_id=plan.run_id,
+        index=index,
+        tiles=TileCounts(planned=len(tiles), failed=len(tiles)),
+        detections=0,
+        seconds=0.0,
+        failures=[TileFailure(tile=first.index, column=first.x, row=first.y, cause=cause)],
+    )
+    storage.write_json(RunPaths.of_plan(plan_uri).receipt(index), receipt.to_json())
+    return receipt
+
+
 def read_receipt(paths: RunPaths, index: int) -> Receipt | None:
-    """The receipt of a shard, if it is done."""
+    """The receipt of a shard, if it has one."""
     try:
         return Receipt.from_json(storage.read_json(paths.receipt(index)))
     except FileNotFoundError:

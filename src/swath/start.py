@@ -5,8 +5,9 @@ left to decide is what to do when the name is taken:
 
 * the event is one that the execution has seen already, or the run is under way or done: nothing;
 * the run failed and the scene was dropped again: the execution is redriven, and its finished shards
-  find their receipts; where it can no longer be redriven a new execution takes the run's id and the
-  end of the last one as its name, so that duplicates still meet;
+  find their receipts; where it cannot be redriven, or failed because of tiles that only its earlier
+  states can see again, a new execution takes the run's id and the end of the last one as its name,
+  so that duplicates still meet;
 * another version of the scene was dropped in between (A, then B, then A again): a new execution,
   since the rows in the database are B's, or soon will be.
 
@@ -25,6 +26,7 @@ import boto3
 
 from swath import storage
 from swath.catalogue import Catalogue, choose_model
+from swath.errors import RunIncompleteError
 from swath.payloads import Payload, RunOptions, RunRequest, SceneRef
 from swath.settings import StartRunSettings
 
@@ -39,6 +41,8 @@ _SIDECARS = (
     *(".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".tiffw", ".wld", ".prj"),
     *(".imd", ".rpb", "_rpc.txt"),
 )
+# The merge's word for tiles that failed. A redrive would begin with the merge and find them again.
+_INCOMPLETE = RunIncompleteError.__name__
 _UNDER_WAY_OR_DONE = {"RUNNING", "PENDING_REDRIVE", "SUCCEEDED"}
 
 
@@ -149,8 +153,8 @@ class _Machine:
         return self.states.describe_execution(executionArn=self._execution(name))
 
     def redrive(self, name: str, execution: Execution) -> bool:
-        """Go on where the execution failed; False where it is too late for that."""
-        if execution.get("redriveStatus") != "REDRIVABLE":
+        """Go on where the execution failed; False where that is too late, or of no use."""
+        if execution.get("redriveStatus") != "REDRIVABLE" or execution.get("error") == _INCOMPLETE:
             return False
         try:
             self.states.redrive_execution(executionArn=self._execution(name))

@@ -137,6 +137,18 @@ def test_a_failed_run_is_redriven_when_its_scene_is_dropped_again(bucket, status
     assert bucket.handle(bucket.drop()).outcome == "duplicate"
 
 
+def test_a_run_with_failed_tiles_starts_anew_so_that_its_shards_are_run_again(bucket):
+    first = bucket.handle(bucket.drop())
+    bucket.states.end(first.execution, "FAILED")
+    bucket.states.executions[first.execution]["error"] = "RunIncompleteError"
+
+    again = bucket.handle(bucket.drop())
+
+    assert (again.outcome, again.run_id) == ("started", first.run_id)
+    assert again.execution.startswith(f"{first.run_id}-")
+    assert not bucket.states.redriven
+
+
 def test_a_redrive_that_another_delivery_was_quicker_with_is_a_redrive(bucket, monkeypatch):
     first = bucket.handle(bucket.drop())
     bucket.states.end(first.execution, "FAILED")
