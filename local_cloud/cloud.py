@@ -40,7 +40,8 @@ class LocalCloud:
     region = REGION
     account = ACCOUNT
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0) -> None:
+        self._port = port
         self.endpoint = ""
         self.outputs: dict[str, str] = {}
         self._administrator: dict[str, str] = {}
@@ -93,6 +94,16 @@ class LocalCloud:
         name = self._fresh_database or database
         return conninfo.make_conninfo(**self._administrator, dbname=name)
 
+    def wait(self) -> None:
+        """Wait for as long as the cloud lives.
+
+        Raises:
+            LocalCloudError: it ended by itself.
+        """
+        if self._server is not None:
+            self._server.wait()
+            raise LocalCloudError(f"it ended by itself:\n{self._last_words()}")
+
     def close(self) -> None:
         """End every process and delete every file of this cloud; again is no harm."""
         if self._server is not None:
@@ -104,7 +115,7 @@ class LocalCloud:
         self.logs.mkdir()
         with (self.logs / "cloud.log").open("wb") as log:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "local_cloud.server", str(self.folder)],
+                [sys.executable, "-m", "local_cloud.server", str(self.folder), str(self._port)],
                 cwd=ROOT,
                 # Compiled once, moto is imported in a third of the time.
                 env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
@@ -118,8 +129,7 @@ class LocalCloud:
         assert self._server.stdout is not None  # noqa: S101 - for mypy
         line = self._server.stdout.readline()
         if not line:
-            text = (self.logs / "cloud.log").read_text(errors="replace")
-            raise LocalCloudError(f"the local cloud does not start:\n{text[-2000:]}")
+            raise LocalCloudError(f"it does not start:\n{self._last_words()}")
         ready = json.loads(line)
         if "error" in ready:
             raise LocalCloudError(ready["error"])
@@ -127,6 +137,9 @@ class LocalCloud:
         self._clients = Clients(self.endpoint)
         self._administrator = ready["administrator"]
         self._fresh_database = ready["fresh_database"]
+
+    def _last_words(self) -> str:
+        return (self.logs / "cloud.log").read_text(errors="replace")[-2000:]
 
 
 @contextlib.contextmanager
@@ -146,14 +159,16 @@ def closing_on_signals() -> Iterator[None]:
 
 
 def _end(server: subprocess.Popen[str]) -> None:
-    """End the server by ending its input; if it does not, end all of its group."""
+    """End the server by ending its input, and whatever is left of its group."""
     with contextlib.suppress(OSError):
         if server.stdin:
             server.stdin.close()
     try:
         server.wait(_CLOSE_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(server.pid, signal.SIGKILL)
+        server.kill()
         server.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)  # what a server that crashed left behind
     if server.stdout:
         server.stdout.close()

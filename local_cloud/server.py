@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -27,8 +28,8 @@ DATABASE_URL = "SWATH_DATABASE_URL"
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Services]:
-    """A patched moto on a free port, with what it needs; `folder` is for logs."""
+def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
+    """A patched moto on a port, by default a free one, with what it needs; `folder` is for logs."""
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -36,7 +37,7 @@ def serving(folder: Path) -> Iterator[Services]:
         starter = stack.enter_context(ThreadPoolExecutor(1))
         database = starter.submit(stack.enter_context, _database())
         _quieten()
-        endpoint = _serve_moto(stack)
+        endpoint = _serve_moto(stack, port)
         services = Services(
             endpoint=endpoint,
             clients=Clients(endpoint),
@@ -54,9 +55,9 @@ def main() -> None:
     """Serve until standard input ends; say where on standard output, as one line of JSON."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends us, in its own order
     signal.signal(signal.SIGTERM, lambda *_: os.close(sys.stdin.fileno()))
-    folder = Path(sys.argv[1])
+    folder, port = Path(sys.argv[1]), int(sys.argv[2])
     try:
-        with serving(folder) as services:
+        with serving(folder, port=port) as services:
             ready = {
                 "endpoint": services.endpoint,
                 "administrator": dict(services.database.administrator),
@@ -66,6 +67,7 @@ def main() -> None:
             sys.stdout.flush()
             with contextlib.suppress(OSError):
                 sys.stdin.read()
+        shutil.rmtree(folder, ignore_errors=True)  # the caller may have been killed
     except Exception as error:
         logging.getLogger("local_cloud").exception("the local cloud cannot start")
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
@@ -77,10 +79,10 @@ def _database() -> contextlib.AbstractContextManager[Database]:
     return users_database(url) if url else own_database()
 
 
-def _serve_moto(stack: contextlib.ExitStack) -> str:
+def _serve_moto(stack: contextlib.ExitStack, port: int) -> str:
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow: after PostgreSQL's start
 
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
     stack.callback(server.stop)
     _, port = server.get_host_and_port()

@@ -60,4 +60,3 @@ def test_functions_connect_as_the_templates_user_and_verify_the_server(cloud: Lo
             "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'swath'"
         ).fetchall()
     assert owners == [(variables["SWATH_DATABASE_USER"],)]
-

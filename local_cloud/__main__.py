@@ -1,0 +1,73 @@
+"""`python -m local_cloud`, or `swath local up`: keep a local cloud running until Ctrl-C."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from local_cloud.cloud import LocalCloud, closing_on_signals
+from local_cloud.errors import LocalCloudError
+from local_cloud.synthesis import synthesize
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main(
+    port: Annotated[int, typer.Option(help="Port of the endpoint; 0 takes a free one.")] = 0,
+) -> None:
+    """Deploy the stack on this machine and keep it running, so that `aws --endpoint-url` works.
+
+    The database is a PostGIS of its own, or a fresh one on SWATH_DATABASE_URL's server.
+    """
+    try:
+        with closing_on_signals():
+            _run(port)
+    except LocalCloudError as error:
+        console.print(f"the local cloud cannot run: {error}", markup=False)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        console.print("\nThe local cloud is gone, with all that was in it.")
+
+
+def _run(port: int) -> None:
+    console.print("• synthesizing the stack with the CDK")
+    assembly = synthesize()
+    console.print("• starting moto, PostgreSQL with PostGIS, and the functions' runtime")
+    with LocalCloud(port=port) as cloud:
+        console.print("• deploying the synthesized template")
+        cloud.deploy(assembly)
+        console.print(describe(cloud), markup=False)
+        cloud.wait()
+
+
+def describe(cloud: LocalCloud) -> str:
+    """What one needs to know to use a deployed cloud, as shell commands where possible."""
+    scenes = cloud.outputs["ScenesBucket"]
+    buckets = "\n".join(
+        f"  {name.removesuffix('Bucket').lower():<9} s3://{value}"
+        for name, value in sorted(cloud.outputs.items())
+        if name.endswith("Bucket")
+    )
+    query = "SELECT status, cause, detections FROM swath.runs"
+    return f"""
+The local cloud is up.
+
+Endpoint  {cloud.endpoint}
+Database  {cloud.dsn()}
+Logs      {cloud.logs}
+Buckets
+{buckets}
+
+Any credentials will do:
+
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={cloud.region}
+  aws --endpoint-url {cloud.endpoint} s3 cp scene.tif s3://{scenes}/incoming/
+  psql "{cloud.dsn()}" -c "{query}"
+
+Ctrl-C ends it and deletes all that is in it."""
+
+
+if __name__ == "__main__":
+    typer.run(main)

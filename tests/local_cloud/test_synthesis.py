@@ -1,0 +1,74 @@
+"""Assemblies are made once for what went into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local_cloud import synthesis
+from local_cloud.errors import LocalCloudError
+from local_cloud.synthesis import synthesize
+
+APP = """
+import os, pathlib, sys
+out = pathlib.Path(os.environ["CDK_OUTDIR"])
+out.mkdir()
+(out / "manifest.json").write_text("{}")
+log = pathlib.Path("runs")
+log.write_text(log.read_text() + "x" if log.exists() else "x")
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / "app.py").write_text("one")
+    monkeypatch.setattr(synthesis, "ROOT", tmp_path)
+    monkeypatch.setattr(synthesis, "INPUTS", ("infra",))
+    return tmp_path
+
+
+def make(root: Path, app: str = APP) -> Path:
+    return synthesize(assemblies=root / "build", app=("-c", app))
+
+
+def test_the_same_inputs_are_synthesized_once(root: Path):
+    assert make(root) == make(root)
+    assert (root / "runs").read_text() == "x"
+
+
+def test_changed_inputs_are_synthesized_beside_the_old_ones(root: Path):
+    first = make(root)
+    (root / "infra" / "app.py").write_text("two")
+    second = make(root)
+
+    assert first != second
+    assert (first / "manifest.json").exists()
+    assert (second / "manifest.json").exists()
+
+
+def test_pythons_caches_change_nothing(root: Path):
+    first = make(root)
+    (root / "infra" / "__pycache__").mkdir()
+    (root / "infra" / "__pycache__" / "app.pyc").touch()
+
+    assert make(root) == first
+
+
+def test_old_assemblies_go(root: Path):
+    for number in range(7):
+        (root / "infra" / "app.py").write_text(str(number))
+        latest = make(root)
+
+    kept = [path for path in (root / "build").iterdir() if path.is_dir()]
+    assert len(kept) == 4
+    assert latest in kept
+
+
+def test_an_app_that_fails_leaves_nothing_and_says_why(root: Path):
+    with pytest.raises(LocalCloudError, match="no such construct"):
+        make(root, app="raise SystemExit('no such construct')")
+
+    assert [path for path in (root / "build").iterdir() if path.is_dir()] == []
+    assert make(root).is_dir()

@@ -1,0 +1,46 @@
+"""`swath local up`, as a person at a terminal has it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import boto3
+import pytest
+
+from local_cloud.cloud import ROOT
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
+
+
+def test_what_it_prints_can_be_used_and_ctrl_c_ends_it():
+    command = Path(sys.executable).with_name("swath")
+    with subprocess.Popen(
+        [command, "local", "up"],
+        cwd=ROOT.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        said = dict(iter_facts(running.stdout))
+        s3 = boto3.client("s3", endpoint_url=said["Endpoint"])
+        s3.put_object(Bucket=said["scenes"].removeprefix("s3://"), Key="elsewhere/x", Body=b"")
+        running.send_signal(signal.SIGINT)
+        rest = running.stdout.read()
+
+    assert running.returncode == 0
+    assert "gone" in rest
+    assert not Path(said["Logs"]).exists()
+
+
+def iter_facts(lines):
+    """`Name  value` lines, until the last one of the notice."""
+    for line in lines:
+        name, _, value = line.strip().partition(" ")
+        if value:
+            yield name, value.strip()
+        if line.startswith("Ctrl-C"):
+            return
