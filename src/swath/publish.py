@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any
 
 import antimeridian
@@ -19,7 +18,7 @@ import pyarrow.parquet as pq
 import pystac
 import shapely
 
-from swath import storage
+from swath import __version__, storage
 from swath.geoparquet import MEDIA_TYPE
 from swath.georeference import Georeferencer
 from swath.payloads import MergeSummary, PublishSummary, RunRequest, SceneRef
@@ -105,7 +104,7 @@ def describe(
 
 def _properties(request: RunRequest, merge: MergeSummary, file: pq.ParquetFile) -> dict[str, Any]:
     return {
-        "processing:software": {"swath": version("swath")},
+        "processing:software": {"swath": __version__},
         "swath:scene": request.scene.uri,
         "swath:scene_etag": request.scene.etag,
         "swath:model": request.model.name,
