@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath import storage
+from swath.dataset import Mask
 from swath.errors import PackageError, SceneError, UnknownModelError
 from swath.georeference import Georeferencer
 from swath.package import describe_package
@@ -25,7 +26,7 @@ from swath.payloads import (
     SceneRef,
     TileCounts,
 )
-from swath.scene import Mask, OpenScene, open_scene, select_bands
+from swath.scene import Box, OpenScene, open_scene, select_bands
 from swath.settings import PlanSettings
 from swath.storage import RunPaths
 from swath.tiles import Grid, Ints, shard_ranges
@@ -112,28 +113,33 @@ def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask
     The scene is read in bands of rows, and only where the answer is still open. A part that cannot
     be read counts as not empty: its tiles fail one by one, as many as the run tolerates.
     """
-    width, height = scene.info.width, scene.info.height
-    if not scene.info.masked or width * height > MAX_SEARCHED_PIXELS:
+    info = scene.info
+    if not info.masked or info.width * info.height > MAX_SEARCHED_PIXELS:
         return None
     x, y = _spans(grid, grid.columns, axis=0), _spans(grid, grid.rows, axis=1, step=grid.columns)
     live = np.zeros((grid.rows, grid.columns), np.bool_)
-    block = scene.info.block_shape[0]
-    step = max(1, _BAND_PIXELS // (width * block)) * block
-    for top in range(0, height, step):
-        bottom = min(height, top + step)
+    step = max(1, _BAND_PIXELS // (info.width * info.block_shape[0])) * info.block_shape[0]
+    for top in range(0, info.height, step):
+        bottom = min(info.height, top + step)
         rows = np.flatnonzero((y[:, 0] < bottom) & (y[:, 1] > top))
-        if live[rows].all():
-            continue
-        try:
-            valid = scene.valid((0, top, width, bottom - top), bands)
-        except SceneError:
-            live[rows] = True
-            continue
-        for row in rows:
-            first, last = np.clip(y[row] - top, 0, bottom - top)
-            counts = np.concatenate([[0], valid[first:last].any(axis=0).cumsum()])
-            live[row] |= counts[x[:, 1]] > counts[x[:, 0]]
+        if not live[rows].all():
+            valid = _read_valid(scene, (0, top, info.width, bottom - top), bands)
+            within = np.clip(y[rows] - top, 0, bottom - top)
+            live[rows] |= [_any_in_columns(valid[first:last], x) for first, last in within]
     return None if live.all() else ~live.ravel()
+
+
+def _read_valid(scene: OpenScene, window: Box, bands: Sequence[int]) -> Mask:
+    try:
+        return scene.valid(window, bands)
+    except SceneError:
+        return np.ones((window[3], window[2]), np.bool_)
+
+
+def _any_in_columns(valid: Mask, spans: Ints) -> Mask:
+    """Whether any pixel is valid, for each of (n, 2) first and last columns."""
+    counts = np.concatenate([[0], valid.any(axis=0).cumsum()])
+    return np.asarray(counts[spans[:, 1]] > counts[spans[:, 0]])
 
 
 def _spans(grid: Grid, count: int, *, axis: int, step: int = 1) -> Ints:

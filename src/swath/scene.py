@@ -6,37 +6,28 @@ is wrong with one ends in a SceneError that names the file.
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from botocore.exceptions import BotoCoreError, ClientError
-from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
-from rasterio.enums import Interleaving, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import DatasetReader
+from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
-from swath import gdal, storage
-from swath.errors import SceneChangedError, SceneError, SwathError, TransientError
+from swath import storage
+from swath.dataset import Dataset, Mask, explained, open_dataset
+from swath.errors import SceneError
 
 if TYPE_CHECKING:
     from affine import Affine
+    from numpy.typing import NDArray
     from rasterio.control import GroundControlPoint
     from rasterio.crs import CRS
-
-MAX_BLOCK_BYTES = 512 << 20
-_DTYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
-_TRANSIENT = re.compile(r"CURL error|HTTP response code: (429|5\d\d)|reduce your request rate")
-_REASON_LENGTH = 400
+    from rasterio.io import DatasetReader
 
 Box = tuple[int, int, int, int]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,20 +72,20 @@ def open_scene(uri: str, *, etag: str | None = None) -> Iterator[OpenScene]:
         TransientError: S3 did not answer.
     """
     with ExitStack() as stack:
-        dataset = stack.enter_context(_open(uri, etag))
+        dataset = stack.enter_context(open_dataset(uri, etag))
         # GDAL itself would look for this mask and for a dozen other files beside the scene.
         mask_uri = f"{uri}.msk"
-        mask = stack.enter_context(_open(mask_uri)) if storage.exists(mask_uri) else None
+        mask = stack.enter_context(open_dataset(mask_uri)) if storage.exists(mask_uri) else None
         yield OpenScene(dataset, mask)
 
 
 class OpenScene:
     """A scene that can be read."""
 
-    def __init__(self, dataset: _Dataset, mask: _Dataset | None) -> None:
+    def __init__(self, dataset: Dataset, mask: Dataset | None) -> None:
         self._dataset = dataset
         self._mask = mask
-        self.info = dataset.describe(masked=mask is not None)
+        self.info = _describe(dataset, masked=mask is not None or not dataset.all_valid)
         self._floating = self.info.dtype.startswith("float")
         if mask and mask.reader.shape != (self.info.height, self.info.width):
             rows, cols = mask.reader.shape
@@ -194,88 +185,12 @@ def select_bands(scene: Scene, wanted: Sequence[str]) -> list[int]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Dataset:
-    """One open file, whose every fault is told in swath's words."""
-
-    uri: str
-    etag: str
-    reader: DatasetReader
-    mask_flags: Sequence[Sequence[MaskFlags]]
-
-    def read(self, window: Window, bands: Sequence[int]) -> NDArray[Any]:
-        with _explained(self.uri, self.etag, f"cannot be read at {_text(window)}"):
-            pixels: NDArray[Any] = self.reader.read(list(bands), window=window)
-        return pixels
-
-    def read_mask(self, window: Window, band: int) -> Mask:
-        with _explained(self.uri, self.etag, f"has a mask that cannot be read at {_text(window)}"):
-            mask: Mask = self.reader.read_masks(band, window=window) > 0
-        return mask
-
-    def describe(self, *, masked: bool) -> Scene:
-        with _explained(self.uri, self.etag, "has a header that cannot be understood"):
-            return _describe(self.uri, self.reader, masked or not self._all_valid)
-
-    @property
-    def _all_valid(self) -> bool:
-        return all(MaskFlags.all_valid in flags for flags in self.mask_flags)
+def _describe(dataset: Dataset, *, masked: bool) -> Scene:
+    with explained(dataset.uri, dataset.etag, "has a header that cannot be understood"):
+        return _read_header(dataset.uri, dataset.reader, masked=masked)
 
 
-@contextmanager
-def _open(uri: str, etag: str | None = None) -> Iterator[_Dataset]:
-    status = storage.status(uri)
-    if status is None:
-        raise SceneError(f"there is no scene at {uri}")
-    if etag not in {None, status.etag}:
-        raise SceneChangedError(_replaced(uri))
-    if status.size == 0:
-        raise SceneError(f"{uri} is empty (0 bytes); copy it again")
-    with ExitStack() as stack:
-        doing = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
-        with _explained(uri, status.etag, doing), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            reader = DatasetReader(gdal.path(uri), driver=gdal.DRIVERS)
-            stack.callback(reader.close)
-            dataset = _Dataset(uri, status.etag, reader, reader.mask_flag_enums)
-        _check_pixels(uri, reader)
-        _check_size(uri, reader, status.size)
-        yield dataset
-
-
-def _check_pixels(uri: str, reader: DatasetReader) -> None:
-    dtypes = set(reader.dtypes)
-    if not dtypes:
-        raise SceneError(f"{uri} has no bands of its own; extract one of its subdatasets")
-    if any(dtype.startswith("complex") for dtype in dtypes):
-        raise SceneError(
-            f"{uri} has complex pixels; detect them first (amplitude or intensity), "
-            "for example with gdal_calc.py --calc='abs(A)'"
-        )
-    if len(dtypes) > 1 or not dtypes <= _DTYPES:
-        raise SceneError(
-            f"{uri} has pixels of type {', '.join(sorted(dtypes))}; swath reads one of "
-            f"{', '.join(sorted(_DTYPES))} for all bands"
-        )
-
-
-def _check_size(uri: str, reader: DatasetReader, size: int) -> None:
-    """Refuse a header that would have us allocate what its file cannot hold."""
-    rows, cols = reader.block_shapes[0]
-    blocks = -(-reader.height // rows) * -(-reader.width // cols)
-    layers = reader.count if reader.interleaving == Interleaving.pixel else 1
-    stated = f"{reader.width} x {reader.height} px in {reader.count} bands"
-    if blocks * (reader.count // layers) > size:
-        raise SceneError(f"{uri} claims {stated}, which its {size} bytes cannot hold")
-    block = rows * cols * layers * np.dtype(reader.dtypes[0]).itemsize
-    if block > MAX_BLOCK_BYTES:
-        raise SceneError(
-            f"{uri} ({stated}) has blocks of {block >> 20} MiB; at most {MAX_BLOCK_BYTES >> 20} "
-            "MiB are decoded at once: rewrite it in tiles with gdal_translate -of COG"
-        )
-
-
-def _describe(uri: str, reader: DatasetReader, masked: bool) -> Scene:  # noqa: FBT001
+def _read_header(uri: str, reader: DatasetReader, *, masked: bool) -> Scene:
     gcps, gcps_crs = reader.gcps
     placed = not reader.transform.is_identity
     return Scene(
@@ -310,45 +225,3 @@ def _is_nodata(layer: NDArray[Any], nodata: float) -> Mask:
     # A nodata value is written in decimals, which may not give back the very same float.
     tolerance = 4 * float(np.finfo(layer.dtype).eps)
     return np.asarray(np.isclose(layer, nodata, rtol=tolerance, atol=0, equal_nan=True))
-
-
-@contextmanager
-def _explained(uri: str, etag: str, problem: str) -> Iterator[None]:
-    """Let GDAL work on a file, and say what is wrong with that file when it cannot."""
-    try:
-        with gdal.environment(uri, etag):
-            yield
-    except (RasterioError, CPLE_BaseError) as error:
-        reason = _reason(error).replace(f"'{gdal.path(uri)}' ", "")
-        raise _fault(uri, etag, f"{uri} {problem}: {reason}") from error
-
-
-def _fault(uri: str, etag: str, text: str) -> SwathError:
-    """Whose fault it is that GDAL could not read."""
-    if _TRANSIENT.search(text):
-        return TransientError(text)
-    try:
-        changed = storage.etag(uri) != etag
-    except (BotoCoreError, ClientError):
-        return TransientError(text)
-    return SceneChangedError(_replaced(uri)) if changed else SceneError(text)
-
-
-def _replaced(uri: str) -> str:
-    return f"{uri} was replaced while its run was under way; drop it again to run it anew"
-
-
-def _reason(error: BaseException) -> str:
-    """What GDAL said, the first cause first."""
-    reasons: list[str] = []
-    cause: BaseException | None = error
-    while cause:
-        reasons.append(str(cause).strip())
-        cause = cause.__cause__ or cause.__context__
-    told = [reason for reason in dict.fromkeys(reversed(reasons)) if "previous exc" not in reason]
-    return "; ".join(told)[:_REASON_LENGTH] or "GDAL does not say why"
-
-
-def _text(window: Window) -> str:
-    x, y, width, height = window.flatten()
-    return f"x {x}, y {y} ({width} x {height} px)"

@@ -211,7 +211,7 @@ class TestRefused:
         assert "int64" in refusal(make_scene(np.ones((1, 8, 8), "int64")))
 
     def test_blocks_too_large_to_decode(self, make_scene, monkeypatch):
-        monkeypatch.setattr("swath.scene.MAX_BLOCK_BYTES", 1000)
+        monkeypatch.setattr("swath.dataset.MAX_BLOCK_BYTES", 1000)
 
         assert "gdal_translate -of COG" in refusal(make_scene(RAMP))
 

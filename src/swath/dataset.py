@@ -1,0 +1,161 @@
+"""Raster files: opened by GDAL within limits, every fault told in swath's words."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from botocore.exceptions import BotoCoreError, ClientError
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
+from rasterio.enums import Interleaving, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+
+from swath import gdal, storage
+from swath.errors import SceneChangedError, SceneError, SwathError, TransientError
+
+if TYPE_CHECKING:
+    from rasterio.windows import Window
+
+MAX_BLOCK_BYTES = 512 << 20
+_DTYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
+_TRANSIENT = re.compile(r"CURL error|HTTP response code: (429|5\d\d)|reduce your request rate")
+_REASON_LENGTH = 400
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One open file, pinned by its ETag. Its methods raise as `open_dataset` does."""
+
+    uri: str
+    etag: str
+    reader: DatasetReader
+    mask_flags: Sequence[Sequence[MaskFlags]]
+
+    def read(self, window: Window, bands: Sequence[int]) -> NDArray[Any]:
+        """Pixels (bands, rows, cols) of a window."""
+        with explained(self.uri, self.etag, f"cannot be read at {_text(window)}"):
+            pixels: NDArray[Any] = self.reader.read(list(bands), window=window)
+        return pixels
+
+    def read_mask(self, window: Window, band: int) -> Mask:
+        """GDAL's mask of a band, (rows, cols), True = valid."""
+        with explained(self.uri, self.etag, f"has a mask that cannot be read at {_text(window)}"):
+            mask: Mask = self.reader.read_masks(band, window=window) > 0
+        return mask
+
+    @property
+    def all_valid(self) -> bool:
+        """Whether nothing in the file marks a pixel as not valid."""
+        return all(MaskFlags.all_valid in flags for flags in self.mask_flags)
+
+
+@contextmanager
+def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
+    """Open a file, check that its header can be true, and close it again.
+
+    Raises:
+        SceneError: there is no file, or none that swath reads.
+        SceneChangedError: it has another ETag.
+        TransientError: S3 did not answer.
+    """
+    status = storage.status(uri)
+    if status is None:
+        raise SceneError(f"there is no scene at {uri}")
+    if etag not in {None, status.etag}:
+        raise SceneChangedError(_replaced(uri))
+    if status.size == 0:
+        raise SceneError(f"{uri} is empty (0 bytes); copy it again")
+    with ExitStack() as stack:
+        doing = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
+        with explained(uri, status.etag, doing), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            reader = DatasetReader(gdal.path(uri), driver=gdal.DRIVERS)
+            stack.callback(reader.close)
+            dataset = Dataset(uri, status.etag, reader, reader.mask_flag_enums)
+        _check_pixels(uri, reader)
+        _check_size(uri, reader, status.size)
+        yield dataset
+
+
+def _check_pixels(uri: str, reader: DatasetReader) -> None:
+    dtypes = set(reader.dtypes)
+    if not dtypes:
+        raise SceneError(f"{uri} has no bands of its own; extract one of its subdatasets")
+    if any(dtype.startswith("complex") for dtype in dtypes):
+        raise SceneError(
+            f"{uri} has complex pixels; detect them first (amplitude or intensity), "
+            "for example with gdal_calc.py --calc='abs(A)'"
+        )
+    if len(dtypes) > 1 or not dtypes <= _DTYPES:
+        raise SceneError(
+            f"{uri} has pixels of type {', '.join(sorted(dtypes))}; swath reads one of "
+            f"{', '.join(sorted(_DTYPES))} for all bands"
+        )
+
+
+def _check_size(uri: str, reader: DatasetReader, size: int) -> None:
+    """Refuse a header that would have us allocate what its file cannot hold."""
+    rows, cols = reader.block_shapes[0]
+    blocks = -(-reader.height // rows) * -(-reader.width // cols)
+    layers = reader.count if reader.interleaving == Interleaving.pixel else 1
+    stated = f"{reader.width} x {reader.height} px in {reader.count} bands"
+    if blocks * (reader.count // layers) > size:
+        raise SceneError(f"{uri} claims {stated}, which its {size} bytes cannot hold")
+    block = rows * cols * layers * np.dtype(reader.dtypes[0]).itemsize
+    if block > MAX_BLOCK_BYTES:
+        raise SceneError(
+            f"{uri} ({stated}) has blocks of {block >> 20} MiB; at most {MAX_BLOCK_BYTES >> 20} "
+            "MiB are decoded at once: rewrite it in tiles with gdal_translate -of COG"
+        )
+
+
+@contextmanager
+def explained(uri: str, etag: str, problem: str) -> Iterator[None]:
+    """Let GDAL work on a file; when it cannot, say so: the file, its `problem`, GDAL's reason."""
+    try:
+        with gdal.environment(uri, etag):
+            yield
+    except (RasterioError, CPLE_BaseError) as error:
+        reason = _reason(error).replace(f"'{gdal.path(uri)}' ", "")
+        raise _fault(uri, etag, problem, reason) from error
+
+
+def _fault(uri: str, etag: str, problem: str, reason: str) -> SwathError:
+    """The error that says whose fault it is that GDAL could not read."""
+    text = f"{uri} {problem}: {reason}"
+    if _TRANSIENT.search(reason):
+        return TransientError(text)
+    try:
+        changed = storage.etag(uri) != etag
+    except (BotoCoreError, ClientError):
+        return TransientError(text)
+    return SceneChangedError(_replaced(uri)) if changed else SceneError(text)
+
+
+def _replaced(uri: str) -> str:
+    return f"{uri} was replaced while its run was under way; drop it again to run it anew"
+
+
+def _reason(error: BaseException) -> str:
+    """What GDAL said, the first cause first."""
+    reasons: list[str] = []
+    cause: BaseException | None = error
+    while cause:
+        reasons.append(str(cause).strip())
+        cause = cause.__cause__ or cause.__context__
+    told = [reason for reason in dict.fromkeys(reversed(reasons)) if "previous exc" not in reason]
+    return "; ".join(told)[:_REASON_LENGTH] or "GDAL does not say why"
+
+
+def _text(window: Window) -> str:
+    x, y, width, height = window.flatten()
+    return f"x {x}, y {y} ({width} x {height} px)"
