@@ -72,7 +72,8 @@ def test_what_fails_halfway_leaves_no_rows_pretending_to_be_all(tmp_path):
             out.append(some(4, 0))
             raise RuntimeError
 
-    pytest.raises(RuntimeError, fail)
+    with pytest.raises(RuntimeError):
+        fail()
     assert pq.read_metadata(tmp_path / "shard.parquet").num_rows == 0
 
 

@@ -1,0 +1,215 @@
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import shapely
+
+from swath import geoparquet, storage
+from swath import shard as shard_module
+from swath.detections import Detections
+from swath.errors import RunIncompleteError
+from swath.geoparquet import GeoParquetWriter
+from swath.merge_run import merge_run
+from swath.payloads import TileCounts
+from swath.plan import Plan
+from swath.shard import run_shard
+from swath.storage import RunPaths
+from tests.packages import OracleModel
+
+BOXES = ("x_min", "y_min", "x_max", "y_max")
+
+
+@pytest.fixture(autouse=True)
+def oracle(monkeypatch):
+    """A model that sees the objects of `scene_of` as they are, in place of the package's."""
+    shard_module._loaded.cache_clear()
+    monkeypatch.setattr(shard_module, "load_model", lambda _: OracleModel())
+    yield
+    shard_module._loaded.cache_clear()
+
+
+def scene_of(boxes, width=150, height=90):
+    """Each box filled with a number of its own; the boxes are apart."""
+    pixels = np.zeros((1, height, width), np.uint8)
+    for value, (x0, y0, x1, y1) in enumerate(boxes, 1):
+        pixels[0, y0:y1, x0:x1] = value
+    return pixels
+
+
+# Small and large, across one seam, two and many, at the scene's edges, and as large as the scene.
+OBJECTS = [
+    (3, 3, 6, 7),
+    (10, 2, 18, 5),
+    (9, 9, 15, 22),
+    (24, 9, 95, 14),
+    (30, 20, 34, 88),
+    (40, 30, 110, 80),
+    (120, 0, 150, 4),
+    (146, 40, 150, 90),
+    (0, 60, 20, 90),
+    (130, 20, 131, 21),
+]
+
+
+def plan_of(plan_uri):
+    return Plan.from_json(storage.read_json(plan_uri))
+
+
+def run_all(plan_uri):
+    for index in range(len(plan_of(plan_uri).shards)):
+        run_shard(plan_uri, index)
+    return merge_run(plan_uri)
+
+
+def boxes_in(table):
+    return np.stack([table[name].to_numpy() for name in BOXES], axis=1)
+
+
+@pytest.mark.parametrize("shard_tiles", [1, 3, 17, 1000])
+def test_the_result_is_the_truth_however_it_was_sharded(make_plan, make_scene, shard_tiles):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=shard_tiles)
+
+    summary = run_all(plan_uri)
+
+    table = pq.read_table(summary.uri)
+    assert summary.detections == len(table) == len(OBJECTS)
+    assert summary.tiles == TileCounts(planned=104, succeeded=104)
+    assert sorted(map(tuple, boxes_in(table).tolist())) == sorted(OBJECTS)
+
+
+def test_the_file_is_the_same_byte_for_byte(make_plan, make_scene):
+    scene = make_scene(scene_of(OBJECTS))
+    files = [
+        storage.read_bytes(run_all(make_plan(scene, shard_tiles=tiles)).uri) for tiles in (5, 1000)
+    ]
+
+    assert files[0] == files[1]
+
+
+def test_rows_are_ordered_and_say_where_they_come_from(make_plan, make_scene):
+    scene = make_scene(scene_of(OBJECTS))
+    plan_uri = make_plan(scene)
+
+    rows = pq.read_table(run_all(plan_uri).uri).to_pylist()
+
+    assert [row["tile"] for row in rows] == sorted(row["tile"] for row in rows)
+    grid = plan_of(plan_uri).grid
+    for row in rows:
+        centre = (row["x_min"] + row["x_max"]) / 2, (row["y_min"] + row["y_max"]) / 2
+        assert row["tile"] == grid.owner(*centre)
+        assert (row["class"], row["scene"], row["model"]) == ("dot", scene, "bright")
+        assert row["run_id"] == plan_of(plan_uri).run_id
+
+
+def test_the_file_is_geoparquet(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)))
+
+    uri = run_all(plan_uri).uri
+
+    table = pq.read_table(uri)
+    meta = json.loads(pq.read_metadata(uri).metadata[b"geo"])
+    shapes = shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
+    bounds = shapely.bounds(shapes)
+    column = meta["columns"]["geometry"]
+    assert (meta["version"], meta["primary_column"]) == ("1.1.0", "geometry")
+    assert (column["encoding"], column["geometry_types"]) == ("WKB", ["Polygon"])
+    assert column["covering"]["bbox"]["xmax"] == ["bbox", "xmax"]
+    assert "crs" not in column  # longitude and latitude, by default
+    np.testing.assert_allclose(column["bbox"], shapely.total_bounds(shapes))
+    stored = [list(row.values()) for row in table["bbox"].to_pylist()]
+    np.testing.assert_array_equal(stored, bounds)
+    assert (bounds[:, 0] > 14).all()
+    assert (bounds[:, 2] < 16).all()
+
+
+def test_a_run_that_finds_nothing_is_an_empty_file(make_plan, make_scene):
+    summary = run_all(make_plan(make_scene(scene_of([]))))
+
+    table = pq.read_table(summary.uri)
+    assert (summary.detections, len(table)) == (0, 0)
+    assert table.column_names[:3] == ["class", "score", "geometry"]
+    meta = json.loads(pq.read_metadata(summary.uri).metadata[b"geo"])
+    assert meta["columns"]["geometry"]["geometry_types"] == []
+
+
+def test_a_scene_without_a_valid_pixel_needs_no_shard(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of([]), nodata=0))
+
+    summary = merge_run(plan_uri)
+
+    assert plan_of(plan_uri).shards == ()
+    assert summary.tiles == TileCounts(planned=104, skipped=104)
+    assert summary.detections == 0
+
+
+def test_a_shard_without_a_receipt_is_missed(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=10)
+    for index in (0, 2, 3, 5, 6, 7, 8, 9, 10):
+        run_shard(plan_uri, index)
+
+    with pytest.raises(RunIncompleteError, match=r"2 of 11 shards .* no receipt .first: 1, 4."):
+        merge_run(plan_uri)
+    assert not storage.exists(RunPaths.of_plan(plan_uri).detections)
+
+
+def test_tiles_that_nobody_accounts_for_are_missed(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)))
+    run_shard(plan_uri, 0)
+    receipt = RunPaths.of_plan(plan_uri).receipt(0)
+    data = storage.read_json(receipt)
+    data["tiles"]["succeeded"] -= 1
+    storage.write_json(receipt, data)
+
+    with pytest.raises(RunIncompleteError, match=r"planned 104 tiles; .* 103 succeeded"):
+        merge_run(plan_uri)
+
+
+@pytest.mark.parametrize(("tolerated", "passes"), [(0.0, False), (0.019, False), (0.02, True)])
+def test_failures_beyond_the_tolerance_fail_the_run(
+    make_plan, make_scene, monkeypatch, tolerated, passes
+):
+    class FailsOnTwo(OracleModel):
+        def __call__(self, batch):
+            raw = super().__call__(batch)
+            raw[(np.rint(batch * 100) == 2).any(axis=(1, 2, 3))] = np.nan
+            return raw
+
+    monkeypatch.setattr(shard_module, "load_model", lambda _: FailsOnTwo())
+    scene = make_scene(scene_of([(3, 3, 6, 7), (22, 40, 27, 45)]))
+    plan_uri = make_plan(scene, tolerated_failures=tolerated)
+
+    if passes:
+        summary = run_all(plan_uri)
+        assert summary.tiles == TileCounts(planned=104, succeeded=102, failed=2)
+        assert summary.detections == 1
+        return
+    with pytest.raises(RunIncompleteError, match="2 of 104 tiles failed") as caught:
+        run_all(plan_uri)
+    assert "tile 40 at x 12, y 36: the model returned NaN" in str(caught.value)
+
+
+def test_row_groups_do_not_depend_on_what_is_written_at_once(tmp_path, monkeypatch):
+    class Plain:
+        def polygons(self, boxes):
+            shapes = shapely.box(*boxes.T)
+            shapes[boxes[:, 0] == 3] = None  # nowhere on Earth
+            return shapes
+
+    monkeypatch.setattr(geoparquet, "ROW_GROUP", 10)
+    x = np.arange(25.0)
+    rows = Detections.of_tile(
+        np.stack([x, x, x + 1, x + 1], axis=1), np.ones(25, np.float32), np.zeros(25, np.int16), 0
+    )
+    for name, sizes in {"a": [25], "b": [1, 8, 16]}.items():
+        with GeoParquetWriter(
+            tmp_path / name, georeferencer=Plain(), classes=["c"], run_id="r", scene="s", model="m"
+        ) as out:
+            start = 0
+            for size in sizes:
+                out.write(rows.take(slice(start, start + size)))
+                start += size
+        assert out.count == 24
+
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert pq.read_table(tmp_path / "a")["x_min"].to_pylist() == [v for v in x.tolist() if v != 3]

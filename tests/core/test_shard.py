@@ -1,0 +1,200 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from swath import packing, storage
+from swath import shard as module
+from swath.detections import Detections, read_detections
+from swath.errors import PackageError, SceneChangedError, SceneError, ShardInterruptedError
+from swath.payloads import TileCounts
+from swath.shard import read_receipt, run_shard
+from swath.storage import RunPaths
+
+
+@pytest.fixture(autouse=True)
+def fresh_model():
+    module._loaded.cache_clear()
+    yield
+    module._loaded.cache_clear()
+
+
+def dots(width=100, height=60, count=40, dtype=np.int16):
+    """A scene of single bright pixels, and where they are."""
+    rng = np.random.default_rng(5)
+    pixels = np.zeros((1, height, width), dtype)
+    places = rng.choice(width * height, count, replace=False)
+    pixels.reshape(-1)[places] = rng.integers(40, 100, count)
+    y, x = np.divmod(np.sort(places), width)
+    return pixels, np.stack([x, y, x + 1, y + 1], axis=1)
+
+
+@pytest.fixture
+def scene(make_scene):
+    return make_scene(dots()[0])
+
+
+def shards(plan_uri):
+    plan = module.Plan.from_json(storage.read_json(plan_uri))
+    return range(len(plan.shards))
+
+
+def found(plan_uri, index=0):
+    path = RunPaths.of_plan(plan_uri).shard(index)
+    return Detections.concatenate(list(read_detections(path)))
+
+
+def test_a_shard_finds_what_is_there(make_plan, scene):
+    plan_uri = make_plan(scene)
+
+    receipt = run_shard(plan_uri, 0)
+
+    kept = found(plan_uri)
+    # What lies near a seam may be in the file twice, flagged for the merge to settle.
+    assert set(map(tuple, kept.box.tolist())) == set(map(tuple, dots()[1].tolist()))
+    assert len(np.unique(kept.box[kept.flags == 0], axis=0)) == (kept.flags == 0).sum()
+    assert receipt == read_receipt(RunPaths.of_plan(plan_uri), 0)
+    assert receipt.detections == len(kept)
+    assert receipt.tiles == TileCounts(planned=40, succeeded=40)
+    assert (np.diff(kept.tile) >= 0).all()
+
+
+def test_shards_together_find_what_one_does(make_plan, scene):
+    whole, parts = make_plan(scene), make_plan(scene, shard_tiles=7)
+    run_shard(whole, 0)
+    receipts = [run_shard(parts, index) for index in shards(parts)]
+
+    together = Detections.concatenate([found(parts, index) for index in shards(parts)])
+
+    assert len(receipts) == 6
+    assert sum((r.tiles for r in receipts), TileCounts()) == TileCounts(planned=40, succeeded=40)
+    np.testing.assert_array_equal(together.box, found(whole).box)
+    np.testing.assert_array_equal(together.score, found(whole).score)
+
+
+def test_a_finished_shard_is_not_run_again(make_plan, scene, monkeypatch):
+    plan_uri = make_plan(scene)
+    receipt = run_shard(plan_uri, 0)
+    monkeypatch.setattr(module, "open_scene", None)  # would fail if it were called
+
+    assert run_shard(plan_uri, 0) == receipt
+
+
+def test_the_receipt_is_written_after_the_file(make_plan, scene, monkeypatch):
+    plan_uri = make_plan(scene)
+    paths = RunPaths.of_plan(plan_uri)
+
+    def write_json(uri, data):
+        assert uri == paths.receipt(0)
+        assert list(read_detections(paths.shard(0)))
+        raise OSError("no space")
+
+    monkeypatch.setattr(module.storage, "write_json", write_json)
+
+    with pytest.raises(OSError, match="no space"):
+        run_shard(plan_uri, 0)
+    assert read_receipt(paths, 0) is None
+
+
+@pytest.mark.parametrize("after", [1, 2, 17, 39])
+def test_a_stopped_shard_goes_on_where_it_was(make_plan, scene, after):
+    plan_uri, whole = make_plan(scene), make_plan(scene, work=f"{scene}-work")
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return len(asked) == after
+
+    with pytest.raises(ShardInterruptedError, match=f"before tile {after}"):
+        run_shard(plan_uri, 0, stop=stop)
+    assert read_receipt(RunPaths.of_plan(plan_uri), 0) is None
+
+    receipt = run_shard(plan_uri, 0, stop=lambda: asked.append(1))
+
+    assert len(asked) == 39  # no tile was inferred twice; after the last there is nothing to stop
+    expected = run_shard(whole, 0)
+    assert (receipt.tiles, receipt.detections) == (expected.tiles, expected.detections)
+    np.testing.assert_array_equal(found(plan_uri).box, found(whole).box)
+
+
+def test_a_stop_after_the_last_batch_changes_nothing(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(dots(width=10, height=10, count=3)[0]))
+
+    assert run_shard(plan_uri, 0, stop=lambda: True).tiles.succeeded == 1
+
+
+def test_failures_are_counted_with_their_place_and_cause(make_plan, make_scene):
+    pixels = dots()[0]
+    pixels[0, 30, 42] = -1  # the root of which the model cannot take
+    plan_uri = make_plan(make_scene(pixels))
+
+    receipt = run_shard(plan_uri, 0)
+
+    assert receipt.tiles.failed == len(receipt.failures) == 1
+    (failure,) = receipt.failures
+    assert failure.cause == "the model returned NaN"
+    assert failure.column <= 42 < failure.column + 16
+    assert failure.row <= 30 < failure.row + 16
+
+
+def test_tiles_without_valid_pixels_are_skipped(make_plan, make_scene):
+    pixels = dots()[0]
+    pixels[0, :, :40] = -999
+    plan_uri = make_plan(make_scene(pixels, nodata=-999))
+    plan = module.Plan.from_json(storage.read_json(plan_uri))
+
+    receipt = run_shard(plan_uri, 0)
+
+    assert plan.skipped_count > 0
+    assert receipt.tiles.planned + plan.skipped_count == plan.grid.count
+    assert receipt.tiles.failed == 0
+
+
+def test_a_scene_that_was_replaced_is_refused(make_plan, scene):
+    plan_uri = make_plan(scene)
+    os.utime(scene, (0, 0))
+
+    with pytest.raises(SceneChangedError, match=r"scene\.tif was replaced"):
+        run_shard(plan_uri, 0)
+
+
+def test_a_scene_that_is_replaced_meanwhile_leaves_nothing(make_plan, scene):
+    plan_uri = make_plan(scene)
+
+    with pytest.raises(SceneChangedError, match=r"scene\.tif was replaced"):
+        run_shard(plan_uri, 0, stop=lambda: os.utime(scene, (0, 0)))
+    assert not storage.exists(RunPaths.of_plan(plan_uri).shard(0))
+
+
+def test_a_scene_that_is_gone_is_refused(make_plan, scene):
+    plan_uri = make_plan(scene)
+    Path(scene).unlink()
+
+    with pytest.raises(SceneError, match="no scene at"):
+        run_shard(plan_uri, 0)
+
+
+def test_a_package_that_was_replaced_is_refused(make_plan, scene, package):
+    plan_uri = make_plan(scene)
+    (package / "more.txt").write_text("more")
+
+    with pytest.raises(PackageError, match="replaced since the run began"):
+        run_shard(plan_uri, 0)
+
+
+@pytest.mark.enable_socket
+def test_everything_on_s3(make_plan, scene, package, http_bucket, tmp_path):
+    packing.pack(package, tmp_path / "model.tar.gz")
+    storage.copy(scene, f"{http_bucket}/scene.tif")
+    storage.copy(str(tmp_path / "model.tar.gz"), f"{http_bucket}/model.tar.gz")
+    plan_uri = make_plan(
+        f"{http_bucket}/scene.tif", model=f"{http_bucket}/model.tar.gz", work=http_bucket
+    )
+    with pytest.raises(ShardInterruptedError):
+        run_shard(plan_uri, 0, stop=lambda: True)
+
+    receipt = run_shard(plan_uri, 0)
+
+    assert receipt.tiles == TileCounts(planned=40, succeeded=40)
+    assert storage.exists(RunPaths.of_plan(plan_uri).shard(0))
