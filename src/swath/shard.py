@@ -70,7 +70,10 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
             description=description,
             model=model,
         )
-        count = _find(inference, plan.tiles(index).tolist(), path, paths.partial(index), stop)
+        partial = paths.partial(index)
+        # What an earlier attempt finished with failures is done anew, its tiles all tried again.
+        earlier = partial if done is None and storage.exists(partial) else None
+        count = _find(inference, plan.tiles(index).tolist(), path, earlier, partial, stop)
         _check_unchanged(plan)
     receipt = Receipt(
         run_id=plan.run_id,
@@ -122,11 +125,20 @@ def _loaded(uri: str, digest: str) -> tuple[ModelDescription, Model]:
 
 
 def _find(
-    inference: Inference, tiles: list[int], path: Path, partial: str, stop: Callable[[], bool]
+    inference: Inference,
+    tiles: list[int],
+    path: Path,
+    earlier: str | None,
+    partial: str,
+    stop: Callable[[], bool],
 ) -> int:
-    """Write what the tiles see to `path`, going on from where an interrupted attempt stopped."""
+    """Write what the tiles see to `path`, going on from `earlier`; how many detections.
+
+    If it is stopped, what there is goes to `partial`.
+    """
     with DetectionsWriter(path) as out:
-        _take_up(inference, partial, out)
+        if earlier:
+            _take_up(inference, earlier, out)
         left = [tile for tile in tiles if tile >= inference.next_tile]
         for found in inference.run(left):
             out.append(found)
@@ -141,17 +153,12 @@ def _find(
     )
 
 
-def _take_up(inference: Inference, partial: str, out: DetectionsWriter) -> None:
-    """Take over what an interrupted attempt found, if there was one."""
-    try:
-        with storage.reading(partial) as path:
-            if not path.is_file():  # a local address is not looked at before
-                return
-            progress = msgspec.json.decode(read_note(path, _PROGRESS), type=Progress)
-            for found in read_detections(path):
-                out.append(found)
-    except FileNotFoundError:
-        return
+def _take_up(inference: Inference, earlier: str, out: DetectionsWriter) -> None:
+    """Take over what an interrupted attempt found."""
+    with storage.reading(earlier) as path:
+        progress = msgspec.json.decode(read_note(path, _PROGRESS), type=Progress)
+        for found in read_detections(path):
+            out.append(found)
     inference.next_tile = progress.next_tile
     inference.tiles = progress.tiles
     inference.failures = progress.failures

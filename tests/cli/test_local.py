@@ -4,7 +4,7 @@ import os
 import sys
 from pathlib import Path
 
-import pytest  # noqa: TC002 - for fixtures
+import pytest
 from typer.testing import CliRunner
 
 from swath.cli import app, local

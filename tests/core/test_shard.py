@@ -9,7 +9,7 @@ from swath import shard as module
 from swath.detections import Detections, read_detections
 from swath.errors import PackageError, SceneChangedError, SceneError, ShardInterruptedError
 from swath.payloads import TileCounts
-from swath.shard import read_receipt, run_shard
+from swath.shard import read_receipt, refuse_shard, run_shard
 from swath.storage import RunPaths
 
 
@@ -136,6 +136,29 @@ def test_failures_are_counted_with_their_place_and_cause(make_plan, make_scene):
     assert failure.cause == "the model returned NaN"
     assert failure.column <= 42 < failure.column + 16
     assert failure.row <= 30 < failure.row + 16
+
+
+def test_a_shard_with_failures_is_tried_again_from_its_start(make_plan, scene):
+    plan_uri = make_plan(scene)
+    paths = RunPaths.of_plan(plan_uri)
+    with pytest.raises(ShardInterruptedError):
+        run_shard(plan_uri, 0, stop=lambda: True)
+    refuse_shard(plan_uri, 0, SceneError("no answer"))
+    assert read_receipt(paths, 0).tiles == TileCounts(planned=40, failed=40)
+    asked = []
+
+    receipt = run_shard(plan_uri, 0, stop=lambda: asked.append(1))
+
+    assert len(asked) == 39
+    assert receipt.tiles == read_receipt(paths, 0).tiles == TileCounts(planned=40, succeeded=40)
+
+
+def test_a_refused_shard_says_why(make_plan, scene):
+    receipt = refuse_shard(make_plan(scene, shard_tiles=7), 1, PackageError("no weights"))
+
+    (failure,) = receipt.failures
+    assert (failure.tile, failure.column, failure.row) == (6, 72, 0)
+    assert failure.cause == "PackageError: no weights"
 
 
 def test_tiles_without_valid_pixels_are_skipped(make_plan, make_scene):

@@ -1,0 +1,74 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from swath.cli import EXIT_FAILED, EXIT_INPUT, app
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.delenv("SWATH_DATABASE_URL", raising=False)
+    return lambda *arguments: CliRunner().invoke(app, ["run", *map(str, arguments)])
+
+
+@pytest.fixture
+def scene(make_scene):
+    pixels = np.zeros((1, 60, 100), np.int16)
+    pixels[0, 5, 5] = 81
+    return make_scene(pixels)
+
+
+def test_a_run(run, scene, package, tmp_path):
+    result = run(scene, "--model", package, "--out", tmp_path / "out")
+
+    assert result.exit_code == 0
+    assert "1 detections in 40 tiles (0 skipped, 0 failed)" in result.stdout
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["status"] == "succeeded"
+
+
+def test_what_cannot_be_used_is_told_in_one_line(run, package, tmp_path):
+    result = run(tmp_path / "absent.tif", "--model", package, "--out", tmp_path / "out")
+
+    assert result.exit_code == EXIT_INPUT
+    assert result.stderr == f"error: there is no scene at {tmp_path / 'absent.tif'}\n"
+
+
+def test_a_run_that_fails_has_another_code(run, make_scene, package, tmp_path):
+    scene = make_scene(np.full((1, 16, 16), -1, np.int16))
+
+    result = run(scene, "--model", package, "--out", tmp_path / "out")
+
+    assert result.exit_code == EXIT_FAILED
+    assert result.stderr.startswith("error: 1 of 1 tiles failed")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_failures_can_be_tolerated(run, make_scene, package, tmp_path):
+    scene = make_scene(np.full((1, 16, 16), -1, np.int16))
+
+    result = run(scene, "--model", package, "--out", tmp_path / "out", "--tolerated-failures", "1")
+
+    assert result.exit_code == 0
+
+
+def test_the_database_is_an_option_or_a_variable(run, scene, package, tmp_path, dsn, monkeypatch):
+    monkeypatch.setenv("SWATH_DATABASE_URL", dsn)
+
+    assert run(scene, "--model", package, "--out", tmp_path / "out").exit_code == 0
+    assert "load" in json.loads((tmp_path / "out" / "summary.json").read_text())["seconds"]
+
+
+def test_help_imports_none_of_the_heavy_parts():
+    code = (
+        "import sys; from swath.cli import app\n"
+        "print([m for m in ('rasterio', 'onnxruntime', 'pyarrow', 'torch') if m in sys.modules])"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "[]\n"

@@ -1,0 +1,117 @@
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from swath import local, storage
+from swath.errors import PackageError, RunIncompleteError, SceneError
+from swath.local import run_local
+from swath.payloads import RunOptions
+
+
+@pytest.fixture
+def scene(make_scene):
+    pixels = np.zeros((1, 60, 100), np.int16)
+    pixels[0, 5, 5], pixels[0, 50, 90] = 81, 64
+    return make_scene(pixels)
+
+
+@pytest.fixture
+def damaged(make_scene):
+    pixels = np.zeros((1, 60, 100), np.int16)
+    pixels[0, 5, 5] = -1
+    return make_scene(pixels)
+
+
+def test_a_run_leaves_its_files_and_nothing_else(scene, package, tmp_path):
+    out = tmp_path / "out"
+
+    report = run_local(scene, str(package), out)
+
+    rows = pq.read_table(out / "detections.parquet").to_pylist()
+    assert [(row["x_min"], row["y_min"]) for row in rows] == [(5, 5), (90, 50)]
+    assert [row["score"] for row in rows] == pytest.approx([0.9, 0.8])
+    assert sorted(path.name for path in out.iterdir()) == ["detections.parquet", "summary.json"]
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary == report.to_json()
+    assert summary["status"] == "succeeded"
+    assert summary["tiles"] == {"planned": 40, "succeeded": 40, "failed": 0, "skipped": 0}
+    assert summary["detections"] == 2
+    assert list(summary["seconds"]) == ["plan", "infer", "merge"]
+
+
+def test_the_same_again_has_the_same_name_and_result(scene, package, tmp_path):
+    first, again = (run_local(scene, str(package), tmp_path / name) for name in "ab")
+
+    assert first.run_id == again.run_id
+    files = [(tmp_path / name / "detections.parquet").read_bytes() for name in "ab"]
+    assert files[0] == files[1]
+
+
+def test_progress_is_told(scene, package, tmp_path):
+    told = []
+
+    run_local(scene, str(package), tmp_path / "out", progress=lambda *args: told.append(args))
+
+    assert told == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_relative_paths(scene, package, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    report = run_local("scene.tif", package.name, tmp_path / "out")
+
+    assert report.scene == scene
+
+
+def test_a_failed_run_says_so(damaged, package, tmp_path):
+    out = tmp_path / "out"
+
+    with pytest.raises(RunIncompleteError, match="1 of 40 tiles failed"):
+        run_local(damaged, str(package), out)
+
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["status"] == "failed"
+    assert "the model returned NaN" in summary["cause"]
+    assert not (out / "detections.parquet").exists()
+
+
+def test_failures_may_be_tolerated(damaged, package, tmp_path):
+    report = run_local(
+        damaged, str(package), tmp_path / "out", options=RunOptions(tolerated_failures=0.1)
+    )
+
+    assert (report.status, report.tiles.failed, report.tiles.succeeded) == ("succeeded", 1, 39)
+
+
+def test_a_scene_that_is_not_there(package, tmp_path):
+    with pytest.raises(SceneError, match=r"no scene at .*absent\.tif"):
+        run_local(str(tmp_path / "absent.tif"), str(package), tmp_path / "out")
+
+
+def test_a_package_that_is_not_there(scene, tmp_path):
+    with pytest.raises(PackageError, match="absent"):
+        run_local(scene, str(tmp_path / "absent"), tmp_path / "out")
+
+
+@pytest.mark.enable_socket
+def test_everything_on_s3(scene, package, http_bucket, tmp_path):
+    local.storage.copy(scene, f"{http_bucket}/scene.tif")
+
+    report = run_local(f"{http_bucket}/scene.tif", str(package), tmp_path / "out")
+
+    assert (report.scene, report.detections) == (f"{http_bucket}/scene.tif", 2)
+    assert storage.exists(str(tmp_path / "out" / "detections.parquet"))
+
+
+def test_a_database_is_loaded_too(scene, package, tmp_path, dsn, connection):
+    report = run_local(scene, str(package), tmp_path / "out", database=dsn)
+
+    rows = connection.execute(
+        "SELECT class, score::float8, ST_IsValid(geom) FROM swath.detections ORDER BY id"
+    ).fetchall()
+    assert rows == [("dot", pytest.approx(0.9), True), ("dot", pytest.approx(0.8), True)]
+    (run,) = connection.execute("SELECT run_id::text, status, backend FROM swath.runs").fetchall()
+    assert run == (report.run_id, "succeeded", "local")
+    assert "load" in report.seconds

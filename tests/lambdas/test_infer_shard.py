@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from lambdas.infer_shard import handler as module
+from swath import shard
+from swath.errors import PayloadError, TransientError
+from swath.shard import read_receipt
+from swath.storage import RunPaths
+
+
+@pytest.fixture(autouse=True)
+def fresh_model():
+    shard._loaded.cache_clear()
+    yield
+    shard._loaded.cache_clear()
+
+
+@pytest.fixture
+def plan_uri(make_plan, make_scene):
+    pixels = np.zeros((1, 60, 100), np.int16)
+    pixels[0, 5, 5], pixels[0, 58, 99] = 81, -1
+    return make_plan(make_scene(pixels), shard_tiles=20)
+
+
+def test_a_shard_is_inferred(plan_uri, context):
+    answer = module.handler({"plan_uri": plan_uri, "index": 1}, context)
+
+    assert answer == read_receipt(RunPaths.of_plan(plan_uri), 1).to_json()
+    assert answer["tiles"] == {"planned": 20, "succeeded": 19, "failed": 1, "skipped": 0}
+    assert read_receipt(RunPaths.of_plan(plan_uri), 0) is None
+
+
+def test_what_cannot_be_used_is_told_by_the_receipt(plan_uri, context, tmp_path):
+    (tmp_path / "scene.tif").touch()
+
+    answer = module.handler({"plan_uri": plan_uri, "index": 0}, context)
+
+    assert answer["tiles"] == {"planned": 20, "succeeded": 0, "failed": 20, "skipped": 0}
+    assert answer["failures"][0]["cause"].startswith("SceneChangedError: ")
+    assert answer == read_receipt(RunPaths.of_plan(plan_uri), 0).to_json()
+
+
+def test_what_may_pass_is_the_state_machines_to_try_again(plan_uri, context, monkeypatch):
+    def fail(*_):
+        raise TransientError("no answer")
+
+    monkeypatch.setattr(module, "run_shard", fail)
+
+    with pytest.raises(TransientError):
+        module.handler({"plan_uri": plan_uri, "index": 0}, context)
+
+
+@pytest.mark.parametrize("event", [{}, {"plan_uri": "x"}, {"plan_uri": "x", "index": "1"}])
+def test_a_payload_of_another_form_is_refused(event, context):
+    with pytest.raises(PayloadError, match="InferShard"):
+        module.handler(event, context)
