@@ -21,8 +21,7 @@ from local_cloud.services import Services, in_background
 
 NAME = "execution_events"
 
-# https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html: larger inputs
-# and outputs are left out, since an event may have 256 KB.
+# Larger inputs and outputs are left out, since an event may have 256 KB.
 _DATA_LIMIT = 248 * 1024
 
 
@@ -61,8 +60,9 @@ def detail_of(execution: Any, status: str) -> dict[str, Any]:
     """The event's detail, with all the fields that AWS documents."""
     running = status == "RUNNING"
     succeeded = status == "SUCCEEDED"
-    given = execution.execution_input
-    output = json.dumps(execution.output) if succeeded else None
+    given, output = within_limit(
+        execution.execution_input, json.dumps(execution.output) if succeeded else None
+    )
     return {
         "executionArn": execution.exec_arn,
         "stateMachineArn": execution.state_machine_arn,
@@ -70,10 +70,10 @@ def detail_of(execution: Any, status: str) -> dict[str, Any]:
         "status": status,
         "startDate": _milliseconds(execution.start_date),
         "stopDate": None if running else _milliseconds(execution.stop_date),
-        "input": _within_limit(given),
-        "inputDetails": {"included": _within_limit(given) is not None},
-        "output": _within_limit(output),
-        "outputDetails": {"included": _within_limit(output) is not None} if succeeded else None,
+        "input": given,
+        "inputDetails": {"included": given is not None},
+        "output": output,
+        "outputDetails": {"included": output is not None} if succeeded else None,
         "stateMachineVersionArn": None,
         "stateMachineAliasArn": None,
         "redriveCount": getattr(execution, "redrive_count", 0),
@@ -91,8 +91,16 @@ def _redrivable(status: str) -> bool:
     return status in {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
-def _within_limit(text: str | None) -> str | None:
-    return text if text is not None and len(text.encode()) <= _DATA_LIMIT else None
+def within_limit(given: str, output: str | None) -> tuple[str | None, str | None]:
+    """Input and output, each without what is too large: the output first, then both together."""
+    if _size(output) > _DATA_LIMIT:
+        output = None
+    return (given if _size(given) + _size(output) <= _DATA_LIMIT else None), output
+
+
+def _size(text: str | None) -> int:
+    """How large a text is as a string in the event's JSON."""
+    return 0 if text is None else len(json.dumps(text))
 
 
 def _milliseconds(moment: dt.datetime | None) -> int | None:

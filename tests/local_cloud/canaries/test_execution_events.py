@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from local_cloud.moto_patches import execution_events
+from local_cloud.moto_patches.execution_events import within_limit
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, eventually
 
@@ -54,3 +57,20 @@ def test_a_failure_carries_its_error_and_cause(services: Services, aws: Aws):
 
     assert (event["detail"]["error"], event["detail"]["cause"]) == ("Bad", "of this")
     assert event["detail"]["redriveStatus"] == "REDRIVABLE"
+
+
+SMALL, LARGE, HALF = "x", "x" * 250 * 1024, "x" * 200 * 1024
+
+
+@pytest.mark.parametrize(
+    ("given", "output", "kept"),
+    [
+        (SMALL, None, (SMALL, None)),
+        (SMALL, SMALL, (SMALL, SMALL)),
+        (SMALL, LARGE, (SMALL, None)),
+        (LARGE, SMALL, (None, SMALL)),
+        (HALF, HALF, (None, HALF)),
+    ],
+)
+def test_what_an_event_has_no_room_for_is_left_out(given: str, output: str | None, kept: object):
+    assert within_limit(given, output) == kept
