@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from swath.mlm import ModelDescription
     from swath.package import Weights
+
+logger = logging.getLogger(__name__)
 
 _ERRORS_ONLY = 3
 # TF32 keeps ten bits of the mantissa: enough for training, not for the same result as on a CPU.
@@ -57,6 +60,8 @@ def load(weights: Weights, description: ModelDescription) -> OnnxModel:
         # The library's errors have no common base but Exception.
         raise PackageError(f"{weights.path} cannot be run: {error}") from error
     on_gpu = "CUDAExecutionProvider" in session.get_providers()
+    if gpu and not on_gpu:
+        logger.warning("no GPU could be used for %s; it runs on the CPU", weights.path)
     fixed = _check_input(session, weights, description)
     # A CPU gains nothing from batches, and one tile at a time gives the same result in any company.
     return OnnxModel(session, fixed or (description.batch_size if on_gpu else 1))
