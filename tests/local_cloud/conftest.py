@@ -11,6 +11,13 @@ from local_cloud.synthesis import synthesize
 from tests.local_cloud.pipeline import Pipeline
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker run all tests of the deployed stack: a second cloud would cost more."""
+    for item in items:
+        if "cloud" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("cloud"))
+
+
 @pytest.fixture(scope="session")
 def cloud() -> Iterator[LocalCloud]:
     """The synthesized template, deployed. Its logs are shown when a test fails."""
