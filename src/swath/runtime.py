@@ -72,7 +72,9 @@ def load_model(
 
 def available_cpus() -> int:
     """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _load(library: Runtime, weights: Weights, package: ModelPackage) -> Model:
