@@ -11,7 +11,8 @@ BIN := .venv/bin
 SYNC := $(UV) sync --quiet --frozen --inexact --no-default-groups
 # jsii remarks on Node versions; the CDK also reports home.
 export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
+# jsii takes the major version here, so that the next one is remarked on again.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := true
 say = @printf '• %s\n'

@@ -56,13 +56,14 @@ class Pipeline:
         self.client("s3").put_object(Bucket=self.scenes, Key=key, Body=path.read_bytes())
         return f"s3://{self.scenes}/{key}"
 
-    def request(self, uri: str, backend: Backend) -> RunRequest:
-        """What start_run would ask for, but with a backend of the caller's choice."""
+    def request(self, uri: str, backend: Backend, model: ModelRef | None = None) -> RunRequest:
+        """What start_run would ask for, but with a backend and model of the caller's choice."""
         head = self.client("s3").head_object(Bucket=self.scenes, Key=uri.split("/", 3)[3])
         scene = SceneRef(
             uri=uri, etag=head["ETag"].strip('"'), dropped_at=head["LastModified"].isoformat()
         )
-        return RunRequest.new(scene=scene, model=self.model, options=RunOptions(backend=backend))
+        options = RunOptions(backend=backend)
+        return RunRequest.new(scene=scene, model=model or self.model, options=options)
 
     def start(self, request: RunRequest) -> None:
         self.client("stepfunctions").start_execution(
@@ -84,11 +85,11 @@ class Pipeline:
         )
 
     def detections(self, uri: str) -> list[Any]:
-        """The rows of `swath.detections` of a scene, in the order of their polygons."""
+        """The rows of `swath.detections` of a scene."""
         return self.query(
-            "SELECT d.class AS label, d.score, ST_AsText(d.geom) AS wkt, d.run_id::text AS run_id"
+            "SELECT d.class AS label, d.score, ST_AsBinary(d.geom) AS wkb, d.run_id::text AS run_id"
             " FROM swath.detections d JOIN swath.runs r USING (run_id)"
-            " WHERE r.scene_uri = %s ORDER BY wkt, label, d.score",
+            " WHERE r.scene_uri = %s ORDER BY d.id",
             uri,
         )
 

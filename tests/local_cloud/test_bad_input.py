@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from swath.packing import pack
+from swath.payloads import Backend, ModelRef
 from tests.local_cloud.pipeline import Pipeline, eventually
-from tests.local_cloud.test_pipeline import write_scene
+from tests.local_cloud.test_pipeline import SHIPS, write_scene
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
@@ -83,3 +86,33 @@ def test_every_corrupt_file_ends_in_a_recorded_run(pipeline: Pipeline, data: Pat
     for name, run in runs.items():
         assert run.status == "failed", name
         assert name in run.cause, (name, run.cause)
+
+
+@pytest.mark.parametrize("backend", ["lambda", "batch"])
+def test_weights_that_cannot_be_loaded_are_named_though_a_child_met_them(
+    pipeline: Pipeline, tmp_path: Path, backend: Backend
+):
+    model = broken_model(pipeline, tmp_path)
+    scene = write_scene(tmp_path / "scene.tif", seed=5)
+    uri = pipeline.drop(scene, f"elsewhere/broken-model-on-{backend}.tif")
+
+    pipeline.start(pipeline.request(uri, backend, model))
+    run = pipeline.wait(uri)
+
+    assert (run.status, run.error) == ("failed", "RunIncompleteError")
+    assert "PackageError" in run.cause
+    assert "model.onnx" in run.cause
+
+
+def broken_model(pipeline: Pipeline, folder: Path) -> ModelRef:
+    """The demo's model with weights that are none; no checksum gives them away."""
+    package = folder / "broken"
+    shutil.copytree(SHIPS, package)
+    (package / "model.onnx").write_bytes(b"no weights at all")
+    description = json.loads((package / "mlm.json").read_text())
+    for asset in description["assets"].values():
+        asset.pop("file:checksum", None)
+    (package / "mlm.json").write_text(json.dumps(description))
+    digest = pack(package, folder / "broken.tar.gz")
+    uri = pipeline.drop(folder / "broken.tar.gz", "elsewhere/broken.tar.gz")
+    return ModelRef(name="broken", uri=uri, digest=digest)
