@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.database.connect import connect
 from swath.database.load import load_run
-from swath.payloads import MergeSummary, Payload, PlanSummary, RunRequest
+from swath.payloads import MergedRun
 from swath.settings import DatabaseSettings
 
 logger = Logger(service="load_detections")
@@ -20,20 +20,12 @@ tracer = Tracer(service="load_detections")
 metrics = Metrics(namespace="swath", service="load_detections")
 
 
-class LoadDetections(Payload, frozen=True, kw_only=True):
-    """What to load."""
-
-    request: RunRequest
-    merge: MergeSummary
-    plan: PlanSummary
-
-
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Load the run of the payload, a `LoadDetections`, and give its `LoadSummary`."""
-    payload = LoadDetections.from_json(event)
+    """Load the run of the payload, a `MergedRun`, and give its `LoadSummary`."""
+    payload = MergedRun.from_json(event)
     logger.append_keys(run_id=payload.request.run_id)
     with connect(settings()) as connection:
         summary = load_run(connection, payload.request, payload.merge, backend=payload.plan.backend)

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.payloads import MergeSummary, Payload, PlanSummary, RunRequest
+from swath.payloads import MergedRun
 from swath.publish import publish_run
 from swath.settings import PublishSettings
 
@@ -19,20 +19,12 @@ tracer = Tracer(service="publish_results")
 metrics = Metrics(namespace="swath", service="publish_results")
 
 
-class PublishResults(Payload, frozen=True, kw_only=True):
-    """What to publish."""
-
-    request: RunRequest
-    merge: MergeSummary
-    plan: PlanSummary
-
-
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Publish the run of the payload, a `PublishResults`, and give its `PublishSummary`."""
-    payload = PublishResults.from_json(event)
+    """Publish the run of the payload, a `MergedRun`, and give its `PublishSummary`."""
+    payload = MergedRun.from_json(event)
     logger.append_keys(run_id=payload.request.run_id)
     summary = publish_run(
         payload.request,

@@ -146,6 +146,14 @@ class MergeSummary(Payload, frozen=True, kw_only=True):
     tiles: TileCounts
 
 
+class MergedRun(Payload, frozen=True, kw_only=True):
+    """A run whose detections are ready to be loaded and published."""
+
+    request: RunRequest
+    plan: PlanSummary
+    merge: MergeSummary
+
+
 class LoadSummary(Payload, frozen=True, kw_only=True):
     """What the load did. `superseded` when a newer version of the scene was there already."""
 
