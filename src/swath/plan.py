@@ -13,7 +13,7 @@ import numpy as np
 
 from swath import storage
 from swath.dataset import Mask
-from swath.errors import PackageError, SceneError, UnknownModelError
+from swath.errors import PackageError, PayloadError, SceneError, UnknownModelError
 from swath.georeference import Georeferencer
 from swath.package import describe_package
 from swath.payloads import (
@@ -74,7 +74,16 @@ class Plan(Payload, frozen=True, kw_only=True):
         return TileCounts(planned=self.skipped_count, skipped=self.skipped_count)
 
     def tiles(self, shard: int) -> Ints:
-        """The numbers of a shard's tiles, increasing, without those passed over."""
+        """The numbers of a shard's tiles, increasing, without those passed over.
+
+        Raises:
+            PayloadError: the plan has no such shard.
+        """
+        if not 0 <= shard < len(self.shards):
+            raise PayloadError(
+                f"run {self.run_id} has {len(self.shards)} shards, counted from 0; "
+                f"there is no shard {shard}"
+            )
         start, stop = self.shards[shard]
         tiles = np.arange(start, stop)
         if not self.skipped:

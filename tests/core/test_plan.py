@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from swath import packing, storage
 from swath.errors import (
     PackageError,
+    PayloadError,
     SceneChangedError,
     SceneError,
     UnknownModelError,
@@ -148,6 +149,14 @@ class TestPlan:
 
         assert (summary.shards, summary.tiles) == (0, 13)
         assert written.passed_over.skipped == 13
+
+    @pytest.mark.parametrize("shard", [-1, 3])
+    def test_a_shard_that_is_not_in_the_plan_is_refused(self, plan, package, make_scene, shard):
+        scene = make_scene(np.ones((1, 300, 500), "uint8"))
+        _, written = plan(scene, package("a", tile_size=64, overlap=16), lambda_shard_tiles=25)
+
+        with pytest.raises(PayloadError, match=f"has 3 shards, .* no shard {shard}"):
+            written.tiles(shard)
 
     def test_the_ships_model_takes_its_scenes(self, plan, data):
         scene = str(data / "ships_s2" / "busan_S2L2A_5band.tif")
