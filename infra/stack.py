@@ -10,6 +10,7 @@ from aws_cdk.triggers import Trigger
 from constructs import Construct
 
 from infra.constructs.database import Database
+from infra.constructs.database_function import Inside
 from infra.constructs.dead_letters import DeadLetters
 from infra.constructs.failures import FailureTopic, RunFailed
 from infra.constructs.gpu_queue import GpuQueue
@@ -86,11 +87,11 @@ class SwathStack(Stack):
             default_model=settings.default_model,
         )
         self.failure_topic = FailureTopic(self, "Failures", email=settings.notification_email)
-        self._inside: dict[str, Any] = {
+        self._inside: Inside = {
             "database": self.database,
             "vpc": self.network.vpc,
             "security_group": self.network.database_clients,
-            **self._logged,
+            "log_retention": LOG_RETENTION[settings.log_retention_days],
         }
 
     def _build_pipeline(self, settings: DeploySettings) -> None:

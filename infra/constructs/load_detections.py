@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from aws_cdk import Duration
-from aws_cdk.aws_ec2 import ISecurityGroup, IVpc
-from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from infra.constructs.database import Database
-from infra.constructs.function import Function
+from infra.constructs.database_function import DatabaseFunction, Inside
 from infra.grants import read_objects
 
 
-class LoadDetections(Function):
+class LoadDetections(DatabaseFunction):
     """Lambda `load_detections`."""
 
     def __init__(
@@ -22,22 +21,15 @@ class LoadDetections(Function):
         construct_id: str,
         *,
         work: IBucket,
-        database: Database,
-        vpc: IVpc,
-        security_group: ISecurityGroup,
-        log_retention: RetentionDays,
+        **inside: Unpack[Inside],
     ) -> None:
         super().__init__(
             scope,
             construct_id,
             name="load_detections",
-            environment=database.settings.to_env(),
             memory_mib=2048,
             timeout=Duration.minutes(15),
             storage_gib=4,
-            vpc=vpc,
-            security_group=security_group,
-            log_retention=log_retention,
+            **inside,
         )
-        database.grant_connect(self.role)
         read_objects(self.role, work, "runs/*")

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from aws_cdk import Duration
-from aws_cdk.aws_ec2 import ISecurityGroup, IVpc
-from aws_cdk.aws_logs import RetentionDays
 from constructs import Construct
 
-from infra.constructs.database import Database
-from infra.constructs.function import Function
+from infra.constructs.database_function import DatabaseFunction, Inside
 
 
-class MigrateDatabase(Function):
+class MigrateDatabase(DatabaseFunction):
     """Lambda `migrate_database`."""
 
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
-        *,
-        database: Database,
-        vpc: IVpc,
-        security_group: ISecurityGroup,
-        log_retention: RetentionDays,
+        **inside: Unpack[Inside],
     ) -> None:
         super().__init__(
             scope,
             construct_id,
             name="migrate_database",
-            environment=database.settings.to_env(),
             memory_mib=512,
             timeout=Duration.minutes(14),
-            vpc=vpc,
-            security_group=security_group,
-            log_retention=log_retention,
+            **inside,
         )
-        database.grant_connect(self.role)
