@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import shapely
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +26,7 @@ _SCHEMA = pa.schema(
         ("label", pa.int16()),
         ("tile", pa.int64()),
         ("flags", pa.uint8()),
+        ("outline", pa.binary()),
     ]
 )
 
@@ -42,16 +44,18 @@ class Flag(enum.IntFlag):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """Boxes with what is known of them, one row each."""
+    """What models saw, with what is known of it, one row each."""
 
     box: NDArray[np.float64]
-    """(n, 4): x0, y0, x1, y1 in px of the scene."""
+    """(n, 4): x0, y0, x1, y1 in px of the scene; the envelope of the outline."""
     score: NDArray[np.float32]
     label: NDArray[np.int16]
     """Index into the model's classes."""
     tile: NDArray[np.int64]
     """The tile that owns the detection."""
     flags: NDArray[np.uint8]
+    outline: NDArray[np.object_] | None = None
+    """(n,) shapely Polygons or MultiPolygons in px of the scene; None: the boxes themselves."""
 
     @classmethod
     def of_tile(
@@ -60,10 +64,12 @@ class Detections:
         score: NDArray[np.float32],
         label: NDArray[np.int16],
         tile: int,
+        outline: NDArray[np.object_] | None = None,
     ) -> Self:
         """What one tile saw, nothing of it flagged."""
         count = len(box)
-        return cls(box, score, label, np.full(count, tile, np.int64), np.zeros(count, np.uint8))
+        tiles, flags = np.full(count, tile, np.int64), np.zeros(count, np.uint8)
+        return cls(box, score, label, tiles, flags, outline)
 
     @classmethod
     def empty(cls) -> Self:
@@ -80,6 +86,7 @@ class Detections:
             np.concatenate([part.label for part in parts]),
             np.concatenate([part.tile for part in parts]),
             np.concatenate([part.flags for part in parts]),
+            _outlines(parts),
         )
 
     def __len__(self) -> int:
@@ -88,7 +95,12 @@ class Detections:
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Detections:
         """Some of the rows: a mask, indices or a slice."""
         return Detections(
-            self.box[rows], self.score[rows], self.label[rows], self.tile[rows], self.flags[rows]
+            self.box[rows],
+            self.score[rows],
+            self.label[rows],
+            self.tile[rows],
+            self.flags[rows],
+            None if self.outline is None else self.outline[rows],
         )
 
     def ordered(self) -> Detections:
@@ -99,14 +111,47 @@ class Detections:
     def to_table(self) -> pa.Table:
         """As an Arrow table."""
         columns = [*self.box.T, self.score, self.label, self.tile, self.flags]
-        return pa.table([pa.array(np.ascontiguousarray(c)) for c in columns], schema=_SCHEMA)
+        outline = (
+            pa.nulls(len(self), pa.binary())
+            if self.outline is None
+            else pa.array(shapely.to_wkb(self.outline), pa.binary())
+        )
+        arrays = [*(pa.array(np.ascontiguousarray(c)) for c in columns), outline]
+        return pa.table(arrays, schema=_SCHEMA)
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Self:
         """From an Arrow table that `to_table` made."""
-        columns = {name: table[name].to_numpy() for name in _SCHEMA.names}
+        outline = table["outline"]
+        columns = {name: table[name].to_numpy() for name in _SCHEMA.names if name != "outline"}
         box = np.stack([columns.pop(name) for name in _BOX], axis=1)
-        return cls(box, **columns)
+        shapes = None if outline.null_count else shapely.from_wkb(outline.to_numpy())
+        return cls(box, **columns, outline=shapes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What one tile of a scene shows."""
+
+    detections: Detections
+    """In px of the scene, within the tile's window, nothing of it flagged."""
+    labels: NDArray[np.uint8] | None = None
+    """(rows, cols) of the tile's core: each pixel's class, NO_LABEL where there is none; None where
+    the model does not say."""
+
+
+NO_LABEL = 255
+"""In a mask: not valid, not seen, or below the threshold."""
+
+
+def _outlines(parts: Sequence[Detections]) -> NDArray[np.object_] | None:
+    """The outlines of all rows, if any has one that is not its box."""
+    filled = [part for part in parts if len(part)]
+    if all(part.outline is None for part in filled):
+        return None
+    return np.concatenate(
+        [shapely.box(*part.box.T) if part.outline is None else part.outline for part in filled]
+    )
 
 
 class DetectionsWriter:

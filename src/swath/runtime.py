@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from swath.errors import PackageError
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from swath.package import ModelPackage, Weights
 
 Runtime = Literal["onnx", "torch"]
+Outputs = tuple["NDArray[Any]", ...]
+"""Of one tile: the model's outputs in their order, without the batch axis."""
 
 # In the order of preference: ONNX Runtime is the fastest of these on a CPU.
 _RUNTIMES: dict[WeightsFormat, tuple[Runtime, str]] = {
