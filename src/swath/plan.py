@@ -29,10 +29,12 @@ from swath.payloads import (
 from swath.scene import Box, OpenScene, open_scene, select_bands
 from swath.settings import PlanSettings
 from swath.storage import RunPaths
-from swath.tiles import Grid, Ints, shard_ranges
+from swath.tiles import Grid, Ints, Partition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike
 
     from swath.mlm import ModelDescription
 
@@ -41,6 +43,9 @@ MAX_SHARDS = 10_000
 
 MAX_SEARCHED_PIXELS = 100_000_000
 """In larger scenes nobody looks for empty tiles beforehand: shards skip them as they read."""
+
+MAX_SHARD_COLUMNS = 64
+"""A reader holds a few rows of blocks as wide as its shard: some 30,000 px, not the scene."""
 
 _BAND_PIXELS = 4_000_000
 
@@ -57,8 +62,12 @@ class Plan(Payload, frozen=True, kw_only=True):
     height: int
     tile_size: int
     overlap: int
-    shards: tuple[tuple[int, int], ...]
-    """Half-open ranges of tile numbers. Those in `skipped` are passed over."""
+    column_cuts: tuple[int, ...]
+    """Where shards start along x, in tiles, and at the end how many tiles there are."""
+    row_cuts: tuple[int, ...]
+    """The same along y."""
+    shards: tuple[int, ...]
+    """Of the rectangles between the cuts, numbered in raster order, those with a tile to infer."""
     skipped: str = ""
     """A bit for each tile, set where no pixel is valid: NumPy's packbits, zlib, base64."""
     skipped_count: int = 0
@@ -73,6 +82,19 @@ class Plan(Payload, frozen=True, kw_only=True):
         """The tiles that are in no shard's receipt."""
         return TileCounts(planned=self.skipped_count, skipped=self.skipped_count)
 
+    @property
+    def partition(self) -> Partition:
+        """The rectangles of tiles that shards are."""
+        return Partition(self.column_cuts, self.row_cuts)
+
+    def shard_of(self, tiles: ArrayLike) -> Ints:
+        """The shards that hold tiles, int64, shaped like them; -1 where all of one is skipped."""
+        number = self.partition.holder(tiles)
+        known = np.asarray(self.shards, dtype=np.int64)
+        place = np.searchsorted(known, number)
+        found = np.append(known, -1)[place] == number
+        return np.where(found, place, -1)
+
     def tiles(self, shard: int) -> Ints:
         """The numbers of a shard's tiles, increasing, without those passed over.
 
@@ -84,11 +106,8 @@ class Plan(Payload, frozen=True, kw_only=True):
                 f"run {self.run_id} has {len(self.shards)} shards, counted from 0; "
                 f"there is no shard {shard}"
             )
-        start, stop = self.shards[shard]
-        tiles = np.arange(start, stop)
-        if not self.skipped:
-            return tiles
-        return tiles[~_unpack(self.skipped)[start:stop]]
+        tiles = self.partition.tiles(self.shards[shard])
+        return tiles[~_unpack(self.skipped)[tiles]] if self.skipped else tiles
 
 
 def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
@@ -107,7 +126,8 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         size, overlap = description.tile_size, description.overlap
         grid = Grid(scene.info.width, scene.info.height, size, overlap)
         empty = find_empty_tiles(scene, grid, bands)
-    plan = _plan(request, settings, grid, empty)
+        whole_rows = scene.info.block_shape[1] >= scene.info.width
+    plan = _plan(request, settings, grid, empty, whole_rows=whole_rows)
     paths = RunPaths(settings.work_uri, request.run_id)
     storage.write_json(paths.plan, plan.to_json())
     storage.write_json(paths.shard_list, list(range(len(plan.shards))))
@@ -169,10 +189,21 @@ def _describe_model(model: ModelRef) -> ModelDescription:
     return description
 
 
-def _plan(request: RunRequest, settings: PlanSettings, grid: Grid, empty: Mask | None) -> Plan:
-    live = range(grid.count) if empty is None else np.flatnonzero(~empty)
-    backend = _choose_backend(request.options.backend, len(live), settings)
+def _plan(
+    request: RunRequest,
+    settings: PlanSettings,
+    grid: Grid,
+    empty: Mask | None,
+    *,
+    whole_rows: bool,
+) -> Plan:
+    skipped = 0 if empty is None else int(empty.sum())
+    backend = _choose_backend(request.options.backend, grid.count - skipped, settings)
     size = settings.batch_shard_tiles if backend == "batch" else settings.lambda_shard_tiles
+    partition = Partition.of(
+        grid, size=size, limit=MAX_SHARDS, widest=MAX_SHARD_COLUMNS, whole_rows=whole_rows
+    )
+    live = range(partition.count) if empty is None else _live(partition, empty)
     return Plan(
         run_id=request.run_id,
         scene=request.scene,
@@ -183,10 +214,17 @@ def _plan(request: RunRequest, settings: PlanSettings, grid: Grid, empty: Mask |
         height=grid.height,
         tile_size=grid.size,
         overlap=grid.overlap,
-        shards=tuple(shard_ranges(live, size=size, limit=MAX_SHARDS)),
+        column_cuts=partition.columns,
+        row_cuts=partition.rows,
+        shards=tuple(live),
         skipped="" if empty is None else _pack(empty),
-        skipped_count=grid.count - len(live),
+        skipped_count=skipped,
     )
+
+
+def _live(partition: Partition, empty: Mask) -> list[int]:
+    """The rectangles that hold a tile with a valid pixel, increasing."""
+    return [int(number) for number in np.unique(partition.holder(np.flatnonzero(~empty)))]
 
 
 def _choose_backend(wanted: Backend, tiles: int, settings: PlanSettings) -> Backend:
