@@ -15,11 +15,16 @@ import msgspec
 from msgspec import Meta
 
 from swath.errors import PackageError
+from swath.matching import Matching
 from swath.scaling import Scaling, divides_by_zero
 
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 OutputLayout = Literal["channels_first", "channels_last"]
 WeightsFormat = Literal["onnx", "torchscript", "pt2"]
+TaskName = Literal[
+    "detection", "oriented-detection", "instance-segmentation", "segmentation", "classification"
+]
+Precision = Literal["float32", "float16", "bfloat16"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 _INPUT_AXES = ["batch", "bands", "height", "width"]
@@ -45,6 +50,9 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True):
     """Where the input's shape leaves height and width open."""
     fill_value: float = 0.0
     """What stands in for pixels that are not valid, in the scene's numbers, before scaling."""
+    merge: Matching | None = None
+    """By default non-maximum suppression by `iou_threshold`."""
+    precision: Precision = "float32"
 
 
 class WeightsAsset(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,6 +80,20 @@ class ModelDescription(msgspec.Struct, frozen=True, kw_only=True):
     output_layout: OutputLayout
     fill_value: float
     weights: tuple[WeightsAsset, ...]
+    task: TaskName = "detection"
+    matching: Matching = Matching()
+    precision: Precision = "float32"
+    """What a GPU may compute in; a CPU computes in float32."""
+    batched: bool = True
+    """False: the outputs have no batch axis, so the model takes one tile a call."""
+    mask: bool = False
+    """Whether a semantic segmentation is written as a raster, too."""
+    background: int | None = None
+    """The class that is no object: it gives no polygons."""
+    ignore_label: int | None = None
+    """What a label map says where it says nothing."""
+    min_area: float = 0.0
+    """px; a segment with less is dropped."""
 
 
 class _Named(msgspec.Struct):
@@ -148,6 +170,8 @@ def parse_description(text: bytes) -> ModelDescription:
         output_layout=options.output_layout,
         fill_value=options.fill_value,
         weights=_weights(item.assets),
+        matching=options.merge or Matching(threshold=options.iou_threshold),
+        precision=options.precision,
     )
 
 

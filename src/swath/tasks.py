@@ -1,19 +1,24 @@
-"""What a model is for: how its answer for a tile is read, and how neighbours' answers are joined."""
+"""What a model is for: how its answer for a tile is read, and how neighbours' are joined."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from swath.decode import decode
 from swath.detections import Detections, Seen
+from swath.errors import ModelOutputError
+from swath.merge import Seams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from swath.mlm import ModelDescription
     from swath.runtime import Outputs
-    from swath.tiles import Ints, Tile
+    from swath.tiles import Grid, Ints, Tile
 
 Inside = Callable[["Ints"], "NDArray[np.bool_]"]
 """Which of the tiles of these numbers a shard holds."""
@@ -45,3 +50,44 @@ class Task(Protocol):
 
     def settle(self, flagged: Detections) -> Detections:
         """Join the parts and decide the doubtful, of the flagged detections of all tiles."""
+
+
+def task_of(description: ModelDescription, grid: Grid) -> Task:
+    """The task that a package describes, over the tiles of a scene."""
+    return _Detection(description, Seams(grid))
+
+
+@dataclass(frozen=True, slots=True)
+class _Detection:
+    """Objects, each a box."""
+
+    description: ModelDescription
+    seams: Seams
+
+    def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
+        """The boxes, clipped to what the tile saw."""
+        del valid
+        if not outputs:
+            raise ModelOutputError("the model returned nothing")
+        box, score, label = decode(outputs[0], self.description)
+        x, y, width, height = tile.window
+        low, high = np.array([x, y]), np.array([x + width, y + height])
+        corner = np.array([tile.x, tile.y])
+        start, end = box[:, :2] + corner, box[:, 2:] + corner
+        centre = (start + end) / 2
+        inside = ((centre >= low) & (centre <= high)).all(axis=1)
+        clipped = np.concatenate([np.maximum(start, low), np.minimum(end, high)], axis=1)
+        return Seen(Detections.of_tile(clipped, score, label, tile.index).take(inside))
+
+    def sort_out(self, seen: Detections) -> Detections:
+        """Of what tiles saw, what is theirs to report."""
+        return self.seams.sort_out(seen)
+
+    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+        """Settle those that no tile outside has a say in."""
+        del inside
+        return Detections.empty(), flagged
+
+    def settle(self, flagged: Detections) -> Detections:
+        """Join the parts and decide the doubtful."""
+        return self.seams.settle(flagged, iou_threshold=self.description.iou_threshold)
