@@ -12,7 +12,8 @@ from swath.errors import ModelOutputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.mlm import BoxFormat, ModelDescription
+    from swath.heads.answer import BoxFormat
+    from swath.mlm import ModelDescription
 
 _BOX = 4
 

@@ -112,9 +112,9 @@ def test_the_package_of_these_tests_is_valid_by_the_standard():
         ),
         (
             set_output(**{"classification:classes": [{"name": "a"}, {"name": "b"}]}),
-            "2 scores are 6",
+            r"\[.batch., 6, any\]: 4 numbers of a cxcywh box and 2 scores",
         ),
-        (set_output(tasks=["semantic-segmentation"]), "0 entries for object-detection"),
+        (set_output(tasks=["similarity-search"]), r"names the tasks \[.similarity-search.\]"),
         (lambda item: item["properties"]["mlm:input"].append({}), "mlm:input"),
         (
             lambda item: item["properties"]["mlm:input"].append(item["properties"]["mlm:input"][0]),
