@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROW_GROUP = 65536
+MOST_CORNERS = 1 << 22
+"""Of the outlines of one row group, 64 MB: those of a segmentation may be long."""
+
+_STREAMED = "swath:streamed"
 _BOX = ("x_min", "y_min", "x_max", "y_max")
 _SCHEMA = pa.schema(
     [
@@ -56,6 +60,11 @@ class Detections:
     flags: NDArray[np.uint8]
     outline: NDArray[np.object_] | None = None
     """(n,) shapely Polygons or MultiPolygons in px of the scene; None: the boxes themselves."""
+
+    @property
+    def corners(self) -> int:
+        """How many positions the outlines have: what they weigh in memory; 0 of boxes."""
+        return 0 if self.outline is None else int(shapely.get_num_coordinates(self.outline).sum())
 
     @classmethod
     def of_tile(
@@ -104,9 +113,15 @@ class Detections:
         )
 
     def ordered(self) -> Detections:
-        """By tile, then best first; ties by place and class, so that nothing is left to chance."""
+        """By tile, then best first; ties by place, class and outline: nothing is left to chance."""
         keys = (self.label, *self.box.T[::-1], -self.score, self.tile)
-        return self.take(np.lexsort(keys))
+        order = np.lexsort(keys)
+        if self.outline is not None:
+            alike = np.logical_and.reduce([key[order][1:] == key[order][:-1] for key in keys])
+            if alike.any():
+                tied = order[np.append(alike, False) | np.insert(alike, 0, False)]
+                order = np.lexsort((_ranks(self.outline, tied), *keys))
+        return self.take(order)
 
     def to_table(self) -> pa.Table:
         """As an Arrow table."""
@@ -122,11 +137,11 @@ class Detections:
     @classmethod
     def from_table(cls, table: pa.Table) -> Self:
         """From an Arrow table that `to_table` made."""
-        outline = table["outline"]
         columns = {name: table[name].to_numpy() for name in _SCHEMA.names if name != "outline"}
         box = np.stack([columns.pop(name) for name in _BOX], axis=1)
-        shapes = None if outline.null_count else shapely.from_wkb(outline.to_numpy())
-        return cls(box, **columns, outline=shapes)
+        if table["outline"].null_count == len(table):
+            return cls(box, **columns)
+        return cls(box, **columns, outline=shapely.from_wkb(table["outline"].to_numpy()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,23 +159,40 @@ NO_LABEL = 255
 """In a mask: not valid, not seen, or below the threshold."""
 
 
+def outlines_of(boxes: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Boxes (n, 4) as Polygons, from their first corner along x0: (x0, y0), (x0, y1), …."""
+    x, y = boxes[:, [0, 0, 2, 2]], boxes[:, [1, 3, 3, 1]]
+    return np.asarray(shapely.polygons(np.stack([x, y], axis=-1)), np.object_)
+
+
 def _outlines(parts: Sequence[Detections]) -> NDArray[np.object_] | None:
     """The outlines of all rows, if any has one that is not its box."""
     filled = [part for part in parts if len(part)]
     if all(part.outline is None for part in filled):
         return None
     return np.concatenate(
-        [shapely.box(*part.box.T) if part.outline is None else part.outline for part in filled]
+        [outlines_of(part.box) if part.outline is None else part.outline for part in filled]
     )
 
 
+def _ranks(outline: NDArray[np.object_], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """An order of some rows' outlines that depends on nothing but them; 0 for the other rows."""
+    ranks = np.zeros(len(outline), np.int64)
+    ranks[rows] = np.unique(shapely.to_wkb(outline[rows]), return_inverse=True)[1]
+    return ranks
+
+
 class DetectionsWriter:
-    """Writes a shard's Parquet file tile by tile; a tile's detections share one row group."""
+    """Writes Parquet tile by tile; a tile's detections share one row group.
+
+    Settled detections of any tile may follow at the end: `read_in_order` puts them in their places.
+    """
 
     def __init__(self, path: Path) -> None:
         self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
         self._waiting: list[Detections] = []
-        self._rows = 0
+        self._rows = self._corners = 0
+        self._groups = 0
         self.count = 0
 
     def __enter__(self) -> Self:
@@ -180,9 +212,17 @@ class DetectionsWriter:
         """Add what whole tiles saw."""
         self._waiting.append(detections)
         self._rows += len(detections)
+        self._corners += detections.corners
         self.count += len(detections)
-        if self._rows >= ROW_GROUP:
+        if self._rows >= ROW_GROUP or self._corners >= MOST_CORNERS:
             self._flush()
+
+    def finish(self, settled: Detections) -> None:
+        """Add, after all tiles, what was settled at their seams."""
+        self._flush()
+        self.note(_STREAMED, str(self._groups))
+        for start in range(0, len(settled), ROW_GROUP):
+            self.append(settled.take(slice(start, start + ROW_GROUP)))
 
     def note(self, key: str, text: str) -> None:
         """Keep a text in the file's metadata."""
@@ -191,7 +231,8 @@ class DetectionsWriter:
     def _flush(self) -> None:
         if self._rows:
             self._writer.write_table(Detections.concatenate(self._waiting).to_table())
-        self._waiting, self._rows = [], 0
+            self._groups += 1
+        self._waiting, self._rows, self._corners = [], 0, 0
 
 
 def read_note(path: Path, key: str) -> str:
@@ -199,17 +240,35 @@ def read_note(path: Path, key: str) -> str:
     return str(pq.read_metadata(path).metadata[key.encode()].decode())
 
 
-def read_detections(path: Path, *, flagged: bool | None = None) -> Iterator[Detections]:
-    """A shard's detections, one row group at a time.
-
-    Args:
-        path: the Parquet file.
-        flagged: True for only those that the merge must settle, False for only the others.
-    """
+def read_detections(path: Path) -> Iterator[Detections]:
+    """The detections in a file, one row group at a time."""
     with pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
-            detections = Detections.from_table(file.read_row_group(group))
-            if flagged is None:
-                yield detections
-            else:
-                yield detections.take((detections.flags != 0) == flagged)
+            yield Detections.from_table(file.read_row_group(group))
+
+
+def read_in_order(path: Path, more: Detections) -> Iterator[Detections]:
+    """A finished shard's detections by tile, then best first, with others in their places.
+
+    One row group at a time is in memory, and what was settled at the seams.
+
+    Args:
+        path: what `DetectionsWriter.finish` ended.
+        more: the others, in any order.
+    """
+    with pq.ParquetFile(path) as file:
+        streamed = int(file.metadata.metadata[_STREAMED.encode()])
+        groups = (Detections.from_table(file.read_row_group(g)) for g in range(streamed))
+        end = file.read_row_groups(list(range(streamed, file.num_row_groups)))
+        late = Detections.concatenate([Detections.from_table(end), more]).ordered()
+        yield from _interleaved(groups, late)
+
+
+def _interleaved(groups: Iterator[Detections], late: Detections) -> Iterator[Detections]:
+    done = 0
+    for group in groups:
+        # It holds all that its tiles saw, so nothing of these comes later.
+        until = int(np.searchsorted(late.tile, group.tile[-1], side="right"))
+        yield Detections.concatenate([group, late.take(slice(done, until))]).ordered()
+        done = until
+    yield late.take(slice(done, None))

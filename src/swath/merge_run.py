@@ -1,6 +1,6 @@
 """The end of a run's inference: every tile accounted for, every seam joined, one GeoParquet file.
 
-Shards stream through, a row group at a time; only what touches a seam is held in memory.
+Shards stream through, a row group at a time; only what touches a shard's edge is held in memory.
 """
 
 from __future__ import annotations
@@ -11,22 +11,25 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from swath import geoparquet, storage
-from swath.detections import Detections, read_detections
+from swath.detections import Detections, read_detections, read_in_order
 from swath.errors import RunIncompleteError
 from swath.geoparquet import GeoParquetWriter
 from swath.georeference import Georeferencer
-from swath.merge import Seams
-from swath.mlm import ModelDescription
 from swath.package import describe_package
 from swath.payloads import MergeSummary, Receipt, TileCounts
 from swath.plan import Plan
 from swath.scene import open_scene
 from swath.shard import read_receipt
 from swath.storage import RunPaths
+from swath.tasks import Task, task_of
 
 _READERS = 16
+_AHEAD = 4
+"""How many shards' files are fetched before their turn."""
 _NAMED = 5
 """How many shards or failures a message names."""
+
+Rows = Iterator[Detections]
 
 
 def merge_run(plan_uri: str) -> MergeSummary:
@@ -42,7 +45,7 @@ def merge_run(plan_uri: str) -> MergeSummary:
     receipts = _receipts(plan, paths)
     tiles = _account(plan, receipts)
     description, _ = describe_package(plan.model.uri)
-    with_detections = [paths.shard(r.index) for r in receipts if r.detections]
+    task = task_of(description, plan.grid)
     with (
         open_scene(plan.scene.uri, etag=plan.scene.etag) as scene,
         storage.writing(paths.detections, content_type=geoparquet.MEDIA_TYPE) as path,
@@ -55,7 +58,7 @@ def merge_run(plan_uri: str) -> MergeSummary:
             model=plan.model.name,
         ) as out,
     ):
-        for detections in _merged(plan, description, with_detections):
+        for detections in _merged(plan, paths, receipts, task):
             out.write(detections)
     return MergeSummary(uri=paths.detections, detections=out.count, tiles=tiles)
 
@@ -95,23 +98,33 @@ def _failures(plan: Plan, receipts: list[Receipt], tiles: TileCounts) -> str:
     )
 
 
-def _merged(plan: Plan, description: ModelDescription, shards: list[str]) -> Iterator[Detections]:
-    """All detections of a run, by tile and then best first, whatever the shards were."""
-    flagged = Detections.concatenate(
-        [found for shard in shards for found in _read(shard, flagged=True)]
+def _merged(plan: Plan, paths: RunPaths, receipts: list[Receipt], task: Task) -> Rows:
+    """All detections of a run: shard by shard, by tile, best first."""
+    settled = task.settle(_seams(paths, receipts)).ordered()
+    holder = plan.shard_of(settled.tile)
+    by_shard = np.argsort(holder, kind="stable")
+    settled, holder = settled.take(by_shard), holder[by_shard]
+    files = storage.reading_each(
+        [paths.shard(receipt.index) for receipt in receipts if receipt.detections], ahead=_AHEAD
     )
-    settled = Seams(plan.grid).settle(flagged, iou_threshold=description.iou_threshold).ordered()
-    done = 0
-    for shard in shards:
-        for found in _read(shard, flagged=False):
-            if len(found):
-                # A row group holds all of its tiles' detections, so nothing of these comes later.
-                until = int(np.searchsorted(settled.tile, found.tile[-1], side="right"))
-                yield Detections.concatenate([found, settled.take(slice(done, until))]).ordered()
-                done = until
-    yield settled.take(slice(done, None))
+    for receipt in receipts:
+        first, last = np.searchsorted(holder, [receipt.index, receipt.index + 1])
+        here = settled.take(slice(first, last))
+        if receipt.detections:
+            yield from read_in_order(next(files), here)
+        else:
+            yield here
+    # Centred in a tile without a valid pixel, which no shard holds.
+    yield settled.take(holder < 0)
 
 
-def _read(shard: str, *, flagged: bool) -> Iterator[Detections]:
-    with storage.reading(shard) as path:
-        yield from read_detections(path, flagged=flagged)
+def _seams(paths: RunPaths, receipts: list[Receipt]) -> Detections:
+    """What more than one shard has a say in, of all shards."""
+    uris = [paths.seams(receipt.index) for receipt in receipts if receipt.seams]
+    with ThreadPoolExecutor(_READERS) as pool:
+        return Detections.concatenate(list(pool.map(_read, uris)))
+
+
+def _read(uri: str) -> Detections:
+    with storage.reading(uri) as path:
+        return Detections.concatenate(list(read_detections(path)))

@@ -133,6 +133,9 @@ class Receipt(Payload, frozen=True, kw_only=True):
     index: int
     tiles: TileCounts
     detections: int
+    """In its file, settled."""
+    seams: int = 0
+    """In a file of their own: those that other shards have a say in."""
     seconds: float
     failures: list[TileFailure] = []
     """The first few failures; `tiles.failed` counts them all."""

@@ -1,6 +1,8 @@
 """A shard: from tiles of a scene to detections in a Parquet file, and a receipt that says so.
 
-Memory grows with the model's batch, never with the shard or the scene.
+What no other shard has a say in is settled here. Of the rest, which touches the shard's edge, the
+merge is told in a file of its own. Memory grows with the model's batch and with what lies on seams
+within the shard, never with the scene.
 """
 
 from __future__ import annotations
@@ -8,12 +10,12 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import msgspec
 
 from swath import storage
-from swath.detections import DetectionsWriter, read_detections, read_note
+from swath.detections import Detections, DetectionsWriter, read_detections, read_note
 from swath.errors import InputError, SceneChangedError, ShardInterruptedError
 from swath.inference import Inference
 from swath.mlm import ModelDescription
@@ -23,6 +25,7 @@ from swath.plan import Plan
 from swath.runtime import Model, load_model
 from swath.scene import open_scene, select_bands
 from swath.storage import RunPaths
+from swath.tasks import Inside, Task, task_of
 
 _PROGRESS = "swath:progress"
 
@@ -58,6 +61,9 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
         return done
     started = time.monotonic()
     plan = Plan.from_json(storage.read_json(plan_uri))
+    partial = paths.partial(index)
+    # What an earlier attempt finished with failures is done anew, its tiles all tried again.
+    earlier = partial if done is None and storage.exists(partial) else None
     description, model = _loaded(plan.model.uri, plan.model.digest)
     with (
         open_scene(plan.scene.uri, etag=plan.scene.etag) as scene,
@@ -70,16 +76,27 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
             description=description,
             model=model,
         )
-        partial = paths.partial(index)
-        # What an earlier attempt finished with failures is done anew, its tiles all tried again.
-        earlier = partial if done is None and storage.exists(partial) else None
-        count = _find(inference, plan.tiles(index).tolist(), path, earlier, partial, stop)
+        with DetectionsWriter(path) as out:
+            findings = _Findings(inference, out)
+            if earlier:
+                findings.take_up(earlier)
+            finished = findings.infer(plan.tiles(index).tolist(), stop)
+            task = task_of(description, plan.grid)
+            seams = findings.settle(task, _inside(plan, index)) if finished else findings.keep()
+        if not finished:
+            storage.copy(str(path), partial)
+            raise ShardInterruptedError(
+                f"stopped before tile {inference.next_tile}; "
+                "run the shard again and it goes on from there"
+            )
         _check_unchanged(plan)
+        _write_seams(paths.seams(index), seams)
     receipt = Receipt(
         run_id=plan.run_id,
         index=index,
         tiles=inference.tiles,
-        detections=count,
+        detections=out.count,
+        seams=len(seams),
         seconds=round(time.monotonic() - started, 3),
         failures=inference.failures,
     )
@@ -124,44 +141,60 @@ def _loaded(uri: str, digest: str) -> tuple[ModelDescription, Model]:
     return package.description, load_model(package)
 
 
-def _find(
-    inference: Inference,
-    tiles: list[int],
-    path: Path,
-    earlier: str | None,
-    partial: str,
-    stop: Callable[[], bool],
-) -> int:
-    """Write what the tiles see to `path`, going on from `earlier`; how many detections.
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    """What the tiles of a shard see: in its file what is settled, in memory what is not yet."""
 
-    If it is stopped, what there is goes to `partial`.
-    """
-    with DetectionsWriter(path) as out:
-        if earlier:
-            _take_up(inference, earlier, out)
-        left = [tile for tile in tiles if tile >= inference.next_tile]
-        for found in inference.run(left):
-            out.append(found)
-            if inference.next_tile <= left[-1] and stop():
-                out.note(_PROGRESS, _progress(inference))
-                break
-        else:
-            return out.count
-    storage.copy(str(path), partial)
-    raise ShardInterruptedError(
-        f"stopped before tile {inference.next_tile}; run the shard again and it goes on from there"
-    )
+    inference: Inference
+    out: DetectionsWriter
+    flagged: list[Detections] = field(default_factory=list)
+
+    def take_up(self, partial: str) -> None:
+        """Take over what an interrupted attempt found, and how far it came."""
+        with storage.reading(partial) as path:
+            progress = msgspec.json.decode(read_note(path, _PROGRESS), type=Progress)
+            for found in read_detections(path):
+                self._add(found)
+        self.inference.next_tile = progress.next_tile
+        self.inference.tiles = progress.tiles
+        self.inference.failures = progress.failures
+
+    def infer(self, tiles: list[int], stop: Callable[[], bool]) -> bool:
+        """Go on to the last tile; False if `stop` said so before."""
+        left = [tile for tile in tiles if tile >= self.inference.next_tile]
+        for found in self.inference.run(left):
+            self._add(found)
+            if self.inference.next_tile <= left[-1] and stop():
+                return False
+        return True
+
+    def keep(self) -> Detections:
+        """End the file so that another attempt can take it up; returns what is not settled."""
+        flagged = Detections.concatenate(self.flagged)
+        self.out.append(flagged)
+        self.out.note(_PROGRESS, _progress(self.inference))
+        return flagged
+
+    def settle(self, task: Task, inside: Inside) -> Detections:
+        """End the file with what is settled within the shard; returns what is not."""
+        settled, others = task.settle_inside(Detections.concatenate(self.flagged), inside)
+        self.out.finish(settled.ordered())
+        return others
+
+    def _add(self, found: Detections) -> None:
+        flagged = found.flags != 0
+        self.out.append(found.take(~flagged))
+        self.flagged.append(found.take(flagged))
 
 
-def _take_up(inference: Inference, earlier: str, out: DetectionsWriter) -> None:
-    """Take over what an interrupted attempt found."""
-    with storage.reading(earlier) as path:
-        progress = msgspec.json.decode(read_note(path, _PROGRESS), type=Progress)
-        for found in read_detections(path):
-            out.append(found)
-    inference.next_tile = progress.next_tile
-    inference.tiles = progress.tiles
-    inference.failures = progress.failures
+def _inside(plan: Plan, index: int) -> Inside:
+    return lambda tiles: plan.shard_of(tiles) == index
+
+
+def _write_seams(uri: str, seams: Detections) -> None:
+    if len(seams):
+        with storage.writing(uri) as path, DetectionsWriter(path) as out:
+            out.append(seams)
 
 
 def _progress(inference: Inference) -> str:

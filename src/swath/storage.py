@@ -11,9 +11,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +152,38 @@ def reading(uri: str) -> Iterator[Path]:
         yield path
 
 
+def reading_each(uris: Iterable[str], *, ahead: int) -> Iterator[Path]:
+    """Objects one after the other as `reading` gives them, each until the next is asked for.
+
+    Args:
+        uris: their addresses.
+        ahead: how many are fetched before they are asked for.
+
+    Raises:
+        FileNotFoundError: there is no object at an address.
+    """
+    left = iter(uris)
+    coming: deque[Future[tuple[ExitStack, Path]]] = deque()
+    with ThreadPoolExecutor(ahead) as pool:
+        try:
+            coming.extend(pool.submit(_open, uri) for uri in islice(left, ahead))
+            while coming:
+                stack, path = coming[0].result()
+                with stack:
+                    coming.popleft()
+                    coming.extend(pool.submit(_open, uri) for uri in islice(left, 1))
+                    yield path
+        finally:
+            for future in coming:
+                if not future.cancel() and not future.exception():
+                    future.result()[0].close()
+
+
+def _open(uri: str) -> tuple[ExitStack, Path]:
+    stack = ExitStack()
+    return stack, stack.enter_context(reading(uri))
+
+
 @contextmanager
 def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iterator[Path]:
     """A local path to write to; it becomes the object when the block ends without an error."""
@@ -214,6 +249,10 @@ class RunPaths:
     def shard(self, index: int) -> str:
         """One shard's detections before merging, Parquet."""
         return join(self.root, "shards", f"{index}.parquet")
+
+    def seams(self, index: int) -> str:
+        """Those of one shard's detections that other shards have a say in, Parquet; if any."""
+        return join(self.root, "shards", f"{index}.seams.parquet")
 
     def partial(self, index: int) -> str:
         """What an interrupted shard had found, Parquet; its metadata says how far it came."""

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swath import detections as module
-from swath.detections import Detections, DetectionsWriter, Flag, read_detections, read_note
+from swath.detections import (
+    Detections,
+    DetectionsWriter,
+    read_detections,
+    read_in_order,
+    read_note,
+)
 
 
 def some(count, tile, flags=0):
@@ -42,20 +48,32 @@ def test_a_shard_is_read_as_it_was_written(tmp_path, monkeypatch):
     assert read_note(tmp_path / "shard.parquet", "key") == "text"
 
 
-def test_flagged_and_unflagged_rows_are_read_apart(tmp_path):
+def test_what_was_settled_is_read_in_its_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    streamed = [some(6, 1), some(8, 4), some(3, 5)]
+    settled, more = [some(12, 4), some(1, 9)], [some(2, 0), some(1, 4), some(1, 11)]
     with DetectionsWriter(tmp_path / "shard.parquet") as out:
-        out.append(some(4, 0))
-        out.append(some(2, 1, Flag.PART))
+        for part in streamed:
+            out.append(part)
+        out.finish(Detections.concatenate(settled))
 
-    flagged = Detections.concatenate(list(read_detections(out_path(tmp_path), flagged=True)))
-    others = Detections.concatenate(list(read_detections(out_path(tmp_path), flagged=False)))
+    groups = list(read_in_order(tmp_path / "shard.parquet", Detections.concatenate(more)))
 
-    assert flagged.tile.tolist() == [1, 1]
-    assert others.tile.tolist() == [0] * 4
+    assert out.count == 30
+    assert_same(
+        Detections.concatenate(groups),
+        Detections.concatenate([*streamed, *settled, *more]).ordered(),
+    )
 
 
-def out_path(folder):
-    return folder / "shard.parquet"
+@pytest.mark.parametrize("more", [0, 3])
+def test_a_shard_that_settled_everything_at_once_or_nothing(tmp_path, more):
+    with DetectionsWriter(tmp_path / "shard.parquet") as out:
+        out.finish(Detections.empty())
+
+    rows = list(read_in_order(tmp_path / "shard.parquet", some(more, 2)))
+
+    assert_same(Detections.concatenate(rows), some(more, 2).ordered())
 
 
 def test_an_empty_shard(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 
 from swath import packing, storage
 from swath import shard as module
-from swath.detections import Detections, read_detections
+from swath.detections import Detections, read_detections, read_in_order
 from swath.errors import PackageError, SceneChangedError, SceneError, ShardInterruptedError
 from swath.payloads import TileCounts
 from swath.shard import read_receipt, refuse_shard, run_shard
@@ -41,8 +41,12 @@ def shards(plan_uri):
 
 
 def found(plan_uri, index=0):
-    path = RunPaths.of_plan(plan_uri).shard(index)
-    return Detections.concatenate(list(read_detections(path)))
+    """What a shard settled, in order, and what it left to the merge."""
+    paths = RunPaths.of_plan(plan_uri)
+    settled = list(read_in_order(paths.shard(index), Detections.empty()))
+    left = read_receipt(paths, index).seams
+    others = list(read_detections(paths.seams(index))) if left else []
+    return Detections.concatenate(settled), Detections.concatenate(others)
 
 
 def test_a_shard_finds_what_is_there(make_plan, scene):
@@ -50,27 +54,32 @@ def test_a_shard_finds_what_is_there(make_plan, scene):
 
     receipt = run_shard(plan_uri, 0)
 
-    kept = found(plan_uri)
-    # What lies near a seam may be in the file twice, flagged for the merge to settle.
-    assert set(map(tuple, kept.box.tolist())) == set(map(tuple, dots()[1].tolist()))
-    assert len(np.unique(kept.box[kept.flags == 0], axis=0)) == (kept.flags == 0).sum()
+    settled, left = found(plan_uri)
+    boxes = set(map(tuple, np.concatenate([settled.box, left.box]).tolist()))
+    assert boxes == set(map(tuple, dots()[1].tolist()))
+    assert len(np.unique(settled.box, axis=0)) == len(settled)
+    assert not settled.flags.any()
     assert receipt == read_receipt(RunPaths.of_plan(plan_uri), 0)
-    assert receipt.detections == len(kept)
+    assert (receipt.detections, receipt.seams) == (len(settled), len(left))
     assert receipt.tiles == TileCounts(planned=40, succeeded=40)
-    assert (np.diff(kept.tile) >= 0).all()
+    assert (np.diff(settled.tile) >= 0).all()
 
 
-def test_shards_together_find_what_one_does(make_plan, scene):
-    whole, parts = make_plan(scene), make_plan(scene, shard_tiles=7)
-    run_shard(whole, 0)
-    receipts = [run_shard(parts, index) for index in shards(parts)]
+def test_what_touches_a_shards_edge_is_left_to_the_merge(make_plan, scene):
+    plan_uri = make_plan(scene, shard_tiles=7)
+    plan = module.Plan.from_json(storage.read_json(plan_uri))
+    receipts = [run_shard(plan_uri, index) for index in shards(plan_uri)]
 
-    together = Detections.concatenate([found(parts, index) for index in shards(parts)])
+    parts = [found(plan_uri, index) for index in shards(plan_uri)]
 
-    assert len(receipts) == 6
-    assert sum((r.tiles for r in receipts), TileCounts()) == TileCounts(planned=40, succeeded=40)
-    np.testing.assert_array_equal(together.box, found(whole).box)
-    np.testing.assert_array_equal(together.score, found(whole).score)
+    assert [receipt.seams for receipt in receipts] == [len(left) for _, left in parts]
+    assert 0 < sum(receipt.seams for receipt in receipts) < sum(r.detections for r in receipts)
+    for index, (settled, left) in enumerate(parts):
+        assert not settled.flags.any()
+        assert left.flags.all()
+        assert (plan.shard_of(left.tile) == index).all()
+    together = Detections.concatenate([rows for part in parts for rows in part])
+    assert set(map(tuple, together.box.tolist())) == set(map(tuple, dots()[1].tolist()))
 
 
 def test_a_finished_shard_is_not_run_again(make_plan, scene, monkeypatch):
@@ -115,7 +124,10 @@ def test_a_stopped_shard_goes_on_where_it_was(make_plan, scene, after):
     assert len(asked) == 39  # no tile was inferred twice; after the last there is nothing to stop
     expected = run_shard(whole, 0)
     assert (receipt.tiles, receipt.detections) == (expected.tiles, expected.detections)
-    np.testing.assert_array_equal(found(plan_uri).box, found(whole).box)
+    assert receipt.seams == expected.seams
+    for rows, others in zip(found(plan_uri), found(whole), strict=True):
+        np.testing.assert_array_equal(rows.box, others.box)
+        np.testing.assert_array_equal(rows.tile, others.tile)
 
 
 def test_a_stop_after_the_last_batch_changes_nothing(make_plan, make_scene):
@@ -154,10 +166,15 @@ def test_a_shard_with_failures_is_tried_again_from_its_start(make_plan, scene):
 
 
 def test_a_refused_shard_says_why(make_plan, scene):
-    receipt = refuse_shard(make_plan(scene, shard_tiles=7), 1, PackageError("no weights"))
+    plan_uri = make_plan(scene, shard_tiles=7)
+    plan = module.Plan.from_json(storage.read_json(plan_uri))
+    tile = plan.grid.tile(plan.tiles(1)[0])
+
+    receipt = refuse_shard(plan_uri, 1, PackageError("no weights"))
 
     (failure,) = receipt.failures
-    assert (failure.tile, failure.column, failure.row) == (6, 72, 0)
+    assert (failure.tile, failure.column, failure.row) == (tile.index, tile.x, tile.y)
+    assert tile.index > 0
     assert failure.cause == "PackageError: no weights"
 
 
