@@ -1,4 +1,4 @@
-"""Axis-aligned boxes, float64 (n, 4): x0, y0, x1, y1. Which overlap, and which of those remain."""
+"""Axis-aligned boxes, float64 (n, 4): x0, y0, x1, y1; which of them meet."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+_SWEEP_FACTOR = 16
+_SWEEP_LEAST = 1 << 17
+"""Up to so many pairs, or so many a box, a sweep is quicker than a tree."""
+
 
 def neighbours(boxes: Boxes, *, margin: float = 0.0) -> tuple[Indices, Indices]:
     """Every pair of boxes that meet, as indices i < j; n log n for boxes spread over a scene.
@@ -19,64 +23,51 @@ def neighbours(boxes: Boxes, *, margin: float = 0.0) -> tuple[Indices, Indices]:
         boxes: float64 (n, 4).
         margin: how far each box reaches beyond its sides, for this question.
     """
-    reach = boxes + margin * np.array([-1.0, -1.0, 1.0, 1.0])
-    shapes = shapely.box(*reach.T)
-    first, second = shapely.STRtree(shapes).query(shapes)
-    once = first < second
-    return first[once].astype(np.int64), second[once].astype(np.int64)
+    if margin:
+        boxes = boxes + margin * np.array([-1.0, -1.0, 1.0, 1.0])
+    x0, y0, x1, y1 = np.ascontiguousarray(boxes.T)
+    order = np.argsort(x0, kind="stable")
+    x0, x1 = x0[order], x1[order]
+    after = np.arange(1, len(boxes) + 1)
+    count = np.maximum(np.searchsorted(x0, x1, side="right") - after, 0)
+    if count.sum() > max(_SWEEP_LEAST, _SWEEP_FACTOR * len(boxes)):
+        first, second = meetings(boxes, boxes)
+        once = first < second
+        return first[once], second[once]
+    first = np.repeat(after - 1, count)
+    # The count of pairs before each box's own tells the place of a pair among them.
+    second = np.arange(len(first)) + np.repeat(after - (np.cumsum(count) - count), count)
+    first, second = order[first], order[second]
+    meet = (y0[first] <= y1[second]) & (y0[second] <= y1[first])
+    first, second = first[meet], second[meet]
+    return np.minimum(first, second), np.maximum(first, second)
+
+
+def meetings(boxes: Boxes, others: Boxes) -> tuple[Indices, Indices]:
+    """Every pair of a box and one of `others` that meet, as indices of each."""
+    tree = shapely.STRtree(shapely.box(*boxes.T))
+    second, first = tree.query(shapely.box(*others.T))
+    return first.astype(np.int64), second.astype(np.int64)
+
+
+def shared_area(a: Boxes, b: Boxes) -> Floats:
+    """The area of each box of `a` that the box of `b` in the same row covers."""
+    wide = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0])
+    high = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
+    return np.maximum(wide, 0) * np.maximum(high, 0)  # type: ignore[no-any-return]
+
+
+def area(boxes: Boxes) -> Floats:
+    """The area of each box."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def iou(a: Boxes, b: Boxes) -> Floats:
     """Intersection over union of each box of `a` with the box of `b` in the same row."""
-    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-    shared = _area(np.clip(high - low, 0, None))
-    union = _area(a[:, 2:] - a[:, :2]) + _area(b[:, 2:] - b[:, :2]) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    shared = shared_area(a, b)
+    return ratio(shared, area(a) + area(b) - shared)
 
 
-def _area(sides: Floats) -> Floats:
-    return sides[:, 0] * sides[:, 1]
-
-
-def suppress(count: int, winner: Indices, loser: Indices) -> Mask:
-    """What remains of `count` things when each, taken in order, rules out those it wins against.
-
-    The result is that of the sequential greedy loop. Each round settles all things that nothing
-    undecided outranks, so the rounds are as many as the longest chain of rivals, not as the things.
-
-    Args:
-        count: how many things there are.
-        winner: of each pair of rivals, the one that comes first in the order.
-        loser: the other; nothing may win against itself by way of others.
-    """
-    kept, open_ = np.zeros(count, dtype=np.bool_), np.ones(count, dtype=np.bool_)
-    while open_.any():
-        free = open_.copy()
-        free[loser] = False
-        kept |= free
-        open_ &= ~free
-        open_[loser[free[winner]]] = False
-        undecided = open_[winner] & open_[loser]
-        winner, loser = winner[undecided], loser[undecided]
-    return kept
-
-
-def non_maximum_suppression(
-    boxes: Boxes, score: NDArray[np.float32], label: NDArray[np.int16], *, threshold: float
-) -> Indices:
-    """Greedy NMS within each class: the boxes that remain, best first; ties in the given order.
-
-    Args:
-        boxes: float64 (n, 4).
-        score: float32 (n,).
-        label: int16 (n,).
-        threshold: a box that overlaps a better one of its class by a larger IoU is dropped.
-    """
-    order = np.argsort(-score, kind="stable")
-    boxes, label = boxes[order], label[order]
-    better, worse = neighbours(boxes)
-    rivals = label[better] == label[worse]
-    better, worse = better[rivals], worse[rivals]
-    rivals = iou(boxes[better], boxes[worse]) > threshold
-    kept = suppress(len(boxes), better[rivals], worse[rivals])
-    return order[kept]
+def ratio(part: Floats, whole: Floats) -> Floats:
+    """Of areas; 0 where there is no whole."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.boxes import Boxes, non_maximum_suppression
+from swath.boxes import Boxes
 from swath.errors import ModelOutputError
+from swath.matching import Matching
+from swath.suppression import reduce_candidates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,8 +45,8 @@ def decode(
         raise ModelOutputError("the model returned a box with an infinite side")
     solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes, score, label = boxes[solid], score[seen][solid], label[seen][solid].astype(np.int16)
-    kept = non_maximum_suppression(boxes, score, label, threshold=description.iou_threshold)
-    return boxes[kept], score[kept], label[kept]
+    matching = Matching(threshold=description.iou_threshold)
+    return reduce_candidates(boxes, score, label, matching)[:3]
 
 
 def to_xyxy(boxes: Boxes, box_format: BoxFormat) -> Boxes:

@@ -18,8 +18,9 @@ class Matching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """`none`: all are reported. `nms`: the best. `soft-nms`: all, the others with less score.
     `nmm`: the best, grown to hold the others. `wbf`: their mean, weighted by score."""
     metric: Metric = "iou"
-    """Intersection over union, or over the smaller of the two."""
+    """How far they overlap: intersection over union, or over the area of the worse of the two. So a
+    fragment is taken for part of the whole, but never the whole for part of a fragment."""
     threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """Two are of one object when the metric is above this. Not used by `soft-nms`."""
+    """Two are of one object when they overlap by more. `soft-nms` has no use for it in a tile."""
     sigma: Annotated[float, Meta(gt=0)] = 0.5
-    """Of `soft-nms`: a rival's score is multiplied by exp(-metric² / sigma)."""
+    """Of `soft-nms`: a rival's score is multiplied by exp(-overlap² / sigma)."""

@@ -23,8 +23,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swath.boxes import Boxes, Floats, Indices, Mask, iou, neighbours, suppress
+from swath.boxes import Boxes, Floats, Indices, Mask, iou, neighbours
 from swath.detections import Detections, Flag
+from swath.suppression import suppress
 from swath.tiles import Grid
 
 TOLERANCE = 2.0

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.boxes import iou, neighbours, non_maximum_suppression, suppress
+from swath.boxes import iou, meetings, neighbours
 
 coordinates = st.integers(0, 20)
 boxes_ = st.lists(
@@ -13,16 +13,6 @@ boxes_ = st.lists(
 def as_boxes(rows):
     rows = np.array(rows, np.float64).reshape(-1, 4)
     return np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:]], axis=1)
-
-
-def greedy(boxes, score, label, threshold):
-    """NMS as the textbook has it."""
-    kept = []
-    for i in np.argsort(-score, kind="stable"):
-        rivals = [j for j in kept if label[j] == label[i]]
-        if all(iou(boxes[[i]], boxes[[j]])[0] <= threshold for j in rivals):
-            kept.append(i)
-    return kept
 
 
 def test_iou_of_known_boxes():
@@ -52,17 +42,26 @@ def test_the_margin_reaches_across_a_gap():
     assert len(neighbours(boxes, margin=1)[0]) == 1
 
 
-@given(boxes_, st.randoms(use_true_random=False), st.sampled_from([0.0, 0.3, 0.7]))
-def test_nms_is_the_greedy_loop(rows, random, threshold):
-    boxes = as_boxes(rows)
-    score = np.array([random.choice([0.2, 0.5, 0.9]) for _ in rows], np.float32)
-    label = np.array([random.randint(0, 1) for _ in rows], np.int16)
+@given(boxes_, boxes_)
+def test_meetings_are_all_pairs_of_two_sets(one, other):
+    boxes, others = as_boxes(one), as_boxes(other)
+    expected = {
+        (i, j)
+        for i in range(len(boxes))
+        for j in range(len(others))
+        if (
+            np.maximum(boxes[i, :2], others[j, :2]) <= np.minimum(boxes[i, 2:], others[j, 2:])
+        ).all()
+    }
 
-    kept = non_maximum_suppression(boxes, score, label, threshold=threshold)
-
-    assert kept.tolist() == greedy(boxes, score, label, threshold)
+    assert set(zip(*map(np.ndarray.tolist, meetings(boxes, others)), strict=True)) == expected
 
 
-def test_suppression_passes_on_along_a_chain():
-    # 0 rules out 1, so 1 cannot rule out 2, which rules out 3.
-    assert suppress(4, np.array([0, 1, 2]), np.array([1, 2, 3])).tolist() == [True, False] * 2
+def test_a_sweep_and_a_tree_find_the_same():
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 300, (2000, 2))
+    boxes = np.concatenate([low, low + rng.uniform(1, 60, (2000, 2))], axis=1)
+
+    pairs = [set(zip(*neighbours(some), strict=True)) for some in (boxes, boxes[:300])]
+
+    assert {(i, j) for i, j in pairs[0] if i < 300 and j < 300} == pairs[1]
