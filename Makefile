@@ -40,11 +40,15 @@ lint: .venv/.lint node_modules/.installed ## Every check of the source, the temp
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	$(say) "mypy --strict"
-	@$(BIN)/mypy --no-error-summary src/swath infra local_cloud batch_jobs lambdas
+	@$(BIN)/mypy --no-error-summary src/swath infra local_cloud batch_jobs lambdas benchmarks
 	$(say) "import-linter"
 	@$(BIN)/lint-imports --no-logo
 	$(say) "cdk-nag, cfn-lint, asl-validator, hadolint"
 	@$(BIN)/python -m infra.check
+
+.PHONY: bench
+bench: .venv/.bench ## Measure against the limit and the peers; ARGS="reading merge" for some
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: format
 format: .venv/.lint ## Mend what ruff can mend
@@ -72,6 +76,12 @@ $(UV):
 .venv/.test: uv.lock pyproject.toml tools/get_torch | $(UV) node
 	$(say) "installing what the tests need"
 	@$(SYNC) --group infra --group local-cloud --group test
+	@tools/get_torch $(UV)
+	@touch $@
+
+.venv/.bench: uv.lock pyproject.toml tools/get_torch | $(UV) node
+	$(say) "installing what the benchmarks need: the peers, ONNX and torch"
+	@$(SYNC) --group bench
 	@tools/get_torch $(UV)
 	@touch $@
 

@@ -1,0 +1,110 @@
+"""Comparisons: sides that take turns on one machine, and the ratio between them.
+
+A ratio is taken within a round, where the sides ran one after the other, and the median over the
+rounds is the figure: what drifts between rounds (the clock, the host's other guests) drops out.
+Rounds in which others kept the machine busy are passed over if there are others.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from benchmarks.meter import Sample, machine_cpu, own_cpu
+from benchmarks.report import say
+
+CLEAN = 0.15
+"""Cores that others may use while a sample is taken."""
+_LOOK = 0.25
+"""s to look whether the machine is quiet."""
+
+Side = Callable[[], Sample]
+Round = dict[str, Sample]
+"""By name of the side."""
+
+
+@dataclass(slots=True)
+class Patience:
+    """How long a benchmark may still wait for a quiet machine, in s."""
+
+    left: float = 240.0
+    at_once: float = 15.0
+
+    def wait(self) -> None:
+        """Return once others are quiet, or when this has taken too long."""
+        until = time.monotonic() + min(self.left, self.at_once)
+        started = time.monotonic()
+        while time.monotonic() < until and _others() > CLEAN:
+            pass
+        self.left -= time.monotonic() - started
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Sides to be run in turns."""
+
+    sides: Mapping[str, Side]
+    rounds: int = 5
+    """How many are wanted that others left alone."""
+    budget: float = 90.0
+    """s after which no further round is added to make up for those that others spoilt."""
+    patience: Patience = field(default_factory=Patience)
+
+    def run(self) -> list[Round]:
+        """At least `rounds` rounds."""
+        done: list[Round] = []
+        started = time.monotonic()
+        while len(done) < self.rounds or (
+            sum(map(is_clean, done)) < self.rounds and time.monotonic() - started < self.budget
+        ):
+            done.append(self._one())
+            say(f"    round {len(done)}: {_brief(done[-1])}")
+        return done
+
+    def _one(self) -> Round:
+        samples: Round = {}
+        for name, side in self.sides.items():
+            self.patience.wait()
+            samples[name] = side()
+        return samples
+
+
+def is_clean(samples: Round) -> bool:
+    """Whether others left the machine alone while the round ran."""
+    return all(sample["others"] <= CLEAN for sample in samples.values())
+
+
+def clean_rounds(rounds: list[Round]) -> list[Round]:
+    """The rounds that others left alone; all of them, if they left none alone."""
+    return [one for one in rounds if is_clean(one)] or rounds
+
+
+def ratio(rounds: list[Round], above: str, below: str, measure: str = "wall") -> float:
+    """The median of one side's measure divided by another's, round by round."""
+    ratios = [one[above][measure] / one[below][measure] for one in clean_rounds(rounds)]
+    return float(statistics.median(ratios))
+
+
+def median(rounds: list[Round], side: str, measure: str = "wall") -> float:
+    """The median of one side's measure."""
+    return float(statistics.median(one[side][measure] for one in clean_rounds(rounds)))
+
+
+def only(rounds: list[Round], *sides: str) -> list[Round]:
+    """The rounds with some of their sides: what one figure of several rests on."""
+    return [{side: one[side] for side in sides} for one in rounds]
+
+
+def _others() -> float:
+    """Cores that others keep busy just now."""
+    busy, own = machine_cpu(), own_cpu()
+    time.sleep(_LOOK)
+    return (machine_cpu() - busy - (own_cpu() - own)) / _LOOK
+
+
+def _brief(samples: Round) -> str:
+    walls = ", ".join(f"{name} {sample['wall']:.3g} s" for name, sample in samples.items())
+    others = max(sample["others"] for sample in samples.values())
+    return walls if others <= CLEAN else f"{walls} (others used {others:.2f} cores)"

@@ -1,0 +1,97 @@
+"""What a piece of work cost: time, CPU time, memory, and how much others took of the machine."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+Sample = dict[str, Any]
+"""What one side measured once: `wall`, `cpu` and `others`, and what is its own."""
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_MB = 1e6
+# Of the first line of /proc/stat: user, nice, system, irq, softirq and steal; not idle and iowait.
+_BUSY = (1, 2, 3, 6, 7, 8)
+# Of /proc/PID/stat, counted behind the name in parentheses: utime and stime.
+_TIMES = (11, 12)
+
+
+@dataclass(slots=True)
+class Meter:
+    """Measures the block that it is entered for."""
+
+    companions: Sequence[int] = ()
+    """Processes whose CPU time belongs to the work, though not to this process: a server."""
+    wall: float = 0.0
+    """s"""
+    cpu: float = 0.0
+    """s of this process and its children."""
+    others: float = 0.0
+    """Cores that others kept busy meanwhile, on average."""
+    resident: float = 0.0
+    """MB that this process held when it began."""
+
+    def __enter__(self) -> Self:
+        self.resident = resident_memory()
+        self.cpu, self.others = -own_cpu(), -self._others()
+        self.wall = -time.perf_counter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.wall += time.perf_counter()
+        self.cpu += own_cpu()
+        self.others = max(0.0, self.others + self._others()) / self.wall
+
+    def sample(self, **more: Any) -> Sample:
+        """The measures, for a result file."""
+        return {
+            "wall": round(self.wall, 5),
+            "cpu": round(self.cpu, 3),
+            "others": round(self.others, 3),
+            "peak_mb": round(peak_memory(), 1),
+            "added_mb": round(peak_memory() - self.resident, 1),
+            **more,
+        }
+
+    def _others(self) -> float:
+        return machine_cpu() - own_cpu() - sum(process_cpu(pid) for pid in self.companions)
+
+
+def own_cpu() -> float:
+    """Seconds of CPU that this process and its finished children have used."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def machine_cpu() -> float:
+    """Seconds of CPU that the machine has spent on anything; what its host took counts, too."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return sum(int(fields[place]) for place in _BUSY) / _TICKS
+
+
+def process_cpu(pid: int) -> float:
+    """Seconds of CPU that another process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(fields[place]) for place in _TIMES) / _TICKS
+
+
+def resident_memory() -> float:
+    """MB that this process holds now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / _MB
+
+
+def peak_memory() -> float:
+    """MB that this process held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _MB
