@@ -1,0 +1,169 @@
+"""Seams between the cores of tiles: of regions that cores cut, each whole again.
+
+Each pixel is in one core, so nothing is seen twice and nothing is compared: two regions of a class
+that share a piece of a border between cores are one. What comes out is, to the last corner, what
+the whole scene's labels would have given in one piece. Pixels that meet only in a corner belong
+together no more across a border than within a core.
+
+A region may be as large as the scene (the sea), and its outline is held in memory whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from swath.detections import Detections, Flag
+from swath.rings import Ints, join
+from swath.tiles import Grid
+
+Inside = Callable[[Ints], NDArray[np.bool_]]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSeams:
+    """The seams of a grid of tiles, for regions of pixels."""
+
+    grid: Grid
+    min_area: float = 0.0
+    """Regions of fewer px, when they are whole, are dropped."""
+
+    def sort_out(self, seen: Detections) -> Detections:
+        """Flag the regions that touch another core; each is its tile's own.
+
+        Args:
+            seen: the regions of tiles' cores, as `polygonise.segments_of` gives them.
+        """
+        part = self._open_sides(seen).any(axis=1)
+        flags = np.where(part, np.uint8(Flag.PART), np.uint8(0))
+        regions = Detections(seen.box, seen.score, seen.label, seen.tile, flags, seen.outline)
+        return regions if self.min_area <= 1 else regions.take(part | self._large(regions))
+
+    def settle(self, flagged: Detections) -> Detections:
+        """Join the flagged regions of all tiles.
+
+        A joined region's score is the mean over its pixels, and its tile the one that holds the
+        largest piece of it.
+        """
+        parts = flagged.ordered()
+        component = _components(len(parts), *self._contacts(parts))
+        alone = np.bincount(component, minlength=len(parts))[component] == 1
+        _, component = np.unique(component[~alone], return_inverse=True)
+        whole = Detections.concatenate(
+            [_unflagged(parts.take(alone)), _joined(parts.take(~alone), component)]
+        )
+        return whole.take(self._large(whole))
+
+    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+        """Join those of which no piece touches the core of a tile outside.
+
+        Args:
+            flagged: what `sort_out` flagged, of the tiles inside.
+            inside: whether tiles of these numbers are.
+
+        Returns:
+            Whole regions, and those still flagged, untouched.
+        """
+        open_ = np.zeros(len(flagged), np.bool_)
+        steps = (-1, -self.grid.columns, 1, self.grid.columns)
+        for touches, step in zip(self._open_sides(flagged).T, steps, strict=True):
+            open_[touches] |= ~inside(flagged.tile[touches] + step)
+        component = _components(len(flagged), *self._contacts(flagged))
+        still = np.isin(component, component[open_])
+        return self.settle(flagged.take(~still)), flagged.take(still)
+
+    def _open_sides(self, seen: Detections) -> NDArray[np.bool_]:
+        """(n, 4): whether a region touches the core left of, above, right of or below its own."""
+        cores = self.grid.cores(seen.tile)
+        scene = np.array([0, 0, self.grid.width, self.grid.height])
+        return np.asarray((seen.box == cores) & (cores != scene))
+
+    def _large(self, regions: Detections) -> NDArray[np.bool_]:
+        return np.asarray(shapely.area(_outlines(regions)) >= self.min_area)
+
+    def _contacts(self, flagged: Detections) -> tuple[Ints, Ints]:
+        """Pairs of regions of one class that share a piece of a border between cores."""
+        points, region = shapely.get_coordinates(
+            shapely.get_exterior_ring(_outlines(flagged)), return_index=True
+        )
+        edges = np.flatnonzero(region[1:] == region[:-1])
+        points, region = np.rint(points).astype(np.int64), region[edges]
+        start, end = points[edges], points[edges + 1]
+        cores, label = self.grid.cores(flagged.tile)[region], flagged.label[region]
+        pairs = []
+        for axis in (0, 1):  # across borders that are upright, across those that are level
+            line = start[:, axis]
+            crosswise = line == end[:, axis]
+            low = np.minimum(start[:, 1 - axis], end[:, 1 - axis])
+            high = np.maximum(start[:, 1 - axis], end[:, 1 - axis])
+            borders = np.stack([line, label, low, high, region], axis=1)
+            before, after = (
+                borders[crosswise & (line == cores[:, side])] for side in (axis + 2, axis)
+            )
+            pairs.append(_meeting(before, after))
+        a, b = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        return a, b
+
+
+def _meeting(before: Ints, after: Ints) -> tuple[Ints, Ints]:
+    """Pairs of regions on the two sides of a line that share more than a point of it.
+
+    Args:
+        before: (n, 5) line, label, start and end along the line, region. None overlaps another.
+        after: the same, (m, 5), of the other side.
+    """
+    both = np.concatenate([before, after])
+    if not len(both):
+        return both[:, 4], both[:, 4]
+    _, place = np.unique(both[:, :2], axis=0, return_inverse=True)
+    # One axis for all lines and labels, each on a stretch of its own.
+    both[:, 2:4] += place.reshape(-1, 1) * (both[:, 3].max() + 1)
+    before, after = both[: len(before)], both[len(before) :]
+    after = after[np.argsort(after[:, 2])]
+    first = np.searchsorted(after[:, 3], before[:, 2], side="right")
+    last = np.searchsorted(after[:, 2], before[:, 3], side="left")
+    count = last - first
+    steps = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return np.repeat(before[:, 4], count), after[np.repeat(first, count) + steps, 4]
+
+
+def _components(count: int, a: Ints, b: Ints) -> Ints:
+    """For each of `count` things, the least thing that it hangs together with, int64 (count,)."""
+    root = np.arange(count)
+    while (root[a] != root[b]).any():
+        low = np.minimum(root[a], root[b])
+        np.minimum.at(root, root[a], low)
+        np.minimum.at(root, root[b], low)
+        root = root[root]
+    return root
+
+
+def _joined(parts: Detections, component: Ints) -> Detections:
+    """Parts as wholes, numbered from 0 by `component`."""
+    outline = _outlines(parts)
+    area = shapely.area(outline)
+    order = np.lexsort((parts.tile, -area, component))
+    largest = order[np.flatnonzero(np.diff(component[order], prepend=-1))]
+    whole = join(outline, component)
+    pixels, weight = np.bincount(component, area), np.bincount(component, area * parts.score)
+    return Detections(
+        box=shapely.bounds(whole).reshape(-1, 4),
+        score=(weight / pixels).astype(np.float32),
+        label=parts.label[largest],
+        tile=parts.tile[largest],
+        flags=np.zeros(len(whole), np.uint8),
+        outline=whole,
+    )
+
+
+def _unflagged(parts: Detections) -> Detections:
+    flags = np.zeros(len(parts), np.uint8)
+    return Detections(parts.box, parts.score, parts.label, parts.tile, flags, parts.outline)
+
+
+def _outlines(regions: Detections) -> NDArray[np.object_]:
+    return shapely.box(*regions.box.T) if regions.outline is None else regions.outline
