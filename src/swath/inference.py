@@ -1,4 +1,9 @@
-"""Tiles through a model: read, prepared, inferred in batches, and every one of them accounted for.
+"""Tiles through a model, and every one of them accounted for.
+
+Four things go on at once: tiles are read ahead, padded and scaled, shown to the model, and its
+answers are read. The caller's thread takes tiles from the reader and sends them off in batches; the
+model's workers do the rest and share nothing; what they find comes back in the order of the tiles
+and is added up in the caller's thread.
 
 A tile that cannot be read, or that the model cannot answer for, is counted as failed with its
 cause, and the others go on.
@@ -6,31 +11,70 @@ cause, and the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from swath.decode import decode
-from swath.detections import Detections
-from swath.errors import ModelOutputError, SceneChangedError, SwathError, TransientError
-from swath.merge import Seams
-from swath.mlm import ModelDescription
+from swath.detections import Detections, Seen
+from swath.errors import OutOfMemoryError, SwathError
+from swath.padding import pad
 from swath.payloads import TileCounts, TileFailure
-from swath.runtime import Model
-from swath.scaling import Pixels, scale
-from swath.scene import OpenScene
-from swath.tiles import Grid, Tile
+from swath.reading import TilePixels, read_tiles
+from swath.tasks import Task, task_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+
+    from swath.mlm import ModelDescription
+    from swath.runtime import Model, Outputs
+    from swath.scene import OpenScene
+    from swath.tiles import Grid, Tile
 
 MAX_FAILURES = 20
 """How many failures are described; all are counted."""
 _MAX_CAUSE = 500
+_WAITING = 2
+"""How many batches are ready, or done and not yet handed out, beside those with a worker."""
+_LOOKED_AT = 256
+"""How many tiles are looked at before progress is told, though the model be shown none of them."""
 
-Batch = Sequence[tuple[Tile, Pixels]]
+
+@dataclass(slots=True)
+class _Batch:
+    """Tiles that follow one another, and of those the ones to show the model."""
+
+    tiles: TileCounts = TileCounts()  # noqa: RUF009 (immutable)
+    failures: list[TileFailure] = field(default_factory=list)
+    shown: list[TilePixels] = field(default_factory=list)
+    next_tile: int = 0
+
+    def add(self, read: TilePixels) -> None:
+        """Count a tile; show it if it has a valid pixel."""
+        self.next_tile = read.tile.index + 1
+        if read.pixels is None:
+            self.tiles += TileCounts(planned=1, failed=1)
+            self.failures.append(_failure(read.tile, read.error))
+        elif read.valid is not None and not read.valid.any():
+            self.tiles += TileCounts(planned=1, skipped=1)
+        else:
+            self.tiles += TileCounts(planned=1)
+            self.shown.append(read)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a batch of tiles shows, and what became of each of them."""
+
+    detections: Detections
+    labels: Sequence[tuple[Tile, NDArray[np.uint8]]]
+    tiles: TileCounts
+    failures: Sequence[TileFailure]
+    next_tile: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,113 +87,134 @@ class Inference:
     grid: Grid
     description: ModelDescription
     model: Model
+    on_labels: Callable[[Tile, NDArray[np.uint8]], None] | None = None
+    """Told of each pixel's class in a tile's core, tile by tile in their order, before `run` hands
+    out the detections of their batch; in the thread that runs. Only of models that say it."""
     tiles: TileCounts = TileCounts()  # noqa: RUF009 (immutable)
     failures: list[TileFailure] = field(default_factory=list)
     next_tile: int = 0
     """Every tile before this one is accounted for."""
+    _task: Task = field(init=False)
+    _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._task = task_of(self.description, self.grid)
 
     def run(self, numbers: Iterable[int]) -> Iterator[Detections]:
         """What the tiles see and own, a batch at a time, in the order of the tiles.
+
+        At each batch, `tiles`, `failures` and `next_tile` speak of the tiles up to it, and of none
+        that was read ahead. A generator that is closed leaves no thread behind.
+
+        Args:
+            numbers: of tiles, increasing.
 
         Raises:
             SceneChangedError: the scene was replaced.
             TransientError: the scene could not be reached.
         """
-        waiting: list[tuple[Tile, Pixels]] = []
-        for number in numbers:
-            tile = self.grid.tile(number)
-            self.tiles += TileCounts(planned=1)
-            if (pixels := self._read(tile)) is not None:
-                waiting.append((tile, pixels))
-            if len(waiting) == self.model.batch_size:
-                self.next_tile = number + 1
-                yield self._infer(waiting)
-                waiting = []
-        if waiting:
-            self.next_tile = waiting[-1][0].index + 1
-            yield self._infer(waiting)
+        for found in self._in_order(numbers):
+            self.tiles += found.tiles
+            self.failures += found.failures[: MAX_FAILURES - len(self.failures)]
+            self.next_tile = found.next_tile
+            if self.on_labels:
+                for tile, labels in found.labels:
+                    self.on_labels(tile, labels)
+            yield found.detections
 
-    def _read(self, tile: Tile) -> Pixels | None:
-        """A tile ready for the model, or None where there is nothing to show it."""
+    def _in_order(self, numbers: Iterable[int]) -> Iterator[_Found]:
+        """What the workers find, as many batches ahead as keep them busy."""
+        coming: deque[Future[_Found]] = deque()
+        pool = ThreadPoolExecutor(self.model.workers, thread_name_prefix="infer")
         try:
-            pixels, valid = self.scene.read(tile.window, self.bands)
-        except (SceneChangedError, TransientError):
-            raise
+            with closing(self._batches(numbers)) as batches:
+                for batch in batches:
+                    coming.append(pool.submit(self._infer, batch))
+                    if len(coming) >= self.model.workers + _WAITING:
+                        yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _batches(self, numbers: Iterable[int]) -> Iterator[_Batch]:
+        """The tiles in batches of the size that the model takes now."""
+        batch = _Batch()
+        with closing(read_tiles(self.scene, self.grid, self.bands, list(numbers))) as tiles:
+            for read in tiles:
+                batch.add(read)
+                full = len(batch.shown) >= self.model.batch_size
+                if full or batch.tiles.planned >= _LOOKED_AT + len(batch.shown):
+                    yield batch
+                    batch = _Batch()
+        if batch.tiles.planned:
+            yield batch
+
+    def _infer(self, batch: _Batch) -> _Found:
+        """What a batch shows: all that a worker does."""
+        seen: list[tuple[Tile, Seen]] = []
+        failures = list(batch.failures)
+        for read, answer in zip(batch.shown, self._answers(batch.shown), strict=True):
+            one = self._detect(read, answer)
+            if isinstance(one, Seen):
+                seen.append((read.tile, one))
+            else:
+                failures.append(_failure(read.tile, one))
+        counts = TileCounts(succeeded=len(seen), failed=len(batch.shown) - len(seen))
+        return _Found(
+            detections=self._sort_out([one.detections for _, one in seen]),
+            labels=[(tile, one.labels) for tile, one in seen if one.labels is not None],
+            tiles=batch.tiles + counts,
+            failures=sorted(failures, key=lambda failure: failure.tile),
+            next_tile=batch.next_tile,
+        )
+
+    def _answers(self, shown: Sequence[TilePixels]) -> list[Outputs | Exception]:
+        """The model's outputs for each tile, or why there are none.
+
+        If a batch fails, its halves are tried, and so on: so only the tile that is at fault is
+        lost, and what does not fit the device's memory at once may fit it in parts.
+        """
+        if len(shown) <= self.model.batch_size:
+            try:
+                return [*self.model([self._prepare(read) for read in shown])]
+            except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
+                if len(shown) <= 1:
+                    return [error]
+                out_of_memory = isinstance(error, OutOfMemoryError)
+            # Out here, where nothing holds on to the failed batch's memory any more.
+            if out_of_memory:
+                self._shrink(len(shown))
+        half = len(shown) // 2
+        return self._answers(shown[:half]) + self._answers(shown[half:])
+
+    def _prepare(self, read: TilePixels) -> NDArray[Any]:
+        """A tile as the model takes it."""
+        assert read.pixels is not None  # noqa: S101 (`_Batch.add` shows no others)
+        size, fill_value = self.description.tile_size, self.description.fill_value
+        return pad(read.pixels, read.valid, size=size, fill_value=fill_value)
+
+    def _shrink(self, tiles: int) -> None:
+        """Have the model take fewer than so many tiles, unless another worker has seen to it."""
+        with self._lock:
+            if self.model.batch_size >= tiles:
+                self.model.shrink()
+
+    def _detect(self, read: TilePixels, answer: Outputs | Exception) -> Seen | Exception:
+        """What a tile shows, or why that cannot be told."""
+        if isinstance(answer, Exception):
+            return answer
+        try:
+            return self._task.detect(answer, read.tile, read.valid)
         except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
-            self._fail(tile, error)
-            return None
-        if not valid.any():
-            self.tiles += TileCounts(skipped=1)
-            return None
-        return prepare(pixels, valid, self.description)
+            return error
 
-    def _infer(self, batch: Batch) -> Detections:
-        """What a batch of tiles sees and owns; if it fails, each tile is tried alone."""
-        try:
-            raws = self._call(batch)
-        except Exception as error:  # noqa: BLE001 (out of memory, a bug in the model, …)
-            if len(batch) > 1:
-                return Detections.concatenate([self._infer([one]) for one in batch])
-            self._fail(batch[0][0], error)
-            return Detections.empty()
-        seen = [self._decode(tile, raw) for (tile, _), raw in zip(batch, raws, strict=True)]
-        return Seams(self.grid).sort_out(Detections.concatenate(seen))
-
-    def _call(self, batch: Batch) -> NDArray[np.float32]:
-        """The model's output for each tile. The batch is filled up to the size the model takes."""
-        size = self.model.batch_size
-        stack = np.zeros((size, *batch[0][1].shape), dtype=np.float32)
-        for place, (_, pixels) in zip(stack, batch, strict=False):
-            place[...] = pixels
-        raws = self.model(stack)
-        if len(raws) != size:
-            raise ModelOutputError(f"the model returned {len(raws)} results for {size} tiles")
-        return raws[: len(batch)]
-
-    def _decode(self, tile: Tile, raw: NDArray[np.float32]) -> Detections:
-        """A tile's detections in scene px, clipped to what the tile saw."""
-        try:
-            box, score, label = decode(raw, self.description)
-        except ModelOutputError as error:
-            self._fail(tile, error)
-            return Detections.empty()
-        self.tiles += TileCounts(succeeded=1)
-        x, y, width, height = tile.window
-        low, high = np.array([x, y]), np.array([x + width, y + height])
-        corner = np.array([tile.x, tile.y])
-        start, end = box[:, :2] + corner, box[:, 2:] + corner
-        centre = (start + end) / 2
-        inside = ((centre >= low) & (centre <= high)).all(axis=1)
-        clipped = np.concatenate([np.maximum(start, low), np.minimum(end, high)], axis=1)
-        return Detections.of_tile(clipped, score, label, tile.index).take(inside)
-
-    def _fail(self, tile: Tile, error: Exception) -> None:
-        self.tiles += TileCounts(failed=1)
-        if len(self.failures) < MAX_FAILURES:
-            kind = "" if isinstance(error, SwathError) else f"{type(error).__name__}: "
-            cause = f"{kind}{error}"[:_MAX_CAUSE]
-            self.failures.append(
-                TileFailure(tile=tile.index, column=tile.x, row=tile.y, cause=cause)
-            )
+    def _sort_out(self, seen: Sequence[Detections]) -> Detections:
+        found = Detections.concatenate([one for one in seen if len(one)])
+        return self._task.sort_out(found) if len(found) else found
 
 
-def prepare(
-    pixels: NDArray[Any], valid: NDArray[np.bool_], description: ModelDescription
-) -> Pixels:
-    """Pixels as the model takes them: padded to a whole tile, filled where not valid, scaled.
-
-    Args:
-        pixels: (bands, rows, cols) in the scene's numbers.
-        valid: (rows, cols), True = valid.
-        description: which number stands for what is not valid, and the scaling.
-
-    Returns:
-        float32 (bands, tile_size, tile_size).
-    """
-    size = description.tile_size
-    tile = np.full((len(pixels), size, size), description.fill_value, dtype=np.float32)
-    rows, cols = valid.shape
-    with np.errstate(over="ignore"):
-        numbers = pixels.astype(np.float32)
-    np.copyto(tile[:, :rows, :cols], numbers, where=valid & np.isfinite(numbers))
-    return scale(tile, description.scaling)
+def _failure(tile: Tile, error: Exception | None) -> TileFailure:
+    kind = "" if isinstance(error, SwathError) else f"{type(error).__name__}: "
+    cause = f"{kind}{error}"[:_MAX_CAUSE]
+    return TileFailure(tile=tile.index, column=tile.x, row=tile.y, cause=cause)

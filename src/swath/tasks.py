@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from swath.decode import decode
+from swath.detect import detections_of
 from swath.detections import Detections, Seen
-from swath.errors import ModelOutputError
+from swath.heads import pixels, whole
 from swath.merge import Seams
+from swath.polygonise import segments_of
+from swath.segments import SegmentSeams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from swath.heads.answer import Answer
     from swath.mlm import ModelDescription
     from swath.runtime import Outputs
     from swath.tiles import Grid, Ints, Tile
@@ -54,30 +57,25 @@ class Task(Protocol):
 
 def task_of(description: ModelDescription, grid: Grid) -> Task:
     """The task that a package describes, over the tiles of a scene."""
-    return _Detection(description, Seams(grid))
+    if description.task == "segmentation":
+        return _Segments(description, SegmentSeams(grid, description.min_area))
+    if description.task == "classification":
+        return _Classes(description)
+    oriented = description.task == "oriented-detection"
+    return _Objects(description, Seams(grid, description.matching, oriented))
 
 
 @dataclass(frozen=True, slots=True)
-class _Detection:
-    """Objects, each a box."""
+class _Objects:
+    """Boxes, oriented boxes and instances: each object once, though tiles see it twice."""
 
-    description: ModelDescription
+    answer: Answer
     seams: Seams
 
     def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
-        """The boxes, clipped to what the tile saw."""
+        """The objects that a tile saw, clipped to what it saw of them."""
         del valid
-        if not outputs:
-            raise ModelOutputError("the model returned nothing")
-        box, score, label = decode(outputs[0], self.description)
-        x, y, width, height = tile.window
-        low, high = np.array([x, y]), np.array([x + width, y + height])
-        corner = np.array([tile.x, tile.y])
-        start, end = box[:, :2] + corner, box[:, 2:] + corner
-        centre = (start + end) / 2
-        inside = ((centre >= low) & (centre <= high)).all(axis=1)
-        clipped = np.concatenate([np.maximum(start, low), np.minimum(end, high)], axis=1)
-        return Seen(Detections.of_tile(clipped, score, label, tile.index).take(inside))
+        return Seen(detections_of(outputs, self.answer, tile))
 
     def sort_out(self, seen: Detections) -> Detections:
         """Of what tiles saw, what is theirs to report."""
@@ -85,9 +83,73 @@ class _Detection:
 
     def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
         """Settle those that no tile outside has a say in."""
-        del inside
-        return Detections.empty(), flagged
+        return self.seams.settle_inside(flagged, inside)
 
     def settle(self, flagged: Detections) -> Detections:
         """Join the parts and decide the doubtful."""
-        return self.seams.settle(flagged, iou_threshold=self.description.iou_threshold)
+        return self.seams.settle(flagged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Segments:
+    """Regions of pixels: each tile's core has its own, and seams join them."""
+
+    answer: Answer
+    seams: SegmentSeams
+
+    def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
+        """The regions of a tile's core, and its labels where a mask is asked for."""
+        labels, probability = pixels.read(outputs, self.answer, tile.size)
+        seen = segments_of(
+            labels,
+            probability,
+            tile,
+            valid=valid,
+            threshold=self.answer.score_threshold,
+            background=() if self.answer.background is None else (self.answer.background,),
+        )
+        return seen if self.answer.mask else Seen(seen.detections)
+
+    def sort_out(self, seen: Detections) -> Detections:
+        """Flag the regions that touch another core."""
+        return self.seams.sort_out(seen)
+
+    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+        """Join those of which no piece touches the core of a tile outside."""
+        return self.seams.settle_inside(flagged, inside)
+
+    def settle(self, flagged: Detections) -> Detections:
+        """Join the regions."""
+        return self.seams.settle(flagged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Classes:
+    """A class a tile, for its core: cores partition the scene, so there is nothing to settle."""
+
+    answer: Answer
+
+    def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
+        """The tile's core, if its class counts and it has a valid pixel."""
+        label, score = whole.read(outputs, self.answer)
+        x0, y0, x1, y1 = tile.core
+        core = np.s_[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x]
+        known = valid is None or valid[core].any()
+        if not known or score < self.answer.score_threshold or label == self.answer.background:
+            return Seen(Detections.empty())
+        box = np.array([tile.core], np.float64)
+        scores, labels = np.array([score], np.float32), np.array([label], np.int16)
+        return Seen(Detections.of_tile(box, scores, labels, tile.index))
+
+    def sort_out(self, seen: Detections) -> Detections:
+        """All of it."""
+        return seen
+
+    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+        """All of it: nothing is flagged."""
+        del inside
+        return flagged, Detections.empty()
+
+    def settle(self, flagged: Detections) -> Detections:
+        """All of it: nothing is flagged."""
+        return flagged

@@ -20,10 +20,11 @@ import rasterio
 from stac_model.schema import MLModelProperties
 
 from swath.boxes import iou
-from swath.decode import decode
+from swath.detect import detections_of
 from swath.local import run_local
 from swath.package import Weights, load_package
 from swath.runtime import load_model
+from swath.tiles import Grid
 
 SHIPS = Path(__file__).resolve().parents[2] / "models" / "ships"
 STRIDE = 8
@@ -55,8 +56,9 @@ def in_one_piece(scene, description):
     rows, cols = pixels.shape[1:]
     padded = np.pad(pixels, ((0, 0), (0, -rows % STRIDE), (0, -cols % STRIDE)))
     (raw,) = session.run(None, {"image": padded[None]})
-    boxes, score, _ = decode(raw[0], description)
-    return np.clip(boxes, 0, [cols, rows, cols, rows]), score
+    whole = Grid(width=cols, height=rows, size=max(cols, rows), overlap=0).tile(0)
+    seen = detections_of((raw[0],), description, whole)
+    return seen.box, seen.score
 
 
 def tiled(scene, out, model=SHIPS):
@@ -163,17 +165,18 @@ def test_all_formats_give_the_same_detections(data, package):
         Weights(path=data / "models" / name, format=kind) for kind, name in FORMATS.items()
     )
     offered = dataclasses.replace(package, weights=weights)
-    tile = pixels_of(data / "ships_s2" / BUSAN)[None, :, 300:556, 200:456]
+    tile = pixels_of(data / "ships_s2" / BUSAN)[:, 300:556, 200:456]
     description = msgspec.structs.replace(package.description, score_threshold=0.05)
 
-    found = {
-        kind: decode(load_model(offered, format=kind)(tile.copy())[0], description)
-        for kind in FORMATS
-    }
+    alone = Grid(width=256, height=256, size=256, overlap=0).tile(0)
+    found = {}
+    for kind in FORMATS:
+        (outputs,) = load_model(offered, format=kind)([tile])
+        found[kind] = detections_of(outputs, description, alone)
 
-    boxes, score, label = found["onnx"]
-    assert len(boxes) > 10
+    seen = found["onnx"]
+    assert len(seen) > 10
     for kind in ("torchscript", "pt2"):
-        np.testing.assert_allclose(found[kind][0], boxes, atol=1e-4)
-        np.testing.assert_allclose(found[kind][1], score, atol=1e-5)
-        np.testing.assert_array_equal(found[kind][2], label)
+        np.testing.assert_allclose(found[kind].box, seen.box, atol=1e-4)
+        np.testing.assert_allclose(found[kind].score, seen.score, atol=1e-5)
+        np.testing.assert_array_equal(found[kind].label, seen.label)

@@ -1,0 +1,116 @@
+"""From a model's outputs to the detections of a tile: each object once, and where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+
+from swath.detections import Detections
+from swath.heads import detr, prototypes, rows, torchvision
+from swath.overlaps import Shapes
+from swath.suppression import leaders, reduce_candidates
+
+if TYPE_CHECKING:
+    from swath.heads.answer import Answer, HeadName
+    from swath.heads.candidates import Candidates, Outlines
+    from swath.runtime import Outputs
+    from swath.tiles import Tile
+
+_READ: dict[HeadName, Callable[[Outputs, Answer, int], Candidates]] = {
+    "rows": rows.read,
+    "objectness": rows.read,
+    "labelled": rows.read,
+    "detr": detr.read,
+    "torchvision": torchvision.read,
+    "prototypes": prototypes.read,
+}
+_TRACE: dict[HeadName, Callable[[Outputs, Answer, int, Candidates], Outlines]] = {
+    "torchvision": torchvision.trace,
+    "prototypes": prototypes.trace,
+}
+_COLLECTION = shapely.GeometryType.GEOMETRYCOLLECTION
+
+
+def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
+    """What a tile saw: in px of the scene, clipped to the tile's window.
+
+    Args:
+        outputs: of the model, for this tile.
+        answer: what the package says of them.
+        tile: the tile.
+
+    Raises:
+        ModelOutputError: the outputs are not what the package says, or hold NaN.
+    """
+    found = _READ[answer.head](outputs, answer, tile.size)
+    if not len(found.score):
+        return Detections.empty()
+    if answer.task == "instance-segmentation":
+        found = _traced(found, outputs, answer, tile.size)
+    box, score, label, outline = reduce_candidates(
+        found.box,
+        found.score,
+        found.label,
+        answer.matching,
+        outline=found.outline,
+        oriented=answer.task == "oriented-detection",
+        score_threshold=answer.score_threshold,
+    )
+    return _placed(Detections.of_tile(box, score, label, tile.index, outline), tile)
+
+
+def _traced(found: Candidates, outputs: Outputs, answer: Answer, size: int) -> Candidates:
+    """Instances with their outlines; those without a pixel are dropped.
+
+    Tracing is work, so where all but the best are dropped, their boxes tell beforehand which these
+    are, as they do for the models themselves.
+    """
+    if answer.matching.strategy == "nms":
+        order = np.argsort(-found.score, kind="stable")
+        of = leaders(
+            Shapes(found.box[order]),
+            found.label[order],
+            answer.matching.metric,
+            answer.matching.threshold,
+        )
+        found = found.take(order[of == np.arange(len(of))])
+    outline = _TRACE[answer.head](outputs, answer, size, found)
+    seen = np.flatnonzero(~shapely.is_missing(outline))
+    return found.take(seen).outlined(outline[seen])
+
+
+def _placed(seen: Detections, tile: Tile) -> Detections:
+    """What a tile saw, in the scene; what has its centre in the padding is dropped."""
+    x, y, width, height = tile.window
+    shift, low, high = (
+        np.array([tile.x, tile.y]),
+        np.array([x, y]),
+        np.array([x + width, y + height]),
+    )
+    start, end = seen.box[:, :2] + shift, seen.box[:, 2:] + shift
+    centre = (start + end) / 2
+    inside = ((centre >= low) & (centre <= high)).all(axis=1)
+    box = np.concatenate([np.maximum(start, low), np.minimum(end, high)], axis=1)
+    if seen.outline is None:
+        return Detections.of_tile(box, seen.score, seen.label, tile.index).take(inside)
+    outline = shapely.transform(seen.outline, lambda points: points + shift)
+    beyond = inside & ((start < low) | (end > high)).any(axis=1)
+    outline[beyond] = _clipped(outline[beyond], tile)
+    box[beyond] = shapely.bounds(outline[beyond])
+    inside &= shapely.area(outline) > 0
+    return Detections.of_tile(box, seen.score, seen.label, tile.index, outline).take(inside)
+
+
+def _clipped(outline: Outlines, tile: Tile) -> Outlines:
+    """The areas that outlines have within a tile's window."""
+    x, y, width, height = tile.window
+    window = shapely.box(x, y, x + width, y + height)
+    clipped: Outlines = shapely.intersection(outline, window)
+    # A polygon that also touches the window from outside leaves a line or a point there.
+    for place in np.flatnonzero(shapely.get_type_id(clipped) == _COLLECTION):
+        parts = shapely.get_parts(clipped[place])
+        clipped[place] = shapely.union_all(parts[shapely.area(parts) > 0])
+    return clipped

@@ -1,0 +1,102 @@
+"""A model's outputs by what they are, and held to what the package says of them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.errors import ModelOutputError
+
+if TYPE_CHECKING:
+    from swath.heads.answer import Answer, Role
+    from swath.runtime import Outputs
+
+Scores = NDArray[np.float32]
+_ANY = -1
+_FLAT = 10.0
+_SLACK = 1e-2
+
+
+def output(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]) -> NDArray[Any]:
+    """The output of that role, free of NaN.
+
+    Raises:
+        ModelOutputError: it is not there, has none of the shapes, or holds NaN.
+    """
+    array = shaped(outputs, role, answer, *shapes)
+    check_numbers(array, role)
+    return array
+
+
+def shaped(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]) -> NDArray[Any]:
+    """The output of that role.
+
+    Args:
+        outputs: of one tile, without the batch axis.
+        role: what it is.
+        answer: which of the outputs it is.
+        shapes: those that it may have; -1 for any length.
+
+    Raises:
+        ModelOutputError: it is not there, or has none of the shapes.
+    """
+    place = answer.outputs.index(role)
+    if place >= len(outputs):
+        raise ModelOutputError(
+            f"the model returned {len(outputs)} outputs; mlm:output says that {role} is "
+            f"number {place + 1}"
+        )
+    array = np.asarray(outputs[place])
+    if not any(_fits(array.shape, shape) for shape in shapes):
+        wanted = " or ".join(str(shape).replace(str(_ANY), "any") for shape in shapes)
+        raise ModelOutputError(
+            f"the model returned {role} of shape {array.shape} for one tile, not {wanted} "
+            f"({len(answer.classes)} classes, head {answer.head})"
+        )
+    return array
+
+
+def check_numbers(array: NDArray[Any], role: Role) -> None:
+    """Refuse NaN.
+
+    Raises:
+        ModelOutputError: the array holds NaN.
+    """
+    # The minimum is NaN where anything is, and takes no array of its own.
+    if array.size and array.dtype.kind == "f" and np.isnan(array.min()):
+        raise ModelOutputError(f"the model returned NaN in {role}")
+
+
+def floor_of(answer: Answer) -> float:
+    """What a number of the model must reach to make a score that counts, or a little less."""
+    if answer.activation == "none":
+        return answer.score_threshold
+    # Where the sigmoid is flat, float32 has one score for many numbers.
+    return min(logit(answer.score_threshold), _FLAT) - _SLACK
+
+
+def logit(share: float) -> float:
+    """What the sigmoid makes the share of; infinite for 0 and 1."""
+    if share in {0, 1}:
+        return math.inf if share else -math.inf
+    return math.log(share / (1 - share))
+
+
+def sigmoid(numbers: NDArray[Any]) -> Scores:
+    """1 / (1 + exp(-x)), without overflow."""
+    halved: Scores = np.tanh(0.5 * numbers.astype(np.float32))
+    return np.float32(0.5) + np.float32(0.5) * halved
+
+
+def activated(numbers: NDArray[Any], answer: Answer) -> Scores:
+    """Scores of the model's numbers, where each stands for itself."""
+    return sigmoid(numbers) if answer.activation == "sigmoid" else numbers.astype(np.float32)
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(shape) == len(wanted) and all(
+        want in {_ANY, length} for length, want in zip(shape, wanted, strict=True)
+    )

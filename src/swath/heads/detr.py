@@ -1,0 +1,47 @@
+"""Logits and boxes in two outputs: DETR and its kin, each query one object at most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.errors import ModelOutputError
+from swath.heads.answer import COLUMNS
+from swath.heads.arrays import output
+from swath.heads.candidates import Candidates, Found, to_candidates
+from swath.heads.rows import best
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.heads.answer import Answer
+    from swath.runtime import Outputs
+
+
+def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+    """Candidates of one tile.
+
+    Raises:
+        ModelOutputError: the outputs are not what the package says, or hold NaN.
+    """
+    classes = len(answer.classes)
+    nothing = int(answer.activation == "softmax")
+    logits = output(outputs, "logits", answer, (-1, classes + nothing))
+    boxes = output(outputs, "boxes", answer, (len(logits), COLUMNS[answer.box_format]))
+    found = _softmax(logits, answer) if nothing else best(logits.T, answer)
+    return to_candidates(boxes[found.row], found, answer, size)
+
+
+def _softmax(logits: NDArray[np.floating], answer: Answer) -> Found:
+    """The best class of each query; the last of the logits is for no object."""
+    logits = logits.astype(np.float32)
+    label = logits[:, :-1].argmax(axis=1)
+    every = np.arange(len(logits))
+    # Relative to the best class, whose share is then one over the sum; too large is a share of 0.
+    with np.errstate(over="ignore", invalid="ignore"):
+        score = 1 / np.exp(logits - logits[every, label][:, None]).sum(axis=1)
+    if np.isnan(score).any():
+        raise ModelOutputError("the model returned infinite logits")
+    rows = np.flatnonzero(score >= answer.score_threshold)
+    return Found(rows, score[rows], label[rows])

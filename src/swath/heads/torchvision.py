@@ -1,0 +1,50 @@
+"""Boxes, labels and scores in outputs of their own, and masks where there are instances.
+
+That is what torchvision's detectors return, doubles settled; Mask R-CNN's masks are probabilities
+over the whole tile, `(n, 1, rows, cols)`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.heads.answer import COLUMNS
+from swath.heads.arrays import check_numbers, output, shaped
+from swath.heads.candidates import Candidates, to_candidates
+from swath.heads.labels import labelled
+from swath.polygonise import polygons_of_mask
+
+if TYPE_CHECKING:
+    from swath.heads.answer import Answer
+    from swath.heads.candidates import Outlines
+    from swath.runtime import Outputs
+
+
+def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+    """Candidates of one tile.
+
+    Raises:
+        ModelOutputError: the outputs are not what the package says, or hold NaN.
+    """
+    scores = output(outputs, "scores", answer, (-1,))
+    boxes = output(outputs, "boxes", answer, (len(scores), COLUMNS[answer.box_format]))
+    labels = output(outputs, "labels", answer, (len(scores),))
+    found = labelled(scores, labels, answer)
+    return to_candidates(boxes[found.row], found, answer, size)
+
+
+def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Outlines:
+    """The outlines of candidates, in px of the tile; None for one without a pixel.
+
+    Raises:
+        ModelOutputError: the masks are not what the package says, or hold NaN.
+    """
+    masks = shaped(outputs, "masks", answer, (-1, 1, size, size), (-1, size, size))
+    masks = masks.reshape(-1, size, size)
+    outline = np.empty(len(of.row), np.object_)
+    for place, row in enumerate(of.row):
+        check_numbers(masks[row], "masks")
+        outline[place] = polygons_of_mask(masks[row] >= answer.mask_threshold)
+    return outline

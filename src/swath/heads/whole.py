@@ -1,0 +1,26 @@
+"""One class for a whole tile: tile classification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.heads.arrays import activated, output
+
+if TYPE_CHECKING:
+    from swath.heads.answer import Answer
+    from swath.runtime import Outputs
+
+
+def read(outputs: Outputs, answer: Answer) -> tuple[int, np.float32]:
+    """The class of the highest score, and its probability.
+
+    Raises:
+        ModelOutputError: the output is not what the package says, or holds NaN.
+    """
+    scores = output(outputs, "scores", answer, (len(answer.classes),)).astype(np.float32)
+    label = int(scores.argmax())
+    if answer.activation == "softmax":
+        return label, np.float32(1) / np.exp(scores - scores[label]).sum()
+    return label, activated(scores, answer)[label]
