@@ -34,8 +34,8 @@ class Patience:
 
     def wait(self) -> None:
         """Return once others are quiet, or when this has taken too long."""
-        until = time.monotonic() + min(self.left, self.at_once)
         started = time.monotonic()
+        until = started + min(self.left, self.at_once)
         while time.monotonic() < until and _others() > CLEAN:
             pass
         self.left -= time.monotonic() - started

@@ -1,0 +1,1 @@
+"""Detectors to measure with: random weights, but real networks in real packages."""

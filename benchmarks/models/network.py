@@ -1,0 +1,126 @@
+"""A fully convolutional detector, written once and built twice: for torch and for ONNX.
+
+An encoder with residual blocks down to stride 16, one step back up to stride 8, and a head that
+says for each cell of 8 px a box and a score; a score counts only where it is the highest of its
+neighbourhood. The weights follow from a seed, so the detector finds nothing in particular.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+STRIDE = 8
+"""px from one candidate to the next."""
+SIZE = 16.0
+"""px; the side of a typical box."""
+_OUTPUTS = 5
+"""A cell's score, offsets in x and y, width and height."""
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """How wide and how deep."""
+
+    name: str
+    width: int
+    depths: tuple[int, int, int]
+    """Residual blocks at strides 4, 8 and 16."""
+
+
+SMALL = Architecture("1m", 16, (1, 2, 2))
+MEDIUM = Architecture("10m", 48, (1, 4, 2))
+LARGE = Architecture("30m", 80, (1, 2, 3))
+ARCHITECTURES = {one.name: one for one in (SMALL, MEDIUM, LARGE)}
+
+
+class Operations(Protocol):
+    """What a network is made of; a tensor is whatever the builder calls one."""
+
+    def conv(self, x: Any, name: str, *, stride: int = 1) -> Any:
+        """Convolve with the weights of that name."""
+
+    def silu(self, x: Any) -> Any:
+        """The tensor times its own sigmoid."""
+
+    def add(self, x: Any, y: Any) -> Any:
+        """Sum of two tensors."""
+
+    def concat(self, *parts: Any) -> Any:
+        """Joined along the channels."""
+
+    def enlarge(self, x: Any) -> Any:
+        """Each cell twice along both axes."""
+
+    def boxes(self, head: Any) -> Any:
+        """(batch, 5, candidates) of the head's (batch, 5, rows, cols): see `package`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    name: str
+    inputs: int
+    outputs: int
+    kernel: int = 3
+
+
+def layers(architecture: Architecture) -> Iterator[_Layer]:
+    """All convolutions."""
+    w = architecture.width
+    yield _Layer("stem", 3, w)
+    for place, depth in enumerate(architecture.depths, 1):
+        channels = w << place
+        yield _Layer(f"down{place}", channels // 2, channels)
+        for block in range(depth):
+            yield _Layer(f"stage{place}.{block}.a", channels, channels)
+            yield _Layer(f"stage{place}.{block}.b", channels, channels)
+    yield _Layer("lateral", 8 * w, 4 * w, 1)
+    yield _Layer("fuse", 8 * w, 4 * w)
+    yield _Layer("neck", 4 * w, 4 * w)
+    yield _Layer("head", 4 * w, _OUTPUTS, 1)
+
+
+def make_weights(architecture: Architecture, seed: int = 0) -> Weights:
+    """Random weights, scaled so that signals keep their size on the way (He et al., 2015)."""
+    rng = np.random.default_rng([seed, architecture.width])
+    weights: Weights = {}
+    for layer in layers(architecture):
+        shape = (layer.outputs, layer.inputs, layer.kernel, layer.kernel)
+        scale = np.sqrt(2 / (layer.inputs * layer.kernel**2))
+        # A residual block's second half starts small, or the sums would grow block by block.
+        scale *= 0.2 if layer.name.endswith(".b") else 1
+        weights[f"{layer.name}.weight"] = (rng.standard_normal(shape) * scale).astype(np.float32)
+        weights[f"{layer.name}.bias"] = np.zeros(layer.outputs, np.float32)
+    return weights
+
+
+def run(operations: Operations, architecture: Architecture, image: Any) -> Any:
+    """The network on (batch, 3, rows, cols), by whichever operations."""
+
+    def unit(x: Any, name: str, *, stride: int = 1) -> Any:
+        return operations.silu(operations.conv(x, name, stride=stride))
+
+    x = unit(image, "stem", stride=2)
+    stages = []
+    for place, depth in enumerate(architecture.depths, 1):
+        x = unit(x, f"down{place}", stride=2)
+        for block in range(depth):
+            name = f"stage{place}.{block}"
+            x = operations.add(x, unit(unit(x, f"{name}.a"), f"{name}.b"))
+        stages.append(x)
+    up = operations.enlarge(unit(stages[2], "lateral"))
+    x = unit(unit(operations.concat(stages[1], up), "fuse"), "neck")
+    return operations.boxes(operations.conv(x, "head"))
+
+
+def centres(side: int) -> NDArray[np.float32]:
+    """The middles of the cells of a tile of `side` px, (1, 2, candidates): x, y."""
+    places = (np.arange(side // STRIDE, dtype=np.float32) + 0.5) * STRIDE
+    y, x = np.meshgrid(places, places, indexing="ij")
+    return np.stack([x.ravel(), y.ravel()])[None]

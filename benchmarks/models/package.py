@@ -1,0 +1,158 @@
+"""Model packages of the detectors, made once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime
+
+from benchmarks import scenes
+from benchmarks.models import onnx_network
+from benchmarks.models.network import Architecture, Weights, make_weights
+from benchmarks.report import say
+from benchmarks.texture import Landscape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TILE = 512
+"""px"""
+OVERLAP = 64
+THRESHOLD = 0.5
+DETECTIONS = 30
+"""How many a tile gives, more or less: what is above the threshold."""
+_SPREAD = 1.5
+"""The standard deviation of the scores' logits."""
+_MADE = 1
+"""To be raised when the same package is made otherwise."""
+
+
+def make_package(architecture: Architecture, side: int = TILE) -> Path:
+    """The folder of a package with `.onnx` and `.pt2` weights, made if need be.
+
+    Raises:
+        RuntimeError: the two do not agree.
+    """
+    folder = scenes.CACHE / "models" / f"{architecture.name}_{side}_v{_MADE}"
+    if not (folder / "mlm.json").exists():
+        say(f"  making the model package {architecture.name}")
+        folder.mkdir(parents=True, exist_ok=True)
+        weights, tiles = make_weights(architecture), sample_tiles(side)
+        calibrate(architecture, weights, tiles)
+        (folder / "model.onnx").write_bytes(onnx_network.build(architecture, weights, side))
+        _write_pt2(architecture, weights, tiles, folder)
+        (folder / "mlm.json").write_text(json.dumps(_description(architecture, folder, side)))
+    return folder
+
+
+def sample_tiles(side: int, count: int = 8) -> NDArray[np.float32]:
+    """Tiles of a drawn landscape as the detectors take them, float32 (count, 3, side, side)."""
+    band = Landscape("rgb8", side * count).draw(0)[:side]
+    tiles = np.stack([band[:, start * side :][:, :side] for start in range(count)])
+    return np.ascontiguousarray(np.moveaxis(tiles, -1, 1), np.float32) / np.float32(255)
+
+
+def calibrate(architecture: Architecture, weights: Weights, tiles: NDArray[np.float32]) -> None:
+    """Scale the head's score, so that `DETECTIONS` a tile reach the threshold; in place."""
+    side = tiles.shape[-1]
+    session = _session(onnx_network.build(architecture, weights, side))
+    found = np.concatenate([session.run(None, {"image": tile[None]})[0] for tile in tiles])
+    peaks = np.sort(_logit(found[:, 4][found[:, 4] > 0]))
+    scale = _SPREAD / peaks.std()
+    wanted = peaks[-min(len(peaks), DETECTIONS * len(tiles))]
+    weights["head.weight"][0] *= scale
+    weights["head.bias"][0] = -wanted * scale
+
+
+def _logit(share: NDArray[np.float32]) -> NDArray[np.float64]:
+    exact = np.clip(share.astype(np.float64), 1e-9, 1 - 1e-9)
+    logit: NDArray[np.float64] = np.log(exact / (1 - exact))
+    return logit
+
+
+def _session(model: bytes) -> Any:
+    return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+
+
+def _write_pt2(
+    architecture: Architecture,
+    weights: Weights,
+    tiles: NDArray[np.float32],
+    folder: Path,
+) -> None:
+    """Write the torch form, and hold it against the other."""
+    # A process that makes no package needs no torch.
+    import torch  # noqa: PLC0415
+
+    from benchmarks.models.torch_network import Detector, export  # noqa: PLC0415
+
+    detector = Detector(architecture, weights, tiles.shape[-1]).eval()
+    export(detector, tiles.shape[-1], folder / "model.pt2")
+    session = _session((folder / "model.onnx").read_bytes())
+    for tile in tiles[:2]:
+        theirs = session.run(None, {"image": tile[None]})[0]
+        with torch.inference_mode():
+            ours = detector(torch.from_numpy(tile[None])).numpy()
+        apart = np.abs(theirs[:, :4] - ours[:, :4]).max()
+        if apart > 0.01:  # noqa: PLR2004 (px)
+            raise RuntimeError(f"{architecture.name}: .onnx and .pt2 differ by {apart} px")
+
+
+def _description(architecture: Architecture, folder: Path, side: int) -> dict[str, Any]:
+    bands = ["red", "green", "blue"]
+    return {
+        "type": "Feature",
+        "stac_version": "1.1.0",
+        "stac_extensions": ["https://stac-extensions.github.io/mlm/v1.6.0/schema.json"],
+        "id": f"bench-{architecture.name}",
+        "geometry": None,
+        "properties": {
+            "datetime": "2026-01-01T00:00:00Z",
+            "mlm:name": f"bench-{architecture.name}",
+            "mlm:architecture": "residual encoder, one step up",
+            "mlm:tasks": ["object-detection"],
+            "mlm:input": [
+                {
+                    "name": "image",
+                    "bands": bands,
+                    "input": {
+                        "shape": [-1, len(bands), side, side],
+                        "dim_order": ["batch", "bands", "height", "width"],
+                        "data_type": "float32",
+                    },
+                    "value_scaling": [{"type": "scale", "value": 255}],
+                }
+            ],
+            "mlm:output": [
+                {
+                    "name": "pred",
+                    "tasks": ["object-detection"],
+                    "result": {
+                        "shape": [-1, 5, -1],
+                        "dim_order": ["batch", "channel", "candidate"],
+                        "data_type": "float32",
+                    },
+                    "classification:classes": [{"value": 0, "name": "thing"}],
+                }
+            ],
+            "mlm:hyperparameters": {
+                "overlap": OVERLAP,
+                "score_threshold": THRESHOLD,
+                "iou_threshold": 0.5,
+                "box_format": "cxcywh",
+            },
+        },
+        "links": [],
+        "assets": {
+            name: {
+                "href": name,
+                "roles": ["mlm:model"],
+                "file:checksum": "1220" + hashlib.sha256((folder / name).read_bytes()).hexdigest(),
+            }
+            for name in ("model.onnx", "model.pt2")
+        },
+    }

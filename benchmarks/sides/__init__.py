@@ -1,0 +1,1 @@
+"""The sides of the comparisons: functions that `benchmarks.worker` calls in a fresh process."""
