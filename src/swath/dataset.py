@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,16 +40,19 @@ class Dataset:
     etag: str
     reader: DatasetReader
     mask_flags: Sequence[Sequence[MaskFlags]]
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    """GDAL lets several threads use a handle, but not at once."""
 
     def read(self, window: Window, bands: Sequence[int]) -> NDArray[Any]:
         """Pixels (bands, rows, cols) of a window."""
-        with explained(self.uri, self.etag, f"cannot be read at {_text(window)}"):
+        with explained(self.uri, self.etag, f"cannot be read at {_text(window)}"), self._lock:
             pixels: NDArray[Any] = self.reader.read(list(bands), window=window)
         return pixels
 
     def read_mask(self, window: Window, band: int) -> Mask:
         """GDAL's mask of a band, (rows, cols), True = valid."""
-        with explained(self.uri, self.etag, f"has a mask that cannot be read at {_text(window)}"):
+        problem = f"has a mask that cannot be read at {_text(window)}"
+        with explained(self.uri, self.etag, problem), self._lock:
             mask: Mask = self.reader.read_masks(band, window=window) > 0
         return mask
 
@@ -71,7 +75,7 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
     if status is None:
         raise SceneError(f"there is no scene at {uri}")
     if etag not in {None, status.etag}:
-        raise SceneChangedError(_replaced(uri))
+        raise SceneChangedError(replaced(uri))
     if status.size == 0:
         raise SceneError(f"{uri} is empty (0 bytes); copy it again")
     with ExitStack() as stack:
@@ -126,10 +130,10 @@ def explained(uri: str, etag: str, problem: str) -> Iterator[None]:
             yield
     except (RasterioError, CPLE_BaseError) as error:
         reason = _reason(error).replace(f"'{gdal.path(uri)}' ", "")
-        raise _fault(uri, etag, problem, reason) from error
+        raise fault(uri, etag, problem, reason) from error
 
 
-def _fault(uri: str, etag: str, problem: str, reason: str) -> SwathError:
+def fault(uri: str, etag: str, problem: str, reason: str) -> SwathError:
     """The error that says whose fault it is that GDAL could not read."""
     text = f"{uri} {problem}: {reason}"
     if _TRANSIENT.search(reason):
@@ -138,10 +142,11 @@ def _fault(uri: str, etag: str, problem: str, reason: str) -> SwathError:
         changed = storage.etag(uri) != etag
     except (BotoCoreError, ClientError):
         return TransientError(text)
-    return SceneChangedError(_replaced(uri)) if changed else SceneError(text)
+    return SceneChangedError(replaced(uri)) if changed else SceneError(text)
 
 
-def _replaced(uri: str) -> str:
+def replaced(uri: str) -> str:
+    """What to say of a file that is no longer the one that was opened."""
     return f"{uri} was replaced while its run was under way; drop it again to run it anew"
 
 

@@ -83,8 +83,8 @@ class OpenScene:
     """A scene that can be read."""
 
     def __init__(self, dataset: Dataset, mask: Dataset | None) -> None:
-        self._dataset = dataset
-        self._mask = mask
+        self.dataset = dataset
+        self.mask = mask
         self.info = _describe(dataset, masked=mask is not None or not dataset.all_valid)
         self._floating = self.info.dtype.startswith("float")
         if mask and mask.reader.shape != (self.info.height, self.info.width):
@@ -113,7 +113,7 @@ class OpenScene:
         """
         self._check(window)
         place = Window(*window)
-        pixels = self._dataset.read(place, bands)
+        pixels = self.dataset.read(place, bands)
         shared = self._shared_mask(place, bands)
         valid = np.zeros(pixels.shape[1:], np.bool_)
         for band, layer in zip(bands, pixels, strict=True):
@@ -141,22 +141,22 @@ class OpenScene:
 
     def _shared_mask(self, window: Window, bands: Sequence[int]) -> Mask | None:
         """The mask of all bands together, if that is what the scene has."""
-        if self._mask:
-            return np.asarray(self._mask.read(window, [1])[0] > 0)
+        if self.mask:
+            return np.asarray(self.mask.read(window, [1])[0] > 0)
         for band in bands:
-            if MaskFlags.per_dataset in self._dataset.mask_flags[band - 1]:
-                return self._dataset.read_mask(window, band)
+            if MaskFlags.per_dataset in self.dataset.mask_flags[band - 1]:
+                return self.dataset.read_mask(window, band)
         return None
 
     def _own_mask(self, window: Window, band: int, layer: NDArray[Any]) -> Mask:
         """The mask of one band, whose pixels are `layer`."""
-        flags = self._dataset.mask_flags[band - 1]
+        flags = self.dataset.mask_flags[band - 1]
         if MaskFlags.all_valid in flags:
             return np.ones(layer.shape, np.bool_)
         nodata = self.info.nodata[band - 1]
         if MaskFlags.nodata in flags and nodata is not None:
-            return ~_is_nodata(layer, nodata)
-        return self._dataset.read_mask(window, band)
+            return ~is_nodata(layer, nodata)
+        return self.dataset.read_mask(window, band)
 
 
 def select_bands(scene: Scene, wanted: Sequence[str]) -> list[int]:
@@ -219,9 +219,20 @@ def _colours(reader: DatasetReader) -> tuple[str | None, ...]:
     return tuple(None if name in {"gray", "undefined"} else name for name in names)
 
 
-def _is_nodata(layer: NDArray[Any], nodata: float) -> Mask:
-    if layer.dtype.kind in "iu":
-        return np.asarray(layer == nodata)
+def is_nodata(pixels: NDArray[Any], nodata: float) -> Mask:
+    """Which pixels have the nodata value, as near as their type and its decimals can tell."""
+    if pixels.dtype.kind in "iu":
+        limits = np.iinfo(pixels.dtype)
+        if not (limits.min <= nodata <= limits.max and float(nodata).is_integer()):
+            return np.zeros(pixels.shape, np.bool_)
+        return np.asarray(pixels == int(nodata))
+    if np.isnan(nodata):
+        return np.asarray(np.isnan(pixels))
+    real = np.finfo(pixels.dtype)
     # A nodata value is written in decimals, which may not give back the very same float.
-    tolerance = 4 * float(np.finfo(layer.dtype).eps)
-    return np.asarray(np.isclose(layer, nodata, rtol=tolerance, atol=0, equal_nan=True))
+    tolerance = 4 * float(real.eps) * abs(nodata)
+    if tolerance == 0 or abs(nodata) > float(real.max) + tolerance:
+        return np.asarray(pixels == nodata)
+    low = max(nodata - tolerance, float(real.min))
+    high = min(nodata + tolerance, float(real.max))
+    return np.asarray((pixels >= low) & (pixels <= high))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from swath.dataset import Mask
 from swath.errors import SceneChangedError, TransientError
+from swath.reading.ring import Ring
+from swath.reading.source import source_of
+from swath.reading.wanted import Validity, Wanted, wanted
+from swath.reading.workers import Workers
+from swath.runtime import available_cpus
 from swath.scene import OpenScene
-from swath.tiles import Grid, Tile
+from swath.tiles import Grid, Ints, Tile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,21 +39,72 @@ def read_tiles(
     bands: Sequence[int],
     numbers: Sequence[int],
     *,
-    threads: int | None = None,  # noqa: ARG001
-) -> Iterator[TilePixels]:
-    """The tiles of those numbers, in their order.
+    threads: int | None = None,
+) -> Generator[TilePixels]:
+    """The tiles of those numbers, in their order, read ahead of whoever takes them.
+
+    Closing the iterator ends its threads.
+
+    Args:
+        scene: what is read; to be kept open until the last tile is taken.
+        grid: of the tiles.
+        bands: numbers of bands, from 1, in the order wanted.
+        numbers: of the tiles; in raster order each block is read once.
+        threads: how many decode; by default, as many as there are CPUs.
 
     Raises:
-        SceneChangedError: the object was replaced since it was opened.
+        SceneChangedError: the file was replaced since it was opened.
         TransientError: S3 did not answer.
     """
-    for number in numbers:
-        tile = grid.tile(number)
+    if len(numbers) == 0:
+        return
+    with Workers(threads or available_cpus()) as workers:
+        cutter = _Cutter(scene, bands, grid.windows(numbers), workers)
+        for place, number in enumerate(numbers):
+            yield cutter.read(place, grid.tile(int(number)))
+
+
+class _Cutter:
+    """Cuts tiles from a ring of the scene's blocks, and from one of the mask's beside it."""
+
+    def __init__(
+        self, scene: OpenScene, bands: Sequence[int], windows: Ints, workers: Workers
+    ) -> None:
+        self._scene, self._bands = scene, bands
+        self._validity = Validity(scene, bands)
+        self._wanted = wanted(scene, bands)
+        self._rings: list[Ring] = []
+        if self._validity.known:
+            layers = [(scene.dataset, self._wanted)]
+            layers += [(scene.mask, Wanted(bands=(1,)))] if scene.mask else []
+            self._rings = [
+                Ring(source_of(dataset, what, windows, workers), windows)
+                for dataset, what in layers
+            ]
+
+    def read(self, place: int, tile: Tile) -> TilePixels:
+        """The tile at a place; what the rings cannot give, GDAL reads alone, or says why not."""
         try:
-            pixels, valid = scene.read(tile.window, bands)
+            if self._rings:
+                return self._cut(place, tile)
+        except (SceneChangedError, TransientError):
+            raise
+        except Exception:  # noqa: BLE001, S110 (a damaged block can make a codec raise anything)
+            pass
+        return self._read_alone(tile)
+
+    def _cut(self, place: int, tile: Tile) -> TilePixels:
+        pixels, *marks = [ring.cut(place) for ring in self._rings]
+        mark = marks[0][0] if marks else None
+        if self._wanted.marked:
+            pixels, mark = pixels[:-1], pixels[-1]
+        return TilePixels(tile, pixels, self._validity(pixels, mark))
+
+    def _read_alone(self, tile: Tile) -> TilePixels:
+        try:
+            pixels, valid = self._scene.read(tile.window, self._bands)
         except (SceneChangedError, TransientError):
             raise
         except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
-            yield TilePixels(tile, None, None, error)
-        else:
-            yield TilePixels(tile, pixels, None if valid.all() else valid)
+            return TilePixels(tile, None, None, error)
+        return TilePixels(tile, pixels, None if valid.all() else valid)

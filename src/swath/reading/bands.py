@@ -1,0 +1,71 @@
+"""Whatever GDAL reads, in bands of rows as wide as what is asked for, each block read once."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rasterio.windows import Window
+
+from swath.dataset import Dataset
+from swath.reading.schedule import BlockRow, Lattice
+from swath.reading.wanted import Wanted
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.tiles import Ints
+
+_ROWS = 256
+"""px; how high a band is at least, so that GDAL has blocks to decode side by side."""
+_BYTES = 64 << 20
+"""How large it is at most, unless one row of blocks is larger."""
+
+
+class Bands:
+    """A source whose blocks are whole bands of rows, read one after the other."""
+
+    def __init__(
+        self, dataset: Dataset, wanted: Wanted, windows: Ints, *, reader: Executor
+    ) -> None:
+        """Lay the bands out.
+
+        Args:
+            dataset: what is read.
+            wanted: the layers.
+            windows: the windows that will be asked for, (n, 4).
+            reader: one thread: GDAL has its own ones for blocks.
+        """
+        self._dataset, self._wanted, self._reader = dataset, wanted, reader
+        scene = dataset.reader
+        rows, cols = scene.block_shapes[0]
+        left = int(windows[:, 0].min()) // cols * cols
+        right = int((windows[:, 0] + windows[:, 2]).max())
+        self._right = min(scene.width, -(-right // cols) * cols)
+        self._dtype = np.dtype(scene.dtypes[0])
+        row_bytes = (self._right - left) * wanted.layers * self._dtype.itemsize * rows
+        count = max(1, min(-(-_ROWS // rows), _BYTES // row_bytes))
+        self.lattice = Lattice(x=left, y=0, cols=self._right - left, rows=rows * count)
+
+    def expect(self, row: BlockRow) -> int:  # noqa: ARG002
+        """GDAL fetches when it reads."""
+        return 0
+
+    def decode(self, row: int, column: int) -> Future[NDArray[Any]]:  # noqa: ARG002
+        """Begin to read a band of rows."""
+        return self._reader.submit(self._read, row)
+
+    def forget(self, row: int, blocks: list[NDArray[Any]]) -> None:
+        """Nothing is kept."""
+
+    def _read(self, row: int) -> NDArray[Any]:
+        top = row * self.lattice.rows
+        height = min(self.lattice.rows, self._dataset.reader.height - top)
+        window = Window(self.lattice.x, top, self.lattice.cols, height)
+        if self._wanted.masked is None:
+            return self._dataset.read(window, self._wanted.samples)
+        block = np.empty((self._wanted.layers, height, self.lattice.cols), self._dtype)
+        block[:-1] = self._dataset.read(window, self._wanted.samples)
+        block[-1] = self._dataset.read_mask(window, self._wanted.masked)
+        return block

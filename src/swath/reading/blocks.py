@@ -1,0 +1,121 @@
+"""Blocks of a GeoTIFF, decoded here rather than by GDAL: each once, by several threads."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath.reading.codecs import Decoder, decode_mask
+from swath.reading.layout import Layout
+from swath.reading.ranges import File, places_of
+from swath.reading.schedule import BlockRow, Lattice
+from swath.reading.tiff import NotReadableError
+from swath.reading.wanted import Wanted
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Blocks:
+    """A source of blocks."""
+
+    def __init__(
+        self,
+        file: File,
+        layouts: tuple[Layout, Layout | None],
+        wanted: Wanted,
+        *,
+        fill: float | None,
+        rows: range,
+        decoders: Executor,
+    ) -> None:
+        """Find the blocks.
+
+        Args:
+            file: what they are read from.
+            layouts: of the image and of the mask within its file.
+            wanted: the layers.
+            fill: the value of blocks that the file leaves out; None if only GDAL knows.
+            rows: the block rows that will be asked for.
+            decoders: where blocks are decoded.
+
+        Raises:
+            NotReadableError: the file ends before its tables of blocks, or its mask is needed and
+                is not known here.
+        """
+        self._file, self._wanted, self._fill = file, wanted, fill
+        self._image, mask = layouts
+        self._mask = mask if wanted.masked is not None else None
+        if wanted.masked is not None and mask is None:
+            raise NotReadableError("a mask in another layout")
+        self.lattice = Lattice(x=0, y=0, cols=self._image.cols, rows=self._image.rows)
+        samples = [band - 1 for band in wanted.samples]
+        planes = samples if self._image.separate else [0]
+        self._first = rows.start
+        self._places = self._image.places(rows, planes)
+        self._mask_places = self._mask.places(rows, [0]) if self._mask else None
+        self._decoder = Decoder(
+            self._image, [0] if self._image.separate else samples, threading.local()
+        )
+        self._decoders = decoders
+        self._spare: list[NDArray[Any]] = []
+
+    def expect(self, row: BlockRow) -> int:
+        """Begin to bring a row's bytes here."""
+        at = row.row - self._first
+        parts = [self._places[:, at, row.columns]]
+        if self._mask_places is not None:
+            parts.append(self._mask_places[:, at, row.columns])
+        places = places_of(parts)
+        self._file.expect(row.row, places)
+        return int(places[:, 1].sum())
+
+    def decode(self, row: int, column: int) -> Future[NDArray[Any]]:
+        """Begin to decode a block."""
+        return self._decoders.submit(self._decode, row, column)
+
+    def forget(self, row: int, blocks: list[NDArray[Any]]) -> None:
+        """Let go of a row's bytes, and use its blocks' memory for later ones."""
+        self._file.forget(row)
+        self._spare += blocks
+
+    def _decode(self, row: int, column: int) -> NDArray[Any]:
+        block = self._room()
+        layers = block[: len(self._wanted.samples)]
+        if self._image.separate:
+            for layer, places in zip(layers, self._places, strict=True):
+                self._decode_into(row, places[row - self._first, column], layer[..., np.newaxis])
+        else:
+            place = self._places[0, row - self._first, column]
+            self._decode_into(row, place, layers.transpose(1, 2, 0))
+        if self._mask and self._mask_places is not None:
+            offset, length = self._mask_places[0, row - self._first, column].tolist()
+            if length:
+                decode_mask(self._mask, self._file.content(row, offset, length), block[-1])
+            else:
+                block[-1] = 0
+        return block
+
+    def _decode_into(self, row: int, place: NDArray[np.int64], target: NDArray[Any]) -> None:
+        offset, length = place.tolist()
+        if length:
+            self._decoder(self._file.content(row, offset, length), target)
+        elif self._fill is None:
+            raise NotReadableError("a block that is left out")
+        else:
+            target[...] = self._fill
+
+    def _room(self) -> NDArray[Any]:
+        """Memory for a block: that of one that is done with, since new memory costs time."""
+        try:
+            return self._spare.pop()
+        except IndexError:
+            pass
+        layers, rows, cols = self._wanted.layers, self._image.rows, self._image.cols
+        dtype = self._image.dtype.newbyteorder("=")
+        if self._image.separate:
+            return np.empty((layers, rows, cols), dtype)
+        return np.empty((rows, cols, layers), dtype).transpose(2, 0, 1)

@@ -1,0 +1,150 @@
+"""Blocks of TIFFs decoded, to the same pixels as GDAL's, without holding the interpreter's lock.
+
+A block that is not quite as it should be raises, and is left to GDAL: it knows a hundred old
+mistakes of other writers, and what to say of the rest.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import imagecodecs
+import numpy as np
+
+from swath.reading import layout as tiff_layout
+from swath.reading.layout import Layout
+from swath.reading.tiff import NotReadableError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Content = Any
+"""The bytes of a block: a memoryview, which imagecodecs takes though its type hints deny it."""
+Decompress = Callable[..., Any]
+_DECOMPRESS: dict[int, Decompress] = {
+    tiff_layout.LZW: imagecodecs.lzw_decode,
+    tiff_layout.DEFLATE: imagecodecs.deflate_decode,
+    tiff_layout.OLD_DEFLATE: imagecodecs.deflate_decode,
+    tiff_layout.PACKBITS: imagecodecs.packbits_decode,
+    tiff_layout.ZSTD: imagecodecs.zstd_decode,
+}
+_HORIZONTAL, _FLOATING = 2, 3
+_RGBA = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """What turns the bytes of a block into pixels."""
+
+    layout: Layout
+    samples: Sequence[int]
+    """Which samples of a pixel are wanted, from 0."""
+    scratch: threading.local
+
+    def __call__(self, content: Content, target: NDArray[Any]) -> None:
+        """Decode a block.
+
+        Args:
+            content: its bytes as in the file.
+            target: (rows, cols, samples wanted), written to.
+
+        Raises:
+            NotReadableError: it holds more or fewer pixels than it should.
+            Exception: whatever imagecodecs raises of one that it cannot decode.
+        """
+        if self.layout.compression in {tiff_layout.JPEG, tiff_layout.WEBP}:
+            self._take(self._decode_image(content), target)
+        elif self._whole and self._plain and target.flags.c_contiguous:
+            self._decompress(content, target.data.cast("B"))
+        else:
+            self._undo_predictor(self._samples(content), target)
+
+    @property
+    def _whole(self) -> bool:
+        return list(self.samples) == list(range(self.layout.depth))
+
+    @property
+    def _plain(self) -> bool:
+        return self.layout.predictor == 1 and self.layout.dtype.isnative
+
+    def _samples(self, content: Content) -> NDArray[Any]:
+        """The block as it was compressed, (rows, cols, samples), in this thread's scratch."""
+        layout = self.layout
+        place = self._scratch("decompressed", layout.block_bytes)
+        self._decompress(content, place.data)
+        return place.view(layout.dtype).reshape(layout.rows, layout.cols, layout.depth)
+
+    def _decompress(self, content: Content, place: memoryview) -> None:
+        if self.layout.compression == tiff_layout.NONE:
+            place[:] = content[: len(place)]
+            return
+        if self.layout.compression == tiff_layout.LZW and content[0] == 0 and content[1] & 1:
+            raise NotReadableError("LZW as it was before TIFF 6.0")
+        decoded = _DECOMPRESS[self.layout.compression](content, out=place)
+        if len(decoded) != len(place):
+            raise NotReadableError(f"{len(decoded)} bytes in a block of {len(place)}")
+
+    def _undo_predictor(self, block: NDArray[Any], target: NDArray[Any]) -> None:
+        if self.layout.predictor == _FLOATING:
+            # What is stored has no order of bytes: the highest bytes of a row come first.
+            native = block.view(block.dtype.newbyteorder("="))
+            self._take(imagecodecs.floatpred_decode(native, axis=1), target)
+            return
+        native = block if block.dtype.isnative else block.byteswap().view(target.dtype)
+        if self.layout.predictor == _HORIZONTAL:
+            # The sums wrap around as unsigned numbers do, whatever the bits stand for.
+            unsigned = np.dtype(f"u{native.dtype.itemsize}")
+            summed = native.view(unsigned)
+            if self._whole:
+                imagecodecs.delta_decode(summed, axis=1, out=target.view(unsigned))
+                return
+            imagecodecs.delta_decode(summed, axis=1, out=summed)
+        self._take(native, target)
+
+    def _decode_image(self, content: Content) -> NDArray[Any]:
+        """A block that is an image of its own; one of another size does not fit in."""
+        layout = self.layout
+        flat = self._scratch("decompressed", layout.block_bytes)
+        image = flat.reshape(layout.rows, layout.cols, layout.depth)
+        if layout.compression == tiff_layout.WEBP:
+            imagecodecs.webp_decode(content, hasalpha=layout.depth == _RGBA, out=image)
+            return image
+        colour = None if layout.depth == 1 else "RGB"
+        imagecodecs.jpeg8_decode(
+            content,
+            tables=layout.jpeg_tables,
+            colorspace=colour,
+            outcolorspace=colour,
+            out=image[..., 0] if layout.depth == 1 else image,
+        )
+        return image
+
+    def _take(self, block: NDArray[Any], target: NDArray[Any]) -> None:
+        """Copy the samples wanted."""
+        if self._whole:
+            target[...] = block
+            return
+        for place, sample in enumerate(self.samples):
+            target[..., place] = block[..., sample]
+
+    def _scratch(self, name: str, size: int) -> NDArray[np.uint8]:
+        """This thread's own room; new memory for each block would cost as much as a predictor."""
+        found: NDArray[np.uint8] | None = getattr(self.scratch, name, None)
+        if found is None or found.size != size:
+            found = np.empty(size, np.uint8)
+            setattr(self.scratch, name, found)
+        return found
+
+
+def decode_mask(layout: Layout, content: Content, target: NDArray[Any]) -> None:
+    """Decode a block of one bit a pixel to 0 and 1, (rows, cols)."""
+    place = bytearray(layout.block_bytes)
+    if layout.compression == tiff_layout.NONE:
+        place[:] = content[: len(place)]
+    elif len(_DECOMPRESS[layout.compression](content, out=memoryview(place))) != len(place):
+        raise NotReadableError("a block of a mask that is too short")
+    bits = np.frombuffer(place, np.uint8).reshape(layout.rows, layout.row_bytes)
+    target[...] = np.unpackbits(bits, axis=1, count=layout.cols)

@@ -1,0 +1,199 @@
+"""How a scene's blocks are laid out in its file, where that is a layout decoded here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rasterio.enums import Interleaving
+
+from swath.reading import tiff
+from swath.reading.tiff import NotReadableError, Page, ReadBytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE = 1, 5, 7, 8, 32946
+PACKBITS, ZSTD, WEBP = 32773, 50000, 50001
+_RGB = 2
+_CHUNKY, _SEPARATE = 1, 2
+_MASK_PAGE = 4
+_LOSSLESS = {NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD}
+_PLAIN_COLOURS = {0, 1, 2, 3, 4}
+"""Photometric interpretations whose samples GDAL gives as they are."""
+_FORMATS = {1: "u", 2: "i", 3: "f"}
+_HORIZONTAL, _FLOATING = 2, 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """One page of a TIFF, in blocks of a size."""
+
+    page: Page
+    width: int
+    height: int
+    rows: int
+    """Of a block, in px."""
+    cols: int
+    samples: int
+    separate: bool
+    """Whether each band has blocks of its own."""
+    bits: int
+    dtype: np.dtype[np.generic]
+    """In the file's order of bytes."""
+    compression: int
+    predictor: int
+    photometric: int
+    jpeg_tables: bytes | None
+
+    @property
+    def across(self) -> int:
+        """How many blocks lie side by side."""
+        return -(-self.width // self.cols)
+
+    @property
+    def down(self) -> int:
+        """How many blocks lie one above the other."""
+        return -(-self.height // self.rows)
+
+    @property
+    def planes(self) -> int:
+        """How many blocks make up one place."""
+        return self.samples if self.separate else 1
+
+    @property
+    def depth(self) -> int:
+        """How many samples a pixel has within one block."""
+        return 1 if self.separate else self.samples
+
+    @property
+    def row_bytes(self) -> int:
+        """Of one row of pixels in a block, decoded."""
+        return -(-self.cols * self.depth * self.bits // 8)
+
+    @property
+    def block_bytes(self) -> int:
+        """Of a block, decoded."""
+        return self.rows * self.row_bytes
+
+    def places(self, rows: range, planes: Sequence[int]) -> NDArray[np.int64]:
+        """Where the blocks of some block rows are in the file.
+
+        Returns:
+            int64 (planes, rows, columns, 2): offset and number of bytes; 0, 0 of one left out.
+        """
+        shape = (len(rows), self.across)
+        found = np.empty((len(planes), *shape, 2), np.int64)
+        for place, plane in enumerate(planes):
+            start = (plane * self.down + rows.start) * self.across
+            for part, tag in enumerate((tiff.OFFSETS, tiff.COUNTS)):
+                values = self.page.numbers(tag, start, start + len(rows) * self.across)
+                found[place, :, :, part] = values.reshape(shape)
+        return found
+
+
+def scene_layout(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout | None]:
+    """The layout of a scene that GDAL has opened, and of the mask within its file.
+
+    Raises:
+        NotReadableError: there is something about them that only GDAL knows how to read.
+    """
+    image, *others = tiff.pages(read)
+    layout = _layout(image)
+    _check_agrees(layout, reader)
+    _check_codec(layout)
+    return layout, _mask_layout(layout, others)
+
+
+def _mask_layout(image: Layout, others: Sequence[Page]) -> Layout | None:
+    """The mask's, where it has blocks of one bit a pixel as large as the image's."""
+    for page in others:
+        if page.number(tiff.NEW_SUBFILE_TYPE, 0) != _MASK_PAGE:
+            continue
+        mask = _layout(page)
+        same = (mask.width, mask.height, mask.rows, mask.cols) == (
+            image.width,
+            image.height,
+            image.rows,
+            image.cols,
+        )
+        if same and (mask.samples, mask.bits, mask.predictor) == (1, 1, 1):
+            return mask if mask.compression in _LOSSLESS else None
+    return None
+
+
+def _layout(page: Page) -> Layout:
+    bits, formats = page.numbers(tiff.BITS), page.numbers(tiff.SAMPLE_FORMAT)
+    if np.unique(bits).size > 1 or np.unique(formats).size > 1:
+        raise NotReadableError("samples of several kinds")
+    depth, kind = page.number(tiff.BITS, 1), page.number(tiff.SAMPLE_FORMAT, 1)
+    if kind not in _FORMATS or depth not in {1, 8, 16, 32, 64} or (kind, depth) == (3, 8):
+        raise NotReadableError(f"samples of {depth} bits of format {kind}")
+    if page.number(tiff.FILL_ORDER, 1) != 1 or page.number(tiff.ORIENTATION, 1) != 1:
+        raise NotReadableError("bits or rows in another order")
+    layout = Layout(
+        page=page,
+        width=page.number(tiff.WIDTH, 0),
+        height=page.number(tiff.HEIGHT, 0),
+        rows=page.number(tiff.TILE_HEIGHT, 0),
+        cols=page.number(tiff.TILE_WIDTH, 0),
+        samples=page.number(tiff.SAMPLES, 1),
+        separate=page.number(tiff.PLANAR, _CHUNKY) == _SEPARATE,
+        bits=depth,
+        dtype=np.dtype(f"{_FORMATS[kind]}{max(1, depth // 8)}").newbyteorder(page.order),
+        compression=page.number(tiff.COMPRESSION, NONE),
+        predictor=page.number(tiff.PREDICTOR, 1),
+        photometric=page.number(tiff.PHOTOMETRIC, 1),
+        jpeg_tables=page.values(tiff.JPEG_TABLES).tobytes() or None,
+    )
+    _check_tables(layout)
+    return layout
+
+
+def _check_tables(layout: Layout) -> None:
+    if min(layout.width, layout.height, layout.rows, layout.cols, layout.samples) < 1:
+        raise NotReadableError("no tiles")
+    blocks = layout.planes * layout.across * layout.down
+    for tag in (tiff.OFFSETS, tiff.COUNTS):
+        field = layout.page.fields.get(tag)
+        if field is None or field.count != blocks:
+            raise NotReadableError("a table of blocks of another length")
+
+
+def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
+    """GDAL's word is final: on another reading of the header, GDAL reads."""
+    pixel = reader.interleaving == Interleaving.pixel or layout.samples == 1
+    same = (
+        (layout.width, layout.height) == (reader.width, reader.height)
+        and layout.samples == reader.count
+        and (layout.rows, layout.cols) == reader.block_shapes[0]
+        and layout.dtype.newbyteorder("=") == np.dtype(reader.dtypes[0])
+        and layout.bits == layout.dtype.itemsize * 8
+        and (layout.samples == 1 or pixel != layout.separate)
+    )
+    if not same:
+        raise NotReadableError("a header that GDAL understands in another way")
+
+
+def _check_codec(layout: Layout) -> None:
+    compression, predictor = layout.compression, layout.predictor
+    floating = layout.dtype.kind == "f"
+    if compression in _LOSSLESS:
+        fits = layout.photometric in _PLAIN_COLOURS and (
+            predictor == 1
+            or (compression not in {NONE, PACKBITS} and predictor == _HORIZONTAL)
+            or (compression not in {NONE, PACKBITS} and predictor == _FLOATING and floating)
+        )
+    elif compression == JPEG:
+        # Colours halved in number are interpolated by each version of libjpeg in its own way.
+        fits = layout.dtype == np.uint8 and (layout.depth, layout.photometric) in {
+            (1, 1),
+            (3, _RGB),
+        }
+    else:
+        fits = compression == WEBP and layout.photometric in _PLAIN_COLOURS and not layout.separate
+    if not fits:
+        raise NotReadableError(f"compression {compression} with predictor {predictor}")

@@ -1,0 +1,65 @@
+"""Where the blocks of a raster come from: decoded here where that is surely right, or by GDAL."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.dataset import Dataset
+from swath.reading.bands import Bands
+from swath.reading.layout import scene_layout
+from swath.reading.ranges import Head
+from swath.reading.ring import Source
+from swath.reading.tiff import NotReadableError
+from swath.reading.wanted import Wanted
+from swath.reading.workers import Workers
+
+if TYPE_CHECKING:
+    from swath.reading.blocks import Blocks
+    from swath.tiles import Ints
+
+
+def source_of(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -> Source:
+    """The source of the blocks that windows (n, 4) need.
+
+    Raises:
+        SceneChangedError: the file was replaced since it was opened.
+        TransientError: S3 did not answer.
+    """
+    blocks = _blocks(dataset, wanted, windows, workers)
+    return blocks or Bands(dataset, wanted, windows, reader=workers.reader())
+
+
+def _blocks(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -> Blocks | None:
+    """The blocks of a GeoTIFF; None where GDAL is to read them."""
+    if dataset.reader.driver != "GTiff" or importlib.util.find_spec("imagecodecs") is None:
+        return None
+    from swath.reading.blocks import Blocks  # noqa: PLC0415 (an image without it has GDAL)
+
+    file = workers.open(dataset)
+    try:
+        layouts = scene_layout(dataset.reader, Head(file).read)
+        height = layouts[0].rows
+        tops, bottoms = windows[:, 1], windows[:, 1] + windows[:, 3]
+        rows = range(int(tops.min()) // height, -(-int(bottoms.max()) // height))
+        return Blocks(
+            file, layouts, wanted, fill=_fill(dataset), rows=rows, decoders=workers.decoders
+        )
+    except NotReadableError:
+        return None
+
+
+def _fill(dataset: Dataset) -> float | None:
+    """What GDAL puts where a file leaves a block out; None where it is not sure."""
+    values, dtype = set(dataset.reader.nodatavals), np.dtype(dataset.reader.dtypes[0])
+    if len(values) > 1:
+        return None
+    (value,) = values
+    if value is None:
+        return 0
+    if dtype.kind == "f":
+        return float(value)
+    limits = np.iinfo(dtype)
+    return value if limits.min <= value <= limits.max and float(value).is_integer() else None

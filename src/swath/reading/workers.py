@@ -1,0 +1,74 @@
+"""The threads and the files of one reading, which end with it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+from swath import storage
+from swath.dataset import Dataset, fault
+from swath.reading.ranges import File, LocalFile, S3File
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_FETCHERS = 4
+"""Requests to S3 at once."""
+
+
+class Workers:
+    """Threads, started as they are needed."""
+
+    def __init__(self, decoders: int) -> None:
+        self._count = decoders
+        self._files, self._pools = ExitStack(), ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Drop the work that is not begun, wait for the rest, close the files."""
+        with self._files, self._pools:
+            pass
+
+    @cached_property
+    def decoders(self) -> Executor:
+        """Decode blocks."""
+        return self._pool(self._count, "decode")
+
+    @cached_property
+    def _fetchers(self) -> Executor:
+        return self._pool(_FETCHERS, "fetch")
+
+    def reader(self) -> Executor:
+        """One thread for one dataset of GDAL's."""
+        return self._pool(1, "read")
+
+    def open(self, dataset: Dataset) -> File:
+        """The file of a dataset.
+
+        Raises:
+            SceneChangedError: it is no longer there.
+        """
+        try:
+            file: File = (
+                S3File(dataset.uri, dataset.etag, self._fetchers)
+                if storage.is_s3(dataset.uri)
+                else LocalFile(dataset.uri, dataset.etag)
+            )
+        except OSError as error:
+            raise fault(dataset.uri, dataset.etag, "cannot be opened again", str(error)) from error
+        self._files.callback(file.close)
+        return file
+
+    def _pool(self, count: int, purpose: str) -> Executor:
+        pool = ThreadPoolExecutor(count, thread_name_prefix=f"swath-{purpose}")
+        self._pools.callback(pool.shutdown, cancel_futures=True)
+        return pool
