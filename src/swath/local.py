@@ -33,6 +33,7 @@ from swath.shard import run_shard
 
 SUMMARY = "summary.json"
 DETECTIONS = "detections.parquet"
+MASK = "mask.tif"
 
 Status = Literal["succeeded", "failed"]
 Progress = Callable[[int, int], None]
@@ -81,6 +82,8 @@ def run_local(
 ) -> RunReport:
     """Find what a model sees in a scene; write `detections.parquet` and `summary.json`.
 
+    A segmentation whose model package asks for a mask has `mask.tif`, too.
+
     Args:
         scene: a path or S3 URI.
         model: the model package: a folder, a `model.tar.gz` or an S3 URI of one.
@@ -98,8 +101,7 @@ def run_local(
     try:
         with tempfile.TemporaryDirectory(dir=out, prefix=".work-") as work:
             merged = _run(request, work, watch, progress)
-            storage.copy(merged.uri, str(out / DETECTIONS))
-        merged = msgspec.structs.replace(merged, uri=str(out / DETECTIONS))
+            merged = _keep(merged, out)
         if database is not None:
             with watch.stage("load"):
                 _load(database, request, merged)
@@ -137,6 +139,16 @@ def _run(request: RunRequest, work: str, watch: _Stopwatch, progress: Progress) 
             progress(index + 1, plan.shards)
     with watch.stage("merge"):
         return merge_run(plan.uri)
+
+
+def _keep(merged: MergeSummary, out: Path) -> MergeSummary:
+    """Copy what a run found out of its folder of work."""
+    storage.copy(merged.uri, str(out / DETECTIONS))
+    merged = msgspec.structs.replace(merged, uri=str(out / DETECTIONS))
+    if not merged.mask_uri:
+        return merged
+    storage.copy(merged.mask_uri, str(out / MASK))
+    return msgspec.structs.replace(merged, mask_uri=str(out / MASK))
 
 
 def _load(database: str, request: RunRequest, merged: MergeSummary) -> None:

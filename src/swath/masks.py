@@ -8,7 +8,8 @@ into one cloud-optimised GeoTIFF. No step holds more than GDAL's block cache, wh
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -20,6 +21,7 @@ from rasterio.session import DummySession
 from rasterio.shutil import copy
 from rasterio.windows import Window
 
+from swath import storage
 from swath.detections import NO_LABEL
 
 if TYPE_CHECKING:
@@ -66,6 +68,25 @@ def extent(grid: Grid, tiles: Ints) -> Box:
     return x, y, x_end - x, y_end - y
 
 
+@contextmanager
+def writing_part(uri: str, window: Box, *, earlier: str | None = None) -> Iterator[MaskPart]:
+    """A shard's part of the mask, to be written; it is there when the block ends, or not at all.
+
+    Args:
+        uri: where it shall be.
+        window: which part of the scene it covers: x, y, width, height.
+        earlier: where an interrupted attempt left its part, to go on from.
+    """
+    with storage.writing(uri) as path:
+        if earlier:
+            storage.copy(earlier, str(path))
+        part = MaskPart(path, window, resume=earlier is not None)
+        try:
+            yield part
+        finally:
+            part.close()
+
+
 class MaskPart:
     """The labels of one shard's cores, in a file; what no tile has said is NO_LABEL."""
 
@@ -77,6 +98,7 @@ class MaskPart:
             window: which part of the scene it covers: x, y, width, height.
             resume: go on with the file that is there.
         """
+        self._path = path
         self._x, self._y, width, height = window
         with _environment(), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
@@ -92,6 +114,11 @@ class MaskPart:
         x, y = tile.core[:2]
         with _environment():
             self._file.write(labels, 1, window=Window(x - self._x, y - self._y, cols, rows))
+
+    def keep(self, uri: str) -> None:
+        """End the file, and put it where another attempt can go on from it."""
+        self.close()
+        storage.copy(str(self._path), uri)
 
     def close(self) -> None:
         """End the file; it is whole from then on."""

@@ -1,24 +1,29 @@
 """The end of a run's inference: every tile accounted for, every seam joined, one GeoParquet file.
 
+A segmentation's mask is put together as well, where the model package asks for it.
+
 Shards stream through, a row group at a time; only what touches a shard's edge is held in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
-from swath import geoparquet, storage
+from swath import geoparquet, masks, storage
 from swath.detections import Detections, read_detections, read_in_order
 from swath.errors import RunIncompleteError
 from swath.geoparquet import GeoParquetWriter
 from swath.georeference import Georeferencer
+from swath.masks import assemble, extent
 from swath.package import describe_package
 from swath.payloads import MergeSummary, Receipt, TileCounts
 from swath.plan import Plan
-from swath.scene import open_scene
+from swath.scene import Scene, open_scene
 from swath.shard import read_receipt
 from swath.storage import RunPaths
 from swath.tasks import Task, task_of
@@ -60,7 +65,28 @@ def merge_run(plan_uri: str) -> MergeSummary:
     ):
         for detections in _merged(plan, paths, receipts, task):
             out.write(detections)
-    return MergeSummary(uri=paths.detections, detections=out.count, tiles=tiles)
+        mask_uri = ""
+        if description.mask:
+            mask_uri = _write_mask(plan, paths, receipts, scene.info, description.classes)
+    return MergeSummary(uri=paths.detections, detections=out.count, tiles=tiles, mask_uri=mask_uri)
+
+
+def _write_mask(
+    plan: Plan, paths: RunPaths, receipts: list[Receipt], scene: Scene, classes: Sequence[str]
+) -> str:
+    """Put the mask together of the parts of all shards that have seen anything."""
+    shards = [receipt.index for receipt in receipts if receipt.tiles.succeeded]
+    windows = [extent(plan.grid, plan.tiles(shard)) for shard in shards]
+    with (
+        tempfile.TemporaryDirectory(prefix="swath-") as folder,
+        ThreadPoolExecutor(_READERS) as pool,
+        storage.writing(paths.mask, content_type=masks.MEDIA_TYPE) as path,
+    ):
+        files = [Path(folder, f"{shard}.tif") for shard in shards]
+        parts = [paths.mask_part(shard) for shard in shards]
+        list(pool.map(storage.copy, parts, map(str, files)))
+        assemble(list(zip(files, windows, strict=True)), scene, classes, path)
+    return paths.mask
 
 
 def _receipts(plan: Plan, paths: RunPaths) -> list[Receipt]:

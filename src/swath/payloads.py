@@ -147,6 +147,8 @@ class MergeSummary(Payload, frozen=True, kw_only=True):
     uri: str
     detections: int
     tiles: TileCounts
+    mask_uri: str = ""
+    """The run's mask, GeoTIFF; empty where the model package asks for none."""
 
 
 class MergedRun(Payload, frozen=True, kw_only=True):
@@ -169,6 +171,7 @@ class PublishSummary(Payload, frozen=True, kw_only=True):
 
     detections_uri: str
     item_uri: str
+    mask_uri: str = ""
 
 
 def run_id(*, scene: SceneRef, model: ModelRef, options: RunOptions) -> str:

@@ -1,4 +1,6 @@
-"""Put a run's results where other programs find them: GeoParquet, described by a STAC Item.
+"""Put a run's results where other programs find them, described by a STAC Item.
+
+Detections are GeoParquet; a segmentation's mask, if the model package asks for one, is a COG.
 
 They lie in the results bucket under the run's id, so a later run of the scene never writes over an
 earlier one's files; which run is current, the database knows.
@@ -7,8 +9,10 @@ earlier one's files; which run is current, the database knows.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import antimeridian
@@ -18,7 +22,8 @@ import pyarrow.parquet as pq
 import pystac
 import shapely
 
-from swath import __version__, storage
+from swath import __version__, masks, storage
+from swath.detections import NO_LABEL
 from swath.geoparquet import MEDIA_TYPE
 from swath.georeference import Georeferencer
 from swath.payloads import MergeSummary, PublishSummary, RunRequest, SceneRef
@@ -28,6 +33,8 @@ _EXTENSIONS = [
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
     "https://stac-extensions.github.io/table/v1.2.0/schema.json",
 ]
+_CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
+_NOT_IN_NAMES = re.compile("[^0-9A-Za-z_-]+")
 # A scene's edges are straight in its own CRS and bend in degrees: the outline follows in steps.
 _STEPS = 16
 
@@ -35,9 +42,9 @@ _STEPS = 16
 def publish_run(
     request: RunRequest, merge: MergeSummary, results_uri: str, *, backend: str
 ) -> PublishSummary:
-    """Copy a run's detections into the results bucket and describe them; the same again each time.
+    """Copy a run's results into the results bucket and describe them; the same again each time.
 
-    The item is written last: where it is, the detections are.
+    The item is written last: where it is, the results are.
 
     Args:
         request: the run.
@@ -54,9 +61,15 @@ def publish_run(
     summary = PublishSummary(
         detections_uri=storage.join(folder, "detections.parquet"),
         item_uri=storage.join(folder, "item.json"),
+        mask_uri=storage.join(folder, "mask.tif") if merge.mask_uri else "",
     )
     with storage.reading(merge.uri) as path, pq.ParquetFile(path) as file:
         item = describe(request, merge, footprint, file)
+    if merge.mask_uri:
+        with storage.reading(merge.mask_uri) as path:
+            item.add_asset("mask", _mask_asset(path))
+        item.stac_extensions.append(_CLASSIFICATION)
+        storage.copy(merge.mask_uri, summary.mask_uri, content_type=masks.MEDIA_TYPE)
     item.properties["swath:backend"] = backend
     item.set_self_href(summary.item_uri)
     storage.copy(merge.uri, summary.detections_uri, content_type=MEDIA_TYPE)
@@ -135,5 +148,24 @@ def _asset(file: pq.ParquetFile) -> pystac.Asset:
             "table:row_count": file.metadata.num_rows,
             "table:primary_geometry": "geometry",
             "table:columns": columns,
+        },
+    )
+
+
+def _mask_asset(mask: Path) -> pystac.Asset:
+    classes = [
+        {"value": label, "name": _NOT_IN_NAMES.sub("_", name), "title": name}
+        for label, name in enumerate(masks.class_names(mask))
+    ]
+    return pystac.Asset(
+        "./mask.tif",
+        title="Mask",
+        description="The class of each pixel",
+        media_type=masks.MEDIA_TYPE,
+        roles=["data", "labels"],
+        extra_fields={
+            "data_type": "uint8",
+            "nodata": NO_LABEL,
+            "classification:classes": classes,
         },
     )

@@ -246,6 +246,11 @@ class RunPaths:
         """The merged detections, GeoParquet."""
         return join(self.root, "detections.parquet")
 
+    @property
+    def mask(self) -> str:
+        """The merged mask, GeoTIFF; if the model package asks for one."""
+        return join(self.root, "mask.tif")
+
     def shard(self, index: int) -> str:
         """One shard's detections before merging, Parquet."""
         return join(self.root, "shards", f"{index}.parquet")
@@ -257,6 +262,14 @@ class RunPaths:
     def partial(self, index: int) -> str:
         """What an interrupted shard had found, Parquet; its metadata says how far it came."""
         return join(self.root, "shards", f"{index}.partial.parquet")
+
+    def mask_part(self, index: int) -> str:
+        """The labels of one shard's cores, GeoTIFF; if the model package asks for a mask."""
+        return join(self.root, "shards", f"{index}.mask.tif")
+
+    def partial_mask(self, index: int) -> str:
+        """Those that an interrupted shard had found."""
+        return join(self.root, "shards", f"{index}.partial.mask.tif")
 
     def receipt(self, index: int) -> str:
         """One shard's receipt, JSON; it exists only if the shard's Parquet file does."""
