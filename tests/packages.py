@@ -5,11 +5,13 @@ import hashlib
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from swath import storage
+from swath.mlm_output import Hyperparameters, Output, read_answer
 from swath.package import describe_package
 from swath.payloads import ModelRef, RunOptions, RunRequest, SceneRef
 from swath.plan import plan_run
@@ -99,6 +101,40 @@ def description(change=None) -> dict:
     return item
 
 
+def output_entries(task, shapes, classes) -> list[dict]:
+    """The entries of `mlm:output` for outputs of those names and shapes, batch axis included."""
+    return [
+        {
+            "name": name,
+            "tasks": [task],
+            "result": {"shape": shape, "dim_order": ["any"] * len(shape), "data_type": "float32"},
+            "classification:classes": [{"value": i, "name": c} for i, c in enumerate(classes)],
+        }
+        for name, shape in shapes.items()
+    ]
+
+
+def answer_of(task, shapes, *, classes=("a", "b"), **options):
+    """What the package of such a model says of its outputs."""
+    options = {"overlap": 4, "score_threshold": 0.5} | options
+    return read_answer(
+        msgspec.convert(output_entries(task, shapes, classes), list[Output]),
+        msgspec.convert(options, Hyperparameters),
+    )
+
+
+def for_task(task, shapes, *, classes=("a",), **options):
+    """A change of `mlm.json` that makes it that of a model with such outputs."""
+
+    def change(item):
+        properties = item["properties"]
+        properties["mlm:tasks"] = [task]
+        properties["mlm:output"] = output_entries(task, shapes, classes)
+        properties["mlm:hyperparameters"] = {"overlap": 4, "score_threshold": 0.5} | options
+
+    return change
+
+
 def write_package(folder: Path, change=None, *, weights=None) -> Path:
     """Write the package as a folder, its checksum included."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,14 +178,23 @@ class OracleModel:
     """Sees each value above 0 in a tile as one object: the box of its pixels in the tile."""
 
     batch_size = 1
+    workers = 2
     candidates = 64
 
-    def __call__(self, batch):
-        raw = np.zeros((len(batch), 5, self.candidates), np.float32)
-        for tile, out in zip(np.rint(batch[:, 0] * 100), raw, strict=True):
-            for place, value in enumerate(np.unique(tile[tile > 0])):
-                rows, columns = np.nonzero(tile == value)
-                x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-                box = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
-                out[:, place] = (*box, 0.5 + value / 1000)
+    def __call__(self, tiles):
+        return [(self.see(tile[0]),) for tile in tiles]
+
+    def shrink(self):
+        if self.batch_size == 1:
+            return False
+        self.batch_size //= 2
+        return True
+
+    def see(self, tile):
+        raw = np.zeros((5, self.candidates), np.float32)
+        for place, value in enumerate(np.unique(tile[tile > 0])):
+            rows, columns = np.nonzero(tile == value)
+            x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+            box = ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)
+            raw[:, place] = (*box, 0.5 + value / 1000)
         return raw

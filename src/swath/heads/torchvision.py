@@ -41,7 +41,8 @@ def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Outlin
     Raises:
         ModelOutputError: the masks are not what the package says, or hold NaN.
     """
-    masks = shaped(outputs, "masks", answer, (-1, 1, size, size), (-1, size, size))
+    count = len(shaped(outputs, "scores", answer, (-1,)))
+    masks = shaped(outputs, "masks", answer, (count, 1, size, size), (count, size, size))
     masks = masks.reshape(-1, size, size)
     outline = np.empty(len(of.row), np.object_)
     for place, row in enumerate(of.row):

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from swath.errors import ModelOutputError
+from swath.heads import whole
+from tests.packages import answer_of
+
+
+def answer(classes=("a", "b", "c"), **options):
+    shape = [-1, len(classes)]
+    return answer_of("scene-classification", {"pred": shape}, classes=classes, **options)
+
+
+@pytest.mark.parametrize(
+    ("activation", "score"),
+    [("none", 2), ("sigmoid", 1 / (1 + np.exp(-2))), ("softmax", 1 / (1 + 2 * np.exp(-2)))],
+)
+def test_the_best_class_and_its_probability(activation, score):
+    given = np.array([0, 2, 0], np.float32)
+
+    label, found = whole.read((given,), answer(score_activation=activation))
+
+    assert label == 1
+    assert found == pytest.approx(score)
+
+
+def test_one_class_is_there_or_not():
+    assert whole.read((np.array([0.25], np.float32),), answer(("a",))) == (0, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [(np.zeros(2), r"shape \(2,\) .* not \(3,\)"), (np.array([0, np.nan, 0]), "NaN in scores")],
+)
+def test_what_is_no_answer_is_refused(given, named):
+    with pytest.raises(ModelOutputError, match=named):
+        whole.read((given,), answer())
