@@ -15,8 +15,7 @@ Sample = dict[str, Any]
 """What one side measured once: `wall`, `cpu` and `others`, and what is its own."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-_MB = 1e6
+_KB_A_MB = 1e6 / 1024
 # Of the first line of /proc/stat: user, nice, system, irq, softirq and steal; not idle and iowait.
 _BUSY = (1, 2, 3, 6, 7, 8)
 # Of /proc/PID/stat, counted behind the name in parentheses: utime and stime.
@@ -37,8 +36,11 @@ class Meter:
     """Cores that others kept busy meanwhile, on average."""
     resident: float = 0.0
     """MB that this process held when it began."""
+    peak: float = 0.0
+    """MB that it held at most since then."""
 
     def __enter__(self) -> Self:
+        reset_peak()
         self.resident = resident_memory()
         self.cpu, self.others = -own_cpu(), -self._others()
         self.wall = -time.perf_counter()
@@ -52,6 +54,7 @@ class Meter:
     ) -> None:
         self.wall += time.perf_counter()
         self.cpu += own_cpu()
+        self.peak = peak_memory()
         self.others = max(0.0, self.others + self._others()) / self.wall
 
     def sample(self, **more: Any) -> Sample:
@@ -60,8 +63,8 @@ class Meter:
             "wall": round(self.wall, 5),
             "cpu": round(self.cpu, 3),
             "others": round(self.others, 3),
-            "peak_mb": round(peak_memory(), 1),
-            "added_mb": round(peak_memory() - self.resident, 1),
+            "peak_mb": round(self.peak, 1),
+            "added_mb": round(self.peak - self.resident, 1),
             **more,
         }
 
@@ -89,9 +92,21 @@ def process_cpu(pid: int) -> float:
 
 def resident_memory() -> float:
     """MB that this process holds now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE / _MB
+    return _memory("VmRSS")
 
 
 def peak_memory() -> float:
-    """MB that this process held at most."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / _MB
+    """MB that this process held at most since `reset_peak`."""
+    return _memory("VmHWM")
+
+
+def reset_peak() -> None:
+    """Forget what the process held before; what a process took to start is not the work's."""
+    # https://docs.kernel.org/filesystems/proc.html: 5 resets the peak resident set size.
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _memory(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    found = next(line for line in lines if line.startswith(f"{field}:"))
+    return int(found.split()[1]) / _KB_A_MB

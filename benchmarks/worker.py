@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +24,19 @@ _TIMEOUT = 900
 """s; a side that hangs must not hang the rest."""
 
 
-def run_side(
-    side: Callable[..., Sample], *, env: Mapping[str, str] | None = None, **arguments: Any
-) -> Sample:
-    """Call a module's function in a fresh process and return what it returns.
+def run_side(side: str, *, env: Mapping[str, str] | None = None, **arguments: Any) -> Sample:
+    """Call a side in a fresh process and return what it returns.
 
     Args:
-        side: the function; it measures the part that counts by itself.
+        side: MODULE:FUNCTION within `benchmarks.sides`; the function measures by itself the part
+            that counts.
         env: additions to the environment.
         arguments: what JSON can carry.
 
     Raises:
         RuntimeError: the process failed; the message ends with what it said last.
     """
-    name = f"{side.__module__}:{side.__qualname__}"
+    name = f"benchmarks.sides.{side}"
     with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
         result = Path(folder, "result.json")
         command = [sys.executable, "-m", "benchmarks.worker", name, str(result)]
@@ -52,7 +51,7 @@ def run_side(
         )
         if done.returncode:
             said = "\n".join(done.stderr.splitlines()[-_LINES:])
-            raise RuntimeError(f"{name} ended with {done.returncode}:\n{said}")
+            raise RuntimeError(f"{side} ended with {done.returncode}:\n{said}")
         sample: Sample = json.loads(result.read_text())
     return sample
 

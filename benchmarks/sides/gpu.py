@@ -1,0 +1,94 @@
+"""A model alone on a GPU, and how busy a GPU is."""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.meter import Meter, Sample
+from benchmarks.sides import runs
+from benchmarks.sides.alone import prepared_tiles
+from swath.package import load_package
+from swath.runtime import load_model
+
+_QUERY = (
+    "nvidia-smi",
+    "--query-gpu=utilization.gpu",
+    "--format=csv,noheader,nounits",
+    "-lms",
+    "100",
+)
+_SECONDS = 5.0
+
+
+def available() -> Sample:
+    """Whether torch finds a GPU, and which."""
+    if importlib.util.find_spec("torch") is None:
+        return {"gpu": ""}
+    import torch  # noqa: PLC0415
+
+    return {"gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else ""}
+
+
+def alone(package: str, scene: str) -> Sample:
+    """The module over float32 batches that lie on the device, of the size that swath would choose.
+
+    The layout in memory is the faster of the two; a round takes a few seconds and is scaled up.
+    """
+    import torch  # noqa: PLC0415
+
+    size = load_model(load_package(package)).batch_size
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    module: Any = torch.export.load(str(Path(package, "model.pt2"))).module().to("cuda")
+    tiles, count = prepared_tiles(scene)
+    stack = torch.cat([torch.from_numpy(tile) for tile in tiles]).to("cuda")
+    stack = stack.repeat(-(-size // len(stack)), 1, 1, 1)[:size]
+
+    def seconds(layout: torch.memory_format, batches: int) -> float:
+        laid_out, batch = module.to(memory_format=layout), stack.contiguous(memory_format=layout)
+        with torch.inference_mode():
+            laid_out(batch)
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            for _ in range(batches):
+                laid_out(batch)
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    trials = {
+        layout: seconds(layout, 5) for layout in (torch.contiguous_format, torch.channels_last)
+    }
+    best = min(trials, key=lambda layout: trials[layout])
+    batches = max(5, int(_SECONDS / trials[best] * 5))
+    with Meter() as meter, _utilisation() as busy:
+        taken = seconds(best, batches)
+    meter.wall = taken / (batches * size) * count
+    return meter.sample(tiles=count, batch=size, tiles_per_s=count / meter.wall, busy=busy)
+
+
+def shard(package: str, scene: str) -> Sample:
+    """A scene's one shard, as `runs.shard`."""
+    with _utilisation() as busy:
+        sample = runs.shard(scene, package)
+    return sample | {"tiles_per_s": sample["tiles"] / sample["wall"], "busy": busy}
+
+
+@contextmanager
+def _utilisation() -> Iterator[dict[str, float]]:
+    """Fills in the GPU's utilisation in per cent while it was used, the median and the mean."""
+    found: dict[str, float] = {}
+    with subprocess.Popen(_QUERY, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield found
+        finally:
+            process.terminate()
+            said = process.communicate()[0]
+    used = [float(line) for line in said.split() if line.strip().isdigit() and int(line)]
+    if used:
+        found |= {"median": statistics.median(used), "mean": statistics.mean(used)}

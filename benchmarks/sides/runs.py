@@ -1,0 +1,130 @@
+"""Runs of swath: planned, and their shards inferred from the scene to Parquet."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+from benchmarks.meter import Meter, Sample
+from benchmarks.models.package import TILE
+from benchmarks.sides.device import Device
+from benchmarks.virtual import VirtualScene
+from swath import storage
+from swath.errors import ShardInterruptedError
+from swath.merge_run import merge_run
+from swath.package import describe_package
+from swath.payloads import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
+from swath.plan import Plan, plan_run
+from swath.settings import PlanSettings
+from swath.shard import run_shard
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+_BATCH_SHARD = 4096
+"""Tiles; what a shard on AWS Batch has by default."""
+
+
+def make_plan(scene: str, package: str, work: str, shard_tiles: int = _BATCH_SHARD) -> PlanSummary:
+    """Plan a run of a scene."""
+    description, digest = describe_package(package)
+    etag = storage.etag(scene)
+    if etag is None:
+        raise FileNotFoundError(scene)
+    request = RunRequest.new(
+        scene=SceneRef(uri=scene, etag=etag, dropped_at="2026-01-01T00:00:00+00:00"),
+        model=ModelRef(name=description.name, uri=package, digest=digest),
+        options=RunOptions(backend="batch"),
+    )
+    return plan_run(request, PlanSettings(work_uri=work, batch_shard_tiles=shard_tiles))
+
+
+def plan(scene: str, package: str, work: str, shard_tiles: int = _BATCH_SHARD) -> Sample:
+    """Measure planning; `uri` is where the plan lies."""
+    with Meter() as meter:
+        made = make_plan(scene, package, work, shard_tiles)
+    return meter.sample(uri=made.uri, tiles=made.tiles, shards=made.shards)
+
+
+def shard(scene: str, package: str, *, merge: bool = False, device_ms: float = 0) -> Sample:
+    """A scene's one shard, from the file to Parquet; the model is loaded and warm.
+
+    Args:
+        scene: at most so large that one shard holds it.
+        package: the model.
+        merge: whether the run's last step counts, too: one GeoParquet file, georeferenced.
+        device_ms: if not 0, a stand-in for a device computes, and takes so long for a tile.
+    """
+    device = Device(device_ms / 1000)
+    with tempfile.TemporaryDirectory(prefix="swath-bench-") as work, _computing(device):
+        _warm_up(package, work)
+        planned = make_plan(scene, package, work)
+        if planned.shards != 1:
+            raise ValueError(f"{scene} is cut into {planned.shards} shards")
+        device.busy = 0.0
+        with Meter() as meter:
+            receipt = run_shard(planned.uri, 0)
+            if merge:
+                merge_run(planned.uri)
+    if receipt.tiles.succeeded != receipt.tiles.planned:
+        raise RuntimeError(f"{scene}: {receipt}")
+    return meter.sample(
+        tiles=receipt.tiles.planned, detections=receipt.detections, device=device.busy
+    )
+
+
+def shard_memory(uri: str, package: str, index: int, device_ms: float = 0) -> Sample:
+    """One of a plan's many shards."""
+    with (
+        tempfile.TemporaryDirectory(prefix="swath-bench-") as work,
+        _computing(Device(device_ms / 1000)),
+    ):
+        _warm_up(package, work)
+        with Meter() as meter:
+            receipt = run_shard(uri, index)
+    return meter.sample(tiles=receipt.tiles.planned, succeeded=receipt.tiles.succeeded)
+
+
+def first_tile(uri: str, package: str, index: int) -> Sample:
+    """How long a shard takes until the first of its tiles has been through the model."""
+    with tempfile.TemporaryDirectory(prefix="swath-bench-") as work:
+        _warm_up(package, work)
+    started = time.perf_counter()
+    waited = 0.0
+
+    def stop() -> bool:
+        nonlocal waited
+        waited = time.perf_counter() - started
+        return True
+
+    with Meter() as meter:
+        try:
+            run_shard(uri, index, stop=stop)
+        except ShardInterruptedError:
+            meter_ended = waited
+        else:
+            raise RuntimeError(f"shard {index} of {uri} ended with its first batch")
+    meter.wall = meter_ended
+    return meter.sample()
+
+
+def middle_shard(uri: str) -> int:
+    """A shard in the middle of a plan."""
+    return len(Plan.from_json(storage.read_json(uri)).shards) // 2
+
+
+def _warm_up(package: str, work: str) -> None:
+    """Load the model and run it once, on a scene of one tile; the process keeps it."""
+    scene = VirtualScene(TILE, TILE, collar=0).write(Path(work, "warm.tif"))
+    run_shard(make_plan(str(scene), package, work).uri, 0)
+
+
+def _computing(device: Device) -> AbstractContextManager[Any]:
+    """While entered, models are loaded onto the device, if it takes any time."""
+    if not device.seconds:
+        return nullcontext()
+    return patch("swath.shard.load_model", lambda *_, **__: device)

@@ -1,0 +1,69 @@
+"""Writing detections: as GeoParquet, and as bare arrays, which is what a disk takes."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import shapely
+
+from benchmarks.meter import Meter, Sample
+from benchmarks.sides.boxes import load_boxes, make_grid
+from benchmarks.virtual import VirtualScene
+from swath.geoparquet import GeoParquetWriter
+from swath.georeference import Georeferencer
+from swath.scene import open_scene
+
+_CLASSES = ("car", "ship", "house", "tree")
+_CHUNK = 65536
+
+
+def geoparquet(count: int) -> Sample:
+    """The file of a run: polygons in longitude and latitude, their bounds, and what else is known."""
+    with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
+        georeferencer = _georeferencer(Path(folder), count)
+        detections = load_boxes(count)
+        path = Path(folder, "detections.parquet")
+        with (
+            Meter() as meter,
+            GeoParquetWriter(
+                path,
+                georeferencer=georeferencer,
+                classes=_CLASSES,
+                run_id="run",
+                scene="s3://scenes/scene.tif",
+                model="model",
+            ) as out,
+        ):
+            for start in range(0, count, _CHUNK):
+                out.write(detections.take(slice(start, start + _CHUNK)))
+        return meter.sample(rows=out.count, megabytes=path.stat().st_size / 1e6)
+
+
+def npy(count: int) -> Sample:
+    """The same columns, each an array: corners, bounds, boxes in px, score, class and tile."""
+    with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
+        detections = load_boxes(count)
+        shapes = _georeferencer(Path(folder), count).polygons(detections.box)
+        columns = {
+            "geometry": shapely.get_coordinates(shapes),
+            "bbox": shapely.bounds(shapes),
+            "box": detections.box,
+            "score": detections.score,
+            "class": detections.label,
+            "tile": detections.tile,
+        }
+        with Meter() as meter:
+            for name, column in columns.items():
+                np.save(Path(folder, f"{name}.npy"), column)
+        written = sum(file.stat().st_size for file in Path(folder).glob("*.npy"))
+    return meter.sample(rows=count, megabytes=written / 1e6)
+
+
+def _georeferencer(folder: Path, count: int) -> Georeferencer:
+    """Of a scene on which that many boxes have their places."""
+    side = make_grid(count).width
+    path = VirtualScene(side, side).write(folder / "scene.tif")
+    with open_scene(str(path)) as scene:
+        return Georeferencer.of(scene.info)
