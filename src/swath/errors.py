@@ -45,6 +45,10 @@ class ModelOutputError(SwathError):
     """The model gave something for a tile that is not what its package promises, or NaN."""
 
 
+class OutOfMemoryError(SwathError):
+    """There is not the memory to show the model so many tiles at once; fewer may fit."""
+
+
 class TransientError(SwathError):
     """A service or a host failed in a way that trying again can mend."""
 

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from swath.detections import Detections, Seen
-from swath.errors import OutOfMemoryError, SwathError
+from swath.errors import ModelOutputError, OutOfMemoryError, SwathError
 from swath.padding import pad
 from swath.payloads import TileCounts, TileFailure
 from swath.reading import TilePixels, read_tiles
@@ -113,16 +113,17 @@ class Inference:
             SceneChangedError: the scene was replaced.
             TransientError: the scene could not be reached.
         """
-        for found in self._in_order(numbers):
-            self.tiles += found.tiles
-            self.failures += found.failures[: MAX_FAILURES - len(self.failures)]
-            self.next_tile = found.next_tile
-            if self.on_labels:
-                for tile, labels in found.labels:
-                    self.on_labels(tile, labels)
-            yield found.detections
+        with closing(self._in_order(numbers)) as answers:
+            for found in answers:
+                self.tiles += found.tiles
+                self.failures += found.failures[: MAX_FAILURES - len(self.failures)]
+                self.next_tile = found.next_tile
+                if self.on_labels:
+                    for tile, labels in found.labels:
+                        self.on_labels(tile, labels)
+                yield found.detections
 
-    def _in_order(self, numbers: Iterable[int]) -> Iterator[_Found]:
+    def _in_order(self, numbers: Iterable[int]) -> Generator[_Found]:
         """What the workers find, as many batches ahead as keep them busy."""
         coming: deque[Future[_Found]] = deque()
         pool = ThreadPoolExecutor(self.model.workers, thread_name_prefix="infer")
@@ -137,7 +138,7 @@ class Inference:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _batches(self, numbers: Iterable[int]) -> Iterator[_Batch]:
+    def _batches(self, numbers: Iterable[int]) -> Generator[_Batch]:
         """The tiles in batches of the size that the model takes now."""
         batch = _Batch()
         with closing(read_tiles(self.scene, self.grid, self.bands, list(numbers))) as tiles:
@@ -175,9 +176,11 @@ class Inference:
         If a batch fails, its halves are tried, and so on: so only the tile that is at fault is
         lost, and what does not fit the device's memory at once may fit it in parts.
         """
+        if not shown:
+            return []
         if len(shown) <= self.model.batch_size:
             try:
-                return [*self.model([self._prepare(read) for read in shown])]
+                return self._call(shown)
             except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
                 if len(shown) <= 1:
                     return [error]
@@ -187,6 +190,14 @@ class Inference:
                 self._shrink(len(shown))
         half = len(shown) // 2
         return self._answers(shown[:half]) + self._answers(shown[half:])
+
+    def _call(self, shown: Sequence[TilePixels]) -> list[Outputs | Exception]:
+        answers = self.model([self._prepare(read) for read in shown])
+        if len(answers) != len(shown):
+            raise ModelOutputError(
+                f"the model returned {len(answers)} results for {len(shown)} tiles"
+            )
+        return [*answers]
 
     def _prepare(self, read: TilePixels) -> NDArray[Any]:
         """A tile as the model takes it."""

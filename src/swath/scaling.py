@@ -1,14 +1,24 @@
-"""From a scene's numbers to the model's: the value scalings of STAC MLM, applied band by band."""
+"""From a scene's numbers to the model's: the value scalings of STAC MLM, applied band by band.
+
+Each formula is a few elementary operations in float32, one after the other. They are named, not
+called, so that every device does the same ones and rounds alike: nothing is folded into a single
+multiplication, which would save little and change the last bit.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
+Step = tuple[Literal["subtract", "divide", "maximum", "minimum"], float]
+"""An operation, so called in NumPy and in torch, and its second operand."""
+
+_CHANGES_NOTHING: tuple[Step, ...] = (("subtract", 0.0), ("divide", 1.0))
 
 
 class MinMax(msgspec.Struct, frozen=True, tag_field="type", tag="min-max"):
@@ -17,9 +27,10 @@ class MinMax(msgspec.Struct, frozen=True, tag_field="type", tag="min-max"):
     minimum: float
     maximum: float
 
-    def apply(self, band: Pixels) -> Pixels:
-        """Scale one band."""
-        return (band - np.float32(self.minimum)) / np.float32(self.maximum - self.minimum)
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The formula."""
+        return ("subtract", self.minimum), ("divide", self.maximum - self.minimum)
 
 
 class ZScore(msgspec.Struct, frozen=True, tag_field="type", tag="z-score"):
@@ -28,9 +39,10 @@ class ZScore(msgspec.Struct, frozen=True, tag_field="type", tag="z-score"):
     mean: float
     stddev: float
 
-    def apply(self, band: Pixels) -> Pixels:
-        """Scale one band."""
-        return (band - np.float32(self.mean)) / np.float32(self.stddev)
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The formula."""
+        return ("subtract", self.mean), ("divide", self.stddev)
 
 
 class Clip(msgspec.Struct, frozen=True, tag_field="type", tag="clip"):
@@ -39,9 +51,10 @@ class Clip(msgspec.Struct, frozen=True, tag_field="type", tag="clip"):
     minimum: float
     maximum: float
 
-    def apply(self, band: Pixels) -> Pixels:
-        """Scale one band."""
-        return np.clip(band, np.float32(self.minimum), np.float32(self.maximum))
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The formula."""
+        return ("maximum", self.minimum), ("minimum", self.maximum)
 
 
 class ClipMin(msgspec.Struct, frozen=True, tag_field="type", tag="clip-min"):
@@ -49,9 +62,10 @@ class ClipMin(msgspec.Struct, frozen=True, tag_field="type", tag="clip-min"):
 
     minimum: float
 
-    def apply(self, band: Pixels) -> Pixels:
-        """Scale one band."""
-        return np.maximum(band, np.float32(self.minimum))
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The formula."""
+        return (("maximum", self.minimum),)
 
 
 class ClipMax(msgspec.Struct, frozen=True, tag_field="type", tag="clip-max"):
@@ -59,9 +73,10 @@ class ClipMax(msgspec.Struct, frozen=True, tag_field="type", tag="clip-max"):
 
     maximum: float
 
-    def apply(self, band: Pixels) -> Pixels:
-        """Scale one band."""
-        return np.minimum(band, np.float32(self.maximum))
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The formula."""
+        return (("minimum", self.maximum),)
 
 
 class Offset(msgspec.Struct, frozen=True, tag_field="type", tag="offset"):
@@ -69,9 +84,10 @@ class Offset(msgspec.Struct, frozen=True, tag_field="type", tag="offset"):
 
     value: float
 
-    def apply(self, band: Pixels) -> Pixels:
-        """Scale one band."""
-        return band - np.float32(self.value)
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The formula."""
+        return (("subtract", self.value),)
 
 
 class Scale(msgspec.Struct, frozen=True, tag_field="type", tag="scale"):
@@ -79,9 +95,10 @@ class Scale(msgspec.Struct, frozen=True, tag_field="type", tag="scale"):
 
     value: float
 
-    def apply(self, band: Pixels) -> Pixels:
-        """Scale one band."""
-        return band / np.float32(self.value)
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The formula."""
+        return (("divide", self.value),)
 
 
 Scaling = MinMax | ZScore | Clip | ClipMin | ClipMax | Offset | Scale
@@ -98,9 +115,21 @@ def divides_by_zero(scaling: Scaling | None) -> bool:
             return False
 
 
-def scale(pixels: Pixels, scalings: Sequence[Scaling | None]) -> Pixels:
-    """Scale a tile in place, float32 (bands, rows, cols); None leaves its band as it is."""
-    for band, scaling in zip(pixels, scalings, strict=True):
-        if scaling is not None:
-            band[...] = scaling.apply(band)
-    return pixels
+def steps_of(scaling: Scaling | None) -> tuple[Step, ...]:
+    """The operations that a band goes through; those that change no number are left out."""
+    steps = scaling.steps if scaling else ()
+    return tuple(step for step in steps if step not in _CHANGES_NOTHING)
+
+
+def scale_into(out: Pixels, tile: NDArray[Any], steps: Sequence[Sequence[Step]]) -> None:
+    """Scale a tile.
+
+    Args:
+        out: float32 (bands, rows, cols), written to.
+        tile: the same shape, in the scene's numbers, of any memory layout.
+        steps: of each band, from `steps_of`.
+    """
+    for target, band, operations in zip(out, tile, steps, strict=True):
+        target[...] = band
+        for name, value in operations:
+            getattr(np, name)(target, np.float32(value), out=target)

@@ -2,15 +2,23 @@ import dataclasses
 import importlib.util
 import os
 import pickle
+import re
 import zipfile
 
 import numpy as np
 import pytest
 
 from swath import runtime
-from swath.errors import PackageError
+from swath.errors import ModelOutputError, OutOfMemoryError, PackageError
 from swath.package import Weights, load_package
-from swath.runtime import available_cpus, load_model
+from swath.runtime import (
+    Batches,
+    available_cpus,
+    cpu_workers,
+    load_model,
+    memory_errors,
+    per_tile,
+)
 from tests.packages import TILE, write_package
 
 SHIPS = {
@@ -34,18 +42,85 @@ def with_weights(package, path, format_):
 
 def test_a_model_answers_for_a_batch(loaded):
     model = load_model(loaded)
-    batch = np.zeros((model.batch_size, 1, TILE, TILE), np.float32)
-    batch[0, 0, 2, 3] = 0.25
+    tile = np.zeros((1, TILE, TILE), np.uint8)
+    tile[0, 2, 3] = 25  # a quarter, once it is scaled
 
-    raw = model(batch)
+    ((raw,),) = model([tile])
 
-    assert raw.shape == (model.batch_size, 5, TILE * TILE)
+    assert raw.shape == (5, TILE * TILE)
     assert raw.dtype == np.float32
-    assert raw[0, :, 2 * TILE + 3].tolist() == [3.5, 2.5, 1, 1, 0.5]
+    assert raw[:, 2 * TILE + 3].tolist() == [3.5, 2.5, 1, 1, 0.5]
 
 
 def test_threads_are_as_many_as_the_cpus_given():
     assert available_cpus() == len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("cpus", "workers", "threads"), [(1, 1, 1), (2, 2, 1), (8, 8, 1), (12, 8, 1), (64, 8, 8)]
+)
+def test_a_cpu_takes_a_tile_a_thread_up_to_a_bound(monkeypatch, cpus, workers, threads):
+    monkeypatch.setattr(runtime, "available_cpus", lambda: cpus)
+
+    assert cpu_workers() == (workers, threads)
+
+
+def test_batches_are_halved_down_to_one():
+    batches = Batches(6)
+
+    assert [batches.shrink() and batches.batch_size for _ in range(3)] == [3, 1, False]
+    assert batches.batch_size == 1
+    assert batches.filled(1) == 1
+
+
+def test_a_batch_that_the_model_insists_on_is_not_halved():
+    batches = Batches(4, fixed=True)
+
+    assert not batches.shrink()
+    assert batches.filled(3) == batches.batch_size == 4
+
+
+def test_outputs_are_told_apart_by_tile():
+    scores, boxes = np.arange(4), np.arange(8).reshape(4, 2)
+
+    found = per_tile([scores, boxes], tiles=3, batch=4, batched=True)
+
+    assert [(int(s), b.tolist()) for s, b in found] == [(0, [0, 1]), (1, [2, 3]), (2, [4, 5])]
+
+
+def test_outputs_without_a_batch_axis_are_of_the_one_tile():
+    boxes = np.zeros((7, 4))
+
+    assert per_tile([boxes], tiles=1, batch=1, batched=False) == [(boxes,)]
+
+
+@pytest.mark.parametrize("output", [np.zeros((1, 5)), np.float32(1)])
+def test_there_must_be_an_answer_for_each_tile(output):
+    with pytest.raises(ModelOutputError, match="for a batch of 2 tiles"):
+        per_tile([np.zeros((2, 5)), np.asarray(output)], tiles=2, batch=2, batched=True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("Failed to allocate memory for requested buffer of size 4096"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("std::bad_alloc"),
+    ],
+)
+def test_out_of_memory_has_one_name(error):
+    with (
+        pytest.raises(OutOfMemoryError, match=re.escape(str(error)) or "^out of memory$"),
+        memory_errors(),
+    ):
+        raise error
+
+
+def test_other_errors_keep_their_names():
+    with pytest.raises(ValueError, match="shape"), memory_errors():
+        raise ValueError("a wrong shape")
 
 
 @pytest.mark.parametrize("wanted", [{"runtime": "torch"}, {"format": "pt2"}])
@@ -57,7 +132,7 @@ def test_weights_that_are_not_offered_cannot_be_asked_for(loaded, wanted):
 def test_without_the_library_the_message_names_it(loaded, monkeypatch):
     monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda _: None)
 
-    with pytest.raises(PackageError, match=r"onnxruntime runs \.onnx, torch runs \.pt and \.pt2"):
+    with pytest.raises(PackageError, match=r"openvino run \.onnx, torch runs \.pt and \.pt2"):
         load_model(loaded)
 
 

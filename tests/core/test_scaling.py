@@ -1,7 +1,23 @@
 import numpy as np
 import pytest
 
-from swath.scaling import Clip, ClipMax, ClipMin, MinMax, Offset, Scale, ZScore, scale
+from swath.scaling import (
+    Clip,
+    ClipMax,
+    ClipMin,
+    MinMax,
+    Offset,
+    Scale,
+    ZScore,
+    scale_into,
+    steps_of,
+)
+
+
+def scaled(band, scaling):
+    out = np.full((1, *band.shape), np.nan, np.float32)
+    scale_into(out, band[None], [steps_of(scaling)])
+    return out[0]
 
 
 @pytest.mark.parametrize(
@@ -14,25 +30,47 @@ from swath.scaling import Clip, ClipMax, ClipMin, MinMax, Offset, Scale, ZScore,
         (ClipMax(maximum=15), [0, 10, 15, 15]),
         (Offset(value=10), [-10, 0, 10, 20]),
         (Scale(value=10), [0, 1, 2, 3]),
+        (None, [0, 10, 20, 30]),
     ],
 )
-def test_each_scaling_by_its_formula(scaling, expected):
-    band = np.array([[0, 10, 20, 30]], np.float32)
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint32, np.float32])
+def test_each_scaling_by_its_formula(scaling, expected, dtype):
+    assert scaled(np.array([[0, 10, 20, 30]], dtype), scaling).tolist() == [expected]
 
-    scaled = scaling.apply(band)
 
-    assert scaled.dtype == np.float32
-    assert scaled.tolist() == [expected]
+@pytest.mark.parametrize("minimum", [0, 3.7, -1000])
+def test_it_rounds_as_the_formula_does_and_no_more(minimum):
+    band = np.arange(65536, dtype=np.uint16)[None]
+
+    found = scaled(band, MinMax(minimum=minimum, maximum=10_000))
+
+    low, width = np.float32(minimum), np.float32(10_000 - minimum)
+    np.testing.assert_array_equal(found, (band.astype(np.float32) - low) / width)
+
+
+@pytest.mark.parametrize(
+    ("scaling", "left"),
+    [
+        (MinMax(minimum=0, maximum=255), ["divide"]),
+        (ZScore(mean=3, stddev=1), ["subtract"]),
+        (MinMax(minimum=0, maximum=1), []),
+        (Clip(minimum=0, maximum=1), ["maximum", "minimum"]),
+        (None, []),
+    ],
+)
+def test_what_changes_no_number_is_left_out(scaling, left):
+    assert [name for name, _ in steps_of(scaling)] == left
 
 
 def test_each_band_has_its_own():
-    pixels = np.full((3, 2, 2), 10, np.float32)
+    tile = np.full((3, 2, 2), 10, np.uint8)
+    out = np.empty((3, 2, 2), np.float32)
 
-    scaled = scale(pixels, [Scale(value=10), None, Offset(value=4)])
+    scale_into(out, tile, [steps_of(Scale(value=10)), (), steps_of(Offset(value=4))])
 
-    assert scaled[:, 0, 0].tolist() == [1, 10, 6]
+    assert out[:, 0, 0].tolist() == [1, 10, 6]
 
 
 def test_bands_and_scalings_must_be_as_many():
     with pytest.raises(ValueError, match="shorter"):
-        scale(np.zeros((2, 1, 1), np.float32), [None])
+        scale_into(np.zeros((2, 1, 1), np.float32), np.zeros((2, 1, 1)), [()])
