@@ -77,7 +77,10 @@ class LocalFile:
 
     def content(self, row: int, offset: int, length: int) -> memoryview:  # noqa: ARG002
         """The bytes there."""
-        return _complete(os.pread(self._descriptor, length, offset), length)
+        content = os.pread(self._descriptor, length, offset)
+        if len(content) != length:
+            raise _cut_off(len(content), length)
+        return memoryview(content)
 
     def forget(self, row: int) -> None:
         """Nothing is kept."""
@@ -119,8 +122,9 @@ class S3File:
         """Bytes of an expected row, when they have come."""
         for start, end, fetched in self._rows[row]:
             if start <= offset and offset + length <= end:
-                content = _complete(fetched.result(), end - start)
-                return content[offset - start : offset - start + length]
+                if len(content := fetched.result()) != end - start:
+                    raise _cut_off(len(content), end - start)
+                return memoryview(content)[offset - start : offset - start + length]
         raise KeyError(f"bytes {offset} to {offset + length} were not expected with row {row}")
 
     def forget(self, row: int) -> None:
@@ -206,10 +210,8 @@ class Head:
         return part[:length]
 
 
-def _complete(content: bytes, length: int) -> memoryview:
-    if len(content) != length:
-        raise NotReadableError(f"{len(content)} of {length} bytes; the file ends there")
-    return memoryview(content)
+def _cut_off(count: int, length: int) -> NotReadableError:
+    return NotReadableError(f"{count} of {length} bytes; the file ends there")
 
 
 def places_of(found: Sequence[Any]) -> NDArray[np.int64]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from swath.dataset import Mask
 from swath.errors import SceneChangedError, TransientError
@@ -18,6 +20,9 @@ from swath.tiles import Grid, Ints, Tile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_AT_ONCE = 256
+"""Tiles whose places are worked out together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ def read_tiles(
     scene: OpenScene,
     grid: Grid,
     bands: Sequence[int],
-    numbers: Sequence[int],
+    numbers: Sequence[int] | Ints,
     *,
     threads: int | None = None,
 ) -> Generator[TilePixels]:
@@ -60,8 +65,19 @@ def read_tiles(
         return
     with Workers(threads or available_cpus()) as workers:
         cutter = _Cutter(scene, bands, grid.windows(numbers), workers)
-        for place, number in enumerate(numbers):
-            yield cutter.read(place, grid.tile(int(number)))
+        for place, tile in enumerate(_tiles(grid, numbers)):
+            yield cutter.read(place, tile)
+
+
+def _tiles(grid: Grid, numbers: Sequence[int] | Ints) -> Iterator[Tile]:
+    """The tiles of those numbers; made one by one, they would cost as much as cutting them."""
+    for start in range(0, len(numbers), _AT_ONCE):
+        part = np.asarray(numbers[start : start + _AT_ONCE])
+        windows, cores = grid.windows(part).tolist(), grid.cores(part).tolist()
+        for index, window, core in zip(part.tolist(), windows, cores, strict=True):
+            row, column = divmod(index, grid.columns)
+            x, y, _, _ = window
+            yield Tile(index, column, row, x, y, grid.size, tuple(window), tuple(core))
 
 
 class _Cutter:

@@ -52,10 +52,9 @@ class Ring:
     def __init__(self, source: Source, windows: Ints) -> None:
         self._source = source
         self._lattice = source.lattice
-        self._windows = windows.tolist()
-        spans = self._lattice.spans(windows)
-        self._spans = spans.tolist()
-        self._rows = schedule(spans)
+        self._windows = windows
+        self._spans = self._lattice.spans(windows)
+        self._rows = schedule(self._spans)
         self._firsts = [row.first for row in self._rows]
         self._sizes: list[int] = []
         """Bytes of the rows that were expected so far."""
@@ -104,8 +103,8 @@ class Ring:
             self._blocks[row][column] = self._source.decode(row, column)
 
     def _assemble(self, place: int) -> NDArray[Any]:
-        x, y, width, height = self._windows[place]
-        left, right, top, bottom = self._spans[place]
+        x, y, width, height = self._windows[place].tolist()
+        left, right, top, bottom = self._spans[place].tolist()
         lattice, tile = self._lattice, None
         for row in range(top, bottom + 1):
             from_rows, to_rows = _overlap(lattice.y + row * lattice.rows, lattice.rows, y, height)
