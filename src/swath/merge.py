@@ -7,82 +7,57 @@ tile's edges, those at the scene's border excepted. If any tile holds it, the ob
 and of the tiles that hold it one is its owner: the one whose core holds the centre, or the nearest
 to that. What others saw of it, whole or clipped, is dropped. Along each axis the question is the
 same, and a box is its tile's own if it is so along both. A box that no tile holds is part of an
-object larger than the overlap, and stays for the second question.
+object larger than the overlap, and stays for the second question. So does one that another tile may
+answer for differently, because a real model moves a box a little with its place in the tile.
 
-`settle` joins such parts. Two tiles saw the same object if what they saw of it agrees where their
-windows overlap; so each part is paired with its best match in each other tile, where that is
-mutual, and what hangs together becomes one box.
+`settle` finds what is of one object: parts, if what two tiles saw of it agrees where their windows
+overlap; and whole views, if they overlap as far as the package says. Each is paired with its best
+match in each other tile, where that is mutual, and what hangs together is one object. Its owner's
+view stands for it; without one the parts are joined; and where each tile took it for another's, the
+best view stands. A guest alone is what its owner did not report, and is dropped.
 
-A real model moves a box a little with its place in the tile, so that a centre near a core's border
-may fall to neither of two tiles, or to both. Those, and no others, are compared as well.
+No strategy of `Matching` changes that: it says what a tile makes of its rivals, and what two tiles
+saw of one object are not rivals. Two views of one tile are never taken for one object, so what a
+tile reported twice, with `none` say, is reported twice.
+
+An outline goes the way of its envelope. Parts are compared by their envelopes within the shared
+region, and the best match is the one whose outlines cover each other most.
+
+What cannot be told apart: two objects of a class of which two tiles see the same in the region that
+both windows share, or nearly so where one of them has no other match. With an overlap of 0 that
+region is a line, and two objects that meet there are one if their cross-sections agree by half.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+import shapely
 
-from swath.boxes import Boxes, Floats, Indices, Mask, iou, neighbours
+from swath.boxes import Boxes, Floats, Indices, Mask
 from swath.detections import Detections, Flag
-from swath.suppression import suppress
+from swath.joins import components, mutual_best
+from swath.matching import Matching
+from swath.overlaps import Outlines, union
+from swath.ownership import Axis
 from swath.tiles import Grid
+from swath.verdicts import decide
+from swath.views import Views
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TOLERANCE = 2.0
 """How many px a clipped box may stop short of the edge that clips it."""
 JITTER = 2.0
-"""How many px a centre may move from one tile to the next."""
-_ALIKE = 0.5
-"""How far two views of one object must agree where both tiles saw it, as IoU along each axis."""
+"""How many px a side may move from one tile to the next."""
+_CHUNK = 1 << 15
+"""How many detections are looked at at once: their temporaries stay in the processor's cache."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """Of intervals seen from places along one axis."""
-
-    keep: Mask
-    part: Mask
-    doubtful: Mask
-    guest: Mask
-    open_low: Mask
-    """Whether the place before may have seen the same thing, or more of it."""
-    open_high: Mask
-    """The same of the place after."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Axis:
-    """The places of tiles along one axis."""
-
-    starts: Floats
-    ends: Floats
-    borders: Floats
-    """Where one core ends and the next begins."""
-    tolerance: float
-    jitter: float
-
-    def ask(self, low: Floats, high: Floats, place: Indices) -> _Answer:
-        """Whether intervals are the places' own to report."""
-        first = np.searchsorted(self.ends, high + self.tolerance, side="right")
-        last = np.searchsorted(self.starts, low - self.tolerance, side="left") - 1
-        part = first > last
-        centre = (low + high) / 2
-        owner = self._owner(centre, first, last)
-        least = self._owner(centre - self.jitter, first, last)
-        most = self._owner(centre + self.jitter, first, last)
-        doubtful = ~part & (least < most)
-        return _Answer(
-            keep=part | ((least <= place) & (place <= most)),
-            part=part,
-            doubtful=doubtful,
-            guest=~part & (owner != place),
-            open_low=doubtful | (low - self.tolerance <= self.starts[place]),
-            open_high=doubtful | (high + self.tolerance >= self.ends[place]),
-        )
-
-    def _owner(self, centre: Floats, first: Indices, last: Indices) -> Indices:
-        core = np.searchsorted(self.borders, centre, side="right")
-        return np.minimum(np.maximum(core, first), last)
+Inside = Callable[[Indices], Mask]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +65,9 @@ class Seams:
     """The seams of a grid of tiles."""
 
     grid: Grid
+    matching: Matching = Matching()  # noqa: RUF009 (immutable)
+    oriented: bool = False
+    """Whether outlines are oriented boxes, and must be when they are joined."""
     tolerance: float = TOLERANCE
     jitter: float = JITTER
 
@@ -97,63 +75,120 @@ class Seams:
         """Of what tiles saw, what is theirs to report, with flags on what `settle` must look at.
 
         Args:
-            seen: boxes clipped to the windows of their tiles.
+            seen: detections clipped to the windows of their tiles.
         """
-        x, y = self._ask(seen)
-        flags = (
+        keep, flags = self.judge(seen)
+        return replace(seen, flags=flags).take(keep)
+
+    def judge(self, seen: Detections) -> tuple[Mask, NDArray[np.uint8]]:
+        """Which detections are their tiles' to report, and their flags, (n,) each.
+
+        Args:
+            seen: detections clipped to the windows of their tiles.
+        """
+        keep, flags = np.empty(len(seen), np.bool_), np.empty(len(seen), np.uint8)
+        axes = self._axes()
+        for start in range(0, len(seen), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            keep[rows], flags[rows] = self._judge_chunk(*axes, seen.box[rows], seen.tile[rows])
+        return keep, flags
+
+    def settle(self, flagged: Detections) -> Detections:
+        """Each object once, of the flagged detections of all tiles.
+
+        Args:
+            flagged: what `sort_out` flagged, in any order.
+        """
+        if not len(flagged):
+            return flagged
+        views = self._views(flagged)
+        return self._resolve(views, *views.pairs(self.matching))
+
+    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+        """Settle those that no tile outside has a say in; returns these, and those still flagged.
+
+        What hangs together, directly or by way of others, is settled or left as a whole. So
+        settling some shards first, in any partition, and then the rest gives what `settle` gives.
+
+        Args:
+            flagged: what `sort_out` flagged of the tiles inside.
+            inside: which tiles, by their numbers, are inside.
+        """
+        if not len(flagged):
+            return flagged, flagged
+        views = self._views(flagged)
+        a, b, _ = views.pairs(self.matching)
+        whole = components(len(flagged), a, b)
+        open_ = np.zeros(len(flagged), dtype=np.bool_)
+        open_[whole[self._reaches_out(views.seen.box, inside)]] = True
+        open_ = open_[whole]
+        return self.settle(views.seen.take(~open_)), views.seen.take(open_)
+
+    def _axes(self) -> tuple[Axis, Axis]:
+        return (
+            Axis.of(self.grid, 0, tolerance=self.tolerance, jitter=self.jitter),
+            Axis.of(self.grid, 1, tolerance=self.tolerance, jitter=self.jitter),
+        )
+
+    def _judge_chunk(
+        self, along_x: Axis, along_y: Axis, box: Boxes, tile: Indices
+    ) -> tuple[Mask, NDArray[np.uint8]]:
+        row = tile // self.grid.columns
+        column = tile - row * self.grid.columns
+        x0, y0, x1, y1 = np.ascontiguousarray(box.T)
+        keep = along_x.surely(x0, x1, column) & along_y.surely(y0, y1, row)
+        flags = np.zeros(len(box), np.uint8)
+        rest = np.flatnonzero(~keep)
+        x = along_x.ask(x0[rest], x1[rest], column[rest])
+        y = along_y.ask(y0[rest], y1[rest], row[rest])
+        keep[rest] = x.keep & y.keep
+        flags[rest] = (
             Flag.PART * (x.part | y.part)
             + Flag.DOUBTFUL * (x.doubtful | y.doubtful)
             + Flag.GUEST * (x.guest | y.guest)
         )
-        kept = Detections(seen.box, seen.score, seen.label, seen.tile, flags.astype(np.uint8))
-        return kept.take(x.keep & y.keep)
+        return keep, flags
 
-    def settle(self, flagged: Detections, *, iou_threshold: float) -> Detections:
-        """Join the parts and decide the doubtful, of the flagged detections of all tiles.
-
-        Args:
-            flagged: what `sort_out` flagged, in any order.
-            iou_threshold: above this, two boxes of one class are one object.
-        """
-        flagged = flagged.ordered()
-        part = (flagged.flags & Flag.PART) != 0
-        return Detections.concatenate(
-            [
-                self._join(flagged.take(part)),
-                _decide(flagged.take(~part), iou_threshold),
-            ]
-        )
-
-    def _ask(self, seen: Detections) -> tuple[_Answer, _Answer]:
-        """The question of `sort_out` along x and along y."""
+    def _views(self, flagged: Detections) -> Views:
+        """Detections with all that is known of them, in an order that leaves nothing to chance."""
+        seen = flagged.ordered()
         row, column = np.divmod(seen.tile, self.grid.columns)
         x0, y0, x1, y1 = seen.box.T
-        columns, rows = np.arange(self.grid.columns), np.arange(self.grid.rows)
-        return (
-            self._axis(columns, 0).ask(x0, x1, column),
-            self._axis(rows * self.grid.columns, 1).ask(y0, y1, row),
+        along_x, along_y = self._axes()
+        x, y = along_x.ask(x0, x1, column), along_y.ask(y0, y1, row)
+        return Views(self.grid, seen, x, y, self.tolerance, self.tolerance + self.jitter)
+
+    def _reaches_out(self, box: Boxes, inside: Inside) -> Mask:
+        """Whether any tile outside may hold something that a box would be compared with."""
+        reach = 2 * self.tolerance
+        along_x, along_y = self._axes()
+        (left, right), (top, bottom) = (
+            along_x.reach(box[:, 0] - reach, box[:, 2] + reach),
+            along_y.reach(box[:, 1] - reach, box[:, 3] + reach),
         )
+        wide = right - left + 1
+        count = wide * (bottom - top + 1)
+        which = np.repeat(np.arange(len(box)), count)
+        place = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+        row, column = np.divmod(place, wide[which])
+        outside = ~inside((top[which] + row) * self.grid.columns + left[which] + column)
+        return np.bincount(which[outside], minlength=len(box)) > 0
 
-    def _axis(self, tiles: Indices, axis: int) -> _Axis:
-        """The places along x (0) or y (1), from one tile of each."""
-        windows = self.grid.windows(tiles).astype(np.float64)
-        starts, ends = windows[:, axis], windows[:, axis] + windows[:, axis + 2]
-        # Nothing is clipped at the scene's own border.
-        starts[0], ends[-1] = -np.inf, np.inf
-        borders = self.grid.cores(tiles)[1:, axis].astype(np.float64)
-        return _Axis(starts, ends, borders, self.tolerance, self.jitter)
+    def _resolve(self, views: Views, a: Indices, b: Indices, weight: Floats) -> Detections:
+        """What is reported, given which pairs may be of one object and how well they match."""
+        a, b = mutual_best(views.seen.tile, a, b, weight)
+        group = components(len(views.seen), a, b)
+        standing, joined = decide(views, group)
+        parts = self._join(views.seen.take(joined), group[joined])
+        return Detections.concatenate([_unflagged(views.seen.take(standing)), parts])
 
-    def _join(self, parts: Detections) -> Detections:
-        """Parts of one object as one box, owned by the tile whose core holds its centre."""
-        if not len(parts):
+    def _join(self, parts: Detections, group: Indices) -> Detections:
+        """Parts of one object as one, owned by the tile whose core holds its centre."""
+        order = np.argsort(group, kind="stable")
+        starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+        if not len(starts):
             return parts
-        a, b = self._across_seams(parts)
-        alike = self._agreement(parts, a, b)
-        agree = alike >= _ALIKE
-        a, b = _mutual_best(parts.tile, a[agree], b[agree], alike[agree])
-        whole = _components(len(parts), a, b)
-        order = np.argsort(whole, kind="stable")
-        starts = np.flatnonzero(np.diff(whole[order], prepend=-1))
+        outline = self._united(parts.outline, np.split(order, starts[1:]))
         box = np.concatenate(
             [
                 np.minimum.reduceat(parts.box[order, :2], starts),
@@ -161,102 +196,41 @@ class Seams:
             ],
             axis=1,
         )
+        if outline is not None:
+            box = shapely.bounds(outline)
         return Detections(
             box=box,
             score=np.maximum.reduceat(parts.score[order], starts),
             label=parts.label[order][starts],
             tile=self.grid.owner((box[:, 0] + box[:, 2]) / 2, (box[:, 1] + box[:, 3]) / 2),
             flags=np.zeros(len(starts), np.uint8),
+            outline=outline,
         )
 
-    def _across_seams(self, parts: Detections) -> tuple[Indices, Indices]:
-        """Pairs of a class that meet in two tiles side by side, and are open towards each other.
-
-        Tiles further apart need no look: an object that they share, those between them share too.
-        """
-        a, b = _same_class(parts, *neighbours(parts.box, margin=self.tolerance))
-        x, y = self._ask(parts)
-        row, column = np.divmod(parts.tile, self.grid.columns)
-        beside = np.zeros(len(a), dtype=np.bool_)
-        for along, across, answer in ((column, row, x), (row, column, y)):
-            step = np.where(across[a] == across[b], along[b] - along[a], 0)
-            beside |= (step == 1) & answer.open_high[a] & answer.open_low[b]
-            beside |= (step == -1) & answer.open_low[a] & answer.open_high[b]
-        return a[beside], b[beside]
-
-    def _agreement(self, parts: Detections, a: Indices, b: Indices) -> Floats:
-        """How well two tiles agree on what both saw: the lesser of the IoU along x and along y."""
-        windows = self.grid.windows(parts.tile).astype(np.float64)
-        low, high = windows[:, :2], windows[:, :2] + windows[:, 2:]
-        shared_low, shared_high = np.maximum(low[a], low[b]), np.minimum(high[a], high[b])
-        views = [self._view(parts.box[i], shared_low, shared_high) for i in (a, b)]
-        (low_a, high_a), (low_b, high_b) = views
-        both = np.minimum(high_a, high_b) - np.maximum(low_a, low_b)
-        either = np.maximum(high_a, high_b) - np.minimum(low_a, low_b)
-        # An interval of no length agrees with itself: tiles that abut share a line.
-        alike = np.divide(both, either, out=(both >= 0).astype(np.float64), where=either > 0)
-        return alike.min(axis=1)  # type: ignore[no-any-return]
-
-    def _view(self, box: Boxes, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-        """Boxes within regions; a side that ends within the tolerance of a region's, ends there."""
-        box_low, box_high = box[:, :2], box[:, 2:]
-        return (
-            np.where(box_low <= low + self.tolerance, low, box_low),
-            np.where(box_high >= high - self.tolerance, high, box_high),
-        )
+    def _united(self, outline: Outlines | None, groups: list[Indices]) -> Outlines | None:
+        """The outlines of groups of parts; what no other tile saw more of stays as it is."""
+        if outline is None:
+            return None
+        united = outline[[rows[0] for rows in groups]]
+        for i, rows in enumerate(groups):
+            if len(rows) > 1:
+                united[i] = union(outline[rows], oriented=self.oriented)
+        return united
 
 
-def _same_class(of: Detections, a: Indices, b: Indices) -> tuple[Indices, Indices]:
-    """Those pairs of different tiles whose classes are one."""
-    rivals = (of.label[a] == of.label[b]) & (of.tile[a] != of.tile[b])
-    return a[rivals], b[rivals]
+def merge_detections(seen: Detections, seams: Seams) -> Detections:
+    """Of all that the tiles of a scene saw, each object once, in no order.
 
-
-def _mutual_best(tile: Indices, a: Indices, b: Indices, alike: Floats) -> tuple[Indices, Indices]:
-    """Those pairs in which each is the other's best match in the other's tile."""
-    one, other, weight = np.concatenate([a, b]), np.concatenate([b, a]), np.tile(alike, 2)
-    order = np.lexsort((other, -weight, tile[other], one))
-    one, other = one[order], other[order]
-    new = np.diff(one, prepend=-1) != 0
-    best = new | (np.diff(tile[other], prepend=-1) != 0)
-    one, other = one[best], other[best]
-    chosen, times = np.unique(
-        np.stack([np.minimum(one, other), np.maximum(one, other)], axis=1),
-        axis=0,
-        return_counts=True,
-    )
-    low, high = chosen[times == 2].T  # noqa: PLR2004 (chosen from both sides)
-    return low, high
-
-
-def _components(count: int, a: Indices, b: Indices) -> Indices:
-    """For each of `count` things, the least thing that it hangs together with, int64 (count,)."""
-    root = np.arange(count)
-    while True:
-        low = np.minimum(root[a], root[b])
-        before = root.copy()
-        np.minimum.at(root, root[a], low)
-        np.minimum.at(root, root[b], low)
-        root = root[root]
-        if np.array_equal(root, before):
-            return root
-
-
-def _decide(doubtful: Detections, iou_threshold: float) -> Detections:
-    """One of each object that two tiles may both own, or neither.
-
-    An owner stands for the object, and so does one of several guests: each tile took it for the
-    other's. A guest alone is what its owner did not report.
+    Args:
+        seen: detections clipped to the windows of their tiles; they are left as they are.
+        seams: between the tiles.
     """
-    if not len(doubtful):
-        return doubtful
-    guest = (doubtful.flags & Flag.GUEST) != 0
-    ranked = doubtful.take(np.lexsort((-doubtful.score, guest)))
-    guest = (ranked.flags & Flag.GUEST) != 0
-    better, worse = _same_class(ranked, *neighbours(ranked.box))
-    twins = iou(ranked.box[better], ranked.box[worse]) > iou_threshold
-    better, worse = better[twins], worse[twins]
-    paired = np.zeros(len(ranked), dtype=np.bool_)
-    paired[better] = True
-    kept = suppress(len(ranked), better, worse) & (paired | ~guest)
-    return ranked.take(kept)
+    keep, flags = seams.judge(seen)
+    flagged = np.flatnonzero(keep & (flags != 0))
+    settled = seams.settle(seen.take(flagged))
+    keep[flagged] = False
+    return Detections.concatenate([_unflagged(seen.take(keep)), settled])
+
+
+def _unflagged(settled: Detections) -> Detections:
+    return replace(settled, flags=np.zeros(len(settled), np.uint8))
