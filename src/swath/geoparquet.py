@@ -1,11 +1,16 @@
 """Detections as GeoParquet 1.1, for any program that reads it.
 
 https://geoparquet.org/releases/v1.1.0/
+
+Rings of four corners become WKB in one array of fixed records, without an object for each. Columns
+of numbers are split into streams of bytes before they are compressed; WKB is stored as it is, as no
+codec that keeps up with a disk finds much in it.
 """
 
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -15,58 +20,74 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
-from swath.detections import Detections
+from swath.detections import MOST_CORNERS, Detections
+from swath.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from swath.georeference import Georeferencer
-
 ROW_GROUP = 65536
 MEDIA_TYPE = "application/vnd.apache.parquet"
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
+_TEXTS = ("class", "run_id", "scene", "model")
 _TEXT = pa.dictionary(pa.int32(), pa.string())
+_COVER = [pa.field(name, pa.float64(), nullable=False) for name in _BBOX]
 _SCHEMA = pa.schema(
     [
-        ("class", _TEXT),
-        ("score", pa.float32()),
-        ("geometry", pa.binary()),
-        ("bbox", pa.struct([(name, pa.float64()) for name in _BBOX])),
-        *((name, pa.float64()) for name in _PIXELS),
-        ("tile", pa.int64()),
-        ("run_id", _TEXT),
-        ("scene", _TEXT),
-        ("model", _TEXT),
+        pa.field(name, kind, nullable=False)
+        for name, kind in [
+            ("class", _TEXT),
+            ("score", pa.float32()),
+            ("geometry", pa.binary()),
+            ("bbox", pa.struct(_COVER)),
+            *((name, pa.float64()) for name in _PIXELS),
+            ("tile", pa.int64()),
+            ("run_id", _TEXT),
+            ("scene", _TEXT),
+            ("model", _TEXT),
+        ]
     ]
 )
+_POSITIONS = [*(f"bbox.{name}" for name in _BBOX), *_PIXELS]
+_OTHERS = [*_TEXTS, "score", "tile"]
+_STORED: dict[str, Any] = {
+    "use_dictionary": list(_TEXTS),
+    "use_byte_stream_split": _POSITIONS,
+    "compression": {"geometry": "none", **dict.fromkeys([*_POSITIONS, *_OTHERS], "snappy")},
+    # The least and the greatest WKB say nothing to anybody.
+    "write_statistics": [*_POSITIONS, *_OTHERS],
+    "write_batch_size": ROW_GROUP,
+}
+_RING = np.dtype(
+    [
+        *[("order", "u1"), ("type", "<u4"), ("rings", "<u4"), ("corners", "<u4")],
+        ("ring", "<f8", (5, 2)),
+    ]
+)
+"""WKB of a polygon of one ring with four corners."""
 
 
 class GeoParquetWriter:
     """Writes detections in the order given, in row groups whose size depends on nothing else.
 
-    What is nowhere on Earth, as in the corners of a geostationary image, has no row.
+    One row group is encoded while the next is made ready.
     """
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        georeferencer: Georeferencer,
-        classes: Sequence[str],
-        run_id: str,
-        scene: str,
-        model: str,
+        self, path: Path, *, classes: Sequence[str], run_id: str, scene: str, model: str
     ) -> None:
-        self._georeferencer = georeferencer
         self._classes = pa.array(classes, pa.string())
         self._constants = (run_id, scene, model)
-        self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
-        self._waiting = Detections.empty()
+        self._writer = pq.ParquetWriter(path, _SCHEMA, **_STORED)
+        self._encoder = ThreadPoolExecutor(1)
+        self._encoding: Future[None] | None = None
+        self._waiting: list[tuple[Detections, Places]] = []
+        self._rows = self._corners = 0
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
-        self._types: set[str] = set()
+        self._types: set[int] = set()
         self.count = 0
 
     def __enter__(self) -> Self:
@@ -78,55 +99,84 @@ class GeoParquetWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None:
-            if len(self._waiting):
-                self._write(self._waiting)
-            self._writer.add_key_value_metadata({"geo": json.dumps(self._metadata())})
-        self._writer.close()
+        try:
+            if kind is None:
+                self._flush()
+                self._wait()
+                self._writer.add_key_value_metadata({"geo": json.dumps(self._metadata())})
+        finally:
+            self._encoder.shutdown()
+            self._writer.close()
 
-    def write(self, detections: Detections) -> None:
-        """Add detections."""
-        self._waiting = Detections.concatenate([self._waiting, detections])
-        while len(self._waiting) >= ROW_GROUP:
-            self._write(self._waiting.take(slice(0, ROW_GROUP)))
-            self._waiting = self._waiting.take(slice(ROW_GROUP, None))
+    def write(self, rows: Detections, places: Places) -> None:
+        """Add detections; what is nowhere on Earth, as off the disc of a weather satellite, is not.
 
-    def _write(self, rows: Detections) -> None:
-        shapes = self._georeferencer.polygons(rows.box)
-        placed = ~shapely.is_missing(shapes)
-        rows, shapes = rows.take(placed), shapes[placed]
-        if not len(rows):
-            return
-        bounds = shapely.bounds(shapes)
-        self._note(shapes, bounds)
-        self._writer.write_table(
-            pa.table(
-                [
-                    pa.DictionaryArray.from_arrays(rows.label.astype(np.int32), self._classes),
-                    rows.score,
-                    pa.array(shapely.to_wkb(shapes), pa.binary()),
-                    pa.StructArray.from_arrays([*bounds.T.copy()], _BBOX),
-                    *rows.box.T.copy(),
-                    rows.tile,
-                    *(_repeated(text, len(rows)) for text in self._constants),
-                ],
-                schema=_SCHEMA,
-            )
+        Args:
+            rows: the detections.
+            places: where each of them is.
+        """
+        found = places.found
+        if not found.all():
+            rows, places = rows.take(found), places.take(found)
+        corners = np.cumsum(places.corners)
+        start = 0
+        while start < len(rows):
+            before = corners[start - 1] if start else 0
+            room = np.searchsorted(corners, before + MOST_CORNERS - self._corners) + 1
+            stop = int(min(room, start + ROW_GROUP - self._rows, len(rows)))
+            part = slice(start, stop)
+            self._waiting.append((rows.take(part), places.take(part)))
+            self._rows += stop - start
+            self._corners += int(corners[stop - 1] - before)
+            if self._rows == ROW_GROUP or self._corners >= MOST_CORNERS:
+                self._flush()
+            start = stop
+
+    def _flush(self) -> None:
+        if self._rows:
+            parts, others = zip(*self._waiting, strict=True)
+            table = self._table(Detections.concatenate(parts), Places.concatenate(others))
+            self._wait()
+            self._encoding = self._encoder.submit(self._writer.write_table, table)
+        self._waiting, self._rows, self._corners = [], 0, 0
+
+    def _wait(self) -> None:
+        """Until the row group before is written, or to learn why it is not."""
+        if self._encoding:
+            self._encoding.result()
+            self._encoding = None
+
+    def _table(self, rows: Detections, places: Places) -> pa.Table:
+        bounds = places.bounds()
+        self._note(places, bounds)
+        return pa.table(
+            [
+                pa.DictionaryArray.from_arrays(rows.label.astype(np.int32), self._classes),
+                rows.score,
+                _wkb(places),
+                pa.StructArray.from_arrays([pa.array(edge) for edge in bounds], fields=_COVER),
+                *np.ascontiguousarray(rows.box.T),
+                rows.tile,
+                *(_repeated(text, len(rows)) for text in self._constants),
+            ],
+            schema=_SCHEMA,
         )
-        self.count += len(rows)
 
-    def _note(self, shapes: NDArray[np.object_], bounds: NDArray[np.float64]) -> None:
+    def _note(self, places: Places, bounds: list[NDArray[np.float64]]) -> None:
         """Keep what the file's metadata says of all its rows."""
-        self._bounds[:2] = np.minimum(self._bounds[:2], bounds[:, :2].min(axis=0))
-        self._bounds[2:] = np.maximum(self._bounds[2:], bounds[:, 2:].max(axis=0))
-        self._types.update(
-            shapely.GeometryType(kind).name for kind in set(shapely.get_type_id(shapes))
-        )
+        west, south, east, north = bounds
+        self._bounds[:2] = np.minimum(self._bounds[:2], [west.min(), south.min()])
+        self._bounds[2:] = np.maximum(self._bounds[2:], [east.max(), north.max()])
+        if places.is_ring.any():
+            self._types.add(shapely.GeometryType.POLYGON)
+        if places.shape is not None:
+            self._types.update(shapely.get_type_id(places.shape[~places.is_ring]).tolist())
+        self.count += len(places)
 
     def _metadata(self) -> dict[str, Any]:
         column: dict[str, Any] = {
             "encoding": "WKB",
-            "geometry_types": sorted(_TYPE_NAMES[name] for name in self._types),
+            "geometry_types": sorted(_TYPE_NAMES[number] for number in self._types),
             # Without "crs" it is OGC:CRS84: longitude and latitude on WGS 84.
             "covering": {"bbox": {name: ["bbox", name] for name in _BBOX}},
         }
@@ -135,7 +185,33 @@ class GeoParquetWriter:
         return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
-_TYPE_NAMES = {"POLYGON": "Polygon", "MULTIPOLYGON": "MultiPolygon"}
+_TYPE_NAMES = {
+    shapely.GeometryType.POLYGON: "Polygon",
+    shapely.GeometryType.MULTIPOLYGON: "MultiPolygon",
+}
+
+
+def _wkb(places: Places) -> pa.Array:
+    """Each place as WKB, little-endian."""
+    if places.shape is None:
+        return _rings_as_wkb(places.ring)
+    is_ring = places.is_ring
+    others = pa.array(shapely.to_wkb(places.shape[~is_ring], byte_order=1), pa.binary())
+    both = pa.concat_arrays([_rings_as_wkb(places.ring[is_ring]), others])
+    # Where in `both` each row is: a stable sort of which it is, undone.
+    return both.take(pa.array(np.argsort(np.argsort(~is_ring, kind="stable"))))
+
+
+def _rings_as_wkb(ring: NDArray[np.float64]) -> pa.Array:
+    count = len(ring)
+    records = np.empty(count, _RING)
+    records["order"], records["type"] = 1, 3
+    records["rings"], records["corners"] = 1, 5
+    records["ring"] = ring
+    ends = np.arange(count + 1, dtype=np.int32) * _RING.itemsize
+    return pa.Array.from_buffers(
+        pa.binary(), count, [None, pa.py_buffer(ends), pa.py_buffer(records)]
+    )
 
 
 def _repeated(text: str, count: int) -> pa.DictionaryArray:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import antimeridian
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +23,7 @@ from rasterio.transform import GCPTransformer
 from rasterio.warp import transform
 
 from swath.errors import SceneError
+from swath.places import Places, shape_of
 from swath.scene import Scene
 
 Floats = NDArray[np.float64]
@@ -43,6 +43,10 @@ _MOST_TPS_GCPS = 1000
 
 _MINIMUM_GCPS = 3
 _HALF_TURN = 180
+_POLYGON = 3
+"""GEOS's number for the type."""
+_FEWEST = 3
+"""Corners of a ring."""
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
 _RING_X = [0, 0, 2, 2]
 _RING_Y = [1, 3, 3, 1]
@@ -91,41 +95,88 @@ class Georeferencer:
             lon[part], lat[part] = _to_lon_lat(self._crs, *placed)
         return lon.reshape(xs.shape), lat.reshape(xs.shape)
 
-    def polygons(self, boxes: ArrayLike) -> NDArray[Any]:
+    def polygons(self, boxes: ArrayLike) -> NDArray[np.object_]:
         """The outlines of boxes, (n, 4) x0, y0, x1, y1 in scene px.
 
         Returns:
             (n,) shapely Polygon in EPSG:4326, its exterior counter-clockwise; MultiPolygon where it
             is split at the antimeridian; None where a corner is nowhere on Earth.
         """
-        corners = np.asarray(boxes, np.float64).reshape(-1, 4)
-        return self.outlines(corners[:, _RING_X], corners[:, _RING_Y])
+        return self.place(boxes).polygons()
 
-    def outlines(self, x: ArrayLike, y: ArrayLike) -> NDArray[Any]:
-        """As `polygons`, of rings of any shape: (n, corners) each, in scene px, not closed."""
-        xs, ys = np.asarray(x, np.float64), np.asarray(y, np.float64)
-        lon, lat = self.points(xs, ys)
-        shapes = np.full(len(lon), None, object)
-        placed = np.isfinite(lon).all(axis=1)
-        suspect = placed & (np.ptp(lon, axis=1) > _HALF_TURN)
-        plain = placed & ~suspect
-        shapes[plain] = _oriented(lon[plain], lat[plain])
-        for i in np.flatnonzero(suspect):
-            shapes[i] = self._outline_at_antimeridian(xs[i], ys[i])
-        return shapes
+    def place(self, boxes: ArrayLike, outline: NDArray[np.object_] | None = None) -> Places:
+        """Where detections are.
 
-    def _outline_at_antimeridian(self, x: Floats, y: Floats) -> Any:
-        """One ring whose corners lie more than half the globe apart in longitude."""
-        middle_x, middle_y = (x + np.roll(x, -1)) / 2, (y + np.roll(y, -1)) / 2
-        ring_x = np.stack([x, middle_x], axis=1).ravel()
-        ring_y = np.stack([y, middle_y], axis=1).ravel()
-        lon, lat = self.points(ring_x, ring_y)
-        if not np.isfinite(lon).all():
+        What has four corners is nowhere if one of them is; a longer outline goes without them.
+
+        Args:
+            boxes: (n, 4) x0, y0, x1, y1 in scene px.
+            outline: (n,) shapely Polygons and MultiPolygons in scene px, instead of the boxes.
+        """
+        if outline is None:
+            corners = np.asarray(boxes, np.float64).reshape(-1, 4)
+            return self._place_rings(corners[:, _RING_X], corners[:, _RING_Y])
+        simple = _has_four_corners(outline)
+        rings = shapely.get_coordinates(outline[simple]).reshape(-1, 5, 2)[:, :4]
+        placed, places = (
+            self._place_rings(rings[..., 0], rings[..., 1]),
+            Places.nowhere(len(outline)),
+        )
+        places.ring[simple] = placed.ring
+        if placed.shape is None and simple.all():
+            return places
+        shape = places.shapes
+        shape[simple] = placed.shapes
+        shape[~simple] = self._place_outlines(outline[~simple])
+        return Places(places.ring, shape)
+
+    def _place_rings(self, x: Floats, y: Floats) -> Places:
+        """Rings of four corners, (n, 4), in scene px."""
+        lon, lat = self.points(x, y)
+        wide = np.flatnonzero(np.ptp(lon, axis=1) > _HALF_TURN)  # not of NaN
+        lon[np.isnan(lon).any(axis=1)] = np.nan
+        lon[wide] = np.nan
+        places = Places.of_rings(lon, lat)
+        if not len(wide):
+            return places
+        shape = places.shapes
+        for i in wide:
+            shape[i] = self._place_polygon([np.stack([x[i], y[i]], axis=1)])
+        return Places(places.ring, shape)
+
+    def _place_outlines(self, outline: NDArray[np.object_]) -> NDArray[np.object_]:
+        """Shapes of any number of corners, as shapely objects."""
+        corners, owner = shapely.get_coordinates(outline, return_index=True)
+        lon, lat = self.points(*corners.T)
+        starts = np.searchsorted(owner, np.arange(len(outline)))
+        # Of NaN both are NaN, and no comparison with NaN holds.
+        extent = np.maximum.reduceat(lon, starts) - np.minimum.reduceat(lon, starts)
+        plain = extent <= _HALF_TURN
+        placed = np.full(len(outline), None, object)
+        places = np.stack([lon, lat], axis=1)[plain[owner]]
+        moved = shapely.set_coordinates(outline[plain].copy(), places)
+        placed[plain] = shapely.orient_polygons(moved)
+        for i in np.flatnonzero(~plain):
+            parts = [self._place_polygon(_rings(part)) for part in shapely.get_parts(outline[i])]
+            found = shapely.get_parts([part for part in parts if part is not None])
+            if len(found):
+                placed[i] = found[0] if len(found) == 1 else shapely.MultiPolygon(list(found))
+        return placed
+
+    def _place_polygon(self, rings: list[Floats]) -> Any:
+        """A polygon of (corners, 2) rings in scene px that is not like others, or None.
+
+        Places halfway between the corners tell a ring across the antimeridian from a wide one.
+        """
+        placed = []
+        for ring in rings:
+            halfway = (ring + np.roll(ring, -1, axis=0)) / 2
+            lon, lat = self.points(*np.stack([ring, halfway], axis=1).reshape(-1, 2).T)
+            placed.append(np.stack([lon, lat], axis=1)[np.isfinite(lon)])
+        exterior, *holes = placed
+        if len(exterior) < _FEWEST:
             return None
-        steps = np.diff(lon, append=lon[0])
-        if np.abs(steps).max() <= _HALF_TURN:  # it really is that wide: a box of a world map
-            return _oriented(lon[None], lat[None])[0]
-        return _split(lon, lat)
+        return shape_of([exterior, *(hole for hole in holes if len(hole) >= _FEWEST)])
 
     def _check(self, scene: Scene) -> None:
         across, down = np.linspace(0, [scene.width, scene.height], 5).T
@@ -228,26 +279,15 @@ def _to_lon_lat(crs: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return lon, np.clip(lat, -90, 90)
 
 
-def _oriented(lon: Floats, lat: Floats) -> NDArray[Any]:
-    """Polygons of rings (n, corners), each made counter-clockwise."""
-    clockwise = _signed_area(lon, lat) < 0
-    lon[clockwise], lat[clockwise] = lon[clockwise, ::-1], lat[clockwise, ::-1]
-    return np.asarray(shapely.polygons(np.stack([lon, lat], axis=-1)))
+def _has_four_corners(outline: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """Which shapes are polygons of four corners without a hole."""
+    return np.asarray(
+        (shapely.get_type_id(outline) == _POLYGON)
+        & (shapely.get_num_coordinates(outline) == len(_RING_X) + 1)
+        & (shapely.get_num_interior_rings(outline) == 0)
+    )
 
 
-def _signed_area(x: Floats, y: Floats) -> Floats:
-    x, y = x - x[:, :1], y - y[:, :1]  # differences of large numbers lose what a small area is
-    twice = x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y
-    return np.asarray(twice.sum(axis=1) / 2)
-
-
-def _split(lon: Floats, lat: Floats) -> Any:
-    """The parts of a ring on both sides of the antimeridian, or of one around a pole."""
-    unrolled = np.unwrap(np.append(lon, lon[0]), period=360)
-    turn = unrolled[-1] - unrolled[0]
-    if abs(turn) > _HALF_TURN:  # around a pole: eastward about the north one
-        backward = (turn > 0) != (lat.mean() > 0)
-    else:
-        backward = bool(_signed_area(unrolled[None, :-1], lat[None])[0] < 0)
-    ring = np.stack([lon, lat], axis=1)[:: -1 if backward else 1]
-    return antimeridian.fix_polygon(shapely.Polygon(ring), fix_winding=False, great_circle=False)
+def _rings(polygon: Any) -> list[Floats]:
+    """The rings of a polygon, (corners, 2) each and not closed, the exterior first."""
+    return [shapely.get_coordinates(ring)[:-1] for ring in (polygon.exterior, *polygon.interiors)]

@@ -56,15 +56,15 @@ def merge_run(plan_uri: str) -> MergeSummary:
         storage.writing(paths.detections, content_type=geoparquet.MEDIA_TYPE) as path,
         GeoParquetWriter(
             path,
-            georeferencer=Georeferencer.of(scene.info),
             classes=description.classes,
             run_id=plan.run_id,
             scene=plan.scene.uri,
             model=plan.model.name,
         ) as out,
     ):
-        for detections in _merged(plan, paths, receipts, task):
-            out.write(detections)
+        georeferencer = Georeferencer.of(scene.info)
+        for found in _merged(plan, paths, receipts, task):
+            out.write(found, georeferencer.place(found.box, found.outline))
         mask_uri = ""
         if description.mask:
             mask_uri = _write_mask(plan, paths, receipts, scene.info, description.classes)

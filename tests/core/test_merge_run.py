@@ -6,11 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from swath import geoparquet, storage
 from swath import shard as shard_module
-from swath.detections import Detections
+from swath import storage
 from swath.errors import RunIncompleteError, ShardInterruptedError
-from swath.geoparquet import GeoParquetWriter
 from swath.merge_run import merge_run
 from swath.payloads import TileCounts
 from swath.plan import Plan
@@ -197,9 +195,10 @@ def test_failures_beyond_the_tolerance_fail_the_run(
     make_plan, make_scene, monkeypatch, tolerated, passes
 ):
     class FailsOnTwo(OracleModel):
-        def __call__(self, batch):
-            raw = super().__call__(batch)
-            raw[(np.rint(batch * 100) == 2).any(axis=(1, 2, 3))] = np.nan
+        def see(self, tile):
+            raw = super().see(tile)
+            if (tile == 2).any():
+                raw[:] = np.nan
             return raw
 
     monkeypatch.setattr(shard_module, "load_model", lambda _: FailsOnTwo())
@@ -214,29 +213,3 @@ def test_failures_beyond_the_tolerance_fail_the_run(
     with pytest.raises(RunIncompleteError, match="2 of 104 tiles failed") as caught:
         run_all(plan_uri)
     assert "tile 40 at x 12, y 36: the model returned NaN" in str(caught.value)
-
-
-def test_row_groups_do_not_depend_on_what_is_written_at_once(tmp_path, monkeypatch):
-    class Plain:
-        def polygons(self, boxes):
-            shapes = shapely.box(*boxes.T)
-            shapes[boxes[:, 0] == 3] = None  # nowhere on Earth
-            return shapes
-
-    monkeypatch.setattr(geoparquet, "ROW_GROUP", 10)
-    x = np.arange(25.0)
-    rows = Detections.of_tile(
-        np.stack([x, x, x + 1, x + 1], axis=1), np.ones(25, np.float32), np.zeros(25, np.int16), 0
-    )
-    for name, sizes in {"a": [25], "b": [1, 8, 16]}.items():
-        with GeoParquetWriter(
-            tmp_path / name, georeferencer=Plain(), classes=["c"], run_id="r", scene="s", model="m"
-        ) as out:
-            start = 0
-            for size in sizes:
-                out.write(rows.take(slice(start, start + size)))
-                start += size
-        assert out.count == 24
-
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert pq.read_table(tmp_path / "a")["x_min"].to_pylist() == [v for v in x.tolist() if v != 3]

@@ -55,31 +55,32 @@ def test_a_shard_finds_what_is_there(make_plan, scene):
     receipt = run_shard(plan_uri, 0)
 
     settled, left = found(plan_uri)
-    boxes = set(map(tuple, np.concatenate([settled.box, left.box]).tolist()))
-    assert boxes == set(map(tuple, dots()[1].tolist()))
-    assert len(np.unique(settled.box, axis=0)) == len(settled)
+    assert not len(left)  # no other shard has a say in anything
+    assert sorted(map(tuple, settled.box.tolist())) == sorted(map(tuple, dots()[1].tolist()))
     assert not settled.flags.any()
     assert receipt == read_receipt(RunPaths.of_plan(plan_uri), 0)
-    assert (receipt.detections, receipt.seams) == (len(settled), len(left))
+    assert (receipt.detections, receipt.seams) == (len(settled), 0)
     assert receipt.tiles == TileCounts(planned=40, succeeded=40)
     assert (np.diff(settled.tile) >= 0).all()
 
 
-def test_what_touches_a_shards_edge_is_left_to_the_merge(make_plan, scene):
-    plan_uri = make_plan(scene, shard_tiles=7)
+def test_what_touches_a_shards_edge_is_left_to_the_merge(make_plan, make_scene):
+    boxes = dots(count=120)
+    plan_uri = make_plan(make_scene(boxes[0]), shard_tiles=20)
     plan = module.Plan.from_json(storage.read_json(plan_uri))
     receipts = [run_shard(plan_uri, index) for index in shards(plan_uri)]
 
     parts = [found(plan_uri, index) for index in shards(plan_uri)]
 
     assert [receipt.seams for receipt in receipts] == [len(left) for _, left in parts]
-    assert 0 < sum(receipt.seams for receipt in receipts) < sum(r.detections for r in receipts)
+    assert min(receipt.seams for receipt in receipts) > 0
+    assert min(receipt.detections for receipt in receipts) > 0
     for index, (settled, left) in enumerate(parts):
         assert not settled.flags.any()
         assert left.flags.all()
         assert (plan.shard_of(left.tile) == index).all()
     together = Detections.concatenate([rows for part in parts for rows in part])
-    assert set(map(tuple, together.box.tolist())) == set(map(tuple, dots()[1].tolist()))
+    assert set(map(tuple, together.box.tolist())) == set(map(tuple, boxes[1].tolist()))
 
 
 def test_a_finished_shard_is_not_run_again(make_plan, scene, monkeypatch):
@@ -145,7 +146,7 @@ def test_failures_are_counted_with_their_place_and_cause(make_plan, make_scene):
 
     assert receipt.tiles.failed == len(receipt.failures) == 1
     (failure,) = receipt.failures
-    assert failure.cause == "the model returned NaN"
+    assert failure.cause.startswith("the model returned NaN")
     assert failure.column <= 42 < failure.column + 16
     assert failure.row <= 30 < failure.row + 16
 

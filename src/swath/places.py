@@ -1,0 +1,182 @@
+"""Places on Earth: mostly rings of four corners, kept as coordinates and not as objects.
+
+Positions are in EPSG:4326, (lon, lat).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import antimeridian
+import numpy as np
+import shapely
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Rows = NDArray[np.bool_] | NDArray[np.int64] | slice
+
+_HALF_TURN = 180
+_CORNERS = 4
+_GRID = 1e-9
+"""Degrees, 0.1 mm: so that what is split beside each other still meets."""
+_POLYGON = 3
+"""GEOS's number for the type."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where detections are, one row each. A row that has neither ring nor shape is nowhere."""
+
+    ring: Floats
+    """(n, 5, 2): closed and counter-clockwise; NaN of rows that are no such ring."""
+    shape: NDArray[np.object_] | None = None
+    """(n,) shapely Polygon or MultiPolygon of rows that are no such ring, None of others; None for
+    none at all."""
+
+    @classmethod
+    def nowhere(cls, count: int) -> Self:
+        """So many rows, none of them placed yet."""
+        return cls(np.full((count, _CORNERS + 1, 2), np.nan))
+
+    @classmethod
+    def of_rings(cls, lon: Floats, lat: Floats) -> Self:
+        """Rings of four corners, (n, 4), in either direction; NaN of those that are none."""
+        ring = np.empty((len(lon), _CORNERS + 1, 2))
+        ring[:, :-1, 0], ring[:, :-1, 1] = lon, lat
+        clockwise = signed_area(lon, lat) < 0
+        ring[clockwise, 1:-1] = ring[clockwise, -2:0:-1]
+        ring[:, -1] = ring[:, 0]
+        return cls(ring)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Places]) -> Self:
+        """The rows of all parts, in their order."""
+        ring = np.concatenate([part.ring for part in parts])
+        if all(part.shape is None for part in parts):
+            return cls(ring)
+        return cls(ring, np.concatenate([part.shapes for part in parts]))
+
+    def __len__(self) -> int:
+        return len(self.ring)
+
+    def take(self, rows: Rows) -> Places:
+        """Some of the rows: a mask, indices or a slice."""
+        return Places(self.ring[rows], None if self.shape is None else self.shape[rows])
+
+    @property
+    def shapes(self) -> NDArray[np.object_]:
+        """(n,) `shape`, be there one or not."""
+        return np.full(len(self), None, object) if self.shape is None else self.shape
+
+    @property
+    def is_ring(self) -> NDArray[np.bool_]:
+        """(n,) which rows are a ring of four corners."""
+        return np.isfinite(self.ring[:, 0, 0])
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(n,) which rows are somewhere."""
+        return self.is_ring if self.shape is None else self.is_ring | (self.shape != None)  # noqa: E711 (of each)
+
+    @property
+    def corners(self) -> NDArray[np.int64]:
+        """(n,) how many positions each row has: what it weighs in memory."""
+        count = np.full(len(self), _CORNERS + 1)
+        return count if self.shape is None else np.maximum(count, _count_corners(self.shape))
+
+    def bounds(self) -> list[Floats]:
+        """West, south, east and north of each row, (n,) each."""
+        lon, lat = self.ring[:, :-1, 0], self.ring[:, :-1, 1]
+        # Four times as fast as a reduction along so short an axis.
+        edges = [_of_corners(pick, of) for pick in (np.minimum, np.maximum) for of in (lon, lat)]
+        if self.shape is not None:
+            rest = ~self.is_ring
+            for edge, values in zip(edges, shapely.bounds(self.shape[rest]).T, strict=True):
+                edge[rest] = values
+        return edges
+
+    def polygons(self) -> NDArray[np.object_]:
+        """(n,) each row as a shapely Polygon or MultiPolygon, None where it is nowhere."""
+        shapes, is_ring = self.shapes.copy(), self.is_ring
+        shapes[is_ring] = shapely.polygons(self.ring[is_ring])
+        return shapes
+
+
+def _of_corners(pick: np.ufunc, values: Floats) -> Floats:
+    """The least or greatest of each row of (n, 4)."""
+    a, b, c, d = values.T
+    return np.asarray(pick(pick(a, b), pick(c, d)))
+
+
+def signed_area(x: Floats, y: Floats) -> Floats:
+    """Of rings (n, corners), not closed: positive counter-clockwise, where y goes up."""
+    x, y = x - x[:, :1], y - y[:, :1]  # differences of large numbers lose what a small area is
+    twice = x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y
+    return np.asarray(twice.sum(axis=1) / 2)
+
+
+def shape_of(rings: Sequence[Floats]) -> Any:
+    """A polygon of any extent: split at the antimeridian, or around a pole.
+
+    Args:
+        rings: (corners, 2) each, not closed; the exterior comes first. Neighbouring corners are the
+            short way round from each other.
+
+    Returns:
+        Polygon or MultiPolygon, exteriors counter-clockwise; None if nothing is left of it.
+    """
+    exterior, *holes = [_unrolled(ring) for ring in rings]
+    turn = _turn(exterior)
+    if abs(turn) > _HALF_TURN:
+        return _around_pole(rings, turn)
+    middle = (exterior[:, 0].min() + exterior[:, 0].max()) / 2
+    for hole in holes:
+        hole[:, 0] += 360 * np.round((middle - hole[:, 0].mean()) / 360)
+    whole = shapely.Polygon(exterior, holes)
+    return _wrapped(whole if whole.is_valid else shapely.make_valid(whole))
+
+
+def _unrolled(ring: Floats) -> Floats:
+    """A ring without jumps in longitude, and so perhaps beyond ±180."""
+    return np.stack([np.unwrap(ring[:, 0], period=360), ring[:, 1]], axis=1)
+
+
+def _turn(unrolled: Floats) -> float:
+    """How far around the Earth a ring goes until it closes, in degrees: 0, or ±360 about a pole."""
+    around = np.unwrap(unrolled[[-1, 0], 0], period=360)
+    return float(around[1] - unrolled[0, 0])
+
+
+def _wrapped(whole: Any) -> Any:
+    """A shape that goes beyond ±180, brought back within."""
+    west, _, east, _ = whole.bounds
+    first, last = (int(np.floor((edge + _HALF_TURN) / 360)) for edge in (west, east))
+    parts = []
+    for turn in range(first, last + 1):
+        world = shapely.box(360 * turn - _HALF_TURN, -90, 360 * turn + _HALF_TURN, 90)
+        part = shapely.intersection(whole, world, grid_size=_GRID)
+        parts += list(shapely.get_parts(shapely.transform(part, _turned_back(turn))))
+    polygons = [part for part in parts if shapely.get_type_id(part) == _POLYGON]
+    if len(polygons) == 1:
+        return shapely.orient_polygons(polygons[0])
+    return shapely.orient_polygons(shapely.MultiPolygon(polygons)) if polygons else None
+
+
+def _turned_back(turns: int) -> Callable[[Floats], Floats]:
+    return lambda lon_lat: lon_lat - [360 * turns, 0]
+
+
+def _around_pole(rings: Sequence[Floats], turn: float) -> Any:
+    """A polygon that holds a pole: its exterior goes eastward about the north one."""
+    exterior, *holes = rings
+    backward = (turn > 0) != (exterior[:, 1].mean() > 0)
+    polygon = shapely.Polygon(exterior[:: -1 if backward else 1], holes)
+    return antimeridian.fix_polygon(polygon, fix_winding=False, great_circle=False)
+
+
+def _count_corners(shape: NDArray[np.object_]) -> NDArray[np.int64]:
+    return np.asarray(shapely.get_num_coordinates(shape), np.int64)
