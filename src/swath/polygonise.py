@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 
 from swath.detections import NO_LABEL, Detections, Seen
-from swath.rings import Corners, Floats, Ints, Rings, polygons, walk
+from swath.rings import Corners, Floats, Ints, Rings, areas, polygons, walk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,82 +113,121 @@ def regions_of(
         nothing = np.empty(0)
         return Regions(np.empty(0, np.object_), labels[:0, 0], nothing, nothing)
     rings = walk(corners)
-    area = rings.total((corners.x * corners.y).astype(np.float64))
-    hole = area < 0
+    inside = areas(corners, rings)
+    hole = inside < 0
     region = _regions(framed, corners, rings, hole)
-    moved = Corners(
-        corners.x + offset[0], corners.y + offset[1], corners.below, corners.upright, corners.twins
-    )
-    total = area if weight is None else rings.total(_sums(weight, corners))
+    area = np.bincount(region, inside).astype(np.float64)
     return Regions(
-        polygons(moved, rings, region, hole),
+        polygons(corners, rings, region, hole, offset),
         label[rings.edge[rings.start[~hole]]],
-        np.bincount(region, area).astype(np.float64),
-        np.bincount(region, total).astype(np.float64),
+        area,
+        area if weight is None else _totals(weight, framed, corners, rings, region),
     )
 
 
 def _corners(framed: NDArray[Any], background: int) -> tuple[Corners, NDArray[Any]]:
     """All corners of all regions, and the label of each level edge."""
-    point_y, point_x, around = _turns(framed)
-    # Columns of `around`: upper left, upper right, lower left and lower right of the point. Of each
-    # pixel, the one beside it, the one above or below it, and the one across the point.
-    beside, level, across = around[:, [1, 0, 3, 2]], around[:, [2, 3, 0, 1]], around[:, ::-1]
-    alone = (around != beside) & (around != level)
-    rounded = (around == beside) & (around == level) & (around != across)
-    found = (alone | rounded) & (around != background)
-    point, quarter = np.nonzero(found)
-    x, y, right, below = point_x[point], point_y[point], quarter & 1, quarter >> 1
-    rows, columns = framed.shape
+    point, (a, b, c, d) = _turns(framed)
+    top, left, right, bottom = a != b, a != c, b != d, c != d
+    # A pixel has a corner where the pixels beside it and above or below it are both not its like,
+    # or where they are and the one across is not.
+    corner = np.array(
+        [
+            [np.where(bottom, left, ~left & top), np.where(bottom, right, ~right & top)],
+            [np.where(top, left, ~left & right), np.where(top, right, ~right & left)],
+        ]
+    ).transpose(0, 2, 1)
+    pixel = np.array([[c, d], [a, b]]).transpose(0, 2, 1)
+    found = np.flatnonzero(corner & (pixel != background))
     # Along a line, and on one side of it, edges follow one another: each second corner ends one.
-    order = np.argsort(((y * 2 + below) * columns + x) * 2 + right)
-    x, y, right, below = x[order], y[order], right[order], below[order]
-    upright = np.argsort(((x * 2 + right) * rows + y) * 2 + below).reshape(-1, 2)
-    other = np.empty_like(order)
+    pair, side = found >> 1, found & 1
+    below = pair < len(point)
+    y, x = np.divmod(point[pair - len(point) * ~below], framed.shape[1])
+    upright = np.argsort(((x * 2 + side) * len(framed) + y) * 2 + below).reshape(-1, 2)
+    other = np.empty_like(found)
     other[upright[:, 0]], other[upright[:, 1]] = upright[:, 1], upright[:, 0]
-    number = np.empty(found.shape, np.int64)
-    number[point[order], quarter[order]] = np.arange(len(order))
-    touching = found & found[:, ::-1] & (around == across)
-    twins = [number[touching[:, a]][:, [a, 3 - a]] for a in (0, 1)]
-    label = around[point, quarter][order][::2]
-    return Corners(x, y, below[::2] == 1, other, np.concatenate(twins)), label
+    number = np.full(corner.shape, -1)
+    number.ravel()[found] = np.arange(len(found))
+    twins = np.concatenate(
+        [number[[1, 0], :, [0, 1]].T[a == d], number[[1, 0], :, [1, 0]].T[b == c]]
+    )
+    twins = twins[(twins >= 0).all(axis=1)]
+    return Corners(x, y, below[::2], other, twins), pixel.ravel()[found[::2]]
 
 
-def _turns(framed: NDArray[Any]) -> tuple[Ints, Ints, NDArray[Any]]:
-    """The points where an outline may turn: y, x, and (n, 4) the labels of the pixels around."""
-    beside, above = framed[:, 1:] != framed[:, :-1], framed[1:] != framed[:-1]
-    turns = (beside[:-1] | beside[1:]) & (above[:, :-1] | above[:, 1:])
-    y, x = np.nonzero(turns)
-    around = [framed[y, x], framed[y, x + 1], framed[y + 1, x], framed[y + 1, x + 1]]
-    return y, x, np.stack(around, axis=1)
+def _turns(framed: NDArray[Any]) -> tuple[Ints, list[NDArray[Any]]]:
+    """The points where an outline may turn, from left to right in each row of points.
+
+    Returns:
+        The flat index of the pixel that is upper left of each, and the labels around it: upper
+        left, upper right, lower left and lower right.
+    """
+    flat, width = framed.ravel(), framed.shape[1]
+    beside, above = flat[1:] != flat[:-1], flat[width:] != flat[:-width]
+    # Where one row ends and the next begins there is the frame, and nothing changes.
+    point = np.flatnonzero((beside[:-width] | beside[width:]) & (above[:-1] | above[1:]))
+    return point, [flat[point + step] for step in (0, 1, width, width + 1)]
 
 
 def _regions(framed: NDArray[Any], corners: Corners, rings: Rings, hole: NDArray[np.bool_]) -> Ints:
     """The region of each ring: that of the ring seen when looking up from a hole's upper edge."""
+    if not hole.any():
+        return np.arange(rings.count)
+    under = int(np.count_nonzero(corners.below))
+    upper = np.where(rings.edge < under, len(corners.x), rings.edge)
+    edge = np.minimum.reduceat(upper, rings.start)[hole]
     seen = np.arange(rings.count)
-    holes = np.flatnonzero(hole)
-    top = rings.edge[rings.start[holes]]
-    seen[holes] = rings.ring[_edges_above(framed, corners, corners.x[2 * top], corners.y[2 * top])]
+    seen[hole] = rings.ring[_edges_above(framed, corners, under, edge)]
     while hole[seen].any():  # a ring that is seen begins higher up, so this ends
         seen = seen[seen]
-    number = np.cumsum(~hole) - 1
-    return np.asarray(number[seen])
+    return np.asarray((np.cumsum(~hole) - 1)[seen])
 
 
-def _edges_above(framed: NDArray[Any], corners: Corners, x: Ints, y: Ints) -> Ints:
-    """Of the pixels right of and above points, the level edge at the upper end of their column."""
+def _edges_above(framed: NDArray[Any], corners: Corners, under: int, edge: Ints) -> Ints:
+    """Of the pixels that rest on level edges, the level edge at the upper end of their column.
+
+    Args:
+        framed: the labels, with a frame.
+        corners: all of them.
+        under: how many level edges have their region below; they come first, row by row.
+        edge: of those that have it above.
+    """
+    x, y = corners.x[2 * edge], corners.y[2 * edge]
     columns, place = np.unique(x, return_inverse=True)
-    lines = np.arange(len(framed) - 1)[:, None]
     changes = framed[1:, columns + 1] != framed[:-1, columns + 1]
-    top = np.maximum.accumulate(np.where(changes, lines, 0), axis=0)[y - 1, place]
+    lines = np.where(changes, np.arange(len(changes))[:, None], 0)
+    top = np.maximum.accumulate(lines, axis=0)[y - 1, place]
     width = framed.shape[1]
-    left = ((corners.y[::2] * 2 + corners.below) * width) + corners.x[::2]
-    return np.asarray(np.searchsorted(left, (top * 2 + 1) * width + x, side="right") - 1)
+    left = corners.y[: 2 * under : 2] * width + corners.x[: 2 * under : 2]
+    return np.asarray(np.searchsorted(left, top * width + x, side="right") - 1)
 
 
-def _sums(weight: NDArray[Any], corners: Corners) -> Floats:
-    """At each corner, the sum of the weights left of and above it."""
-    table = np.zeros((weight.shape[0] + 1, weight.shape[1] + 1))
-    np.cumsum(weight, axis=0, dtype=np.float64, out=table[1:, 1:])
-    np.cumsum(table, axis=1, out=table)
-    return np.asarray(table[corners.y, corners.x])
+def _totals(
+    weight: NDArray[Any], framed: NDArray[Any], corners: Corners, rings: Rings, region: Ints
+) -> Floats:
+    """The sum of the weights of each region's pixels.
+
+    Each row of the raster is a string of runs of one label, and where one begins there is an edge:
+    the run is of the region on the edge's right.
+    """
+    starts = np.ones(weight.shape, np.bool_)
+    np.not_equal(framed[1:-1, 2:-1], framed[1:-1, 1:-2], out=starts[:, 1:])
+    runs = np.flatnonzero(starts)
+    sums = np.add.reduceat(weight.ravel(), runs, dtype=np.float64)
+    place, ring = _beginnings(corners, rings, weight.shape[1])
+    owner = np.zeros(weight.size, np.int32)
+    owner[place] = region[ring] + 1
+    return np.bincount(owner[runs], sums, minlength=region.max() + 2)[1:].astype(np.float64)
+
+
+def _beginnings(corners: Corners, rings: Rings, width: int) -> tuple[Ints, Ints]:
+    """The flat index of each pixel with an edge on its left, and the ring of that edge."""
+    first, second = rings.corner[::2], rings.corner[1::2]
+    following = np.roll(first, -1)
+    following[np.append(rings.start[1:], len(first)) - 1] = first[rings.start]
+    low, high = corners.y[following], corners.y[second]
+    upward = np.flatnonzero(low < high)  # so the region is on the right of the edge
+    length = (high - low)[upward]
+    row = np.arange(length.sum()) - np.repeat(np.cumsum(length) - high[upward], length)
+    place = row * width + np.repeat(corners.x[second[upward]], length)
+    return place, np.repeat(rings.ring[rings.edge[upward]], length)

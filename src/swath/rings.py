@@ -23,7 +23,8 @@ class Corners:
     x: Ints
     y: Ints
     below: NDArray[np.bool_]
-    """(n / 2,), of each level edge, whether its region lies below it (y goes down)."""
+    """(n / 2,), of each level edge, whether its region lies below it (y goes down); all of which it
+    does come first."""
     upright: Ints
     """The other end of each corner's upright edge."""
     twins: Ints
@@ -32,7 +33,7 @@ class Corners:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rings:
-    """Level edges in the order of a walk along rings, each from its topmost, leftmost corner.
+    """Level edges in the order of a walk along rings, each from the first of its edges.
 
     The region is on the right hand of the walk, as seen on a screen.
     """
@@ -49,16 +50,6 @@ class Rings:
     def count(self) -> int:
         """How many rings there are."""
         return len(self.start)
-
-    def total(self, at_corner: Floats) -> Floats:
-        """A sum over the pixels that each ring encloses; negative for holes.
-
-        Args:
-            at_corner: by each corner's number, the sum over all pixels left of and above it. What
-                remains of it around a ring is the sum inside (Green's theorem, in steps).
-        """
-        along = at_corner[self.corner].reshape(-1, 2)
-        return np.add.reduceat(along[:, 0] - along[:, 1], self.start)
 
 
 def walk(corners: Corners) -> Rings:
@@ -97,8 +88,18 @@ def _walk(first: Ints, upright: Ints, through: Ints) -> Rings:
     return Rings(edge_, start, corner, ring)
 
 
+def areas(corners: Corners, rings: Rings) -> Ints:
+    """How many pixels each ring encloses; of a hole, the negative."""
+    x, y = corners.x[rings.corner].reshape(-1, 2), corners.y[rings.corner[::2]]
+    return np.asarray(np.add.reduceat(y * (x[:, 0] - x[:, 1]), rings.start))
+
+
 def polygons(
-    corners: Corners, rings: Rings, region: Ints, hole: NDArray[np.bool_]
+    corners: Corners,
+    rings: Rings,
+    region: Ints,
+    hole: NDArray[np.bool_],
+    offset: tuple[int, int] = (0, 0),
 ) -> NDArray[np.object_]:
     """One polygon for each region, in the order of the regions.
 
@@ -107,6 +108,7 @@ def polygons(
         rings: all rings of all regions.
         region: (rings,) which region each belongs to, every number from 0 up.
         hole: (rings,) whether it is a hole; each region has one ring that is none.
+        offset: (x, y) to add to all positions.
     """
     order = np.lexsort((hole, region))
     sizes = 2 * np.diff(rings.start, append=len(rings.edge))[order]
@@ -116,7 +118,7 @@ def polygons(
     )
     corner = rings.corner[places]
     closed = np.insert(corner, ends, corner[ends - sizes])
-    coordinates = np.stack([corners.x[closed], corners.y[closed]], axis=1).astype(np.float64)
+    coordinates = np.stack([corners.x[closed], corners.y[closed]], axis=1) + np.array(offset, float)
     offsets = np.concatenate([[0], ends + np.arange(1, len(ends) + 1)])
     of_region = np.append(np.flatnonzero(~hole[order]), len(order))
     return np.asarray(
@@ -149,14 +151,15 @@ def join(outlines: NDArray[np.object_], region: Ints) -> NDArray[np.object_]:
     of_point = np.repeat(of_ring, np.diff(ring_starts))
     corners, level_region = _what_remains(points[start], points[start + 1], of_point[start])
     rings = walk(corners)
-    hole = rings.total((corners.x * corners.y).astype(np.float64)) < 0
-    return polygons(corners, rings, level_region[rings.edge[rings.start]], hole)
+    return polygons(
+        corners, rings, level_region[rings.edge[rings.start]], areas(corners, rings) < 0
+    )
 
 
 def _what_remains(start: Ints, end: Ints, region: Ints) -> tuple[Corners, Ints]:
     """The corners of the edges that do not cancel, and the region of each level one."""
     flat = start[:, 1] == end[:, 1]
-    level = _edges(region[flat], start[flat, 1], start[flat, 0], end[flat, 0])
+    level = _edges(region[flat], start[flat, 1], start[flat, 0], end[flat, 0]).forward_first()
     upright = _edges(region[~flat], start[~flat, 0], start[~flat, 1], end[~flat, 1])
     # At a point there is one end of a level edge and one of an upright edge, or two of each, where
     # a region touches itself: there the edge with the region above it belongs with the edge upward.
@@ -185,6 +188,12 @@ class _Edges:
     place: Ints
     forward: NDArray[np.bool_]
     """(n / 2,) of each edge, whether it leads from its lower to its higher end."""
+
+    def forward_first(self) -> _Edges:
+        """The same edges, those that lead forward before the others."""
+        order = np.argsort(~self.forward, kind="stable")
+        ends = np.stack([2 * order, 2 * order + 1], axis=1).ravel()
+        return _Edges(self.region[ends], self.line[ends], self.place[ends], self.forward[order])
 
 
 def _edges(region: Ints, line: Ints, start: Ints, end: Ints) -> _Edges:
