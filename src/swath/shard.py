@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,6 +19,7 @@ from swath import storage
 from swath.detections import Detections, DetectionsWriter, read_detections, read_note
 from swath.errors import InputError, SceneChangedError, ShardInterruptedError
 from swath.inference import Inference
+from swath.masks import MaskPart, extent, writing_part
 from swath.mlm import ModelDescription
 from swath.package import load_package
 from swath.payloads import Payload, Receipt, TileCounts, TileFailure
@@ -61,13 +63,13 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
         return done
     started = time.monotonic()
     plan = Plan.from_json(storage.read_json(plan_uri))
-    partial = paths.partial(index)
-    # What an earlier attempt finished with failures is done anew, its tiles all tried again.
-    earlier = partial if done is None and storage.exists(partial) else None
     description, model = _loaded(plan.model.uri, plan.model.digest)
+    # What an earlier attempt finished with failures is done anew, its tiles all tried again.
+    resume = done is None and _was_interrupted(paths, index, description)
     with (
         open_scene(plan.scene.uri, etag=plan.scene.etag) as scene,
         storage.writing(paths.shard(index)) as path,
+        _mask(plan, paths, index, description, resume=resume) as mask,
     ):
         inference = Inference(
             scene=scene,
@@ -75,16 +77,19 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
             grid=plan.grid,
             description=description,
             model=model,
+            on_labels=mask.write if mask else None,
         )
         with DetectionsWriter(path) as out:
             findings = _Findings(inference, out)
-            if earlier:
-                findings.take_up(earlier)
+            if resume:
+                findings.take_up(paths.partial(index))
             finished = findings.infer(plan.tiles(index).tolist(), stop)
             task = task_of(description, plan.grid)
             seams = findings.settle(task, _inside(plan, index)) if finished else findings.keep()
         if not finished:
-            storage.copy(str(path), partial)
+            if mask:  # before the file that says how far both came
+                mask.keep(paths.partial_mask(index))
+            storage.copy(str(path), paths.partial(index))
             raise ShardInterruptedError(
                 f"stopped before tile {inference.next_tile}; "
                 "run the shard again and it goes on from there"
@@ -132,6 +137,25 @@ def read_receipt(paths: RunPaths, index: int) -> Receipt | None:
         return Receipt.from_json(storage.read_json(paths.receipt(index)))
     except FileNotFoundError:
         return None
+
+
+def _was_interrupted(paths: RunPaths, index: int, description: ModelDescription) -> bool:
+    """Whether an earlier attempt left what it had found, all of it."""
+    left = [paths.partial(index)] + [paths.partial_mask(index)] * description.mask
+    return all(storage.exists(uri) for uri in left)
+
+
+def _mask(
+    plan: Plan, paths: RunPaths, index: int, description: ModelDescription, *, resume: bool
+) -> AbstractContextManager[MaskPart | None]:
+    """The shard's part of the mask, if the model package asks for one."""
+    if not description.mask:
+        return nullcontext()
+    return writing_part(
+        paths.mask_part(index),
+        extent(plan.grid, plan.tiles(index)),
+        earlier=paths.partial_mask(index) if resume else None,
+    )
 
 
 @functools.lru_cache(maxsize=1)
