@@ -1,6 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +28,23 @@ def some(count, tile, flags=0):
     )
 
 
+def outlined(count, tile, seed=0):
+    """Detections with triangles, or triangles of two, in them."""
+    plain = some(count, tile)
+    rng = np.random.default_rng(seed)
+    low, high = np.minimum(*np.split(plain.box, 2, 1)), np.maximum(*np.split(plain.box, 2, 1))
+    corners = low[:, None] + rng.uniform(0, 1, (count, 6, 2)) * (high - low)[:, None]
+    shapes = shapely.polygons(corners[:, :3])
+    shapes[::3] = [
+        shapely.MultiPolygon([shapely.Polygon(c[:3]), shapely.Polygon(c[3:])]) for c in corners[::3]
+    ]
+    return dataclasses.replace(plain, box=shapely.bounds(shapes).reshape(-1, 4), outline=shapes)
+
+
 def assert_same(one, other):
+    assert (one.outline is None) == (other.outline is None)
+    if one.outline is not None:
+        assert shapely.equals_exact(one.outline, other.outline).all()
     for name in ("box", "score", "label", "tile", "flags"):
         a, b = getattr(one, name), getattr(other, name)
         assert a.dtype == b.dtype
@@ -104,6 +123,58 @@ def test_the_order_depends_on_the_rows_alone(order):
     assert_same(ordered, rows.ordered())
     assert ordered.tile.tolist() == [1, 1, 1, 2, 3, 3]
     assert (np.diff(ordered.score[:3]) <= 0).all()
+
+
+@pytest.mark.parametrize("more", [some(3, 8), Detections.empty(), outlined(2, 9)])
+def test_outlines_are_read_as_they_were_written(tmp_path, monkeypatch, more):
+    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    parts = [some(12, 0), outlined(7, 1), more]  # a row group of boxes, and one of outlines
+    with DetectionsWriter(tmp_path / "shard.parquet") as out:
+        for part in parts:
+            out.append(part)
+        out.finish(Detections.empty())
+
+    groups = list(read_detections(tmp_path / "shard.parquet"))
+
+    assert [group.outline is None for group in groups] == [True, False]
+    assert_same(groups[0], parts[0])
+    assert_same(groups[1], Detections.concatenate(parts[1:]))
+    together = list(read_in_order(tmp_path / "shard.parquet", Detections.empty()))
+    assert_same(Detections.concatenate(together), Detections.concatenate(parts).ordered())
+
+
+def test_boxes_among_outlines_are_outlines_of_their_boxes():
+    both = Detections.concatenate([some(2, 0), outlined(1, 1)])
+
+    low, high = both.box[:2, :2], both.box[:2, 2:]
+    expected = shapely.box(*np.minimum(low, high).T, *np.maximum(low, high).T)
+    assert shapely.equals(both.outline[:2], expected).all()
+
+
+def test_row_groups_end_where_outlines_grow_heavy(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_CORNERS", 50)
+    with DetectionsWriter(tmp_path / "shard.parquet") as out:
+        for tile in range(6):
+            out.append(outlined(5, tile))  # 28 corners
+
+    assert [len(group) for group in read_detections(tmp_path / "shard.parquet")] == [10, 10, 10]
+
+
+@given(st.permutations(range(8)), st.booleans())
+def test_the_order_of_outlines_in_one_box_depends_on_them_alone(order, tied):
+    one = outlined(8, 3)
+    if tied:
+        ones = np.ones(8, np.float32)
+        one = Detections(
+            np.tile([0.0, 0, 9, 9], (8, 1)),
+            ones,
+            ones.astype(np.int16),
+            one.tile,
+            one.flags,
+            one.outline,
+        )
+
+    assert_same(one.take(np.array(order)).ordered(), one.ordered())
 
 
 def test_nothing_concatenated_is_nothing():

@@ -13,6 +13,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rasterio.warp import transform
 
+from swath.detections import outlines_of
 from swath.errors import SceneError
 from swath.georeference import Georeferencer
 from swath.scene import Scene, open_scene
@@ -157,6 +158,102 @@ class TestPolygons:
 
         assert nowhere is None
         assert somewhere.is_valid
+
+
+class TestOutlines:
+    HOLED = shapely.box(100, 100, 200, 180) - shapely.box(120, 120, 140, 150)
+    TWO = shapely.MultiPolygon([shapely.box(300, 300, 310, 320), shapely.box(311, 300, 320, 320)])
+    TILTED = shapely.Polygon([(400, 400), (440, 420), (430, 440), (390, 420)])
+
+    @pytest.mark.parametrize(
+        "affine",
+        [
+            NORTH_UP,
+            Affine(10, 0, 5e5, 0, 10, 5e6),
+            Affine.translation(5e5, 5e6) @ Affine.rotation(33) @ Affine.scale(10, -10),
+        ],
+        ids=["north-up", "south-up", "rotated"],
+    )
+    def test_are_their_corners_one_by_one(self, affine):
+        outline = np.array([self.HOLED, self.TWO, self.TILTED, shapely.box(0, 0, 9, 9)], object)
+        found = georeferencer(transform=affine)
+
+        places = found.place(shapely.bounds(outline), outline)
+
+        assert places.is_ring.tolist() == [False, False, True, True]
+        for shape, px in zip(places.polygons(), outline, strict=True):
+            expected = shapely.transform(px, lambda at: np.stack(found.points(*at.T), axis=1))
+            assert shape.geom_type == px.geom_type
+            assert shapely.equals_exact(shape, expected, 1e-12, normalize=True)
+            for part in shapely.get_parts(shape):
+                assert part.exterior.is_ccw
+                assert not any(ring.is_ccw for ring in part.interiors)
+
+    def test_that_are_their_boxes_are_where_the_boxes_are(self):
+        boxes = np.array([[0, 0, 10, 20], [5.5, 6.5, 7.5, 90]])
+
+        places = georeferencer().place(boxes, outlines_of(boxes))
+
+        np.testing.assert_array_equal(places.ring, georeferencer().place(boxes).ring)
+        assert places.shape is None
+
+    def test_by_ground_control_points(self):
+        gcps = tuple(
+            GroundControlPoint(row=r, col=c, x=15 + c / 1e4, y=45 - r / 1e4 + c / 1e5)
+            for c in (0, 500, 1000)
+            for r in (0, 400, 800)
+        )
+        found = georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
+
+        (shape,) = found.place(None, np.array([self.HOLED], object)).polygons()
+
+        expected = shapely.transform(
+            self.HOLED, lambda at: np.stack([15 + at[:, 0] / 1e4, 45 - at @ [-1e-5, 1e-4]], axis=1)
+        )
+        assert shapely.hausdorff_distance(shape, expected) < 1e-9
+
+    def test_across_the_antimeridian_are_split_holes_and_all(self):
+        found = georeferencer(crs=LON_LAT, transform=Affine(0.1, 0, 175, 0, -0.1, 5))
+        holed = shapely.box(0, 0, 100, 100) - shapely.box(40, 40, 60, 60)
+        both = shapely.MultiPolygon([holed])
+        beside = shapely.box(0, 0, 20, 30) - shapely.box(5, 5, 6, 6)
+
+        places = found.place(None, np.array([holed, both, beside], object))
+
+        west = shapely.box(175, -5, 180, 5) - shapely.box(179, -1, 180, 1)
+        east = shapely.box(-180, -5, -175, 5) - shapely.box(-180, -1, -179, 1)
+        first, second, third = places.polygons()
+        assert first.equals(shapely.union(west, east))
+        assert second.equals(first)
+        assert third.geom_type == "Polygon"
+        assert third.area == pytest.approx(beside.area / 100)
+
+    def test_over_a_pole_hold_it(self):
+        affine = Affine(100, 0, -50_000, 0, -100, 50_000)
+        found = georeferencer(crs=NORTH_POLAR, transform=affine)
+        outline = np.array([shapely.Point(500, 500).buffer(100)], object)
+
+        (shape,) = found.place(None, outline).polygons()
+
+        assert shape.is_valid
+        assert shape.bounds[::2] == (-180, 180)
+        assert shape.bounds[3] == 90
+
+    def test_go_without_the_corners_that_are_nowhere(self, data):
+        with open_scene(str(data / "scenes" / "rasterio" / "goes.tif")) as scene:
+            found = Georeferencer.of(scene.info)
+        inside = shapely.Point(271, 271).buffer(30)
+        half = shapely.segmentize(shapely.box(0, 200, 271, 300), 5)
+        outside = shapely.Point(5, 5).buffer(3)
+
+        places = found.place(None, np.array([inside, half, outside], object))
+
+        assert places.found.tolist() == [True, True, False]
+        assert places.polygons()[1].is_valid
+        assert places.polygons()[1].bounds[2] == pytest.approx(-75, abs=0.2)
+
+    def test_of_none(self):
+        assert len(georeferencer().place(None, np.empty(0, object))) == 0
 
 
 class TestAntimeridian:

@@ -137,3 +137,41 @@ class TestRunPaths:
 
         assert paths.shard(3) == "s3://work/runs/id-1/shards/3.parquet"
         assert paths.receipt(3) == "s3://work/runs/id-1/shards/3.json"
+
+
+def test_objects_are_read_one_after_the_other(root: str):
+    uris = [storage.join(root, f"{number}.bin") for number in range(7)]
+    for number, uri in enumerate(uris):
+        storage.write_bytes(uri, bytes([number]))
+
+    found = [path.read_bytes() for path in storage.reading_each(uris, ahead=3)]
+
+    assert found == [bytes([number]) for number in range(7)]
+    assert list(storage.reading_each([], ahead=3)) == []
+
+
+def test_few_copies_of_objects_lie_here_at_a_time_and_none_at_last(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(storage.tempfile, "tempdir", str(tmp_path))
+    uris = [storage.join(bucket, f"{number}.bin") for number in range(9)]
+    for uri in uris:
+        storage.write_bytes(uri, b"x")
+
+    files = storage.reading_each(uris, ahead=2)
+    lying = [len(list(tmp_path.iterdir())) for _ in zip(files, range(4), strict=False)]
+    files.close()
+
+    assert max(lying) <= 3
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_object_ends_the_reading_where_it_should_be(root: str):
+    uris = [storage.join(root, f"{number}.bin") for number in range(5)]
+    for uri in uris[:2] + uris[3:]:
+        storage.write_bytes(uri, b"x")
+    found = []
+
+    with pytest.raises(FileNotFoundError, match=r"2\.bin"):
+        found.extend(path.read_bytes() for path in storage.reading_each(uris, ahead=2))
+    assert len(found) == 2
