@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import Interleaving, MaskFlags
+from rasterio.env import Env
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
@@ -80,7 +81,9 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
         raise SceneError(f"{uri} is empty (0 bytes); copy it again")
     with ExitStack() as stack:
         doing = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
-        with explained(uri, status.etag, doing), warnings.catch_warnings():
+        # With threads of its own, the GeoTIFF driver takes what it could not read for zeros.
+        one_thread = Env(GDAL_NUM_THREADS="1")
+        with explained(uri, status.etag, doing), one_thread, warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             reader = DatasetReader(gdal.path(uri), driver=gdal.DRIVERS)
             stack.callback(reader.close)

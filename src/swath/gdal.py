@@ -21,8 +21,6 @@ _OPTIONS = {
     # By default this is a share of the host's memory, which in a container is not ours.
     "GDAL_CACHEMAX": 512 << 20,
     "GTIFF_IGNORE_READ_ERRORS": "NO",
-    # Blocks that one call reads are decoded side by side.
-    "GDAL_NUM_THREADS": "ALL_CPUS",
     "GDAL_HTTP_MAX_RETRY": 5,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "GDAL_HTTP_TIMEOUT": 120,

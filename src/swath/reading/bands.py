@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,21 +26,24 @@ _BYTES = 64 << 20
 
 
 class Bands:
-    """A source whose blocks are whole bands of rows, read one after the other."""
+    """A source whose blocks are whole bands of rows."""
 
     def __init__(
-        self, dataset: Dataset, wanted: Wanted, windows: Ints, *, reader: Executor
+        self, handles: Sequence[Dataset], wanted: Wanted, windows: Ints, *, readers: Executor
     ) -> None:
         """Lay the bands out.
 
         Args:
-            dataset: what is read.
+            handles: what is read, opened once for each thread.
             wanted: the layers.
             windows: the windows that will be asked for, (n, 4).
-            reader: one thread: GDAL has its own ones for blocks.
+            readers: as many threads as there are handles.
         """
-        self._dataset, self._wanted, self._reader = dataset, wanted, reader
-        scene = dataset.reader
+        self._wanted, self._readers = wanted, readers
+        self._free: SimpleQueue[Dataset] = SimpleQueue()
+        for handle in handles:
+            self._free.put(handle)
+        scene = handles[0].reader
         rows, cols = scene.block_shapes[0]
         left = int(windows[:, 0].min()) // cols * cols
         right = int((windows[:, 0] + windows[:, 2]).max())
@@ -54,18 +59,25 @@ class Bands:
 
     def decode(self, row: int, column: int) -> Future[NDArray[Any]]:  # noqa: ARG002
         """Begin to read a band of rows."""
-        return self._reader.submit(self._read, row)
+        return self._readers.submit(self._read, row)
 
     def forget(self, row: int, blocks: list[NDArray[Any]]) -> None:
         """Nothing is kept."""
 
     def _read(self, row: int) -> NDArray[Any]:
+        handle = self._free.get()
+        try:
+            return self._read_with(handle, row)
+        finally:
+            self._free.put(handle)
+
+    def _read_with(self, handle: Dataset, row: int) -> NDArray[Any]:
         top = row * self.lattice.rows
-        height = min(self.lattice.rows, self._dataset.reader.height - top)
+        height = min(self.lattice.rows, handle.reader.height - top)
         window = Window(self.lattice.x, top, self.lattice.cols, height)
         if self._wanted.masked is None:
-            return self._dataset.read(window, self._wanted.samples)
+            return handle.read(window, self._wanted.samples)
         block = np.empty((self._wanted.layers, height, self.lattice.cols), self._dtype)
-        block[:-1] = self._dataset.read(window, self._wanted.samples)
-        block[-1] = self._dataset.read_mask(window, self._wanted.masked)
+        block[:-1] = handle.read(window, self._wanted.samples)
+        block[-1] = handle.read_mask(window, self._wanted.masked)
         return block

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath.reading.capsule import Capsule
 from swath.reading.codecs import Decoder, decode_mask
-from swath.reading.layout import Layout
+from swath.reading.layout import Layout, decoded_here
 from swath.reading.ranges import File, places_of
 from swath.reading.schedule import BlockRow, Lattice
 from swath.reading.tiff import NotReadableError
@@ -17,6 +19,9 @@ from swath.reading.wanted import Wanted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Decode = Callable[[memoryview, "NDArray[Any]"], None]
+"""Decodes the bytes of a block to (layers, rows, cols)."""
 
 
 class Blocks:
@@ -57,9 +62,12 @@ class Blocks:
         self._first = rows.start
         self._places = self._image.places(rows, planes)
         self._mask_places = self._mask.places(rows, [0]) if self._mask else None
-        self._decoder = Decoder(
-            self._image, [0] if self._image.separate else samples, threading.local()
-        )
+        if decoded_here(self._image):
+            wanted_here = [0] if self._image.separate else samples
+            self._decoder: Decode = Decoder(self._image, wanted_here, threading.local())
+        else:
+            self._decoder = Capsule(self._image, wanted.samples)
+        self._by_band = self._image.separate or isinstance(self._decoder, Capsule)
         self._decoders = decoders
         self._spare: list[NDArray[Any]] = []
 
@@ -87,10 +95,10 @@ class Blocks:
         layers = block[: len(self._wanted.samples)]
         if self._image.separate:
             for layer, places in zip(layers, self._places, strict=True):
-                self._decode_into(row, places[row - self._first, column], layer[..., np.newaxis])
+                self._decode_into(row, places[row - self._first, column], layer[np.newaxis])
         else:
             place = self._places[0, row - self._first, column]
-            self._decode_into(row, place, layers.transpose(1, 2, 0))
+            self._decode_into(row, place, layers)
         if self._mask and self._mask_places is not None:
             offset, length = self._mask_places[0, row - self._first, column].tolist()
             if length:
@@ -116,6 +124,6 @@ class Blocks:
             pass
         layers, rows, cols = self._wanted.layers, self._image.rows, self._image.cols
         dtype = self._image.dtype.newbyteorder("=")
-        if self._image.separate:
+        if self._by_band:
             return np.empty((layers, rows, cols), dtype)
         return np.empty((rows, cols, layers), dtype).transpose(2, 0, 1)

@@ -49,12 +49,13 @@ class Decoder:
 
         Args:
             content: its bytes as in the file.
-            target: (rows, cols, samples wanted), written to.
+            target: (samples wanted, rows, cols), written to.
 
         Raises:
             NotReadableError: it holds more or fewer pixels than it should.
             Exception: whatever imagecodecs raises of one that it cannot decode.
         """
+        target = target.transpose(1, 2, 0)
         if self.layout.compression in {tiff_layout.JPEG, tiff_layout.WEBP}:
             self._take(self._decode_image(content), target)
         elif self._whole and self._plain and target.flags.c_contiguous:

@@ -104,7 +104,6 @@ def scene_layout(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout
     image, *others = tiff.pages(read)
     layout = _layout(image)
     _check_agrees(layout, reader)
-    _check_codec(layout)
     return layout, _mask_layout(layout, others)
 
 
@@ -178,22 +177,18 @@ def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
         raise NotReadableError("a header that GDAL understands in another way")
 
 
-def _check_codec(layout: Layout) -> None:
+def decoded_here(layout: Layout) -> bool:
+    """Whether its blocks can be decoded without GDAL, surely to the same pixels."""
     compression, predictor = layout.compression, layout.predictor
-    floating = layout.dtype.kind == "f"
-    if compression in _LOSSLESS:
-        fits = layout.photometric in _PLAIN_COLOURS and (
-            predictor == 1
-            or (compression not in {NONE, PACKBITS} and predictor == _HORIZONTAL)
-            or (compression not in {NONE, PACKBITS} and predictor == _FLOATING and floating)
-        )
-    elif compression == JPEG:
+    if compression == JPEG:
         # Colours halved in number are interpolated by each version of libjpeg in its own way.
-        fits = layout.dtype == np.uint8 and (layout.depth, layout.photometric) in {
-            (1, 1),
-            (3, _RGB),
-        }
-    else:
-        fits = compression == WEBP and layout.photometric in _PLAIN_COLOURS and not layout.separate
-    if not fits:
-        raise NotReadableError(f"compression {compression} with predictor {predictor}")
+        alike = (layout.depth, layout.photometric) in {(1, 1), (1, _RGB), (3, _RGB)}
+        return alike and layout.dtype == np.uint8
+    if layout.photometric not in _PLAIN_COLOURS:
+        return False
+    if compression == WEBP:
+        return not layout.separate
+    if compression in {NONE, PACKBITS}:
+        return predictor == 1
+    floating = predictor == _FLOATING and layout.dtype.kind == "f"
+    return compression in _LOSSLESS and (predictor in {1, _HORIZONTAL} or floating)

@@ -29,7 +29,10 @@ def source_of(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers)
         TransientError: S3 did not answer.
     """
     blocks = _blocks(dataset, wanted, windows, workers)
-    return blocks or Bands(dataset, wanted, windows, reader=workers.reader())
+    if blocks is not None:
+        return blocks
+    handles = workers.handles(dataset)
+    return Bands(handles, wanted, windows, readers=workers.readers(len(handles)))
 
 
 def _blocks(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -> Blocks | None:

@@ -34,8 +34,11 @@ TILE_WIDTH = 322
 TILE_HEIGHT = 323
 OFFSETS = 324
 COUNTS = 325
+EXTRA_SAMPLES = 338
 SAMPLE_FORMAT = 339
 JPEG_TABLES = 347
+YCBCR_SUBSAMPLING = 530
+LERC_PARAMETERS = 50674
 
 _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
 """Of the types that TIFF knows, those of the tags above."""

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from swath import storage
-from swath.dataset import Dataset, fault
+from swath.dataset import Dataset, fault, open_dataset
 from swath.reading.ranges import File, LocalFile, S3File
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _FETCHERS = 4
 """Requests to S3 at once."""
+_THREADED = {"JP2OpenJPEG"}
+"""Drivers that decode blocks side by side by themselves."""
 
 
 class Workers:
@@ -47,9 +49,17 @@ class Workers:
     def _fetchers(self) -> Executor:
         return self._pool(_FETCHERS, "fetch")
 
-    def reader(self) -> Executor:
-        """One thread for one dataset of GDAL's."""
-        return self._pool(1, "read")
+    def handles(self, dataset: Dataset) -> list[Dataset]:
+        """A dataset as often as GDAL can be made to read it side by side."""
+        if dataset.reader.driver in _THREADED:
+            return [dataset]
+        more = range(self._count - 1)
+        again = (open_dataset(dataset.uri, dataset.etag) for _ in more)
+        return [dataset, *(self._files.enter_context(opened) for opened in again)]
+
+    def readers(self, count: int) -> Executor:
+        """Wait for GDAL."""
+        return self._pool(count, "read")
 
     def open(self, dataset: Dataset) -> File:
         """The file of a dataset.

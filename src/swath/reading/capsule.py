@@ -1,0 +1,126 @@
+"""Blocks that GDAL decodes, but does not fetch: each becomes a TIFF of its own, in memory.
+
+So GDAL's own pixels come from any thread, from bytes that were fetched a row at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rasterio.env import Env
+from rasterio.io import MemoryFile
+from rasterio.session import DummySession
+
+from swath.reading import tiff
+from swath.reading.layout import JPEG, Layout
+from swath.reading.tiff import NotReadableError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_KEPT = (
+    tiff.BITS,
+    tiff.COMPRESSION,
+    tiff.PHOTOMETRIC,
+    tiff.SAMPLES,
+    tiff.PLANAR,
+    tiff.PREDICTOR,
+    tiff.EXTRA_SAMPLES,
+    tiff.SAMPLE_FORMAT,
+    tiff.JPEG_TABLES,
+    tiff.YCBCR_SUBSAMPLING,
+    tiff.LERC_PARAMETERS,
+)
+"""What tells how a block is encoded."""
+_PIXEL_SCALE, _TIE_POINT = 33550, 33922
+"""A place on the earth, because rasterio warns of a raster without."""
+_CODES = {"u1": 1, "u2": 3, "u4": 4, "f8": 12}
+_FIRST_ENTRY, _ENTRY, _INLINE = 10, 12, 4
+"""Bytes: where a page's first entry is, how long each is, and how long the value in it."""
+_ENCODINGS = {JPEG, 34887, 34925, 50002}
+"""JPEG, LERC, LZMA, JPEG XL."""
+
+
+class Capsule:
+    """Has GDAL decode the blocks of one layout."""
+
+    def __init__(self, layout: Layout, bands: Sequence[int]) -> None:
+        """Write the header that all blocks share.
+
+        Args:
+            layout: of the image, with all bands of a pixel side by side.
+            bands: which of them are wanted, from 1.
+
+        Raises:
+            NotReadableError: it is none that a block alone suffices for.
+        """
+        if layout.separate or layout.compression not in _ENCODINGS:
+            raise NotReadableError(f"compression {layout.compression}, which only GDAL knows")
+        self._bands = list(bands)
+        self._order = layout.page.order
+        self._head, self._length_at = _head(layout)
+
+    def __call__(self, content: memoryview, target: NDArray[Any]) -> None:
+        """Decode a block.
+
+        Args:
+            content: its bytes as in the file.
+            target: (bands, rows, cols), written to.
+        """
+        with (
+            Env(session=DummySession(), GTIFF_IGNORE_READ_ERRORS="NO"),
+            MemoryFile(self._header(len(content)) + content) as file,
+            file.open(driver="GTiff") as block,
+        ):
+            block.read(self._bands, out=target)
+
+    def _header(self, length: int) -> bytes:
+        """All of a TIFF but its one block, which is to follow."""
+        end = self._length_at + _INLINE
+        stored = _int(length, _INLINE, self._order)
+        return self._head[: self._length_at] + stored + self._head[end:]
+
+
+def _head(layout: Layout) -> tuple[bytes, int]:
+    """A TIFF's header and its one page, and where in it the length of its one block belongs."""
+    fields: dict[int, NDArray[Any]] = {
+        tag: layout.page.values(tag) for tag in _KEPT if tag in layout.page.fields
+    }
+    numbers = {
+        tiff.WIDTH: layout.cols,
+        tiff.HEIGHT: layout.rows,
+        tiff.TILE_WIDTH: layout.cols,
+        tiff.TILE_HEIGHT: layout.rows,
+        tiff.OFFSETS: 0,
+        tiff.COUNTS: 0,
+    }
+    fields |= {tag: np.array([number], "u4") for tag, number in numbers.items()}
+    fields |= {_PIXEL_SCALE: np.array([2.0, 2, 0]), _TIE_POINT: np.zeros(6)}
+    start = _FIRST_ENTRY + _ENTRY * len(fields) + _INLINE
+    sizes = [values.nbytes for values in fields.values()]
+    fields[tiff.OFFSETS][0] = start + sum(size for size in sizes if size > _INLINE)
+    place = sorted(fields).index(tiff.COUNTS)
+    return _encoded(fields, layout.page.order), _FIRST_ENTRY + _ENTRY * (place + 1) - _INLINE
+
+
+def _encoded(fields: dict[int, NDArray[Any]], order: tiff.Order) -> bytes:
+    """A header and a page of these fields; what does not fit into an entry follows them all."""
+    start = _FIRST_ENTRY + _ENTRY * len(fields) + _INLINE
+    entries, more = b"", b""
+    for tag, values in sorted(fields.items()):
+        stored = values.astype(values.dtype.newbyteorder(order)).tobytes()
+        kind = _CODES[values.dtype.newbyteorder("=").str[1:]]
+        entries += _int(tag, 2, order) + _int(kind, 2, order) + _int(values.size, 4, order)
+        if len(stored) > _INLINE:
+            entries += _int(start + len(more), _INLINE, order)
+            more += stored
+        else:
+            entries += stored.ljust(_INLINE, b"\0")
+    head = (b"II" if order == "<" else b"MM") + _int(42, 2, order) + _int(8, 4, order)
+    return head + _int(len(fields), 2, order) + entries + _int(0, _INLINE, order) + more
+
+
+def _int(number: int, size: int, order: tiff.Order) -> bytes:
+    return number.to_bytes(size, "little" if order == "<" else "big")
