@@ -10,6 +10,7 @@ import shapely
 
 from swath.detections import Detections
 from swath.heads import detr, prototypes, rows, torchvision
+from swath.matching import Matching
 from swath.overlaps import Shapes
 from swath.suppression import leaders, reduce_candidates
 
@@ -31,6 +32,7 @@ _TRACE: dict[HeadName, Callable[[Outputs, Answer, int, Candidates], Outlines]] =
     "torchvision": torchvision.trace,
     "prototypes": prototypes.trace,
 }
+_SETTLED = Matching(strategy="none")
 _COLLECTION = shapely.GeometryType.GEOMETRYCOLLECTION
 
 
@@ -48,13 +50,17 @@ def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
     found = _READ[answer.head](outputs, answer, tile.size)
     if not len(found.score):
         return Detections.empty()
+    matching = answer.matching
     if answer.task == "instance-segmentation":
+        if matching.strategy == "nms":
+            # Tracing is work. Boxes tell beforehand which instances remain, as in the models.
+            found, matching = _best(found, matching), _SETTLED
         found = _traced(found, outputs, answer, tile.size)
     box, score, label, outline = reduce_candidates(
         found.box,
         found.score,
         found.label,
-        answer.matching,
+        matching,
         outline=found.outline,
         oriented=answer.task == "oriented-detection",
         score_threshold=answer.score_threshold,
@@ -62,21 +68,15 @@ def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
     return _placed(Detections.of_tile(box, score, label, tile.index, outline), tile)
 
 
-def _traced(found: Candidates, outputs: Outputs, answer: Answer, size: int) -> Candidates:
-    """Instances with their outlines; those without a pixel are dropped.
+def _best(found: Candidates, matching: Matching) -> Candidates:
+    """Those that NMS by boxes keeps, best first."""
+    found = found.take(np.argsort(-found.score, kind="stable"))
+    of = leaders(Shapes(found.box), found.label, matching.metric, matching.threshold)
+    return found.take(np.flatnonzero(of == np.arange(len(of))))
 
-    Tracing is work, so where all but the best are dropped, their boxes tell beforehand which these
-    are, as they do for the models themselves.
-    """
-    if answer.matching.strategy == "nms":
-        order = np.argsort(-found.score, kind="stable")
-        of = leaders(
-            Shapes(found.box[order]),
-            found.label[order],
-            answer.matching.metric,
-            answer.matching.threshold,
-        )
-        found = found.take(order[of == np.arange(len(of))])
+
+def _traced(found: Candidates, outputs: Outputs, answer: Answer, size: int) -> Candidates:
+    """Instances with their outlines; those without a pixel are dropped."""
     outline = _TRACE[answer.head](outputs, answer, size, found)
     seen = np.flatnonzero(~shapely.is_missing(outline))
     return found.take(seen).outlined(outline[seen])
@@ -85,11 +85,8 @@ def _traced(found: Candidates, outputs: Outputs, answer: Answer, size: int) -> C
 def _placed(seen: Detections, tile: Tile) -> Detections:
     """What a tile saw, in the scene; what has its centre in the padding is dropped."""
     x, y, width, height = tile.window
-    shift, low, high = (
-        np.array([tile.x, tile.y]),
-        np.array([x, y]),
-        np.array([x + width, y + height]),
-    )
+    shift = np.array([tile.x, tile.y])
+    low, high = np.array([x, y]), np.array([x + width, y + height])
     start, end = seen.box[:, :2] + shift, seen.box[:, 2:] + shift
     centre = (start + end) / 2
     inside = ((centre >= low) & (centre <= high)).all(axis=1)

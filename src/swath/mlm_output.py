@@ -129,7 +129,6 @@ def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
         batched=True,
         classes=classes,
         score_threshold=_score_threshold(head, options),
-        iou_threshold=options.iou_threshold,
         matching=_matching(options),
         box_format=_box_format(task, head, options),
         box_units=options.box_units or ("normalised" if head == "detr" else "px"),

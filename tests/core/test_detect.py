@@ -144,6 +144,16 @@ def test_of_two_instances_in_one_place_the_better_remains():
     assert seen.score.tolist() == pytest.approx([0.9])
 
 
+def test_instances_in_one_box_are_told_apart_by_their_outlines_where_nms_is_not_chosen():
+    upper = np.s_[2:4, 2:10], np.s_[4:10, 2:4]
+    lower = np.s_[8:10, 4:10], np.s_[4:8, 8:10]
+    outputs = masks_of((0.9, *upper), (0.8, *lower))
+    said = instances(merge={"strategy": "nmm"})
+
+    assert len(detections_of(outputs, instances(), FIRST)) == 1
+    assert len(detections_of(outputs, said, FIRST)) == 2
+
+
 def test_instances_that_are_joined_have_the_outline_of_both():
     said = instances(merge={"strategy": "nmm", "threshold": 0.3})
 

@@ -4,6 +4,7 @@ import pytest
 from stac_model.schema import MLModelProperties
 
 from swath.errors import PackageError
+from swath.matching import Matching
 from swath.mlm import parse_description
 from swath.scaling import Clip, Scale
 from tests.packages import description
@@ -38,7 +39,7 @@ def test_what_the_description_says():
 
     assert (model.name, model.bands, model.classes) == ("bright", ("gray",), ("dot",))
     assert (model.tile_size, model.overlap, model.batch_size) == (16, 4, 4)
-    assert (model.score_threshold, model.iou_threshold, model.box_format) == (0.5, 0.5, "cxcywh")
+    assert (model.score_threshold, model.matching, model.box_format) == (0.5, Matching(), "cxcywh")
     assert model.scaling == (Scale(value=100.0),)
     assert [(w.name, w.format, w.sha256) for w in model.weights] == [("model.onnx", "onnx", None)]
 

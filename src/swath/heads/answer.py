@@ -82,7 +82,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """False: the outputs have no batch axis, so the model takes one tile a call."""
     classes: tuple[str, ...]
     score_threshold: float
-    iou_threshold: float
     matching: Matching
     """Which detections are of one object."""
     box_format: BoxFormat

@@ -86,9 +86,11 @@ def logit(share: float) -> float:
 
 
 def sigmoid(numbers: NDArray[Any]) -> Scores:
-    """1 / (1 + exp(-x)), without overflow."""
-    halved: Scores = np.tanh(0.5 * numbers.astype(np.float32))
-    return np.float32(0.5) + np.float32(0.5) * halved
+    """1 / (1 + exp(-x))."""
+    with np.errstate(over="ignore"):  # to infinity, whose inverse is 0
+        scores: Scores = np.exp(-numbers.astype(np.float32))
+    scores += 1
+    return np.reciprocal(scores, out=scores)
 
 
 def activated(numbers: NDArray[Any], answer: Answer) -> Scores:

@@ -12,7 +12,6 @@ from swath.heads.candidates import Found
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.boxes import Indices
     from swath.heads.answer import Answer
 
 
@@ -28,23 +27,23 @@ def labelled(score: NDArray[Any], label: NDArray[Any], answer: Answer) -> Found:
         ModelOutputError: there is no such class.
     """
     rows = np.flatnonzero(score >= answer.score_threshold)
-    place = to_classes(label[rows], answer)
+    check_classes(label[rows], answer)
+    place = label[rows].astype(np.int64) - answer.first_label
     some = place >= 0
     return Found(rows[some], score[rows][some], place[some])
 
 
-def to_classes(label: NDArray[Any], answer: Answer) -> Indices:
-    """Numbers of classes as indices into the package's classes; -1 for the background.
+def check_classes(label: NDArray[Any], answer: Answer) -> None:
+    """Refuse numbers of no class; 0 is the background where classes count from 1.
 
     Raises:
         ModelOutputError: there is no such class.
     """
-    with np.errstate(invalid="ignore"):
-        place = label.astype(np.int64) - answer.first_label
-    wrong = (place < -answer.first_label) | (place >= len(answer.classes))
-    if wrong.any():
+    if not label.size:
+        return
+    least, most = label.min(), label.max()
+    if least < 0 or most >= len(answer.classes) + answer.first_label:
         raise ModelOutputError(
-            f"the model returned the label {label[wrong][0]:g}; mlm.json names "
+            f"the model returned the label {least if least < 0 else most:g}; mlm.json names "
             f"{len(answer.classes)} classes, counted from {answer.first_label} (first_label)"
         )
-    return place

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.detections import NO_LABEL
+from swath.errors import ModelOutputError
 from swath.heads.arrays import Scores, activated, output
-from swath.heads.labels import to_classes
+from swath.heads.labels import check_classes
 from swath.heads.resample import bilinear
 
 if TYPE_CHECKING:
@@ -45,23 +46,43 @@ def _best(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
     """The class of the highest score, the first of equals, and its probability."""
     best = scores[0].astype(np.float32)
     label = np.zeros(best.shape, np.uint8)
-    # A class at a time: an argmax over the first axis strides through memory.
+    # A class at a time, since an argmax over the first axis strides through memory, and without a
+    # branch for each pixel: a class that is better than those before it has the largest number.
     for number, score in enumerate(scores[1:], 1):
-        better = score > best
-        label[better] = number
+        np.maximum(label, (score > best) * np.uint8(number), out=label)
         np.maximum(best, score, out=best)
     if answer.activation == "softmax":
-        with np.errstate(over="ignore", invalid="ignore"):
-            return label, 1 / sum(np.exp(score - best) for score in scores)
+        return label, _share(scores, best)
     return label, activated(best, answer)
+
+
+def _share(scores: NDArray[Any], best: Scores) -> Scores:
+    """The softmax of the best of the scores: one over the sum, relative to it.
+
+    Raises:
+        ModelOutputError: scores are infinite.
+    """
+    total = np.zeros_like(best)
+    with np.errstate(invalid="ignore"):  # infinity less itself
+        for score in scores:
+            part = score - best
+            total += np.exp(part, out=part)
+    if np.isnan(total.min()):
+        raise ModelOutputError("the model returned infinite logits")
+    return np.reciprocal(total, out=total)
 
 
 def _label_map(outputs: Outputs, answer: Answer, size: int) -> Labels:
     given = output(outputs, "labels", answer, (-1, -1), (1, -1, -1))
     given = given.reshape(given.shape[-2:])
-    ignored = given == answer.ignore_label
-    place = to_classes(np.where(ignored, answer.first_label, given), answer)
-    label = np.where(ignored | (place < 0), NO_LABEL, place).astype(np.uint8)
+    if answer.ignore_label is not None:
+        nothing = given == answer.ignore_label
+        given = np.where(nothing, answer.first_label, given)
+    check_classes(given, answer)
+    # Where classes count from 1, 0 becomes NO_LABEL: the numbers go round.
+    label = given.astype(np.uint8) - np.uint8(answer.first_label)
+    if answer.ignore_label is not None:
+        label[nothing] = NO_LABEL
     if label.shape == (size, size):
         return label
     rows, cols = (_centres(length, size).astype(np.int64) for length in label.shape)

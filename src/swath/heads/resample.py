@@ -20,15 +20,20 @@ def bilinear(values: Values, y: Positions, x: Positions) -> Values:
     Returns:
         (..., m, n).
     """
-    along_rows = np.swapaxes(_linear(np.swapaxes(values, -1, -2), y), -1, -2)
-    return _linear(along_rows, x)
+    # Rows last: there are more of them then, and whole rows are quick to copy.
+    return _linear(_linear(values, x, axis=-1), y, axis=-2)
 
 
-def _linear(values: Values, at: Positions) -> Values:
-    """Between centres along the last axis."""
-    place = np.clip(at - 0.5, 0, values.shape[-1] - 1)
-    low = np.minimum(place.astype(np.int64), max(0, values.shape[-1] - 2))
+def _linear(values: Values, at: Positions, axis: int) -> Values:
+    """Between centres along an axis."""
+    length = values.shape[axis]
+    place = np.clip(at - 0.5, 0, length - 1)
+    low = np.minimum(place.astype(np.int64), max(0, length - 2))
     share = (place - low).astype(np.float32)
-    high = np.minimum(low + 1, values.shape[-1] - 1)
-    between: Values = values[..., low] * (1 - share) + values[..., high] * share
+    share = share if axis == -1 else share[:, None]
+    between = np.take(values, low, axis)
+    between *= 1 - share
+    further = np.take(values, np.minimum(low + 1, length - 1), axis)
+    further *= share
+    between += further
     return between
