@@ -39,7 +39,7 @@ import shapely
 
 from swath.boxes import Boxes, Floats, Indices, Mask
 from swath.detections import Detections, Flag
-from swath.joins import components, mutual_best
+from swath.joins import components, groups, mutual_best
 from swath.matching import Matching
 from swath.overlaps import Outlines, union
 from swath.ownership import Axis
@@ -176,8 +176,8 @@ class Seams:
 
     def _resolve(self, views: Views, a: Indices, b: Indices, weight: Floats) -> Detections:
         """What is reported, given which pairs may be of one object and how well they match."""
-        a, b = mutual_best(views.seen.tile, a, b, weight)
-        group = components(len(views.seen), a, b)
+        chosen = mutual_best(views.seen.tile, a, b, weight)
+        group = groups(views.seen.tile, a[chosen], b[chosen], weight[chosen])
         standing, joined = decide(views, group)
         parts = self._join(views.seen.take(joined), group[joined])
         return Detections.concatenate([_unflagged(views.seen.take(standing)), parts])

@@ -13,6 +13,9 @@ from swath.matching import Metric
 
 Outlines = NDArray[np.object_]
 
+_ROUNDING = 1e-6
+"""px."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shapes:
@@ -52,4 +55,14 @@ class Shapes:
 def union(outlines: Outlines, *, oriented: bool) -> shapely.Geometry:
     """One outline for all; of oriented boxes, the least oriented box around them."""
     joined = shapely.union_all(outlines)
-    return shapely.oriented_envelope(joined) if oriented else joined
+    return oriented_box(joined) if oriented else joined
+
+
+def oriented_box(outline: shapely.Geometry) -> shapely.Geometry:
+    """The least oriented box around an outline.
+
+    Shapely's answer may be a sliver where corners lie within a rounding error of one another, as
+    those of a union do; so those that mean nothing are left out first.
+    """
+    hull = shapely.simplify(shapely.convex_hull(outline), _ROUNDING)
+    return shapely.oriented_envelope(hull)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from swath.boxes import Boxes, Floats, Indices, Mask, meetings, neighbours
 from swath.matching import Matching, Metric
-from swath.overlaps import Outlines, Shapes, union
+from swath.overlaps import Outlines, Shapes, oriented_box, union
 
 Scores = NDArray[np.float32]
 Labels = NDArray[np.int16]
@@ -212,7 +212,7 @@ def _averaged(shapes: Shapes, score: Scores, leader: Indices, *, oriented: bool)
     outline = shapes.outline.copy()
     for first, *_ in _groups(leader):
         moved = _fitted(outline[first], shapes.box[first], box[first])
-        outline[first] = shapely.oriented_envelope(moved) if oriented else moved
+        outline[first] = oriented_box(moved) if oriented else moved
     return Shapes(shapely.bounds(outline), outline)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from swath.boxes import Boxes, Floats, Indices, Mask, neighbours, ratio
+from swath.agreement import Shared
+from swath.boxes import Floats, Indices, Mask, neighbours
 from swath.detections import Detections
 from swath.matching import Matching
 from swath.overlaps import Outlines, Shapes
@@ -15,7 +16,7 @@ from swath.ownership import Answer
 from swath.tiles import Grid
 
 _ALIKE = 0.5
-"""How far two views of one object must agree where both tiles saw it, as IoU along each axis."""
+"""How far two views of one object must agree where both tiles saw it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,70 +74,49 @@ class Views:
 
     def _agreeing(self, a: Indices, b: Indices) -> tuple[Indices, Indices, Floats]:
         unsure = self.x.unsure | self.y.unsure
-        near = unsure[a] & unsure[b] & self._open_to_each_other(a, b)
-        a, b = a[near], b[near]
-        alike, rank = self._agreement(a, b)
-        match = alike >= _ALIKE
-        return a[match], b[match], rank[match]
-
-    def _open_to_each_other(self, a: Indices, b: Indices) -> Mask:
-        """Whether each goes on, as far as its tile can tell, into the window of the other's tile.
-
-        Of boxes, only tiles side by side are asked: an object that tiles further apart share, those
-        between them share too. An outline may pass from a tile to one across the corner.
-        """
         row, column = np.divmod(self.seen.tile, self.grid.columns)
+        near = unsure[a] & unsure[b]
+        near &= self._goes_on(a, column[b] - column[a], row[b] - row[a])
+        near &= self._goes_on(b, column[a] - column[b], row[a] - row[b])
+        a, b = a[near], b[near]
         across, down = column[b] - column[a], row[b] - row[a]
-        a_goes_on, b_goes_on = np.zeros(len(a), np.bool_), np.zeros(len(a), np.bool_)
-        for step, answer in ((across, self.x), (down, self.y)):
-            a_goes_on |= (step > 0) & answer.open_high[a] | (step < 0) & answer.open_low[a]
-            b_goes_on |= (step > 0) & answer.open_low[b] | (step < 0) & answer.open_high[b]
-        both = a_goes_on & b_goes_on
-        return both if self.seen.outline is not None else both & (abs(across) + abs(down) == 1)
+        shared = self._shared(a, b)
+        # What tiles further apart share of a box, those between them share too.
+        beside = abs(across) + abs(down) == 1
+        if self.seen.outline is None:
+            weight = shared.of_boxes(self.seen.box[a], self.seen.box[b])
+            weight[~beside] = 0
+        else:
+            in_a, in_b = (shared.clip(self.seen.outline[rows]) for rows in (a, b))
+            weight = shared.of_outlines(in_a, in_b)
+            weight[~beside & shared.empty] = 0
+            weight[~self._leaves(shared, a, in_a, across, down)] = 0
+            weight[~self._leaves(shared, b, in_b, -across, -down)] = 0
+        match = weight >= _ALIKE
+        return a[match], b[match], weight[match]
 
-    def _agreement(self, a: Indices, b: Indices) -> tuple[Floats, Floats]:
-        """How well two tiles agree on what both saw: the lesser of the IoU along x and along y.
+    def _goes_on(self, rows: Indices, across: Indices, down: Indices) -> Mask:
+        """Whether views go on, as far as their tiles can tell, that many tiles across or down."""
+        x, y = self.x, self.y
+        goes_on: Mask = (across > 0) & x.open_high[rows] | (across < 0) & x.open_low[rows]
+        goes_on |= (down > 0) & y.open_high[rows] | (down < 0) & y.open_low[rows]
+        return goes_on
 
-        And the same to rank matches by, which for outlines also counts what they share of area.
+    def _leaves(
+        self, shared: Shared, rows: Indices, clipped: Outlines, across: Indices, down: Indices
+    ) -> Mask:
+        """Whether outlines leave their tile's window within the region that it shares.
+
+        If none does, the other tile saw no more of the object than this one, and left it to this.
         """
-        low, high = self._shared(a, b)
-        rank = np.zeros(len(a))
-        seen_a, seen_b = self.seen.box[a], self.seen.box[b]
-        if self.seen.outline is not None:
-            regions = self._regions(low, high)
-            in_a = shapely.intersection(self.seen.outline[a], regions)
-            in_b = shapely.intersection(self.seen.outline[b], regions)
-            seen_a, seen_b = shapely.bounds(in_a), shapely.bounds(in_b)
-            both = shapely.area(shapely.intersection(in_a, in_b))
-            rank = ratio(both, shapely.area(in_a) + shapely.area(in_b) - both)
-        (low_a, high_a), (low_b, high_b) = (
-            self._snapped(box, low, high) for box in (seen_a, seen_b)
-        )
-        shared = np.minimum(high_a, high_b) - np.maximum(low_a, low_b)
-        extent = np.maximum(high_a, high_b) - np.minimum(low_a, low_b)
-        # An interval of no length agrees with itself: tiles that abut share a line.
-        alike = np.divide(shared, extent, out=(shared >= 0).astype(np.float64), where=extent > 0)
-        # What shows nothing there has no extent, and agrees with nothing.
-        worst = np.nan_to_num(alike.min(axis=1))
-        worst[((high < low).any(axis=1)) | (high == low).all(axis=1)] = 0
-        return worst, worst + rank
+        bounds = shapely.bounds(clipped)
+        leaves = shared.touches(bounds, across, 0, self.clear)
+        leaves |= shared.touches(bounds, down, 1, self.clear)
+        leaves |= (across != 0) & self.x.doubtful[rows] | (down != 0) & self.y.doubtful[rows]
+        return leaves
 
-    def _shared(self, a: Indices, b: Indices) -> tuple[Floats, Floats]:
-        """Where the windows of pairs overlap: low and high corners, (n, 2) each."""
+    def _shared(self, a: Indices, b: Indices) -> Shared:
+        """Where the windows of pairs overlap."""
         windows = self.grid.windows(self.seen.tile).astype(np.float64)
         low, high = windows[:, :2], windows[:, :2] + windows[:, 2:]
-        return np.maximum(low[a], low[b]), np.minimum(high[a], high[b])
-
-    def _regions(self, low: Floats, high: Floats) -> Outlines:
-        """The shared regions as shapes, wide enough that parts which stop short reach into them."""
-        reach = np.maximum(0, self.tolerance + 0.5 - (high - low) / 2)
-        regions: Outlines = shapely.box(*(low - reach).T, *(high + reach).T)
-        return regions
-
-    def _snapped(self, box: Boxes, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-        """Boxes within regions; a side that ends within the tolerance of a region's, ends there."""
-        box_low, box_high = box[:, :2], box[:, 2:]
-        return (
-            np.where(box_low <= low + self.tolerance, low, box_low),
-            np.where(box_high >= high - self.tolerance, high, box_high),
-        )
+        return Shared(np.maximum(low[a], low[b]), np.minimum(high[a], high[b]), self.tolerance)
