@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -151,6 +152,77 @@ def test_an_onnx_model_of_another_tile_size_is_refused(tmp_path):
 
     with pytest.raises(PackageError, match=r"takes tiles of \[1, 16, 16\].*says \[1, 32, 32\]"):
         load_model(package)
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """Tells which module would load which file in which way."""
+    told = []
+
+    def load(name):
+        def of(weights, _description, way):
+            told.append((name.removeprefix("swath.runtime_"), weights.format, way))
+
+        return SimpleNamespace(load=of, cuda=SimpleNamespace(is_available=lambda: True))
+
+    monkeypatch.setattr(
+        runtime,
+        "importlib",
+        SimpleNamespace(import_module=load, util=SimpleNamespace(find_spec=lambda name: name)),
+    )
+    monkeypatch.setattr(runtime, "_GPU_DEVICES", [])
+    return told
+
+
+def offering(package, *formats):
+    return dataclasses.replace(
+        package, weights=tuple(Weights(path=package.weights[0].path, format=f) for f in formats)
+    )
+
+
+@pytest.mark.parametrize(
+    ("formats", "wanted", "chosen"),
+    [
+        (["pt2", "onnx"], {}, ("onnx", "onnx", "onnx")),
+        (["pt2", "torchscript"], {}, ("torch", "torchscript", "torch")),
+        (["pt2", "onnx"], {"format": "pt2"}, ("torch", "pt2", "torch")),
+        (["pt2", "onnx"], {"runtime": "openvino"}, ("openvino", "onnx", "openvino")),
+        (["pt2", "onnx"], {"runtime": "tensorrt"}, ("onnx", "onnx", "tensorrt")),
+        (["pt2", "onnx"], {"runtime": "compiled"}, ("torch", "pt2", "compiled")),
+    ],
+)
+def test_on_a_cpu_the_fastest_way_is_taken_unless_told_otherwise(
+    loaded, loads, formats, wanted, chosen
+):
+    load_model(offering(loaded, *formats), **wanted)
+
+    assert loads == [chosen]
+
+
+@pytest.mark.parametrize(
+    ("formats", "chosen"),
+    [
+        (["onnx", "torchscript", "pt2"], ("torch", "pt2", "torch")),
+        (["onnx", "torchscript"], ("torch", "torchscript", "torch")),
+        (["onnx"], ("onnx", "onnx", "onnx")),
+    ],
+)
+def test_on_a_gpu_torch_comes_first(loaded, loads, monkeypatch, tmp_path, formats, chosen):
+    monkeypatch.setattr(runtime, "_GPU_DEVICES", [tmp_path])
+
+    load_model(offering(loaded, *formats))
+
+    assert loads == [chosen]
+
+
+def test_without_onnx_runtime_openvino_runs_onnx(loaded, loads, monkeypatch):
+    monkeypatch.setattr(
+        runtime.importlib.util, "find_spec", lambda name: name if name == "openvino" else None
+    )
+
+    load_model(offering(loaded, "pt2", "onnx"))
+
+    assert loads == [("openvino", "onnx", "openvino")]
 
 
 @needs_torch
