@@ -18,6 +18,8 @@ Scores = NDArray[np.float32]
 _ANY = -1
 _FLAT = 10.0
 _SLACK = 1e-2
+_MOST = 1 + 1e-3
+"""A score of 1, as it may come out in half precision."""
 
 
 def output(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]) -> NDArray[Any]:
@@ -96,6 +98,19 @@ def sigmoid(numbers: NDArray[Any]) -> Scores:
 def activated(numbers: NDArray[Any], answer: Answer) -> Scores:
     """Scores of the model's numbers, where each stands for itself."""
     return sigmoid(numbers) if answer.activation == "sigmoid" else numbers.astype(np.float32)
+
+
+def check_scores(scores: Scores) -> None:
+    """Refuse scores above 1: logits, most likely, of a package that does not say so.
+
+    Raises:
+        ModelOutputError: there is one.
+    """
+    if scores.size and (most := scores.max()) > _MOST:
+        raise ModelOutputError(
+            f"the model returned the score {most:g}; scores go from 0 to 1. If these are logits, "
+            "let mlm:hyperparameters score_activation be sigmoid or softmax"
+        )
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

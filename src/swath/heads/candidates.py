@@ -10,6 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from swath.errors import ModelOutputError
+from swath.heads.arrays import check_scores
 from swath.heads.geometry import to_corners, to_outlines, to_xyxy
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def to_candidates(numbers: NDArray[Any], found: Found, answer: Answer, size: int
         size: of the tile, px.
 
     Raises:
-        ModelOutputError: a box has an infinite side.
+        ModelOutputError: a box has an infinite side, or a score is above 1.
     """
     numbers = numbers.astype(np.float64)
     if not np.isfinite(numbers).all():
@@ -78,6 +79,7 @@ def to_candidates(numbers: NDArray[Any], found: Found, answer: Answer, size: int
         numbers[:, : 4 if answer.box_format == "cxcywhr" else None] *= size
     box, outline, solid = _shapes(numbers, answer)
     score, label = found.score.astype(np.float32), found.label.astype(np.int16)
+    check_scores(score)
     every = Candidates(box, score, label, found.row, outline)
     return every if solid.all() else every.take(np.flatnonzero(solid))
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from swath.detections import NO_LABEL
 from swath.errors import ModelOutputError
-from swath.heads.arrays import Scores, activated, output
+from swath.heads.arrays import Scores, activated, check_scores, output
 from swath.heads.labels import check_classes
 from swath.heads.resample import bilinear
 
@@ -53,7 +53,9 @@ def _best(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
         np.maximum(best, score, out=best)
     if answer.activation == "softmax":
         return label, _share(scores, best)
-    return label, activated(best, answer)
+    probability = activated(best, answer)
+    check_scores(probability)
+    return label, probability
 
 
 def _share(scores: NDArray[Any], best: Scores) -> Scores:

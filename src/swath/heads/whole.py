@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.heads.arrays import activated, output
+from swath.heads.arrays import activated, check_scores, output
 
 if TYPE_CHECKING:
     from swath.heads.answer import Answer
@@ -23,4 +23,6 @@ def read(outputs: Outputs, answer: Answer) -> tuple[int, np.float32]:
     label = int(scores.argmax())
     if answer.activation == "softmax":
         return label, np.float32(1) / np.exp(scores - scores[label]).sum()
-    return label, activated(scores, answer)[label]
+    probability = activated(scores, answer)
+    check_scores(probability)
+    return label, probability[label]

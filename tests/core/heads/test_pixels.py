@@ -83,6 +83,12 @@ def test_label_maps_that_count_from_1():
     ("outputs", "said", "named"),
     [
         ((np.full((3, 4, 4), np.nan),), answer(), "NaN in scores"),
+        ((np.full((3, 4, 4), 7.5),), answer(), "the score 7.5; .* score_activation"),
+        (
+            (np.full((3, 4, 4), np.inf),),
+            answer(score_activation="softmax"),
+            "infinite logits",
+        ),
         ((np.zeros((2, 4, 4)),), answer(), r"shape \(2, 4, 4\) .* not \(3, any, any\)"),
         ((np.zeros((4, 4)),), answer(), r"shape \(4, 4\)"),
         ((np.full((4, 4), 2),), label_map(), "label 2; .* 2 classes, counted from 0"),

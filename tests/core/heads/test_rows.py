@@ -1,6 +1,9 @@
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from swath.errors import ModelOutputError
 from swath.heads import rows
@@ -45,6 +48,39 @@ def test_layouts_classes_and_precisions(layout, dtype):
 
     assert found.label.tolist() == [1, 0]
     assert found.score.tolist() == [0.75, 0.625]
+
+
+shares = st.floats(0, 1, width=16)
+tables = st.tuples(st.just(6), st.integers(0, 12)).flatmap(
+    lambda shape: arrays.arrays(np.float32, shape, elements=shares)
+)
+
+
+@given(tables, shares, st.booleans())
+def test_rows_are_what_a_loop_over_them_gives(raw, threshold, objectness):
+    head = "objectness" if objectness else "rows"
+    said = answer_of(
+        "object-detection",
+        {"pred": [-1, 6, -1]},
+        classes="a" if objectness else "ab",
+        head=head,
+        box_format="xywh",
+        score_threshold=threshold,
+    )
+    expected = []
+    for place, (x, y, width, height, *scores) in enumerate(raw.T.astype(np.float64)):
+        classes = [scores[0] * scores[1]] if objectness else scores
+        score = np.float32(max(classes))
+        if score >= np.float32(threshold) and x + width > x and y + height > y:
+            label = classes.index(max(classes))
+            expected.append((place, [x, y, x + width, y + height], score, label))
+
+    found = rows.read((raw,), said, SIZE)
+
+    assert found.row.tolist() == [place for place, *_ in expected]
+    assert found.box.tolist() == [box for _, box, *_ in expected]
+    np.testing.assert_allclose(found.score, [score for *_, score, _ in expected], rtol=1e-6)
+    assert found.label.tolist() == [label for *_, label in expected]
 
 
 def test_of_equal_scores_the_first_class_counts():
@@ -174,6 +210,7 @@ def test_outputs_that_are_not_read_are_passed_over():
         (raw_of([0, 0, 2, 2, np.nan, 0]), "NaN in rows"),
         (raw_of([np.nan, 0, 2, 2, 0.1, 0]), "NaN in rows"),
         (raw_of([0, 0, np.inf, 2, 0.9, 0]), "infinite"),
+        (raw_of([0, 0, 2, 2, 7.5, 0]), "the score 7.5; .* score_activation"),
         (raw_of([0, 0, 2, 2, 0.5]), r"shape \(5, 1\) for one tile, not \(6, any\)"),
         (np.zeros(5, np.float32), r"shape \(5,\)"),
     ],

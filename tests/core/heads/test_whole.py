@@ -13,7 +13,7 @@ def answer(classes=("a", "b", "c"), **options):
 
 @pytest.mark.parametrize(
     ("activation", "score"),
-    [("none", 2), ("sigmoid", 1 / (1 + np.exp(-2))), ("softmax", 1 / (1 + 2 * np.exp(-2)))],
+    [("sigmoid", 1 / (1 + np.exp(-2))), ("softmax", 1 / (1 + 2 * np.exp(-2)))],
 )
 def test_the_best_class_and_its_probability(activation, score):
     given = np.array([0, 2, 0], np.float32)
@@ -30,7 +30,11 @@ def test_one_class_is_there_or_not():
 
 @pytest.mark.parametrize(
     ("given", "named"),
-    [(np.zeros(2), r"shape \(2,\) .* not \(3,\)"), (np.array([0, np.nan, 0]), "NaN in scores")],
+    [
+        (np.array([0, 7.5, 0]), "the score 7.5; .* score_activation"),
+        (np.zeros(2), r"shape \(2,\) .* not \(3,\)"),
+        (np.array([0, np.nan, 0]), "NaN in scores"),
+    ],
 )
 def test_what_is_no_answer_is_refused(given, named):
     with pytest.raises(ModelOutputError, match=named):
