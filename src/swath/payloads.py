@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 import uuid
 from typing import Any, Literal, Self, cast
 
@@ -16,6 +17,10 @@ import msgspec
 from swath.errors import PayloadError
 
 Backend = Literal["auto", "local", "lambda", "batch"]
+
+
+_resolving = threading.Lock()
+# msgspec 0.22 works out a type when it first reads one, and crashes if two threads do so at once.
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,7 +38,8 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             PayloadError: a field is missing, unknown, or of the wrong type; the message names it.
         """
         try:
-            return msgspec.convert(data, cls)
+            with _resolving:
+                return msgspec.convert(data, cls)
         except msgspec.ValidationError as error:
             raise PayloadError(f"{cls.__name__}: {error}") from None
 

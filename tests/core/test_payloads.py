@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+import textwrap
 import uuid
 from typing import Any
 
@@ -126,3 +129,29 @@ def test_counts_add_up_field_by_field(parts: list[TileCounts]):
 
     assert total.planned == sum(part.planned for part in parts)
     assert total.complete == (total.succeeded + total.failed + total.skipped == total.planned)
+
+
+def test_threads_may_read_the_first_of_a_kind_at_once():
+    """In a process of its own: where it goes wrong, that process crashes."""
+    program = """
+        import sys, threading, tracemalloc
+        from concurrent.futures import ThreadPoolExecutor
+        from swath.payloads import Receipt, TileCounts
+        receipt = Receipt(run_id="r", index=0, tiles=TileCounts(), detections=0, seconds=0.0)
+        data, together = receipt.to_json(), threading.Barrier(16)
+        sys.setswitchinterval(1e-6)
+        tracemalloc.start(12)  # slow enough for threads to meet
+
+        def read(_):
+            together.wait()
+            return Receipt.from_json(data)
+
+        with ThreadPoolExecutor(16) as pool:
+            assert list(pool.map(read, range(16))) == [receipt] * 16
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr.decode()
