@@ -83,12 +83,24 @@ _FIGURES = (
         1.1,
         "lower",
     ),
+    Figure(
+        "batch_shard_memory",
+        "peak memory of a shard of 4096 tiles, scene 64k px wide, device stand-in",
+        1000,
+        "lower",
+        "MB",
+    ),
     Figure("plan_time", "planning a scene of 200,000² px", 5, "lower", "s"),
     Figure("plan_memory", "peak memory of planning it", 300, "lower", "MB"),
     Figure(
         "first_tile", "from the start of a shard of it to its first tile inferred", 1, "lower", "s"
     ),
-    Figure("geoparquet", "1M detections as GeoParquet with bbox / the columns as .npy", 5, "lower"),
+    Figure(
+        "geoparquet",
+        "1M placed detections as GeoParquet with bbox / the columns as .npy",
+        5,
+        "lower",
+    ),
     # With a GPU
     Figure("gpu_1m", _ALONE.format("1M parameters on a GPU, 16384²"), 0.85, "higher"),
     Figure("gpu_30m", _ALONE.format("30M parameters on a GPU, 16384²"), 0.85, "higher"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from benchmarks.meter import Sample, machine_cpu, own_cpu
 from benchmarks.report import say
@@ -27,10 +27,10 @@ Round = dict[str, Sample]
 
 @dataclass(slots=True)
 class Patience:
-    """How long a benchmark may still wait for a quiet machine, in s."""
+    """How long all benchmarks together may still wait for a quiet machine, in s."""
 
-    left: float = 240.0
-    at_once: float = 15.0
+    left: float = 300.0
+    at_once: float = 10.0
 
     def wait(self) -> None:
         """Return once others are quiet, or when this has taken too long."""
@@ -41,34 +41,38 @@ class Patience:
         self.left -= time.monotonic() - started
 
 
-@dataclass(slots=True)
-class Comparison:
-    """Sides to be run in turns."""
+PATIENCE = Patience()
 
-    sides: Mapping[str, Side]
-    rounds: int = 5
-    """How many are wanted that others left alone."""
-    budget: float = 90.0
-    """s after which no further round is added to make up for those that others spoilt."""
-    patience: Patience = field(default_factory=Patience)
 
-    def run(self) -> list[Round]:
-        """At least `rounds` rounds."""
-        done: list[Round] = []
-        started = time.monotonic()
-        while len(done) < self.rounds or (
-            sum(map(is_clean, done)) < self.rounds and time.monotonic() - started < self.budget
-        ):
-            done.append(self._one())
-            say(f"    round {len(done)}: {_brief(done[-1])}")
-        return done
+def compare(
+    sides: Mapping[str, Side], *, rounds: int = 5, budget: float = 60.0, quick: bool = False
+) -> list[Round]:
+    """Run sides in turns.
 
-    def _one(self) -> Round:
-        samples: Round = {}
-        for name, side in self.sides.items():
-            self.patience.wait()
-            samples[name] = side()
-        return samples
+    Args:
+        sides: by name, in the order of their turns.
+        rounds: how many are wanted that others left alone.
+        budget: s after which no round is added to make up for those that others spoilt.
+        quick: run one round, whatever others do.
+    """
+    done: list[Round] = []
+    started = time.monotonic()
+    while len(done) < rounds or (
+        sum(map(is_clean, done)) < rounds and time.monotonic() - started < budget
+    ):
+        done.append(_one(sides, Patience(0) if quick else PATIENCE))
+        say(f"    round {len(done)}: {_brief(done[-1])}")
+        if quick:
+            break
+    return done
+
+
+def _one(sides: Mapping[str, Side], patience: Patience) -> Round:
+    samples: Round = {}
+    for name, side in sides.items():
+        patience.wait()
+        samples[name] = side()
+    return samples
 
 
 def is_clean(samples: Round) -> bool:

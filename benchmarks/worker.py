@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ ROOT = Path(__file__).resolve().parents[1]
 _LINES = 15
 _TIMEOUT = 900
 """s; a side that hangs must not hang the rest."""
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that goes when it is left."""
+    with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
+        yield Path(folder)
 
 
 def run_side(side: str, *, env: Mapping[str, str] | None = None, **arguments: Any) -> Sample:
@@ -37,8 +45,8 @@ def run_side(side: str, *, env: Mapping[str, str] | None = None, **arguments: An
         RuntimeError: the process failed; the message ends with what it said last.
     """
     name = f"benchmarks.sides.{side}"
-    with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
-        result = Path(folder, "result.json")
+    with temporary_folder() as folder:
+        result = folder / "result.json"
         command = [sys.executable, "-m", "benchmarks.worker", name, str(result)]
         done = subprocess.run(
             [*command, json.dumps(arguments)],

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from benchmarks import harness
-from benchmarks.harness import Comparison, Patience, clean_rounds, is_clean, median, only, ratio
+from benchmarks.harness import Patience, clean_rounds, compare, is_clean, median, only, ratio
 from benchmarks.meter import Meter, machine_cpu, own_cpu, peak_memory, resident_memory
 
 
@@ -14,6 +14,7 @@ def rounds(*walls, others=0.0):
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
     monkeypatch.setattr(harness, "_LOOK", 0.001)
+    monkeypatch.setattr(harness, "PATIENCE", Patience(0))
 
 
 def test_a_ratio_is_the_median_of_the_rounds_ratios():
@@ -46,7 +47,7 @@ def test_sides_take_turns():
         return {"wall": 1.0, "others": 0.0}
 
     sides = {name: lambda name=name: side(name) for name in "ab"}
-    done = Comparison(sides, rounds=3, patience=Patience(0)).run()
+    done = compare(sides, rounds=3)
     assert turns == ["a", "b"] * 3
     assert len(done) == 3
 
@@ -54,13 +55,14 @@ def test_sides_take_turns():
 def test_rounds_are_added_for_those_that_others_spoilt():
     others = itertools.chain([0.5, 0.5], itertools.repeat(0.0))
     sides = {"a": lambda: {"wall": 1.0, "others": next(others)}}
-    done = Comparison(sides, rounds=2, patience=Patience(0)).run()
+    done = compare(sides, rounds=2)
     assert [sample["a"]["others"] for sample in done] == [0.5, 0.5, 0.0, 0.0]
 
 
 def test_but_not_for_ever():
     sides = {"a": lambda: {"wall": 1.0, "others": 1.0}}
-    assert len(Comparison(sides, rounds=2, budget=0, patience=Patience(0)).run()) == 2
+    assert len(compare(sides, rounds=2, budget=0)) == 2
+    assert len(compare(sides, rounds=2, quick=True)) == 1
 
 
 def test_patience_ends(monkeypatch):

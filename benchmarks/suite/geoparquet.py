@@ -1,0 +1,23 @@
+"""Writing a million detections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.harness import compare, ratio
+from benchmarks.report import say
+from benchmarks.results import Result, result
+from benchmarks.worker import run_side
+
+
+def run(*, quick: bool) -> Iterator[Result]:
+    """GeoParquet beside plain arrays."""
+    count = 20_000 if quick else 1_000_000
+    run_side("boxes:draw", count=count)
+    say(f"  {count:,} detections")
+    sides = {
+        side: partial(run_side, f"writing:{side}", count=count) for side in ("npy", "geoparquet")
+    }
+    rounds = compare(sides, rounds=7, quick=quick)
+    yield result("geoparquet", ratio(rounds, "geoparquet", "npy"), rounds)

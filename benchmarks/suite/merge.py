@@ -1,0 +1,39 @@
+"""Merging a million boxes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.harness import clean_rounds, compare, only, ratio
+from benchmarks.report import say
+from benchmarks.results import Result, result
+from benchmarks.worker import run_side
+
+
+def run(*, quick: bool) -> Iterator[Result]:
+    """The peers at full size, and swath at a tenth of it as well."""
+    count = 20_000 if quick else 1_000_000
+    few = count // 10
+    say(f"  {count:,} boxes")
+    for size in (count, few):
+        run_side("boxes:draw", count=size)
+    sides = {
+        "swath": partial(run_side, "merging:swath", count=count),
+        "sahi": partial(run_side, "merging:sahi", count=count),
+        "lsnms": partial(run_side, "merging:lsnms", count=count),
+    }
+    rounds = compare(sides, rounds=3, budget=0, quick=quick)
+    yield result("merge_sahi", ratio(rounds, "sahi", "swath"), only(rounds, "sahi", "swath"))
+    yield result("merge_lsnms", ratio(rounds, "lsnms", "swath"), only(rounds, "lsnms", "swath"))
+    swath = only(rounds, "swath")
+    added = max(one["swath"]["added_mb"] for one in clean_rounds(swath))
+    yield result("merge_memory", added, swath)
+    growing = {
+        "few": partial(run_side, "merging:swath", count=few, repeats=7),
+        "many": partial(run_side, "merging:swath", count=count, repeats=3),
+    }
+    rounds = compare(growing, rounds=5, quick=quick)
+    exponent = math.log(ratio(rounds, "many", "few")) / math.log(count / few)
+    yield result("merge_exponent", exponent, rounds)

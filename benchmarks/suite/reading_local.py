@@ -1,0 +1,52 @@
+"""Reading from disk: how near to the decode limit, and how far from rasterio's windows."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from functools import partial
+
+from benchmarks.harness import compare, median, only, ratio
+from benchmarks.report import say
+from benchmarks.results import Result, result
+from benchmarks.scenes import Compression, SceneSpec, make_scenes
+from benchmarks.texture import Kind
+from benchmarks.virtual import VirtualScene
+from benchmarks.worker import run_side, temporary_folder
+
+KINDS: tuple[Kind, ...] = ("rgb8", "ms16")
+COMPRESSIONS: tuple[Compression, ...] = ("deflate", "zstd")
+
+
+def run(*, quick: bool) -> Iterator[Result]:
+    """Four kinds of scene; then one as wide and four times as high."""
+    size = 2048 if quick else 8192
+    specs = [SceneSpec(k, size, c) for k, c in itertools.product(KINDS, COMPRESSIONS)]
+    make_scenes(specs)
+    for spec in specs:
+        name = f"{spec.kind}_{spec.compression}"
+        say(f"  {name}, {size} x {size} px")
+        sides = {
+            side: partial(run_side, f"reading:{side}", path=str(spec.path))
+            for side in ("limit", "swath", "windows")
+        }
+        rounds = compare(sides, rounds=7, quick=quick)
+        against_limit = ratio(rounds, "limit", "swath")
+        yield result(f"reading_{name}", against_limit, only(rounds, "limit", "swath"))
+        against_windows = ratio(rounds, "windows", "swath")
+        yield result(f"windows_{name}", against_windows, only(rounds, "windows", "swath"))
+    yield _memory(quick=quick)
+
+
+def _memory(*, quick: bool) -> Result:
+    """What reading adds to a process, for a scene and for one four times as high."""
+    width = 2048 if quick else 8192
+    say(f"  memory, {width} px wide, once and four times as high")
+    with temporary_folder() as folder:
+        sides = {}
+        for times in (1, 4):
+            path = VirtualScene(width, width * times).write(folder / f"{times}.tif")
+            sides[f"{times}x"] = partial(run_side, "reading:swath", path=str(path))
+        rounds = compare(sides, rounds=3, budget=0, quick=quick)
+    say(f"    it adds {median(rounds, '1x', 'added_mb'):.0f} MB")
+    return result("reading_memory", ratio(rounds, "4x", "1x", "added_mb"), rounds)
