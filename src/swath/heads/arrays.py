@@ -100,6 +100,26 @@ def activated(numbers: NDArray[Any], answer: Answer) -> Scores:
     return sigmoid(numbers) if answer.activation == "sigmoid" else numbers.astype(np.float32)
 
 
+def softmax_of(best: Scores, scores: NDArray[Any]) -> Scores:
+    """The softmax of one score each, among all: one over the sum, relative to it.
+
+    Args:
+        best: of any shape; where another score is far larger, the softmax is 0.
+        scores: (classes, …).
+
+    Raises:
+        ModelOutputError: scores are infinite.
+    """
+    total = np.zeros_like(best)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinity less itself; next to nothing
+        for score in scores:
+            part = score - best
+            total += np.exp(part, out=part)
+    if np.isnan(total).any():
+        raise ModelOutputError("the model returned infinite logits")
+    return np.reciprocal(total, out=total)
+
+
 def check_scores(scores: Scores) -> None:
     """Refuse scores above 1: logits, most likely, of a package that does not say so.
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.errors import ModelOutputError
 from swath.heads.answer import COLUMNS
-from swath.heads.arrays import output
+from swath.heads.arrays import output, softmax_of
 from swath.heads.candidates import Candidates, Found, to_candidates
 from swath.heads.rows import best
 
@@ -37,11 +36,6 @@ def _softmax(logits: NDArray[np.floating], answer: Answer) -> Found:
     """The best class of each query; the last of the logits is for no object."""
     logits = logits.astype(np.float32)
     label = logits[:, :-1].argmax(axis=1)
-    every = np.arange(len(logits))
-    # Relative to the best class, whose share is then one over the sum; too large is a share of 0.
-    with np.errstate(over="ignore", invalid="ignore"):
-        score = 1 / np.exp(logits - logits[every, label][:, None]).sum(axis=1)
-    if np.isnan(score).any():
-        raise ModelOutputError("the model returned infinite logits")
+    score = softmax_of(logits[np.arange(len(logits)), label], logits.T)
     rows = np.flatnonzero(score >= answer.score_threshold)
     return Found(rows, score[rows], label[rows])

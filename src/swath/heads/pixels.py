@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.detections import NO_LABEL
-from swath.errors import ModelOutputError
-from swath.heads.arrays import Scores, activated, check_scores, output
+from swath.heads.arrays import Scores, activated, check_scores, output, softmax_of
 from swath.heads.labels import check_classes
 from swath.heads.resample import bilinear
 
@@ -52,26 +51,10 @@ def _best(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
         np.maximum(label, (score > best) * np.uint8(number), out=label)
         np.maximum(best, score, out=best)
     if answer.activation == "softmax":
-        return label, _share(scores, best)
+        return label, softmax_of(best, scores)
     probability = activated(best, answer)
     check_scores(probability)
     return label, probability
-
-
-def _share(scores: NDArray[Any], best: Scores) -> Scores:
-    """The softmax of the best of the scores: one over the sum, relative to it.
-
-    Raises:
-        ModelOutputError: scores are infinite.
-    """
-    total = np.zeros_like(best)
-    with np.errstate(invalid="ignore"):  # infinity less itself
-        for score in scores:
-            part = score - best
-            total += np.exp(part, out=part)
-    if np.isnan(total.min()):
-        raise ModelOutputError("the model returned infinite logits")
-    return np.reciprocal(total, out=total)
 
 
 def _label_map(outputs: Outputs, answer: Answer, size: int) -> Labels:

@@ -56,16 +56,9 @@ def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Outlin
 
 
 def _pixels_within(box: Floats, size: int) -> tuple[int, int, int, int]:
-    """The pixels of the tile whose centres are in a box, x0, y0, x1, y1."""
-    x0, y0, x1, y1 = np.clip(box, 0, size).tolist()
-    low, high = (
-        (math.ceil(x0 - 0.5), math.ceil(y0 - 0.5)),
-        (
-            math.floor(x1 - 0.5) + 1,
-            math.floor(y1 - 0.5) + 1,
-        ),
-    )
-    return *low, *high
+    """The pixels of the tile whose centres are in a box, x0, y0, x1, y1: its sides, rounded."""
+    x0, y0, x1, y1 = np.floor(np.clip(box, 0, size) + 0.5).astype(int).tolist()
+    return x0, y0, x1, y1
 
 
 def _mixed(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.heads.arrays import activated, check_scores, output
+from swath.heads.arrays import activated, check_scores, output, softmax_of
 
 if TYPE_CHECKING:
     from swath.heads.answer import Answer
@@ -22,7 +22,7 @@ def read(outputs: Outputs, answer: Answer) -> tuple[int, np.float32]:
     scores = output(outputs, "scores", answer, (len(answer.classes),)).astype(np.float32)
     label = int(scores.argmax())
     if answer.activation == "softmax":
-        return label, np.float32(1) / np.exp(scores - scores[label]).sum()
+        return label, softmax_of(scores[[label]], scores)[0]
     probability = activated(scores, answer)
     check_scores(probability)
     return label, probability[label]

@@ -24,6 +24,13 @@ def test_the_best_class_and_its_probability(activation, score):
     assert found == pytest.approx(score)
 
 
+def test_infinite_logits_are_refused():
+    given = np.array([0, np.inf, 0], np.float32)
+
+    with pytest.raises(ModelOutputError, match="infinite logits"):
+        whole.read((given,), answer(score_activation="softmax"))
+
+
 def test_one_class_is_there_or_not():
     assert whole.read((np.array([0.25], np.float32),), answer(("a",))) == (0, 0.25)
 
