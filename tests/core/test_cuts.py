@@ -63,7 +63,9 @@ def find(data, tmp_path):
             model=ModelRef(name="ships", uri=str(folder), digest=digest),
             options=RunOptions(backend="local"),
         )
-        settings = PlanSettings(work_uri=str(tmp_path / f"work-{name}"), lambda_shard_tiles=shard_tiles)
+        settings = PlanSettings(
+            work_uri=str(tmp_path / f"work-{name}"), lambda_shard_tiles=shard_tiles
+        )
         plan = plan_run(request, settings)
         for index in range(plan.shards):
             run_shard(plan.uri, index)
