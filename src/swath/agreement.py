@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from swath.boxes import Boxes, Floats, Indices, Mask, ratio
+from swath.boxes import Boxes, Floats, Mask, ratio
 from swath.overlaps import Outlines
 
 
@@ -54,12 +54,10 @@ class Shared:
         clipped: Outlines = shapely.intersection(outlines, regions)
         return clipped
 
-    def touches(self, box: Boxes, step: Indices, axis: int, clear: float) -> Mask:
-        """Which boxes reach the regions' high end along an axis where `step` > 0, low end < 0."""
-        at_high = (step > 0) & (box[:, axis + 2] >= self.high[:, axis] - clear)
-        at_low = (step < 0) & (box[:, axis] <= self.low[:, axis] + clear)
-        touches: Mask = at_high | at_low
-        return touches
+    def reached(self, clipped: Outlines, clear: float) -> tuple[Mask, Mask]:
+        """Whether outlines come within `clear` px of the low and the high ends, (n, 2) each."""
+        bounds = shapely.bounds(clipped)
+        return bounds[:, :2] <= self.low + clear, bounds[:, 2:] >= self.high - clear
 
     def _snapped(self, box: Boxes) -> tuple[Floats, Floats]:
         """Boxes within the regions; a side within the tolerance of a region's, ends there."""

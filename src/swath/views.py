@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 
 from swath.agreement import Shared
 from swath.boxes import Floats, Indices, Mask, neighbours
 from swath.detections import Detections
 from swath.matching import Matching
-from swath.overlaps import Outlines, Shapes
+from swath.overlaps import Shapes
 from swath.ownership import Answer
 from swath.tiles import Grid
 
@@ -73,50 +72,65 @@ class Views:
         return a[match], b[match], weight[match]
 
     def _agreeing(self, a: Indices, b: Indices) -> tuple[Indices, Indices, Floats]:
-        unsure = self.x.unsure | self.y.unsure
-        row, column = np.divmod(self.seen.tile, self.grid.columns)
+        unsure, place = self.x.unsure | self.y.unsure, self._place()
+        open_low = np.stack([self.x.open_low, self.y.open_low], axis=1)
+        open_high = np.stack([self.x.open_high, self.y.open_high], axis=1)
         near = unsure[a] & unsure[b]
-        near &= self._goes_on(a, column[b] - column[a], row[b] - row[a])
-        near &= self._goes_on(b, column[a] - column[b], row[a] - row[b])
+        for one, other in ((a, b), (b, a)):
+            step = place[other] - place[one]
+            near &= self._goes_on(one, other, step, open_low[one], open_high[one])
         a, b = a[near], b[near]
-        across, down = column[b] - column[a], row[b] - row[a]
-        shared = self._shared(a, b)
-        # What tiles further apart share of a box, those between them share too.
-        beside = abs(across) + abs(down) == 1
-        if self.seen.outline is None:
-            weight = shared.of_boxes(self.seen.box[a], self.seen.box[b])
-            weight[~beside] = 0
-        else:
-            in_a, in_b = (shared.clip(self.seen.outline[rows]) for rows in (a, b))
-            weight = shared.of_outlines(in_a, in_b)
-            weight[~beside & shared.empty] = 0
-            weight[~self._leaves(shared, a, in_a, across, down)] = 0
-            weight[~self._leaves(shared, b, in_b, -across, -down)] = 0
+        step = place[b] - place[a]
+        weight = self._agreement(a, b, step)
         match = weight >= _ALIKE
         return a[match], b[match], weight[match]
 
-    def _goes_on(self, rows: Indices, across: Indices, down: Indices) -> Mask:
-        """Whether views go on, as far as their tiles can tell, that many tiles across or down."""
-        x, y = self.x, self.y
-        goes_on: Mask = (across > 0) & x.open_high[rows] | (across < 0) & x.open_low[rows]
-        goes_on |= (down > 0) & y.open_high[rows] | (down < 0) & y.open_low[rows]
-        return goes_on
+    def _agreement(self, a: Indices, b: Indices, step: Indices) -> Floats:
+        """How well pairs agree, 0 where one does not go on into the other's tile."""
+        shared, beside = self._shared(a, b), abs(step).sum(axis=1) == 1
+        if self.seen.outline is None:
+            # What tiles further apart share of a part's box, those between them share too.
+            beside |= ~self.part[a] & ~self.part[b]
+            return np.where(beside, shared.of_boxes(self.seen.box[a], self.seen.box[b]), 0)
+        doubtful = np.stack([self.x.doubtful, self.y.doubtful], axis=1)
+        in_a, in_b = (shared.clip(self.seen.outline[rows]) for rows in (a, b))
+        weight = np.where(beside | ~shared.empty, shared.of_outlines(in_a, in_b), 0)
+        for one, other, towards, seen in ((a, b, step, in_a), (b, a, -step, in_b)):
+            at_low, at_high = shared.reached(seen, self.clear)
+            at_low, at_high = at_low | doubtful[one], at_high | doubtful[one]
+            weight *= self._goes_on(one, other, towards, at_low, at_high)
+        return weight
 
-    def _leaves(
-        self, shared: Shared, rows: Indices, clipped: Outlines, across: Indices, down: Indices
+    def _goes_on(
+        self, rows: Indices, others: Indices, step: Indices, at_low: Mask, at_high: Mask
     ) -> Mask:
-        """Whether outlines leave their tile's window within the region that it shares.
+        """Whether views may go on into the tiles of others; if not, those left them to these.
 
-        If none does, the other tile saw no more of the object than this one, and left it to this.
+        Args:
+            rows: the views.
+            others: of each pair, the other.
+            step: (n, 2), how many places across and down it is to the tile of the other.
+            at_low: (n, 2), whether views reach the low end of their tile along x and y.
+            at_high: the same of the high end.
         """
-        bounds = shapely.bounds(clipped)
-        leaves = shared.touches(bounds, across, 0, self.clear)
-        leaves |= shared.touches(bounds, down, 1, self.clear)
-        leaves |= (across != 0) & self.x.doubtful[rows] | (down != 0) & self.y.doubtful[rows]
-        return leaves
+        low, high = self._windows()
+        # A tile leaves nothing to one that begins or ends where the view does.
+        box = self.seen.box[others]
+        at_high = at_high | (box[:, :2] - self.clear <= low[rows])
+        at_low = at_low | (box[:, 2:] + self.clear >= high[rows])
+        return np.any((step > 0) & at_high | (step < 0) & at_low, axis=1)
+
+    def _place(self) -> Indices:
+        """The column and row of each tile, (n, 2)."""
+        row, column = np.divmod(self.seen.tile, self.grid.columns)
+        return np.stack([column, row], axis=1)
+
+    def _windows(self) -> tuple[Floats, Floats]:
+        """The corners of each tile's window, (n, 2) each."""
+        windows = self.grid.windows(self.seen.tile).astype(np.float64)
+        return windows[:, :2], windows[:, :2] + windows[:, 2:]
 
     def _shared(self, a: Indices, b: Indices) -> Shared:
         """Where the windows of pairs overlap."""
-        windows = self.grid.windows(self.seen.tile).astype(np.float64)
-        low, high = windows[:, :2], windows[:, :2] + windows[:, 2:]
+        low, high = self._windows()
         return Shared(np.maximum(low[a], low[b]), np.minimum(high[a], high[b]), self.tolerance)
