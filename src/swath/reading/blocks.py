@@ -24,6 +24,10 @@ Decode = Callable[[memoryview, "NDArray[Any]"], None]
 """Decodes the bytes of a block to (layers, rows, cols)."""
 
 
+_GROWTH, _OVERHEAD = 2, 64 << 10
+"""How much larger than its pixels a block may be: compression can fail, but not by so much."""
+
+
 class Blocks:
     """A source of blocks."""
 
@@ -48,8 +52,8 @@ class Blocks:
             decoders: where blocks are decoded.
 
         Raises:
-            NotReadableError: the file ends before its tables of blocks, or its mask is needed and
-                is not known here.
+            NotReadableError: the file ends before its tables of blocks, they cannot be true, or
+                its mask is needed and is not known here.
         """
         self._file, self._wanted, self._fill = file, wanted, fill
         self._image, mask = layouts
@@ -68,6 +72,9 @@ class Blocks:
         else:
             self._decoder = Capsule(self._image, wanted.samples)
         self._by_band = self._image.separate or isinstance(self._decoder, Capsule)
+        _check_places(self._image, self._places)
+        if self._mask and self._mask_places is not None:
+            _check_places(self._mask, self._mask_places)
         self._decoders = decoders
         self._spare: list[NDArray[Any]] = []
 
@@ -127,3 +134,9 @@ class Blocks:
         if self._by_band:
             return np.empty((layers, rows, cols), dtype)
         return np.empty((rows, cols, layers), dtype).transpose(2, 0, 1)
+
+
+def _check_places(layout: Layout, places: NDArray[np.int64]) -> None:
+    """Refuse what would have us fetch, or hold, far more than blocks can take."""
+    if places.min() < 0 or places[..., 1].max() > _GROWTH * layout.block_bytes + _OVERHEAD:
+        raise NotReadableError("blocks where none can be, or of a size that none has")

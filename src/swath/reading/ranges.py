@@ -30,6 +30,8 @@ _WASTE = 0.04
 """How much of what is fetched may lie between blocks: a COG has 8 bytes there."""
 _SLACK = 16 << 10
 """Bytes that are fetched rather than asked around, whatever their share."""
+_LAST = (1 << 63) - 1
+"""The largest offset that a system can be asked for; a damaged header has larger ones."""
 _ATTEMPTS = 4
 _BEYOND_END = "InvalidRange"
 
@@ -205,6 +207,8 @@ class Head:
         for start, part in self._parts:
             if start <= offset and offset + length <= start + len(part):
                 return part[offset - start : offset - start + length]
+        if offset > _LAST:
+            return b""
         part = self._file.read(offset, max(length, HEAD))
         self._parts.append((offset, part))
         return part[:length]

@@ -52,9 +52,9 @@ def schedule(spans: Ints) -> list[BlockRow]:
     """The block rows that tiles need, in the order in which they need them.
 
     Args:
-        spans: int64 (n, 4) of the tiles, in the order in which they are read.
+        spans: int64 (n, 4) of the tiles, at least one, in the order in which they are read.
     """
-    across = int(spans[:, 1].max()) + 1 if len(spans) else 0
+    across = int(spans[:, 1].max()) + 1
     columns: dict[int, NDArray[np.bool_]] = {}
     first: dict[int, int] = {}
     last: dict[int, int] = {}

@@ -1,0 +1,206 @@
+"""Every codec, type, predictor, interleave and order of bytes gives GDAL's pixels."""
+
+import imagecodecs
+import numpy as np
+import pytest
+import rasterio
+
+from swath.reading import codecs
+from swath.reading.codecs import Decoder
+from swath.reading.layout import ZSTD
+from tests.rasters import NORTH_UP
+from tests.reading import assert_reads_same, watched
+
+COLS, ROWS = 90, 70
+LOSSLESS = ["none", "deflate", "zstd", "lzw", "packbits"]
+PREDICTED = ["deflate", "zstd", "lzw"]
+INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32"]
+FLOATS = ["float32", "float64"]
+
+
+@pytest.fixture
+def make_tiles(make_scene):
+    """Writes smooth noise in blocks of 32 x 48 px, which reach beyond the scene."""
+
+    def make(dtype="uint8", count=3, **profile):
+        rng = np.random.default_rng(5)
+        smooth = np.cumsum(rng.integers(-3, 4, (count, ROWS, COLS)), axis=2)
+        if np.dtype(dtype).kind == "f":
+            pixels = (smooth / 7 + rng.normal(size=smooth.shape)).astype(dtype)
+        else:
+            pixels = (smooth * (np.iinfo(dtype).max // 200)).astype(dtype)
+        options = {"tiled": True, "blockxsize": 48, "blockysize": 32, "interleave": "pixel"}
+        return make_scene(pixels, **(options | profile))
+
+    return make
+
+
+def decoded_alike(path, **options):
+    """All of it went through blocks decoded here, and is the same."""
+    with watched() as sources:
+        assert_reads_same(path, size=40, overlap=8, **options)
+    assert sources.names == {"Blocks"}
+    assert not sources.alone
+    return sources.made[0]
+
+
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
+@pytest.mark.parametrize("compress", LOSSLESS)
+def test_lossless(make_tiles, compress, dtype, interleave):
+    source = decoded_alike(make_tiles(dtype, compress=compress, interleave=interleave))
+
+    assert isinstance(source._decoder, Decoder)
+
+
+@pytest.mark.parametrize("order", ["LITTLE", "BIG"])
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
+def test_horizontal_predictor(make_tiles, dtype, interleave, order):
+    options = {"compress": "deflate", "predictor": 2, "endianness": order}
+    source = decoded_alike(make_tiles(dtype, interleave=interleave, **options))
+
+    assert isinstance(source._decoder, Decoder)
+
+
+@pytest.mark.parametrize("order", ["LITTLE", "BIG"])
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("compress", PREDICTED)
+def test_floating_point_predictor(make_tiles, compress, dtype, interleave, order):
+    options = {"compress": compress, "predictor": 3, "endianness": order}
+    source = decoded_alike(make_tiles(dtype, interleave=interleave, **options))
+
+    assert isinstance(source._decoder, Decoder)
+
+
+@pytest.mark.parametrize("compress", PREDICTED)
+@pytest.mark.parametrize("bands", [[2], [3, 1], [1, 2], [2, 2], [3, 2, 1]])
+@pytest.mark.parametrize("options", [{}, {"predictor": 2}, {"interleave": "band"}])
+def test_bands_in_any_order(make_tiles, compress, bands, options):
+    decoded_alike(make_tiles("uint16", compress=compress, **options), bands=bands)
+
+
+@pytest.mark.parametrize("order", ["LITTLE", "BIG"])
+@pytest.mark.parametrize("compress", LOSSLESS)
+def test_either_order_of_bytes(make_tiles, compress, order):
+    decoded_alike(make_tiles("uint16", compress=compress, endianness=order))
+
+
+@pytest.mark.parametrize("options", [{"bigtiff": "YES"}, {"copy_src_overviews": "NO"}])
+def test_big_tiff(make_tiles, options):
+    decoded_alike(make_tiles(compress="zstd", **options))
+
+
+@pytest.mark.parametrize(
+    ("here", "options"),
+    [
+        (True, {"count": 1, "compress": "jpeg"}),
+        (True, {"compress": "jpeg", "interleave": "band"}),
+        (True, {"compress": "jpeg", "photometric": "RGB"}),
+        (False, {"compress": "jpeg", "photometric": "YCBCR"}),
+        (True, {"compress": "webp"}),
+        (True, {"compress": "webp", "webp_lossless": "YES"}),
+        (True, {"count": 4, "compress": "webp"}),
+        (False, {"compress": "lerc"}),
+        (False, {"compress": "lerc_zstd", "dtype": "float32"}),
+        (False, {"compress": "lzma", "predictor": 2}),
+    ],
+)
+def test_other_encodings(make_tiles, here, options):
+    """Those that depend on how a library was built are left to GDAL's, one block at a time."""
+    options = {"blockxsize": 48, "blockysize": 32} | options
+
+    source = decoded_alike(make_tiles(**options))
+
+    assert isinstance(source._decoder, Decoder) == here
+
+
+@pytest.mark.parametrize("nodata", [None, 7])
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_blocks_that_the_file_leaves_out(tmp_path, nodata, interleave):
+    path = tmp_path / "x.tif"
+    options = {"tiled": True, "blockxsize": 32, "blockysize": 32, "interleave": interleave}
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=100,
+        height=100,
+        count=2,
+        dtype="uint8",
+        compress="deflate",
+        sparse_ok="TRUE",
+        nodata=nodata,
+        crs="EPSG:4326",
+        transform=NORTH_UP,
+        **options,
+    ) as target:
+        target.write(np.full((2, 20, 20), 9, "uint8"), window=((40, 60), (40, 60)))
+
+    decoded_alike(path)
+
+
+@pytest.mark.parametrize("compress", LOSSLESS)
+def test_a_mask_within_the_file(make_tiles, compress):
+    mask = np.random.default_rng(1).integers(0, 2, (ROWS, COLS), "uint8") * 255
+
+    for interleave in ("pixel", "band"):
+        decoded_alike(make_tiles(compress=compress, mask=mask, interleave=interleave))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_an_alpha_band(make_tiles, dtype, interleave):
+    path = make_tiles(
+        dtype, count=4, photometric="RGB", alpha="YES", compress="deflate", interleave=interleave
+    )
+
+    decoded_alike(path)
+    decoded_alike(path, bands=[2])
+    decoded_alike(path, bands=[1, 4])
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {"tiled": False},
+        {"tiled": False, "compress": "lzw", "interleave": "band"},
+        {"nbits": 4},
+        {"dtype": "uint16", "nbits": 12, "compress": "deflate"},
+    ],
+)
+def test_what_only_gdal_reads_is_read_in_bands_of_rows(make_tiles, profile):
+    if not profile.get("tiled", True):
+        profile = {"blockxsize": None, "blockysize": 7} | profile
+
+    with watched() as sources:
+        assert_reads_same(make_tiles(**profile), size=40, overlap=8)
+
+    assert sources.names == {"Bands"}
+    assert not sources.alone
+
+
+def test_without_imagecodecs_gdal_reads(make_tiles, monkeypatch):
+    path = make_tiles(compress="deflate")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    with watched() as sources:
+        assert_reads_same(path)
+
+    assert sources.names == {"Bands"}
+
+
+def test_each_block_is_decompressed_once(make_tiles, monkeypatch):
+    path = make_tiles("uint16", compress="zstd", predictor=2)
+    decoded = []
+
+    def decode(content, **options):
+        decoded.append(len(content))
+        return original(content, **options)
+
+    original = imagecodecs.zstd_decode
+    monkeypatch.setitem(codecs._DECOMPRESS, ZSTD, decode)
+    assert_reads_same(path, size=40, overlap=20)
+
+    assert len(decoded) == 2 * 3

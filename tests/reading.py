@@ -1,0 +1,80 @@
+"""Reading through `read_tiles` compared with window by window, and what it goes through."""
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from swath.errors import SceneChangedError, SwathError, TransientError
+from swath.reading import read_tiles, reader, source
+from swath.scene import open_scene
+from swath.tiles import Grid
+
+
+def image_bands(info):
+    """The numbers of a scene's bands that are no alpha."""
+    return [number for number, colour in enumerate(info.colours, 1) if colour != "alpha"]
+
+
+def assert_same(scene, grid, bands, numbers, threads=2):
+    """Every tile has the pixels, validity or error that `OpenScene.read` has for it."""
+    count = 0
+    for number, got in zip(
+        numbers, read_tiles(scene, grid, bands, numbers, threads=threads), strict=True
+    ):
+        assert got.tile == grid.tile(int(number))
+        count += 1
+        try:
+            pixels, valid = scene.read(got.tile.window, bands)
+        except (SceneChangedError, TransientError):
+            raise
+        except SwathError as error:
+            assert str(got.error) == str(error)  # noqa: PT017 (both must fail)
+            assert got.pixels is None
+            continue
+        assert got.error is None
+        assert got.pixels.dtype == pixels.dtype
+        np.testing.assert_array_equal(got.pixels, pixels)
+        assert got.valid is None or not got.valid.all()
+        np.testing.assert_array_equal(np.True_ if got.valid is None else got.valid, valid)
+    return count
+
+
+def assert_reads_same(path, *, size=100, overlap=20, bands=None):
+    """All tiles of a scene are the same."""
+    with open_scene(str(path)) as scene:
+        grid = Grid(scene.info.width, scene.info.height, size, overlap)
+        assert_same(scene, grid, bands or image_bands(scene.info), range(grid.count))
+
+
+class Sources:
+    """What reading went through: the sources, and how many tiles were read alone."""
+
+    def __init__(self):
+        self.made = []
+        self.alone = 0
+
+    @property
+    def names(self):
+        """Of the sources' classes, each once."""
+        return {type(made).__name__ for made in self.made}
+
+
+@contextmanager
+def watched():
+    """Notes what reading goes through."""
+    sources = Sources()
+
+    def source_of(*args):
+        sources.made.append(source.source_of(*args))
+        return sources.made[-1]
+
+    def read_alone(self, tile):
+        sources.alone += 1
+        return original(self, tile)
+
+    original = reader._Cutter._read_alone
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "source_of", source_of)
+        patch.setattr(reader._Cutter, "_read_alone", read_alone)
+        yield sources
