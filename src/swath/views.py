@@ -75,7 +75,8 @@ class Views:
         unsure, place = self.x.unsure | self.y.unsure, self._place()
         open_low = np.stack([self.x.open_low, self.y.open_low], axis=1)
         open_high = np.stack([self.x.open_high, self.y.open_high], axis=1)
-        near = unsure[a] & unsure[b]
+        # What is surely no part is compared with no part.
+        near = (unsure[a] | ~self.part[b]) & (unsure[b] | ~self.part[a])
         for one, other in ((a, b), (b, a)):
             step = place[other] - place[one]
             near &= self._goes_on(one, other, step, open_low[one], open_high[one])
@@ -118,7 +119,8 @@ class Views:
         box = self.seen.box[others]
         at_high = at_high | (box[:, :2] - self.clear <= low[rows])
         at_low = at_low | (box[:, 2:] + self.clear >= high[rows])
-        return np.any((step > 0) & at_high | (step < 0) & at_low, axis=1)
+        goes_on: Mask = np.any((step > 0) & at_high | (step < 0) & at_low, axis=1)
+        return goes_on
 
     def _place(self) -> Indices:
         """The column and row of each tile, (n, 2)."""
