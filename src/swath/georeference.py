@@ -19,6 +19,7 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.env import Env
 from rasterio.errors import RasterioError
+from rasterio.session import DummySession
 from rasterio.transform import GCPTransformer
 from rasterio.warp import transform
 
@@ -89,10 +90,11 @@ class Georeferencer:
         """
         xs, ys = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
         lon, lat = np.empty(xs.size), np.empty(xs.size)
-        for start in range(0, xs.size, _CHUNK):
-            part = slice(start, start + _CHUNK)
-            placed = self._place(xs.ravel()[part], ys.ravel()[part])
-            lon[part], lat[part] = _to_lon_lat(self._crs, *placed)
+        with _without_session():
+            for start in range(0, xs.size, _CHUNK):
+                part = slice(start, start + _CHUNK)
+                placed = self._place(xs.ravel()[part], ys.ravel()[part])
+                lon[part], lat[part] = _to_lon_lat(self._crs, *placed)
         return lon.reshape(xs.shape), lat.reshape(xs.shape)
 
     def polygons(self, boxes: ArrayLike) -> NDArray[np.object_]:
@@ -189,6 +191,11 @@ class Georeferencer:
             )
 
 
+def _without_session() -> Env:
+    """For rasterio's arithmetic, which else starts a boto3 session for each call."""
+    return Env(session=DummySession())
+
+
 def _affine(scene: Scene) -> Place:
     a, b, c, d, e, f = list(scene.transform or ())[:6]
     if a * e - b * d == 0 or not np.isfinite([a, b, c, d, e, f]).all():
@@ -205,7 +212,7 @@ def _by_gcps(scene: Scene) -> Place:
     if fault := _fault_of(scene.gcps):
         raise SceneError(f"{scene.uri} has {len(scene.gcps)} ground control points, {fault}")
     try:
-        with Env():
+        with _without_session():
             gcps = _continuous(scene.gcps, scene.crs)
             transformer = GCPTransformer(gcps, tps=len(gcps) <= _MOST_TPS_GCPS)
     except (RasterioError, CPLE_BaseError, ValueError) as error:

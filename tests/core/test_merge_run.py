@@ -1,16 +1,20 @@
 import contextlib
+import dataclasses
 import json
+import tracemalloc
+import zlib
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import shapely
 
+from swath import detections, geoparquet, storage
 from swath import shard as shard_module
-from swath import storage
+from swath.detections import Detections, DetectionsWriter, Flag
 from swath.errors import RunIncompleteError, ShardInterruptedError
 from swath.merge_run import merge_run
-from swath.payloads import TileCounts
+from swath.payloads import Receipt, TileCounts
 from swath.plan import Plan
 from swath.shard import run_shard
 from swath.storage import RunPaths
@@ -77,21 +81,54 @@ def test_the_result_is_the_truth_however_it_was_sharded(make_plan, make_scene, s
     assert sorted(map(tuple, boxes_in(table).tolist())) == sorted(OBJECTS)
 
 
-def test_rows_are_the_same_however_it_was_sharded_and_come_shard_by_shard(make_plan, make_scene):
-    scene = make_scene(scene_of(OBJECTS))
+class NoisyModel(OracleModel):
+    """Sees the oracle's objects a little off, misses some and makes some up; always the same."""
+
+    def see(self, tile):
+        rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(tile).tobytes()))
+        raw = super().see(tile)
+        seen = raw[4] > 0
+        raw[:4, seen] += rng.normal(0, 0.4, (4, seen.sum()))
+        raw[4, seen] *= rng.random(seen.sum()) > 0.2
+        raw[4, seen] -= rng.uniform(0, 0.1, seen.sum())
+        raw[:, -3:] = [
+            *rng.uniform(0, 16, (2, 3)),
+            *rng.uniform(1, 9, (2, 3)),
+            *np.full((1, 3), 0.6),
+        ]
+        return raw
+
+
+def scattered(seed, count=60):
+    """Boxes of all sizes anywhere, some on others."""
+    rng = np.random.default_rng(seed)
+    low = rng.integers(0, [140, 80], (count, 2))
+    sides = rng.integers(1, 12, (count, 2)) ** rng.integers(1, 3, (count, 1))
+    return np.concatenate([low, low + sides], axis=1).tolist()
+
+
+def in_one_order(table):
+    """The rows by tile and place, whatever the shards were."""
+    return table.sort_by([(name, "ascending") for name in ("tile", *BOXES, "score")])
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_partition_into_shards_shows(make_plan, make_scene, monkeypatch, seed):
+    """Not even where a model errs, so that its answers are no truth to be found again."""
+    monkeypatch.setattr(shard_module, "load_model", lambda _: NoisyModel())
+    scene = make_scene(scene_of(scattered(seed)))
     tables = []
-    for shard_tiles in (5, 17, 1000):
+    for shard_tiles in (3, 17, 40, 1000):
         plan_uri = make_plan(scene, shard_tiles=shard_tiles)
         table = pq.read_table(run_all(plan_uri).uri)
         shards = plan_of(plan_uri).shard_of(table["tile"].to_numpy())
-        assert np.array_equal(np.lexsort((table["tile"].to_numpy(), shards)), np.arange(len(table)))
-        tables.append(
-            table.sort_by([("tile", "ascending"), *((name, "ascending") for name in BOXES)])
-        )
+        order = np.lexsort((table["tile"].to_numpy(), shards))
+        np.testing.assert_array_equal(order, np.arange(len(table)))
+        tables.append(in_one_order(table))
 
-    assert len(set(shards.tolist())) == 1
-    assert tables[0].equals(tables[1])
-    assert tables[0].equals(tables[2])
+    assert len(plan_of(plan_uri).shards) == 1
+    assert len(tables[0]) > 100
+    assert all(table.equals(tables[-1]) for table in tables)
 
 
 def test_the_file_is_the_same_byte_for_byte_after_an_interruption(make_plan, make_scene, tmp_path):
@@ -213,3 +250,87 @@ def test_failures_beyond_the_tolerance_fail_the_run(
     with pytest.raises(RunIncompleteError, match="2 of 104 tiles failed") as caught:
         run_all(plan_uri)
     assert "tile 40 at x 12, y 36: the model returned NaN" in str(caught.value)
+
+
+def write_shards(plan_uri, rows_a_tile):
+    """What shards leave behind, as if of tiles with so many detections; two of each on its edge."""
+    plan, paths = plan_of(plan_uri), RunPaths.of_plan(plan_uri)
+    for index in range(len(plan.shards)):
+        numbers = plan.tiles(index)
+        with storage.writing(paths.shard(index)) as path, DetectionsWriter(path) as out:
+            for number in numbers:
+                out.append(in_core(plan.grid, number, rows_a_tile))
+            out.finish(Detections.empty())
+        with storage.writing(paths.seams(index)) as path, DetectionsWriter(path) as seams:
+            seams.append(in_core(plan.grid, numbers[0], 2, Flag.DOUBTFUL))
+        receipt = Receipt(
+            run_id=plan.run_id,
+            index=index,
+            tiles=TileCounts(planned=len(numbers), succeeded=len(numbers)),
+            detections=out.count,
+            seams=seams.count,
+            seconds=0.0,
+        )
+        storage.write_json(paths.receipt(index), receipt.to_json())
+
+
+def in_core(grid, number, count, flag=0):
+    """Detections of 1 px side by side in the core of a tile."""
+    x0, y0, x1, y1 = grid.tile(int(number)).core
+    x, y = np.divmod(np.arange(count) * 0.001, 1)
+    low = np.stack([x0 + x % (x1 - x0 - 1), y0 + y * (y1 - y0 - 1)], axis=1)
+    found = Detections.of_tile(
+        np.concatenate([low, low + 1], axis=1),
+        np.ones(count, np.float32),
+        np.zeros(count, np.int16),
+        int(number),
+    )
+    return dataclasses.replace(found, flags=np.full(count, flag, np.uint8))
+
+
+def test_memory_does_not_grow_with_what_lies_within_shards(make_plan, make_scene, monkeypatch):
+    """What NumPy holds at the most, counted, for ten times the rows."""
+    for module in (detections, geoparquet):
+        monkeypatch.setattr(module, "ROW_GROUP", 200)
+    scene = make_scene(scene_of([]))
+    peaks = {}
+    for rows in (20, 20, 200):  # the first to warm up
+        plan_uri = make_plan(scene, shard_tiles=7, work=f"{scene}-{rows}")
+        write_shards(plan_uri, rows)
+        tracemalloc.start()
+        summary = merge_run(plan_uri)
+        peaks[rows] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert summary.detections > 104 * rows
+
+    assert peaks[200] < 1.5 * peaks[20]
+    assert peaks[200] < 104 * 200 * 49  # the bytes of a row
+
+
+def test_each_shards_file_is_fetched_once_and_only_if_it_holds_anything(
+    make_plan, make_scene, monkeypatch
+):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=7)
+    paths = RunPaths.of_plan(plan_uri)
+    receipts = [run_shard(plan_uri, i) for i in range(len(plan_of(plan_uri).shards))]
+    asked, reading = [], storage.reading
+    monkeypatch.setattr(storage, "reading", lambda uri: asked.append(uri) or reading(uri))
+
+    merge_run(plan_uri)
+
+    wanted = [paths.shard(r.index) for r in receipts if r.detections]
+    wanted += [paths.seams(r.index) for r in receipts if r.seams]
+    assert sorted(uri for uri in asked if "/shards/" in uri) == sorted(wanted)
+    assert 0 < len(wanted) < 2 * len(receipts)
+
+
+def test_what_is_centred_where_no_shard_is_comes_last(make_plan, make_scene):
+    """A frame around a hole without a valid pixel: no tile there is in any shard."""
+    pixels = scene_of([(10, 10, 140, 80)])
+    pixels[0, 14:76, 14:136] = 255
+    plan_uri = make_plan(make_scene(pixels, nodata=255), shard_tiles=4)
+
+    table = pq.read_table(run_all(plan_uri).uri)
+
+    shards = plan_of(plan_uri).shard_of(table["tile"].to_numpy())
+    assert sorted(shards.tolist(), key=lambda shard: (shard < 0, shard)) == shards.tolist()
