@@ -119,13 +119,10 @@ def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
     found = [entry for entry in entries if mlm_task in entry.swath_tasks]
     roles = _roles(task, head, len(found))
     classes = _classes(found, task)
-    upcoming = iter(roles)
     answer = Answer(
         task=task,
         head=head,
-        outputs=tuple(
-            next(upcoming) if mlm_task in entry.swath_tasks else None for entry in entries
-        ),
+        outputs=_places(entries, mlm_task, roles),
         batched=True,
         classes=classes,
         score_threshold=_score_threshold(head, options),
@@ -196,6 +193,15 @@ def _roles(task: TaskName, head: HeadName, found: int) -> tuple[Role, ...]:
             f"({', '.join(roles)}): describe each in an entry, in this order"
         )
     return roles
+
+
+def _places(
+    entries: Sequence[Output], task: TaskName, roles: Sequence[Role]
+) -> tuple[Role | None, ...]:
+    """The roles at the places of the outputs that have them."""
+    places = [place for place, entry in enumerate(entries) if task in entry.swath_tasks]
+    role_at = dict(zip(places, roles, strict=True))
+    return tuple(role_at.get(place) for place in range(places[-1] + 1))
 
 
 def _classes(found: Sequence[Output], task: TaskName) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ class OnnxModel(Batches):
         self.workers = workers
         self._session = session
         self._input = session.get_inputs()[0].name
+        self._outputs = [o.name for o in session.get_outputs()[: len(description.outputs)]]
         self._feed = HostFeed(description)
         self._batched = description.batched
 
@@ -67,7 +68,7 @@ class OnnxModel(Batches):
         """The model's outputs for each tile."""
         batch = self.filled(len(tiles))
         with memory_errors():
-            outputs = self._session.run(None, {self._input: self._feed(tiles, batch)})
+            outputs = self._session.run(self._outputs, {self._input: self._feed(tiles, batch)})
         return per_tile(outputs, tiles=len(tiles), batch=batch, batched=self._batched)
 
 

@@ -59,8 +59,8 @@ class OnnxDeviceModel(OnnxModel):
             shape=tuple(pixels.shape),
             buffer_ptr=pixels.data_ptr(),
         )
-        for output in self._session.get_outputs():
-            binding.bind_output(output.name)
+        for output in self._outputs:
+            binding.bind_output(output)
         if self._device.type == "cuda":
             # ONNX Runtime has a stream of its own, which knows nothing of torch's.
             torch.cuda.current_stream(self._device).synchronize()

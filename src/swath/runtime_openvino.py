@@ -36,7 +36,7 @@ class OpenVinoModel(Batches):
         self.workers = workers
         self._compiled = compiled
         self._feed = HostFeed(description)
-        self._batched = description.batched
+        self._batched, self._outputs = description.batched, len(description.outputs)
         self._local = threading.local()
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
@@ -44,7 +44,7 @@ class OpenVinoModel(Batches):
         with memory_errors():
             found = self._request().infer([self._feed(tiles, self.batch_size)])
         return per_tile(
-            [np.asarray(output) for output in found.to_tuple()],
+            [np.asarray(output) for output in found.to_tuple()[: self._outputs]],
             tiles=len(tiles),
             batch=self.batch_size,
             batched=self._batched,

@@ -74,7 +74,7 @@ class TorchModel(Batches):
         self.workers = workers
         self._module, self._device = module, device
         self._precision = _PRECISIONS[precision]
-        self._batched = description.batched
+        self._batched, self._outputs = description.batched, len(description.outputs)
         self._feed = DeviceFeed(description, device, channels_last=channels_last)
         # A GPU has the memory for one batch at a time; a CPU's threads have a tile each.
         self._turn = threading.Lock() if device.type == "cuda" else nullcontext()
@@ -92,7 +92,7 @@ class TorchModel(Batches):
         pixels = self._feed.scale(raw)
         reduced = self._precision is not torch.float32
         with torch.autocast(self._device.type, self._precision, enabled=reduced):
-            return list(_tensors(self._module(pixels)))
+            return list(_tensors(self._module(pixels)))[: self._outputs]
 
     def _to_host(self, outputs: Sequence[torch.Tensor]) -> list[NDArray[Any]]:
         """What the device computed, in float32 or in integers."""

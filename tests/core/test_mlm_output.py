@@ -1,10 +1,12 @@
 import re
 
+import msgspec
 import pytest
 
 from swath.errors import PackageError
 from swath.matching import Matching
-from tests.packages import answer_of
+from swath.mlm_output import Hyperparameters, Output, read_answer
+from tests.packages import answer_of, output_entries
 
 DETECTION, SEGMENTATION = "object-detection", "semantic-segmentation"
 INSTANCES, CLASSIFICATION = "instance-segmentation", "scene-classification"
@@ -74,6 +76,19 @@ def test_the_background_is_named():
     answer = answer_of(SEGMENTATION, SCORES, background="b", min_area=4, mask=True)
 
     assert (answer.background, answer.min_area, answer.mask) == (1, 4.0, True)
+
+
+def test_outputs_without_the_task_are_passed_over():
+    entries = [
+        *output_entries("similarity-search", {"embedding": [-1, 64]}, ""),
+        *output_entries(DETECTION, DETR, "ab"),
+        *output_entries("similarity-search", {"other": [-1, 64]}, ""),
+    ]
+    options = Hyperparameters(overlap=4, score_threshold=0.5, head="detr")
+
+    answer = read_answer(msgspec.convert(entries, list[Output]), options)
+
+    assert answer.outputs == (None, "logits", "boxes")
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,20 @@ def expected(tiles):
 
 
 def test_it_says_what_the_network_says_all_outputs_in_order(make):
-    tiles = networks.tiles(1)
+    tiles, package = networks.tiles(1), make()
+    described = msgspec.structs.replace(package.description, outputs=("rows", "prototypes"))
 
-    (outputs,) = load_model(make())(tiles)
+    (outputs,) = load_model(dataclasses.replace(package, description=described))(tiles)
 
     rows, map_ = expected(tiles)
     np.testing.assert_allclose(outputs[0], rows[0], atol=1e-5)
     np.testing.assert_allclose(outputs[1], map_[0], atol=1e-5)
+
+
+def test_outputs_beyond_those_that_are_described_are_not_asked_for(make):
+    (outputs,) = load_model(make())(networks.tiles(1))
+
+    assert len(outputs) == 1
 
 
 def test_a_cpu_is_given_a_tile_at_a_time_from_each_worker(make):

@@ -176,6 +176,7 @@ def test_nested_outputs_come_as_their_tensors_in_order(package):
         return {}, [{"boxes": boxes, "labels": labels}, (pixels[:, 2].double(),)]
 
     tiles = networks.tiles(2)
+    package = described(package, outputs=("boxes", "labels", "scores"))
 
     answers = model_of(answer, package)(tiles)
 

@@ -77,7 +77,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     task: TaskName
     head: HeadName
     outputs: tuple[Role | None, ...]
-    """What each of the model's outputs is, in the model's order; None: not read."""
+    """What each of the model's outputs is, in the model's order; None: not read. The last one that
+    is read ends them: what the model returns beyond it is not asked for."""
     batched: bool
     """False: the outputs have no batch axis, so the model takes one tile a call."""
     classes: tuple[str, ...]
