@@ -17,7 +17,7 @@ from swath.plan import Plan
 from swath.shard import run_shard
 from swath.storage import read_json
 from swath.tiles import Grid
-from tests import nets
+from tests import oracles
 from tests.packages import TILE, for_task, write_package
 from tests.rasters import NORTH_UP, UTM
 
@@ -25,12 +25,12 @@ HEIGHT, WIDTH = 44, 60
 BOXES = {"boxes": [-1, 4], "labels": [-1], "scores": [-1]}
 INSTANCES = {
     "torchvision": (
-        nets.objects_as_masks,
+        oracles.objects_as_masks,
         BOXES | {"masks": [-1, 1, TILE, TILE]},
         {"first_label": 1},
     ),
     "prototypes": (
-        nets.objects_as_prototypes,
+        oracles.objects_as_prototypes,
         {"pred": [-1, 8, 3], "protos": [-1, 3, TILE, TILE]},
         {"head": "prototypes", "box_format": "xyxy"},
     ),
@@ -118,7 +118,7 @@ def test_semantic_segmentation(run, shard_tiles):
         mask=True,
     )
 
-    table, summary = run(pixels, nets.two_classes(), change, shard_tiles=shard_tiles)
+    table, summary = run(pixels, oracles.two_classes(), change, shard_tiles=shard_tiles)
 
     truth = np.where(blobs(), 1, NO_LABEL).astype(np.uint8)
     assert_same(outlines_in(table), [shape for _, shape in regions_of(truth)])
@@ -139,7 +139,7 @@ def test_a_label_map(run):
         background="a",
     )
 
-    table, summary = run(pixels, nets.label_map(), change, shard_tiles=2)
+    table, summary = run(pixels, oracles.label_map(), change, shard_tiles=2)
 
     truth = np.where((pixels == 0) | (pixels == 3), NO_LABEL, pixels)
     for name, label in (("b", 1), ("c", 2)):
@@ -155,7 +155,7 @@ def test_tile_classification(run, shard_tiles):
     pixels[:, 28:] = 100
     change = for_task("scene-classification", {"scores": [-1, 2]}, classes=("sea", "port"))
 
-    table, _ = run(pixels, nets.mean(), change, shard_tiles=shard_tiles)
+    table, _ = run(pixels, oracles.mean(), change, shard_tiles=shard_tiles)
 
     grid = Grid(width=WIDTH, height=HEIGHT, size=TILE, overlap=4)
     padded = np.pad(pixels / 100, ((0, TILE), (0, TILE)))
@@ -187,7 +187,7 @@ def test_oriented_boxes(run):
         "object-detection", {"pred": [-1, 6, TILE * TILE]}, overlap=12, box_format="cxcywhr"
     )
 
-    table, _ = run(pixels, nets.turned_pixels(5, 2, 0.5), change, shard_tiles=9)
+    table, _ = run(pixels, oracles.turned_pixels(5, 2, 0.5), change, shard_tiles=9)
 
     boxes = np.array([[x + 0.5, y + 0.5, 5, 2, 0.5] for x, y in places])
     assert_same(outlines_in(table), to_outlines(to_corners(boxes, "cxcywhr")))
@@ -197,11 +197,11 @@ def test_oriented_boxes(run):
     ("net", "outputs", "options"),
     [
         (
-            nets.objects_as_queries,
+            oracles.objects_as_queries,
             {"logits": [-1, 3, 2], "pred_boxes": [-1, 3, 4]},
             {"head": "detr"},
         ),
-        (nets.objects_as_masks, BOXES, {"head": "torchvision", "first_label": 1}),
+        (oracles.objects_as_masks, BOXES, {"head": "torchvision", "first_label": 1}),
     ],
 )
 def test_detection_from_several_outputs(run, net, outputs, options):
@@ -216,7 +216,7 @@ def test_a_local_run_leaves_the_mask(tmp_path, make_scene):
     change = for_task(
         "semantic-segmentation", {"scores": [-1, 2, TILE, TILE]}, classes="ab", mask=True
     )
-    model = write_package(tmp_path / "model", change, weights=nets.two_classes())
+    model = write_package(tmp_path / "model", change, weights=oracles.two_classes())
     pixels = np.where(blobs(), 80, 10).astype(np.uint8)
 
     run_local(make_scene(pixels[None]), str(model), tmp_path / "out")
