@@ -146,12 +146,11 @@ def _corners(framed: NDArray[Any], background: int) -> tuple[Corners, NDArray[An
     upright = np.argsort(((x * 2 + side) * len(framed) + y) * 2 + below).reshape(-1, 2)
     other = np.empty_like(found)
     other[upright[:, 0]], other[upright[:, 1]] = upright[:, 1], upright[:, 0]
-    number = np.full(corner.shape, -1)
-    number.ravel()[found] = np.arange(len(found))
-    twins = np.concatenate(
-        [number[[1, 0], :, [0, 1]].T[a == d], number[[1, 0], :, [1, 0]].T[b == c]]
-    )
-    twins = twins[(twins >= 0).all(axis=1)]
+    falling = np.flatnonzero((a == d) & (a != b) & (a != c) & (a != background))
+    rising = np.flatnonzero((b == c) & (b != a) & (b != d) & (b != background))
+    upper = np.concatenate([falling * 2, rising * 2 + 1]) + 2 * len(point)
+    lower = np.concatenate([falling * 2 + 1, rising * 2])
+    twins = np.searchsorted(found, np.stack([upper, lower], axis=1))
     return Corners(x, y, below[::2], other, twins), pixel.ravel()[found[::2]]
 
 

@@ -148,8 +148,8 @@ def join(outlines: NDArray[np.object_], region: Ints) -> NDArray[np.object_]:
     last[ring_starts[1:] - 1] = True
     start = np.flatnonzero(~last)
     of_ring = np.repeat(region, np.diff(polygon_starts))
-    of_point = np.repeat(of_ring, np.diff(ring_starts))
-    corners, level_region = _what_remains(points[start], points[start + 1], of_point[start])
+    of_edge = np.repeat(of_ring, np.diff(ring_starts) - 1)
+    corners, level_region = _what_remains(points[start], points[start + 1], of_edge)
     rings = walk(corners)
     return polygons(
         corners, rings, level_region[rings.edge[rings.start]], areas(corners, rings) < 0
@@ -159,55 +159,57 @@ def join(outlines: NDArray[np.object_], region: Ints) -> NDArray[np.object_]:
 def _what_remains(start: Ints, end: Ints, region: Ints) -> tuple[Corners, Ints]:
     """The corners of the edges that do not cancel, and the region of each level one."""
     flat = start[:, 1] == end[:, 1]
-    level = _edges(region[flat], start[flat, 1], start[flat, 0], end[flat, 0]).forward_first()
-    upright = _edges(region[~flat], start[~flat, 0], start[~flat, 1], end[~flat, 1])
+    columns, rows = (int(v) + 1 for v in start.max(axis=0))
+    level = _edges(region[flat], start[flat, ::-1], end[flat, 0], (rows, columns))
+    upright = _edges(region[~flat], start[~flat], end[~flat, 1], (columns, rows))
     # At a point there is one end of a level edge and one of an upright edge, or two of each, where
     # a region touches itself: there the edge with the region above it belongs with the edge upward.
-    of_level = (level.region, level.line, level.place, np.repeat(level.forward, 2))
-    corner = np.lexsort(of_level[::-1])
-    downward = np.arange(len(upright.place)) % 2 == 0
+    at_level = (level.region * rows + level.line) * columns + level.place
+    at_upright = (upright.region * rows + upright.place) * columns + upright.line
+    corner = np.argsort(at_level * 2 + np.repeat(level.forward, 2))
+    downward = np.arange(len(at_upright)) % 2 == 0
     at = np.empty_like(corner)
-    at[np.lexsort((downward, upright.line, upright.place, upright.region))] = corner
+    at[np.argsort(at_upright * 2 + downward)] = corner
     other = np.empty_like(corner)
     other[at[::2]], other[at[1::2]] = at[1::2], at[::2]
-    same = np.flatnonzero(
-        (np.diff(level.region[corner]) == 0)
-        & (np.diff(level.line[corner]) == 0)
-        & (np.diff(level.place[corner]) == 0)
-    )
+    same = np.flatnonzero(np.diff(at_level[corner]) == 0)
     twins = np.stack([corner[same], corner[same + 1]], axis=1)
     return Corners(level.place, level.line, level.forward, other, twins), level.region[::2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Edges:
-    """Edges along lines of one direction, their ends in pairs, in order along each line."""
+    """Edges along lines of one direction: their ends, in pairs."""
 
     region: Ints
     line: Ints
     place: Ints
+    """Along the line, the lower one of a pair first."""
     forward: NDArray[np.bool_]
-    """(n / 2,) of each edge, whether it leads from its lower to its higher end."""
-
-    def forward_first(self) -> _Edges:
-        """The same edges, those that lead forward before the others."""
-        order = np.argsort(~self.forward, kind="stable")
-        ends = np.stack([2 * order, 2 * order + 1], axis=1).ravel()
-        return _Edges(self.region[ends], self.line[ends], self.place[ends], self.forward[order])
+    """(n / 2,) of each edge, whether it leads from its lower to its higher end; those first."""
 
 
-def _edges(region: Ints, line: Ints, start: Ints, end: Ints) -> _Edges:
-    """What remains of directed edges once opposite ones have cancelled."""
-    keys = np.concatenate([region, region]), np.concatenate([line, line])
-    place = np.concatenate([start, end])
-    step = np.repeat(np.array([1, -1]), len(start))
-    order = np.lexsort((place, keys[1], keys[0]))
-    ends = np.stack([keys[0], keys[1], place], axis=1)[order]
-    first = np.flatnonzero(np.append(True, (ends[1:] != ends[:-1]).any(axis=1)))
-    change = np.add.reduceat(step[order], first)
-    first, change = first[change != 0], change[change != 0]
+def _edges(region: Ints, start: Ints, end: Ints, size: tuple[int, int]) -> _Edges:
+    """What remains of directed edges once opposite ones have cancelled.
+
+    Args:
+        region: (n,) of each edge.
+        start: (n, 2) its line, and its place along the line.
+        end: (n,) its other place.
+        size: how many lines there are, and how many places along each.
+    """
+    lines, places = size
+    line = (region * lines + start[:, 0]) * places
+    ends = np.concatenate([line + start[:, 1], line + end])
+    order = np.argsort(ends)
+    ends = ends[order]
+    first = np.flatnonzero(np.diff(ends, prepend=-1))
+    change = np.add.reduceat(np.where(order < len(line), 1, -1), first)
+    ends, change = ends[first[change != 0]], change[change != 0]
+    # How many edges lead forward at a place, less those that lead back: 1, -1 or none.
     direction = np.cumsum(change)
-    begins = np.flatnonzero(direction)
-    pairs = first[np.stack([begins, begins + 1], axis=1).ravel()]
-    region, line, place = ends[pairs].T
-    return _Edges(region, line, place, direction[begins] > 0)
+    edge = np.flatnonzero(direction)
+    edge = edge[np.argsort(direction[edge] < 0, kind="stable")]
+    line, place = np.divmod(ends[np.stack([edge, edge + 1], axis=1).ravel()], places)
+    region, line = np.divmod(line, lines)
+    return _Edges(region, line, place, direction[edge] > 0)

@@ -10,8 +10,9 @@ A region may be as large as the scene (the sea), and its outline is held in memo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import shapely
@@ -22,6 +23,9 @@ from swath.rings import Ints, join
 from swath.tiles import Grid
 
 Inside = Callable[[Ints], NDArray[np.bool_]]
+
+_AT_ONCE = 1_000_000
+"""How many vertices are looked at together, some 300 bytes each; a region has all of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class SegmentSeams:
         alone = np.bincount(component, minlength=len(parts))[component] == 1
         _, component = np.unique(component[~alone], return_inverse=True)
         whole = Detections.concatenate(
-            [_unflagged(parts.take(alone)), _joined(parts.take(~alone), component)]
+            [_unflagged(parts.take(alone)), *_joined(parts.take(~alone), component)]
         )
         return whole.take(self._large(whole))
 
@@ -87,26 +91,38 @@ class SegmentSeams:
 
     def _contacts(self, flagged: Detections) -> tuple[Ints, Ints]:
         """Pairs of regions of one class that share a piece of a border between cores."""
-        points, region = shapely.get_coordinates(
-            shapely.get_exterior_ring(_outlines(flagged)), return_index=True
-        )
-        edges = np.flatnonzero(region[1:] == region[:-1])
-        points, region = np.rint(points).astype(np.int64), region[edges]
-        start, end = points[edges], points[edges + 1]
-        cores, label = self.grid.cores(flagged.tile)[region], flagged.label[region]
-        pairs = []
-        for axis in (0, 1):  # across borders that are upright, across those that are level
-            line = start[:, axis]
-            crosswise = line == end[:, axis]
-            low = np.minimum(start[:, 1 - axis], end[:, 1 - axis])
-            high = np.maximum(start[:, 1 - axis], end[:, 1 - axis])
-            borders = np.stack([line, label, low, high, region], axis=1)
-            before, after = (
-                borders[crosswise & (line == cores[:, side])] for side in (axis + 2, axis)
-            )
-            pairs.append(_meeting(before, after))
+        outlines = _outlines(flagged)
+        borders = [
+            self._borders(flagged.take(rows), rows.start)
+            for rows in _batches(shapely.get_num_coordinates(outlines))
+        ]
+        left, above, right, below = (np.concatenate(side) for side in zip(*borders, strict=True))
+        pairs = [_meeting(right, left), _meeting(below, above)]
         a, b = (np.concatenate(side) for side in zip(*pairs, strict=True))
         return a, b
+
+    def _borders(self, regions: Detections, first: int) -> list[Ints]:
+        """Where regions touch the left, upper, right and lower border of their tiles' cores.
+
+        Returns:
+            Four arrays (n, 5): the border's place, the label, start and end along the border, and
+            the region's number, counted from `first`.
+        """
+        points, region = shapely.get_coordinates(
+            shapely.get_exterior_ring(_outlines(regions)), return_index=True
+        )
+        edge = np.flatnonzero(region[1:] == region[:-1])
+        ends = np.rint(np.stack([points[edge], points[edge + 1]])).astype(np.int64)
+        cores, region = self.grid.cores(regions.tile), region[edge]
+        borders = []
+        for side in range(4):
+            across = side % 2
+            line, along = ends[:, :, across], ends[:, :, 1 - across]
+            there = np.flatnonzero((line[0] == line[1]) & (line[0] == cores[region, side]))
+            number, along = region[there], along[:, there]
+            columns = [line[0, there], regions.label[number], *np.sort(along, axis=0)]
+            borders.append(np.stack([*columns, number + first], axis=1))
+        return borders
 
 
 def _meeting(before: Ints, after: Ints) -> tuple[Ints, Ints]:
@@ -142,8 +158,20 @@ def _components(count: int, a: Ints, b: Ints) -> Ints:
     return root
 
 
-def _joined(parts: Detections, component: Ints) -> Detections:
-    """Parts as wholes, numbered from 0 by `component`."""
+def _joined(parts: Detections, component: Ints) -> Iterator[Detections]:
+    """Parts as wholes, numbered from 0 by `component`; some wholes at a time."""
+    if not len(parts):
+        return
+    order = np.argsort(component, kind="stable")
+    parts, component = parts.take(order), component[order]
+    starts = np.flatnonzero(np.diff(component, prepend=-1))
+    ends = np.append(starts[1:], len(parts))
+    for wholes in _batches(np.add.reduceat(shapely.get_num_coordinates(_outlines(parts)), starts)):
+        rows = slice(starts[wholes.start], ends[wholes.stop - 1])
+        yield _wholes(parts.take(rows), component[rows] - wholes.start)
+
+
+def _wholes(parts: Detections, component: Ints) -> Detections:
     outline = _outlines(parts)
     area = shapely.area(outline)
     order = np.lexsort((parts.tile, -area, component))
@@ -158,6 +186,13 @@ def _joined(parts: Detections, component: Ints) -> Detections:
         flags=np.zeros(len(whole), np.uint8),
         outline=whole,
     )
+
+
+def _batches(size: Ints) -> list[slice]:
+    """Rows that follow one another, as many as are of about one size together; at least one."""
+    batch = np.cumsum(size) // _AT_ONCE
+    cuts = np.flatnonzero(np.diff(batch)) + 1
+    return [slice(int(a), int(b)) for a, b in pairwise([0, *cuts, len(size)])]
 
 
 def _unflagged(parts: Detections) -> Detections:

@@ -79,7 +79,7 @@ def scenes(draw):
     return grid, labels, probability
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(scene=scenes())
 def test_the_result_is_that_of_the_whole_scene_for_any_tiling(scene):
     grid, labels, probability = scene
@@ -91,7 +91,7 @@ def test_the_result_is_that_of_the_whole_scene_for_any_tiling(scene):
     assert not result.flags.any()
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(scene=scenes(), cuts=st.integers(0, 2**16), count=st.integers(1, 5))
 def test_any_partition_into_shards_gives_the_same_to_the_last_bit(scene, cuts, count):
     grid, labels, probability = scene
