@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -51,6 +52,7 @@ class Axis:
     jitter: float
 
     @classmethod
+    @lru_cache(maxsize=16)  # asked for at every batch of tiles
     def of(cls, grid: Grid, axis: int, *, tolerance: float, jitter: float) -> Self:
         """The places along x (axis 0) or y (axis 1)."""
         count, step = (grid.columns, 1) if axis == 0 else (grid.rows, grid.columns)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+import shapely
 
-from swath.boxes import iou
 from swath.detections import Detections, Flag
-from swath.merge import Seams
+from swath.matching import Matching
+from swath.merge import Seams, merge_detections
 from swath.tiles import Grid
-
-IOU_THRESHOLD = 0.5
+from tests.oracle import merged, see_boxes, see_outlines
 
 
 def detections(boxes, labels=None, tile=0, scores=None) -> Detections:
@@ -22,40 +20,6 @@ def detections(boxes, labels=None, tile=0, scores=None) -> Detections:
     return Detections.of_tile(
         boxes, np.array(scores, dtype=np.float32), np.array(labels, dtype=np.int16), tile
     )
-
-
-def clip(boxes: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes within each of the windows, (windows, boxes, 4), and which of them are anything."""
-    low = np.maximum(boxes[None, :, :2], windows[:, None, :2])
-    high = np.minimum(boxes[None, :, 2:], windows[:, None, 2:])
-    return np.concatenate([low, high], axis=2), (high > low).all(axis=2)
-
-
-def windows_of(grid: Grid) -> np.ndarray:
-    windows = grid.windows(np.arange(grid.count)).astype(np.float64)
-    windows[:, 2:] += windows[:, :2]
-    return windows
-
-
-def oracle(grid: Grid, boxes: np.ndarray, labels: np.ndarray) -> Detections:
-    """What the tiles see of the objects: the parts inside their windows."""
-    views, visible = clip(boxes, windows_of(grid))
-    tile, number = np.nonzero(visible)
-    count = len(tile)
-    return Detections(
-        views[visible],
-        np.full(count, 0.5, np.float32),
-        labels[number].astype(np.int16),
-        tile.astype(np.int64),
-        np.zeros(count, np.uint8),
-    )
-
-
-def merged(seams: Seams, seen: Detections) -> Detections:
-    mine = seams.sort_out(seen)
-    open_ = mine.flags != 0
-    settled = seams.settle(mine.take(open_))
-    return Detections.concatenate([mine.take(~open_), settled]).ordered()
 
 
 def found(result: Detections) -> list[tuple[float, ...]]:
@@ -68,126 +32,12 @@ def truth(boxes: np.ndarray, labels: np.ndarray) -> list[tuple[float, ...]]:
     return sorted((int(label), *map(float, box)) for label, box in zip(labels, boxes, strict=True))
 
 
-@st.composite
-def grids(draw) -> Grid:
-    size = draw(st.integers(4, 48))
-    overlap = draw(st.integers(1, size - 1))
-    longest = size + 4 * (size - overlap)
-    return Grid(
-        width=draw(st.integers(1, longest)),
-        height=draw(st.integers(1, longest)),
-        size=size,
-        overlap=overlap,
-    )
-
-
-@st.composite
-def scenes(draw) -> tuple[Grid, np.ndarray, np.ndarray]:
-    """A grid and objects in it: any size, nested, touching, in chains, of two classes."""
-    grid = draw(grids())
-    boxes, labels = [], []
-    for _ in range(draw(st.integers(1, 6))):
-        x0 = draw(st.integers(0, grid.width * 2 - 1)) / 2
-        y0 = draw(st.integers(0, grid.height * 2 - 1)) / 2
-        width = draw(st.integers(1, 2 * grid.width)) / 2
-        height = draw(st.integers(1, 2 * grid.height)) / 2
-        box = (x0, y0, min(x0 + width, grid.width), min(y0 + height, grid.height))
-        label = draw(st.integers(0, 1))
-        if not_confusable(grid, [*boxes, box], [*labels, label]):
-            boxes.append(box)
-            labels.append(label)
-    return grid, np.array(boxes, dtype=np.float64).reshape(-1, 4), np.array(labels, dtype=int)
-
-
-def not_confusable(grid: Grid, boxes, labels) -> bool:
-    """Whether the last object can be told from the others of its class.
-
-    It cannot where any tile's NMS would take the two for one, nor where two tiles see the same of
-    both: of two objects that cross a seam at one place, nothing says which end belongs to which.
-    """
-    rivals = np.array(
-        [box for box, label in zip(boxes, labels, strict=True) if label == labels[-1]]
-    )
-    *others, last = rivals
-    if not others:
-        return True
-    windows = windows_of(grid)
-    shared = np.concatenate(
-        [
-            np.maximum(windows[:, None, :2], windows[None, :, :2]),
-            np.minimum(windows[:, None, 2:], windows[None, :, 2:]),
-        ],
-        axis=2,
-    ).reshape(-1, 4)
-    shared = np.unique(shared[(shared[:, 2:] > shared[:, :2]).all(axis=1)], axis=0)
-    views, visible = clip(rivals, shared)
-    alike = (views[:, :-1] == views[:, -1:]).all(axis=2) & visible[:, :-1]
-    overlap = iou(np.array(others), np.repeat(last[None], len(others), axis=0))
-    return not alike.any() and bool((overlap <= IOU_THRESHOLD).all())
-
-
-@settings(max_examples=1000, deadline=None)
-@given(scene=scenes())
-def test_the_result_is_the_truth_for_any_tiling(scene):
-    grid, boxes, labels = scene
-    seams = Seams(grid, tolerance=0.0, jitter=0.0)
-
-    result = merged(seams, oracle(grid, boxes, labels))
-
-    assert found(result) == truth(boxes, labels)
-
-
-@settings(max_examples=150, deadline=None)
-@given(scene=scenes(), cuts=st.lists(st.floats(0, 1), max_size=5))
-def test_the_order_of_shards_does_not_matter(scene, cuts):
-    grid, boxes, labels = scene
-    seams = Seams(grid)
-    seen = oracle(grid, boxes, labels)
-    places = np.sort(np.array([int(cut * grid.count) for cut in cuts]))
-    shards = [
-        seams.sort_out(seen.take(np.digitize(seen.tile, places) == i)) for i in range(len(cuts) + 1)
-    ]
-
-    mixed = Detections.concatenate(shards[::-1])
-    flagged = mixed.flags != 0
-    settled = seams.settle(mixed.take(flagged))
-    result = Detections.concatenate([mixed.take(~flagged), settled]).ordered()
-
-    whole = merged(seams, seen)
-    for mine, expected in zip(columns(result), columns(whole), strict=True):
-        np.testing.assert_array_equal(mine, expected)
-
-
-def columns(detections_):
-    return (detections_.box, detections_.score, detections_.label, detections_.tile)
-
-
-@settings(max_examples=150, deadline=None)
-@given(scene=scenes())
-def test_with_tolerance_nothing_is_lost_or_inflated(scene):
-    """Clipped boxes that may stop short of an edge: far-apart objects are still the truth."""
-    grid, boxes, labels = scene
-    apart = np.zeros(len(boxes), bool)
-    for i, box in enumerate(boxes):
-        near = [
-            (np.maximum(box[:2], other[:2]) - 9 <= np.minimum(box[2:], other[2:])).all()
-            for j, other in enumerate(boxes)
-            if j != i
-        ]
-        apart[i] = not any(near)
-    boxes, labels = boxes[apart], labels[apart]
-
-    result = merged(Seams(grid, tolerance=2.0), oracle(grid, boxes, labels))
-
-    assert found(result) == truth(boxes, labels)
-
-
 @pytest.mark.parametrize("overlap", [0, 1, 8, 40])
 def test_an_object_larger_than_a_tile_is_one_box(overlap):
     grid = Grid(width=300, height=200, size=64, overlap=overlap)
     boxes = np.array([[10.5, 20.25, 250.5, 130.75]])
 
-    result = merged(Seams(grid), oracle(grid, boxes, np.array([0])))
+    result = merged(Seams(grid), see_boxes(grid, boxes, np.array([0])))
 
     assert found(result) == truth(boxes, [0])
     assert result.tile.tolist() == [int(grid.owner(130.5, 75.5))]
@@ -197,7 +47,7 @@ def test_the_clipped_twin_of_an_object_seen_whole_is_dropped():
     """OSML keeps both."""
     grid = Grid(width=200, height=64, size=64, overlap=16)
     boxes = np.array([[30.0, 10.0, 60.0, 30.0]])
-    seen = oracle(grid, boxes, np.array([0]))
+    seen = see_boxes(grid, boxes, np.array([0]))
     assert len(seen) == 2
 
     assert found(merged(Seams(grid), seen)) == truth(boxes, [0])
@@ -215,7 +65,7 @@ def test_classes_never_merge():
     grid = Grid(width=200, height=64, size=64, overlap=8)
     boxes = np.array([[10.0, 10.0, 180.0, 30.0], [10.0, 10.0, 180.0, 30.0]])
 
-    result = merged(Seams(grid), oracle(grid, boxes, np.array([0, 1])))
+    result = merged(Seams(grid), see_boxes(grid, boxes, np.array([0, 1])))
 
     assert found(result) == truth(boxes, [0, 1])
 
@@ -294,3 +144,114 @@ def test_nothing_gives_nothing():
     grid = Grid(width=112, height=64, size=64, overlap=16)
 
     assert len(merged(Seams(grid), Detections.empty())) == 0
+
+
+def test_merging_at_once_is_sorting_out_and_settling():
+    grid = Grid(width=300, height=200, size=64, overlap=16)
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, [280, 180], (400, 2))
+    boxes = np.concatenate([low, np.minimum(low + rng.uniform(2, 90, low.shape), [300, 200])], 1)
+    seen = see_boxes(grid, boxes, np.arange(400) % 3)
+
+    result = merge_detections(seen, Seams(grid))
+
+    assert (result.flags == 0).all()
+    assert (seen.flags == 0).all()
+    assert found(result) == found(merged(Seams(grid), seen))
+
+
+def test_what_a_tile_reported_twice_is_reported_twice():
+    """As with the strategy `none`: the seams join views of two tiles only."""
+    grid = Grid(width=112, height=64, size=64, overlap=16)
+    twice = np.array([[50.0, 10.0, 62.0, 20.0], [50.0, 10.0, 62.0, 19.0], [52, 40, 60, 50]])
+    twice = twice[[0, 1, 2, 2]]
+
+    result = merged(Seams(grid, Matching(strategy="none")), see_boxes(grid, twice, np.zeros(4)))
+
+    assert found(result) == truth(twice, [0] * 4)
+
+
+def test_a_shard_settles_what_no_tile_outside_has_a_say_in():
+    grid = Grid(width=400, height=64, size=64, overlap=16)
+    boxes = np.array([[20.0, 10.0, 90.0, 20.0], [70.0, 30.0, 180.0, 40.0]])
+    flagged = Seams(grid).sort_out(see_boxes(grid, boxes, np.zeros(2)))
+    mine = flagged.take(flagged.tile < 3)
+
+    settled, others = Seams(grid).settle_inside(mine, lambda tiles: tiles < 3)
+
+    assert found(settled) == truth(boxes[:1], [0])
+    assert settled.flags.tolist() == [0]
+    assert others.tile.tolist() == [1, 2]
+    assert (others.flags == Flag.PART).all()
+
+
+def test_a_mask_that_crosses_seams_is_one_outline():
+    grid = Grid(width=200, height=120, size=64, overlap=16)
+    field = shapely.Polygon([(5, 10), (150, 30), (190, 110), (60, 100)])
+
+    result = merged(Seams(grid), see_outlines(grid, np.array([field]), np.zeros(1)))
+
+    (outline,) = result.outline
+    assert shapely.symmetric_difference(outline, field).area == pytest.approx(0, abs=1e-6)
+    assert result.box.tolist() == [list(outline.bounds)]
+    x, y = (result.box[0, :2] + result.box[0, 2:]) / 2
+    assert result.tile.tolist() == [int(grid.owner(x, y))]
+
+
+def test_an_oriented_box_that_crosses_seams_is_an_oriented_box():
+    grid = Grid(width=200, height=120, size=64, overlap=16)
+    ship = shapely.affinity.rotate(shapely.box(20, 50, 180, 62), 20)
+
+    result = merged(Seams(grid, oriented=True), see_outlines(grid, np.array([ship]), np.zeros(1)))
+
+    (outline,) = result.outline
+    assert len(outline.exterior.coords) == 5
+    assert shapely.hausdorff_distance(outline, ship) < 1e-3
+
+
+def test_ships_that_cross_on_a_seam_are_told_apart_by_their_outlines():
+    """Their envelopes are one."""
+    grid = Grid(width=112, height=80, size=80, overlap=48)
+    bar = shapely.box(16, 38, 96, 42)
+    ships = np.array([shapely.affinity.rotate(bar, angle) for angle in (30, -30)])
+
+    result = merged(Seams(grid), see_outlines(grid, ships, np.zeros(2)))
+
+    assert len(result) == 2
+    for ship in ships:
+        assert shapely.hausdorff_distance(result.outline, ship).min() < 1e-3
+
+
+@pytest.mark.parametrize("metric", ["iou", "ios"])
+def test_two_views_of_one_object_are_one_by_either_metric(metric):
+    grid = Grid(width=112, height=64, size=64, overlap=16)
+    seen = [
+        detections([[50, 10, 61.5, 18]], tile=0, scores=[0.9]),
+        detections([[50.5, 10, 62, 18]], tile=1, scores=[0.8]),
+    ]
+
+    result = merged(Seams(grid, Matching(metric=metric)), Detections.concatenate(seen))
+
+    assert found(result) == [(0, 50.0, 10.0, 61.5, 18.0)]
+
+
+def test_a_small_object_on_a_large_one_is_not_taken_for_its_view():
+    """Both are at a core's border, so each tile reports both."""
+    grid = Grid(width=112, height=64, size=64, overlap=16)
+    boxes = np.array([[50.0, 10.0, 61.0, 50.0], [54.0, 20.0, 58.0, 24.0]])
+
+    result = merged(Seams(grid, Matching(metric="ios")), see_boxes(grid, boxes, np.zeros(2)))
+
+    assert found(result) == truth(boxes, [0, 0])
+
+
+def test_with_no_overlap_what_meets_at_a_seam_is_joined_if_it_agrees_by_half():
+    """The views of the two and those of one that crosses would be the same."""
+    grid = Grid(width=128, height=64, size=64, overlap=0)
+    alike = np.array([[30.0, 10.0, 64.0, 30.0], [64.0, 12.0, 90.0, 32.0]])
+    unlike = np.array([[30.0, 10.0, 64.0, 30.0], [64.0, 24.0, 90.0, 44.0]])
+
+    joined, apart = (merged(Seams(grid), see_boxes(grid, b, np.zeros(2))) for b in (alike, unlike))
+
+    assert found(joined) == [(0, 30.0, 10.0, 90.0, 32.0)]
+    assert found(apart) == truth(unlike, [0, 0])
