@@ -86,9 +86,11 @@ class Detections:
         return cls.of_tile(np.empty((0, 4)), np.empty(0, np.float32), np.empty(0, np.int16), 0)
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Detections]) -> Self:
-        """The rows of all parts, in their order."""
+    def concatenate(cls, parts: Sequence[Detections]) -> Detections:
+        """The rows of all parts, in their order; one alone is not copied."""
         parts = parts or [cls.empty()]
+        if len(parts) == 1:
+            return parts[0]
         return cls(
             np.concatenate([part.box for part in parts]),
             np.concatenate([part.score for part in parts]),

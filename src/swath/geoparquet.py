@@ -10,6 +10,7 @@ codec that keeps up with a disk finds much in it.
 from __future__ import annotations
 
 import json
+import struct
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +33,7 @@ ROW_GROUP = 65536
 MEDIA_TYPE = "application/vnd.apache.parquet"
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
-_TEXTS = ("class", "run_id", "scene", "model")
+_CONSTANTS = ("run_id", "scene", "model")
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _COVER = [pa.field(name, pa.float64(), nullable=False) for name in _BBOX]
 _SCHEMA = pa.schema(
@@ -52,22 +53,17 @@ _SCHEMA = pa.schema(
     ]
 )
 _POSITIONS = [*(f"bbox.{name}" for name in _BBOX), *_PIXELS]
-_OTHERS = [*_TEXTS, "score", "tile"]
+_SEARCHED = [*_POSITIONS, "class", "score", "tile"]
 _STORED: dict[str, Any] = {
-    "use_dictionary": list(_TEXTS),
+    "use_dictionary": ["class", *_CONSTANTS],
     "use_byte_stream_split": _POSITIONS,
-    "compression": {"geometry": "none", **dict.fromkeys([*_POSITIONS, *_OTHERS], "snappy")},
+    "compression": {"geometry": "none", **dict.fromkeys([*_SEARCHED, *_CONSTANTS], "snappy")},
     # The least and the greatest WKB say nothing to anybody.
-    "write_statistics": [*_POSITIONS, *_OTHERS],
+    "write_statistics": _SEARCHED,
     "write_batch_size": ROW_GROUP,
 }
-_RING = np.dtype(
-    [
-        *[("order", "u1"), ("type", "<u4"), ("rings", "<u4"), ("corners", "<u4")],
-        ("ring", "<f8", (5, 2)),
-    ]
-)
-"""WKB of a polygon of one ring with four corners."""
+_RING_HEAD = np.frombuffer(struct.pack("<BIII", 1, 3, 1, 5), np.uint8)
+"""WKB, little-endian, of a polygon of one ring of five positions; these follow."""
 
 
 class GeoParquetWriter:
@@ -162,11 +158,10 @@ class GeoParquetWriter:
             schema=_SCHEMA,
         )
 
-    def _note(self, places: Places, bounds: list[NDArray[np.float64]]) -> None:
+    def _note(self, places: Places, bounds: NDArray[np.float64]) -> None:
         """Keep what the file's metadata says of all its rows."""
-        west, south, east, north = bounds
-        self._bounds[:2] = np.minimum(self._bounds[:2], [west.min(), south.min()])
-        self._bounds[2:] = np.maximum(self._bounds[2:], [east.max(), north.max()])
+        self._bounds[:2] = np.minimum(self._bounds[:2], bounds[:2].min(axis=1))
+        self._bounds[2:] = np.maximum(self._bounds[2:], bounds[2:].max(axis=1))
         if places.is_ring.any():
             self._types.add(shapely.GeometryType.POLYGON)
         if places.shape is not None:
@@ -203,15 +198,14 @@ def _wkb(places: Places) -> pa.Array:
 
 
 def _rings_as_wkb(ring: NDArray[np.float64]) -> pa.Array:
-    count = len(ring)
-    records = np.empty(count, _RING)
-    records["order"], records["type"] = 1, 3
-    records["rings"], records["corners"] = 1, 5
-    records["ring"] = ring
-    ends = np.arange(count + 1, dtype=np.int32) * _RING.itemsize
-    return pa.Array.from_buffers(
-        pa.binary(), count, [None, pa.py_buffer(ends), pa.py_buffer(records)]
-    )
+    positions = np.ascontiguousarray(ring, "<f8").reshape(len(ring), 10).view(np.uint8)
+    size = len(_RING_HEAD) + positions.shape[1]
+    # Arrow's memory is warm: NumPy would ask the system for fresh pages each time.
+    content = pa.allocate_buffer(len(ring) * size)
+    records = np.frombuffer(content, np.uint8).reshape(len(ring), size)
+    records[:, : len(_RING_HEAD)], records[:, len(_RING_HEAD) :] = _RING_HEAD, positions
+    ends = pa.py_buffer(np.arange(len(ring) + 1, dtype=np.int32) * size)
+    return pa.Array.from_buffers(pa.binary(), len(ring), [None, ends, content])
 
 
 def _repeated(text: str, count: int) -> pa.DictionaryArray:
