@@ -12,8 +12,11 @@ from torch.nn import functional
 
 from benchmarks.models.network import SIZE, STRIDE, Architecture, Weights, centres, run
 
+# torch is not part of the lock, so its types are not known everywhere.
+_Module: Any = nn.Module
 
-class Detector(nn.Module):
+
+class Detector(_Module):  # type: ignore[misc]
     """float32 (batch, 3, side, side) to (batch, 5, candidates)."""
 
     def __init__(self, architecture: Architecture, weights: Weights, side: int) -> None:

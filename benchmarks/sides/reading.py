@@ -16,6 +16,7 @@ import rasterio
 from rasterio.windows import Window
 
 from benchmarks.meter import Meter, Sample
+from swath import storage
 from swath.tiles import Grid
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def swath(path: str, companions: Sequence[int] = (), *, count_decodes: bool = Fa
         from swath.reading import read_tiles  # noqa: PLC0415
         from swath.scene import open_scene  # noqa: PLC0415
 
+        if storage.is_s3(path):
+            storage.s3()  # made once a process
         with Meter(companions) as meter, open_scene(path) as scene:
             grid = Grid(scene.info.width, scene.info.height, SIZE, OVERLAP)
             bands = range(1, scene.info.count + 1)

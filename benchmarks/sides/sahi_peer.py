@@ -81,7 +81,8 @@ def defaults(architecture: str, weights: str, scene: str) -> Sample:
 
     @functools.cache
     def detector(side: int) -> Detector:
-        return Detector(ARCHITECTURES[architecture], loaded, side).eval()
+        made: Detector = Detector(ARCHITECTURES[architecture], loaded, side).eval()
+        return made
 
     def infer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
