@@ -11,36 +11,53 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_SWEEP_FACTOR = 16
-_SWEEP_LEAST = 1 << 17
-"""Up to so many pairs, or so many a box, a sweep is quicker than a tree."""
+_SMALL = 512
+"""Up to so many boxes, one sweep is quicker than strips."""
 
 
 def neighbours(boxes: Boxes, *, margin: float = 0.0) -> tuple[Indices, Indices]:
     """Every pair of boxes that meet, as indices i < j; n log n for boxes spread over a scene.
 
+    A sweep along x, in strips about as high as a box: what lies in several strips is swept in each,
+    and a pair counts in the first that both lie in.
+
     Args:
         boxes: float64 (n, 4).
         margin: how far each box reaches beyond its sides, for this question.
     """
-    if margin:
-        boxes = boxes + margin * np.array([-1.0, -1.0, 1.0, 1.0])
-    x0, y0, x1, y1 = np.ascontiguousarray(boxes.T)
-    order = np.argsort(x0, kind="stable")
-    x0, x1 = x0[order], x1[order]
-    after = np.arange(1, len(boxes) + 1)
-    count = np.maximum(np.searchsorted(x0, x1, side="right") - after, 0)
-    if count.sum() > max(_SWEEP_LEAST, _SWEEP_FACTOR * len(boxes)):
-        first, second = meetings(boxes, boxes)
-        once = first < second
-        return first[once], second[once]
-    first = np.repeat(after - 1, count)
-    # The count of pairs before each box's own tells the place of a pair among them.
-    second = np.arange(len(first)) + np.repeat(after - (np.cumsum(count) - count), count)
-    first, second = order[first], order[second]
-    meet = (y0[first] <= y1[second]) & (y0[second] <= y1[first])
+    x0, y0, x1, y1 = np.ascontiguousarray(boxes.T) + margin * np.array([[-1], [-1], [1], [1]])
+    if len(boxes) <= _SMALL:
+        first, second = _sweep(x0, x1)
+        meet = (y0[first] <= y1[second]) & (y0[second] <= y1[first])
+    else:
+        height = max(float((y1 - y0).mean()), np.finfo(np.float32).tiny)
+        top, bottom = np.floor(y0 / height), np.floor(y1 / height)
+        rows, place = spread((bottom - top).astype(np.int64) + 1)
+        strip = top[rows] + place
+        # Side by side along one line, the strips are swept in one go.
+        shift = (strip - strip.min()) * (x1.max() - x0.min() + 1)
+        a, b = _sweep(x0[rows] + shift, x1[rows] + shift)
+        first, second = rows[a], rows[b]
+        meet = strip[a] == np.maximum(top[first], top[second])
+        meet &= (y0[first] <= y1[second]) & (y0[second] <= y1[first])
+        meet &= (x0[first] <= x1[second]) & (x0[second] <= x1[first])
     first, second = first[meet], second[meet]
     return np.minimum(first, second), np.maximum(first, second)
+
+
+def _sweep(low: Floats, high: Floats) -> tuple[Indices, Indices]:
+    """Every pair of intervals that meet, once."""
+    order = np.argsort(low, kind="stable")
+    low, high = low[order], high[order]
+    after = np.arange(1, len(low) + 1)
+    first, place = spread(np.searchsorted(low, high, side="right") - after)
+    return order[first], order[after[first] + place]
+
+
+def spread(counts: Indices) -> tuple[Indices, Indices]:
+    """Each index as often as its count says, and for each the number of the time."""
+    rows = np.repeat(np.arange(len(counts)), counts)
+    return rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def meetings(boxes: Boxes, others: Boxes) -> tuple[Indices, Indices]:

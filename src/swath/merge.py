@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from swath.boxes import Boxes, Floats, Indices, Mask
+from swath.boxes import Boxes, Floats, Indices, Mask, spread
 from swath.detections import Detections, Flag
 from swath.joins import components, groups, mutual_best
 from swath.matching import Matching
@@ -167,9 +167,7 @@ class Seams:
             along_y.reach(box[:, 1] - reach, box[:, 3] + reach),
         )
         wide = right - left + 1
-        count = wide * (bottom - top + 1)
-        which = np.repeat(np.arange(len(box)), count)
-        place = np.arange(len(which)) - np.repeat(np.cumsum(count) - count, count)
+        which, place = spread(wide * (bottom - top + 1))
         row, column = np.divmod(place, wide[which])
         outside = ~inside((top[which] + row) * self.grid.columns + left[which] + column)
         return np.bincount(which[outside], minlength=len(box)) > 0

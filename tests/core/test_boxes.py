@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swath.boxes import iou, meetings, neighbours
@@ -57,11 +57,17 @@ def test_meetings_are_all_pairs_of_two_sets(one, other):
     assert set(zip(*map(np.ndarray.tolist, meetings(boxes, others)), strict=True)) == expected
 
 
-def test_a_sweep_and_a_tree_find_the_same():
-    rng = np.random.default_rng(0)
-    low = rng.uniform(0, 300, (2000, 2))
-    boxes = np.concatenate([low, low + rng.uniform(1, 60, (2000, 2))], axis=1)
+@given(st.integers(0, 1 << 30), st.sampled_from([0.0, 1.5]))
+@settings(max_examples=20, deadline=None)
+def test_many_boxes_meet_as_few_do(seed, margin):
+    """In strips, with boxes that touch, are higher than many strips, or have no height."""
+    rng = np.random.default_rng(seed)
+    low = rng.integers(-40, 200, (700, 2)).astype(np.float64)
+    boxes = np.concatenate([low, low + rng.integers(0, rng.choice([4, 60], (700, 2)))], axis=1)
+    reach = boxes + np.array([-margin, -margin, margin, margin])
+    expected = {(i, j) for i, j in zip(*meetings(reach, reach), strict=True) if i < j}
 
-    pairs = [set(zip(*neighbours(some), strict=True)) for some in (boxes, boxes[:300])]
+    first, second = neighbours(boxes, margin=margin)
 
-    assert {(i, j) for i, j in pairs[0] if i < 300 and j < 300} == pairs[1]
+    assert len(first) == len(expected)
+    assert set(zip(first, second, strict=True)) == expected
