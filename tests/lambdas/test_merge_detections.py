@@ -15,7 +15,7 @@ def plan_uri(make_plan, make_scene):
 
 
 def test_a_run_is_merged(plan_uri, context):
-    for index in range(2):
+    for index in range(3):
         run_shard(plan_uri, index)
 
     answer = module.handler({"plan_uri": plan_uri}, context)
@@ -27,7 +27,7 @@ def test_a_run_is_merged(plan_uri, context):
 def test_an_incomplete_run_is_not(plan_uri, context):
     run_shard(plan_uri, 1)
 
-    with pytest.raises(RunIncompleteError, match="1 of 2 shards"):
+    with pytest.raises(RunIncompleteError, match="2 of 3 shards"):
         module.handler({"plan_uri": plan_uri}, context)
 
 
