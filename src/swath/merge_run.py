@@ -29,7 +29,7 @@ from swath.storage import RunPaths
 from swath.tasks import Task, task_of
 
 _READERS = 16
-_AHEAD = 4
+_AHEAD = 8
 """How many shards' files are fetched before their turn."""
 _NAMED = 5
 """How many shards or failures a message names."""

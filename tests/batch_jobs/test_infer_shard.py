@@ -71,7 +71,7 @@ def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypa
 
     monkeypatch.setattr(module, "run_shard", real)
     assert main(["--plan-uri", plan_uri], {}) == Exit.DONE
-    assert read_receipt(RunPaths.of_plan(plan_uri), 0).tiles.succeeded == 20
+    assert read_receipt(RunPaths.of_plan(plan_uri), 0).tiles.succeeded == 8
 
 
 def test_the_process_ends_with_the_code(plan_uri, tmp_path):
@@ -93,6 +93,6 @@ def test_the_process_ends_with_the_code(plan_uri, tmp_path):
     assert "no scene at" in refused.stderr
     assert "Traceback" not in refused.stderr
     receipt = read_receipt(RunPaths.of_plan(plan_uri), 0)
-    assert receipt.tiles.failed == receipt.tiles.planned == 20
+    assert receipt.tiles.failed == receipt.tiles.planned == 8
     assert "no scene at" in receipt.failures[0].cause
     assert wrong.returncode == Exit.USAGE
