@@ -9,6 +9,7 @@ reads none.)
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 from dataclasses import dataclass
@@ -69,13 +70,7 @@ class VirtualScene:
 
     def blocks(self) -> list[NDArray[Any]]:
         """The different blocks, (rows, cols, bands) each."""
-        landscape = Landscape(self.kind, _VARIETY * BLOCK)
-        bands = [landscape.draw(number) for number in range(_VARIETY)]
-        return [
-            np.ascontiguousarray(band[:, start : start + BLOCK])
-            for band in bands
-            for start in range(0, band.shape[1], BLOCK)
-        ]
+        return _draw(self.kind)
 
     def _tags(self, offsets: NDArray[np.int64], counts: NDArray[np.int64]) -> list[Tag]:
         """In the order of their numbers, as TIFF wants them."""
@@ -103,6 +98,17 @@ class VirtualScene:
             (34735, _SHORT, _UTM_31N),
             (42113, _ASCII, (b"0\0",)),  # nodata
         ]
+
+
+@functools.cache
+def _draw(kind: Kind) -> list[NDArray[Any]]:
+    landscape = Landscape(kind, _VARIETY * BLOCK)
+    bands = [landscape.draw(number) for number in range(_VARIETY)]
+    return [
+        np.ascontiguousarray(band[:, start : start + BLOCK])
+        for band in bands
+        for start in range(0, band.shape[1], BLOCK)
+    ]
 
 
 def _encode(block: NDArray[Any]) -> bytes:

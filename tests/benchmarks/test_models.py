@@ -7,7 +7,6 @@ from benchmarks.models.network import (
     ARCHITECTURES,
     SMALL,
     STRIDE,
-    Architecture,
     centres,
     layers,
     make_weights,
@@ -16,15 +15,9 @@ from benchmarks.models.package import DETECTIONS, calibrate, make_packages, samp
 from benchmarks.sides.device import Device, make_answers
 from swath.package import load_package
 from swath.runtime import load_model
+from tests.benchmarks.conftest import TINY
 
-TINY = Architecture("tiny", 2, (1, 1, 1))
-SIDE = 128
-
-
-@pytest.fixture
-def packages(tmp_path, monkeypatch):
-    monkeypatch.setattr(scenes, "CACHE", tmp_path)
-    return make_packages(TINY, SIDE)
+SIDE = 512
 
 
 @pytest.mark.parametrize(("name", "millions"), [("1m", 1), ("10m", 10), ("30m", 30)])
@@ -61,7 +54,8 @@ def test_both_forms_are_packages_that_swath_runs_alike(packages):
 
 def test_packages_are_made_once(packages, monkeypatch):
     monkeypatch.setattr("benchmarks.models.package.calibrate", None)
-    assert make_packages(TINY, SIDE) == packages
+    monkeypatch.setattr(scenes, "CACHE", packages.folder.parents[1])
+    assert make_packages(TINY) == packages
 
 
 def test_about_as_many_candidates_as_wanted_reach_the_threshold():

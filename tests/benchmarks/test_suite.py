@@ -11,8 +11,6 @@ import benchmarks.__main__ as command
 from benchmarks import scenes
 from benchmarks.figures import FIGURES
 from benchmarks.harness import Patience
-from benchmarks.models.network import Architecture
-from benchmarks.models.package import make_packages
 from benchmarks.sides import boxes, merging, reading, runs, writing
 from benchmarks.suite import geoparquet, reading_local
 from benchmarks.virtual import VirtualScene
@@ -117,7 +115,8 @@ def test_a_worker_writes_what_its_side_returns(tmp_path):
 
 def test_all_readers_read_the_same_tiles(cache):
     path = str(scenes.make_scene("ms16", 1100, "deflate"))
-    ours, theirs = reading.swath(path, count_decodes=True), reading.windows(path)
+    theirs = reading.windows(path)
+    ours = run_side("reading:swath", path=path, count_decodes=True)
     blocks = reading.limit(path)["blocks"]
     assert blocks == 9
     assert ours["decodes"] == blocks
@@ -147,8 +146,8 @@ def test_both_files_hold_all_rows(cache):
     assert writing.geoparquet(3000)["rows"] == writing.npy(3000)["rows"] == 3000
 
 
-def test_a_scene_goes_through_a_stand_in(cache):
-    package = make_packages(Architecture("tiny", 2, (1, 1, 1))).onnx
+def test_a_scene_goes_through_a_stand_in(cache, packages):
+    package = packages.onnx
     scene = str(VirtualScene(900, 900, collar=0).write(cache / "scene.tif"))
     sample = runs.shard(scene, package, merge=True, device_ms=0.01)
     assert sample["tiles"] == 4
