@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
@@ -56,26 +55,16 @@ class Blocks:
                 its mask is needed and is not known here.
         """
         self._file, self._wanted, self._fill = file, wanted, fill
+        self._first, self._decoders = rows.start, decoders
         self._image, mask = layouts
         self._mask = mask if wanted.masked is not None else None
         if wanted.masked is not None and mask is None:
             raise NotReadableError("a mask in another layout")
         self.lattice = Lattice(x=0, y=0, cols=self._image.cols, rows=self._image.rows)
         samples = [band - 1 for band in wanted.samples]
-        planes = samples if self._image.separate else [0]
-        self._first = rows.start
-        self._places = self._image.places(rows, planes)
-        self._mask_places = self._mask.places(rows, [0]) if self._mask else None
-        if decoded_here(self._image):
-            wanted_here = [0] if self._image.separate else samples
-            self._decoder: Decode = Decoder(self._image, wanted_here, threading.local())
-        else:
-            self._decoder = Capsule(self._image, wanted.samples)
-        self._by_band = self._image.separate or isinstance(self._decoder, Capsule)
-        _check_places(self._image, self._places)
-        if self._mask and self._mask_places is not None:
-            _check_places(self._mask, self._mask_places)
-        self._decoders = decoders
+        self._decode_block = _decoder(self._image, samples)
+        self._places = _places(self._image, rows, samples if self._image.separate else [0])
+        self._mask_places = _places(self._mask, rows, [0]) if self._mask else None
         self._spare: list[NDArray[Any]] = []
 
     def expect(self, row: BlockRow) -> int:
@@ -117,7 +106,7 @@ class Blocks:
     def _decode_into(self, row: int, place: NDArray[np.int64], target: NDArray[Any]) -> None:
         offset, length = place.tolist()
         if length:
-            self._decoder(self._file.content(row, offset, length), target)
+            self._decode_block(self._file.content(row, offset, length), target)
         elif self._fill is None:
             raise NotReadableError("a block that is left out")
         else:
@@ -131,12 +120,20 @@ class Blocks:
             pass
         layers, rows, cols = self._wanted.layers, self._image.rows, self._image.cols
         dtype = self._image.dtype.newbyteorder("=")
-        if self._by_band:
+        if self._image.separate or isinstance(self._decode_block, Capsule):
             return np.empty((layers, rows, cols), dtype)
         return np.empty((rows, cols, layers), dtype).transpose(2, 0, 1)
 
 
-def _check_places(layout: Layout, places: NDArray[np.int64]) -> None:
-    """Refuse what would have us fetch, or hold, far more than blocks can take."""
+def _decoder(layout: Layout, samples: Sequence[int]) -> Decode:
+    """What decodes a block: all wanted samples of it, or the one that it has."""
+    here = [0] if layout.separate else samples
+    return Decoder(layout, here) if decoded_here(layout) else Capsule(layout, here)
+
+
+def _places(layout: Layout, rows: range, planes: Sequence[int]) -> NDArray[np.int64]:
+    """Where blocks are, unless following them would have us fetch or hold what cannot be."""
+    places = layout.places(rows, planes)
     if places.min() < 0 or places[..., 1].max() > _GROWTH * layout.block_bytes + _OVERHEAD:
         raise NotReadableError("blocks where none can be, or of a size that none has")
+    return places

@@ -46,19 +46,19 @@ _ENCODINGS = {JPEG, 34887, 34925, 50002}
 class Capsule:
     """Has GDAL decode the blocks of one layout."""
 
-    def __init__(self, layout: Layout, bands: Sequence[int]) -> None:
+    def __init__(self, layout: Layout, samples: Sequence[int]) -> None:
         """Write the header that all blocks share.
 
         Args:
             layout: of the image, with all bands of a pixel side by side.
-            bands: which of them are wanted, from 1.
+            samples: which of them are wanted, from 0.
 
         Raises:
             NotReadableError: it is none that a block alone suffices for.
         """
         if layout.separate or layout.compression not in _ENCODINGS:
             raise NotReadableError(f"compression {layout.compression}, which only GDAL knows")
-        self._bands = list(bands)
+        self._bands = [sample + 1 for sample in samples]
         self._order = layout.page.order
         self._head, self._length_at = _head(layout)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import imagecodecs
@@ -42,7 +42,7 @@ class Decoder:
     layout: Layout
     samples: Sequence[int]
     """Which samples of a pixel are wanted, from 0."""
-    scratch: threading.local
+    scratch: threading.local = field(default_factory=threading.local)
 
     def __call__(self, content: Content, target: NDArray[Any]) -> None:
         """Decode a block.
@@ -56,7 +56,7 @@ class Decoder:
             Exception: whatever imagecodecs raises of one that it cannot decode.
         """
         target = target.transpose(1, 2, 0)
-        if self.layout.compression in {tiff_layout.JPEG, tiff_layout.WEBP}:
+        if self.layout.compression == tiff_layout.WEBP:
             self._take(self._decode_image(content), target)
         elif self._whole and self._plain and target.flags.c_contiguous:
             self._decompress(content, target.data.cast("B"))
@@ -74,9 +74,9 @@ class Decoder:
     def _samples(self, content: Content) -> NDArray[Any]:
         """The block as it was compressed, (rows, cols, samples), in this thread's scratch."""
         layout = self.layout
-        place = self._scratch("decompressed", layout.block_bytes)
-        self._decompress(content, place.data)
-        return place.view(layout.dtype).reshape(layout.rows, layout.cols, layout.depth)
+        room = self._room()
+        self._decompress(content, room.data)
+        return room.view(layout.dtype).reshape(layout.rows, layout.cols, layout.depth)
 
     def _decompress(self, content: Content, place: memoryview) -> None:
         if self.layout.compression == tiff_layout.NONE:
@@ -108,20 +108,9 @@ class Decoder:
     def _decode_image(self, content: Content) -> NDArray[Any]:
         """A block that is an image of its own; one of another size does not fit in."""
         layout = self.layout
-        flat = self._scratch("decompressed", layout.block_bytes)
-        image = flat.reshape(layout.rows, layout.cols, layout.depth)
-        if layout.compression == tiff_layout.WEBP:
-            imagecodecs.webp_decode(content, hasalpha=layout.depth == _RGBA, out=image)
-            return image
-        colour = None if layout.depth == 1 else "RGB"
-        imagecodecs.jpeg8_decode(
-            content,
-            tables=layout.jpeg_tables,
-            colorspace=colour,
-            outcolorspace=colour,
-            out=image[..., 0] if layout.depth == 1 else image,
-        )
-        return image
+        room = self._room().reshape(layout.rows, layout.cols, layout.depth)
+        imagecodecs.webp_decode(content, hasalpha=layout.depth == _RGBA, out=room)
+        return room
 
     def _take(self, block: NDArray[Any], target: NDArray[Any]) -> None:
         """Copy the samples wanted."""
@@ -131,12 +120,11 @@ class Decoder:
         for place, sample in enumerate(self.samples):
             target[..., place] = block[..., sample]
 
-    def _scratch(self, name: str, size: int) -> NDArray[np.uint8]:
+    def _room(self) -> NDArray[np.uint8]:
         """This thread's own room; new memory for each block would cost as much as a predictor."""
-        found: NDArray[np.uint8] | None = getattr(self.scratch, name, None)
-        if found is None or found.size != size:
-            found = np.empty(size, np.uint8)
-            setattr(self.scratch, name, found)
+        found: NDArray[np.uint8] | None = getattr(self.scratch, "room", None)
+        if found is None:
+            found = self.scratch.room = np.empty(self.layout.block_bytes, np.uint8)
         return found
 
 

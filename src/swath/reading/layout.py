@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE = 1, 5, 7, 8, 32946
 PACKBITS, ZSTD, WEBP = 32773, 50000, 50001
-_RGB = 2
 _CHUNKY, _SEPARATE = 1, 2
 _MASK_PAGE = 4
 _LOSSLESS = {NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD}
@@ -178,12 +177,12 @@ def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
 
 
 def decoded_here(layout: Layout) -> bool:
-    """Whether its blocks can be decoded without GDAL, surely to the same pixels."""
+    """Whether its blocks can be decoded without GDAL, surely to the same pixels.
+
+    JPEG is none of them: each version of libjpeg has its own way to enlarge colours, and to go on
+    after damage.
+    """
     compression, predictor = layout.compression, layout.predictor
-    if compression == JPEG:
-        # Colours halved in number are interpolated by each version of libjpeg in its own way.
-        alike = (layout.depth, layout.photometric) in {(1, 1), (1, _RGB), (3, _RGB)}
-        return alike and layout.dtype == np.uint8
     if layout.photometric not in _PLAIN_COLOURS:
         return False
     if compression == WEBP:

@@ -25,7 +25,8 @@ class Workers:
 
     def __init__(self, decoders: int) -> None:
         self._count = decoders
-        self._files, self._pools = ExitStack(), ExitStack()
+        self._files = ExitStack()
+        self._pools: list[Executor] = []
 
     def __enter__(self) -> Self:
         return self
@@ -37,8 +38,11 @@ class Workers:
         traceback: TracebackType | None,
     ) -> None:
         """Drop the work that is not begun, wait for the rest, close the files."""
-        with self._files, self._pools:
-            pass
+        with self._files:
+            for pool in self._pools:  # all of them first: some wait for what others do
+                pool.shutdown(wait=False, cancel_futures=True)
+            for pool in self._pools:
+                pool.shutdown()
 
     @cached_property
     def decoders(self) -> Executor:
@@ -80,5 +84,5 @@ class Workers:
 
     def _pool(self, count: int, purpose: str) -> Executor:
         pool = ThreadPoolExecutor(count, thread_name_prefix=f"swath-{purpose}")
-        self._pools.callback(pool.shutdown, cancel_futures=True)
+        self._pools.append(pool)
         return pool

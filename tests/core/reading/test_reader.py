@@ -324,6 +324,25 @@ class TestOnS3:
         read = sum(int(last) - int(first) + 1 for first, last in spans)
         assert read <= 1.05 * storage.status(uri).size
 
+    def test_nothing_more_is_fetched_when_nobody_takes_it(self, uri, monkeypatch):
+        client, asked = storage.s3(), []
+        original = client.get_object
+
+        def get_object(**options):
+            asked.append(options)
+            return original(**options)
+
+        before = threading.active_count()
+        with open_scene(uri) as scene:
+            monkeypatch.setattr(client, "get_object", get_object)
+            monkeypatch.setattr("swath.reading.ring.FETCHED_AHEAD", 1)
+            tiles = read_tiles(scene, Grid(400, 600, 100, 20), [1], range(35))
+            next(tiles)
+            tiles.close()
+
+        assert threading.active_count() <= before
+        assert len(asked) <= 1 + 2 + 2
+
     def test_no_tile_of_another_version_is_ever_given(self, uri, make_scene):
         grid = Grid(400, 600, 100, 0)
         with open_scene(uri) as scene:
