@@ -20,18 +20,25 @@ No strategy of `Matching` changes that: it says what a tile makes of its rivals,
 saw of one object are not rivals. Two views of one tile are never taken for one object, so what a
 tile reported twice, with `none` say, is reported twice.
 
-An outline goes the way of its envelope. Parts are compared by their envelopes within the shared
-region, and the best match is the one whose outlines cover each other most.
+An outline goes the way of its envelope, and two agree by their areas within the shared region.
 
-What cannot be told apart: two objects of a class of which two tiles see the same in the region that
-both windows share, or nearly so where one of them has no other match. With an overlap of 0 that
-region is a line, and two objects that meet there are one if their cross-sections agree by half.
+So the result is the objects, for any tiles and shards, unless nothing tells two of one class apart:
+
+- A tile shows them as one: they overlap by more than the package's threshold.
+- Two tiles see the same of both in the region that their windows share. Of outlines, half the same
+  may be enough where a view has no better match. With an overlap of 0 the region is a line, and two
+  objects that meet there are one if their cross-sections agree by half.
+- With a model that errs they must differ by more than it errs: by more than `tolerance` and
+  `jitter` together, and tiles must overlap by twice that, or a sliver may be taken for an object.
+
+Of an object whose visible part a window cuts in two, a tile must report one view, not one a piece.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,7 +94,7 @@ class Seams:
             seen: detections clipped to the windows of their tiles.
         """
         keep, flags = np.empty(len(seen), np.bool_), np.empty(len(seen), np.uint8)
-        axes = self._axes()
+        axes = _axes(self.grid, self.tolerance, self.jitter)
         for start in range(0, len(seen), _CHUNK):
             rows = slice(start, start + _CHUNK)
             keep[rows], flags[rows] = self._judge_chunk(*axes, seen.box[rows], seen.tile[rows])
@@ -124,12 +131,6 @@ class Seams:
         open_ = open_[whole]
         return self.settle(views.seen.take(~open_)), views.seen.take(open_)
 
-    def _axes(self) -> tuple[Axis, Axis]:
-        return (
-            Axis.of(self.grid, 0, tolerance=self.tolerance, jitter=self.jitter),
-            Axis.of(self.grid, 1, tolerance=self.tolerance, jitter=self.jitter),
-        )
-
     def _judge_chunk(
         self, along_x: Axis, along_y: Axis, box: Boxes, tile: Indices
     ) -> tuple[Mask, NDArray[np.uint8]]:
@@ -139,6 +140,8 @@ class Seams:
         keep = along_x.surely(x0, x1, column) & along_y.surely(y0, y1, row)
         flags = np.zeros(len(box), np.uint8)
         rest = np.flatnonzero(~keep)
+        if not len(rest):
+            return keep, flags
         x = along_x.ask(x0[rest], x1[rest], column[rest])
         y = along_y.ask(y0[rest], y1[rest], row[rest])
         keep[rest] = x.keep & y.keep
@@ -154,14 +157,14 @@ class Seams:
         seen = flagged.ordered()
         row, column = np.divmod(seen.tile, self.grid.columns)
         x0, y0, x1, y1 = seen.box.T
-        along_x, along_y = self._axes()
+        along_x, along_y = _axes(self.grid, self.tolerance, self.jitter)
         x, y = along_x.ask(x0, x1, column), along_y.ask(y0, y1, row)
         return Views(self.grid, seen, x, y, self.tolerance, self.tolerance + self.jitter)
 
     def _reaches_out(self, box: Boxes, inside: Inside) -> Mask:
         """Whether any tile outside may hold something that a box would be compared with."""
         reach = 2 * self.tolerance
-        along_x, along_y = self._axes()
+        along_x, along_y = _axes(self.grid, self.tolerance, self.jitter)
         (left, right), (top, bottom) = (
             along_x.reach(box[:, 0] - reach, box[:, 2] + reach),
             along_y.reach(box[:, 1] - reach, box[:, 3] + reach),
@@ -228,6 +231,15 @@ def merge_detections(seen: Detections, seams: Seams) -> Detections:
     settled = seams.settle(seen.take(flagged))
     keep[flagged] = False
     return Detections.concatenate([_unflagged(seen.take(keep)), settled])
+
+
+@lru_cache(maxsize=8)
+def _axes(grid: Grid, tolerance: float, jitter: float) -> tuple[Axis, Axis]:
+    """The places along x and y; kept, because a tile asks again and again."""
+    return (
+        Axis.of(grid, 0, tolerance=tolerance, jitter=jitter),
+        Axis.of(grid, 1, tolerance=tolerance, jitter=jitter),
+    )
 
 
 def _unflagged(settled: Detections) -> Detections:

@@ -78,17 +78,21 @@ class Axis:
 
     def ask(self, low: Floats, high: Floats, place: Indices) -> Answer:
         """Whether intervals are the places' own to report."""
-        first, last, owner = self._owner(low, high, 0.0)
-        least, most = (self._owner(low, high, shift)[2] for shift in (-self.jitter, self.jitter))
-        part, clear = first > last, self.tolerance + self.jitter
-        unsure = self._first(high + self.jitter) > self._last(low - self.jitter)
+        shift = np.array([[-self.jitter], [0.0], [self.jitter]])
+        first, last = self._first(high + shift), self._last(low + shift)
+        # The place whose core holds the centre, or that nearest to it that holds the interval.
+        least, owner, most = np.minimum(
+            np.maximum(self._core((low + high) / 2 + shift), first), last
+        )
+        part, clear = first[1] > last[1], self.tolerance + self.jitter
+        unsure = first[2] > last[0]
         doubtful = ~part & (unsure | (least < most))
         return Answer(
             keep=unsure | ((least <= place) & (place <= most)),
             part=part,
             unsure=unsure,
             doubtful=doubtful,
-            held=(first <= place) & (place <= last),
+            held=(first[1] <= place) & (place <= last[1]),
             guest=~part & (owner != place),
             owner=np.where(part, place, owner).astype(np.int64),
             open_low=doubtful | (low - clear <= self.starts[place]),
@@ -101,30 +105,23 @@ class Axis:
         last = np.searchsorted(self.starts, high, side="right") - 1
         return first, last
 
-    def _owner(self, low: Floats, high: Floats, shift: float) -> tuple[Floats, Floats, Floats]:
-        """The first and last place that holds intervals, were they shifted, and the owner.
-
-        The owner is the place whose core holds the centre, or that nearest to it that holds all.
-        """
-        first, last = self._first(high + shift), self._last(low + shift)
-        core = self._core((low + high) / 2 + shift)
-        return first, last, np.minimum(np.maximum(core, first), last)
-
     # The three below are searches among ends, starts and borders, in the arithmetic of the stride.
 
     def _first(self, high: Floats) -> Floats:
         """The first place that ends after what may be a clipped side."""
         place = np.floor((high + (self.tolerance - self.size)) / self.stride) + 1
-        return np.clip(place, 0, self.count - 1)
+        first: Floats = np.minimum(np.maximum(place, 0), self.count - 1)
+        return first
 
     def _last(self, low: Floats) -> Floats:
         """The last place that starts before what may be a clipped side."""
         side = low - self.tolerance
-        place = np.clip(np.ceil(side / self.stride) - 1, 0, max(self.count - 2, 0))
+        place = np.maximum(np.minimum(np.ceil(side / self.stride) - 1, self.count - 2), 0)
         return np.where(side > self.starts[-1], self.count - 1.0, place)
 
     def _core(self, centre: Floats) -> Floats:
         """The place whose core holds a centre."""
         half = (self.stride + self.size) // 2
-        place = np.clip(np.floor((centre - half) / self.stride) + 1, 0, max(self.count - 2, 0))
+        place = np.floor((centre - half) / self.stride) + 1
+        place = np.maximum(np.minimum(place, self.count - 2), 0)
         return np.where(centre >= self.borders[-2], self.count - 1.0, place)
