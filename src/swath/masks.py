@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 _CLASS = "CLASS_"
-_CACHE = 256 << 20
+_CACHE = 128 << 20
 _BLOCK = 512
 _PART = {
     "driver": "GTiff",
@@ -56,7 +56,6 @@ _MASK = {
     "BIGTIFF": "IF_SAFER",
     # Each pixel of an overview is a class that is there, and each class keeps its share.
     "OVERVIEW_RESAMPLING": "NEAREST",
-    "NUM_THREADS": "ALL_CPUS",
 }
 
 
@@ -132,8 +131,8 @@ def assemble(
     """Write the mask of a scene as a cloud-optimised GeoTIFF with overviews.
 
     Args:
-        parts: the shards' files, and the window of the scene that each covers. Windows may overlap:
-            a file's NO_LABEL hides nothing.
+        parts: the shards' files, and the window of the scene that each covers. None overlaps
+            another, since shards are rectangles of tiles.
         scene: whose place on Earth the mask takes over: geotransform or ground control points.
         classes: the names of the labels, kept in the band's metadata.
         path: the file to write.
@@ -180,7 +179,7 @@ def _mosaic(parts: Sequence[tuple[Path, Box]], scene: Scene, classes: Sequence[s
 
 def _source(part: Path, window: Box) -> ET.Element:
     x, y, width, height = window
-    source = ET.Element("ComplexSource")
+    source = ET.Element("SimpleSource")
     _text(source, "SourceFilename", str(part.absolute()), relativeToVRT="0")
     _text(source, "SourceBand", "1")
     # With its properties told, a file is opened only when its turn comes.
@@ -196,7 +195,6 @@ def _source(part: Path, window: Box) -> ET.Element:
     size = {"xSize": str(width), "ySize": str(height)}
     ET.SubElement(source, "SrcRect", {"xOff": "0", "yOff": "0", **size})
     ET.SubElement(source, "DstRect", {"xOff": str(x), "yOff": str(y), **size})
-    _text(source, "NODATA", str(NO_LABEL))
     return source
 
 

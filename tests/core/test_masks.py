@@ -1,5 +1,8 @@
 """Masks: parts of shards, and the one file that they become."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import rasterio
@@ -10,7 +13,7 @@ from rasterio.control import GroundControlPoint
 from swath.detections import NO_LABEL
 from swath.masks import MaskPart, assemble, class_names, extent
 from swath.scene import open_scene
-from swath.tiles import Grid
+from swath.tiles import Grid, Partition
 from tests.rasters import NORTH_UP, UTM
 
 CLASSES = ("water", "bare & <rock>", "wood")
@@ -50,13 +53,14 @@ def scene_of(make_scene):
     return open_one
 
 
-@pytest.mark.parametrize("shards", [1, 3, 7])
-def test_a_mask_is_the_labels_however_the_scene_was_sharded(tmp_path, scene_of, shards):
+@pytest.mark.parametrize("shard_tiles", [17, 100, 1000])
+def test_a_mask_is_the_labels_however_the_scene_was_sharded(tmp_path, scene_of, shard_tiles):
     grid = Grid(700, 1100, 64, 16)
     labels = labels_of(grid)
+    shards = Partition.of(grid, size=shard_tiles, limit=100, widest=100)
     parts = [
-        write_part(tmp_path / f"{shard}.tif", grid, tiles, labels)
-        for shard, tiles in enumerate(np.array_split(np.arange(grid.count), shards))
+        write_part(tmp_path / f"{shard}.tif", grid, shards.tiles(shard), labels)
+        for shard in range(shards.count)
     ]
 
     assemble(parts, scene_of(grid), CLASSES, tmp_path / "mask.tif")
@@ -151,3 +155,30 @@ def test_an_extent_holds_each_core_and_is_no_larger(width, height, size, chosen)
     cores = grid.cores(tiles)
     assert [x, y] == cores[:, :2].min(axis=0).tolist()
     assert [x + columns, y + rows] == cores[:, 2:].max(axis=0).tolist()
+
+
+def test_a_part_that_cannot_be_written_says_so(tmp_path):
+    """The disk is full: simulated by the limit of a process of its own."""
+    code = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from rasterio.errors import RasterioError
+from swath.masks import MaskPart
+from swath.tiles import Grid
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+part = MaskPart(Path(sys.argv[1]), (0, 0, 1024, 1024))
+labels = np.random.default_rng(0).integers(0, 255, (1024, 1024), dtype=np.uint8)
+try:
+    part.write(Grid(1024, 1024, 1024, 0).tile(0), labels)
+    part.close()
+except RasterioError:
+    sys.exit(3)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "part.tif")], check=False, capture_output=True
+    )
+
+    assert done.returncode == 3
