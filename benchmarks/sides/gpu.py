@@ -42,10 +42,12 @@ def alone(package: str, scene: str) -> Sample:
     The layout in memory is the faster of the two; a round takes a few seconds and is scaled up.
     """
     import torch  # noqa: PLC0415
+    from torch.export.passes import move_to_device_pass  # noqa: PLC0415
 
     size = load_model(load_package(package)).batch_size
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    module: Any = torch.export.load(str(Path(package, "model.pt2"))).module().to("cuda")
+    program = torch.export.load(str(Path(package, "model.pt2")))
+    module: Any = move_to_device_pass(program, "cuda").module()
     tiles, count = prepared_tiles(scene)
     stack = torch.cat([torch.from_numpy(tile) for tile in tiles]).to("cuda")
     stack = stack.repeat(-(-size // len(stack)), 1, 1, 1)[:size]
