@@ -2,8 +2,8 @@
 
 Four things go on at once: tiles are read ahead, padded and scaled, shown to the model, and its
 answers are read. The caller's thread takes tiles from the reader and sends them off in batches; the
-model's workers do the rest and share nothing; what they find comes back in the order of the tiles
-and is added up in the caller's thread.
+model's workers do the rest and share nothing; what they find comes back in the order of the tiles,
+and is added up and sorted out in the caller's thread.
 
 A tile that cannot be read, or that the model cannot answer for, is counted as failed with its
 cause, and the others go on.
@@ -40,6 +40,9 @@ MAX_FAILURES = 20
 _MAX_CAUSE = 500
 _WAITING = 2
 """How many batches are ready, or done and not yet handed out, beside those with a worker."""
+TOGETHER = 8
+"""Tiles whose detections are sorted out and handed out together, at least: each time has its price,
+which for a tile alone is a hundredth of what a small model costs."""
 _LOOKED_AT = 256
 """How many tiles are looked at before progress is told, though the model be shown none of them."""
 
@@ -70,7 +73,7 @@ class _Batch:
 class _Found:
     """What a batch of tiles shows, and what became of each of them."""
 
-    detections: Detections
+    seen: Sequence[Detections]
     labels: Sequence[tuple[Tile, NDArray[np.uint8]]]
     tiles: TileCounts
     failures: Sequence[TileFailure]
@@ -89,7 +92,7 @@ class Inference:
     model: Model
     on_labels: Callable[[Tile, NDArray[np.uint8]], None] | None = None
     """Told of each pixel's class in a tile's core, tile by tile in their order, before `run` hands
-    out the detections of their batch; in the thread that runs. Only of models that say it."""
+    out the detections of those tiles; in the thread that runs. Only of models that say it."""
     tiles: TileCounts = TileCounts()  # noqa: RUF009 (immutable)
     failures: list[TileFailure] = field(default_factory=list)
     next_tile: int = 0
@@ -101,10 +104,10 @@ class Inference:
         self._task = task_of(self.description, self.grid)
 
     def run(self, numbers: Iterable[int]) -> Iterator[Detections]:
-        """What the tiles see and own, a batch at a time, in the order of the tiles.
+        """What the tiles see and own, a few tiles at a time, in their order.
 
-        At each batch, `tiles`, `failures` and `next_tile` speak of the tiles up to it, and of none
-        that was read ahead. A generator that is closed leaves no thread behind.
+        Each time, `tiles`, `failures` and `next_tile` speak of the tiles up to there, and of
+        none that was read ahead. A generator that is closed leaves no thread behind.
 
         Args:
             numbers: of tiles, increasing.
@@ -113,15 +116,26 @@ class Inference:
             SceneChangedError: the scene was replaced.
             TransientError: the scene could not be reached.
         """
+        seen: list[Detections] = []
+        since = 0
         with closing(self._in_order(numbers)) as answers:
             for found in answers:
-                self.tiles += found.tiles
-                self.failures += found.failures[: MAX_FAILURES - len(self.failures)]
-                self.next_tile = found.next_tile
-                if self.on_labels:
-                    for tile, labels in found.labels:
-                        self.on_labels(tile, labels)
-                yield found.detections
+                self._count(found)
+                seen += found.seen
+                since += found.tiles.planned
+                if since >= TOGETHER:
+                    yield self._sort_out(seen)
+                    seen, since = [], 0
+        if since:
+            yield self._sort_out(seen)
+
+    def _count(self, found: _Found) -> None:
+        self.tiles += found.tiles
+        self.failures += found.failures[: MAX_FAILURES - len(self.failures)]
+        self.next_tile = found.next_tile
+        if self.on_labels:
+            for tile, labels in found.labels:
+                self.on_labels(tile, labels)
 
     def _in_order(self, numbers: Iterable[int]) -> Generator[_Found]:
         """What the workers find, as many batches ahead as keep them busy."""
@@ -163,7 +177,7 @@ class Inference:
                 failures.append(_failure(read.tile, one))
         counts = TileCounts(succeeded=len(seen), failed=len(batch.shown) - len(seen))
         return _Found(
-            detections=self._sort_out([one.detections for _, one in seen]),
+            seen=[one.detections for _, one in seen if len(one.detections)],
             labels=[(tile, one.labels) for tile, one in seen if one.labels is not None],
             tiles=batch.tiles + counts,
             failures=sorted(failures, key=lambda failure: failure.tile),
@@ -221,7 +235,7 @@ class Inference:
             return error
 
     def _sort_out(self, seen: Sequence[Detections]) -> Detections:
-        found = Detections.concatenate([one for one in seen if len(one)])
+        found = Detections.concatenate(seen)
         return self._task.sort_out(found) if len(found) else found
 
 

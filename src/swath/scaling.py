@@ -129,9 +129,6 @@ def scale_into(out: Pixels, tile: NDArray[Any], steps: Sequence[Sequence[Step]])
         tile: the same shape, in the scene's numbers, of any memory layout.
         steps: of each band, from `steps_of`.
     """
-    if tile.dtype.itemsize == 1:
-        # Bytes that lie apart are brought together faster than they are converted one by one.
-        tile = np.ascontiguousarray(tile)
     for target, band, operations in zip(out, tile, steps, strict=True):
         target[...] = band
         for name, value in operations:

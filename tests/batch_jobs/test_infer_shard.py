@@ -9,6 +9,7 @@ import pytest
 
 from batch_jobs.infer_shard import __main__ as module
 from batch_jobs.infer_shard.__main__ import ARRAY_INDEX, Exit, main
+from swath import inference
 from swath.errors import ModelOutputError, TransientError
 from swath.shard import read_receipt
 from swath.storage import RunPaths
@@ -64,6 +65,7 @@ def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypa
 
     real = module.run_shard
     monkeypatch.setattr(module, "run_shard", interrupted)
+    monkeypatch.setattr(inference, "TOGETHER", 1)  # the shard has but eight tiles
 
     assert main(["--plan-uri", plan_uri], {}) == Exit.INTERRUPTED
     assert receipts(plan_uri) == []

@@ -64,6 +64,12 @@ def reader(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
+def tile_by_tile(monkeypatch):
+    """Each batch is handed out by itself."""
+    monkeypatch.setattr(module, "TOGETHER", 1)
+
+
+@pytest.fixture(autouse=True)
 def no_thread_is_left():
     yield
     assert not [t for t in threading.enumerate() if t.name.startswith("infer")]
@@ -362,6 +368,21 @@ def test_what_is_answered_first_still_comes_in_the_order_of_the_tiles(infer):
 
     assert sorted(found) == found
     assert told == [(i, i, i) for i in range(1, 21)]
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "told"), [(1, [8, 16, 20]), (3, [9, 18, 20]), (16, [16, 20])]
+)
+def test_a_few_tiles_are_sorted_out_together(infer, monkeypatch, batch_size, told):
+    monkeypatch.setattr(module, "TOGETHER", 8)
+    scene = FakeScene(grid := many(20))
+    scene.pixels[0, 3:5, 3::TILE] = 9
+    inference = infer(scene, model=with_size(OracleModel(), batch_size), grid=grid)
+
+    found = [(len(seen), inference.next_tile) for seen in inference.run(range(20))]
+
+    assert [tile for _, tile in found] == told
+    assert sum(count for count, _ in found) == len(run(infer(scene, grid=grid)))
 
 
 @pytest.mark.parametrize("after", [1, 5])

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from swath import detections, geoparquet, storage
+from swath import detections, geoparquet, inference, storage
 from swath import shard as shard_module
 from swath.detections import Detections, DetectionsWriter, Flag
 from swath.errors import RunIncompleteError, ShardInterruptedError
@@ -21,6 +21,12 @@ from swath.storage import RunPaths
 from tests.packages import OracleModel
 
 BOXES = ("x_min", "y_min", "x_max", "y_max")
+
+
+@pytest.fixture(autouse=True)
+def tile_by_tile(monkeypatch):
+    """A shard can be stopped after each tile."""
+    monkeypatch.setattr(inference, "TOGETHER", 1)
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ import shapely
 from onnx import TensorProto, helper, numpy_helper
 from rasterio.transform import Affine
 
-from swath import storage
+from swath import inference, storage
 from swath.detections import NO_LABEL
 from swath.errors import ShardInterruptedError
 from swath.local import run_local
@@ -31,6 +31,12 @@ PIXEL = 1 / 1024
 PLACE = {"crs": "EPSG:4326", "transform": Affine(PIXEL, 0, 10, 0, -PIXEL, 50)}
 WIDTH, HEIGHT = 150, 90
 NODATA = -1
+
+
+@pytest.fixture(autouse=True)
+def tile_by_tile(monkeypatch):
+    """A shard can be stopped after each tile."""
+    monkeypatch.setattr(inference, "TOGETHER", 1)
 
 
 def bands_of_value() -> bytes:

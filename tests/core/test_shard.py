@@ -4,13 +4,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swath import packing, storage
+from swath import inference, packing, storage
 from swath import shard as module
 from swath.detections import Detections, read_detections, read_in_order
 from swath.errors import PackageError, SceneChangedError, SceneError, ShardInterruptedError
 from swath.payloads import TileCounts
 from swath.shard import read_receipt, refuse_shard, run_shard
 from swath.storage import RunPaths
+
+
+@pytest.fixture(autouse=True)
+def tile_by_tile(monkeypatch):
+    """A shard can be stopped after each tile."""
+    monkeypatch.setattr(inference, "TOGETHER", 1)
 
 
 @pytest.fixture(autouse=True)
