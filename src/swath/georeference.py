@@ -1,7 +1,7 @@
 """From scene pixels to longitude and latitude.
 
-Positions in EPSG:4326 are (lon, lat). Corners of boxes are joined by straight lines there, which at
-the size of a detection differs from the true edge by far less than a pixel.
+Positions in EPSG:4326 are (lon, lat). Corners are joined by straight lines there, which at the size
+of a box differs from the true edge by far less than a pixel; longer edges are bent.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rasterio.transform import GCPTransformer
 from rasterio.warp import transform
 
 from swath.errors import SceneError
-from swath.places import Places, shape_of
+from swath.places import Places, has_four_corners, rings_of, shape_of
 from swath.scene import Scene
 
 Floats = NDArray[np.float64]
@@ -44,8 +44,8 @@ _MOST_TPS_GCPS = 1000
 
 _MINIMUM_GCPS = 3
 _HALF_TURN = 180
-_POLYGON = 3
-"""GEOS's number for the type."""
+_LONGEST = 64
+"""px; a longer edge of an outline, as segmentation gives them, would not stay where it is."""
 _FEWEST = 3
 """Corners of a ring."""
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
@@ -118,7 +118,7 @@ class Georeferencer:
         if outline is None:
             corners = np.asarray(boxes, np.float64).reshape(-1, 4)
             return self._place_rings(corners[:, _RING_X], corners[:, _RING_Y])
-        simple = _has_four_corners(outline)
+        simple = has_four_corners(outline)
         rings = shapely.get_coordinates(outline[simple]).reshape(-1, 5, 2)[:, :4]
         placed, places = (
             self._place_rings(rings[..., 0], rings[..., 1]),
@@ -148,6 +148,7 @@ class Georeferencer:
 
     def _place_outlines(self, outline: NDArray[np.object_]) -> NDArray[np.object_]:
         """Shapes of any number of corners, as shapely objects."""
+        outline = shapely.segmentize(outline, _LONGEST)
         corners, owner = shapely.get_coordinates(outline, return_index=True)
         lon, lat = self.points(*corners.T)
         starts = np.searchsorted(owner, np.arange(len(outline)))
@@ -159,7 +160,7 @@ class Georeferencer:
         moved = shapely.set_coordinates(outline[plain].copy(), places)
         placed[plain] = shapely.orient_polygons(moved)
         for i in np.flatnonzero(~plain):
-            parts = [self._place_polygon(_rings(part)) for part in shapely.get_parts(outline[i])]
+            parts = [self._place_polygon(rings_of(part)) for part in shapely.get_parts(outline[i])]
             found = shapely.get_parts([part for part in parts if part is not None])
             if len(found):
                 placed[i] = found[0] if len(found) == 1 else shapely.MultiPolygon(list(found))
@@ -284,17 +285,3 @@ def _to_lon_lat(crs: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     beyond = np.abs(lon) > _HALF_TURN
     lon[beyond] = (lon[beyond] + 180) % 360 - 180
     return lon, np.clip(lat, -90, 90)
-
-
-def _has_four_corners(outline: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """Which shapes are polygons of four corners without a hole."""
-    return np.asarray(
-        (shapely.get_type_id(outline) == _POLYGON)
-        & (shapely.get_num_coordinates(outline) == len(_RING_X) + 1)
-        & (shapely.get_num_interior_rings(outline) == 0)
-    )
-
-
-def _rings(polygon: Any) -> list[Floats]:
-    """The rings of a polygon, (corners, 2) each and not closed, the exterior first."""
-    return [shapely.get_coordinates(ring)[:-1] for ring in (polygon.exterior, *polygon.interiors)]

@@ -25,8 +25,6 @@ _BLOCK = 4096
 """Rings that a core's cache holds, for arithmetic across their corners."""
 _GRID = 1e-9
 """Degrees, 0.1 mm: so that what is split beside each other still meets."""
-_POLYGON = 3
-"""GEOS's number for the type."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +118,20 @@ def signed_area(x: Floats, y: Floats) -> Floats:
     return np.asarray(twice.sum(axis=1) / 2)
 
 
+def has_four_corners(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
+    """(n,) which shapes are polygons of four corners without a hole."""
+    return np.asarray(
+        (shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON)
+        & (shapely.get_num_coordinates(shapes) == _CORNERS + 1)
+        & (shapely.get_num_interior_rings(shapes) == 0)
+    )
+
+
+def rings_of(polygon: Any) -> list[Floats]:
+    """The rings of a polygon, (corners, 2) each and not closed, the exterior first."""
+    return [shapely.get_coordinates(ring)[:-1] for ring in (polygon.exterior, *polygon.interiors)]
+
+
 def shape_of(rings: Sequence[Floats]) -> Any:
     """A polygon of any extent: split at the antimeridian, or around a pole.
 
@@ -138,7 +150,9 @@ def shape_of(rings: Sequence[Floats]) -> Any:
     for hole in holes:
         hole[:, 0] += 360 * np.round((middle - hole[:, 0].mean()) / 360)
     whole = shapely.Polygon(exterior, holes)
-    return _wrapped(whole if whole.is_valid else shapely.make_valid(whole))
+    if not whole.is_valid:
+        whole = shapely.make_valid(whole, method="structure", keep_collapsed=False)
+    return None if whole.is_empty else _wrapped(whole)
 
 
 def _unrolled(ring: Floats) -> Floats:
@@ -161,7 +175,7 @@ def _wrapped(whole: Any) -> Any:
         world = shapely.box(360 * turn - _HALF_TURN, -90, 360 * turn + _HALF_TURN, 90)
         part = shapely.intersection(whole, world, grid_size=_GRID)
         parts += list(shapely.get_parts(shapely.transform(part, _turned_back(turn))))
-    polygons = [part for part in parts if shapely.get_type_id(part) == _POLYGON]
+    polygons = [part for part in parts if shapely.get_type_id(part) == shapely.GeometryType.POLYGON]
     if len(polygons) == 1:
         return shapely.orient_polygons(polygons[0])
     return shapely.orient_polygons(shapely.MultiPolygon(polygons)) if polygons else None

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
@@ -87,9 +88,7 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
             task = task_of(description, plan.grid)
             seams = findings.settle(task, _inside(plan, index)) if finished else findings.keep()
         if not finished:
-            if mask:  # before the file that says how far both came
-                mask.keep(paths.partial_mask(index))
-            storage.copy(str(path), paths.partial(index))
+            _keep(path, mask, paths, index)
             raise ShardInterruptedError(
                 f"stopped before tile {inference.next_tile}; "
                 "run the shard again and it goes on from there"
@@ -213,6 +212,13 @@ class _Findings:
 
 def _inside(plan: Plan, index: int) -> Inside:
     return lambda tiles: plan.shard_of(tiles) == index
+
+
+def _keep(path: Path, mask: MaskPart | None, paths: RunPaths, index: int) -> None:
+    """Put what there is where another attempt finds it; last, what says how far it came."""
+    if mask:
+        mask.keep(paths.partial_mask(index))
+    storage.copy(str(path), paths.partial(index))
 
 
 def _write_seams(uri: str, seams: Detections) -> None:

@@ -197,6 +197,18 @@ class TestOutlines:
         np.testing.assert_array_equal(places.ring, georeferencer().place(boxes).ring)
         assert places.shape is None
 
+    def test_with_long_edges_stay_where_they_are(self):
+        """From one end of a UTM zone to the other a parallel is no straight line."""
+        found = georeferencer(transform=Affine(100, 0, 4e5, 0, -100, 66e5), width=2000, height=2000)
+        wide = shapely.box(0, 0, 2000, 1000) - shapely.box(10, 10, 20, 20)
+
+        (shape,) = found.place(None, np.array([wide], object)).polygons()
+
+        edge = np.linspace(0, 2000, 3001)
+        off = shapely.distance(shape.exterior, shapely.points(*found.points(edge, edge * 0)))
+        degree = 111_000
+        assert off.max() * degree < 0.1 * 100  # a tenth of a pixel
+
     def test_by_ground_control_points(self):
         gcps = tuple(
             GroundControlPoint(row=r, col=c, x=15 + c / 1e4, y=45 - r / 1e4 + c / 1e5)

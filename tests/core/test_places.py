@@ -113,5 +113,13 @@ class TestShapes:
         assert found.area == pytest.approx(2)
         assert found.geom_type == "MultiPolygon"
 
+    def test_that_fold_back_on_themselves_lose_the_fold(self):
+        spike = np.array([[179, 0], [-179, 0], [-179, 2], [-170, 2], [-179, 2], [179, 2]], float)
+
+        found = shape_of([spike])
+
+        assert found.area == pytest.approx(4)
+        assert found.bounds == (-180, 0, 180, 2)
+
     def test_that_have_no_extent_are_none(self):
         assert shape_of([np.array([[179.5, 0], [180, 0], [-179.5, 0]])]) is None
