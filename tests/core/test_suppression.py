@@ -277,7 +277,6 @@ def test_many_candidates_go_in_blocks_to_the_same_end():
     low = places + rng.normal(0, 2, places.shape)
     boxes = np.concatenate([low, low + rng.uniform(8, 16, low.shape)], axis=1)
     label = rng.integers(0, 2, len(boxes)).astype(np.int16)
-    score = np.full(len(boxes), 0.5, np.float32)
     kept, expected = np.empty(0, np.int64), []
     for i in range(len(boxes)):
         rivals = kept[label[kept] == label[i]]
