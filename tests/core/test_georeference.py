@@ -161,7 +161,7 @@ class TestPolygons:
 
 
 class TestOutlines:
-    HOLED = shapely.box(100, 100, 200, 180) - shapely.box(120, 120, 140, 150)
+    HOLED = shapely.box(100, 100, 160, 150) - shapely.box(120, 110, 140, 140)
     TWO = shapely.MultiPolygon([shapely.box(300, 300, 310, 320), shapely.box(311, 300, 320, 320)])
     TILTED = shapely.Polygon([(400, 400), (440, 420), (430, 440), (390, 420)])
 
