@@ -6,16 +6,20 @@ import importlib.util
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.meter import Meter, Sample
 from benchmarks.sides import runs
 from benchmarks.sides.alone import prepared_tiles
 from swath.package import load_package
 from swath.runtime import load_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _QUERY = (
     "nvidia-smi",
@@ -25,6 +29,8 @@ _QUERY = (
     "100",
 )
 _SECONDS = 5.0
+_TRIED = 5
+"""Batches."""
 
 
 def available() -> Sample:
@@ -39,39 +45,49 @@ def available() -> Sample:
 def alone(package: str, scene: str) -> Sample:
     """The module over float32 batches that lie on the device, of the size that swath would choose.
 
-    The layout in memory is the faster of the two; a round takes a few seconds and is scaled up.
+    The layout in memory is the faster of the two; a few seconds are measured and scaled up.
     """
     import torch  # noqa: PLC0415
-    from torch.export.passes import move_to_device_pass  # noqa: PLC0415
 
-    size = load_model(load_package(package)).batch_size
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    program = torch.export.load(str(Path(package, "model.pt2")))
-    module: Any = move_to_device_pass(program, "cuda").module()
     tiles, count = prepared_tiles(scene)
-    stack = torch.cat([torch.from_numpy(tile) for tile in tiles]).to("cuda")
-    stack = stack.repeat(-(-size // len(stack)), 1, 1, 1)[:size]
-
-    def seconds(layout: torch.memory_format, batches: int) -> float:
-        laid_out, batch = module.to(memory_format=layout), stack.contiguous(memory_format=layout)
-        with torch.inference_mode():
-            laid_out(batch)
-            torch.cuda.synchronize()
-            started = time.perf_counter()
-            for _ in range(batches):
-                laid_out(batch)
-            torch.cuda.synchronize()
-        return time.perf_counter() - started
-
-    trials = {
-        layout: seconds(layout, 5) for layout in (torch.contiguous_format, torch.channels_last)
-    }
+    size = load_model(load_package(package)).batch_size
+    seconds = _timed(Path(package, "model.pt2"), tiles, size)
+    layouts = (torch.contiguous_format, torch.channels_last)
+    trials = {layout: seconds(layout, _TRIED) for layout in layouts}
     best = min(trials, key=lambda layout: trials[layout])
-    batches = max(5, int(_SECONDS / trials[best] * 5))
+    batches = max(_TRIED, int(_SECONDS / trials[best] * _TRIED))
     with Meter() as meter, _utilisation() as busy:
         taken = seconds(best, batches)
     meter.wall = taken / (batches * size) * count
     return meter.sample(tiles=count, batch=size, tiles_per_s=count / meter.wall, busy=busy)
+
+
+def _timed(
+    path: Path, tiles: Sequence[NDArray[np.float32]], size: int
+) -> Callable[[Any, int], float]:
+    """A function of a layout and a number of batches: how many seconds these take."""
+    import torch  # noqa: PLC0415
+    from torch.export.passes import move_to_device_pass  # noqa: PLC0415
+
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    program = torch.export.load(str(path))
+    module: Any = move_to_device_pass(program, "cuda").module()
+    stack = torch.cat([torch.from_numpy(tile) for tile in tiles]).to("cuda")
+    stack = stack.repeat(-(-size // len(stack)), 1, 1, 1)[:size]
+
+    def seconds(layout: Any, batches: int) -> float:
+        module.to(memory_format=layout)
+        batch = stack.contiguous(memory_format=layout)
+        with torch.inference_mode():
+            module(batch)
+            torch.cuda.synchronize()
+            started = time.perf_counter()
+            for _ in range(batches):
+                module(batch)
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+    return seconds
 
 
 def shard(package: str, scene: str) -> Sample:
