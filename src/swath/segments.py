@@ -19,6 +19,7 @@ import shapely
 from numpy.typing import NDArray
 
 from swath.detections import Detections, Flag
+from swath.joins import components
 from swath.rings import Ints, join
 from swath.tiles import Grid
 
@@ -54,13 +55,7 @@ class SegmentSeams:
         largest piece of it.
         """
         parts = flagged.ordered()
-        component = _components(len(parts), *self._contacts(parts))
-        alone = np.bincount(component, minlength=len(parts))[component] == 1
-        _, component = np.unique(component[~alone], return_inverse=True)
-        whole = Detections.concatenate(
-            [_unflagged(parts.take(alone)), *_joined(parts.take(~alone), component)]
-        )
-        return whole.take(self._large(whole))
+        return self._whole(parts, components(len(parts), *self._contacts(parts)))
 
     def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
         """Join those of which no piece touches the core of a tile outside.
@@ -72,13 +67,24 @@ class SegmentSeams:
         Returns:
             Whole regions, and those still flagged, untouched.
         """
-        open_ = np.zeros(len(flagged), np.bool_)
+        parts = flagged.ordered()
+        open_ = np.zeros(len(parts), np.bool_)
         steps = (-1, -self.grid.columns, 1, self.grid.columns)
-        for touches, step in zip(self._open_sides(flagged).T, steps, strict=True):
-            open_[touches] |= ~inside(flagged.tile[touches] + step)
-        component = _components(len(flagged), *self._contacts(flagged))
+        for touches, step in zip(self._open_sides(parts).T, steps, strict=True):
+            open_[touches] |= ~inside(parts.tile[touches] + step)
+        component = components(len(parts), *self._contacts(parts))
         still = np.isin(component, component[open_])
-        return self.settle(flagged.take(~still)), flagged.take(still)
+        return self._whole(parts.take(~still), component[~still]), parts.take(still)
+
+    def _whole(self, parts: Detections, component: Ints) -> Detections:
+        """Parts as wholes; those of one component are one."""
+        _, component, count = np.unique(component, return_inverse=True, return_counts=True)
+        alone = count[component] == 1
+        _, component = np.unique(component[~alone], return_inverse=True)
+        whole = Detections.concatenate(
+            [_unflagged(parts.take(alone)), *_joined(parts.take(~alone), component)]
+        )
+        return whole.take(self._large(whole))
 
     def _open_sides(self, seen: Detections) -> NDArray[np.bool_]:
         """(n, 4): whether a region touches the core left of, above, right of or below its own."""
@@ -145,17 +151,6 @@ def _meeting(before: Ints, after: Ints) -> tuple[Ints, Ints]:
     count = last - first
     steps = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
     return np.repeat(before[:, 4], count), after[np.repeat(first, count) + steps, 4]
-
-
-def _components(count: int, a: Ints, b: Ints) -> Ints:
-    """For each of `count` things, the least thing that it hangs together with, int64 (count,)."""
-    root = np.arange(count)
-    while (root[a] != root[b]).any():
-        low = np.minimum(root[a], root[b])
-        np.minimum.at(root, root[a], low)
-        np.minimum.at(root, root[b], low)
-        root = root[root]
-    return root
 
 
 def _joined(parts: Detections, component: Ints) -> Iterator[Detections]:

@@ -6,6 +6,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from swath import segments
 from swath.detections import NO_LABEL, Detections, Flag
 from swath.polygonise import regions_of, segments_of
 from swath.segments import SegmentSeams
@@ -110,6 +111,19 @@ def test_any_partition_into_shards_gives_the_same_to_the_last_bit(scene, cuts, c
     result = Detections.concatenate([*found, seams.settle(Detections.concatenate(waiting))])
 
     assert rows(result) == rows(merged(seams, seen))
+
+
+@pytest.mark.parametrize("at_once", [1, 40])
+def test_regions_joined_some_at_a_time_are_the_same(monkeypatch, at_once):
+    random = np.random.default_rng(0)
+    labels = random.choice(np.array([0, 1, NO_LABEL], np.uint8), (40, 50))
+    probability = random.random(labels.shape).astype(np.float32)
+    grid = Grid(50, 40, 9, 2)
+    monkeypatch.setattr(segments, "_AT_ONCE", at_once)
+
+    result = merged(SegmentSeams(grid), detected(grid, labels, probability))
+
+    same(rows(result), truth(labels, probability))
 
 
 def test_only_what_touches_another_core_is_flagged():
