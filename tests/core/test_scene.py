@@ -235,6 +235,15 @@ class TestRefused:
 
         assert path in str(caught.value)
 
+    def test_damage_is_told_each_time_whatever_threads_gdal_is_given(self, data, monkeypatch):
+        """Decoding with threads of its own, GDAL gives zeros the second time it is asked."""
+        monkeypatch.setenv("GDAL_NUM_THREADS", "ALL_CPUS")
+
+        with open_scene(str(data / "corrupt" / "read_error__rasterio__corrupt.tif")) as scene:
+            for _ in range(2):
+                with pytest.raises(SceneError, match="at x 0, y 256"):
+                    scene.read((0, 256, 1024, 512), [1, 2, 3])
+
 
 class TestOnS3:
     KEY = "incoming/a b é+%41?.tif"
