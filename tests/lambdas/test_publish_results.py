@@ -66,4 +66,5 @@ def test_a_run_is_published_in_the_results_bucket(payload, set_env, context):
     assert result == {
         "detections_uri": f"s3://results/{root}/detections.parquet",
         "item_uri": f"s3://results/{root}/item.json",
+        "mask_uri": "",
     }
