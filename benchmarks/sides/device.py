@@ -15,7 +15,7 @@ from benchmarks.models.package import DETECTIONS, TILE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.runtime import Outputs
+    from swath.runtimes.model import Outputs
 
 _ANSWERS = 16
 
