@@ -58,8 +58,11 @@ class Decoder:
         target = target.transpose(1, 2, 0)
         if self.layout.compression == tiff_layout.WEBP:
             self._take(self._decode_image(content), target)
-        elif self._whole and self._plain and target.flags.c_contiguous:
+        elif self._whole and self._in_place and target.flags.c_contiguous:
+            # A core's cache holds one block, but not always two.
             self._decompress(content, target.data.cast("B"))
+            if self.layout.predictor == _HORIZONTAL:
+                _sum_up(target, target)
         else:
             self._undo_predictor(self._samples(content), target)
 
@@ -68,8 +71,8 @@ class Decoder:
         return list(self.samples) == list(range(self.layout.depth))
 
     @property
-    def _plain(self) -> bool:
-        return self.layout.predictor == 1 and self.layout.dtype.isnative
+    def _in_place(self) -> bool:
+        return self.layout.predictor != _FLOATING and self.layout.dtype.isnative
 
     def _samples(self, content: Content) -> NDArray[Any]:
         """The block as it was compressed, (rows, cols, samples), in this thread's scratch."""
@@ -95,14 +98,11 @@ class Decoder:
             self._take(imagecodecs.floatpred_decode(native, axis=1), target)
             return
         native = block if block.dtype.isnative else block.byteswap().view(target.dtype)
+        if self.layout.predictor == _HORIZONTAL and self._whole:
+            _sum_up(native, target)
+            return
         if self.layout.predictor == _HORIZONTAL:
-            # The sums wrap around as unsigned numbers do, whatever the bits stand for.
-            unsigned = np.dtype(f"u{native.dtype.itemsize}")
-            summed = native.view(unsigned)
-            if self._whole:
-                imagecodecs.delta_decode(summed, axis=1, out=target.view(unsigned))
-                return
-            imagecodecs.delta_decode(summed, axis=1, out=summed)
+            _sum_up(native, native)
         self._take(native, target)
 
     def _decode_image(self, content: Content) -> NDArray[Any]:
@@ -126,6 +126,12 @@ class Decoder:
         if found is None:
             found = self.scratch.room = np.empty(self.layout.block_bytes, np.uint8)
         return found
+
+
+def _sum_up(differences: NDArray[Any], target: NDArray[Any]) -> None:
+    """Undo predictor 2; the sums wrap around as unsigned numbers do, whatever the bits mean."""
+    unsigned = np.dtype(f"u{target.dtype.itemsize}")
+    imagecodecs.delta_decode(differences.view(unsigned), axis=1, out=target.view(unsigned))
 
 
 def decode_mask(layout: Layout, content: Content, target: NDArray[Any]) -> None:

@@ -14,7 +14,7 @@ from swath.reading.ring import Ring
 from swath.reading.source import source_of
 from swath.reading.wanted import Validity, Wanted, wanted
 from swath.reading.workers import Workers
-from swath.runtime import available_cpus
+from swath.runtimes.model import available_cpus
 from swath.scene import OpenScene
 from swath.tiles import Grid, Ints, Tile
 
