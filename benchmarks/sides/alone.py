@@ -27,7 +27,7 @@ from swath.tiles import Grid
 Infer = Callable[[NDArray[np.float32]], object]
 _PREPARED = 48
 """Different tiles, shown again and again: together they are larger than any cache."""
-_TRIED = 10
+_TRIED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,8 @@ def _whole(places: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _measure(scene: str, ways: Sequence[Way]) -> Sample:
     tiles, count = prepared_tiles(scene)
-    trials = {way.said: way.seconds(tiles, _TRIED) for way in ways}
+    tries = [{way.said: way.seconds(tiles, _TRIED) for way in ways} for _ in range(2)]
+    trials = {way.said: min(one[way.said] for one in tries) for way in ways}
     best = min(ways, key=lambda way: trials[way.said])
     with Meter() as meter:
         seconds = best.seconds(tiles, count)
