@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 
 from swath.detections import Detections
-from swath.merge import Seams
+from swath.merging.seams import Seams
 from swath.tiles import Grid
 
 

@@ -10,14 +10,14 @@ import shapely
 
 from swath.detections import Detections
 from swath.heads import detr, prototypes, rows, torchvision
-from swath.matching import Matching
-from swath.overlaps import Shapes
-from swath.suppression import leaders, reduce_candidates
+from swath.merging.matching import Matching
+from swath.merging.overlaps import Shapes
+from swath.merging.suppression import leaders, reduce_candidates
 
 if TYPE_CHECKING:
     from swath.heads.answer import Answer, HeadName
     from swath.heads.candidates import Candidates, Outlines
-    from swath.runtime import Outputs
+    from swath.runtimes.model import Outputs
     from swath.tiles import Tile
 
 _READ: dict[HeadName, Callable[[Outputs, Answer, int], Candidates]] = {

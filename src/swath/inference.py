@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from swath.detections import Detections, Seen
 from swath.errors import ModelOutputError, OutOfMemoryError, SwathError
-from swath.padding import pad
 from swath.payloads import TileCounts, TileFailure
 from swath.reading import TilePixels, read_tiles
+from swath.runtimes.padding import pad
 from swath.tasks import Task, task_of
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.mlm import ModelDescription
-    from swath.runtime import Model, Outputs
+    from swath.runtimes.model import Model, Outputs
     from swath.scene import OpenScene
     from swath.tiles import Grid, Tile
 

@@ -14,16 +14,17 @@ from pathlib import Path
 
 import numpy as np
 
-from swath import geoparquet, masks, storage
+from swath import geoparquet, storage
 from swath.detections import Detections, read_detections, read_in_order
 from swath.errors import RunIncompleteError
 from swath.geoparquet import GeoParquetWriter
 from swath.georeference import Georeferencer
-from swath.masks import assemble, extent
 from swath.package import describe_package
 from swath.payloads import MergeSummary, Receipt, TileCounts
 from swath.plan import Plan
 from swath.scene import Scene, open_scene
+from swath.segmentation import masks
+from swath.segmentation.masks import assemble, extent
 from swath.shard import read_receipt
 from swath.storage import RunPaths
 from swath.tasks import Task, task_of

@@ -24,7 +24,7 @@ from swath.mlm_output import (
     Structure,
     read_answer,
 )
-from swath.scaling import Scaling, divides_by_zero
+from swath.runtimes.scaling import Scaling, divides_by_zero
 
 WeightsFormat = Literal["onnx", "torchscript", "pt2"]
 

@@ -31,7 +31,7 @@ from swath.heads.answer import (
     Role,
     TaskName,
 )
-from swath.matching import Matching
+from swath.merging.matching import Matching
 from swath.mlm_shapes import check_shapes
 
 Precision = Literal["float32", "float16", "bfloat16"]

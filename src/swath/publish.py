@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 import pystac
 import shapely
 
-from swath import __version__, masks, storage
+from swath import __version__, storage
 from swath.detections import NO_LABEL
 from swath.geoparquet import MEDIA_TYPE
 from swath.georeference import Georeferencer
 from swath.payloads import MergeSummary, PublishSummary, RunRequest, SceneRef
 from swath.scene import open_scene
+from swath.segmentation import masks
 
 _EXTENSIONS = [
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",

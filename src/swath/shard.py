@@ -20,13 +20,13 @@ from swath import storage
 from swath.detections import Detections, DetectionsWriter, read_detections, read_note
 from swath.errors import InputError, SceneChangedError, ShardInterruptedError
 from swath.inference import Inference
-from swath.masks import MaskPart, extent, writing_part
 from swath.mlm import ModelDescription
 from swath.package import load_package
 from swath.payloads import Payload, Receipt, TileCounts, TileFailure
 from swath.plan import Plan
-from swath.runtime import Model, load_model
+from swath.runtimes.model import Model, load_model
 from swath.scene import open_scene, select_bands
+from swath.segmentation.masks import MaskPart, extent, writing_part
 from swath.storage import RunPaths
 from swath.tasks import Inside, Task, task_of
 

@@ -11,16 +11,16 @@ import numpy as np
 from swath.detect import detections_of
 from swath.detections import Detections, Seen
 from swath.heads import pixels, whole
-from swath.merge import Seams
-from swath.polygonise import segments_of
-from swath.segments import SegmentSeams
+from swath.merging.seams import Seams
+from swath.segmentation.polygonise import segments_of
+from swath.segmentation.segments import SegmentSeams
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.heads.answer import Answer
     from swath.mlm import ModelDescription
-    from swath.runtime import Outputs
+    from swath.runtimes.model import Outputs
     from swath.tiles import Grid, Ints, Tile
 
 Inside = Callable[["Ints"], "NDArray[np.bool_]"]

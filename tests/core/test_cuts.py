@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from swath import packing, storage
-from swath.boxes import iou
 from swath.merge_run import merge_run
+from swath.merging.boxes import iou
 from swath.payloads import ModelRef, RunOptions, RunRequest, SceneRef
 from swath.plan import plan_run
 from swath.settings import PlanSettings

@@ -3,7 +3,7 @@ import pytest
 import shapely
 
 from swath.detect import detections_of
-from swath.matching import Matching
+from swath.merging.matching import Matching
 from swath.tiles import Grid
 from tests.packages import answer_of
 

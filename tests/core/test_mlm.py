@@ -4,9 +4,9 @@ import pytest
 from stac_model.schema import MLModelProperties
 
 from swath.errors import PackageError
-from swath.matching import Matching
+from swath.merging.matching import Matching
 from swath.mlm import parse_description
-from swath.scaling import Clip, Scale
+from swath.runtimes.scaling import Clip, Scale
 from tests.packages import description
 
 

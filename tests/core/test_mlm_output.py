@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from swath.errors import PackageError
-from swath.matching import Matching
+from swath.merging.matching import Matching
 from swath.mlm_output import Hyperparameters, Output, read_answer
 from tests.packages import answer_of, output_entries
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from stac_model.schema import MLModelProperties
 
-from swath.matching import Matching
+from swath.merging.matching import Matching
 from swath.mlm import parse_description
 from tests.packages import description
 

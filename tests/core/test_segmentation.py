@@ -18,8 +18,8 @@ from swath.local import run_local
 from swath.merge_run import merge_run
 from swath.payloads import RunRequest
 from swath.plan import Plan
-from swath.polygonise import regions_of
 from swath.publish import publish_run
+from swath.segmentation.polygonise import regions_of
 from swath.shard import run_shard
 from swath.storage import RunPaths
 from tests.packages import TILE, for_task, write_package

@@ -19,11 +19,11 @@ import pytest
 import rasterio
 from stac_model.schema import MLModelProperties
 
-from swath.boxes import iou
 from swath.detect import detections_of
 from swath.local import run_local
+from swath.merging.boxes import iou
 from swath.package import Weights, load_package
-from swath.runtime import load_model
+from swath.runtimes.model import load_model
 from swath.tiles import Grid
 
 SHIPS = Path(__file__).resolve().parents[2] / "models" / "ships"

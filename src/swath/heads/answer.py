@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from swath.matching import Matching
+from swath.merging.matching import Matching
 
 TaskName = Literal[
     "detection", "oriented-detection", "instance-segmentation", "segmentation", "classification"

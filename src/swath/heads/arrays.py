@@ -12,7 +12,7 @@ from swath.errors import ModelOutputError
 
 if TYPE_CHECKING:
     from swath.heads.answer import Answer, Role
-    from swath.runtime import Outputs
+    from swath.runtimes.model import Outputs
 
 Scores = NDArray[np.float32]
 _ANY = -1

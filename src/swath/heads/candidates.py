@@ -14,8 +14,8 @@ from swath.heads.arrays import check_scores
 from swath.heads.geometry import to_corners, to_outlines, to_xyxy
 
 if TYPE_CHECKING:
-    from swath.boxes import Boxes, Floats, Indices
     from swath.heads.answer import Answer
+    from swath.merging.boxes import Boxes, Floats, Indices
 
 Outlines = NDArray[np.object_]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.heads.answer import Answer
-    from swath.runtime import Outputs
+    from swath.runtimes.model import Outputs
 
 
 def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:

@@ -10,8 +10,8 @@ import shapely
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.boxes import Boxes, Floats
     from swath.heads.answer import BoxFormat
+    from swath.merging.boxes import Boxes, Floats
 
 
 def to_xyxy(boxes: Floats, box_format: BoxFormat) -> Boxes:

@@ -14,7 +14,7 @@ from swath.heads.resample import bilinear
 
 if TYPE_CHECKING:
     from swath.heads.answer import Answer
-    from swath.runtime import Outputs
+    from swath.runtimes.model import Outputs
 
 Labels = NDArray[np.uint8]
 

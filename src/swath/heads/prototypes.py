@@ -16,15 +16,15 @@ from swath.heads.arrays import logit, output
 from swath.heads.candidates import Candidates, to_candidates
 from swath.heads.resample import bilinear
 from swath.heads.rows import best, by_channel
-from swath.polygonise import polygons_of_mask
+from swath.segmentation.polygonise import polygons_of_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.boxes import Floats
     from swath.heads.answer import Answer
     from swath.heads.candidates import Outlines
-    from swath.runtime import Outputs
+    from swath.merging.boxes import Floats
+    from swath.runtimes.model import Outputs
 
 
 def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:

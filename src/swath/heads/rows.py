@@ -18,9 +18,9 @@ from swath.heads.labels import labelled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.boxes import Indices
     from swath.heads.answer import Answer
-    from swath.runtime import Outputs
+    from swath.merging.boxes import Indices
+    from swath.runtimes.model import Outputs
 
 
 def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:

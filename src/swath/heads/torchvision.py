@@ -14,12 +14,12 @@ from swath.heads.answer import COLUMNS
 from swath.heads.arrays import check_numbers, output, shaped
 from swath.heads.candidates import Candidates, to_candidates
 from swath.heads.labels import labelled
-from swath.polygonise import polygons_of_mask
+from swath.segmentation.polygonise import polygons_of_mask
 
 if TYPE_CHECKING:
     from swath.heads.answer import Answer
     from swath.heads.candidates import Outlines
-    from swath.runtime import Outputs
+    from swath.runtimes.model import Outputs
 
 
 def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:

@@ -10,7 +10,7 @@ from swath.heads.arrays import activated, check_scores, output, softmax_of
 
 if TYPE_CHECKING:
     from swath.heads.answer import Answer
-    from swath.runtime import Outputs
+    from swath.runtimes.model import Outputs
 
 
 def read(outputs: Outputs, answer: Answer) -> tuple[int, np.float32]:

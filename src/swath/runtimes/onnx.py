@@ -1,0 +1,157 @@
+"""Models in ONNX form, run by ONNX Runtime on the CPU or, with CUDA or TensorRT, on a GPU."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import onnxruntime
+
+from swath.errors import PackageError
+from swath.runtimes.batch_size import best_batch_size, seconds_of
+from swath.runtimes.host_feed import HostFeed
+from swath.runtimes.model import (
+    GPU_WORKERS,
+    Batches,
+    Outputs,
+    available_cpus,
+    cpu_workers,
+    fixed_batch,
+    memory_errors,
+    per_tile,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from swath.mlm import ModelDescription
+    from swath.package import Weights
+    from swath.runtimes.model import Runtime
+
+Provider = str | tuple[str, dict[str, str]]
+
+logger = logging.getLogger(__name__)
+
+_ERRORS_ONLY = 3
+_CPU, _CUDA, _TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
+# TF32 keeps ten bits of the mantissa: enough for training, not for the same result as on a CPU.
+_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+_TENSORRT_PRECISION = {"float16": "trt_fp16_enable", "bfloat16": "trt_bf16_enable"}
+
+
+class OnnxModel(Batches):
+    """An inference session whose tiles are scaled by the host."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        description: ModelDescription,
+        *,
+        batch_size: int = 1,
+        fixed: bool = False,
+        workers: int = 1,
+    ) -> None:
+        super().__init__(batch_size, fixed=fixed)
+        self.workers = workers
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self._outputs = [o.name for o in session.get_outputs()[: len(description.outputs)]]
+        self._feed = HostFeed(description)
+        self._batched = description.batched
+
+    def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
+        """The model's outputs for each tile."""
+        batch = self.filled(len(tiles))
+        with memory_errors():
+            outputs = self._session.run(self._outputs, {self._input: self._feed(tiles, batch)})
+        return per_tile(outputs, tiles=len(tiles), batch=batch, batched=self._batched)
+
+
+def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx") -> OnnxModel:
+    """Load weights; on the GPU where this build of ONNX Runtime has one.
+
+    Args:
+        weights: of ONNX form.
+        description: what the package says of them.
+        way: `tensorrt` to have TensorRT compile the model, in the precision the package allows.
+
+    Raises:
+        PackageError: it is no ONNX model, takes an input of another shape, or TensorRT is not here.
+    """
+    session = _open(weights.path, _providers(description, way))
+    inputs = [(entry.name, entry.shape) for entry in session.get_inputs()]
+    fixed = 1 if not description.batched else fixed_batch(weights.path, inputs, description)
+    if session.get_providers()[0] == _CPU:
+        return OnnxModel(
+            session,
+            description,
+            # A CPU gains nothing from batches, and a tile alone gives the same in any company.
+            batch_size=fixed or 1,
+            fixed=fixed is not None,
+            workers=cpu_workers()[0],
+        )
+    model = _on_gpu(session, description, fixed)
+    if fixed is None:
+        model.batch_size = best_batch_size(seconds_of(model, description), description.batch_size)
+    return model
+
+
+def _providers(description: ModelDescription, way: Runtime) -> list[Provider]:
+    """Where the model is to run, the best first."""
+    available = onnxruntime.get_available_providers()
+    chosen: list[Provider] = [_CPU]
+    if _CUDA in available:
+        chosen.insert(0, (_CUDA, _CUDA_OPTIONS))
+    if way == "tensorrt":
+        if _TENSORRT not in available:
+            raise PackageError(
+                "this build of ONNX Runtime has no TensorRT; install onnxruntime-gpu and TensorRT, "
+                "or ask for another runtime"
+            )
+        option = _TENSORRT_PRECISION.get(description.precision)
+        chosen.insert(0, (_TENSORRT, {option: "1"} if option else {}))
+    return chosen
+
+
+def _open(path: Path, providers: list[Provider]) -> onnxruntime.InferenceSession:
+    on_gpu = len(providers) > 1
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cpus() if on_gpu else cpu_workers()[1]
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = _ERRORS_ONLY
+    # A thread that spins while it waits takes the core from whoever decodes the next block.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:
+        # The library's errors have no common base but Exception.
+        raise PackageError(f"{path} cannot be run: {error}") from error
+    if on_gpu and session.get_providers()[0] == _CPU:
+        logger.warning("no GPU could be used for %s; it runs on the CPU", path)
+    return session
+
+
+def _on_gpu(
+    session: onnxruntime.InferenceSession, description: ModelDescription, fixed: int | None
+) -> OnnxModel:
+    """A model on a GPU: fed by torch where that sees it, too, or else by the host."""
+    model = OnnxModel
+    options: dict[str, Any] = {}
+    if importlib.util.find_spec("torch") is not None:
+        module = importlib.import_module("swath.runtimes.onnx_device")
+        if device := module.gpu():
+            model, options = module.OnnxDeviceModel, {"device": device}
+    return model(
+        session,
+        description,
+        batch_size=fixed or description.batch_size,
+        fixed=fixed is not None,
+        workers=GPU_WORKERS,
+        **options,
+    )

@@ -1,0 +1,1 @@
+"""Segments: regions as exact polygons, joined where tiles cut them, and as a mask."""

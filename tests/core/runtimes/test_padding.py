@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swath.runtimes.padding import bands_last, pad
+
+
+def side_by_side(pixels):
+    """The same pixels, the bands of each beside one another in memory."""
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0)).transpose(2, 0, 1)
+
+
+LAYOUTS = [np.ascontiguousarray, side_by_side]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
+@pytest.mark.parametrize("valid", [None, np.ones((4, 4), bool)])
+def test_a_whole_tile_is_not_copied(layout, dtype, valid):
+    pixels = layout(np.arange(48).reshape(3, 4, 4).astype(dtype))
+
+    assert pad(pixels, valid, size=4, fill_value=0) is pixels
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_layout_stays(layout):
+    pixels = layout(np.ones((3, 2, 3), np.uint8))
+
+    assert bands_last(pad(pixels, None, size=4, fill_value=0)) == bands_last(pixels)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fill", "expected"),
+    [
+        (np.uint8, 0, np.uint8),
+        (np.uint8, 255, np.uint8),
+        (np.uint8, 256, np.float32),
+        (np.uint8, -1, np.float32),
+        (np.uint8, 0.5, np.float32),
+        (np.int16, -9999, np.int16),
+        (np.float16, 0.5, np.float16),
+        (np.float16, 0.1, np.float32),
+        (np.float32, 0.1, np.float32),
+        (np.float64, 0.1, np.float32),
+    ],
+)
+def test_the_scenes_numbers_stay_where_they_hold_the_fill_value(dtype, fill, expected):
+    valid = np.array([[True, False]])
+
+    tile = pad(np.array([[[7, 9]]], dtype), valid, size=2, fill_value=fill)
+
+    assert tile.dtype == expected
+    assert tile[0].tolist() == [[7, np.float32(fill)], [np.float32(fill)] * 2]
+
+
+def test_what_is_not_finite_is_filled_band_by_band():
+    pixels = np.array([[[np.nan, 1]], [[5, 1e300]]])
+
+    assert pad(pixels, None, size=2, fill_value=3)[:, 0].tolist() == [[3, 1], [5, 3]]
+    assert np.isnan(pixels[0, 0, 0])  # the reader's array is left alone
+
+
+@given(
+    rows=st.integers(1, 6),
+    cols=st.integers(1, 6),
+    dtype=st.sampled_from([np.uint8, np.int32, np.float32, np.float64]),
+    fill=st.sampled_from([0, 3, -2, 0.25]),
+    layout=st.sampled_from(LAYOUTS),
+    masked=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_pixels_stay_and_all_else_is_filled(rows, cols, dtype, fill, layout, masked, seed):
+    rng = np.random.default_rng(seed)
+    pixels = layout(rng.integers(0, 100, (2, rows, cols)).astype(dtype))
+    valid = rng.random((rows, cols)) < 0.5 if masked else None
+
+    tile = pad(pixels, valid, size=6, fill_value=fill)
+
+    expected = np.full((2, 6, 6), fill, np.float32)
+    shown = np.ones((rows, cols), bool) if valid is None else valid
+    expected[:, :rows, :cols][:, shown] = pixels[:, shown]
+    assert tile.shape == (2, 6, 6)
+    np.testing.assert_array_equal(tile.astype(np.float32), expected)
