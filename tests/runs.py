@@ -8,7 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
+from swath import storage
 from swath.payloads import MergeSummary, ModelRef, RunOptions, RunRequest, SceneRef, TileCounts
+from swath.plan import Plan
+from swath.shard import read_receipt
+from swath.storage import RunPaths
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -21,6 +25,12 @@ def run_request(etag="a", *, minutes=0, uri="s3://scenes/incoming/x.tif", model=
         model=ModelRef(name=model, uri="s3://m/m.tar.gz", digest="d1"),
         options=RunOptions(backend="batch"),
     )
+
+
+def receipt_of(plan_uri, index):
+    """The receipt of a shard of a plan, if it has one."""
+    plan = Plan.from_json(storage.read_json(plan_uri))
+    return read_receipt(RunPaths.of_plan(plan_uri), index, plan.layout)
 
 
 @pytest.fixture

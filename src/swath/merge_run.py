@@ -93,7 +93,8 @@ def _write_mask(
 def _receipts(plan: Plan, paths: RunPaths) -> list[Receipt]:
     """Of every shard, in order."""
     with ThreadPoolExecutor(_READERS) as pool:
-        found = list(pool.map(lambda index: read_receipt(paths, index), range(len(plan.shards))))
+        layout, count = plan.layout, len(plan.shards)
+        found = list(pool.map(lambda index: read_receipt(paths, index, layout), range(count)))
     if missing := [index for index, receipt in enumerate(found) if receipt is None]:
         named = ", ".join(map(str, missing[:_NAMED]))
         raise RunIncompleteError(

@@ -137,6 +137,8 @@ class Receipt(Payload, frozen=True, kw_only=True):
 
     run_id: str
     index: int
+    layout: str
+    """`Plan.layout` of the plan whose shard it is."""
     tiles: TileCounts
     detections: int
     """In its file, settled."""

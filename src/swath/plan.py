@@ -6,9 +6,11 @@ What is wrong with a scene or does not fit its model is found here, before anyth
 from __future__ import annotations
 
 import base64
+import hashlib
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from swath import storage
@@ -32,7 +34,7 @@ from swath.storage import RunPaths
 from swath.tiles import Grid, Ints, Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -78,6 +80,17 @@ class Plan(Payload, frozen=True, kw_only=True):
         return Grid(self.width, self.height, self.tile_size, self.overlap)
 
     @property
+    def layout(self) -> str:
+        """What tells this plan's shards from those of another plan of the same run.
+
+        A run that is begun again may be planned by other settings, or by another version of swath;
+        what shard 7 was then is not what it is now.
+        """
+        parts: list[Any] = [self.width, self.height, self.tile_size, self.overlap]
+        parts += [self.column_cuts, self.row_cuts, self.shards, self.skipped]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+    @property
     def passed_over(self) -> TileCounts:
         """The tiles that are in no shard's receipt."""
         return TileCounts(planned=self.skipped_count, skipped=self.skipped_count)
@@ -94,6 +107,10 @@ class Plan(Payload, frozen=True, kw_only=True):
         place = np.searchsorted(known, number)
         found = np.append(known, -1)[place] == number
         return np.where(found, place, -1)
+
+    def holds(self, shard: int) -> Callable[[Ints], Mask]:
+        """Tells of tiles whether the shard holds them."""
+        return lambda tiles: np.asarray(self.shard_of(tiles) == shard)
 
     def tiles(self, shard: int) -> Ints:
         """The numbers of a shard's tiles, increasing, without those passed over.

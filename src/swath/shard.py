@@ -11,34 +11,22 @@ import functools
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from swath import storage
-from swath.detections import Detections, DetectionsWriter, read_detections, read_note
-from swath.errors import InputError, SceneChangedError, ShardInterruptedError
+from swath.detections import Detections, DetectionsWriter
+from swath.errors import InputError, PayloadError, SceneChangedError, ShardInterruptedError
+from swath.findings import Findings, layout_of_partial
 from swath.inference import Inference
 from swath.mlm import ModelDescription
 from swath.package import load_package
-from swath.payloads import Payload, Receipt, TileCounts, TileFailure
+from swath.payloads import Receipt, TileCounts, TileFailure
 from swath.plan import Plan
 from swath.runtimes.model import Model, load_model
 from swath.scene import open_scene, select_bands
 from swath.segmentation.masks import MaskPart, extent, writing_part
 from swath.storage import RunPaths
-from swath.tasks import Inside, Task, task_of
-
-_PROGRESS = "swath:progress"
-
-
-class Progress(Payload, frozen=True, kw_only=True):
-    """How far a shard came before its host was reclaimed; kept in the file of what it found."""
-
-    next_tile: int
-    tiles: TileCounts
-    failures: list[TileFailure]
+from swath.tasks import task_of
 
 
 def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: False) -> Receipt:
@@ -59,14 +47,14 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
         ShardInterruptedError: `stop` said so.
     """
     paths = RunPaths.of_plan(plan_uri)
-    done = read_receipt(paths, index)
-    if done is not None and not done.tiles.failed:
-        return done
     started = time.monotonic()
     plan = Plan.from_json(storage.read_json(plan_uri))
+    done = read_receipt(paths, index, plan.layout)
+    if done is not None and not done.tiles.failed:
+        return done
     description, model = _loaded(plan.model.uri, plan.model.digest)
     # What an earlier attempt finished with failures is done anew, its tiles all tried again.
-    resume = done is None and _was_interrupted(paths, index, description)
+    resume = done is None and _was_interrupted(plan, paths, index, description)
     with (
         open_scene(plan.scene.uri, etag=plan.scene.etag) as scene,
         storage.writing(paths.shard(index)) as path,
@@ -81,12 +69,14 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
             on_labels=mask.write if mask else None,
         )
         with DetectionsWriter(path) as out:
-            findings = _Findings(inference, out)
+            findings = Findings(inference, out)
             if resume:
                 findings.take_up(paths.partial(index))
             finished = findings.infer(plan.tiles(index).tolist(), stop)
+            if not finished:
+                findings.keep(plan.layout)
             task = task_of(description, plan.grid)
-            seams = findings.settle(task, _inside(plan, index)) if finished else findings.keep()
+            seams = findings.settle(task, plan.holds(index)) if finished else Detections.empty()
         if not finished:
             _keep(path, mask, paths, index)
             raise ShardInterruptedError(
@@ -98,6 +88,7 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
     receipt = Receipt(
         run_id=plan.run_id,
         index=index,
+        layout=plan.layout,
         tiles=inference.tiles,
         detections=out.count,
         seams=len(seams),
@@ -121,6 +112,7 @@ def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
     receipt = Receipt(
         run_id=plan.run_id,
         index=index,
+        layout=plan.layout,
         tiles=TileCounts(planned=len(tiles), failed=len(tiles)),
         detections=0,
         seconds=0.0,
@@ -130,18 +122,22 @@ def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
     return receipt
 
 
-def read_receipt(paths: RunPaths, index: int) -> Receipt | None:
-    """The receipt of a shard, if it has one."""
+def read_receipt(paths: RunPaths, index: int, layout: str) -> Receipt | None:
+    """The receipt of a shard, if it has one; one of an earlier plan's shard does not count."""
     try:
-        return Receipt.from_json(storage.read_json(paths.receipt(index)))
-    except FileNotFoundError:
+        receipt = Receipt.from_json(storage.read_json(paths.receipt(index)))
+    except (FileNotFoundError, PayloadError):
         return None
+    return receipt if receipt.layout == layout else None
 
 
-def _was_interrupted(paths: RunPaths, index: int, description: ModelDescription) -> bool:
-    """Whether an earlier attempt left what it had found, all of it."""
-    left = [paths.partial(index)] + [paths.partial_mask(index)] * description.mask
-    return all(storage.exists(uri) for uri in left)
+def _was_interrupted(
+    plan: Plan, paths: RunPaths, index: int, description: ModelDescription
+) -> bool:
+    """Whether an earlier attempt at this very shard left what it had found, all of it."""
+    if description.mask and not storage.exists(paths.partial_mask(index)):
+        return False
+    return layout_of_partial(paths.partial(index)) == plan.layout
 
 
 def _mask(
@@ -164,56 +160,6 @@ def _loaded(uri: str, digest: str) -> tuple[ModelDescription, Model]:
     return package.description, load_model(package)
 
 
-@dataclass(frozen=True, slots=True)
-class _Findings:
-    """What the tiles of a shard see: in its file what is settled, in memory what is not yet."""
-
-    inference: Inference
-    out: DetectionsWriter
-    flagged: list[Detections] = field(default_factory=list)
-
-    def take_up(self, partial: str) -> None:
-        """Take over what an interrupted attempt found, and how far it came."""
-        with storage.reading(partial) as path:
-            progress = msgspec.json.decode(read_note(path, _PROGRESS), type=Progress)
-            for found in read_detections(path):
-                self._add(found)
-        self.inference.next_tile = progress.next_tile
-        self.inference.tiles = progress.tiles
-        self.inference.failures = progress.failures
-
-    def infer(self, tiles: list[int], stop: Callable[[], bool]) -> bool:
-        """Go on to the last tile; False if `stop` said so before."""
-        left = [tile for tile in tiles if tile >= self.inference.next_tile]
-        for found in self.inference.run(left):
-            self._add(found)
-            if self.inference.next_tile <= left[-1] and stop():
-                return False
-        return True
-
-    def keep(self) -> Detections:
-        """End the file so that another attempt can take it up; returns what is not settled."""
-        flagged = Detections.concatenate(self.flagged)
-        self.out.append(flagged)
-        self.out.note(_PROGRESS, _progress(self.inference))
-        return flagged
-
-    def settle(self, task: Task, inside: Inside) -> Detections:
-        """End the file with what is settled within the shard; returns what is not."""
-        settled, others = task.settle_inside(Detections.concatenate(self.flagged), inside)
-        self.out.finish(settled.ordered())
-        return others
-
-    def _add(self, found: Detections) -> None:
-        flagged = found.flags != 0
-        self.out.append(found.take(~flagged))
-        self.flagged.append(found.take(flagged))
-
-
-def _inside(plan: Plan, index: int) -> Inside:
-    return lambda tiles: plan.shard_of(tiles) == index
-
-
 def _keep(path: Path, mask: MaskPart | None, paths: RunPaths, index: int) -> None:
     """Put what there is where another attempt finds it; last, what says how far it came."""
     if mask:
@@ -225,13 +171,6 @@ def _write_seams(uri: str, seams: Detections) -> None:
     if len(seams):
         with storage.writing(uri) as path, DetectionsWriter(path) as out:
             out.append(seams)
-
-
-def _progress(inference: Inference) -> str:
-    progress = Progress(
-        next_tile=inference.next_tile, tiles=inference.tiles, failures=inference.failures
-    )
-    return msgspec.json.encode(progress).decode()
 
 
 def _check_unchanged(plan: Plan) -> None:

@@ -11,8 +11,8 @@ from batch_jobs.infer_shard import __main__ as module
 from batch_jobs.infer_shard.__main__ import ARRAY_INDEX, Exit, main
 from swath import inference
 from swath.errors import ModelOutputError, TransientError
-from swath.shard import read_receipt
 from swath.storage import RunPaths
+from tests.runs import receipt_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,8 +33,7 @@ def plan_uri(make_plan, make_scene):
 
 
 def receipts(plan_uri):
-    paths = RunPaths.of_plan(plan_uri)
-    return [index for index in range(2) if read_receipt(paths, index)]
+    return [index for index in range(2) if receipt_of(plan_uri, index)]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +72,7 @@ def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypa
 
     monkeypatch.setattr(module, "run_shard", real)
     assert main(["--plan-uri", plan_uri], {}) == Exit.DONE
-    assert read_receipt(RunPaths.of_plan(plan_uri), 0).tiles.succeeded == 8
+    assert receipt_of(plan_uri, 0).tiles.succeeded == 8
 
 
 def test_the_process_ends_with_the_code(plan_uri, tmp_path):
@@ -94,7 +93,7 @@ def test_the_process_ends_with_the_code(plan_uri, tmp_path):
     assert refused.returncode == Exit.DONE
     assert "no scene at" in refused.stderr
     assert "Traceback" not in refused.stderr
-    receipt = read_receipt(RunPaths.of_plan(plan_uri), 0)
+    receipt = receipt_of(plan_uri, 0)
     assert receipt.tiles.failed == receipt.tiles.planned == 8
     assert "no scene at" in receipt.failures[0].cause
     assert wrong.returncode == Exit.USAGE

@@ -137,7 +137,9 @@ def test_threads_may_read_the_first_of_a_kind_at_once():
         import sys, threading, tracemalloc
         from concurrent.futures import ThreadPoolExecutor
         from swath.payloads import Receipt, TileCounts
-        receipt = Receipt(run_id="r", index=0, tiles=TileCounts(), detections=0, seconds=0.0)
+        receipt = Receipt(
+            run_id="r", index=0, layout="l", tiles=TileCounts(), detections=0, seconds=0.0
+        )
         data, together = receipt.to_json(), threading.Barrier(16)
         sys.setswitchinterval(1e-6)
         tracemalloc.start(12)  # slow enough for threads to meet

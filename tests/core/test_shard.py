@@ -9,8 +9,9 @@ from swath import shard as module
 from swath.detections import Detections, read_detections, read_in_order
 from swath.errors import PackageError, SceneChangedError, SceneError, ShardInterruptedError
 from swath.payloads import TileCounts
-from swath.shard import read_receipt, refuse_shard, run_shard
+from swath.shard import refuse_shard, run_shard
 from swath.storage import RunPaths
+from tests.runs import receipt_of
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def found(plan_uri, index=0):
     """What a shard settled, in order, and what it left to the merge."""
     paths = RunPaths.of_plan(plan_uri)
     settled = list(read_in_order(paths.shard(index), Detections.empty()))
-    left = read_receipt(paths, index).seams
+    left = receipt_of(plan_uri, index).seams
     others = list(read_detections(paths.seams(index))) if left else []
     return Detections.concatenate(settled), Detections.concatenate(others)
 
@@ -64,7 +65,7 @@ def test_a_shard_finds_what_is_there(make_plan, scene):
     assert not len(left)  # no other shard has a say in anything
     assert sorted(map(tuple, settled.box.tolist())) == sorted(map(tuple, dots()[1].tolist()))
     assert not settled.flags.any()
-    assert receipt == read_receipt(RunPaths.of_plan(plan_uri), 0)
+    assert receipt == receipt_of(plan_uri, 0)
     assert (receipt.detections, receipt.seams) == (len(settled), 0)
     assert receipt.tiles == TileCounts(planned=40, succeeded=40)
     assert (np.diff(settled.tile) >= 0).all()
@@ -110,7 +111,7 @@ def test_the_receipt_is_written_after_the_file(make_plan, scene, monkeypatch):
 
     with pytest.raises(OSError, match="no space"):
         run_shard(plan_uri, 0)
-    assert read_receipt(paths, 0) is None
+    assert receipt_of(plan_uri, 0) is None
 
 
 @pytest.mark.parametrize("after", [1, 2, 17, 39])
@@ -124,7 +125,7 @@ def test_a_stopped_shard_goes_on_where_it_was(make_plan, scene, after):
 
     with pytest.raises(ShardInterruptedError, match=f"before tile {after}"):
         run_shard(plan_uri, 0, stop=stop)
-    assert read_receipt(RunPaths.of_plan(plan_uri), 0) is None
+    assert receipt_of(plan_uri, 0) is None
 
     receipt = run_shard(plan_uri, 0, stop=lambda: asked.append(1))
 
@@ -159,17 +160,29 @@ def test_failures_are_counted_with_their_place_and_cause(make_plan, make_scene):
 
 def test_a_shard_with_failures_is_tried_again_from_its_start(make_plan, scene):
     plan_uri = make_plan(scene)
-    paths = RunPaths.of_plan(plan_uri)
     with pytest.raises(ShardInterruptedError):
         run_shard(plan_uri, 0, stop=lambda: True)
     refuse_shard(plan_uri, 0, SceneError("no answer"))
-    assert read_receipt(paths, 0).tiles == TileCounts(planned=40, failed=40)
+    assert receipt_of(plan_uri, 0).tiles == TileCounts(planned=40, failed=40)
     asked = []
 
     receipt = run_shard(plan_uri, 0, stop=lambda: asked.append(1))
 
     assert len(asked) == 39
-    assert receipt.tiles == read_receipt(paths, 0).tiles == TileCounts(planned=40, succeeded=40)
+    assert receipt.tiles == receipt_of(plan_uri, 0).tiles == TileCounts(planned=40, succeeded=40)
+
+
+def test_what_another_plan_of_the_run_left_does_not_count(make_plan, scene):
+    """Planned anew with other settings, a run has the same name and other shards."""
+    run_shard(make_plan(scene, shard_tiles=7), 0)
+    with pytest.raises(ShardInterruptedError):
+        run_shard(make_plan(scene, shard_tiles=7), 1, stop=lambda: True)
+
+    plan_uri = make_plan(scene, shard_tiles=20)
+    receipts = [run_shard(plan_uri, index) for index in range(2)]
+
+    plan = module.Plan.from_json(storage.read_json(plan_uri))
+    assert [r.tiles.succeeded for r in receipts] == [len(plan.tiles(index)) for index in range(2)]
 
 
 def test_a_refused_shard_says_why(make_plan, scene):

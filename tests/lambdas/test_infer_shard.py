@@ -4,8 +4,7 @@ import pytest
 from lambdas.infer_shard import handler as module
 from swath import shard
 from swath.errors import PayloadError, TransientError
-from swath.shard import read_receipt
-from swath.storage import RunPaths
+from tests.runs import receipt_of
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +24,9 @@ def plan_uri(make_plan, make_scene):
 def test_a_shard_is_inferred(plan_uri, context):
     answer = module.handler({"plan_uri": plan_uri, "index": 2}, context)
 
-    assert answer == read_receipt(RunPaths.of_plan(plan_uri), 2).to_json()
+    assert answer == receipt_of(plan_uri, 2).to_json()
     assert answer["tiles"] == {"planned": 16, "succeeded": 15, "failed": 1, "skipped": 0}
-    assert read_receipt(RunPaths.of_plan(plan_uri), 0) is None
+    assert receipt_of(plan_uri, 0) is None
 
 
 def test_what_cannot_be_used_is_told_by_the_receipt(plan_uri, context, tmp_path):
@@ -37,7 +36,7 @@ def test_what_cannot_be_used_is_told_by_the_receipt(plan_uri, context, tmp_path)
 
     assert answer["tiles"] == {"planned": 8, "succeeded": 0, "failed": 8, "skipped": 0}
     assert answer["failures"][0]["cause"].startswith("SceneChangedError: ")
-    assert answer == read_receipt(RunPaths.of_plan(plan_uri), 0).to_json()
+    assert answer == receipt_of(plan_uri, 0).to_json()
 
 
 def test_what_may_pass_is_the_state_machines_to_try_again(plan_uri, context, monkeypatch):
