@@ -55,35 +55,53 @@ def limit(path: str) -> Sample:
     return meter.sample(blocks=len(places))
 
 
-def swath(path: str, companions: Sequence[int] = (), *, count_decodes: bool = False) -> Sample:
+def swath(
+    path: str,
+    local: str | None = None,
+    companions: Sequence[int] = (),
+    *,
+    count_decodes: bool = False,
+) -> Sample:
     """Tiles through swath's reader.
 
     Args:
         path: of the scene, or its S3 URI.
+        local: its path, if that is another: its first tile is read beforehand, so that all
+            libraries are loaded.
         companions: processes that take part.
         count_decodes: whether to count how often a block is decoded, which takes a little time.
     """
-    counter, pixels = _Counter(), 0
+    counter = _Counter()
     with counter.counting(count_decodes):
         # The decoders are looked up when they are imported.
         from swath.reading import read_tiles  # noqa: PLC0415
         from swath.scene import open_scene  # noqa: PLC0415
 
+        def read(uri: str, most: int | None = None) -> tuple[int, int]:
+            tiles = pixels = 0
+            with open_scene(uri) as scene:
+                grid = Grid(scene.info.width, scene.info.height, SIZE, OVERLAP)
+                bands, numbers = range(1, scene.info.count + 1), range(grid.count)[:most]
+                for tile in read_tiles(scene, grid, bands, numbers, threads=THREADS):
+                    if tile.pixels is None:
+                        raise RuntimeError(f"{uri}: {tile.error}")
+                    tiles, pixels = tiles + 1, pixels + tile.pixels[0].size
+            return tiles, pixels
+
         if storage.is_s3(path):
             storage.s3()  # made once a process
-        with Meter(companions) as meter, open_scene(path) as scene:
-            grid = Grid(scene.info.width, scene.info.height, SIZE, OVERLAP)
-            bands = range(1, scene.info.count + 1)
-            for tile in read_tiles(scene, grid, bands, range(grid.count), threads=THREADS):
-                if tile.pixels is None:
-                    raise RuntimeError(f"{path}: {tile.error}")
-                pixels += tile.pixels[0].size
-    return meter.sample(tiles=grid.count, pixels=pixels, decodes=counter.count)
+        read(local or path, 1)
+        counter.count = 0
+        with Meter(companions) as meter:
+            tiles, pixels = read(path)
+    return meter.sample(tiles=tiles, pixels=pixels, decodes=counter.count)
 
 
-def windows(path: str, companions: Sequence[int] = ()) -> Sample:
-    """The same tiles as windows of rasterio, with GDAL's defaults."""
+def windows(path: str, local: str | None = None, companions: Sequence[int] = ()) -> Sample:
+    """The same tiles as windows of rasterio, with GDAL's defaults; warmed up as swath is."""
     pixels = 0
+    with rasterio.open(local or path) as scene:
+        scene.read(window=Window(0, 0, SIZE, SIZE))
     with (
         rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
         Meter(companions) as meter,

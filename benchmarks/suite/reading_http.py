@@ -61,14 +61,22 @@ def _sides(endpoint: Endpoint, path: Path, places: Places) -> dict[str, Callable
     return {
         "network": lambda: counting("reading:network", url=url, start=start, stop=stop),
         "decode": lambda: run_side("reading:limit", path=str(path)),
-        "swath": lambda: counting("reading:swath", path=f"s3://{BUCKET}/{path.name}"),
-        "vsicurl": lambda: counting("reading:windows", path=f"/vsicurl/{url}"),
+        "swath": lambda: counting(
+            "reading:swath", path=f"s3://{BUCKET}/{path.name}", local=str(path)
+        ),
+        "vsicurl": lambda: counting("reading:windows", path=f"/vsicurl/{url}", local=str(path)),
     }
 
 
 def _counted(endpoint: Endpoint, path: Path) -> Sample:
     uri = f"s3://{BUCKET}/{path.name}"
-    return run_side("reading:swath", env=endpoint.environment(), path=uri, count_decodes=True)
+    return run_side(
+        "reading:swath",
+        env=endpoint.environment(),
+        path=uri,
+        local=str(path),
+        count_decodes=True,
+    )
 
 
 def _gets(rounds: list[Round], places: Places) -> float:

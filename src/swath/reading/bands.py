@@ -11,7 +11,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from swath.dataset import Dataset
-from swath.reading.schedule import BlockRow, Lattice
+from swath.reading.schedule import BlockRow, Lattice, Part
 from swath.reading.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -57,19 +57,25 @@ class Bands:
         """GDAL fetches when it reads."""
         return 0
 
-    def decode(self, row: int, column: int) -> Future[NDArray[Any]]:  # noqa: ARG002
-        """Begin to read a band of rows."""
-        return self._readers.submit(self._read, row)
+    def room(self, rows: int, cols: int) -> NDArray[Any]:
+        """New memory for pixels, in the order in which GDAL gives them."""
+        return np.empty((self._wanted.layers, rows, cols), self._dtype)
 
-    def forget(self, row: int, blocks: list[NDArray[Any]]) -> None:
+    def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:  # noqa: ARG002
+        """Begin to read a band of rows."""
+        return self._readers.submit(self._read, row, parts)
+
+    def forget(self, row: int) -> None:
         """Nothing is kept."""
 
-    def _read(self, row: int) -> NDArray[Any]:
+    def _read(self, row: int, parts: Sequence[Part]) -> None:
         handle = self._free.get()
         try:
-            return self._read_with(handle, row)
+            band = self._read_with(handle, row)
         finally:
             self._free.put(handle)
+        for part in parts:
+            part.place[...] = part.of(band)
 
     def _read_with(self, handle: Dataset, row: int) -> NDArray[Any]:
         top = row * self.lattice.rows

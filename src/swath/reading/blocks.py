@@ -12,15 +12,15 @@ from swath.reading.capsule import Capsule
 from swath.reading.codecs import Decoder, decode_mask
 from swath.reading.layout import Layout, decoded_here
 from swath.reading.ranges import File, places_of
-from swath.reading.schedule import BlockRow, Lattice
+from swath.reading.schedule import BlockRow, Lattice, Part
 from swath.reading.tiff import NotReadableError
 from swath.reading.wanted import Wanted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Decode = Callable[[memoryview, "NDArray[Any]"], None]
-"""Decodes the bytes of a block to (layers, rows, cols)."""
+Decode = Callable[[memoryview, Sequence[Part]], None]
+"""Decodes the bytes of a block to where its pixels go."""
 
 
 _GROWTH, _OVERHEAD = 2, 64 << 10
@@ -65,7 +65,6 @@ class Blocks:
         self._decode_block = _decoder(self._image, samples)
         self._places = _places(self._image, rows, samples if self._image.separate else [0])
         self._mask_places = _places(self._mask, rows, [0]) if self._mask else None
-        self._spare: list[NDArray[Any]] = []
 
     def expect(self, row: BlockRow) -> int:
         """Begin to bring a row's bytes here."""
@@ -77,52 +76,52 @@ class Blocks:
         self._file.expect(row.row, places)
         return int(places[:, 1].sum())
 
-    def decode(self, row: int, column: int) -> Future[NDArray[Any]]:
-        """Begin to decode a block."""
-        return self._decoders.submit(self._decode, row, column)
-
-    def forget(self, row: int, blocks: list[NDArray[Any]]) -> None:
-        """Let go of a row's bytes, and use its blocks' memory for later ones."""
-        self._file.forget(row)
-        self._spare += blocks
-
-    def _decode(self, row: int, column: int) -> NDArray[Any]:
-        block = self._room()
-        layers = block[: len(self._wanted.samples)]
-        if self._image.separate:
-            for layer, places in zip(layers, self._places, strict=True):
-                self._decode_into(row, places[row - self._first, column], layer[np.newaxis])
-        else:
-            place = self._places[0, row - self._first, column]
-            self._decode_into(row, place, layers)
-        if self._mask and self._mask_places is not None:
-            offset, length = self._mask_places[0, row - self._first, column].tolist()
-            if length:
-                decode_mask(self._mask, self._file.content(row, offset, length), block[-1])
-            else:
-                block[-1] = 0
-        return block
-
-    def _decode_into(self, row: int, place: NDArray[np.int64], target: NDArray[Any]) -> None:
-        offset, length = place.tolist()
-        if length:
-            self._decode_block(self._file.content(row, offset, length), target)
-        elif self._fill is None:
-            raise NotReadableError("a block that is left out")
-        else:
-            target[...] = self._fill
-
-    def _room(self) -> NDArray[Any]:
-        """Memory for a block: that of one that is done with, since new memory costs time."""
-        try:
-            return self._spare.pop()
-        except IndexError:
-            pass
-        layers, rows, cols = self._wanted.layers, self._image.rows, self._image.cols
-        dtype = self._image.dtype.newbyteorder("=")
+    def room(self, rows: int, cols: int) -> NDArray[Any]:
+        """New memory for pixels, in the order in which blocks have them."""
+        layers, dtype = self._wanted.layers, self._image.dtype.newbyteorder("=")
         if self._image.separate or isinstance(self._decode_block, Capsule):
             return np.empty((layers, rows, cols), dtype)
         return np.empty((rows, cols, layers), dtype).transpose(2, 0, 1)
+
+    def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:
+        """Begin to decode a block."""
+        return self._decoders.submit(self._decode, row, column, parts)
+
+    def forget(self, row: int) -> None:
+        """Let go of a row's bytes."""
+        self._file.forget(row)
+
+    def _decode(self, row: int, column: int, parts: Sequence[Part]) -> None:
+        count = len(self._wanted.samples)
+        if self._image.separate:
+            for layer, places in enumerate(self._places):
+                here = [part.layers(slice(layer, layer + 1)) for part in parts]
+                self._decode_into(row, places[row - self._first, column], here)
+        else:
+            here = [part.layers(slice(count)) for part in parts]
+            self._decode_into(row, self._places[0, row - self._first, column], here)
+        if self._mask and self._mask_places is not None:
+            offset, length = self._mask_places[0, row - self._first, column].tolist()
+            self._decode_mask(self._mask, row, (offset, length), parts)
+
+    def _decode_into(self, row: int, place: NDArray[np.int64], parts: Sequence[Part]) -> None:
+        offset, length = place.tolist()
+        if length:
+            self._decode_block(self._file.content(row, offset, length), parts)
+        elif self._fill is None:
+            raise NotReadableError("a block that is left out")
+        else:
+            for part in parts:
+                part.place[...] = self._fill
+
+    def _decode_mask(
+        self, mask: Layout, row: int, place: tuple[int, int], parts: Sequence[Part]
+    ) -> None:
+        """The last layer; where the file leaves it out, nothing is valid."""
+        offset, length = place
+        bits = decode_mask(mask, self._file.content(row, offset, length)) if length else None
+        for part in parts:
+            part.place[-1] = 0 if bits is None else part.of(bits)
 
 
 def _decoder(layout: Layout, samples: Sequence[int]) -> Decode:

@@ -15,6 +15,7 @@ from rasterio.session import DummySession
 
 from swath.reading import tiff
 from swath.reading.layout import JPEG, Layout
+from swath.reading.schedule import Part
 from swath.reading.tiff import NotReadableError
 
 if TYPE_CHECKING:
@@ -62,19 +63,21 @@ class Capsule:
         self._order = layout.page.order
         self._head, self._length_at = _head(layout)
 
-    def __call__(self, content: memoryview, target: NDArray[Any]) -> None:
+    def __call__(self, content: memoryview, parts: Sequence[Part]) -> None:
         """Decode a block.
 
         Args:
             content: its bytes as in the file.
-            target: (bands, rows, cols), written to.
+            parts: where its pixels go, (bands, rows, cols).
         """
         with (
             Env(session=DummySession(), GTIFF_IGNORE_READ_ERRORS="NO"),
             MemoryFile(self._header(len(content)) + content) as file,
             file.open(driver="GTiff") as block,
         ):
-            block.read(self._bands, out=target)
+            pixels = block.read(self._bands)
+        for part in parts:
+            part.place[...] = part.of(pixels)
 
     def _header(self, length: int) -> bytes:
         """All of a TIFF but its one block, which is to follow."""

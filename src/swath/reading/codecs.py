@@ -16,6 +16,7 @@ import numpy as np
 
 from swath.reading import layout as tiff_layout
 from swath.reading.layout import Layout
+from swath.reading.schedule import Part
 from swath.reading.tiff import NotReadableError
 
 if TYPE_CHECKING:
@@ -44,35 +45,32 @@ class Decoder:
     """Which samples of a pixel are wanted, from 0."""
     scratch: threading.local = field(default_factory=threading.local)
 
-    def __call__(self, content: Content, target: NDArray[Any]) -> None:
+    def __call__(self, content: Content, parts: Sequence[Part]) -> None:
         """Decode a block.
 
         Args:
             content: its bytes as in the file.
-            target: (samples wanted, rows, cols), written to.
+            parts: where its pixels go, (samples wanted, rows, cols).
 
         Raises:
             NotReadableError: it holds more or fewer pixels than it should.
             Exception: whatever imagecodecs raises of one that it cannot decode.
         """
-        target = target.transpose(1, 2, 0)
-        if self.layout.compression == tiff_layout.WEBP:
-            self._take(self._decode_image(content), target)
-        elif self._whole and self._in_place and target.flags.c_contiguous:
-            # A core's cache holds one block, but not always two.
-            self._decompress(content, target.data.cast("B"))
-            if self.layout.predictor == _HORIZONTAL:
-                _sum_up(target, target)
-        else:
-            self._undo_predictor(self._samples(content), target)
+        webp = self.layout.compression == tiff_layout.WEBP
+        block = self._decode_image(content) if webp else self._samples(content)
+        if self._whole and self.layout.predictor == _HORIZONTAL and block.dtype.isnative:
+            # Summed up on the way, while the block is still in the core's cache.
+            for part in parts:
+                differences = block[part.rows, : part.place.shape[-1]]
+                _sum_up(differences, part.place.transpose(1, 2, 0))
+            return
+        block = self._finished(block)
+        for part in parts:
+            self._take(block[part.rows, : part.place.shape[-1]], part.place.transpose(1, 2, 0))
 
     @property
     def _whole(self) -> bool:
         return list(self.samples) == list(range(self.layout.depth))
-
-    @property
-    def _in_place(self) -> bool:
-        return self.layout.predictor != _FLOATING and self.layout.dtype.isnative
 
     def _samples(self, content: Content) -> NDArray[Any]:
         """The block as it was compressed, (rows, cols, samples), in this thread's scratch."""
@@ -91,19 +89,18 @@ class Decoder:
         if len(decoded) != len(place):
             raise NotReadableError(f"{len(decoded)} bytes in a block of {len(place)}")
 
-    def _undo_predictor(self, block: NDArray[Any], target: NDArray[Any]) -> None:
+    def _finished(self, block: NDArray[Any]) -> NDArray[Any]:
+        """The pixels of a block, in this machine's order of bytes."""
         if self.layout.predictor == _FLOATING:
             # What is stored has no order of bytes: the highest bytes of a row come first.
             native = block.view(block.dtype.newbyteorder("="))
-            self._take(imagecodecs.floatpred_decode(native, axis=1), target)
-            return
-        native = block if block.dtype.isnative else block.byteswap().view(target.dtype)
-        if self.layout.predictor == _HORIZONTAL and self._whole:
-            _sum_up(native, target)
-            return
+            return np.asarray(imagecodecs.floatpred_decode(native, axis=1))
+        native = block
+        if not block.dtype.isnative:
+            native = block.byteswap().view(block.dtype.newbyteorder("="))
         if self.layout.predictor == _HORIZONTAL:
             _sum_up(native, native)
-        self._take(native, target)
+        return native
 
     def _decode_image(self, content: Content) -> NDArray[Any]:
         """A block that is an image of its own; one of another size does not fit in."""
@@ -134,12 +131,12 @@ def _sum_up(differences: NDArray[Any], target: NDArray[Any]) -> None:
     imagecodecs.delta_decode(differences.view(unsigned), axis=1, out=target.view(unsigned))
 
 
-def decode_mask(layout: Layout, content: Content, target: NDArray[Any]) -> None:
-    """Decode a block of one bit a pixel to 0 and 1, (rows, cols)."""
+def decode_mask(layout: Layout, content: Content) -> NDArray[np.uint8]:
+    """A block of one bit a pixel as 0 and 1, (rows, cols)."""
     place = bytearray(layout.block_bytes)
     if layout.compression == tiff_layout.NONE:
         place[:] = content[: len(place)]
     elif len(_DECOMPRESS[layout.compression](content, out=memoryview(place))) != len(place):
         raise NotReadableError("a block of a mask that is too short")
     bits = np.frombuffer(place, np.uint8).reshape(layout.rows, layout.row_bytes)
-    target[...] = np.unpackbits(bits, axis=1, count=layout.cols)
+    return np.unpackbits(bits, axis=1, count=layout.cols)

@@ -31,7 +31,8 @@ class TilePixels:
 
     tile: Tile
     pixels: NDArray[Any] | None
-    """(bands, rows, cols) of the tile's window in the scene's dtype, of any memory layout."""
+    """(bands, rows, cols) of the tile's window in the scene's dtype, of any memory layout.
+    Not to be written to: neighbours may be views of the same memory."""
     valid: Mask | None
     """(rows, cols), True = valid; None where every pixel is."""
     error: Exception | None = None

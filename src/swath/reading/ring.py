@@ -1,18 +1,17 @@
-"""A ring of block rows, from which tiles are cut: each block is brought here once.
+"""A ring of block rows, each block decoded once, into the strips of which tiles are views.
 
-It holds the rows that the tile at hand needs and one more, over the columns that any tile needs;
-its size does not depend on the scene's.
+A strip is what a row of tiles sees. The ring holds those that the block rows at hand belong to; its
+size does not depend on the scene's.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
-from swath.reading.schedule import BlockRow, Lattice, schedule
+from swath.reading.schedule import BlockRow, Lattice, Part, schedule, strips
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,14 +35,14 @@ class Source(Protocol):
     def expect(self, row: BlockRow) -> int:
         """Begin to bring a row's bytes here; returns how many they are."""
 
-    def decode(self, row: int, column: int) -> Future[NDArray[Any]]:
-        """Begin to decode a block of an expected row: (layers, rows, cols), of any memory layout.
+    def room(self, rows: int, cols: int) -> NDArray[Any]:
+        """New memory for pixels, (layers, rows, cols), in the order quickest to write."""
 
-        The part of a block that lies beyond the scene may be left out.
-        """
+    def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:
+        """Begin to decode a block of an expected row, and to put its pixels where they belong."""
 
-    def forget(self, row: int, blocks: list[NDArray[Any]]) -> None:
-        """Nothing more of that row is needed: its blocks may be written over."""
+    def forget(self, row: int) -> None:
+        """Nothing more of that row is needed."""
 
 
 class Ring:
@@ -54,23 +53,26 @@ class Ring:
         self._lattice = source.lattice
         self._windows = windows
         self._spans = self._lattice.spans(windows)
+        self._strips, self._strip_of = strips(windows, self._spans)
         self._rows = schedule(self._spans)
         self._firsts = [row.first for row in self._rows]
         self._sizes: list[int] = []
         """Bytes of the rows that were expected so far."""
         self._decoded = 0
-        self._blocks: dict[int, dict[int, Future[NDArray[Any]]]] = {}
+        self._blocks: dict[int, dict[int, Future[None]]] = {}
+        self._pixels: dict[int, NDArray[Any]] = {}
+        """Of the strips at hand."""
         self._last = {row.row: row.last for row in self._rows}
 
     def cut(self, place: int) -> NDArray[Any]:
-        """The tile at that place: (layers, rows, cols), new memory, laid out as the blocks are.
+        """The tile at that place, (layers, rows, cols): a view, which keeps its strip in memory.
 
         Raises:
             Exception: what the source raised of the first block of the tile that it could not give.
         """
         self._run_ahead(place)
         try:
-            return self._assemble(place)
+            return self._view(place)
         finally:
             self._release(place)
 
@@ -98,47 +100,52 @@ class Ring:
 
     def _decode(self, rows: list[BlockRow]) -> None:
         """Column by column, so that the first tile need not wait for whole rows."""
+        shown = {needed.row: self._shown_in(needed.row) for needed in rows}
         self._blocks |= {needed.row: {} for needed in rows}
         for column, row in sorted((c, needed.row) for needed in rows for c in needed.columns):
-            self._blocks[row][column] = self._source.decode(row, column)
+            parts = [part for number in shown[row] for part in self._parts(number, row, column)]
+            self._blocks[row][column] = self._source.decode(row, column, parts)
 
-    def _assemble(self, place: int) -> NDArray[Any]:
-        x, y, width, height = self._windows[place].tolist()
+    def _shown_in(self, row: int) -> list[int]:
+        """The strips that show a block row; from now on there is memory for them."""
+        found = [n for n, strip in enumerate(self._strips) if strip.top <= row <= strip.bottom]
+        for number in found:
+            if number not in self._pixels:
+                strip = self._strips[number]
+                cols = strip.right - self._lattice.left_of(strip.left)
+                self._pixels[number] = self._source.room(strip.height, cols)
+        return found
+
+    def _parts(self, number: int, row: int, column: int) -> Iterator[Part]:
+        """What a strip shows of a block, if anything."""
+        strip, lattice = self._strips[number], self._lattice
+        start = lattice.left_of(column) - lattice.left_of(strip.left)
+        stop = min(start + lattice.cols, strip.right - lattice.left_of(strip.left))
+        if 0 <= start < stop:
+            of_block, of_strip = _overlap(lattice.top_of(row), lattice.rows, strip.y, strip.height)
+            yield Part(of_block, self._pixels[number][:, of_strip, start:stop])
+
+    def _view(self, place: int) -> NDArray[Any]:
         left, right, top, bottom = self._spans[place].tolist()
-        lattice, tile = self._lattice, None
         for row in range(top, bottom + 1):
-            from_rows, to_rows = _overlap(lattice.y + row * lattice.rows, lattice.rows, y, height)
             for column in range(left, right + 1):
-                block = self._blocks[row][column].result()
-                start = lattice.x + column * lattice.cols
-                from_cols, to_cols = _overlap(start, lattice.cols, x, width)
-                if tile is None:
-                    tile = _like(block, height, width)
-                tile[:, to_rows, to_cols] = block[:, from_rows, from_cols]
-        assert tile is not None  # noqa: S101 (a window has at least one pixel)
-        return tile
+                self._blocks[row][column].result()
+        x, _, width, _ = self._windows[place].tolist()
+        number = int(self._strip_of[place])
+        start = x - self._lattice.left_of(self._strips[number].left)
+        return self._pixels[number][:, :, start : start + width]
 
     def _release(self, place: int) -> None:
-        """Forget the rows that no later tile needs."""
+        """Forget what no later tile needs."""
         for row in [row for row in self._blocks if self._last[row] <= place]:
-            futures = self._blocks.pop(row).values()
-            self._source.forget(row, [f.result() for f in futures if _succeeded(f)])
+            for block in self._blocks.pop(row).values():
+                block.cancel()
+            self._source.forget(row)
+        for number in [n for n in self._pixels if self._strips[n].last <= place]:
+            del self._pixels[number]
 
 
 def _overlap(block: int, length: int, start: int, size: int) -> tuple[slice, slice]:
     """Where a block and a window overlap along one axis: within the block, within the window."""
     low, high = max(block, start), min(block + length, start + size)
     return slice(low - block, high - block), slice(low - start, high - start)
-
-
-def _succeeded(future: Future[Any]) -> bool:
-    """Whether it holds a result. One that is not wanted any more is not begun."""
-    return not future.cancel() and future.done() and future.exception() is None
-
-
-def _like(block: NDArray[Any], rows: int, cols: int) -> NDArray[Any]:
-    """An empty tile with the axes in the order in which the block has them in memory."""
-    layers = len(block)
-    if layers > 1 and block.strides[0] < block.strides[2]:
-        return np.empty((rows, cols, layers), block.dtype).transpose(2, 0, 1)
-    return np.empty((layers, rows, cols), block.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,14 @@ class Lattice:
     """Of a block, in px."""
     rows: int
 
+    def left_of(self, column: int) -> int:
+        """px; where a column of blocks begins."""
+        return self.x + column * self.cols
+
+    def top_of(self, row: int) -> int:
+        """px; where a row of blocks begins."""
+        return self.y + row * self.rows
+
     def spans(self, windows: Ints) -> Ints:
         """The blocks that windows (n, 4) need, int64 (n, 4): first and last column, then row."""
         x, y, width, height = windows.T
@@ -38,6 +46,42 @@ class Lattice:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Where some of a block's pixels go."""
+
+    rows: slice
+    """Of the block."""
+    place: NDArray[Any]
+    """(layers, rows, cols), written to; as many columns as are wanted, from the block's first."""
+
+    def of(self, block: NDArray[Any]) -> NDArray[Any]:
+        """These pixels, of a block (…, rows, cols)."""
+        return block[..., self.rows, : self.place.shape[-1]]
+
+    def layers(self, which: slice) -> Part:
+        """The same pixels of some layers."""
+        return Part(self.rows, self.place[which])
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Tiles of the same rows."""
+
+    y: int
+    height: int
+    top: int
+    """The first block row that they need."""
+    bottom: int
+    """The last."""
+    left: int
+    """The first column of blocks."""
+    right: int
+    """px; where the last tile ends."""
+    last: int
+    """The place, among the tiles, of the last of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRow:
     """The blocks of one row that tiles need."""
 
@@ -46,6 +90,19 @@ class BlockRow:
     first: int
     """The place, among the tiles, of the first that needs it."""
     last: int
+
+
+def strips(windows: Ints, spans: Ints) -> tuple[list[Strip], Ints]:
+    """The strips of windows (n, 4) that need the blocks of `spans`; and of each, its strip."""
+    rows, which = np.unique(windows[:, [1, 3]], axis=0, return_inverse=True)
+    which = which.reshape(-1)
+    found = []
+    for number, (y, height) in enumerate(rows.tolist()):
+        (places,) = np.nonzero(which == number)
+        left, _, top, bottom = spans[places].min(axis=0).tolist()
+        right = int((windows[places, 0] + windows[places, 2]).max())
+        found.append(Strip(y, height, top, bottom, left, right, int(places[-1])))
+    return found, which
 
 
 def schedule(spans: Ints) -> list[BlockRow]:
