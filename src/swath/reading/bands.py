@@ -11,6 +11,7 @@ import numpy as np
 from rasterio.windows import Window
 
 from swath.dataset import Dataset
+from swath.reading.memory import Memory
 from swath.reading.schedule import BlockRow, Lattice, Part
 from swath.reading.wanted import Wanted
 
@@ -49,6 +50,7 @@ class Bands:
         right = int((windows[:, 0] + windows[:, 2]).max())
         self._right = min(scene.width, -(-right // cols) * cols)
         self._dtype = np.dtype(scene.dtypes[0])
+        self._memory = Memory(wanted.layers, self._dtype, interleaved=False)
         row_bytes = (self._right - left) * wanted.layers * self._dtype.itemsize * rows
         count = max(1, min(-(-_ROWS // rows), _BYTES // row_bytes))
         self.lattice = Lattice(x=left, y=0, cols=self._right - left, rows=rows * count)
@@ -58,8 +60,8 @@ class Bands:
         return 0
 
     def room(self, rows: int, cols: int) -> NDArray[Any]:
-        """New memory for pixels, in the order in which GDAL gives them."""
-        return np.empty((self._wanted.layers, rows, cols), self._dtype)
+        """Memory for pixels, in the order in which GDAL gives them."""
+        return self._memory.room(rows, cols)
 
     def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:  # noqa: ARG002
         """Begin to read a band of rows."""

@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from swath.reading.capsule import Capsule
 from swath.reading.codecs import Decoder, decode_mask
 from swath.reading.layout import Layout, decoded_here
+from swath.reading.memory import Memory
 from swath.reading.ranges import File, places_of
 from swath.reading.schedule import BlockRow, Lattice, Part
 from swath.reading.tiff import NotReadableError
 from swath.reading.wanted import Wanted
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 Decode = Callable[[memoryview, Sequence[Part]], None]
@@ -63,6 +63,11 @@ class Blocks:
         self.lattice = Lattice(x=0, y=0, cols=self._image.cols, rows=self._image.rows)
         samples = [band - 1 for band in wanted.samples]
         self._decode_block = _decoder(self._image, samples)
+        self._memory = Memory(
+            wanted.layers,
+            self._image.dtype.newbyteorder("="),
+            interleaved=not (self._image.separate or isinstance(self._decode_block, Capsule)),
+        )
         self._places = _places(self._image, rows, samples if self._image.separate else [0])
         self._mask_places = _places(self._mask, rows, [0]) if self._mask else None
 
@@ -77,11 +82,8 @@ class Blocks:
         return int(places[:, 1].sum())
 
     def room(self, rows: int, cols: int) -> NDArray[Any]:
-        """New memory for pixels, in the order in which blocks have them."""
-        layers, dtype = self._wanted.layers, self._image.dtype.newbyteorder("=")
-        if self._image.separate or isinstance(self._decode_block, Capsule):
-            return np.empty((layers, rows, cols), dtype)
-        return np.empty((rows, cols, layers), dtype).transpose(2, 0, 1)
+        """Memory for pixels, in the order in which blocks have them."""
+        return self._memory.room(rows, cols)
 
     def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:
         """Begin to decode a block."""

@@ -36,7 +36,7 @@ class Source(Protocol):
         """Begin to bring a row's bytes here; returns how many they are."""
 
     def room(self, rows: int, cols: int) -> NDArray[Any]:
-        """New memory for pixels, (layers, rows, cols), in the order quickest to write."""
+        """Memory for pixels, (layers, rows, cols), in the order quickest to write."""
 
     def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:
         """Begin to decode a block of an expected row, and to put its pixels where they belong."""
