@@ -5,29 +5,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import logging
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
 from swath.errors import PackageError
 from swath.runtimes.batch_size import best_batch_size, seconds_of
-from swath.runtimes.host_feed import HostFeed
-from swath.runtimes.model import (
-    GPU_WORKERS,
-    Batches,
-    Outputs,
-    available_cpus,
-    cpu_workers,
-    fixed_batch,
-    memory_errors,
-    per_tile,
-)
+from swath.runtimes.model import GPU_WORKERS, available_cpus, cpu_workers, fixed_batch
+from swath.runtimes.onnx_session import OnnxModel
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from swath.mlm import ModelDescription
     from swath.package import Weights
@@ -42,34 +30,6 @@ _CPU, _CUDA, _TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA",
 # TF32 keeps ten bits of the mantissa: enough for training, not for the same result as on a CPU.
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _TENSORRT_PRECISION = {"float16": "trt_fp16_enable", "bfloat16": "trt_bf16_enable"}
-
-
-class OnnxModel(Batches):
-    """An inference session whose tiles are scaled by the host."""
-
-    def __init__(
-        self,
-        session: onnxruntime.InferenceSession,
-        description: ModelDescription,
-        *,
-        batch_size: int = 1,
-        fixed: bool = False,
-        workers: int = 1,
-    ) -> None:
-        super().__init__(batch_size, fixed=fixed)
-        self.workers = workers
-        self._session = session
-        self._input = session.get_inputs()[0].name
-        self._outputs = [o.name for o in session.get_outputs()[: len(description.outputs)]]
-        self._feed = HostFeed(description)
-        self._batched = description.batched
-
-    def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
-        """The model's outputs for each tile."""
-        batch = self.filled(len(tiles))
-        with memory_errors():
-            outputs = self._session.run(self._outputs, {self._input: self._feed(tiles, batch)})
-        return per_tile(outputs, tiles=len(tiles), batch=batch, batched=self._batched)
 
 
 def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx") -> OnnxModel:

@@ -11,7 +11,7 @@ import torch
 
 from swath.runtimes.device_feed import DeviceFeed
 from swath.runtimes.model import memory_errors, per_tile
-from swath.runtimes.onnx import OnnxModel
+from swath.runtimes.onnx_session import OnnxModel
 
 if TYPE_CHECKING:
     import onnxruntime
