@@ -92,7 +92,7 @@ def draw_coast(rng: np.random.Generator, shape: tuple[int, int], port: Port) -> 
 
 def _quay(port: Port, u: Field, v: Field) -> Field:
     """The distance into the quay and its piers; negative outside them."""
-    edge = np.minimum(np.minimum(port.reach - np.abs(u), -v), v + 70)
+    edge: Field = np.minimum(np.minimum(port.reach - np.abs(u), -v), v + 70)
     for start in port.piers:
         middle = start + port.pier_width / 2
         across = port.pier_width / 2 - np.abs(u - middle)

@@ -197,7 +197,9 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
     if one.shape != other.shape:
         return False
     one, other = one.double(), other.double()
-    return torch.allclose(one, other, rtol=1e-3, atol=1e-3 * one.abs().max().item(), equal_nan=True)
+    error = 1e-3 * one.abs().max().item()
+    alike: bool = torch.allclose(one, other, rtol=1e-3, atol=error, equal_nan=True)
+    return alike
 
 
 def _read(
