@@ -12,7 +12,7 @@ from swath import storage
 from swath.detections import Detections, DetectionsWriter, read_detections, read_note
 from swath.inference import Inference
 from swath.payloads import Payload, TileCounts, TileFailure
-from swath.tasks import Inside, Task
+from swath.tasks import Inside
 
 _PROGRESS = "swath:progress"
 
@@ -65,9 +65,10 @@ class Findings:
         )
         self.out.note(_PROGRESS, msgspec.json.encode(progress).decode())
 
-    def settle(self, task: Task, inside: Inside) -> Detections:
+    def settle(self, inside: Inside) -> Detections:
         """End the file with what is settled within the shard; returns what is not."""
-        settled, others = task.settle_inside(Detections.concatenate(self.flagged), inside)
+        flagged = Detections.concatenate(self.flagged)
+        settled, others = self.inference.task.settle_inside(flagged, inside)
         self.out.finish(settled.ordered())
         return others
 

@@ -97,11 +97,12 @@ class Inference:
     failures: list[TileFailure] = field(default_factory=list)
     next_tile: int = 0
     """Every tile before this one is accounted for."""
-    _task: Task = field(init=False)
+    task: Task = field(init=False)
+    """How the model's answers are read, and how neighbours' are joined."""
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._task = task_of(self.description, self.grid)
+        self.task = task_of(self.description, self.grid)
 
     def run(self, numbers: Iterable[int]) -> Iterator[Detections]:
         """What the tiles see and own, a few tiles at a time, in their order.
@@ -230,13 +231,13 @@ class Inference:
         if isinstance(answer, Exception):
             return answer
         try:
-            return self._task.detect(answer, read.tile, read.valid)
+            return self.task.detect(answer, read.tile, read.valid)
         except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
             return error
 
     def _sort_out(self, seen: Sequence[Detections]) -> Detections:
         found = Detections.concatenate(seen)
-        return self._task.sort_out(found) if len(found) else found
+        return self.task.sort_out(found) if len(found) else found
 
 
 def _failure(tile: Tile, error: Exception | None) -> TileFailure:

@@ -26,7 +26,6 @@ from swath.runtimes.model import Model, load_model
 from swath.scene import open_scene, select_bands
 from swath.segmentation.masks import MaskPart, extent, writing_part
 from swath.storage import RunPaths
-from swath.tasks import task_of
 
 
 def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: False) -> Receipt:
@@ -72,12 +71,12 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
             findings = Findings(inference, out)
             if resume:
                 findings.take_up(paths.partial(index))
-            finished = findings.infer(plan.tiles(index).tolist(), stop)
-            if not finished:
+            if findings.infer(plan.tiles(index).tolist(), stop):
+                seams = findings.settle(plan.holds(index))
+            else:
+                seams = None
                 findings.keep(plan.layout)
-            task = task_of(description, plan.grid)
-            seams = findings.settle(task, plan.holds(index)) if finished else Detections.empty()
-        if not finished:
+        if seams is None:
             _keep(path, mask, paths, index)
             raise ShardInterruptedError(
                 f"stopped before tile {inference.next_tile}; "

@@ -66,16 +66,11 @@ def task_of(description: ModelDescription, grid: Grid) -> Task:
 
 
 @dataclass(frozen=True, slots=True)
-class _Objects:
-    """Boxes, oriented boxes and instances: each object once, though tiles see it twice."""
+class _Seamed:
+    """What tiles see more than once, or only in part: its seams settle it."""
 
     answer: Answer
-    seams: Seams
-
-    def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
-        """The objects that a tile saw, clipped to what it saw of them."""
-        del valid
-        return Seen(detections_of(outputs, self.answer, tile))
+    seams: Seams | SegmentSeams
 
     def sort_out(self, seen: Detections) -> Detections:
         """Of what tiles saw, what is theirs to report."""
@@ -90,12 +85,21 @@ class _Objects:
         return self.seams.settle(flagged)
 
 
-@dataclass(frozen=True, slots=True)
-class _Segments:
+class _Objects(_Seamed):
+    """Boxes, oriented boxes and instances: each object once, though tiles see it twice."""
+
+    __slots__ = ()
+
+    def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
+        """The objects that a tile saw, clipped to what it saw of them."""
+        del valid
+        return Seen(detections_of(outputs, self.answer, tile))
+
+
+class _Segments(_Seamed):
     """Regions of pixels: each tile's core has its own, and seams join them."""
 
-    answer: Answer
-    seams: SegmentSeams
+    __slots__ = ()
 
     def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
         """The regions of a tile's core, and its labels where a mask is asked for."""
@@ -109,18 +113,6 @@ class _Segments:
             background=() if self.answer.background is None else (self.answer.background,),
         )
         return seen if self.answer.mask else Seen(seen.detections)
-
-    def sort_out(self, seen: Detections) -> Detections:
-        """Flag the regions that touch another core."""
-        return self.seams.sort_out(seen)
-
-    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
-        """Join those of which no piece touches the core of a tile outside."""
-        return self.seams.settle_inside(flagged, inside)
-
-    def settle(self, flagged: Detections) -> Detections:
-        """Join the regions."""
-        return self.seams.settle(flagged)
 
 
 @dataclass(frozen=True, slots=True)

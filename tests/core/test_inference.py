@@ -202,14 +202,14 @@ def test_only_the_tile_that_the_model_fails_on_is_lost(infer, fault, cause, batc
 
 def test_a_task_that_cannot_read_an_answer_loses_that_tile(infer, monkeypatch):
     inference = infer(model=with_size(OracleModel(), 4))
-    detect = inference._task.detect
+    detect = inference.task.detect
 
     def fails_on_one(outputs, tile, valid):
         if tile.index == 1:
             raise IndexError("of a class that is not there")
         return detect(outputs, tile, valid)
 
-    monkeypatch.setattr(type(inference._task), "detect", staticmethod(fails_on_one))
+    monkeypatch.setattr(type(inference.task), "detect", staticmethod(fails_on_one))
 
     assert len(run(inference)) == 1
     assert [(f.tile, f.cause) for f in inference.failures] == [
@@ -420,7 +420,7 @@ def test_what_breaks_in_sorting_out_ends_the_shard(infer, monkeypatch):
     def fails(_seen):
         raise AssertionError("a bug")
 
-    monkeypatch.setattr(type(inference._task), "sort_out", staticmethod(fails))
+    monkeypatch.setattr(type(inference.task), "sort_out", staticmethod(fails))
 
     with pytest.raises(AssertionError, match="a bug"):
         run(inference)

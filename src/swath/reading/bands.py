@@ -48,12 +48,12 @@ class Bands:
         rows, cols = scene.block_shapes[0]
         left = int(windows[:, 0].min()) // cols * cols
         right = int((windows[:, 0] + windows[:, 2]).max())
-        self._right = min(scene.width, -(-right // cols) * cols)
+        width = min(scene.width, -(-right // cols) * cols) - left
         self._dtype = np.dtype(scene.dtypes[0])
         self._memory = Memory(wanted.layers, self._dtype, interleaved=False)
-        row_bytes = (self._right - left) * wanted.layers * self._dtype.itemsize * rows
+        row_bytes = width * wanted.layers * self._dtype.itemsize * rows
         count = max(1, min(-(-_ROWS // rows), _BYTES // row_bytes))
-        self.lattice = Lattice(x=left, y=0, cols=self._right - left, rows=rows * count)
+        self.lattice = Lattice(x=left, y=0, cols=width, rows=rows * count)
 
     def expect(self, row: BlockRow) -> int:  # noqa: ARG002
         """GDAL fetches when it reads."""
