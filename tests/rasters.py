@@ -75,3 +75,19 @@ def http_bucket(s3_server, monkeypatch):
     )
     yield f"s3://{name}"
     storage.s3.cache_clear()
+
+
+@pytest.fixture
+def doomed_server(monkeypatch):
+    """Of an S3 that a test stops: the URI of an empty bucket, and how to stop it."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+    storage.s3.cache_clear()
+    # All of a process's servers share their buckets, so a name serves once.
+    name = f"bucket-{next(_names)}"
+    storage.s3().create_bucket(
+        Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    yield f"s3://{name}", server.stop
+    storage.s3.cache_clear()

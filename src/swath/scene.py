@@ -7,6 +7,7 @@ is wrong with one ends in a SceneError that names the file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,11 +72,14 @@ def open_scene(uri: str, *, etag: str | None = None) -> Iterator[OpenScene]:
         SceneChangedError: the object there has another ETag.
         TransientError: S3 did not answer.
     """
+    mask_uri = f"{uri}.msk"
     with ExitStack() as stack:
-        dataset = stack.enter_context(open_dataset(uri, etag))
-        # GDAL itself would look for this mask and for a dozen other files beside the scene.
-        mask_uri = f"{uri}.msk"
-        mask = stack.enter_context(open_dataset(mask_uri)) if storage.exists(mask_uri) else None
+        # GDAL itself would look for a mask and for a dozen other files beside the scene. S3 is
+        # asked for the one while the other's header is on its way.
+        with ThreadPoolExecutor(1) as aside:
+            masked = aside.submit(storage.exists, mask_uri)
+            dataset = stack.enter_context(open_dataset(uri, etag))
+        mask = stack.enter_context(open_dataset(mask_uri)) if masked.result() else None
         yield OpenScene(dataset, mask)
 
 

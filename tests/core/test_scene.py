@@ -5,7 +5,6 @@ import pytest
 import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 
 from swath import storage
 from swath.errors import SceneChangedError, SceneError, TransientError
@@ -302,24 +301,18 @@ class TestOnS3:
     def test_no_object(self, http_bucket):
         assert "there is no scene" in refusal(storage.join(http_bucket, "none.tif"))
 
-    def test_a_server_that_is_gone_is_no_fault_of_the_scene(self, make_scene, monkeypatch):
-        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        server.start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*server.get_host_and_port()))
+    def test_a_server_that_is_gone_is_no_fault_of_the_scene(
+        self, make_scene, monkeypatch, doomed_server
+    ):
+        bucket, stop = doomed_server
         monkeypatch.setenv("GDAL_HTTP_MAX_RETRY", "0")
-        storage.s3.cache_clear()
-        storage.s3().create_bucket(
-            Bucket="scenes", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
         noise = np.random.default_rng(1).integers(0, 255, (1, 900, 900), "uint8")
-        storage.copy(make_scene(noise), "s3://scenes/x.tif")
-        try:
-            with open_scene("s3://scenes/x.tif") as scene:
-                server.stop()
-                with pytest.raises(TransientError, match=r"s3://scenes/x\.tif"):
-                    scene.read((0, 800, 100, 100), [1])
-        finally:
-            storage.s3.cache_clear()
+        uri = storage.join(bucket, "x.tif")
+        storage.copy(make_scene(noise), uri)
+        with open_scene(uri) as scene:
+            stop()
+            with pytest.raises(TransientError, match=uri):
+                scene.read((0, 800, 100, 100), [1])
 
 
 class TestSelectBands:
