@@ -1,5 +1,6 @@
 """Reading through `read_tiles` compared with window by window, and what it goes through."""
 
+import re
 from contextlib import contextmanager
 
 import numpy as np
@@ -29,7 +30,7 @@ def assert_same(scene, grid, bands, numbers, threads=2):
         except (SceneChangedError, TransientError):
             raise
         except SwathError as error:
-            assert str(got.error) == str(error)  # noqa: PT017 (both must fail)
+            assert _told(got.error) == _told(error)
             assert got.pixels is None
             continue
         assert got.error is None
@@ -38,6 +39,11 @@ def assert_same(scene, grid, bands, numbers, threads=2):
         assert got.valid is None or not got.valid.all()
         np.testing.assert_array_equal(np.True_ if got.valid is None else got.valid, valid)
     return count
+
+
+def _told(error):
+    """An error's text but for the row: libtiff counts those from where it last read."""
+    return re.sub(r"at scanline \d+", "", str(error))
 
 
 def assert_reads_same(path, *, size=100, overlap=20, bands=None):
