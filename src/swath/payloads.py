@@ -16,7 +16,15 @@ import msgspec
 
 from swath.errors import PayloadError
 
-Backend = Literal["auto", "local", "lambda", "batch"]
+Backend = Literal[
+    "auto",
+    "local",
+    "lambda",
+    "batch",
+    "sagemaker-realtime",
+    "sagemaker-async",
+    "sagemaker-serverless",
+]
 
 
 _resolving = threading.Lock()
@@ -99,6 +107,15 @@ class PlanSummary(Payload, frozen=True, kw_only=True):
     backend: Backend
     shards: int
     tiles: int
+
+
+class ShardRequest(Payload, frozen=True, kw_only=True):
+    """One shard of a plan, as an endpoint is asked for it."""
+
+    plan_uri: str
+    index: int
+    task_token: str = ""
+    """Of the state that waits for the shard; of no use to who infers it."""
 
 
 class TileCounts(Payload, frozen=True, kw_only=True):
