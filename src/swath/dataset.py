@@ -25,6 +25,8 @@ from swath.errors import SceneChangedError, SceneError, SwathError, TransientErr
 if TYPE_CHECKING:
     from rasterio.windows import Window
 
+HEAD = 32 << 10
+"""Bytes; what is fetched at least of a header. It holds the tables of a scene of 20,000 px."""
 MAX_BLOCK_BYTES = 512 << 20
 _DTYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
 _TRANSIENT = re.compile(r"CURL error|HTTP response code: (429|5\d\d)|reduce your request rate")
@@ -41,6 +43,8 @@ class Dataset:
     etag: str
     reader: DatasetReader
     mask_flags: Sequence[Sequence[MaskFlags]]
+    head: bytes = b""
+    """Its first bytes, as far as they are here already."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
     """GDAL lets several threads use a handle, but not at once."""
 
@@ -72,9 +76,10 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
         SceneChangedError: it has another ETag.
         TransientError: S3 did not answer.
     """
-    status = storage.status(uri)
-    if status is None:
+    found = storage.status_and_head(uri, HEAD)
+    if found is None:
         raise SceneError(f"there is no scene at {uri}")
+    status, head = found
     if etag not in {None, status.etag}:
         raise SceneChangedError(replaced(uri))
     if status.size == 0:
@@ -87,7 +92,7 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             reader = DatasetReader(gdal.path(uri), driver=gdal.DRIVERS)
             stack.callback(reader.close)
-            dataset = Dataset(uri, status.etag, reader, reader.mask_flag_enums)
+            dataset = Dataset(uri, status.etag, reader, reader.mask_flag_enums, head)
         _check_pixels(uri, reader)
         _check_size(uri, reader, status.size)
         yield dataset

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, HTTPClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -91,6 +91,25 @@ def status(uri: str) -> Status | None:
             return None
         raise
     return Status(head["ETag"].strip('"'), head["ContentLength"])
+
+
+def status_and_head(uri: str, length: int) -> tuple[Status, bytes] | None:
+    """The object's status and, of an S3 object, its first bytes, which come with it.
+
+    Returns:
+        None where there is no object. No bytes of a local file, which are as near when they are
+        wanted.
+    """
+    if is_s3(uri):
+        bucket, key = split_s3(uri)
+        try:
+            found = s3().get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}")
+            size = int(found["ContentRange"].rpartition("/")[2])
+            return Status(found["ETag"].strip('"'), size), found["Body"].read()
+        except (ClientError, HTTPClientError):
+            pass  # missing, empty or broken off: the plain question tells
+    there = status(uri)
+    return (there, b"") if there else None
 
 
 def read_bytes(uri: str) -> bytes:

@@ -175,3 +175,27 @@ def test_a_missing_object_ends_the_reading_where_it_should_be(root: str):
     with pytest.raises(FileNotFoundError, match=r"2\.bin"):
         found.extend(path.read_bytes() for path in storage.reading_each(uris, ahead=2))
     assert len(found) == 2
+
+
+class TestStatusAndHead:
+    def test_come_together_from_s3(self, bucket: str):
+        uri = storage.join(bucket, "x.bin")
+        storage.write_bytes(uri, b"0123456789")
+
+        assert storage.status_and_head(uri, 4) == (storage.status(uri), b"0123")
+        assert storage.status_and_head(uri, 99) == (storage.status(uri), b"0123456789")
+
+    def test_a_local_file_keeps_its_bytes(self, tmp_path: Path):
+        uri = str(tmp_path / "x.bin")
+        storage.write_bytes(uri, b"0123456789")
+
+        assert storage.status_and_head(uri, 4) == (storage.status(uri), b"")
+
+    def test_an_empty_object_has_no_bytes(self, root: str):
+        uri = storage.join(root, "x.bin")
+        storage.write_bytes(uri, b"")
+
+        assert storage.status_and_head(uri, 4) == (storage.status(uri), b"")
+
+    def test_no_object(self, root: str):
+        assert storage.status_and_head(storage.join(root, "none"), 4) is None

@@ -17,15 +17,13 @@ import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from swath import storage
-from swath.dataset import fault, replaced
+from swath.dataset import HEAD, fault, replaced
 from swath.errors import SceneChangedError, SwathError, TransientError
 from swath.reading.tiff import NotReadableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HEAD = 32 << 10
-"""Bytes; what is fetched at least of a header. It holds the tables of a scene of 20,000 px."""
 _WASTE = 0.04
 """How much of what is fetched may lie between blocks: a COG has 8 bytes there."""
 _SLACK = 16 << 10
@@ -198,9 +196,10 @@ def joined(places: NDArray[np.int64]) -> list[tuple[int, int]]:
 class Head:
     """Reads the header of a file, of which small parts are wanted one after the other."""
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: File, known: bytes = b"") -> None:
+        """Read a file whose first bytes may be known already."""
         self._file = file
-        self._parts: list[tuple[int, bytes]] = []
+        self._parts = [(0, known)] if known else []
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes there; fewer only at the end of the file."""

@@ -43,7 +43,7 @@ def _blocks(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -
 
     file = workers.open(dataset)
     try:
-        layouts = scene_layout(dataset.reader, Head(file).read)
+        layouts = scene_layout(dataset.reader, Head(file, dataset.head).read)
         height = layouts[0].rows
         tops, bottoms = windows[:, 1], windows[:, 1] + windows[:, 3]
         rows = range(int(tops.min()) // height, -(-int(bottoms.max()) // height))
