@@ -28,9 +28,9 @@ from swath.runtimes.scaling import Scaling, divides_by_zero
 
 WeightsFormat = Literal["onnx", "torchscript", "pt2"]
 
-_INPUT_AXES = ["batch", "bands", "height", "width"]
-_MODEL_ROLE = "mlm:model"
-_FORMATS: dict[str, WeightsFormat] = {".onnx": "onnx", ".pt": "torchscript", ".pt2": "pt2"}
+INPUT_AXES = ["batch", "bands", "height", "width"]
+MODEL_ROLE = "mlm:model"
+FORMATS: dict[str, WeightsFormat] = {".onnx": "onnx", ".pt": "torchscript", ".pt2": "pt2"}
 _SHA256_MULTIHASH = re.compile("1220[0-9a-f]{64}")  # function 0x12 (SHA2-256), 0x20 bytes
 
 
@@ -134,10 +134,10 @@ def _scaling(source: _Input, bands: tuple[str, ...]) -> tuple[Scaling | None, ..
 
 
 def _tile_size(source: Structure, bands: tuple[str, ...], options: Hyperparameters) -> int:
-    if source.dim_order != _INPUT_AXES or len(source.shape) != len(_INPUT_AXES):
+    if source.dim_order != INPUT_AXES or len(source.shape) != len(INPUT_AXES):
         raise PackageError(
             f"mlm:input has axes {source.dim_order} and shape {source.shape}; "
-            f"swath feeds {_INPUT_AXES}"
+            f"swath feeds {INPUT_AXES}"
         )
     if source.data_type != "float32":
         raise PackageError(f"mlm:input data_type is {source.data_type!r}; swath feeds float32")
@@ -162,9 +162,9 @@ def _overlap(overlap: int, size: int) -> int:
 
 
 def _weights(assets: dict[str, _Asset]) -> tuple[WeightsAsset, ...]:
-    found = tuple(_weight(asset) for asset in assets.values() if _MODEL_ROLE in asset.roles)
+    found = tuple(_weight(asset) for asset in assets.values() if MODEL_ROLE in asset.roles)
     if not found:
-        raise PackageError(f"mlm.json has no asset with the role {_MODEL_ROLE}")
+        raise PackageError(f"mlm.json has no asset with the role {MODEL_ROLE}")
     return found
 
 
@@ -172,7 +172,7 @@ def _weight(asset: _Asset) -> WeightsAsset:
     path = PurePosixPath(asset.href)
     if "://" in asset.href or path.is_absolute() or ".." in path.parts:
         raise PackageError(f"mlm.json: the weights {asset.href} must lie inside the package")
-    if path.suffix not in _FORMATS:
+    if path.suffix not in FORMATS:
         raise PackageError(
             f"mlm.json: {asset.href} is of no format that swath runs; use .onnx, .pt (TorchScript) "
             "or .pt2 (torch.export)"
@@ -182,6 +182,6 @@ def _weight(asset: _Asset) -> WeightsAsset:
         raise PackageError(f"mlm.json: file:checksum of {asset.href} is no SHA2-256 multihash")
     return WeightsAsset(
         name=path.as_posix(),
-        format=_FORMATS[path.suffix],
+        format=FORMATS[path.suffix],
         sha256=checksum.removeprefix("1220") if checksum else None,
     )

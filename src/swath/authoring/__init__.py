@@ -1,0 +1,1 @@
+"""Making model packages: described, checked, made smaller, and put where a stack finds them."""
