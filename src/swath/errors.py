@@ -17,6 +17,10 @@ class SceneError(InputError):
     """The scene cannot be opened, read, georeferenced or matched to the model."""
 
 
+class LabelsError(InputError):
+    """The labels cannot be read, or do not fit the scenes they are of."""
+
+
 class PackageError(InputError):
     """The model package is not one, or contradicts itself."""
 

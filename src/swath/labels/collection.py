@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from swath.errors import LabelsError
+from swath.labels.digest import digest_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +29,13 @@ class LabelledScene:
     """(objects,) of shapely Polygons and MultiPolygons in px; None where there are only boxes."""
     crowd: NDArray[np.bool_]
     """(objects,): True where a label stands for an area whose detections count neither way."""
+    sha256: str = ""
+    """Of the scene's bytes, hex; empty where nobody read them."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its address."""
+        return self.uri.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +46,41 @@ class Collection:
     classes: tuple[str, ...]
     digest: str
     """SHA-256, hex, of the labels and the scenes' bytes: what a package says it was trained on."""
+
+    @classmethod
+    def of(cls, scenes: Iterable[LabelledScene], classes: Iterable[str]) -> Collection:
+        """Those scenes, with their digest."""
+        scenes, classes = tuple(scenes), tuple(classes)
+        return cls(scenes=scenes, classes=classes, digest=digest_of(scenes, classes))
+
+    def subset(self, names: Iterable[str]) -> Collection:
+        """The scenes of those names or addresses, in the order of the collection.
+
+        Raises:
+            LabelsError: a name is of no scene, or of several.
+        """
+        wanted = {self._find(name) for name in names}
+        chosen = (scene for place, scene in enumerate(self.scenes) if place in wanted)
+        return Collection.of(chosen, self.classes)
+
+    def without(self, names: Iterable[str]) -> Collection:
+        """All scenes but those of those names or addresses.
+
+        Raises:
+            LabelsError: a name is of no scene, or of several.
+        """
+        unwanted = {self._find(name) for name in names}
+        chosen = (scene for place, scene in enumerate(self.scenes) if place not in unwanted)
+        return Collection.of(chosen, self.classes)
+
+    def _find(self, name: str) -> int:
+        found = [place for place, scene in enumerate(self.scenes) if scene.uri == name]
+        found = found or [place for place, scene in enumerate(self.scenes) if scene.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise LabelsError(
+                f"{len(found)} scenes are named {name}; give the whole address of one"
+            )
+        has = ", ".join(scene.name for scene in self.scenes[:20])
+        raise LabelsError(f"there is no scene {name} in the collection; it has {has}")
