@@ -346,8 +346,8 @@ class TestOnS3:
     def test_no_tile_of_another_version_is_ever_given(self, uri, make_scene):
         grid = Grid(400, 600, 100, 0)
         with open_scene(uri) as scene:
-            tiles = read_tiles(scene, grid, [1], range(grid.count))
-            next(tiles)
+            next(tiles := read_tiles(scene, grid, [1], range(grid.count)))
+            tiles.close()
             storage.copy(make_scene(noise(3, 600, 400, "uint16") + 1, **COG), uri)
             with pytest.raises(SceneChangedError, match="replaced"):
                 list(read_tiles(scene, grid, [1], range(grid.count)))
