@@ -1,0 +1,37 @@
+"""The moving average of a network's weights, which does better than any of those it is made of."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+
+from swath.training.schedule import average_decay
+
+if TYPE_CHECKING:
+    from swath.training.networks import Network
+
+
+class Average:
+    """A network whose weights are the average of those that another had, recent ones most.
+
+    Polyak averaging with an exponential window (https://arxiv.org/abs/1803.05407 on why it helps).
+    """
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval()
+        self.network.requires_grad_(requires_grad=False)
+        self._decay = decay
+
+    def update(self, network: Network, step: int) -> None:
+        """Take in the weights after a step; running statistics are averaged as weights are."""
+        share = 1 - average_decay(step, self._decay)
+        mine, theirs = self.network.state_dict(), network.state_dict()
+        real = [name for name, value in mine.items() if value.is_floating_point()]
+        with torch.no_grad():
+            torch._foreach_lerp_(  # noqa: SLF001 (torch's own optimisers are written with it)
+                [mine[name] for name in real], [theirs[name] for name in real], share
+            )
+            for name in mine.keys() - set(real):
+                mine[name].copy_(theirs[name])
