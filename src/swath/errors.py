@@ -59,3 +59,11 @@ class TransientError(SwathError):
 
 class ShardInterruptedError(TransientError):
     """The host was reclaimed; the shard kept its progress and goes on where it is run again."""
+
+
+class TrainingInterruptedError(TransientError):
+    """The host was reclaimed; the training left a checkpoint and goes on where it is run again."""
+
+
+class TrainingError(SwathError):
+    """The training came to nothing: the loss is NaN, or what was exported does not agree."""
