@@ -1,0 +1,39 @@
+"""Which classes are taken for which, and for nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.evaluation.metrics.matching import match
+from swath.evaluation.metrics.pairs import pairs_of
+
+if TYPE_CHECKING:
+    from swath.evaluation.metrics.objects import Found, Truth
+    from swath.merging.boxes import Indices
+
+
+def confusion(truth: Truth, found: Found, classes: int, *, at: float = 0.5) -> Indices:
+    """Known classes against seen ones; the last row and column are the background.
+
+    Objects of one class are matched first, so the diagonal is the hits; what is left is then
+    matched whatever its class.
+
+    Returns:
+        (classes + 1, classes + 1): rows are what is known, columns what was seen. What a crowd
+        accounts for is left out.
+    """
+    own = match(truth, found, at=at)
+    left, open_ = found.take(own.false), truth.take(own.missed | truth.crowd)
+    other = match(open_, left, at=at, pairs=pairs_of(open_, left, across_classes=True))
+    hit = np.flatnonzero(own.hit)
+    mixed = np.flatnonzero(other.hit)
+    known = [truth.label[own.truth[hit]], open_.label[other.truth[mixed]]]
+    seen = [found.label[hit], left.label[mixed]]
+    missed, false = open_.label[other.missed], left.label[other.false]
+    known += [missed, np.full(len(false), classes)]
+    seen += [np.full(len(missed), classes), false]
+    matrix = np.zeros((classes + 1, classes + 1), np.int64)
+    np.add.at(matrix, (np.concatenate(known), np.concatenate(seen)), 1)
+    return matrix

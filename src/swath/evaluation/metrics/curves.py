@@ -1,0 +1,107 @@
+"""Precision and recall: at one threshold, at each, and what lies under their curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.merging.boxes import Floats, Indices, ratio
+
+if TYPE_CHECKING:
+    from swath.evaluation.metrics.matching import Matches
+    from swath.evaluation.metrics.objects import Found, Truth
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Hits, false alarms and misses, and the figures that follow from them."""
+
+    hits: int
+    false: int
+    missed: int
+
+    @property
+    def precision(self) -> float | None:
+        """The share of detections that are right; None where there are none."""
+        return _share(self.hits, self.hits + self.false)
+
+    @property
+    def recall(self) -> float | None:
+        """The share of known objects that are found; None where there are none."""
+        return _share(self.hits, self.hits + self.missed)
+
+    @property
+    def f1(self) -> float | None:
+        """The harmonic mean of precision and recall; None where there is nothing at all."""
+        return _share(2 * self.hits, 2 * self.hits + self.false + self.missed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """What each threshold gives; detections of one score stand or fall together."""
+
+    score: Floats
+    """(k,): the distinct scores, decreasing."""
+    hits: Indices
+    """(k,): of the detections that score so much or more."""
+    false: Indices
+    truths: int
+    """How many objects are known."""
+
+    @property
+    def precision(self) -> Floats:
+        """(k,)."""
+        return ratio(self.hits.astype(np.float64), (self.hits + self.false).astype(np.float64))
+
+    @property
+    def recall(self) -> Floats:
+        """(k,); 0 where nothing is known."""
+        return self.hits / max(self.truths, 1)
+
+    @property
+    def f1(self) -> Floats:
+        """(k,)."""
+        return 2 * self.hits / np.maximum(self.hits + self.false + self.truths, 1)
+
+    @property
+    def best(self) -> float | None:
+        """The threshold of the best F1, of equals the highest; None where nothing was found."""
+        return float(self.score[np.argmax(self.f1)]) if len(self.score) else None
+
+    def counts(self, threshold: float) -> Counts:
+        """What a threshold gives."""
+        kept = int(np.searchsorted(-self.score, -threshold, side="right"))
+        hits = int(self.hits[kept - 1]) if kept else 0
+        false = int(self.false[kept - 1]) if kept else 0
+        return Counts(hits, false, self.truths - hits)
+
+
+def curve_of(truth: Truth, found: Found, matches: Matches) -> Curve:
+    """The curve of detections that were matched."""
+    order = np.argsort(-found.score, kind="stable")
+    score = found.score[order]
+    last = np.flatnonzero(np.diff(score, append=-np.inf))
+    hits, false = (np.cumsum(which[order])[last] for which in (matches.hit, matches.false))
+    return Curve(score[last], hits, false, int((~truth.crowd).sum()))
+
+
+def voc_average_precision(truth: Truth, found: Found, matches: Matches) -> float | None:
+    """The area under the curve, its precision made decreasing; None where nothing is known.
+
+    Pascal VOC's from 2010 on (all points), for continuous coordinates.
+    """
+    known = int((~truth.crowd).sum())
+    if not known:
+        return None
+    order = np.argsort(-found.score, kind="stable")
+    order = order[~matches.ignored[order]]
+    hits = np.cumsum(matches.hit[order])
+    precision = hits / np.arange(1, len(order) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(hits, prepend=0) * envelope).sum() / known)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
