@@ -20,15 +20,33 @@ from swath.findings import Findings, layout_of_partial
 from swath.inference import Inference
 from swath.mlm import ModelDescription
 from swath.package import load_package
-from swath.payloads import Receipt, TileCounts, TileFailure
+from swath.payloads import ModelRef, Receipt, TileCounts, TileFailure
 from swath.plan import Plan
 from swath.runtimes.model import Model, load_model
 from swath.scene import open_scene, select_bands
 from swath.segmentation.masks import MaskPart, extent, writing_part
 from swath.storage import RunPaths
 
+Load = Callable[[ModelRef], tuple[ModelDescription, Model]]
+"""How a process comes by the model of a plan."""
 
-def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: False) -> Receipt:
+
+def load_kept(ref: ModelRef) -> tuple[ModelDescription, Model]:
+    """The model of a plan, kept for the next shard of this process.
+
+    Raises:
+        PackageError: the model package cannot be used, or is no longer the one of the plan.
+    """
+    return _loaded(ref.uri, ref.digest)
+
+
+def run_shard(
+    plan_uri: str,
+    index: int,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    load: Load = load_kept,
+) -> Receipt:
     """Find what the model sees in one shard of a plan.
 
     A shard whose receipt tells of no failure is done. One with failures is run again: what failed
@@ -38,6 +56,7 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
         plan_uri: where the plan lies.
         index: which of its shards.
         stop: asked after each batch; once it says yes, progress is kept and the shard ends.
+        load: gives the plan's model.
 
     Raises:
         SceneError: the scene cannot be opened. One bad tile raises nothing.
@@ -51,7 +70,7 @@ def run_shard(plan_uri: str, index: int, *, stop: Callable[[], bool] = lambda: F
     done = read_receipt(paths, index, plan.layout)
     if done is not None and not done.tiles.failed:
         return done
-    description, model = _loaded(plan.model.uri, plan.model.digest)
+    description, model = load(plan.model)
     # What an earlier attempt finished with failures is done anew, its tiles all tried again.
     resume = done is None and _was_interrupted(plan, paths, index, description)
     with (
@@ -154,7 +173,6 @@ def _mask(
 
 @functools.lru_cache(maxsize=1)
 def _loaded(uri: str, digest: str) -> tuple[ModelDescription, Model]:
-    """The model, kept for the next shard of this process."""
     package = load_package(uri, digest=digest)
     return package.description, load_model(package)
 

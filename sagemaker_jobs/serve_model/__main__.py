@@ -1,0 +1,53 @@
+"""Serves the model package of its container: `python -m sagemaker_jobs.serve_model [serve]`.
+
+SageMaker unpacks the package at `SM_MODEL_DIR` and says in `SAGEMAKER_BIND_TO_PORT` where it will
+ask. The argument is what SageMaker calls every serving container with.
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sagemaker_jobs.serve_model.app import Container
+from sagemaker_jobs.serve_model.server import ModelServer
+from swath.errors import SettingsError
+from swath.serving.models import Models
+from swath.serving.service import Service
+from swath.serving.settings import ServeSettings
+
+MODEL_FOLDER = "SM_MODEL_DIR"
+PORT = "SAGEMAKER_BIND_TO_PORT"
+USAGE = 2
+
+
+def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
+    """Serve until SIGTERM; returns the exit code."""
+    if list(arguments) not in ([], ["serve"]):
+        sys.stderr.write(f"{__doc__}\n")
+        return USAGE
+    settings = ServeSettings.from_env(env)
+    folder = Path(env.get(MODEL_FOLDER, "/opt/ml/model"))
+    server = ModelServer(
+        Container(settings),
+        lambda: Service(Models.load(folder), settings),
+        host=settings.serve_host,
+        port=_port(env),
+    )
+    return 0 if server.serve_model() else 1
+
+
+def _port(env: Mapping[str, str]) -> int:
+    text = env.get(PORT, "8080")
+    if not text.isdecimal():
+        raise SettingsError(f"{PORT} is {text!r}; expected a number")
+    return int(text)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,137 @@
+"""HTTP as SageMaker speaks it to a container: `/ping` and `/invocations`.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from fastapi import FastAPI, Request, Response
+
+from sagemaker_jobs.serve_model.body import discarded, spooled
+from swath.errors import InputError, PayloadError, SwathError, TransientError
+from swath.payloads import ShardRequest
+from swath.serving import media
+from swath.serving.admission import Budget
+from swath.serving.errors import (
+    BusyError,
+    DrainingError,
+    NotAcceptableError,
+    TooLargeError,
+    UnknownTypeError,
+)
+from swath.serving.service import Service
+from swath.serving.settings import ServeSettings
+
+logger = logging.getLogger("swath.serve_model")
+
+STATUS: dict[type[Exception], int] = {
+    TooLargeError: 413,
+    UnknownTypeError: 415,
+    NotAcceptableError: 406,
+    InputError: 400,
+    BusyError: 429,
+    TransientError: 503,
+    BotoCoreError: 503,
+    ClientError: 503,
+}
+"""The first that fits; what is not here is our own fault: 500."""
+_OURS = 500
+_MAX_SHARD_REQUEST = 64 << 10
+_MAX_PAYLOAD_MB = 25
+"""Of a batch transform, whose payloads in flight may be 100 MB together."""
+_MAX_TRANSFORMS = 4
+
+
+class Container:
+    """What the requests of one process share."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self.settings = settings
+        self.disk = Budget(settings.serve_spool_bytes)
+        self.service: Service | None = None
+        """None until the model is loaded."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken."""
+        return self.service is not None and self.service.ready
+
+    def loaded(self) -> Service:
+        """The service.
+
+        Raises:
+            DrainingError: there is none yet.
+        """
+        if self.service is None:
+            raise DrainingError("the model is still being loaded; send the request again")
+        return self.service
+
+
+def create_app(container: Container) -> FastAPI:
+    """The application; it answers whether the model is loaded or not."""
+    app = FastAPI(openapi_url=None)
+
+    @app.get("/ping")
+    async def ping() -> Response:
+        return Response(status_code=200 if container.ready else 503)
+
+    @app.get("/execution-parameters")
+    async def execution_parameters() -> dict[str, Any]:
+        # What batch transform asks for, so that nobody has to set it for each job.
+        return {
+            "MaxConcurrentTransforms": _MAX_TRANSFORMS,
+            "BatchStrategy": "SINGLE_RECORD",
+            "MaxPayloadInMB": _MAX_PAYLOAD_MB,
+        }
+
+    @app.post("/invocations")
+    async def invocations(request: Request) -> Response:
+        try:
+            return await _invoke(container, request)
+        except Exception as error:  # noqa: BLE001 (no request ends the process)
+            await discarded(request)
+            return _refusal(error)
+
+    return app
+
+
+async def _invoke(container: Container, request: Request) -> Response:
+    service = container.loaded()
+    content_type = request.headers.get("content-type", "")
+    media.check_type(content_type)
+    if media.media_type(content_type) == media.JSON:
+        return await _shard(container, service, request)
+    answer = media.answer_type(request.headers.get("accept", ""))
+    limit = container.settings.serve_max_body_bytes
+    async with spooled(request, container.disk, limit=limit) as path:
+        with path.open("rb") as file:
+            kind = media.image_format(content_type, file.read(media.MAGIC_BYTES))
+        found = await asyncio.wrap_future(service.detect(path, kind, answer))
+    return Response(found, media_type=answer)
+
+
+async def _shard(container: Container, service: Service, request: Request) -> Response:
+    async with spooled(request, container.disk, limit=_MAX_SHARD_REQUEST) as path:
+        try:
+            asked = ShardRequest.from_json(json.loads(path.read_bytes()))
+        except ValueError as error:
+            raise PayloadError(f"the request is not JSON: {error}") from None
+    receipt = await asyncio.wrap_future(service.infer(asked))
+    return Response(msgspec.json.encode(receipt), media_type=media.JSON)
+
+
+def _refusal(error: Exception) -> Response:
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), _OURS)
+    known = isinstance(error, SwathError)
+    if status >= _OURS or not known:
+        logger.error("%s: %s", type(error).__name__, error, exc_info=None if known else error)
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, BusyError) else None
+    told = {"error": type(error).__name__, "message": str(error)}
+    return Response(msgspec.json.encode(told), status, headers, media.JSON)

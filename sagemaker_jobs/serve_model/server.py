@@ -1,0 +1,87 @@
+"""The process: listening from the start, ready once the model is, drained before it ends."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+
+from sagemaker_jobs.serve_model.app import Container, create_app
+from swath.errors import SwathError
+from swath.serving.service import Service
+
+logger = logging.getLogger("swath.serve_model")
+
+_KEEP_ALIVE = 75
+"""s; longer than SageMaker leaves a connection idle, so that it is not closed under a request."""
+_CLOSING = 2
+"""s for connections to close once all is answered."""
+
+
+class ModelServer(uvicorn.Server):
+    """A server that stops when all is answered: until then it refuses what is new, politely."""
+
+    def __init__(
+        self, container: Container, load: Callable[[], Service], *, host: str, port: int
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                create_app(container),
+                host=host,
+                port=port,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=_CLOSING,
+            )
+        )
+        self.failed = False
+        """Whether the model could not be loaded."""
+        self._container = container
+        self._load = load
+        self._stop_at: float | None = None
+
+    def serve_model(self) -> bool:
+        """Serve until told to stop; False if the model could not be loaded."""
+        # Beside the server, so that SageMaker hears 503 from /ping, and not nothing at all.
+        threading.Thread(target=self._start, name="load", daemon=True).start()
+        self.run()
+        if self._container.service is not None:
+            self._container.service.close()
+        return not self.failed
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain at the first signal, stop at the second."""
+        if self._stop_at is not None or self._container.service is None:
+            super().handle_exit(sig, frame)
+            return
+        logger.info("draining")
+        self._container.service.drain()
+        self._stop_at = time.monotonic() + self._container.settings.serve_drain_seconds
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether it is time to stop."""
+        if self._stop_at is not None:
+            idle = not self.server_state.tasks
+            self.should_exit |= idle or time.monotonic() > self._stop_at
+        return await super().on_tick(counter)
+
+    def _start(self) -> None:
+        try:
+            service = self._load()
+        except Exception as error:
+            logger.error(  # noqa: TRY400
+                "the model cannot be served: %s",
+                error,
+                exc_info=None if isinstance(error, SwathError) else error,
+            )
+            self.failed = self.should_exit = True
+            return
+        source = service.models.source
+        logger.info("serving %s (%s)", source.name, source.digest)
+        self._container.service = service

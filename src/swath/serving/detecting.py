@@ -1,0 +1,65 @@
+"""What a model sees in one image: the engine's own steps, without a plan, shards or a merge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from swath.detections import Detections
+from swath.errors import ModelOutputError, SwathError
+from swath.inference import Inference
+from swath.payloads import TileCounts
+from swath.scene import select_bands
+from swath.tiles import Grid
+
+if TYPE_CHECKING:
+    from swath.mlm import ModelDescription
+    from swath.runtimes.model import Model
+    from swath.scene import OpenScene
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a model sees in an image, and what became of its tiles."""
+
+    detections: Detections
+    """By tile, best first: the rows of a run's GeoParquet file."""
+    tiles: TileCounts
+
+
+def detect(scene: OpenScene, description: ModelDescription, model: Model) -> Found:
+    """Find what a model sees in an image.
+
+    Raises:
+        SceneError: the image does not have the model's bands, or is damaged.
+        ModelOutputError: the model failed on a tile. Nobody is given a part for the whole.
+    """
+    info = scene.info
+    inference = Inference(
+        scene=scene,
+        bands=select_bands(info, description.bands),
+        grid=Grid(info.width, info.height, description.tile_size, description.overlap),
+        description=description,
+        model=model,
+    )
+    seen: list[Detections] = []
+    for found in inference.run(range(inference.grid.count)):
+        if inference.tiles.failed:
+            raise _why(inference)
+        seen.append(found)
+    together = Detections.concatenate(seen)
+    flagged = together.flags != 0
+    settled = inference.task.settle(together.take(flagged))
+    rows = Detections.concatenate([together.take(~flagged), settled]).ordered()
+    return Found(rows, inference.tiles)
+
+
+def _why(inference: Inference) -> SwathError:
+    """Why a tile failed: what the image says of it or, if nothing, what the model did."""
+    failure = inference.failures[0]
+    try:
+        inference.scene.read(inference.grid.tile(failure.tile).window, inference.bands)
+    except SwathError as error:
+        return error
+    place = f"tile {failure.tile} at x {failure.column}, y {failure.row}"
+    return ModelOutputError(f"the model failed on {place}: {failure.cause}")

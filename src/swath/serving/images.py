@@ -1,0 +1,214 @@
+"""Images of requests, opened as scenes: the same engine reads them, tile by tile.
+
+A GeoTIFF is a scene as it is. Of the others, which have no tiles that can be read one by one, a
+GeoTIFF is made first, a few rows at a time, so that a large image is never in memory whole. What a
+header claims is held against the limits before a pixel is decoded.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp
+from rasterio.env import Env
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetReader
+from rasterio.windows import Window
+
+from swath import storage
+from swath.dataset import explained
+from swath.errors import SceneError, SwathError
+from swath.scene import open_scene
+from swath.serving.errors import TooLargeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.scene import OpenScene
+    from swath.serving.media import Format
+
+_DRIVERS = {"png": "PNG", "jpeg": "JPEG"}
+_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+_BLOCK = 256
+"""px along each side of a block of the GeoTIFFs that are made."""
+_NPY_AXES = 3
+_GDAL: dict[str, Any] = {
+    # Otherwise what is missing of a truncated JPEG is grey.
+    # https://gdal.org/en/stable/drivers/raster/jpeg.html
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
+    "GDAL_PAM_ENABLED": "NO",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What an image's header claims."""
+
+    width: int
+    height: int
+    bands: int
+    dtype: np.dtype[Any]
+    block: tuple[int, int]
+    """(rows, cols) of what is decoded at once."""
+
+    @property
+    def bytes(self) -> int:
+        """Of all pixels; of a block, where that is more."""
+        rows, cols = self.block
+        pixels = max(self.width * self.height, rows * cols)
+        return pixels * self.bands * self.dtype.itemsize
+
+    def check(self, max_pixels: int) -> None:
+        """Refuse an image that is too large.
+
+        Raises:
+            TooLargeError: it is.
+        """
+        if self.width * self.height > max_pixels:
+            raise TooLargeError(
+                f"the image has {self.width} x {self.height} px; this endpoint takes "
+                f"{max_pixels} px at most: cut it, or drop it into the stack's bucket of scenes"
+            )
+
+
+def size_of(path: Path, kind: Format) -> Size:
+    """What an image's header claims; no pixel is read.
+
+    Raises:
+        SceneError: it has no header that can be understood.
+    """
+    with _named(path):
+        if kind == "npy":
+            bands, height, width = (pixels := _numpy(path)).shape
+            return Size(width, height, bands, pixels.dtype, (1, 1))
+        if kind == "tiff":
+            with open_scene(str(path)) as scene:
+                info = scene.info
+                dtype = np.dtype(info.dtype)
+                return Size(info.width, info.height, info.count, dtype, info.block_shape)
+        with _opened(path, kind) as reader:
+            dtype = np.dtype(reader.dtypes[0])
+            return Size(reader.width, reader.height, reader.count, dtype, (1, reader.width))
+
+
+@contextmanager
+def open_image(path: Path, kind: Format) -> Iterator[OpenScene]:
+    """Open an image as a scene; what is made of it lies beside it, and goes again.
+
+    Raises:
+        SceneError: it cannot be opened or, unless it is a GeoTIFF, decoded.
+    """
+    with ExitStack() as stack, _named(path):
+        scene = path
+        if kind != "tiff":
+            scene = path.with_name(f"{path.name}.tif")
+            stack.callback(scene.unlink, missing_ok=True)
+            _write_tiff(path, kind, scene)
+        yield stack.enter_context(open_scene(str(scene)))
+
+
+def _write_tiff(source: Path, kind: Format, target: Path) -> None:
+    if kind == "npy":
+        pixels = _numpy(source)
+        with _tiff(target, pixels.shape, pixels.dtype) as out:
+            for window in _windows(pixels.shape):
+                rows = slice(window.row_off, window.row_off + window.height)
+                out.write(
+                    np.asarray(pixels[:, rows], pixels.dtype.newbyteorder("=")), window=window
+                )
+        return
+    with _opened(source, kind) as reader, _explained(source, "cannot be decoded"):
+        shape = (reader.count, *reader.shape)
+        with _tiff(target, shape, np.dtype(reader.dtypes[0]), reader.colorinterp) as out:
+            for window in _windows(shape):
+                out.write(reader.read(window=window), window=window)
+
+
+def _windows(shape: tuple[int, ...]) -> Iterator[Window]:
+    """Rows of blocks."""
+    _, height, width = shape
+    for top in range(0, height, _BLOCK):
+        yield Window(0, top, width, min(_BLOCK, height - top))
+
+
+@contextmanager
+def _tiff(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], colours: tuple[ColorInterp, ...] = ()
+) -> Iterator[Any]:
+    """A GeoTIFF to write to: uncompressed, in blocks, nowhere on Earth."""
+    bands, height, width = shape
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=width,
+            height=height,
+            count=bands,
+            dtype=dtype.name,
+            tiled=True,
+            blockxsize=_BLOCK,
+            blockysize=_BLOCK,
+            bigtiff="IF_SAFER",
+        ) as out:
+            if colours:
+                out.colorinterp = colours
+            yield out
+
+
+def _numpy(path: Path) -> NDArray[Any]:
+    """The array in a file, (bands, rows, cols), not yet read."""
+    try:
+        pixels: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, OSError, EOFError) as error:
+        raise SceneError(f"the image is no NPY file that can be read: {error}") from error
+    if pixels.dtype.newbyteorder("=").name not in _DTYPES:
+        raise SceneError(
+            f"the NPY image has numbers of type {pixels.dtype}; it can have one of "
+            f"{', '.join(_DTYPES)}"
+        )
+    if pixels.ndim == _NPY_AXES - 1:
+        pixels = pixels[None]
+    if pixels.ndim != _NPY_AXES or not pixels.size:
+        raise SceneError(
+            f"the NPY image has the shape {pixels.shape}; it must be (bands, rows, cols)"
+        )
+    return pixels
+
+
+@contextmanager
+def _opened(path: Path, kind: Format) -> Iterator[DatasetReader]:
+    """A PNG or JPEG whose pixels mean what they say."""
+    with ExitStack() as stack:
+        with _explained(path, f"cannot be opened as {_DRIVERS[kind]}"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            reader = DatasetReader(str(path), driver=_DRIVERS[kind])
+            stack.callback(reader.close)
+        if ColorInterp.palette in reader.colorinterp:
+            raise SceneError(f"{path} has a palette; save it in RGB or in grey")
+        yield reader
+
+
+@contextmanager
+def _explained(path: Path, problem: str) -> Iterator[None]:
+    """Let GDAL work on an image; when it cannot, say so."""
+    with Env(**_GDAL), explained(str(path), storage.etag(str(path)) or "", problem):
+        yield
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Within, what is wrong is said of the image, and not of the file that it was put in."""
+    try:
+        yield
+    except SwathError as error:
+        text = str(error).replace(f"{path}.tif", "the image").replace(str(path), "the image")
+        raise type(error)(text) from error

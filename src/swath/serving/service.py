@@ -1,0 +1,112 @@
+"""Requests answered, from a file of bytes or a shard's address to the bytes of an answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swath import storage
+from swath.errors import InputError, PayloadError
+from swath.payloads import Receipt, ShardRequest
+from swath.runtimes.model import available_cpus
+from swath.serving.admission import Budget, Line
+from swath.serving.answers import to_geojson, to_json
+from swath.serving.detecting import detect
+from swath.serving.errors import DrainingError
+from swath.serving.images import open_image, size_of
+from swath.serving.media import GEOJSON
+from swath.serving.models import Models
+from swath.shard import refuse_shard, run_shard
+
+if TYPE_CHECKING:
+    from swath.serving.media import Format
+    from swath.serving.settings import ServeSettings
+
+logger = logging.getLogger("swath.serve_model")
+
+_MOST_THREADS = 64
+"""Images at work at once: what fills two batches of the largest size would be more."""
+
+
+class Service:
+    """One model, and all who ask it."""
+
+    def __init__(self, models: Models, settings: ServeSettings) -> None:
+        self.models = models
+        self._settings = settings
+        self._draining = threading.Event()
+        self._memory = Budget(settings.serve_memory_bytes)
+        # While one batch's images are with the model, the next one's are decoded.
+        threads = min(_MOST_THREADS, 2 * models.own.batch_size + 2 * available_cpus())
+        self._images = Line("images", threads=threads, waiting=settings.serve_waiting)
+        self._shards = Line(
+            "shards", threads=settings.serve_shards, waiting=settings.serve_waiting_shards
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken."""
+        return not self._draining.is_set()
+
+    def detect(self, path: Path, kind: Format, answer: str) -> Future[bytes]:
+        """Have the model look at an image.
+
+        Args:
+            path: the image's bytes; to be kept until the answer is there.
+            kind: what they are.
+            answer: the media type to answer in.
+
+        Raises:
+            BusyError: too many wait already.
+            DrainingError: the container stops.
+        """
+        self._check_ready()
+        return self._images.submit(self._detect, path, kind, answer)
+
+    def infer(self, request: ShardRequest) -> Future[Receipt]:
+        """Have a shard run; its results go to the plan's place.
+
+        Raises:
+            BusyError: too many wait already.
+            DrainingError: the container stops.
+        """
+        self._check_ready()
+        return self._shards.submit(self._infer, request)
+
+    def drain(self) -> None:
+        """Take no more; shards keep their progress and end, images are answered."""
+        self._draining.set()
+
+    def close(self) -> None:
+        """Drain, and wait until all is done."""
+        self.drain()
+        self._images.close()
+        self._shards.close()
+        self.models.own.close()
+
+    def _check_ready(self) -> None:
+        if self._draining.is_set():
+            raise DrainingError("this container is about to stop; send the request again")
+
+    def _detect(self, path: Path, kind: Format, answer: str) -> bytes:
+        size = size_of(path, kind)
+        size.check(self._settings.serve_max_pixels)
+        with self._memory.holding(size.bytes), open_image(path, kind) as scene:
+            found = detect(scene, self.models.description, self.models.own)
+            write = to_geojson if answer == GEOJSON else to_json
+            return write(found, scene.info, self.models.source)
+
+    def _infer(self, request: ShardRequest) -> Receipt:
+        uri, index = request.plan_uri, request.index
+        try:
+            return run_shard(uri, index, stop=self._draining.is_set, load=self.models.of)
+        except InputError as error:
+            logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
+            return refuse_shard(uri, index, error)
+        except FileNotFoundError:
+            if storage.exists(uri):
+                raise
+            raise PayloadError(f"there is no plan at {uri}") from None
