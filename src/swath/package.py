@@ -11,6 +11,7 @@ from pathlib import Path
 from swath import packing, storage
 from swath.errors import PackageError
 from swath.mlm import ModelDescription, WeightsAsset, WeightsFormat, parse_description
+from swath.weights_file import check_weights_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,4 +139,5 @@ def _verified(folder: Path, asset: WeightsAsset) -> Weights:
         raise PackageError(
             f"{path} has the SHA-256 {found}; mlm.json's file:checksum says {asset.sha256}"
         )
+    check_weights_file(path, asset.format)
     return Weights(path=path, format=asset.format)

@@ -189,6 +189,23 @@ def fixed_batch(
     return batch if isinstance(batch, int) else None
 
 
+def check_float32(path: Path, dtype: str) -> None:
+    """Refuse a model that takes other numbers than it is fed.
+
+    Args:
+        path: of the weights.
+        dtype: what they take, in the words of any library.
+
+    Raises:
+        PackageError: that is not float32.
+    """
+    if dtype not in {"tensor(float)", "f32", "torch.float32"}:
+        raise PackageError(
+            f"{path} takes {dtype} tiles; swath feeds float32: export it with a float32 input. For "
+            "fewer bits inside, use `swath model optimise` or the package's `precision`"
+        )
+
+
 def per_tile(
     outputs: Sequence[NDArray[Any]], *, tiles: int, batch: int, batched: bool
 ) -> list[Outputs]:

@@ -11,7 +11,13 @@ import onnxruntime
 
 from swath.errors import PackageError
 from swath.runtimes.batch_size import best_batch_size, seconds_of
-from swath.runtimes.model import GPU_WORKERS, available_cpus, cpu_workers, fixed_batch
+from swath.runtimes.model import (
+    GPU_WORKERS,
+    available_cpus,
+    check_float32,
+    cpu_workers,
+    fixed_batch,
+)
 from swath.runtimes.onnx_session import OnnxModel
 
 if TYPE_CHECKING:
@@ -45,7 +51,9 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx")
     """
     session = _open(weights.path, _providers(description, way))
     inputs = [(entry.name, entry.shape) for entry in session.get_inputs()]
-    fixed = 1 if not description.batched else fixed_batch(weights.path, inputs, description)
+    fixed = fixed_batch(weights.path, inputs, description)
+    check_float32(weights.path, session.get_inputs()[0].type)
+    fixed = fixed if description.batched else 1
     if session.get_providers()[0] == _CPU:
         return OnnxModel(
             session,

@@ -11,7 +11,15 @@ import openvino
 
 from swath.errors import PackageError
 from swath.runtimes.host_feed import HostFeed
-from swath.runtimes.model import Batches, Outputs, cpu_workers, fixed_batch, memory_errors, per_tile
+from swath.runtimes.model import (
+    Batches,
+    Outputs,
+    check_float32,
+    cpu_workers,
+    fixed_batch,
+    memory_errors,
+    per_tile,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,6 +84,7 @@ def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenV
         model = core.read_model(weights.path)
         inputs = [(i.any_name, _shape(i.partial_shape)) for i in model.inputs]
         batch = fixed_batch(weights.path, inputs, description) or 1
+        check_float32(weights.path, model.inputs[0].element_type.get_type_name())
         # It is faster for shapes that it knows beforehand.
         size = description.tile_size
         model.reshape([batch, len(description.bands), size, size])

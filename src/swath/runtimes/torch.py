@@ -1,18 +1,10 @@
-"""Models in TorchScript or torch.export form, run by torch.
-
-No file is unpickled: TorchScript has a reader of its own, and the parts of a `.pt2` archive that
-torch would unpickle are read with `weights_only`, or refused.
-"""
+"""Models in TorchScript or torch.export form, run by torch."""
 
 from __future__ import annotations
 
-import os
-import re
 import threading
-import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,29 +17,21 @@ from swath.runtimes.model import (
     GPU_WORKERS,
     Batches,
     available_cpus,
+    check_float32,
     cpu_workers,
     fixed_batch,
     memory_errors,
     per_tile,
 )
+from swath.runtimes.torch_files import inputs_of, read_pt2, read_torchscript
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from swath.mlm import ModelDescription
     from swath.package import Weights
     from swath.runtimes.model import Outputs, Runtime
 
-# What a .pt2 archive may hold: no pickled objects among its constants and no compiled libraries.
-# https://docs.pytorch.org/docs/stable/export/pt2_archive.html
-_PLAIN = re.compile(
-    r"[^/]+/(archive_format|archive_version|version|byteorder|\.data/[^/]+|models/[^/]+\.json"
-    r"|data/weights/[^/]+|data/constants/(tensor_[^/]+|[^/]+_config\.json)"
-    r"|data/sample_inputs/[^/]+|extra/.*)"
-)
-_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _PRECISIONS: dict[str, torch.dtype] = {
     "float32": torch.float32,
     "float16": torch.float16,
@@ -208,56 +192,15 @@ def _read(
     """The module, and the batch size that it insists on."""
     try:
         if weights.format == "torchscript":
-            return _read_torchscript(weights.path, device), None
-        program = _read_pt2(weights.path)
-        inputs = _inputs(program)
+            return read_torchscript(weights.path, device), None
+        program = read_pt2(weights.path)
+        inputs = inputs_of(program)
         module = move_to_device_pass(program, device).module()
     except PackageError:
         raise
     except Exception as error:
         # torch's errors have no common base but Exception.
         raise PackageError(f"{weights.path} cannot be run: {error}") from error
-    return module, fixed_batch(weights.path, inputs, description)
-
-
-def _inputs(program: torch.export.ExportedProgram) -> list[tuple[str, list[int | None]]]:
-    """The names and shapes of what a program takes; None where it takes any length."""
-    values = {
-        node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"
-    }
-    return [
-        (name, [axis if isinstance(axis, int) else None for axis in values[name].shape])
-        for name in program.graph_signature.user_inputs
-    ]
-
-
-def _read_torchscript(path: Path, device: torch.device) -> torch.nn.Module:
-    jit: Any = torch.jit
-    with warnings.catch_warnings():
-        # torch asks for .pt2 in its place; the packages that exist are what they are.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        module: torch.nn.Module = jit.load(str(path), map_location=device).eval()
-    return module
-
-
-def _read_pt2(path: Path) -> torch.export.ExportedProgram:
-    with zipfile.ZipFile(path) as archive:
-        odd = [name for name in archive.namelist() if not _PLAIN.fullmatch(name)]
-    if odd:
-        raise PackageError(f"{path} holds {odd[0]}; swath loads weights and graphs only")
-    with _weights_only():
-        return torch.export.load(str(path))
-
-
-@contextmanager
-def _weights_only() -> Iterator[None]:
-    """Within, `torch.load` unpickles tensors and nothing else, whoever calls it."""
-    before = os.environ.get(_WEIGHTS_ONLY)
-    os.environ[_WEIGHTS_ONLY] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_WEIGHTS_ONLY]
-        else:
-            os.environ[_WEIGHTS_ONLY] = before
+    fixed = fixed_batch(weights.path, [(name, shape) for name, shape, _ in inputs], description)
+    check_float32(weights.path, inputs[0][2])
+    return module, fixed

@@ -1,0 +1,137 @@
+"""Files of TorchScript and of torch.export, read without unpickling anything.
+
+TorchScript has a reader of its own; the parts of a `.pt2` archive that torch would unpickle are
+read with `weights_only`, or refused. What was saved on a GPU names its device throughout; where
+there is none, it is read as if it had been saved on the CPU.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from swath.errors import PackageError
+
+# What a .pt2 archive may hold: no pickled objects among its constants and no compiled libraries.
+# https://docs.pytorch.org/docs/stable/export/pt2_archive.html
+_PLAIN = re.compile(
+    r"[^/]+/(archive_format|archive_version|version|byteorder|\.data/[^/]+|models/[^/]+\.json"
+    r"|data/weights/[^/]+|data/constants/(tensor_[^/]+|[^/]+_config\.json)"
+    r"|data/sample_inputs/[^/]+|extra/.*)"
+)
+_WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+# In TorchScript, and in the graph and the tables of an exported program.
+_DEVICE_IN_CODE = re.compile(rb'torch\.device\("cuda(:\d+)?"\)')
+_DEVICE_IN_JSON = re.compile(rb'"type":\s*"cuda",\s*"index":\s*(\d+|null)')
+_SAMPLES = "/data/sample_inputs/"
+
+Source = str | io.BytesIO
+
+
+def read_torchscript(path: Path, device: torch.device) -> Any:
+    """A module of TorchScript, on a device.
+
+    Raises:
+        RuntimeError: torch cannot read it.
+    """
+
+    def rewritten(name: str, content: bytes) -> bytes:
+        if not name.endswith(".py"):
+            return content
+        return _DEVICE_IN_CODE.sub(b'torch.device("cpu")', content)
+
+    jit: Any = torch.jit
+    with warnings.catch_warnings():
+        # torch asks for .pt2 in its place; the packages that exist are what they are.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        source = _for_this_host(path, ".py", _DEVICE_IN_CODE, rewritten)
+        return jit.load(source, map_location=device).eval()
+
+
+def read_pt2(path: Path) -> torch.export.ExportedProgram:
+    """An exported program; on the CPU where there is no GPU.
+
+    Raises:
+        PackageError: the archive holds pickled objects or compiled libraries.
+        Exception: torch cannot read it; its errors have no common base.
+    """
+    with zipfile.ZipFile(path) as archive:
+        odd = [name for name in archive.namelist() if not _PLAIN.fullmatch(name)]
+    if odd:
+        raise PackageError(
+            f"{path} holds {odd[0]}; swath loads weights and graphs only, no pickled objects and "
+            "no compiled code: save it with torch.export.save of torch 2.8 or later"
+        )
+
+    def rewritten(name: str, content: bytes) -> bytes | None:
+        if _SAMPLES in name:
+            return None  # tensors on the GPU, that nothing needs
+        if not name.endswith(".json"):
+            return content
+        return _DEVICE_IN_JSON.sub(b'"type": "cpu", "index": null', content)
+
+    with _weights_only():
+        return torch.export.load(_for_this_host(path, ".json", _DEVICE_IN_JSON, rewritten))
+
+
+def inputs_of(
+    program: torch.export.ExportedProgram,
+) -> list[tuple[str, list[int | None], str]]:
+    """Name, shape and dtype of each thing a program takes; None where it takes any length."""
+    values = {
+        node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"
+    }
+    return [
+        (
+            name,
+            [axis if isinstance(axis, int) else None for axis in values[name].shape],
+            str(values[name].dtype),
+        )
+        for name in program.graph_signature.user_inputs
+    ]
+
+
+def _for_this_host(
+    path: Path,
+    suffix: str,
+    device: re.Pattern[bytes],
+    rewritten: Callable[[str, bytes], bytes | None],
+) -> Source:
+    """The file itself, or where it names a GPU and there is none, a copy that names the CPU."""
+    if torch.cuda.is_available():
+        return str(path)
+    with zipfile.ZipFile(path) as archive:
+        texts = [name for name in archive.namelist() if name.endswith(suffix)]
+        if not any(device.search(archive.read(name)) for name in texts):
+            return str(path)
+        copy = io.BytesIO()
+        with zipfile.ZipFile(copy, "w") as target:
+            for entry in archive.infolist():
+                content = rewritten(entry.filename, archive.read(entry))
+                if content is not None:
+                    target.writestr(entry.filename, content)
+    copy.seek(0)
+    return copy
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Within, `torch.load` unpickles tensors and nothing else, whoever calls it."""
+    before = os.environ.get(_WEIGHTS_ONLY)
+    os.environ[_WEIGHTS_ONLY] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_WEIGHTS_ONLY]
+        else:
+            os.environ[_WEIGHTS_ONLY] = before
