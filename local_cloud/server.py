@@ -1,4 +1,4 @@
-"""The local cloud's process: moto with its patches, the functions, the jobs and the database.
+"""The local cloud's process: moto with its patches, functions, jobs, endpoints and the database.
 
 It is a process of its own, so that nothing of the caller's is patched, and it ends when the pipe
 from its caller does: also when the caller was killed.
@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from local_cloud.clients import REGION, Clients
+from local_cloud.endpoints.pool import EndpointPool
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
 from local_cloud.postgis.database import Database, own_database, users_database
@@ -43,6 +44,7 @@ def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
             clients=Clients(endpoint),
             functions=FunctionPool(logs),
             jobs=JobRunner(logs),
+            endpoints=EndpointPool(logs, folder / "models"),
             database=database.result(),
         )
         stack.callback(services.close)
@@ -97,7 +99,7 @@ def _patch(services: Services) -> None:
 
 
 def _environment(services: Services) -> dict[str, str]:
-    """What functions and jobs are told of this cloud: where AWS is, and that nobody traces."""
+    """What processes are told of this cloud: where AWS is, and that nobody traces."""
     return {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_cloud.clients import REGION, Clients
+from local_cloud.endpoints.pool import EndpointPool
 from local_cloud.errors import LocalCloudError
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.images import StagedImage
@@ -25,9 +26,10 @@ class Services:
     endpoint: str
     functions: FunctionPool
     jobs: JobRunner
+    endpoints: EndpointPool
     database: Database
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables that every function and job gets beside the template's: where AWS is."""
+    """Variables that every function, job and endpoint gets beside the template's: where AWS is."""
     clients: Clients
 
     def client(self, service: str, region: str = REGION) -> Any:
@@ -52,6 +54,7 @@ class Services:
         """End what runs."""
         self.functions.close()
         self.jobs.close()
+        self.endpoints.close()
 
 
 def in_background(doing: str, action: Callable[[], object]) -> None:

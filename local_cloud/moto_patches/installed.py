@@ -8,10 +8,13 @@ from typing import Any
 from moto.core.config import default_user_config
 
 from local_cloud.moto_patches import (
+    asynchronous_inference,
     batch_properties,
     bucket_properties,
     data_api,
     distributed_map,
+    endpoint_configurations,
+    endpoint_invocation,
     event_delivery,
     execution_events,
     function_invocation,
@@ -20,17 +23,22 @@ from local_cloud.moto_patches import (
     redrive,
     service_task_casing,
     state_machine_creation,
+    task_callbacks,
     task_clients,
     template_resources,
+    topic_delivery,
 )
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.services import Services
 
 PATCHES: tuple[ModuleType, ...] = (
+    asynchronous_inference,
     batch_properties,
     bucket_properties,
     data_api,
     distributed_map,
+    endpoint_configurations,
+    endpoint_invocation,
     event_delivery,
     execution_events,
     function_invocation,
@@ -39,8 +47,10 @@ PATCHES: tuple[ModuleType, ...] = (
     redrive,
     service_task_casing,
     state_machine_creation,
+    task_callbacks,
     task_clients,
     template_resources,
+    topic_delivery,
 )
 
 # What moto can do by itself when told to.

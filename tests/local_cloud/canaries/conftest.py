@@ -12,6 +12,7 @@ from moto.core.config import default_user_config
 from moto.server import ThreadedMotoServer
 
 from local_cloud.clients import Clients
+from local_cloud.endpoints.pool import EndpointPool
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
 from local_cloud.moto_patches.installed import SETTINGS
@@ -49,6 +50,7 @@ def services(moto_endpoint: str, clients: Clients, tmp_path: Path) -> Iterator[S
         clients=clients,
         functions=FunctionPool(tmp_path),
         jobs=JobRunner(tmp_path),
+        endpoints=EndpointPool(tmp_path, tmp_path / "models"),
         database=Database(host="nowhere", port=0, administrator={}),
         environment={
             "AWS_ACCESS_KEY_ID": "local",

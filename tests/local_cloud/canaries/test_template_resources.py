@@ -7,13 +7,20 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.cloudformation import parsing
 
-from local_cloud.moto_patches import template_resources
+from local_cloud.moto_patches import endpoint_configurations, template_resources
 from local_cloud.resources import MAKERS
 from local_cloud.services import Services
-from tests.local_cloud.canaries.aws import Aws, applied
+from tests.local_cloud.canaries.aws import ROLE, Aws, applied, new_name
 
 # Moto makes these, but not as this cloud needs them; see their makers.
-MOTO_MAKES_ANOTHER = {"AWS::EC2::FlowLog", "AWS::Lambda::Version", "AWS::RDS::DBInstance"}
+MOTO_MAKES_ANOTHER = {
+    "AWS::EC2::FlowLog",
+    "AWS::Lambda::Version",
+    "AWS::RDS::DBInstance",
+    "AWS::SageMaker::Endpoint",
+    "AWS::SageMaker::EndpointConfig",
+    "AWS::SageMaker::Model",
+}
 UNKNOWN = sorted(
     name for name in MAKERS.keys() - MOTO_MAKES_ANOTHER if not name.startswith("Custom::")
 )
@@ -85,6 +92,89 @@ def test_a_resource_that_cannot_be_made_is_named_with_the_reason(services: Servi
         pytest.raises(ClientError, match=r"Policy \(AWS::SQS::QueuePolicy\) could not be made"),
     ):
         aws.stack(Policy=policy)
+
+
+def test_an_endpoint_has_the_name_that_the_template_gives_it_and_scales(
+    services: Services, aws: Aws
+):
+    name = new_name()
+    resources = endpoint_resources(name)
+    with applied(services, endpoint_configurations, template_resources):
+        made = aws.stack(**resources)
+        endpoint = aws.client("sagemaker").describe_endpoint(EndpointName=name)
+        config = aws.client("sagemaker").describe_endpoint_config(
+            EndpointConfigName=endpoint["EndpointConfigName"]
+        )
+    scaling = aws.client("application-autoscaling")
+    (target,) = scaling.describe_scalable_targets(
+        ServiceNamespace="sagemaker", ResourceIds=[f"endpoint/{name}/variant/AllTraffic"]
+    )["ScalableTargets"]
+    policies = scaling.describe_scaling_policies(
+        ServiceNamespace="sagemaker", ResourceId=f"endpoint/{name}/variant/AllTraffic"
+    )["ScalingPolicies"]
+
+    assert made["Endpoint"] == endpoint["EndpointArn"]
+    assert endpoint["AsyncInferenceConfig"]["OutputConfig"]["S3OutputPath"] == "s3://b/out"
+    model = aws.client("sagemaker").describe_model(
+        ModelName=config["ProductionVariants"][0]["ModelName"]
+    )
+    assert model["PrimaryContainer"]["Image"] == "image"
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (0, 2)
+    assert [policy["PolicyName"] for policy in policies] == ["backlog"]
+
+
+def endpoint_resources(name: str) -> dict[str, Any]:
+    """An asynchronous endpoint that scales, as a template has it."""
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": {"Fn::GetAtt": ["Model", "ModelName"]},
+        "InstanceType": "ml.g5.xlarge",
+        "InitialInstanceCount": 1,
+    }
+    config = {
+        "ProductionVariants": [variant],
+        "AsyncInferenceConfig": {"OutputConfig": {"S3OutputPath": "s3://b/out"}},
+    }
+    endpoint = {
+        "EndpointName": name,
+        "EndpointConfigName": {"Fn::GetAtt": ["Config", "EndpointConfigName"]},
+    }
+    named = {"Fn::GetAtt": ["Endpoint", "EndpointName"]}
+    resource_id = {"Fn::Join": ["/", ["endpoint", named, "variant", "AllTraffic"]]}
+    target = {
+        "MinCapacity": 0,
+        "MaxCapacity": 2,
+        "ResourceId": resource_id,
+        "RoleARN": ROLE,
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+        "ServiceNamespace": "sagemaker",
+    }
+    tracking = {
+        "TargetValue": 5,
+        "CustomizedMetricSpecification": {
+            "MetricName": "ApproximateBacklogSizePerInstance",
+            "Namespace": "AWS/SageMaker",
+            "Statistic": "Average",
+        },
+    }
+    policy = {
+        "PolicyName": "backlog",
+        "PolicyType": "TargetTrackingScaling",
+        "ScalingTargetId": {"Ref": "Target"},
+        "TargetTrackingScalingPolicyConfiguration": tracking,
+    }
+    model = {"ExecutionRoleArn": ROLE, "PrimaryContainer": {"Image": "image"}}
+    kinds = {
+        "Model": ("SageMaker::Model", model),
+        "Config": ("SageMaker::EndpointConfig", config),
+        "Endpoint": ("SageMaker::Endpoint", endpoint),
+        "Target": ("ApplicationAutoScaling::ScalableTarget", target),
+        "Policy": ("ApplicationAutoScaling::ScalingPolicy", policy),
+    }
+    return {
+        logical: {"Type": f"AWS::{kind}", "Properties": properties}
+        for logical, (kind, properties) in kinds.items()
+    }
 
 
 def allow(action: str) -> dict[str, Any]:

@@ -1,0 +1,114 @@
+"""All endpoints' containers: started at the first request, one for each endpoint."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from local_cloud.endpoints.process import ServingProcess
+from local_cloud.endpoints.specification import Answer, ServingSpec
+
+Fetch = Callable[[str], bytes]
+
+
+class EndpointPool:
+    """Serves endpoints; an endpoint that nobody asks costs nothing."""
+
+    def __init__(self, logs: Path, models: Path) -> None:
+        self._logs = logs
+        self._models = models
+        self._lock = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
+        self._running: dict[str, ServingProcess] = {}
+        self._queues: dict[str, ThreadPoolExecutor] = {}
+        self._closed = False
+
+    def invoke(
+        self,
+        spec: ServingSpec,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        fetch: Fetch,
+        timeout: float,
+    ) -> Answer:
+        """Send one request to the endpoint's container, which is started if need be.
+
+        Args:
+            spec: the endpoint's container.
+            body: of the request.
+            headers: of the request.
+            fetch: reads the S3 object that a URI names: the model's archive.
+            timeout: seconds that the answer may take, once the container is ready.
+
+        Raises:
+            StartError: the container cannot be started.
+            TimeoutError: there was no answer in time.
+            OSError, http.client.HTTPException: the container ended meanwhile.
+        """
+        return self._ready(spec, fetch).invoke(body, headers, timeout=timeout)
+
+    def queue(self, endpoint: str, concurrency: int) -> ThreadPoolExecutor:
+        """Where an asynchronous endpoint's requests wait, so many of them served at a time."""
+        with self._lock:
+            self._refuse_when_closed(endpoint)
+            if endpoint not in self._queues:
+                self._queues[endpoint] = ThreadPoolExecutor(
+                    concurrency, thread_name_prefix=endpoint
+                )
+            return self._queues[endpoint]
+
+    def close(self) -> None:
+        """End every container and drop what waits."""
+        with self._lock:
+            self._closed = True
+            running, self._running = list(self._running.values()), {}
+            queues, self._queues = list(self._queues.values()), {}
+        for process in running:
+            process.stop()
+        for queue in queues:
+            queue.shutdown(wait=False, cancel_futures=True)
+        for process in running:
+            process.close()
+
+    def _ready(self, spec: ServingSpec, fetch: Fetch) -> ServingProcess:
+        with self._lock:
+            turn = self._turns.setdefault(spec.name, threading.Lock())
+        with turn:
+            running = self._running.get(spec.name)
+            if running and running.alive and running.spec.key == spec.key:
+                return running
+            if running:
+                running.close()
+            return self._start(spec, fetch)
+
+    def _start(self, spec: ServingSpec, fetch: Fetch) -> ServingProcess:
+        with self._lock:
+            self._refuse_when_closed(spec.name)
+        model = self._models / spec.name
+        if spec.model:
+            unpack(fetch(spec.model), model)
+        started = ServingProcess.start(
+            spec, model=model, log=self._logs / f"endpoint-{spec.name}.log"
+        )
+        with self._lock:
+            if not self._closed:
+                self._running[spec.name] = started
+                return started
+        started.close()
+        raise RuntimeError(f"{spec.name} was invoked while the local cloud was closed")
+
+    def _refuse_when_closed(self, endpoint: str) -> None:
+        if self._closed:
+            raise RuntimeError(f"{endpoint} was invoked after the local cloud was closed")
+
+
+def unpack(archive: bytes, folder: Path) -> None:
+    """Unpack a gzip-compressed tar archive, as SageMaker does, with nothing outside `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
+        opened.extractall(folder, filter="data")

@@ -1,0 +1,171 @@
+"""One container of an endpoint: a process with a port of its own.
+
+How SageMaker runs a container, what it asks of it, and how it ends it:
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from local_cloud.endpoints.specification import Answer, ServingSpec
+from local_cloud.errors import LocalCloudError
+
+# A serverless endpoint's container has three minutes until it must answer /ping:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
+START_SECONDS = 180.0
+# SageMaker waits for 30 s after SIGTERM; here somebody waits for the cloud to end.
+_STOP_SECONDS = 5.0
+_INHERITED = ("PATH", "HOME")
+_TOLD = 2000
+# Below the ports that Linux gives to outgoing connections, one of which could take ours.
+_PORTS = range(20_000, 32_000)
+
+
+class StartError(LocalCloudError):
+    """A container did not become ready; the message has the end of its log."""
+
+
+class ServingProcess:
+    """A running container; `start` waits until it answers."""
+
+    def __init__(self, spec: ServingSpec, process: subprocess.Popen[bytes], port: int) -> None:
+        self.spec = spec
+        self._process = process
+        self._port = port
+
+    @classmethod
+    def start(
+        cls, spec: ServingSpec, *, model: Path, log: Path, seconds: float = START_SECONDS
+    ) -> ServingProcess:
+        """Start a container on an unpacked model and wait for its `/ping`.
+
+        Raises:
+            StartError: it ended, or was not ready in time; it is gone then.
+        """
+        port = free_port()
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable if w in {"python", "python3"} else w for w in spec.command],
+                cwd=spec.folder,
+                env=process_environment(spec, model, port),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        started = cls(spec, process, port)
+        try:
+            started._await_ping(seconds)
+        except BaseException as error:
+            started.close()
+            if not isinstance(error, StartError):
+                raise
+            told = log.read_text(encoding="utf-8", errors="replace")[-_TOLD:].strip()
+            raise StartError(f"{error}; its log ends with:\n{told}") from None
+        return started
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can take another request."""
+        return self._process.poll() is None
+
+    def invoke(self, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+        """POST one request to `/invocations`.
+
+        Raises:
+            TimeoutError: there was no answer in time.
+            OSError, http.client.HTTPException: the process ended meanwhile.
+        """
+        return self._request("POST", "/invocations", body, headers, timeout=timeout)
+
+    def stop(self) -> None:
+        """Ask the process to end."""
+        if self.alive:
+            self._process.terminate()
+
+    def close(self) -> None:
+        """End the process; wait until it is gone."""
+        self.stop()
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _await_ping(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        status = "nothing"
+        while time.monotonic() < deadline:
+            if not self.alive:
+                raise StartError(
+                    f"the container of {self.spec.name} ended with exit status "
+                    f"{self._process.returncode} before it answered /ping"
+                )
+            try:
+                answer = self._request("GET", "/ping", timeout=2.0)  # SageMaker's own limit
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.05)
+                continue
+            if answer.ok:
+                return
+            status = str(answer.status)
+            time.sleep(0.05)
+        raise StartError(
+            f"the container of {self.spec.name} did not become ready in {seconds:.0f} s: "
+            f"/ping answered {status} to the last"
+        )
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: float,
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=timeout)
+        try:
+            connection.request(method, path, body, dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(response.status, response.read(), dict(response.getheaders()))
+        finally:
+            connection.close()
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise LocalCloudError(f"no port is free between {_PORTS.start} and {_PORTS.stop}")
+
+
+def process_environment(spec: ServingSpec, model: Path, port: int) -> dict[str, str]:
+    """The variables of the process: the template's and SageMaker's, and nothing of this machine's.
+
+    The port's variable is SageMaker's own; the model's, and the address that keeps the server from
+    the network, are swath's, since nothing here is mounted at `/opt/ml/model`.
+    """
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    reserved = {
+        "PYTHONPATH": os.pathsep.join(map(str, spec.python_path)),
+        "PYTHONUNBUFFERED": "1",
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+        "SM_MODEL_DIR": str(model),
+        "SWATH_SERVE_HOST": "127.0.0.1",
+    }
+    return inherited | dict(spec.environment) | reserved

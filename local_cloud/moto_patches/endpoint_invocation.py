@@ -1,0 +1,228 @@
+"""Invoking a SageMaker endpoint sends the request to its container, and its answer back.
+
+AWS: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html;
+limits: https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
+Moto 5.2.5 answers any endpoint, also one that does not exist, with the text "body", and fails on a
+request that is not UTF-8.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+from moto.core.exceptions import ServiceException
+from moto.sagemaker.exceptions import ValidationError as SageMakerValidationError
+from moto.sagemaker.models import sagemaker_backends
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
+
+from local_cloud.endpoints.process import StartError
+from local_cloud.endpoints.specification import Answer, ServingSpec
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services
+
+NAME = "endpoint_invocation"
+
+Kind = Literal["real-time", "serverless", "asynchronous"]
+
+RESPONSE_SECONDS = 60.0
+LIMITS: Mapping[Kind, int] = {"real-time": 25_000_000, "serverless": 4_000_000}
+CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+# SageMaker strips all others: see the API's page.
+_FORWARDED = ("Content-Type", "Accept", CUSTOM_ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
+
+
+def apply(patcher: Patcher, services: Services) -> None:
+    """Send what endpoints are asked to their processes."""
+
+    def invoke_endpoint(response: Any) -> tuple[bytes, dict[str, str]]:
+        endpoint = deployed(services, response, response.uri_match["EndpointName"])
+        headers = {name: response.headers[name] for name in _FORWARDED if name in response.headers}
+        answer = _invoke(services, endpoint, response.body, headers)
+        return answer.body, _response_headers(endpoint, answer)
+
+    patcher.add(SageMakerRuntimeResponse, "use_raw_body", True)
+    patcher.replace(SageMakerRuntimeResponse, "invoke_endpoint", invoke_endpoint)
+
+
+class ModelError(ServiceException):
+    """A container's refusal or failure, as SageMaker words it."""
+
+    code = "ModelError"
+
+    def __init__(self, endpoint: Endpoint, status: int, said: str) -> None:
+        fault = "client" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server"
+        super().__init__(
+            f'Received {fault} error ({status}) from primary with message "{said}". See '
+            f"https://{endpoint.region}.console.aws.amazon.com/cloudwatch/home"
+            f"?region={endpoint.region}#logEventViewer:group=/aws/sagemaker/Endpoints/"
+            f"{endpoint.spec.name} in account {endpoint.account} for more information."
+        )
+        self.OriginalStatusCode = status
+        self.OriginalMessage = said
+        self.LogStreamArn = (
+            f"arn:aws:logs:{endpoint.region}:{endpoint.account}:"
+            f"log-group:/aws/sagemaker/Endpoints/{endpoint.spec.name}"
+        )
+
+
+class ValidationError(ServiceException):
+    """A request that SageMaker does not hand on."""
+
+    code = "ValidationError"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An endpoint of moto's with what it takes to serve it."""
+
+    account: str
+    region: str
+    kind: Kind
+    variant: str
+    spec: ServingSpec
+    asynchronous: Mapping[str, Any]
+    """`AsyncInferenceConfig`; empty for another kind."""
+
+
+def deployed(services: Services, response: Any, name: str) -> Endpoint:
+    """The endpoint of a request.
+
+    Raises:
+        ValidationError: there is none of that name.
+    """
+    account, region = response.current_account, response.region
+    backend = sagemaker_backends[account][region]
+    try:
+        config_name = backend.describe_endpoint(name)["EndpointConfigName"]
+    except SageMakerValidationError:
+        raise ValidationError(f"Endpoint {name} of account {account} not found.") from None
+    config = backend.describe_endpoint_config(config_name)
+    variant = config["ProductionVariants"][0]
+    model = backend.describe_model(variant["ModelName"])
+    return Endpoint(
+        account=account,
+        region=region,
+        kind=_kind(config, variant),
+        variant=variant["VariantName"],
+        spec=specification(services, name, region, model.primary_container),
+        asynchronous=config.get("AsyncInferenceConfig") or {},
+    )
+
+
+def specification(
+    services: Services, name: str, region: str, container: Mapping[str, Any]
+) -> ServingSpec:
+    """What runs for an endpoint: `docker run IMAGE serve`, whatever the image's CMD is."""
+    image = services.image(container["Image"], region)
+    if not image.entry_point:
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+        raise ValidationError(
+            f"{image.dockerfile} has no ENTRYPOINT for SageMaker's argument 'serve'"
+        )
+    return ServingSpec(
+        name=name,
+        command=(*image.entry_point, "serve"),
+        folder=image.working_folder,
+        python_path=image.python_path,
+        model=_model_uri(container),
+        environment={
+            **{key: str(value) for key, value in container.get("Environment", {}).items()},
+            **services.environment,
+        },
+    )
+
+
+def send(
+    services: Services,
+    endpoint: Endpoint,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    timeout: float,
+) -> Answer:
+    """One request to the endpoint's container.
+
+    Raises:
+        ModelError: it refused, failed, or did not answer in time.
+        ValidationError: it cannot be started.
+    """
+
+    def fetch(uri: str) -> bytes:
+        return read_object(services, endpoint.region, uri)
+
+    try:
+        answer = services.endpoints.invoke(
+            endpoint.spec, body, headers, fetch=fetch, timeout=timeout
+        )
+    except StartError as error:
+        raise ValidationError(f"Endpoint {endpoint.spec.name} is not in service: {error}") from None
+    except TimeoutError:
+        said = "Your invocation timed out while waiting for a response from container primary."
+        raise ModelError(endpoint, 0, said) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise ModelError(endpoint, 500, f"the container ended: {error!r}") from None
+    if not answer.ok:
+        raise ModelError(endpoint, answer.status, answer.body.decode(errors="replace"))
+    return answer
+
+
+def read_object(services: Services, region: str, uri: str) -> bytes:
+    """The object that an S3 URI names."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    body = services.client("s3", region).get_object(Bucket=bucket, Key=key)["Body"]
+    return bytes(body.read())
+
+
+def _invoke(
+    services: Services, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]
+) -> Answer:
+    if endpoint.kind == "asynchronous":
+        raise ValidationError(f"Endpoint {endpoint.spec.name} takes InvokeEndpointAsync only.")
+    limit = LIMITS[endpoint.kind]
+    if len(body) > limit:
+        raise ValidationError(
+            f"1 validation error detected: Value of {len(body)} bytes at 'body' failed to satisfy "
+            f"constraint: Member must have length less than or equal to {limit}"
+        )
+    answer = send(services, endpoint, body, headers, timeout=RESPONSE_SECONDS)
+    if len(answer.body) > limit:
+        said = f"a response of {len(answer.body)} bytes; {endpoint.kind} ones have {limit} at most"
+        raise ModelError(endpoint, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
+    return answer
+
+
+def _kind(config: Mapping[str, Any], variant: Mapping[str, Any]) -> Kind:
+    if config.get("AsyncInferenceConfig"):
+        return "asynchronous"
+    return "serverless" if "ServerlessConfig" in variant else "real-time"
+
+
+def _model_uri(container: Mapping[str, Any]) -> str:
+    """Where the container's model is: a gzip-compressed tar archive.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3ModelDataSource.html
+    """
+    source = container.get("ModelDataSource", {}).get("S3DataSource")
+    if not source:
+        return str(container.get("ModelDataUrl", ""))
+    if (source["S3DataType"], source["CompressionType"]) != ("S3Object", "Gzip"):
+        raise ValidationError(
+            f"the local cloud unpacks an S3Object with Gzip: {json.dumps(source)}"
+        )
+    return str(source["S3Uri"])
+
+
+def _response_headers(endpoint: Endpoint, answer: Answer) -> dict[str, str]:
+    given = {name.lower(): value for name, value in answer.headers.items()}
+    headers = {
+        "Content-Type": given.get("content-type", "application/octet-stream"),
+        "x-Amzn-Invoked-Production-Variant": endpoint.variant,
+    }
+    if attributes := given.get(CUSTOM_ATTRIBUTES.lower()):
+        headers[CUSTOM_ATTRIBUTES] = attributes
+    return headers

@@ -1,0 +1,81 @@
+"""A task token is good for one answer, and a failure tells its cause.
+
+AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html
+Moto 5.2.5 drops the cause, takes any number of answers to one token without a word, and calls the
+token of a task that is over unknown, or takes it too.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from moto.core.exceptions import AWSError
+from moto.core.responses import ActionResult, EmptyResult
+from moto.stepfunctions.exceptions import InvalidToken
+from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.eval.callback.callback import (
+    CallbackEndpoint,
+    CallbackOutcome,
+    CallbackOutcomeFailure,
+    CallbackOutcomeSuccess,
+)
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services
+
+NAME = "task_callbacks"
+
+_answering = threading.Lock()
+
+
+class TaskOverError(AWSError):
+    """The task of a token is over. Moto has one of its own, but without a code in its answer."""
+
+    TYPE = "TaskTimedOut"
+    STATUS = 400
+
+
+def apply(patcher: Patcher, services: Services) -> None:
+    """Hand an answer to the task that waits for it, and to no other."""
+
+    def send_task_failure(response: Any) -> ActionResult:
+        token = response._get_param("taskToken")
+        error, cause = response._get_param("error"), response._get_param("cause")
+        outcome = CallbackOutcomeFailure(callback_id=token, error=error, cause=cause)
+        _answer(response.stepfunction_backend, token, outcome)
+        return EmptyResult()
+
+    def send_task_success(backend: Any, task_token: str, outcome: str) -> None:
+        answer = CallbackOutcomeSuccess(callback_id=task_token, output=outcome)
+        _answer(backend, task_token, answer)
+
+    patcher.replace(StepFunctionResponse, "send_task_failure", send_task_failure)
+    patcher.replace(StepFunctionsParserBackend, "send_task_success", send_task_success)
+
+
+def _answer(backend: Any, token: str, outcome: CallbackOutcome) -> None:
+    with _answering:
+        for execution, endpoint in _tasks(backend):
+            if endpoint.callback_id == token:
+                _settle(execution, endpoint, outcome)
+                return
+    raise InvalidToken
+
+
+def _tasks(backend: Any) -> Iterator[tuple[Any, CallbackEndpoint]]:
+    """Every task that waits, or has waited, for an answer, and its execution."""
+    for execution in backend._get_executions():
+        if execution.exec_worker and execution.exec_worker.env:
+            pool = execution.exec_worker.env.callback_pool_manager._pool
+            yield from ((execution, endpoint) for endpoint in list(pool.values()))
+
+
+def _settle(execution: Any, endpoint: CallbackEndpoint, outcome: CallbackOutcome) -> None:
+    # The event is set by an answer, and soon after the time of a task is up.
+    if endpoint._notify_event.is_set() or execution.exec_status != ExecutionStatus.RUNNING:
+        raise TaskOverError("Task Timed Out: 'Provided task does not exist anymore'")
+    endpoint.notify(outcome)

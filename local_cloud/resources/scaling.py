@@ -1,0 +1,35 @@
+"""What Application Auto Scaling would scale, and how: kept, so that it can be asked for."""
+
+from __future__ import annotations
+
+from local_cloud.resources.making import Made, Request
+
+_TARGET = ("ResourceId", "ScalableDimension", "ServiceNamespace")
+_LIMITS = ("MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState")
+_POLICY = (
+    "PolicyName",
+    "PolicyType",
+    "StepScalingPolicyConfiguration",
+    "TargetTrackingScalingPolicyConfiguration",
+)
+
+
+def make_scalable_target(request: Request) -> Made:
+    """Register a target; what refers to it gets its parts in one name."""
+    properties = request.properties
+    request.client("application-autoscaling").register_scalable_target(
+        **{name: properties[name] for name in (*_TARGET, *_LIMITS) if name in properties}
+    )
+    return Made("|".join(properties[name] for name in _TARGET))
+
+
+def make_scaling_policy(request: Request) -> Made:
+    """Set a policy of a target, which the template names whole or by its parts."""
+    properties = dict(request.properties)
+    if "ScalingTargetId" in properties:
+        parts = properties["ScalingTargetId"].split("|")
+        properties.update(zip(_TARGET, parts, strict=True))
+    answer = request.client("application-autoscaling").put_scaling_policy(
+        **{name: properties[name] for name in (*_TARGET, *_POLICY) if name in properties}
+    )
+    return Made(answer["PolicyARN"], {"Arn": answer["PolicyARN"]})
