@@ -59,11 +59,14 @@ def _silent(done: int, of: int) -> None:
 
 
 @dataclass(slots=True)
-class _Stopwatch:
+class Stopwatch:
+    """How long each stage took."""
+
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        """Take the time of what is done within."""
         started = time.perf_counter()
         try:
             yield
@@ -95,12 +98,12 @@ def run_local(
     Raises:
         SwathError: the run failed; `summary.json` says so as well.
     """
-    request = _request(scene, model, options or RunOptions())
+    request = request_of(scene, model, options or RunOptions())
     out.mkdir(parents=True, exist_ok=True)
-    watch = _Stopwatch()
+    watch = Stopwatch()
     try:
         with tempfile.TemporaryDirectory(dir=out, prefix=".work-") as work:
-            merged = _run(request, work, watch, progress)
+            merged = run_steps(request, work, watch, progress)
             merged = _keep(merged, out)
         if database is not None:
             with watch.stage("load"):
@@ -113,8 +116,13 @@ def run_local(
     return report
 
 
-def _request(scene: str, model: str, options: RunOptions) -> RunRequest:
-    """The run of what lies at the two addresses now."""
+def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
+    """The run of what lies at the two addresses now.
+
+    Raises:
+        SceneError: there is no scene.
+        PackageError: there is no model package, or it cannot be used.
+    """
     scene = scene if storage.is_s3(scene) else str(Path(scene).absolute())
     etag = storage.etag(scene)
     if etag is None:
@@ -128,7 +136,7 @@ def _request(scene: str, model: str, options: RunOptions) -> RunRequest:
     )
 
 
-def _run(request: RunRequest, work: str, watch: _Stopwatch, progress: Progress) -> MergeSummary:
+def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progress) -> MergeSummary:
     """Plan, infer and merge in a folder of work."""
     with watch.stage("plan"):
         plan = plan_run(request, PlanSettings(work_uri=work))
@@ -164,7 +172,7 @@ def _load(database: str, request: RunRequest, merged: MergeSummary) -> None:
 
 def _report(
     request: RunRequest,
-    watch: _Stopwatch,
+    watch: Stopwatch,
     *,
     status: Status,
     merged: MergeSummary | None = None,

@@ -72,6 +72,18 @@ def merge_run(plan_uri: str) -> MergeSummary:
     return MergeSummary(uri=paths.detections, detections=out.count, tiles=tiles, mask_uri=mask_uri)
 
 
+def read_merged(plan_uri: str) -> Rows:
+    """What `merge_run` writes of a run whose shards are done, in px of its scene.
+
+    Raises:
+        RunIncompleteError: a shard left no receipt.
+    """
+    plan = Plan.from_json(storage.read_json(plan_uri))
+    paths = RunPaths.of_plan(plan_uri)
+    description, _ = describe_package(plan.model.uri)
+    yield from _merged(plan, paths, _receipts(plan, paths), task_of(description, plan.grid))
+
+
 def _write_mask(
     plan: Plan, paths: RunPaths, receipts: list[Receipt], scene: Scene, classes: Sequence[str]
 ) -> str:
