@@ -1,8 +1,10 @@
-"""A task token is good for one answer, and a failure tells its cause.
+"""A task token is good for one attempt and one answer, and a failure tells its cause.
 
-AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html
+AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html,
+https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
 Moto 5.2.5 drops the cause, takes any number of answers to one token without a word, and calls the
-token of a task that is over unknown, or takes it too.
+token of a task that is over unknown, or takes it too. An attempt after the first waits for the
+token of the first: what ended that one ends all others at once.
 """
 
 from __future__ import annotations
@@ -15,6 +17,10 @@ from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.stepfunctions.exceptions import InvalidToken
 from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import (
+    state_task_service,
+    state_task_service_callback,
+)
 from moto.stepfunctions.parser.asl.eval.callback.callback import (
     CallbackEndpoint,
     CallbackOutcome,
@@ -53,8 +59,20 @@ def apply(patcher: Patcher, services: Services) -> None:
         answer = CallbackOutcomeSuccess(callback_id=task_token, output=outcome)
         _answer(backend, task_token, answer)
 
+    def eval_execution(task: Any, env: Any) -> None:
+        context = env.states.context_object
+        if "Task" in context.context_object_data and _attempts_before(context):
+            env.callback_pool_manager.add(context.update_task_token())
+        state_task_service.StateTaskService._eval_execution(task, env)
+
+    callback = state_task_service_callback.StateTaskServiceCallback
+    patcher.add(callback, "_eval_execution", eval_execution)
     patcher.replace(StepFunctionResponse, "send_task_failure", send_task_failure)
     patcher.replace(StepFunctionsParserBackend, "send_task_success", send_task_success)
+
+
+def _attempts_before(context: Any) -> int:
+    return int(context.context_object_data["State"]["RetryCount"])
 
 
 def _answer(backend: Any, token: str, outcome: CallbackOutcome) -> None:

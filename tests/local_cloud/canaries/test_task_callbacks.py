@@ -34,8 +34,10 @@ def token(aws: Aws, queue: str) -> str:
     return message["token"]
 
 
-def answer(aws: Aws, token: str, outcome: Any = "fine") -> None:
-    aws.client("stepfunctions").send_task_success(taskToken=token, output=json.dumps(outcome))
+def answer(aws: Aws, token: str, outcome: str = "fine") -> None:
+    aws.client("stepfunctions").send_task_success(
+        taskToken=token, output=json.dumps({"said": outcome})
+    )
 
 
 def fail(aws: Aws, token: str) -> None:
@@ -69,7 +71,7 @@ def test_the_first_answer_counts_and_the_second_is_refused(
             answer(aws, waiting, "second")
         ended = aws.ended(execution)
 
-    assert json.loads(ended["output"]) == "first"
+    assert json.loads(ended["output"]) == {"said": "first"}
 
 
 def test_an_answer_to_a_task_whose_time_is_up_is_refused(services: Services, aws: Aws, queue: str):
@@ -93,8 +95,10 @@ def test_a_task_that_is_tried_again_has_a_new_token(services: Services, aws: Aws
     with applied(services, task_callbacks):
         execution = start(aws, queue, TimeoutSeconds=1, Retry=again)
         first, second = token(aws, queue), token(aws, queue)
+        with pytest.raises(ClientError, match="TaskTimedOut"):
+            answer(aws, first, "too late")
         answer(aws, second, "at last")
         ended = aws.ended(execution)
 
     assert first != second
-    assert json.loads(ended["output"]) == "at last"
+    assert json.loads(ended["output"]) == {"said": "at last"}
