@@ -1,7 +1,7 @@
 """Build the images of a synthesized assembly: `python -m infra.build_images ASSEMBLY [NAME…]`.
 
 They are built as `cdk deploy` would build them, and not published. Each is tagged `swath/<name>`: a
-function's name, or `batch` for the GPU job.
+function's name, `batch` for the GPU job, or `serve_model`, `serve_model-gpu` and `train_model`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,18 @@ def staged(assembly: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for manifest in assembly.glob("*.assets.json"):
         for asset in json.loads(manifest.read_text())["dockerImages"].values():
             source = asset["source"]
-            yield source.get("dockerBuildArgs", {}).get("FUNCTION", "batch"), source
+            yield image_name(source), source
+
+
+def image_name(source: dict[str, Any]) -> str:
+    """A function's name, `batch`, or the folder of a SageMaker job, with `-gpu` if it is for one."""
+    arguments = source.get("dockerBuildArgs", {})
+    if "FUNCTION" in arguments:
+        return str(arguments["FUNCTION"])
+    kind, folder, _ = source["dockerFile"].split("/")
+    if kind == "batch_jobs":
+        return "batch"
+    return f"{folder}-gpu" if "BASE" in arguments else str(folder)
 
 
 def build_command(name: str, source: dict[str, Any], *, certificates: str | None) -> list[str]:

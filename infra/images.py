@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from aws_cdk import IgnoreMode, aws_ecs, aws_lambda
-from aws_cdk.aws_ecr_assets import Platform
+from aws_cdk.aws_ecr_assets import DockerImageAsset, Platform
+from constructs import Construct
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +22,12 @@ _COMMON = ("pyproject.toml", "uv.lock", "src/swath")
 _LEFT_OUT = ("src/swath/cli", "**/__pycache__", "**/.*")
 # All wheels exist for x86-64, a laptop that builds the images mostly has it, and GPU hosts do.
 PLATFORM = Platform.LINUX_AMD64
+
+# The image of the endpoints for hosts with a GPU; the Dockerfile's own choice is a CPU's.
+_GPU_BUILD = {
+    "BASE": "nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04",
+    "EXTRA": "infer-shard-gpu",
+}
 
 
 def lambda_image(name: str, *, postgres: bool = False) -> aws_lambda.DockerImageCode:
@@ -42,6 +49,32 @@ def batch_image(name: str) -> aws_ecs.ContainerImage:
         file=f"batch_jobs/{name}/Dockerfile",
         platform=PLATFORM,
         **_only(f"batch_jobs/{name}"),
+    )
+
+
+def serving_image(scope: Construct, construct_id: str, *, gpu: bool) -> DockerImageAsset:
+    """The image of every endpoint, for hosts with a GPU or without."""
+    return _sagemaker_image(
+        scope, construct_id, "serve_model", build_args=_GPU_BUILD if gpu else None
+    )
+
+
+def training_image(scope: Construct, construct_id: str) -> DockerImageAsset:
+    """The image of training jobs."""
+    return _sagemaker_image(scope, construct_id, "train_model")
+
+
+def _sagemaker_image(
+    scope: Construct, construct_id: str, name: str, **options: Any
+) -> DockerImageAsset:
+    return DockerImageAsset(
+        scope,
+        construct_id,
+        directory=str(ROOT),
+        file=f"sagemaker_jobs/{name}/Dockerfile",
+        platform=PLATFORM,
+        **options,
+        **_only(f"sagemaker_jobs/{name}"),
     )
 
 

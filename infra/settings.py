@@ -22,6 +22,11 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 StackName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9-]{0,29}$")]
 # Half an ACU is the least step; 256 the most that Aurora has.
 Acu = Annotated[float, Meta(ge=0, le=256, multiple_of=0.5)]
+EndpointKind = Literal["realtime", "async", "serverless"]
+DeployedBackend = Literal[
+    "auto", "lambda", "batch", "sagemaker-realtime", "sagemaker-async", "sagemaker-serverless"
+]
+InstanceType = Annotated[str, Meta(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365]
 
 
@@ -40,7 +45,7 @@ class DeploySettings:
     """Each folder or `.tar.gz` file in this folder is a model package and gives it its name."""
     default_model: str = "ships"
     """The model of a scene that is dropped at `incoming/` itself."""
-    backend: Literal["auto", "lambda", "batch"] = "auto"
+    backend: DeployedBackend = "auto"
     """Where shards run. `auto`: on Lambda if the scene has at most `lambda_max_tiles` tiles."""
     lambda_max_tiles: Count = 2000
     lambda_concurrency: Count = 100
@@ -54,6 +59,16 @@ class DeploySettings:
     database_min_acu: Acu = 0
     """With 0 the database pauses when nobody uses it."""
     database_max_acu: Annotated[float, Meta(ge=1, le=256, multiple_of=0.5)] = 4
+    endpoints: tuple[EndpointKind, ...] = ("serverless",)
+    """SageMaker endpoints that serve the default model, and shards of any; one of each kind."""
+    endpoint_instance_type: InstanceType = "ml.g5.xlarge"
+    """Of the real-time and the asynchronous endpoint; without a GPU they get the CPU image."""
+    endpoint_max_instances: Count = 2
+    """A bound on the hosts of each of the two."""
+    serverless_memory_mib: Annotated[int, Meta(ge=1024, le=6144, multiple_of=1024)] = 3072
+    serverless_max_concurrency: Annotated[int, Meta(ge=1, le=200)] = 10
+    training: bool = False
+    """Whether there are the role and the image of training jobs."""
     tolerated_failures: Share = 0
     """The share of a scene's tiles, 0 to 1, that may fail before the run does."""
     notification_email: str = ""
@@ -93,17 +108,27 @@ class DeploySettings:
                 f"unknown deploy setting {unknown[0]!r}; there are {', '.join(sorted(kinds))}"
             )
         settings = cls(**{name: _convert(name, v, kinds[name]) for name, v in values.items()})
-        if settings.database_min_acu > settings.database_max_acu:
-            raise SettingsError(
-                f"the deploy setting 'database_min_acu' is {settings.database_min_acu}; allowed "
-                f"is at most 'database_max_acu', {settings.database_max_acu}"
-            )
+        settings._check_together()
         return settings
+
+    def _check_together(self) -> None:
+        if self.database_min_acu > self.database_max_acu:
+            raise SettingsError(
+                f"the deploy setting 'database_min_acu' is {self.database_min_acu}; allowed "
+                f"is at most 'database_max_acu', {self.database_max_acu}"
+            )
+        kind = self.backend.removeprefix("sagemaker-")
+        if kind != self.backend and kind not in self.endpoints:
+            raise SettingsError(
+                f"the deploy setting 'backend' is {self.backend!r}; allowed is an endpoint that "
+                f"is deployed, so add {kind!r} to 'endpoints', which has "
+                f"{', '.join(self.endpoints) or 'none'}"
+            )
 
 
 def _convert(name: str, value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple and isinstance(value, str):
-        value = [part.strip() for part in value.split(",")]
+        value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -113,6 +138,8 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
 
 
 def _allowed(kind: Any, error: msgspec.ValidationError) -> str:
+    if typing.get_origin(kind) is tuple:
+        kind = typing.get_args(kind)[0]
     if typing.get_origin(kind) is Literal:
         return ", ".join(map(str, typing.get_args(kind)))
     return str(error).removeprefix("Expected ").replace("`", "")

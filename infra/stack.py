@@ -12,6 +12,7 @@ from constructs import Construct
 from infra.constructs.database import Database
 from infra.constructs.database_function import Inside
 from infra.constructs.dead_letters import DeadLetters
+from infra.constructs.endpoint import Serving
 from infra.constructs.failures import FailureTopic, RunFailed
 from infra.constructs.gpu_queue import GpuQueue
 from infra.constructs.infer_shard import InferShard
@@ -25,11 +26,15 @@ from infra.constructs.plan_scene import PlanScene
 from infra.constructs.prepare_database import PrepareDatabase
 from infra.constructs.publish_results import PublishResults
 from infra.constructs.record_failure import RecordFailure
+from infra.constructs.resume_run import ResumeRun
 from infra.constructs.run_machine import RunMachine
 from infra.constructs.start_run import StartRun
 from infra.constructs.storage import Storage
+from infra.constructs.training import Training
+from infra.endpoints import Endpoints
 from infra.images import ROOT
 from infra.settings import DeploySettings, LogDays
+from infra.shard_states import Gpus, Mapped
 from infra.workflow import Steps
 
 LOG_RETENTION: dict[LogDays, RetentionDays] = {
@@ -58,7 +63,10 @@ class SwathStack(Stack):
         )
         self._logged = {"log_retention": LOG_RETENTION[settings.log_retention_days]}
         self._lay_foundations(settings)
+        self._serve(settings)
         self._build_pipeline(settings)
+        self._resume_runs()
+        self.training = self._train() if settings.training else None
         self._watch_failures()
         self._migrate_before(self.start_run.rule)
         self._write_outputs()
@@ -94,6 +102,31 @@ class SwathStack(Stack):
             "log_retention": LOG_RETENTION[settings.log_retention_days],
         }
 
+    def _serve(self, settings: DeploySettings) -> None:
+        serving = Serving(
+            models=self.models,
+            scenes=self.storage.scenes,
+            work=self.storage.work,
+            topic=self.failure_topic.topic,
+            log_retention=LOG_RETENTION[settings.log_retention_days],
+        )
+        self.endpoints = Endpoints(self, settings=settings, serving=serving)
+
+    def _resume_runs(self) -> None:
+        if endpoint := self.endpoints.asynchronous:
+            ResumeRun(
+                self,
+                "ResumeRun",
+                endpoint=endpoint,
+                work=self.storage.work,
+                machine=self.runs.machine,
+                dead_letters=self._dead_letters("UnresumedRuns", "resume_run"),
+                **self._logged,
+            )
+
+    def _train(self) -> Training:
+        return Training(self, "Training", scenes=self.storage.scenes, results=self.storage.results)
+
     def _build_pipeline(self, settings: DeploySettings) -> None:
         self.runs = RunMachine(self, "Runs", steps=self._steps(settings), **self._logged)
         self.start_run = StartRun(
@@ -128,9 +161,9 @@ class SwathStack(Stack):
                 "PlanScene",
                 models=self.models,
                 lambda_max_tiles=settings.lambda_max_tiles,
+                endpoints=settings.endpoints,
                 **scene,
             ).function,
-            infer_shard=InferShard(self, "InferShard", models=self.models, **scene).function,
             merge_detections=MergeDetections(self, "MergeDetections", **scene).function,
             load_detections=LoadDetections(
                 self, "LoadDetections", work=work, **self._inside
@@ -138,10 +171,19 @@ class SwathStack(Stack):
             publish_results=PublishResults(
                 self, "PublishResults", results=results, **scene
             ).function,
-            gpu_queue=self.gpus.queue,
-            gpu_job=InferShardJob(self, "InferShardJob", models=self.models, **scene).definition,
+            on_lambda=Mapped(
+                backend="lambda",
+                place="Lambda",
+                label="InferShards",
+                function=InferShard(self, "InferShard", models=self.models, **scene).function,
+                concurrency=settings.lambda_concurrency,
+            ),
+            on_gpus=Gpus(
+                queue=self.gpus.queue,
+                job=InferShardJob(self, "InferShardJob", models=self.models, **scene).definition,
+            ),
+            on_endpoints=self.endpoints.backends,
             work=work,
-            lambda_concurrency=settings.lambda_concurrency,
         )
 
     def _watch_failures(self) -> None:
@@ -192,5 +234,10 @@ class SwathStack(Stack):
             "DatabaseHost": self.database.cluster.cluster_endpoint.hostname,
             "DatabaseSecretArn": self.database.master_secret_arn,
         }
+        for kind, name in self.endpoints.names.items():
+            values[f"{kind}Endpoint"] = name
+        if self.training:
+            values["TrainingRoleArn"] = self.training.role.role_arn
+            values["TrainingImageUri"] = self.training.image_uri
         for name, value in values.items():
             CfnOutput(self, name, value=value)

@@ -6,53 +6,31 @@ outside records it. Payloads stay small: what grows with the scene is in the wor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
-from aws_cdk import Duration
-from aws_cdk.aws_batch import EcsJobDefinition, IJobQueue
 from aws_cdk.aws_lambda import IFunction
 from aws_cdk.aws_s3 import IBucket
-from aws_cdk.aws_stepfunctions import (
-    Chain,
-    Choice,
-    Condition,
-    DistributedMap,
-    JitterType,
-    JsonPath,
-    S3JsonItemReader,
-    TaskInput,
-    TaskStateBase,
-)
+from aws_cdk.aws_stepfunctions import Chain, Choice, Condition, JsonPath, TaskInput
 from aws_cdk.aws_stepfunctions_tasks import (
-    BatchSubmitJob,
     EventBridgePutEvents,
     EventBridgePutEventsEntry,
     LambdaInvoke,
 )
 from constructs import Construct
 
-from swath.errors import TransientError
-
-State = TypeVar("State", bound=TaskStateBase)
+from infra.patience import patient
+from infra.shard_states import (
+    Gpus,
+    Mapped,
+    infer_shard_on_batch,
+    infer_shards,
+    infer_shards_on_batch,
+)
+from swath.payloads import Backend
 
 EVENT_SOURCE = "swath"
 RUN_COMPLETED = "Run Completed"
-MAP_LABEL = "InferShards"
-
-_LAMBDA_ERRORS = [
-    TransientError.__name__,
-    # https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
-]
-# Refusals to take a job, as far as they pass; a job that fails is States.TaskFailed.
-_BATCH_ERRORS = ["Batch.ServerException", "Batch.AWSBatchException", "Batch.BatchException"]
-# As `swath.storage.RunPaths` has it.
-_SHARD_LIST = "runs/{}/shards.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +38,27 @@ class Steps:
     """What does the work of each state."""
 
     plan_scene: IFunction
-    infer_shard: IFunction
     merge_detections: IFunction
     load_detections: IFunction
     publish_results: IFunction
-    gpu_queue: IJobQueue
-    gpu_job: EcsJobDefinition
+    on_lambda: Mapped
+    on_gpus: Gpus
+    on_endpoints: Sequence[Mapped]
+    """Those that are deployed: a plan for any other is refused by `plan_scene`."""
     work: IBucket
-    lambda_concurrency: int
+
+    @property
+    def maps(self) -> list[Mapped]:
+        """Every backend that a Map asks for shards."""
+        return [self.on_lambda, *self.on_endpoints]
+
+    @property
+    def functions(self) -> list[IFunction]:
+        """Every function that a state invokes."""
+        return [
+            *(self.plan_scene, self.merge_detections, self.load_detections, self.publish_results),
+            *(mapped.function for mapped in self.maps),
+        ]
 
 
 def way(scope: Construct, steps: Steps) -> Chain:
@@ -78,13 +69,17 @@ def way(scope: Construct, steps: Steps) -> Chain:
         .next(publish_results(scope, steps))
         .next(announce(scope))
     )
-    return plan_scene(scope, steps).next(
+    choice = (
         Choice(scope, "ChooseBackend")
         .when(nothing_to_infer(), finish)
-        .when(one_shard_on_batch(), infer_shard_on_batch(scope, steps).next(finish))
-        .when(on_batch(), infer_shards_on_batch(scope, steps).next(finish))
-        .otherwise(infer_shards_on_lambda(scope, steps).next(finish))
+        .when(one_shard_on_batch(), infer_shard_on_batch(scope, steps.on_gpus).next(finish))
+        .when(on("batch"), infer_shards_on_batch(scope, steps.on_gpus).next(finish))
     )
+    for mapped in steps.on_endpoints:
+        shards = infer_shards(scope, mapped, work=steps.work)
+        choice = choice.when(on(mapped.backend), shards.next(finish))
+    shards = infer_shards(scope, steps.on_lambda, work=steps.work)
+    return plan_scene(scope, steps).next(choice.otherwise(shards.next(finish)))
 
 
 def plan_scene(scope: Construct, steps: Steps) -> LambdaInvoke:
@@ -97,7 +92,7 @@ def plan_scene(scope: Construct, steps: Steps) -> LambdaInvoke:
         result_path="$.plan",
         retry_on_service_exceptions=False,
     )
-    return _patient(state)
+    return patient(state)
 
 
 def nothing_to_infer() -> Condition:
@@ -105,52 +100,14 @@ def nothing_to_infer() -> Condition:
     return Condition.number_equals("$.plan.shards", 0)
 
 
-def on_batch() -> Condition:
-    """The plan is for GPUs."""
-    return Condition.string_equals("$.plan.backend", "batch")
+def on(backend: Backend) -> Condition:
+    """The plan is for this backend."""
+    return Condition.string_equals("$.plan.backend", backend)
 
 
 def one_shard_on_batch() -> Condition:
     """The plan is for one GPU: an array job has two children at least."""
-    return Condition.and_(on_batch(), Condition.number_equals("$.plan.shards", 1))
-
-
-def infer_shard_on_batch(scope: Construct, steps: Steps) -> BatchSubmitJob:
-    """The only shard, as a job of its own."""
-    return _submit(scope, "InferShard", steps)
-
-
-def infer_shards_on_batch(scope: Construct, steps: Steps) -> BatchSubmitJob:
-    """All shards, as the children of an array job; it fails when one of them does."""
-    return _submit(scope, "InferShards", steps, array_size=JsonPath.number_at("$.plan.shards"))
-
-
-def infer_shards_on_lambda(scope: Construct, steps: Steps) -> DistributedMap:
-    """All shards, each a child execution that keeps nothing of its output."""
-    every = DistributedMap(
-        scope,
-        "InferShardsOnLambda",
-        label=MAP_LABEL,
-        item_reader=S3JsonItemReader(
-            bucket=steps.work, key=JsonPath.format(_SHARD_LIST, JsonPath.string_at("$.run_id"))
-        ),
-        item_selector={
-            "plan_uri": JsonPath.string_at("$.plan.uri"),
-            "index": JsonPath.number_at("$$.Map.Item.Value"),
-        },
-        max_concurrency=steps.lambda_concurrency,
-        result_path=JsonPath.DISCARD,
-    )
-    child = LambdaInvoke(
-        scope,
-        "InferShardOnLambda",
-        lambda_function=steps.infer_shard,
-        payload_response_only=True,
-        # Up to 10,000 outputs are gathered, within 256 KiB: `{}` each.
-        output_path=JsonPath.DISCARD,
-        retry_on_service_exceptions=False,
-    )
-    return every.item_processor(_patient(child))
+    return Condition.and_(on("batch"), Condition.number_equals("$.plan.shards", 1))
 
 
 def merge_detections(scope: Construct, steps: Steps) -> LambdaInvoke:
@@ -187,23 +144,7 @@ def announce(scope: Construct) -> EventBridgePutEvents:
         scope, "AnnounceRun", entries=[entry], result_path=JsonPath.DISCARD
     )
     # An event more than once is better than none.
-    return _patient(state, errors=["States.TaskFailed"])
-
-
-def _submit(
-    scope: Construct, name: str, steps: Steps, *, array_size: float | None = None
-) -> BatchSubmitJob:
-    state = BatchSubmitJob(
-        scope,
-        name,
-        job_name=JsonPath.string_at("$.run_id"),
-        job_queue_arn=steps.gpu_queue.job_queue_arn,
-        job_definition_arn=steps.gpu_job.job_definition_arn,
-        array_size=array_size,
-        payload=TaskInput.from_object({"plan_uri": JsonPath.string_at("$.plan.uri")}),
-        result_path=JsonPath.DISCARD,
-    )
-    return _patient(state, errors=_BATCH_ERRORS)
+    return patient(state, ["States.TaskFailed"])
 
 
 def _invoke(
@@ -218,7 +159,7 @@ def _invoke(
         result_path=result_path,
         retry_on_service_exceptions=False,
     )
-    return _patient(state)
+    return patient(state)
 
 
 def _results() -> TaskInput:
@@ -230,16 +171,3 @@ def _results() -> TaskInput:
             "merge": JsonPath.object_at("$.merge"),
         }
     )
-
-
-def _patient(state: State, errors: list[str] | None = None) -> State:
-    """Try again what trying again can mend: for about five minutes, never in step with others."""
-    state.add_retry(
-        errors=errors or _LAMBDA_ERRORS,
-        interval=Duration.seconds(2),
-        backoff_rate=2,
-        max_delay=Duration.minutes(1),
-        max_attempts=8,
-        jitter_strategy=JitterType.FULL,
-    )
-    return state

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from aws_cdk import AssetStaging, FileAssetPackaging, Stack
 from aws_cdk.aws_iam import IGrantable
 from aws_cdk.aws_s3_assets import Asset
 from constructs import Construct
@@ -16,8 +18,18 @@ from swath.errors import SettingsError
 from swath.packing import pack, package_digest
 
 _ARCHIVE = ".tar.gz"
-# The CDK names an asset by its hash and the last part of its suffix.
+# Also those of earlier deployments, which the CDK's `Asset` named.
 _PACKAGE_KEYS = "*.gz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployedModel:
+    """A package in the assets bucket."""
+
+    name: str
+    uri: str
+    key: str
+    digest: str
 
 
 class ModelCatalogue(Construct):
@@ -25,6 +37,7 @@ class ModelCatalogue(Construct):
 
     Attributes:
         uri: the catalogue's address.
+        default: the model that endpoints serve to people.
     """
 
     def __init__(
@@ -45,12 +58,13 @@ class ModelCatalogue(Construct):
             )
         # An asset is copied to the cloud assembly when it is made: what it was made from may go.
         with tempfile.TemporaryDirectory() as build:
-            entries = {
-                name: self._package(name, sources[name], Path(build)) for name in sorted(sources)
-            }
+            models = [self._package(name, sources[name], Path(build)) for name in sorted(sources)]
             catalogue = Path(build, "catalogue.json")
+            # The key alone: bucket names are unknown until deployment, and it is the catalogue's.
+            entries = {model.name: {"uri": model.key, "digest": model.digest} for model in models}
             catalogue.write_text(json.dumps(entries, indent=1), encoding="utf-8")
             self._catalogue = Asset(self, "Catalogue", path=str(catalogue))
+        self.default = next(model for model in models if model.name == default_model)
         self.uri = self._catalogue.s3_object_url
 
     def grant_read_catalogue(self, grantee: IGrantable) -> None:
@@ -67,14 +81,27 @@ class ModelCatalogue(Construct):
             because="A run that is redriven after a deployment reads the package it began with.",
         )
 
-    def _package(self, name: str, source: Path, build: Path) -> dict[str, str]:
+    def _package(self, name: str, source: Path, build: Path) -> DeployedModel:
         archive = source
         if source.is_dir():
             archive = build / f"{name}{_ARCHIVE}"
             pack(source, archive)
-        asset = Asset(self, f"Model-{name}", path=str(archive))
-        # The key alone: bucket names are unknown until deployment, and it is the catalogue's own.
-        return {"uri": asset.s3_object_key, "digest": package_digest(source)}
+        stack = Stack.of(self)
+        staged = AssetStaging(self, f"Model-{name}", source_path=str(archive))
+        # SageMaker wants a key that ends in .tar.gz, of which an `Asset` would keep the .gz alone:
+        # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
+        location = stack.synthesizer.add_file_asset(
+            source_hash=f"{staged.asset_hash}.tar",
+            file_name=staged.relative_staged_path(stack),
+            packaging=FileAssetPackaging.FILE,
+            display_name=name,
+        )
+        return DeployedModel(
+            name=name,
+            uri=location.s3_object_url,
+            key=location.object_key,
+            digest=package_digest(source),
+        )
 
 
 def _packages(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk import Duration
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
@@ -25,10 +27,13 @@ class PlanScene(Function):
         work: IBucket,
         models: ModelCatalogue,
         lambda_max_tiles: int,
+        endpoints: Sequence[str],
         log_retention: RetentionDays,
     ) -> None:
         settings = PlanSettings(
-            work_uri=f"s3://{work.bucket_name}", lambda_max_tiles=lambda_max_tiles
+            work_uri=f"s3://{work.bucket_name}",
+            lambda_max_tiles=lambda_max_tiles,
+            endpoints=",".join(endpoints),
         )
         super().__init__(
             scope,

@@ -8,7 +8,7 @@ from aws_cdk.aws_stepfunctions import DefinitionBody, LogLevel, LogOptions, Stat
 from constructs import Construct
 
 from infra.grants import acknowledge, acknowledge_wildcards, allow
-from infra.workflow import MAP_LABEL, Steps, way
+from infra.workflow import Steps, way
 
 # Of one execution and each of its redrives: a large scene on few GPUs takes its time.
 _TIMEOUT = Duration.days(2)
@@ -49,13 +49,9 @@ class RunMachine(Construct):
             "AwsSolutions-SF1",
             because="Step Functions keeps the whole history of an execution for 90 days itself.",
         )
-        functions = (
-            *(steps.plan_scene, steps.infer_shard, steps.merge_detections),
-            *(steps.load_detections, steps.publish_results),
-        )
         acknowledge_wildcards(
             self.machine,
-            *(f"{function.function_arn}:*" for function in functions),
+            *(f"{function.function_arn}:*" for function in steps.functions),
             because="The CDK gives the right to call each version of a function.",
         )
         acknowledge_wildcards(
@@ -74,8 +70,8 @@ class RunMachine(Construct):
         acknowledge_wildcards(
             self.machine,
             _arn("states", f"execution:{name}:*"),
-            _arn("states", f"execution:{name}/{MAP_LABEL}:*"),
-            because="The map's child executions, to follow, stop and redrive them.",
+            *(_arn("states", f"execution:{name}/{mapped.label}:*") for mapped in steps.maps),
+            because="The maps' child executions, to follow, stop and redrive them.",
         )
 
 

@@ -26,7 +26,7 @@ class Storage(Construct):
 
     Attributes:
         scenes: where users drop scenes; S3 tells EventBridge of each.
-        work: plans and shards, which expire.
+        work: plans, shards and what people ask of the asynchronous endpoint, which expire.
         results: GeoParquet and STAC Items.
         logs: who read and wrote the others, and the network's flow logs.
     """
@@ -54,7 +54,11 @@ class Storage(Construct):
         )
         _tell_eventbridge(self.scenes)
         self.work = self._logged_bucket(
-            "Work", lifecycle_rules=[LifecycleRule(prefix="runs/", expiration=work_retention)]
+            "Work",
+            lifecycle_rules=[
+                LifecycleRule(prefix=prefix, expiration=work_retention)
+                for prefix in ("runs/", "invocations/")
+            ],
         )
         self.results = self._logged_bucket("Results")
 

@@ -15,7 +15,13 @@ import numpy as np
 
 from swath import storage
 from swath.dataset import Mask
-from swath.errors import PackageError, PayloadError, SceneError, UnknownModelError
+from swath.errors import (
+    PackageError,
+    PayloadError,
+    SceneError,
+    SettingsError,
+    UnknownModelError,
+)
 from swath.georeference import Georeferencer
 from swath.package import describe_package
 from swath.payloads import (
@@ -135,6 +141,7 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         PackageError: the model package cannot be used.
         SceneError: the scene cannot be used, or not with this model.
         SceneChangedError: it is not the scene that the request was made for.
+        SettingsError: the request is for an endpoint that is not deployed.
     """
     description = _describe_model(request.model)
     with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
@@ -216,9 +223,12 @@ def _plan(
 ) -> Plan:
     skipped = 0 if empty is None else int(empty.sum())
     backend = _choose_backend(request.options.backend, grid.count - skipped, settings)
-    size = settings.batch_shard_tiles if backend == "batch" else settings.lambda_shard_tiles
     partition = Partition.of(
-        grid, size=size, limit=MAX_SHARDS, widest=MAX_SHARD_COLUMNS, whole_rows=whole_rows
+        grid,
+        size=_shard_size(backend, settings),
+        limit=MAX_SHARDS,
+        widest=MAX_SHARD_COLUMNS,
+        whole_rows=whole_rows,
     )
     live = range(partition.count) if empty is None else _live(partition, empty)
     return Plan(
@@ -245,9 +255,28 @@ def _live(partition: Partition, empty: Mask) -> list[int]:
 
 
 def _choose_backend(wanted: Backend, tiles: int, settings: PlanSettings) -> Backend:
-    if wanted != "auto":
-        return wanted
-    return "lambda" if tiles <= settings.lambda_max_tiles else "batch"
+    if wanted == "auto":
+        return "lambda" if tiles <= settings.lambda_max_tiles else "batch"
+    kind = wanted.removeprefix("sagemaker-")
+    if kind != wanted and kind not in settings.endpoints.split(","):
+        raise SettingsError(
+            f"the backend {wanted!r} has no endpoint in this stack, which has "
+            f"{settings.endpoints or 'none'}; add {kind!r} to the deploy setting 'endpoints'"
+        )
+    return wanted
+
+
+def _shard_size(backend: Backend, settings: PlanSettings) -> int:
+    """How many tiles a shard should have."""
+    match backend:
+        case "batch":
+            return settings.batch_shard_tiles
+        case "sagemaker-async":
+            return settings.async_shard_tiles
+        case "sagemaker-realtime" | "sagemaker-serverless":
+            return settings.endpoint_shard_tiles
+        case _:
+            return settings.lambda_shard_tiles
 
 
 def _pack(flags: Mask) -> str:

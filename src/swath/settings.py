@@ -76,6 +76,33 @@ class PlanSettings(EnvSettings):
     """`auto` sends a scene of at most this many tiles to Lambda, a larger one to Batch."""
     lambda_shard_tiles: int = 32
     batch_shard_tiles: int = 4096
+    endpoint_shard_tiles: int = 32
+    """A real-time or serverless endpoint has a minute for a shard."""
+    async_shard_tiles: int = 1024
+    endpoints: str = ""
+    """The kinds of endpoint that are deployed: of `realtime,async,serverless`, with commas."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvokeEndpointSettings(EnvSettings):
+    """Of `invoke_endpoint`."""
+
+    endpoint_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitShardSettings(EnvSettings):
+    """Of `submit_shard`."""
+
+    endpoint_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRunSettings(EnvSettings):
+    """Of `resume_run`."""
+
+    work_uri: str
+    """Where runs keep their requests; notifications of other objects are not for runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -290,6 +290,10 @@ class RunPaths:
         """Those that an interrupted shard had found."""
         return join(self.root, "shards", f"{index}.partial.mask.tif")
 
+    def request(self, index: int) -> str:
+        """What an asynchronous endpoint is asked for one shard with, JSON."""
+        return join(self.root, "requests", f"{index}.json")
+
     def receipt(self, index: int) -> str:
         """One shard's receipt, JSON; it exists only if the shard's Parquet file does."""
         return join(self.root, "shards", f"{index}.json")

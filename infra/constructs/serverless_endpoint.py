@@ -1,0 +1,31 @@
+"""The serverless endpoint: it costs nothing while nobody asks, and has no GPU."""
+
+from __future__ import annotations
+
+from aws_cdk.aws_sagemaker import CfnEndpointConfig
+from constructs import Construct
+
+from infra.constructs.endpoint import Endpoint, Serving
+
+
+class ServerlessEndpoint(Endpoint):
+    """Endpoint `<stack>-serverless`. SageMaker scales it, from nothing to its concurrency."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        memory_mib: int,
+        max_concurrency: int,
+        serving: Serving,
+    ) -> None:
+        super().__init__(scope, construct_id, kind="serverless", gpu=False, serving=serving)
+        self.endpoint = self._deploy(
+            {
+                "serverless_config": CfnEndpointConfig.ServerlessConfigProperty(
+                    memory_size_in_mb=memory_mib, max_concurrency=max_concurrency
+                )
+            },
+            alarms=[self._errors_alarm(), self._latency_alarm()],
+        )

@@ -1,0 +1,117 @@
+"""Those endpoints that the settings ask for, each with the function that sends it shards."""
+
+from __future__ import annotations
+
+from aws_cdk.aws_lambda import IFunction
+from constructs import Construct
+
+from infra.constructs.async_endpoint import AsyncEndpoint
+from infra.constructs.endpoint import Endpoint, Serving
+from infra.constructs.invoke_endpoint import InvokeEndpoint
+from infra.constructs.realtime_endpoint import RealtimeEndpoint
+from infra.constructs.serverless_endpoint import ServerlessEndpoint
+from infra.constructs.submit_shard import SubmitShard
+from infra.settings import DeploySettings
+from infra.shard_states import Mapped
+
+# Shards of one run for each host: as many as it works on, and as many again that wait, which is
+# what calls for another host.
+SHARDS_PER_HOST = 4
+
+
+class Endpoints:
+    """The endpoints of a stack.
+
+    Attributes:
+        names: by kind, of those that there are.
+        backends: how a run asks each of them for its shards.
+        asynchronous: the asynchronous endpoint, if there is one.
+    """
+
+    def __init__(self, scope: Construct, *, settings: DeploySettings, serving: Serving) -> None:
+        self._scope = scope
+        self._settings = settings
+        self._serving = serving
+        self.names: dict[str, str] = {}
+        self.backends: list[Mapped] = []
+        self.asynchronous: AsyncEndpoint | None = None
+        if "realtime" in settings.endpoints:
+            self._add_realtime()
+        if "async" in settings.endpoints:
+            self._add_async()
+        if "serverless" in settings.endpoints:
+            self._add_serverless()
+
+    def _add_realtime(self) -> None:
+        endpoint = RealtimeEndpoint(
+            self._scope,
+            "ServeRealtime",
+            instance_type=self._settings.endpoint_instance_type,
+            max_instances=self._settings.endpoint_max_instances,
+            serving=self._serving,
+        )
+        self.names["Realtime"] = endpoint.name
+        self.backends.append(
+            Mapped(
+                backend="sagemaker-realtime",
+                place="RealtimeEndpoint",
+                label="InferShardsRealtime",
+                function=self._invoke("InvokeEndpointRealtime", endpoint),
+                concurrency=SHARDS_PER_HOST * self._settings.endpoint_max_instances,
+            )
+        )
+
+    def _add_async(self) -> None:
+        endpoint = AsyncEndpoint(
+            self._scope,
+            "ServeAsync",
+            instance_type=self._settings.endpoint_instance_type,
+            max_instances=self._settings.endpoint_max_instances,
+            serving=self._serving,
+        )
+        submit = SubmitShard(
+            self._scope,
+            "SubmitShard",
+            endpoint=endpoint,
+            work=self._serving.work,
+            log_retention=self._serving.log_retention,
+        )
+        self.names["Async"] = endpoint.name
+        self.asynchronous = endpoint
+        self.backends.append(
+            Mapped(
+                backend="sagemaker-async",
+                place="AsyncEndpoint",
+                label="InferShardsAsync",
+                function=submit.function,
+                concurrency=SHARDS_PER_HOST * self._settings.endpoint_max_instances,
+                notifies=True,
+            )
+        )
+
+    def _add_serverless(self) -> None:
+        endpoint = ServerlessEndpoint(
+            self._scope,
+            "ServeServerless",
+            memory_mib=self._settings.serverless_memory_mib,
+            max_concurrency=self._settings.serverless_max_concurrency,
+            serving=self._serving,
+        )
+        self.names["Serverless"] = endpoint.name
+        self.backends.append(
+            Mapped(
+                backend="sagemaker-serverless",
+                place="ServerlessEndpoint",
+                label="InferShardsServerless",
+                function=self._invoke("InvokeEndpointServerless", endpoint),
+                concurrency=self._settings.serverless_max_concurrency,
+            )
+        )
+
+    def _invoke(self, construct_id: str, endpoint: Endpoint) -> IFunction:
+        return InvokeEndpoint(
+            self._scope,
+            construct_id,
+            endpoint=endpoint,
+            log_retention=self._serving.log_retention,
+        ).function

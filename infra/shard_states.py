@@ -1,0 +1,145 @@
+"""The states that have a run's shards inferred, for each backend.
+
+A Map asks a function for one shard at a time and keeps nothing of the answers: a shard's receipt
+lies in the work bucket. It asks for no more shards at once than the backend can hold, so that what
+is refused for want of capacity is the exception.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk.aws_batch import EcsJobDefinition, IJobQueue
+from aws_cdk.aws_lambda import IFunction
+from aws_cdk.aws_s3 import IBucket
+from aws_cdk.aws_stepfunctions import (
+    DistributedMap,
+    IntegrationPattern,
+    JsonPath,
+    S3JsonItemReader,
+    TaskInput,
+    Timeout,
+)
+from aws_cdk.aws_stepfunctions_tasks import BatchSubmitJob, LambdaInvoke
+from constructs import Construct
+
+from infra.patience import LAMBDA_ERRORS, patient
+from swath.endpoints.asynchronous import INFERENCE_SECONDS, QUEUE_SECONDS
+from swath.payloads import Backend
+
+# Refusals to take a job, as far as they pass; a job that fails is States.TaskFailed.
+_BATCH_ERRORS = ["Batch.ServerException", "Batch.AWSBatchException", "Batch.BatchException"]
+# As `swath.storage.RunPaths` has it.
+_SHARD_LIST = "runs/{}/shards.json"
+# A notification that is lost: the shard is asked for again, and found done.
+_LOST = "States.Timeout"
+_NOTIFIED_WITHIN = Duration.seconds(QUEUE_SECONDS + INFERENCE_SECONDS + 300)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """A backend that a Map asks for shards.
+
+    Attributes:
+        backend: its name.
+        place: what the names of its states end in.
+        label: of the Map, in the names of its child executions.
+        function: what asks for one shard.
+        concurrency: how many shards of one run it may hold at a time.
+        notifies: whether the answer comes with a task token.
+    """
+
+    backend: Backend
+    place: str
+    label: str
+    function: IFunction
+    concurrency: int
+    notifies: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpus:
+    """AWS Batch: a queue, and the job for one shard."""
+
+    queue: IJobQueue
+    job: EcsJobDefinition
+
+
+def infer_shards(scope: Construct, mapped: Mapped, *, work: IBucket) -> DistributedMap:
+    """All shards, each a child execution that keeps nothing of its output."""
+    item: dict[str, Any] = {
+        "plan_uri": JsonPath.string_at("$.plan.uri"),
+        "index": JsonPath.number_at("$$.Map.Item.Value"),
+    }
+    every = DistributedMap(
+        scope,
+        f"InferShardsOn{mapped.place}",
+        label=mapped.label,
+        item_reader=S3JsonItemReader(
+            bucket=work, key=JsonPath.format(_SHARD_LIST, JsonPath.string_at("$.run_id"))
+        ),
+        item_selector=item,
+        max_concurrency=mapped.concurrency,
+        result_path=JsonPath.DISCARD,
+    )
+    return every.item_processor(_wait(scope, mapped) if mapped.notifies else _ask(scope, mapped))
+
+
+def infer_shard_on_batch(scope: Construct, gpus: Gpus) -> BatchSubmitJob:
+    """The only shard, as a job of its own."""
+    return _submit(scope, "InferShard", gpus)
+
+
+def infer_shards_on_batch(scope: Construct, gpus: Gpus) -> BatchSubmitJob:
+    """All shards, as the children of an array job; it fails when one of them does."""
+    return _submit(scope, "InferShards", gpus, array_size=JsonPath.number_at("$.plan.shards"))
+
+
+def _ask(scope: Construct, mapped: Mapped) -> LambdaInvoke:
+    state = LambdaInvoke(
+        scope,
+        f"InferShardOn{mapped.place}",
+        lambda_function=mapped.function,
+        payload_response_only=True,
+        # Up to 10,000 outputs are gathered, within 256 KiB: `{}` each.
+        output_path=JsonPath.DISCARD,
+        retry_on_service_exceptions=False,
+    )
+    return patient(state)
+
+
+def _wait(scope: Construct, mapped: Mapped) -> LambdaInvoke:
+    payload = {
+        "plan_uri": JsonPath.string_at("$.plan_uri"),
+        "index": JsonPath.number_at("$.index"),
+        "task_token": JsonPath.task_token,
+    }
+    state = LambdaInvoke(
+        scope,
+        f"InferShardOn{mapped.place}",
+        lambda_function=mapped.function,
+        integration_pattern=IntegrationPattern.WAIT_FOR_TASK_TOKEN,
+        payload=TaskInput.from_object(payload),
+        task_timeout=Timeout.duration(_NOTIFIED_WITHIN),
+        output_path=JsonPath.DISCARD,
+        retry_on_service_exceptions=False,
+    )
+    return patient(state, [*LAMBDA_ERRORS, _LOST])
+
+
+def _submit(
+    scope: Construct, name: str, gpus: Gpus, *, array_size: float | None = None
+) -> BatchSubmitJob:
+    state = BatchSubmitJob(
+        scope,
+        name,
+        job_name=JsonPath.string_at("$.run_id"),
+        job_queue_arn=gpus.queue.job_queue_arn,
+        job_definition_arn=gpus.job.job_definition_arn,
+        array_size=array_size,
+        payload=TaskInput.from_object({"plan_uri": JsonPath.string_at("$.plan.uri")}),
+        result_path=JsonPath.DISCARD,
+    )
+    return patient(state, _BATCH_ERRORS)

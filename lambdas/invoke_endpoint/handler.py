@@ -1,0 +1,40 @@
+"""Has one shard of a run inferred by a real-time or serverless endpoint.
+
+Called by the state machine's Map, once a shard. It waits for the answer, so that the Map knows how
+many shards are under way.
+"""
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.endpoints.invoke import invoke_endpoint
+from swath.payloads import ShardRequest
+from swath.settings import InvokeEndpointSettings
+
+logger = Logger(service="invoke_endpoint")
+tracer = Tracer(service="invoke_endpoint")
+metrics = Metrics(namespace="swath", service="invoke_endpoint")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Have the shard of the payload, a `ShardRequest`, inferred, and give its `Receipt`."""
+    request = ShardRequest.from_json(event)
+    logger.append_keys(plan_uri=request.plan_uri, shard=request.index)
+    receipt = invoke_endpoint(settings().endpoint_name, request)
+    logger.info("shard done", extra=receipt.to_json())
+    metrics.add_metric("TilesSucceeded", MetricUnit.Count, receipt.tiles.succeeded)
+    metrics.add_metric("TilesFailed", MetricUnit.Count, receipt.tiles.failed)
+    return receipt.to_json()
+
+
+@functools.cache
+def settings() -> InvokeEndpointSettings:
+    """The settings, read once per process."""
+    return InvokeEndpointSettings.from_env()

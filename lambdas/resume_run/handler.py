@@ -1,0 +1,40 @@
+"""Lets a run go on when its asynchronous endpoint is done with a shard.
+
+Called by SNS with SageMaker's notifications of success and of failure. An error is raised on:
+Lambda delivers the message again, and after that it waits in the dead letter queue.
+"""
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.data_classes import SNSEvent, event_source
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.endpoints.asynchronous import Notification, resume_run
+from swath.settings import ResumeRunSettings
+
+logger = Logger(service="resume_run")
+tracer = Tracer(service="resume_run")
+metrics = Metrics(namespace="swath", service="resume_run")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_source(data_class=SNSEvent)
+def handler(event: SNSEvent, context: LambdaContext) -> dict[str, Any]:
+    """Resume the state that waits for the shard in the event: SNS delivers one message at a time."""
+    notification = Notification.of_message(event.sns_message)
+    logger.append_keys(request_uri=notification.request_uri)
+    resumption = resume_run(notification, work_uri=settings().work_uri)
+    logger.info("notification handled", extra=resumption.to_json())
+    metrics.add_metric(f"Notifications{resumption.outcome.capitalize()}", MetricUnit.Count, 1)
+    return resumption.to_json()
+
+
+@functools.cache
+def settings() -> ResumeRunSettings:
+    """The settings, read once per process."""
+    return ResumeRunSettings.from_env()

@@ -1,0 +1,87 @@
+"""What a failed call of an endpoint means: whose fault it is, and whether trying again can help.
+
+The names of the errors are SageMaker's:
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
+
+from swath.errors import InputError, SettingsError, SwathError, TransientError
+
+MODEL_ERROR = "ModelError"
+# Beside these, whatever SageMaker answers with a status of 429 or from 500 on.
+_PASSING = {"ModelNotReadyException", "ServiceUnavailable", "ThrottlingException", "Throttling"}
+_UNKNOWN_ENDPOINT = {"ValidationError", "ValidationException"}
+# Refusals by the container that another attempt may not meet.
+_LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+
+
+@contextmanager
+def calling(endpoint: str) -> Iterator[None]:
+    """Around a call of SageMaker's runtime: its errors are swath's.
+
+    Raises:
+        TransientError: SageMaker or the container is busy, is not ready, gave no answer, or failed.
+        InputError: the container refused the request.
+        SettingsError: there is no such endpoint, or the request is not one for it.
+        botocore.exceptions.ClientError: anything else, such as a permission that is lacking.
+    """
+    try:
+        yield
+    except ClientError as error:
+        raise _meaning(error, endpoint) from error
+    except (HTTPClientError, ConnectionClosedError, EndpointConnectionError) as error:
+        raise TransientError(f"the endpoint {endpoint!r} gave no answer: {error}") from error
+
+
+def answered(status: int, body: str, endpoint: str) -> SwathError:
+    """The error behind an answer of the container that is not 200.
+
+    Args:
+        status: of the answer; 0 where the container gave none.
+        body: of the answer: `{"error": …, "message": …}` if it is swath's own.
+        endpoint: its name.
+    """
+    told = f"the endpoint {endpoint!r} answered {status}: {_reason(body)}"
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return TransientError(told) if status in _LATER else InputError(told)
+    return TransientError(told)
+
+
+def _meaning(error: ClientError, endpoint: str) -> Exception:
+    response = error.response
+    code = response["Error"]["Code"]
+    if code == MODEL_ERROR:
+        status = int(response.get("OriginalStatusCode") or 0)
+        body = response.get("OriginalMessage") or response["Error"].get("Message", "")
+        return answered(status, str(body), endpoint)
+    if code in _UNKNOWN_ENDPOINT:
+        return SettingsError(f"the endpoint {endpoint!r}: {error}")
+    status = response["ResponseMetadata"]["HTTPStatusCode"]
+    if (
+        code in _PASSING
+        or status == HTTPStatus.TOO_MANY_REQUESTS
+        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        return TransientError(f"the endpoint {endpoint!r}: {error}")
+    return error
+
+
+def _reason(body: str) -> str:
+    try:
+        told = json.loads(body)
+        return f"{told['error']}: {told['message']}"
+    except (ValueError, TypeError, KeyError):
+        return body or "nothing"
