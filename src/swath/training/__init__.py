@@ -1,0 +1,1 @@
+"""Making models: from labelled scenes to a model package."""
