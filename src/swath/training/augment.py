@@ -32,7 +32,7 @@ class AugmentOptions(msgspec.Struct, frozen=True, kw_only=True):
     flips: bool = True
     """Mirror crops, left to right and upside down, each half of the time."""
     turns: bool = True
-    """Turn crops by quarter turns; together with `flips`, all eight positions are equally likely."""
+    """Turn crops by quarter turns; together with `flips`, all eight positions are as likely."""
     scale: tuple[Factor, Factor] = (0.8, 1.25)
     """The smallest and the largest factor by which a crop is zoomed."""
     scaled: Share = 0.5

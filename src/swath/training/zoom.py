@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath.heads.resample import bilinear
 from swath.training.crop import NOTHING
 
 if TYPE_CHECKING:
@@ -39,49 +40,30 @@ class Zoom:
 
     def pixels(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Pixels between those there are, linearly: float32 (bands, size, size)."""
-        low, high, weight, _ = self._axis()
-        rows = _between(pixels, low, high, weight[:, None], axis=1)
-        return _between(rows, low, high, weight, axis=2)
+        return bilinear(pixels.astype(np.float32, copy=False), self._middles, self._middles)
 
     def valid(self, valid: Mask) -> Mask:
         """Where all that a pixel was made of is valid and within the crop."""
-        low, high, weight, inside = self._axis()
-        high = np.where(weight > 0, high, low)
+        place = np.clip(self._middles - 0.5, 0, self.side - 1)
+        low, high = np.floor(place).astype(np.int64), np.ceil(place).astype(np.int64)
+        inside = self._inside
         rows = valid[low] & valid[high] & inside[:, None]
         shown: Mask = rows[:, low] & rows[:, high] & inside
         return shown
 
     def labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The class of the nearest pixel."""
-        low, high, weight, inside = self._axis()
-        nearest = np.where(weight < 0.5, low, high)  # noqa: PLR2004 (halfway)
+        nearest = np.clip(self._middles.astype(np.int64), 0, self.side - 1)
         shown = labels[nearest[:, None], nearest]
-        shown[~(inside[:, None] & inside)] = NOTHING
+        shown[~(self._inside[:, None] & self._inside)] = NOTHING
         return shown
 
-    def _axis(
-        self,
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
-        """Of each pixel: those before and after it, the weight of the latter; whether there are."""
-        middle = self.start + (np.arange(self.size) + 0.5) / self.factor
-        place = np.clip(middle - 0.5, 0, self.side - 1)
-        low = np.minimum(place.astype(np.int64), self.side - 1)
-        high = np.minimum(low + 1, self.side - 1)
-        inside = (middle >= 0) & (middle <= self.side)
-        return low, high, (place - low).astype(np.float32), inside
+    @property
+    def _middles(self) -> NDArray[np.float64]:
+        """Where in the crop the middles of the pixels lie, along both axes."""
+        return np.asarray(self.start + (np.arange(self.size) + 0.5) / self.factor)
 
-
-def _between(
-    pixels: NDArray[Any],
-    low: NDArray[np.int64],
-    high: NDArray[np.int64],
-    weight: NDArray[np.float32],
-    *,
-    axis: int,
-) -> NDArray[np.float32]:
-    first = np.take(pixels, low, axis=axis).astype(np.float32, copy=False)
-    second = np.take(pixels, high, axis=axis).astype(np.float32, copy=False)
-    second -= first
-    second *= weight
-    second += first
-    return second
+    @property
+    def _inside(self) -> NDArray[np.bool_]:
+        """Which of them do lie in it."""
+        return np.asarray((self._middles >= 0) & (self._middles < self.side))
