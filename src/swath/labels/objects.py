@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SLIVER = 0.5
 """px; what is left of an object that the scene's edge cuts off is none if it is thinner."""
+_LEEWAY = 1.0
+"""px; what lies no farther outside was cut at the edge by others, and not quite exactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +88,8 @@ def _check(found: SceneLabels, boxes: NDArray[np.float64], places: dict[str, int
     scene = found.scene
     size = f"{scene.uri} of {scene.width} x {scene.height} px"
     sides = boxes[:, 2:] - boxes[:, :2]
-    outside = (boxes[:, :2] >= [scene.width, scene.height]).any(axis=1)
-    outside |= (boxes[:, 2:] <= 0).any(axis=1)
+    outside = (boxes[:, :2] >= np.add([scene.width, scene.height], _LEEWAY)).any(axis=1)
+    outside |= (boxes[:, 2:] <= -_LEEWAY).any(axis=1)
     for label, box, side, out in zip(found.labels, boxes, sides, outside, strict=True):
         place = f"the box {_text(box)}"
         if label.class_name not in places:

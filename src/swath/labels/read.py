@@ -5,13 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
 from swath.errors import LabelsError
+from swath.labels import spacenet
 from swath.labels.coco import read_coco
 from swath.labels.collection import Collection
-from swath.labels.files import digests, read_text
+from swath.labels.files import digests, find_scenes, listed, read_text, stem
+from swath.labels.geojson import read_geojson
+from swath.labels.matching import match, tile_id
 from swath.labels.objects import SceneLabels, class_list, labelled_scene
 
 Form = Literal["auto", "coco", "geojson", "spacenet"]
+
+_OBJECT = "object"
+"""The class of what is only said to be there."""
+
+
+class _Members(msgspec.Struct):
+    """What tells a COCO file from a GeoJSON one."""
+
+    images: msgspec.Raw = msgspec.Raw()
+    features: msgspec.Raw = msgspec.Raw()
 
 
 def read_collection(
@@ -20,35 +35,105 @@ def read_collection(
     *,
     form: Form = "auto",
     classes: Sequence[str] | None = None,
+    point_size: float | None = None,
 ) -> Collection:
-    """Labelled scenes.
+    """Labelled scenes. Objects are cut off at their scene's edges.
 
     Args:
-        labels: the file of labels; an S3 URI or a local path.
-        images: the folder of the scenes.
-        form: of the labels; by default, told from the file.
+        labels: a file or a folder of labels, an S3 URI or a local path; by default, what lies with
+            the images.
+        images: the folder of the scenes, or one scene.
+        form: of the labels; by default, told from the files.
         classes: names of the classes, in the order wanted; by default those of the labels.
+        point_size: px along each side of the square that stands for a point of a GeoJSON.
 
     Raises:
         LabelsError: the labels cannot be read or do not fit the scenes; the message names the
             file, the value and the remedy.
         SceneError: a scene is not one that swath reads.
     """
-    if labels is None or form not in {"auto", "coco"}:
-        raise LabelsError(f"{labels} is not COCO; give a COCO file of labels")
-    found, known = read_coco(read_text(labels), source=labels, images=images)
-    return collect(found, known if classes is None else classes)
+    source = labels or _labels_with(images)
+    form = _form_of(source, images) if form == "auto" else form
+    if form == "coco":
+        found, known = read_coco(read_text(source), source=source, images=images)
+        return _collect(found, known if classes is None else classes)
+    scenes = find_scenes(images)
+    default = _default_class(classes, spacenet.BUILDING if form == "spacenet" else _OBJECT)
+    if source.lower().endswith(".csv"):
+        found = spacenet.read_summary(source, scenes, class_name=default or spacenet.BUILDING)
+    else:
+        files = _files(source, scenes, form)
+        found = read_geojson(files, scenes, default_class=default, point_size=point_size)
+    return _collect(found, class_list(found, classes))
 
 
-def collect(found: Sequence[SceneLabels], classes: Sequence[str] | None) -> Collection:
+def _collect(found: Sequence[SceneLabels], classes: Sequence[str]) -> Collection:
     """A collection of labels as they were found; outlines only if every label has one."""
-    names = class_list(found, classes)
     outlined = all(label.outline is not None for scene in found for label in scene.labels)
     sums = digests([scene.scene.uri for scene in found])
     return Collection.of(
         (
-            labelled_scene(scene, names, sha256=sha256, outlined=outlined)
+            labelled_scene(scene, classes, sha256=sha256, outlined=outlined)
             for scene, sha256 in zip(found, sums, strict=True)
         ),
-        names,
+        classes,
     )
+
+
+def _labels_with(images: str) -> str:
+    """The labels that lie with a folder of scenes.
+
+    Raises:
+        LabelsError: there are none, or it cannot be told which are meant.
+    """
+    files, maps = listed(images, [".json"]), listed(images, [".geojson"])
+    if len(files) == 1 and not maps:
+        return files[0]
+    if maps and not files:
+        return images
+    found = spacenet.find_labels(images)
+    if found and not files and not maps:
+        return found
+    has = ", ".join([*files, *maps][:5]) or "none"
+    raise LabelsError(f"{images} should hold the labels of its scenes, and has {has}; name them")
+
+
+def _form_of(source: str, images: str) -> Form:
+    if source.lower().endswith(".csv"):
+        return "spacenet"
+    if source.lower().endswith((".json", ".geojson")):
+        try:
+            members = msgspec.json.decode(read_text(source), type=_Members)
+        except msgspec.DecodeError as error:
+            raise LabelsError(f"{source} is neither COCO nor GeoJSON: {error}") from None
+        return "coco" if bytes(members.images) else "geojson"
+    scenes = {stem(uri) for uri in find_scenes(images)}
+    named = [stem(uri) for uri in _maps(source)]
+    chips = all(map(tile_id, named)) and not scenes.intersection(named)
+    return "spacenet" if chips else "geojson"
+
+
+def _files(source: str, scenes: Sequence[str], form: Form) -> dict[str, str] | str:
+    """The file of each scene, or the one of all."""
+    if source.lower().endswith((".json", ".geojson")):
+        return source
+    found = _maps(source)
+    pair = spacenet.footprint_files if form == "spacenet" else match
+    return dict(pair(found, scenes))
+
+
+def _maps(folder: str) -> list[str]:
+    found = listed(folder, [".geojson"]) or listed(folder, [".json"])
+    if not found:
+        raise LabelsError(
+            f"there are no labels in {folder}: it should be a COCO or GeoJSON file, a summary of "
+            "SpaceNet (CSV), or a folder of GeoJSON files"
+        )
+    return found
+
+
+def _default_class(classes: Sequence[str] | None, usual: str) -> str | None:
+    """The class of an object that does not say its own; None where it has to."""
+    if classes is None:
+        return usual
+    return classes[0] if len(classes) == 1 else None

@@ -1,0 +1,108 @@
+"""From map coordinates to scene pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from rasterio._err import CPLE_BaseError
+from rasterio.env import Env
+from rasterio.errors import RasterioError
+from rasterio.session import DummySession
+from rasterio.transform import GCPTransformer
+from rasterio.warp import transform
+
+from swath.errors import LabelsError
+
+if TYPE_CHECKING:
+    from affine import Affine
+    from numpy.typing import NDArray
+    from rasterio.crs import CRS
+
+    from swath.scene import Scene
+
+_DECIMALS = 6
+"""Of a pixel; what reprojection and back leaves uncertain is less."""
+_MARGIN = 0.25
+"""Around ground control points, in their extent; beyond, the spline means nothing."""
+
+
+def moved(shapes: NDArray[Any], source: CRS, target: CRS) -> NDArray[Any]:
+    """Shapes in another coordinate reference system; what cannot be placed there has infinities."""
+    if source == target or not len(shapes):
+        return shapes
+
+    def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        # rasterio's arithmetic would else start a boto3 session for each call.
+        with Env(session=DummySession()):
+            try:
+                return np.stack(transform(source, target, *points.T), axis=1)
+            except (CPLE_BaseError, RasterioError):
+                return np.full(points.shape, np.inf)
+
+    return np.asarray(shapely.transform(shapes, place))
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Where a scene lies in its own coordinate reference system, and its pixels there."""
+
+    scene: Scene
+    crs: CRS
+    _inverse: Affine | None
+    """CRS to pixels; None where ground control points tell."""
+
+    @classmethod
+    def of(cls, scene: Scene) -> Footprint:
+        """By the header of the scene.
+
+        Raises:
+            LabelsError: it does not say where the scene is.
+        """
+        if scene.crs is None or (scene.transform is None and not scene.gcps):
+            raise LabelsError(
+                f"{scene.uri} does not say where it is, so labels in map coordinates cannot be "
+                "placed in it; georeference it (gdal_edit.py can), or give its labels in px as COCO"
+            )
+        if scene.transform is None:
+            return cls(scene, scene.crs, None)
+        if scene.transform.determinant == 0:
+            raise LabelsError(f"{scene.uri} has a geotransform without area; georeference it anew")
+        return cls(scene, scene.crs, ~scene.transform)
+
+    @property
+    def shape(self) -> Any:
+        """A polygon around the scene, in its coordinate reference system."""
+        scene = self.scene
+        if scene.transform is None:
+            x, y = np.array([(gcp.x, gcp.y) for gcp in scene.gcps]).T
+            margins = _MARGIN * np.ptp(x), _MARGIN * np.ptp(y)
+            return shapely.box(
+                x.min() - margins[0],
+                y.min() - margins[1],
+                x.max() + margins[0],
+                y.max() + margins[1],
+            )
+        corners = [(0, 0), (scene.width, 0), (scene.width, scene.height), (0, scene.height)]
+        return shapely.Polygon([scene.transform @ corner for corner in corners])
+
+    def pixels(self, shapes: NDArray[Any]) -> NDArray[Any]:
+        """Shapes in the scene's coordinate reference system as shapes in its pixels."""
+        if not len(shapes):
+            return shapes
+        return np.asarray(shapely.transform(shapes, self._place))
+
+    def _place(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self._inverse is None:
+            with Env(session=DummySession()), GCPTransformer(self.scene.gcps, tps=True) as placed:
+                rows, cols = placed.rowcol(*points.T, op=_as_they_are)
+            return np.round(np.stack([cols, rows], axis=1), _DECIMALS)
+        a, b, c, d, e, f = self._inverse[:6]
+        x, y = points.T
+        return np.round(np.stack([a * x + b * y + c, d * x + e * y + f], axis=1), _DECIMALS)
+
+
+def _as_they_are(places: Any) -> Any:
+    return places

@@ -1,0 +1,137 @@
+"""Labels in the layout of SpaceNet: chips, each with its footprints, matched by tile.
+
+Footprints come as one GeoJSON a chip (`geojson_buildings/`), or all in one summary, a CSV with a
+polygon in px in each row (`SummaryData/`). https://spacenet.ai/sn6-challenge
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import shapely
+
+from swath import storage
+from swath.errors import LabelsError
+from swath.labels.files import listed, read_headers, read_text
+from swath.labels.matching import by_tile, tile_id
+from swath.labels.objects import Label, SceneLabels, polygons_of
+
+BUILDING = "building"
+"""What footprints are of, unless they say otherwise."""
+_IMAGE = "ImageId"
+_POLYGON = "PolygonWKT_Pix"
+_NUMBERS = ("TileBuildingId", "BuildingId")
+_SUMMARIES = ("SummaryData", "summaryData")
+_FOOTPRINTS = ("geojson_buildings", "geojson/buildings")
+
+
+def find_labels(images: str) -> str | None:
+    """The summary or the folder of footprints beside a folder of chips, or in it."""
+    for root in (images, images.rstrip("/").rpartition("/")[0] or "."):
+        for folder in _SUMMARIES:
+            found = listed(storage.join(root, folder), [".csv"])
+            if len(found) == 1:
+                return found[0]
+        for folder in _FOOTPRINTS:
+            if listed(storage.join(root, folder), [".geojson"]):
+                return storage.join(root, folder)
+    return None
+
+
+def footprint_files(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str, str]:
+    """The file of footprints of each chip that has one.
+
+    Raises:
+        LabelsError: a file is of no chip, or two are of one.
+    """
+    chips = by_tile(scenes)
+    found: dict[str, str] = {}
+    for tile, file in by_tile(labels).items():
+        if tile not in chips:
+            raise LabelsError(_no_chip(file, tile, scenes))
+        found[chips[tile]] = file
+    return found
+
+
+def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list[SceneLabels]:
+    """Chips with the footprints of a summary, in the order of the chips.
+
+    Args:
+        source: the CSV.
+        scenes: addresses of the chips.
+        class_name: what all footprints are of.
+
+    Raises:
+        LabelsError: the summary contradicts itself or the chips; the message says where.
+        SceneError: a chip is not one that swath reads.
+    """
+    chips = by_tile(scenes)
+    found: dict[str, list[Label]] = defaultdict(list)
+    seen: set[tuple[str, str]] = set()
+    for number, row in _rows(source):
+        name, tile = f"{source}: line {number}", tile_id(row[_IMAGE])
+        if tile not in chips:
+            raise LabelsError(_no_chip(name, tile or row[_IMAGE], scenes))
+        outline = _outline(row[_POLYGON], name)
+        if outline is None:
+            continue
+        _refuse_twice(row, tile, seen, name)
+        x_min, y_min, x_max, y_max = outline.bounds
+        found[chips[tile]].append(
+            Label(
+                source=name,
+                class_name=class_name,
+                box=(x_min, y_min, x_max, y_max),
+                outline=outline,
+            )
+        )
+    return [SceneLabels(header, found[header.uri]) for header in read_headers(scenes)]
+
+
+def _rows(source: str) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a summary, with the numbers of their lines."""
+    try:
+        text = read_text(source).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise LabelsError(f"{source} is no text: {error}; a summary is a CSV in UTF-8") from None
+    reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
+    missing = {_IMAGE, _POLYGON} - set(reader.fieldnames or ())
+    if missing:
+        raise LabelsError(
+            f"{source} has no column {' and no column '.join(sorted(missing))}; the summary of "
+            f"SpaceNet has {_IMAGE} and {_POLYGON}"
+        )
+    return [(reader.line_num, row) for row in reader]
+
+
+def _outline(text: str, name: str) -> Any:
+    """The polygon of a row; None where the chip is said to be empty."""
+    shape = shapely.from_wkt(text, on_invalid="ignore")
+    if shape is None or shape.geom_type not in {"Polygon", "MultiPolygon"}:
+        raise LabelsError(f"{name} has {text[:60]!r} for a polygon; write POLYGON ((x y, …)) in px")
+    if shape.is_empty:
+        return None
+    outline = polygons_of(shapely.force_2d(shape))
+    if outline.is_empty:
+        raise LabelsError(f"{name} has an outline that has no area; mend or remove it")
+    return outline
+
+
+def _refuse_twice(row: dict[str, str], tile: str, seen: set[tuple[str, str]], name: str) -> None:
+    number = next((row[column] for column in _NUMBERS if row.get(column)), "")
+    if number and (tile, number) in seen:
+        raise LabelsError(
+            f"{name} gives the building {number} of the tile {tile} a second time; remove one"
+        )
+    seen.add((tile, number))
+
+
+def _no_chip(name: str, tile: str, scenes: Sequence[str]) -> str:
+    return (
+        f"{name} is of the tile {tile}, and none of the {len(scenes)} chips beside "
+        f"{scenes[0]} is; add the chip, or remove its labels"
+    )
