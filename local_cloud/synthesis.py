@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from local_cloud.errors import LocalCloudError
@@ -25,39 +26,51 @@ INPUTS = (
     "lambdas",
     "models",
     "pyproject.toml",
+    "sagemaker_jobs",
     "src",
     "uv.lock",
 )
-_KEPT = 4
+_KEPT = 6
 
 
-def synthesize(*, assemblies: Path = ASSEMBLIES, app: Sequence[str] = ("-m", "infra.app")) -> Path:
+def synthesize(
+    context: Mapping[str, str] | None = None,
+    *,
+    assemblies: Path = ASSEMBLIES,
+    app: Sequence[str] = ("-m", "infra.app"),
+) -> Path:
     """The folder of the assembly of this checkout.
 
     Folders are named by what went into them and never change, so that a cloud that runs from one
     is not disturbed by a newer one.
 
+    Args:
+        context: what one would give `cdk deploy` with `-c`, such as `swath:endpoints`.
+        assemblies: the folder of all assemblies.
+        app: the arguments of Python that run the app.
+
     Raises:
         LocalCloudError: the app failed; the message has the end of what it said.
     """
     assemblies.mkdir(parents=True, exist_ok=True)
-    target = assemblies / _digest(ROOT, INPUTS)
+    given = json.dumps(dict(context or {}), sort_keys=True)
+    target = assemblies / _digest(ROOT, INPUTS, given)
     with _locked(assemblies / ".lock"):
         if not (target / "manifest.json").is_file():
-            _run_app(app, target)
+            _run_app(app, target, given)
             _prune(assemblies, keep=target)
         os.utime(target)
     return target
 
 
-def _run_app(app: Sequence[str], target: Path) -> None:
+def _run_app(app: Sequence[str], target: Path, context: str) -> None:
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as folder:
         made = Path(folder, "cdk.out")
         done = subprocess.run(
             [sys.executable, *app],
             cwd=ROOT,
-            env={**os.environ, **_QUIET, "CDK_OUTDIR": str(made)},
+            env={**os.environ, **_QUIET, "CDK_OUTDIR": str(made), "CDK_CONTEXT_JSON": context},
             capture_output=True,
             text=True,
             check=False,
@@ -78,9 +91,9 @@ _QUIET = {
 }
 
 
-def _digest(root: Path, inputs: Sequence[str]) -> str:
-    """A name for what the files below `inputs` hold; caches of Python and tools do not count."""
-    digest = hashlib.sha256()
+def _digest(root: Path, inputs: Sequence[str], context: str) -> str:
+    """A name for the context and the files below `inputs`, but for caches of Python and tools."""
+    digest = hashlib.sha256(context.encode())
     for path in sorted(_files(root, inputs)):
         digest.update(f"{path.relative_to(root)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())

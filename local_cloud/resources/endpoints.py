@@ -9,7 +9,8 @@ from local_cloud.resources.making import Made, Request
 
 _MODEL = ("ExecutionRoleArn", "PrimaryContainer", "EnableNetworkIsolation", "Tags")
 _CONFIG = ("ProductionVariants", "AsyncInferenceConfig", "KmsKeyId", "Tags")
-_ENDPOINT = ("EndpointConfigName", "DeploymentConfig", "Tags")
+# Not `DeploymentConfig`: it is about changing an endpoint, which nobody does here.
+_ENDPOINT = ("EndpointConfigName", "Tags")
 
 
 def make_model(request: Request) -> Made:
