@@ -18,7 +18,8 @@ from swath import storage
 from swath.errors import LabelsError, SceneError
 from swath.labels import rle
 from swath.labels.files import read_headers
-from swath.labels.objects import Label, SceneLabels, polygons_of
+from swath.labels.label import Label, SceneLabels
+from swath.labels.objects import polygons_of
 from swath.segmentation.polygonise import polygons_of_mask
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from rasterio.errors import CRSError
 
 from swath.errors import LabelsError
 from swath.labels.files import read_headers, read_text
-from swath.labels.objects import Label, SceneLabels, polygons_of
+from swath.labels.label import Label, SceneLabels
+from swath.labels.objects import polygons_of
 from swath.labels.positions import Footprint, moved
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def _refuse(features: Features, lost: NDArray[np.int64], headers: Sequence[Scene
         else (", which are no longitude and latitude: the file lacks a crs member")
     )
     raise LabelsError(
-        f"{features.names[lost[0]]} lies outside all {len(headers)} scenes, as do "
+        f"{features.names[lost[0]]} lies in none of the scenes ({len(headers)}), like "
         f"{len(lost) - 1} others; it begins at ({x:g}, {y:g}){hint}. Give the scenes that were "
         "labelled, or remove what is outside (ogr2ogr -clipsrc can)"
     )

@@ -13,8 +13,8 @@ from swath.labels.coco import read_coco
 from swath.labels.collection import Collection
 from swath.labels.files import digests, find_scenes, listed, read_text, stem
 from swath.labels.geojson import read_geojson
+from swath.labels.label import SceneLabels, class_list, labelled_scene
 from swath.labels.matching import match, tile_id
-from swath.labels.objects import SceneLabels, class_list, labelled_scene
 
 Form = Literal["auto", "coco", "geojson", "spacenet"]
 

@@ -17,8 +17,9 @@ import shapely
 from swath import storage
 from swath.errors import LabelsError
 from swath.labels.files import listed, read_headers, read_text
+from swath.labels.label import Label, SceneLabels
 from swath.labels.matching import by_tile, tile_id
-from swath.labels.objects import Label, SceneLabels, polygons_of
+from swath.labels.objects import polygons_of
 
 BUILDING = "building"
 """What footprints are of, unless they say otherwise."""

@@ -11,8 +11,9 @@ import numpy as np
 
 from swath.errors import LabelsError
 from swath.labels.files import read_headers
+from swath.labels.objects import Objects
 from swath.training.class_maps import UNKNOWN, Painter
-from swath.training.crop import NOTHING, Crop, Objects
+from swath.training.crop import NOTHING, Crop
 from swath.training.pieces import Piece, Pieces
 
 if TYPE_CHECKING:

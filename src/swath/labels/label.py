@@ -1,0 +1,112 @@
+"""From what a file says of an object to what is trained on: checked, and within its scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath.errors import LabelsError
+from swath.labels.collection import LabelledScene
+from swath.labels.objects import Objects
+from swath.scene import Scene
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LEEWAY = 1.0
+"""px; what lies no farther outside was cut at the edge by others, and not quite exactly."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """One object, as a file of labels says it."""
+
+    source: str
+    """How messages call it: the file and its place there."""
+    class_name: str
+    box: tuple[float, float, float, float]
+    """x_min, y_min, x_max, y_max; scene px."""
+    outline: Any = None
+    """A shapely Polygon or MultiPolygon in scene px; None where only the box is known."""
+    crowd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SceneLabels:
+    """A scene's header, and its labels as they were found."""
+
+    scene: Scene
+    labels: Sequence[Label]
+
+
+def class_list(found: Iterable[SceneLabels], classes: Sequence[str] | None) -> tuple[str, ...]:
+    """The classes of a collection: those asked for, or all that its labels name, in order."""
+    if classes is not None:
+        return tuple(classes)
+    return tuple(sorted({label.class_name for scene in found for label in scene.labels}))
+
+
+def labelled_scene(
+    found: SceneLabels, classes: Sequence[str], *, sha256: str, outlined: bool
+) -> LabelledScene:
+    """A scene with its labels as arrays, cut off at the scene's edges.
+
+    Args:
+        found: the scene and its labels.
+        classes: the names of the classes, in order.
+        sha256: of the scene's bytes.
+        outlined: whether every label has an outline, and they are wanted.
+
+    Raises:
+        LabelsError: a label is of no known class, has no area, or lies outside the scene.
+    """
+    scene = found.scene
+    places = {name: place for place, name in enumerate(classes)}
+    boxes = np.array([label.box for label in found.labels], np.float64).reshape(-1, 4)
+    _check(found, boxes, places)
+    outlines = np.array([label.outline for label in found.labels], np.object_)
+    objects = Objects(
+        boxes=boxes,
+        classes=np.array([places[label.class_name] for label in found.labels], np.int64),
+        crowd=np.array([label.crowd for label in found.labels], np.bool_),
+        outlines=outlines if outlined else None,
+    ).within((0, 0, scene.width, scene.height), least_visible=0)
+    return LabelledScene(
+        uri=scene.uri,
+        width=scene.width,
+        height=scene.height,
+        boxes=objects.boxes,
+        classes=objects.classes,
+        outlines=objects.outlines,
+        crowd=objects.crowd,
+        sha256=sha256,
+    )
+
+
+def _check(found: SceneLabels, boxes: NDArray[np.float64], places: dict[str, int]) -> None:
+    scene = found.scene
+    size = f"{scene.uri} of {scene.width} x {scene.height} px"
+    sides = boxes[:, 2:] - boxes[:, :2]
+    outside = (boxes[:, :2] >= np.add([scene.width, scene.height], _LEEWAY)).any(axis=1)
+    outside |= (boxes[:, 2:] <= -_LEEWAY).any(axis=1)
+    for label, box, side, out in zip(found.labels, boxes, sides, outside, strict=True):
+        place = f"the box {_text(box)}"
+        if label.class_name not in places:
+            raise LabelsError(
+                f"{label.source} is of the class {label.class_name!r}; the classes are "
+                f"{', '.join(places)}. Add it to them, or leave the object out of the labels"
+            )
+        if not np.isfinite(box).all() or not (side > 0).all():
+            raise LabelsError(f"{label.source} has {place}, which has no area; mend or remove it")
+        if out:
+            raise LabelsError(
+                f"{label.source} has {place}, which lies outside its scene, {size}; check that the "
+                "labels are of this scene and in its coordinates, or remove the object"
+            )
+
+
+def _text(box: NDArray[np.float64]) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in box) + ")"
