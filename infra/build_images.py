@@ -40,7 +40,7 @@ def staged(assembly: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def image_name(source: dict[str, Any]) -> str:
-    """A function's name, `batch`, or the folder of a SageMaker job, with `-gpu` if it is for one."""
+    """A function's name, `batch`, or a SageMaker job's folder, with `-gpu` if it is for one."""
     arguments = source.get("dockerBuildArgs", {})
     if "FUNCTION" in arguments:
         return str(arguments["FUNCTION"])

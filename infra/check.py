@@ -1,6 +1,6 @@
 """Check the stack without an account: `python -m infra.check`.
 
-For each stage: cdk-nag's AwsSolutions rules and the CDK's own, cfn-lint on the template, and
+For each stage, one of them with everything that settings can add: cdk-nag's AwsSolutions rules and the CDK's own, cfn-lint on the template, and
 asl-validator on the state machine. Once: hadolint on the Dockerfiles.
 """
 
@@ -22,8 +22,20 @@ from infra.app import build
 from infra.images import ROOT
 from infra.settings import CONTEXT_KEY
 
-STAGES = ("dev", "production")
-DOCKERFILES = ("lambdas/Dockerfile", "batch_jobs/infer_shard/Dockerfile")
+# What is deployed without any setting, and everything that settings can add.
+VARIANTS: dict[str, dict[str, object]] = {
+    "dev": {},
+    "production": {
+        "stage": "production",
+        "endpoints": ["realtime", "async", "serverless"],
+        "training": True,
+    },
+}
+DOCKERFILES = sorted(
+    str(path.relative_to(ROOT))
+    for part in ("lambdas", "batch_jobs", "sagemaker_jobs")
+    for path in (ROOT / part).rglob("Dockerfile")
+)
 # W3005: the CDK writes dependencies out that CloudFormation would find by itself.
 _CFN_LINT = ("--ignore-checks", "W3005", "--")
 
@@ -45,9 +57,9 @@ def check_dockerfiles() -> Iterator[bool]:
 
 def check_stages(folder: Path) -> Iterator[bool]:
     """The template of each stage."""
-    for stage in STAGES:
+    for stage, settings in VARIANTS.items():
         out = folder / stage
-        if not synthesize(out, stage):
+        if not synthesize(out, stage, settings):
             yield False
             continue
         template = next(out.glob("*.template.json"))
@@ -57,9 +69,9 @@ def check_stages(folder: Path) -> Iterator[bool]:
         yield check_state_machine(definition, stage)
 
 
-def synthesize(out: Path, stage: str) -> bool:
+def synthesize(out: Path, stage: str, settings: dict[str, object]) -> bool:
     """Write the cloud assembly; False if a rule is broken, which the CDK has then reported."""
-    app = build(str(out), {f"{CONTEXT_KEY}:stage": stage})
+    app = build(str(out), {f"{CONTEXT_KEY}:{key}": value for key, value in settings.items()})
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     try:
         app.synth()

@@ -85,7 +85,7 @@ class Endpoints:
                 label="InferShardsAsync",
                 function=submit.function,
                 concurrency=SHARDS_PER_HOST * self._settings.endpoint_max_instances,
-                notifies=True,
+                notified_within=submit.answers_within,
             )
         )
 

@@ -26,7 +26,6 @@ from aws_cdk.aws_stepfunctions_tasks import BatchSubmitJob, LambdaInvoke
 from constructs import Construct
 
 from infra.patience import LAMBDA_ERRORS, patient
-from swath.endpoints.asynchronous import INFERENCE_SECONDS, QUEUE_SECONDS
 from swath.payloads import Backend
 
 # Refusals to take a job, as far as they pass; a job that fails is States.TaskFailed.
@@ -35,7 +34,6 @@ _BATCH_ERRORS = ["Batch.ServerException", "Batch.AWSBatchException", "Batch.Batc
 _SHARD_LIST = "runs/{}/shards.json"
 # A notification that is lost: the shard is asked for again, and found done.
 _LOST = "States.Timeout"
-_NOTIFIED_WITHIN = Duration.seconds(QUEUE_SECONDS + INFERENCE_SECONDS + 300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +46,7 @@ class Mapped:
         label: of the Map, in the names of its child executions.
         function: what asks for one shard.
         concurrency: how many shards of one run it may hold at a time.
-        notifies: whether the answer comes with a task token.
+        notified_within: where the answer comes with a task token, how long it may take.
     """
 
     backend: Backend
@@ -56,7 +54,7 @@ class Mapped:
     label: str
     function: IFunction
     concurrency: int
-    notifies: bool = False
+    notified_within: Duration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +82,9 @@ def infer_shards(scope: Construct, mapped: Mapped, *, work: IBucket) -> Distribu
         max_concurrency=mapped.concurrency,
         result_path=JsonPath.DISCARD,
     )
-    return every.item_processor(_wait(scope, mapped) if mapped.notifies else _ask(scope, mapped))
+    if mapped.notified_within:
+        return every.item_processor(_wait(scope, mapped, mapped.notified_within))
+    return every.item_processor(_ask(scope, mapped))
 
 
 def infer_shard_on_batch(scope: Construct, gpus: Gpus) -> BatchSubmitJob:
@@ -110,7 +110,7 @@ def _ask(scope: Construct, mapped: Mapped) -> LambdaInvoke:
     return patient(state)
 
 
-def _wait(scope: Construct, mapped: Mapped) -> LambdaInvoke:
+def _wait(scope: Construct, mapped: Mapped, patience: Duration) -> LambdaInvoke:
     payload = {
         "plan_uri": JsonPath.string_at("$.plan_uri"),
         "index": JsonPath.number_at("$.index"),
@@ -122,7 +122,7 @@ def _wait(scope: Construct, mapped: Mapped) -> LambdaInvoke:
         lambda_function=mapped.function,
         integration_pattern=IntegrationPattern.WAIT_FOR_TASK_TOKEN,
         payload=TaskInput.from_object(payload),
-        task_timeout=Timeout.duration(_NOTIFIED_WITHIN),
+        task_timeout=Timeout.duration(patience),
         output_path=JsonPath.DISCARD,
         retry_on_service_exceptions=False,
     )

@@ -13,8 +13,19 @@ from infra.grants import allow, write_objects
 from swath.settings import SubmitShardSettings
 
 
+# For a host: there may be none when the first request comes, and GPU hosts can be scarce.
+_QUEUE = Duration.hours(1)
+# The most that SageMaker gives a container.
+_INFERENCE = Duration.hours(1)
+_NOTIFICATION = Duration.minutes(5)
+
+
 class SubmitShard(Function):
-    """Lambda `submit_shard`."""
+    """Lambda `submit_shard`.
+
+    Attributes:
+        answers_within: how long it takes at most until the answer is told of.
+    """
 
     def __init__(
         self,
@@ -25,11 +36,17 @@ class SubmitShard(Function):
         work: IBucket,
         log_retention: RetentionDays,
     ) -> None:
+        settings = SubmitShardSettings(
+            endpoint_name=endpoint.name,
+            queue_seconds=int(_QUEUE.to_seconds()),
+            inference_seconds=int(_INFERENCE.to_seconds()),
+        )
+        self.answers_within = _QUEUE.plus(_INFERENCE).plus(_NOTIFICATION)
         super().__init__(
             scope,
             construct_id,
             name="submit_shard",
-            environment=SubmitShardSettings(endpoint_name=endpoint.name).to_env(),
+            environment=settings.to_env(),
             memory_mib=256,
             timeout=Duration.minutes(1),
             log_retention=log_retention,

@@ -1,4 +1,4 @@
-"""What training jobs need: a role and an image. The jobs themselves are launched by `swath train`."""
+"""What training jobs need: a role and an image. `swath train` launches the jobs."""
 
 from __future__ import annotations
 

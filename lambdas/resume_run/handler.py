@@ -25,7 +25,7 @@ metrics = Metrics(namespace="swath", service="resume_run")
 @metrics.log_metrics
 @event_source(data_class=SNSEvent)
 def handler(event: SNSEvent, context: LambdaContext) -> dict[str, Any]:
-    """Resume the state that waits for the shard in the event: SNS delivers one message at a time."""
+    """Resume the state that waits for the shard in the event, of which SNS delivers one."""
     notification = Notification.of_message(event.sns_message)
     logger.append_keys(request_uri=notification.request_uri)
     resumption = resume_run(notification, work_uri=settings().work_uri)

@@ -26,7 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Queue the shard of the payload, a `ShardRequest` with the token of the waiting state."""
     request = ShardRequest.from_json(event)
     logger.append_keys(plan_uri=request.plan_uri, shard=request.index)
-    submission = submit_shard(settings().endpoint_name, request)
+    submission = submit_shard(request, settings())
     logger.info("shard queued", extra=submission.to_json())
     metrics.add_metric("ShardsQueued", MetricUnit.Count, 1)
     return submission.to_json()

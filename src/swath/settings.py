@@ -95,6 +95,10 @@ class SubmitShardSettings(EnvSettings):
     """Of `submit_shard`."""
 
     endpoint_name: str
+    queue_seconds: int
+    """How long a request may wait for a host; it takes minutes where there is none yet."""
+    inference_seconds: int
+    """How long a container may take for a shard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,15 +20,11 @@ from swath.endpoints.errors import answered, calling
 from swath.endpoints.invoke import JSON, read_receipt, runtime
 from swath.errors import PayloadError, SwathError
 from swath.payloads import Payload, ShardRequest
+from swath.settings import SubmitShardSettings
 from swath.storage import RunPaths
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
-
-QUEUE_SECONDS = 3600
-"""How long a request may wait for a host; it takes minutes where there is none yet."""
-INFERENCE_SECONDS = 3600
-"""How long a container may take for a shard: SageMaker's most."""
 
 # `ClientError: Received client error (400) from model. See …`, or without a status.
 _STATUS = re.compile(r"\((\d{3})\)")
@@ -87,7 +83,7 @@ class Notification:
             raise PayloadError(f"not a notification of SageMaker's ({error!r}): {text}") from None
 
 
-def submit_shard(endpoint: str, request: ShardRequest) -> Submission:
+def submit_shard(request: ShardRequest, settings: SubmitShardSettings) -> Submission:
     """Queue one shard; its answer comes with a notification.
 
     Raises:
@@ -96,15 +92,15 @@ def submit_shard(endpoint: str, request: ShardRequest) -> Submission:
     """
     uri = RunPaths.of_plan(request.plan_uri).request(request.index)
     storage.write_json(uri, request.to_json())
-    with calling(endpoint):
+    with calling(settings.endpoint_name):
         answer = runtime().invoke_endpoint_async(
-            EndpointName=endpoint,
+            EndpointName=settings.endpoint_name,
             InputLocation=uri,
             InferenceId=attempt(request),
             ContentType=JSON,
             Accept=JSON,
-            RequestTTLSeconds=QUEUE_SECONDS,
-            InvocationTimeoutSeconds=INFERENCE_SECONDS,
+            RequestTTLSeconds=settings.queue_seconds,
+            InvocationTimeoutSeconds=settings.inference_seconds,
         )
     return Submission(request_uri=uri, output_uri=answer["OutputLocation"])
 
