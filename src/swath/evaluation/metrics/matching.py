@@ -40,6 +40,10 @@ class Matches:
         """(found,): True where the detection stands for nothing."""
         return self.truth < 0
 
+    def of_found(self, rows: NDArray[np.bool_] | Indices) -> Matches:
+        """Of some of the detections; what is known stays numbered as it was."""
+        return Matches(self.truth[rows], self.ignored[rows], self.missed)
+
 
 def match(
     truth: Truth, found: Found, *, at: float = 0.5, pairs: Pairs | None = None, again: bool = True

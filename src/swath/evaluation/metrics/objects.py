@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Self
 
@@ -36,6 +37,12 @@ class Objects:
         if self.outline is None:
             return boxes.area(self.box)
         return np.asarray(shapely.area(self.outline), np.float64)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """The rows of all parts, one at least, in their order; all have outlines or none has."""
+        names = [f.name for f in fields(cls) if getattr(parts[0], f.name) is not None]
+        return cls(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Self:
         """Some of the rows: a mask or indices."""

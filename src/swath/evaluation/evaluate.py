@@ -1,0 +1,246 @@
+"""A model package, measured on labelled scenes: whole scenes through the engine, seams and all."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath import storage
+from swath.errors import LabelsError, PackageError
+from swath.evaluation.classes import Classes
+from swath.evaluation.evaluation import (
+    CollectionUsed,
+    Conditions,
+    Evaluation,
+    Figures,
+    PackageMeasured,
+    PixelFigures,
+    SceneFigures,
+)
+from swath.evaluation.masks import count_scene, drawn, of_mask
+from swath.evaluation.measure import at_threshold, measure_objects, measure_pixels
+from swath.evaluation.metrics.confusion import confusion
+from swath.evaluation.metrics.curves import Counts
+from swath.evaluation.metrics.matching import match
+from swath.evaluation.metrics.objects import Found, Truth
+from swath.evaluation.scenes import SeenScene, see
+from swath.evaluation.variant import write_variant
+from swath.package import load_package
+from swath.payloads import RunOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.labels.collection import Collection
+    from swath.mlm import ModelDescription
+    from swath.package import ModelPackage
+
+EVALUATION = "evaluation.json"
+REPORT = "report.html"
+SCORE_FLOOR = 0.01
+IOU = 0.5
+
+_OUTLINED = {"oriented-detection", "instance-segmentation", "segmentation"}
+_MASKED = {"instance-segmentation", "segmentation"}
+
+Progress = Callable[[str, int, int], None]
+"""Called with a scene's address, how many of its shards are done, and of how many."""
+
+
+def evaluate(
+    package: str | Path,
+    collection: Collection,
+    out: Path,
+    *,
+    score_floor: float = SCORE_FLOOR,
+    tolerated_failures: float = 0.0,
+    report: bool = True,
+    progress: Progress = lambda *_: None,
+) -> Evaluation:
+    """Measure a package; write `evaluation.json` and `report.html`.
+
+    Args:
+        package: a folder, a `model.tar.gz` or an S3 URI of one.
+        collection: the labelled scenes.
+        out: the folder to write to.
+        score_floor: the engine reports what scores so much, or less where the package's own
+            threshold is lower. A segmentation is run at its own threshold, which its pixels
+            depend on.
+        tolerated_failures: the share of a scene's tiles that may fail.
+        report: whether to write the report, which needs matplotlib and jinja2.
+        progress: told as it goes on.
+
+    Raises:
+        PackageError: the package cannot be used, or gives nothing that is measured here.
+        LabelsError: the labels do not fit the package.
+        SwathError: a run failed.
+    """
+    loaded = load_package(package)
+    description = loaded.description
+    classes = _check(description, collection)
+    changes, floor = _variant(description, score_floor)
+    out.mkdir(parents=True, exist_ok=True)
+    outlined = description.task in _OUTLINED
+    scenes: list[SeenScene] = []
+    pixels = np.zeros((len(classes.names) + 1,) * 2, np.int64)
+    with tempfile.TemporaryDirectory(dir=out, prefix=".work-") as work:
+        model = write_variant(loaded, Path(work, "model"), **changes)
+        for number, scene in enumerate(collection.scenes):
+            with see(
+                scene,
+                number,
+                model=model,
+                classes=classes,
+                outlined=outlined,
+                work=Path(work),
+                options=RunOptions(tolerated_failures=tolerated_failures),
+                progress=lambda done, of, uri=scene.uri: progress(uri, done, of),  # type: ignore[misc]
+            ) as seen:
+                if description.task in _MASKED:
+                    pixels += _pixels(seen, description, classes)
+                # The mask's file goes with the run.
+                scenes.append(replace(seen, mask=None))
+    conditions = Conditions(
+        compared="outlines" if outlined else "boxes", score_floor=floor, iou=IOU
+    )
+    evaluation = _evaluation(
+        loaded, collection, classes, conditions, scenes, pixels if pixels.any() else None
+    )
+    write_evaluation(evaluation, out)
+    if report:
+        _write_report(evaluation, scenes, description, out)
+    return evaluation
+
+
+def write_evaluation(evaluation: Evaluation, out: Path) -> None:
+    """Write `evaluation.json` into a folder."""
+    text = json.dumps(evaluation.to_json(), indent=2) + "\n"
+    storage.write_bytes(str(out / EVALUATION), text.encode())
+
+
+def _check(description: ModelDescription, collection: Collection) -> Classes:
+    if description.task == "classification":
+        raise PackageError(
+            f"{description.name} gives a class a tile; what is measured here is detections and "
+            "masks"
+        )
+    if not collection.scenes:
+        raise LabelsError("the collection has no scene to measure a package on")
+    return Classes.of(description, collection)
+
+
+def _variant(description: ModelDescription, score_floor: float) -> tuple[dict[str, Any], float]:
+    """What the engine's package says otherwise, and from which score on it reports."""
+    if description.task == "segmentation":
+        return {"mask": True}, description.score_threshold
+    floor = min(score_floor, description.score_threshold)
+    return {"score_threshold": floor}, floor
+
+
+def _pixels(seen: SeenScene, description: ModelDescription, classes: Classes) -> NDArray[np.int64]:
+    count = len(classes.names)
+    if seen.mask is not None:
+        labels = of_mask(seen.mask, classes.of_model, count)
+    else:
+        kept = seen.found.score >= _threshold(description)
+        labels = drawn(seen.found.take(kept), count)
+    return count_scene(seen.uri, description.bands, seen.truth, labels, count)
+
+
+def _threshold(description: ModelDescription) -> float:
+    """The package's own threshold, as near as the scores' type comes to it."""
+    return float(np.float32(description.score_threshold))
+
+
+def _evaluation(
+    package: ModelPackage,
+    collection: Collection,
+    classes: Classes,
+    conditions: Conditions,
+    scenes: Sequence[SeenScene],
+    pixels: NDArray[np.int64] | None,
+) -> Evaluation:
+    description = package.description
+    threshold = _threshold(description)
+    truth, found = Truth.joined([s.truth for s in scenes]), Found.joined([s.found for s in scenes])
+    figures, by_class, curve = measure_objects(
+        truth, found, classes.names, threshold=threshold, iou=conditions.iou
+    )
+    if conditions.compared == "outlines":
+        # The SpaceNet challenge's, of all scenes together.
+        figures |= {f"polygon_{name}": figures[name] for name in ("precision", "recall", "F1")}
+    of_pixels: PixelFigures | None = None
+    if pixels is not None:
+        of_masks, of_pixels = measure_pixels(pixels, classes.names)
+        figures |= of_masks
+    kept = found.take(found.score >= threshold)
+    return Evaluation(
+        package=_measured(package),
+        collection=CollectionUsed(
+            digest=collection.digest,
+            scenes=len(scenes),
+            objects=int((~truth.crowd).sum()),
+            classes=classes.names,
+            unlabelled=classes.unlabelled,
+        ),
+        conditions=conditions,
+        figures=figures,
+        classes=by_class,
+        scenes=[_of_scene(scene, threshold, conditions.iou) for scene in scenes],
+        curve=curve,
+        confusion=confusion(truth, kept, len(classes.names), at=conditions.iou).tolist(),
+        pixels=of_pixels,
+    )
+
+
+def _measured(package: ModelPackage) -> PackageMeasured:
+    description = package.description
+    return PackageMeasured(
+        name=description.name,
+        digest=package.digest,
+        task=description.task,
+        tile_size=description.tile_size,
+        overlap=description.overlap,
+        score_threshold=description.score_threshold,
+    )
+
+
+def _of_scene(scene: SeenScene, threshold: float, iou: float) -> SceneFigures:
+    kept = scene.found.take(scene.found.score >= threshold)
+    matches = match(scene.truth, kept, at=iou)
+    hits, false, missed = (
+        int(which.sum()) for which in (matches.hit, matches.false, matches.missed)
+    )
+    figures: Figures = at_threshold(Counts(hits, false, missed))
+    return SceneFigures(
+        uri=scene.uri,
+        tiles=scene.tiles,
+        seconds=scene.seconds,
+        objects=hits + missed,
+        hits=hits,
+        false=false,
+        missed=missed,
+        figures=figures,
+    )
+
+
+def _write_report(
+    evaluation: Evaluation,
+    scenes: Sequence[SeenScene],
+    description: ModelDescription,
+    out: Path,
+) -> None:
+    # Imported here, so that figures alone need neither matplotlib nor jinja2.
+    from swath.evaluation.report import render  # noqa: PLC0415
+    from swath.evaluation.worst import worst_tiles  # noqa: PLC0415
+
+    chips = worst_tiles(
+        scenes, description.bands, threshold=_threshold(description), iou=evaluation.conditions.iou
+    )
+    storage.write_bytes(str(out / REPORT), render(evaluation, chips).encode())

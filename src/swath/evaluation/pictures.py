@@ -1,0 +1,70 @@
+"""Pixels as a person can look at them: which bands, and how bright."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.image import imsave
+
+from swath.scene import Box, OpenScene, Scene, select_bands
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_COLOURS = (("red", "b04", "b4"), ("green", "b03", "b3"), ("blue", "b02", "b2"))
+"""By name, or as Sentinel-2 and Landsat 8 number them."""
+_DARKEST, _BRIGHTEST = 1, 99.5
+"""Percentiles of the valid pixels that are drawn black and white."""
+_WIDEST = 512
+"""px; larger tiles are drawn smaller."""
+_EMPTY = (0.85, 0.85, 0.85)
+
+
+def picture_of(scene: OpenScene, window: Box, bands: Sequence[str]) -> str:
+    """A window as a PNG, in a `data:` URI.
+
+    Args:
+        scene: the scene.
+        window: x, y, width, height.
+        bands: the model's, of which the display takes some.
+    """
+    shown = display_bands(scene.info, bands)
+    pixels, valid = scene.read(window, shown)
+    step = -(-max(window[2:]) // _WIDEST)
+    image = stretch(pixels[:, ::step, ::step], valid[::step, ::step])
+    png = io.BytesIO()
+    imsave(png, image, format="png")
+    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
+
+
+def display_bands(scene: Scene, bands: Sequence[str]) -> list[int]:
+    """Red, green and blue if the scene has them; else the model's first three, or its first."""
+    for known in (scene.colours, scene.band_names):
+        names = [(name or "").casefold() for name in known]
+        found = [[n for n, name in enumerate(names, 1) if name in alike] for alike in _COLOURS]
+        if all(len(numbers) == 1 for numbers in found):
+            return [numbers[0] for numbers in found]
+    numbers = select_bands(scene, bands)
+    return numbers[:3] if len(numbers) >= len(_COLOURS) else numbers[:1]
+
+
+def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Bands (1 or 3, rows, cols) as colours (rows, cols, 3) from 0 to 1, each band for itself.
+
+    Complex numbers show their magnitude; what is not valid is grey.
+    """
+    plain = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
+    layers = plain.astype(np.float64)
+    image = np.empty((*valid.shape, len(layers)))
+    for band, layer in enumerate(layers):
+        usable = layer[valid & np.isfinite(layer)]
+        low, high = np.percentile(usable, (_DARKEST, _BRIGHTEST)) if usable.size else (0, 1)
+        scaled = (np.nan_to_num(layer) - low) / max(high - low, np.finfo(np.float64).tiny)
+        image[..., band] = np.clip(scaled, 0, 1)
+    image = np.broadcast_to(image, (*valid.shape, 3)).copy()
+    image[~valid] = _EMPTY
+    return image

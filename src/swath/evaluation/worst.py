@@ -1,0 +1,154 @@
+"""The tiles that a model does worst on, ready to be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import shapely
+
+from swath.evaluation.metrics.matching import Matches, match
+from swath.evaluation.pictures import picture_of
+from swath.scene import Box, open_scene
+
+if TYPE_CHECKING:
+    from swath.evaluation.metrics.objects import Found, Objects, Truth
+    from swath.evaluation.scenes import SeenScene
+    from swath.merging.boxes import Indices
+
+_MOST = 12
+
+Fate = Literal["found", "missed", "hit", "false", "crowd"]
+"""Of what is known: `found`, `missed`, or `crowd`; of what was seen: `hit`, `false`, or `crowd`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """An outline over a tile."""
+
+    fate: Fate
+    path: str
+    """SVG path data, in px of the tile's window."""
+    score: float | None = None
+    """Of a detection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chip:
+    """A tile's pixels and what was known and seen there."""
+
+    uri: str
+    window: Box
+    picture: str
+    """A `data:` URI of a PNG."""
+    false: int
+    missed: int
+    shapes: tuple[Shape, ...]
+
+    @property
+    def name(self) -> str:
+        """The last part of the scene's address."""
+        return self.uri.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """A scene at a threshold: what became of each known object and each detection."""
+
+    scene: SeenScene
+    found: Found
+    matches: Matches
+
+    @classmethod
+    def of(cls, scene: SeenScene, threshold: float, iou: float) -> _Judged:
+        found = scene.found.take(scene.found.score >= threshold)
+        return cls(scene, found, match(scene.truth, found, at=iou))
+
+    def errors(self) -> tuple[Indices, Indices, Indices]:
+        """The tiles with errors, how many false alarms each has, and how many misses."""
+        grid = self.scene.grid
+        false = _owners(grid, self.found.take(self.matches.false))
+        missed = _owners(grid, self.scene.truth.take(self.matches.missed))
+        tiles = np.unique(np.concatenate([false, missed]))
+        counts = (
+            np.bincount(np.searchsorted(tiles, of), minlength=len(tiles)) for of in (false, missed)
+        )
+        return tiles, *counts  # type: ignore[return-value]
+
+
+def worst_tiles(
+    scenes: Sequence[SeenScene], bands: Sequence[str], *, threshold: float, iou: float
+) -> list[Chip]:
+    """The tiles with the most false alarms and misses, the worst first.
+
+    An error belongs to the tile whose core holds its centre, as a detection does.
+
+    Args:
+        scenes: as the engine saw them.
+        bands: the model's, to choose from for display.
+        threshold: what scores less is left out.
+        iou: from which overlap on a detection stands for an object.
+    """
+    worst: list[tuple[int, int, int, int, int]] = []
+    for number, scene in enumerate(scenes):
+        columns = _Judged.of(scene, threshold, iou).errors()
+        for tile, false, missed in zip(*(column.tolist() for column in columns), strict=True):
+            worst.append((-(false + missed), number, tile, false, missed))
+        worst = sorted(worst)[:_MOST]
+    return [
+        _chip(_Judged.of(scenes[number], threshold, iou), tile, bands, false, missed)
+        for _, number, tile, false, missed in worst
+    ]
+
+
+def _owners(grid: object, objects: Objects) -> Indices:
+    centre = (objects.box[:, :2] + objects.box[:, 2:]) / 2
+    return np.asarray(grid.owner(centre[:, 0], centre[:, 1]), np.int64)  # type: ignore[attr-defined]
+
+
+def _chip(judged: _Judged, tile: int, bands: Sequence[str], false: int, missed: int) -> Chip:
+    scene = judged.scene
+    window = scene.grid.tile(tile).window
+    with open_scene(scene.uri) as opened:
+        picture = picture_of(opened, window, bands)
+    return Chip(
+        uri=scene.uri,
+        window=window,
+        picture=picture,
+        false=false,
+        missed=missed,
+        shapes=tuple(_shapes(judged, window)),
+    )
+
+
+def _shapes(judged: _Judged, window: Box) -> Iterator[Shape]:
+    """What lies in a window, what is known first."""
+    truth, matches = judged.scene.truth, judged.matches
+    for row in _within(truth, window):
+        fate: Fate = "crowd" if truth.crowd[row] else "missed" if matches.missed[row] else "found"
+        yield Shape(fate=fate, path=_path(truth, row, window))
+    for row in _within(judged.found, window):
+        fate = "crowd" if matches.ignored[row] else "false" if matches.false[row] else "hit"
+        score = float(judged.found.score[row])
+        yield Shape(fate=fate, path=_path(judged.found, row, window), score=score)
+
+
+def _within(objects: Truth | Found, window: Box) -> list[int]:
+    x, y, width, height = window
+    x0, y0, x1, y1 = objects.box.T
+    return np.flatnonzero((x0 < x + width) & (x1 > x) & (y0 < y + height) & (y1 > y)).tolist()  # type: ignore[no-any-return]
+
+
+def _path(objects: Objects, row: int, window: Box) -> str:
+    """An outline, holes and all, as SVG path data."""
+    outline = shapely.box(*objects.box[row])
+    if objects.outline is not None:
+        outline = objects.outline[row]
+    rings = []
+    for part in shapely.get_parts(outline):
+        for ring in shapely.get_rings(part):
+            points = shapely.get_coordinates(ring)[:-1] - window[:2]
+            rings.append("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) + "Z")
+    return "".join(rings)
