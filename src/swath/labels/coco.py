@@ -92,13 +92,14 @@ def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabel
 
 
 def _check_ids(content: _File, source: str) -> None:
-    for what, values in {
+    given: dict[str, list[Hashable]] = {
         "image id": [image.id for image in content.images],
         "file_name": [image.file_name for image in content.images],
         "annotation id": [annotation.id for annotation in content.annotations],
         "category id": [category.id for category in content.categories],
         "category name": [category.name for category in content.categories],
-    }.items():
+    }
+    for what, values in given.items():
         twice = _repeated(values)
         if twice is not None:
             raise LabelsError(f"{source}: the {what} {twice!r} is given twice; make each its own")

@@ -90,8 +90,9 @@ def _check(found: SceneLabels, boxes: NDArray[np.float64], places: dict[str, int
     scene = found.scene
     size = f"{scene.uri} of {scene.width} x {scene.height} px"
     sides = boxes[:, 2:] - boxes[:, :2]
-    outside = (boxes[:, :2] >= np.add([scene.width, scene.height], _LEEWAY)).any(axis=1)
-    outside |= (boxes[:, 2:] <= -_LEEWAY).any(axis=1)
+    after = boxes[:, :2] >= np.add([scene.width, scene.height], _LEEWAY)
+    before = boxes[:, 2:] <= -_LEEWAY
+    outside: NDArray[np.bool_] = np.any(after | before, axis=1)
     for label, box, side, out in zip(found.labels, boxes, sides, outside, strict=True):
         place = f"the box {_text(box)}"
         if label.class_name not in places:

@@ -94,7 +94,8 @@ def augment(
 
 def _zoomed(crop: Crop, options: AugmentOptions, rng: np.random.Generator, size: int) -> Crop:
     chosen = rng.random() < options.scaled
-    factor = math.exp(rng.uniform(*map(math.log, options.scale))) if chosen else 1.0
+    low, high = map(math.log, options.scale)
+    factor = math.exp(rng.uniform(low, high)) if chosen else 1.0
     if factor == 1:
         return crop if size == crop.size else _middle(crop, size)
     zoom = Zoom(crop.size, size, factor)

@@ -81,4 +81,5 @@ def _order(scene: LabelledScene, frame: NDArray[np.int64]) -> NDArray[np.int64]:
         (boxes[:, 2:] > frame[:2]).all(axis=1) & (boxes[:, :2] < frame[2:]).all(axis=1)
     )
     sides = boxes[near, 2:] - boxes[near, :2]
-    return near[np.lexsort((-sides[:, 0] * sides[:, 1], ~scene.crowd[near]))]
+    order = np.lexsort((-sides[:, 0] * sides[:, 1], ~scene.crowd[near]))
+    return np.asarray(near[order])

@@ -37,7 +37,7 @@ class Crop:
     @property
     def size(self) -> int:
         """How many px there are along each side."""
-        return self.pixels.shape[2]
+        return len(self.valid)
 
     @property
     def boxes(self) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -194,12 +195,10 @@ class CropSampler:
 
     def _around(self, targets: _Targets, rng: np.random.Generator) -> tuple[int, int, int]:
         """A window that shows a box whole, or its centre if it is larger."""
-        place, box = targets.draw(rng)
+        place, (x_min, y_min, x_max, y_max) = targets.draw(rng)
         scene = self._scenes[place]
-        x, y = (
-            _start(*span, self._size, length, rng)
-            for span, length in zip(box.reshape(2, 2).T, (scene.width, scene.height), strict=True)
-        )
+        x = _start((x_min, x_max), self._size, scene.width, rng)
+        y = _start((y_min, y_max), self._size, scene.height, rng)
         return place, x, y
 
     def _anywhere(self, rng: np.random.Generator) -> tuple[int, int, int]:
@@ -244,13 +243,15 @@ def _objects(collection: Collection, weights: Sequence[float] | None) -> _Target
     )
 
 
-def _start(low: float, high: float, size: int, length: int, rng: np.random.Generator) -> int:
-    """Where a window begins along one axis so as to show `low` to `high` of a scene's length."""
+def _start(span: tuple[float, float], size: int, length: int, rng: np.random.Generator) -> int:
+    """Where a window begins along one axis of a scene so as to show a span of it."""
+    low, high = span
     if high - low > size:
         low = high = (low + high) / 2
-    first, last = int(np.ceil(high - size)), int(np.floor(low))
-    edges = sorted((0, length - size))
-    first, last = (int(np.clip(end, *edges)) for end in (first, max(first, last)))
+    first = math.ceil(high - size)
+    last = max(first, math.floor(low))
+    least, most = sorted((0, length - size))
+    first, last = min(max(first, least), most), min(max(last, least), most)
     return int(rng.integers(first, last, endpoint=True))
 
 
