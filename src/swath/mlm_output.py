@@ -97,6 +97,7 @@ class Output(msgspec.Struct):
 
     tasks: list[str]
     result: Structure
+    name: str = ""
     classes: list[Named] = msgspec.field(name="classification:classes", default_factory=list)
 
     @property
@@ -117,7 +118,7 @@ def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
     head = _head(task, options)
     _check_options(task, head, options)
     found = [entry for entry in entries if mlm_task in entry.swath_tasks]
-    roles = _roles(task, head, len(found))
+    roles = _roles(task, head, found)
     classes = _classes(found, task)
     answer = Answer(
         task=task,
@@ -184,15 +185,19 @@ def _check_options(task: TaskName, head: HeadName, options: Hyperparameters) -> 
             )
 
 
-def _roles(task: TaskName, head: HeadName, found: int) -> tuple[Role, ...]:
+def _roles(task: TaskName, head: HeadName, found: Sequence[Output]) -> tuple[Role, ...]:
+    """What the entries are: by their names where these are the roles', else by their order."""
     masks = task == "instance-segmentation" and head == "torchvision"
     roles = (*ROLES[head], "masks") if masks else ROLES[head]
-    if found != len(roles):
+    if len(found) != len(roles):
         raise PackageError(
-            f"mlm:output has {found} entries for {task}; the head {head} reads {len(roles)} "
+            f"mlm:output has {len(found)} entries for {task}; the head {head} reads {len(roles)} "
             f"({', '.join(roles)}): describe each in an entry, in this order"
         )
-    return roles
+    # torchvision's detectors differ in the order of labels and scores.
+    by_name = {str(role): role for role in roles}
+    named = tuple(by_name[entry.name] for entry in found if entry.name in by_name)
+    return named if {*named} == {*roles} else roles
 
 
 def _places(

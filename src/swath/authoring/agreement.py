@@ -1,0 +1,165 @@
+"""How far two runs of a model agree: to the digit, or in what they find.
+
+What a head says of every place of a tile is compared number by number. Models that return a list of
+objects may return it in another order when a digit changes, so of those the objects are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from swath.detect import detections_of
+from swath.heads import pixels, whole
+from swath.merging.boxes import iou
+from swath.tiles import Grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.detections import Detections
+    from swath.mlm import ModelDescription
+    from swath.runtimes.model import Outputs
+
+_LISTS = {"labelled", "detr", "torchvision"}
+_LOW_SCORE = 0.05
+_SAME_OBJECT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What two models see alike in some tiles: objects, pixels or tiles."""
+
+    alike: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """0 to 1; 1 where neither sees anything."""
+        return self.alike / self.of if self.of else 1.0
+
+    def __add__(self, other: Agreement) -> Agreement:
+        return Agreement(self.alike + other.alike, self.of + other.of)
+
+
+def difference(one: Outputs, other: Outputs, description: ModelDescription) -> float:
+    """The largest difference between two answers for a tile, 0 where they are equal.
+
+    Of numbers, relative to the largest of its output; of lists of objects, in scores and in
+    overlaps, an object that only one of them has counting with its score.
+
+    Raises:
+        ModelOutputError: an answer is not what the package says.
+    """
+    if description.head in _LISTS:
+        return _difference_of_objects(one, other, description)
+    if description.head == "labels":
+        return float(np.mean(_read(one, 0, description) != _read(other, 0, description)))
+    places = [place for place, role in enumerate(description.outputs) if role]
+    return max(
+        _relative(_read(one, place, description), _read(other, place, description))
+        for place in places
+    )
+
+
+def agreement(one: Outputs, other: Outputs, description: ModelDescription) -> Agreement:
+    """What two answers for a tile find alike.
+
+    Objects: twice the pairs of one class that overlap by more than half, of the objects of both.
+    Segmentation: the pixels of one class. Classification: the tile.
+
+    Raises:
+        ModelOutputError: an answer is not what the package says.
+    """
+    size = description.tile_size
+    if description.task == "segmentation":
+        first, second = (
+            pixels.read(one, description, size)[0],
+            pixels.read(other, description, size)[0],
+        )
+        return Agreement(int((first == second).sum()), first.size)
+    if description.task == "classification":
+        same = whole.read(one, description)[0] == whole.read(other, description)[0]
+        return Agreement(int(same), 1)
+    first_found, second_found = _objects(one, description), _objects(other, description)
+    pairs = _pairs(first_found, second_found)
+    return Agreement(2 * len(pairs), len(first_found) + len(second_found))
+
+
+def read_answer(outputs: Outputs, description: ModelDescription) -> int:
+    """Read an answer as a run would; how many objects, pixels or tiles it speaks of.
+
+    Raises:
+        ModelOutputError: it is not what the package says.
+    """
+    if description.task == "segmentation":
+        return int(pixels.read(outputs, description, description.tile_size)[0].size)
+    if description.task == "classification":
+        whole.read(outputs, description)
+        return 1
+    return len(_objects(outputs, description))
+
+
+def _difference_of_objects(one: Outputs, other: Outputs, description: ModelDescription) -> float:
+    lowered = min(description.score_threshold, _LOW_SCORE)
+    curious = msgspec.structs.replace(description, score_threshold=lowered)
+    first, second = _objects(one, curious), _objects(other, curious)
+    pairs = _pairs(first, second)
+    differences = [0.0]
+    for a, b, overlap in pairs:
+        differences += [1 - overlap, abs(float(first.score[a]) - float(second.score[b]))]
+    for found, matched in ((first, {a for a, *_ in pairs}), (second, {b for _, b, _ in pairs})):
+        alone = [row for row in range(len(found)) if row not in matched]
+        # What is just above the threshold here may be just below it there.
+        differences += [float(found.score[row]) - lowered for row in alone]
+    return max(differences)
+
+
+def _objects(outputs: Outputs, description: ModelDescription) -> Detections:
+    size = description.tile_size
+    tile = Grid(width=size, height=size, size=size, overlap=0).tile(0)
+    return detections_of(outputs, description, tile).ordered()
+
+
+def _pairs(one: Detections, other: Detections) -> list[tuple[int, int, float]]:
+    """Rows of the same object and their overlap: of one class, the better scores first."""
+    free = np.ones(len(other), bool)
+    pairs = []
+    for row in np.argsort(-one.score, kind="stable").tolist():
+        if not free.any():
+            break
+        overlap = iou(np.repeat(one.box[[row]], len(other), axis=0), other.box)
+        overlap = np.where(free & (other.label == one.label[row]), overlap, 0)
+        best = int(overlap.argmax())
+        if overlap[best] > _SAME_OBJECT:
+            free[best] = False
+            pairs.append((row, best, float(overlap[best])))
+    return pairs
+
+
+def _read(outputs: Outputs, place: int, description: ModelDescription) -> NDArray[np.float64]:
+    if description.head == "labels":
+        place = description.outputs.index("labels")
+    return np.asarray(outputs[place], np.float64)
+
+
+def _relative(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    if one.shape != other.shape:
+        return float("inf")
+    if not one.size:
+        return 0.0
+    return float(np.abs(one - other).max() / max(1.0, np.abs(one).max()))
+
+
+def mean_agreement(
+    one: Sequence[Outputs], other: Sequence[Outputs], description: ModelDescription
+) -> Agreement:
+    """What two models see alike in all of some tiles."""
+    found = Agreement(0, 0)
+    for first, second in zip(one, other, strict=True):
+        found += agreement(first, second, description)
+    return found

@@ -1,0 +1,1 @@
+"""What the libraries that export networks mean by their outputs, one module for each library."""

@@ -1,0 +1,124 @@
+"""What a library's convention says of an exported network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from swath.authoring.description import OutputSpec
+from swath.errors import PackageError
+
+if TYPE_CHECKING:
+    from swath.authoring.exported import Exported, Returned
+    from swath.authoring.value_scaling import Scalings
+
+ANY = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood:
+    """An exported network, by the convention of the library that it comes from."""
+
+    task: str
+    outputs: tuple[OutputSpec, ...]
+    """In the network's order."""
+    hyperparameters: Mapping[str, Any]
+    classes: tuple[str, ...]
+    architecture: str | None = None
+    scaling: Scalings | None = None
+    """None: the convention leaves it to the user."""
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+    """What the library does by convention, though the file does not say so."""
+
+
+def need_classes(classes: Sequence[str] | None, where: str) -> tuple[str, ...]:
+    """The classes, which somebody must have named.
+
+    Raises:
+        PackageError: nobody has.
+    """
+    if not classes:
+        raise PackageError(f"{where}: name the classes in the order of its scores with --classes")
+    return tuple(classes)
+
+
+def output(
+    returned: Returned,
+    axes: Sequence[str],
+    exported: Exported,
+    *,
+    name: str | None = None,
+    open_axes: Sequence[int] = (),
+    read: bool = True,
+) -> OutputSpec:
+    """What the package says of an output: its first axis is the batch if `axes` begins so."""
+    shape = [ANY if axis in open_axes else length for axis, length in enumerate(returned.shape)]
+    if axes[0] == "batch":
+        shape[0] = ANY if exported.batch is None else exported.batch
+    return OutputSpec(
+        name=name or returned.name,
+        shape=tuple(shape),
+        axes=tuple(axes),
+        data_type=returned.data_type,
+        read=read,
+    )
+
+
+def passed_over(returned: Returned) -> OutputSpec:
+    """An output that has nothing to do with the task."""
+    return OutputSpec(
+        name=returned.name,
+        shape=returned.shape or (1,),
+        axes=tuple(f"axis{place}" for place in range(len(returned.shape) or 1)),
+        data_type=returned.data_type,
+        read=False,
+    )
+
+
+def shapes_of(exported: Exported) -> str:
+    """The outputs in words, for messages."""
+    return ", ".join(f"{o.name} {list(o.shape)} {o.data_type}" for o in exported.outputs)
+
+
+def of_pixels(
+    exported: Exported, place: int, classes: Sequence[str] | None, *, activation: str | None = None
+) -> Understood:
+    """Semantic segmentation: logits (batch, classes, rows, cols) in one of the outputs."""
+    found = exported.outputs[place]
+    count = found.shape[1]
+    names = need_classes(classes, f"{exported.path} segments into {count} classes")
+    if len(names) != count:
+        raise PackageError(
+            f"{exported.path} segments into {count} classes; {len(names)} are named: {list(names)}"
+        )
+    chosen = activation or ("sigmoid" if count == 1 else "softmax")
+    return Understood(
+        task="semantic-segmentation",
+        outputs=_only(exported, place, ("batch", "class", "height", "width")),
+        hyperparameters={"score_threshold": 0.5, "score_activation": chosen},
+        classes=names,
+    )
+
+
+def of_tiles(
+    exported: Exported, place: int, classes: Sequence[str] | None, *, activation: str = "softmax"
+) -> Understood:
+    """Tile classification: (batch, classes) in one of the outputs."""
+    found = exported.outputs[place]
+    names = need_classes(classes, f"{exported.path} tells {found.shape[1]} classes apart")
+    return Understood(
+        task="scene-classification",
+        outputs=_only(exported, place, ("batch", "class")),
+        hyperparameters={"score_threshold": 0.5, "score_activation": activation},
+        classes=names,
+    )
+
+
+def _only(exported: Exported, place: int, axes: Sequence[str]) -> tuple[OutputSpec, ...]:
+    """All outputs, of which one is read."""
+    return tuple(
+        output(found, axes, exported) if number == place else passed_over(found)
+        for number, found in enumerate(exported.outputs)
+    )

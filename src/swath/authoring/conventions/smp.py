@@ -1,0 +1,30 @@
+"""segmentation_models_pytorch: logits a class and pixel, at the tile's resolution.
+
+A model has no activation unless it was given one; one class goes with the sigmoid, several with the
+softmax. A model with a classification head has a second output, which is passed over.
+https://github.com/qubvel-org/segmentation_models.pytorch/blob/main/segmentation_models_pytorch/base/heads.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from swath.authoring.conventions.convention import Understood, of_pixels, shapes_of
+from swath.errors import PackageError
+
+if TYPE_CHECKING:
+    from swath.authoring.exported import Exported
+
+_PIXELS = 4
+
+
+def understand(exported: Exported, classes: Sequence[str] | None) -> Understood:
+    """What an export of segmentation_models_pytorch is.
+
+    Raises:
+        PackageError: its first output is no class a pixel.
+    """
+    if len(exported.outputs[0].shape) != _PIXELS:
+        raise PackageError(f"{exported.path} returns {shapes_of(exported)}; no logits a pixel")
+    return of_pixels(exported, 0, classes)
