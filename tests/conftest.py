@@ -6,7 +6,14 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.packages", "tests.postgis", "tests.rasters", "tests.runs"]
+pytest_plugins = [
+    "tests.answers",
+    "tests.packages",
+    "tests.postgis",
+    "tests.rasters",
+    "tests.runs",
+    "tests.serving",
+]
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("swath", deadline=None)

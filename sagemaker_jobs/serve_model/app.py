@@ -63,14 +63,16 @@ class Container:
         """Whether requests are taken."""
         return self.service is not None and self.service.ready
 
-    def loaded(self) -> Service:
-        """The service.
+    def taking(self) -> Service:
+        """The service, to be given a new request.
 
         Raises:
-            DrainingError: there is none yet.
+            DrainingError: it takes none yet, or none any more.
         """
         if self.service is None:
             raise DrainingError("the model is still being loaded; send the request again")
+        if not self.service.ready:
+            raise DrainingError("this container is about to stop; send the request again")
         return self.service
 
 
@@ -103,7 +105,7 @@ def create_app(container: Container) -> FastAPI:
 
 
 async def _invoke(container: Container, request: Request) -> Response:
-    service = container.loaded()
+    service = container.taking()
     content_type = request.headers.get("content-type", "")
     media.check_type(content_type)
     if media.media_type(content_type) == media.JSON:

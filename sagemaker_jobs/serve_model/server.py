@@ -35,6 +35,7 @@ class ModelServer(uvicorn.Server):
                 port=port,
                 log_config=None,
                 access_log=False,
+                server_header=False,
                 lifespan="off",
                 timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=_CLOSING,

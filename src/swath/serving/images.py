@@ -8,8 +8,8 @@ header claims is held against the limits before a pixel is decoded.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from swath.serving.errors import TooLargeError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.scene import OpenScene
+    from swath.scene import OpenScene, Scene
     from swath.serving.media import Format
 
 _DRIVERS = {"png": "PNG", "jpeg": "JPEG"}
@@ -78,55 +78,60 @@ class Size:
             )
 
 
-def size_of(path: Path, kind: Format) -> Size:
-    """What an image's header claims; no pixel is read.
-
-    Raises:
-        SceneError: it has no header that can be understood.
-    """
-    with _named(path):
-        if kind == "npy":
-            bands, height, width = (pixels := _numpy(path)).shape
-            return Size(width, height, bands, pixels.dtype, (1, 1))
-        if kind == "tiff":
-            with open_scene(str(path)) as scene:
-                info = scene.info
-                dtype = np.dtype(info.dtype)
-                return Size(info.width, info.height, info.count, dtype, info.block_shape)
-        with _opened(path, kind) as reader:
-            dtype = np.dtype(reader.dtypes[0])
-            return Size(reader.width, reader.height, reader.count, dtype, (1, reader.width))
+Admit = Callable[[Size], AbstractContextManager[None]]
+"""Lets an image in once there is room for it, or raises."""
 
 
 @contextmanager
-def open_image(path: Path, kind: Format) -> Iterator[OpenScene]:
+def open_image(path: Path, kind: Format, admit: Admit) -> Iterator[OpenScene]:
     """Open an image as a scene; what is made of it lies beside it, and goes again.
+
+    Args:
+        path: the image's bytes.
+        kind: what they are.
+        admit: told what the header claims, before a pixel is decoded; held until the image is
+            closed.
 
     Raises:
         SceneError: it cannot be opened or, unless it is a GeoTIFF, decoded.
     """
-    with ExitStack() as stack, _named(path):
-        scene = path
-        if kind != "tiff":
-            scene = path.with_name(f"{path.name}.tif")
-            stack.callback(scene.unlink, missing_ok=True)
-            _write_tiff(path, kind, scene)
-        yield stack.enter_context(open_scene(str(scene)))
+    with _named(path), ExitStack() as stack:
+        if kind == "tiff":
+            scene = stack.enter_context(open_scene(str(path)))
+            stack.enter_context(admit(_claimed_by(scene.info)))
+        else:
+            made = path.with_name(f"{path.name}.tif")
+            stack.callback(made.unlink, missing_ok=True)
+            write = _write_numpy if kind == "npy" else _write_picture
+            write(path, kind, made, lambda size: stack.enter_context(admit(size)))
+            scene = stack.enter_context(open_scene(str(made)))
+        yield scene
 
 
-def _write_tiff(source: Path, kind: Format, target: Path) -> None:
-    if kind == "npy":
-        pixels = _numpy(source)
-        with _tiff(target, pixels.shape, pixels.dtype) as out:
-            for window in _windows(pixels.shape):
-                rows = slice(window.row_off, window.row_off + window.height)
-                out.write(
-                    np.asarray(pixels[:, rows], pixels.dtype.newbyteorder("=")), window=window
-                )
-        return
-    with _opened(source, kind) as reader, _explained(source, "cannot be decoded"):
-        shape = (reader.count, *reader.shape)
-        with _tiff(target, shape, np.dtype(reader.dtypes[0]), reader.colorinterp) as out:
+def _claimed_by(info: Scene) -> Size:
+    return Size(info.width, info.height, info.count, np.dtype(info.dtype), info.block_shape)
+
+
+def _write_numpy(source: Path, kind: Format, target: Path, admit: Callable[[Size], None]) -> None:
+    del kind
+    pixels = _numpy(source)
+    bands, height, width = pixels.shape
+    native = pixels.dtype.newbyteorder("=")
+    admit(Size(width, height, bands, native, (1, width)))
+    with _tiff(target, pixels.shape, native) as out:
+        for window in _windows(pixels.shape):
+            rows = slice(window.row_off, window.row_off + window.height)
+            out.write(np.asarray(pixels[:, rows], native), window=window)
+
+
+def _write_picture(source: Path, kind: Format, target: Path, admit: Callable[[Size], None]) -> None:
+    with _opened(source, kind) as reader:
+        shape, dtype = (reader.count, *reader.shape), np.dtype(reader.dtypes[0])
+        admit(Size(reader.width, reader.height, reader.count, dtype, (1, reader.width)))
+        with (
+            _explained(source, "cannot be decoded"),
+            _tiff(target, shape, dtype, reader.colorinterp) as out,
+        ):
             for window in _windows(shape):
                 out.write(reader.read(window=window), window=window)
 

@@ -15,13 +15,14 @@ from swath.runtimes.model import available_cpus
 from swath.serving.admission import Budget, Line
 from swath.serving.answers import to_geojson, to_json
 from swath.serving.detecting import detect
-from swath.serving.errors import DrainingError
-from swath.serving.images import open_image, size_of
+from swath.serving.images import Size, open_image
 from swath.serving.media import GEOJSON
 from swath.serving.models import Models
 from swath.shard import refuse_shard, run_shard
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from swath.serving.media import Format
     from swath.serving.settings import ServeSettings
 
@@ -61,9 +62,7 @@ class Service:
 
         Raises:
             BusyError: too many wait already.
-            DrainingError: the container stops.
         """
-        self._check_ready()
         return self._images.submit(self._detect, path, kind, answer)
 
     def infer(self, request: ShardRequest) -> Future[Receipt]:
@@ -71,13 +70,11 @@ class Service:
 
         Raises:
             BusyError: too many wait already.
-            DrainingError: the container stops.
         """
-        self._check_ready()
         return self._shards.submit(self._infer, request)
 
     def drain(self) -> None:
-        """Take no more; shards keep their progress and end, images are answered."""
+        """Take no more; shards keep their progress and end, images that are here are answered."""
         self._draining.set()
 
     def close(self) -> None:
@@ -87,17 +84,15 @@ class Service:
         self._shards.close()
         self.models.own.close()
 
-    def _check_ready(self) -> None:
-        if self._draining.is_set():
-            raise DrainingError("this container is about to stop; send the request again")
-
     def _detect(self, path: Path, kind: Format, answer: str) -> bytes:
-        size = size_of(path, kind)
-        size.check(self._settings.serve_max_pixels)
-        with self._memory.holding(size.bytes), open_image(path, kind) as scene:
+        with open_image(path, kind, self._admitted) as scene:
             found = detect(scene, self.models.description, self.models.own)
             write = to_geojson if answer == GEOJSON else to_json
             return write(found, scene.info, self.models.source)
+
+    def _admitted(self, size: Size) -> AbstractContextManager[None]:
+        size.check(self._settings.serve_max_pixels)
+        return self._memory.holding(size.bytes)
 
     def _infer(self, request: ShardRequest) -> Receipt:
         uri, index = request.plan_uri, request.index
