@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from swath.errors import InputError
-from swath.training.networks.detector import Detector
-from swath.training.networks.unet import UNet
 
 if TYPE_CHECKING:
     from swath.training.networks.network import Network
 
-_BUILDERS: dict[str, Callable[..., Network]] = {"detector": Detector, "unet": UNet}
+# By name, so that only who asks for one of the library's imports what it needs.
+_NETWORKS = {
+    "detector": ("detector", "Detector", 16),
+    "unet": ("unet", "UNet", 32),
+    "segformer": ("segformer", "SegFormer", 32),
+    "rtdetrv2": ("detr", "RtDetrV2", 32),
+    "d-fine": ("detr", "DFine", 32),
+}
+"""The module, the class, and what tiles are a multiple of, by default: px."""
 
 
 def build(name: str, *, bands: int, classes: int, size: int, **options: Any) -> Network:
-    """A network with random weights, as torch's generator gives them.
+    """A network with random weights, as torch's generator gives them, or with pretrained ones.
 
     Args:
         name: `detector`, `unet`, `segformer`, `rtdetrv2` or `d-fine`.
@@ -26,8 +33,28 @@ def build(name: str, *, bands: int, classes: int, size: int, **options: Any) -> 
         options: of that network, as its class describes them.
 
     Raises:
-        InputError: there is no such network or option, or it cannot be of this size.
+        InputError: there is no such network, it has no such option, or its tiles have another size.
     """
-    if name not in _BUILDERS:
-        raise InputError(f"there is no network {name!r}; choose one of {', '.join(_BUILDERS)}")
-    return _BUILDERS[name](bands=bands, classes=classes, size=size, **options)
+    if name not in _NETWORKS:
+        raise InputError(f"there is no network {name!r}; choose one of {', '.join(_NETWORKS)}")
+    module, kind, step = _NETWORKS[name]
+    known = getattr(import_module(f"swath.training.networks.{module}"), kind)
+    offered = set(inspect.signature(known.__init__).parameters) - {
+        "self",
+        "bands",
+        "classes",
+        "size",
+    }
+    if unknown := options.keys() - offered:
+        raise InputError(
+            f"the network {name} has no option {', '.join(sorted(unknown))}; "
+            f"it has {', '.join(sorted(offered))}"
+        )
+    if "channels" in options:
+        step = options.get("stride", 2) * 2 ** (len(options["channels"]) - 1)
+    if size % step:
+        raise InputError(
+            f"tiles are {size} px wide; for the network {name}, take a multiple of {step}"
+        )
+    network: Network = known(bands=bands, classes=classes, size=size, **options)
+    return network

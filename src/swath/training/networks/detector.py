@@ -3,8 +3,8 @@
 One map, at a step of 2 px by default, since an object of 8 px is a single place on the step of 8
 that detectors of large objects begin with. Every place gives a score a class and the distances to
 the four sides of its box (FCOS, Tian et al. 2019, https://arxiv.org/abs/1904.01355). The score is
-taught to be the overlap of its own box with the truth (Generalized Focal Loss, Li et al. 2020,
-https://arxiv.org/abs/2006.04388), so the best place of an object is also the one with its best box.
+taught to be the overlap of its own box with the truth (VarifocalNet, Zhang et al. 2021,
+https://arxiv.org/abs/2008.13367), so the best place of an object is also the one with its best box.
 """
 
 # mypy: allow-subclassing-any, allow-untyped-calls
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from swath.authoring.description import OutputSpec
 from swath.training.networks.assignment import assign, centres
 from swath.training.networks.blocks import ConvBlock, Pyramid, Squash, folded
-from swath.training.networks.losses import iou_and_ciou, quality_focal
+from swath.training.networks.losses import iou_and_ciou, varifocal
 from swath.training.networks.network import Head, Network, Targets
 
 _RARE = 0.01
@@ -117,7 +117,7 @@ class Detector(Network):
         weight = torch.cat(weights)
         _, ciou = iou_and_ciou(torch.cat(boxes), torch.cat(truths))
         total = weight.sum().clamp(min=1)
-        score = (quality_focal(outputs.logits, quality) * counts).sum() / total
+        score = (varifocal(outputs.logits, quality) * counts).sum() / total
         box = ((1 - ciou) * weight).sum() / total
         return {"score": score, "box": self.box_weight * box}
 

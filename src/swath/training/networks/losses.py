@@ -41,21 +41,23 @@ def iou_and_ciou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
     return iou, iou - distance - weight * shape
 
 
-def quality_focal(logits: Tensor, quality: Tensor, beta: float = 2.0) -> Tensor:
-    """Cross entropy to a quality from 0 to 1, weighted by how far the score is from it.
+def varifocal(logits: Tensor, quality: Tensor, alpha: float = 0.75, gamma: float = 2.0) -> Tensor:
+    """Cross entropy of scores with a quality from 0 to 1; 0 means that there is nothing.
 
-    Generalized Focal Loss (Li et al. 2020, https://arxiv.org/abs/2006.04388): of scores that
-    already say what they should, however many, little is heard.
+    Of the many places with nothing, those are heard that score high all the same; of the few
+    others, all, each as its quality is (Zhang et al. 2021, https://arxiv.org/abs/2008.13367).
 
     Args:
         logits: of any shape.
         quality: what their sigmoid should be; the same shape.
-        beta: how little.
+        alpha: how much places with nothing count.
+        gamma: how little those of them count that score low.
 
     Returns:
         The same shape.
     """
-    weight = (quality - logits.detach().sigmoid()).abs().pow(beta)
+    empty = alpha * logits.detach().sigmoid().pow(gamma)
+    weight = torch.where(quality > 0, quality, empty)
     loss: Tensor = binary_cross_entropy_with_logits(logits, quality, reduction="none") * weight
     return loss
 

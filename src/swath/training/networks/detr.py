@@ -1,0 +1,211 @@
+"""RT-DETRv2 and D-FINE, by the transformers library: detectors that settle doubles themselves."""
+
+# mypy: allow-subclassing-any, allow-untyped-calls
+# (torch has no types where it is not installed, and some of its functions have none where it is)
+
+from __future__ import annotations
+
+import copy
+import importlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from swath.authoring.description import OutputSpec
+from swath.training.networks.library import Source, load
+from swath.training.networks.network import Head, Network, Targets
+
+_LEVELS = ["stage2", "stage3", "stage4"]
+"""Of the encoder, whose steps are:"""
+_STEPS = (8, 16, 32)
+
+
+class Detr(Network):
+    """Queries that each answer for one object, on top of a convolutional encoder.
+
+    The loss is the library's: objects are matched to queries one to one. A crowd is no object to
+    it, and neither is what is not valid; within them, nothing should be found.
+    """
+
+    architecture: str
+    source: tuple[str, str]
+    """The library's classes of the model and of its configuration."""
+    levels: tuple[int, int, int]
+    """Channels of the encoder's last three stages."""
+
+    def __init__(
+        self,
+        *,
+        bands: int,
+        classes: int,
+        size: int,
+        pretrained: str | None = None,
+        queries: int = 100,
+        layers: int = 3,
+    ) -> None:
+        """A detector.
+
+        Args:
+            bands: of its tiles.
+            classes: of objects.
+            size: of its tiles, px: a multiple of 32.
+            pretrained: a folder with weights and their configuration, in the library's layout;
+                those that do not fit the bands and classes are random. Without one, all are.
+            queries: the most objects that a tile can have; no more than it has places.
+            layers: of the decoder.
+
+        Raises:
+            InputError: there are no such weights.
+        """
+        super().__init__()
+        self.classes, self.size = classes, size
+        self.queries = min(queries, sum((size // step) ** 2 for step in _STEPS))
+        model, config = self.source
+        self.model = load(
+            Source(model, config, pretrained),
+            always={
+                "num_labels": classes,
+                "num_queries": self.queries,
+                # Queries made of the truth would have the outputs depend on it.
+                "num_denoising": 0,
+                "anchor_image_size": [size, size],
+                **self._backbone(bands, pretrained),
+            },
+            # Statistics that were never learnt must not be frozen.
+            new={
+                "decoder_layers": layers,
+                "freeze_backbone_batch_norms": False,
+                "encoder_in_channels": list(self.levels),
+            },
+        )
+
+    def backbone(self, bands: int) -> Any:
+        """The configuration of a small encoder."""
+        raise NotImplementedError
+
+    def _backbone(self, bands: int, pretrained: str | None) -> dict[str, Any]:
+        if pretrained is None:
+            return {"backbone_config": self.backbone(bands)}
+        library: Any = importlib.import_module("transformers")
+        config = getattr(library, self.source[1]).from_pretrained(pretrained, local_files_only=True)
+        config.backbone_config.num_channels = bands
+        return {"backbone_config": config.backbone_config}
+
+    def forward(self, x: Tensor) -> Any:
+        """Scaled tiles (batch, bands, size, size) to the library's outputs."""
+        return self.model(pixel_values=x)
+
+    def loss(self, outputs: Any, targets: Targets) -> dict[str, Tensor]:
+        """The parts of the library's loss, those of all its layers together."""
+        labels = [
+            {"class_labels": classes[~crowd], "boxes": _normalised(boxes[~crowd], self.size)}
+            for boxes, classes, crowd in zip(
+                targets.boxes, targets.classes, targets.crowd, strict=True
+            )
+        ]
+        _, parts, _ = self.model.loss_function(
+            outputs.logits,
+            labels,
+            outputs.logits.device,
+            outputs.pred_boxes,
+            self.model.config,
+            outputs.intermediate_logits,
+            outputs.intermediate_reference_points,
+            enc_topk_logits=outputs.enc_topk_logits,
+            enc_topk_bboxes=outputs.enc_topk_bboxes,
+            predicted_corners=outputs.intermediate_predicted_corners,
+            initial_reference_points=outputs.initial_reference_points,
+        )
+        sums: dict[str, Tensor] = {}
+        for name, value in parts.items():
+            kind = name.removeprefix("loss_").split("_aux_")[0].split("_dn_")[0]
+            sums[kind] = sums[kind] + value if kind in sums else value
+        return sums
+
+    def exported(self) -> nn.Module:
+        """Tiles to logits and boxes."""
+        return Queries(copy.deepcopy(self.model).eval())
+
+    def head(self) -> Head:
+        """Logits of a sigmoid a class, and normalised `cxcywh` boxes."""
+        logits = OutputSpec(
+            name="logits", shape=(-1, self.queries, self.classes), axes=("batch", "query", "class")
+        )
+        boxes = OutputSpec(
+            name="boxes", shape=(-1, self.queries, 4), axes=("batch", "query", "coordinate")
+        )
+        return Head(
+            architecture=self.architecture,
+            task="object-detection",
+            outputs=(logits, boxes),
+            hyperparameters={
+                "head": "detr",
+                "score_activation": "sigmoid",
+                "score_threshold": 0.3,
+                "merge": {"strategy": "none"},
+            },
+        )
+
+
+class RtDetrV2(Detr):
+    """RT-DETRv2 (Lv et al. 2024, https://arxiv.org/abs/2407.17140), on a ResNet-18."""
+
+    architecture = "RT-DETRv2"
+    source = ("RTDetrV2ForObjectDetection", "RTDetrV2Config")
+    levels = (128, 256, 512)
+
+    def backbone(self, bands: int) -> Any:
+        """A ResNet-18."""
+        library: Any = importlib.import_module("transformers")
+        return library.RTDetrResNetConfig(
+            num_channels=bands,
+            layer_type="basic",
+            depths=[2, 2, 2, 2],
+            hidden_sizes=[64, 128, 256, 512],
+            out_features=_LEVELS,
+        )
+
+
+class DFine(Detr):
+    """D-FINE (Peng et al. 2024, https://arxiv.org/abs/2410.13842), on an HGNetV2-B0."""
+
+    architecture = "D-FINE"
+    source = ("DFineForObjectDetection", "DFineConfig")
+    levels = (256, 512, 1024)
+
+    def backbone(self, bands: int) -> Any:
+        """An HGNetV2-B0."""
+        library: Any = importlib.import_module("transformers")
+        return library.HGNetV2Config(
+            num_channels=bands,
+            stem_channels=[bands, 16, 16],
+            stage_in_channels=[16, 64, 256, 512],
+            stage_mid_channels=[16, 32, 64, 128],
+            stage_out_channels=[64, 256, 512, 1024],
+            stage_num_blocks=[1, 1, 2, 1],
+            stage_numb_of_layers=[3, 3, 3, 3],
+            use_learnable_affine_block=True,
+            hidden_sizes=[64, 256, 512, 1024],
+            out_features=_LEVELS,
+        )
+
+
+class Queries(nn.Module):
+    """A detector as it is exported."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (batch, queries, classes); cx, cy, w, h as shares of the tile's side."""
+        answer = self.model(pixel_values=tiles)
+        return answer.logits, answer.pred_boxes
+
+
+def _normalised(boxes: Tensor, size: int) -> Tensor:
+    """Corners in px as centres and sides, in shares of the tile's."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    shares: Tensor = torch.cat([(low + high) / 2, high - low], dim=1) / size
+    return shares
