@@ -30,7 +30,7 @@ class Average:
         mine, theirs = self.network.state_dict(), network.state_dict()
         real = [name for name, value in mine.items() if value.is_floating_point()]
         with torch.no_grad():
-            torch._foreach_lerp_(  # noqa: SLF001 (torch's own optimisers are written with it)
+            torch._foreach_lerp_(
                 [mine[name] for name in real], [theirs[name] for name in real], share
             )
             for name in mine.keys() - set(real):

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from swath import storage
 from swath.errors import InputError
+from swath.training.augment import AugmentOptions
 
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
@@ -70,13 +71,16 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     seed: Count = 0
     workers: Count = 0
     """Threads that cut crops; 0: as many as there are CPUs."""
+    threads: Count = 0
+    """Threads that share a CPU's arithmetic, 0: as many as there are CPUs. Another number rounds
+    otherwise."""
 
     positives: Share = 0.7
     """The share of crops that are cut around an object."""
     class_weights: Literal["none", "balanced"] | tuple[AboveZero, ...] = "none"
     """How much the objects of each class count; `balanced`: as the root of how rare they are."""
-    augment: dict[str, Any] = {}
-    """Of augmentation, see `augment.AugmentOptions`: given as `augment.<option>`."""
+    augment: AugmentOptions = AugmentOptions()
+    """What may be done to a crop: given as `augment.<option>`."""
     hard_negatives: Share = 0.0
     """The share of crops that are cut where the model was sure of an object and there is none."""
     hard_negatives_from: Positive = 10
@@ -107,11 +111,6 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
         if self.overlap >= self.tile_size:
             raise ValueError(
                 f"overlap is {self.overlap}; it must be less than tile_size, {self.tile_size}"
-            )
-        if self.positives + self.hard_negatives > 1:
-            raise ValueError(
-                f"positives is {self.positives} and hard_negatives is {self.hard_negatives}; "
-                "together they are at most 1"
             )
 
     @property
@@ -173,7 +172,8 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
             else:
                 plain[key] = value
         try:
-            return cls(**plain, **nested)
+            augment = AugmentOptions(**nested["augment"])
+            return cls(**plain, augment=augment, network_options=nested["network_options"])
         except ValueError as error:
             raise InputError(f"the options contradict each other: {error}") from None
 
@@ -194,9 +194,10 @@ _NO_MATTER = ("workers", "minutes", "checkpoint_seconds")
 """Options that say how a training is run, not what comes of it."""
 _NESTED = {OF_NETWORK: "network_options", OF_AUGMENTATION: "augment"}
 _TYPES = {
-    key: kind
-    for key, kind in get_type_hints(TrainOptions, include_extras=True).items()
-    if key in TrainOptions.__struct_fields__
+    prefix + key: kind
+    for prefix, struct in (("", TrainOptions), (OF_AUGMENTATION, AugmentOptions))
+    for key, kind in get_type_hints(struct, include_extras=True).items()
+    if key in struct.__struct_fields__ and key not in _NESTED.values()
 }
 
 
@@ -270,17 +271,14 @@ def _type(key: str) -> Any:
     Raises:
         InputError: there is no such option.
     """
-    owner, name = _owner(key)
-    if owner and name:
+    if key.startswith(OF_NETWORK) and key != OF_NETWORK:
         return Any
-    if key in _TYPES and key not in _NESTED.values():
+    if key in _TYPES:
         return _TYPES[key]
-    known = [name for name in _TYPES if name not in _NESTED.values()]
-    near = difflib.get_close_matches(key, known, n=1)
+    near = difflib.get_close_matches(key, _TYPES, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(
-        f"there is no option {key!r}; {hint}There are {', '.join(known)}, "
-        f"{OF_NETWORK}<option> and {OF_AUGMENTATION}<option>"
+        f"there is no option {key!r}; {hint}There are {', '.join(_TYPES)} and {OF_NETWORK}<option>"
     )
 
 

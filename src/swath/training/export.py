@@ -1,0 +1,126 @@
+"""From a trained network to a model package whose files are proved to agree."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from swath.authoring import samples
+from swath.authoring.agreement import difference
+from swath.authoring.check import TOLERANCE, check_package
+from swath.authoring.description import PackageSpec, write_description
+from swath.errors import TrainingError
+from swath.package import load_package
+from swath.runtimes.model import load_model
+from swath.runtimes.torch import TorchModel
+from swath.training.spec import ONNX, PT2
+
+if TYPE_CHECKING:
+    from swath.training.networks import Network
+
+OPSET = 18
+_TILES = 4
+_LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+
+def export(network: Network, spec: PackageSpec, folder: Path, scenes: Sequence[str]) -> None:
+    """Write a model package: `.pt2`, `.onnx` and `mlm.json`; whole or not at all.
+
+    Both files are then run by the engine's libraries on real tiles.
+
+    Args:
+        network: on any device; it stays as it is.
+        spec: what the package says.
+        folder: where; what was there is replaced.
+        scenes: addresses of real ones, to try the files on.
+
+    Raises:
+        TrainingError: the files do not answer as the network does, or not alike.
+    """
+    unfinished = folder.with_name(f".{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    module = copy.deepcopy(network).cpu().exported().eval()
+    with torch.no_grad():
+        _write_weights(module, spec, unfinished)
+    write_description(unfinished, spec)
+    _prove(module, unfinished, scenes)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+
+
+def _write_weights(module: torch.nn.Module, spec: PackageSpec, folder: Path) -> None:
+    """Both files, for any number of tiles a batch."""
+    # Of one tile, or none, torch would make a rule: two stand for any number.
+    tiles = torch.zeros((2, len(spec.bands), spec.tile_size, spec.tile_size))
+    batch: Any = torch.export.Dim("batch", min=1)
+    with _quiet():
+        program = torch.export.export(module, (tiles,), dynamic_shapes=({0: batch},))
+        torch.export.save(program, folder / PT2)
+        torch.onnx.export(
+            program,
+            (),
+            folder / ONNX,
+            input_names=[spec.input_name],
+            output_names=[output.name for output in spec.outputs],
+            opset_version=OPSET,
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+
+
+def _prove(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) -> None:
+    """Have every library run its file on tiles of real scenes.
+
+    Raises:
+        TrainingError: they do not answer as the network does, or not alike.
+    """
+    threads = torch.get_num_threads()
+    try:
+        faults = check_package(folder, images=scenes, tiles=_TILES).faults
+        differs = 0.0 if faults else _difference(module, folder, scenes)
+    finally:
+        torch.set_num_threads(threads)
+    if not differs <= TOLERANCE:
+        faults = (f"the files agree, but differ from the trained network by {differs:.2g}",)
+    if faults:
+        raise TrainingError(f"the exported model is not right: {'; '.join(faults)}")
+
+
+def _difference(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) -> float:
+    """How far the files' answers are from the network's own, at most."""
+    package = load_package(folder)
+    description = package.description
+    trained = TorchModel(module, description, torch.device("cpu"))
+    exported = load_model(package, format="onnx")
+    return max(
+        (
+            difference(trained([tile])[0], exported([tile])[0], description)
+            for tile in samples.of_scenes(scenes, description, count=_TILES)
+        ),
+        default=0.0,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Within, exporters keep their progress and their doubts about themselves to themselves."""
+    before = {name: logging.getLogger(name).level for name in _LOGGERS}
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

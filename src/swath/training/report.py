@@ -1,0 +1,194 @@
+"""What became of a training: in figures, and as a page with its curves."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swath import storage
+from swath.payloads import Payload
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+METRICS, REPORT = "metrics.json", "report.html"
+
+ENDS = {
+    "epochs": "all epochs were done",
+    "patience": "nothing got better any more (patience)",
+    "minutes": "its time was over (minutes)",
+}
+_TITLES = {
+    "ap50": "AP at IoU 0.5",
+    "ap": "AP at IoU 0.5 to 0.95",
+    "miou": "mean IoU",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+}
+_COLOURS = ("#1f5fa8", "#c2571a", "#3b8252", "#7a4f9a", "#8a8a8a")
+_TEMPLATE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ report.name }}: training</title>
+<style>
+  body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto;
+         padding: 0 1rem; }
+  h1 { font-size: 1.5rem; margin-bottom: .2rem }
+  h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
+  p.sub { color: #666; margin-top: 0 }
+  .figures { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 }
+  .figure { border: 1px solid #ddd; border-radius: 6px; padding: .5rem .9rem; min-width: 6rem }
+  .figure b { display: block; font-size: 1.4rem; font-variant-numeric: tabular-nums }
+  .figure span { color: #666; font-size: .85rem }
+  svg { max-width: 100%; height: auto }
+  table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+  td, th { text-align: left; padding: .15rem 1.2rem .15rem 0; vertical-align: top;
+           border-bottom: 1px solid #eee }
+  th { font-weight: 500; color: #555; white-space: nowrap }
+  td { overflow-wrap: anywhere }
+</style>
+</head>
+<body>
+<h1>{{ report.name }}</h1>
+<p class="sub">{{ report.network }}, {{ "{:,}".format(report.parameters) }} parameters.
+Training ended after {{ report.epochs }} epochs and {{ "{:,}".format(report.steps) }} steps,
+{{ "%.1f" | format(report.seconds / 60) }} minutes: {{ ends[report.ended] }}.</p>
+{% if report.metrics %}
+<div class="figures">
+{% for name, value in report.metrics.items() %}
+  <div class="figure"><b>{{ "%.3f" | format(value) }}</b>
+  <span>{{ titles.get(name, name) }}</span></div>
+{% endfor %}
+</div>
+<p class="sub">Of the weights that were exported, on whole scenes to validate on
+{%- if report.options.keep == "best" %}; they are those after epoch {{ report.best_epoch }}
+{%- endif %}.</p>
+{% else %}
+<p>There were no scenes to validate on: the last weights were exported.</p>
+{% endif %}
+{{ curves }}
+<h2>Data</h2>
+<table>
+{% for kind, data in report.data.items() if data %}
+<tr><th>{{ kind }}</th><td>{{ data.objects }} objects in {{ data.scenes | length }} scenes:
+{{ data.scenes[:40] | join(", ") }}{% if data.scenes | length > 40 %} …{% endif %}<br>
+digest {{ data.digest }}</td></tr>
+{% endfor %}
+<tr><th>package</th><td>digest {{ report.digest }}</td></tr>
+</table>
+<h2>Options</h2>
+<table>
+{% for name, value in report.options.items() %}
+<tr><th>{{ name }}</th><td>{{ value if value is string else value | tojson }}</td></tr>
+{% endfor %}
+</table>
+</body>
+</html>
+"""
+
+
+class TrainReport(Payload, frozen=True, kw_only=True):
+    """What became of a training: the content of `metrics.json`."""
+
+    name: str
+    package: str
+    """The folder of the model package."""
+    digest: str
+    """Of the package."""
+    network: str
+    parameters: int
+    ended: str
+    """`epochs`, `patience` or `minutes`: why."""
+    epochs: int
+    steps: int
+    best_epoch: int
+    """Counted from 1; 0 where nothing was validated."""
+    seconds: float
+    metrics: dict[str, float]
+    """Of the exported weights, on the scenes to validate on; empty where there were none."""
+    score_threshold: float | None
+    data: dict[str, Any]
+    options: dict[str, Any]
+    curves: list[dict[str, float]]
+    """The figures of each epoch."""
+
+
+def write_report(report: TrainReport, folder: Path) -> None:
+    """Write `metrics.json` and `report.html`."""
+    text = json.dumps(report.to_json(), indent=2) + "\n"
+    storage.write_bytes(str(folder / METRICS), text.encode())
+    storage.write_bytes(str(folder / REPORT), page(report).encode())
+
+
+def page(report: TrainReport) -> str:
+    """The report as a page that needs no other file."""
+    # Imported here: what only reads a report needs neither.
+    from jinja2 import Environment  # noqa: PLC0415
+    from markupsafe import Markup  # noqa: PLC0415
+
+    template = Environment(autoescape=True).from_string(_TEMPLATE)
+    return template.render(
+        report=report,
+        titles=_TITLES,
+        ends=ENDS,
+        curves=Markup(draw(report.curves, report.best_epoch)),  # noqa: S704 (ours, all of it)
+    )
+
+
+def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
+    """The curves as an SVG element: the loss and its parts, the learning rate, the validation."""
+    import matplotlib as mpl  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    panels = [
+        ("loss, mean of an epoch", [n for n in _names(curves) if n.startswith("loss")]),
+        ("validation", [n for n in _names(curves) if n in _TITLES]),
+        ("learning rate", ["learning_rate"]),
+    ]
+    panels = [(title, names) for title, names in panels if names]
+    # Text stays text, and the same curves give the same bytes.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "swath", "font.size": 9}):
+        figure = Figure(figsize=(9, 2.6 * len(panels)), layout="constrained")
+        axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
+        for axis, (title, names) in zip(axes, panels, strict=True):
+            _panel(axis, title, names, curves)
+        if best_epoch and len(panels) > 2:  # noqa: PLR2004 (there is one for the validation)
+            axes[1].axvline(best_epoch, color="#999", linewidth=1, linestyle=":", label="exported")
+            axes[1].legend(frameon=False, ncols=4, loc="lower right")
+            axes[1].set_ylim(0, 1)
+        axes[-1].set_xlabel("epoch")
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _panel(
+    axis: Axes, title: str, names: Sequence[str], curves: Sequence[dict[str, float]]
+) -> None:
+    for name, colour in zip(names, _COLOURS, strict=False):
+        points = [(point["epoch"], point[name]) for point in curves if name in point]
+        x, y = zip(*points, strict=True)
+        axis.plot(x, y, color=colour, linewidth=1.6, marker=".", markersize=4, label=_label(name))
+    axis.set_title(title, loc="left", fontsize=10)
+    axis.grid(color="#eee")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    if len(names) > 1:
+        axis.legend(frameon=False, ncols=4, loc="best")
+
+
+def _label(name: str) -> str:
+    return _TITLES.get(name, name.removeprefix("loss_").replace("_", " "))
+
+
+def _names(curves: Sequence[dict[str, float]]) -> list[str]:
+    """Of all the figures, in the order in which they first come."""
+    return list(dict.fromkeys(name for point in curves for name in point))

@@ -1,0 +1,260 @@
+"""From labelled scenes to a model package, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from swath.errors import InputError
+from swath.package import describe_package
+from swath.runtimes.model import available_cpus
+from swath.training.export import export
+from swath.training.inputs import Inputs
+from swath.training.learner import Learner, device_here
+from swath.training.loop import Loop, Tell
+from swath.training.networks import build
+from swath.training.report import TrainReport, write_report
+from swath.training.spec import package_spec, with_hyperparameters
+from swath.training.validation import validator_of
+
+if TYPE_CHECKING:
+    from swath.authoring.description import PackageSpec
+    from swath.labels.collection import Collection
+    from swath.training.networks import Network
+    from swath.training.options import TrainOptions
+    from swath.training.progress import Point, Progress
+    from swath.training.statistics import BandStatistics
+    from swath.training.validation import Validator
+
+PACKAGE = "package"
+TRAINING = "swath:training"
+"""The property of a package that says what it was trained on, and how well that went."""
+
+_LEAST_THRESHOLD, _MOST_THRESHOLD = 0.05, 0.95
+"""Of scores: what is best on a few scenes may be too bold for others."""
+
+
+def _silent(point: Point) -> None:
+    """Nobody is told."""
+
+
+def train(
+    options: TrainOptions,
+    train: Collection,
+    val: Collection | None,
+    out: Path,
+    *,
+    checkpoints: Path | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    tell: Tell = _silent,
+) -> TrainReport:
+    """Train a model and write its package, `report.html` and `metrics.json`.
+
+    Where there is a checkpoint, the training goes on from it; on a CPU, with as many threads, the
+    outcome is then the same to the last bit as if it had never been stopped.
+
+    Args:
+        options: how.
+        train: the scenes to learn from.
+        val: the scenes to choose the best weights and the score threshold by.
+        out: the folder to write to; the package is its folder `package`.
+        checkpoints: the folder for them; None: the training cannot go on once it is stopped.
+        stop: asked after each step; once it says yes, the training leaves a checkpoint and ends.
+        tell: told of each epoch's figures.
+
+    Raises:
+        InputError: the options, the labels or the scenes cannot be used, or the checkpoint is that
+            of another training.
+        TrainingError: the loss is NaN, or what was exported is not right.
+        TrainingInterruptedError: `stop` said so.
+    """
+    train, val = _split(options, train, val)
+    inputs = Inputs.of(train, options)
+    with _deterministic(options):
+        loop, data = _prepared(options, inputs, val, checkpoints, stop, tell)
+        loop.take_up()
+        progress = loop.run()
+    spec = _final(loop.spec, options, progress, data)
+    out.mkdir(parents=True, exist_ok=True)
+    export(loop.learner.outcome(), spec, out / PACKAGE, [scene.uri for scene in train.scenes])
+    report = _report(options, spec, progress, data, out / PACKAGE)
+    write_report(report, out)
+    return report
+
+
+def _prepared(
+    options: TrainOptions,
+    inputs: Inputs,
+    val: Collection | None,
+    checkpoints: Path | None,
+    stop: Callable[[], bool],
+    tell: Tell,
+) -> tuple[Loop, dict[str, Any]]:
+    """A training before its first step, and what is to be said of its data."""
+    network = _network(options, inputs)
+    spec = package_spec(
+        network,
+        options,
+        bands=inputs.bands,
+        scaling=inputs.scaling,
+        classes=inputs.collection.classes,
+    )
+    device = device_here()
+    sampler = inputs.sampler(class_maps=spec.task == "semantic-segmentation")
+    on_gpu = device.type == "cuda"
+    loop = Loop(
+        options=options,
+        learner=Learner(network, options, device),
+        feed=lambda negatives: inputs.feed(sampler, negatives, pinned=on_gpu),
+        spec=replace(spec, properties={"bands": [_band(band) for band in inputs.statistics]}),
+        scenes=inputs.collection,
+        validate=_validator(spec, val),
+        checkpoints=checkpoints,
+        identity={
+            "options": options.digest,
+            "scenes or labels to train on": inputs.collection.digest,
+            "scenes or labels to validate on": val.digest if val else "none",
+        },
+        stop=stop,
+        tell=tell,
+    )
+    return loop, {"training": _data(inputs.collection), "validation": _data(val) if val else None}
+
+
+def _split(
+    options: TrainOptions, train: Collection, val: Collection | None
+) -> tuple[Collection, Collection | None]:
+    """The scenes to train on and those to validate on."""
+    if val is not None and options.held_out:
+        raise InputError(
+            f"held_out is {', '.join(options.held_out)}, and there is a collection to validate on "
+            "as well: leave one of them out"
+        )
+    if options.held_out:
+        train, val = train.without(options.held_out), train.subset(options.held_out)
+    if val is not None and val.classes != train.classes:
+        raise InputError(
+            f"the classes to train on are {', '.join(train.classes)} and those to validate on "
+            f"{', '.join(val.classes)}; they must be the same, in the same order"
+        )
+    return train, val
+
+
+@contextmanager
+def _deterministic(options: TrainOptions) -> Iterator[None]:
+    """Within, the same seed gives the same numbers; after, the process is as it was."""
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    before = torch.are_deterministic_algorithms_enabled()
+    filling: Any = torch.utils.deterministic  # type: ignore[attr-defined,unused-ignore]
+    filled = filling.fill_uninitialized_memory
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads or available_cpus())
+    # What has no deterministic form on a GPU is computed all the same.
+    torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
+    filling.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(before)
+        filling.fill_uninitialized_memory = filled
+
+
+def _network(options: TrainOptions, inputs: Inputs) -> Network:
+    chosen = dict(options.network_options)
+    weights = inputs.class_weights()
+    if weights is not None:
+        chosen["class_weights"] = weights
+    return build(
+        options.network,
+        bands=len(inputs.bands),
+        classes=len(inputs.collection.classes),
+        size=options.tile_size,
+        **chosen,
+    )
+
+
+def _validator(spec: PackageSpec, val: Collection | None) -> Validator | None:
+    return None if val is None else validator_of(spec.task, val)
+
+
+def _band(band: BandStatistics) -> dict[str, Any]:
+    """A band as STAC describes it, with what its numbers are like in the training scenes.
+
+    https://github.com/radiantearth/stac-spec/blob/v1.1.0/commons/common-metadata.md#statistics-object
+    """
+    return {
+        "name": band.name,
+        "statistics": {
+            "minimum": band.minimum,
+            "maximum": band.maximum,
+            "mean": band.mean,
+            "stddev": band.stddev,
+            "valid_percent": band.valid_percent,
+        },
+    }
+
+
+def _data(collection: Collection) -> dict[str, Any]:
+    """What is to be said of a collection."""
+    return {
+        "digest": collection.digest,
+        "scenes": [scene.name for scene in collection.scenes],
+        "objects": sum(int((~scene.crowd).sum()) for scene in collection.scenes),
+    }
+
+
+def _final(
+    spec: PackageSpec, options: TrainOptions, progress: Progress, data: dict[str, Any]
+) -> PackageSpec:
+    """What the package says: how its answers are best read, and where it comes from."""
+    kept = progress.kept
+    if options.score_threshold is None and kept is not None and kept.threshold is not None:
+        threshold = min(max(kept.threshold, _LEAST_THRESHOLD), _MOST_THRESHOLD)
+        spec = with_hyperparameters(spec, {"score_threshold": round(threshold, 3)})
+    training = {
+        "data": data,
+        "options": options.to_json(),
+        "epochs": progress.ended,
+        "steps": progress.step,
+        "metrics": _rounded(kept.metrics) if kept else {},
+    }
+    return replace(spec, properties={**spec.properties, TRAINING: training})
+
+
+def _report(
+    options: TrainOptions,
+    spec: PackageSpec,
+    progress: Progress,
+    data: dict[str, Any],
+    package: Path,
+) -> TrainReport:
+    kept = progress.kept
+    return TrainReport(
+        name=options.name,
+        package=str(package),
+        digest=describe_package(package)[1],
+        network=spec.architecture,
+        parameters=spec.parameters or 0,
+        ended=progress.finished,
+        epochs=progress.ended,
+        steps=progress.step,
+        best_epoch=progress.best_epoch,
+        seconds=round(progress.seconds, 1),
+        metrics=_rounded(kept.metrics) if kept else {},
+        score_threshold=spec.hyperparameters.get("score_threshold"),
+        data=data,
+        options=options.to_json(),
+        curves=[_rounded(point) for point in progress.curves],
+    )
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    """To six digits: what more there is says nothing."""
+    return {name: float(f"{value:.6g}") for name, value in figures.items()}
