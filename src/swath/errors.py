@@ -45,6 +45,10 @@ class RunIncompleteError(SwathError):
     """More tiles failed than the run tolerates, or a shard left no receipt."""
 
 
+class GateError(SwathError):
+    """A model package falls below the one in use, or below what was asked of it."""
+
+
 class ModelOutputError(SwathError):
     """The model gave something for a tile that is not what its package promises, or NaN."""
 

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from swath.cli import local, model, run
+from swath.cli import evaluate, local, model, run
 from swath.errors import InputError, SwathError
 
 EXIT_FAILED = 1
@@ -34,6 +34,7 @@ app = typer.Typer(
     help="Find what your model detects in satellite scenes, on a laptop or on AWS.",
 )
 app.command("run")(run.run)
+app.command("evaluate")(evaluate.evaluate)
 app.add_typer(local.app, name="local")
 app.add_typer(model.app, name="model")
 

@@ -35,6 +35,14 @@ class Verdict(Payload, frozen=True, kw_only=True):
     compared: tuple[str, ...]
     falls: tuple[Fall, ...] = ()
 
+    def __add__(self, other: Verdict) -> Verdict:
+        """Both together: it passed if both did."""
+        return Verdict(
+            passed=self.passed and other.passed,
+            compared=tuple(dict.fromkeys(self.compared + other.compared)),
+            falls=self.falls + other.falls,
+        )
+
     def __str__(self) -> str:
         if self.passed:
             return f"passed: {', '.join(self.compared)}"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from swath.evaluation.evaluation import CurvePoints, Evaluation
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     # Text stays text: the page's font, and a tenth of the size.
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -48,7 +48,7 @@ def precision_recall(evaluation: Evaluation) -> str:
             threshold = evaluation.package.score_threshold
             at = f"at the package's threshold, {threshold:g}"
             axes.plot([recall], [precision], "o", color=_COLOURS[5], label=at)
-        axes.legend(loc="lower left", fontsize=8)
+        axes.legend(loc="upper right", fontsize=8)
         return _svg(figure)
 
 
@@ -62,7 +62,7 @@ def by_threshold(evaluation: Evaluation) -> str:
             axes.step(curve.score, getattr(curve, name), where="pre", color=colour, label=label)
         threshold = evaluation.package.score_threshold
         axes.axvline(threshold, color=_COLOURS[5], linestyle="--", linewidth=1)
-        axes.text(threshold, 1.03, "package", color=_COLOURS[5], fontsize=8, ha="center")
+        axes.text(threshold, 1.02, " package", color=_COLOURS[5], fontsize=8, va="bottom")
         axes.legend(loc="best", fontsize=8)
         return _svg(figure)
 
@@ -71,7 +71,7 @@ def _axes(x: str, y: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=_SIZE, layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
-    axes.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel=x, ylabel=y)
+    axes.set(xlim=(0, 1.01), ylim=(0, 1.08), xlabel=x, ylabel=y)
     return figure, axes
 
 

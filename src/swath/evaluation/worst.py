@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from swath.evaluation.metrics.objects import Found, Objects, Truth
     from swath.evaluation.scenes import SeenScene
     from swath.merging.boxes import Indices
+    from swath.tiles import Grid
 
 _MOST = 12
 
@@ -41,6 +42,8 @@ class Chip:
 
     uri: str
     window: Box
+    core: Box
+    """The pixels that the tile owns, within the window: x, y, width, height."""
     picture: str
     """A `data:` URI of a PNG."""
     false: int
@@ -72,10 +75,7 @@ class _Judged:
         false = _owners(grid, self.found.take(self.matches.false))
         missed = _owners(grid, self.scene.truth.take(self.matches.missed))
         tiles = np.unique(np.concatenate([false, missed]))
-        counts = (
-            np.bincount(np.searchsorted(tiles, of), minlength=len(tiles)) for of in (false, missed)
-        )
-        return tiles, *counts  # type: ignore[return-value]
+        return tiles, _count(tiles, false), _count(tiles, missed)
 
 
 def worst_tiles(
@@ -91,31 +91,37 @@ def worst_tiles(
         threshold: what scores less is left out.
         iou: from which overlap on a detection stands for an object.
     """
-    worst: list[tuple[int, int, int, int, int]] = []
+    worst: list[tuple[int, ...]] = []
     for number, scene in enumerate(scenes):
-        columns = _Judged.of(scene, threshold, iou).errors()
-        for tile, false, missed in zip(*(column.tolist() for column in columns), strict=True):
-            worst.append((-(false + missed), number, tile, false, missed))
-        worst = sorted(worst)[:_MOST]
+        tiles, false, missed = _Judged.of(scene, threshold, iou).errors()
+        rows = np.stack([-false - missed, np.full_like(tiles, number), tiles, false, missed], 1)
+        worst = sorted([*worst, *map(tuple, rows.tolist())])[:_MOST]
     return [
         _chip(_Judged.of(scenes[number], threshold, iou), tile, bands, false, missed)
         for _, number, tile, false, missed in worst
     ]
 
 
-def _owners(grid: object, objects: Objects) -> Indices:
+def _owners(grid: Grid, objects: Objects) -> Indices:
     centre = (objects.box[:, :2] + objects.box[:, 2:]) / 2
-    return np.asarray(grid.owner(centre[:, 0], centre[:, 1]), np.int64)  # type: ignore[attr-defined]
+    return grid.owner(centre[:, 0], centre[:, 1])
+
+
+def _count(tiles: Indices, owners: Indices) -> Indices:
+    """How many each of the tiles owns."""
+    return np.bincount(np.searchsorted(tiles, owners), minlength=len(tiles))
 
 
 def _chip(judged: _Judged, tile: int, bands: Sequence[str], false: int, missed: int) -> Chip:
     scene = judged.scene
-    window = scene.grid.tile(tile).window
+    placed = scene.grid.tile(tile)
+    window, (x0, y0, x1, y1) = placed.window, placed.core
     with open_scene(scene.uri) as opened:
         picture = picture_of(opened, window, bands)
     return Chip(
         uri=scene.uri,
         window=window,
+        core=(x0 - window[0], y0 - window[1], x1 - x0, y1 - y0),
         picture=picture,
         false=false,
         missed=missed,

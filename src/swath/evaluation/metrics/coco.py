@@ -20,6 +20,8 @@ from swath.merging.boxes import spread
 from swath.merging.joins import components
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from swath.evaluation.metrics.objects import Found, Objects, Truth
     from swath.merging.boxes import Floats, Indices
 
@@ -87,7 +89,10 @@ def coco_figures(
 
 def _evaluator(truth: Truth, found: Found, classes: int) -> Any:
     # Imported here: nothing else needs it.
-    from faster_coco_eval import COCO, COCOeval_faster  # noqa: PLC0415
+    from faster_coco_eval import (  # type: ignore[import-untyped]  # noqa: PLC0415
+        COCO,
+        COCOeval_faster,
+    )
 
     pairs = pairs_of(truth, found)
     piece = _pieces(len(truth), len(found), pairs)
@@ -115,7 +120,9 @@ def _evaluator(truth: Truth, found: Found, classes: int) -> Any:
     return evaluator
 
 
-def _annotations(objects: Objects, piece: Indices, **more: Indices) -> Iterator[dict[str, Any]]:
+def _annotations(
+    objects: Objects, piece: Indices, **more: NDArray[Any]
+) -> Iterator[dict[str, Any]]:
     """Objects as COCO has them."""
     low, size = objects.box[:, :2], objects.box[:, 2:] - objects.box[:, :2]
     columns = {

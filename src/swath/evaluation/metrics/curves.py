@@ -58,7 +58,8 @@ class Curve:
     @property
     def recall(self) -> Floats:
         """(k,); 0 where nothing is known."""
-        return self.hits / max(self.truths, 1)
+        recall: Floats = self.hits / max(self.truths, 1)
+        return recall
 
     @property
     def f1(self) -> Floats:
@@ -83,7 +84,8 @@ def curve_of(truth: Truth, found: Found, matches: Matches) -> Curve:
     order = np.argsort(-found.score, kind="stable")
     score = found.score[order]
     last = np.flatnonzero(np.diff(score, append=-np.inf))
-    hits, false = (np.cumsum(which[order])[last] for which in (matches.hit, matches.false))
+    hits = np.cumsum(matches.hit[order], dtype=np.int64)[last]
+    false = np.cumsum(matches.false[order], dtype=np.int64)[last]
     return Curve(score[last], hits, false, int((~truth.crowd).sum()))
 
 

@@ -82,7 +82,8 @@ def _by_choice(truth: Truth, found: Found, pairs: Pairs) -> Indices:
     rank = np.empty(len(found), np.int64)
     rank[np.lexsort((found.scene, -found.score))] = np.arange(len(found))
     keys = (-pairs.truth, -pairs.overlap, truth.crowd[pairs.truth], rank[pairs.found])
-    return np.lexsort(keys)
+    order: Indices = np.lexsort(keys)
+    return order
 
 
 def _assign(pairs: Pairs, crowd: NDArray[np.bool_], count: int) -> Indices:

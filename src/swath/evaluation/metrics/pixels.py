@@ -46,4 +46,5 @@ def pixel_f1(counts: Indices) -> Floats:
 
 
 def _ratio(part: Indices, whole: Indices) -> Floats:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    share: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return share

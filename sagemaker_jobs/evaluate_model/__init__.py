@@ -1,0 +1,1 @@
+"""Measures a model package on labelled scenes, as a SageMaker Processing job."""

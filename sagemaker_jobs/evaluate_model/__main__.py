@@ -1,0 +1,151 @@
+"""Measures a model package: `python -m sagemaker_jobs.evaluate_model [--fail-below AP50=0.3] …`.
+
+A SageMaker Processing job copies its inputs to folders before it starts and its output to S3 when
+it ends: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
+
+    input/model    the model package: its files, or a `model.tar.gz`
+    input/labels   one file of labels; absent where they lie beside the images
+    input/images   the scenes
+    input/in_use   the package in use, or its `evaluation.json`; may be absent
+    output         `evaluation.json`, `report.html` and `verdict.json`
+
+`Exit` says what became of it, and the job's ExitMessage says why.
+https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html
+"""
+
+from __future__ import annotations
+
+import argparse
+import enum
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from swath.errors import InputError, SwathError, TransientError
+from swath.evaluation.assess import assess, parse_bounds
+from swath.evaluation.evaluate import EVALUATION, SCORE_FLOOR
+from swath.evaluation.gate import Verdict
+from swath.labels.read import read_collection
+from swath.packing import DESCRIPTION
+
+ROOT = Path("/opt/ml")
+_MESSAGE_BYTES = 1024
+"""SageMaker keeps no more of a message."""
+
+logger = logging.getLogger("swath.evaluate_model")
+
+
+class Exit(enum.IntEnum):
+    """What the exit code tells; SageMaker takes all but 0 for a failure."""
+
+    DONE = 0
+    """The package was measured, and holds against what was asked."""
+    BUG = 1
+    """An error that swath does not know: Python's own exit code for a traceback."""
+    USAGE = 2
+    """The command line cannot be used: argparse's own exit code."""
+    REFUSED = 3
+    """The package was measured and falls below the one in use, or below what was asked."""
+    INPUT = 65
+    """What was given cannot be used (EX_DATAERR of sysexits.h); trying again changes nothing."""
+    TRANSIENT = 75
+    """A service did not answer, for all the client's own retries (EX_TEMPFAIL)."""
+
+
+def main(arguments: Sequence[str], root: Path = ROOT) -> Exit:
+    """Measure the package in the job's folders."""
+    options = _parse(arguments)
+    try:
+        verdict = _assess(options, root / "processing")
+    except SwathError as error:
+        logger.error("%s", error)  # noqa: TRY400
+        return _leave(root, _exit_of(error), f"{type(error).__name__}: {error}")
+    logger.info("%s", verdict)
+    return _leave(root, Exit.DONE if verdict.passed else Exit.REFUSED, str(verdict))
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m sagemaker_jobs.evaluate_model")
+    parser.add_argument(
+        "--fail-below", action="append", default=[], metavar="FIGURE=X", help="as AP50=0.3"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=0.0, help="how far below the package in use is no fall"
+    )
+    parser.add_argument("--score-floor", type=float, default=SCORE_FLOOR)
+    parser.add_argument("--tolerated-failures", type=float, default=0.0)
+    return parser.parse_args(arguments)
+
+
+def _assess(options: argparse.Namespace, folder: Path) -> Verdict:
+    given = folder / "input"
+    bounds = parse_bounds(options.fail_below)
+    _, verdict = assess(
+        _package(given / "model"),
+        read_collection(_only_file(given / "labels"), str(given / "images")),
+        folder / "output",
+        against=_in_use(given / "in_use"),
+        fail_below=bounds,
+        tolerance=options.tolerance,
+        score_floor=options.score_floor,
+        tolerated_failures=options.tolerated_failures,
+        progress=lambda scene, done, of: logger.info("%s: %d of %d shards", scene, done, of),
+    )
+    return verdict
+
+
+def _in_use(folder: Path) -> str | None:
+    """The evaluation of the package in use, or that package; None where neither was given."""
+    if not folder.is_dir():
+        return None
+    evaluation = folder / EVALUATION
+    return str(evaluation) if evaluation.is_file() else _package(folder)
+
+
+def _package(folder: Path) -> str:
+    """The package in a folder: the folder itself, or the one archive in it.
+
+    Raises:
+        InputError: there is neither.
+    """
+    if (folder / DESCRIPTION).is_file():
+        return str(folder)
+    archive = _only_file(folder, "*.tar.gz")
+    if archive is None:
+        raise InputError(f"{folder} holds no model package: neither {DESCRIPTION} nor a .tar.gz")
+    return archive
+
+
+def _only_file(folder: Path, pattern: str = "*") -> str | None:
+    """The one file of a folder that matches; None where there is none.
+
+    Raises:
+        InputError: there are several.
+    """
+    found = sorted(path for path in folder.glob(pattern) if path.is_file())
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise InputError(f"{folder} holds {len(found)} files ({names}); leave the one that counts")
+    return str(found[0]) if found else None
+
+
+def _leave(root: Path, code: Exit, message: str) -> Exit:
+    """Write what the job's description shall say, and pass the exit code on."""
+    output = root / "output"
+    output.mkdir(parents=True, exist_ok=True)
+    # A character cut in two would not be UTF-8, and that fails the job.
+    text = message.encode()[:_MESSAGE_BYTES].decode(errors="ignore")
+    (output / "message").write_text(text, encoding="utf-8")
+    return code
+
+
+def _exit_of(error: SwathError) -> Exit:
+    if isinstance(error, InputError):
+        return Exit.INPUT
+    return Exit.TRANSIENT if isinstance(error, TransientError) else Exit.BUG
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    sys.exit(main(sys.argv[1:]))

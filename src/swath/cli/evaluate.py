@@ -1,0 +1,106 @@
+"""`swath evaluate`: how good a model package is, and whether it may be published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from swath.errors import GateError
+
+if TYPE_CHECKING:
+    from swath.evaluation.evaluate import Progress as Told
+    from swath.evaluation.evaluation import Evaluation
+
+NO_LABELS = "-"
+
+
+def evaluate(
+    package: Annotated[
+        str, typer.Argument(help="The model package: a folder, a model.tar.gz or an S3 URI of one.")
+    ],
+    labels: Annotated[
+        str,
+        typer.Argument(help=f"The labels, or {NO_LABELS} where they lie beside the images."),
+    ],
+    images: Annotated[str, typer.Argument(help="The folder of the scenes, or its S3 URI.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The folder to write to.", file_okay=False)],
+    against: Annotated[
+        str | None,
+        typer.Option(help="The package in use, or its evaluation.json: refuse what falls below."),
+    ] = None,
+    fail_below: Annotated[
+        list[str] | None,
+        typer.Option(help="What a figure must be, as AP50=0.3; may be repeated.", metavar="F=X"),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option(help="By how much a figure may fall below the one in use.", min=0)
+    ] = 0.0,
+    score_floor: Annotated[
+        float, typer.Option(help="From which score on detections enter the curves.", min=0, max=1)
+    ] = 0.01,
+    tolerated_failures: Annotated[
+        float, typer.Option(help="The share of a scene's tiles that may fail.", min=0, max=1)
+    ] = 0.0,
+) -> None:
+    """Measure a model package on labelled scenes; write evaluation.json and report.html."""
+    # The engine is imported once there is work: `--help` answers at once.
+    from swath.evaluation.assess import assess, parse_bounds  # noqa: PLC0415
+    from swath.evaluation.evaluate import REPORT  # noqa: PLC0415
+    from swath.labels.read import read_collection  # noqa: PLC0415
+
+    bounds = parse_bounds(fail_below or [])
+    collection = read_collection(None if labels == NO_LABELS else labels, images)
+    console = Console()
+    with _display(console) as told:
+        evaluation, verdict = assess(
+            package,
+            collection,
+            out,
+            against=against,
+            fail_below=bounds,
+            tolerance=tolerance,
+            score_floor=score_floor,
+            tolerated_failures=tolerated_failures,
+            progress=told,
+        )
+    console.print(_table(evaluation))
+    console.print(f"report: {out / REPORT}", markup=False, highlight=False, soft_wrap=True)
+    if not verdict.passed:
+        raise GateError(str(verdict))
+
+
+@contextmanager
+def _display(console: Console) -> Iterator[Told]:
+    """A bar for each scene, while it is run."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as display:
+        task = display.add_task("", total=None)
+
+        def tell(scene: str, done: int, of: int) -> None:
+            name = scene.rsplit("/", 1)[-1]
+            display.update(task, description=name, completed=done, total=of)
+
+        yield tell
+
+
+def _table(evaluation: Evaluation) -> Table:
+    """The figures that have a value."""
+    table = Table("figure", "value", title=f"{evaluation.package.name}, all classes")
+    for name, value in evaluation.figures.items():
+        if value is not None:
+            table.add_row(name, f"{value:.4f}")
+    return table

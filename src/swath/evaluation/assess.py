@@ -1,0 +1,107 @@
+"""An evaluation and what follows from it: may the package be published?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swath import storage
+from swath.errors import InputError
+from swath.evaluation.evaluate import SCORE_FLOOR, Progress, evaluate
+from swath.evaluation.evaluation import Evaluation
+from swath.evaluation.gate import Verdict, compare, require
+
+if TYPE_CHECKING:
+    from swath.labels.collection import Collection
+
+VERDICT = "verdict.json"
+IN_USE = "in-use"
+
+
+def assess(
+    package: str | Path,
+    collection: Collection,
+    out: Path,
+    *,
+    against: str | None = None,
+    fail_below: Mapping[str, float] | None = None,
+    tolerance: float = 0.0,
+    score_floor: float = SCORE_FLOOR,
+    tolerated_failures: float = 0.0,
+    progress: Progress = lambda *_: None,
+) -> tuple[Evaluation, Verdict]:
+    """Measure a package, hold it against what is asked of it, and write `verdict.json`.
+
+    Args:
+        package: a folder, a `model.tar.gz` or an S3 URI of one.
+        collection: the labelled scenes.
+        out: the folder to write to.
+        against: the package in use, which is then measured too, in the folder `in-use`; or its
+            `evaluation.json`.
+        fail_below: what figures must be.
+        tolerance: by how much a figure may be lower than that of the package in use.
+        score_floor: as for `evaluate`.
+        tolerated_failures: as for `evaluate`.
+        progress: told as it goes on.
+
+    Returns:
+        The evaluation and the verdict; nothing asked is a verdict that passed.
+
+    Raises:
+        InputError: the two cannot be compared, or a figure that is asked for is not measured.
+        SwathError: a run failed.
+    """
+
+    def measure(uri: str | Path, folder: Path) -> Evaluation:
+        return evaluate(
+            uri,
+            collection,
+            folder,
+            score_floor=score_floor,
+            tolerated_failures=tolerated_failures,
+            progress=progress,
+        )
+
+    # What is given is read before what takes long is begun.
+    earlier = read_evaluation(against) if against and against.endswith(".json") else None
+    candidate = measure(package, out)
+    if against and earlier is None:
+        earlier = measure(against, out / IN_USE)
+    verdict = require(candidate, fail_below or {})
+    if earlier is not None:
+        verdict = verdict + compare(candidate, earlier, tolerance)
+    text = json.dumps(verdict.to_json(), indent=2) + "\n"
+    storage.write_bytes(str(out / VERDICT), text.encode())
+    return candidate, verdict
+
+
+def read_evaluation(uri: str) -> Evaluation:
+    """An `evaluation.json`, from a path or an S3 URI.
+
+    Raises:
+        InputError: there is none, or it is not one.
+    """
+    try:
+        return Evaluation.from_json(storage.read_json(uri))
+    except FileNotFoundError:
+        raise InputError(f"there is no evaluation at {uri}") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{uri} is no evaluation.json: {error}") from None
+
+
+def parse_bounds(texts: list[str]) -> dict[str, float]:
+    """`AP50=0.3` as a figure and what it must be.
+
+    Raises:
+        InputError: a text is not of that form.
+    """
+    bounds = {}
+    for text in texts:
+        name, _, number = text.partition("=")
+        try:
+            bounds[name] = float(number)
+        except ValueError:
+            raise InputError(f"{text!r} is no bound; write a figure's as AP50=0.3") from None
+    return bounds
