@@ -125,9 +125,8 @@ def read_geojson(
         if header.uri in files:
             source = files[header.uri]
             features = read_features(read_text(source), source=source, default_class=default_class)
-            place = Footprint.of(header)
-            shapes = moved(features.shapes, features.crs, place.crs)
-            labels = _labels(features, range(len(shapes)), place.pixels(shapes), point_size)
+            pixels = Footprint.of(header).place(features.shapes, features.crs)
+            labels = _labels(features, range(len(pixels)), pixels, point_size)
         found.append(SceneLabels(header, list(labels)))
     return found
 
@@ -137,13 +136,13 @@ def _spread(
 ) -> list[SceneLabels]:
     """The labels of one file, each in all the scenes that it lies in."""
     places = [Footprint.of(header) for header in headers]
-    by_crs: dict[str, list[int]] = defaultdict(list)
+    alike: dict[tuple[str, float | None], list[int]] = defaultdict(list)
     for number, place in enumerate(places):
-        by_crs[place.crs.to_wkt()].append(number)
+        alike[place.crs.to_wkt(), place.around].append(number)
     found: list[list[Label]] = [[] for _ in headers]
     lost = np.ones(len(features.shapes), np.bool_)
-    for numbers in by_crs.values():
-        shapes = moved(features.shapes, features.crs, places[numbers[0]].crs)
+    for (_, around), numbers in alike.items():
+        shapes = moved(features.shapes, features.crs, places[numbers[0]].crs, around=around)
         tree = shapely.STRtree(shapes)
         for number in numbers:
             near = np.sort(tree.query(places[number].shape, predicate="intersects"))

@@ -25,24 +25,39 @@ if TYPE_CHECKING:
 
 _DECIMALS = 6
 """Of a pixel; what reprojection and back leaves uncertain is less."""
+_HALF_TURN = 180
 _MARGIN = 0.25
 """Around ground control points, in their extent; beyond, the spline means nothing."""
 
 
-def moved(shapes: NDArray[Any], source: CRS, target: CRS) -> NDArray[Any]:
-    """Shapes in another coordinate reference system; what cannot be placed there has infinities."""
-    if source == target or not len(shapes):
+def moved(
+    shapes: NDArray[Any], source: CRS, target: CRS, *, around: float | None = None
+) -> NDArray[Any]:
+    """Shapes in another coordinate reference system; what has no place there is at infinity.
+
+    Args:
+        shapes: (n,) shapely objects.
+        source: their system.
+        target: the other.
+        around: a longitude; those of the result are within half a turn of it.
+    """
+    if not len(shapes) or (source == target and around is None):
         return shapes
 
     def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
         # rasterio's arithmetic would else start a boto3 session for each call.
         with Env(session=DummySession()):
             try:
-                return np.stack(transform(source, target, *points.T), axis=1)
+                x, y = np.array(transform(source, target, *points.T))
             except (CPLE_BaseError, RasterioError):
                 return np.full(points.shape, np.inf)
+        return np.stack([x if around is None else _turned(x, around), y], axis=1)
 
     return np.asarray(shapely.transform(shapes, place))
+
+
+def _turned(longitude: NDArray[np.float64], around: float) -> NDArray[np.float64]:
+    return np.asarray((longitude - around + 180) % 360 - 180 + around)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +102,17 @@ class Footprint:
             )
         corners = [(0, 0), (scene.width, 0), (scene.width, scene.height), (0, scene.height)]
         return shapely.Polygon([scene.transform @ corner for corner in corners])
+
+    @property
+    def around(self) -> float | None:
+        """The longitude of the middle of a scene across the antimeridian; None of others."""
+        west, _, east, _ = self.shape.bounds
+        across = self.crs.is_geographic and (west < -_HALF_TURN or east > _HALF_TURN)
+        return (west + east) / 2 if across else None
+
+    def place(self, shapes: NDArray[Any], source: CRS) -> NDArray[Any]:
+        """Shapes in another coordinate reference system as shapes in the scene's pixels."""
+        return self.pixels(moved(shapes, source, self.crs, around=self.around))
 
     def pixels(self, shapes: NDArray[Any]) -> NDArray[Any]:
         """Shapes in the scene's coordinate reference system as shapes in its pixels."""
