@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,9 +20,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cloud() -> Iterator[LocalCloud]:
+def assembly() -> Path:
+    """The app, synthesized with an endpoint of each kind; `test_up.py` has it as it comes."""
+    return synthesize({"swath:endpoints": "realtime,async,serverless"})
+
+
+@pytest.fixture(scope="session")
+def cloud(assembly: Path) -> Iterator[LocalCloud]:
     """The synthesized template, deployed. Its logs are shown when a test fails."""
-    assembly = synthesize()
     with LocalCloud() as running:
         running.deploy(assembly)
         yield running

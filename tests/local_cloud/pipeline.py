@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from psycopg.rows import namedtuple_row
 
@@ -65,10 +67,20 @@ class Pipeline:
         options = RunOptions(backend=backend)
         return RunRequest.new(scene=scene, model=model or self.model, options=options)
 
-    def start(self, request: RunRequest) -> None:
-        self.client("stepfunctions").start_execution(
-            stateMachineArn=self.machine, name=request.run_id, input=json.dumps(request.to_json())
-        )
+    def start(self, request: RunRequest, *, machine: str = "") -> str:
+        """Start a run; its execution's ARN."""
+        return self.client("stepfunctions").start_execution(
+            stateMachineArn=machine or self.machine,
+            name=request.run_id,
+            input=json.dumps(request.to_json()),
+        )["executionArn"]
+
+    def published(self, execution: str) -> pa.Table:
+        """The GeoParquet file that a run has published, once it is over."""
+        output = json.loads(self.ended(execution)["output"])
+        bucket, key = storage.split_s3(output["publish"]["detections_uri"])
+        body = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        return pq.read_table(pa.BufferReader(body))
 
     def wait(self, uri: str, *, after: int = 0, seconds: float = 300) -> Any:
         """The latest row in `swath.runs` of a scene, once there are more than `after` of them."""
@@ -105,6 +117,16 @@ class Pipeline:
             for page in pages.paginate(stateMachineArn=self.machine)
             for execution in page["executions"]
         }
+
+    def ended(self, execution: str) -> dict[str, Any]:
+        """What is to be said of an execution, once it is over."""
+        describe = self.client("stepfunctions").describe_execution
+
+        def over() -> dict[str, Any] | None:
+            about = describe(executionArn=execution)
+            return about if about["status"] not in RUNNING else None
+
+        return eventually(over, "the execution's end", 300) or {}
 
     def settle(self, seconds: float = 600) -> None:
         """Wait until nothing runs any more."""

@@ -88,7 +88,7 @@ def test_every_corrupt_file_ends_in_a_recorded_run(pipeline: Pipeline, data: Pat
         assert name in run.cause, (name, run.cause)
 
 
-@pytest.mark.parametrize("backend", ["lambda", "batch"])
+@pytest.mark.parametrize("backend", ["lambda", "batch", "sagemaker-realtime", "sagemaker-async"])
 def test_weights_that_cannot_be_loaded_are_named_though_a_child_met_them(
     pipeline: Pipeline, tmp_path: Path, backend: Backend
 ):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from local_cloud.cloud import LocalCloud
-from local_cloud.synthesis import synthesize
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 
-def test_every_resource_of_the_template_is_made(cloud: LocalCloud):
-    (path,) = synthesize().glob("*.template.json")
+def test_every_resource_of_the_template_is_made(cloud: LocalCloud, assembly: Path):
+    (path,) = assembly.glob("*.template.json")
     template = json.loads(path.read_text())
     formation = cloud.client("cloudformation")
     pages = formation.get_paginator("list_stack_resources").paginate(
@@ -28,8 +28,8 @@ def test_every_resource_of_the_template_is_made(cloud: LocalCloud):
     assert all(cloud.outputs.values())
 
 
-def test_the_deployed_template_is_the_synthesized_one(cloud: LocalCloud):
-    (path,) = synthesize().glob("*.template.json")
+def test_the_deployed_template_is_the_synthesized_one(cloud: LocalCloud, assembly: Path):
+    (path,) = assembly.glob("*.template.json")
     stack = path.name.removesuffix(".template.json")
 
     deployed = cloud.client("cloudformation").get_template(StackName=stack)["TemplateBody"]

@@ -15,6 +15,7 @@ import os, pathlib, sys
 out = pathlib.Path(os.environ["CDK_OUTDIR"])
 out.mkdir()
 (out / "manifest.json").write_text("{}")
+(out / "context").write_text(os.environ["CDK_CONTEXT_JSON"])
 log = pathlib.Path("runs")
 log.write_text(log.read_text() + "x" if log.exists() else "x")
 """
@@ -48,6 +49,15 @@ def test_changed_inputs_are_synthesized_beside_the_old_ones(root: Path):
     assert (second / "manifest.json").exists()
 
 
+def test_another_context_is_another_assembly(root: Path):
+    plain = make(root)
+    chosen = synthesize({"swath:stage": "production"}, assemblies=root / "build", app=("-c", APP))
+
+    assert (plain / "context").read_text() == "{}"
+    assert (chosen / "context").read_text() == '{"swath:stage": "production"}'
+    assert make(root) == plain
+
+
 def test_pythons_caches_change_nothing(root: Path):
     first = make(root)
     (root / "infra" / "__pycache__").mkdir()
@@ -57,12 +67,12 @@ def test_pythons_caches_change_nothing(root: Path):
 
 
 def test_old_assemblies_go(root: Path):
-    for number in range(7):
+    for number in range(9):
         (root / "infra" / "app.py").write_text(str(number))
         latest = make(root)
 
     kept = [path for path in (root / "build").iterdir() if path.is_dir()]
-    assert len(kept) == 4
+    assert len(kept) == 6
     assert latest in kept
 
 

@@ -1,0 +1,215 @@
+"""The deployed endpoints: asked by hand, and by runs that are told of twice or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rasterio
+from botocore.exceptions import ClientError
+from rasterio.windows import Window
+
+from swath.local import run_local
+from swath.storage import RunPaths
+from tests.local_cloud.canaries.aws import ROLE, new_name
+from tests.local_cloud.pipeline import Pipeline, eventually
+from tests.local_cloud.test_pipeline import SHIPS, port, write_scene
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
+
+
+@pytest.mark.parametrize("kind", ["Realtime", "Serverless"])
+def test_an_image_is_answered_with_what_a_run_finds(
+    pipeline: Pipeline, data: Path, tmp_path: Path, kind: str
+):
+    scene = small(port(data, "busan"), tmp_path / "scene.tif")
+    answer = pipeline.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName=pipeline.outputs[f"{kind}Endpoint"],
+        Body=scene.read_bytes(),
+        ContentType="image/tiff",
+        Accept="application/json",
+    )
+    found = json.loads(answer["Body"].read())
+
+    assert answer["ContentType"] == "application/json"
+    run = run_local(str(scene), str(SHIPS), tmp_path / "found")
+    assert found["model"] == {"name": "ships", "digest": pipeline.model.digest}
+    assert len(found["detections"]) == run.detections > 0
+
+
+def small(scene: Path, path: Path) -> Path:
+    """A part of a scene that a serverless endpoint takes."""
+    with rasterio.open(scene) as source:
+        window = Window(300, 150, 512, 512)
+        profile = {**source.profile, "width": 512, "height": 512}
+        with rasterio.open(path, "w", **profile) as target:
+            target.write(source.read(window=window))
+    return path
+
+
+def test_an_image_that_is_none_is_refused_as_sagemaker_words_it(pipeline: Pipeline):
+    with pytest.raises(ClientError) as caught:
+        pipeline.client("sagemaker-runtime").invoke_endpoint(
+            EndpointName=pipeline.outputs["RealtimeEndpoint"],
+            Body=b"These are the voyages of no raster at all.",
+            ContentType="image/tiff",
+        )
+
+    response = caught.value.response
+    assert response["Error"]["Code"] == "ModelError"
+    assert response["OriginalStatusCode"] == 400
+    assert json.loads(response["OriginalMessage"])["message"]
+
+
+@dataclass(frozen=True)
+class Notifications:
+    """What the asynchronous endpoint tells its topics, as a second subscriber hears it."""
+
+    pipeline: Pipeline
+    queue: str
+
+    @property
+    def topics(self) -> dict[str, str]:
+        name = self.pipeline.outputs["AsyncEndpoint"]
+        about = self.pipeline.client("sagemaker").describe_endpoint(EndpointName=name)
+        output = about["AsyncInferenceConfig"]["OutputConfig"]
+        return dict(output["NotificationConfig"])
+
+    def next(self) -> str:
+        """The next message; waits for it."""
+        sqs = self.pipeline.client("sqs")
+
+        def received() -> Any:
+            return sqs.receive_message(QueueUrl=self.queue).get("Messages")
+
+        (message,) = eventually(received, "a notification")
+        sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+        return str(json.loads(message["Body"])["Message"])
+
+    def handled(self, outcome: str) -> int:
+        """How many notifications `resume_run` has handled so."""
+        logs = self.pipeline.cloud.logs.glob("lambda-*ResumeRun*.log")
+        text = "".join(path.read_text() for path in logs)
+        return text.count(f'"outcome":"{outcome}"')
+
+
+@pytest.fixture
+def notifications(pipeline: Pipeline) -> Iterator[Notifications]:
+    sqs, sns = pipeline.client("sqs"), pipeline.client("sns")
+    url = sqs.create_queue(QueueName=new_name())["QueueUrl"]
+    heard = Notifications(pipeline, url)
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    subscriptions = [
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])["SubscriptionArn"]
+        for topic in heard.topics.values()
+    ]
+    yield heard
+    for subscription in subscriptions:
+        sns.unsubscribe(SubscriptionArn=subscription)
+    sqs.delete_queue(QueueUrl=url)
+
+
+def test_a_notification_that_comes_twice_changes_nothing(
+    pipeline: Pipeline, notifications: Notifications, tmp_path: Path
+):
+    uri = pipeline.drop(write_scene(tmp_path / "scene.tif", seed=11), "elsewhere/told-twice.tif")
+    execution = pipeline.start(pipeline.request(uri, "sagemaker-async"))
+    run = pipeline.wait(uri)
+    stale = notifications.handled("stale")
+
+    sns = pipeline.client("sns")
+    again = notifications.next()
+    for _ in range(2):
+        sns.publish(TopicArn=notifications.topics["SuccessTopic"], Message=again)
+    eventually(lambda: notifications.handled("stale") == stale + 2, "the function to ignore both")
+
+    assert run.status == "succeeded"
+    assert pipeline.runs(uri) == [run]
+    assert pipeline.ended(execution)["status"] == "SUCCEEDED"
+    assert len(pipeline.detections(uri)) == run.detections
+
+
+def test_a_notification_that_is_lost_ends_with_the_state_and_its_shard_is_asked_for_again(
+    pipeline: Pipeline, notifications: Notifications, tmp_path: Path
+):
+    uri = pipeline.drop(write_scene(tmp_path / "scene.tif", seed=12), "elsewhere/lost.tif")
+    request = pipeline.request(uri, "sagemaker-async")
+    machine = impatient_machine(pipeline, seconds=4)
+
+    with deaf(pipeline, notifications.topics["SuccessTopic"]):
+        execution = pipeline.start(request, machine=machine)
+        notifications.next()
+    run = pipeline.wait(uri)
+
+    assert run.status == "succeeded"
+    assert run.tiles_succeeded + run.tiles_skipped == run.tiles_planned
+    assert len(pipeline.published(execution)) == run.detections
+    first = json.loads(notifications.next())["requestParameters"]["inputLocation"]
+    assert first == RunPaths(f"s3://{pipeline.outputs['WorkBucket']}", request.run_id).request(0)
+
+
+def impatient_machine(pipeline: Pipeline, *, seconds: int) -> str:
+    """The deployed state machine, but for how long it waits for a notification."""
+    machines = pipeline.client("stepfunctions")
+    about = machines.describe_state_machine(stateMachineArn=pipeline.machine)
+    definition = json.loads(about["definition"])
+    children = definition["States"]["InferShardsOnAsyncEndpoint"]["ItemProcessor"]["States"]
+    children["InferShardOnAsyncEndpoint"]["TimeoutSeconds"] = seconds
+    return str(
+        machines.create_state_machine(
+            name=new_name(), definition=json.dumps(definition), roleArn=about["roleArn"]
+        )["stateMachineArn"]
+    )
+
+
+@contextlib.contextmanager
+def deaf(pipeline: Pipeline, topic: str) -> Iterator[None]:
+    """Functions do not hear the topic for a while."""
+    sns = pipeline.client("sns")
+    subscriptions = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    functions = [s for s in subscriptions if s["Protocol"] == "lambda"]
+    assert functions
+    for subscription in functions:
+        sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    try:
+        yield
+    finally:
+        for subscription in functions:
+            sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=subscription["Endpoint"])
+
+
+def test_a_shard_that_the_container_refuses_fails_its_state_with_the_cause(
+    pipeline: Pipeline, notifications: Notifications
+):
+    plan_uri = f"s3://{pipeline.outputs['WorkBucket']}/runs/{new_name()}/plan.json"
+    machines = pipeline.client("stepfunctions")
+    execution = machines.start_execution(
+        stateMachineArn=waiting_machine(pipeline),
+        input=json.dumps({"plan_uri": plan_uri, "index": 0}),
+    )["executionArn"]
+    about = pipeline.ended(execution)
+    told = json.loads(notifications.next())
+
+    assert told["invocationStatus"] == "Failed"
+    assert (about["status"], about["error"]) == ("FAILED", "InputError")
+    assert "PayloadError" in about["cause"]
+    assert plan_uri in about["cause"]
+
+
+def waiting_machine(pipeline: Pipeline) -> str:
+    """A machine of one state, that of the deployed one which waits for a shard."""
+    machines = pipeline.client("stepfunctions")
+    about = machines.describe_state_machine(stateMachineArn=pipeline.machine)
+    states = json.loads(about["definition"])["States"]
+    inner = states["InferShardsOnAsyncEndpoint"]["ItemProcessor"]
+    definition = {"StartAt": inner["StartAt"], "States": inner["States"]}
+    return str(
+        machines.create_state_machine(
+            name=new_name(), definition=json.dumps(definition), roleArn=ROLE
+        )["stateMachineArn"]
+    )
