@@ -1,7 +1,8 @@
 """Check the stack without an account: `python -m infra.check`.
 
-For each stage, one of them with everything that settings can add: cdk-nag's AwsSolutions rules and the CDK's own, cfn-lint on the template, and
-asl-validator on the state machine. Once: hadolint on the Dockerfiles.
+For each stage, one of them with everything that settings can add: cdk-nag's AwsSolutions rules and
+the CDK's own, cfn-lint on the template, and asl-validator on the state machine. Once: hadolint on
+the Dockerfiles.
 """
 
 from __future__ import annotations

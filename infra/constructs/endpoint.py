@@ -17,7 +17,7 @@ from aws_cdk.aws_sns import ITopic
 from constructs import Construct
 
 from infra.constructs.model_catalogue import ModelCatalogue
-from infra.grants import acknowledge, allow, read_objects, write_objects
+from infra.grants import allow, read_objects, write_objects
 from infra.images import serving_image
 
 VARIANT = "AllTraffic"
@@ -87,9 +87,8 @@ class Endpoint(Construct):
     def _role(self, serving: Serving) -> Role:
         role = Role(self, "Role", assumed_by=ServicePrincipal("sagemaker.amazonaws.com"))
         # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
-        group = self._logs.log_group_arn
-        allow(role, "logs:CreateLogStream", "logs:PutLogEvents", on=[group])
-        allow(role, "logs:DescribeLogStreams", on=[group])
+        streams = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+        allow(role, *streams, on=[self._logs.log_group_arn])
         allow(
             role,
             "cloudwatch:PutMetricData",
@@ -103,11 +102,6 @@ class Endpoint(Construct):
         read_objects(role, serving.scenes)
         read_objects(role, serving.work, "runs/*")
         write_objects(role, serving.work, "runs/*")
-        acknowledge(
-            role,
-            f"AwsSolutions-IAM5[Resource::<{Stack.of(self).get_logical_id(self._logs.node.default_child)}.Arn>]",  # type: ignore[arg-type]
-            because="The streams of one log group.",
-        )
         return role
 
     def _serve(self, serving: Serving, *, gpu: bool) -> CfnModel:

@@ -12,7 +12,6 @@ from infra.constructs.function import Function
 from infra.grants import allow, write_objects
 from swath.settings import SubmitShardSettings
 
-
 # For a host: there may be none when the first request comes, and GPU hosts can be scarce.
 _QUEUE = Duration.hours(1)
 # The most that SageMaker gives a container.

@@ -55,13 +55,13 @@ def invoke_endpoint(endpoint: str, request: ShardRequest) -> Receipt:
     return read_receipt(body, endpoint)
 
 
-def read_receipt(body: bytes, source: str) -> Receipt:
-    """The receipt in an endpoint's answer; `source` says whose answer it is.
+def read_receipt(body: bytes, endpoint: str) -> Receipt:
+    """The receipt in an endpoint's answer; `endpoint` gave it.
 
     Raises:
         PayloadError: there is none.
     """
     try:
         return Receipt.from_json(json.loads(body))
-    except ValueError:
-        raise PayloadError(f"{source} answered with something else than a receipt") from None
+    except (ValueError, PayloadError) as error:
+        raise PayloadError(f"the endpoint {endpoint!r} gave no receipt: {error}") from None
