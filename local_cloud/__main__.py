@@ -16,6 +16,10 @@ console = Console(highlight=False, soft_wrap=True)
 
 def main(
     port: Annotated[int, typer.Option(help="Port of the endpoint; 0 takes a free one.")] = 0,
+    context: Annotated[
+        list[str] | None,
+        typer.Option("--context", "-c", help="A deploy setting, as swath:KEY=VALUE; repeatable."),
+    ] = None,
 ) -> None:
     """Deploy the stack on this machine and keep it running, so that `aws --endpoint-url` works.
 
@@ -23,7 +27,7 @@ def main(
     """
     try:
         with closing_on_signals():
-            _run(port)
+            _run(port, dict(_setting(given) for given in context or []))
     except LocalCloudError as error:
         console.print(f"the local cloud cannot run: {error}", markup=False)
         raise typer.Exit(1) from None
@@ -31,9 +35,16 @@ def main(
         console.print("\nThe local cloud is gone, with all that was in it.")
 
 
-def _run(port: int) -> None:
+def _setting(given: str) -> tuple[str, str]:
+    key, equals, value = given.partition("=")
+    if not equals:
+        raise LocalCloudError(f"{given!r} is no setting; expected swath:KEY=VALUE")
+    return key, value
+
+
+def _run(port: int, context: dict[str, str]) -> None:
     console.print("• synthesizing the stack with the CDK")
-    assembly = synthesize()
+    assembly = synthesize(context)
     console.print("• starting moto, PostgreSQL with PostGIS, and the functions' runtime")
     with LocalCloud(port=port) as cloud:
         console.print("• deploying the synthesized template")
@@ -45,11 +56,6 @@ def _run(port: int) -> None:
 def describe(cloud: LocalCloud) -> str:
     """What one needs to know to use a deployed cloud, as shell commands where possible."""
     scenes = cloud.outputs["ScenesBucket"]
-    buckets = "\n".join(
-        f"  {name.removesuffix('Bucket').lower():<9} s3://{value}"
-        for name, value in sorted(cloud.outputs.items())
-        if name.endswith("Bucket")
-    )
     query = "SELECT status, cause, detections FROM swath.runs"
     return f"""
 The local cloud is up.
@@ -57,9 +63,9 @@ The local cloud is up.
 Endpoint  {cloud.endpoint}
 Database  {cloud.dsn()}
 Logs      {cloud.logs}
-Buckets
-{buckets}
 
+{_listed("Buckets", cloud, "Bucket", "s3://")}
+{_listed("SageMaker endpoints", cloud, "Endpoint")}
 Any credentials will do:
 
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={cloud.region}
@@ -67,6 +73,13 @@ Any credentials will do:
   psql "{cloud.dsn()}" -c "{query}"
 
 Ctrl-C ends it and deletes all that is in it."""
+
+
+def _listed(title: str, cloud: LocalCloud, kind: str, prefix: str = "") -> str:
+    """The outputs whose names end in `kind`, one a line."""
+    found = sorted((name, value) for name, value in cloud.outputs.items() if name.endswith(kind))
+    lines = (f"\n  {name.removesuffix(kind).lower():<10} {prefix}{value}" for name, value in found)
+    return f"{title}{''.join(lines) or ' none'}\n"
 
 
 if __name__ == "__main__":

@@ -28,10 +28,13 @@ def test_what_it_prints_can_be_used_and_ctrl_c_ends_it():
         said = dict(iter_facts(running.stdout))
         s3 = boto3.client("s3", endpoint_url=said["Endpoint"])
         s3.put_object(Bucket=said["scenes"].removeprefix("s3://"), Key="elsewhere/x", Body=b"")
+        sagemaker = boto3.client("sagemaker", endpoint_url=said["Endpoint"])
+        served = sagemaker.describe_endpoint(EndpointName=said["serverless"])
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()
 
     assert running.returncode == 0
+    assert served["EndpointStatus"] == "InService"
     assert "gone" in rest
     assert not Path(said["Logs"]).exists()
 
