@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from swath.cli import evaluate, local, model, run
+from swath.cli import evaluate, local, model, run, train
 from swath.errors import InputError, SwathError
 
 EXIT_FAILED = 1
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("evaluate")(evaluate.evaluate)
+app.command("train")(train.train)
 app.add_typer(local.app, name="local")
 app.add_typer(model.app, name="model")
 

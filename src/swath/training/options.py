@@ -159,7 +159,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: as `from_values` raises it.
         """
-        return cls._of({key: _parsed(key, text) for key, text in values.items()})
+        return cls._of({key: _parsed(key, text, _type(key)) for key, text in values.items()})
 
     @classmethod
     def _of(cls, values: Mapping[str, Any]) -> Self:
@@ -186,7 +186,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
         known = _flat(self.to_json())
         return TrainOptions._of(
             {key: _value(key, value) for key, value in known.items()}
-            | {key: _parsed(key, text) for key, text in values.items()}
+            | {key: _parsed(key, text, _type(key)) for key, text in values.items()}
         )
 
 
@@ -289,9 +289,8 @@ def _value(key: str, value: Any) -> Any:
         raise InputError(f"{key} is {value!r}: {_lowered(error)}{_allowed(key)}") from None
 
 
-def _parsed(key: str, text: str) -> Any:
+def _parsed(key: str, text: str, kind: Any) -> Any:
     """A value from a string: JSON where it is that, else the text itself."""
-    kind = _type(key)
     for candidate in _readings(text, kind):
         try:
             return msgspec.convert(candidate, kind)
@@ -307,6 +306,16 @@ def _readings(text: str, kind: Any) -> list[Any]:
         parts = [part.strip() for part in text.split(",")] if text.strip() else []
         readings += [parts, [_json(part) for part in parts]]
     return [_json(text), *readings, _json(text)]
+
+
+def string_list(key: str, text: str) -> tuple[str, ...]:
+    """A list of strings from a string: JSON, or parts between commas.
+
+    Raises:
+        InputError: it is JSON, and another thing.
+    """
+    found: tuple[str, ...] = _parsed(key, text, tuple[str, ...])
+    return found
 
 
 def _json(text: str) -> Any:

@@ -1,0 +1,125 @@
+"""Trains a model: `python -m sagemaker_jobs.train_model [train]`, which is how SageMaker calls it.
+
+    input/data/images       the scenes to train on
+    input/data/labels       their labels; absent where they lie beside the images
+    input/data/val_images   the scenes to validate on, if they are not among `images`
+    input/data/val_labels   their labels; where there are none, there is no such collection
+    input/config/hyperparameters.json   swath's TrainOptions, and `form` and `classes` of the labels
+    checkpoints             what an interrupted job goes on from
+    model                   the model package
+    output/data             `report.html` and `metrics.json`
+    output/failure          why the job failed
+
+A Spot host that is reclaimed sends SIGTERM two minutes before; the step at work is finished then and
+a checkpoint left, which SageMaker keeps in S3 and puts back where the job is started again.
+https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training.html
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from sagemaker_jobs.train_model.folders import Folders
+from swath.errors import InputError, SwathError, TrainingInterruptedError, TransientError
+from swath.training.figures import line_of
+from swath.training.options import TrainOptions
+
+CHANNELS = ("images", "labels", "val_images", "val_labels")
+_OF_LABELS = ("form", "classes")
+
+logger = logging.getLogger("swath.train_model")
+
+
+class Exit(enum.IntEnum):
+    """What the exit code tells; SageMaker takes all but 0 for a failure."""
+
+    DONE = 0
+    """The package is written."""
+    BUG = 1
+    """An error that swath does not know: Python's own exit code for a traceback."""
+    USAGE = 2
+    """The command line cannot be used."""
+    INPUT = 65
+    """What was given cannot be used (EX_DATAERR of sysexits.h); trying again changes nothing."""
+    FAILED = 70
+    """The training came to nothing (EX_SOFTWARE)."""
+    TRANSIENT = 75
+    """A service did not answer, for all the client's own retries (EX_TEMPFAIL)."""
+    INTERRUPTED = 143
+    """128 + SIGTERM: the host was reclaimed. The training goes on from its checkpoint."""
+
+
+def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
+    """Train as the job's folders say."""
+    if list(arguments) not in ([], ["train"]):
+        sys.stderr.write(f"{__doc__}\n")
+        return Exit.USAGE
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    folders = Folders.of(env, CHANNELS)
+    try:
+        _train(folders, stopping.is_set)
+    except TrainingInterruptedError as error:
+        logger.warning("%s", error)
+        return Exit.INTERRUPTED
+    except Exception as error:
+        known = isinstance(error, SwathError)
+        logger.error("%s", error if known else traceback.format_exc())  # noqa: TRY400
+        folders.fail(f"{type(error).__name__}: {error}")
+        return _exit_of(error)
+    return Exit.DONE
+
+
+def _train(folders: Folders, stop: Callable[[], bool]) -> None:
+    given = folders.hyperparameters()
+    of_labels = {name: given.pop(name) for name in _OF_LABELS if name in given}
+    options = TrainOptions.from_strings(given)
+    # torch is imported once the hyperparameters are known to be right.
+    from swath.training.job import TrainJob  # noqa: PLC0415
+
+    job = TrainJob.of(options, of_labels)
+    images = folders.channel("images")
+    if images is None:
+        raise InputError(f"there is no channel images: {folders.channels['images']} is no folder")
+    report = job.run(
+        labels=folders.channel("labels"),
+        images=images,
+        val_labels=folders.channel("val_labels"),
+        val_images=folders.channel("val_images"),
+        out=folders.data,
+        checkpoints=folders.checkpoints,
+        stop=stop,
+        tell=lambda point: print(line_of(point), flush=True),  # noqa: T201 (SageMaker reads it)
+    )
+    _move(Path(report.package), folders.model)
+    logger.info("trained: %s", report.metrics)
+
+
+def _move(package: Path, model: Path) -> None:
+    """Put the package's files where SageMaker makes `model.tar.gz` of what it finds."""
+    model.mkdir(parents=True, exist_ok=True)
+    for path in package.iterdir():
+        shutil.move(path, model / path.name)
+    package.rmdir()
+
+
+def _exit_of(error: Exception) -> Exit:
+    if isinstance(error, InputError):
+        return Exit.INPUT
+    if isinstance(error, TransientError):
+        return Exit.TRANSIENT
+    return Exit.FAILED if isinstance(error, SwathError) else Exit.BUG
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    sys.exit(main(sys.argv[1:], os.environ))

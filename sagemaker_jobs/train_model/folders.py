@@ -1,0 +1,95 @@
+"""Where SageMaker puts what a training job gets, and looks for what it leaves.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/amazon-sagemaker-toolkits.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from swath.errors import InputError
+
+ROOT = "/opt/ml"
+_MESSAGE_BYTES = 1024
+"""SageMaker keeps no more of a failure's reason."""
+_NOT_OURS = ("sagemaker_", "_tuning_objective_metric")
+"""Hyperparameters that SageMaker adds of its own accord begin so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folders:
+    """Of one job. The variables of SageMaker's toolkits override each of them."""
+
+    config: Path
+    channels: Mapping[str, Path]
+    checkpoints: Path
+    model: Path
+    output: Path
+    data: Path
+    """For results beside the model."""
+
+    @classmethod
+    def of(cls, env: Mapping[str, str], names: tuple[str, ...]) -> Folders:
+        """Those of this job.
+
+        Args:
+            env: the environment.
+            names: of the channels.
+        """
+
+        def folder(variable: str, default: Path) -> Path:
+            return Path(env.get(variable) or default)
+
+        root = Path(ROOT)
+        source = folder("SM_INPUT_DIR", root / "input")
+        output = folder("SM_OUTPUT_DIR", root / "output")
+        return cls(
+            config=folder("SM_INPUT_CONFIG_DIR", source / "config"),
+            channels={
+                name: folder(f"SM_CHANNEL_{name.upper()}", source / "data" / name) for name in names
+            },
+            checkpoints=folder("SM_CHECKPOINT_DIR", root / "checkpoints"),
+            model=folder("SM_MODEL_DIR", root / "model"),
+            output=output,
+            data=folder("SM_OUTPUT_DATA_DIR", output / "data"),
+        )
+
+    def hyperparameters(self) -> dict[str, str]:
+        """What the job was given, all of it strings; nothing where there is no file.
+
+        Raises:
+            InputError: the file is not an object of strings.
+        """
+        path = self.config / "hyperparameters.json"
+        if not path.is_file():
+            return {}
+        try:
+            found = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise InputError(f"{path} is not JSON: {error}") from None
+        if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
+            raise InputError(
+                f"{path} holds {found!r:.200}; hyperparameters are an object of strings"
+            )
+        return {key: value for key, value in found.items() if not key.startswith(_NOT_OURS)}
+
+    def channel(self, name: str) -> str | None:
+        """What a channel holds: its one file, or the folder itself; None where there is none.
+
+        SageMaker makes a folder of a channel even where it is a single object of S3.
+        """
+        folder = self.channels[name]
+        if not folder.is_dir():
+            return None
+        files = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        return str(files[0]) if len(files) == 1 and files[0].is_file() else str(folder)
+
+    def fail(self, reason: str) -> None:
+        """Leave the reason where the description of the job shows it."""
+        self.output.mkdir(parents=True, exist_ok=True)
+        # A character cut in two would not be UTF-8.
+        text = reason.encode()[:_MESSAGE_BYTES].decode(errors="ignore")
+        (self.output / "failure").write_text(text, encoding="utf-8")

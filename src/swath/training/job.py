@@ -1,0 +1,86 @@
+"""A training from addresses and strings: what the command line and the container both run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self, get_args
+
+from swath.errors import InputError
+from swath.labels.read import Form, read_collection
+from swath.training.options import TrainOptions, string_list
+from swath.training.train import train
+
+if TYPE_CHECKING:
+    from swath.labels.collection import Collection
+    from swath.training.loop import Tell
+    from swath.training.report import TrainReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainJob:
+    """How to train, and how to read the labels."""
+
+    options: TrainOptions
+    form: Form = "auto"
+    classes: tuple[str, ...] | None = None
+    """Their names, in the order wanted; None: those of the labels to train on."""
+
+    @classmethod
+    def of(cls, options: TrainOptions, of_labels: Mapping[str, str]) -> Self:
+        """A job from options and what strings say of the labels.
+
+        Args:
+            options: how to train.
+            of_labels: `form` and `classes`, as far as they are given.
+
+        Raises:
+            InputError: a value is not possible; the message names it and what is allowed.
+        """
+        known: tuple[Form, ...] = get_args(Form)
+        given = of_labels.get("form", "auto")
+        form = next((form for form in known if form == given), None)
+        if form is None:
+            raise InputError(f"form is {given!r}; choose one of {', '.join(known)}")
+        return cls(
+            options=options,
+            form=form,
+            classes=string_list("classes", of_labels["classes"])
+            if of_labels.get("classes")
+            else None,
+        )
+
+    def run(
+        self,
+        *,
+        labels: str | None,
+        images: str,
+        val_labels: str | None,
+        val_images: str | None,
+        out: Path,
+        checkpoints: Path | None,
+        stop: Callable[[], bool],
+        tell: Tell,
+    ) -> TrainReport:
+        """Read the labels and train.
+
+        Args:
+            labels: to train by; None: they lie with the images.
+            images: the folder of the scenes to train on.
+            val_labels: to validate by; None: they lie with `val_images`, or there are none.
+            val_images: the folder of those scenes; None: they are among `images`.
+            out: see `train`, as for the others.
+            checkpoints: see there.
+            stop: see there.
+            tell: see there.
+
+        Raises:
+            SwathError: as `read_collection` and `train` raise it.
+        """
+        known = read_collection(labels, images, form=self.form, classes=self.classes)
+        val: Collection | None = None
+        if val_labels is not None or val_images is not None:
+            where = images if val_images is None else val_images
+            val = read_collection(val_labels, where, form=self.form, classes=known.classes)
+        return train(self.options, known, val, out, checkpoints=checkpoints, stop=stop, tell=tell)
