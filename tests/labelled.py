@@ -1,4 +1,4 @@
-"""Labels to read, made here."""
+"""Labelled scenes for a model whose every answer is known: `tests.packages.bright_pixels`."""
 
 import json
 
@@ -7,62 +7,68 @@ import shapely
 
 from swath.labels.collection import Collection, LabelledScene
 
-
-def write_json(path, content):
-    """Writes it, and gives the path as text."""
-    path.write_text(json.dumps(content))
-    return str(path)
+WIDTH, HEIGHT = 100, 60
 
 
-def coco(*, images, annotations=(), categories=("ship",)):
-    """A COCO file of (file name, width, height) and (image, category, box or options)."""
-    return {
-        "images": [
-            {"id": number, "file_name": name, "width": width, "height": height}
-            for number, (name, width, height) in enumerate(images, 1)
-        ],
-        "annotations": [
-            {"id": number, "image_id": image, "category_id": category}
-            | (given if isinstance(given, dict) else {"bbox": list(given)})
-            for number, (image, category, given) in enumerate(annotations, 1)
-        ],
-        "categories": [{"id": number, "name": name} for number, name in enumerate(categories, 1)],
-    }
+def dots(places, score=0.9):
+    """Pixels (1, rows, cols) that the model sees as boxes of 1 px, at (x, y), with that score."""
+    pixels = np.zeros((1, HEIGHT, WIDTH), np.int16)
+    for place in places:
+        pixels[0, place[1], place[0]] = round(100 * (place[2] if len(place) > 2 else score) ** 2)
+    return pixels
 
 
-def geojson(shapes, *, crs=None, properties=None):
-    """A GeoJSON file of shapely shapes."""
-    member = {"type": "name", "properties": {"name": crs}}
-    return {
-        "type": "FeatureCollection",
-        **({"crs": member} if crs else {}),
-        "features": [
-            {
-                "type": "Feature",
-                "properties": properties or {},
-                "geometry": json.loads(shapely.to_geojson(shape)),
-            }
-            for shape in shapes
-        ],
-    }
+def around(places):
+    """The boxes of dots."""
+    corner = np.array([place[:2] for place in places], np.float64).reshape(-1, 2)
+    return np.concatenate([corner, corner + 1], axis=1)
 
 
-def labelled(uri, width, height, boxes=(), *, classes=None, crowd=None, outlines=None):
-    """A labelled scene; `outlines="boxes"` makes them of the boxes."""
-    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
-    if isinstance(outlines, str):
-        outlines = shapely.box(*boxes.T)
+def collection_of(scenes, classes=("dot",)):
+    """A collection of (address, boxes or outlines) pairs, all of the first class."""
+    return Collection.of([_labelled(uri, labels) for uri, labels in scenes], classes)
+
+
+def _labelled(uri, labels, size=None):
+    outlined = labels.ndim == 1
+    count = len(labels)
+    width, height = size or _size(uri)
     return LabelledScene(
         uri=str(uri),
         width=width,
         height=height,
-        boxes=boxes,
-        classes=np.zeros(len(boxes), np.int64) if classes is None else np.asarray(classes),
-        outlines=None if outlines is None else np.asarray(outlines, object),
-        crowd=np.zeros(len(boxes), np.bool_) if crowd is None else np.asarray(crowd, np.bool_),
+        boxes=shapely.bounds(labels).reshape(-1, 4) if outlined else labels,
+        classes=np.zeros(count, np.int64),
+        outlines=labels if outlined else None,
+        crowd=np.zeros(count, np.bool_),
     )
 
 
-def collection(*scenes, classes=("ship",)):
-    """A collection of labelled scenes."""
-    return Collection.of(scenes, classes)
+def _size(uri):
+    import rasterio  # noqa: PLC0415
+
+    with rasterio.open(uri) as scene:
+        return scene.width, scene.height
+
+
+def write_coco(path, scenes, classes=("dot",)):
+    """Write labels of (file name, boxes) pairs as COCO, all of the first class."""
+    images, annotations = [], []
+    for number, (name, boxes) in enumerate(scenes, 1):
+        images.append({"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT})
+        for x0, y0, x1, y1 in boxes.tolist():
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": (x1 - x0) * (y1 - y0),
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": number, "name": name} for number, name in enumerate(classes, 1)]
+    path.write_text(
+        json.dumps({"images": images, "annotations": annotations, "categories": categories})
+    )
+    return path

@@ -64,7 +64,8 @@ class Curve:
     @property
     def f1(self) -> Floats:
         """(k,)."""
-        return 2 * self.hits / np.maximum(self.hits + self.false + self.truths, 1)
+        f1: Floats = 2 * self.hits / np.maximum(self.hits + self.false + self.truths, 1)
+        return f1
 
     @property
     def best(self) -> float | None:

@@ -1,0 +1,233 @@
+"""What figures must not depend on, for any objects and detections."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from faster_coco_eval import COCO, COCOeval_faster
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swath.evaluation.metrics import coco
+from swath.evaluation.metrics.coco import SIZES, coco_figures
+from swath.evaluation.metrics.confusion import confusion
+from swath.evaluation.metrics.curves import curve_of, voc_average_precision
+from swath.evaluation.metrics.matching import match
+from swath.evaluation.metrics.objects import Found, Truth
+
+CLASSES, SCENES, SIDE = 3, 2, 300.0
+
+
+@st.composite
+def measured(draw):
+    """Known objects, some in crowds, and detections of them, of others and of nothing.
+
+    No two scores are alike: what COCO does with ties depends on the order by its own rules.
+    """
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    known, extra = draw(st.integers(0, 25)), draw(st.integers(0, 15))
+    low = rng.uniform(0, 200, (known, 2))
+    box = np.concatenate([low, low + rng.uniform(3, 100, (known, 2))], axis=1)
+    truth = Truth(
+        scene=rng.integers(0, SCENES, known),
+        label=rng.integers(0, CLASSES, known),
+        box=box,
+        crowd=rng.random(known) < draw(st.sampled_from([0.0, 0.2])),
+    )
+    again = np.flatnonzero(rng.random(known) < 0.8)
+    again = np.concatenate([again, again[rng.random(len(again)) < 0.3]])
+    low = rng.uniform(0, 200, (extra, 2))
+    others = np.concatenate([low, low + rng.uniform(3, 100, (extra, 2))], axis=1)
+    moved = box[again] + rng.normal(0, 3, (len(again), 4))
+    moved[:, 2:] = np.maximum(moved[:, 2:], moved[:, :2] + 1)
+    label = np.concatenate([truth.label[again], rng.integers(0, CLASSES, extra)])
+    mistaken = rng.random(len(label)) < 0.15
+    label[mistaken] = rng.integers(0, CLASSES, mistaken.sum())
+    found = Found(
+        scene=np.concatenate([truth.scene[again], rng.integers(0, SCENES, extra)]),
+        label=label,
+        box=np.concatenate([moved, others]),
+        score=rng.permutation(len(label)) / 100,
+    )
+    return truth, found
+
+
+def all_figures(truth, found):
+    """Every figure there is, with the axis of classes first where there is one."""
+    figures = coco_figures(truth, found, CLASSES)
+    curve = curve_of(truth, found, match(truth, found))
+    voc = voc_average_precision(truth, found, match(truth, found, again=False))
+    return (
+        np.moveaxis(figures.precision, 2, 0),
+        np.moveaxis(figures.recall, 1, 0),
+        confusion(truth, found, CLASSES),
+        np.stack([curve.score, curve.precision, curve.recall, curve.f1]),
+        -1 if voc is None else voc,
+    )
+
+
+def assert_alike(one, other):
+    for ours, theirs in zip(one, other, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-9)
+
+
+@given(measured(), st.randoms(use_true_random=False))
+@settings(max_examples=12)
+def test_the_order_of_rows_has_no_say(case, random):
+    truth, found = case
+    known, seen = list(range(len(truth))), list(range(len(found)))
+    random.shuffle(known)
+    random.shuffle(seen)
+
+    shuffled = truth.take(np.array(known, np.int64)), found.take(np.array(seen, np.int64))
+
+    assert_alike(all_figures(*shuffled), all_figures(truth, found))
+
+
+@given(measured())
+@settings(max_examples=12)
+def test_scenes_side_by_side_are_as_good_as_apart(case):
+    def beside(objects):
+        shift = np.outer(objects.scene * SIDE * 2, [1, 0, 1, 0])
+        one = np.zeros_like(objects.scene)
+        return dataclasses.replace(objects, scene=one, box=objects.box + shift)
+
+    truth, found = case
+
+    assert_alike(all_figures(beside(truth), beside(found)), all_figures(truth, found))
+
+
+@given(measured(), st.permutations(range(CLASSES)))
+@settings(max_examples=12)
+def test_the_numbers_of_classes_have_no_say(case, numbers):
+    truth, found = case
+    to = np.array(numbers)
+    renamed = [dataclasses.replace(o, label=to[o.label]) for o in case]
+
+    precision, recall, matrix, curve, voc = all_figures(*renamed)
+
+    with_background = np.append(to, CLASSES)
+    matrix = matrix[with_background][:, with_background]
+    assert_alike((precision[to], recall[to], matrix, curve, voc), all_figures(truth, found))
+
+
+@given(measured())
+@settings(max_examples=12)
+def test_pieces_are_as_good_as_whole_scenes(case):
+    truth, found = case
+    ours = coco_figures(truth, found, CLASSES)
+
+    precision, recall = by_the_library_alone(truth, found)
+
+    np.testing.assert_allclose(ours.precision, precision, atol=1e-9)
+    np.testing.assert_allclose(ours.recall, recall, atol=1e-9)
+
+
+def by_the_library_alone(truth, found):
+    """faster-coco-eval on whole scenes, with its own overlaps."""
+    images = [{"id": number + 1, "width": 400, "height": 400} for number in range(SCENES)]
+    categories = [{"id": number + 1, "name": str(number)} for number in range(CLASSES)]
+
+    def rows(objects, **more):
+        for number in range(len(objects)):
+            x0, y0, x1, y1 = objects.box[number]
+            yield {
+                "id": number + 1,
+                "image_id": int(objects.scene[number]) + 1,
+                "category_id": int(objects.label[number]) + 1,
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "area": float(objects.area[number]),
+                "iscrowd": 0,
+            } | {name: values[number].item() for name, values in more.items()}
+
+    known = {"annotations": list(rows(truth, iscrowd=truth.crowd.astype(int)))}
+    seen = {"annotations": list(rows(found, score=found.score))}
+    evaluator = COCOeval_faster(
+        *(COCO(side | {"images": images, "categories": categories}) for side in (known, seen)),
+        "bbox",
+        print_function=lambda *_: None,
+    )
+    evaluator.params.maxDets = [1000]
+    evaluator.params.areaRng = [list(limits) for limits in SIZES.values()]
+    evaluator.params.areaRngLbl = list(SIZES)
+    evaluator.evaluate()
+    evaluator.accumulate()
+    return evaluator.eval["precision"][..., 0], evaluator.eval["recall"][..., 0]
+
+
+def test_images_of_few_objects_give_the_same(monkeypatch):
+    rng = np.random.default_rng(1)
+    low = rng.uniform(0, 2000, (900, 2))
+    box = np.concatenate([low, low + rng.uniform(10, 60, (900, 2))], axis=1)
+    zeros = np.zeros(900, np.int64)
+    truth = Truth(scene=zeros, label=zeros, box=box, crowd=np.zeros(900, np.bool_))
+    found = Found(
+        scene=zeros, label=zeros, box=box + rng.normal(0, 2, box.shape), score=rng.random(900)
+    )
+    many = coco_figures(truth, found, 1)
+    monkeypatch.setattr(coco, "_PIECE", 10**9)
+    one = coco_figures(truth, found, 1)
+
+    np.testing.assert_array_equal(many.precision, one.precision)
+    assert 0.3 < many.ap() < 1
+
+
+@given(measured())
+@settings(max_examples=25)
+def test_confusion_accounts_for_everything(case):
+    truth, found = case
+    matrix, matches = confusion(truth, found, CLASSES), match(truth, found)
+
+    hits = np.bincount(found.label[matches.hit], minlength=CLASSES)
+    np.testing.assert_array_equal(np.diag(matrix)[:-1], hits)
+    known = np.bincount(truth.label[~truth.crowd], minlength=CLASSES)
+    np.testing.assert_array_equal(matrix[:-1].sum(axis=1), known)
+    assert matrix[:, :-1].sum() <= len(found)
+    if not truth.crowd.any():
+        seen = np.bincount(found.label, minlength=CLASSES)
+        np.testing.assert_array_equal(matrix[:, :-1].sum(axis=0), seen)
+
+
+@given(measured(), st.floats(0, 0.5))
+@settings(max_examples=25)
+def test_a_curve_holds_what_each_threshold_gives(case, threshold):
+    truth, found = case
+    curve = curve_of(truth, found, match(truth, found))
+
+    kept = found.take(found.score >= threshold)
+    matches = match(truth, kept)
+
+    counts = curve.counts(threshold)
+    assert counts.hits == matches.hit.sum()
+    assert counts.false == matches.false.sum()
+    assert counts.missed == matches.missed.sum()
+
+
+@given(measured())
+@settings(max_examples=12)
+def test_what_is_known_found_exactly_is_perfect(case):
+    truth, _ = case
+    truth = truth.take(~truth.crowd)
+    found = Found(
+        scene=truth.scene, label=truth.label, box=truth.box, score=np.linspace(1, 0.5, len(truth))
+    )
+    figures = coco_figures(truth, found, CLASSES)
+
+    assert figures.ap() == figures.ar() == (1.0 if len(truth) else None)
+    assert not match(truth, found, at=1.0).missed.any()
+    assert confusion(truth, found, CLASSES).trace() == len(truth)
+
+
+@given(measured())
+@settings(max_examples=12)
+def test_recall_agrees_with_the_matching(case):
+    truth, found = case
+    recall = coco_figures(truth, found, CLASSES).recall[0, :, 0]
+
+    matches = match(truth, found)
+
+    for label in range(CLASSES):
+        known = (truth.label == label) & ~truth.crowd
+        if known.any():
+            expected = (known & ~matches.missed).sum() / known.sum()
+            assert recall[label] == pytest.approx(expected)
