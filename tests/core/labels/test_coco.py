@@ -4,7 +4,7 @@ import shapely
 
 from swath.errors import LabelsError, SceneError
 from swath.labels.read import read_collection
-from tests.labelled import coco, write_json
+from tests.label_files import coco, write_json
 
 
 @pytest.fixture

@@ -6,21 +6,18 @@ import shapely
 
 from swath.errors import LabelsError
 from swath.labels.collection import Collection
-from tests.labelled import collection, labelled
+from tests.label_files import collection, labelled
 
 BOXES = [[1, 2, 3, 4], [5, 6, 9, 9]]
 
 
-def test_parts_of_a_collection_are_named(tmp_path):
-    whole = collection(
-        labelled("a/x.tif", 9, 9), labelled("b/y.tif", 9, 9), labelled("b/x.tif", 9, 9)
-    )
+def test_parts_of_a_collection_are_named():
+    whole = collection(*(labelled(uri, 9, 9) for uri in ("a/x.tif", "b/y.tif", "b/x.tif")))
 
-    assert [scene.uri for scene in whole.subset(["b/x.tif", "y.tif"]).scenes] == [
-        "b/y.tif",
-        "b/x.tif",
-    ]
-    assert [scene.uri for scene in whole.without(["y.tif"]).scenes] == ["a/x.tif", "b/x.tif"]
+    part, rest = whole.subset(["b/x.tif", "y.tif"]), whole.without(["y.tif"])
+
+    assert [scene.uri for scene in part.scenes] == ["b/y.tif", "b/x.tif"]
+    assert [scene.uri for scene in rest.scenes] == ["a/x.tif", "b/x.tif"]
     with pytest.raises(LabelsError, match=r"2 scenes are named x\.tif; give the whole address"):
         whole.subset(["x.tif"])
     with pytest.raises(LabelsError, match=r"no scene z\.tif in the collection; it has x\.tif, y"):

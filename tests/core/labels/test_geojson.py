@@ -8,7 +8,7 @@ from rasterio.warp import transform_geom
 
 from swath.errors import LabelsError
 from swath.labels.read import read_collection
-from tests.labelled import geojson, write_json
+from tests.label_files import geojson, write_json
 from tests.rasters import NORTH_UP, UTM
 
 SQUARE = shapely.box(10, 5, 22, 17)

@@ -6,7 +6,7 @@ import pytest
 from swath import storage
 from swath.errors import LabelsError
 from swath.labels.read import read_collection
-from tests.labelled import coco, write_json
+from tests.label_files import coco, write_json
 
 
 @pytest.fixture

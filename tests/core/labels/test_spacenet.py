@@ -5,7 +5,7 @@ from rasterio.transform import Affine
 
 from swath.errors import LabelsError
 from swath.labels.read import read_collection
-from tests.labelled import geojson, write_json
+from tests.label_files import geojson, write_json
 from tests.rasters import NORTH_UP
 
 STAMP = "20190822070610_20190822070846"

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from swath.errors import LabelsError
 from swath.labels.splits import folds
-from tests.labelled import collection, labelled
+from tests.label_files import collection, labelled
 
 BOX = [0, 0, 1, 1]
 
