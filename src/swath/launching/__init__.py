@@ -1,0 +1,1 @@
+"""Jobs on SageMaker: training, tuning, batch transform, and the registry of models."""

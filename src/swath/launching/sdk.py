@@ -1,0 +1,52 @@
+"""AWS's SDK for SageMaker: asked for only where a job is launched, and told to report home nothing.
+
+It has 150 dependencies and takes seconds to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from swath import storage
+from swath.errors import InputError
+
+if TYPE_CHECKING:
+    from swath.launching.deployment import Deployment
+
+_NO_TELEMETRY = {
+    "SchemaVersion": "1.0",
+    "SageMaker": {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}},
+}
+
+
+def open_session(deployment: Deployment) -> Any:
+    """The SDK's session, which leaves what it uploads where the stack's role may read it.
+
+    Raises:
+        InputError: the SDK is not installed.
+    """
+    # The SDK simulates the role's policy against `*`; the stack's role may reach its own buckets
+    # only, and is right to.
+    os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what its modules remark on themselves
+            importlib.import_module("sagemaker.train.model_trainer")
+            importlib.import_module("sagemaker.train.tuner")
+            helper = importlib.import_module("sagemaker.core.helper.session_helper")
+    except ImportError:
+        raise InputError(
+            "the sagemaker SDK is not installed; `pip install 'swath[sagemaker]'` adds it"
+        ) from None
+    bucket, prefix = storage.split_s3(deployment.jobs_uri)
+    return helper.Session(
+        boto_session=boto3.Session(region_name=deployment.region),
+        sagemaker_config=_NO_TELEMETRY,
+        default_bucket=bucket,
+        default_bucket_prefix=prefix,
+    )

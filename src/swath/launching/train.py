@@ -1,0 +1,136 @@
+"""Trainings on SageMaker: the same container, options and data as on a laptop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from swath import storage
+from swath.launching.costs import Ceiling, hourly_price
+from swath.launching.sdk import open_session
+from swath.training.options import OF_AUGMENTATION, OF_NETWORK
+from swath.training.search import text_of
+
+if TYPE_CHECKING:
+    from swath.launching.deployment import Deployment
+    from swath.training.options import TrainOptions
+
+CHECKPOINTS = "/opt/ml/checkpoints"
+_PREFIXES = {"network_options": OF_NETWORK, "augment": OF_AUGMENTATION}
+_HOUR = 3600
+_DAY = 24 * _HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingJob:
+    """A training to be launched."""
+
+    options: TrainOptions
+    channels: Mapping[str, str]
+    """By name, where the data of each lies: an S3 prefix, or a local path, which is uploaded."""
+    instance_type: str
+    hours: float
+    """After how many the training is ended, at most."""
+    spot: bool = True
+    """On spare capacity, which costs less and may be taken away: then it goes on from its last
+    checkpoint, for a day at most."""
+    volume_gib: int = 100
+    hourly_price: float | None = None
+    """US dollars; by default, what AWS's price list says."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def ceiling_of(job: TrainingJob, region: str, *, jobs: int = 1) -> Ceiling:
+    """What so many jobs of a kind may cost at most.
+
+    Raises:
+        InputError: the price is not known.
+    """
+    price = job.hourly_price
+    if price is None:
+        price = hourly_price(job.instance_type, region)
+    return Ceiling(jobs=jobs, hours=job.hours, hourly=price)
+
+
+def launch(job: TrainingJob, deployment: Deployment) -> tuple[str, str]:
+    """Start a training.
+
+    Returns:
+        The job's name, and where its model package will lie.
+
+    Raises:
+        InputError: the SDK is not installed, or the stack does not train.
+    """
+    trainer = make_trainer(job, deployment)
+    trainer.train(input_data_config=inputs_of(job), wait=False, logs=False)
+    name: str = trainer._latest_training_job.training_job_name  # noqa: SLF001 (it has no public name)
+    return name, storage.join(deployment.jobs_uri, "output", name, "output/model.tar.gz")
+
+
+def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
+    """The SDK's `ModelTrainer` of a job.
+
+    Raises:
+        InputError: the SDK is not installed, or the stack does not train.
+    """
+    role, image = deployment.training_role, deployment.training_image
+    session = open_session(deployment)
+    from sagemaker.core.training.configs import (  # noqa: PLC0415
+        CheckpointConfig,
+        Compute,
+        OutputDataConfig,
+        StoppingCondition,
+    )
+    from sagemaker.train.model_trainer import ModelTrainer  # noqa: PLC0415
+
+    folder = deployment.jobs_uri
+    seconds = round(job.hours * _HOUR)
+    waits = {"max_wait_time_in_seconds": seconds + _DAY} if job.spot else {}
+    return ModelTrainer(
+        sagemaker_session=session,
+        role=role,
+        training_image=image,
+        base_job_name=job.options.name.replace(".", "-").replace("_", "-"),
+        compute=Compute(
+            instance_type=job.instance_type,
+            instance_count=1,
+            volume_size_in_gb=job.volume_gib,
+            enable_managed_spot_training=job.spot,
+        ),
+        stopping_condition=StoppingCondition(max_runtime_in_seconds=seconds, **waits),
+        output_data_config=OutputDataConfig(s3_output_path=storage.join(folder, "output")),
+        checkpoint_config=CheckpointConfig(
+            s3_uri=storage.join(folder, "checkpoints", job.options.digest),
+            local_path=CHECKPOINTS,
+        ),
+        hyperparameters=hyperparameters_of(job.options),
+        tags=_tags(job),
+    )
+
+
+def hyperparameters_of(options: TrainOptions) -> dict[str, str]:
+    """The options that are not what they are by default, as SageMaker has them: all strings."""
+    defaults = type(options)().to_json()
+    flat: dict[str, Any] = {}
+    for name, value in options.to_json().items():
+        if value == defaults[name]:
+            continue
+        prefix = _PREFIXES.get(name)
+        flat |= {prefix + key: one for key, one in value.items()} if prefix else {name: value}
+    return {name: text_of(value) for name, value in flat.items()}
+
+
+def inputs_of(job: TrainingJob) -> list[Any]:
+    """The SDK's channels of a job."""
+    from sagemaker.core.training.configs import InputData  # noqa: PLC0415
+
+    return [
+        InputData(channel_name=name, data_source=source) for name, source in job.channels.items()
+    ]
+
+
+def _tags(job: TrainingJob) -> list[Any]:
+    from sagemaker.core.shapes import Tag  # noqa: PLC0415
+
+    return [Tag(key=key, value=value) for key, value in job.tags.items()]

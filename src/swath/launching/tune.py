@@ -1,0 +1,90 @@
+"""Searches for hyperparameters on SageMaker: many trainings, within a bound on their cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from swath.launching.train import inputs_of, make_trainer
+from swath.training.search import text_of
+
+if TYPE_CHECKING:
+    from swath.launching.deployment import Deployment
+    from swath.launching.train import TrainingJob
+    from swath.training.search import Search
+
+_LOG = "Logarithmic"
+_LINEAR = "Linear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuningJob:
+    """A search to be launched."""
+
+    training: TrainingJob
+    """Each of the trainings, but for what the search chooses."""
+    search: Search
+    at_once: int = 2
+
+
+def launch_tuning(job: TuningJob, deployment: Deployment) -> str:
+    """Start a search.
+
+    Returns:
+        The name of the tuning job.
+
+    Raises:
+        InputError: the SDK is not installed, or the stack does not train.
+    """
+    tuner = make_tuner(job, deployment)
+    tuner.tune(inputs=inputs_with_uris(job, tuner), wait=False)
+    name: str = tuner.latest_tuning_job.hyper_parameter_tuning_job_name
+    return name
+
+
+def make_tuner(job: TuningJob, deployment: Deployment) -> Any:
+    """The SDK's `HyperparameterTuner` of a search."""
+    trainer = make_trainer(job.training, deployment)
+    from sagemaker.train.tuner import HyperparameterTuner  # noqa: PLC0415
+
+    search = job.search
+    return HyperparameterTuner(
+        model_trainer=trainer,
+        objective_metric_name=search.metric,
+        objective_type=search.direction.capitalize(),
+        metric_definitions=[{"Name": search.metric, "Regex": rf"{search.metric}=([0-9.eE+-]+)"}],
+        hyperparameter_ranges=_ranges(search),
+        strategy="Bayesian",
+        max_jobs=search.trials,
+        max_parallel_jobs=job.at_once,
+        early_stopping_type="Auto",
+        random_seed=search.seed,
+        base_tuning_job_name=job.training.options.name[:20],
+    )
+
+
+def inputs_with_uris(job: TuningJob, tuner: Any) -> list[Any]:
+    """The channels of a search: the tuner, unlike the trainer, uploads nothing itself."""
+    return [
+        tuner.model_trainer.create_input_data_channel(one.channel_name, one.data_source)
+        for one in inputs_of(job.training)
+    ]
+
+
+def _ranges(search: Search) -> dict[str, Any]:
+    from sagemaker.core.parameter import (  # noqa: PLC0415
+        CategoricalParameter,
+        ContinuousParameter,
+        IntegerParameter,
+    )
+
+    found: dict[str, Any] = {}
+    for name, one in search.ranges.items():
+        scale = _LOG if one.log else _LINEAR
+        if one.choices:
+            found[name] = CategoricalParameter([text_of(choice) for choice in one.choices])
+        elif one.whole:
+            found[name] = IntegerParameter(int(one.low), int(one.high), scaling_type=scale)
+        else:
+            found[name] = ContinuousParameter(one.low, one.high, scaling_type=scale)
+    return found
