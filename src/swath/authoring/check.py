@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3
 """Of the largest number of an output. Libraries sum in other orders: OpenVINO and ONNX Runtime
 differ by up to some 1e-4."""
+_TOLERANCES = {"float16": 1e-2, "int8": 5e-2}
+"""Of weights in fewer bits, which each library rounds in its own way."""
+OPTIMISED = "swath:optimised"
+"""What an optimised package says of itself."""
 _RUNTIMES: dict[WeightsFormat, tuple[tuple[Runtime, str], ...]] = {
     "onnx": (("onnx", "onnxruntime"), ("openvino", "openvino")),
     "torchscript": (("torch", "torch"),),
@@ -86,7 +90,7 @@ class CheckReport:
 
 
 def check_package(
-    uri: str | Path, *, images: Sequence[str] = (), tiles: int = 4, tolerance: float = TOLERANCE
+    uri: str | Path, *, images: Sequence[str] = (), tiles: int = 4, tolerance: float | None = None
 ) -> CheckReport:
     """Try a package.
 
@@ -94,7 +98,8 @@ def check_package(
         uri: a folder, a local `model.tar.gz` or an S3 URI of one.
         images: scenes to cut tiles from, beside the black one and the noise.
         tiles: how many to cut from all of them.
-        tolerance: by how much answers may differ, see `difference`.
+        tolerance: by how much answers may differ, see `difference`; by default TOLERANCE, or more
+            where the weights are in fewer bits.
 
     Raises:
         PackageError: it is no package, contradicts itself, or a checksum is off.
@@ -102,6 +107,8 @@ def check_package(
     """
     package = load_package(uri)
     description = package.description
+    if tolerance is None:
+        tolerance = _tolerance(package)
     shown = [
         samples.black(description),
         *(samples.noise(description, seed=seed) for seed in range(2)),
@@ -159,7 +166,7 @@ def _try(
         model = load_model(alone, runtime=way, format=weights.format)
         answers = [answer for tile in shown for answer in model([tile])]
         for answer in answers:
-            _check_answer(answer, package, weights)
+            _check_answer(answer, package)
         trial = dataclasses.replace(
             trial,
             difference=0.0,
@@ -195,9 +202,9 @@ def _compared(
     return dataclasses.replace(trial, difference=differs, fault=fault)
 
 
-def _check_answer(answer: Outputs, package: ModelPackage, weights: Weights) -> None:
+def _check_answer(answer: Outputs, package: ModelPackage) -> None:
     """Finite numbers, of the shapes that are described, that a head can read."""
-    described = _described_shapes(weights.path.parent)
+    described = _described_shapes(package)
     for place, role in enumerate(package.description.outputs):
         if role is None:
             continue
@@ -217,9 +224,26 @@ def _check_answer(answer: Outputs, package: ModelPackage, weights: Weights) -> N
     read_answer(answer, package.description)
 
 
-def _described_shapes(folder: Path) -> list[list[int]]:
-    item = json.loads((folder / packing.DESCRIPTION).read_bytes())
-    return [entry["result"]["shape"] for entry in item["properties"]["mlm:output"]]
+def _described_shapes(package: ModelPackage) -> list[list[int]]:
+    return [entry["result"]["shape"] for entry in _properties(package)["mlm:output"]]
+
+
+def _tolerance(package: ModelPackage) -> float:
+    precision = _properties(package).get(OPTIMISED, {}).get("precision")
+    return _TOLERANCES.get(precision, TOLERANCE)
+
+
+def _properties(package: ModelPackage) -> dict[str, Any]:
+    properties: dict[str, Any] = json.loads(
+        (folder_of(package) / packing.DESCRIPTION).read_bytes()
+    )["properties"]
+    return properties
+
+
+def folder_of(package: ModelPackage) -> Path:
+    """The folder on this machine that a package's files lie in."""
+    inside = Path(package.description.weights[0].name)
+    return package.weights[0].path.parents[len(inside.parts) - 1]
 
 
 def _check_batch(

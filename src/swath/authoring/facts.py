@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swath import packing
-from swath.authoring.publish import folder_of
+from swath.authoring.check import folder_of
 from swath.package import load_package
 from swath.weights_file import kind_of
 
@@ -39,7 +39,7 @@ def facts_of(uri: str | Path) -> list[Fact]:
         PackageError: there is no package, it contradicts itself, or a checksum is off.
     """
     package = load_package(uri)
-    item = json.loads((folder_of(uri) / packing.DESCRIPTION).read_bytes())
+    item = json.loads((folder_of(package) / packing.DESCRIPTION).read_bytes())
     return [
         Fact(group, name, value)
         for group, lines in (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from swath import packing
 from swath.authoring import samples
 from swath.authoring.agreement import Agreement, mean_agreement
-from swath.authoring.check import check_package, milliseconds
+from swath.authoring.check import OPTIMISED, check_package, folder_of, milliseconds
 from swath.authoring.description import assets_of, write_item
 from swath.authoring.smaller import Precision, to_float16, to_int8
 from swath.errors import InputError, PackageError
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _WEIGHTS = "model.onnx"
 _TILES = 32
 _FIGURES = ("AP50", "mIoU")
-OPTIMISED = "swath:optimised"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,7 @@ def optimise_package(
         folder = Path(temporary, "package")
         folder.mkdir()
         _convert(source, folder / _WEIGHTS, precision, package, scenes, tiles)
-        _describe(source.path.parent, folder, package, precision)
+        _describe(folder_of(package), folder, package, precision)
         report = check_package(folder)
         if not report.passed:
             raise PackageError(f"the {precision} weights do not work: {'; '.join(report.faults)}")
@@ -108,7 +107,7 @@ def optimise_package(
                 f"{out} was not made: {precision} loses {found.loss:.3f} of {what}, more than the "
                 f"{tolerance:g} of --tolerance. More or other --scene to calibrate with may help"
             )
-        _describe(source.path.parent, folder, package, precision, found)
+        _describe(folder_of(package), folder, package, precision, found)
         folder.rename(out)
     return found
 
@@ -208,6 +207,6 @@ def _accuracy(
     found = []
     for package in (str(uri), str(smaller)):
         with tempfile.TemporaryDirectory() as folder:
-            figures = evaluate(package, labels, Path(folder)).figures
+            figures = evaluate(package, labels, Path(folder), report=False).figures
         found.append(next((figures[name] for name in _FIGURES if figures.get(name)), 0.0))
     return found[0], found[1]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swath import packing, storage
-from swath.authoring.check import check_package
+from swath.authoring.check import check_package, folder_of
 from swath.errors import InputError, PackageError
 from swath.package import load_package
 
@@ -76,7 +76,7 @@ def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published
     places = [_place(target, report.name) for target in to]
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary, _ARCHIVE)
-        digest = packing.pack(folder_of(uri), archive)
+        digest = packing.pack(folder_of(load_package(uri)), archive)
         evaluation = _evaluation(uri, gate)
         gates = [_held(place, evaluation, gate) for place in places] if gate.closed else []
         for place in places:
@@ -86,19 +86,6 @@ def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published
     return Published(
         name=report.name, digest=digest, places=tuple(places), gates=tuple(g for g in gates if g)
     )
-
-
-def folder_of(uri: str | Path) -> Path:
-    """The folder of a package's files on this machine.
-
-    Raises:
-        PackageError: there is no package, or it contradicts itself.
-    """
-    if not storage.is_s3(str(uri)) and Path(uri).is_dir():
-        return Path(uri)
-    package = load_package(uri)
-    inside = Path(package.description.weights[0].name)
-    return package.weights[0].path.parents[len(inside.parts) - 1]
 
 
 def _place(target: str, name: str) -> str:
@@ -158,7 +145,7 @@ def _evaluated(uri: str, labels: Collection) -> Evaluation:
     from swath.evaluation.evaluate import evaluate  # noqa: PLC0415
 
     with tempfile.TemporaryDirectory() as folder:
-        return evaluate(uri, labels, Path(folder))
+        return evaluate(uri, labels, Path(folder), report=False)
 
 
 def _read(uri: str, *, missing: bool = False) -> Evaluation | None:

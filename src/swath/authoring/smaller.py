@@ -42,11 +42,8 @@ def to_float16(source: Path, target: Path) -> None:
     convert = _library("onnxruntime.transformers.float16").convert_float_to_float16
     model = _named(onnx.load(source))
     try:
-        smaller = convert(
-            model,
-            keep_io_types=True,
-            node_block_list=sorted(_ends(model.graph)),
-        )
+        smaller = convert(model, keep_io_types=True, node_block_list=sorted(_ends(model.graph)))
+        _mend(smaller)
         onnx.checker.check_model(smaller)
     except Exception as error:
         # The libraries' errors have no common base but Exception.
@@ -138,6 +135,20 @@ def _named(model: Any) -> Any:
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
     return model
+
+
+def _mend(model: Any) -> None:
+    """Put right what the library leaves where some nodes stay in float32.
+
+    A value that several of those take is converted once for each, under one name; and conversions
+    stand last, whatever needs them.
+    """
+    seen: set[str] = set()
+    for node in list(model.graph.node):
+        if node.op_type == "Cast" and node.output[0] in seen:
+            model.graph.node.remove(node)
+        seen.update(node.output)
+    _library("onnxruntime.transformers.onnx_model").OnnxModel(model).topological_sort()
 
 
 def _at_least(model: Any) -> Any:

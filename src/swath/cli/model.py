@@ -103,8 +103,13 @@ def check(
     ] = None,
     tiles: Annotated[int, typer.Option(help="How many tiles of the scenes.", min=1)] = 4,
     tolerance: Annotated[
-        float, typer.Option(help="By how much weights may differ, of the largest number.", min=0)
-    ] = 1e-3,
+        float | None,
+        typer.Option(
+            help="By how much weights may differ, of the largest number: 0.001, if none, and "
+            "more where they are in fewer bits.",
+            min=0,
+        ),
+    ] = None,
 ) -> None:
     """Run a package once on all of its weights; prove that they agree. Exit code 1 if not."""
     from swath.authoring.check import check_package  # noqa: PLC0415

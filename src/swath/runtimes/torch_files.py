@@ -72,9 +72,9 @@ def read_pt2(path: Path) -> torch.export.ExportedProgram:
             "no compiled code: save it with torch.export.save of torch 2.8 or later"
         )
 
-    def rewritten(name: str, content: bytes) -> bytes | None:
+    def rewritten(name: str, content: bytes) -> bytes:
         if _SAMPLES in name:
-            return None  # tensors on the GPU, that nothing needs
+            return b""  # tensors on the GPU, that nothing needs
         if not name.endswith(".json"):
             return content
         return _DEVICE_IN_JSON.sub(b'"type": "cpu", "index": null', content)
@@ -104,7 +104,7 @@ def _for_this_host(
     path: Path,
     suffix: str,
     device: re.Pattern[bytes],
-    rewritten: Callable[[str, bytes], bytes | None],
+    rewritten: Callable[[str, bytes], bytes],
 ) -> Source:
     """The file itself, or where it names a GPU and there is none, a copy that names the CPU."""
     if torch.cuda.is_available():
@@ -116,9 +116,7 @@ def _for_this_host(
         copy = io.BytesIO()
         with zipfile.ZipFile(copy, "w") as target:
             for entry in archive.infolist():
-                content = rewritten(entry.filename, archive.read(entry))
-                if content is not None:
-                    target.writestr(entry.filename, content)
+                target.writestr(entry.filename, rewritten(entry.filename, archive.read(entry)))
     copy.seek(0)
     return copy
 
