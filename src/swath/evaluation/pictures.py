@@ -61,10 +61,19 @@ def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float6
     layers = plain.astype(np.float64)
     image = np.empty((*valid.shape, len(layers)))
     for band, layer in enumerate(layers):
-        usable = layer[valid & np.isfinite(layer)]
-        low, high = np.percentile(usable, (_DARKEST, _BRIGHTEST)) if usable.size else (0, 1)
-        scaled = (np.nan_to_num(layer) - low) / max(high - low, np.finfo(np.float64).tiny)
-        image[..., band] = np.clip(scaled, 0, 1)
+        low, high = _limits(layer[valid & np.isfinite(layer)])
+        image[..., band] = np.clip((np.nan_to_num(layer) - low) / (high - low), 0, 1)
     image = np.broadcast_to(image, (*valid.shape, 3)).copy()
     image[~valid] = _EMPTY
     return image
+
+
+def _limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
+    """What is drawn black and what white; a few bright dots on nothing are still seen."""
+    if not pixels.size:
+        return 0.0, 1.0
+    for darkest, brightest in ((_DARKEST, _BRIGHTEST), (0, 100)):
+        low, high = (float(limit) for limit in np.percentile(pixels, (darkest, brightest)))
+        if high > low:
+            return low, high
+    return low, low + 1

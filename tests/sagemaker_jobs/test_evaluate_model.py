@@ -1,0 +1,114 @@
+"""The job as SageMaker runs it: folders in, folders out, an exit code and a message."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sagemaker_jobs.evaluate_model.__main__ import Exit, main
+from swath.packing import pack
+from tests.labelled import around, dots, write_coco
+
+PLACES = [(5, 5), (40, 40), (80, 20)]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def root(make_scene, package, tmp_path):
+    """What `/opt/ml` is for the job."""
+    given = tmp_path / "ml" / "processing" / "input"
+    for name in ("model", "labels", "images"):
+        (given / name).mkdir(parents=True)
+    Path(make_scene(dots(PLACES))).rename(given / "images" / "scene.tif")
+    write_coco(given / "labels" / "labels.json", [("scene.tif", around(PLACES))])
+    pack(package, given / "model" / "model.tar.gz")
+    return tmp_path / "ml"
+
+
+def message(root):
+    return (root / "output" / "message").read_text()
+
+
+def output(root, name):
+    return json.loads((root / "processing" / "output" / name).read_text())
+
+
+def test_a_package_is_measured(root):
+    assert main([], root) == Exit.DONE
+
+    assert output(root, "evaluation.json")["figures"]["AP"] == 1
+    assert (root / "processing" / "output" / "report.html").is_file()
+    assert message(root).startswith("passed")
+
+
+def test_a_package_that_is_not_packed(root, package):
+    (root / "processing/input/model/model.tar.gz").unlink()
+    (root / "processing/input/model").rmdir()
+    package.rename(root / "processing/input/model")
+
+    assert main(["--fail-below", "AP=1"], root) == Exit.DONE
+
+
+def test_what_falls_below_fails_the_job_and_says_why(root):
+    assert main(["--fail-below", "AP=1.2"], root) == Exit.REFUSED
+
+    assert message(root) == "refused: AP is 1.0000, 0.2000 below 1.2000"
+    assert not output(root, "verdict.json")["passed"]
+
+
+def test_against_a_package_and_against_its_evaluation(root, package):
+    in_use = root / "processing/input/in_use"
+    in_use.mkdir()
+    pack(package, in_use / "model.tar.gz")
+
+    assert main([], root) == Exit.DONE
+    assert output(root, "verdict.json")["compared"] == ["AP", "AP50", "best_F1"]
+
+    (root / "processing/output/in-use/evaluation.json").rename(in_use / "evaluation.json")
+    assert main([], root) == Exit.DONE
+    assert output(root, "verdict.json")["compared"] == ["AP", "AP50", "best_F1"]
+
+
+def test_no_package(root):
+    (root / "processing/input/model/model.tar.gz").unlink()
+
+    assert main([], root) == Exit.INPUT
+    assert "holds no model package" in message(root)
+
+
+def test_several_files_of_labels(root):
+    (root / "processing/input/labels/more.json").write_text("{}")
+
+    assert main([], root) == Exit.INPUT
+    assert "holds 2 files (labels.json, more.json)" in message(root)
+
+
+def test_a_message_is_cut_at_a_kilobyte_and_stays_text(root):
+    assert main(["--fail-below", "é" * 2000], root) == Exit.INPUT
+
+    assert 1000 < len((root / "output" / "message").read_bytes()) <= 1024
+    assert "ééé" in message(root)
+
+
+def test_a_command_line_that_cannot_be_used(root):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--tolerance", "much"], root)
+
+    assert stopped.value.code == Exit.USAGE
+
+
+def test_the_program_starts():
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "sagemaker_jobs.evaluate_model", "--help"],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "--fail-below" in done.stdout
