@@ -87,7 +87,7 @@ class Inputs:
                 hardened.crop(epoch, index),
                 options.augment,
                 generator(options.seed, epoch, index, stream=_OF_AUGMENTATION),
-                size=options.tile_size,
+                size=options.crop_side,
                 spread=spread,
             )
 
@@ -111,10 +111,10 @@ class Inputs:
         return CropSampler(
             self.collection,
             self.bands,
-            options.tile_size,
+            options.crop_side,
             seed=options.seed,
             positives=options.positives,
-            margin=options.augment.margin(options.tile_size),
+            margin=options.augment.margin(options.crop_side),
             class_maps=class_maps,
         )
 

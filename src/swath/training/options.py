@@ -43,6 +43,10 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     bands: tuple[str, ...] = ()
     """Which bands, in the model's order; by default those of the first scene."""
     tile_size: Annotated[int, Meta(ge=16, le=4096, multiple_of=16)] = 256
+    """Of the tiles that the package is run on."""
+    crop_size: Annotated[int, Meta(ge=0, le=4096, multiple_of=16)] = 0
+    """Of the windows that are learnt from; 0: as large as tiles. Many small ones show more of the
+    scenes a step than a few large ones."""
     overlap: Count = 64
     scaling: Literal["z-score", "min-max"] = "z-score"
     """By the mean and deviation of each band, or between its 1st and 99th percentile."""
@@ -112,6 +116,11 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"overlap is {self.overlap}; it must be less than tile_size, {self.tile_size}"
             )
+
+    @property
+    def crop_side(self) -> int:
+        """Px along each side of what is learnt from."""
+        return self.crop_size or self.tile_size
 
     @property
     def steps_per_epoch(self) -> int:

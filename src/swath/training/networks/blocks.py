@@ -98,17 +98,24 @@ class Pyramid(nn.Module):
 
 
 class Squash(nn.Module):
-    """Bright outliers brought near: the inverse hyperbolic sine, linear up to about 1.
+    """What is dark told apart, and bright outliers brought near: a logarithm either side of 0.
 
-    Roofs, clouds and glint are tens of standard deviations away, and would rule every sum that
-    they are part of.
+    Roofs, clouds and glint are so much brighter than dark water that what lies on it would be next
+    to nothing beside them. With `min-max` scaling, 0 is the darkest there is.
     """
+
+    def __init__(self, contrast: float) -> None:
+        """A curve.
+
+        Args:
+            contrast: how much steeper it is at 0 than far away; near 0, it is a straight line.
+        """
+        super().__init__()
+        self.contrast = contrast
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
-        # Written out, since ONNX Runtime's Asinh is not vectorised.
-        size = x.abs()
-        return torch.sign(x) * torch.log(size + torch.sqrt(size * size + 1))
+        return torch.sign(x) * torch.log1p(x.abs() * self.contrast)
 
 
 def folded(module: nn.Module) -> nn.Module:

@@ -59,6 +59,7 @@ class Detector(Network):
         radius: float = 0.25,
         class_weights: Sequence[float] | None = None,
         box_weight: float = 1.0,
+        contrast: float = 1.0,
     ) -> None:
         """A detector with random weights.
 
@@ -73,11 +74,13 @@ class Detector(Network):
             radius: how much of a box's middle answers for it, see `assign`.
             class_weights: how much each class's objects count; by default all alike.
             box_weight: how much boxes count beside scores.
+            contrast: of what is dark, see `Squash`: about 1 with scaling by z-score, 20 to 50 with
+                min-max.
         """
         super().__init__()
         self.bands, self.classes, self.size, self.stride = bands, classes, size, stride
         self.radius, self.box_weight = radius, box_weight
-        self.squash = Squash()
+        self.squash = Squash(contrast)
         self.pyramid = Pyramid(bands, channels, stride=stride, depth=depth)
         self.neck = ConvBlock(channels[0], 2 * channels[0])
         self.score = nn.Conv2d(2 * channels[0], classes, 1)

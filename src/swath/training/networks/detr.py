@@ -98,8 +98,9 @@ class Detr(Network):
 
     def loss(self, outputs: Any, targets: Targets) -> dict[str, Tensor]:
         """The parts of the library's loss, those of all its layers together."""
+        size = targets.valid.shape[-1]
         labels = [
-            {"class_labels": classes[~crowd], "boxes": _normalised(boxes[~crowd], self.size)}
+            {"class_labels": classes[~crowd], "boxes": _normalised(boxes[~crowd], size)}
             for boxes, classes, crowd in zip(
                 targets.boxes, targets.classes, targets.crowd, strict=True
             )

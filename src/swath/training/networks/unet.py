@@ -33,6 +33,7 @@ class UNet(Segmenter):
         depth: int = 1,
         class_weights: Sequence[float] | None = None,
         dice_weight: float = 1.0,
+        contrast: float = 1.0,
     ) -> None:
         """A U-Net with random weights.
 
@@ -45,6 +46,8 @@ class UNet(Segmenter):
             depth: residual blocks a level.
             class_weights: how much each class's pixels count; by default all alike.
             dice_weight: how much the overlap of regions counts beside each pixel's answer.
+            contrast: of what is dark, see `Squash`: about 1 with scaling by z-score, 20 to 50 with
+                min-max.
         """
         super().__init__(
             classes=classes,
@@ -53,7 +56,7 @@ class UNet(Segmenter):
             class_weights=class_weights,
             dice_weight=dice_weight,
         )
-        self.squash = Squash()
+        self.squash = Squash(contrast)
         self.pyramid = Pyramid(bands, channels, stride=stride, depth=depth)
         self.neck = ConvBlock(channels[0], channels[0])
         self.score = nn.Conv2d(channels[0], classes, 1)
