@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from contextlib import contextmanager
@@ -64,17 +65,20 @@ def serving(folder, **settings):
         **{f"SWATH_SERVE_{name.upper()}": str(value) for name, value in settings.items()},
     }
     command = [sys.executable, "-m", "sagemaker_jobs.serve_model", "serve"]
-    with subprocess.Popen(command, env=env, cwd="/", stderr=subprocess.PIPE, text=True) as process:
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(command, env=env, cwd="/", stderr=log) as process,
+    ):
+        server = Serving(f"http://127.0.0.1:{port}", process, folder)
         try:
-            server = Serving(f"http://127.0.0.1:{port}", process, folder)
-            _wait_for(server)
             with server.client:
+                _wait_for(server, log)
                 yield server
         finally:
             process.kill()
 
 
-def _wait_for(server):
+def _wait_for(server, log):
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until and server.process.poll() is None:
         try:
@@ -83,7 +87,8 @@ def _wait_for(server):
         except httpx.TransportError:
             pass
     server.process.kill()
-    pytest.fail(f"the container did not start: {server.process.stderr.read()}")
+    log.seek(0)
+    pytest.fail(f"the container did not start: {log.read()}")
 
 
 def batched_package(folder):
@@ -129,7 +134,9 @@ def bright(pixels):
     """What the model sees in pixels (1, rows, cols): (x, y, score) of each bright one."""
     y, x = np.nonzero(pixels[0] >= 25)
     scores = np.sqrt(pixels[0, y, x].astype(np.float32) / np.float32(100))
-    return sorted(zip(x.tolist(), y.tolist(), scores.tolist(), strict=True))
+    # JSON has the decimals that tell a float32 from its neighbours.
+    told = [float(str(score)) for score in scores]
+    return sorted(zip(x.tolist(), y.tolist(), told, strict=True))
 
 
 def seen(answer):

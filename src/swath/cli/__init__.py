@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from swath.cli import evaluate, local, model, run, train
+from swath.cli import evaluate, invoke, local, model, registry, run, train, tune
 from swath.errors import InputError, SwathError
 
 EXIT_FAILED = 1
@@ -34,8 +34,13 @@ app = typer.Typer(
     help="Find what your model detects in satellite scenes, on a laptop or on AWS.",
 )
 app.command("run")(run.run)
+app.command("invoke")(invoke.invoke)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
+app.command("transform")(registry.transform)
+for command in (registry.register, registry.versions, registry.approve, registry.reject):
+    model.app.command(command.__name__)(command)
 app.add_typer(local.app, name="local")
 app.add_typer(model.app, name="model")
 

@@ -1,0 +1,102 @@
+"""`swath invoke`: images to an endpoint, GeoJSON back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from swath.errors import InputError, SettingsError
+
+if TYPE_CHECKING:
+    from swath.endpoints.images import Endpoint
+
+SUFFIX = ".geojson"
+
+
+def invoke(
+    images: Annotated[
+        list[Path], typer.Argument(help="GeoTIFF, PNG, JPEG or NPY files.", dir_okay=False)
+    ],
+    *,
+    endpoint: Annotated[str, typer.Option(help="The endpoint's name, as the stack's outputs say.")],
+    asynchronous: Annotated[
+        bool,
+        typer.Option("--async", help="It is asynchronous: upload the images to S3, and wait."),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder for an IMAGE.geojson each. One image's goes to standard output "
+            "without it, those of many to the current folder.",
+            file_okay=False,
+        ),
+    ] = None,
+    at_once: Annotated[
+        int, typer.Option(help="How many images are under way at most.", min=1, max=64)
+    ] = 4,
+) -> None:
+    """Ask a SageMaker endpoint what is in images."""
+    # boto3 is imported once there is work: `--help` answers at once.
+    from swath.endpoints.images import describe_endpoint, invoke_images  # noqa: PLC0415
+
+    targets = _targets(images, out)
+    asked = _checked(describe_endpoint(endpoint), asynchronous=asynchronous)
+    for image in images:
+        asked.check(image)
+    errors: Counter[bool] = Counter()
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as display:
+        for image, answer in display.track(
+            invoke_images(asked, images, at_once=at_once), total=len(images), description="images"
+        ):
+            if isinstance(answer, bytes):
+                _write(answer, targets[image])
+                continue
+            errors[isinstance(answer, InputError)] += 1
+            console.print(f"error: {image}: {answer}", markup=False, soft_wrap=True)
+    if errors:
+        # As of one error: 2 where all of them are the images' own, 1 where some are not.
+        raise typer.Exit(1 if errors[False] else 2)
+
+
+def _targets(images: list[Path], out: Path | None) -> dict[Path, Path | None]:
+    """Where the answers go; None is standard output."""
+    if out is None and len(images) == 1:
+        return {images[0]: None}
+    folder = out or Path()
+    targets: dict[Path, Path | None] = {image: folder / f"{image.stem}{SUFFIX}" for image in images}
+    if len({*targets.values()}) < len(images):
+        names = Counter(image.stem for image in images)
+        twice = next(name for name, count in names.items() if count > 1)
+        raise InputError(
+            f"two images would be answered in {folder / twice}{SUFFIX}; "
+            "name each image once, and otherwise rename one or invoke them one by one"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return targets
+
+
+def _checked(endpoint: Endpoint, *, asynchronous: bool) -> Endpoint:
+    if asynchronous != (endpoint.kind == "asynchronous"):
+        remedy = "leave out --async" if asynchronous else "add --async"
+        raise SettingsError(f"the endpoint {endpoint.name!r} is {endpoint.kind}: {remedy}")
+    return endpoint
+
+
+def _write(answer: bytes, target: Path | None) -> None:
+    if target is None:
+        typer.echo(answer)
+    else:
+        target.write_bytes(answer)

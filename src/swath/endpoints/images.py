@@ -1,0 +1,209 @@
+"""Asking an endpoint what is in images: one after the other or several at once, answered in GeoJSON.
+
+What each kind of endpoint takes at most is checked before anything is sent:
+https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import boto3
+from botocore.exceptions import ClientError
+
+from swath import storage
+from swath.endpoints.errors import answered, calling
+from swath.endpoints.invoke import runtime
+from swath.errors import InputError, SettingsError, SwathError, TransientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import DescribeEndpointConfigOutputTypeDef
+
+T = TypeVar("T")
+Kind = Literal["real-time", "serverless", "asynchronous"]
+
+GEOJSON = "application/geo+json"
+LIMITS: dict[Kind, int] = {
+    "real-time": 25_000_000,
+    "serverless": 4_000_000,
+    "asynchronous": 1_000_000_000,
+}
+"""Bytes of a request."""
+_REMEDIES: dict[Kind, str] = {
+    "real-time": "invoke an asynchronous endpoint with --async, or drop it into the stack's bucket",
+    "serverless": "invoke a real-time endpoint, or an asynchronous one with --async",
+    "asynchronous": "drop it into the stack's bucket, where a scene may be of any size",
+}
+_MEDIA_TYPES = {
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".npy": "application/x-npy",
+}
+# A serverless endpoint that starts is not ready for up to three minutes:
+# https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
+_ATTEMPTS = 12
+_FIRST_WAIT = 1.0
+"""s, on average half of it; twice as long each time, up to the longest."""
+_LONGEST_WAIT = 30.0
+_LONGEST_INFERENCE = 3600
+"""s; the most that SageMaker allows."""
+_POLL, _SLOWEST_POLL = 0.5, 10.0
+_STATUS = re.compile(r"\((\d{3})\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An endpoint, and what it takes."""
+
+    name: str
+    kind: Kind
+    staging: str = ""
+    """Of an asynchronous one: where images are put for it to read, an S3 URI."""
+
+    def check(self, image: Path) -> None:
+        """Refuse what the endpoint would refuse, before it is sent.
+
+        Raises:
+            InputError: there is no such file, or it is too large.
+        """
+        if not image.is_file():
+            raise InputError(f"there is no image at {image}")
+        size, limit = image.stat().st_size, LIMITS[self.kind]
+        if size > limit:
+            raise InputError(
+                f"{image} has {size} bytes; a {self.kind} endpoint takes {limit} at most: "
+                f"{_REMEDIES[self.kind]}"
+            )
+
+
+def describe_endpoint(name: str) -> Endpoint:
+    """What an endpoint is.
+
+    Raises:
+        SettingsError: there is none of that name.
+    """
+    sagemaker = boto3.client("sagemaker")
+    try:
+        described = sagemaker.describe_endpoint(EndpointName=name)
+        config = sagemaker.describe_endpoint_config(
+            EndpointConfigName=described["EndpointConfigName"]
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"].startswith("Validation"):
+            raise SettingsError(
+                f"there is no endpoint {name!r} in this account and region: {error}"
+            ) from error
+        raise
+    return _endpoint(name, config)
+
+
+def _endpoint(name: str, config: DescribeEndpointConfigOutputTypeDef) -> Endpoint:
+    if asynchronous := config.get("AsyncInferenceConfig"):
+        answers = asynchronous["OutputConfig"].get("S3OutputPath", "")
+        return Endpoint(name, "asynchronous", answers.rstrip("/").rpartition("/")[0])
+    serverless = "ServerlessConfig" in config["ProductionVariants"][0]
+    return Endpoint(name, "serverless" if serverless else "real-time")
+
+
+def invoke_images(
+    endpoint: Endpoint, images: Sequence[Path], *, at_once: int
+) -> Iterator[tuple[Path, bytes | SwathError]]:
+    """Ask for images, several at once; each answer as it comes, GeoJSON or why there is none.
+
+    Args:
+        endpoint: which is asked.
+        images: their files.
+        at_once: how many are under way at most.
+    """
+    ask = _ask_later if endpoint.kind == "asynchronous" else _ask_now
+    with ThreadPoolExecutor(at_once) as pool:
+        asked: dict[Future[bytes], Path] = {
+            pool.submit(_patiently, ask, endpoint, image): image for image in images
+        }
+        try:
+            for done in as_completed(asked):
+                yield asked[done], _outcome(done)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _outcome(done: Future[bytes]) -> bytes | SwathError:
+    try:
+        return done.result()
+    except SwathError as error:
+        return error
+
+
+def _patiently(ask: Callable[[Endpoint, Path], bytes], endpoint: Endpoint, image: Path) -> bytes:
+    """Ask again, later and later, while the endpoint is busy or not yet there.
+
+    The waits are drawn at random, so that those who were refused together do not come back
+    together. https://docs.aws.amazon.com/general/latest/gr/api-retries.html
+    """
+    endpoint.check(image)
+    for attempt in range(_ATTEMPTS - 1):
+        try:
+            return ask(endpoint, image)
+        except TransientError:
+            longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
+            time.sleep(random.uniform(0, longest))  # noqa: S311 (nothing secret)
+    return ask(endpoint, image)
+
+
+def _ask_now(endpoint: Endpoint, image: Path) -> bytes:
+    with calling(endpoint.name):
+        response = runtime().invoke_endpoint(
+            EndpointName=endpoint.name,
+            ContentType=_media_type(image),
+            Accept=GEOJSON,
+            Body=image.read_bytes(),
+        )
+        return response["Body"].read()
+
+
+def _ask_later(endpoint: Endpoint, image: Path) -> bytes:
+    """Put an image where the endpoint reads it, and wait for the answer."""
+    uri = storage.join(endpoint.staging, "images", str(uuid.uuid4()), image.name)
+    storage.copy(str(image), uri, content_type=_media_type(image))
+    with calling(endpoint.name):
+        taken = runtime().invoke_endpoint_async(
+            EndpointName=endpoint.name,
+            InputLocation=uri,
+            ContentType=_media_type(image),
+            Accept=GEOJSON,
+            InvocationTimeoutSeconds=_LONGEST_INFERENCE,
+        )
+    return _await(endpoint, taken["OutputLocation"], taken.get("FailureLocation", ""))
+
+
+def _await(endpoint: Endpoint, output: str, failure: str) -> bytes:
+    """What the endpoint leaves at one of two addresses."""
+    wait = _POLL
+    while True:
+        for uri in filter(None, (output, failure)):
+            try:
+                found = storage.read_bytes(uri)
+            except FileNotFoundError:
+                continue
+            if uri == output:
+                return found
+            text = found.decode(errors="replace")
+            status = _STATUS.search(text)
+            raise answered(int(status[1]) if status else 0, text, endpoint.name)
+        time.sleep(wait)
+        wait = min(_SLOWEST_POLL, wait * 1.5)
+
+
+def _media_type(image: Path) -> str:
+    return _MEDIA_TYPES.get(image.suffix.lower(), "application/octet-stream")
