@@ -13,6 +13,7 @@ from infra.constructs.database import Database
 from infra.constructs.database_function import Inside
 from infra.constructs.dead_letters import DeadLetters
 from infra.constructs.endpoint import Serving
+from infra.constructs.endpoint_hosts import has_gpu
 from infra.constructs.failures import FailureTopic, RunFailed
 from infra.constructs.gpu_queue import GpuQueue
 from infra.constructs.infer_shard import InferShard
@@ -31,6 +32,7 @@ from infra.constructs.run_machine import RunMachine
 from infra.constructs.start_run import StartRun
 from infra.constructs.storage import Storage
 from infra.constructs.training import Training
+from infra.constructs.transforms import Transforms
 from infra.endpoints import Endpoints
 from infra.images import ROOT
 from infra.settings import DeploySettings, LogDays
@@ -67,6 +69,7 @@ class SwathStack(Stack):
         self._build_pipeline(settings)
         self._resume_runs()
         self.training = self._train() if settings.training else None
+        self.transforms = self._transform(settings) if settings.endpoints else None
         self._watch_failures()
         self._migrate_before(self.start_run.rule)
         self._write_outputs()
@@ -126,6 +129,17 @@ class SwathStack(Stack):
 
     def _train(self) -> Training:
         return Training(self, "Training", scenes=self.storage.scenes, results=self.storage.results)
+
+    def _transform(self, settings: DeploySettings) -> Transforms:
+        return Transforms(
+            self,
+            "Transforms",
+            # One of the images that there are anyway; the GPU's works without one, too.
+            gpu=settings.endpoints != ("serverless",) and has_gpu(settings.endpoint_instance_type),
+            models=self.models,
+            scenes=self.storage.scenes,
+            results=self.storage.results,
+        )
 
     def _build_pipeline(self, settings: DeploySettings) -> None:
         self.runs = RunMachine(self, "Runs", steps=self._steps(settings), **self._logged)
@@ -239,5 +253,8 @@ class SwathStack(Stack):
         if self.training:
             values["TrainingRoleArn"] = self.training.role.role_arn
             values["TrainingImageUri"] = self.training.image_uri
+        if self.transforms:
+            values["ServingRoleArn"] = self.transforms.role.role_arn
+            values["ServingImageUri"] = self.transforms.image_uri
         for name, value in values.items():
             CfnOutput(self, name, value=value)

@@ -9,15 +9,15 @@ from typing import Any
 from aws_cdk import Aws, CfnTag, Duration, RemovalPolicy, Stack
 from aws_cdk.aws_cloudwatch import Alarm, ComparisonOperator, Metric, TreatMissingData
 from aws_cdk.aws_cloudwatch_actions import SnsAction
-from aws_cdk.aws_iam import Role, ServicePrincipal
 from aws_cdk.aws_logs import LogGroup, RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from aws_cdk.aws_sagemaker import CfnEndpoint, CfnEndpointConfig, CfnModel
 from aws_cdk.aws_sns import ITopic
 from constructs import Construct
 
-from infra.constructs.model_catalogue import ModelCatalogue
-from infra.grants import allow, read_objects, write_objects
+from infra.constructs.model_catalogue import DeployedModel, ModelCatalogue
+from infra.constructs.sagemaker_role import SageMakerRole
+from infra.grants import read_objects, write_objects
 from infra.images import serving_image
 
 VARIANT = "AllTraffic"
@@ -76,45 +76,30 @@ class Endpoint(Construct):
         self._logs = LogGroup(
             self,
             "Logs",
-            # SageMaker's choice. The role cannot make the group, so that none outlives the stack.
+            # SageMaker's choice.
             log_group_name=f"/aws/sagemaker/Endpoints/{self.name}",
             retention=serving.log_retention,
             removal_policy=RemovalPolicy.DESTROY,
         )
-        self.role = self._role(serving)
-        self._model = self._serve(serving, gpu=gpu)
-
-    def _role(self, serving: Serving) -> Role:
-        role = Role(self, "Role", assumed_by=ServicePrincipal("sagemaker.amazonaws.com"))
-        # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
-        streams = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
-        allow(role, *streams, on=[self._logs.log_group_arn])
-        allow(
-            role,
-            "cloudwatch:PutMetricData",
-            on=["*"],
-            because="Metrics and tokens for the image registry know no narrower resource.",
-            conditions={
-                "StringEquals": {"cloudwatch:namespace": [NAMESPACE, "/aws/sagemaker/Endpoints"]}
-            },
-        )
-        serving.models.grant_read_packages(role)
-        read_objects(role, serving.scenes)
-        read_objects(role, serving.work, "runs/*")
-        write_objects(role, serving.work, "runs/*")
-        return role
-
-    def _serve(self, serving: Serving, *, gpu: bool) -> CfnModel:
         image = serving_image(self, "Image", gpu=gpu)
-        image.repository.grant_pull(self.role)
+        self.role = SageMakerRole(self, "Role", image=image)
+        self.role.write_to(self._logs)
+        serving.models.grant_read_packages(self.role)
+        read_objects(self.role, serving.scenes)
+        read_objects(self.role, serving.work, "runs/*")
+        write_objects(self.role, serving.work, "runs/*")
+        self._model = self._serve(serving.models.default, image_uri=image.image_uri)
+
+    def _serve(self, package: DeployedModel, *, image_uri: str) -> CfnModel:
         model = CfnModel(
             self,
             "Model",
             execution_role_arn=self.role.role_arn,
             primary_container=CfnModel.ContainerDefinitionProperty(
-                image=image.image_uri,
-                # Not `ModelDataSource`, which serverless endpoints do not know.
-                model_data_url=serving.models.default.uri,
+                image=image_uri,
+                # Not `ModelDataSource`, which serverless endpoints do not know:
+                # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
+                model_data_url=package.uri,
             ),
             tags=self._tags,
         )

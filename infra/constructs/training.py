@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws
-from aws_cdk.aws_iam import Role, ServicePrincipal
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from infra.grants import allow, read_objects, write_objects
+from infra.constructs.sagemaker_role import SageMakerRole
+from infra.grants import read_objects, write_objects
 from infra.images import training_image
 
-PREFIX = "training/*"
-_LOGS = "/aws/sagemaker/TrainingJobs"
+TRAINING = "training/*"
 
 
 class Training(Construct):
@@ -27,28 +25,10 @@ class Training(Construct):
         self, scope: Construct, construct_id: str, *, scenes: IBucket, results: IBucket
     ) -> None:
         super().__init__(scope, construct_id)
-        self.role = Role(self, "Role", assumed_by=ServicePrincipal("sagemaker.amazonaws.com"))
         image = training_image(self, "Image")
-        image.repository.grant_pull(self.role)
         self.image_uri = image.image_uri
-        # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createtrainingjob-perms
-        groups = f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:{_LOGS}:*"
-        allow(
-            self.role,
-            "logs:CreateLogGroup",
-            "logs:CreateLogStream",
-            "logs:PutLogEvents",
-            "logs:DescribeLogStreams",
-            on=[groups],
-            because="All training jobs share a log group; each has streams of its own.",
-        )
-        allow(
-            self.role,
-            "cloudwatch:PutMetricData",
-            on=["*"],
-            because="Metrics and tokens for the image registry know no narrower resource.",
-            conditions={"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}},
-        )
+        self.role = SageMakerRole(self, "Role", image=image)
+        self.role.write_to_shared("/aws/sagemaker/TrainingJobs")
         read_objects(self.role, scenes)
-        read_objects(self.role, results, PREFIX)
-        write_objects(self.role, results, PREFIX)
+        read_objects(self.role, results, TRAINING)
+        write_objects(self.role, results, TRAINING)

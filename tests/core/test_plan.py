@@ -15,6 +15,7 @@ from swath.errors import (
     PayloadError,
     SceneChangedError,
     SceneError,
+    SettingsError,
     UnknownModelError,
 )
 from swath.payloads import ModelRef, RunOptions, RunRequest, SceneRef
@@ -206,6 +207,34 @@ class TestBackend:
 
         assert summary.backend == expected
         assert summary.shards == (1 if expected == "batch" else 3)
+
+    @pytest.mark.parametrize(("kind", "shards"), [("realtime", 9), ("async", 2), ("serverless", 9)])
+    def test_an_endpoint_gets_shards_that_it_has_the_time_for(
+        self, plan, package, make_scene, kind, shards
+    ):
+        scene = make_scene(np.ones((1, 300, 500), "uint8"))
+
+        summary, _ = plan(
+            scene,
+            package("a", tile_size=64, overlap=16),
+            backend=f"sagemaker-{kind}",
+            endpoints="realtime,async,serverless",
+            endpoint_shard_tiles=8,
+            async_shard_tiles=40,
+        )
+
+        assert (summary.backend, summary.shards) == (f"sagemaker-{kind}", shards)
+
+    @pytest.mark.parametrize(
+        ("endpoints", "there_is"), [("", "none"), ("serverless", "serverless")]
+    )
+    def test_an_endpoint_that_is_not_deployed_is_refused(
+        self, plan, package, make_scene, endpoints, there_is
+    ):
+        scene = make_scene(np.ones((1, 300, 500), "uint8"))
+
+        with pytest.raises(SettingsError, match=f"which has {there_is}; add 'async' to"):
+            plan(scene, package("a"), backend="sagemaker-async", endpoints=endpoints)
 
     def test_a_shard_grows_before_there_are_too_many(self, plan, package, make_scene, monkeypatch):
         monkeypatch.setattr("swath.plan.MAX_SHARDS", 5)

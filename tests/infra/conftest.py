@@ -66,6 +66,10 @@ class Synthesized:
         text = grants._flat(resource).replace("arn:<AWS::Partition>:", "")
         for pattern, name in (
             ("cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>", "cdk-assets"),
+            (
+                "cdk-hnb659fds-container-assets-<AWS::AccountId>-<AWS::Region>",
+                "cdk-container-assets",
+            ),
             ("<AWS::Region>:<AWS::AccountId>:", ""),
             ("[0-9a-f]{64}[.]json", "catalogue.json"),
             # The hash at the end of logical ids.
@@ -120,6 +124,12 @@ def synthesize(
 def dev(synthesize: Callable[..., Synthesized]) -> Synthesized:
     """The stack as `cdk deploy` without flags makes it."""
     return synthesize()
+
+
+@pytest.fixture(scope="session")
+def everything(synthesize: Callable[..., Synthesized]) -> Synthesized:
+    """The stack with all that settings can add to it."""
+    return synthesize(endpoints="realtime, async, serverless", training="true")
 
 
 @pytest.fixture(scope="session")

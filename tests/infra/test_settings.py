@@ -19,7 +19,7 @@ from swath.errors import SettingsError
     ("key", "value", "allowed"),
     [
         ("stage", "prod", "dev, production"),
-        ("backend", "local", "auto, lambda, batch"),
+        ("backend", "local", "auto, lambda, batch, sagemaker-realtime"),
         ("lambda_max_tiles", 0, "int >= 1"),
         ("lambda_max_tiles", "many", "int"),
         ("gpu_max_vcpus", 2, "int >= 4"),
@@ -29,6 +29,11 @@ from swath.errors import SettingsError
         ("log_retention_days", 31, "30, 60"),
         ("name", "my stack", "regex"),
         ("gpu_instance_types", 5, "array"),
+        ("endpoints", ["batch"], "realtime, async, serverless"),
+        ("endpoint_instance_type", "g5.xlarge", "regex"),
+        ("serverless_memory_mib", 3000, "multiple of 1024"),
+        ("serverless_max_concurrency", 201, "int <= 200"),
+        ("training", "maybe", "bool"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_key_and_what_is_allowed(
@@ -52,6 +57,20 @@ def test_the_database_cannot_have_a_minimum_above_its_maximum():
         DeploySettings.from_values({"database_min_acu": 8})
 
 
+@pytest.mark.parametrize("kind", ["realtime", "async", "serverless"])
+def test_a_backend_without_its_endpoint_is_refused_with_the_remedy(kind: str):
+    backend = f"sagemaker-{kind}"
+    others = [other for other in ("realtime", "async", "serverless") if other != kind]
+
+    with pytest.raises(SettingsError, match=f"add '{kind}' to 'endpoints', which has {others[0]}"):
+        DeploySettings.from_values({"backend": backend, "endpoints": others})
+    assert DeploySettings.from_values({"backend": backend, "endpoints": [kind]}).backend == backend
+
+
+def test_no_endpoint_may_be_wanted():
+    assert DeploySettings.from_values({"endpoints": ""}).endpoints == ()
+
+
 def test_the_command_line_overrides_cdk_json_and_gives_text():
     app = App(
         context={
@@ -60,6 +79,8 @@ def test_the_command_line_overrides_cdk_json_and_gives_text():
             "swath:gpu_max_vcpus": "64",
             "swath:gpu_instance_types": "g5, g6.xlarge",
             "swath:tolerated_failures": "0.25",
+            "swath:endpoints": "realtime, async",
+            "swath:training": "true",
         }
     )
 
@@ -71,6 +92,8 @@ def test_the_command_line_overrides_cdk_json_and_gives_text():
         gpu_max_vcpus=64,
         gpu_instance_types=("g5", "g6.xlarge"),
         tolerated_failures=0.25,
+        endpoints=("realtime", "async"),
+        training=True,
     )
     assert settings.retain
 

@@ -42,6 +42,9 @@ def test_nothing_is_paid_for_by_the_hour_while_nothing_runs(dev: Any):
         for environment in dev.resources("AWS::Batch::ComputeEnvironment").values()
     } == {0}
     assert dev.one("AWS::RDS::DBCluster")["ServerlessV2ScalingConfiguration"]["MinCapacity"] == 0
+    (variant,) = dev.one("AWS::SageMaker::EndpointConfig")["ProductionVariants"]
+    assert "ServerlessConfig" in variant
+    assert "ProvisionedConcurrency" not in variant["ServerlessConfig"]
 
 
 def test_only_the_triggers_run_while_the_stack_is_deployed(dev: Any):
@@ -83,14 +86,27 @@ def test_users_find_everything_among_the_outputs(dev: Any):
         "ModelCatalogueUri",
         "DatabaseHost",
         "DatabaseSecretArn",
+        "ServerlessEndpoint",
+        "ServingRoleArn",
+        "ServingImageUri",
     }
+
+
+def test_with_all_settings_there_are_all_outputs(everything: Any):
+    outputs = everything.json["Outputs"]
+
+    assert outputs["RealtimeEndpoint"]["Value"] == "swath-realtime"
+    assert outputs["AsyncEndpoint"]["Value"] == "swath-async"
+    assert outputs["ServerlessEndpoint"]["Value"] == "swath-serverless"
+    assert outputs["TrainingRoleArn"]["Value"]["Fn::GetAtt"][0].startswith("TrainingRole")
+    assert "TrainingImageUri" in outputs
 
 
 def test_every_log_is_kept_for_as_long_as_the_settings_say(synthesize: Callable[..., Any]):
     groups = synthesize(log_retention_days=7).resources("AWS::Logs::LogGroup")
 
     assert {group["RetentionInDays"] for group in groups.values()} == {7}
-    assert len(groups) == 11
+    assert len(groups) == 13
 
 
 def test_settings_reach_what_they_are_for(synthesize: Callable[..., Any]):
@@ -107,9 +123,11 @@ def test_settings_reach_what_they_are_for(synthesize: Callable[..., Any]):
         database_min_acu=0.5,
         database_max_acu=16,
         work_retention_days=3,
+        endpoints="",
     )
 
     assert stack.folder.joinpath("scenes.template.json").exists()
+    assert stack.resources("AWS::SageMaker::Endpoint") == {}
     assert stack.one("AWS::StepFunctions::StateMachine")["StateMachineName"] == "scenes-runs"
     assert stack.machine["States"]["InferShardsOnLambda"]["MaxConcurrency"] == 3
     start = stack.one("AWS::Lambda::Function", "StartRun")["Environment"]["Variables"]
@@ -137,6 +155,7 @@ def test_settings_reach_what_they_are_for(synthesize: Callable[..., Any]):
         ({"default_model": "cars"}, ["'cars'", "ships", "storage-tanks"]),
         ({"models_dir": "/nowhere"}, ["models_dir", "/nowhere"]),
         ({"gpu_instance_types": "g5,x99"}, ["gpu_instance_types", "x99"]),
+        ({"backend": "sagemaker-async"}, ["'sagemaker-async'", "add 'async' to 'endpoints'"]),
     ],
 )
 def test_what_cannot_be_deployed_is_refused_before_it_is_tried(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from swath import errors
-from swath.payloads import MergeSummary, PlanSummary, PublishSummary, RunRequest
+from swath.payloads import MergeSummary, PlanSummary, PublishSummary, RunRequest, ShardRequest
 from swath.storage import RunPaths
 
 
@@ -39,9 +39,14 @@ def test_a_run_goes_from_its_plan_to_the_event_that_it_is_done(dev: Any, states:
         ({"backend": "batch", "shards": 2}, "InferShards"),
         ({"backend": "lambda", "shards": 1}, "InferShardsOnLambda"),
         ({"backend": "lambda", "shards": 900}, "InferShardsOnLambda"),
+        ({"backend": "sagemaker-realtime", "shards": 0}, "MergeDetections"),
+        ({"backend": "sagemaker-realtime", "shards": 1}, "InferShardsOnRealtimeEndpoint"),
+        ({"backend": "sagemaker-async", "shards": 1}, "InferShardsOnAsyncEndpoint"),
+        ({"backend": "sagemaker-serverless", "shards": 9}, "InferShardsOnServerlessEndpoint"),
     ],
 )
-def test_the_plan_chooses_the_backend(states: dict[str, Any], plan: dict[str, Any], state: str):
+def test_the_plan_chooses_the_backend(everything: Any, plan: dict[str, Any], state: str):
+    states = everything.machine["States"]
     choose = states["ChooseBackend"]
     chosen = next((c["Next"] for c in choose["Choices"] if holds(c, plan)), choose["Default"])
 
@@ -56,8 +61,13 @@ def holds(choice: dict[str, Any], plan: dict[str, Any]) -> bool:
     return value == choice.get("NumericEquals", choice.get("StringEquals"))
 
 
-def test_nothing_is_caught_so_that_a_failed_run_can_be_redriven(dev: Any, states: dict[str, Any]):
-    for name, state in every_state(dev.machine):
+def test_there_are_states_for_those_endpoints_only_that_are_deployed(states: dict[str, Any]):
+    assert "InferShardsOnServerlessEndpoint" in states
+    assert not {"InferShardsOnRealtimeEndpoint", "InferShardsOnAsyncEndpoint"} & set(states)
+
+
+def test_nothing_is_caught_so_that_a_failed_run_can_be_redriven(everything: Any):
+    for name, state in every_state(everything.machine):
         assert "Catch" not in state, name
         assert state["Type"] in {"Task", "Map", "Choice"}, name
 
@@ -67,11 +77,11 @@ def every_state(machine: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [*machine["States"].items(), *(pair for m in inner for pair in every_state(m))]
 
 
-def test_only_what_can_mend_is_tried_again(dev: Any):
+def test_only_what_can_mend_is_tried_again(everything: Any):
     ours = {
         name for name, item in vars(errors).items() if isinstance(item, type) and name[0] != "_"
     }
-    for name, state in every_state(dev.machine):
+    for name, state in every_state(everything.machine):
         if "lambda" not in state.get("Resource", ""):
             continue
         (retry,) = state["Retry"]
@@ -79,6 +89,49 @@ def test_only_what_can_mend_is_tried_again(dev: Any):
         assert "Lambda.TooManyRequestsException" in retry["ErrorEquals"]
         assert not {"States.ALL", "States.TaskFailed"} & set(retry["ErrorEquals"])
         assert (retry["JitterStrategy"], retry["BackoffRate"]) == ("FULL", 2)
+        # A notification may be lost; an answer that somebody waits for is not.
+        assert ("States.Timeout" in retry["ErrorEquals"]) == ("TimeoutSeconds" in state), name
+
+
+@pytest.mark.parametrize(
+    ("place", "concurrency"),
+    [("RealtimeEndpoint", 8), ("AsyncEndpoint", 8), ("ServerlessEndpoint", 10)],
+)
+def test_an_endpoint_is_asked_for_as_many_shards_as_it_can_hold(
+    everything: Any, place: str, concurrency: int
+):
+    states = everything.machine["States"]
+    on_lambda, on_endpoint = states["InferShardsOnLambda"], states[f"InferShardsOn{place}"]
+
+    assert on_endpoint["MaxConcurrency"] == concurrency
+    for part in ("ItemReader", "ItemSelector", "ResultPath"):
+        assert on_endpoint[part] == on_lambda[part]
+    (child,) = on_endpoint["ItemProcessor"]["States"].values()
+    assert child["OutputPath"] is None
+    labels = [state["Label"] for state in states.values() if state["Type"] == "Map"]
+    assert len(set(labels)) == len(labels) == 4
+
+
+def test_a_shard_at_the_asynchronous_endpoint_waits_for_its_token_but_not_for_ever(
+    everything: Any,
+):
+    shards = everything.machine["States"]["InferShardsOnAsyncEndpoint"]
+    (state,) = shards["ItemProcessor"]["States"].values()
+    env = everything.one("AWS::Lambda::Function", "SubmitShard")["Environment"]["Variables"]
+
+    assert state["Resource"].endswith(":lambda:invoke.waitForTaskToken")
+    assert state["Parameters"]["Payload"] == {
+        "plan_uri.$": "$.plan_uri",
+        "index.$": "$.index",
+        "task_token.$": "$$.Task.Token",
+    }
+    waits = int(env["SWATH_QUEUE_SECONDS"]) + int(env["SWATH_INFERENCE_SECONDS"])
+    assert waits < state["TimeoutSeconds"] <= waits + 600
+    # What SageMaker allows for:
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointAsync.html
+    assert int(env["SWATH_QUEUE_SECONDS"]) <= 21_600
+    assert int(env["SWATH_INFERENCE_SECONDS"]) <= 3_600
+    assert shards["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] == "STANDARD"
 
 
 def test_the_map_reads_the_list_of_shards_and_keeps_nothing_of_their_output(
@@ -113,14 +166,15 @@ def test_batch_takes_one_shard_as_a_job_and_more_as_an_array(states: dict[str, A
     assert many["Parameters"]["ArrayProperties"] == {"Size.$": "$.plan.shards"}
 
 
-def test_every_path_into_the_state_is_a_field_of_a_payload(dev: Any):
+def test_every_path_into_the_state_is_a_field_of_a_payload(everything: Any):
     fields = {
         "plan": PlanSummary.__struct_fields__,
         "merge": MergeSummary.__struct_fields__,
         "publish": PublishSummary.__struct_fields__,
         **dict.fromkeys(RunRequest.__struct_fields__, ()),
+        **dict.fromkeys(ShardRequest.__struct_fields__, ()),
     }
-    for path in sorted(set(state_paths(dev.machine))):
+    for path in sorted(set(state_paths(everything.machine))):
         _, first, *rest = path.split(".")
         assert first in fields, path
         assert not rest or rest[0] in fields[first], path
@@ -159,8 +213,13 @@ def test_an_execution_ends_some_day_and_can_stop_its_jobs(dev: Any):
     assert {"batch:TerminateJob", "batch:DescribeJobs"} <= allowed["*"]
 
 
-def test_a_redriven_execution_may_redrive_its_children(dev: Any):
-    allowed = dev.permissions("RunsMachineDistributedMapPolicy")
-    (resource,) = [r for r, actions in allowed.items() if "states:RedriveExecution" in actions]
+def test_a_redriven_execution_may_redrive_its_children(everything: Any):
+    allowed = everything.permissions("RunsMachineDistributedMapPolicy")
+    resources = [r for r, actions in allowed.items() if "states:RedriveExecution" in actions]
 
-    assert resource.endswith("/InferShards:*")
+    assert sorted(resource.rpartition("/")[2] for resource in resources) == [
+        "InferShards:*",
+        "InferShardsAsync:*",
+        "InferShardsRealtime:*",
+        "InferShardsServerless:*",
+    ]

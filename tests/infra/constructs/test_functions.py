@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 from infra.images import ROOT
 from swath.settings import (
     DatabaseSettings,
+    InvokeEndpointSettings,
     PlanSettings,
     PrepareDatabaseSettings,
     PublishSettings,
+    ResumeRunSettings,
     StartRunSettings,
+    SubmitShardSettings,
 )
 
 SETTINGS = {
@@ -27,7 +31,13 @@ SETTINGS = {
     "RecordFailure": DatabaseSettings,
     "PrepareDatabase": PrepareDatabaseSettings,
     "MigrateDatabase": DatabaseSettings,
+    "InvokeEndpointRealtime": InvokeEndpointSettings,
+    "InvokeEndpointServerless": InvokeEndpointSettings,
+    "SubmitShard": SubmitShardSettings,
+    "ResumeRun": ResumeRunSettings,
 }
+# One folder, a function for each endpoint.
+FOLDERS = dict.fromkeys(("InvokeEndpointRealtime", "InvokeEndpointServerless"), "invoke_endpoint")
 INSIDE = {"LoadDetections", "RecordFailure", "MigrateDatabase"}
 
 SCENES, WORK, RESULTS = "<StorageScenes.Arn>", "<StorageWork.Arn>", "<StorageResults.Arn>"
@@ -36,7 +46,14 @@ CLUSTER_USER = "rds-db:dbuser:<DatabaseCluster.DBClusterResourceId>/swath"
 READ, LIST = {"s3:GetObject"}, {"s3:ListBucket"}
 WRITE = {"s3:PutObject", "s3:AbortMultipartUpload"}
 SEND = {"sqs:SendMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"}
+PULL = {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"}
+ANSWERS = f"{WORK}/invocations/*"
+CONTAINER = {
+    "*": {"cloudwatch:PutMetricData", "ecr:GetAuthorizationToken"},
+    "ecr:repository/cdk-images": PULL,
+}
 RUN_FILES = {WORK: LIST, f"{WORK}/runs/*": READ | WRITE}
+SHARDS = {PACKAGES: READ, SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES}
 PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "StartRun": {
         "<RunsMachine>": {"states:StartExecution"},
@@ -46,8 +63,8 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         f"{WORK}/scenes/*": READ | WRITE,
         "<UnstartedRunsQueue.Arn>": SEND,
     },
-    "PlanScene": {PACKAGES: READ, SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
-    "InferShard": {PACKAGES: READ, SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
+    "PlanScene": SHARDS,
+    "InferShard": SHARDS,
     "MergeDetections": {SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
     "LoadDetections": {CLUSTER_USER: {"rds-db:connect"}, WORK: LIST, f"{WORK}/runs/*": READ},
     "PublishResults": {
@@ -64,8 +81,53 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "<DatabaseCluster.MasterUserSecret.SecretArn>": {"secretsmanager:GetSecretValue"},
     },
     "MigrateDatabase": {CLUSTER_USER: {"rds-db:connect"}},
-    "InferShardJob": {PACKAGES: READ, SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
+    "InferShardJob": SHARDS,
+    "InvokeEndpointRealtime": {"sagemaker:endpoint/swath-realtime": {"sagemaker:InvokeEndpoint"}},
+    "InvokeEndpointServerless": {
+        "sagemaker:endpoint/swath-serverless": {"sagemaker:InvokeEndpoint"}
+    },
+    "SubmitShard": {
+        "sagemaker:endpoint/swath-async": {"sagemaker:InvokeEndpointAsync"},
+        f"{WORK}/runs/*": WRITE,
+    },
+    "ResumeRun": {
+        WORK: LIST,
+        f"{WORK}/runs/*": READ,
+        ANSWERS: READ,
+        "<RunsMachine>": {"states:SendTaskSuccess", "states:SendTaskFailure"},
+        "<UnresumedRunsQueue.Arn>": SEND,
+    },
+    "ServeRealtime": {**CONTAINER, **SHARDS},
+    "ServeServerless": {**CONTAINER, **SHARDS},
+    "ServeAsync": {
+        **CONTAINER,
+        **SHARDS,
+        ANSWERS: READ | WRITE,
+        "<ServeAsyncSucceeded>": {"sns:Publish"},
+        "<ServeAsyncFailed>": {"sns:Publish"},
+    },
+    "Transforms": {
+        **CONTAINER,
+        PACKAGES: READ,
+        SCENES: LIST,
+        f"{SCENES}/*": READ,
+        RESULTS: LIST,
+        f"{RESULTS}/training/*": READ,
+        f"{RESULTS}/transforms/*": WRITE,
+    },
+    "Training": {
+        **CONTAINER,
+        SCENES: LIST,
+        f"{SCENES}/*": READ,
+        RESULTS: LIST,
+        f"{RESULTS}/training/*": READ | WRITE,
+    },
 }
+
+
+def snake(name: str) -> str:
+    """`PlanScene` as its folder is named."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def function(stack: Any, name: str) -> dict[str, Any]:
@@ -73,33 +135,33 @@ def function(stack: Any, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", PERMISSIONS)
-def test_a_part_may_do_what_it_needs_and_no_more(dev: Any, name: str):
-    assert dev.permissions(f"{name}Role") == PERMISSIONS[name]
+def test_a_part_may_do_what_it_needs_and_no_more(everything: Any, name: str):
+    assert everything.permissions(f"{name}Role") == PERMISSIONS[name]
 
 
-def test_every_function_is_looked_at_here(dev: Any):
-    ours = [n for n in dev.resources("AWS::Lambda::Function") if not n.startswith("AWSCDK")]
+def test_every_function_is_looked_at_here(everything: Any):
+    ours = [n for n in everything.resources("AWS::Lambda::Function") if not n.startswith("AWSCDK")]
 
     assert len(ours) == len(SETTINGS)
-    assert set(PERMISSIONS) == {*SETTINGS, "InferShardJob"}
+    assert set(PERMISSIONS) > {*SETTINGS, "InferShardJob"}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_function_finds_its_settings_in_its_environment(dev: Any, name: str):
-    variables = function(dev, name)["Environment"]["Variables"]
+def test_a_function_finds_its_settings_in_its_environment(everything: Any, name: str):
+    variables = function(everything, name)["Environment"]["Variables"]
     # What is known at deployment only is text by the time that a function reads it.
     env = {key: value if isinstance(value, str) else "5432" for key, value in variables.items()}
     kind = SETTINGS[name]
 
     ours = {key for key in env if key.startswith("SWATH_")}
     assert ours == (set(kind.from_env(env).to_env()) if kind else set())
-    assert env["POWERTOOLS_SERVICE_NAME"].replace("_", "") == name.lower()
+    assert env["POWERTOOLS_SERVICE_NAME"] == FOLDERS.get(name, snake(name))
     assert env["POWERTOOLS_METRICS_NAMESPACE"] == "swath"
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_only_functions_that_need_the_database_are_in_the_network(dev: Any, name: str):
-    config = function(dev, name).get("VpcConfig")
+def test_only_functions_that_need_the_database_are_in_the_network(everything: Any, name: str):
+    config = function(everything, name).get("VpcConfig")
 
     assert (config is not None) == (name in INSIDE)
     if config:
@@ -109,8 +171,8 @@ def test_only_functions_that_need_the_database_are_in_the_network(dev: Any, name
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_function_is_traced_and_fits_a_new_account(dev: Any, name: str):
-    properties = function(dev, name)
+def test_a_function_is_traced_and_fits_a_new_account(everything: Any, name: str):
+    properties = function(everything, name)
 
     assert properties["TracingConfig"] == {"Mode": "Active"}
     assert properties["Architectures"] == ["x86_64"]
@@ -120,14 +182,14 @@ def test_a_function_is_traced_and_fits_a_new_account(dev: Any, name: str):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_an_image_is_built_for_its_folder_with_its_extra(dev: Any, name: str):
-    image = function(dev, name)["Code"]["ImageUri"]["Fn::Sub"].rsplit(":", 1)[1]
-    assets = json.loads(next(dev.folder.glob("*.assets.json")).read_text())
+def test_an_image_is_built_for_its_folder_with_its_extra(everything: Any, name: str):
+    image = function(everything, name)["Code"]["ImageUri"]["Fn::Sub"].rsplit(":", 1)[1]
+    assets = json.loads(next(everything.folder.glob("*.assets.json")).read_text())
     source = assets["dockerImages"][image]["source"]
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     folder = source["dockerBuildArgs"]["FUNCTION"]
 
-    assert folder.replace("_", "") == name.lower()
+    assert folder == FOLDERS.get(name, snake(name))
     assert source["dockerBuildArgs"]["EXTRA"] == folder.replace("_", "-")
     assert source["dockerBuildArgs"]["EXTRA"] in extras["optional-dependencies"]
     assert source["dockerBuildTarget"] == ("postgres_function" if name in INSIDE else "function")

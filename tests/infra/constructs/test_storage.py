@@ -47,5 +47,5 @@ def test_only_what_runs_wrote_for_each_other_expires(dev: Any):
         return [(r.get("Prefix"), r["ExpirationInDays"]) for r in rules if "ExpirationInDays" in r]
 
     # The notes below scenes/, which tell versions of a scene apart, stay.
-    assert expiring("Work") == [("runs/", 30)]
+    assert expiring("Work") == [("runs/", 30), ("invocations/", 30)]
     assert expiring("Scenes") == expiring("Results") == []

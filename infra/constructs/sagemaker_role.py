@@ -1,0 +1,56 @@
+"""The role that a container of ours has on SageMaker, before it may do anything of its own."""
+
+from __future__ import annotations
+
+from aws_cdk import Aws
+from aws_cdk.aws_ecr_assets import DockerImageAsset
+from aws_cdk.aws_iam import Role, ServicePrincipal
+from aws_cdk.aws_logs import ILogGroup
+from constructs import Construct
+
+from infra.grants import allow
+
+_NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/*"]
+
+
+class SageMakerRole(Role):
+    """It may pull an image, write logs, and count.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, image: DockerImageAsset) -> None:
+        super().__init__(
+            scope, construct_id, assumed_by=ServicePrincipal("sagemaker.amazonaws.com")
+        )
+        image.repository.grant_pull(self)
+        allow(
+            self,
+            "cloudwatch:PutMetricData",
+            on=["*"],
+            because="Metrics and tokens for the image registry know no narrower resource.",
+            conditions={"StringLike": {"cloudwatch:namespace": _NAMESPACES}},
+        )
+
+    def write_to(self, logs: ILogGroup) -> None:
+        """Let it write to a log group of the stack's.
+
+        It cannot make the group, so that none is left when the stack is gone.
+        """
+        streams = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+        allow(self, *streams, on=[logs.log_group_arn])
+
+    def write_to_shared(self, *groups: str) -> None:
+        """Let it write to log groups that all jobs of the account share, and make them."""
+        allow(
+            self,
+            "logs:CreateLogGroup",
+            "logs:CreateLogStream",
+            "logs:DescribeLogStreams",
+            "logs:PutLogEvents",
+            on=[
+                f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:{group}:*"
+                for group in groups
+            ],
+            because="The group is named by SageMaker; each job has streams of its own.",
+        )
