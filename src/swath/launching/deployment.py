@@ -52,7 +52,7 @@ class Deployment:
 
     @property
     def training_role(self) -> str:
-        """The ARN of the role that jobs run as."""
+        """The ARN of the role that jobs run as: it reads scenes and what is below `jobs_uri`."""
         return self._output("TrainingRoleArn", _ENABLE)
 
     @property
@@ -62,13 +62,8 @@ class Deployment:
 
     @property
     def serving_image(self) -> str:
-        """The address of the image that serves."""
-        return self._output("ServingImageUri", "set `endpoints` in cdk.json and run `cdk deploy`")
-
-    @property
-    def serving_role(self) -> str:
-        """The ARN of the role that serves."""
-        return self._output("ServingRoleArn", "set `endpoints` in cdk.json and run `cdk deploy`")
+        """The address of the image that serves, on a GPU."""
+        return self._output("ServingImageUri", _ENABLE)
 
     def _output(self, name: str, remedy: str) -> str:
         if name not in self.outputs:

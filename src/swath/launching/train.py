@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from swath import storage
 from swath.launching.costs import Ceiling, hourly_price
 from swath.launching.sdk import open_session
+from swath.training.figures import METRICS
 from swath.training.options import OF_AUGMENTATION, OF_NETWORK
 from swath.training.search import text_of
 
@@ -29,6 +30,8 @@ class TrainingJob:
     options: TrainOptions
     channels: Mapping[str, str]
     """By name, where the data of each lies: an S3 prefix, or a local path, which is uploaded."""
+    of_labels: Mapping[str, str] = field(default_factory=dict)
+    """`form` and `classes`, as far as they are given."""
     instance_type: str
     hours: float
     """After how many the training is ended, at most."""
@@ -76,6 +79,7 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
     """
     role, image = deployment.training_role, deployment.training_image
     session = open_session(deployment)
+    from sagemaker.core.shapes import MetricDefinition  # noqa: PLC0415
     from sagemaker.core.training.configs import (  # noqa: PLC0415
         CheckpointConfig,
         Compute,
@@ -87,7 +91,7 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
     folder = deployment.jobs_uri
     seconds = round(job.hours * _HOUR)
     waits = {"max_wait_time_in_seconds": seconds + _DAY} if job.spot else {}
-    return ModelTrainer(
+    trainer = ModelTrainer(
         sagemaker_session=session,
         role=role,
         training_image=image,
@@ -104,8 +108,11 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
             s3_uri=storage.join(folder, "checkpoints", job.options.digest),
             local_path=CHECKPOINTS,
         ),
-        hyperparameters=hyperparameters_of(job.options),
+        hyperparameters=hyperparameters_of(job.options) | dict(job.of_labels),
         tags=_tags(job),
+    )
+    return trainer.with_metric_definitions(
+        [MetricDefinition(name=name, regex=regex) for name, regex in METRICS.items()]
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from swath.errors import InputError
 from swath.launching.train import inputs_of, make_trainer
+from swath.training.figures import METRICS
 from swath.training.search import text_of
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from swath.launching.train import TrainingJob
     from swath.training.search import Search
 
+_OF_VALIDATION = "validation:"
 _LOG = "Logarithmic"
 _LINEAR = "Linear"
 
@@ -34,7 +37,8 @@ def launch_tuning(job: TuningJob, deployment: Deployment) -> str:
         The name of the tuning job.
 
     Raises:
-        InputError: the SDK is not installed, or the stack does not train.
+        InputError: the SDK is not installed, the stack does not train, or trainings do not report
+            what is to be compared.
     """
     tuner = make_tuner(job, deployment)
     tuner.tune(inputs=inputs_with_uris(job, tuner), wait=False)
@@ -47,12 +51,17 @@ def make_tuner(job: TuningJob, deployment: Deployment) -> Any:
     trainer = make_trainer(job.training, deployment)
     from sagemaker.train.tuner import HyperparameterTuner  # noqa: PLC0415
 
-    search = job.search
+    search, metric = job.search, _OF_VALIDATION + job.search.metric
+    if metric not in METRICS:
+        known = ", ".join(
+            one.removeprefix(_OF_VALIDATION) for one in METRICS if one.startswith(_OF_VALIDATION)
+        )
+        raise InputError(f"trainings do not report {search.metric!r}; they report {known}")
     return HyperparameterTuner(
         model_trainer=trainer,
-        objective_metric_name=search.metric,
+        objective_metric_name=metric,
         objective_type=search.direction.capitalize(),
-        metric_definitions=[{"Name": search.metric, "Regex": rf"{search.metric}=([0-9.eE+-]+)"}],
+        metric_definitions=[{"Name": metric, "Regex": METRICS[metric]}],
         hyperparameter_ranges=_ranges(search),
         strategy="Bayesian",
         max_jobs=search.trials,

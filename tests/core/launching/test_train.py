@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from swath import storage
@@ -34,7 +36,7 @@ def test_hyperparameters_are_read_back_as_the_same_options(options):
 
 
 def test_a_job_is_asked_for_as_it_should_be(aws, deployment, calls):
-    name, package = launch(job(tags={"team": "maritime"}), deployment)
+    name, package = launch(job(tags={"team": "maritime"}, of_labels={"form": "coco"}), deployment)
 
     made = asked(calls)
     assert made["TrainingJobName"] == name
@@ -43,7 +45,16 @@ def test_a_job_is_asked_for_as_it_should_be(aws, deployment, calls):
     assert made["OutputDataConfig"]["S3OutputPath"] == "s3://results/training/output"
     assert made["RoleArn"] == deployment.training_role
     assert made["AlgorithmSpecification"]["TrainingImage"] == deployment.training_image
-    assert TrainOptions.from_strings(made["HyperParameters"]) == OPTIONS
+    given = made["HyperParameters"]
+    assert given.pop("form") == "coco"
+    assert TrainOptions.from_strings(given) == OPTIONS
+    log = "epoch=3; train:loss=0.5; validation:ap50=0.25; seconds=9"
+    found = {
+        one["Name"]: re.search(one["Regex"], log)
+        for one in made["AlgorithmSpecification"]["MetricDefinitions"]
+    }
+    assert found["train:loss"].group(1) == "0.5"
+    assert found["validation:ap50"].group(1) == "0.25"
     assert made["ResourceConfig"] == {
         "InstanceType": "ml.g5.xlarge",
         "InstanceCount": 1,

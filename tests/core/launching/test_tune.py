@@ -1,3 +1,10 @@
+import dataclasses
+import re
+
+import msgspec
+import pytest
+
+from swath.errors import InputError
 from swath.launching.train import TrainingJob
 from swath.launching.tune import TuningJob, launch_tuning
 from swath.training.options import TrainOptions
@@ -31,7 +38,10 @@ def test_a_search_is_asked_for_as_it_should_be(aws, deployment, calls):
     assert made["HyperParameterTuningJobName"] == name
     config = made["HyperParameterTuningJobConfig"]
     assert config["Strategy"] == "Bayesian"
-    assert config["HyperParameterTuningJobObjective"] == {"Type": "Maximize", "MetricName": "ap50"}
+    assert config["HyperParameterTuningJobObjective"] == {
+        "Type": "Maximize",
+        "MetricName": "validation:ap50",
+    }
     assert config["ResourceLimits"] == {
         "MaxNumberOfTrainingJobs": 12,
         "MaxParallelTrainingJobs": 3,
@@ -59,4 +69,12 @@ def test_a_search_is_asked_for_as_it_should_be(aws, deployment, calls):
     assert definition["StaticHyperParameters"]["batch_size"] == "4"
     assert {one["ChannelName"] for one in definition["InputDataConfig"]} == {"images", "labels"}
     (metric,) = definition["AlgorithmSpecification"]["MetricDefinitions"]
-    assert metric["Name"] == "ap50"
+    assert metric["Name"] == "validation:ap50"
+    assert re.search(metric["Regex"], "validation:ap50=0.125; seconds=3").group(1) == "0.125"
+
+
+def test_a_metric_that_trainings_do_not_report(aws, deployment):
+    search = msgspec.structs.replace(SEARCH, metric="accuracy")
+
+    with pytest.raises(InputError, match="do not report 'accuracy'; they report ap50"):
+        launch_tuning(dataclasses.replace(JOB, search=search), deployment)

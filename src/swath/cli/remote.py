@@ -1,0 +1,63 @@
+"""What commands that launch jobs on SageMaker have in common: options, and a word on the cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from swath.launching.costs import Ceiling
+
+_PANEL = "On SageMaker"
+NO_LABELS = "-"
+
+Stack = Annotated[
+    str,
+    typer.Option(
+        help="The deployed stack, whose role, image and bucket jobs use.", rich_help_panel=_PANEL
+    ),
+]
+InstanceType = Annotated[str, typer.Option(help="Of the hosts.", rich_help_panel=_PANEL)]
+Hours = Annotated[
+    float,
+    typer.Option(help="How long one training may take at most.", min=0.1, rich_help_panel=_PANEL),
+]
+OnDemand = Annotated[
+    bool,
+    typer.Option("--on-demand", help="Not on Spot capacity.", rich_help_panel=_PANEL),
+]
+HourlyPrice = Annotated[
+    float | None,
+    typer.Option(
+        help="US dollars for an hour of a host; by default, what AWS's price list says.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Yes = Annotated[
+    bool,
+    typer.Option("--yes", help="Start without asking about the cost.", rich_help_panel=_PANEL),
+]
+
+
+def channels_of(
+    labels: str, images: str, val_labels: str | None, val_images: str | None
+) -> dict[str, str]:
+    """The data of a training job, by the names that its container knows."""
+    found = {
+        "images": images,
+        "labels": None if labels == NO_LABELS else labels,
+        "val_labels": val_labels,
+        # The container looks among `images` where there is no such channel.
+        "val_images": val_images,
+    }
+    return {name: source for name, source in found.items() if source is not None}
+
+
+def agree(console: Console, ceiling: Ceiling, *, yes: bool) -> None:
+    """Show what it may cost, and go on only if that is agreed to."""
+    console.print(f"This costs {ceiling}.", markup=False, highlight=False, soft_wrap=True)
+    if not yes:
+        typer.confirm("Start?", abort=True)

@@ -1,0 +1,76 @@
+import json
+
+import boto3
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from swath.cli import app
+
+OUTPUTS = {
+    "ResultsBucket": "results",
+    "TrainingRoleArn": "arn:aws:iam::123456789012:role/swath-training",
+    "TrainingImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/swath:train",
+}
+
+
+@pytest.fixture
+def stack():
+    template = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},
+    }
+    with mock_aws():
+        boto3.client("cloudformation").create_stack(
+            StackName="swath", TemplateBody=json.dumps(template)
+        )
+        yield
+
+
+@pytest.fixture
+def search(tmp_path):
+    path = tmp_path / "search.json"
+    path.write_text(json.dumps({"trials": 4, "ranges": {"epochs": {"low": 2, "high": 5}}}))
+    return str(path)
+
+
+def tune(search, *more, answer=""):
+    data = ["s3://scenes/train.json", "s3://scenes/ports/", "--search", search]
+    return CliRunner().invoke(app, ["tune", *data, *more], input=answer)
+
+
+def jobs():
+    client = boto3.client("sagemaker")
+    return client.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
+
+
+def test_what_it_costs_is_shown_and_refused(stack, search):
+    result = tune(search, "--hours", "1.5", "--hourly-price", "2", answer="n\n")
+
+    assert "at most $12.00: 4 job(s) of 1.5 h" in result.output
+    assert result.exit_code == 1
+    assert not jobs()
+
+
+@pytest.mark.parametrize(("more", "answer"), [([], "y\n"), (["--yes"], "")])
+def test_it_starts_once_that_is_agreed_to(stack, search, more, answer):
+    result = tune(search, "--hourly-price", "2", *more, answer=answer)
+
+    assert result.exit_code == 0, result.output
+    (job,) = jobs()
+    assert job["HyperParameterTuningJobName"] in result.output
+
+
+def test_without_a_stack(search):
+    with mock_aws():
+        result = tune(search, "--hourly-price", "2", "--yes")
+
+    assert result.exit_code == 2
+    assert "no stack 'swath'" in result.output
+
+
+def test_here_it_needs_a_folder(search):
+    result = tune(search, "--local")
+
+    assert result.exit_code == 2
+    assert "give --out" in result.output
