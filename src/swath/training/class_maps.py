@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import shapely
 from affine import Affine
 from rasterio.env import Env
 from rasterio.features import rasterize
@@ -67,11 +68,16 @@ class Painter:
         # rasterio's arithmetic would else start a boto3 session for each call.
         with Env(session=DummySession()):
             rasterize(
-                zip(scene.outlines[near], values, strict=True),
+                zip(shapely.transform(scene.outlines[near], _doubled), values, strict=True),
                 out=painted,
-                transform=Affine.translation(x, y),
+                transform=Affine.scale(2) @ Affine.translation(x, y),
             )
         return painted
+
+
+def _doubled(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """In half pixels: rasterio would warn that an array whose unit is a pixel has no place."""
+    return 2 * points
 
 
 def _order(scene: LabelledScene, frame: NDArray[np.int64]) -> NDArray[np.int64]:
