@@ -1,13 +1,16 @@
 """A serving container as it is deployed: a process of its own, asked over HTTP."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
@@ -18,6 +21,8 @@ import pytest
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
+from swath import storage
+from swath.endpoints import invoke
 from tests.packages import bright_pixels, write_package
 from tests.rasters import NORTH_UP, UTM
 
@@ -140,8 +145,9 @@ def bright(pixels):
 
 
 def seen(answer):
-    """The same of an answer in GeoJSON."""
-    rows = [feature["properties"] for feature in answer.json()["features"]]
+    """The same of an answer in GeoJSON, or of its content."""
+    told = json.loads(answer if isinstance(answer, bytes) else answer.content)
+    rows = [feature["properties"] for feature in told["features"]]
     return sorted((row["x_min"], row["y_min"], row["score"]) for row in rows)
 
 
@@ -157,3 +163,133 @@ def dots(seed, *, width=60, height=40, count=12, dtype=np.uint8):
 
 PLACED = {"crs": UTM, "transform": NORTH_UP}
 """The profile of a GeoTIFF that says where it is."""
+
+
+class Endpoints:
+    """SageMaker, as far as `swath invoke` asks it: what it is sent goes to a real container."""
+
+    KINDS = {
+        "now": {"ProductionVariants": [{"VariantName": "v", "InstanceType": "ml.g5.xlarge"}]},
+        "serverless": {"ProductionVariants": [{"VariantName": "v", "ServerlessConfig": {}}]},
+        "later": {
+            "ProductionVariants": [{"VariantName": "v", "InstanceType": "ml.g5.xlarge"}],
+            "AsyncInferenceConfig": {},
+        },
+    }
+
+    def __init__(self, container):
+        self.container = container
+        self.refusals = []
+        """(status, error) of the next requests, each once."""
+        self.asked = 0
+        self.at_once = self.most = 0
+        self.bucket = ""
+        self.lock = threading.Lock()
+
+    def describe(self, action, asked):
+        """What the control plane says: DescribeEndpoint and DescribeEndpointConfig."""
+        name = asked.get("EndpointName") or asked["EndpointConfigName"]
+        if name not in self.KINDS:
+            return 400, {"__type": "ValidationException", "message": "Could not find endpoint"}
+        if action == "SageMaker.DescribeEndpoint":
+            return 200, {"EndpointName": name, "EndpointConfigName": name}
+        config = self.KINDS[name] | {"EndpointConfigName": name}
+        if name == "later":
+            output = {"S3OutputPath": f"{self.bucket}/invocations/answers/"}
+            config["AsyncInferenceConfig"] = {"OutputConfig": output}
+        return 200, config
+
+    def invoke(self, name, headers, body):
+        """What the runtime says: status, headers and body."""
+        with self.lock:
+            self.asked += 1
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+            refusal = self.refusals.pop(0) if self.refusals else None
+        try:
+            if refusal:
+                return refusal[0], {"x-amzn-errortype": refusal[1]}, b'{"Message": "not now"}'
+            if name == "later":
+                return self._later(headers)
+            status, said = self._forward(body, headers["Content-Type"], headers["Accept"])
+            return (200, {}, said) if status == 200 else self._model_error(status, said)
+        finally:
+            with self.lock:
+                self.at_once -= 1
+
+    def _forward(self, body, content_type, accept):
+        told = self.container.invoke(body, content_type, accept=accept)
+        return told.status_code, told.content
+
+    def _model_error(self, status, said):
+        told = {
+            "Message": "refused",
+            "OriginalStatusCode": status,
+            "OriginalMessage": said.decode(),
+        }
+        return 424, {"x-amzn-errortype": "ModelError"}, json.dumps(told).encode()
+
+    def _later(self, headers):
+        source = headers["X-Amzn-SageMaker-InputLocation"]
+        answer, failure = (f"{self.bucket}/invocations/{at}/{self.asked}" for at in "of")
+        content_type, accept = (
+            headers[f"X-Amzn-SageMaker-{n}"] for n in ("Content-Type", "Accept")
+        )
+        status, said = self._forward(storage.read_bytes(source), content_type, accept)
+        if status == 200:
+            storage.write_bytes(answer, said)
+        else:
+            said = f"Received client error ({status}) from primary with message {said.decode()}"
+            storage.write_bytes(failure, said.encode())
+        places = {"OutputLocation": answer, "FailureLocation": failure}
+        return 202, {f"X-Amzn-SageMaker-{k}": v for k, v in places.items()}, b"{}"
+
+
+@pytest.fixture
+def endpoints(container, monkeypatch):
+    """The endpoints `now`, `serverless` and `later`, of one container."""
+    found = Endpoints(container)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if action := self.headers.get("X-Amz-Target"):
+                status, told = found.describe(action, json.loads(body))
+                headers, said = {}, json.dumps(told).encode()
+            else:
+                status, headers, said = found.invoke(self.path.split("/")[2], self.headers, body)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_):
+            """Nothing: the test says what matters."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    for name in ("SAGEMAKER", "SAGEMAKER_RUNTIME"):
+        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", f"http://127.0.0.1:{server.server_port}")
+    invoke.runtime.cache_clear()
+    yield found
+    invoke.runtime.cache_clear()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def make_image(tmp_path):
+    """Writes an image file whose answer is known, and gives its path and pixels."""
+
+    def make(number, driver="PNG", *, name=None):
+        suffix = {"PNG": "png", "GTiff": "tif", "NPY": "npy"}[driver]
+        path = tmp_path / (name or f"image{number}.{suffix}")
+        path.write_bytes(encoded(dots(number), driver))
+        return path, dots(number)
+
+    return make

@@ -1,4 +1,4 @@
-"""Asking an endpoint what is in images: one after the other or several at once, answered in GeoJSON.
+"""Asking an endpoint what is in images, several at once; the answers are GeoJSON.
 
 What each kind of endpoint takes at most is checked before anything is sent:
 https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import random
 import re
-import time
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 import boto3
 from botocore.exceptions import ClientError
@@ -27,8 +29,9 @@ from swath.errors import InputError, SettingsError, SwathError, TransientError
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import DescribeEndpointConfigOutputTypeDef
 
-T = TypeVar("T")
 Kind = Literal["real-time", "serverless", "asynchronous"]
+
+Ask = Callable[["Endpoint", Path, threading.Event], bytes]
 
 GEOJSON = "application/geo+json"
 LIMITS: dict[Kind, int] = {
@@ -127,15 +130,17 @@ def invoke_images(
         at_once: how many are under way at most.
     """
     ask = _ask_later if endpoint.kind == "asynchronous" else _ask_now
+    stop = threading.Event()
     with ThreadPoolExecutor(at_once) as pool:
         asked: dict[Future[bytes], Path] = {
-            pool.submit(_patiently, ask, endpoint, image): image for image in images
+            pool.submit(_patiently, ask, endpoint, image, stop): image for image in images
         }
         try:
             for done in as_completed(asked):
                 yield asked[done], _outcome(done)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stop.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def _outcome(done: Future[bytes]) -> bytes | SwathError:
@@ -145,7 +150,7 @@ def _outcome(done: Future[bytes]) -> bytes | SwathError:
         return error
 
 
-def _patiently(ask: Callable[[Endpoint, Path], bytes], endpoint: Endpoint, image: Path) -> bytes:
+def _patiently(ask: Ask, endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
     """Ask again, later and later, while the endpoint is busy or not yet there.
 
     The waits are drawn at random, so that those who were refused together do not come back
@@ -154,25 +159,32 @@ def _patiently(ask: Callable[[Endpoint, Path], bytes], endpoint: Endpoint, image
     endpoint.check(image)
     for attempt in range(_ATTEMPTS - 1):
         try:
-            return ask(endpoint, image)
+            return ask(endpoint, image, stop)
         except TransientError:
             longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
-            time.sleep(random.uniform(0, longest))  # noqa: S311 (nothing secret)
-    return ask(endpoint, image)
+            if stop.wait(random.uniform(0, longest)):  # noqa: S311 (nothing secret)
+                raise
+    return ask(endpoint, image, stop)
 
 
-def _ask_now(endpoint: Endpoint, image: Path) -> bytes:
-    with calling(endpoint.name):
-        response = runtime().invoke_endpoint(
-            EndpointName=endpoint.name,
-            ContentType=_media_type(image),
-            Accept=GEOJSON,
-            Body=image.read_bytes(),
-        )
-        return response["Body"].read()
+def _ask_now(endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
+    del stop  # an answer takes a minute at most
+    try:
+        with calling(endpoint.name):
+            response = runtime().invoke_endpoint(
+                EndpointName=endpoint.name,
+                ContentType=_media_type(image),
+                Accept=GEOJSON,
+                Body=image.read_bytes(),
+            )
+            return response["Body"].read()
+    except TransientError as error:
+        if isinstance(cause := error.__cause__, ClientError):
+            _check_hope(int(cause.response.get("OriginalStatusCode") or 0), error)
+        raise
 
 
-def _ask_later(endpoint: Endpoint, image: Path) -> bytes:
+def _ask_later(endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
     """Put an image where the endpoint reads it, and wait for the answer."""
     uri = storage.join(endpoint.staging, "images", str(uuid.uuid4()), image.name)
     storage.copy(str(image), uri, content_type=_media_type(image))
@@ -184,25 +196,39 @@ def _ask_later(endpoint: Endpoint, image: Path) -> bytes:
             Accept=GEOJSON,
             InvocationTimeoutSeconds=_LONGEST_INFERENCE,
         )
-    return _await(endpoint, taken["OutputLocation"], taken.get("FailureLocation", ""))
-
-
-def _await(endpoint: Endpoint, output: str, failure: str) -> bytes:
-    """What the endpoint leaves at one of two addresses."""
     wait = _POLL
     while True:
-        for uri in filter(None, (output, failure)):
-            try:
-                found = storage.read_bytes(uri)
-            except FileNotFoundError:
-                continue
-            if uri == output:
-                return found
-            text = found.decode(errors="replace")
-            status = _STATUS.search(text)
-            raise answered(int(status[1]) if status else 0, text, endpoint.name)
-        time.sleep(wait)
+        answer = _left(endpoint, taken["OutputLocation"], taken.get("FailureLocation", ""))
+        if answer is not None:
+            return answer
+        if stop.wait(wait):
+            raise TransientError(
+                f"{image} was given up; its answer will be at {taken['OutputLocation']}"
+            )
         wait = min(_SLOWEST_POLL, wait * 1.5)
+
+
+def _left(endpoint: Endpoint, output: str, failure: str) -> bytes | None:
+    """What an asynchronous endpoint has left at one of two addresses, if it has."""
+    with suppress(FileNotFoundError):
+        return storage.read_bytes(output)
+    if not failure:
+        return None
+    try:
+        text = storage.read_bytes(failure).decode(errors="replace")
+    except FileNotFoundError:
+        return None
+    found = _STATUS.search(text)
+    status = int(found[1]) if found else 0
+    error = answered(status, text, endpoint.name)
+    _check_hope(status, error)
+    raise error
+
+
+def _check_hope(status: int, error: SwathError) -> None:
+    """A model that failed on an image will fail on it again: there is no use in asking."""
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise SwathError(str(error)) from error
 
 
 def _media_type(image: Path) -> str:
