@@ -7,9 +7,10 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndp
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
+from typing import Any
 
 from botocore.exceptions import (
     ClientError,
@@ -61,7 +62,8 @@ def answered(status: int, body: str, endpoint: str) -> SwathError:
 
 
 def _meaning(error: ClientError, endpoint: str) -> Exception:
-    response = error.response
+    # Beside what every service answers, a ModelError has what the container did.
+    response: Mapping[str, Any] = error.response
     code = response["Error"]["Code"]
     if code == MODEL_ERROR:
         status = int(response.get("OriginalStatusCode") or 0)
