@@ -82,7 +82,7 @@ def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published
         for place in places:
             _put(archive, place)
             if evaluation:
-                storage.write_bytes(_evaluation_of(place), evaluation.to_json().encode())
+                storage.write_json(_evaluation_of(place), evaluation.to_json())
     return Published(
         name=report.name, digest=digest, places=tuple(places), gates=tuple(g for g in gates if g)
     )
@@ -152,7 +152,7 @@ def _read(uri: str, *, missing: bool = False) -> Evaluation | None:
     from swath.evaluation.evaluation import Evaluation  # noqa: PLC0415
 
     try:
-        return Evaluation.from_json(storage.read_bytes(uri))
+        return Evaluation.from_json(storage.read_json(uri))
     except FileNotFoundError:
         if missing:
             return None

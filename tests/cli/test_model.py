@@ -1,0 +1,139 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from swath.cli import EXIT_FAILED, EXIT_INPUT, app
+from tests.exports import checkpoint, export, ultralytics_notes
+from tests.packages import bright_pixels, write_package
+
+
+@pytest.fixture
+def model(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    return lambda *arguments: CliRunner().invoke(app, ["model", *map(str, arguments)])
+
+
+def test_from_an_export_to_the_models_that_are_deployed(model, tmp_path):
+    path = export(
+        tmp_path / "best.onnx",
+        {"output0": ["batch", 5, 84]},
+        metadata=ultralytics_notes("detect", ["ship"]),
+    )
+    made = tmp_path / "boats"
+
+    result = model(
+        "init",
+        path,
+        "--from",
+        "ultralytics",
+        "--bands",
+        "red, green,blue",
+        "--out",
+        made,
+        "--set",
+        "score_threshold=0.4",
+    )
+    assert result.exit_code == 0, result.output
+    assert "taken for granted: pixels are divided by 255" in result.stdout
+
+    result = model("check", made)
+    assert result.exit_code == 0
+    assert "passed" in result.stdout
+
+    result = model("show", made)
+    assert result.exit_code == 0
+    for text in ("boats", "YOLO11n", "band green", "scale value 255", "ship", "0.4", "AGPL-3.0"):
+        assert text in result.stdout
+
+    result = model("publish", made, "--to", tmp_path / "models")
+    assert result.exit_code == 0
+    assert (tmp_path / "models" / "boats" / "mlm.json").is_file()
+
+
+def test_a_package_that_fails_its_check_has_a_code_of_its_own(model, tmp_path):
+    def change(item):
+        item["properties"]["mlm:output"][0]["result"]["shape"] = [-1, 5, 9]
+
+    folder = write_package(tmp_path / "bad", change, weights=bright_pixels())
+
+    result = model("check", folder)
+
+    assert result.exit_code == EXIT_FAILED
+    assert "failed" in result.stdout
+    assert "mlm:output describes [5, 9]" in result.stderr
+
+
+def test_what_is_no_package_is_the_users_fault(model, tmp_path):
+    result = model("check", tmp_path / "absent")
+
+    assert result.exit_code == EXIT_INPUT
+    assert result.stderr == f"error: there is no model package at {tmp_path / 'absent'}\n"
+
+
+def test_a_checkpoint_is_told_with_the_command_to_run(model, tmp_path):
+    path = checkpoint(tmp_path / "best.pt")
+
+    result = model("init", path, "--from", "ultralytics", "--bands", "a", "--out", tmp_path / "x")
+
+    assert result.exit_code == EXIT_INPUT
+    assert "yolo export model=best.pt format=onnx" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [(["--set", "head"], "write --set name=value"), (["--scaling", "half"], "'half' is not known")],
+)
+def test_options_that_mean_nothing(model, tmp_path, more, reason):
+    path = export(tmp_path / "m.onnx", {"rows": ["batch", 5, 84]})
+    options = ["--from", "swath", "--bands", "a,b,c", "--classes", "ship", "--out", tmp_path / "x"]
+
+    result = model("init", path, *options, *more)
+
+    assert result.exit_code == EXIT_INPUT
+    assert reason in result.stderr
+
+
+def test_labels_need_their_scenes(model, package, tmp_path):
+    result = model("publish", package, "--to", tmp_path / "models", "--labels", "a.json")
+
+    assert result.exit_code == EXIT_INPUT
+    assert "--images" in result.stderr
+
+
+def test_a_smaller_package(model, tmp_path, make_scene):
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 80, 80)).astype(np.uint8)
+    scene = make_scene(pixels, names=("red", "green", "blue"))
+    path = export(tmp_path / "m.onnx", {"rows": ["batch", 5, 84]})
+    options = ["--from", "swath", "--bands", "red,green,blue", "--classes", "ship"]
+    model("init", path, *options, "--scaling", "255", "--out", tmp_path / "m")
+
+    result = model(
+        "optimise",
+        tmp_path / "m",
+        "--out",
+        tmp_path / "half",
+        "--precision",
+        "float16",
+        "--scene",
+        scene,
+        "--tolerance",
+        "1",
+    )
+
+    assert result.exit_code == 0, result.output
+    assert "agreement on" in result.stdout
+    assert model("check", tmp_path / "half").exit_code == 0
+
+
+def test_help_imports_none_of_the_heavy_parts():
+    code = (
+        "import sys; from swath.cli import model\n"
+        "print([m for m in ('rasterio', 'onnxruntime', 'onnx', 'torch') if m in sys.modules])"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == "[]\n"

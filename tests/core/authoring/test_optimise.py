@@ -1,0 +1,124 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from swath.authoring.check import check_package
+from swath.authoring.optimise import optimise_package
+from swath.authoring.smaller import to_float16
+from swath.errors import InputError, PackageError
+from swath.labels.read import read_collection
+from swath.package import load_package
+from tests.networks import describe, onnx_network
+from tests.packages import TILE, write_package
+
+SHIPS = Path(__file__).resolve().parents[3] / "models" / "ships"
+
+
+@pytest.fixture
+def busan(data):
+    return str(data / "ships_s2" / "busan_S2L2A_5band.tif")
+
+
+def kinds_of(path):
+    return {node.op_type for node in onnx.load(path).graph.node}
+
+
+def test_half_precision_finds_what_the_original_finds(busan, tmp_path):
+    found = optimise_package(SHIPS, tmp_path / "half", "float16", scenes=[busan], tolerance=0.05)
+
+    assert found.agreement.of > 20
+    assert found.loss <= 0.05
+    assert found.bytes_after < 0.65 * found.bytes_before
+    session = onnxruntime.InferenceSession(tmp_path / "half" / "model.onnx")
+    types = {entry.type for entry in (*session.get_inputs(), *session.get_outputs())}
+    assert types == {"tensor(float)"}
+    assert check_package(tmp_path / "half").passed
+    made = load_package(tmp_path / "half")
+    assert made.description.name == "ships-float16"
+    noted = json.loads((tmp_path / "half" / "mlm.json").read_text())["properties"]
+    assert noted["swath:optimised"]["from"] == load_package(SHIPS).digest
+    assert noted["swath:optimised"]["agreement"] == round(found.agreement.share, 4)
+
+
+def test_eight_bits_are_calibrated_on_scenes(busan, tmp_path):
+    found = optimise_package(
+        SHIPS, tmp_path / "int8", "int8", scenes=[busan], tolerance=0.5, tiles=6
+    )
+
+    assert {"QuantizeLinear", "DequantizeLinear"} <= kinds_of(tmp_path / "int8" / "model.onnx")
+    assert found.bytes_after < 0.6 * found.bytes_before
+    assert 0.5 <= found.agreement.share < 1
+    assert found.tiles == 6
+
+
+def test_too_much_lost_is_refused_and_nothing_is_left(busan, tmp_path):
+    with pytest.raises(PackageError, match=r"int8 loses 0\.\d+ of agreement, more than the 0 of"):
+        optimise_package(SHIPS, tmp_path / "int8", "int8", scenes=[busan], tolerance=0, tiles=4)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_with_labels_the_loss_is_measured_in_ap(data, busan, tmp_path):
+    folder = data / "ships_s2"
+    labels = read_collection(str(folder / "val.json"), str(folder))
+
+    found = optimise_package(
+        SHIPS, tmp_path / "half", "float16", scenes=[busan], tolerance=0.02, labels=labels, tiles=2
+    )
+
+    assert found.accuracy_before > 0.25
+    assert found.loss == found.accuracy_before - found.accuracy_after
+    assert abs(found.loss) < 0.02
+
+
+def test_raw_numbers_beyond_half_precision_are_kept(tmp_path):
+    """65535, which is infinite in half precision, is brought down before the first convolution."""
+    source, target = SHIPS / "model.onnx", tmp_path / "half.onnx"
+    to_float16(source, target)
+    tile = np.full((1, 5, 256, 256), 65535, np.float32)
+
+    one, other = (
+        onnxruntime.InferenceSession(path).run(None, {"image": tile})[0]
+        for path in (source, target)
+    )
+
+    assert np.isfinite(other).all()
+    np.testing.assert_allclose(one, other, atol=0.2)
+
+
+def test_no_onnx_weights_no_smaller_ones(tmp_path, busan):
+    def change(item):
+        item["assets"] = {"pt2": {"href": "model.pt2", "roles": ["mlm:model"]}}
+
+    folder = write_package(tmp_path / "package", change)
+    (folder / "model.onnx").rename(folder / "model.pt2")
+    # By its bytes it is still an ONNX model, and that is told first.
+    with pytest.raises(PackageError, match="holds an ONNX model"):
+        optimise_package(folder, tmp_path / "out", "int8", scenes=[busan], tolerance=0)
+
+
+def test_what_is_missing_is_told_before_any_work(tmp_path):
+    folder = write_package(
+        tmp_path / "package", describe, weights=onnx_network().SerializeToString()
+    )
+    with pytest.raises(InputError, match="no scene to measure"):
+        optimise_package(folder, tmp_path / "out", "int8", scenes=[], tolerance=0)
+    with pytest.raises(InputError, match="there already"):
+        optimise_package(folder, folder, "int8", scenes=["x.tif"], tolerance=0)
+
+
+def test_a_network_without_numbers_to_make_smaller(tmp_path):
+    folder = write_package(tmp_path / "plain")
+    to_float16(folder / "model.onnx", tmp_path / "half.onnx")
+    tile = np.random.default_rng(0).random((2, 1, TILE, TILE), np.float32)
+
+    one, other = (
+        onnxruntime.InferenceSession(path).run(None, {"image": tile})[0]
+        for path in (folder / "model.onnx", tmp_path / "half.onnx")
+    )
+
+    np.testing.assert_array_equal(one, other)
