@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from local_cloud.endpoints.process import ServingProcess
+from botocore.exceptions import ClientError
+
+from local_cloud.endpoints.process import ServingProcess, StartError
 from local_cloud.endpoints.specification import Answer, ServingSpec
 
 Fetch = Callable[[str], bytes]
@@ -46,7 +48,7 @@ class EndpointPool:
             timeout: seconds that the answer may take, once the container is ready.
 
         Raises:
-            StartError: the container cannot be started.
+            StartError: the container cannot be started, or its model not be unpacked.
             TimeoutError: there was no answer in time.
             OSError, http.client.HTTPException: the container ended meanwhile.
         """
@@ -91,7 +93,7 @@ class EndpointPool:
             self._refuse_when_closed(spec.name)
         model = self._models / spec.name
         if spec.model:
-            unpack(fetch(spec.model), model)
+            _unpack(spec.model, fetch, model)
         started = ServingProcess.start(
             spec, model=model, log=self._logs / f"endpoint-{spec.name}.log"
         )
@@ -107,8 +109,11 @@ class EndpointPool:
             raise RuntimeError(f"{endpoint} was invoked after the local cloud was closed")
 
 
-def unpack(archive: bytes, folder: Path) -> None:
-    """Unpack a gzip-compressed tar archive, as SageMaker does, with nothing outside `folder`."""
+def _unpack(uri: str, fetch: Fetch, folder: Path) -> None:
+    """Unpack a model's archive, as SageMaker does, with nothing outside `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as opened:
-        opened.extractall(folder, filter="data")
+    try:
+        with tarfile.open(fileobj=io.BytesIO(fetch(uri)), mode="r:gz") as opened:
+            opened.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError, EOFError, ClientError) as error:
+        raise StartError(f"the model {uri} cannot be unpacked: {error}") from error

@@ -147,6 +147,20 @@ def test_a_container_that_does_not_start_is_told_with_its_log(services: Services
     assert "no weights here" in message
 
 
+@pytest.mark.parametrize(("key", "reason"), [("none.tar.gz", "NoSuchKey"), ("odd", "gzip")])
+def test_a_model_that_cannot_be_unpacked_is_named(
+    services: Services, serving: Serving, key: str, reason: str
+):
+    serving.aws.client("s3").put_object(Bucket=serving.bucket, Key="odd", Body=b"no archive")
+    url = f"s3://{serving.bucket}/{key}"
+    with applied(services, endpoint_invocation):
+        endpoint = serving.endpoint(container={**serving.container, "ModelDataUrl": url})
+        message = refused(serving, endpoint, b"text")["Error"]["Message"]
+
+    assert f"the model {url} cannot be unpacked" in message
+    assert reason in message
+
+
 def test_an_image_that_sagemaker_could_not_start_is_refused(
     services: Services, serving: Serving, tmp_path: Path
 ):
