@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.rasters",
     "tests.runs",
     "tests.serving",
+    "tests.squares",
 ]
 
 # How long an example takes depends on what else the machine does.

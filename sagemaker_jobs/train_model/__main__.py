@@ -10,8 +10,8 @@
     output/data             `report.html` and `metrics.json`
     output/failure          why the job failed
 
-A Spot host that is reclaimed sends SIGTERM two minutes before; the step at work is finished then and
-a checkpoint left, which SageMaker keeps in S3 and puts back where the job is started again.
+A Spot host that is reclaimed sends SIGTERM two minutes before; the step at work is finished then
+and a checkpoint left, which SageMaker keeps in S3 and puts back where the job is started again.
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training.html
 """
 
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
     except TrainingInterruptedError as error:
         logger.warning("%s", error)
         return Exit.INTERRUPTED
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever it is, the job says why it failed)
         known = isinstance(error, SwathError)
         logger.error("%s", error if known else traceback.format_exc())  # noqa: TRY400
         folders.fail(f"{type(error).__name__}: {error}")

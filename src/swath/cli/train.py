@@ -89,10 +89,11 @@ def _check(checkpoints: Path, *, resume: bool) -> None:
 
 @contextmanager
 def _stopping() -> Iterator[Callable[[], bool]]:
-    """Within, the first Ctrl-C or SIGTERM asks the training to leave a checkpoint; a second ends it."""
+    """Within, Ctrl-C or SIGTERM asks the training to leave a checkpoint; a second one ends it."""
     stopping = threading.Event()
 
     def stop(number: int, frame: Any) -> None:
+        del frame
         stopping.set()
         signal.signal(number, before[signal.Signals(number)])
 

@@ -142,7 +142,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> dict[str, Any]:
         """The options as plain JSON types."""
-        found: dict[str, Any] = msgspec.to_builtins(self)
+        found: dict[str, Any] = json.loads(msgspec.json.encode(self))
         return found
 
     @classmethod
