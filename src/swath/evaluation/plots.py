@@ -54,15 +54,25 @@ def precision_recall(evaluation: Evaluation) -> str:
 
 def by_threshold(evaluation: Evaluation) -> str:
     """Precision, recall and F1 over the threshold."""
-    curve = evaluation.curve
+    curve, floor = evaluation.curve, evaluation.conditions.score_floor
     with mpl.rc_context({**_STYLE, "svg.hashsalt": "by-threshold"}):
         figure, axes = _axes("score threshold", "")
         for name, colour in zip(("precision", "recall", "f1"), _COLOURS, strict=False):
             label = "F1" if name == "f1" else name
-            axes.step(curve.score, getattr(curve, name), where="pre", color=colour, label=label)
+            values = getattr(curve, name)
+            # Down to the floor nothing more was found.
+            score = [*curve.score, *([floor] if values else [])]
+            axes.step(score, values + values[-1:], where="pre", color=colour, label=label)
         threshold = evaluation.package.score_threshold
         axes.axvline(threshold, color=_COLOURS[5], linestyle="--", linewidth=1)
-        axes.text(threshold, 1.02, " package", color=_COLOURS[5], fontsize=8, va="bottom")
+        axes.annotate(
+            "package",
+            (threshold, 1.02),
+            xytext=(4, 0),
+            textcoords="offset points",
+            color=_COLOURS[5],
+            fontsize=8,
+        )
         axes.legend(loc="best", fontsize=8)
         return _svg(figure)
 
@@ -76,7 +86,9 @@ def _axes(x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _line(axes: Axes, curve: CurvePoints, **style: Any) -> None:
-    axes.plot(curve.recall, curve.precision, **style)
+    # One point alone makes no line.
+    marker = "o" if len(curve.score) == 1 else None
+    axes.plot(curve.recall, curve.precision, marker=marker, markersize=4, **style)
 
 
 def _svg(figure: Figure) -> str:
