@@ -120,7 +120,8 @@ def squares(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def trained(squares, tmp_path_factory) -> Trained:
     """What comes of `OPTIONS`, validated on the scene held out."""
-    from swath.training.train import train
+    # torch, for those tests that need it.
+    from swath.training.train import train  # noqa: PLC0415
 
     out = tmp_path_factory.mktemp("trained")
     points = []

@@ -38,7 +38,7 @@ def test_one_that_was_cut_short_is_refused(tmp_path):
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-200])
 
-    with pytest.raises(InputError, match="is no checkpoint.*remove it"):
+    with pytest.raises(InputError, match=r"is no checkpoint.*remove it"):
         load_checkpoint(tmp_path, identity=OF)
 
 

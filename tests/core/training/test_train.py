@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def prepared(squares, tmp_path, *, stop=lambda: False, val="val", points=None, *
         chosen, collection(squares, "train"), collection(squares, val) if val else None
     )
     inputs = training.Inputs.of(train_on, chosen)
-    tell = (lambda point: None) if points is None else points.append
+    tell = [].append if points is None else points.append
     with training._deterministic(chosen):
         return training._prepared(chosen, inputs, val_on, tmp_path, stop, tell)[0]
 
@@ -94,7 +95,7 @@ def test_killed_in_the_middle_and_taken_up_it_gives_the_same_weights(trained, sq
         [sys.executable, "-c", KILLED, str(squares), str(tmp_path)],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(__file__)))),
+        cwd=Path(__file__).resolve().parents[3],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(["src", "."])},
     )
     assert process.stdout.readline().strip() == "1"

@@ -71,7 +71,9 @@ def test_hard_negatives_are_where_nothing_is_labelled(squares):
     for negative in found:
         x0, y0, x1, y1 = negative.box
         boxes = by_uri[negative.uri].boxes
-        apart = (boxes[:, 0] >= x1) | (boxes[:, 2] <= x0) | (boxes[:, 1] >= y1) | (boxes[:, 3] <= y0)
+        apart = (
+            (boxes[:, 0] >= x1) | (boxes[:, 2] <= x0) | (boxes[:, 1] >= y1) | (boxes[:, 3] <= y0)
+        )
         assert apart.all()
 
 
@@ -116,7 +118,5 @@ def curve(scores, hits, truths):
         ([], [], 1, None),
     ],
 )
-def test_the_threshold_lies_between_the_last_that_counts_and_the_next(
-    scores, hits, truths, wanted
-):
+def test_the_threshold_lies_between_the_last_that_counts_and_the_next(scores, hits, truths, wanted):
     assert middle_of_best(curve(scores, hits, truths)) == (wanted and pytest.approx(wanted))

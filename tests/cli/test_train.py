@@ -1,0 +1,73 @@
+import json
+import signal
+
+import pytest
+from typer.testing import CliRunner
+
+from swath.cli import EXIT_FAILED, EXIT_INPUT, app
+from swath.cli import train as command
+from swath.package import load_package
+from swath.training import job
+from tests.squares import HELD_OUT, OPTIONS
+
+FEW = {"epochs": "1", "crops": "8", "network.channels": "[4,4]"}
+
+
+def run(*arguments, env=None):
+    return CliRunner().invoke(app, ["train", *map(str, arguments)], env=env)
+
+
+def arguments(squares, out, **changes):
+    chosen = [f"--set={key}={value}" for key, value in (OPTIONS | FEW | changes).items()]
+    return (squares / "labels.json", squares / "scenes", "--out", out, *chosen)
+
+
+def test_a_training_leaves_a_package_a_report_and_figures(squares, tmp_path):
+    (tmp_path / "o.toml").write_text("epochs = 9\nname = 'other'\n")
+    out = tmp_path / "out"
+
+    told = run(*arguments(squares, out, held_out=HELD_OUT), "--options", tmp_path / "o.toml")
+
+    assert told.exit_code == 0, told.output
+    assert "epoch=1; step=1; train:loss=" in told.output
+    assert f"see {out / 'report.html'}" in told.output
+    assert load_package(out / "package").description.name == "squares"
+    assert json.loads((out / "metrics.json").read_text())["ended"] == "epochs"
+
+    again = run(*arguments(squares, out, held_out=HELD_OUT))
+    assert again.exit_code == EXIT_INPUT
+    assert "go on with it by --resume" in again.output
+
+
+def test_stopped_it_says_how_to_go_on(squares, tmp_path, monkeypatch):
+    def interrupted(*args, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+        return read(*args, **kwargs)
+
+    read = job.read_collection
+    monkeypatch.setattr(job, "read_collection", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+
+    told = run(*arguments(squares, tmp_path / "out", epochs="2"))
+
+    assert told.exit_code == EXIT_FAILED
+    assert "stopped after step 1 of 2; the training goes on" in told.output
+    assert (tmp_path / "out" / command.CHECKPOINTS / "checkpoint.pt").is_file()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--resume"], "no checkpoint to go on from"),
+        (["--set", "epochs=0"], "epochs is '0'"),
+        (["--set", "epochs"], "write key=value"),
+        (["--form", "voc"], "choose one of auto, coco"),
+        (["--options", "nowhere.json"], "no file of options at nowhere.json"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_a_line(squares, tmp_path, more, says):
+    told = run(*arguments(squares, tmp_path / "out"), *more)
+
+    assert told.exit_code == EXIT_INPUT
+    assert says in told.output

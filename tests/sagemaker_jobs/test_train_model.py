@@ -1,0 +1,173 @@
+"""The training job as SageMaker runs it: a process, folders, strings and signals."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sagemaker_jobs.train_model.__main__ import Exit, main
+from sagemaker_jobs.train_model.folders import Folders
+from swath.errors import InputError
+from swath.package import load_package
+from swath.training.figures import METRICS
+from tests.squares import OPTIONS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def opt_ml(tmp_path, squares):
+    """A stand-in for /opt/ml with the channels of a job, and the variables that point there."""
+    channels = tmp_path / "input" / "data"
+    shutil.copytree(squares / "scenes", channels / "images")
+    for name, source in {"labels": "train.json", "val_labels": "val.json"}.items():
+        (channels / name).mkdir()
+        shutil.copy(squares / source, channels / name / "any_name.json")
+    config = tmp_path / "input" / "config"
+    config.mkdir()
+    (config / "hyperparameters.json").write_text(
+        json.dumps(OPTIONS | {"checkpoint_seconds": "0", "_tuning_objective_metric": "x"})
+    )
+    return tmp_path
+
+
+def environment(opt_ml):
+    return {
+        "SM_INPUT_DIR": str(opt_ml / "input"),
+        "SM_OUTPUT_DIR": str(opt_ml / "output"),
+        "SM_MODEL_DIR": str(opt_ml / "model"),
+        "SM_CHECKPOINT_DIR": str(opt_ml / "checkpoints"),
+    }
+
+
+def start(opt_ml):
+    return subprocess.Popen(
+        [sys.executable, "-m", "sagemaker_jobs.train_model", "train"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | environment(opt_ml) | {"PYTHONPATH": f"src{os.pathsep}."},
+    )
+
+
+def change(opt_ml, **hyperparameters):
+    path = opt_ml / "input" / "config" / "hyperparameters.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | hyperparameters))
+
+
+def failure(opt_ml):
+    return (opt_ml / "output" / "failure").read_text()
+
+
+def test_a_spot_host_is_reclaimed_and_the_next_one_goes_on(opt_ml, trained):
+    """SIGTERM leaves a checkpoint and no failure; the job that goes on ends as if undisturbed."""
+    first = start(opt_ml)
+    line = first.stdout.readline()
+    first.send_signal(signal.SIGTERM)
+    _, told = first.communicate()
+
+    assert first.returncode == Exit.INTERRUPTED, told
+    assert (opt_ml / "checkpoints" / "checkpoint.pt").is_file()
+    assert not (opt_ml / "output" / "failure").exists()
+    assert not (opt_ml / "model").exists()
+    assert re.search(METRICS["validation:ap50"], line)
+
+    second = start(opt_ml)
+    out, told = second.communicate()
+
+    assert second.returncode == Exit.DONE, told
+    assert out.startswith("epoch=2; ")
+    assert load_package(opt_ml / "model").description.name == "squares"
+    onnx = opt_ml / "model" / "model.onnx"
+    assert onnx.read_bytes() == (trained.folder / "package" / "model.onnx").read_bytes()
+    left = {path.name for path in (opt_ml / "output" / "data").iterdir()}
+    assert left == {"report.html", "metrics.json"}
+
+
+@pytest.mark.parametrize(
+    ("hyperparameters", "says"),
+    [
+        ({"epochs": "0"}, "InputError: epochs is '0': expected int >= 1"),
+        ({"epoch": "1"}, "InputError: there is no option 'epoch'; did you mean epochs?"),
+        ({"form": "voc"}, "InputError: form is 'voc'; choose one of auto, coco"),
+        ({"classes": "ship"}, "LabelsError: "),
+    ],
+)
+def test_why_it_failed_is_left_for_the_jobs_description(opt_ml, hyperparameters, says):
+    change(opt_ml, **hyperparameters)
+
+    code = main(["train"], environment(opt_ml))
+
+    assert code == Exit.INPUT
+    assert failure(opt_ml).startswith(says)
+
+
+def test_scenes_must_be_there(opt_ml):
+    shutil.rmtree(opt_ml / "input" / "data" / "images")
+
+    assert main([], environment(opt_ml)) == Exit.INPUT
+    assert "there is no channel images" in failure(opt_ml)
+
+
+def test_an_error_that_swath_does_not_know_is_a_bug(opt_ml):
+    (opt_ml / "output").write_text("a file where SageMaker has a folder")
+    (opt_ml / "model").mkdir()
+    env = environment(opt_ml) | {"SM_OUTPUT_DATA_DIR": str(opt_ml / "output" / "data")}
+    env["SM_OUTPUT_DIR"] = str(opt_ml / "elsewhere")
+    change(opt_ml, epochs="1", crops="4")
+
+    assert main(["train"], env) == Exit.BUG
+    assert "NotADirectoryError" in (opt_ml / "elsewhere" / "failure").read_text()
+
+
+def test_another_argument_is_told_how_to_call_it(capsys):
+    assert main(["serve"], {}) == Exit.USAGE
+    assert "hyperparameters.json" in capsys.readouterr().err
+
+
+def test_without_variables_the_folders_are_sagemakers():
+    folders = Folders.of({}, ("images",))
+
+    assert folders.channels == {"images": Path("/opt/ml/input/data/images")}
+    assert folders.config == Path("/opt/ml/input/config")
+    assert folders.checkpoints == Path("/opt/ml/checkpoints")
+    assert folders.model == Path("/opt/ml/model")
+    assert folders.output / "failure" == Path("/opt/ml/output/failure")
+    assert folders.data == Path("/opt/ml/output/data")
+
+
+def test_a_channel_has_a_variable_of_its_own(tmp_path):
+    folders = Folders.of({"SM_CHANNEL_VAL_LABELS": str(tmp_path)}, ("val_labels",))
+
+    assert folders.channel("val_labels") == str(tmp_path)
+
+
+@pytest.mark.parametrize(("files", "given"), [([], ""), (["a"], "a"), (["a", "b"], "")])
+def test_a_channel_of_one_file_is_that_file(tmp_path, files, given):
+    for name in files:
+        (tmp_path / name).touch()
+    folders = Folders.of({"SM_CHANNEL_LABELS": str(tmp_path)}, ("labels",))
+
+    assert folders.channel("labels") == str(tmp_path / given)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"epochs": 3}'])
+def test_hyperparameters_are_an_object_of_strings(tmp_path, text):
+    (tmp_path / "hyperparameters.json").write_text(text)
+    folders = Folders.of({"SM_INPUT_CONFIG_DIR": str(tmp_path)}, ())
+
+    with pytest.raises(InputError, match=r"hyperparameters\.json"):
+        folders.hyperparameters()
+
+
+def test_a_reason_is_cut_between_characters(tmp_path):
+    Folders.of({"SM_OUTPUT_DIR": str(tmp_path)}, ()).fail("é" * 1000 + "x")
+
+    assert (tmp_path / "failure").read_bytes() == "é".encode() * 512
