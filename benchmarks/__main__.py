@@ -21,6 +21,7 @@ SUITE = (
     "device",
     "geoparquet",
     "memory",
+    "serving",
     "gpu",
 )
 

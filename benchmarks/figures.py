@@ -29,6 +29,7 @@ _WINDOWS = "rasterio windows / swath, {}, same tiles"
 _ALONE = "model alone / COG to Parquet, {}"
 _DEVICE = "device-bound time / wall, device of 2 ms a tile, {}"
 _HTTP = "over 20 ms of latency, RGB deflate 8192²: "
+_SERVING = "answers a second to 16 clients, device of 20 ms a call and 1 ms a tile: "
 
 _FIGURES = (
     # Reading
@@ -99,6 +100,21 @@ _FIGURES = (
         "geoparquet",
         "1M placed detections as GeoParquet with bbox / the columns as .npy",
         5,
+        "lower",
+    ),
+    # Serving
+    Figure("serving_gain", _SERVING + "gathered in batches / each alone", 2, "higher"),
+    Figure("serving_tail", "p95 / p50 of those clients' latencies", 2, "lower"),
+    Figure(
+        "serving_idle",
+        "p50 of one client alone, the same device: gathered in batches / not",
+        1.05,
+        "lower",
+    ),
+    Figure(
+        "serving_overhead",
+        "p50 of an image of 512² over HTTP / the model alone, 1M parameters, .onnx, one client",
+        1.5,
         "lower",
     ),
     # With a GPU

@@ -165,17 +165,18 @@ PLACED = {"crs": UTM, "transform": NORTH_UP}
 """The profile of a GeoTIFF that says where it is."""
 
 
+ENDPOINTS = {
+    "now": {"ProductionVariants": [{"VariantName": "v", "InstanceType": "ml.g5.xlarge"}]},
+    "serverless": {"ProductionVariants": [{"VariantName": "v", "ServerlessConfig": {}}]},
+    "later": {
+        "ProductionVariants": [{"VariantName": "v", "InstanceType": "ml.g5.xlarge"}],
+        "AsyncInferenceConfig": {},
+    },
+}
+
+
 class Endpoints:
     """SageMaker, as far as `swath invoke` asks it: what it is sent goes to a real container."""
-
-    KINDS = {
-        "now": {"ProductionVariants": [{"VariantName": "v", "InstanceType": "ml.g5.xlarge"}]},
-        "serverless": {"ProductionVariants": [{"VariantName": "v", "ServerlessConfig": {}}]},
-        "later": {
-            "ProductionVariants": [{"VariantName": "v", "InstanceType": "ml.g5.xlarge"}],
-            "AsyncInferenceConfig": {},
-        },
-    }
 
     def __init__(self, container):
         self.container = container
@@ -189,11 +190,11 @@ class Endpoints:
     def describe(self, action, asked):
         """What the control plane says: DescribeEndpoint and DescribeEndpointConfig."""
         name = asked.get("EndpointName") or asked["EndpointConfigName"]
-        if name not in self.KINDS:
+        if name not in ENDPOINTS:
             return 400, {"__type": "ValidationException", "message": "Could not find endpoint"}
         if action == "SageMaker.DescribeEndpoint":
             return 200, {"EndpointName": name, "EndpointConfigName": name}
-        config = self.KINDS[name] | {"EndpointConfigName": name}
+        config = ENDPOINTS[name] | {"EndpointConfigName": name}
         if name == "later":
             output = {"S3OutputPath": f"{self.bucket}/invocations/answers/"}
             config["AsyncInferenceConfig"] = {"OutputConfig": output}

@@ -21,10 +21,16 @@ _ANSWERS = 16
 
 
 class Device:
-    """Takes batches one after the other, `seconds` for each tile, whatever waits for it."""
+    """Takes batches one after the other, `seconds` for each tile, whatever waits for it.
 
-    def __init__(self, seconds: float, *, batch_size: int = 8, workers: int = 3) -> None:
+    With `call_seconds`, each batch costs so much more: as a GPU's does, where kernels are launched.
+    """
+
+    def __init__(
+        self, seconds: float, *, call_seconds: float = 0, batch_size: int = 8, workers: int = 3
+    ) -> None:
         self.seconds = seconds
+        self.call_seconds = call_seconds
         self.batch_size = batch_size
         self.workers = workers
         self.busy = 0.0
@@ -36,7 +42,7 @@ class Device:
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
         """Canned answers, when the device would have them."""
-        needed = self.seconds * len(tiles)
+        needed = self.call_seconds + self.seconds * len(tiles)
         with self._lock:
             begun = max(time.perf_counter(), self._free_at)
             done = self._free_at = begun + needed

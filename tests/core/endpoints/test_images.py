@@ -133,7 +133,7 @@ def test_who_stops_waiting_stops_asking(endpoints, make_image, http_bucket, monk
     second, _ = make_image(2)
     monkeypatch.setattr(images, "_left", lambda *_: None)
     monkeypatch.setattr(images, "_POLL", 3600)
-    monkeypatch.setattr(images, "as_completed", lambda asked: iter(()))
+    monkeypatch.setattr(images, "as_completed", lambda _: iter(()))
 
     assert ask("later", first, second, at_once=1) == {}
     assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]

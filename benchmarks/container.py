@@ -1,0 +1,104 @@
+"""A serving container of its own process: the real one, perhaps with a stand-in for its device.
+
+`python -m benchmarks.container PACKAGE OPTIONS` serves a model package; its port goes to standard
+output once it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.sides.device import Device
+from benchmarks.worker import ROOT
+from sagemaker_jobs.serve_model.app import Container
+from sagemaker_jobs.serve_model.server import ModelServer
+from swath.serving.batching import Batcher
+from swath.serving.models import Models
+from swath.serving.service import Service
+from swath.serving.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.runtimes.model import Model, Outputs
+
+BATCH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A container that is up."""
+
+    port: int
+    pid: int
+
+
+class Ungathered:
+    """A model that each request calls by itself: what a container without batching would do."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.batch_size, self.workers = model.batch_size, model.workers
+
+    def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
+        """What the model says."""
+        return self._model(tiles)
+
+    def shrink(self) -> bool:
+        """It never runs out of memory."""
+        return False
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@contextmanager
+def serving(package: str, **options: Any) -> Iterator[Serving]:
+    """Serve a package from a process of its own, with the options of `main`."""
+    command = [sys.executable, "-m", "benchmarks.container", package, json.dumps(options)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None  # noqa: S101 (it was asked for)
+            yield Serving(int(process.stdout.readline()), process.pid)
+        finally:
+            process.terminate()
+
+
+def main(package: str, *, call_ms: float = 0, tile_ms: float = 0, gathered: bool = True) -> None:
+    """Serve until SIGTERM.
+
+    Args:
+        package: the folder of a model package.
+        call_ms: if a stand-in is to compute, what each call of it costs.
+        tile_ms: and each tile.
+        gathered: whether the tiles of concurrent requests share batches.
+    """
+    settings = ServeSettings(serve_host="127.0.0.1")
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+
+    def load() -> Service:
+        models = Models.load(Path(package))
+        if call_ms or tile_ms:
+            device = Device(tile_ms / 1000, call_seconds=call_ms / 1000, batch_size=BATCH)
+            models.own.close()
+            own: Any = Batcher(device) if gathered else Ungathered(device)
+            models = Models(digest=models.digest, description=models.description, own=own)
+        service = Service(models, settings)
+        print(port, flush=True)
+        return service
+
+    ModelServer(Container(settings), load, host="127.0.0.1", port=port).serve_model()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], **json.loads(sys.argv[2]))
