@@ -25,6 +25,8 @@ FILES = (
     "lambdas/infer_shard/handler.py",
     "batch_jobs/infer_shard/Dockerfile",
     "batch_jobs/infer_shard/__main__.py",
+    "sagemaker_jobs/serve_model/Dockerfile",
+    "sagemaker_jobs/serve_model/app.py",
 )
 
 
@@ -79,6 +81,7 @@ def test_an_image_changes_with_what_is_in_it(
         "lambdas/plan_scene/.ruff_cache/x",
         "lambdas/infer_shard/handler.py",
         "batch_jobs/infer_shard/__main__.py",
+        "sagemaker_jobs/serve_model/app.py",
     ],
 )
 def test_an_image_does_not_change_with_anything_else(

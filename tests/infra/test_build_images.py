@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from typing import Any
+
+from infra.build_images import build_command, staged
+
+JOBS = {"batch", "serve_model", "serve_model-gpu", "train_model"}
+
+
+def test_every_image_has_a_name_of_its_own(everything: Any):
+    names = [name for name, _ in staged(everything.folder)]
+
+    assert len(set(names)) == len(names)
+    assert set(names) > JOBS
+    assert {"plan_scene", "invoke_endpoint", "submit_shard", "resume_run"} <= set(names)
+
+
+def test_an_image_is_built_as_the_cdk_would(everything: Any):
+    sources = dict(staged(everything.folder))
+
+    command = " ".join(
+        build_command("serve_model-gpu", sources["serve_model-gpu"], certificates=None)
+    )
+
+    assert "--file sagemaker_jobs/serve_model/Dockerfile" in command
+    assert "--build-arg EXTRA=infer-shard-gpu" in command
+    assert "--tag swath/serve_model-gpu" in command
