@@ -84,7 +84,7 @@ def evaluate(
     loaded = load_package(package)
     description = loaded.description
     classes = _check(description, collection)
-    changes, floor = _variant(description, score_floor)
+    changes = _changes(description, score_floor)
     out.mkdir(parents=True, exist_ok=True)
     outlined = description.task in _OUTLINED
     scenes: list[SeenScene] = []
@@ -107,7 +107,7 @@ def evaluate(
                 # The mask's file goes with the run.
                 scenes.append(replace(seen, mask=None))
     conditions = Conditions(
-        compared="outlines" if outlined else "boxes", score_floor=floor, iou=IOU
+        compared="outlines" if outlined else "boxes", score_floor=score_floor, iou=IOU
     )
     evaluation = _evaluation(
         loaded, collection, classes, conditions, scenes, pixels if pixels.any() else None
@@ -135,12 +135,16 @@ def _check(description: ModelDescription, collection: Collection) -> Classes:
     return Classes.of(description, collection)
 
 
-def _variant(description: ModelDescription, score_floor: float) -> tuple[dict[str, Any], float]:
-    """What the engine's package says otherwise, and from which score on it reports."""
+def _changes(description: ModelDescription, score_floor: float) -> dict[str, Any]:
+    """What the engine's package says otherwise."""
     if description.task == "segmentation":
-        return {"mask": True}, description.score_threshold
-    floor = min(score_floor, description.score_threshold)
-    return {"score_threshold": floor}, floor
+        return {"mask": True}
+    return {"score_threshold": _reported_from(description, score_floor)}
+
+
+def _reported_from(description: ModelDescription, score_floor: float) -> float:
+    own = description.score_threshold
+    return own if description.task == "segmentation" else min(score_floor, own)
 
 
 def _pixels(seen: SeenScene, description: ModelDescription, classes: Classes) -> NDArray[np.int64]:
@@ -181,7 +185,7 @@ def _evaluation(
         figures |= of_masks
     kept = found.take(found.score >= threshold)
     return Evaluation(
-        package=_measured(package),
+        package=_measured(package, conditions),
         collection=CollectionUsed(
             digest=collection.digest,
             scenes=len(scenes),
@@ -199,7 +203,7 @@ def _evaluation(
     )
 
 
-def _measured(package: ModelPackage) -> PackageMeasured:
+def _measured(package: ModelPackage, conditions: Conditions) -> PackageMeasured:
     description = package.description
     return PackageMeasured(
         name=description.name,
@@ -208,6 +212,7 @@ def _measured(package: ModelPackage) -> PackageMeasured:
         tile_size=description.tile_size,
         overlap=description.overlap,
         score_threshold=description.score_threshold,
+        reported_from=_reported_from(description, conditions.score_floor),
     )
 
 

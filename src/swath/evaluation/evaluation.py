@@ -18,6 +18,9 @@ class PackageMeasured(Payload, frozen=True, kw_only=True):
     overlap: int
     score_threshold: float
     """The package's own."""
+    reported_from: float
+    """The engine reported what scores so much: the floor of the conditions, or the package's own
+    threshold where that is lower or pixels depend on it."""
 
 
 class CollectionUsed(Payload, frozen=True, kw_only=True):
@@ -39,7 +42,7 @@ class Conditions(Payload, frozen=True, kw_only=True):
     compared: str
     """`boxes` or `outlines`."""
     score_floor: float
-    """What scores less was not looked at."""
+    """What scores less was not asked for."""
     iou: float = 0.5
     """From which overlap on a detection stands for an object, where a figure names none."""
 

@@ -54,7 +54,7 @@ def precision_recall(evaluation: Evaluation) -> str:
 
 def by_threshold(evaluation: Evaluation) -> str:
     """Precision, recall and F1 over the threshold."""
-    curve, floor = evaluation.curve, evaluation.conditions.score_floor
+    curve, floor = evaluation.curve, evaluation.package.reported_from
     with mpl.rc_context({**_STYLE, "svg.hashsalt": "by-threshold"}):
         figure, axes = _axes("score threshold", "")
         for name, colour in zip(("precision", "recall", "f1"), _COLOURS, strict=False):

@@ -97,7 +97,7 @@ def test_curves_reach_below_the_packages_own_threshold(package, make_scene, tmp_
     assert evaluation.figures["best_F1"] == pytest.approx(4 / 5)
     assert evaluation.figures["best_threshold"] == pytest.approx(0.3)
     assert evaluation.figures["AP50"] == pytest.approx(67 / 101)
-    assert evaluation.conditions.score_floor == 0.25
+    assert evaluation.conditions.score_floor == evaluation.package.reported_from == 0.25
 
 
 def test_the_package_itself_is_left_alone(package, labelled, tmp_path):
@@ -216,6 +216,7 @@ def test_a_perfect_segmentation(water, pools, tmp_path, monkeypatch):
     assert {evaluation.figures[name] for name in names} == {1.0}
     assert evaluation.pixels.counts == [[blobs().sum(), 0], [0, (~blobs()).sum()]]
     assert evaluation.conditions.compared == "outlines"
+    assert evaluation.package.reported_from == evaluation.package.score_threshold == 0.5
 
 
 def test_a_segmentation_of_half_the_water(water, pools, tmp_path):

@@ -81,6 +81,12 @@ def test_other_conditions_cannot_be_compared(in_use):
         compare(in_use, msgspec.structs.replace(in_use, conditions=other))
 
 
+def test_packages_may_have_thresholds_of_their_own(in_use):
+    package = msgspec.structs.replace(in_use.package, score_threshold=0.3, reported_from=0.005)
+
+    assert compare(msgspec.structs.replace(in_use, package=package), in_use).passed
+
+
 def test_bounds(in_use):
     assert require(in_use, {"AP": 1.0}).passed
     assert str(require(in_use, {"AP": 1.01})) == "refused: AP is 1.0000, 0.0100 below 1.0100"
