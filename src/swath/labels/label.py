@@ -88,25 +88,24 @@ def labelled_scene(
 
 def _check(found: SceneLabels, boxes: NDArray[np.float64], places: dict[str, int]) -> None:
     scene = found.scene
-    size = f"{scene.uri} of {scene.width} x {scene.height} px"
-    sides = boxes[:, 2:] - boxes[:, :2]
+    known = np.array([label.class_name in places for label in found.labels], np.bool_)
+    extended = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     after = boxes[:, :2] >= np.add([scene.width, scene.height], _LEEWAY)
-    before = boxes[:, 2:] <= -_LEEWAY
-    outside: NDArray[np.bool_] = np.any(after | before, axis=1)
-    for label, box, side, out in zip(found.labels, boxes, sides, outside, strict=True):
-        place = f"the box {_text(box)}"
-        if label.class_name not in places:
+    outside = np.any(after | (boxes[:, 2:] <= -_LEEWAY), axis=1)
+    for number in np.flatnonzero(~known | ~extended | outside)[:1].tolist():
+        label = found.labels[number]
+        if not known[number]:
             raise LabelsError(
                 f"{label.source} is of the class {label.class_name!r}; the classes are "
                 f"{', '.join(places)}. Add it to them, or leave the object out of the labels"
             )
-        if not np.isfinite(box).all() or not (side > 0).all():
-            raise LabelsError(f"{label.source} has {place}, which has no area; mend or remove it")
-        if out:
-            raise LabelsError(
-                f"{label.source} has {place}, which lies outside its scene, {size}; check that the "
-                "labels are of this scene and in its coordinates, or remove the object"
-            )
+        place = f"{label.source} has the box {_text(boxes[number])}"
+        if not extended[number]:
+            raise LabelsError(f"{place}, which has no area; mend or remove it")
+        raise LabelsError(
+            f"{place}, which lies outside its scene, {scene.uri} of {scene.width} x {scene.height} "
+            "px; check that the labels are of this scene and in its coordinates, or remove it"
+        )
 
 
 def _text(box: NDArray[np.float64]) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection
+    from swath.scene import Scene
 
 _TRIES = 8
 """Windows drawn before one without a valid pixel is taken."""
@@ -98,11 +99,12 @@ class CropSampler:
 
         Raises:
             LabelsError: the collection has no scenes, no objects to cut around, or no outlines to
-                paint.
+                paint, or a scene has another size than it says.
             SceneError: a scene cannot be read or lacks a band.
         """
         _check(collection, positives, weights)
         headers = read_headers([scene.uri for scene in collection.scenes])
+        _check_sizes(collection, headers)
         paint = Painter(collection) if class_maps else None
         self._pieces = Pieces(headers, bands, limit=cache_bytes, paint=paint)
         self._scenes, self._bands = collection.scenes, len(bands)
@@ -226,6 +228,15 @@ def _check(collection: Collection, positives: float, weights: Sequence[float] | 
             f"there are {len(weights)} weights and {len(collection.classes)} classes; "
             "give one weight a class"
         )
+
+
+def _check_sizes(collection: Collection, headers: Sequence[Scene]) -> None:
+    for scene, header in zip(collection.scenes, headers, strict=True):
+        if (scene.width, scene.height) != (header.width, header.height):
+            raise LabelsError(
+                f"{scene.uri} had {scene.width} x {scene.height} px when its labels were read, and "
+                f"has {header.width} x {header.height} now; give the scene that was labelled"
+            )
 
 
 def _objects(collection: Collection, weights: Sequence[float] | None) -> _Targets | None:

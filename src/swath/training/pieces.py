@@ -72,6 +72,7 @@ class Handles:
         self._uris = uris
         self._lock = threading.Lock()
         self._idle: list[tuple[int, ExitStack, OpenScene]] = []
+        self._inherited: list[tuple[int, ExitStack, OpenScene]] = []
         self._owner = os.getpid()
 
     @contextmanager
@@ -87,8 +88,11 @@ class Handles:
 
     def _take(self, place: int) -> tuple[ExitStack, OpenScene]:
         with self._lock:
-            if self._owner != os.getpid():  # a fork: these belong to the parent, and stay its own
-                self._idle, self._owner = [], os.getpid()
+            if self._owner != os.getpid():
+                # After a fork they share their connections with the parent's: neither used here nor,
+                # as dropping them would, closed.
+                self._inherited, self._idle = self._inherited + self._idle, []
+                self._owner = os.getpid()
             for number, (of, stack, scene) in enumerate(self._idle):
                 if of == place:
                     del self._idle[number]

@@ -283,6 +283,8 @@ def test_what_cannot_be_cut_is_refused(ports):
     boxes = labelled(found.scenes[0].uri, WIDTH, HEIGHT, BOXES)
     with pytest.raises(LabelsError, match="are not all outlines"):
         sampler(collection(boxes), class_maps=True)
+    with pytest.raises(LabelsError, match=r"had 9 x 9 px when .* 90 x 70 now; give the scene"):
+        sampler(collection(labelled(found.scenes[0].uri, 9, 9, [[1, 1, 2, 2]])))
     many = collection(found.scenes[0], classes=map(str, range(255)))
     with pytest.raises(LabelsError, match="255 classes; a class map holds 254"):
         sampler(many, class_maps=True)
