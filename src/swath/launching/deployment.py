@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from swath.errors import InputError
 
+_ENABLE_ENDPOINTS = "name an endpoint in `endpoints` in cdk.json and run `cdk deploy`"
 _ENABLE = "set `training` to true in cdk.json and run `cdk deploy`"
 
 
@@ -62,8 +63,13 @@ class Deployment:
 
     @property
     def serving_image(self) -> str:
-        """The address of the image that serves, on a GPU."""
-        return self._output("ServingImageUri", _ENABLE)
+        """The address of the image that serves."""
+        return self._output("ServingImageUri", _ENABLE_ENDPOINTS)
+
+    @property
+    def serving_role(self) -> str:
+        """The ARN of the role that batch transforms run as."""
+        return self._output("ServingRoleArn", _ENABLE_ENDPOINTS)
 
     def _output(self, name: str, remedy: str) -> str:
         if name not in self.outputs:

@@ -66,7 +66,7 @@ def transform(request: TransformRequest, deployment: Deployment) -> str:
     tags = [{"Key": "swath:digest", "Value": digest}]
     client.create_model(
         ModelName=name,
-        ExecutionRoleArn=deployment.training_role,
+        ExecutionRoleArn=deployment.serving_role,
         PrimaryContainer={
             "Image": deployment.serving_image,
             "ModelDataSource": {

@@ -13,6 +13,7 @@ OUTPUTS = {
     "ResultsBucket": "results",
     "TrainingRoleArn": ROLE,
     "TrainingImageUri": IMAGE,
+    "ServingRoleArn": "arn:aws:iam::123456789012:role/swath-serving",
     "ServingImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/swath:serve",
 }
 

@@ -25,7 +25,7 @@ def test_outputs_of_a_stack(aws):
     assert found.training_role == "arn:aws:iam::1:role/r"
     with pytest.raises(InputError, match="TrainingImageUri; set `training` to true"):
         _ = found.training_image
-    with pytest.raises(InputError, match="ServingImageUri; set `training`"):
+    with pytest.raises(InputError, match="ServingImageUri; name an endpoint"):
         _ = found.serving_image
 
 

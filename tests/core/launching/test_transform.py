@@ -28,7 +28,7 @@ def test_a_job_and_its_model(aws, tmp_path, deployment, calls):
     made = dict(calls)
     model = made["CreateModel"]
     assert model["ModelName"] == name
-    assert model["ExecutionRoleArn"] == deployment.training_role
+    assert model["ExecutionRoleArn"] == deployment.serving_role
     assert model["PrimaryContainer"]["Image"] == deployment.serving_image
     assert model["PrimaryContainer"]["ModelDataSource"]["S3DataSource"] == {
         "S3Uri": request().package,
