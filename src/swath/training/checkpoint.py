@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,10 @@ def load_checkpoint(folder: Path, *, identity: dict[str, str]) -> dict[str, Any]
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Of what it doubts, it says more in the error.
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{path} is no checkpoint: {error}; remove it to begin anew") from None
     whole = isinstance(found, dict) and {"version", "identity", "state"} <= found.keys()

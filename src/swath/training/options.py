@@ -310,11 +310,12 @@ def _parsed(key: str, text: str, kind: Any) -> Any:
 
 def _readings(text: str, kind: Any) -> list[Any]:
     """What a string may mean, the likelier first; the last one's fault is told."""
-    readings = [text]
-    if "tuple" in str(kind):
-        parts = [part.strip() for part in text.split(",")] if text.strip() else []
-        readings += [parts, [_json(part) for part in parts]]
-    return [_json(text), *readings, _json(text)]
+    whole = _json(text)
+    if "tuple" not in str(kind):
+        return [whole, text, whole]
+    parts = [part.strip() for part in text.split(",")] if text.strip() else []
+    read = [_json(part) for part in parts]
+    return [whole, text, parts, read, read if isinstance(whole, str) and len(parts) > 1 else whole]
 
 
 def string_list(key: str, text: str) -> tuple[str, ...]:

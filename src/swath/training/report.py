@@ -77,10 +77,12 @@ Training ended after {{ report.epochs }} epochs and {{ "{:,}".format(report.step
 <h2>Data</h2>
 <table>
 {% for kind, data in report.data.items() if data %}
-<tr><th>{{ kind }}</th><td>{{ data.objects }} objects in {{ data.scenes | length }} scenes:
+<tr><th>{{ kind }}</th><td>{{ data.objects }} objects in
+{{ data.scenes | length }} scene{{ "s" if data.scenes | length != 1 }}:
 {{ data.scenes[:40] | join(", ") }}{% if data.scenes | length > 40 %} …{% endif %}<br>
 digest {{ data.digest }}</td></tr>
 {% endfor %}
+<tr><th>bands</th><td>{{ report.bands | join(", ") }}</td></tr>
 <tr><th>package</th><td>digest {{ report.digest }}</td></tr>
 </table>
 <h2>Options</h2>
@@ -104,6 +106,7 @@ class TrainReport(Payload, frozen=True, kw_only=True):
     """Of the package."""
     network: str
     parameters: int
+    bands: list[str]
     ended: str
     """`epochs`, `patience` or `minutes`: why."""
     epochs: int
@@ -160,9 +163,9 @@ def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
         for axis, (title, names) in zip(axes, panels, strict=True):
             _panel(axis, title, names, curves)
         if best_epoch and len(panels) > 2:  # noqa: PLR2004 (there is one for the validation)
-            axes[1].axvline(best_epoch, color="#999", linewidth=1, linestyle=":", label="exported")
-            axes[1].legend(frameon=False, ncols=4, loc="lower right")
-            axes[1].set_ylim(0, 1)
+            axes[1].axvline(best_epoch, color="#999", linewidth=1, linestyle=":", label="best")
+            axes[1].set_ylim(0, 1.03)
+            _legend(axes[1])
         axes[-1].set_xlabel("epoch")
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None})
@@ -182,7 +185,12 @@ def _panel(
     axis.spines[["top", "right"]].set_visible(False)
     axis.xaxis.get_major_locator().set_params(integer=True)
     if len(names) > 1:
-        axis.legend(frameon=False, ncols=4, loc="best")
+        _legend(axis)
+
+
+def _legend(axis: Axes) -> None:
+    """Beside the curves, where it hides none of them."""
+    axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 
 
 def _label(name: str) -> str:

@@ -242,6 +242,7 @@ def _report(
         digest=describe_package(package)[1],
         network=spec.architecture,
         parameters=spec.parameters or 0,
+        bands=list(spec.bands),
         ended=progress.finished,
         epochs=progress.ended,
         steps=progress.step,

@@ -42,7 +42,7 @@ def test_batches_come_scaled_and_filled_and_the_last_is_smaller():
     assert [len(batch.pixels) for batch in batches] == [3, 3, 1]
     tile = batches[1].pixels[0]
     assert tile.dtype == torch.float32
-    assert tile[:, 1, 0].tolist() == [(103 - 10) / 2, (1103 - 1000) / 5]
+    assert tile[:, 1, 0].tolist() == pytest.approx([(103 - 10) / 2, (1103 - 1000) / 5])
     assert tile[:, 0, 0].tolist() == [(10 - 10) / 2, (10 - 1000) / 5]
     assert not batches[0].targets.valid[0, 0].any()
 
