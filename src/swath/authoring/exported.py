@@ -84,7 +84,7 @@ def format_of(path: Path) -> WeightsFormat:
         raise PackageError(f"there are no weights at {path}")
     kind = kind_of(path)
     if kind in SUFFIXES:
-        return kind  # type: ignore[return-value]
+        return kind
     by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}
     expected = by_suffix.get(path.suffix, "torchscript")
     check_weights_file(path, expected)

@@ -32,7 +32,9 @@ def noise(description: ModelDescription, *, seed: int) -> Tile:
     tile = np.random.default_rng(seed).random(_shape(description), np.float32)
     ranges = np.array([_range(scaling) for scaling in description.scaling], np.float32)
     low, high = ranges.T[:, :, None, None]
-    return low + tile * (high - low)
+    tile *= high - low
+    tile += low
+    return tile
 
 
 def of_scenes(

@@ -86,8 +86,8 @@ def _boxes(exported: Exported, names: tuple[str, ...], task: str) -> Understood:
         return _understood(exported, names, found, last=True)
     if shape[2] == _BOX + count and not angle:
         # RT-DETR: each object once, in shares of the tile.
-        found = {"box_format": "cxcywh", "box_units": "normalised", "merge": {"strategy": "none"}}
-        return _understood(exported, names, found, last=True)
+        box = {"box_format": "cxcywh", "box_units": "normalised", "merge": {"strategy": "none"}}
+        return _understood(exported, names, box, last=True)
     raise PackageError(
         f"{exported.path} returns {shapes_of(exported)}, which is no box of {_BOX + angle} numbers "
         f"and {count} classes ({', '.join(names[:5])}…): are the classes all named?"
