@@ -89,8 +89,8 @@ class Handles:
     def _take(self, place: int) -> tuple[ExitStack, OpenScene]:
         with self._lock:
             if self._owner != os.getpid():
-                # After a fork they share their connections with the parent's: neither used here nor,
-                # as dropping them would, closed.
+                # After a fork they share their connections with the parent's: neither to be used
+                # here nor, as dropping them would do, to be closed.
                 self._inherited, self._idle = self._inherited + self._idle, []
                 self._owner = os.getpid()
             for number, (of, stack, scene) in enumerate(self._idle):

@@ -40,7 +40,11 @@ class Zoom:
 
     def pixels(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Pixels between those there are, linearly: float32 (bands, size, size)."""
-        return bilinear(pixels.astype(np.float32, copy=False), self._middles, self._middles)
+        middles = self._middles
+        first = max(0, int(middles[0]) - 1)
+        used = slice(first, max(first + 1, int(middles[-1]) + 2))
+        shown = pixels[:, used, used].astype(np.float32)
+        return bilinear(shown, middles - first, middles - first)
 
     def valid(self, valid: Mask) -> Mask:
         """Where all that a pixel was made of is valid and within the crop."""
