@@ -10,13 +10,13 @@ import random
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import boto3
 from botocore.exceptions import ClientError
@@ -25,9 +25,6 @@ from swath import storage
 from swath.endpoints.errors import answered, calling
 from swath.endpoints.invoke import runtime
 from swath.errors import InputError, SettingsError, SwathError, TransientError
-
-if TYPE_CHECKING:
-    from mypy_boto3_sagemaker.type_defs import DescribeEndpointConfigOutputTypeDef
 
 Kind = Literal["real-time", "serverless", "asynchronous"]
 
@@ -108,10 +105,10 @@ def describe_endpoint(name: str) -> Endpoint:
                 f"there is no endpoint {name!r} in this account and region: {error}"
             ) from error
         raise
-    return _endpoint(name, config)
+    return _endpoint(name, dict(config))
 
 
-def _endpoint(name: str, config: DescribeEndpointConfigOutputTypeDef) -> Endpoint:
+def _endpoint(name: str, config: Mapping[str, Any]) -> Endpoint:
     if asynchronous := config.get("AsyncInferenceConfig"):
         answers = asynchronous["OutputConfig"].get("S3OutputPath", "")
         return Endpoint(name, "asynchronous", answers.rstrip("/").rpartition("/")[0])
@@ -180,7 +177,7 @@ def _ask_now(endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
             return response["Body"].read()
     except TransientError as error:
         if isinstance(cause := error.__cause__, ClientError):
-            _check_hope(int(cause.response.get("OriginalStatusCode") or 0), error)
+            _check_hope(int(str(cause.response.get("OriginalStatusCode") or 0)), error)
         raise
 
 

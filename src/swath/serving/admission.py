@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import time
@@ -93,7 +94,7 @@ class Line:
                 )
             self._held += 1
         try:
-            return self._pool.submit(self._timed, job, *args, **kwargs)
+            return self._pool.submit(self._timed, functools.partial(job, *args, **kwargs))
         except BaseException:
             self._leave()
             raise
@@ -102,10 +103,10 @@ class Line:
         """End the threads, once all jobs are done."""
         self._pool.shutdown()
 
-    def _timed(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def _timed(self, job: Callable[[], T]) -> T:
         started = time.monotonic()
         try:
-            return job(*args, **kwargs)
+            return job()
         finally:
             self._seconds += _FORGETS * (time.monotonic() - started - self._seconds)
             self._leave()

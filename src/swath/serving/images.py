@@ -171,8 +171,9 @@ def _tiff(
 
 def _numpy(path: Path) -> NDArray[Any]:
     """The array in a file, (bands, rows, cols), not yet read."""
+    untyped: Any = np.lib.format
     try:
-        pixels: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        pixels: NDArray[Any] = untyped.open_memmap(path, mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise SceneError(f"the image is no NPY file that can be read: {error}") from error
     if pixels.dtype.newbyteorder("=").name not in _DTYPES:
