@@ -140,15 +140,33 @@ def _named(model: Any) -> Any:
 def _mend(model: Any) -> None:
     """Put right what the library leaves where some nodes stay in float32.
 
-    A value that several of those take is converted once for each, under one name; and conversions
-    stand last, whatever needs them.
+    A value that several of those take is converted once for each, under one name; between two of
+    them, values go through half precision; and conversions stand last, whatever needs them.
     """
     seen: set[str] = set()
     for node in list(model.graph.node):
         if node.op_type == "Cast" and node.output[0] in seen:
             model.graph.node.remove(node)
         seen.update(node.output)
+    _skip_detours(model.graph)
     _library("onnxruntime.transformers.onnx_model").OnnxModel(model).topological_sort()
+
+
+def _skip_detours(graph: Any) -> None:
+    """Take float32 values from where they are made, not from half precision and back."""
+    types = _library("onnx").TensorProto
+    halved = {n.output[0]: n.input[0] for n in graph.node if _casts_to(n, types.FLOAT16)}
+    for node in graph.node:
+        if _casts_to(node, types.FLOAT) and node.input[0] in halved:
+            # What is left is a conversion of float32 to itself, which changes nothing.
+            node.input[0] = halved[node.input[0]]
+    used = {name for node in graph.node for name in node.input}
+    for node in [n for n in graph.node if n.output[0] in halved and n.output[0] not in used]:
+        graph.node.remove(node)
+
+
+def _casts_to(node: Any, kind: int) -> bool:
+    return node.op_type == "Cast" and any(a.name == "to" and a.i == kind for a in node.attribute)
 
 
 def _at_least(model: Any) -> Any:

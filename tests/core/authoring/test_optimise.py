@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from swath.authoring.check import check_package
 from swath.authoring.optimise import optimise_package
@@ -75,19 +76,44 @@ def test_with_labels_the_loss_is_measured_in_ap(data, busan, tmp_path):
     assert abs(found.loss) < 0.02
 
 
-def test_raw_numbers_beyond_half_precision_are_kept(tmp_path):
-    """65535, which is infinite in half precision, is brought down before the first convolution."""
-    source, target = SHIPS / "model.onnx", tmp_path / "half.onnx"
-    to_float16(source, target)
-    tile = np.full((1, 5, 256, 256), 65535, np.float32)
+def scaled_convolution():
+    """Raw numbers divided by 65535, a convolution, and what came out at a place of 1000.5 px."""
+    held = {
+        "most": np.float32(65535),
+        "w": np.full((1, 1, 1, 1), 0.5, np.float32),
+        "place": np.float32(1000.3),
+    }
+    graph = helper.make_graph(
+        [
+            helper.make_node("Sub", ["image", "most"], ["less"]),
+            helper.make_node("Div", ["less", "most"], ["shares"]),
+            helper.make_node("Conv", ["shares", "w"], ["seen"]),
+            helper.make_node("Add", ["seen", "place"], ["found"]),
+            helper.make_node("Identity", ["found"], ["places"]),
+        ],
+        "scaled",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, 4, 4])],
+        [helper.make_tensor_value_info("places", TensorProto.FLOAT, ["batch", 1, 4, 4])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_both_ends_keep_their_digits(tmp_path):
+    """65535 is infinite in half precision, and 1000.3 is 1000.5."""
+    onnx.save(scaled_convolution(), tmp_path / "full.onnx")
+    to_float16(tmp_path / "full.onnx", tmp_path / "half.onnx")
+    tile = np.full((1, 1, 4, 4), 65535, np.float32)
 
     one, other = (
-        onnxruntime.InferenceSession(path).run(None, {"image": tile})[0]
-        for path in (source, target)
+        onnxruntime.InferenceSession(tmp_path / name).run(None, {"image": tile})[0]
+        for name in ("full.onnx", "half.onnx")
     )
 
-    assert np.isfinite(other).all()
-    np.testing.assert_allclose(one, other, atol=0.2)
+    held = onnx.load(tmp_path / "half.onnx").graph.initializer
+    assert {t.name: t.data_type for t in held if t.data_type == TensorProto.FLOAT16}.keys()
+    np.testing.assert_allclose(one, 1000.3, rtol=1e-6)
+    np.testing.assert_allclose(other, one, rtol=1e-6)
 
 
 def test_no_onnx_weights_no_smaller_ones(tmp_path, busan):

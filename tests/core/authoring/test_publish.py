@@ -26,6 +26,7 @@ def evaluation(folder, ap, *, collection="c"):
             "tile_size": 16,
             "overlap": 4,
             "score_threshold": 0.5,
+            "reported_from": 0.01,
         },
         "collection": {"digest": collection, "scenes": 1, "objects": 1, "classes": ["dot"]},
         "conditions": {"compared": "boxes", "score_floor": 0.01},
