@@ -4,7 +4,7 @@ A SageMaker Processing job copies its inputs to folders before it starts and its
 it ends: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
 
     input/model    the model package: its files, or a `model.tar.gz`
-    input/labels   one file of labels; absent where they lie beside the images
+    input/labels   the labels, a file or several; absent where they lie with the images
     input/images   the scenes
     input/in_use   the package in use, or its `evaluation.json`; may be absent
     output         `evaluation.json`, `report.html` and `verdict.json`
@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swath.errors import InputError, SwathError, TransientError
-from swath.evaluation.assess import assess, parse_bounds
+from swath.evaluation.assess import assess, parse_bounds, to_form
 from swath.evaluation.evaluate import EVALUATION, SCORE_FLOOR
 from swath.evaluation.gate import Verdict
 from swath.labels.read import read_collection
@@ -73,6 +73,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--tolerance", type=float, default=0.0, help="how far below the package in use is no fall"
     )
+    parser.add_argument("--form", default="auto", help="of the labels; by default told from them")
+    parser.add_argument("--class", dest="classes", action="append", metavar="NAME")
     parser.add_argument("--score-floor", type=float, default=SCORE_FLOOR)
     parser.add_argument("--tolerated-failures", type=float, default=0.0)
     return parser.parse_args(arguments)
@@ -83,7 +85,12 @@ def _assess(options: argparse.Namespace, folder: Path) -> Verdict:
     bounds = parse_bounds(options.fail_below)
     _, verdict = assess(
         _package(given / "model"),
-        read_collection(_only_file(given / "labels"), str(given / "images")),
+        read_collection(
+            _labels(given / "labels"),
+            str(given / "images"),
+            form=to_form(options.form),
+            classes=options.classes,
+        ),
         folder / "output",
         against=_in_use(given / "in_use"),
         fail_below=bounds,
@@ -93,6 +100,12 @@ def _assess(options: argparse.Namespace, folder: Path) -> Verdict:
         progress=lambda scene, done, of: logger.info("%s: %d of %d shards", scene, done, of),
     )
     return verdict
+
+
+def _labels(folder: Path) -> str | None:
+    """The one file of labels, or the folder of several; None where there is none."""
+    found = sorted(folder.glob("*"))
+    return str(found[0] if len(found) == 1 else folder) if found else None
 
 
 def _in_use(folder: Path) -> str | None:
@@ -107,27 +120,17 @@ def _package(folder: Path) -> str:
     """The package in a folder: the folder itself, or the one archive in it.
 
     Raises:
-        InputError: there is neither.
+        InputError: there is neither, or there are several archives.
     """
     if (folder / DESCRIPTION).is_file():
         return str(folder)
-    archive = _only_file(folder, "*.tar.gz")
-    if archive is None:
-        raise InputError(f"{folder} holds no model package: neither {DESCRIPTION} nor a .tar.gz")
-    return archive
-
-
-def _only_file(folder: Path, pattern: str = "*") -> str | None:
-    """The one file of a folder that matches; None where there is none.
-
-    Raises:
-        InputError: there are several.
-    """
-    found = sorted(path for path in folder.glob(pattern) if path.is_file())
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise InputError(f"{folder} holds {len(found)} files ({names}); leave the one that counts")
-    return str(found[0]) if found else None
+    found = sorted(folder.glob("*.tar.gz"))
+    if len(found) != 1:
+        raise InputError(
+            f"{folder} holds no model package: neither {DESCRIPTION} nor one .tar.gz, "
+            f"but {[path.name for path in found]}"
+        )
+    return str(found[0])
 
 
 def _leave(root: Path, code: Exit, message: str) -> Exit:

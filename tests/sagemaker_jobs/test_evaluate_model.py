@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from shapely import box
 
 from sagemaker_jobs.evaluate_model.__main__ import Exit, main
 from swath.packing import pack
 from tests.labelled import around, dots, write_coco
+from tests.rasters import NORTH_UP, UTM
 
 PLACES = [(5, 5), (40, 40), (80, 20)]
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,11 +82,55 @@ def test_no_package(root):
     assert "holds no model package" in message(root)
 
 
-def test_several_files_of_labels(root):
-    (root / "processing/input/labels/more.json").write_text("{}")
+def test_labels_that_lie_with_the_images(root):
+    given = root / "processing" / "input"
+    (given / "labels" / "labels.json").rename(given / "images" / "labels.json")
+    (given / "labels").rmdir()
+
+    assert main([], root) == Exit.DONE
+    assert output(root, "evaluation.json")["collection"]["objects"] == 3
+
+
+def test_labels_of_one_file_a_scene(root):
+    labels = root / "processing" / "input" / "labels"
+    images = root / "processing" / "input" / "images"
+    (labels / "labels.json").unlink()
+    shutil.copy(images / "scene.tif", images / "elsewhere.tif")
+    for name in ("scene", "elsewhere"):
+        (labels / f"{name}.geojson").write_text(geojson(around(PLACES[:2])))
+
+    assert main(["--form", "geojson", "--class", "dot"], root) == Exit.DONE
+
+    evaluation = output(root, "evaluation.json")
+    assert (evaluation["collection"]["scenes"], evaluation["collection"]["objects"]) == (2, 4)
+    assert evaluation["figures"]["precision"] == pytest.approx(2 / 3)
+
+
+def geojson(boxes):
+    """Boxes in px as polygons in the CRS of the scene, without a class."""
+    corners = [[NORTH_UP @ (x, y) for x, y in outline.exterior.coords] for outline in box(*boxes.T)]
+    features = [
+        {
+            "type": "Feature",
+            "properties": {},
+            "geometry": {"type": "Polygon", "coordinates": [ring]},
+        }
+        for ring in corners
+    ]
+    crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:{UTM.replace(':', '::')}"}}
+    return json.dumps({"type": "FeatureCollection", "crs": crs, "features": features})
+
+
+def test_several_packages(root, package):
+    pack(package, root / "processing" / "input" / "model" / "other.tar.gz")
 
     assert main([], root) == Exit.INPUT
-    assert "holds 2 files (labels.json, more.json)" in message(root)
+    assert "['model.tar.gz', 'other.tar.gz']" in message(root)
+
+
+def test_a_form_that_labels_do_not_have(root):
+    assert main(["--form", "text"], root) == Exit.INPUT
+    assert "labels have no form 'text'" in message(root)
 
 
 def test_a_message_is_cut_at_a_kilobyte_and_stays_text(root):

@@ -27,11 +27,20 @@ def evaluate(
     ],
     labels: Annotated[
         str,
-        typer.Argument(help=f"The labels, or {NO_LABELS} where they lie beside the images."),
+        typer.Argument(
+            help=f"The labels: a file or a folder, or {NO_LABELS} where they lie with the images."
+        ),
     ],
     images: Annotated[str, typer.Argument(help="The folder of the scenes, or its S3 URI.")],
     *,
     out: Annotated[Path, typer.Option(help="The folder to write to.", file_okay=False)],
+    form: Annotated[
+        str, typer.Option(help="Of the labels: coco, geojson or spacenet; auto tells from them.")
+    ] = "auto",
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="A class's name; of labels without classes, give the one."),
+    ] = None,
     against: Annotated[
         str | None,
         typer.Option(help="The package in use, or its evaluation.json: refuse what falls below."),
@@ -52,12 +61,14 @@ def evaluate(
 ) -> None:
     """Measure a model package on labelled scenes; write evaluation.json and report.html."""
     # The engine is imported once there is work: `--help` answers at once.
-    from swath.evaluation.assess import assess, parse_bounds  # noqa: PLC0415
+    from swath.evaluation.assess import assess, parse_bounds, to_form  # noqa: PLC0415
     from swath.evaluation.evaluate import REPORT  # noqa: PLC0415
     from swath.labels.read import read_collection  # noqa: PLC0415
 
     bounds = parse_bounds(fail_below or [])
-    collection = read_collection(None if labels == NO_LABELS else labels, images)
+    collection = read_collection(
+        None if labels == NO_LABELS else labels, images, form=to_form(form), classes=classes or None
+    )
     console = Console()
     with _display(console) as told:
         evaluation, verdict = assess(

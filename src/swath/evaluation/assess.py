@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
+
+import msgspec
 
 from swath import storage
 from swath.errors import InputError
 from swath.evaluation.evaluate import SCORE_FLOOR, Progress, evaluate
 from swath.evaluation.evaluation import Evaluation
 from swath.evaluation.gate import Verdict, compare, require
+from swath.labels.read import Form
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
@@ -89,6 +92,18 @@ def read_evaluation(uri: str) -> Evaluation:
         raise InputError(f"there is no evaluation at {uri}") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{uri} is no evaluation.json: {error}") from None
+
+
+def to_form(text: str) -> Form:
+    """The form of labels that a command line names.
+
+    Raises:
+        InputError: there is no such form.
+    """
+    try:
+        return msgspec.convert(text, Form)  # type: ignore[no-any-return]
+    except msgspec.ValidationError:
+        raise InputError(f"labels have no form {text!r}; it is one of {get_args(Form)}") from None
 
 
 def parse_bounds(texts: list[str]) -> dict[str, float]:
