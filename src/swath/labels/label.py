@@ -91,7 +91,7 @@ def _check(found: SceneLabels, boxes: NDArray[np.float64], places: dict[str, int
     known = np.array([label.class_name in places for label in found.labels], np.bool_)
     extended = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     after = boxes[:, :2] >= np.add([scene.width, scene.height], _LEEWAY)
-    outside: NDArray[np.bool_] = np.any(after | (boxes[:, 2:] <= -_LEEWAY), axis=1)
+    outside = np.asarray(np.any(after | (boxes[:, 2:] <= -_LEEWAY), axis=1))
     for number in np.flatnonzero(~known | ~extended | outside)[:1].tolist():
         label = found.labels[number]
         if not known[number]:
