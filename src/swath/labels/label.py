@@ -89,9 +89,10 @@ def labelled_scene(
 def _check(found: SceneLabels, boxes: NDArray[np.float64], places: dict[str, int]) -> None:
     scene = found.scene
     known = np.array([label.class_name in places for label in found.labels], np.bool_)
-    extended = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    finite, sides = np.isfinite(boxes), boxes[:, 2:] - boxes[:, :2]
+    extended = np.asarray(finite.all(axis=1) & (sides > 0).all(axis=1))
     after = boxes[:, :2] >= np.add([scene.width, scene.height], _LEEWAY)
-    outside = np.asarray(np.any(after | (boxes[:, 2:] <= -_LEEWAY), axis=1))
+    outside = np.any(after | (boxes[:, 2:] <= -_LEEWAY), axis=1)
     for number in np.flatnonzero(~known | ~extended | outside)[:1].tolist():
         label = found.labels[number]
         if not known[number]:
