@@ -27,7 +27,7 @@ from tests.packages import bright_pixels, write_package
 from tests.rasters import NORTH_UP, UTM
 
 ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 60
+PATIENCE = 240
 BATCH = 4
 
 
