@@ -35,7 +35,8 @@ class ConvBlock(nn.Module):
 
     def fold(self) -> None:
         """Put the normalisation into the convolution: the same function with fewer steps."""
-        self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
         self.norm = nn.Identity()
 
 

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from swath.authoring.description import OutputSpec
+from swath.errors import InputError
 from swath.training.networks.library import Source, load
 from swath.training.networks.network import Head, Network, Targets
 
 _LEVELS = ["stage2", "stage3", "stage4"]
 """Of the encoder, whose steps are:"""
 _STEPS = (8, 16, 32)
+_FEWEST_LAYERS = 2
 
 
 class Detr(Network):
@@ -53,12 +55,14 @@ class Detr(Network):
             pretrained: a folder with weights and their configuration, in the library's layout;
                 those that do not fit the bands and classes are random. Without one, all are.
             queries: the most objects that a tile can have; no more than it has places.
-            layers: of the decoder.
+            layers: of the decoder, 2 or more: the library ties the later ones to the first.
 
         Raises:
-            InputError: there are no such weights.
+            InputError: there are no such weights, or too few layers.
         """
         super().__init__()
+        if layers < _FEWEST_LAYERS:
+            raise InputError(f"layers is {layers}; a decoder has {_FEWEST_LAYERS} at least")
         self.classes, self.size = classes, size
         self.queries = min(queries, sum((size // step) ** 2 for step in _STEPS))
         model, config = self.source
