@@ -40,7 +40,7 @@ lint: .venv/.lint node_modules/.installed ## Every check of the source, the temp
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	$(say) "mypy --strict"
-	@$(BIN)/mypy --no-error-summary src/swath infra local_cloud batch_jobs lambdas benchmarks
+	@$(BIN)/mypy --no-error-summary src/swath infra local_cloud batch_jobs lambdas sagemaker_jobs benchmarks
 	$(say) "import-linter"
 	@$(BIN)/lint-imports --no-logo
 	$(say) "cdk-nag, cfn-lint, asl-validator, hadolint"
