@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +67,39 @@ def test_an_image_that_is_none_is_refused_as_sagemaker_words_it(pipeline: Pipeli
     assert response["Error"]["Code"] == "ModelError"
     assert response["OriginalStatusCode"] == 400
     assert json.loads(response["OriginalMessage"])["message"]
+
+
+def test_swath_invoke_gives_the_same_answer_from_every_kind_of_endpoint(
+    pipeline: Pipeline, data: Path, tmp_path: Path
+):
+    images = [
+        small(port(data, "busan"), tmp_path / "busan.tif"),
+        small(port(data, "klang"), tmp_path / "klang.tif"),
+    ]
+    swath_invoke(pipeline, "Realtime", *images, "--out", tmp_path)
+    serverless = swath_invoke(pipeline, "Serverless", images[0])
+    asynchronous = swath_invoke(pipeline, "Async", "--async", images[0])
+
+    found = [json.loads((tmp_path / f"{image.stem}.geojson").read_text()) for image in images]
+    assert [answer["type"] for answer in found] == ["FeatureCollection"] * 2
+    assert found[0]["features"] != found[1]["features"]
+    assert json.loads(serverless) == json.loads(asynchronous) == found[0]
+
+
+def swath_invoke(pipeline: Pipeline, kind: str, *arguments: str | Path) -> str:
+    """What the command prints."""
+    cloud = pipeline.cloud
+    return subprocess.run(
+        [
+            Path(sys.executable).with_name("swath"),
+            *("invoke", "--endpoint", pipeline.outputs[f"{kind}Endpoint"]),
+            *arguments,
+        ],
+        env={**os.environ, "AWS_ENDPOINT_URL": cloud.endpoint, "AWS_DEFAULT_REGION": cloud.region},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 
 from local_cloud.cloud import ROOT
 
-pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 
 def test_what_it_prints_can_be_used_and_ctrl_c_ends_it():
