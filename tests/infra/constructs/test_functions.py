@@ -50,7 +50,7 @@ PULL = {"ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownload
 ANSWERS = f"{WORK}/invocations/*"
 CONTAINER = {
     "*": {"cloudwatch:PutMetricData", "ecr:GetAuthorizationToken"},
-    "ecr:repository/cdk-images": PULL,
+    "ecr:repository/cdk-container-assets": PULL,
 }
 RUN_FILES = {WORK: LIST, f"{WORK}/runs/*": READ | WRITE}
 SHARDS = {PACKAGES: READ, SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES}
