@@ -44,6 +44,8 @@ _GDAL: dict[str, Any] = {
     # https://gdal.org/en/stable/drivers/raster/jpeg.html
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
     "GDAL_PAM_ENABLED": "NO",
+    # Its short way through a whole PNG takes what is missing of a truncated one for pixels.
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
 }
 
 

@@ -145,8 +145,11 @@ def test_a_palette_is_no_brightness(put, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.9])
-def test_a_truncated_image_is_not_taken_for_a_whole_one(put, kind, share):
-    body = encoded(noise(), KINDS[kind], **({"compress": "deflate"} if kind == "tiff" else {}))
+@pytest.mark.parametrize("height", [100, 300])  # less than a row of blocks, and more
+def test_a_truncated_image_is_not_taken_for_a_whole_one(put, kind, share, height):
+    body = encoded(
+        noise(height=height), KINDS[kind], **({"compress": "deflate"} if kind == "tiff" else {})
+    )
     path = put(body[: int(len(body) * share)])
 
     with pytest.raises(SceneError) as caught:
