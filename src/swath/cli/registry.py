@@ -52,7 +52,7 @@ def transform(
     images: Annotated[str, typer.Argument(help="An S3 prefix: all below it are images.")],
     out: Annotated[str, typer.Argument(help="The S3 prefix to write to.")],
     *,
-    instance_type: Annotated[str, typer.Option(help="Of the hosts.")] = "ml.g5.xlarge",
+    instance_type: Annotated[str, typer.Option(help="Of the hosts.")] = "ml.m5.xlarge",
     instances: Annotated[int, typer.Option(help="How many hosts.", min=1)] = 1,
     stack: Stack = "swath",
 ) -> None:

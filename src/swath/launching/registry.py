@@ -22,7 +22,7 @@ Approval = Literal["Approved", "Rejected", "PendingManualApproval"]
 CONTENT_TYPES = ["image/tiff", "image/png", "image/jpeg", "application/x-npy"]
 RESPONSE_TYPES = ["application/geo+json", "application/json"]
 _DIGEST = "swath-digest"
-_ARCHIVE = ".tar.gz"
+ARCHIVE = ".tar.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +48,9 @@ def register(package: str, group: str, deployment: Deployment) -> Version:
         InputError: the package does not lie on S3 as SageMaker wants it.
         PackageError: there is no package, or it cannot be used.
     """
-    if not storage.is_s3(package) or not package.endswith(_ARCHIVE):
+    if not storage.is_s3(package) or not package.endswith(ARCHIVE):
         raise InputError(
-            f"{package} is no S3 URI of a {_ARCHIVE} file; `swath model publish --to` makes one"
+            f"{package} is no S3 URI of a {ARCHIVE} file; `swath model publish --to` makes one"
         )
     description, digest = describe_package(package)
     client = boto3.client("sagemaker")

@@ -15,6 +15,7 @@ import boto3
 
 from swath import storage
 from swath.errors import InputError
+from swath.launching.registry import ARCHIVE
 from swath.package import describe_package
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def transform(request: TransformRequest, deployment: Deployment) -> str:
     for uri in (request.package, request.images, request.out):
         if not storage.is_s3(uri):
             raise InputError(f"{uri} is no S3 URI; a job on SageMaker reads and writes S3 only")
+    if not request.package.endswith(ARCHIVE):
+        raise InputError(f"{request.package} is no {ARCHIVE} file, which SageMaker asks for")
     description, digest = describe_package(request.package)
     client = boto3.client("sagemaker")
     # Names are taken for good, so that each job has a model of its own.
@@ -69,13 +72,9 @@ def transform(request: TransformRequest, deployment: Deployment) -> str:
         ExecutionRoleArn=deployment.serving_role,
         PrimaryContainer={
             "Image": deployment.serving_image,
-            "ModelDataSource": {
-                "S3DataSource": {
-                    "S3Uri": request.package,
-                    "S3DataType": "S3Object",
-                    "CompressionType": "Gzip",
-                }
-            },
+            # Not `ModelDataSource`, which batch transforms do not know:
+            # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
+            "ModelDataUrl": request.package,
         },
         Tags=tags,
     )

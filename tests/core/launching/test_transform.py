@@ -29,11 +29,9 @@ def test_a_job_and_its_model(aws, tmp_path, deployment, calls):
     model = made["CreateModel"]
     assert model["ModelName"] == name
     assert model["ExecutionRoleArn"] == deployment.serving_role
-    assert model["PrimaryContainer"]["Image"] == deployment.serving_image
-    assert model["PrimaryContainer"]["ModelDataSource"]["S3DataSource"] == {
-        "S3Uri": request().package,
-        "S3DataType": "S3Object",
-        "CompressionType": "Gzip",
+    assert model["PrimaryContainer"] == {
+        "Image": deployment.serving_image,
+        "ModelDataUrl": request().package,
     }
     job = made["CreateTransformJob"]
     assert job["ModelName"] == name
@@ -50,3 +48,8 @@ def test_a_job_and_its_model(aws, tmp_path, deployment, calls):
 def test_what_is_not_on_s3(aws, deployment, name):
     with pytest.raises(InputError, match="chips is no S3 URI"):
         transform(request(**{name: "chips"}), deployment)
+
+
+def test_a_package_that_is_no_archive(aws, deployment):
+    with pytest.raises(InputError, match=r"is no \.tar\.gz file"):
+        transform(request(package="s3://results/models/a"), deployment)
