@@ -88,7 +88,9 @@ class Detector(Network):
         nn.init.constant_(self.score.bias, math.log(_RARE / (1 - _RARE)))
         nn.init.constant_(self.sides.bias, math.log(typical / 2 / stride))
         nn.init.normal_(self.sides.weight, std=0.01)
-        self.register_buffer("weights", torch.tensor(list(class_weights or [1.0] * classes)))
+        self.register_buffer(
+            "weights", torch.tensor([float(weight) for weight in class_weights or [1.0] * classes])
+        )
 
     def forward(self, x: Tensor) -> Maps:
         """Scaled tiles (batch, bands, rows, cols) to what is where."""

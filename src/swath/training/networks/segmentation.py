@@ -48,7 +48,9 @@ class Segmenter(Network):
         super().__init__()
         self.classes, self.size, self.stride = classes, size, stride
         self.dice_weight = dice_weight
-        self.register_buffer("weights", torch.tensor(list(class_weights or [1.0] * classes)))
+        self.register_buffer(
+            "weights", torch.tensor([float(weight) for weight in class_weights or [1.0] * classes])
+        )
 
     def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
         """`pixel`, a mean over the pixels that count, and `region`, a mean over the classes.
