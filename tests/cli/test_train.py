@@ -1,7 +1,9 @@
 import json
 import signal
 
+import boto3
 import pytest
+from moto import mock_aws
 from typer.testing import CliRunner
 
 from swath.cli import EXIT_FAILED, EXIT_INPUT, app
@@ -19,7 +21,7 @@ def run(*arguments, env=None):
 
 def arguments(squares, out, **changes):
     chosen = [f"--set={key}={value}" for key, value in (OPTIONS | FEW | changes).items()]
-    return (squares / "labels.json", squares / "scenes", "--out", out, *chosen)
+    return (squares / "labels.json", squares / "scenes", "--local", "--out", out, *chosen)
 
 
 def test_a_training_leaves_a_package_a_report_and_figures(squares, tmp_path):
@@ -71,3 +73,57 @@ def test_what_cannot_be_used_is_told_in_a_line(squares, tmp_path, more, says):
 
     assert told.exit_code == EXIT_INPUT
     assert says in told.output
+
+
+OUTPUTS = {
+    "ResultsBucket": "results",
+    "TrainingRoleArn": "arn:aws:iam::123456789012:role/swath-training",
+    "TrainingImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/swath:train",
+}
+
+
+class TestOnSageMaker:
+    @pytest.fixture(autouse=True)
+    def stack(self):
+        template = {
+            "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+            "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},
+        }
+        with mock_aws():
+            boto3.client("cloudformation").create_stack(
+                StackName="swath", TemplateBody=json.dumps(template)
+            )
+            yield
+
+    def run(self, *more, answer=""):
+        data = ["s3://scenes/train.json", "s3://scenes/ports/", "--hourly-price=2", "--hours=3"]
+        return CliRunner().invoke(app, ["train", *data, *more], input=answer)
+
+    def jobs(self):
+        client = boto3.client("sagemaker")
+        return [
+            client.describe_training_job(TrainingJobName=one["TrainingJobName"])
+            for one in client.list_training_jobs()["TrainingJobSummaries"]
+        ]
+
+    def test_what_it_costs_is_shown_and_refused(self):
+        told = self.run(answer="n\n")
+
+        assert "at most $6.00" in told.output
+        assert not self.jobs()
+
+    def test_it_starts_once_that_is_agreed_to(self):
+        told = self.run("--set", "name=ports", "--classes", "ship", answer="y\n")
+
+        assert told.exit_code == 0, told.output
+        (job,) = self.jobs()
+        assert job["TrainingJobName"] in told.output
+        assert job["HyperParameters"] == {"name": "ports", "form": "auto", "classes": "ship"}
+        assert {one["ChannelName"] for one in job["InputDataConfig"]} == {"images", "labels"}
+
+    @pytest.mark.parametrize("more", [["--out", "x"], ["--resume"]])
+    def test_what_is_for_this_machine_is_refused(self, more):
+        told = self.run(*more)
+
+        assert told.exit_code == EXIT_INPUT
+        assert "with --local" in told.output

@@ -1,20 +1,34 @@
-"""`swath train`: from labelled scenes to a model package."""
+"""`swath train`: from labelled scenes to a model package, here or on SageMaker."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from swath.cli.remote import (
+    NO_LABELS,
+    HourlyPrice,
+    Hours,
+    InstanceType,
+    OnDemand,
+    Stack,
+    Yes,
+    agree,
+    channels_of,
+)
 from swath.errors import InputError
 
-NO_LABELS = "-"
+if TYPE_CHECKING:
+    from swath.launching.train import TrainingJob
+    from swath.training.options import TrainOptions
+
 CHECKPOINTS = "checkpoints"
 
 
@@ -24,7 +38,6 @@ def train(
     ],
     images: Annotated[str, typer.Argument(help="The folder of the scenes, or its S3 URI.")],
     *,
-    out: Annotated[Path, typer.Option(help="The folder to write to.", file_okay=False)],
     val_labels: Annotated[
         str | None, typer.Option(help="Labels of the scenes to validate on.")
     ] = None,
@@ -46,33 +59,93 @@ def train(
             "--set", help="An option, as epochs=20; may be repeated.", metavar="KEY=VALUE"
         ),
     ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Train on this machine.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="With --local: the folder to write to.", file_okay=False)
+    ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the training that was begun in --out.")
+        bool,
+        typer.Option(
+            "--resume", help="With --local: go on with the training that was begun in --out."
+        ),
     ] = False,
+    stack: Stack = "swath",
+    instance_type: InstanceType = "ml.g5.xlarge",
+    hours: Hours = 2,
+    on_demand: OnDemand = False,
+    hourly_price: HourlyPrice = None,
+    yes: Yes = False,
 ) -> None:
-    """Train a model on this machine; write its package, report.html and metrics.json."""
-    # torch is imported once there is work: `--help` answers at once.
-    from swath.training.figures import line_of  # noqa: PLC0415
-    from swath.training.job import TrainJob  # noqa: PLC0415
+    """Train a model, here or on SageMaker, to a package with report.html and metrics.json."""
+    # Imported once there is work: `--help` answers at once.
     from swath.training.options import read_options  # noqa: PLC0415
-    from swath.training.report import REPORT  # noqa: PLC0415
 
     console = Console()
-    job = TrainJob.of(read_options(options, changes or []), {"form": form, "classes": classes})
+    chosen = read_options(options, changes or [])
+    of_labels = {"form": form, "classes": classes}
+    data = channels_of(labels, images, val_labels, val_images)
+    if local:
+        if out is None:
+            raise InputError("--local needs a folder to write to; give --out")
+        _train_here(console, chosen, data, of_labels, out, resume=resume)
+        return
+    if out is not None or resume:
+        raise InputError(
+            "--out and --resume are for trainings on this machine, with --local; SageMaker's write "
+            "to the results bucket, and go on by themselves"
+        )
+    from swath.launching.train import TrainingJob  # noqa: PLC0415
+
+    job = TrainingJob(
+        options=chosen,
+        channels=data,
+        of_labels={name: value for name, value in of_labels.items() if value},
+        instance_type=instance_type,
+        hours=hours,
+        spot=not on_demand,
+        hourly_price=hourly_price,
+    )
+    _launch(console, job, stack, yes=yes)
+
+
+def _train_here(
+    console: Console,
+    options: TrainOptions,
+    data: Mapping[str, str],
+    of_labels: Mapping[str, str],
+    out: Path,
+    *,
+    resume: bool,
+) -> None:
+    from swath.training.figures import line_of  # noqa: PLC0415
+    from swath.training.job import TrainJob  # noqa: PLC0415 (torch comes with it)
+    from swath.training.report import REPORT  # noqa: PLC0415
+
+    job = TrainJob.of(options, of_labels)
     checkpoints = out / CHECKPOINTS
     _check(checkpoints, resume=resume)
     with _stopping() as stop:
         report = job.run(
-            labels=None if labels == NO_LABELS else labels,
-            images=images,
-            val_labels=val_labels,
-            val_images=val_images,
+            labels=data.get("labels"),
+            images=data["images"],
+            val_labels=data.get("val_labels"),
+            val_images=data.get("val_images"),
             out=out,
             checkpoints=checkpoints,
             stop=stop,
             tell=lambda point: _print(console, line_of(point)),
         )
     _print(console, f"{report.package}: {_figures(report.metrics)}; see {out / REPORT}")
+
+
+def _launch(console: Console, job: TrainingJob, stack: str, *, yes: bool) -> None:
+    from swath.launching.deployment import Deployment  # noqa: PLC0415 (boto3 takes its time)
+    from swath.launching.train import ceiling_of, launch  # noqa: PLC0415
+
+    deployment = Deployment.of(stack)
+    agree(console, ceiling_of(job, deployment.region), yes=yes)
+    name, package = launch(job, deployment)
+    _print(console, f"started the training job {name}; its package will be {package}")
 
 
 def _check(checkpoints: Path, *, resume: bool) -> None:
