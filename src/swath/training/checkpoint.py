@@ -59,6 +59,7 @@ def load_checkpoint(folder: Path, *, identity: dict[str, str]) -> dict[str, Any]
 
 
 def _read(path: Path) -> dict[str, Any]:
+    found: Any
     try:
         with warnings.catch_warnings():
             # Of what it doubts, it says more in the error.
@@ -66,9 +67,10 @@ def _read(path: Path) -> dict[str, Any]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise InputError(f"{path} is no checkpoint: {error}; remove it to begin anew") from None
-    whole = isinstance(found, dict) and {"version", "identity", "state"} <= found.keys()
-    if not whole or found["version"] != _VERSION:
+    known = isinstance(found, dict) and {"version", "identity", "state"} <= found.keys()
+    if not known or found["version"] != _VERSION:
         raise InputError(
             f"{path} is no checkpoint of this version of swath; remove it to begin anew"
         )
-    return found
+    whole: dict[str, Any] = found
+    return whole

@@ -63,7 +63,9 @@ def _write_weights(module: torch.nn.Module, spec: PackageSpec, folder: Path) -> 
     tiles = torch.zeros((2, len(spec.bands), spec.tile_size, spec.tile_size))
     batch: Any = torch.export.Dim("batch", min=1)
     with _quiet():
-        program = torch.export.export(module, (tiles,), dynamic_shapes=({0: batch},))
+        program = torch.export.export(
+            module, (tiles,), dynamic_shapes=({0: batch},), strict=getattr(module, "strict", False)
+        )
         torch.export.save(program, folder / PT2)
         torch.onnx.export(
             program,

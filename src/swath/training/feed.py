@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.runtimes.scaling import Scaling
-    from swath.training.crops import Crop
+    from swath.training.crop import Crop
 
 _AHEAD = 2
 """Batches that are ready beside those that are being made."""

@@ -85,6 +85,8 @@ class Loop:
             self._save()
             self._end_epoch()
             self._save()
+            # After it is saved, so that whoever is told can rely on it.
+            self.tell(self.progress.curves[-1])
         return self.progress
 
     def _steps(self) -> None:
@@ -143,7 +145,6 @@ class Loop:
             point["hard_negatives"] = len(progress.negatives)
         self._clock()
         progress.curves.append(point | {"seconds": round(progress.seconds, 3)})
-        self.tell(progress.curves[-1])
 
     @property
     def _validations(self) -> tuple[int, int]:

@@ -176,6 +176,8 @@ def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
 def _panel(
     axis: Axes, title: str, names: Sequence[str], curves: Sequence[dict[str, float]]
 ) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
     for name, colour in zip(names, _COLOURS, strict=False):
         points = [(point["epoch"], point[name]) for point in curves if name in point]
         x, y = zip(*points, strict=True)
@@ -183,7 +185,7 @@ def _panel(
     axis.set_title(title, loc="left", fontsize=10)
     axis.grid(color="#eee")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     if len(names) > 1:
         _legend(axis)
 

@@ -20,17 +20,16 @@ from swath.training.checkpoint import CHECKPOINT
 from swath.training.train import PACKAGE, TRAINING, train
 from tests.squares import HELD_OUT, OPTIONS, SCENES, collection, options
 
-KILLED = """
-import sys
-from pathlib import Path
-from tests.squares import collection, options
-from swath.training.train import train
-data, out = map(Path, sys.argv[1:])
-train(
-    options(checkpoint_seconds="0"), collection(data, "train"), collection(data, "val"), out,
-    checkpoints=out, tell=lambda point: print(point["epoch"], flush=True),
-)
-"""
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads that wait for each other wait for the tests beside this one as well."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def prepared(squares, tmp_path, *, stop=lambda: False, val="val", points=None, **changes):
@@ -90,31 +89,35 @@ def test_both_files_take_any_number_of_tiles(trained, count):
 
 
 def test_killed_in_the_middle_and_taken_up_it_gives_the_same_weights(trained, squares, tmp_path):
-    """The process is killed within an epoch, by a signal that it cannot see."""
+    """The command is killed within an epoch, by a signal that it cannot see."""
+    changes = [f"--set={key}={value}" for key, value in OPTIONS.items()]
+    data = [str(squares / name) for name in ("train.json", "scenes")]
+    more = ["--val-labels", str(squares / "val.json"), "--out", str(tmp_path)]
+    more += ["--local", *changes, "--set=checkpoint_seconds=0"]
     process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(squares), str(tmp_path)],
+        [sys.executable, "-c", "from swath.cli import app; app()", "train", *data, *more],
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).resolve().parents[3],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(["src", "."])},
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
     )
-    assert process.stdout.readline().strip() == "1"
+    assert process.stdout.readline().startswith("epoch=1; ")
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert (tmp_path / CHECKPOINT).is_file()
+    checkpoints = tmp_path / "checkpoints"
+    assert (checkpoints / CHECKPOINT).is_file()
+    assert not (tmp_path / PACKAGE).exists()
 
     points = []
     report = train(
-        options(checkpoint_seconds="0"),
+        options(),
         collection(squares, "train"),
         collection(squares, "val"),
         tmp_path,
-        checkpoints=tmp_path,
+        checkpoints=checkpoints,
         tell=points.append,
     )
 
-    assert points
-    assert len(points) < int(OPTIONS["epochs"]) + 1
+    assert [point["epoch"] for point in points] == [2, 3, 4, 5]
     assert weights(tmp_path) == weights(trained.folder)
     assert without_times(report.curves) == without_times(trained.report.curves)
     assert report.metrics == trained.report.metrics
@@ -137,8 +140,9 @@ def test_stopped_after_any_step_it_goes_on_with_the_next(squares, tmp_path):
     whole.run()
     steps = 0
     for _ in range(20):
-        loop = prepared(squares, tmp_path, stop=lambda: True, **chosen)
+        loop = prepared(squares, tmp_path, **chosen)
         loop.take_up()
+        loop.stop = lambda done=steps, loop=loop: loop.progress.step > done
         assert loop.progress.step == steps
         try:
             loop.run()
@@ -252,7 +256,7 @@ def test_what_cannot_be_trained_is_refused(squares, changes, says):
 def test_the_process_is_left_as_it_was(squares):
     torch.manual_seed(5)
     before = torch.get_rng_state(), torch.get_num_threads()
-    prepared(squares, None).run()
+    prepared(squares, None, epochs="1", crops="8").run()
 
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.get_num_threads() == before[1]
