@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from swath.errors import InputError
 from swath.labels.read import Form, read_collection
-from swath.training.options import TrainOptions, string_list
+from swath.training.option_values import string_list
+from swath.training.options import TrainOptions
 from swath.training.train import train
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from msgspec import Meta
 from swath import storage
 from swath.errors import InputError
 from swath.training.augment import AugmentOptions
+from swath.training.option_values import parsed, typed
 
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
@@ -157,7 +158,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
             InputError: an option is not known or not possible; the message names it, its value and
                 what is allowed.
         """
-        return cls._of({key: _value(key, value) for key, value in _flat(values).items()})
+        return cls._of({key: typed(key, value, _type(key)) for key, value in _flat(values).items()})
 
     @classmethod
     def from_strings(cls, values: Mapping[str, str]) -> Self:
@@ -168,7 +169,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             InputError: as `from_values` raises it.
         """
-        return cls._of({key: _parsed(key, text, _type(key)) for key, text in values.items()})
+        return cls._of({key: parsed(key, text, _type(key)) for key, text in values.items()})
 
     @classmethod
     def _of(cls, values: Mapping[str, Any]) -> Self:
@@ -194,8 +195,8 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
         """
         known = _flat(self.to_json())
         return TrainOptions._of(
-            {key: _value(key, value) for key, value in known.items()}
-            | {key: _parsed(key, text, _type(key)) for key, text in values.items()}
+            {key: typed(key, value, _type(key)) for key, value in known.items()}
+            | {key: parsed(key, text, _type(key)) for key, text in values.items()}
         )
 
 
@@ -289,66 +290,3 @@ def _type(key: str) -> Any:
     raise InputError(
         f"there is no option {key!r}; {hint}There are {', '.join(_TYPES)} and {OF_NETWORK}<option>"
     )
-
-
-def _value(key: str, value: Any) -> Any:
-    try:
-        return msgspec.convert(value, _type(key))
-    except msgspec.ValidationError as error:
-        raise InputError(f"{key} is {value!r}: {_lowered(error)}{_allowed(key)}") from None
-
-
-def _parsed(key: str, text: str, kind: Any) -> Any:
-    """A value from a string: JSON where it is that, else the text itself."""
-    for candidate in _readings(text, kind):
-        try:
-            return msgspec.convert(candidate, kind)
-        except msgspec.ValidationError as error:
-            fault = error
-    raise InputError(f"{key} is {text!r}: {_lowered(fault)}{_allowed(key)}") from None
-
-
-def _readings(text: str, kind: Any) -> list[Any]:
-    """What a string may mean, the likelier first; the last one's fault is told."""
-    whole = _json(text)
-    if "tuple" not in str(kind):
-        return [whole, text, whole]
-    parts = [part.strip() for part in text.split(",")] if text.strip() else []
-    read = [_json(part) for part in parts]
-    return [whole, text, parts, read, read if isinstance(whole, str) and len(parts) > 1 else whole]
-
-
-def string_list(key: str, text: str) -> tuple[str, ...]:
-    """A list of strings from a string: JSON, or parts between commas.
-
-    Raises:
-        InputError: it is JSON, and another thing.
-    """
-    found: tuple[str, ...] = _parsed(key, text, tuple[str, ...])
-    return found
-
-
-def _json(text: str) -> Any:
-    """What JSON makes of a text, or the text itself; no option is infinite or NaN."""
-    try:
-        return json.loads(text, parse_constant=str)
-    except ValueError:
-        return text
-
-
-def _lowered(error: Exception) -> str:
-    text = str(error).replace("`", "")
-    return text[:1].lower() + text[1:]
-
-
-def _allowed(key: str) -> str:
-    """The choices, where an option has a few: msgspec does not list them."""
-    kind = _TYPES.get(key)
-    names = [str(one) for one in _literals(kind)]
-    return f"; choose one of {', '.join(names)}" if names else ""
-
-
-def _literals(kind: Any) -> list[Any]:
-    if getattr(kind, "__origin__", None) is Literal:
-        return list(kind.__args__)
-    return [one for part in getattr(kind, "__args__", ()) for one in _literals(part)]
