@@ -199,6 +199,10 @@ class DFine(Detr):
 class Queries(nn.Module):
     """A detector as it is exported."""
 
+    strict = True
+    """To torch.export: the library asks for `len` of a batch, and without reading the bytecode the
+    exporter would take that for a constant."""
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
