@@ -9,6 +9,8 @@ UV_VERSION := 0.13.8
 UV := .cache/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 SYNC := $(UV) sync --quiet --frozen --inexact --no-default-groups
+# uv installs sources only: where nothing may be kept, each process would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 # jsii remarks on Node versions; the CDK also reports home.
 export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
 # jsii takes the major version here, so that the next one is remarked on again.

@@ -85,8 +85,8 @@ class Detector(Network):
         self.neck = ConvBlock(channels[0], 2 * channels[0])
         self.score = nn.Conv2d(2 * channels[0], classes, 1)
         self.sides = nn.Conv2d(2 * channels[0], 4, 1)
-        nn.init.constant_(self.score.bias, math.log(_RARE / (1 - _RARE)))
-        nn.init.constant_(self.sides.bias, math.log(typical / 2 / stride))
+        _begin_with(self.score, math.log(_RARE / (1 - _RARE)))
+        _begin_with(self.sides, math.log(typical / 2 / stride))
         nn.init.normal_(self.sides.weight, std=0.01)
         self.register_buffer(
             "weights", torch.tensor([float(weight) for weight in class_weights or [1.0] * classes])
@@ -159,3 +159,9 @@ class Rows(nn.Module):
         low, high = boxes[..., :2], boxes[..., 2:]
         rows = torch.cat([(low + high) / 2, high - low, logits.sigmoid()], dim=-1)
         return rows.transpose(1, 2)
+
+
+def _begin_with(layer: nn.Conv2d, answer: float) -> None:
+    """Have a layer answer so before it has learnt anything."""
+    if layer.bias is not None:
+        nn.init.constant_(layer.bias, answer)
