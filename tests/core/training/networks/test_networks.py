@@ -144,7 +144,7 @@ def test_both_files_of_a_package_answer_as_the_network(name, tmp_path):
 
 
 def test_a_decoder_is_exported_for_any_number_of_tiles(tmp_path):
-    # Which of its places become queries hangs on the last bit before it has learnt anything; answers
+    # Which places become queries hangs on the last bit before it has learnt anything; answers
     # are compared by the objects in them, by what exports it.
     net = network("rtdetrv2")
     learn(net, steps=12, rate=1e-3)
