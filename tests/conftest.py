@@ -16,6 +16,9 @@ pytest_plugins = [
     "tests.squares",
 ]
 
+# As many tests as there are cores run side by side; with torch's threads besides, all would wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("swath", deadline=None)
 hypothesis.settings.load_profile("swath")

@@ -34,6 +34,10 @@ _REASON_LENGTH = 400
 
 Mask = NDArray[np.bool_]
 
+# `Scene.transform` tells as much. For the whole process: what is ignored for a moment only is
+# ignored, or not, in all other threads too.
+warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
@@ -88,8 +92,7 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
         doing = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
         # With threads of its own, the GeoTIFF driver takes what it could not read for zeros.
         one_thread = Env(GDAL_NUM_THREADS="1")
-        with explained(uri, status.etag, doing), one_thread, warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with explained(uri, status.etag, doing), one_thread:
             reader = DatasetReader(gdal.path(uri), driver=gdal.DRIVERS)
             stack.callback(reader.close)
             dataset = Dataset(uri, status.etag, reader, reader.mask_flag_enums, head)

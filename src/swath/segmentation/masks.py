@@ -7,7 +7,6 @@ into one cloud-optimised GeoTIFF. No step holds more than GDAL's block cache, wh
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,6 @@ from xml.etree import ElementTree as ET
 
 import rasterio
 from rasterio.env import Env
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.session import DummySession
 from rasterio.shutil import copy
 from rasterio.windows import Window
@@ -99,8 +97,7 @@ class MaskPart:
         """
         self._path = path
         self._x, self._y, width, height = window
-        with _environment(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with _environment():
             self._file: Any = (
                 rasterio.open(path, "r+", driver="GTiff")
                 if resume

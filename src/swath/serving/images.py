@@ -7,7 +7,6 @@ header claims is held against the limits before a pixel is decoded.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.env import Env
-from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -151,24 +149,22 @@ def _tiff(
 ) -> Iterator[Any]:
     """A GeoTIFF to write to: uncompressed, in blocks, nowhere on Earth."""
     bands, height, width = shape
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            width=width,
-            height=height,
-            count=bands,
-            dtype=dtype.name,
-            tiled=True,
-            blockxsize=_BLOCK,
-            blockysize=_BLOCK,
-            bigtiff="IF_SAFER",
-        ) as out:
-            if colours:
-                out.colorinterp = colours
-            yield out
+    with rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        width=width,
+        height=height,
+        count=bands,
+        dtype=dtype.name,
+        tiled=True,
+        blockxsize=_BLOCK,
+        blockysize=_BLOCK,
+        bigtiff="IF_SAFER",
+    ) as out:
+        if colours:
+            out.colorinterp = colours
+        yield out
 
 
 def _numpy(path: Path) -> NDArray[Any]:
@@ -196,8 +192,7 @@ def _numpy(path: Path) -> NDArray[Any]:
 def _opened(path: Path, kind: Format) -> Iterator[DatasetReader]:
     """A PNG or JPEG whose pixels mean what they say."""
     with ExitStack() as stack:
-        with _explained(path, f"cannot be opened as {_DRIVERS[kind]}"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with _explained(path, f"cannot be opened as {_DRIVERS[kind]}"):
             reader = DatasetReader(str(path), driver=_DRIVERS[kind])
             stack.callback(reader.close)
         if ColorInterp.palette in reader.colorinterp:
