@@ -20,6 +20,7 @@ from swath.package import describe_package
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.literals import TransformInstanceTypeType
+    from mypy_boto3_sagemaker.type_defs import TagTypeDef
 
     from swath.launching.deployment import Deployment
 
@@ -66,7 +67,7 @@ def transform(request: TransformRequest, deployment: Deployment) -> str:
     client = boto3.client("sagemaker")
     # Names are taken for good, so that each job has a model of its own.
     name = f"{_NOT_IN_NAMES.sub('-', description.name)[:30].strip('-')}-{uuid.uuid4().hex[:12]}"
-    tags = [{"Key": "swath:digest", "Value": digest}]
+    tags: list[TagTypeDef] = [{"Key": "swath:digest", "Value": digest}]
     client.create_model(
         ModelName=name,
         ExecutionRoleArn=deployment.serving_role,

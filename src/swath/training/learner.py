@@ -77,7 +77,7 @@ class Learner:
 
     def outcome(self) -> Network:
         """The network to export: the average as it was best, or as it is where none was kept."""
-        network = copy.deepcopy(self.average.network)
+        network: Network = copy.deepcopy(self.average.network)
         if self._best is not None:
             network.load_state_dict(self._best)
         return network
