@@ -58,9 +58,19 @@ def test_stopped_it_says_how_to_go_on(squares, tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):
+    told = run(*arguments(squares, tmp_path), "--folds", 2)
+
+    assert told.exit_code == 0, told.output
+    assert "fold=2; epoch=1; step=1; train:loss=" in told.output
+    assert "mean of 2 folds: ap50 0.000, ap 0.000, " in told.output
+    assert f"see {tmp_path / 'folds.json'}" in told.output
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
+        (["--folds", "2", "--val-labels", "v.json"], "--folds validates on the scenes themselves"),
         (["--resume"], "no checkpoint to go on from"),
         (["--set", "epochs=0"], "epochs is '0'"),
         (["--set", "epochs"], "write key=value"),

@@ -69,6 +69,14 @@ def train(
             "--resume", help="With --local: go on with the training that was begun in --out."
         ),
     ] = False,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="With --local: train so many times, each time without some of the scenes, to "
+            "measure what these options are worth on scenes that the model never saw.",
+            min=2,
+        ),
+    ] = None,
     stack: Stack = "swath",
     instance_type: InstanceType = "ml.g5.xlarge",
     hours: Hours = 2,
@@ -87,12 +95,15 @@ def train(
     if local:
         if out is None:
             raise InputError("--local needs a folder to write to; give --out")
-        _train_here(console, chosen, data, of_labels, out, resume=resume)
+        if folds:
+            _cross_validate_here(console, chosen, data, of_labels, out, folds=folds)
+        else:
+            _train_here(console, chosen, data, of_labels, out, resume=resume)
         return
-    if out is not None or resume:
+    if out is not None or resume or folds:
         raise InputError(
-            "--out and --resume are for trainings on this machine, with --local; SageMaker's write "
-            "to the results bucket, and go on by themselves"
+            "--out, --resume and --folds are for trainings on this machine, with --local; "
+            "SageMaker's write to the results bucket, and go on by themselves"
         )
     from swath.launching.train import TrainingJob  # noqa: PLC0415
 
@@ -136,6 +147,35 @@ def _train_here(
             tell=lambda point: _print(console, line_of(point)),
         )
     _print(console, f"{report.package}: {_figures(report.metrics)}; see {out / REPORT}")
+
+
+def _cross_validate_here(
+    console: Console,
+    options: TrainOptions,
+    data: Mapping[str, str],
+    of_labels: Mapping[str, str],
+    out: Path,
+    *,
+    folds: int,
+) -> None:
+    from swath.training.cross_validation import FOLDS  # noqa: PLC0415
+    from swath.training.figures import line_of  # noqa: PLC0415
+    from swath.training.job import TrainJob  # noqa: PLC0415 (torch comes with it)
+
+    if data.keys() & {"val_labels", "val_images"}:
+        raise InputError("--folds validates on the scenes themselves: leave --val-… out")
+    with _stopping() as stop:
+        found = TrainJob.of(options, of_labels).cross_validate(
+            labels=data.get("labels"),
+            images=data["images"],
+            count=folds,
+            out=out,
+            stop=stop,
+            tell=lambda number: lambda point: _print(console, f"fold={number}; {line_of(point)}"),
+        )
+    for fold in found.folds:
+        _print(console, f"{', '.join(fold.scenes)}: {_figures(fold.metrics)}")
+    _print(console, f"mean of {folds} folds: {_figures(found.mean)}; see {out / FOLDS}")
 
 
 def _launch(console: Console, job: TrainingJob, stack: str, *, yes: bool) -> None:

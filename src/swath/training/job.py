@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Self, get_args
 
 from swath.errors import InputError
 from swath.labels.read import Form, read_collection
+from swath.training.cross_validation import cross_validate
 from swath.training.option_values import string_list
 from swath.training.options import TrainOptions
 from swath.training.train import train
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
+    from swath.training.cross_validation import CrossValidation
     from swath.training.loop import Tell
     from swath.training.report import TrainReport
 
@@ -85,3 +87,29 @@ class TrainJob:
             where = images if val_images is None else val_images
             val = read_collection(val_labels, where, form=self.form, classes=known.classes)
         return train(self.options, known, val, out, checkpoints=checkpoints, stop=stop, tell=tell)
+
+    def cross_validate(
+        self,
+        *,
+        labels: str | None,
+        images: str,
+        count: int,
+        out: Path,
+        stop: Callable[[], bool],
+        tell: Callable[[int], Tell],
+    ) -> CrossValidation:
+        """Read the labels and train once for each fold of their scenes.
+
+        Args:
+            labels: of all scenes; None: they lie with the images.
+            images: the folder of the scenes.
+            count: of folds.
+            out: see `cross_validate`, as for the others.
+            stop: see there.
+            tell: see there.
+
+        Raises:
+            SwathError: as `read_collection` and `cross_validate` raise it.
+        """
+        known = read_collection(labels, images, form=self.form, classes=self.classes)
+        return cross_validate(self.options, known, count, out, stop=stop, tell=tell)
