@@ -96,7 +96,8 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> None:
         val_labels=folders.channel("val_labels"),
         val_images=folders.channel("val_images"),
         out=folders.data,
-        checkpoints=folders.checkpoints,
+        # The trainings of a search share what SageMaker keeps in S3, and differ in their options.
+        checkpoints=folders.checkpoints / options.digest,
         stop=stop,
         tell=lambda point: print(line_of(point), flush=True),  # noqa: T201 (SageMaker reads it)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,8 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
         stopping_condition=StoppingCondition(max_runtime_in_seconds=seconds, **waits),
         output_data_config=OutputDataConfig(s3_output_path=storage.join(folder, "output")),
         checkpoint_config=CheckpointConfig(
-            s3_uri=storage.join(folder, "checkpoints", job.options.digest),
+            # Of this launch alone: what another left belongs to other labels, maybe.
+            s3_uri=storage.join(folder, "checkpoints", uuid.uuid4().hex),
             local_path=CHECKPOINTS,
         ),
         hyperparameters=hyperparameters_of(job.options) | dict(job.of_labels),
