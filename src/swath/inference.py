@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from swath.detections import Detections, Seen
 from swath.errors import ModelOutputError, OutOfMemoryError, SwathError
 from swath.payloads import TileCounts, TileFailure
-from swath.reading import TilePixels, read_tiles
+from swath.reading import TilePixels, read_alone, read_tiles
 from swath.runtimes.padding import pad
 from swath.tasks import Task, task_of
 
@@ -119,7 +119,7 @@ class Inference:
         """
         seen: list[Detections] = []
         since = 0
-        with closing(self._in_order(numbers)) as answers:
+        with closing(self._answered(list(numbers))) as answers:
             for found in answers:
                 self._count(found)
                 seen += found.seen
@@ -138,7 +138,18 @@ class Inference:
             for tile, labels in found.labels:
                 self.on_labels(tile, labels)
 
-    def _in_order(self, numbers: Iterable[int]) -> Generator[_Found]:
+    def _answered(self, numbers: Sequence[int]) -> Generator[_Found]:
+        """What is found, in the order of the tiles."""
+        if len(numbers) != 1:
+            yield from self._in_order(numbers)
+            return
+        # A tile alone has nothing to overlap with: threads would cost more than they save, and
+        # endpoints are mostly sent images that are one tile.
+        batch = _Batch()
+        batch.add(read_alone(self.scene, self.grid.tile(numbers[0]), self.bands))
+        yield self._infer(batch)
+
+    def _in_order(self, numbers: Sequence[int]) -> Generator[_Found]:
         """What the workers find, as many batches ahead as keep them busy."""
         coming: deque[Future[_Found]] = deque()
         pool = ThreadPoolExecutor(self.model.workers, thread_name_prefix="infer")
@@ -153,10 +164,10 @@ class Inference:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _batches(self, numbers: Iterable[int]) -> Generator[_Batch]:
+    def _batches(self, numbers: Sequence[int]) -> Generator[_Batch]:
         """The tiles in batches of the size that the model takes now."""
         batch = _Batch()
-        with closing(read_tiles(self.scene, self.grid, self.bands, list(numbers))) as tiles:
+        with closing(read_tiles(self.scene, self.grid, self.bands, numbers)) as tiles:
             for read in tiles:
                 batch.add(read)
                 full = len(batch.shown) >= self.model.batch_size

@@ -74,12 +74,17 @@ def open_scene(uri: str, *, etag: str | None = None) -> Iterator[OpenScene]:
     """
     mask_uri = f"{uri}.msk"
     with ExitStack() as stack:
-        # GDAL itself would look for a mask and for a dozen other files beside the scene. S3 is
-        # asked for the one while the other's header is on its way.
-        with ThreadPoolExecutor(1) as aside:
-            masked = aside.submit(storage.exists, mask_uri)
+        # GDAL itself would look for a mask and for a dozen other files beside the scene.
+        if storage.is_s3(uri):
+            # It is asked for the one while the other's header is on its way.
+            with ThreadPoolExecutor(1) as aside:
+                asked = aside.submit(storage.exists, mask_uri)
+                dataset = stack.enter_context(open_dataset(uri, etag))
+            masked = asked.result()
+        else:
             dataset = stack.enter_context(open_dataset(uri, etag))
-        mask = stack.enter_context(open_dataset(mask_uri)) if masked.result() else None
+            masked = storage.exists(mask_uri)
+        mask = stack.enter_context(open_dataset(mask_uri)) if masked else None
         yield OpenScene(dataset, mask)
 
 

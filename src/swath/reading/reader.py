@@ -108,7 +108,7 @@ class _Cutter:
             raise
         except Exception:  # noqa: BLE001, S110 (a damaged block can make a codec raise anything)
             pass
-        return self._read_alone(tile)
+        return read_alone(self._scene, tile, self._bands)
 
     def _cut(self, place: int, tile: Tile) -> TilePixels:
         pixels, *marks = [ring.cut(place) for ring in self._rings]
@@ -117,11 +117,18 @@ class _Cutter:
             pixels, mark = pixels[:-1], pixels[-1]
         return TilePixels(tile, pixels, self._validity(pixels, mark))
 
-    def _read_alone(self, tile: Tile) -> TilePixels:
-        try:
-            pixels, valid = self._scene.read(tile.window, self._bands)
-        except (SceneChangedError, TransientError):
-            raise
-        except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
-            return TilePixels(tile, None, None, error)
-        return TilePixels(tile, pixels, None if valid.all() else valid)
+
+def read_alone(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
+    """One tile, read by GDAL in the thread that calls: nothing is read ahead.
+
+    Raises:
+        SceneChangedError: the file was replaced since it was opened.
+        TransientError: S3 did not answer.
+    """
+    try:
+        pixels, valid = scene.read(tile.window, bands)
+    except (SceneChangedError, TransientError):
+        raise
+    except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
+        return TilePixels(tile, None, None, error)
+    return TilePixels(tile, pixels, None if valid.all() else valid)

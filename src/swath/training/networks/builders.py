@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # By name, so that only who asks for one of the library's imports what it needs.
 _NETWORKS = {
-    "detector": ("detector", "Detector", 16),
+    "detector": ("detectors", "Detectors", 16),
     "unet": ("unet", "UNet", 32),
     "segformer": ("segformer", "SegFormer", 32),
     "rtdetrv2": ("detr", "RtDetrV2", 32),
@@ -39,12 +39,7 @@ def build(name: str, *, bands: int, classes: int, size: int, **options: Any) -> 
         raise InputError(f"there is no network {name!r}; choose one of {', '.join(_NETWORKS)}")
     module, kind, step = _NETWORKS[name]
     known = getattr(import_module(f"swath.training.networks.{module}"), kind)
-    offered = set(inspect.signature(known.__init__).parameters) - {
-        "self",
-        "bands",
-        "classes",
-        "size",
-    }
+    offered = _offered(known)
     if unknown := options.keys() - offered:
         raise InputError(
             f"the network {name} has no option {', '.join(sorted(unknown))}; "
@@ -58,3 +53,12 @@ def build(name: str, *, bands: int, classes: int, size: int, **options: Any) -> 
         )
     network: Network = known(bands=bands, classes=classes, size=size, **options)
     return network
+
+
+def _offered(network: Any) -> set[str]:
+    """The names of a network's own options, and of those of its members."""
+    found: set[str] = set()
+    for kind in (network, getattr(network, "member", None)):
+        if kind is not None:
+            found.update(inspect.signature(kind.__init__).parameters)
+    return found - {"self", "bands", "classes", "size", "options"}

@@ -19,11 +19,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from swath.authoring.description import OutputSpec
 from swath.training.networks.assignment import assign, centres
-from swath.training.networks.blocks import ConvBlock, Pyramid, Squash, folded
+from swath.training.networks.blocks import ConvBlock, Pyramid, Squash
 from swath.training.networks.losses import iou_and_ciou, varifocal
-from swath.training.networks.network import Head, Network, Targets
+from swath.training.networks.network import Targets
 
 _RARE = 0.01
 """The score that every place begins with, so that the many empty ones do not drown the first steps
@@ -41,8 +40,8 @@ class Maps(NamedTuple):
     """(batch, places, 4): corners, px of the tile."""
 
 
-class Detector(Network):
-    """An encoder and decoder with a score and a box a place."""
+class Detector(nn.Module):
+    """An encoder and decoder with a score and a box a place: a member of `Detectors`."""
 
     weights: Tensor
 
@@ -51,7 +50,6 @@ class Detector(Network):
         *,
         bands: int,
         classes: int,
-        size: int,
         stride: int = 2,
         channels: Sequence[int] = (24, 48, 64, 96),
         depth: int = 1,
@@ -64,9 +62,9 @@ class Detector(Network):
         """A detector with random weights.
 
         Args:
-            bands: of its tiles.
+            bands: of its tiles, whose sides are a multiple of `stride` times 2 for each level but
+                the first.
             classes: of objects.
-            size: of its tiles, px: a multiple of `stride` times 2 for each level but the first.
             stride: px from place to place: 1 or 2.
             channels: of each level, the finest first; each sees twice as far as the one before.
             depth: residual blocks a level.
@@ -78,8 +76,7 @@ class Detector(Network):
                 min-max.
         """
         super().__init__()
-        self.bands, self.classes, self.size, self.stride = bands, classes, size, stride
-        self.radius, self.box_weight = radius, box_weight
+        self.stride, self.radius, self.box_weight = stride, radius, box_weight
         self.squash = Squash(contrast)
         self.pyramid = Pyramid(bands, channels, stride=stride, depth=depth)
         self.neck = ConvBlock(channels[0], 2 * channels[0])
@@ -125,40 +122,6 @@ class Detector(Network):
         score = (varifocal(outputs.logits, quality) * counts).sum() / total
         box = ((1 - ciou) * weight).sum() / total
         return {"score": score, "box": self.box_weight * box}
-
-    def exported(self) -> nn.Module:
-        """Tiles to rows of a box and a score a class."""
-        return Rows(folded(self))
-
-    def head(self) -> Head:
-        """Rows of `cxcywh` boxes in px, and scores."""
-        places = (self.size // self.stride) ** 2
-        rows = OutputSpec(
-            name="rows",
-            shape=(-1, 4 + self.classes, places),
-            axes=("batch", "channel", "candidate"),
-        )
-        return Head(
-            architecture="swath-detector",
-            task="object-detection",
-            outputs=(rows,),
-            hyperparameters={"box_format": "cxcywh", "score_threshold": 0.1, "iou_threshold": 0.3},
-        )
-
-
-class Rows(nn.Module):
-    """A detector as it is exported."""
-
-    def __init__(self, detector: nn.Module) -> None:
-        super().__init__()
-        self.detector = detector
-
-    def forward(self, tiles: Tensor) -> Tensor:
-        """(batch, bands, size, size) to (batch, 4 + classes, places): cx, cy, w, h, scores."""
-        logits, boxes = self.detector(tiles)
-        low, high = boxes[..., :2], boxes[..., 2:]
-        rows = torch.cat([(low + high) / 2, high - low, logits.sigmoid()], dim=-1)
-        return rows.transpose(1, 2)
 
 
 def _begin_with(layer: nn.Conv2d, answer: float) -> None:

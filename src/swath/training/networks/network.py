@@ -79,6 +79,16 @@ class Targets:
             labels=_tensor(np.stack(maps), np.int64) if len(maps) == len(crops) else None,
         )
 
+    def part(self, crops: slice) -> Targets:
+        """The truth about some of the crops."""
+        return Targets(
+            boxes=self.boxes[crops],
+            classes=self.classes[crops],
+            crowd=self.crowd[crops],
+            valid=self.valid[crops],
+            labels=None if self.labels is None else self.labels[crops],
+        )
+
     def to(self, device: torch.device | str) -> Targets:
         """The same on a device."""
         return Targets(

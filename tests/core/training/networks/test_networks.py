@@ -128,9 +128,12 @@ def test_every_tile_is_answered_by_itself(name):
         torch.testing.assert_close(one[1:2], other, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["detector", "unet", "segformer"])
-def test_both_files_of_a_package_answer_as_the_network(name, tmp_path):
-    net = network(name)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("detector", {}), ("detector", {"members": 2, "views": 8}), ("unet", {}), ("segformer", {})],
+)
+def test_both_files_of_a_package_answer_as_the_network(name, options, tmp_path):
+    net = network(name, **options)
     learn(net, steps=2)  # so that normalisations have something to fold
     export(net, spec_of(net), tmp_path / "package", [])
     tiles = tensor(rectangles(3, seed=1)).numpy()
