@@ -1,7 +1,8 @@
-"""What commands that launch jobs on SageMaker have in common: options, and a word on the cost."""
+"""What commands that train have in common: their data, and on SageMaker a word on the cost."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,22 @@ if TYPE_CHECKING:
 _PANEL = "On SageMaker"
 NO_LABELS = "-"
 
+Labels = Annotated[
+    str, typer.Argument(help=f"The labels, or {NO_LABELS} where they lie beside the images.")
+]
+Images = Annotated[str, typer.Argument(help="The folder of the scenes, or its S3 URI.")]
+ValLabels = Annotated[str | None, typer.Option(help="Labels of the scenes to validate on.")]
+ValImages = Annotated[
+    str | None, typer.Option(help="The folder of those scenes; by default, IMAGES.")
+]
+LabelForm = Annotated[str, typer.Option(help="Of the labels: auto, coco, geojson or spacenet.")]
+OptionsFile = Annotated[
+    str | None, typer.Option(help="A JSON or TOML file of options.", metavar="FILE")
+]
+Local = Annotated[bool, typer.Option("--local", help="On this machine.")]
+Out = Annotated[
+    Path | None, typer.Option(help="With --local: the folder to write to.", file_okay=False)
+]
 Stack = Annotated[
     str,
     typer.Option(

@@ -13,12 +13,19 @@ import typer
 from rich.console import Console
 
 from swath.cli.remote import (
-    NO_LABELS,
     HourlyPrice,
     Hours,
+    Images,
     InstanceType,
+    LabelForm,
+    Labels,
+    Local,
     OnDemand,
+    OptionsFile,
+    Out,
     Stack,
+    ValImages,
+    ValLabels,
     Yes,
     agree,
     channels_of,
@@ -33,36 +40,24 @@ CHECKPOINTS = "checkpoints"
 
 
 def train(
-    labels: Annotated[
-        str, typer.Argument(help=f"The labels, or {NO_LABELS} where they lie beside the images.")
-    ],
-    images: Annotated[str, typer.Argument(help="The folder of the scenes, or its S3 URI.")],
+    labels: Labels,
+    images: Images,
     *,
-    val_labels: Annotated[
-        str | None, typer.Option(help="Labels of the scenes to validate on.")
-    ] = None,
-    val_images: Annotated[
-        str | None, typer.Option(help="The folder of those scenes; by default, IMAGES.")
-    ] = None,
-    form: Annotated[
-        str, typer.Option(help="Of the labels: auto, coco, geojson or spacenet.")
-    ] = "auto",
+    val_labels: ValLabels = None,
+    val_images: ValImages = None,
+    form: LabelForm = "auto",
     classes: Annotated[
         str, typer.Option(help="Names of the classes, in the order wanted, between commas.")
     ] = "",
-    options: Annotated[
-        str | None, typer.Option(help="A JSON or TOML file of options.", metavar="FILE")
-    ] = None,
+    options: OptionsFile = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
             "--set", help="An option, as epochs=20; may be repeated.", metavar="KEY=VALUE"
         ),
     ] = None,
-    local: Annotated[bool, typer.Option("--local", help="Train on this machine.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="With --local: the folder to write to.", file_okay=False)
-    ] = None,
+    local: Local = False,
+    out: Out = None,
     resume: Annotated[
         bool,
         typer.Option(

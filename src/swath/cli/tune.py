@@ -10,12 +10,19 @@ import typer
 from rich.console import Console
 
 from swath.cli.remote import (
-    NO_LABELS,
     HourlyPrice,
     Hours,
+    Images,
     InstanceType,
+    LabelForm,
+    Labels,
+    Local,
     OnDemand,
+    OptionsFile,
+    Out,
     Stack,
+    ValImages,
+    ValLabels,
     Yes,
     agree,
     channels_of,
@@ -28,33 +35,18 @@ if TYPE_CHECKING:
 
 
 def tune(
-    labels: Annotated[
-        str, typer.Argument(help=f"The labels, or {NO_LABELS} where they lie beside the images.")
-    ],
-    images: Annotated[str, typer.Argument(help="The folder of the scenes, or its S3 URI.")],
+    labels: Labels,
+    images: Images,
     *,
     search: Annotated[
         str, typer.Option(help="A JSON or TOML file: what may vary, and how far.", metavar="FILE")
     ],
-    val_labels: Annotated[
-        str | None, typer.Option(help="Labels of the scenes to compare by.")
-    ] = None,
-    val_images: Annotated[
-        str | None, typer.Option(help="The folder of those scenes; by default, IMAGES.")
-    ] = None,
-    form: Annotated[
-        str, typer.Option(help="Of the labels: auto, coco, geojson or spacenet.")
-    ] = "auto",
-    options: Annotated[
-        str | None,
-        typer.Option(help="A JSON or TOML file of what all trainings share.", metavar="FILE"),
-    ] = None,
-    local: Annotated[
-        bool, typer.Option("--local", help="Search on this machine, one training at a time.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="With --local: the folder to write to.", file_okay=False)
-    ] = None,
+    val_labels: ValLabels = None,
+    val_images: ValImages = None,
+    form: LabelForm = "auto",
+    options: OptionsFile = None,
+    local: Local = False,
+    out: Out = None,
     at_once: Annotated[
         int, typer.Option(help="How many hosts train.", min=1, rich_help_panel="On SageMaker")
     ] = 2,
