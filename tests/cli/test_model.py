@@ -1,3 +1,6 @@
+import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -6,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from swath.cli import EXIT_FAILED, EXIT_INPUT, app
+from swath.package import load_package
 from tests.exports import checkpoint, export, ultralytics_notes
 from tests.packages import bright_pixels, write_package
 
@@ -94,6 +98,30 @@ def test_options_that_mean_nothing(model, tmp_path, more, reason):
 
     assert result.exit_code == EXIT_INPUT
     assert reason in result.stderr
+
+
+def test_a_package_that_finds_less_on_labelled_scenes_is_not_published(
+    model, trained, squares, tmp_path
+):
+    good, worse, models = trained.folder / "package", tmp_path / "worse", tmp_path / "models"
+    data = ["--labels", squares / "val.json", "--images", squares / "scenes"]
+    shutil.copytree(good, worse)
+    item = json.loads((worse / "mlm.json").read_text())
+    for scaling in item["properties"]["mlm:input"][0]["value_scaling"]:
+        scaling["mean"] += 3 * scaling["stddev"]
+    (worse / "mlm.json").write_text(json.dumps(item))
+
+    first = model("publish", good, "--to", models, *data)
+    assert first.exit_code == 0, first.output
+    digest = load_package(models / "squares").digest
+    refused = model("publish", worse, "--to", models, *data)
+
+    assert refused.exit_code != 0
+    assert "not published: below the package in use" in refused.stderr
+    assert re.search(r"AP50 is 0\.\d+, 0\.\d+ below [01]\.\d+", refused.stderr)
+    assert load_package(models / "squares").digest == digest
+    again = model("publish", good, "--to", models, *data)
+    assert "passed: AP, AP50, best_F1" in again.stdout
 
 
 def test_labels_need_their_scenes(model, package, tmp_path):
