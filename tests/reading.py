@@ -75,12 +75,12 @@ def watched():
         sources.made.append(source.source_of(*args))
         return sources.made[-1]
 
-    def read_alone(self, tile):
+    def read_alone(*args):
         sources.alone += 1
-        return original(self, tile)
+        return original(*args)
 
-    original = reader._Cutter._read_alone
+    original = reader.read_alone
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reader, "source_of", source_of)
-        patch.setattr(reader._Cutter, "_read_alone", read_alone)
+        patch.setattr(reader, "read_alone", read_alone)
         yield sources

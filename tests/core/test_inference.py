@@ -40,11 +40,12 @@ class FakeScene:
         """As `read_tiles` gives them."""
         try:
             for number in numbers:
-                yield self._tile(grid.tile(number))
+                yield self.tile(grid.tile(number))
         finally:
             self.closed += 1
 
-    def _tile(self, tile):
+    def tile(self, tile):
+        """As `read_alone` gives it."""
         x, y, width, height = tile.window
         fault = self.faults.get((x, y))
         if isinstance(fault, SceneChangedError | TransientError):
@@ -61,6 +62,7 @@ def reader(monkeypatch):
     monkeypatch.setattr(
         module, "read_tiles", lambda scene, grid, _bands, numbers: scene.tiles(grid, numbers)
     )
+    monkeypatch.setattr(module, "read_alone", lambda scene, tile, _bands: scene.tile(tile))
 
 
 @pytest.fixture(autouse=True)
@@ -405,8 +407,8 @@ def test_stopping_midway_leaves_no_thread_and_tells_how_far_it_came(infer, after
 
 def test_reading_stays_a_bounded_number_of_batches_ahead(infer):
     scene, read = FakeScene(grid := many(200)), []
-    tile = scene._tile
-    scene._tile = lambda one: (read.append(one.index), tile(one))[1]
+    tile = scene.tile
+    scene.tile = lambda one: (read.append(one.index), tile(one))[1]
     inference = infer(scene, model=with_size(OracleModel(), 4, 2), grid=grid)
 
     most = max(len(read) - inference.next_tile for _ in inference.run(range(200)))

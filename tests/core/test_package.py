@@ -135,13 +135,3 @@ def test_a_bad_description_is_named_with_its_package(tmp_path):
 
     with pytest.raises(PackageError, match=r"odd: mlm\.json: .*mlm:name"):
         describe_package(folder)
-
-
-def test_the_demo_package_is_what_it_says():
-    folder = Path(__file__).resolve().parents[2] / "models" / "ships"
-    loaded = load_package(folder)
-    asset = json.loads((folder / "mlm.json").read_text())["assets"]["onnx"]
-
-    assert loaded.description.bands == ("B02", "B03", "B04", "B08", "B11")
-    assert loaded.description.classes == ("ship",)
-    assert loaded.weights[0].path.stat().st_size == asset["file:size"]

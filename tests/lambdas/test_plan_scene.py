@@ -14,7 +14,7 @@ from swath.payloads import ModelRef, PlanSummary, RunOptions, RunRequest, SceneR
 from swath.plan import Plan
 from swath.settings import PlanSettings
 
-SHIPS = Path(__file__).resolve().parents[2] / "models" / "ships"
+SHIPS = Path(__file__).resolve().parents[1] / "models" / "small_ships"
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from swath.mlm import ModelDescription
     from swath.package import ModelPackage
 
-_SHOWN_ELSEWHERE = {"bands", "datetime", "start_datetime", "end_datetime"}
+_TRAINING = "swath:training"
+_SHOWN_ELSEWHERE = {"bands", "datetime", "start_datetime", "end_datetime", _TRAINING}
 _MOST_CLASSES = 20
 
 
@@ -47,6 +48,7 @@ def facts_of(uri: str | Path) -> list[Fact]:
             ("input", _input(package.description)),
             ("output", _output(package.description, item["properties"])),
             ("weights", _weights(package)),
+            ("training", _training(item["properties"].get(_TRAINING) or {})),
             ("provenance", _provenance(item)),
         )
         for name, value in lines
@@ -98,6 +100,18 @@ def _weights(package: ModelPackage) -> Iterator[tuple[str, str]]:
             asset.name,
             f"{weights.format if kind == 'other' else kind}, {size:.2f} MB, {checksum}",
         )
+
+
+def _training(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of what `swath train` notes, all but the options: they are a page of their own."""
+    for part, data in record.get("data", {}).items():
+        if data:
+            what = f"{data['objects']} objects in {len(data['scenes'])} scenes"
+            yield f"{part} data", f"{what}, digest {data['digest']}"
+    if "steps" in record:
+        yield "length", f"{record['epochs']} epochs, {record['steps']} steps"
+    for name, value in record.get("metrics", {}).items():
+        yield name, f"{value:.4g}"
 
 
 def _provenance(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

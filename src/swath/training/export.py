@@ -66,11 +66,10 @@ def _write_weights(module: torch.nn.Module, spec: PackageSpec, folder: Path) -> 
         program = torch.export.export(
             module, (tiles,), dynamic_shapes=({0: batch},), strict=getattr(module, "strict", False)
         )
-        torch.export.save(program, folder / PT2)
-        torch.onnx.export(
+        _forget_where_it_was_made(program)
+        made: Any = torch.onnx.export(
             program,
             (),
-            folder / ONNX,
             input_names=[spec.input_name],
             output_names=[output.name for output in spec.outputs],
             opset_version=OPSET,
@@ -78,6 +77,29 @@ def _write_weights(module: torch.nn.Module, spec: PackageSpec, folder: Path) -> 
             dynamo=True,
             verbose=False,
         )
+        # Zeros, but as many bytes as two tiles.
+        program.example_inputs = None
+        torch.export.save(program, folder / PT2)
+    model = made.model_proto
+    _strip(model)
+    (folder / ONNX).write_bytes(model.SerializeToString())
+
+
+def _forget_where_it_was_made(program: Any) -> None:
+    """Take out the lines of code behind each step: they tell the folders of whoever trained."""
+    for module in program.graph_module.modules():
+        graph = getattr(module, "graph", None)
+        for node in graph.nodes if graph is not None else ():
+            node.meta.pop("stack_trace", None)
+
+
+def _strip(model: Any) -> None:
+    """Take what the exporter noted of its own work out of an ONNX model: no runtime reads it."""
+    graph = model.graph
+    for noted in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input):
+        del noted.metadata_props[:]
+    # Shapes in between, which runtimes work out for themselves.
+    del graph.value_info[:]
 
 
 def _prove(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) -> None:

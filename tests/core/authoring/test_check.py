@@ -1,5 +1,6 @@
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -14,6 +15,8 @@ from tests import networks
 from tests.packages import bright_pixels, write_package
 
 torch = pytest.importorskip("torch")
+
+SHIPS = Path(__file__).resolve().parents[2] / "models" / "small_ships"
 
 
 class Network(torch.nn.Module):
@@ -187,9 +190,9 @@ def test_other_numbers_are_told_apart_from_a_broken_model(make):
     assert any("swath feeds float32" in fault for fault in check_package(make(model)).faults)
 
 
-def test_the_demo_model_in_three_formats(data, tmp_path):
+def test_a_detector_in_three_formats(data, tmp_path):
     names = ["onnx", "torchscript.pt", "pt2"]
-    source = json.loads((module.Path("models/ships") / "mlm.json").read_text())
+    source = json.loads((SHIPS / "mlm.json").read_text())
     source["assets"] = {
         name: {"href": f"ships_5band_256.{name}", "roles": ["mlm:model"]} for name in names
     }

@@ -1,6 +1,10 @@
+import re
+from pathlib import Path
+
 import pytest
 import torch
 
+import swath
 from swath.errors import TrainingError
 from swath.training.export import export
 from swath.training.inputs import Inputs
@@ -40,3 +44,16 @@ def test_files_that_answer_otherwise_than_the_network_are_not_exported(network, 
         export(built, spec, tmp_path / "package", scenes)
 
     assert not (tmp_path / "package").exists()
+
+
+def test_exported_files_tell_nothing_of_the_machine(network, tmp_path):
+    built, spec, scenes = network
+
+    export(built, spec, tmp_path / "package", scenes)
+
+    code = str(Path(swath.__file__).parent).encode()
+    for name in ("model.onnx", "model.pt2"):
+        held = (tmp_path / "package" / name).read_bytes()
+        assert len(held) > 1000
+        assert code not in held
+        assert not re.search(rb"""\.py["',:]""", held)

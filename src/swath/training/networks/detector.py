@@ -91,12 +91,20 @@ class Detector(nn.Module):
 
     def forward(self, x: Tensor) -> Maps:
         """Scaled tiles (batch, bands, rows, cols) to what is where."""
+        logits, sides = self.maps(x)
+        middle = centres(logits.shape[2], logits.shape[3], self.stride, logits.device)
+        away = sides.exp().flatten(2).transpose(1, 2)
+        boxes = torch.cat([middle - away[..., :2], middle + away[..., 2:]], dim=-1)
+        return Maps(logits.flatten(2).transpose(1, 2), boxes)
+
+    def maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled tiles to logits and distances, (batch, classes or 4, rows, cols).
+
+        The distances, logarithms of px, are from the middle of a place to the left, upper, right
+        and lower side of its box.
+        """
         seen = self.neck(self.pyramid(self.squash(x)))
-        logits = self.score(seen).flatten(2).transpose(1, 2)
-        sides = self.sides(seen).clamp(max=_FURTHEST).exp() * self.stride
-        sides = sides.flatten(2).transpose(1, 2)
-        middle = centres(seen.shape[2], seen.shape[3], self.stride, seen.device)
-        return Maps(logits, torch.cat([middle - sides[..., :2], middle + sides[..., 2:]], dim=-1))
+        return self.score(seen), self.sides(seen).clamp(max=_FURTHEST) + math.log(self.stride)
 
     def loss(self, outputs: Maps, targets: Targets) -> dict[str, Tensor]:
         """`score` and `box`, each a sum over the batch's places by the number of positive ones."""

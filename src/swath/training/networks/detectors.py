@@ -10,6 +10,7 @@ https://arxiv.org/abs/1612.01474).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ from swath.training.networks.assignment import centres
 from swath.training.networks.blocks import folded
 from swath.training.networks.detector import Detector, Maps
 from swath.training.networks.network import Head, Network, Targets
-from swath.training.networks.views import COUNTS, seen_from, views
+from swath.training.networks.views import COUNTS, views
 
 
 class Detectors(Network):
@@ -128,12 +129,12 @@ class Rows(nn.Module):
 
     def forward(self, tiles: Tensor) -> Tensor:
         """(batch, bands, size, size) to (batch, 4 + classes, places): cx, cy, w, h, scores."""
-        rows, cols = (length // self.stride for length in tiles.shape[-2:])
-        middle = centres(rows, cols, self.stride, tiles.device)
-        seen = [
-            seen_from(view, member, tiles, middle) for member in self.members for view in self.views
-        ]
-        mean = torch.stack(seen).mean(dim=0).flatten(2)
-        sides, scores = mean[:, :4].exp(), mean[:, 4:]
-        low, high = middle.T - sides[:, :2], middle.T + sides[:, 2:]
+        seen = []
+        for member, view in itertools.product(self.members, self.views):
+            logits, sides = member.maps(view.of(tiles))
+            seen.append(torch.cat(view.undone(sides, logits.sigmoid()), dim=1))
+        mean = torch.stack(seen).mean(dim=0)
+        middle = centres(mean.shape[2], mean.shape[3], self.stride, tiles.device).T
+        sides, scores = mean[:, :4].exp().flatten(2), mean[:, 4:].flatten(2)
+        low, high = middle - sides[:, :2], middle + sides[:, 2:]
         return torch.cat([(low + high) / 2, high - low, scores], dim=1)

@@ -146,10 +146,11 @@ def test_both_files_of_a_package_answer_as_the_network(name, options, tmp_path):
                 np.testing.assert_allclose(one, other[number], rtol=1e-3, atol=1e-3)
 
 
-def test_a_decoder_is_exported_for_any_number_of_tiles(tmp_path):
+@pytest.mark.parametrize("name", ["rtdetrv2", "d-fine"])
+def test_a_decoder_is_exported_for_any_number_of_tiles(tmp_path, name):
     # Which places become queries hangs on the last bit before it has learnt anything; answers
     # are compared by the objects in them, by what exports it.
-    net = network("rtdetrv2")
+    net = network(name)
     learn(net, steps=12, rate=1e-3)
     export(net, spec_of(net), tmp_path / "package", [])
     package = load_package(tmp_path / "package")

@@ -50,7 +50,7 @@ def test_what_is_seen_from_a_side_is_put_where_it_is(view):
         turned[0], turned[2] = turned[2], turned[0]
     there = torch.tensor(turned).reshape(1, 4, 1, 1).expand(1, 4, 5, 5)
 
-    scores, found = view.undone(view.of(tile), there)
+    found, scores = view.undone(there, view.of(tile))
 
     assert torch.equal(scores, tile)
     assert torch.equal(found, box)
