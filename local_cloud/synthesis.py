@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from local_cloud.errors import LocalCloudError
@@ -53,8 +53,10 @@ def synthesize(
         LocalCloudError: the app failed; the message has the end of what it said.
     """
     assemblies.mkdir(parents=True, exist_ok=True)
-    given = json.dumps(dict(context or {}), sort_keys=True)
-    target = assemblies / _digest(ROOT, INPUTS, given)
+    context = dict(context or {})
+    given = json.dumps(context, sort_keys=True)
+    inputs = {*INPUTS, context.get("swath:models_dir", "models")}
+    target = assemblies / _digest(ROOT, inputs, given)
     with _locked(assemblies / ".lock"):
         if not (target / "manifest.json").is_file():
             _run_app(app, target, given)
@@ -91,16 +93,16 @@ _QUIET = {
 }
 
 
-def _digest(root: Path, inputs: Sequence[str], context: str) -> str:
+def _digest(root: Path, inputs: Iterable[str], context: str) -> str:
     """A name for the context and the files below `inputs`, but for caches of Python and tools."""
     digest = hashlib.sha256(context.encode())
     for path in sorted(_files(root, inputs)):
-        digest.update(f"{path.relative_to(root)}\0".encode())
+        digest.update(f"{os.path.relpath(path, root)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
-def _files(root: Path, inputs: Sequence[str]) -> Iterator[Path]:
+def _files(root: Path, inputs: Iterable[str]) -> Iterator[Path]:
     for name in inputs:
         path = root / name
         found = path.rglob("*") if path.is_dir() else [path]

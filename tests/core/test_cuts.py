@@ -24,7 +24,7 @@ from swath.plan import plan_run
 from swath.settings import PlanSettings
 from swath.shard import run_shard
 
-SHIPS = Path(__file__).resolve().parents[1] / "models" / "small_ships"
+SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 RADIUS = 34
 """px that the network sees around a pixel."""
 AGREE = 96

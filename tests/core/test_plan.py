@@ -26,7 +26,7 @@ from swath.storage import RunPaths
 from swath.tiles import Grid
 from tests.rasters import NORTH_UP, UTM, real_files
 
-SHIPS = Path(__file__).resolve().parents[1] / "models" / "small_ships"
+SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 
 NO_RASTER = "GeoTIFF, JPEG 2000 or NITF"
 NO_CRS = "no coordinate reference system"

@@ -24,7 +24,7 @@ from swath.package import Weights, load_package
 from swath.runtimes.model import load_model
 from swath.tiles import Grid
 
-SHIPS = Path(__file__).resolve().parents[1] / "models" / "small_ships"
+SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 STRIDE = 8
 BUSAN = "busan_S2L2A_5band.tif"
 FORMATS = {

@@ -14,7 +14,7 @@ from swath.payloads import ModelRef, PlanSummary, RunOptions, RunRequest, SceneR
 from swath.plan import Plan
 from swath.settings import PlanSettings
 
-SHIPS = Path(__file__).resolve().parents[1] / "models" / "small_ships"
+SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 
 
 @pytest.fixture(autouse=True)

@@ -21,8 +21,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def assembly() -> Path:
-    """The app, synthesized with an endpoint of each kind; `test_up.py` has it as it comes."""
-    return synthesize({"swath:endpoints": "realtime,async,serverless"})
+    """The app with an endpoint of each kind and a model that is quick; the rest is as it comes."""
+    return synthesize(
+        {
+            "swath:endpoints": "realtime,async,serverless",
+            "swath:models_dir": "tests/small_models",
+        }
+    )
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ BACKENDS: tuple[Backend, ...] = (
     "sagemaker-async",
     "sagemaker-serverless",
 )
-SHIPS = Path(__file__).resolve().parents[2] / "models" / "ships"
+SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 
 
 def port(data: Path, name: str) -> Path:

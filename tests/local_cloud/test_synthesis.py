@@ -58,6 +58,17 @@ def test_another_context_is_another_assembly(root: Path):
     assert make(root) == plain
 
 
+def test_changed_models_are_noticed_wherever_they_are(root: Path, tmp_path_factory):
+    models = tmp_path_factory.mktemp("models")
+    made = []
+    for content in ("one", "two"):
+        (models / "mlm.json").write_text(content)
+        context = {"swath:models_dir": str(models)}
+        made.append(synthesize(context, assemblies=root / "build", app=("-c", APP)))
+
+    assert made[0] != made[1]
+
+
 def test_pythons_caches_change_nothing(root: Path):
     first = make(root)
     (root / "infra" / "__pycache__").mkdir()

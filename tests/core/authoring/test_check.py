@@ -16,7 +16,7 @@ from tests.packages import bright_pixels, write_package
 
 torch = pytest.importorskip("torch")
 
-SHIPS = Path(__file__).resolve().parents[2] / "models" / "small_ships"
+SHIPS = Path(__file__).resolve().parents[2] / "small_models" / "ships"
 
 
 class Network(torch.nn.Module):

@@ -16,7 +16,7 @@ from swath.package import load_package
 from tests.networks import describe, onnx_network
 from tests.packages import TILE, write_package
 
-SHIPS = Path(__file__).resolve().parents[2] / "models" / "small_ships"
+SHIPS = Path(__file__).resolve().parents[2] / "small_models" / "ships"
 
 
 @pytest.fixture
