@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,3 +43,14 @@ def cloud(assembly: Path) -> Iterator[LocalCloud]:
 def pipeline(cloud: LocalCloud) -> Pipeline:
     """The deployed stack, as those who use it see it."""
     return Pipeline(cloud)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT reaches child processes also when the tests run in a shell's background.
+
+    Such a shell has its jobs ignore it, and whoever starts with a signal ignored goes on ignoring.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

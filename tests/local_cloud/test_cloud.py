@@ -60,6 +60,7 @@ def processes_below(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_when_the_caller_gets_a_signal(number: signal.Signals, temporary: Path):
     caller = subprocess.Popen(

@@ -149,6 +149,7 @@ def object_created(pipeline: Pipeline, uri: str) -> dict[str, Any]:
 def test_a_changed_scene_gives_a_new_run_that_replaces_the_old_rows(pipeline: Pipeline, data: Path):
     uri = pipeline.drop(port(data, "honolulu"), "incoming/changed.tif")
     old = pipeline.wait(uri)
+    assert old.status == "succeeded", old.cause
 
     pipeline.drop(port(data, "casablanca"), "incoming/changed.tif")
     new = pipeline.wait(uri, after=1)

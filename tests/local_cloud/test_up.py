@@ -15,6 +15,7 @@ from local_cloud.cloud import ROOT
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_what_it_prints_can_be_used_and_ctrl_c_ends_it():
     command = Path(sys.executable).with_name("swath")
     with subprocess.Popen(
