@@ -183,7 +183,7 @@ class SwathStack(Stack):
                 self, "LoadDetections", work=work, **self._inside
             ).function,
             publish_results=PublishResults(
-                self, "PublishResults", results=results, **scene
+                self, "PublishResults", work=work, results=results, **self._logged
             ).function,
             on_lambda=Mapped(
                 backend="lambda",

@@ -8,12 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from swath import storage
+from swath import geoparquet, storage
 from swath.payloads import MergeSummary, ModelRef, RunOptions, RunRequest, SceneRef, TileCounts
 from swath.plan import Plan
 from swath.shard import read_receipt
 from swath.storage import RunPaths
 
+FOOTPRINT = shapely.box(128, 34, 130, 36)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -37,9 +38,11 @@ def receipt_of(plan_uri, index):
 def merged(tmp_path):
     """Writes a GeoParquet file of boxes and gives its summary."""
 
-    def write(count, *, claimed=None, row_group_size=100):
+    def write(count, *, claimed=None, row_group_size=100, footprint=FOOTPRINT):
         path = tmp_path / f"{random.random()}.parquet"
-        pq.write_table(detections(count), path, row_group_size=row_group_size)
+        noted = {geoparquet.FOOTPRINT: shapely.to_geojson(footprint)}
+        table = detections(count).replace_schema_metadata(noted)
+        pq.write_table(table, path, row_group_size=row_group_size)
         return MergeSummary(
             uri=str(path),
             detections=count if claimed is None else claimed,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -32,8 +33,13 @@ def geoparquet(count: int) -> Sample:
         places = georeferencer.place(detections.box)
         placing = time.perf_counter() - started
         path = Path(folder, "detections.parquet")
-        names = {"run_id": "run", "scene": "s3://scenes/scene.tif", "model": "model"}
-        with Meter() as meter, GeoParquetWriter(path, classes=_CLASSES, **names) as out:
+        of_all: dict[str, Any] = {
+            "run_id": "run",
+            "scene": "s3://scenes/scene.tif",
+            "model": "model",
+            "footprint": shapely.box(0, 0, 1, 1),
+        }
+        with Meter() as meter, GeoParquetWriter(path, classes=_CLASSES, **of_all) as out:
             for start in range(0, count, _CHUNK):
                 part = slice(start, start + _CHUNK)
                 out.write(detections.take(part), places.take(part))

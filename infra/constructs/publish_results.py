@@ -20,7 +20,6 @@ class PublishResults(Function):
         scope: Construct,
         construct_id: str,
         *,
-        scenes: IBucket,
         work: IBucket,
         results: IBucket,
         log_retention: RetentionDays,
@@ -34,8 +33,6 @@ class PublishResults(Function):
             timeout=Duration.minutes(10),
             log_retention=log_retention,
         )
-        # The Item's footprint is read from the scene's header.
-        read_objects(self.role, scenes)
         read_objects(self.role, work, "runs/*")
         read_objects(self.role, results, "runs/*")
         write_objects(self.role, results, "runs/*")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ROW_GROUP = 65536
 MEDIA_TYPE = "application/vnd.apache.parquet"
+FOOTPRINT = "swath:footprint"
+"""A key of the file's metadata: the scene's outline, GeoJSON."""
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
 _CONSTANTS = ("run_id", "scene", "model")
@@ -73,8 +75,26 @@ class GeoParquetWriter:
     """
 
     def __init__(
-        self, path: Path, *, classes: Sequence[str], run_id: str, scene: str, model: str
+        self,
+        path: Path,
+        *,
+        classes: Sequence[str],
+        run_id: str,
+        scene: str,
+        model: str,
+        footprint: shapely.Geometry,
     ) -> None:
+        """Begin a file.
+
+        Args:
+            path: where.
+            classes: names, by their labels.
+            run_id: of all rows.
+            scene: its URI.
+            model: its name.
+            footprint: of the scene, lon and lat: where there are no rows, nothing was found.
+        """
+        self._footprint = shapely.to_geojson(footprint)
         self._classes = pa.array(classes, pa.string())
         self._constants = (run_id, scene, model)
         self._writer = pq.ParquetWriter(path, _SCHEMA, **_STORED)
@@ -99,7 +119,9 @@ class GeoParquetWriter:
             if kind is None:
                 self._flush()
                 self._wait()
-                self._writer.add_key_value_metadata({"geo": json.dumps(self._metadata())})
+                self._writer.add_key_value_metadata(
+                    {"geo": json.dumps(self._metadata()), FOOTPRINT: self._footprint}
+                )
         finally:
             self._encoder.shutdown()
             self._writer.close()
@@ -178,6 +200,11 @@ class GeoParquetWriter:
         if self.count:
             column["bbox"] = [float(value) for value in self._bounds]
         return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+
+
+def read_footprint(file: pq.ParquetFile) -> shapely.Geometry:
+    """The outline of the scene whose detections these are, EPSG:4326 (lon, lat)."""
+    return shapely.from_geojson(file.metadata.metadata[FOOTPRINT.encode()])
 
 
 _TYPE_NAMES = {

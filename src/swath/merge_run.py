@@ -17,6 +17,7 @@ import numpy as np
 from swath import geoparquet, storage
 from swath.detections import Detections, read_detections, read_in_order
 from swath.errors import RunIncompleteError
+from swath.footprint import footprint
 from swath.geoparquet import GeoParquetWriter
 from swath.georeference import Georeferencer
 from swath.package import describe_package
@@ -52,8 +53,9 @@ def merge_run(plan_uri: str) -> MergeSummary:
     tiles = _account(plan, receipts)
     description, _ = describe_package(plan.model.uri)
     task = task_of(description, plan.grid)
+    with open_scene(plan.scene.uri, etag=plan.scene.etag) as scene:
+        info, georeferencer = scene.info, Georeferencer.of(scene.info)
     with (
-        open_scene(plan.scene.uri, etag=plan.scene.etag) as scene,
         storage.writing(paths.detections, content_type=geoparquet.MEDIA_TYPE) as path,
         GeoParquetWriter(
             path,
@@ -61,14 +63,14 @@ def merge_run(plan_uri: str) -> MergeSummary:
             run_id=plan.run_id,
             scene=plan.scene.uri,
             model=plan.model.name,
+            footprint=footprint(info, georeferencer),
         ) as out,
     ):
-        georeferencer = Georeferencer.of(scene.info)
         for found in _merged(plan, paths, receipts, task):
             out.write(found, georeferencer.place(found.box, found.outline))
         mask_uri = ""
         if description.mask:
-            mask_uri = _write_mask(plan, paths, receipts, scene.info, description.classes)
+            mask_uri = _write_mask(plan, paths, receipts, info, description.classes)
     return MergeSummary(uri=paths.detections, detections=out.count, tiles=tiles, mask_uri=mask_uri)
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import antimeridian
-import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pystac
@@ -24,10 +23,8 @@ import shapely
 
 from swath import __version__, storage
 from swath.detections import NO_LABEL
-from swath.geoparquet import MEDIA_TYPE
-from swath.georeference import Georeferencer
-from swath.payloads import MergeSummary, PublishSummary, RunRequest, SceneRef
-from swath.scene import open_scene
+from swath.geoparquet import MEDIA_TYPE, read_footprint
+from swath.payloads import MergeSummary, PublishSummary, RunRequest
 from swath.segmentation import masks
 
 _EXTENSIONS = [
@@ -36,8 +33,6 @@ _EXTENSIONS = [
 ]
 _CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 _NOT_IN_NAMES = re.compile("[^0-9A-Za-z_-]+")
-# A scene's edges are straight in its own CRS and bend in degrees: the outline follows in steps.
-_STEPS = 16
 
 
 def publish_run(
@@ -53,11 +48,8 @@ def publish_run(
         results_uri: the bucket or folder of results.
         backend: where its shards ran.
 
-    Raises:
-        SceneChangedError: the scene is no longer the one that was read.
-        SceneError: the scene cannot be opened.
+    The scene is not looked at: by now it may have been replaced, and is what the next run is for.
     """
-    footprint = scene_footprint(request.scene)
     folder = storage.join(results_uri, "runs", request.run_id)
     summary = PublishSummary(
         detections_uri=storage.join(folder, "detections.parquet"),
@@ -65,7 +57,7 @@ def publish_run(
         mask_uri=storage.join(folder, "mask.tif") if merge.mask_uri else "",
     )
     with storage.reading(merge.uri) as path, pq.ParquetFile(path) as file:
-        item = describe(request, merge, footprint, file)
+        item = describe(request, merge, file)
     if merge.mask_uri:
         with storage.reading(merge.mask_uri) as path:
             item.add_asset("mask", _mask_asset(path))
@@ -79,30 +71,12 @@ def publish_run(
     return summary
 
 
-def scene_footprint(scene: SceneRef) -> shapely.Geometry:
-    """The outline of the whole scene in EPSG:4326 (lon, lat), split at the antimeridian.
-
-    Raises:
-        SceneChangedError: the object was replaced since it was dropped.
-        SceneError: it cannot be opened.
-    """
-    with open_scene(scene.uri, etag=scene.etag) as opened:
-        info = opened.info
-    columns, rows = (np.linspace(0, size, _STEPS + 1) for size in (info.width, info.height))
-    left, top = (edge.ravel() for edge in np.meshgrid(columns[:-1], rows[:-1]))
-    right, bottom = (edge.ravel() for edge in np.meshgrid(columns[1:], rows[1:]))
-    cells = np.column_stack([left, top, right, bottom])
-    return shapely.union_all(Georeferencer.of(info).polygons(cells))
-
-
-def describe(
-    request: RunRequest, merge: MergeSummary, footprint: shapely.Geometry, file: pq.ParquetFile
-) -> pystac.Item:
+def describe(request: RunRequest, merge: MergeSummary, file: pq.ParquetFile) -> pystac.Item:
     """A STAC Item for a run's detections.
 
     Its `datetime` is when the scene was dropped: when it was taken, its file need not say.
     """
-    geometry = json.loads(shapely.to_geojson(footprint))
+    geometry = json.loads(shapely.to_geojson(read_footprint(file)))
     item = pystac.Item(
         id=request.run_id,
         geometry=geometry,

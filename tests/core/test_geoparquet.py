@@ -17,6 +17,7 @@ from swath.geoparquet import GeoParquetWriter
 from swath.places import Places
 
 CLASSES = ["ship", "boat"]
+FOOTPRINT = shapely.box(0, 0, 110, 110)
 
 
 def some(count, seed=0):
@@ -42,13 +43,21 @@ def with_shapes(places, shapes):
 
 
 def write(path, rows, places, sizes=None):
-    with GeoParquetWriter(path, classes=CLASSES, run_id="r", scene="s", model="m") as out:
+    constants = {"run_id": "r", "scene": "s", "model": "m", "footprint": FOOTPRINT}
+    with GeoParquetWriter(path, classes=CLASSES, **constants) as out:
         start = 0
         for size in sizes or [len(rows)]:
             part = slice(start, start + size)
             out.write(rows.take(part), places.take(part))
             start += size
     return out.count
+
+
+def test_it_says_where_its_scene_is(tmp_path):
+    rows = some(0)
+    write(tmp_path / "x", rows, rings(rows))
+    with pq.ParquetFile(tmp_path / "x") as file:
+        assert shapely.equals(module.read_footprint(file), FOOTPRINT)
 
 
 def shapes_in(table):

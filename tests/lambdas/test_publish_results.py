@@ -1,9 +1,7 @@
 """publish_results on moto's S3."""
 
 import boto3
-import numpy as np
 import pytest
-import rasterio
 from moto import mock_aws
 
 from lambdas.publish_results import handler as module
@@ -24,17 +22,9 @@ def fresh():
 
 
 @pytest.fixture
-def payload(merged, tmp_path):
-    path = tmp_path / "scene.tif"
-    profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "crs": "EPSG:4326"}
-    with rasterio.open(
-        path, "w", width=64, height=64, transform=rasterio.Affine(1, 0, 9, 0, -1, 9), **profile
-    ) as target:
-        target.write(np.ones((1, 64, 64), "uint8"))
+def payload(merged):
     request = RunRequest.new(
-        scene=SceneRef(
-            uri=str(path), etag=storage.etag(str(path)), dropped_at="2026-11-21T12:00:00Z"
-        ),
+        scene=SceneRef(uri="s3://scenes/x.tif", etag="a", dropped_at="2026-11-21T12:00:00Z"),
         model=ModelRef(name="ships", uri="s3://m/ships.tar.gz", digest="d1"),
         options=RunOptions(),
     )

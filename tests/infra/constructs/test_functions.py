@@ -68,8 +68,6 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "MergeDetections": {SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
     "LoadDetections": {CLUSTER_USER: {"rds-db:connect"}, WORK: LIST, f"{WORK}/runs/*": READ},
     "PublishResults": {
-        SCENES: LIST,
-        f"{SCENES}/*": READ,
         WORK: LIST,
         f"{WORK}/runs/*": READ,
         RESULTS: LIST,

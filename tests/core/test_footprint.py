@@ -1,0 +1,61 @@
+"""Outlines of scenes that rasterio wrote."""
+
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from rasterio import Affine
+from rasterio.warp import transform
+
+from swath.footprint import footprint
+from swath.georeference import Georeferencer
+from swath.scene import open_scene
+
+
+def north_up(west, north, pixel):
+    """A transform to a grid of square pixels."""
+    return Affine(pixel, 0, west, 0, -pixel, north)
+
+
+@pytest.fixture
+def outlined(tmp_path):
+    """Writes a scene and gives its path and its outline."""
+
+    def write(crs, place, *, width=400, height=200):
+        path = tmp_path / "scene.tif"
+        profile = {"driver": "GTiff", "count": 1, "dtype": "uint8", "crs": crs, "transform": place}
+        with rasterio.open(path, "w", width=width, height=height, **profile) as target:
+            target.write(np.ones((1, height, width), "uint8"))
+        with open_scene(str(path)) as scene:
+            return path, footprint(scene.info, Georeferencer.of(scene.info))
+
+    return write
+
+
+def test_in_degrees_it_is_a_rectangle(outlined):
+    _, outline = outlined("EPSG:4326", north_up(10, 50, 0.01))
+    assert shapely.symmetric_difference(outline, shapely.box(10, 48, 14, 50)).area < 1e-9
+
+
+def test_of_a_projected_scene_it_follows_the_bent_edges(outlined):
+    path, outline = outlined("EPSG:32633", north_up(100_000, 8_000_000, 2000))
+    with rasterio.open(path) as opened:
+        corners = [(0, 0), (400, 0), (400, 200), (0, 200)]
+        edge = [
+            opened.transform @ (column, row)
+            for (column, row) in shapely.segmentize(shapely.Polygon(corners), 1).exterior.coords
+        ]
+        xs, ys = transform(opened.crs, "EPSG:4326", *zip(*edge, strict=True))
+    truth = shapely.Polygon(zip(xs, ys, strict=True))
+    assert outline.geom_type == "Polygon"
+    assert shapely.symmetric_difference(outline, truth).area / truth.area < 1e-3
+
+
+def test_across_the_antimeridian_it_has_two_parts(outlined):
+    _, outline = outlined("EPSG:32601", north_up(100_000, 2_000_000, 500))
+    assert outline.geom_type == "MultiPolygon"
+    (east, west) = sorted((part.bounds for part in outline.geoms), key=lambda b: -b[0])
+    assert 179 < east[0] < 179.5
+    assert east[2] == 180
+    assert west[0] == -180
+    assert -180 < west[2] < -177
