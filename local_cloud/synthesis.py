@@ -18,13 +18,12 @@ from local_cloud.errors import LocalCloudError
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSEMBLIES = ROOT / "build" / "assemblies"
-# Whatever the app reads: its own code, what goes into the images, the models, its settings.
+# Whatever the app reads, beside the models: its own code, what goes into the images, its settings.
 INPUTS = (
     "batch_jobs",
     "cdk.json",
     "infra",
     "lambdas",
-    "models",
     "pyproject.toml",
     "sagemaker_jobs",
     "src",

@@ -202,9 +202,10 @@ class GeoParquetWriter:
         return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
 
-def read_footprint(file: pq.ParquetFile) -> shapely.Geometry:
-    """The outline of the scene whose detections these are, EPSG:4326 (lon, lat)."""
-    return shapely.from_geojson(file.metadata.metadata[FOOTPRINT.encode()])
+def read_footprint(file: pq.ParquetFile) -> dict[str, Any]:
+    """The outline of the scene whose detections these are: a geometry of GeoJSON."""
+    outline: dict[str, Any] = json.loads(file.metadata.metadata[FOOTPRINT.encode()])
+    return outline
 
 
 _TYPE_NAMES = {

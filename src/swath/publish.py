@@ -8,7 +8,6 @@ earlier one's files; which run is current, the database knows.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from datetime import datetime
@@ -19,7 +18,6 @@ import antimeridian
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pystac
-import shapely
 
 from swath import __version__, storage
 from swath.detections import NO_LABEL
@@ -40,15 +38,14 @@ def publish_run(
 ) -> PublishSummary:
     """Copy a run's results into the results bucket and describe them; the same again each time.
 
-    The item is written last: where it is, the results are.
+    The item is written last: where it is, the results are. The scene is not looked at: by now it
+    may have been replaced, and is what the next run is for.
 
     Args:
         request: the run.
         merge: its merged detections.
         results_uri: the bucket or folder of results.
         backend: where its shards ran.
-
-    The scene is not looked at: by now it may have been replaced, and is what the next run is for.
     """
     folder = storage.join(results_uri, "runs", request.run_id)
     summary = PublishSummary(
@@ -76,7 +73,7 @@ def describe(request: RunRequest, merge: MergeSummary, file: pq.ParquetFile) -> 
 
     Its `datetime` is when the scene was dropped: when it was taken, its file need not say.
     """
-    geometry = json.loads(shapely.to_geojson(read_footprint(file)))
+    geometry = read_footprint(file)
     item = pystac.Item(
         id=request.run_id,
         geometry=geometry,

@@ -57,7 +57,7 @@ def test_it_says_where_its_scene_is(tmp_path):
     rows = some(0)
     write(tmp_path / "x", rows, rings(rows))
     with pq.ParquetFile(tmp_path / "x") as file:
-        assert shapely.equals(module.read_footprint(file), FOOTPRINT)
+        assert shapely.equals(shapely.geometry.shape(module.read_footprint(file)), FOOTPRINT)
 
 
 def shapes_in(table):

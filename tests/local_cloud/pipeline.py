@@ -38,7 +38,7 @@ class Pipeline:
 
     @property
     def model(self) -> ModelRef:
-        """The demo's model, as it is deployed."""
+        """The tests' model, as it is deployed."""
         uri = self.outputs["ModelCatalogueUri"]
         bucket, key = storage.split_s3(uri)
         body = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()

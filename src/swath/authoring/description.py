@@ -26,6 +26,8 @@ _EXTENSIONS = (
 )
 ALWAYS = ("1900-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
 """The time of a model that is bound to none, as the extension's best practices have it."""
+TRAINING = "swath:training"
+"""The property of a package that says what it was trained on, and how well that went."""
 _OCTETS = "application/octet-stream"
 _ASSETS: dict[WeightsFormat, dict[str, str]] = {
     "onnx": {

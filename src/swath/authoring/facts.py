@@ -12,6 +12,7 @@ import msgspec
 
 from swath import packing
 from swath.authoring.check import folder_of
+from swath.authoring.description import TRAINING
 from swath.package import load_package
 from swath.weights_file import kind_of
 
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from swath.mlm import ModelDescription
     from swath.package import ModelPackage
 
-_TRAINING = "swath:training"
-_SHOWN_ELSEWHERE = {"bands", "datetime", "start_datetime", "end_datetime", _TRAINING}
+_SHOWN_ELSEWHERE = {"bands", "datetime", "start_datetime", "end_datetime", TRAINING}
 _MOST_CLASSES = 20
 
 
@@ -48,7 +48,7 @@ def facts_of(uri: str | Path) -> list[Fact]:
             ("input", _input(package.description)),
             ("output", _output(package.description, item["properties"])),
             ("weights", _weights(package)),
-            ("training", _training(item["properties"].get(_TRAINING) or {})),
+            ("training", _training(item["properties"].get(TRAINING) or {})),
             ("provenance", _provenance(item)),
         )
         for name, value in lines

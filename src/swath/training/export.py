@@ -96,7 +96,7 @@ def _forget_where_it_was_made(program: Any) -> None:
 def _strip(model: Any) -> None:
     """Take what the exporter noted of its own work out of an ONNX model: no runtime reads it."""
     graph = model.graph
-    for noted in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input):
+    for noted in (graph, *graph.node, *graph.initializer, *graph.input):
         del noted.metadata_props[:]
     # Shapes in between, which runtimes work out for themselves.
     del graph.value_info[:]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from swath.authoring.description import TRAINING
 from swath.errors import InputError
 from swath.package import describe_package
 from swath.runtimes.model import available_cpus
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from swath.training.validation import Validator
 
 PACKAGE = "package"
-TRAINING = "swath:training"
-"""The property of a package that says what it was trained on, and how well that went."""
 
 _LEAST_THRESHOLD, _MOST_THRESHOLD = 0.05, 0.95
 """Of scores: what is best on a few scenes may be too bold for others."""

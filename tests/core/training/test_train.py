@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from swath.authoring.description import TRAINING
 from swath.errors import InputError, TrainingError, TrainingInterruptedError
 from swath.local import run_local
 from swath.package import load_package
 from swath.runtimes.model import load_model
 from swath.training import train as training
 from swath.training.checkpoint import CHECKPOINT
-from swath.training.train import PACKAGE, TRAINING, train
+from swath.training.train import PACKAGE, train
 from tests.squares import HELD_OUT, OPTIONS, SCENES, collection, options
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -70,7 +70,7 @@ class Detectors(Network):
     @property
     def stride(self) -> int:
         """Px from place to place."""
-        return self._detectors()[0].stride
+        return _detectors(self.members)[0].stride
 
     def forward(self, x: Tensor) -> list[Maps]:
         """Scaled tiles (batch, bands, rows, cols) to what each member says of its share of them."""
@@ -81,7 +81,7 @@ class Detectors(Network):
         """`score` and `box`: the sums over members, so that each learns as if it were alone."""
         total: dict[str, Tensor] = {}
         shares = self._shares(len(targets.boxes))
-        for member, said, share in zip(self._detectors(), outputs, shares, strict=False):
+        for member, said, share in zip(_detectors(self.members), outputs, shares, strict=False):
             for name, value in member.loss(said, targets.part(share)).items():
                 total[name] = total[name] + value if name in total else value
         return total
@@ -104,9 +104,6 @@ class Detectors(Network):
             outputs=(rows,),
             hyperparameters={"box_format": "cxcywh", "score_threshold": 0.1, "iou_threshold": 0.3},
         )
-
-    def _detectors(self) -> list[Detector]:
-        return cast("list[Detector]", list(self.members))
 
     def _shares(self, count: int) -> list[slice]:
         """Which crops of a batch each member is shown."""
@@ -132,12 +129,16 @@ class Rows(nn.Module):
     def forward(self, tiles: Tensor) -> Tensor:
         """(batch, bands, size, size) to (batch, 4 + classes, places): cx, cy, w, h, scores."""
         seen = []
-        detectors = cast("list[Detector]", list(self.members))
-        for detector, view in itertools.product(detectors, self.views):
-            logits, sides = detector.maps(view.of(tiles))
+        for member, view in itertools.product(_detectors(self.members), self.views):
+            logits, sides = member.maps(view.of(tiles))
             seen.append(torch.cat(view.undone(sides, logits.sigmoid()), dim=1))
         mean = torch.stack(seen).mean(dim=0)
         middle = centres(mean.shape[2], mean.shape[3], self.stride, tiles.device).T
         sides, scores = mean[:, :4].exp().flatten(2), mean[:, 4:].flatten(2)
         low, high = middle - sides[:, :2], middle + sides[:, 2:]
         return torch.cat([(low + high) / 2, high - low, scores], dim=1)
+
+
+def _detectors(members: nn.ModuleList) -> list[Detector]:
+    """The members by their type, which torch's list does not tell."""
+    return cast("list[Detector]", list(members))

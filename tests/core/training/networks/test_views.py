@@ -41,8 +41,7 @@ def test_what_is_seen_from_a_side_is_put_where_it_is(view):
     """A map that is the tile itself comes back as the tile; the sides of a box as its sides."""
     tile = torch.rand(1, 1, 5, 5)
     left, up, right, down = 1.0, 2.0, 3.0, 4.0
-    sides = {(False, False): [left, up, right, down]}
-    box = torch.tensor(sides[False, False]).reshape(1, 4, 1, 1).expand(1, 4, 5, 5)
+    box = torch.tensor([left, up, right, down]).reshape(1, 4, 1, 1).expand(1, 4, 5, 5)
     turned = [up, left, down, right] if view.swapped else [left, up, right, down]
     if view.upside_down:
         turned[1], turned[3] = turned[3], turned[1]
