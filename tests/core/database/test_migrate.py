@@ -4,9 +4,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from swath.database import migrate as module
 from swath.database.connect import connect_dsn
+from swath.database.load import load_run
 from swath.database.migrate import migrate
 from swath.errors import SettingsError
+from tests.runs import run_request
+
+HEAD = "0002"
 
 
 def relations(connection):
@@ -19,7 +24,7 @@ def relations(connection):
 
 def test_an_empty_database_gets_postgis_and_the_schema(empty_dsn):
     with connect_dsn(empty_dsn) as connection:
-        assert migrate(connection) == "0001"
+        assert migrate(connection) == HEAD
         assert relations(connection).keys() == {
             *("runs", "detections", "scene_detections", "migration"),
         }
@@ -32,7 +37,7 @@ def test_migrating_again_changes_nothing(connection):
         " VALUES (gen_random_uuid(), 's', 'e', now(), 'm', 'd', '{}', 'failed', now())"
     )
     connection.commit()
-    assert migrate(connection) == "0001"
+    assert migrate(connection) == HEAD
     assert connection.execute("SELECT count(*) FROM swath.runs").fetchone() == (1,)
 
 
@@ -42,7 +47,7 @@ def test_migrations_at_once_take_turns(empty_dsn):
             return migrate(connection)
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(one, range(4))) == ["0001"] * 4
+        assert list(pool.map(one, range(4))) == [HEAD] * 4
 
 
 def test_every_relation_and_its_purpose_can_be_read_in_the_database(connection):
@@ -65,8 +70,12 @@ def humble(empty_dsn):
         role = sql.Identifier(f"humble_{admin.info.dbname}")
         admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
         yield admin, psycopg.conninfo.make_conninfo(empty_dsn, user=role.as_string()[1:-1])
-        admin.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
-        admin.execute(sql.SQL("DROP ROLE {}").format(role))
+        for statement in (
+            "REASSIGN OWNED BY {} TO CURRENT_USER",
+            "DROP OWNED BY {}",
+            "DROP ROLE {}",
+        ):
+            admin.execute(sql.SQL(statement).format(role))
 
 
 def test_a_user_who_may_not_create_postgis_is_told_what_to_ask_for(humble):
@@ -96,4 +105,47 @@ def test_a_user_needs_no_more_than_the_right_to_create_in_the_database(humble):
         admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(*names))
         migrate(connection)
         admin.execute(sql.SQL("REVOKE CREATE ON DATABASE {} FROM {}").format(*names))
-        assert migrate(connection) == "0001"
+        assert migrate(connection) == HEAD
+
+
+def rows(connection, table):
+    query = sql.SQL("SELECT * FROM swath.{} ORDER BY 1").format(sql.Identifier(table))
+    return connection.execute(query).fetchall()
+
+
+@pytest.mark.parametrize("revision", ["0001"])
+def test_what_an_earlier_release_has_loaded_stays(empty_dsn, merged, monkeypatch, revision):
+    upgrade = module.command.upgrade
+    with connect_dsn(empty_dsn) as connection, monkeypatch.context() as patched:
+        patched.setattr(module.command, "upgrade", lambda config, _: upgrade(config, revision))
+        migrate(connection)
+        load_run(connection, run_request(), merged(3))
+        before = {table: rows(connection, table) for table in ("runs", "detections")}
+
+    with connect_dsn(empty_dsn) as connection:
+        assert migrate(connection) == HEAD
+        assert {table: rows(connection, table) for table in before} == before
+        load_run(connection, run_request(minutes=1), merged(4))
+        assert len(rows(connection, "detections")) == 4
+
+
+def test_the_owner_of_the_database_reads_everything_in_it_and_changes_nothing(humble, merged):
+    admin, dsn = humble
+    names = [sql.Identifier(admin.info.dbname), sql.Identifier(user_of(dsn))]
+    admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(*names))
+    with connect_dsn(psycopg.conninfo.make_conninfo(admin.info.dsn)) as connection:
+        migrate(connection)
+        load_run(connection, run_request(), merged(3))
+        connection.execute("CREATE TABLE swath.of_a_later_step ()")
+        everything = [*relations(connection)]
+        connection.commit()
+
+    with connect_dsn(dsn) as owner:
+        for relation in everything:
+            owner.execute(sql.SQL("SELECT FROM swath.{}").format(sql.Identifier(relation)))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            owner.execute("DELETE FROM swath.runs")
+
+
+def user_of(dsn):
+    return psycopg.conninfo.conninfo_to_dict(dsn)["user"]

@@ -1,0 +1,11 @@
+"""The owner of the database reads what the schema holds."""
+
+from swath.database.migrate import run_sql_beside
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name."""
+    run_sql_beside(__file__)
