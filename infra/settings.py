@@ -54,6 +54,8 @@ class DeploySettings:
     """Families (`g5`) or types (`g5.xlarge`) with an NVIDIA GPU for every 4 vCPUs and 16 GiB."""
     gpu_max_vcpus: Annotated[int, Meta(ge=4)] = 16
     """A bound on the GPU hosts, for Spot and on-demand each; the smallest host has 4 vCPUs."""
+    gpu_wait_hours: Annotated[int, Meta(ge=1, le=24)] = 4
+    """How long a blocked GPU queue waits for a host before the run fails. Batch allows 24 h."""
     spot_bid_percentage: Percentage = 100
     """What to pay for a Spot host at most, in percent of its on-demand price."""
     database_min_acu: Acu = 0

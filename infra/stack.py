@@ -168,6 +168,7 @@ class SwathStack(Stack):
             instance_types=settings.gpu_instance_types,
             max_vcpus=settings.gpu_max_vcpus,
             spot_bid_percentage=settings.spot_bid_percentage,
+            wait=Duration.hours(settings.gpu_wait_hours),
         )
         return Steps(
             plan_scene=PlanScene(

@@ -38,6 +38,8 @@ from swath.errors import SettingsError
 _HOST_POLICY = "service-role/AmazonEC2ContainerServiceforEC2Role"
 # The image, unpacked, with its CUDA libraries, twice over while it is being pulled.
 _HOST_DISK = Size.gibibytes(100)
+# For jobs that no host of the queue can ever run.
+_MISTAKE = Duration.minutes(20)
 
 
 class GpuQueue(Construct):
@@ -57,6 +59,7 @@ class GpuQueue(Construct):
         instance_types: Sequence[str],
         max_vcpus: int,
         spot_bid_percentage: int,
+        wait: Duration,
     ) -> None:
         super().__init__(scope, construct_id)
         self._vpc = vpc
@@ -75,18 +78,10 @@ class GpuQueue(Construct):
                 OrderedComputeEnvironment(compute_environment=environment, order=order)
                 for order, environment in enumerate((spot, on_demand), start=1)
             ],
-            # Without these a job that no host can ever run waits for ever, and says nothing.
             job_state_time_limit_actions=[
-                JobStateTimeLimitAction(
-                    action=JobStateTimeLimitActionsAction.CANCEL,
-                    state=JobStateTimeLimitActionsState.RUNNABLE,
-                    reason=reason,
-                    max_time=Duration.minutes(20),
-                )
-                for reason in (
-                    JobStateTimeLimitActionsReason.COMPUTE_ENVIRONMENT_MAX_RESOURCE,
-                    JobStateTimeLimitActionsReason.JOB_RESOURCE_REQUIREMENT,
-                )
+                _cancel(JobStateTimeLimitActionsReason.COMPUTE_ENVIRONMENT_MAX_RESOURCE, _MISTAKE),
+                _cancel(JobStateTimeLimitActionsReason.JOB_RESOURCE_REQUIREMENT, _MISTAKE),
+                _cancel(JobStateTimeLimitActionsReason.INSUFFICIENT_INSTANCE_CAPACITY, wait),
             ],
         )
 
@@ -145,6 +140,16 @@ class GpuQueue(Construct):
                 )
             ],
         )
+
+
+def _cancel(reason: JobStateTimeLimitActionsReason, after: Duration) -> JobStateTimeLimitAction:
+    """Cancel the job at the head of the queue once it has waited this long for this reason."""
+    return JobStateTimeLimitAction(
+        action=JobStateTimeLimitActionsAction.CANCEL,
+        state=JobStateTimeLimitActionsState.RUNNABLE,
+        reason=reason,
+        max_time=after,
+    )
 
 
 def _family(name: str) -> InstanceClass:

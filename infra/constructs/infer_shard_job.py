@@ -24,6 +24,18 @@ from infra.images import batch_image
 _VCPUS = 4
 _MEMORY = Size.mebibytes(14_000)
 _TIMEOUT = Duration.hours(6)
+# As many as Batch allows: each retried reason passes, and each attempt goes on from the progress
+# that the last one kept.
+_ATTEMPTS = 10
+# Batch takes five rules, so the last of these covers every reason of a container that never starts,
+# such as CannotPullContainerError and DockerTimeoutError. Other errors would only happen again.
+_RETRIED = (
+    Reason.SPOT_INSTANCE_RECLAIMED,
+    # `Exit` of batch_jobs/infer_shard: SIGTERM often ends the process before its host is gone.
+    Reason.custom(on_exit_code="143"),
+    Reason.custom(on_exit_code="75"),
+    Reason.custom(on_status_reason="Task failed to start*"),
+)
 
 
 class InferShardJob(Construct):
@@ -64,10 +76,9 @@ class InferShardJob(Construct):
             "Definition",
             container=container,
             timeout=_TIMEOUT,
-            retry_attempts=5,
-            # A host that is taken away is nobody's fault; anything else would only fail again.
+            retry_attempts=_ATTEMPTS,
             retry_strategies=[
-                RetryStrategy.of(Action.RETRY, Reason.SPOT_INSTANCE_RECLAIMED),
+                *(RetryStrategy.of(Action.RETRY, reason) for reason in _RETRIED),
                 RetryStrategy.of(Action.EXIT, Reason.custom(on_reason="*")),
             ],
         )

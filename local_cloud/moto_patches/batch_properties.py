@@ -2,7 +2,8 @@
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_Batch.html
 Moto 5.2.5 insists on a service role (AWS has a service-linked one) and upper case, knows fewer
-instance types, overlooks a job definition's timeout, and has no attribute for `Fn::GetAtt`.
+instance types, overlooks a job definition's timeout, takes any retry rules, and has no attribute
+for `Fn::GetAtt`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.batch.models import BatchBackend, ComputeEnvironment, JobDefinition, JobQueue
+from moto.batch.utils import lowercase_first_key
 from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 
+from local_cloud.moto_patches.job_processes import check_retry_rules
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.services import Services
 
@@ -51,7 +54,8 @@ def _environment(properties: dict[str, Any], account: str) -> None:
 
 
 def _definition(properties: dict[str, Any], _account: str) -> None:
-    properties.setdefault("RetryStrategy", {"Attempts": 1})
+    strategy = properties.setdefault("RetryStrategy", {"Attempts": 1})
+    check_retry_rules(lowercase_first_key(strategy).get("evaluateOnExit", []))
     if "Timeout" in properties:
         seconds = properties["Timeout"]["AttemptDurationSeconds"]
         properties["timeout"] = {"attemptDurationSeconds": seconds}

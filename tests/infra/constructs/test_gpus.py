@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from moto.batch.utils import lowercase_first_key
+
+from batch_jobs.infer_shard.__main__ import Exit
+from local_cloud.moto_patches.job_processes import check_retry_rules, retries
 
 
 def test_spot_comes_first_and_on_demand_where_there_is_none(dev: Any):
@@ -37,11 +43,15 @@ def test_a_host_has_an_encrypted_disk_and_keeps_its_role_from_containers(dev: An
     assert disk["Ebs"]["VolumeSize"] == 100
 
 
-def test_a_job_that_no_host_can_run_does_not_wait_for_ever(dev: Any):
-    actions = dev.one("AWS::Batch::JobQueue")["JobStateTimeLimitActions"]
+def test_a_job_that_no_host_can_run_does_not_wait_for_ever(synthesize: Callable[..., Any]):
+    actions = synthesize(gpu_wait_hours=2).one("AWS::Batch::JobQueue")["JobStateTimeLimitActions"]
 
-    assert {action["State"] for action in actions} == {"RUNNABLE"}
-    assert all(action["Reason"].startswith("MISCONFIGURATION:") for action in actions)
+    assert {action["Reason"]: action["MaxTimeSeconds"] for action in actions} == {
+        "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE": 1200,
+        "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT": 1200,
+        "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY": 7200,
+    }
+    assert {(action["State"], action["Action"]) for action in actions} == {("RUNNABLE", "CANCEL")}
 
 
 def test_a_job_has_a_gpu_and_the_plan(dev: Any):
@@ -58,12 +68,24 @@ def test_a_job_has_a_gpu_and_the_plan(dev: Any):
     ]
 
 
-def test_a_job_is_tried_again_only_when_its_host_is_taken(dev: Any):
+def test_a_job_is_tried_again_for_what_passes_and_for_nothing_else(dev: Any):
     definition = dev.one("AWS::Batch::JobDefinition")
+    strategy = definition["RetryStrategy"]
+    rules = lowercase_first_key(strategy)["evaluateOnExit"]
 
-    assert definition["RetryStrategy"]["EvaluateOnExit"] == [
-        {"Action": "RETRY", "OnStatusReason": "Host EC2*"},
-        {"Action": "EXIT", "OnReason": "*"},
-    ]
-    assert definition["RetryStrategy"]["Attempts"] > 1
+    check_retry_rules(rules)
+    # https://docs.aws.amazon.com/batch/latest/APIReference/API_RetryStrategy.html
+    assert 1 < strategy["Attempts"] <= 10
     assert definition["Timeout"]["AttemptDurationSeconds"] > 0
+    ended = "Essential container in task exited"
+    assert retries(rules, None, "Host EC2 (instance i-0123) terminated.")
+    assert retries(rules, Exit.INTERRUPTED, ended)
+    assert retries(rules, Exit.TRANSIENT, ended)
+    for reason in (
+        "CannotPullContainerError: Error response from daemon",
+        "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s",
+    ):
+        assert retries(rules, None, "Task failed to start", reason)
+    for code in set(Exit) - {Exit.INTERRUPTED, Exit.TRANSIENT}:
+        assert not retries(rules, code, ended)
+    assert not retries(rules, 137, ended, "OutOfMemoryError: Container killed due to memory usage")

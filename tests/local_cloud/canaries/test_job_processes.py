@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.batch.exceptions import ClientException
 
 from local_cloud.moto_patches import batch_properties, job_processes
-from local_cloud.moto_patches.job_processes import retries
+from local_cloud.moto_patches.job_processes import check_retry_rules, retries
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, eventually, new_name
 from tests.local_cloud.canaries.test_batch_properties import compute_environment
@@ -160,6 +161,19 @@ def test_a_terminated_job_ends_with_the_reason_given(
     assert (job["status"], job["statusReason"]) == ("FAILED", "enough")
 
 
+def test_a_job_that_takes_too_long_is_not_tried_again(
+    services: Services, aws: Aws, queue: str, image: str
+):
+    rules = {"attempts": 3, "evaluateOnExit": [{"onExitCode": "*", "action": "RETRY"}]}
+    with applied(services, job_processes):
+        submitted = submit(
+            aws, queue, image, "hang", timeout={"attemptDurationSeconds": 1}, retryStrategy=rules
+        )
+        job = ended(aws, submitted)
+
+    assert len(job["attempts"]) == 1
+
+
 @pytest.mark.parametrize(
     ("rules", "again"),
     [
@@ -174,7 +188,37 @@ def test_a_terminated_job_ends_with_the_reason_given(
             False,
         ),
         ([{"onStatusReason": "Essential*", "onExitCode": "3", "action": "RETRY"}], True),
+        # Only an asterisk at the end is one, and case counts.
+        ([{"onStatusReason": "*exited", "action": "EXIT"}], True),
+        ([{"onStatusReason": "essential*", "action": "EXIT"}], True),
+        ([{"onStatusReason": "Essential", "action": "EXIT"}], True),
     ],
 )
 def test_the_first_rule_that_matches_an_exit_decides(rules: list[dict[str, str]], again: bool):
     assert retries(rules, 3, "Essential container in task exited") is again
+
+
+def test_a_container_that_never_started_has_a_reason_and_no_exit_code():
+    pulled = [
+        {"onExitCode": "*", "action": "EXIT"},
+        {"onReason": "CannotPullContainerError:*", "action": "RETRY"},
+        {"onReason": "*", "action": "EXIT"},
+    ]
+
+    assert retries(pulled, None, "Task failed to start", "CannotPullContainerError: no such image")
+    assert not retries(pulled, None, "Task failed to start", "CannotStartContainerError: no device")
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ([{"action": "EXIT"}] * 6, "6 rules"),
+        ([{"onStatusReason": "Host*gone", "action": "RETRY"}], "Host"),
+        ([{"onReason": "OutOfMemory (killed)", "action": "EXIT"}], "OutOfMemory"),
+        ([{"onExitCode": "1?3", "action": "RETRY"}], "onExitCode"),
+        ([{"onExitCode": "3", "action": "STOP"}], "STOP"),
+    ],
+)
+def test_rules_that_batch_does_not_take_are_refused(rules: list[dict[str, str]], words: str):
+    with pytest.raises(ClientException, match=words):
+        check_retry_rules(rules)
