@@ -25,7 +25,7 @@ from aws_cdk.aws_stepfunctions import (
 from aws_cdk.aws_stepfunctions_tasks import BatchSubmitJob, LambdaInvoke
 from constructs import Construct
 
-from infra.patience import LAMBDA_ERRORS, patient
+from infra.retries import retry, retry_function
 from swath.payloads import Backend
 
 # Refusals to take a job, as far as they pass; a job that fails is States.TaskFailed.
@@ -107,10 +107,10 @@ def _ask(scope: Construct, mapped: Mapped) -> LambdaInvoke:
         output_path=JsonPath.DISCARD,
         retry_on_service_exceptions=False,
     )
-    return patient(state)
+    return retry_function(state)
 
 
-def _wait(scope: Construct, mapped: Mapped, patience: Duration) -> LambdaInvoke:
+def _wait(scope: Construct, mapped: Mapped, notified_within: Duration) -> LambdaInvoke:
     payload = {
         "plan_uri": JsonPath.string_at("$.plan_uri"),
         "index": JsonPath.number_at("$.index"),
@@ -122,11 +122,11 @@ def _wait(scope: Construct, mapped: Mapped, patience: Duration) -> LambdaInvoke:
         lambda_function=mapped.function,
         integration_pattern=IntegrationPattern.WAIT_FOR_TASK_TOKEN,
         payload=TaskInput.from_object(payload),
-        task_timeout=Timeout.duration(patience),
+        task_timeout=Timeout.duration(notified_within),
         output_path=JsonPath.DISCARD,
         retry_on_service_exceptions=False,
     )
-    return patient(state, [*LAMBDA_ERRORS, _LOST])
+    return retry_function(state, _LOST)
 
 
 def _submit(
@@ -142,4 +142,4 @@ def _submit(
         payload=TaskInput.from_object({"plan_uri": JsonPath.string_at("$.plan.uri")}),
         result_path=JsonPath.DISCARD,
     )
-    return patient(state, _BATCH_ERRORS)
+    return retry(state, _BATCH_ERRORS)

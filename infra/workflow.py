@@ -19,7 +19,7 @@ from aws_cdk.aws_stepfunctions_tasks import (
 )
 from constructs import Construct
 
-from infra.patience import patient
+from infra.retries import retry, retry_function
 from infra.shard_states import (
     Gpus,
     Mapped,
@@ -92,7 +92,7 @@ def plan_scene(scope: Construct, steps: Steps) -> LambdaInvoke:
         result_path="$.plan",
         retry_on_service_exceptions=False,
     )
-    return patient(state)
+    return retry_function(state)
 
 
 def nothing_to_infer() -> Condition:
@@ -144,7 +144,7 @@ def announce(scope: Construct) -> EventBridgePutEvents:
         scope, "AnnounceRun", entries=[entry], result_path=JsonPath.DISCARD
     )
     # An event more than once is better than none.
-    return patient(state, ["States.TaskFailed"])
+    return retry(state, ["States.TaskFailed"])
 
 
 def _invoke(
@@ -159,7 +159,7 @@ def _invoke(
         result_path=result_path,
         retry_on_service_exceptions=False,
     )
-    return patient(state)
+    return retry_function(state)
 
 
 def _results() -> TaskInput:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import botocore.session
 import pytest
 
+from benchmarks.retries.policy import Retrier
 from swath import errors
 from swath.payloads import MergeSummary, PlanSummary, PublishSummary, RunRequest, ShardRequest
 from swath.storage import RunPaths
@@ -77,20 +79,80 @@ def every_state(machine: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [*machine["States"].items(), *(pair for m in inner for pair in every_state(m))]
 
 
-def test_only_what_can_mend_is_tried_again(everything: Any):
-    ours = {
-        name for name, item in vars(errors).items() if isinstance(item, type) and name[0] != "_"
-    }
-    for name, state in every_state(everything.machine):
-        if "lambda" not in state.get("Resource", ""):
-            continue
-        (retry,) = state["Retry"]
-        assert ours & set(retry["ErrorEquals"]) == {"TransientError"}, name
-        assert "Lambda.TooManyRequestsException" in retry["ErrorEquals"]
-        assert not {"States.ALL", "States.TaskFailed"} & set(retry["ErrorEquals"])
-        assert (retry["JitterStrategy"], retry["BackoffRate"]) == ("FULL", 2)
+def functions(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The states that call a function."""
+    found = every_state(machine)
+    return {name: state for name, state in found if ":lambda:" in state.get("Resource", "")}
+
+
+def test_every_state_that_calls_a_function_has_the_same_retriers(everything: Any):
+    states = functions(everything.machine)
+
+    assert len(states) == 8
+    for name, state in states.items():
+        throttled, not_ready, faults = state["Retry"]
+        assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"], name
+        assert set(not_ready["ErrorEquals"]) >= {
+            "Lambda.CodeArtifactUserPendingException",
+            "Lambda.ResourceNotReadyException",
+            "Lambda.ResourceConflictException",
+        }
+        ours = {n for n, item in vars(errors).items() if isinstance(item, type) and n[0] != "_"}
+        assert ours & set(faults["ErrorEquals"]) == {"TransientError"}, name
+        assert not {"States.ALL", "States.TaskFailed"} & set(faults["ErrorEquals"])
         # A notification may be lost; an answer that somebody waits for is not.
-        assert ("States.Timeout" in retry["ErrorEquals"]) == ("TimeoutSeconds" in state), name
+        assert ("States.Timeout" in faults["ErrorEquals"]) == ("TimeoutSeconds" in state), name
+        named = [error for retrier in state["Retry"] for error in retrier["ErrorEquals"]]
+        assert len(named) == len(set(named)), "only the first retrier of an error counts"
+
+
+def test_retriers_name_errors_that_lambda_has(everything: Any):
+    """Those of Invoke in botocore, and those that Step Functions documents as its own."""
+    invoke = botocore.session.get_session().get_service_model("lambda").operation_model("Invoke")
+    known = {f"Lambda.{shape.name}" for shape in invoke.error_shapes}
+    own = {"ClientExecutionTimeoutException", "AWSLambdaException", "SdkClientException"}
+    known |= {f"Lambda.{name}" for name in own}
+
+    for state in functions(everything.machine).values():
+        for retrier in state["Retry"]:
+            named = {error for error in retrier["ErrorEquals"] if error.startswith("Lambda.")}
+            assert named <= known
+
+
+def test_an_idle_function_is_waited_for_longer_than_lambda_takes_to_wake_it(everything: Any):
+    for name, state in functions(everything.machine).items():
+        retrier = Retrier.of(state["Retry"][1])
+
+        assert not retrier.jitter, "a random delay may be nearly zero each time"
+        assert 15 <= retrier.bound(0) <= 20, name
+        assert sum(retrier.bound(n) for n in range(retrier.attempts)) >= 300, name
+
+
+def test_throttled_functions_are_retried_out_of_step_and_a_pause_is_never_long(everything: Any):
+    for name, state in functions(everything.machine).items():
+        retrier = Retrier.of(state["Retry"][0])
+
+        assert retrier.jitter, "those that are refused at once would come back at once"
+        assert (retrier.bound(0), retrier.bound(retrier.attempts)) == (5, 120), name
+
+
+def test_no_retrier_exceeds_what_step_functions_allows(everything: Any):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html."""
+    for name, state in every_state(everything.machine):
+        for entry in state.get("Retry", ()):
+            assert entry["MaxAttempts"] <= 99_999_999, name
+            assert entry.get("MaxDelaySeconds", 1) < 31_622_400, name
+
+
+def test_an_execution_that_uses_all_of_its_retries_has_room_for_them_in_its_history(
+    everything: Any,
+):
+    machine = everything.machine
+    maps = [state for state in machine["States"].values() if state["Type"] == "Map"]
+    for execution in (machine, *(state["ItemProcessor"] for state in maps)):
+        retriers = [r for s in execution["States"].values() for r in s.get("Retry", ())]
+        # Scheduled, started, submitted, failed.
+        assert sum(4 * (r["MaxAttempts"] + 1) for r in retriers) < 25_000 - 1_000
 
 
 @pytest.mark.parametrize(
