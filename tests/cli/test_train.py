@@ -41,6 +41,13 @@ def test_a_training_leaves_a_package_a_report_and_figures(squares, tmp_path):
     assert "go on with it by --resume" in again.output
 
 
+def test_it_trains_in_bfloat16_on_a_cpu_when_told_to(squares, tmp_path):
+    told = run(*arguments(squares, tmp_path / "out", precision="bfloat16"))
+
+    assert told.exit_code == 0, told.output
+    assert "epoch=1; step=1; train:loss=" in told.output
+
+
 def test_stopped_it_says_how_to_go_on(squares, tmp_path, monkeypatch):
     def interrupted(*args, **kwargs):
         signal.raise_signal(signal.SIGINT)

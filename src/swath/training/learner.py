@@ -11,6 +11,7 @@ import torch
 
 from swath.errors import TrainingError
 from swath.training.average import Average
+from swath.training.networks import in_float32
 from swath.training.schedule import rate_factor
 
 if TYPE_CHECKING:
@@ -108,14 +109,16 @@ class Learner:
         reduced = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=reduced):
             outputs = self.network(batch.pixels)
-            losses = self.network.loss(outputs, batch.targets)
+        # Sums and logarithms over thousands of places need more than eight bits of mantissa.
+        losses = self.network.loss(in_float32(outputs), batch.targets)
         total: Any = sum(losses.values())
         (total * share).backward()
         return {name: float(value.detach()) * share for name, value in losses.items()}
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:
-    able = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    # Older GPUs emulate bfloat16, slower than they compute in float32.
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     reduced = wanted == "bfloat16" or (wanted == "auto" and able)
     return torch.bfloat16 if reduced else torch.float32
 

@@ -124,6 +124,24 @@ class Network(nn.Module):
         raise NotImplementedError
 
 
+def in_float32(outputs: Any) -> Any:
+    """Return what a network said with every floating-point tensor in float32.
+
+    Args:
+        outputs: a tensor, or dictionaries, lists and tuples of such; a dictionary's class is called
+            with its items as keywords, as that of transformers' outputs is.
+    """
+    if isinstance(outputs, Tensor):
+        return outputs.float() if outputs.is_floating_point() else outputs
+    if isinstance(outputs, dict):
+        return type(outputs)(**{name: in_float32(value) for name, value in outputs.items()})
+    if isinstance(outputs, tuple) and hasattr(outputs, "_fields"):
+        return type(outputs)(*map(in_float32, outputs))
+    if isinstance(outputs, list | tuple):
+        return type(outputs)(map(in_float32, outputs))
+    return outputs
+
+
 def _tensor(array: NDArray[Any], dtype: Any) -> Tensor:
     tensor: Tensor = torch.from_numpy(np.ascontiguousarray(array, dtype=dtype))
     return tensor

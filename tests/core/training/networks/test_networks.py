@@ -16,28 +16,11 @@ from swath.training.export import export
 from swath.training.networks import Targets, build
 from swath.training.options import TrainOptions
 from swath.training.spec import description_of, package_spec
+from tests.learners import BANDS, CLASSES, SIZE, SMALL, network
 from tests.synthetic import rectangles, tensor
 
-SIZE, BANDS, CLASSES = 32, 3, 2
-SMALL = {
-    "detector": {"channels": (8, 16, 24)},
-    "unet": {"channels": (8, 16, 24)},
-    "segformer": {
-        "hidden_sizes": (8, 16, 16, 16),
-        "depths": (1, 1, 1, 1),
-        "decoder_hidden_size": 16,
-    },
-    "rtdetrv2": {"queries": 8, "layers": 2},
-    "d-fine": {"queries": 8, "layers": 2},
-}
 OURS = ("detector", "unet")
 every = pytest.mark.parametrize("name", SMALL)
-
-
-def network(name, **options):
-    torch.manual_seed(0)
-    shape = {"bands": BANDS, "classes": CLASSES, "size": SIZE}
-    return build(name, **shape, **(SMALL[name] | options))
 
 
 def parts(net, crops):
