@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.export.passes import move_to_device_pass
 
 from swath.errors import ModelOutputError, PackageError
 from swath.runtimes.batch_size import best_batch_size, seconds_of
@@ -23,7 +22,7 @@ from swath.runtimes.model import (
     memory_errors,
     per_tile,
 )
-from swath.runtimes.torch_files import inputs_of, read_pt2, read_torchscript
+from swath.runtimes.torch_files import inputs_of, read_pt2, read_torchscript, runnable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -195,7 +194,7 @@ def _read(
             return read_torchscript(weights.path, device), None
         program = read_pt2(weights.path)
         inputs = inputs_of(program)
-        module = move_to_device_pass(program, device).module()
+        module = runnable(program, device)
     except PackageError:
         raise
     except Exception as error:

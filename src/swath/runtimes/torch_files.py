@@ -1,8 +1,8 @@
 """Files of TorchScript and of torch.export, read without unpickling anything.
 
 TorchScript has a reader of its own; the parts of a `.pt2` archive that torch would unpickle are
-read with `weights_only`, or refused. What was saved on a GPU names its device throughout; where
-there is none, it is read as if it had been saved on the CPU.
+read with `weights_only`, or refused. A file names the device that it was saved on: a traced module
+wherever it makes a tensor, a program everywhere. Both are read as if saved where they are to run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.export.passes import move_to_device_pass
 
 from swath.errors import PackageError
 
@@ -30,7 +31,7 @@ _PLAIN = re.compile(
 )
 _WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 # In TorchScript, and in the graph and the tables of an exported program.
-_DEVICE_IN_CODE = re.compile(rb'torch\.device\("cuda(:\d+)?"\)')
+_DEVICE_IN_CODE = re.compile(rb'torch\.device\("(cpu|cuda(:\d+)?)"\)')
 _DEVICE_IN_JSON = re.compile(rb'"type":\s*"cuda",\s*"index":\s*(\d+|null)')
 _SAMPLES = "/data/sample_inputs/"
 
@@ -38,27 +39,29 @@ Source = str | io.BytesIO
 
 
 def read_torchscript(path: Path, device: torch.device) -> Any:
-    """A module of TorchScript, on a device.
+    """Read a module of TorchScript to a device, and have it make its own tensors there.
 
     Raises:
         RuntimeError: torch cannot read it.
     """
+    here = f'torch.device("{device}")'.encode()
 
     def rewritten(name: str, content: bytes) -> bytes:
-        if not name.endswith(".py"):
-            return content
-        return _DEVICE_IN_CODE.sub(b'torch.device("cpu")', content)
+        return _DEVICE_IN_CODE.sub(here, content) if name.endswith(".py") else content
+
+    def elsewhere(content: bytes) -> bool:
+        return any(found[0] != here for found in _DEVICE_IN_CODE.finditer(content))
 
     jit: Any = torch.jit
     with warnings.catch_warnings():
         # torch asks for .pt2 in its place; the packages that exist are what they are.
         warnings.simplefilter("ignore", DeprecationWarning)
-        source = _for_this_host(path, ".py", _DEVICE_IN_CODE, rewritten)
+        source = _adapted(path, ".py", elsewhere, rewritten)
         return jit.load(source, map_location=device).eval()
 
 
 def read_pt2(path: Path) -> torch.export.ExportedProgram:
-    """An exported program; on the CPU where there is no GPU.
+    """Read an exported program; as if saved on the CPU where there is no GPU.
 
     Raises:
         PackageError: the archive holds pickled objects or compiled libraries.
@@ -79,8 +82,29 @@ def read_pt2(path: Path) -> torch.export.ExportedProgram:
             return content
         return _DEVICE_IN_JSON.sub(b'"type": "cpu", "index": null', content)
 
+    def elsewhere(content: bytes) -> bool:
+        return not torch.cuda.is_available() and _DEVICE_IN_JSON.search(content) is not None
+
     with _weights_only():
-        return torch.export.load(_for_this_host(path, ".json", _DEVICE_IN_JSON, rewritten))
+        return torch.export.load(_adapted(path, ".json", elsewhere, rewritten))
+
+
+def runnable(program: torch.export.ExportedProgram, device: torch.device) -> torch.nn.Module:
+    """Return the module of a program, on a device, for any precision.
+
+    The exporter asserts before each cast that the number it casts is float32, as it was when the
+    program was made. Under autocast it is not, and there is nothing wrong with that.
+    """
+    moved = move_to_device_pass(program, device)
+    for module in moved.graph_module.modules():
+        if not isinstance(module, torch.fx.GraphModule):
+            continue
+        for node in list(module.graph.nodes):
+            if node.target is torch.ops.aten._assert_tensor_metadata.default:  # noqa: SLF001
+                module.graph.erase_node(node)
+        module.recompile()
+    runs: torch.nn.Module = moved.module()
+    return runs
 
 
 def inputs_of(
@@ -100,18 +124,23 @@ def inputs_of(
     ]
 
 
-def _for_this_host(
+def _adapted(
     path: Path,
     suffix: str,
-    device: re.Pattern[bytes],
+    elsewhere: Callable[[bytes], bool],
     rewritten: Callable[[str, bytes], bytes],
 ) -> Source:
-    """The file itself, or where it names a GPU and there is none, a copy that names the CPU."""
-    if torch.cuda.is_available():
-        return str(path)
+    """Return the file itself, or a copy where a part of it is for another device.
+
+    Args:
+        path: of an archive.
+        suffix: of the parts that may name a device.
+        elsewhere: whether such a part names another device than it is to run on.
+        rewritten: gives the content of a part, by its name and old content.
+    """
     with zipfile.ZipFile(path) as archive:
         texts = [name for name in archive.namelist() if name.endswith(suffix)]
-        if not any(device.search(archive.read(name)) for name in texts):
+        if not any(elsewhere(archive.read(name)) for name in texts):
             return str(path)
         copy = io.BytesIO()
         with zipfile.ZipFile(copy, "w") as target:

@@ -18,7 +18,11 @@ from tests.networks import BANDS, CLASSES, SIZE
 from tests.packages import write_package
 
 torch = pytest.importorskip("torch")
-from swath.runtimes.torch_files import read_pt2, read_torchscript  # noqa: E402 (imports torch)
+from swath.runtimes.torch_files import (  # noqa: E402 (it imports torch)
+    read_pt2,
+    read_torchscript,
+    runnable,
+)
 
 CPU = torch.device("cpu")
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -116,6 +120,41 @@ def test_a_package_of_them_runs_as_any_other(network, exported, traced, tmp_path
 
     expected = network(scaled[None])[0].detach().numpy()
     np.testing.assert_allclose(answer, expected, atol=1e-4)
+
+
+def test_a_traced_module_makes_its_tensors_on_the_device_that_it_runs_on(traced):
+    image = torch.rand(1, BANDS, SIZE, SIZE, device="meta")
+
+    module = read_torchscript(traced, torch.device("meta"))
+
+    assert 'torch.device("meta")' in module.code
+    assert 'torch.device("cpu")' not in module.code
+    assert module(image).shape == (1, 4 + CLASSES, SIZE * SIZE)  # meta and cpu cannot be added
+
+
+def test_a_program_with_casts_runs_under_autocast(tmp_path):
+    class Casts(Network):
+        def forward(self, image):
+            return super().forward(image).float() + self.conv(image).float().flatten(2)
+
+    module = Casts().eval()
+    image = torch.rand(2, BANDS, SIZE, SIZE)
+    torch.export.save(torch.export.export(module, (image,)), tmp_path / "casts.pt2")
+    runs = runnable(read_pt2(tmp_path / "casts.pt2"), CPU)
+
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        answer = runs(image)
+
+    assert answer.dtype == torch.float32
+    torch.testing.assert_close(answer, module(image), atol=0.05, rtol=0.05)
+
+
+def test_a_program_moves_to_another_device(exported):
+    image = torch.rand(3, BANDS, SIZE, SIZE, device="meta")
+
+    module = runnable(read_pt2(exported), torch.device("meta"))
+
+    assert module(image).shape == (3, 4 + CLASSES, SIZE * SIZE)
 
 
 def test_what_is_left_as_it_was_is_read_as_it_was(network, exported, traced):
