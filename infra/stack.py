@@ -179,7 +179,9 @@ class SwathStack(Stack):
                 endpoints=settings.endpoints,
                 **scene,
             ).function,
-            merge_detections=MergeDetections(self, "MergeDetections", **scene).function,
+            merge_detections=MergeDetections(
+                self, "MergeDetections", work=work, **self._logged
+            ).function,
             load_detections=LoadDetections(
                 self, "LoadDetections", work=work, **self._inside
             ).function,

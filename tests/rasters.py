@@ -54,6 +54,17 @@ def make_scene(tmp_path):
     return make
 
 
+def sparse(path, *, side, nodata=None):
+    """A scene of that many px a side which holds no pixel at all."""
+    profile = {"driver": "GTiff", "width": side, "height": side, "count": 1, "dtype": "uint16"}
+    options = {"tiled": True, "blockxsize": 512, "blockysize": 512, "SPARSE_OK": True}
+    with rasterio.open(
+        path, "w", crs=UTM, transform=NORTH_UP, nodata=nodata, BIGTIFF="YES", **profile, **options
+    ):
+        pass
+    return str(path)
+
+
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of an S3 that speaks HTTP, which GDAL needs."""

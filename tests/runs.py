@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from swath import geoparquet, storage
+from swath import geoparquet
 from swath.payloads import MergeSummary, ModelRef, RunOptions, RunRequest, SceneRef, TileCounts
-from swath.plan import Plan
+from swath.plan import read_plan
 from swath.shard import read_receipt
 from swath.storage import RunPaths
 
@@ -30,7 +30,7 @@ def run_request(etag="a", *, minutes=0, uri="s3://scenes/incoming/x.tif", model=
 
 def receipt_of(plan_uri, index):
     """The receipt of a shard of a plan, if it has one."""
-    plan = Plan.from_json(storage.read_json(plan_uri))
+    plan = read_plan(plan_uri)
     return read_receipt(RunPaths.of_plan(plan_uri), index, plan.layout)
 
 

@@ -18,7 +18,7 @@ from swath.errors import ShardInterruptedError
 from swath.merge_run import merge_run
 from swath.package import describe_package
 from swath.payloads import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
-from swath.plan import Plan, plan_run
+from swath.plan import plan_run, read_plan
 from swath.settings import PlanSettings
 from swath.shard import run_shard
 from swath.storage import RunPaths
@@ -111,7 +111,7 @@ def first_tile(uri: str, package: str, index: int) -> Sample:
 
 def middle_shard(uri: str) -> int:
     """A shard in the middle of a plan."""
-    return len(Plan.from_json(storage.read_json(uri)).shards) // 2
+    return len(read_plan(uri).shards) // 2
 
 
 def _own(uri: str, work: str) -> str:

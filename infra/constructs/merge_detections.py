@@ -19,7 +19,6 @@ class MergeDetections(Function):
         scope: Construct,
         construct_id: str,
         *,
-        scenes: IBucket,
         work: IBucket,
         log_retention: RetentionDays,
     ) -> None:
@@ -33,7 +32,5 @@ class MergeDetections(Function):
             storage_gib=4,
             log_retention=log_retention,
         )
-        # How the scene lies on the Earth is read from its header.
-        read_objects(self.role, scenes)
         read_objects(self.role, work, "runs/*")
         write_objects(self.role, work, "runs/*")

@@ -74,6 +74,8 @@ class StartRun(Function):
         # Which version of each scene was dropped last.
         read_objects(self.role, work, "scenes/*")
         write_objects(self.role, work, "scenes/*")
+        # Whether a failed run can be redriven: a plan by another version of swath cannot be read.
+        read_objects(self.role, work, "runs/*/plan.json")
         self._listen(scenes, dead_letters)
 
     def _listen(self, scenes: IBucket, dead_letters: IQueue) -> None:

@@ -25,7 +25,7 @@ from rasterio.warp import transform
 
 from swath.errors import SceneError
 from swath.places import Places, has_four_corners, rings_of, shape_of
-from swath.scene import Scene
+from swath.scene import Placed
 
 Floats = NDArray[np.float64]
 Place = Callable[[Floats, Floats], tuple[Floats, Floats]]
@@ -62,7 +62,7 @@ class Georeferencer:
     _crs: CRS
 
     @classmethod
-    def of(cls, scene: Scene) -> Georeferencer:
+    def of(cls, scene: Placed) -> Georeferencer:
         """By the scene's affine transform or, without one, its ground control points.
 
         Raises:
@@ -181,7 +181,7 @@ class Georeferencer:
             return None
         return shape_of([exterior, *(hole for hole in holes if len(hole) >= _FEWEST)])
 
-    def _check(self, scene: Scene) -> None:
+    def _check(self, scene: Placed) -> None:
         across, down = np.linspace(0, [scene.width, scene.height], 5).T
         lon, _ = self.points(across, down[:, None])
         if not np.isfinite(lon).any():
@@ -197,7 +197,7 @@ def _without_session() -> Env:
     return Env(session=DummySession())
 
 
-def _affine(scene: Scene) -> Place:
+def _affine(scene: Placed) -> Place:
     a, b, c, d, e, f = list(scene.transform or ())[:6]
     if a * e - b * d == 0 or not np.isfinite([a, b, c, d, e, f]).all():
         raise SceneError(f"{scene.uri} has a geotransform without area: {a, b, c, d, e, f}")
@@ -208,7 +208,7 @@ def _affine(scene: Scene) -> Place:
     return place
 
 
-def _by_gcps(scene: Scene) -> Place:
+def _by_gcps(scene: Placed) -> Place:
     """A thin plate spline: unlike a polynomial, it is exact at each point (radar needs that)."""
     if fault := _fault_of(scene.gcps):
         raise SceneError(f"{scene.uri} has {len(scene.gcps)} ground control points, {fault}")
@@ -249,7 +249,7 @@ def _continuous(gcps: tuple[GroundControlPoint, ...], crs: CRS | None) -> list[G
     ]
 
 
-def _why_unplaced(scene: Scene) -> str:
+def _why_unplaced(scene: Placed) -> str:
     if scene.rpcs:
         return (
             "is placed by rational polynomial coefficients alone, which are right only with a "

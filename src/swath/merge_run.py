@@ -8,7 +8,7 @@ Shards stream through, a row group at a time; only what touches a shard's edge i
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,10 +20,9 @@ from swath.errors import RunIncompleteError
 from swath.footprint import footprint
 from swath.geoparquet import GeoParquetWriter
 from swath.georeference import Georeferencer
-from swath.package import describe_package
 from swath.payloads import MergeSummary, Receipt, TileCounts
-from swath.plan import Plan
-from swath.scene import Scene, open_scene
+from swath.plan import Plan, read_plan
+from swath.scene import Placed
 from swath.segmentation import masks
 from swath.segmentation.masks import assemble, extent
 from swath.shard import read_receipt
@@ -42,53 +41,52 @@ Rows = Iterator[Detections]
 def merge_run(plan_uri: str) -> MergeSummary:
     """Join what the shards of a run found, and write it as GeoParquet.
 
+    Nothing but the run's own files is read. The scene and the model package may be gone by now;
+    each shard has made sure that what it read was what the plan is of.
+
     Raises:
         RunIncompleteError: a shard left no receipt, tiles are not accounted for, or more failed
             than the run tolerates; the message names the first.
-        SceneChangedError: the scene is no longer the one that was planned.
+        PayloadError: the plan was written by another version of swath.
     """
-    plan = Plan.from_json(storage.read_json(plan_uri))
+    plan = read_plan(plan_uri)
     paths = RunPaths.of_plan(plan_uri)
     receipts = _receipts(plan, paths)
     tiles = _account(plan, receipts)
-    description, _ = describe_package(plan.model.uri)
-    task = task_of(description, plan.grid)
-    with open_scene(plan.scene.uri, etag=plan.scene.etag) as scene:
-        info, georeferencer = scene.info, Georeferencer.of(scene.info)
+    task, scene = task_of(plan.answer, plan.grid), plan.placed
+    georeferencer = Georeferencer.of(scene)
     with (
         storage.writing(paths.detections, content_type=geoparquet.MEDIA_TYPE) as path,
         GeoParquetWriter(
             path,
-            classes=description.classes,
+            classes=plan.answer.classes,
             run_id=plan.run_id,
             scene=plan.scene.uri,
             model=plan.model.name,
-            footprint=footprint(info, georeferencer),
+            footprint=footprint(scene, georeferencer),
         ) as out,
     ):
         for found in _merged(plan, paths, receipts, task):
             out.write(found, georeferencer.place(found.box, found.outline))
         mask_uri = ""
-        if description.mask:
-            mask_uri = _write_mask(plan, paths, receipts, info, description.classes)
+        if plan.answer.mask:
+            mask_uri = _write_mask(plan, paths, receipts, scene)
     return MergeSummary(uri=paths.detections, detections=out.count, tiles=tiles, mask_uri=mask_uri)
 
 
 def read_merged(plan_uri: str) -> Rows:
-    """What `merge_run` writes of a run whose shards are done, in px of its scene.
+    """Yield what `merge_run` writes of a run whose shards are done, in px of its scene.
 
     Raises:
         RunIncompleteError: a shard left no receipt.
+        PayloadError: the plan was written by another version of swath.
     """
-    plan = Plan.from_json(storage.read_json(plan_uri))
+    plan = read_plan(plan_uri)
     paths = RunPaths.of_plan(plan_uri)
-    description, _ = describe_package(plan.model.uri)
-    yield from _merged(plan, paths, _receipts(plan, paths), task_of(description, plan.grid))
+    yield from _merged(plan, paths, _receipts(plan, paths), task_of(plan.answer, plan.grid))
 
 
-def _write_mask(
-    plan: Plan, paths: RunPaths, receipts: list[Receipt], scene: Scene, classes: Sequence[str]
-) -> str:
+def _write_mask(plan: Plan, paths: RunPaths, receipts: list[Receipt], scene: Placed) -> str:
     """Put the mask together of the parts of all shards that have seen anything."""
     shards = [receipt.index for receipt in receipts if receipt.tiles.succeeded]
     windows = [extent(plan.grid, plan.tiles(shard)) for shard in shards]
@@ -100,7 +98,7 @@ def _write_mask(
         files = [Path(folder, f"{shard}.tif") for shard in shards]
         parts = [paths.mask_part(shard) for shard in shards]
         list(pool.map(storage.copy, parts, map(str, files)))
-        assemble(list(zip(files, windows, strict=True)), scene, classes, path)
+        assemble(list(zip(files, windows, strict=True)), scene, plan.answer.classes, path)
     return paths.mask
 
 

@@ -57,6 +57,11 @@ class ModelDescription(Answer, frozen=True, kw_only=True):
     """What a GPU may compute in; a CPU computes in float32."""
     weights: tuple[WeightsAsset, ...]
 
+    @property
+    def answer(self) -> Answer:
+        """The part that tells of the model's outputs, which is all that the merge needs."""
+        return Answer(**{name: getattr(self, name) for name in Answer.__struct_fields__})
+
 
 class _Input(msgspec.Struct):
     bands: list[str | Named]

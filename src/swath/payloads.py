@@ -100,6 +100,26 @@ class RunRequest(Payload, frozen=True, kw_only=True):
         )
 
 
+PLAN_VERSION = 1
+"""The form of `swath.plan.Plan`. It grows with each change that other versions cannot read."""
+
+
+def is_readable_plan(data: Any) -> bool:
+    """Tell whether this version of swath can read a plan, given as parsed JSON."""
+    return isinstance(data, dict) and data.get("version") == PLAN_VERSION
+
+
+class Georeference(Payload, frozen=True, kw_only=True):
+    """What a scene's header says of its place on Earth; every float survives JSON unchanged."""
+
+    crs: str
+    """WKT; empty where the header names none."""
+    transform: tuple[float, float, float, float, float, float] | None
+    """The affine transform a, b, c, d, e, f from scene px to the CRS; None where there is none."""
+    gcps: list[tuple[float, float, float, float, float]] = []
+    """Ground control points: column and row in scene px; x, y and z in the CRS."""
+
+
 class PlanSummary(Payload, frozen=True, kw_only=True):
     """What the state machine needs of a plan."""
 

@@ -15,17 +15,21 @@ import numpy as np
 
 from swath import storage
 from swath.dataset import Mask
+from swath.empty_tiles import find_empty_tiles
 from swath.errors import (
     PackageError,
     PayloadError,
-    SceneError,
     SettingsError,
     UnknownModelError,
 )
+from swath.footprint import footprint
 from swath.georeference import Georeferencer
+from swath.heads.answer import Answer
 from swath.package import describe_package
 from swath.payloads import (
+    PLAN_VERSION,
     Backend,
+    Georeference,
     ModelRef,
     Payload,
     PlanSummary,
@@ -33,14 +37,15 @@ from swath.payloads import (
     RunRequest,
     SceneRef,
     TileCounts,
+    is_readable_plan,
 )
-from swath.scene import Box, OpenScene, open_scene, select_bands
+from swath.scene import Placed, Scene, open_scene, select_bands
 from swath.settings import PlanSettings
 from swath.storage import RunPaths
 from swath.tiles import Grid, Ints, Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import ArrayLike
 
@@ -49,21 +54,25 @@ if TYPE_CHECKING:
 MAX_SHARDS = 10_000
 """An AWS Batch array job has no more children."""
 
-MAX_SEARCHED_PIXELS = 100_000_000
-"""In larger scenes nobody looks for empty tiles beforehand: shards skip them as they read."""
-
 MAX_SHARD_COLUMNS = 64
 """A reader holds a few rows of blocks as wide as its shard: some 30,000 px, not the scene."""
 
-_BAND_PIXELS = 4_000_000
-
 
 class Plan(Payload, frozen=True, kw_only=True):
-    """All that a shard or the merge needs to know of a run."""
+    """All that a shard or the merge needs to know of a run.
 
+    The merge opens neither the scene nor the package: what it needs of them is here, as they were
+    when the run was planned.
+    """
+
+    version: int = PLAN_VERSION
     run_id: str
     scene: SceneRef
+    georeference: Georeference
+    """Of the scene."""
     model: ModelRef
+    answer: Answer
+    """What the model's outputs are."""
     options: RunOptions
     backend: Backend
     width: int
@@ -79,6 +88,13 @@ class Plan(Payload, frozen=True, kw_only=True):
     skipped: str = ""
     """A bit for each tile, set where no pixel is valid: NumPy's packbits, zlib, base64."""
     skipped_count: int = 0
+
+    @property
+    def placed(self) -> Placed:
+        """The scene's size and its place on Earth."""
+        return Placed.by(
+            self.georeference, uri=self.scene.uri, width=self.width, height=self.height
+        )
 
     @property
     def grid(self) -> Grid:
@@ -133,6 +149,22 @@ class Plan(Payload, frozen=True, kw_only=True):
         return tiles[~_unpack(self.skipped)[tiles]] if self.skipped else tiles
 
 
+def read_plan(uri: str) -> Plan:
+    """Read the plan of a run.
+
+    Raises:
+        FileNotFoundError: there is none.
+        PayloadError: it is not one that this version of swath can read.
+    """
+    data = storage.read_json(uri)
+    if not is_readable_plan(data):
+        raise PayloadError(
+            f"the plan {uri} was written by another version of swath; "
+            "drop the scene again, and its run is planned anew"
+        )
+    return Plan.from_json(data)
+
+
 def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
     """Check a request, plan its run, and write the plan and the list of its shards.
 
@@ -145,60 +177,20 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
     """
     description = _describe_model(request.model)
     with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
-        Georeferencer.of(scene.info)
+        footprint(scene.info, Georeferencer.of(scene.info))
         bands = select_bands(scene.info, description.bands)
         size, overlap = description.tile_size, description.overlap
         grid = Grid(scene.info.width, scene.info.height, size, overlap)
         empty = find_empty_tiles(scene, grid, bands)
-        whole_rows = scene.info.block_shape[1] >= scene.info.width
-    plan = _plan(request, settings, grid, empty, whole_rows=whole_rows)
+    plan = _plan(
+        request, settings, answer=description.answer, scene=scene.info, grid=grid, empty=empty
+    )
     paths = RunPaths(settings.work_uri, request.run_id)
     storage.write_json(paths.plan, plan.to_json())
     storage.write_json(paths.shard_list, list(range(len(plan.shards))))
     return PlanSummary(
         uri=paths.plan, backend=plan.backend, shards=len(plan.shards), tiles=grid.count
     )
-
-
-def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask | None:
-    """Which tiles have no valid pixel, (tiles,) bool; None where all have, or nobody looked.
-
-    The scene is read in bands of rows, and only where the answer is still open. A part that cannot
-    be read counts as not empty: its tiles fail one by one, as many as the run tolerates.
-    """
-    info = scene.info
-    if not info.masked or info.width * info.height > MAX_SEARCHED_PIXELS:
-        return None
-    x, y = _spans(grid, grid.columns, axis=0), _spans(grid, grid.rows, axis=1, step=grid.columns)
-    live = np.zeros((grid.rows, grid.columns), np.bool_)
-    step = max(1, _BAND_PIXELS // (info.width * info.block_shape[0])) * info.block_shape[0]
-    for top in range(0, info.height, step):
-        bottom = min(info.height, top + step)
-        rows = np.flatnonzero((y[:, 0] < bottom) & (y[:, 1] > top))
-        if not live[rows].all():
-            valid = _read_valid(scene, (0, top, info.width, bottom - top), bands)
-            within = np.clip(y[rows] - top, 0, bottom - top)
-            live[rows] |= [_any_in_columns(valid[first:last], x) for first, last in within]
-    return None if live.all() else ~live.ravel()
-
-
-def _read_valid(scene: OpenScene, window: Box, bands: Sequence[int]) -> Mask:
-    try:
-        return scene.valid(window, bands)
-    except SceneError:
-        return np.ones((window[3], window[2]), np.bool_)
-
-
-def _any_in_columns(valid: Mask, spans: Ints) -> Mask:
-    """Whether any pixel is valid, for each of (n, 2) first and last columns."""
-    counts = np.concatenate([[0], valid.any(axis=0).cumsum()])
-    return np.asarray(counts[spans[:, 1]] > counts[spans[:, 0]])
-
-
-def _spans(grid: Grid, count: int, *, axis: int, step: int = 1) -> Ints:
-    """(n, 2) start and end of the columns of tiles (axis 0) or of their rows (axis 1)."""
-    windows = grid.windows(np.arange(count) * step)
-    return np.stack([windows[:, axis], windows[:, axis] + windows[:, axis + 2]], axis=1)
 
 
 def _describe_model(model: ModelRef) -> ModelDescription:
@@ -216,10 +208,11 @@ def _describe_model(model: ModelRef) -> ModelDescription:
 def _plan(
     request: RunRequest,
     settings: PlanSettings,
+    *,
+    answer: Answer,
+    scene: Scene,
     grid: Grid,
     empty: Mask | None,
-    *,
-    whole_rows: bool,
 ) -> Plan:
     skipped = 0 if empty is None else int(empty.sum())
     backend = _choose_backend(request.options.backend, grid.count - skipped, settings)
@@ -228,13 +221,15 @@ def _plan(
         size=_shard_size(backend, settings),
         limit=MAX_SHARDS,
         widest=MAX_SHARD_COLUMNS,
-        whole_rows=whole_rows,
+        whole_rows=scene.block_shape[1] >= scene.width,
     )
     live = range(partition.count) if empty is None else _live(partition, empty)
     return Plan(
         run_id=request.run_id,
         scene=request.scene,
+        georeference=scene.georeference,
         model=request.model,
+        answer=answer,
         options=request.options,
         backend=backend,
         width=grid.width,

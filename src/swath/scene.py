@@ -10,34 +10,76 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from affine import Affine
 from rasterio._err import CPLE_BaseError
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from swath import storage
 from swath.dataset import Dataset, Mask, explained, open_dataset
 from swath.errors import SceneError
+from swath.payloads import Georeference
 
 if TYPE_CHECKING:
-    from affine import Affine
     from numpy.typing import NDArray
-    from rasterio.control import GroundControlPoint
-    from rasterio.crs import CRS
     from rasterio.io import DatasetReader
 
 Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What a scene's header says."""
+class Placed:
+    """What a header says of an image's size and of its place on Earth."""
 
     uri: str
     width: int
     height: int
+    crs: CRS | None
+    """Of `transform`, or of `gcps` where there is none."""
+    transform: Affine | None
+    """Pixel to CRS; None where the file has none."""
+    gcps: tuple[GroundControlPoint, ...]
+    rpcs: bool
+    """Whether there are rational polynomial coefficients, which swath does not use."""
+
+    @property
+    def georeference(self) -> Georeference:
+        """The place on Earth, in a form that travels as JSON."""
+        points = [(gcp.col, gcp.row, gcp.x, gcp.y, gcp.z) for gcp in self.gcps]
+        return Georeference(
+            crs=self.crs.to_wkt() if self.crs else "",
+            transform=self.transform[:6] if self.transform else None,
+            gcps=[(*point, z if z is not None and isfinite(z) else 0.0) for *point, z in points],
+        )
+
+    @classmethod
+    def by(cls, georeference: Georeference, *, uri: str, width: int, height: int) -> Placed:
+        """Restore what `georeference` was taken from, less the coefficients."""
+        found = georeference.transform
+        return cls(
+            uri=uri,
+            width=width,
+            height=height,
+            crs=CRS.from_wkt(georeference.crs) if georeference.crs else None,
+            transform=Affine(*found) if found else None,
+            gcps=tuple(
+                GroundControlPoint(col=column, row=row, x=x, y=y, z=z)
+                for column, row, x, y, z in georeference.gcps
+            ),
+            rpcs=False,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene(Placed):
+    """What a scene's header says."""
+
     count: int
     dtype: str
     band_names: tuple[str | None, ...]
@@ -47,13 +89,6 @@ class Scene:
     nodata: tuple[float | None, ...]
     masked: bool
     """Whether a nodata value, a mask or an alpha band can mark pixels as not valid."""
-    crs: CRS | None
-    """Of `transform`, or of `gcps` where there is none."""
-    transform: Affine | None
-    """Pixel to CRS; None where the file has none."""
-    gcps: tuple[GroundControlPoint, ...]
-    rpcs: bool
-    """Whether there are rational polynomial coefficients, which swath does not use."""
     block_shape: tuple[int, int]
     """(rows, cols) of what is decoded at once."""
 

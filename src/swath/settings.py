@@ -58,9 +58,8 @@ class StartRunSettings(EnvSettings):
     catalogue_uri: str
     """S3 URI of a JSON object: model name → `{"uri": …, "digest": …}`."""
     default_model: str
-    work_uri: str = ""
-    """Where the newest version dropped of each scene is noted. Empty: nothing is noted, and a scene
-    put back to an earlier version is not run again."""
+    work_uri: str
+    """Where the newest version dropped of each scene is noted, and where runs keep their plans."""
     incoming_prefix: str = "incoming/"
     backend: str = "auto"
     tolerated_failures: float = 0.0

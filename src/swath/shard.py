@@ -21,7 +21,7 @@ from swath.inference import Inference
 from swath.mlm import ModelDescription
 from swath.package import load_package
 from swath.payloads import ModelRef, Receipt, TileCounts, TileFailure
-from swath.plan import Plan
+from swath.plan import Plan, read_plan
 from swath.runtimes.model import Model, load_model
 from swath.scene import open_scene, select_bands
 from swath.segmentation.masks import MaskPart, extent, writing_part
@@ -66,7 +66,7 @@ def run_shard(
     """
     paths = RunPaths.of_plan(plan_uri)
     started = time.monotonic()
-    plan = Plan.from_json(storage.read_json(plan_uri))
+    plan = read_plan(plan_uri)
     done = read_receipt(paths, index, plan.layout)
     if done is not None and not done.tiles.failed:
         return done
@@ -123,7 +123,7 @@ def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
     So the merge can tell why. A job or function that failed instead would be known to the run by
     its exit code, or by how many of its kind failed, and its reason by nobody.
     """
-    plan = Plan.from_json(storage.read_json(plan_uri))
+    plan = read_plan(plan_uri)
     tiles = plan.tiles(index)
     first = plan.grid.tile(int(tiles[0]))
     cause = f"{type(error).__name__}: {error}"

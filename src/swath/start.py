@@ -5,9 +5,9 @@ left to decide is what to do when the name is taken:
 
 * the event is one that the execution has seen already, or the run is under way or done: nothing;
 * the run failed and the scene was dropped again: the execution is redriven, and its finished shards
-  find their receipts; where it cannot be redriven, or failed because of tiles that only its earlier
-  states can see again, a new execution takes the run's id and the end of the last one as its name,
-  so that duplicates still meet;
+  find their receipts; where it cannot be redriven, was planned by another version of swath, or
+  failed because of tiles that only its earlier states can see again, a new execution takes the
+  run's id and the end of the last one as its name, so that duplicates still meet;
 * another version of the scene was dropped in between (A, then B, then A again): a new execution,
   since the rows in the database are B's, or soon will be.
 
@@ -27,8 +27,9 @@ import boto3
 from swath import storage
 from swath.catalogue import Catalogue, choose_model
 from swath.errors import RunIncompleteError
-from swath.payloads import Payload, RunOptions, RunRequest, SceneRef
+from swath.payloads import Payload, RunOptions, RunRequest, SceneRef, is_readable_plan
 from swath.settings import StartRunSettings
+from swath.storage import RunPaths
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -93,11 +94,11 @@ def start_run(
     if reason := why_ignored(drop):
         return StartSummary(outcome="ignored", uri=drop.uri, reason=reason)
     request = run_request(drop, settings=settings, catalogue=catalogue)
-    note_uri = _note_uri(settings.work_uri, request) if settings.work_uri else None
+    note_uri = _note_uri(settings.work_uri, request)
     note = _read_note(note_uri)
     machine = _Machine(settings.state_machine_arn, states or boto3.client("stepfunctions"))
-    outcome, execution = _launch(machine, request, note)
-    if note_uri and (note is None or _time(note.dropped_at) <= _time(drop.at)):
+    outcome, execution = _launch(machine, request, note, settings.work_uri)
+    if note is None or _time(note.dropped_at) <= _time(drop.at):
         mine = _Note(run_id=request.run_id, execution=execution, dropped_at=drop.at)
         storage.write_json(note_uri, mine.to_json())
     return StartSummary(outcome=outcome, uri=drop.uri, run_id=request.run_id, execution=execution)
@@ -167,8 +168,10 @@ class _Machine:
         return f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
 
 
-def _launch(machine: _Machine, request: RunRequest, note: _Note | None) -> tuple[Outcome, str]:
-    """Start or redrive the run's execution where there is a need to; its name."""
+def _launch(
+    machine: _Machine, request: RunRequest, note: _Note | None, work_uri: str
+) -> tuple[Outcome, str]:
+    """Start or redrive the run's execution where there is a need to; return its name as well."""
     is_newest = (
         note is None
         or note.run_id == request.run_id
@@ -179,10 +182,18 @@ def _launch(machine: _Machine, request: RunRequest, note: _Note | None) -> tuple
         taken = machine.describe(name)
         if _has_seen(taken, request) or (is_newest and taken["status"] in _UNDER_WAY_OR_DONE):
             return "duplicate", name
-        if is_newest and machine.redrive(name, taken):
+        if is_newest and _is_readable(request, work_uri) and machine.redrive(name, taken):
             return "redriven", name
         name = _next_name(name, request.run_id, taken)
     return "started", name
+
+
+def _is_readable(request: RunRequest, work_uri: str) -> bool:
+    """Tell whether this version of swath can go on from the run's plan, or there is none yet."""
+    try:
+        return is_readable_plan(storage.read_json(RunPaths(work_uri, request.run_id).plan))
+    except FileNotFoundError:
+        return True
 
 
 def _has_seen(execution: Execution, request: RunRequest) -> bool:
@@ -209,9 +220,9 @@ def _note_uri(work_uri: str, request: RunRequest) -> str:
     return storage.join(work_uri, "scenes", f"{hashlib.sha256(names.encode()).hexdigest()}.json")
 
 
-def _read_note(uri: str | None) -> _Note | None:
+def _read_note(uri: str) -> _Note | None:
     try:
-        return _Note.from_json(storage.read_json(uri)) if uri else None
+        return _Note.from_json(storage.read_json(uri))
     except FileNotFoundError:
         return None
 

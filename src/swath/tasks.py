@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.heads.answer import Answer
-    from swath.mlm import ModelDescription
     from swath.runtimes.model import Outputs
     from swath.tiles import Grid, Ints, Tile
 
@@ -55,14 +54,14 @@ class Task(Protocol):
         """Join the parts and decide the doubtful, of the flagged detections of all tiles."""
 
 
-def task_of(description: ModelDescription, grid: Grid) -> Task:
-    """The task that a package describes, over the tiles of a scene."""
-    if description.task == "segmentation":
-        return _Segments(description, SegmentSeams(grid, description.min_area))
-    if description.task == "classification":
-        return _Classes(description)
-    oriented = description.task == "oriented-detection"
-    return _Objects(description, Seams(grid, description.matching, oriented))
+def task_of(answer: Answer, grid: Grid) -> Task:
+    """Return the task that a package describes, over the tiles of a scene."""
+    if answer.task == "segmentation":
+        return _Segments(answer, SegmentSeams(grid, answer.min_area))
+    if answer.task == "classification":
+        return _Classes(answer)
+    oriented = answer.task == "oriented-detection"
+    return _Objects(answer, Seams(grid, answer.matching, oriented))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Pixels on Earth: against known places, rasterio's own transforms, and shapely."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import rasterio
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
@@ -16,7 +17,9 @@ from rasterio.warp import transform
 from swath.detections import outlines_of
 from swath.errors import SceneError
 from swath.georeference import Georeferencer
-from swath.scene import Scene, open_scene
+from swath.payloads import Georeference
+from swath.scene import Placed, Scene, open_scene
+from tests.placing import assert_placed_alike
 from tests.rasters import NORTH_UP
 
 BLANK = Scene(
@@ -329,6 +332,55 @@ class TestAntimeridian:
         assert polygon.bounds[2] == 180
         assert latitude in (polygon.bounds[1], polygon.bounds[3])
         assert abs(polygon.bounds[3] - polygon.bounds[1]) < 0.2
+
+
+FINITE = st.floats(-1e9, 1e9, allow_nan=False)
+CODES = (4326, 4269, 3857, 32633, 32760, 3413, 27700, 5514, 8857)
+WKTS = st.sampled_from(["", *(CRS.from_epsg(code).to_wkt() for code in CODES)])
+
+
+@given(
+    crs=WKTS,
+    transform=st.none() | st.tuples(*[FINITE] * 6),
+    gcps=st.lists(st.tuples(FINITE, FINITE, FINITE, FINITE, st.none() | st.floats()), max_size=5),
+)
+def test_what_a_header_says_survives_json(crs, transform, gcps):
+    points = [GroundControlPoint(col=c, row=r, x=x, y=y, z=z) for c, r, x, y, z in gcps]
+    scene = dataclasses.replace(
+        BLANK,
+        crs=CRS.from_wkt(crs) if crs else None,
+        transform=Affine(*transform) if transform else None,
+        gcps=tuple(points),
+    )
+    text = json.dumps(scene.georeference.to_json(), allow_nan=False)
+
+    found = Placed.by(Georeference.from_json(json.loads(text)), uri="x.tif", width=1000, height=800)
+
+    assert (found.crs, found.transform) == (scene.crs, scene.transform)
+    assert [(g.col, g.row, g.x, g.y) for g in found.gcps] == [gcp[:4] for gcp in gcps]
+    assert all(
+        kept.z == (z if z is not None and np.isfinite(z) else 0)
+        for kept, (*_, z) in zip(found.gcps, gcps, strict=True)
+    )
+
+
+@pytest.mark.parametrize("code", CODES)
+@settings(max_examples=10)
+@given(turn=st.floats(-180, 180), pixel=st.floats(0.1, 100), x=st.floats(-0.4, 0.4))
+def test_a_scene_is_where_it_was_after_json(code, turn, pixel, x):
+    """To the last bit, in every CRS, rotated or not."""
+    crs = CRS.from_epsg(code)
+    if crs.is_geographic:
+        origin, pixel = (x * 100, 50 + x), pixel * 1e-5
+    else:
+        origin = (x * 1e6, 5e6)
+    affine = Affine.translation(*origin) @ Affine.rotation(turn) @ Affine.scale(pixel, -pixel)
+    scene = dataclasses.replace(BLANK, crs=crs, transform=affine)
+    text = json.dumps(scene.georeference.to_json())
+
+    found = Placed.by(Georeference.from_json(json.loads(text)), uri="x.tif", width=1000, height=800)
+
+    assert_placed_alike(found, scene)
 
 
 class TestGroundControlPoints:

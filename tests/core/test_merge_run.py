@@ -1,21 +1,28 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import shapely
+from rasterio.control import GroundControlPoint
+from rasterio.transform import Affine
 
 from swath import detections, geoparquet, inference, storage
 from swath import shard as shard_module
 from swath.detections import Detections, DetectionsWriter, Flag
 from swath.errors import RunIncompleteError, ShardInterruptedError
+from swath.footprint import footprint
+from swath.georeference import Georeferencer
 from swath.merge_run import merge_run
 from swath.payloads import Receipt, TileCounts
-from swath.plan import Plan
+from swath.plan import read_plan
+from swath.scene import open_scene
 from swath.shard import run_shard
 from swath.storage import RunPaths
 from tests.packages import OracleModel
@@ -62,7 +69,7 @@ OBJECTS = [
 
 
 def plan_of(plan_uri):
-    return Plan.from_json(storage.read_json(plan_uri))
+    return read_plan(plan_uri)
 
 
 def run_all(plan_uri):
@@ -293,6 +300,60 @@ def in_core(grid, number, count, flag=0):
         int(number),
     )
     return dataclasses.replace(found, flags=np.full(count, flag, np.uint8))
+
+
+def turned(x, y, pixel):
+    """An affine transform with its upper left corner there, turned by 30 degrees."""
+    return Affine.translation(x, y) @ Affine.rotation(30) @ Affine.scale(pixel, -pixel)
+
+
+PLACED = {
+    "UTM": {},
+    "degrees": {"crs": "EPSG:4326", "transform": Affine(1e-4, 0, 14.1, 0, -1e-4, 50.3)},
+    "turned": {"crs": "EPSG:27700", "transform": turned(4e5, 3e5, 7.3)},
+    "polar": {"crs": "EPSG:3413", "transform": turned(1e5, -2e6, 30)},
+    "control points": {
+        "transform": None,
+        "crs": "EPSG:4326",
+        "gcps": [
+            GroundControlPoint(row=r, col=c, x=14 + c / 1e4 + r / 3e5, y=50 - r / 1.1e4, z=z)
+            for r, c, z in ((0, 0, 1.5), (0, 150, 7), (90, 0, 0), (90, 150, 3), (40, 70, 9))
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("kind", PLACED)
+def test_detections_are_where_the_scene_says_though_it_is_gone(
+    make_plan, make_scene, package, kind
+):
+    """And so is the model package: the merge has no use for either."""
+    scene = make_scene(scene_of(OBJECTS), **PLACED[kind])
+    with open_scene(scene) as opened:
+        georeferencer = Georeferencer.of(opened.info)
+        outline = footprint(opened.info, georeferencer)
+    plan_uri = make_plan(scene, shard_tiles=17)
+    for index in range(len(plan_of(plan_uri).shards)):
+        run_shard(plan_uri, index)
+    shutil.rmtree(package)
+    Path(scene).unlink()
+
+    uri = merge_run(plan_uri).uri
+
+    table = pq.read_table(uri)
+    expected = shapely.to_wkb(georeferencer.polygons(boxes_in(table))).tolist()
+    assert table["geometry"].to_pylist() == expected
+    with pq.ParquetFile(uri) as file:
+        assert shapely.from_geojson(json.dumps(geoparquet.read_footprint(file))).equals(outline)
+
+
+def test_a_scene_that_is_replaced_after_its_shards_does_not_move_them(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17)
+    before = storage.read_bytes(run_all(plan_uri).uri)
+
+    make_scene(scene_of([]), transform=Affine(30, 0, 1e5, 0, -30, 1e6))
+
+    assert storage.read_bytes(merge_run(plan_uri).uri) == before
 
 
 def test_memory_does_not_grow_with_what_lies_within_shards(make_plan, make_scene, monkeypatch):

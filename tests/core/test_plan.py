@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from rasterio.control import GroundControlPoint
 
 from swath import packing, storage
 from swath.errors import (
@@ -18,14 +17,16 @@ from swath.errors import (
     SettingsError,
     UnknownModelError,
 )
-from swath.payloads import ModelRef, RunOptions, RunRequest, SceneRef
-from swath.plan import MAX_SHARD_COLUMNS, Plan, find_empty_tiles, plan_run
+from swath.payloads import PLAN_VERSION, ModelRef, RunOptions, RunRequest, SceneRef
+from swath.plan import MAX_SHARD_COLUMNS, plan_run, read_plan
 from swath.scene import open_scene
 from swath.settings import PlanSettings
 from swath.storage import RunPaths
 from swath.tiles import Grid
-from tests.rasters import NORTH_UP, UTM, real_files
+from tests.placing import assert_placed_alike
+from tests.rasters import real_files, sparse
 
+PLANS = Path(__file__).parent / "plans"
 SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 
 NO_RASTER = "GeoTIFF, JPEG 2000 or NITF"
@@ -85,20 +86,9 @@ def plan(tmp_path):
             options=RunOptions(backend=backend),
         )
         summary = plan_run(request, PlanSettings(work_uri=str(tmp_path / "work"), **changes))
-        return summary, Plan.from_json(storage.read_json(summary.uri))
+        return summary, read_plan(summary.uri)
 
     return run
-
-
-def sparse(path, *, side, nodata=None):
-    """A scene of that many px a side which holds no pixel at all."""
-    profile = {"driver": "GTiff", "width": side, "height": side, "count": 1, "dtype": "uint16"}
-    options = {"tiled": True, "blockxsize": 512, "blockysize": 512, "SPARSE_OK": True}
-    with rasterio.open(
-        path, "w", crs=UTM, transform=NORTH_UP, nodata=nodata, BIGTIFF="YES", **profile, **options
-    ):
-        pass
-    return str(path)
 
 
 def names(scene):
@@ -187,6 +177,44 @@ class TestPlan:
 
         assert plan(scene, model) == plan(scene, model)
 
+    def test_of_another_version_of_swath_is_refused_in_a_sentence(self, plan, package, make_scene):
+        summary, _ = plan(make_scene(np.ones((1, 300, 500), "uint8")), package("a"))
+        written = storage.read_json(summary.uri)
+        for version in (None, 0, PLAN_VERSION + 1):
+            storage.write_json(summary.uri, written | {"version": version})
+
+            with pytest.raises(PayloadError, match="another version of swath; drop the scene"):
+                read_plan(summary.uri)
+
+    def test_as_this_version_has_always_written_it_is_read(self):
+        """A change of the plan that makes this fail needs another PLAN_VERSION, and a plan here."""
+        written = PLANS / f"v{PLAN_VERSION}.json"
+
+        plan = read_plan(str(written))
+
+        assert json.loads(json.dumps(plan.to_json())) == storage.read_json(str(written))
+        assert plan.tiles(0).tolist() == [1, 2, 4, 5]
+        assert plan.answer.classes == ("ship",)
+
+    def test_stays_small_where_a_scene_has_many_control_points(self, plan, package, make_scene):
+        rows, columns = np.divmod(np.arange(210), 21)
+        off = np.random.default_rng(1).uniform(0, 1e-4, (210, 3))
+        gcps = [
+            GroundControlPoint(
+                row=30.5 * r, col=24.9 * c, x=14 + c / 40 + x, y=50 - r / 30 + y, z=z
+            )
+            for r, c, (x, y, z) in zip(rows, columns, off, strict=True)
+        ]
+        scene = make_scene(
+            np.ones((1, 300, 500), "uint8"), crs="EPSG:4326", gcps=gcps, transform=None
+        )
+
+        summary, written = plan(scene, package("a"))
+
+        with open_scene(scene) as opened:
+            assert_placed_alike(written.placed, opened.info)
+        assert Path(summary.uri).stat().st_size < 25_000
+
 
 class TestBackend:
     @pytest.mark.parametrize(
@@ -261,52 +289,6 @@ class TestSize:
         assert max(np.diff(written.column_cuts)) <= MAX_SHARD_COLUMNS
         assert Path(summary.uri).stat().st_size < 20_000
 
-    def test_a_scene_where_all_is_valid_is_not_read(self, make_scene, monkeypatch):
-        with open_scene(make_scene(np.ones((1, 300, 500), "uint8"))) as scene:
-            monkeypatch.delattr("swath.scene.OpenScene.valid")
-            assert find_empty_tiles(scene, Grid(500, 300, 64, 16), [1]) is None
-
-    def test_a_scene_too_large_to_search_is_not_read(self, make_scene, monkeypatch):
-        monkeypatch.setattr("swath.plan.MAX_SEARCHED_PIXELS", 300 * 500 - 1)
-        with open_scene(make_scene(np.zeros((1, 300, 500), "uint8"), nodata=0)) as scene:
-            monkeypatch.delattr("swath.scene.OpenScene.valid")
-            assert find_empty_tiles(scene, Grid(500, 300, 64, 16), [1]) is None
-
-    def test_no_more_than_a_band_of_rows_is_read_at_once(self, tmp_path, monkeypatch):
-        windows = []
-        with open_scene(sparse(tmp_path / "x.tif", side=5000, nodata=0)) as scene:
-            valid = type(scene).valid
-
-            def spy(self, window, bands):
-                windows.append(window)
-                return valid(self, window, bands)
-
-            monkeypatch.setattr(type(scene), "valid", spy)
-            empty = find_empty_tiles(scene, Grid(5000, 5000, 256, 64), [1])
-
-        assert empty.all()
-        assert max(height for _, _, _, height in windows) == 512
-        assert sum(width * height for _, _, width, height in windows) == 5000**2
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
-@given(data=st.data())
-def test_exactly_the_tiles_without_a_valid_pixel_are_empty(make_scene, monkeypatch, data):
-    height, width = data.draw(st.integers(1, 90)), data.draw(st.integers(1, 90))
-    pixels = np.zeros((1, height, width), "uint8")
-    for _ in range(data.draw(st.integers(0, 4))):
-        pixels[0, data.draw(st.integers(0, height - 1)), data.draw(st.integers(0, width - 1))] = 1
-    size = data.draw(st.integers(4, 40))
-    grid = Grid(width, height, size, data.draw(st.integers(0, size - 1)))
-    monkeypatch.setattr("swath.plan._BAND_PIXELS", data.draw(st.integers(1, 4000)))
-
-    with open_scene(make_scene(pixels, nodata=0)) as scene:
-        found = find_empty_tiles(scene, grid, [1])
-
-    windows = grid.windows(np.arange(grid.count))
-    expected = [not pixels[0, y : y + h, x : x + w].any() for x, y, w, h in windows]
-    assert (np.zeros(grid.count, bool) if found is None else found).tolist() == expected
-
 
 class TestRefused:
     def test_a_model_that_is_not_deployed(self, plan, make_scene):
@@ -342,6 +324,16 @@ class TestRefused:
         with pytest.raises(SceneError, match=NO_CRS):
             plan(make_scene(np.ones((1, 9, 9), "uint8"), crs=None), package("a"))
 
+    def test_a_scene_whose_outline_cannot_be_drawn(self, plan, package, make_scene):
+        places = np.random.default_rng(1).uniform(0, 1, (210, 4)) * (300, 500, 9, 9)
+        gcps = [GroundControlPoint(row=r, col=c, x=x, y=y) for r, c, x, y in places]
+        scene = make_scene(
+            np.ones((1, 300, 500), "uint8"), crs="EPSG:4326", gcps=gcps, transform=None
+        )
+
+        with pytest.raises(SceneError, match=r"scene\.tif .* fold"):
+            plan(scene, package("a"))
+
     @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
     def test_a_scene_with_nothing_but_rpcs(self, plan, package, data, make_scene):
         with rasterio.open(data / "scenes" / "rasterio" / "RGB.byte.rpc.vrt") as source:
@@ -371,6 +363,8 @@ class TestRealScenes:
             return
         summary, written = plan(scene, model)
 
+        with open_scene(scene) as opened:
+            assert_placed_alike(written.placed, opened.info)
         sizes = [len(written.tiles(i)) for i in range(summary.shards)]
         assert sum(sizes) + written.skipped_count == summary.tiles == written.grid.count
 

@@ -17,7 +17,7 @@ from swath.errors import ShardInterruptedError
 from swath.local import run_local
 from swath.merge_run import merge_run
 from swath.payloads import RunRequest
-from swath.plan import Plan
+from swath.plan import read_plan
 from swath.publish import publish_run
 from swath.segmentation.polygonise import regions_of
 from swath.shard import run_shard
@@ -151,7 +151,7 @@ def test_the_result_is_the_truth_however_it_was_sharded(
     pixels = values()
     scene = make_scene(pixels[None], nodata=NODATA, **PLACE)
     plan_uri = make_plan(scene, model=segmenter, shard_tiles=shard_tiles)
-    for index in range(len(Plan.from_json(storage.read_json(plan_uri)).shards)):
+    for index in range(len(read_plan(plan_uri).shards)):
         run_shard(plan_uri, index)
 
     summary = merge_run(plan_uri)
@@ -211,7 +211,7 @@ def test_a_mask_is_published_as_an_asset(make_plan, make_scene, segmenter, tmp_p
     pixels = values()
     plan_uri = make_plan(make_scene(pixels[None], nodata=NODATA, **PLACE), model=segmenter)
     run_shard(plan_uri, 0)
-    plan = Plan.from_json(storage.read_json(plan_uri))
+    plan = read_plan(plan_uri)
     request = RunRequest(
         run_id=plan.run_id, scene=plan.scene, model=plan.model, options=plan.options
     )

@@ -49,6 +49,7 @@ def test_defaults_hold_where_a_variable_is_not_set():
         "SWATH_STATE_MACHINE_ARN": "arn",
         "SWATH_CATALOGUE_URI": "s3://b/k",
         "SWATH_DEFAULT_MODEL": "ships",
+        "SWATH_WORK_URI": "s3://work",
     }
 
     read = StartRunSettings.from_env(env)

@@ -43,7 +43,7 @@ def scene(make_scene):
 
 
 def shards(plan_uri):
-    plan = module.Plan.from_json(storage.read_json(plan_uri))
+    plan = module.read_plan(plan_uri)
     return range(len(plan.shards))
 
 
@@ -74,7 +74,7 @@ def test_a_shard_finds_what_is_there(make_plan, scene):
 def test_what_touches_a_shards_edge_is_left_to_the_merge(make_plan, make_scene):
     boxes = dots(count=120)
     plan_uri = make_plan(make_scene(boxes[0]), shard_tiles=20)
-    plan = module.Plan.from_json(storage.read_json(plan_uri))
+    plan = module.read_plan(plan_uri)
     receipts = [run_shard(plan_uri, index) for index in shards(plan_uri)]
 
     parts = [found(plan_uri, index) for index in shards(plan_uri)]
@@ -181,13 +181,13 @@ def test_what_another_plan_of_the_run_left_does_not_count(make_plan, scene):
     plan_uri = make_plan(scene, shard_tiles=20)
     receipts = [run_shard(plan_uri, index) for index in range(2)]
 
-    plan = module.Plan.from_json(storage.read_json(plan_uri))
+    plan = module.read_plan(plan_uri)
     assert [r.tiles.succeeded for r in receipts] == [len(plan.tiles(index)) for index in range(2)]
 
 
 def test_a_refused_shard_says_why(make_plan, scene):
     plan_uri = make_plan(scene, shard_tiles=7)
-    plan = module.Plan.from_json(storage.read_json(plan_uri))
+    plan = module.read_plan(plan_uri)
     tile = plan.grid.tile(plan.tiles(1)[0])
 
     receipt = refuse_shard(plan_uri, 1, PackageError("no weights"))
@@ -202,7 +202,7 @@ def test_tiles_without_valid_pixels_are_skipped(make_plan, make_scene):
     pixels = dots()[0]
     pixels[0, :, :40] = -999
     plan_uri = make_plan(make_scene(pixels, nodata=-999))
-    plan = module.Plan.from_json(storage.read_json(plan_uri))
+    plan = module.read_plan(plan_uri)
 
     receipt = run_shard(plan_uri, 0)
 

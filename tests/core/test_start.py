@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.payloads import ModelRef, RunRequest
+from swath import storage
+from swath.payloads import PLAN_VERSION, ModelRef, RunRequest
 from swath.settings import StartRunSettings
 from swath.start import Drop, start_run
+from swath.storage import RunPaths
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CATALOGUE = {"ships": ModelRef(name="ships", uri="s3://models/ships.tar.gz", digest="d")}
@@ -149,6 +151,26 @@ def test_a_run_with_failed_tiles_starts_anew_so_that_its_shards_are_run_again(bu
     assert not bucket.states.redriven
 
 
+@pytest.mark.parametrize(
+    ("plan", "outcome"),
+    [
+        ({"version": PLAN_VERSION}, "redriven"),
+        ({"version": PLAN_VERSION + 1}, "started"),
+        ({"version": PLAN_VERSION - 1}, "started"),
+        ({"run_id": "of the first version, which did not say its own"}, "started"),
+    ],
+)
+def test_a_run_that_another_version_of_swath_planned_is_planned_anew(bucket, plan, outcome):
+    first = bucket.handle(bucket.drop())
+    storage.write_json(RunPaths(bucket.settings.work_uri, first.run_id).plan, plan)
+    bucket.states.end(first.execution, "FAILED")
+
+    again = bucket.handle(bucket.drop())
+
+    assert (again.outcome, again.run_id) == (outcome, first.run_id)
+    assert (again.execution == first.execution) == (outcome == "redriven")
+
+
 def test_a_redrive_that_another_delivery_was_quicker_with_is_a_redrive(bucket, monkeypatch):
     first = bucket.handle(bucket.drop())
     bucket.states.end(first.execution, "FAILED")
@@ -251,14 +273,6 @@ def test_what_lies_beside_scenes_is_ignored(bucket, key, size, reason):
 )
 def test_anything_else_is_run_so_that_its_failure_is_recorded(bucket, key, size):
     assert bucket.handle(bucket.drop(key=key, size=size)).outcome == "started"
-
-
-def test_without_a_place_for_notes_drops_still_start_once(tmp_path):
-    bucket = Bucket("")
-    first = bucket.handle(bucket.drop())
-    bucket.states.end(first.execution)
-    assert bucket.handle(bucket.drop()).outcome == "duplicate"
-    assert list(tmp_path.iterdir()) == []
 
 
 ACTIONS = st.one_of(

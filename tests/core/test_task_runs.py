@@ -13,9 +13,8 @@ from swath.heads.geometry import to_corners, to_outlines
 from swath.local import run_local
 from swath.merge_run import merge_run
 from swath.package import describe_package
-from swath.plan import Plan
+from swath.plan import read_plan
 from swath.shard import run_shard
-from swath.storage import read_json
 from swath.tiles import Grid
 from tests import oracles
 from tests.packages import TILE, for_task, write_package
@@ -44,7 +43,7 @@ def run(tmp_path, make_scene, make_plan):
     def infer(pixels, net, change, *, shard_tiles=1000):
         model = write_package(tmp_path / "model", change, weights=net)
         plan_uri = make_plan(make_scene(pixels[None]), model=model, shard_tiles=shard_tiles)
-        for index in range(len(Plan.from_json(read_json(plan_uri)).shards)):
+        for index in range(len(read_plan(plan_uri).shards)):
             run_shard(plan_uri, index)
         summary = merge_run(plan_uri)
         return pq.read_table(summary.uri), summary

@@ -11,7 +11,7 @@ from lambdas.plan_scene import handler as module
 from swath import packing, storage
 from swath.errors import PayloadError, SceneError, UnknownModelError
 from swath.payloads import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
-from swath.plan import Plan
+from swath.plan import read_plan
 from swath.settings import PlanSettings
 
 SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
@@ -58,7 +58,7 @@ def test_a_dropped_scene_is_planned(work, model, drop, context):
     summary = PlanSummary.from_json(module.handler(request.to_json(), context))
 
     assert (summary.backend, summary.shards, summary.tiles) == ("lambda", 1, 6)
-    plan = Plan.from_json(storage.read_json(summary.uri))
+    plan = read_plan(summary.uri)
     assert (plan.run_id, plan.model) == (request.run_id, model)
     assert storage.read_json(storage.join(work, "runs", request.run_id, "shards.json")) == [0]
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from swath import storage
 from swath.detections import Detections
 from swath.errors import LabelsError
 from swath.evaluation.metrics.objects import Found, Truth
 from swath.local import Stopwatch, request_of, run_steps
 from swath.merge_run import read_merged
 from swath.payloads import RunOptions, TileCounts
-from swath.plan import Plan
+from swath.plan import read_plan
 from swath.storage import RunPaths
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def see(
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as folder:
         merged = run_steps(request, folder, watch, progress)
         paths = RunPaths(folder, request.run_id)
-        plan = Plan.from_json(storage.read_json(paths.plan))
+        plan = read_plan(paths.plan)
         if (plan.width, plan.height) != (scene.width, scene.height):
             raise LabelsError(
                 f"{scene.uri} has {plan.width} x {plan.height} px; its labels are of "

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from swath.scene import Box, Scene
+    from swath.scene import Box, Placed
     from swath.tiles import Grid, Ints, Tile
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -123,7 +123,7 @@ class MaskPart:
 
 
 def assemble(
-    parts: Sequence[tuple[Path, Box]], scene: Scene, classes: Sequence[str], path: Path
+    parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str], path: Path
 ) -> None:
     """Write the mask of a scene as a cloud-optimised GeoTIFF with overviews.
 
@@ -151,7 +151,7 @@ def class_names(mask: Path) -> list[str]:
     return [tags[f"{_CLASS}{label}"] for label in range(sum(_CLASS in key for key in tags))]
 
 
-def _mosaic(parts: Sequence[tuple[Path, Box]], scene: Scene, classes: Sequence[str]) -> ET.Element:
+def _mosaic(parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str]) -> ET.Element:
     """A GDAL virtual dataset; https://gdal.org/en/stable/drivers/raster/vrt.html."""
     root = ET.Element("VRTDataset", rasterXSize=str(scene.width), rasterYSize=str(scene.height))
     crs = scene.crs.to_wkt() if scene.crs else ""

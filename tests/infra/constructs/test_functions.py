@@ -61,11 +61,12 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         "s3:::cdk-assets/catalogue.json": READ,
         WORK: LIST,
         f"{WORK}/scenes/*": READ | WRITE,
+        f"{WORK}/runs/*/plan.json": READ,
         "<UnstartedRunsQueue.Arn>": SEND,
     },
     "PlanScene": SHARDS,
     "InferShard": SHARDS,
-    "MergeDetections": {SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES},
+    "MergeDetections": RUN_FILES,
     "LoadDetections": {CLUSTER_USER: {"rds-db:connect"}, WORK: LIST, f"{WORK}/runs/*": READ},
     "PublishResults": {
         WORK: LIST,
