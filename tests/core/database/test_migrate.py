@@ -41,6 +41,23 @@ def test_migrating_again_changes_nothing(connection):
     assert connection.execute("SELECT count(*) FROM swath.runs").fetchone() == (1,)
 
 
+def test_a_database_of_a_later_release_is_left_as_it_is(empty_dsn):
+    """Roll back: the earlier release's image meets what the later one's has migrated."""
+    with connect_dsn(empty_dsn) as connection:
+        migrate(connection)
+        connection.execute("ALTER TABLE swath.runs ADD COLUMN later int")
+        connection.execute("UPDATE swath.migration SET version_num = '9999'")
+        connection.commit()
+
+        assert migrate(connection) == "9999"
+
+        assert connection.execute("SELECT version_num FROM swath.migration").fetchall() == [
+            ("9999",)
+        ]
+        assert connection.execute("SELECT later FROM swath.runs").fetchall() == []
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+
 def test_migrations_at_once_take_turns(empty_dsn):
     def one(_):
         with connect_dsn(empty_dsn) as connection:

@@ -2,10 +2,8 @@
 
 from alembic import context
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    version_table="migration",
-    version_table_schema="swath",
-)
+from swath.database.migrate import VERSION_TABLE
+
+context.configure(connection=context.config.attributes["connection"], **VERSION_TABLE)
 with context.begin_transaction():
     context.run_migrations()
