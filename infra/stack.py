@@ -6,7 +6,6 @@ from typing import Any
 
 from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk.aws_logs import RetentionDays
-from aws_cdk.triggers import Trigger
 from constructs import Construct
 
 from infra.constructs.database import Database
@@ -33,6 +32,7 @@ from infra.constructs.start_run import StartRun
 from infra.constructs.storage import Storage
 from infra.constructs.training import Training
 from infra.constructs.transforms import Transforms
+from infra.constructs.triggers import log_triggers, run_on_change
 from infra.endpoints import Endpoints
 from infra.images import ROOT
 from infra.settings import DeploySettings, LogDays
@@ -81,7 +81,7 @@ class SwathStack(Stack):
             retain=settings.retain,
             work_retention=Duration.days(settings.work_retention_days),
         )
-        self.network = Network(self, "Network", logs=self.storage.logs)
+        self.network = Network(self, "Network", logs=self.storage.logs, retain=settings.retain)
         self.database = Database(
             self,
             "Database",
@@ -222,22 +222,17 @@ class SwathStack(Stack):
         """On each deployment that changes them: the user and extension, then the schema."""
         prepare = PrepareDatabase(self, "PrepareDatabase", database=self.database, **self._logged)
         migrate = MigrateDatabase(self, "MigrateDatabase", **self._inside)
-        patience = Duration.minutes(14)
-        prepared = Trigger(
-            self,
-            "DatabasePrepared",
-            handler=prepare.function,
-            timeout=patience,
-            execute_after=[self.database],
+        prepared = run_on_change(
+            self, "DatabasePrepared", function=prepare.function, execute_after=[self.database]
         )
-        Trigger(
+        run_on_change(
             self,
             "DatabaseMigrated",
-            handler=migrate.function,
-            timeout=patience,
+            function=migrate.function,
             execute_after=[prepared, self.network],
             execute_before=[first_use],
         )
+        log_triggers(self, **self._logged)
 
     def _write_outputs(self) -> None:
         values = {

@@ -57,9 +57,15 @@ class Database(Construct):
             "Cluster",
             # Pauses at 0 ACU, and has the Data API: PostgreSQL 16.3 and later.
             engine=DatabaseClusterEngine.aurora_postgres(
-                version=AuroraPostgresEngineVersion.VER_17_7
+                version=AuroraPostgresEngineVersion.VER_17_9
             ),
-            writer=ClusterInstance.serverless_v2("Writer", publicly_accessible=False),
+            writer=ClusterInstance.serverless_v2(
+                "Writer",
+                publicly_accessible=False,
+                # RDS would lift the version above the template's, and refuse to go back to it when
+                # the template is next changed.
+                auto_minor_version_upgrade=False,
+            ),
             serverless_v2_min_capacity=min_acu,
             serverless_v2_max_capacity=max_acu,
             serverless_v2_auto_pause_duration=None if min_acu else _IDLE_UNTIL_PAUSE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aws_cdk import RemovalPolicies
 from aws_cdk.aws_ec2 import (
     FlowLogDestination,
     FlowLogOptions,
@@ -35,8 +36,11 @@ class Network(Construct):
         gpu_hosts: may connect anywhere; nobody may connect to them.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, logs: IBucket) -> None:
+    def __init__(self, scope: Construct, construct_id: str, *, logs: IBucket, retain: bool) -> None:
         super().__init__(scope, construct_id)
+        if retain:
+            # EC2 deletes no subnet and no security group that a database is in.
+            RemovalPolicies.of(self).retain()
         self.vpc = Vpc(
             self,
             "Vpc",

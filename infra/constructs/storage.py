@@ -28,7 +28,9 @@ class Storage(Construct):
         scenes: where users drop scenes; S3 tells EventBridge of each.
         work: plans, shards and what people ask of the asynchronous endpoint, which expire.
         results: GeoParquet and STAC Items.
-        logs: who read and wrote the others, and the network's flow logs.
+        logs: who read and wrote the others, and the network's flow logs. It always outlives its
+            stack: AWS delivers logs for hours after the last of the other buckets was emptied,
+            and a bucket with something in it cannot be deleted. What is in it expires.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class Storage(Construct):
         self._removal = RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY
         self.logs = self._bucket(
             "Logs",
+            removal=RemovalPolicy.RETAIN,
             # Log delivery writes with ACLs off; without this CDK turns them on for it.
             object_ownership=ObjectOwnership.BUCKET_OWNER_ENFORCED,
             lifecycle_rules=[LifecycleRule(expiration=_ACCESS_LOG_RETENTION)],
@@ -71,19 +74,29 @@ class Storage(Construct):
         )
 
     def _bucket(
-        self, name: str, *, lifecycle_rules: list[LifecycleRule] | None = None, **options: Any
+        self,
+        name: str,
+        *,
+        lifecycle_rules: list[LifecycleRule] | None = None,
+        removal: RemovalPolicy | None = None,
+        **options: Any,
     ) -> Bucket:
         uploads = LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(7))
-        return Bucket(
+        removal = removal or self._removal
+        bucket = Bucket(
             self,
             name,
             encryption=BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             block_public_access=BlockPublicAccess.BLOCK_ALL,
-            removal_policy=self._removal,
+            removal_policy=removal,
             lifecycle_rules=[uploads, *(lifecycle_rules or ())],
             **options,
         )
+        # A bucket that stays keeps its policy, which refuses requests without TLS.
+        if bucket.policy:
+            bucket.policy.apply_removal_policy(removal)
+        return bucket
 
 
 def _tell_eventbridge(bucket: Bucket) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infra.images import ROOT
+from local_cloud.stacks.template import references
 from swath.errors import SettingsError
 
 STATEFUL = ("AWS::S3::Bucket", "AWS::RDS::DBCluster")
@@ -23,10 +24,48 @@ def test_production_outlives_its_stack(production: Any):
     assert production.one("AWS::RDS::DBCluster")["DeletionProtection"] is True
 
 
-def test_dev_goes_with_its_stack(dev: Any):
-    for resource in dev.json["Resources"].values():
-        assert resource.get("DeletionPolicy") != "Retain"
+def test_dev_goes_with_its_stack_but_for_the_bucket_that_gets_logs_for_hours(dev: Any):
+    kept = {
+        name for name, r in dev.json["Resources"].items() if r.get("DeletionPolicy") == "Retain"
+    }
+
+    assert kept == {*dev.resources("AWS::S3::Bucket", "StorageLogs"), *policies_of(dev, "Logs")}
     assert dev.one("AWS::RDS::DBCluster")["DeletionProtection"] is False
+
+
+def policies_of(stack: Any, bucket: str) -> set[str]:
+    return set(stack.resources("AWS::S3::BucketPolicy", f"Storage{bucket}Policy"))
+
+
+@pytest.mark.parametrize("stage", ["dev", "production"])
+def test_what_stays_depends_on_nothing_that_goes(stage: str, request: pytest.FixtureRequest):
+    """EC2 and S3 refuse to delete what something else is in; a bucket's policy is part of it."""
+    resources = request.getfixturevalue(stage).json["Resources"]
+    kept = {name for name, r in resources.items() if r.get("DeletionPolicy") == "Retain"}
+    policies = {name for name, r in resources.items() if r["Type"] == "AWS::S3::BucketPolicy"}
+
+    def needed(name: str) -> set[str]:
+        # The ARNs in a policy's statements are text: they may outlive what they name.
+        whole = resources[name]
+        return references(whole["Properties"]["Bucket"] if name in policies else whole)
+
+    missing = {
+        f"{name} -> {other}"
+        for name in kept
+        for other in needed(name) & resources.keys()
+        if other not in kept
+    }
+
+    assert kept
+    assert missing == set()
+    assert {name for name in policies if needed(name) & kept} == policies & kept
+    assert {name for name in kept if resources[name]["UpdateReplacePolicy"] == "Retain"} == kept
+
+
+def test_production_keeps_the_network_that_its_database_is_in(production: Any):
+    for name, resource in production.json["Resources"].items():
+        if resource["Type"].startswith("AWS::EC2::") and "LaunchTemplate" not in resource["Type"]:
+            assert resource["DeletionPolicy"] == "Retain", name
 
 
 def test_nothing_is_paid_for_by_the_hour_while_nothing_runs(dev: Any):
@@ -57,6 +96,13 @@ def test_only_the_triggers_run_while_the_stack_is_deployed(dev: Any):
     assert custom == {"Custom::Trigger"}
 
 
+def test_a_rollback_calls_no_version_that_has_lain_idle(dev: Any):
+    """CDK's provider retries no call of a function that Lambda has deactivated."""
+    for name in ("DatabasePrepared", "DatabaseMigrated"):
+        handler = dev.json["Resources"][name]["Properties"]["HandlerArn"]
+        assert handler["Fn::Join"][1][-1] == ":$LATEST"
+
+
 def test_the_database_is_prepared_then_migrated_then_scenes_are_let_in(dev: Any):
     resources = dev.json["Resources"]
     rule = next(name for name in resources if name.startswith("StartRunSceneDropped"))
@@ -69,8 +115,8 @@ def test_the_database_is_prepared_then_migrated_then_scenes_are_let_in(dev: Any)
         ("DatabasePrepared", "PrepareDatabase"),
         ("DatabaseMigrated", "MigrateDatabase"),
     ):
-        # By version: a changed image is another version, which the trigger calls anew.
-        version = resources[name]["Properties"]["HandlerArn"]["Ref"]
+        # A changed image is another version, for which the trigger runs anew.
+        version, _ = resources[name]["Properties"]["Version"]["Fn::GetAtt"]
         assert resources[version]["Type"] == "AWS::Lambda::Version"
         assert version.startswith(f"{function}FunctionCurrentVersion")
 
@@ -106,7 +152,12 @@ def test_every_log_is_kept_for_as_long_as_the_settings_say(synthesize: Callable[
     groups = synthesize(log_retention_days=7).resources("AWS::Logs::LogGroup")
 
     assert {group["RetentionInDays"] for group in groups.values()} == {7}
-    assert len(groups) == 13
+    assert len(groups) == 14
+
+
+def test_every_function_logs_where_the_settings_apply(dev: Any):
+    for name, function in dev.resources("AWS::Lambda::Function").items():
+        assert "LogGroup" in function.get("LoggingConfig", {}), name
 
 
 def test_settings_reach_what_they_are_for(synthesize: Callable[..., Any]):

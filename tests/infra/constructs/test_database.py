@@ -18,6 +18,10 @@ def test_the_cluster_pauses_and_is_reached_by_iam_or_the_data_api(dev: Any):
     assert tuple(map(int, cluster["EngineVersion"].split("."))) >= (16, 3)
 
 
+def test_the_version_is_the_templates(dev: Any):
+    assert dev.one("AWS::RDS::DBInstance")["AutoMinorVersionUpgrade"] is False
+
+
 def test_rds_makes_and_keeps_the_password(dev: Any):
     cluster = dev.one("AWS::RDS::DBCluster")
 

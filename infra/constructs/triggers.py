@@ -1,0 +1,54 @@
+"""Functions that run while the stack is deployed, by CDK's own provider."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import CfnResource, Duration, RemovalPolicy, Stack
+from aws_cdk.aws_lambda import Function
+from aws_cdk.aws_logs import LogGroup, RetentionDays
+from aws_cdk.triggers import Trigger
+from constructs import Construct
+
+# One minute less than the provider's own timeout.
+_TIMEOUT = Duration.minutes(14)
+_PROVIDER = "AWSCDK.TriggerCustomResourceProviderCustomResourceProvider"
+
+
+def run_on_change(
+    scope: Construct, construct_id: str, *, function: Function, **order: Any
+) -> Trigger:
+    """Run `function` at the first deployment and at each that changes it.
+
+    CDK's provider calls the published version. Lambda deactivates a version that nobody has called
+    for weeks and refuses its next call, which the provider does not retry: a rollback, which calls
+    the previous version, would end in UPDATE_ROLLBACK_FAILED. So the provider is given $LATEST,
+    which the rollback has just updated, and the version beside it says that there is a change.
+
+    Args:
+        scope: parent of the trigger.
+        construct_id: id of the trigger.
+        function: the function.
+        order: `execute_after` and `execute_before` of the trigger.
+    """
+    trigger = Trigger(scope, construct_id, handler=function, timeout=_TIMEOUT, **order)
+    resource = _resource(trigger.node.find_child("Default").node.default_child)
+    resource.add_property_override("HandlerArn", f"{function.function_arn}:$LATEST")
+    resource.add_property_override("Version", function.current_version.version)
+    return trigger
+
+
+def log_triggers(stack: Stack, *, log_retention: RetentionDays) -> None:
+    """Give CDK's provider a log group of the stack, instead of one that never expires."""
+    provider = stack.node.find_child(_PROVIDER)
+    logs = LogGroup(
+        stack, "TriggersLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
+    )
+    _resource(provider.node.find_child("Handler")).add_property_override(
+        "LoggingConfig.LogGroup", logs.log_group_name
+    )
+
+
+def _resource(construct: Any) -> CfnResource:
+    assert isinstance(construct, CfnResource)  # noqa: S101 - narrows the type
+    return construct

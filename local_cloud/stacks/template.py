@@ -1,0 +1,45 @@
+"""What the resources of a CloudFormation template refer to, and the order that follows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+from local_cloud.errors import LocalCloudError
+
+# ${Name} and ${Name.Attribute}, but not the literal ${!Name}.
+_SUBSTITUTED = re.compile(r"\$\{([^!}.]+)[^}]*\}")
+
+
+def references(value: Any) -> set[str]:
+    """Return the names that a part of a template refers to, and those that it depends on."""
+    match value:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
+            return {name}
+        case {"Fn::Sub": str(text)}:
+            return set(_SUBSTITUTED.findall(text))
+        case {"Fn::Sub": [str(text), dict(given)]}:
+            return (set(_SUBSTITUTED.findall(text)) - given.keys()) | references(given)
+        case dict():
+            depends = value.get("DependsOn", [])
+            found = map(references, value.values())
+            return set([depends] if isinstance(depends, str) else depends).union(*found)
+        case list():
+            return set[str]().union(*map(references, value))
+    return set()
+
+
+def in_order(resources: Mapping[str, Any]) -> list[str]:
+    """Return the names of a template's resources, each after those that it refers to.
+
+    Raises:
+        LocalCloudError: resources refer to each other in a circle.
+    """
+    graph = {name: references(resource) & resources.keys() for name, resource in resources.items()}
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        circle = ", ".join(error.args[1])
+        raise LocalCloudError(f"Circular dependency between resources: [{circle}]") from error
