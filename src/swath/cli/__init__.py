@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import typer
@@ -17,7 +18,7 @@ EXIT_INPUT = 2
 
 
 class _Group(TyperGroup):
-    """Tells an error that swath raised on purpose in one line, without a traceback."""
+    """Print an error that swath raised on purpose, or AWS's, in one line without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -25,6 +26,16 @@ class _Group(TyperGroup):
         except SwathError as error:
             Console(stderr=True).print(f"error: {error}", markup=False, soft_wrap=True)
             ctx.exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED)
+        except Exception as error:
+            # botocore takes long to import; where nothing imported it, nothing raised its errors.
+            if "botocore" not in sys.modules:
+                raise
+            from swath.cli.aws_errors import AwsError, explain  # noqa: PLC0415
+
+            if not isinstance(error, AwsError):
+                raise
+            Console(stderr=True).print(f"error: {explain(error)}", markup=False, soft_wrap=True)
+            ctx.exit(EXIT_FAILED)
 
 
 app = typer.Typer(
