@@ -10,9 +10,13 @@
     output/data             `report.html` and `metrics.json`
     output/failure          why the job failed
 
-A Spot host that is reclaimed sends SIGTERM two minutes before; the step at work is finished then
-and a checkpoint left, which SageMaker keeps in S3 and puts back where the job is started again.
+SIGTERM comes two minutes before a Spot host is reclaimed, when the job's time is over, and when
+somebody stops the job: nothing tells which. The step at work is finished then and a checkpoint
+left, which SageMaker keeps in S3 and puts back where the job is started again. After it, once an
+epoch is over, comes the package of the best weights so far: SageMaker keeps what is in `model` of a
+job that was stopped, and drops it of one that goes on.
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training.html
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from pathlib import Path
 
 from sagemaker_jobs.train_model.folders import Folders
 from swath.errors import InputError, SwathError, TrainingInterruptedError, TransientError
+from swath.training.contract import LAUNCH
 from swath.training.figures import line_of
 from swath.training.options import TrainOptions
 
@@ -55,7 +60,7 @@ class Exit(enum.IntEnum):
     TRANSIENT = 75
     """A service did not answer, for all the client's own retries (EX_TEMPFAIL)."""
     INTERRUPTED = 143
-    """128 + SIGTERM: the host was reclaimed. The training goes on from its checkpoint."""
+    """128 + SIGTERM: the job was stopped. The training can go on from its checkpoint."""
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
@@ -82,31 +87,39 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
 def _train(folders: Folders, stop: Callable[[], bool]) -> None:
     given = folders.hyperparameters()
     of_labels = {name: given.pop(name) for name in _OF_LABELS if name in given}
+    launch = given.pop(LAUNCH, "")
     options = TrainOptions.from_strings(given)
     # torch is imported once the hyperparameters are known to be right.
     from swath.training.job import TrainJob  # noqa: PLC0415
+    from swath.training.train import PACKAGE  # noqa: PLC0415
 
     job = TrainJob.of(options, of_labels)
     images = folders.channel("images")
     if images is None:
         raise InputError(f"there is no channel images: {folders.channels['images']} is no folder")
-    report = job.run(
-        labels=folders.channel("labels"),
-        images=images,
-        val_labels=folders.channel("val_labels"),
-        val_images=folders.channel("val_images"),
-        out=folders.data,
-        # The trainings of a search share what SageMaker keeps in S3, and differ in their options.
-        checkpoints=folders.checkpoints / options.digest,
-        stop=stop,
-        tell=lambda point: print(line_of(point), flush=True),  # noqa: T201 (SageMaker reads it)
-    )
-    _move(Path(report.package), folders.model)
-    logger.info("trained: %s", report.metrics)
+    try:
+        report = job.run(
+            labels=folders.channel("labels"),
+            images=images,
+            val_labels=folders.channel("val_labels"),
+            val_images=folders.channel("val_images"),
+            out=folders.data,
+            # The trainings of a search share what SageMaker keeps in S3; their options differ.
+            checkpoints=folders.checkpoints / options.digest,
+            stop=stop,
+            tell=lambda point: print(line_of(point), flush=True),  # noqa: T201 (SageMaker reads it)
+            launch=launch,
+            export_if_stopped=True,
+        )
+        logger.info("trained: %s", report.metrics)
+    finally:
+        _move(folders.data / PACKAGE, folders.model)
 
 
 def _move(package: Path, model: Path) -> None:
-    """Put the package's files where SageMaker makes `model.tar.gz` of what it finds."""
+    """Put the package's files, if any, where SageMaker makes `model.tar.gz` of what it finds."""
+    if not package.is_dir():
+        return
     model.mkdir(parents=True, exist_ok=True)
     for path in package.iterdir():
         shutil.move(path, model / path.name)

@@ -62,12 +62,20 @@ def change(opt_ml, **hyperparameters):
     path.write_text(json.dumps(json.loads(path.read_text()) | hyperparameters))
 
 
+def metrics(opt_ml):
+    return json.loads((opt_ml / "output" / "data" / "metrics.json").read_text())
+
+
 def failure(opt_ml):
     return (opt_ml / "output" / "failure").read_text()
 
 
 def test_a_spot_host_is_reclaimed_and_the_next_one_goes_on(opt_ml, trained):
-    """SIGTERM leaves a checkpoint and no failure; the job that goes on ends as if undisturbed."""
+    """SIGTERM leaves a checkpoint, the package so far and no failure.
+
+    SageMaker keeps that package where the job was stopped, and drops it with a host that was
+    reclaimed: the job that goes on ends as if undisturbed.
+    """
     first = start(opt_ml)
     line = first.stdout.readline()
     first.send_signal(signal.SIGTERM)
@@ -78,7 +86,9 @@ def test_a_spot_host_is_reclaimed_and_the_next_one_goes_on(opt_ml, trained):
     # Another training of a search, with other options, shares the folder and not the checkpoint.
     assert checkpoint.parent.name == options().digest
     assert not (opt_ml / "output" / "failure").exists()
-    assert not (opt_ml / "model").exists()
+    assert load_package(opt_ml / "model").description.name == "squares"
+    assert metrics(opt_ml)["ended"] == "stopped"
+    shutil.rmtree(opt_ml / "model")
     assert re.search(METRICS["validation:ap50"], line)
 
     second = start(opt_ml)
@@ -91,6 +101,22 @@ def test_a_spot_host_is_reclaimed_and_the_next_one_goes_on(opt_ml, trained):
     assert onnx.read_bytes() == (trained.folder / "package" / "model.onnx").read_bytes()
     left = {path.name for path in (opt_ml / "output" / "data").iterdir()}
     assert left == {"report.html", "metrics.json"}
+
+
+def test_paid_hours_leave_a_package_and_another_launch_goes_on(opt_ml):
+    few = {"epochs": "2", "network.channels": "[4,4]"}
+    change(opt_ml, launch="one", minutes="1e-9", **few)
+    assert main(["train"], environment(opt_ml)) == Exit.DONE
+    first = load_package(opt_ml / "model").digest
+    assert metrics(opt_ml)["ended"] == "minutes"
+    steps = metrics(opt_ml)["steps"]
+
+    change(opt_ml, launch="two", minutes="60")
+    assert main(["train"], environment(opt_ml)) == Exit.DONE
+
+    assert metrics(opt_ml)["ended"] == "epochs"
+    assert metrics(opt_ml)["steps"] == 2 * 8 > steps
+    assert load_package(opt_ml / "model").digest != first
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from swath.errors import InputError
+from swath.training.contract import CHECKPOINT
 
-CHECKPOINT = "checkpoint.pt"
 _VERSION = 1
 
 

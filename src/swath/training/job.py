@@ -65,6 +65,8 @@ class TrainJob:
         checkpoints: Path | None,
         stop: Callable[[], bool],
         tell: Tell,
+        launch: str = "",
+        export_if_stopped: bool = False,
     ) -> TrainReport:
         """Read the labels and train.
 
@@ -77,6 +79,8 @@ class TrainJob:
             checkpoints: see there.
             stop: see there.
             tell: see there.
+            launch: see there.
+            export_if_stopped: see there.
 
         Raises:
             SwathError: as `read_collection` and `train` raise it.
@@ -86,7 +90,17 @@ class TrainJob:
         if val_labels is not None or val_images is not None:
             where = images if val_images is None else val_images
             val = read_collection(val_labels, where, form=self.form, classes=known.classes)
-        return train(self.options, known, val, out, checkpoints=checkpoints, stop=stop, tell=tell)
+        return train(
+            self.options,
+            known,
+            val,
+            out,
+            checkpoints=checkpoints,
+            stop=stop,
+            tell=tell,
+            launch=launch,
+            export_if_stopped=export_if_stopped,
+        )
 
     def cross_validate(
         self,

@@ -53,6 +53,8 @@ class Loop:
     """What a checkpoint must share with this training."""
     stop: Callable[[], bool]
     tell: Tell
+    launch: str = ""
+    """What identifies the launch that this process is part of."""
     progress: Progress = field(default_factory=Progress)
     _since: float = field(default_factory=time.monotonic)
     _saved: float = field(default_factory=time.monotonic)
@@ -63,6 +65,7 @@ class Loop:
         Raises:
             InputError: it is that of another training.
         """
+        self.progress.launch = self.launch
         if self.checkpoints is None:
             return False
         state = load_checkpoint(self.checkpoints, identity=self.identity)
@@ -70,6 +73,11 @@ class Loop:
             return False
         self.learner.take_up(state["learner"])
         self.progress = Progress.from_state(state["progress"])
+        self.progress.resume(
+            self.launch,
+            minutes=self.options.minutes,
+            steps_per_epoch=self.options.steps_per_epoch,
+        )
         return True
 
     def run(self) -> Progress:
@@ -115,8 +123,7 @@ class Loop:
         return all_seen or self._time_is_over()
 
     def _time_is_over(self) -> bool:
-        limit = self.options.minutes
-        return limit is not None and self.progress.seconds >= 60 * limit
+        return self.progress.time_is_over(self.options.minutes)
 
     def _end_epoch(self) -> None:
         progress = self.progress

@@ -13,6 +13,8 @@ Point = dict[str, float]
 
 EPOCHS, PATIENCE, MINUTES = "epochs", "patience", "minutes"
 """Why a training ended: it went all the way, nothing got better, or its time was over."""
+STOPPED = "stopped"
+"""Of a training that was stopped before its end, and of which a package was written."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +27,10 @@ class Progress:
     """Epochs that were seen to: validated, searched for hard negatives, and told of."""
     seconds: float = 0.0
     """Of all the processes that had a part in it."""
+    launch: str = ""
+    """What identifies the launch under way; the processes of one launch share it."""
+    seconds_before: float = 0.0
+    """Seconds that earlier launches spent, which do not count against `minutes`."""
     sums: dict[str, float] = field(default_factory=dict)
     """Of this epoch's steps: the parts of the loss."""
     summed: int = 0
@@ -40,6 +46,25 @@ class Progress:
     negatives: tuple[HardNegative, ...] = ()
     finished: str = ""
     """EPOCHS, PATIENCE or MINUTES; empty while it goes on."""
+
+    def resume(self, launch: str, *, minutes: float | None, steps_per_epoch: int) -> None:
+        """Go on as part of a launch, also if the time of what came before was over.
+
+        Args:
+            launch: what identifies the launch.
+            minutes: how long a launch may take; None for no limit.
+            steps_per_epoch: updates of the weights in a whole epoch.
+        """
+        if launch != self.launch:
+            self.launch, self.seconds_before = launch, self.seconds
+        if self.finished == MINUTES and not self.time_is_over(minutes):
+            self.finished = ""
+            # The epoch that the clock cut short is seen to its end.
+            self.ended = self.step // steps_per_epoch
+
+    def time_is_over(self, minutes: float | None) -> bool:
+        """Whether this launch has taken so many minutes; never, where None is given."""
+        return minutes is not None and self.seconds - self.seconds_before >= 60 * minutes
 
     def add(self, parts: dict[str, float]) -> None:
         """Take in the loss of a step."""

@@ -20,6 +20,7 @@ ENDS = {
     "epochs": "all epochs were done",
     "patience": "nothing got better any more (patience)",
     "minutes": "its time was over (minutes)",
+    "stopped": "it was stopped",
 }
 _TITLES = {
     "ap50": "AP at IoU 0.5",
@@ -108,7 +109,7 @@ class TrainReport(Payload, frozen=True, kw_only=True):
     parameters: int
     bands: list[str]
     ended: str
-    """`epochs`, `patience` or `minutes`: why."""
+    """Why: `epochs`, `patience`, `minutes` or `stopped`."""
     epochs: int
     steps: int
     best_epoch: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from swath.authoring.description import TRAINING
-from swath.errors import InputError
+from swath.errors import InputError, TrainingError, TrainingInterruptedError
 from swath.package import describe_package
 from swath.runtimes.model import available_cpus
 from swath.training.export import export
@@ -19,6 +20,7 @@ from swath.training.inputs import Inputs
 from swath.training.learner import Learner, device_here
 from swath.training.loop import Loop, Tell
 from swath.training.networks import build
+from swath.training.progress import STOPPED
 from swath.training.report import TrainReport, write_report
 from swath.training.spec import package_spec, with_hyperparameters
 from swath.training.validation import validator_of
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from swath.training.validation import Validator
 
 PACKAGE = "package"
+
+_logger = logging.getLogger(__name__)
 
 _LEAST_THRESHOLD, _MOST_THRESHOLD = 0.05, 0.95
 """Of scores: what is best on a few scenes may be too bold for others."""
@@ -51,6 +55,8 @@ def train(
     checkpoints: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
     tell: Tell = _silent,
+    launch: str = "",
+    export_if_stopped: bool = False,
 ) -> TrainReport:
     """Train a model and write its package, `report.html` and `metrics.json`.
 
@@ -65,6 +71,10 @@ def train(
         checkpoints: the folder for them; None: the training cannot go on once it is stopped.
         stop: asked after each step; once it says yes, the training leaves a checkpoint and ends.
         tell: told of each epoch's figures.
+        launch: what identifies the launch that this process is part of; `minutes` are counted anew
+            for each launch that goes on from the same checkpoints.
+        export_if_stopped: whether a training that is stopped writes the package of its weights so
+            far, once an epoch is over, before it raises the error.
 
     Raises:
         InputError: the options, the labels or the scenes cannot be used, or the checkpoint is that
@@ -76,12 +86,34 @@ def train(
     inputs = Inputs.of(train, options)
     with _deterministic(options):
         loop, data = _prepared(options, inputs, val, checkpoints, stop, tell)
+        loop.launch = launch
         loop.take_up()
-        progress = loop.run()
-    spec = _final(loop.spec, options, progress, data)
+        stopped: TrainingInterruptedError | None = None
+        try:
+            loop.run()
+        except TrainingInterruptedError as error:
+            if not export_if_stopped or not loop.progress.ended:
+                raise
+            stopped = error
+    try:
+        report = _write(loop, data, out)
+    except TrainingError as error:
+        # The checkpoint is what counts: the training goes on from there.
+        if stopped is None:
+            raise
+        _logger.warning("no package of the weights so far: %s", error)
+    if stopped is not None:
+        raise stopped
+    return report
+
+
+def _write(loop: Loop, data: dict[str, Any], out: Path) -> TrainReport:
+    """Export the best weights so far, and write the report."""
+    spec = _final(loop.spec, loop.options, loop.progress, data)
     out.mkdir(parents=True, exist_ok=True)
-    export(loop.learner.outcome(), spec, out / PACKAGE, [scene.uri for scene in train.scenes])
-    report = _report(options, spec, progress, data, out / PACKAGE)
+    scenes = [scene.uri for scene in loop.scenes.scenes]
+    export(loop.learner.outcome(), spec, out / PACKAGE, scenes)
+    report = _report(loop.options, spec, loop.progress, data, out / PACKAGE)
     write_report(report, out)
     return report
 
@@ -242,7 +274,7 @@ def _report(
         network=spec.architecture,
         parameters=spec.parameters or 0,
         bands=list(spec.bands),
-        ended=progress.finished,
+        ended=progress.finished or STOPPED,
         epochs=progress.ended,
         steps=progress.step,
         best_epoch=progress.best_epoch,

@@ -179,6 +179,73 @@ def test_when_time_is_over_it_ends_in_good_order(squares):
     assert "ap50" in progress.curves[-1]
 
 
+@pytest.mark.parametrize(
+    ("launch", "minutes", "goes_on"),
+    [("one", "1e-9", False), ("two", "9", True), ("one", "9", True), ("two", "1e-9", True)],
+)
+def test_a_training_whose_time_was_over_goes_on_with_another_launch_or_more_time(
+    squares, tmp_path, launch, minutes, goes_on
+):
+    chosen = {"epochs": "2", "crops": "24", "keep": "last"}
+    first = prepared(squares, tmp_path, minutes="1e-9", **chosen)
+    first.launch = "one"
+    first.take_up()
+    first.run()
+    second = prepared(squares, tmp_path, minutes=minutes, **chosen)
+    second.launch = launch
+
+    second.take_up()
+    second.run()
+
+    assert first.progress.step == 1
+    assert (second.progress.step > 1) == goes_on
+    if minutes == "9":
+        # It went on within the epoch that the clock had cut short.
+        whole = prepared(squares, None, **chosen)
+        whole.run()
+        assert second.progress.step == whole.progress.step == 6
+        ours, theirs = (one.learner.outcome().state_dict() for one in (second, whole))
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("export_if_stopped", [True, False])
+def test_a_training_that_is_stopped_leaves_a_package_where_that_is_asked_for(
+    squares, tmp_path, export_if_stopped
+):
+    points = []
+
+    with pytest.raises(TrainingInterruptedError):
+        train(
+            options(crops="8", **{"network.channels": "[4,4]"}),
+            collection(squares, "train"),
+            collection(squares, "val"),
+            tmp_path,
+            stop=lambda: bool(points),
+            tell=points.append,
+            export_if_stopped=export_if_stopped,
+        )
+
+    assert (tmp_path / PACKAGE).exists() == export_if_stopped
+    if export_if_stopped:
+        report = json.loads((tmp_path / "metrics.json").read_text())
+        assert report["ended"] == "stopped"
+        assert report["digest"] == load_package(tmp_path / PACKAGE).digest
+
+
+def test_before_an_epoch_is_over_there_are_no_weights_worth_a_package(squares, tmp_path):
+    with pytest.raises(TrainingInterruptedError):
+        train(
+            options(**{"network.channels": "[4,4]"}),
+            collection(squares, "train"),
+            None,
+            tmp_path,
+            stop=lambda: True,
+            export_if_stopped=True,
+        )
+
+    assert not (tmp_path / PACKAGE).exists()
+
+
 def test_it_ends_when_nothing_gets_better(squares):
     loop = prepared(squares, None, epochs="9", crops="8", patience="2", learning_rate="1e-9")
     progress = loop.run()
