@@ -3,14 +3,16 @@ import signal
 
 import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner
 
+from swath import storage
 from swath.cli import EXIT_FAILED, EXIT_INPUT, app
 from swath.cli import train as command
 from swath.package import load_package
 from swath.training import job
+from swath.training.options import TrainOptions
 from tests.squares import HELD_OUT, OPTIONS
+from tests.stacks import deployed
 
 FEW = {"epochs": "1", "crops": "8", "network.channels": "[4,4]"}
 
@@ -79,6 +81,7 @@ def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):
     [
         (["--folds", "2", "--val-labels", "v.json"], "--folds validates on the scenes themselves"),
         (["--resume"], "no checkpoint to go on from"),
+        (["--checkpoints", "s3://results/training/c"], "with --local, --resume goes on"),
         (["--set", "epochs=0"], "epochs is '0'"),
         (["--set", "epochs"], "write key=value"),
         (["--form", "voc"], "choose one of auto, coco"),
@@ -92,24 +95,10 @@ def test_what_cannot_be_used_is_told_in_a_line(squares, tmp_path, more, says):
     assert says in told.output
 
 
-OUTPUTS = {
-    "ResultsBucket": "results",
-    "TrainingRoleArn": "arn:aws:iam::123456789012:role/swath-training",
-    "TrainingImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/swath:train",
-}
-
-
 class TestOnSageMaker:
     @pytest.fixture(autouse=True)
     def stack(self):
-        template = {
-            "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-            "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},
-        }
-        with mock_aws():
-            boto3.client("cloudformation").create_stack(
-                StackName="swath", TemplateBody=json.dumps(template)
-            )
+        with deployed():
             yield
 
     def run(self, *more, answer=""):
@@ -135,7 +124,10 @@ class TestOnSageMaker:
         assert told.exit_code == 0, told.output
         (job,) = self.jobs()
         assert job["TrainingJobName"] in told.output
-        assert job["HyperParameters"] == {"name": "ports", "form": "auto", "classes": "ship"}
+        given = job["HyperParameters"]
+        assert given.pop("launch")
+        assert given == {"name": "ports", "form": "auto", "classes": "ship", "minutes": "162.0"}
+        assert f"by --checkpoints {job['CheckpointConfig']['S3Uri']}" in told.output
         assert {one["ChannelName"] for one in job["InputDataConfig"]} == {"images", "labels"}
 
     @pytest.mark.parametrize("more", [["--out", "x"], ["--resume"]])
@@ -144,3 +136,31 @@ class TestOnSageMaker:
 
         assert told.exit_code == EXIT_INPUT
         assert "with --local" in told.output
+
+    def test_what_cannot_be_read_is_refused_before_the_cost_is_asked_about(self):
+        told = self.run("--val-images", "s3://other/ports/", answer="y\n")
+
+        assert told.exit_code == EXIT_INPUT
+        assert "s3://other/ports/: the jobs of the stack 'swath' may not read it" in told.output
+        assert "This costs" not in told.output
+        assert not self.jobs()
+
+    def test_a_launch_is_gone_on_with(self):
+        uri = "s3://results/training/checkpoints/0123"
+        storage.write_bytes(f"{uri}/{TrainOptions().digest}/checkpoint.pt", b"weights")
+
+        told = self.run("--checkpoints", f"{uri}/", "--yes")
+
+        assert told.exit_code == 0, told.output
+        (job,) = self.jobs()
+        assert job["CheckpointConfig"]["S3Uri"] == uri
+
+    def test_a_launch_is_gone_on_with_as_it_was(self):
+        uri = "s3://results/training/checkpoints/0123"
+        storage.write_bytes(f"{uri}/{TrainOptions().digest}/checkpoint.pt", b"weights")
+
+        told = self.run("--checkpoints", uri, "--yes", "--set", "epochs=50")
+
+        assert told.exit_code == EXIT_INPUT
+        assert "give the --options and --set that it was launched with" in told.output
+        assert not self.jobs()

@@ -6,24 +6,12 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from swath.cli import app
-
-OUTPUTS = {
-    "ResultsBucket": "results",
-    "TrainingRoleArn": "arn:aws:iam::123456789012:role/swath-training",
-    "TrainingImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/swath:train",
-}
+from tests.stacks import deployed
 
 
 @pytest.fixture
 def stack():
-    template = {
-        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": {name: {"Value": value} for name, value in OUTPUTS.items()},
-    }
-    with mock_aws():
-        boto3.client("cloudformation").create_stack(
-            StackName="swath", TemplateBody=json.dumps(template)
-        )
+    with deployed():
         yield
 
 
@@ -59,6 +47,15 @@ def test_it_starts_once_that_is_agreed_to(stack, search, more, answer):
     assert result.exit_code == 0, result.output
     (job,) = jobs()
     assert job["HyperParameterTuningJobName"] in result.output
+    assert "--checkpoints s3://results/training/checkpoints/" in result.output
+
+
+def test_what_cannot_be_read_is_refused_before_the_cost_is_asked_about(stack, search):
+    result = tune(search, "--val-labels", "s3://other/val.json", "--yes")
+
+    assert result.exit_code == 2
+    assert "s3://other/val.json: the jobs of the stack 'swath' may not read it" in result.output
+    assert not jobs()
 
 
 def test_without_a_stack(search):

@@ -49,10 +49,12 @@ def reject(version: VersionArn, *, because: Because = "") -> None:
 
 def transform(
     package: Annotated[str, typer.Argument(help="The S3 URI of a model.tar.gz.")],
-    images: Annotated[str, typer.Argument(help="An S3 prefix: all below it are images.")],
+    images: Annotated[str, typer.Argument(help="An S3 prefix: the images below it are taken.")],
     out: Annotated[str, typer.Argument(help="The S3 prefix to write to.")],
     *,
-    instance_type: Annotated[str, typer.Option(help="Of the hosts.")] = "ml.m5.xlarge",
+    instance_type: Annotated[
+        str, typer.Option(help="Of the hosts; one without a GPU.")
+    ] = "ml.m5.xlarge",
     instances: Annotated[int, typer.Option(help="How many hosts.", min=1)] = 1,
     stack: Stack = "swath",
 ) -> None:
@@ -65,7 +67,10 @@ def transform(
     request = TransformRequest(
         package=package, images=images, out=out, instance_type=kind, instances=instances
     )
-    _print(f"started the transform job {start(request, Deployment.of(stack))}")
+    job = start(request, Deployment.of(stack))
+    if job.chips.notice:
+        _print(job.chips.notice)
+    _print(f"started the transform job {job.name} of {len(job.chips.keys)} image(s)")
 
 
 def _decide(version: str, approval: Approval, because: str) -> None:

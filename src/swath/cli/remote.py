@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from swath.launching.costs import Ceiling
 
-_PANEL = "On SageMaker"
+PANEL = "On SageMaker"
 NO_LABELS = "-"
 
 Labels = Annotated[
@@ -34,28 +34,28 @@ Out = Annotated[
 Stack = Annotated[
     str,
     typer.Option(
-        help="The deployed stack, whose role, image and bucket jobs use.", rich_help_panel=_PANEL
+        help="The deployed stack, whose role, image and bucket jobs use.", rich_help_panel=PANEL
     ),
 ]
-InstanceType = Annotated[str, typer.Option(help="Of the hosts.", rich_help_panel=_PANEL)]
+InstanceType = Annotated[str, typer.Option(help="Of the hosts.", rich_help_panel=PANEL)]
 Hours = Annotated[
     float,
-    typer.Option(help="How long one training may take at most.", min=0.1, rich_help_panel=_PANEL),
+    typer.Option(help="How long one training may take at most.", min=0.1, rich_help_panel=PANEL),
 ]
 OnDemand = Annotated[
     bool,
-    typer.Option("--on-demand", help="Not on Spot capacity.", rich_help_panel=_PANEL),
+    typer.Option("--on-demand", help="Not on Spot capacity.", rich_help_panel=PANEL),
 ]
 HourlyPrice = Annotated[
     float | None,
     typer.Option(
         help="US dollars for an hour of a host; by default, what AWS's price list says.",
-        rich_help_panel=_PANEL,
+        rich_help_panel=PANEL,
     ),
 ]
 Yes = Annotated[
     bool,
-    typer.Option("--yes", help="Start without asking about the cost.", rich_help_panel=_PANEL),
+    typer.Option("--yes", help="Start without asking about the cost.", rich_help_panel=PANEL),
 ]
 
 

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from swath.cli.remote import (
+    PANEL,
     HourlyPrice,
     Hours,
     Images,
@@ -31,6 +32,7 @@ from swath.cli.remote import (
     channels_of,
 )
 from swath.errors import InputError
+from swath.training.contract import CHECKPOINT
 
 if TYPE_CHECKING:
     from swath.launching.train import TrainingJob
@@ -64,6 +66,14 @@ def train(
             "--resume", help="With --local: go on with the training that was begun in --out."
         ),
     ] = False,
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            help="Go on with an earlier launch, from the S3 URI of its checkpoints.",
+            metavar="URI",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
     folds: Annotated[
         int | None,
         typer.Option(
@@ -90,6 +100,8 @@ def train(
     if local:
         if out is None:
             raise InputError("--local needs a folder to write to; give --out")
+        if checkpoints:
+            raise InputError("--checkpoints is for SageMaker; with --local, --resume goes on")
         if folds:
             _cross_validate_here(console, chosen, data, of_labels, out, folds=folds)
         else:
@@ -98,7 +110,7 @@ def train(
     if out is not None or resume or folds:
         raise InputError(
             "--out, --resume and --folds are for trainings on this machine, with --local; "
-            "SageMaker's write to the results bucket, and go on by themselves"
+            "SageMaker's write to the results bucket, and --checkpoints goes on with one"
         )
     from swath.launching.train import TrainingJob  # noqa: PLC0415
 
@@ -106,6 +118,7 @@ def train(
         options=chosen,
         channels=data,
         of_labels={name: value for name, value in of_labels.items() if value},
+        checkpoints=checkpoints.rstrip("/") if checkpoints else None,
         instance_type=instance_type,
         hours=hours,
         spot=not on_demand,
@@ -175,17 +188,20 @@ def _cross_validate_here(
 
 def _launch(console: Console, job: TrainingJob, stack: str, *, yes: bool) -> None:
     from swath.launching.deployment import Deployment  # noqa: PLC0415 (boto3 takes its time)
-    from swath.launching.train import ceiling_of, launch  # noqa: PLC0415
+    from swath.launching.train import ceiling_of, check, launch  # noqa: PLC0415
 
     deployment = Deployment.of(stack)
+    check(job, deployment)
     agree(console, ceiling_of(job, deployment.region), yes=yes)
-    name, package = launch(job, deployment)
-    _print(console, f"started the training job {name}; its package will be {package}")
+    started = launch(job, deployment)
+    _print(console, f"started the training job {started.name}")
+    _print(console, f"its package will be {started.package}")
+    _print(console, f"go on with it later by --checkpoints {started.checkpoints}")
 
 
 def _check(checkpoints: Path, *, resume: bool) -> None:
     """Refuse to go on unasked, and to go on with nothing."""
-    begun = (checkpoints / "checkpoint.pt").is_file()
+    begun = (checkpoints / CHECKPOINT).is_file()
     if begun and not resume:
         raise InputError(
             f"{checkpoints} has the checkpoint of a training: go on with it by --resume, or give "

@@ -74,7 +74,7 @@ def tune(
         _tell(console, wanted.metric, outcome)
         return
     from swath.launching.deployment import Deployment  # noqa: PLC0415
-    from swath.launching.train import TrainingJob, ceiling_of  # noqa: PLC0415
+    from swath.launching.train import TrainingJob, ceiling_of, check  # noqa: PLC0415
     from swath.launching.tune import TuningJob, launch_tuning  # noqa: PLC0415
 
     deployment = Deployment.of(stack)
@@ -87,9 +87,17 @@ def tune(
         spot=not on_demand,
         hourly_price=hourly_price,
     )
+    check(training, deployment)
     agree(console, ceiling_of(training, deployment.region, jobs=wanted.trials), yes=yes)
-    name = launch_tuning(TuningJob(training=training, search=wanted, at_once=at_once), deployment)
-    console.print(f"started the tuning job {name}", markup=False, highlight=False, soft_wrap=True)
+    job = TuningJob(training=training, search=wanted, at_once=at_once)
+    name, checkpoints = launch_tuning(job, deployment)
+    console.print(
+        f"started the tuning job {name}\ngo on with one of its trainings later by `swath train` "
+        f"with its options and --checkpoints {checkpoints}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 class _Here:

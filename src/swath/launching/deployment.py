@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import boto3
 from botocore.exceptions import ClientError
 
+from swath import storage
 from swath.errors import InputError
 
 _ENABLE_ENDPOINTS = "name an endpoint in `endpoints` in cdk.json and run `cdk deploy`"
 _ENABLE = "set `training` to true in cdk.json and run `cdk deploy`"
+_ADD_BUCKET = "add its bucket to `data_buckets` in cdk.json and run `cdk deploy`"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +55,56 @@ class Deployment:
         return f"s3://{self._output('ResultsBucket', 'deploy it anew')}/training"
 
     @property
+    def evaluations_uri(self) -> str:
+        """Where evaluation jobs leave their reports."""
+        return f"s3://{self._output('ResultsBucket', 'deploy it anew')}/evaluations"
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """The S3 prefixes that the roles of all jobs may read, each with a slash at its end."""
+        scenes = self._output("ScenesBucket", "deploy it anew")
+        more = [name for name in self.outputs.get("DataBuckets", "").split(",") if name]
+        return (*(f"s3://{bucket}/" for bucket in (scenes, *more)), f"{self.jobs_uri}/")
+
+    def check_readable(self, uri: str, *, besides: Sequence[str] = ()) -> None:
+        """Check that the stack's roles may read what is below an S3 URI.
+
+        Args:
+            uri: the S3 URI.
+            besides: further prefixes that the role in question may read.
+
+        Raises:
+            InputError: they may not; the message names what they may read.
+        """
+        allowed = (*self.readable, *besides)
+        if not any(_is_below(uri, prefix) for prefix in allowed):
+            raise InputError(
+                f"{uri}: the jobs of the stack {self.stack!r} may not read it; they read what is "
+                f"below {', '.join(allowed)}. Copy it there, or {_ADD_BUCKET}"
+            )
+
+    def check_transforms_writable(self, uri: str) -> None:
+        """Check that transform jobs may write below an S3 URI.
+
+        Raises:
+            InputError: they may not; the message names where they may.
+        """
+        allowed = f"s3://{self._output('ResultsBucket', 'deploy it anew')}/transforms/"
+        if not _is_below(uri, allowed):
+            raise InputError(
+                f"{uri}: transform jobs of the stack {self.stack!r} may not write there; write "
+                f"below {allowed}"
+            )
+
+    @property
+    def packages_uri(self) -> str:
+        """The bucket of the packages that were deployed, with a slash at its end."""
+        bucket, _ = storage.split_s3(self._output("ModelCatalogueUri", "deploy it anew"))
+        return f"s3://{bucket}/"
+
+    @property
     def training_role(self) -> str:
-        """The ARN of the role that jobs run as: it reads scenes and what is below `jobs_uri`."""
+        """The ARN of the role that trainings run as."""
         return self._output("TrainingRoleArn", _ENABLE)
 
     @property
@@ -62,8 +113,18 @@ class Deployment:
         return self._output("TrainingImageUri", _ENABLE)
 
     @property
+    def evaluation_role(self) -> str:
+        """The ARN of the role that evaluations run as."""
+        return self._output("EvaluationRoleArn", _ENABLE)
+
+    @property
+    def evaluation_image(self) -> str:
+        """The address of the image that evaluates."""
+        return self._output("EvaluationImageUri", _ENABLE)
+
+    @property
     def serving_image(self) -> str:
-        """The address of the image that serves."""
+        """The address of the image that serves, on a CPU."""
         return self._output("ServingImageUri", _ENABLE_ENDPOINTS)
 
     @property
@@ -75,3 +136,7 @@ class Deployment:
         if name not in self.outputs:
             raise InputError(f"the stack {self.stack!r} has no output {name}; {remedy}")
         return self.outputs[name]
+
+
+def _is_below(uri: str, prefix: str) -> bool:
+    return f"{uri.rstrip('/')}/".startswith(prefix)

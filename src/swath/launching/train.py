@@ -7,9 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from swath import storage
+from swath.errors import InputError
 from swath.launching.costs import Ceiling, hourly_price
+from swath.launching.inputs import check_inputs, upload_inputs
+from swath.launching.names import MAX_JOB_NAME, unique_name
 from swath.launching.sdk import open_session
+from swath.training.contract import CHECKPOINT, LAUNCH
 from swath.training.figures import METRICS
 from swath.training.options import OF_AUGMENTATION, OF_NETWORK
 from swath.training.search import text_of
@@ -22,6 +28,11 @@ CHECKPOINTS = "/opt/ml/checkpoints"
 _PREFIXES = {"network_options": OF_NETWORK, "augment": OF_AUGMENTATION}
 _HOUR = 3600
 _DAY = 24 * _HOUR
+# The SDK appends a hyphen and the time in 14 digits.
+_TIMESTAMP = 15
+# For the download of image and data before the training, and for validation and export after it.
+_MIN_MARGIN, _MAX_MARGIN = 6.0, 30.0
+"""Minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +46,9 @@ class TrainingJob:
     """`form` and `classes`, as far as they are given."""
     instance_type: str
     hours: float
-    """After how many the training is ended, at most."""
+    """After how many SageMaker stops the training."""
+    checkpoints: str | None = None
+    """The S3 URI where an earlier launch left its checkpoints, to go on from there."""
     spot: bool = True
     """On spare capacity, which costs less and may be taken away: then it goes on from its last
     checkpoint, for a day at most."""
@@ -57,19 +70,53 @@ def ceiling_of(job: TrainingJob, region: str, *, jobs: int = 1) -> Ceiling:
     return Ceiling(jobs=jobs, hours=job.hours, hourly=price)
 
 
-def launch(job: TrainingJob, deployment: Deployment) -> tuple[str, str]:
-    """Start a training.
-
-    Returns:
-        The job's name, and where its model package will lie.
+def check(job: TrainingJob, deployment: Deployment) -> None:
+    """Check that the job can read its data and, if it goes on with another, its checkpoint.
 
     Raises:
-        InputError: the SDK is not installed, or the stack does not train.
+        InputError: it cannot.
     """
+    check_inputs(job.channels, deployment)
+    if job.checkpoints is None:
+        return
+    if not f"{job.checkpoints}/".startswith(f"{deployment.jobs_uri}/"):
+        raise InputError(
+            f"{job.checkpoints} is not below {deployment.jobs_uri}/, where trainings of the stack "
+            f"{deployment.stack!r} keep their checkpoints"
+        )
+    if not storage.exists(storage.join(job.checkpoints, job.options.digest, CHECKPOINT)):
+        raise InputError(
+            f"{job.checkpoints} has no checkpoint of a training with these options; give the "
+            "--options and --set that it was launched with"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launched:
+    """A training that was started."""
+
+    name: str
+    package: str
+    """The S3 URI where its model package will lie."""
+    checkpoints: str
+    """The S3 URI of its checkpoints, from which another launch can go on."""
+
+
+def launch(job: TrainingJob, deployment: Deployment) -> Launched:
+    """Start a training.
+
+    Raises:
+        InputError: the SDK is not installed, the stack does not train, or `check` raises it.
+    """
+    check(job, deployment)
     trainer = make_trainer(job, deployment)
-    trainer.train(input_data_config=inputs_of(job), wait=False, logs=False)
+    trainer.train(input_data_config=inputs_of(job, deployment), wait=False, logs=False)
     name: str = trainer._latest_training_job.training_job_name  # noqa: SLF001 (it has no public name)
-    return name, storage.join(deployment.jobs_uri, "output", name, "output/model.tar.gz")
+    return Launched(
+        name=name,
+        package=storage.join(deployment.jobs_uri, "output", name, "output/model.tar.gz"),
+        checkpoints=trainer.checkpoint_config.s3_uri,
+    )
 
 
 def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
@@ -96,7 +143,7 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
         sagemaker_session=session,
         role=role,
         training_image=image,
-        base_job_name=job.options.name.replace(".", "-").replace("_", "-"),
+        base_job_name=unique_name(job.options.name, most=MAX_JOB_NAME - _TIMESTAMP),
         compute=Compute(
             instance_type=job.instance_type,
             instance_count=1,
@@ -107,10 +154,12 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
         output_data_config=OutputDataConfig(s3_output_path=storage.join(folder, "output")),
         checkpoint_config=CheckpointConfig(
             # Of this launch alone: what another left belongs to other labels, maybe.
-            s3_uri=storage.join(folder, "checkpoints", uuid.uuid4().hex),
+            s3_uri=job.checkpoints or storage.join(folder, "checkpoints", uuid.uuid4().hex),
             local_path=CHECKPOINTS,
         ),
-        hyperparameters=hyperparameters_of(job.options) | dict(job.of_labels),
+        hyperparameters=hyperparameters_of(_within(job.options, job.hours))
+        | dict(job.of_labels)
+        | {LAUNCH: uuid.uuid4().hex},
         tags=_tags(job),
     )
     return trainer.with_metric_definitions(
@@ -130,13 +179,26 @@ def hyperparameters_of(options: TrainOptions) -> dict[str, str]:
     return {name: text_of(value) for name, value in flat.items()}
 
 
-def inputs_of(job: TrainingJob) -> list[Any]:
-    """The SDK's channels of a job."""
+def inputs_of(job: TrainingJob, deployment: Deployment) -> list[Any]:
+    """Return the SDK's channels of a job; data on this machine is uploaded.
+
+    Raises:
+        InputError: as `upload_inputs` raises it.
+    """
     from sagemaker.core.training.configs import InputData  # noqa: PLC0415
 
-    return [
-        InputData(channel_name=name, data_source=source) for name, source in job.channels.items()
-    ]
+    # Not by the SDK: where it uploads to depends on what its caller may ask of IAM.
+    channels = upload_inputs(job.channels, deployment)
+    return [InputData(channel_name=name, data_source=source) for name, source in channels.items()]
+
+
+def _within(options: TrainOptions, hours: float) -> TrainOptions:
+    """Options with which the training ends, and exports, before SageMaker stops it."""
+    if options.minutes is not None:
+        return options
+    total = 60 * hours
+    margin = min(max(total / 10, _MIN_MARGIN), _MAX_MARGIN, total / 2)
+    return msgspec.structs.replace(options, minutes=round(total - margin, 1))
 
 
 def _tags(job: TrainingJob) -> list[Any]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from swath.errors import InputError
-from swath.launching.train import inputs_of, make_trainer
+from swath.launching.names import MAX_TUNING_NAME, unique_name
+from swath.launching.train import check, inputs_of, make_trainer
 from swath.training.figures import METRICS
 from swath.training.search import text_of
 
@@ -30,20 +31,21 @@ class TuningJob:
     at_once: int = 2
 
 
-def launch_tuning(job: TuningJob, deployment: Deployment) -> str:
+def launch_tuning(job: TuningJob, deployment: Deployment) -> tuple[str, str]:
     """Start a search.
 
     Returns:
-        The name of the tuning job.
+        The name of the tuning job, and the S3 URI of the checkpoints of all its trainings.
 
     Raises:
         InputError: the SDK is not installed, the stack does not train, or trainings do not report
             what is to be compared.
     """
+    check(job.training, deployment)
     tuner = make_tuner(job, deployment)
-    tuner.tune(inputs=inputs_with_uris(job, tuner), wait=False)
-    name: str = tuner.latest_tuning_job.hyper_parameter_tuning_job_name
-    return name
+    name = unique_name(job.training.options.name, most=MAX_TUNING_NAME)
+    tuner.tune(inputs=inputs_of(job.training, deployment), job_name=name, wait=False)
+    return name, tuner.model_trainer.checkpoint_config.s3_uri
 
 
 def make_tuner(job: TuningJob, deployment: Deployment) -> Any:
@@ -61,23 +63,15 @@ def make_tuner(job: TuningJob, deployment: Deployment) -> Any:
         model_trainer=trainer,
         objective_metric_name=metric,
         objective_type=search.direction.capitalize(),
-        metric_definitions=[{"Name": metric, "Regex": METRICS[metric]}],
+        metric_definitions=[{"Name": name, "Regex": regex} for name, regex in METRICS.items()],
         hyperparameter_ranges=_ranges(search),
         strategy="Bayesian",
         max_jobs=search.trials,
         max_parallel_jobs=job.at_once,
         early_stopping_type="Auto",
-        random_seed=search.seed,
-        base_tuning_job_name=job.training.options.name[:20],
+        # The SDK takes 0 for none at all, and the search would choose otherwise each time.
+        random_seed=search.seed + 1,
     )
-
-
-def inputs_with_uris(job: TuningJob, tuner: Any) -> list[Any]:
-    """The channels of a search: the tuner, unlike the trainer, uploads nothing itself."""
-    return [
-        tuner.model_trainer.create_input_data_channel(one.channel_name, one.data_source)
-        for one in inputs_of(job.training)
-    ]
 
 
 def _ranges(search: Search) -> dict[str, Any]:

@@ -1,34 +1,15 @@
-import boto3
 import botocore.client
 import pytest
-from moto import mock_aws
 
-from swath import storage
 from swath.launching.deployment import Deployment
-
-REGION = "eu-west-1"
-ROLE = "arn:aws:iam::123456789012:role/swath-training"
-IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/swath:train"
-OUTPUTS = {
-    "ResultsBucket": "results",
-    "TrainingRoleArn": ROLE,
-    "TrainingImageUri": IMAGE,
-    "ServingRoleArn": "arn:aws:iam::123456789012:role/swath-serving",
-    "ServingImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/swath:serve",
-}
+from tests.stacks import OUTPUTS, REGION, account
 
 
 @pytest.fixture
 def aws():
     """An account with the stack's buckets in it."""
-    storage.s3.cache_clear()
-    with mock_aws():
-        for bucket in ("results", "scenes"):
-            boto3.client("s3").create_bucket(
-                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
-            )
+    with account():
         yield
-    storage.s3.cache_clear()
 
 
 @pytest.fixture

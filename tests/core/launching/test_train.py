@@ -36,9 +36,9 @@ def test_hyperparameters_are_read_back_as_the_same_options(options):
 
 
 def test_a_job_is_asked_for_as_it_should_be(aws, deployment, calls):
-    name, package = launch(job(tags={"team": "maritime"}, of_labels={"form": "coco"}), deployment)
+    started = launch(job(tags={"team": "maritime"}, of_labels={"form": "coco"}), deployment)
 
-    made = asked(calls)
+    made, name, package = asked(calls), started.name, started.package
     assert made["TrainingJobName"] == name
     assert name.startswith("ships-s2-v1-")
     assert package == f"{made['OutputDataConfig']['S3OutputPath']}/{name}/output/model.tar.gz"
@@ -47,6 +47,9 @@ def test_a_job_is_asked_for_as_it_should_be(aws, deployment, calls):
     assert made["AlgorithmSpecification"]["TrainingImage"] == deployment.training_image
     given = made["HyperParameters"]
     assert given.pop("form") == "coco"
+    assert re.fullmatch(r"[0-9a-f]{32}", given.pop("launch"))
+    # It ends by itself, and exports, twelve minutes before SageMaker stops it.
+    assert given.pop("minutes") == "108.0"
     assert TrainOptions.from_strings(given) == OPTIONS
     log = "epoch=3; train:loss=0.5; validation:ap50=0.25; seconds=9"
     found = {
@@ -63,6 +66,7 @@ def test_a_job_is_asked_for_as_it_should_be(aws, deployment, calls):
     checkpoints = made["CheckpointConfig"]
     assert checkpoints["LocalPath"] == "/opt/ml/checkpoints"
     assert re.fullmatch(r"s3://results/training/checkpoints/[0-9a-f]{32}", checkpoints["S3Uri"])
+    assert started.checkpoints == checkpoints["S3Uri"]
     (channel,) = made["InputDataConfig"]
     assert channel["ChannelName"] == "images"
     assert channel["DataSource"]["S3DataSource"]["S3Uri"] == "s3://scenes/ports/"
@@ -91,6 +95,62 @@ def test_on_demand_waits_for_nothing_and_local_data_is_uploaded_first(
     uri = channel["DataSource"]["S3DataSource"]["S3Uri"]
     assert uri.startswith("s3://results/training/")
     assert storage.read_bytes(storage.join(uri, "a.tif")) == b"pixels"
+
+
+@pytest.mark.parametrize(
+    ("hours", "minutes"), [(0.1, "3.0"), (0.5, "24.0"), (1, "54.0"), (5, "270.0"), (24, "1410.0")]
+)
+def test_a_training_ends_before_its_hours_are_over(aws, deployment, calls, hours, minutes):
+    launch(job(hours=hours), deployment)
+
+    made = asked(calls)
+    assert made["HyperParameters"]["minutes"] == minutes
+    assert float(minutes) * 60 < made["StoppingCondition"]["MaxRuntimeInSeconds"]
+
+
+def test_minutes_that_are_given_stay(aws, deployment, calls):
+    launch(job(options=OPTIONS.replaced({"minutes": "5"})), deployment)
+
+    assert asked(calls)["HyperParameters"]["minutes"] == "5.0"
+
+
+@pytest.mark.parametrize("name", ["ships_s2.v1", "s" * 63])
+def test_models_names_become_names_of_jobs(aws, deployment, name):
+    options = OPTIONS.replaced({"name": name})
+
+    names = {launch(job(options=options), deployment).name for _ in range(2)}
+
+    assert len(names) == 2
+    assert all(re.fullmatch("[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", one) for one in names)
+
+
+def test_another_launch_goes_on_from_the_checkpoints_of_the_first(aws, deployment, calls):
+    first = launch(job(), deployment)
+    storage.write_bytes(f"{first.checkpoints}/{OPTIONS.digest}/checkpoint.pt", b"weights")
+    calls.clear()
+
+    second = launch(job(checkpoints=first.checkpoints), deployment)
+
+    made = asked(calls)
+    assert made["CheckpointConfig"]["S3Uri"] == second.checkpoints == first.checkpoints
+    assert second.name != first.name
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"checkpoints": "s3://my-data/c"}, "not below s3://results/training/, where trainings"),
+        ({"checkpoints": "s3://results/training/c"}, "no checkpoint of a training with these"),
+        ({"channels": {"images": "s3://other/a/"}}, "may not read it"),
+    ],
+)
+def test_what_a_job_could_not_use_is_refused_before_it_is_launched(
+    aws, deployment, calls, changes, says
+):
+    with pytest.raises(InputError, match=says):
+        launch(job(**changes), deployment)
+
+    assert "CreateTrainingJob" not in dict(calls)
 
 
 def test_a_stack_that_does_not_train(aws, deployment):

@@ -7,6 +7,7 @@ import pytest
 from swath.errors import InputError
 from swath.launching.train import TrainingJob
 from swath.launching.tune import TuningJob, launch_tuning
+from swath.training.figures import METRICS
 from swath.training.options import TrainOptions
 from swath.training.search import Range, Search
 
@@ -32,7 +33,7 @@ JOB = TuningJob(
 
 
 def test_a_search_is_asked_for_as_it_should_be(aws, deployment, calls):
-    name = launch_tuning(JOB, deployment)
+    name, checkpoints = launch_tuning(JOB, deployment)
 
     (made,) = [kwargs for call, kwargs in calls if call == "CreateHyperParameterTuningJob"]
     assert made["HyperParameterTuningJobName"] == name
@@ -46,7 +47,7 @@ def test_a_search_is_asked_for_as_it_should_be(aws, deployment, calls):
         "MaxNumberOfTrainingJobs": 12,
         "MaxParallelTrainingJobs": 3,
     }
-    assert config["RandomSeed"] == 3
+    assert config["RandomSeed"] == 4
     ranges = config["ParameterRanges"]
     assert ranges["ContinuousParameterRanges"] == [
         {
@@ -68,9 +69,37 @@ def test_a_search_is_asked_for_as_it_should_be(aws, deployment, calls):
     assert definition["StoppingCondition"]["MaxRuntimeInSeconds"] == 3600
     assert definition["StaticHyperParameters"]["batch_size"] == "4"
     assert {one["ChannelName"] for one in definition["InputDataConfig"]} == {"images", "labels"}
-    (metric,) = definition["AlgorithmSpecification"]["MetricDefinitions"]
-    assert metric["Name"] == "validation:ap50"
-    assert re.search(metric["Regex"], "validation:ap50=0.125; seconds=3").group(1) == "0.125"
+    # It ends by itself, and exports, before SageMaker stops it.
+    assert definition["StaticHyperParameters"]["minutes"] == "54.0"
+    assert definition["CheckpointConfig"]["S3Uri"] == checkpoints
+    metrics = {
+        one["Name"]: one["Regex"]
+        for one in definition["AlgorithmSpecification"]["MetricDefinitions"]
+    }
+    assert metrics == METRICS
+    line = "validation:ap50=0.125; seconds=3"
+    assert re.search(metrics["validation:ap50"], line).group(1) == "0.125"
+
+
+@pytest.mark.parametrize("name", ["ships_s2.v1", "s" * 63])
+def test_models_names_become_names_of_searches(aws, deployment, name):
+    """The local stand-in does not look at names: SageMaker's pattern does."""
+    training = dataclasses.replace(JOB.training, options=TrainOptions(name=name))
+    job = dataclasses.replace(JOB, training=training)
+
+    names = {launch_tuning(job, deployment)[0] for _ in range(2)}
+
+    assert len(names) == 2
+    assert all(re.fullmatch("[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}", one) for one in names)
+
+
+def test_a_search_with_the_default_seed_is_the_same_again(aws, deployment, calls):
+    search = msgspec.structs.replace(SEARCH, seed=0)
+
+    launch_tuning(dataclasses.replace(JOB, search=search), deployment)
+
+    (made,) = [kwargs for call, kwargs in calls if call == "CreateHyperParameterTuningJob"]
+    assert made["HyperParameterTuningJobConfig"]["RandomSeed"] == 1
 
 
 def test_a_metric_that_trainings_do_not_report(aws, deployment):
