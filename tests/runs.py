@@ -1,5 +1,6 @@
 """Runs to load and to record, and files of detections as the merge writes them."""
 
+import json
 import random
 from datetime import UTC, datetime, timedelta
 
@@ -40,7 +41,11 @@ def merged(tmp_path):
 
     def write(count, *, claimed=None, row_group_size=100, footprint=FOOTPRINT):
         path = tmp_path / f"{random.random()}.parquet"
-        noted = {geoparquet.FOOTPRINT: shapely.to_geojson(footprint)}
+        counts = {"ship": (count + 1) // 2, "boat": count // 2, "raft": 0}
+        noted = {
+            geoparquet.FOOTPRINT: shapely.to_geojson(footprint),
+            geoparquet.CLASSES: json.dumps(counts),
+        }
         table = detections(count).replace_schema_metadata(noted)
         pq.write_table(table, path, row_group_size=row_group_size)
         return MergeSummary(

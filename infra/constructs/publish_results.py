@@ -34,5 +34,4 @@ class PublishResults(Function):
             log_retention=log_retention,
         )
         read_objects(self.role, work, "runs/*")
-        read_objects(self.role, results, "runs/*")
         write_objects(self.role, results, "runs/*")

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import shapely
 
+from swath import storage
 from swath.detections import MOST_CORNERS, Detections
 from swath.places import Places
 
@@ -33,6 +34,12 @@ ROW_GROUP = 65536
 MEDIA_TYPE = "application/vnd.apache.parquet"
 FOOTPRINT = "swath:footprint"
 """A key of the file's metadata: the scene's outline, GeoJSON."""
+CLASSES = "swath:classes"
+"""Another: how many detections there are of each class, in the order of the labels, JSON."""
+_FOOTER_END = 8
+"""Bytes at the end of a Parquet file: the footer's length, little-endian, and `PAR1`."""
+_LIKELY_FOOTER = 64 * 1024
+"""Bytes; that of a larger file is asked for once more."""
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
 _CONSTANTS = ("run_id", "scene", "model")
@@ -104,6 +111,7 @@ class GeoParquetWriter:
         self._rows = self._corners = 0
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
         self._types: set[int] = set()
+        self._by_class = np.zeros(len(classes), np.int64)
         self.count = 0
 
     def __enter__(self) -> Self:
@@ -120,7 +128,11 @@ class GeoParquetWriter:
                 self._flush()
                 self._wait()
                 self._writer.add_key_value_metadata(
-                    {"geo": json.dumps(self._metadata()), FOOTPRINT: self._footprint}
+                    {
+                        "geo": json.dumps(self._metadata()),
+                        FOOTPRINT: self._footprint,
+                        CLASSES: json.dumps(self._counts()),
+                    }
                 )
         finally:
             self._encoder.shutdown()
@@ -166,6 +178,7 @@ class GeoParquetWriter:
 
     def _table(self, rows: Detections, places: Places) -> pa.Table:
         bounds = places.bounds()
+        self._by_class += np.bincount(rows.label, minlength=len(self._by_class))
         self._note(places, bounds)
         return pa.table(
             [
@@ -201,11 +214,36 @@ class GeoParquetWriter:
             column["bbox"] = [float(value) for value in self._bounds]
         return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
 
+    def _counts(self) -> dict[str, int]:
+        return dict(zip(self._classes.to_pylist(), self._by_class.tolist(), strict=True))
 
-def read_footprint(file: pq.ParquetFile) -> dict[str, Any]:
-    """The outline of the scene whose detections these are: a geometry of GeoJSON."""
-    outline: dict[str, Any] = json.loads(file.metadata.metadata[FOOTPRINT.encode()])
+
+def read_footer(uri: str) -> pq.FileMetaData:
+    """Read what a file says of itself, and none of its rows.
+
+    Args:
+        uri: an S3 URI or a local path.
+
+    Raises:
+        FileNotFoundError: there is no file.
+    """
+    end = storage.read_end(uri, _LIKELY_FOOTER)
+    length = int.from_bytes(end[-_FOOTER_END:][:4], "little") + _FOOTER_END
+    if length > len(end):
+        end = storage.read_end(uri, length)
+    return pq.read_metadata(pa.BufferReader(end))
+
+
+def read_footprint(footer: pq.FileMetaData) -> dict[str, Any]:
+    """Return the outline of the scene whose detections these are: a geometry of GeoJSON."""
+    outline: dict[str, Any] = json.loads(footer.metadata[FOOTPRINT.encode()])
     return outline
+
+
+def read_classes(footer: pq.FileMetaData) -> dict[str, int]:
+    """Return how many detections there are of each of the model's classes, in its order."""
+    counts: dict[str, int] = json.loads(footer.metadata[CLASSES.encode()])
+    return counts
 
 
 _TYPE_NAMES = {

@@ -9,21 +9,21 @@ earlier one's files; which run is current, the database knows.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import antimeridian
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pystac
 
 from swath import __version__, storage
 from swath.detections import NO_LABEL
-from swath.geoparquet import MEDIA_TYPE, read_footprint
+from swath.geoparquet import MEDIA_TYPE, read_classes, read_footer, read_footprint
 from swath.payloads import MergeSummary, PublishSummary, RunRequest
 from swath.segmentation import masks
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 _EXTENSIONS = [
     "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
@@ -37,6 +37,8 @@ def publish_run(
     request: RunRequest, merge: MergeSummary, results_uri: str, *, backend: str
 ) -> PublishSummary:
     """Copy a run's results into the results bucket and describe them; the same again each time.
+
+    S3 copies them itself. Of the detections only the file's footer is read, of a mask nothing.
 
     The item is written last: where it is, the results are. The scene is not looked at: by now it
     may have been replaced, and is what the next run is for.
@@ -53,11 +55,10 @@ def publish_run(
         item_uri=storage.join(folder, "item.json"),
         mask_uri=storage.join(folder, "mask.tif") if merge.mask_uri else "",
     )
-    with storage.reading(merge.uri) as path, pq.ParquetFile(path) as file:
-        item = describe(request, merge, file)
+    footer = read_footer(merge.uri)
+    item = describe(request, merge, footer)
     if merge.mask_uri:
-        with storage.reading(merge.mask_uri) as path:
-            item.add_asset("mask", _mask_asset(path))
+        item.add_asset("mask", _mask_asset(read_classes(footer)))
         item.stac_extensions.append(_CLASSIFICATION)
         storage.copy(merge.mask_uri, summary.mask_uri, content_type=masks.MEDIA_TYPE)
     item.properties["swath:backend"] = backend
@@ -68,26 +69,29 @@ def publish_run(
     return summary
 
 
-def describe(request: RunRequest, merge: MergeSummary, file: pq.ParquetFile) -> pystac.Item:
-    """A STAC Item for a run's detections.
+def describe(request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData) -> pystac.Item:
+    """Make a STAC Item for a run's detections.
 
     Its `datetime` is when the scene was dropped: when it was taken, its file need not say.
     """
-    geometry = read_footprint(file)
+    geometry = read_footprint(footer)
     item = pystac.Item(
         id=request.run_id,
         geometry=geometry,
         bbox=list(antimeridian.bbox(geometry)),
         datetime=datetime.fromisoformat(request.scene.dropped_at),
-        properties=_properties(request, merge, file),
+        properties=_properties(request, merge, footer),
         stac_extensions=list(_EXTENSIONS),
     )
-    item.add_asset("detections", _asset(file))
+    item.add_asset("detections", _asset(footer))
     item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, request.scene.uri, title="scene"))
     return item
 
 
-def _properties(request: RunRequest, merge: MergeSummary, file: pq.ParquetFile) -> dict[str, Any]:
+def _properties(
+    request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData
+) -> dict[str, Any]:
+    counts = read_classes(footer)
     return {
         "processing:software": {"swath": __version__},
         "swath:scene": request.scene.uri,
@@ -96,38 +100,30 @@ def _properties(request: RunRequest, merge: MergeSummary, file: pq.ParquetFile) 
         "swath:model_digest": request.model.digest,
         "swath:tiles": merge.tiles.to_json(),
         "swath:detections": merge.detections,
-        "swath:classes": count_classes(file),
+        "swath:classes": {name: counts[name] for name in sorted(counts) if counts[name]},
     }
 
 
-def count_classes(file: pq.ParquetFile) -> dict[str, int]:
-    """How many detections there are of each class, by name."""
-    counts: Counter[str] = Counter()
-    for batch in file.iter_batches(columns=["class"]):
-        for entry in pc.value_counts(batch.column(0)).to_pylist():
-            counts[entry["values"]] += entry["counts"]
-    return dict(sorted(counts.items()))
-
-
-def _asset(file: pq.ParquetFile) -> pystac.Asset:
-    columns = [{"name": field.name, "type": str(field.type)} for field in file.schema_arrow]
+def _asset(footer: pq.FileMetaData) -> pystac.Asset:
+    schema = footer.schema.to_arrow_schema()
+    columns = [{"name": field.name, "type": str(field.type)} for field in schema]
     return pystac.Asset(
         "./detections.parquet",
         title="Detections",
         media_type=MEDIA_TYPE,
         roles=["data"],
         extra_fields={
-            "table:row_count": file.metadata.num_rows,
+            "table:row_count": footer.num_rows,
             "table:primary_geometry": "geometry",
             "table:columns": columns,
         },
     )
 
 
-def _mask_asset(mask: Path) -> pystac.Asset:
+def _mask_asset(names: Iterable[str]) -> pystac.Asset:
     classes = [
         {"value": label, "name": _NOT_IN_NAMES.sub("_", name), "title": name}
-        for label, name in enumerate(masks.class_names(mask))
+        for label, name in enumerate(names)
     ]
     return pystac.Asset(
         "./mask.tif",

@@ -118,15 +118,20 @@ def read_bytes(uri: str) -> bytes:
     Raises:
         FileNotFoundError: there is no object at the address.
     """
+    return _get(uri) if is_s3(uri) else Path(uri).read_bytes()
+
+
+def read_end(uri: str, length: int) -> bytes:
+    """Read the last `length` bytes of the object, or all of it where it has fewer.
+
+    Raises:
+        FileNotFoundError: there is no object at the address.
+    """
     if not is_s3(uri):
-        return Path(uri).read_bytes()
-    bucket, key = split_s3(uri)
-    try:
-        return s3().get_object(Bucket=bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
-            raise FileNotFoundError(uri) from None
-        raise
+        with Path(uri).open("rb") as file:
+            file.seek(max(0, Path(uri).stat().st_size - length))
+            return file.read()
+    return _get(uri, Range=f"bytes=-{length}")
 
 
 def write_bytes(uri: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
@@ -297,6 +302,16 @@ class RunPaths:
     def receipt(self, index: int) -> str:
         """One shard's receipt, JSON; it exists only if the shard's Parquet file does."""
         return join(self.root, "shards", f"{index}.json")
+
+
+def _get(uri: str, **options: Any) -> bytes:
+    bucket, key = split_s3(uri)
+    try:
+        return s3().get_object(Bucket=bucket, Key=key, **options)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            raise FileNotFoundError(uri) from None
+        raise
 
 
 @contextmanager

@@ -56,8 +56,26 @@ def write(path, rows, places, sizes=None):
 def test_it_says_where_its_scene_is(tmp_path):
     rows = some(0)
     write(tmp_path / "x", rows, rings(rows))
-    with pq.ParquetFile(tmp_path / "x") as file:
-        assert shapely.equals(shapely.geometry.shape(module.read_footprint(file)), FOOTPRINT)
+    outline = module.read_footprint(module.read_footer(str(tmp_path / "x")))
+    assert shapely.equals(shapely.geometry.shape(outline), FOOTPRINT)
+
+
+@pytest.mark.parametrize("likely", [8, 64 * 1024])
+@pytest.mark.parametrize("count", [0, 250])
+def test_its_footer_tells_how_many_there_are_of_each_class(tmp_path, monkeypatch, count, likely):
+    """Also where the footer is larger than what is read of the file at first."""
+    monkeypatch.setattr(module, "ROW_GROUP", 33)
+    monkeypatch.setattr(module, "_LIKELY_FOOTER", likely)
+    rows = some(count)
+    write(tmp_path / "x", rows, rings(rows))
+
+    footer = module.read_footer(str(tmp_path / "x"))
+
+    counts = np.bincount(rows.label, minlength=len(CLASSES)).tolist()
+    assert list(module.read_classes(footer).items()) == list(zip(CLASSES, counts, strict=True))
+    assert footer.num_rows == count
+    assert footer.num_row_groups == -(-count // 33)
+    assert footer.schema.to_arrow_schema() == pq.read_schema(tmp_path / "x")
 
 
 def shapes_in(table):

@@ -9,7 +9,7 @@ import shapely
 
 from swath import storage
 from swath.payloads import ModelRef, RunOptions, RunRequest, SceneRef
-from swath.publish import count_classes, publish_run
+from swath.publish import publish_run
 from tests.runs import FOOTPRINT
 
 SCENE = SceneRef(uri="s3://scenes/incoming/gone.tif", etag="a", dropped_at="2026-11-21T12:00:00Z")
@@ -107,8 +107,3 @@ def test_across_the_antimeridian_the_bbox_says_so(request_, merged, tmp_path):
     item = pystac.Item.from_file(summary.item_uri)
     assert item.geometry["type"] == "MultiPolygon"
     assert item.bbox == [179, 10, -178, 12]
-
-
-def test_classes_are_counted_over_all_row_groups(merged):
-    with pq.ParquetFile(merged(250, row_group_size=33).uri) as file:
-        assert count_classes(file) == {"boat": 125, "ship": 125}

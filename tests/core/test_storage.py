@@ -36,6 +36,14 @@ def test_bytes_come_back_as_written(root: str):
     assert storage.exists(uri)
 
 
+@pytest.mark.parametrize("length", [1, 4, 10, 11])
+def test_the_end_of_an_object_is_read_without_the_rest(root: str, length: int):
+    uri = storage.join(root, "b.bin")
+    storage.write_bytes(uri, b"0123456789")
+
+    assert storage.read_end(uri, length) == b"0123456789"[-length:]
+
+
 def test_json_comes_back_as_written(root: str):
     uri = storage.join(root, "x.json")
 
@@ -50,6 +58,8 @@ def test_what_is_not_there_is_said_to_be_missing(root: str):
     assert not storage.exists(uri)
     with pytest.raises(FileNotFoundError, match="nothing"):
         storage.read_bytes(uri)
+    with pytest.raises(FileNotFoundError, match="nothing"):
+        storage.read_end(uri, 5)
 
 
 def test_a_missing_object_cannot_be_opened_as_a_file(bucket: str):

@@ -1,5 +1,7 @@
 """publish_results on moto's S3."""
 
+from pathlib import Path
+
 import boto3
 import pytest
 from moto import mock_aws
@@ -58,3 +60,31 @@ def test_a_run_is_published_in_the_results_bucket(payload, set_env, context):
         "item_uri": f"s3://results/{root}/item.json",
         "mask_uri": "",
     }
+
+
+def test_s3_copies_what_may_be_larger_than_the_functions_disk(
+    payload, set_env, context, monkeypatch
+):
+    """A file and a mask in the work bucket are never fetched; of the file, its footer is read."""
+    set_env(PublishSettings(results_uri="s3://results"))
+    monkeypatch.delattr(storage, "reading")
+    names = {"uri": "detections.parquet", "mask_uri": "mask.tif"}
+    local = payload["merge"] | {"mask_uri": payload["merge"]["uri"]}
+    with mock_aws():
+        client = boto3.client("s3")
+        for bucket in ("work", "results"):
+            client.create_bucket(
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+            )
+        for field, name in names.items():
+            client.upload_file(local[field], "work", f"runs/1/{name}")
+            payload["merge"][field] = f"s3://work/runs/1/{name}"
+
+        result = module.handler(payload, context)
+
+        for field in ("detections_uri", "mask_uri"):
+            assert storage.read_bytes(result[field]) == Path(local["uri"]).read_bytes()
+        item = storage.read_json(result["item_uri"])
+    assert item["properties"]["swath:classes"] == {"boat": 2, "ship": 3}
+    named = item["assets"]["mask"]["classification:classes"]
+    assert [entry["name"] for entry in named] == ["ship", "boat", "raft"]

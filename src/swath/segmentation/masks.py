@@ -144,13 +144,6 @@ def _environment() -> Env:
     return Env(session=DummySession(), GDAL_CACHEMAX=_CACHE)
 
 
-def class_names(mask: Path) -> list[str]:
-    """The names of a mask's labels, in their order."""
-    with rasterio.open(mask, driver="GTiff") as file:
-        tags = file.tags(1)
-    return [tags[f"{_CLASS}{label}"] for label in range(sum(_CLASS in key for key in tags))]
-
-
 def _mosaic(parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str]) -> ET.Element:
     """A GDAL virtual dataset; https://gdal.org/en/stable/drivers/raster/vrt.html."""
     root = ET.Element("VRTDataset", rasterXSize=str(scene.width), rasterYSize=str(scene.height))

@@ -68,12 +68,7 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
     "InferShard": SHARDS,
     "MergeDetections": RUN_FILES,
     "LoadDetections": {CLUSTER_USER: {"rds-db:connect"}, WORK: LIST, f"{WORK}/runs/*": READ},
-    "PublishResults": {
-        WORK: LIST,
-        f"{WORK}/runs/*": READ,
-        RESULTS: LIST,
-        f"{RESULTS}/runs/*": READ | WRITE,
-    },
+    "PublishResults": {WORK: LIST, f"{WORK}/runs/*": READ, f"{RESULTS}/runs/*": WRITE},
     "RecordFailure": {CLUSTER_USER: {"rds-db:connect"}, "<UnrecordedFailuresQueue.Arn>": SEND},
     "PrepareDatabase": {
         "rds:cluster:<DatabaseCluster>": {"rds-data:ExecuteStatement"},
