@@ -1,17 +1,27 @@
-"""Fixtures: a real PostGIS, one server a session, a fresh database for each test that asks."""
+"""Fixtures: a real PostGIS, one server a session, a fresh database for each test that asks.
+
+Beside the superuser's there is a cluster as RDS would make it, whose master user is no superuser.
+"""
 
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
+from moto.core.exceptions import JsonRESTError
 from psycopg import sql
 
+from local_cloud.moto_patches import data_api
+from local_cloud.postgis.database import Database
 from local_cloud.postgis.server import PostgisServer
 from swath.database.connect import connect_dsn
 from swath.database.migrate import migrate
+from swath.settings import DatabaseSettings, PrepareDatabaseSettings
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +36,7 @@ def server(request: pytest.FixtureRequest) -> str:
     """How to connect as administrator to our own server, or to SWATH_DATABASE_URL's."""
     if url := os.environ.get("SWATH_DATABASE_URL"):
         return url
-    own = request.getfixturevalue("postgis_server")
-    return psycopg.conninfo.make_conninfo(
-        host=own.host, port=own.port, user="postgres", dbname="postgres"
-    )
+    return request.getfixturevalue("postgis_server").dsn()
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +67,72 @@ def connection(dsn: str) -> Iterator[psycopg.Connection]:
     """A connection to a migrated database without rows."""
     with connect_dsn(dsn) as connection:
         yield connection
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A database with a master user, and the Data API in front of it."""
+
+    database: Database
+    settings: PrepareDatabaseSettings
+    master: str
+    password: str
+
+    @property
+    def user_settings(self) -> DatabaseSettings:
+        """How the functions connect."""
+        return DatabaseSettings(
+            database_host=self.database.host,
+            database_port=self.database.port,
+            database_name=self.settings.database_name,
+            database_user=self.settings.database_user,
+        )
+
+    def execute(self, statement: str) -> list[list[dict[str, Any]]]:
+        """The records that the Data API gives the master user."""
+        return self.execute_statement(sql=statement)["records"]
+
+    def execute_statement(self, **parameters: str) -> dict[str, Any]:
+        """Stand for a client of the Data API."""
+        name, statement = self.settings.database_name, parameters["sql"]
+        try:
+            return data_api.execute(
+                self.database, name, statement, user=self.master, password=self.password
+            )
+        except JsonRESTError as error:
+            answer = {"Error": {"Code": error.error_type, "Message": error.message}}
+            raise ClientError(answer, "ExecuteStatement") from error
+
+    def administer(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """What RDS's superuser gets."""
+        dsn = self.database.dsn(self.settings.database_name)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            done = connection.execute(statement, parameters)
+            return done.fetchall() if done.description else []
+
+
+@pytest.fixture
+def cluster(postgis_server: PostgisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A cluster as RDS has just made it: a database and its master user, who is no superuser."""
+    monkeypatch.setenv("PGSSLROOTCERT", str(postgis_server.root_certificate))
+    host, port = postgis_server.host, postgis_server.port
+    made, tag = (
+        Database(host=host, port=port, administrator=postgis_server.administrator),
+        uuid.uuid4().hex,
+    )
+    settings = PrepareDatabaseSettings(
+        cluster_arn="arn:cluster",
+        master_secret_arn="arn:secret",
+        database_name=f"cluster_{tag}",
+        database_user=f"user_{tag}",
+    )
+    cluster = Cluster(made, settings, master=f"master_{tag}", password=tag)
+    made.create(settings.database_name, owner=cluster.master, password=tag)
+    yield cluster
+    with psycopg.connect(postgis_server.dsn(), autocommit=True) as admin:
+        admin.execute(f"DROP DATABASE {settings.database_name} WITH (FORCE)")
+        for role in (settings.database_user, cluster.master):
+            admin.execute(f"DROP ROLE IF EXISTS {role}")
 
 
 @contextmanager

@@ -10,10 +10,12 @@ import json
 from typing import Any
 
 import psycopg
+from botocore.exceptions import ClientError
 from moto.core.exceptions import JsonRESTError
 from moto.rdsdata.responses import RDSDataServiceResponse
 
 from local_cloud.moto_patches.patching import Patcher
+from local_cloud.postgis import rds
 from local_cloud.postgis.database import Database
 from local_cloud.services import Services
 
@@ -27,25 +29,37 @@ class _DatabaseError(JsonRESTError):
         super().__init__("DatabaseErrorException", message)
 
 
+class _BadRequestError(JsonRESTError):
+    code = 400
+
+    def __init__(self, message: str) -> None:
+        super().__init__("BadRequestException", message)
+
+
 def apply(patcher: Patcher, services: Services) -> None:
-    """Run statements as the database's administrator, each in a transaction of its own."""
+    """Run each statement as the secret's user, in a transaction of its own."""
 
     def execute_statement(response: Any) -> str:
+        secret = _secret(services, response._get_param("secretArn"))
         answer = execute(
             services.database,
             response._get_param("database", "postgres"),
             response._get_param("sql"),
+            user=secret["username"],
+            password=secret["password"],
         )
         return json.dumps(answer)
 
     patcher.replace(RDSDataServiceResponse, "execute_statement", execute_statement)
 
 
-def execute(database: Database, name: str, statement: str) -> dict[str, Any]:
-    """The Data API's answer to a statement without parameters."""
+def execute(
+    database: Database, name: str, statement: str, *, user: str, password: str
+) -> dict[str, Any]:
+    """Answer as the Data API answers to a statement without parameters."""
     statement = _renamed(statement, database, name)
     try:
-        with psycopg.connect(database.dsn(name), autocommit=True) as connection:
+        with _connect(database, name, statement, user=user, password=password) as connection:
             done = connection.execute(statement.encode())
             rows = done.fetchall() if done.description else []
             updated = 0 if done.description else max(done.rowcount, 0)
@@ -57,6 +71,32 @@ def execute(database: Database, name: str, statement: str) -> dict[str, Any]:
         "numberOfRecordsUpdated": updated,
         "generatedFields": [],
     }
+
+
+def _secret(services: Services, arn: str) -> dict[str, str]:
+    """Read the secret that the Data API logs in with."""
+    try:
+        found = services.client("secretsmanager").get_secret_value(SecretId=arn)
+    except ClientError as error:
+        raise _BadRequestError(f"the secret {arn} cannot be read: {error}") from error
+    secret: dict[str, str] = json.loads(found["SecretString"])
+    return secret
+
+
+def _connect(
+    database: Database, name: str, statement: str, *, user: str, password: str
+) -> rds.Connection:
+    """Log in as the user; what RDS lets that user do beside PostgreSQL, its superuser does."""
+    connection = database.connect(name, user=user, password=password)
+    if not rds.lets(statement) or not _is_master(connection):
+        return connection
+    connection.close()
+    return psycopg.connect(database.dsn(name), autocommit=True)
+
+
+def _is_master(connection: rds.Connection) -> bool:
+    found = connection.execute("SELECT pg_has_role('rds_superuser', 'MEMBER')").fetchone()
+    return found == (True,)
 
 
 def _renamed(statement: str, database: Database, name: str) -> str:

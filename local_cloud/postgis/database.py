@@ -11,6 +11,7 @@ import psycopg
 from psycopg import conninfo, sql
 
 from local_cloud.errors import LocalCloudError
+from local_cloud.postgis import rds
 from local_cloud.postgis.server import PostgisServer
 from swath.settings import variable
 
@@ -36,31 +37,58 @@ class Database:
         """The name of that database on the server."""
         return self.fresh_database or name
 
-    def create(self, name: str) -> None:
-        """Create a database that the template asks for, unless it is there."""
-        if self.fresh_database:
-            return
+    def create(self, name: str, *, owner: str, password: str) -> None:
+        """Create the database and the master user that the template asks for, as RDS does.
+
+        Args:
+            name: what the template calls the database; it is not created again.
+            owner: the master user, who owns the database and is no superuser.
+            password: how the master user logs in to a server of our own.
+        """
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            rds.create_master(connection, owner, None if self.fresh_database else password)
             known = "SELECT FROM pg_database WHERE datname = %s"
-            if connection.execute(known, [name]).fetchone() is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            actual = sql.Identifier(self.actual_name(name))
+            if connection.execute(known, [self.actual_name(name)]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(actual))
+            change = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+            connection.execute(change.format(actual, sql.Identifier(owner)))
+
+    def connect(self, name: str, *, user: str, password: str) -> rds.Connection:
+        """Connect as a user with a password; the connection commits each statement.
+
+        On a server of the user's, where passwords are not ours to give, the administrator connects
+        and takes the user's rights.
+
+        Raises:
+            psycopg.Error: the database does not let the user in.
+        """
+        if self.fresh_database:
+            connection = psycopg.connect(self.dsn(name), autocommit=True)
+            become = sql.SQL("SET SESSION AUTHORIZATION {}").format(sql.Identifier(user))
+            connection.execute(become)
+            return connection
+        return psycopg.connect(
+            host=self.host,
+            port=self.port,
+            dbname=name,
+            user=user,
+            password=password,
+            sslmode="require",
+            autocommit=True,
+        )
 
 
 @contextlib.contextmanager
 def own_database() -> Iterator[Database]:
-    """A server of our own, for as long as the block lasts."""
+    """Run a server of our own for as long as the block lasts."""
     with PostgisServer() as server:
-        administrator = {"host": server.host, "port": str(server.port), "user": "postgres"}
-        database = Database(
+        yield Database(
             host=server.host,
             port=server.port,
-            administrator=administrator,
+            administrator=server.administrator,
             environment={"PGSSLROOTCERT": str(server.root_certificate)},
         )
-        with psycopg.connect(database.dsn("postgres"), autocommit=True) as connection:
-            # RDS has this role: who is in it logs in with a signed token.
-            connection.execute("CREATE ROLE rds_iam")
-        yield database
 
 
 @contextlib.contextmanager
@@ -78,6 +106,7 @@ def users_database(url: str) -> Iterator[Database]:
         parameters = {k: str(v) for k, v in conninfo.conninfo_to_dict(url).items() if v is not None}
         maintenance = parameters.pop("dbname", "postgres")
         with psycopg.connect(url, autocommit=True) as connection:
+            rds.create_roles(connection)
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             host, port = connection.info.host, connection.info.port
     except psycopg.Error as error:

@@ -10,13 +10,17 @@ import socket
 import subprocess
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psycopg
+
 from local_cloud.errors import LocalCloudError
+from local_cloud.postgis import rds, tokens
 from local_cloud.postgis.certificates import write_certificates
-from local_cloud.postgis.installation import Installation, find_or_install
+from local_cloud.postgis.installation import Installation, find_or_install, is_open_to_others
 
 # Nothing here outlives the server, so nothing need survive a power cut.
 _SETTINGS = {
@@ -35,7 +39,7 @@ _START_SECONDS = 60.0
 
 
 class PostgisServer:
-    """A server that trusts whoever comes from this machine; `postgres` is its administrator.
+    """A server with RDS's roles and RDS's ways to log in; its superuser needs no password.
 
     Attributes:
         host: a name rather than a number, so that the certificate can be verified.
@@ -47,6 +51,7 @@ class PostgisServer:
 
     def __init__(self) -> None:
         self.port = 0
+        self._tokens = tokens.TokenServer(self._accepts)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -72,6 +77,15 @@ class PostgisServer:
     ) -> None:
         self.close()
 
+    @property
+    def administrator(self) -> dict[str, str]:
+        """The libpq parameters to connect as the superuser, without `dbname`."""
+        return {"host": self.host, "port": str(self.port), "user": rds.ADMINISTRATOR}
+
+    def dsn(self, database: str = "postgres") -> str:
+        """Return how the superuser connects to a database."""
+        return psycopg.conninfo.make_conninfo(**self.administrator, dbname=database)
+
     def close(self) -> None:
         """Stop the server and delete its data."""
         if self._process and self._process.poll() is None:
@@ -81,6 +95,7 @@ class PostgisServer:
             except subprocess.TimeoutExpired:
                 self._process.send_signal(signal.SIGQUIT)  # "immediate"
                 self._process.wait()
+        self._tokens.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, installation: Installation) -> None:
@@ -97,6 +112,8 @@ class PostgisServer:
         if user:
             options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         _initialise(installation, data, options)
+        rules = rds.authentication(self._tokens.listen(), tokens.PREFIX)
+        (data / "pg_hba.conf").write_text(rules, encoding="utf-8")
         self.port = _free_port()
         self._log = self._folder / "log"
         settings = _SETTINGS | {
@@ -114,6 +131,18 @@ class PostgisServer:
                 **options,
             )
         self._wait()
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            rds.create_roles(connection)
+
+    def _accepts(self, user: str, token: str) -> bool:
+        """Whether a token lets a user in; the server's log says why not."""
+        reason = tokens.refusal(
+            token, user=user, host=self.host, port=self.port, now=datetime.now(UTC)
+        )
+        if reason:
+            with self._log.open("a", encoding="utf-8") as log:
+                log.write(f"the token of {user} is refused: {reason}\n")
+        return not reason
 
     def _wait(self) -> None:
         assert self._process is not None  # noqa: S101 - for mypy
@@ -129,7 +158,8 @@ def _initialise(installation: Installation, data: Path, options: dict[str, Any])
     done = subprocess.run(
         [
             str(installation.programs / "initdb"),
-            *("--pgdata", str(data), "--username", "postgres", "--auth", "trust"),
+            *("--pgdata", str(data), "--username", rds.ADMINISTRATOR),
+            *("--auth", "reject"),
             *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions"),
         ],
         capture_output=True,
@@ -154,8 +184,7 @@ def _temporary_folder() -> str | None:
     if os.geteuid() != 0:
         return None
     folder = Path(tempfile.gettempdir()).resolve()
-    reachable = all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
-    return str(folder) if reachable else "/tmp"  # noqa: S108 - mkdtemp makes it private
+    return str(folder) if is_open_to_others(folder) else "/tmp"  # noqa: S108 - mkdtemp is private
 
 
 def _free_port() -> int:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+import secrets
 
 from local_cloud.resources.making import Made, Request
 
 
 def make_cluster(request: Request) -> Made:
-    """Create the cluster's database, and a secret for its master user.
-
-    The secret's password opens nothing: the Data API is told apart by its ARN alone, and the
-    server trusts whoever comes from this machine.
-    """
+    """Create the cluster's database and its master user, with a secret that logs that user in."""
     database = request.services.database
     properties = request.properties
+    user = properties.get("MasterUsername", "postgres")
+    password = secrets.token_urlsafe(24)
     if name := properties.get("DatabaseName"):
-        database.create(name)
+        database.create(name, owner=user, password=password)
     identifier = properties.get("DBClusterIdentifier", request.name.lower())
     arn = f"arn:aws:rds:{request.region}:{request.account}:cluster:{identifier}"
     attributes = {
@@ -27,7 +26,9 @@ def make_cluster(request: Request) -> Made:
         "ReadEndpoint.Address": database.host,
     }
     if properties.get("ManageMasterUserPassword"):
-        attributes["MasterUserSecret.SecretArn"] = _master_secret(request, identifier)
+        attributes["MasterUserSecret.SecretArn"] = _master_secret(
+            request, identifier, {"username": user, "password": password}
+        )
     return Made(identifier, attributes)
 
 
@@ -45,10 +46,8 @@ def make_instance(request: Request) -> Made:
     )
 
 
-def _master_secret(request: Request, identifier: str) -> str:
-    user = request.properties.get("MasterUsername", "postgres")
+def _master_secret(request: Request, identifier: str, content: dict[str, str]) -> str:
     created = request.client("secretsmanager").create_secret(
-        Name=f"rds!cluster-{identifier}",
-        SecretString=json.dumps({"username": user, "password": "local"}),
+        Name=f"rds!cluster-{identifier}", SecretString=json.dumps(content)
     )
     return str(created["ARN"])

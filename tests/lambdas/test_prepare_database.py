@@ -14,4 +14,4 @@ def test_the_statements_are_sent_to_the_data_api(set_env, context):
         MasterUserPassword="a long enough password",
     )["DBCluster"]["DBClusterArn"]
     set_env(PrepareDatabaseSettings(cluster_arn=arn, master_secret_arn="arn:aws:secret"))
-    assert module.handler({}, context) == {"statements": 4}
+    assert module.handler({}, context) == {"statements": 5}

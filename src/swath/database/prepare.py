@@ -28,11 +28,32 @@ _PASSING = {
 }
 
 
-def statements(database: str, user: str) -> list[str]:
-    """SQL that prepares a database for its user; running it again changes nothing.
+# PostgreSQL makes whoever creates a role a member of it, and nobody but a superuser can undo that.
+# A role that only creates, and is dropped at once, leaves the new one without members.
+# https://www.postgresql.org/docs/17/role-attributes.html
+_CREATE_ROLE = """\
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{user}') THEN RETURN; END IF;
+    CREATE ROLE swath_creator CREATEROLE;
+    GRANT swath_creator TO CURRENT_USER;
+    SET LOCAL ROLE swath_creator;
+    CREATE ROLE {user} LOGIN;
+    RESET ROLE;
+    DROP ROLE swath_creator;
+EXCEPTION WHEN insufficient_privilege OR duplicate_object THEN
+    CREATE ROLE {user} LOGIN;
+END $$"""
 
-    The administrator is never made a member of the role: whoever is in `rds_iam`, at any remove,
-    can no longer log in by password, and that is how the Data API does.
+# The first is a wrong password, the second a rule that lets nobody in by one.
+_LOGIN_REFUSED = re.compile("authentication failed|28P01|28000|pg_hba.conf rejects")
+
+
+def statements(database: str, user: str) -> list[str]:
+    """Return the SQL that prepares a database for its user; running it again changes nothing.
+
+    Members of `rds_iam`, at any remove, log in by token, and the Data API logs the master user in
+    by password. So the master user must not become a member of `user`, and the last statement
+    shows that it can still log in.
 
     Raises:
         SettingsError: a name would need quoting.
@@ -41,11 +62,11 @@ def statements(database: str, user: str) -> list[str]:
         if not re.fullmatch("[a-z_][a-z0-9_]{0,62}", name):
             raise SettingsError(f"{name!r} is no plain PostgreSQL name: lower case, digits, _")
     return [
-        f"DO $$ BEGIN CREATE ROLE {user} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
-        # The role rds_iam is part of RDS and of no other PostgreSQL.
-        f"DO $$ BEGIN GRANT rds_iam TO {user}; EXCEPTION WHEN undefined_object THEN NULL; END $$",
-        f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {user}",
+        _CREATE_ROLE.format(user=user),
         "CREATE EXTENSION IF NOT EXISTS postgis",
+        f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {user}",
+        f"GRANT rds_iam TO {user}",
+        "SELECT 1",
     ]
 
 
@@ -55,10 +76,13 @@ def prepare_database(
     client: RDSDataServiceClient | None = None,
     patience: float = PATIENCE,
 ) -> int:
-    """Prepare the cluster's database, waiting for a paused one to wake; the statements run.
+    """Prepare the cluster's database, waiting for it to wake.
+
+    Returns:
+        The number of statements that were run.
 
     Raises:
-        SettingsError: a name would need quoting.
+        SettingsError: a name would need quoting, or the master user may not log in.
         TransientError: the database was not to be had within `patience` seconds.
         botocore.exceptions.ClientError: the database refused a statement.
     """
@@ -85,7 +109,18 @@ def _execute(
     except ClientError as error:
         if _passes(error):
             raise TransientError(f"the database did not wake: {error}") from error
+        if _LOGIN_REFUSED.search(str(error)):
+            raise SettingsError(_explanation(settings, error)) from error
         raise
+
+
+def _explanation(settings: PrepareDatabaseSettings, error: ClientError) -> str:
+    return (
+        f"the Data API cannot log in as the master user of {settings.cluster_arn} ({error}): if "
+        "RDS counts that user as a member of rds_iam, whose members log in by token only, turn the "
+        f"cluster's IAM authentication off, run REVOKE rds_iam FROM {settings.database_user}, turn "
+        "it on and deploy again"
+    )
 
 
 def _passes(error: Exception) -> bool:

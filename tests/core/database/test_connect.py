@@ -47,7 +47,7 @@ def verified(postgis_server):
         database_host=postgis_server.host,
         database_port=postgis_server.port,
         database_name="postgres",
-        database_user="postgres",
+        database_user="rdsadmin",
     )
 
 

@@ -85,8 +85,9 @@ def humble(empty_dsn):
     """A user who may log in and no more."""
     with psycopg.connect(empty_dsn, autocommit=True) as admin:
         role = sql.Identifier(f"humble_{admin.info.dbname}")
-        admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
-        yield admin, psycopg.conninfo.make_conninfo(empty_dsn, user=role.as_string()[1:-1])
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(role))
+        user = role.as_string()[1:-1]
+        yield admin, psycopg.conninfo.make_conninfo(empty_dsn, user=user, password="secret")
         for statement in (
             "REASSIGN OWNED BY {} TO CURRENT_USER",
             "DROP OWNED BY {}",

@@ -1,10 +1,8 @@
-import psycopg
 import pytest
 from botocore.exceptions import ClientError
-from psycopg import sql
 
 from swath.database import patience
-from swath.database.connect import connect_dsn
+from swath.database.connect import connect
 from swath.database.migrate import migrate
 from swath.database.prepare import prepare_database, statements
 from swath.errors import SettingsError, TransientError
@@ -69,41 +67,60 @@ def test_names_that_need_quoting_are_refused(names):
 
 
 @pytest.fixture
-def role(empty_dsn):
-    """The name of a role that is not there yet and will not be afterwards."""
-    name = f"role_of_{psycopg.conninfo.conninfo_to_dict(empty_dsn)['dbname']}"
-    yield name
-    with psycopg.connect(empty_dsn, autocommit=True) as admin:
-        for statement in ("DROP OWNED BY {} CASCADE", "DROP ROLE {}"):
-            admin.execute(sql.SQL(statement).format(sql.Identifier(name)))
+def prepared(cluster, naps):
+    """A cluster on which a deployment has prepared the database."""
+    prepare_database(cluster.settings, client=cluster)
+    return cluster
 
 
-def test_a_prepared_database_can_be_migrated_by_its_user(empty_dsn, role):
-    with psycopg.connect(empty_dsn, autocommit=True) as admin:
-        for statement in statements(admin.info.dbname, role) * 2:
-            admin.execute(statement)
-    with connect_dsn(psycopg.conninfo.make_conninfo(empty_dsn, user=role)) as connection:
+def test_the_master_user_is_no_superuser(cluster):
+    answer = cluster.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    assert answer == [[{"booleanValue": False}]]
+
+
+def test_a_database_is_prepared_on_each_deployment(cluster):
+    for _ in range(3):
+        prepare_database(cluster.settings, client=cluster)
+    assert cluster.execute("SELECT 1") == [[{"longValue": 1}]]
+
+
+def test_its_user_logs_in_by_token_and_migrates_it(prepared):
+    with connect(prepared.user_settings) as connection:
+        assert connection.info.user == prepared.settings.database_user
         assert migrate(connection) == migrate(connection)
         owners = connection.execute(
             "SELECT DISTINCT tableowner::text FROM pg_tables WHERE schemaname = 'swath'"
         )
-        assert owners.fetchall() == [(role,)]
+        assert owners.fetchall() == [(prepared.settings.database_user,)]
 
 
-@pytest.fixture
-def rds_iam(server):
-    """The role that RDS has and plain PostgreSQL has not."""
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute("CREATE ROLE rds_iam")
-        yield
-        admin.execute("DROP ROLE rds_iam")
+def test_nobody_else_logs_in_by_token(prepared):
+    members = prepared.administer(
+        "SELECT member::regrole::text FROM pg_auth_members WHERE roleid = 'rds_iam'::regrole"
+    )
+    assert members == [(prepared.settings.database_user,)]
 
 
-def test_on_rds_the_user_and_nobody_else_logs_in_by_iam(empty_dsn, role, rds_iam):
-    with psycopg.connect(empty_dsn, autocommit=True) as admin:
-        for statement in statements(admin.info.dbname, role) * 2:
-            admin.execute(statement)
-        members = admin.execute(
-            "SELECT member::regrole::text FROM pg_auth_members WHERE roleid = 'rds_iam'::regrole"
-        )
-        assert members.fetchall() == [(role,)]
+def test_creating_the_user_leaves_nothing_behind(prepared):
+    assert prepared.administer("SELECT FROM pg_roles WHERE rolname = 'swath_creator'") == []
+    members = "SELECT FROM pg_auth_members WHERE roleid = %s::regrole"
+    assert prepared.administer(members, prepared.settings.database_user) == []
+
+
+def test_a_master_user_who_became_a_member_is_told_how_to_get_in_again(cluster):
+    cluster.administer("CREATE ROLE swath_creator")  # in the way: the user is created as usual
+    try:
+        for _ in range(2):
+            with pytest.raises(SettingsError, match=r"log in by token.* REVOKE rds_iam FROM user_"):
+                prepare_database(cluster.settings, client=cluster)
+    finally:
+        cluster.administer("DROP ROLE swath_creator")
+
+    cluster.administer(f"REVOKE rds_iam FROM {cluster.settings.database_user}")
+    assert cluster.execute("SELECT 1")
+
+
+def test_what_the_database_refuses_has_its_own_words(cluster):
+    cluster.administer(f"REVOKE rds_superuser FROM {cluster.master}")
+    with pytest.raises(ClientError, match=r"permission denied to create extension.*42501"):
+        prepare_database(cluster.settings, client=cluster)

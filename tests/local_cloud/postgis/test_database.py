@@ -6,13 +6,14 @@ import psycopg
 import pytest
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.postgis.database import Database, users_database
+from local_cloud.postgis.database import users_database
 from local_cloud.postgis.server import PostgisServer
+from tests.postgis import Cluster
 
 
 @pytest.fixture
 def url(postgis_server: PostgisServer) -> str:
-    return f"postgresql://postgres@{postgis_server.host}:{postgis_server.port}/postgres"
+    return f"postgresql://rdsadmin@{postgis_server.host}:{postgis_server.port}/postgres"
 
 
 def databases(url: str) -> set[str]:
@@ -24,7 +25,7 @@ def test_a_users_server_gets_a_fresh_database_that_is_dropped_at_the_end(url: st
     before = databases(url)
 
     with users_database(url) as database:
-        database.create("swath")
+        database.create("swath", owner="pg_monitor", password="unused")
         made = databases(url) - before
         with psycopg.connect(database.dsn("swath")) as connection:
             assert {connection.info.dbname} == made
@@ -57,19 +58,24 @@ def test_a_server_that_cannot_be_used_is_named_as_the_reason(bad: str):
         pass
 
 
-def test_a_database_of_the_template_is_created_once(postgis_server: PostgisServer, url: str):
-    database = Database(
-        host=postgis_server.host,
-        port=postgis_server.port,
-        administrator={
-            "host": postgis_server.host,
-            "port": str(postgis_server.port),
-            "user": "postgres",
-        },
-    )
-    database.create("of_the_template")
-    database.create("of_the_template")
+def test_a_database_of_the_template_is_created_once_and_belongs_to_its_master(cluster: Cluster):
+    name, owner = cluster.settings.database_name, cluster.master
+    cluster.database.create(name, owner=owner, password=cluster.password)
 
-    assert "of_the_template" in databases(url)
+    with cluster.database.connect(name, user=owner, password=cluster.password) as connection:
+        found = connection.execute(
+            "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+
+    assert found == (owner,)
+
+
+def test_on_a_users_server_the_master_has_no_more_rights_than_on_rds(url: str):
+    with users_database(url) as database:
+        database.create("swath", owner="swath_admin", password="unused")
+        with database.connect("swath", user="swath_admin", password="unused") as connection:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("CREATE EXTENSION postgis")
+            connection.execute("CREATE SCHEMA of_the_owner")
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE of_the_template")
+        connection.execute("DROP ROLE swath_admin")

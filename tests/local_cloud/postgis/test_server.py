@@ -16,9 +16,7 @@ from local_cloud.postgis.server import PostgisServer
 
 
 def address(server: PostgisServer, **options: str) -> str:
-    return psycopg.conninfo.make_conninfo(
-        host=server.host, port=server.port, user="postgres", dbname="postgres", **options
-    )
+    return psycopg.conninfo.make_conninfo(server.dsn(), **options)
 
 
 def test_a_client_that_verifies_the_server_connects(postgis_server: PostgisServer):

@@ -1,0 +1,198 @@
+"""PostgreSQL with PostGIS from a Debian archive, in a folder of its own and without root.
+
+The packages are those of the release that has Aurora's major version, whatever this machine runs;
+its C library comes along. Nothing is installed: the system's own packages stay as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from local_cloud.errors import LocalCloudError
+
+# Debian 13 has PostgreSQL 17, as `infra.constructs.database` has.
+_RELEASE = "trixie"
+_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+_POSTGIS = re.compile(r"(postgresql-\d+)-postgis-\d+")
+# Libraries of raster support, of the compiler of queries and of Perl functions: two thirds of all.
+_UNUSED = re.compile(r"libgdal|libllvm|libsfcgal|libperl|libz3")
+_KEPT = re.compile(r"lib|postgresql-\d|proj-data$|patchelf$")
+_PRUNED = ("usr/share/doc", "usr/share/locale", "usr/lib/postgresql/*/lib/bitcode")
+_CONFIGURATION = """\
+Dir::State "{folder}/state";
+Dir::State::status "{folder}/status";
+Dir::Cache "{folder}/cache";
+APT::Sandbox::User "";
+Acquire::Languages "none";
+Acquire::Retries "3";
+"""
+_SOURCES = """\
+Dir::Etc::sourcelist "{folder}/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+"""
+
+
+def unpack(target: Path) -> None:
+    """Fetch the packages and unpack them into `target`, which must not exist.
+
+    Raises:
+        LocalCloudError: apt cannot fetch them; the message has its words.
+    """
+    if shutil.which("apt-get") is None:
+        raise LocalCloudError("there is no apt-get here")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packages-") as name:
+        folder, root = Path(name), Path(name, "root")
+        environment, package = _archive(folder)
+        wanted = _needed(package, environment)
+        debs = folder / "debs"
+        debs.mkdir()
+        _run("apt-get", "--quiet", "download", *wanted, environment=environment, cwd=debs)
+        for deb in sorted(debs.glob("*.deb")):
+            _run("dpkg-deb", "--extract", str(deb), str(root))
+        for pattern in _PRUNED:
+            for path in root.glob(pattern):
+                shutil.rmtree(path)
+        _link_controls(root)
+        _bind_programs(root, target)
+        root.chmod(0o755)  # the server may run as another user than the one who unpacked it
+        _move(root, target)
+
+
+def _archive(folder: Path) -> tuple[dict[str, str], str]:
+    """A private state of apt that knows a PostGIS, and that package's name."""
+    reasons = []
+    for source in _sources():
+        environment = _private_apt(folder, source)
+        try:
+            _run("apt-get", "--quiet", "update", environment=environment)
+        except LocalCloudError as error:
+            reasons.append(str(error))
+        if package := _newest_postgis(environment):
+            return environment, package
+    raise LocalCloudError(
+        "; ".join(reasons) or "apt knows no package postgresql-*-postgis-* in any of its sources"
+    )
+
+
+def _sources() -> list[str]:
+    """Lines for the wanted release on the mirrors that a Debian uses; empty: the machine's own."""
+    about = platform.freedesktop_os_release()
+    if about.get("ID") != "debian":
+        return [""]
+    addresses = re.findall(
+        rf"'(\S+)/dists/{re.escape(about.get('VERSION_CODENAME', ''))}/InRelease'",
+        _output("apt-get", "update", "--print-uris"),
+    )
+    lines = [f"deb [signed-by={_KEYRING}] {address} {_RELEASE} main\n" for address in addresses]
+    return [*lines, ""]
+
+
+def _private_apt(folder: Path, source: str) -> dict[str, str]:
+    """The environment for an apt that keeps to `folder`; without `source`, to its own sources."""
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    for needed in ("state/lists/partial", "cache/archives/partial"):
+        (folder / needed).mkdir(parents=True, exist_ok=True)
+    (folder / "status").touch()
+    (folder / "sources.list").write_text(source, encoding="utf-8")
+    configuration = _CONFIGURATION + (_SOURCES if source else "")
+    path = folder / "apt.conf"
+    path.write_text(configuration.format(folder=folder), encoding="utf-8")
+    return {**os.environ, "APT_CONFIG": str(path), "LC_ALL": "C"}
+
+
+def _newest_postgis(environment: Mapping[str, str]) -> str:
+    """The name of the newest PostGIS for the newest PostgreSQL; empty if there is none."""
+    names = _POSTGIS.finditer(_output("apt-cache", "pkgnames", "postgresql-", env=environment))
+    return max((m[0] for m in names), key=_numbers, default="")
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", name)]
+
+
+def _needed(package: str, environment: Mapping[str, str]) -> list[str]:
+    """The packages that the server, the extension and `patchelf` consist of."""
+    server = package.split("-postgis-", maxsplit=1)[0]
+    output = _output(
+        *("apt-cache", "depends", "--recurse", "--important", server, package, "patchelf"),
+        env=environment,
+    )
+    depends, waiting, needed = _dependencies(output), [server, package, "patchelf"], set[str]()
+    while waiting:
+        name = waiting.pop()
+        if name not in needed and _KEPT.match(name) and not _UNUSED.match(name):
+            needed.add(name)
+            waiting += depends[name]
+    return sorted(needed)
+
+
+def _dependencies(output: str) -> Mapping[str, list[str]]:
+    """What `apt-cache depends` says, by package; of alternatives, all."""
+    found, package = defaultdict[str, list[str]](list), ""
+    for line in output.splitlines():
+        if not line.startswith((" ", "|", "<")):
+            package = line.split(":")[0]
+        elif match := re.match(r" [ |](?:Pre)?Depends: ([^<\s:]+)", line):
+            found[package].append(match[1])
+    return found
+
+
+def _link_controls(root: Path) -> None:
+    """Do what the package does on installation: `postgis-3.control` is the extension `postgis`."""
+    for control in root.glob("usr/share/postgresql/*/extension/*-3.control"):
+        link = control.with_name(control.name.replace("-3.control", ".control"))
+        if not link.exists():
+            link.symlink_to(control.name)
+
+
+def _bind_programs(root: Path, target: Path) -> None:
+    """Make the programs use the C library and the other libraries that came with them.
+
+    `LD_LIBRARY_PATH` would not do: it would reach the system's shell, which `initdb` uses.
+    """
+    (loader,) = root.glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*")
+    libraries = target / loader.parent.relative_to(root)
+    patchelf = [str(loader), "--library-path", str(loader.parent), str(root / "usr/bin/patchelf")]
+    for program in _programs(root):
+        _run(
+            *(*patchelf, "--set-interpreter", str(libraries / loader.name)),
+            *("--force-rpath", "--set-rpath", str(libraries), str(program)),
+        )
+
+
+def _programs(root: Path) -> Iterator[Path]:
+    for name in ("initdb", "postgres"):
+        yield from root.glob(f"usr/lib/postgresql/*/bin/{name}")
+
+
+def _move(root: Path, target: Path) -> None:
+    """Put what is complete into its place, unless another process has just done the same."""
+    try:
+        root.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _run(
+    *command: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> None:
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        raise LocalCloudError(f"{' '.join(command[:3])} failed: {' / '.join(last)}")
+
+
+def _output(*command: str, env: Mapping[str, str] | None = None) -> str:
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False).stdout

@@ -1,0 +1,97 @@
+"""Who gets into our own server: by a token, by a password, or not at all."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import psycopg
+import pytest
+
+from local_cloud.postgis.tokens import refusal
+from tests.postgis import Cluster
+
+
+def token(*, host: str = "db.example", port: int = 5432, user: str = "swath") -> str:
+    return boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+
+
+def why(given: str, *, age: timedelta = timedelta(0)) -> str:
+    now = datetime.now(UTC) + age
+    return refusal(given, user="swath", host="db.example", port=5432, now=now)
+
+
+def test_a_token_for_the_user_and_the_server_is_good():
+    assert not why(token())
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (lambda: "secret", "no IAM authentication token"),
+        (lambda: token(host="other.example"), "is for other.example:5432"),
+        (lambda: token(port=1), "is for db.example:1"),
+        (lambda: token(user="swath_admin"), "is for the user swath_admin"),
+        (lambda: token().replace("rds-db", "s3"), "another service"),
+        (lambda: token().replace("X-Amz-Date", "date"), "no date"),
+        (lambda: token().replace("X-Amz-Signature", "signature"), "no IAM authentication token"),
+    ],
+)
+def test_another_is_refused(given, reason):
+    assert reason in why(given())
+
+
+def test_a_token_is_good_for_15_minutes():
+    good = token()
+    assert not why(good, age=timedelta(minutes=14))
+    assert why(good, age=timedelta(minutes=16)) == "it has expired"
+
+
+@pytest.fixture
+def by_token(cluster: Cluster) -> Cluster:
+    """A cluster whose user logs in by token."""
+    user = cluster.settings.database_user
+    cluster.administer(f"CREATE ROLE {user} LOGIN PASSWORD 'secret' IN ROLE rds_iam")
+    return cluster
+
+
+def log_in(cluster: Cluster, user: str, password: str, *, sslmode: str = "require") -> None:
+    psycopg.connect(
+        host=cluster.database.host,
+        port=cluster.database.port,
+        dbname=cluster.settings.database_name,
+        user=user,
+        password=password,
+        sslmode=sslmode,
+    ).close()
+
+
+def test_a_member_of_rds_iam_logs_in_by_token_over_tls(by_token: Cluster):
+    user, database = by_token.settings.database_user, by_token.database
+    good = token(host=database.host, port=database.port, user=user)
+
+    log_in(by_token, user, good)
+    with pytest.raises(psycopg.OperationalError, match="no encryption"):
+        log_in(by_token, user, good, sslmode="disable")
+
+
+def test_a_member_of_rds_iam_does_not_log_in_by_password(by_token: Cluster):
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        log_in(by_token, by_token.settings.database_user, "secret")
+
+
+def test_another_server_s_token_is_refused(by_token: Cluster):
+    user = by_token.settings.database_user
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        log_in(by_token, user, token(user=user))
+
+
+def test_everybody_else_logs_in_by_password_and_not_by_token(cluster: Cluster):
+    database = cluster.database
+    log_in(cluster, cluster.master, cluster.password)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        log_in(
+            cluster,
+            cluster.master,
+            token(host=database.host, port=database.port, user=cluster.master),
+        )
