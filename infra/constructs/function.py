@@ -13,6 +13,7 @@ from infra.grants import acknowledge, allow
 from infra.images import lambda_image
 
 METRICS_NAMESPACE = "swath"
+GIB = 2**30
 
 
 class Function(Construct):

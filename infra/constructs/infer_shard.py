@@ -7,9 +7,10 @@ from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from infra.constructs.function import Function
+from infra.constructs.function import GIB, Function
 from infra.constructs.model_catalogue import ModelCatalogue
 from infra.grants import read_objects, write_objects
+from swath.packing import MAX_BYTES
 
 
 class InferShard(Function):
@@ -33,7 +34,8 @@ class InferShard(Function):
             # The most that a new account gets, and nearly two CPUs.
             memory_mib=3008,
             timeout=Duration.minutes(15),
-            storage_gib=2,
+            # A package's archive, what is unpacked from it, and the shard's results.
+            storage_gib=2 * MAX_BYTES // GIB + 2,
             log_retention=log_retention,
         )
         models.grant_read_packages(self.role)

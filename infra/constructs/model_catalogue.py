@@ -64,6 +64,9 @@ class ModelCatalogue(Construct):
             entries = {model.name: {"uri": model.key, "digest": model.digest} for model in models}
             catalogue.write_text(json.dumps(entries, indent=1), encoding="utf-8")
             self._catalogue = Asset(self, "Catalogue", path=str(catalogue))
+        # Others than the default appear nowhere else in the template, and `cdk gc` deletes from the
+        # assets bucket whatever no template names.
+        Stack.of(self).add_metadata("swath:packages", [model.key for model in models])
         self.default = next(model for model in models if model.name == default_model)
         self.uri = self._catalogue.s3_object_url
 

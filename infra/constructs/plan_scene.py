@@ -9,9 +9,10 @@ from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from infra.constructs.function import Function
+from infra.constructs.function import GIB, Function
 from infra.constructs.model_catalogue import ModelCatalogue
 from infra.grants import read_objects, write_objects
+from swath.packing import MAX_BYTES
 from swath.settings import PlanSettings
 
 
@@ -42,7 +43,8 @@ class PlanScene(Function):
             environment=settings.to_env(),
             memory_mib=2048,
             timeout=Duration.minutes(15),
-            storage_gib=2,
+            # A package's archive, which may be a little larger than its files.
+            storage_gib=MAX_BYTES // GIB + 1,
             log_retention=log_retention,
         )
         models.grant_read_packages(self.role)

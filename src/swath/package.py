@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -95,10 +96,23 @@ def _named(uri: str, text: bytes) -> ModelDescription:
 
 
 def _unpacked(uri: str, digest: str | None) -> tuple[Path, str]:
-    """The folder that an archive is unpacked in, and the archive's digest."""
+    """Return the folder that an archive is unpacked in, and the archive's digest."""
     cache = _cache()
     if digest and (cache / digest).is_dir():
         return cache / digest, digest
+    try:
+        return _unpack(uri, cache)
+    except OSError as error:
+        others = list(cache.iterdir())
+        if error.errno != errno.ENOSPC or not others:
+            raise
+    # A function's disk holds one of the largest packages, but a scene before may have had another.
+    for other in others:
+        shutil.rmtree(other, ignore_errors=True)
+    return _unpack(uri, cache)
+
+
+def _unpack(uri: str, cache: Path) -> tuple[Path, str]:
     try:
         with (
             storage.reading(uri) as archive,

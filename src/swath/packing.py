@@ -19,8 +19,9 @@ from typing import IO
 from swath.errors import PackageError
 
 DESCRIPTION = "mlm.json"
-MAX_BYTES = 8 * 2**30
-"""Of all files of a package, unpacked; a Lambda's disk holds 10 GiB at most."""
+MAX_BYTES = 4 * 2**30
+"""Of all files of a package. The archive and what is unpacked from it lie side by side on the disk
+of the Lambda function that infers, which holds 10 GiB at most."""
 MAX_FILES = 1000
 _CHUNK = 2**20
 _EPOCH = 315532800  # 1980-01-01: the same bytes give the same archive, whenever it is made
@@ -120,7 +121,20 @@ def _files(folder: Path) -> dict[str, Path]:
             raise PackageError(
                 f"{folder}: {name} is not a plain file; a package holds nothing else"
             )
+    _check_size(folder, len(found), sum(path.stat().st_size for path in found.values()))
     return found
+
+
+def _check_size(package: Path, files: int, size: int) -> None:
+    if files > MAX_FILES:
+        raise PackageError(
+            f"{package} holds more than the {MAX_FILES} files that a package may have"
+        )
+    if size > MAX_BYTES:
+        raise PackageError(
+            f"{package} holds more than the {MAX_BYTES / 2**30:.3g} GiB that a package may have; "
+            "leave out weights of a second format, or store them in half precision"
+        )
 
 
 def _hidden(parts: tuple[str, ...]) -> bool:
@@ -145,15 +159,12 @@ def _members(archive: Path, opened: tarfile.TarFile) -> Iterator[tuple[str, IO[b
         name = PurePosixPath(member.name)
         # By hand: Debian 12's Python is older than tarfile's filters.
         outside = name.is_absolute() or ".." in name.parts
+        count, total = count + 1, total + member.size
+        _check_size(archive, count, total)
         if not outside and (member.isdir() or _hidden(name.parts)):
             continue
         if outside or not member.isreg():
             raise PackageError(f"{archive}: {member.name} is not a plain file inside the package")
-        count, total = count + 1, total + member.size
-        if count > MAX_FILES or total > MAX_BYTES:
-            raise PackageError(
-                f"{archive} holds more than {MAX_FILES} files or {MAX_BYTES} bytes unpacked"
-            )
         content = opened.extractfile(member)
         if content is None:
             raise PackageError(f"{archive}: {member.name} cannot be read")

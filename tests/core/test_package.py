@@ -1,3 +1,4 @@
+import errno
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -67,6 +68,36 @@ def test_many_at_once_unpack_the_same(archive, cache):
 
     assert len({one.weights for one in loaded}) == 1
     assert [p.name for p in next(cache.iterdir()).iterdir()] == [loaded[0].digest]
+
+
+def test_a_full_disk_is_cleared_of_other_packages(archive, tmp_path, cache, monkeypatch):
+    other = write_package(tmp_path / "other")
+    (other / "README.md").write_text("of another kind")
+    packing.pack(other, tmp_path / "other.tar.gz")
+    earlier = load_package(tmp_path / "other.tar.gz").digest
+    (kept,) = cache.iterdir()
+    unpack = packing.unpack
+
+    def unpack_where_there_is_room(source, target):
+        if (kept / earlier).exists():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return unpack(source, target)
+
+    monkeypatch.setattr(packing, "unpack", unpack_where_there_is_room)
+
+    digest = load_package(archive).digest
+
+    assert [path.name for path in kept.iterdir()] == [digest]
+
+
+def test_a_package_too_large_for_an_empty_disk_is_an_error(archive, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(packing, "unpack", full)
+
+    with pytest.raises(OSError, match="No space left"):
+        load_package(archive)
 
 
 def test_a_cache_that_others_can_write_to_is_not_trusted(archive, cache):

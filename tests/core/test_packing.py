@@ -112,16 +112,27 @@ def test_too_much_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(packing, "MAX_BYTES", 1000)
     archive = archive_of(tmp_path / "bomb.tar.gz", ("zeros", bytes(1001)))
 
-    with pytest.raises(PackageError, match=r"more than .* 1000 bytes"):
+    with pytest.raises(PackageError, match=r"bomb\.tar\.gz holds more than the .* GiB that"):
         packing.unpack(archive, tmp_path / "out")
     assert not (tmp_path / "out" / "zeros").exists()
+
+
+def test_a_folder_with_too_much_is_not_packed(package, tmp_path, monkeypatch):
+    size = sum(path.stat().st_size for path in package.iterdir())
+    monkeypatch.setattr(packing, "MAX_BYTES", size)
+    packing.pack(package, tmp_path / "whole.tar.gz")
+    monkeypatch.setattr(packing, "MAX_BYTES", size - 1)
+
+    with pytest.raises(PackageError, match=r"bright holds more than the .*; leave out weights"):
+        packing.pack(package, tmp_path / "large.tar.gz")
+    assert not (tmp_path / "large.tar.gz").exists()
 
 
 def test_too_many_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(packing, "MAX_FILES", 3)
     archive = archive_of(tmp_path / "many.tar.gz", *((f"{i}", b"") for i in range(4)))
 
-    with pytest.raises(PackageError, match="more than 3 files"):
+    with pytest.raises(PackageError, match="more than the 3 files"):
         packing.scan(archive)
 
 

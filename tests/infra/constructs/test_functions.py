@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infra.images import ROOT
+from swath.packing import MAX_BYTES
 from swath.settings import (
     DatabaseSettings,
     InvokeEndpointSettings,
@@ -173,6 +174,17 @@ def test_a_function_is_traced_and_fits_a_new_account(everything: Any, name: str)
     assert properties["MemorySize"] <= 3008
     assert "ReservedConcurrentExecutions" not in properties
     assert properties["LoggingConfig"]["LogGroup"]["Ref"].startswith(f"{name}Logs")
+
+
+def test_the_largest_package_has_room_where_it_is_read(everything: Any):
+    """Its archive to describe it; to infer with it, what is unpacked as well."""
+    room = {
+        name: function(everything, name)["EphemeralStorage"]["Size"] * 2**20
+        for name in ("PlanScene", "InferShard")
+    }
+
+    assert room["PlanScene"] > 1.1 * MAX_BYTES
+    assert 2.2 * MAX_BYTES < room["InferShard"] <= 10 * 2**30
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -51,6 +51,14 @@ def test_the_functions_may_read_every_package(dev: Any):
         assert fnmatch(entry["uri"], resource.rsplit("/", 1)[1])
 
 
+def test_the_template_names_every_package(dev: Any):
+    """`cdk gc` deletes an asset whose key, up to its first point, stands in no template."""
+    template = json.dumps(dev.json)
+
+    for entry in catalogue(dev).values():
+        assert entry["uri"].partition(".")[0] in template
+
+
 def test_an_archive_is_deployed_as_it_is(synthesize: Any, dev: Any, tmp_path: Path):
     packed = staged(dev, catalogue(dev)["ships"])
     (tmp_path / "ships.tar.gz").write_bytes(packed.read_bytes())
