@@ -1,7 +1,8 @@
 """Build the images of a synthesized assembly: `python -m infra.build_images ASSEMBLY [NAME…]`.
 
-They are built as `cdk deploy` would build them, and not published. Each is tagged `swath/<name>`: a
-function's name, `batch` for the GPU job, or `serve_model`, `serve_model-gpu` and `train_model`.
+They are built as `cdk deploy` would build them, and not published. Each is tagged `swath/<name>`:
+`control-functions` and `raster-functions`, `batch` for the GPU job, or `serve_model`,
+`serve_model-gpu` and `train_model`.
 """
 
 from __future__ import annotations
@@ -40,10 +41,13 @@ def staged(assembly: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def image_name(source: dict[str, Any]) -> str:
-    """A function's name, `batch`, or a SageMaker job's folder, with `-gpu` if it is for one."""
+    """Return the extra of a functions' image, `batch`, or a SageMaker job's folder.
+
+    The latter ends in `-gpu` if the image is for one.
+    """
     arguments = source.get("dockerBuildArgs", {})
-    if "FUNCTION" in arguments:
-        return str(arguments["FUNCTION"])
+    if "FUNCTIONS" in arguments:
+        return str(arguments["EXTRA"])
     kind, folder, _ = source["dockerFile"].split("/")
     if kind == "batch_jobs":
         return "batch"

@@ -23,6 +23,28 @@ _LEFT_OUT = ("src/swath/cli", "**/__pycache__", "**/.*")
 # All wheels exist for x86-64, a laptop that builds the images mostly has it, and GPU hosts do.
 PLATFORM = Platform.LINUX_AMD64
 
+# Two images, not one each: every image holds the core, so nearly every change rebuilds all of them.
+# The figures are in docs/images.md.
+FUNCTION_IMAGES = {
+    "control-functions": (
+        "invoke_endpoint",
+        "migrate_database",
+        "prepare_database",
+        "record_failure",
+        "resume_run",
+        "start_run",
+        "submit_shard",
+    ),
+    "raster-functions": (
+        "infer_shard",
+        "load_detections",
+        "merge_detections",
+        "plan_scene",
+        "publish_results",
+    ),
+}
+"""The functions in each image of Lambda functions, by the image's extra in pyproject.toml."""
+
 # The image of the endpoints for hosts with a GPU; the Dockerfile's own choice is a CPU's.
 _GPU_BUILD = {
     "BASE": "nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04",
@@ -30,16 +52,21 @@ _GPU_BUILD = {
 }
 
 
-def lambda_image(name: str, *, postgres: bool = False) -> aws_lambda.DockerImageCode:
-    """The image of the function in `lambdas/<name>`; `postgres` adds RDS's certificates."""
+def lambda_image(name: str) -> aws_lambda.DockerImageCode:
+    """Return the image that holds the function in `lambdas/<name>`, started with its handler."""
+    extra, functions = _function_image(name)
     return aws_lambda.DockerImageCode.from_image_asset(
         str(ROOT),
         file="lambdas/Dockerfile",
-        build_args={"FUNCTION": name, "EXTRA": name.replace("_", "-")},
-        target="postgres_function" if postgres else "function",
+        build_args={"EXTRA": extra, "FUNCTIONS": " ".join(functions)},
+        cmd=[f"lambdas.{name}.handler.handler"],
         platform=PLATFORM,
-        **_only("lambdas/Dockerfile", f"lambdas/{name}"),
+        **_only("lambdas/Dockerfile", *(f"lambdas/{function}" for function in functions)),
     )
+
+
+def _function_image(name: str) -> tuple[str, tuple[str, ...]]:
+    return next(image for image in FUNCTION_IMAGES.items() if name in image[1])
 
 
 def batch_image(name: str) -> aws_ecs.ContainerImage:

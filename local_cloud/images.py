@@ -69,15 +69,9 @@ class StagedImage:
         return self._words("ENTRYPOINT")
 
     @property
-    def working_folder(self) -> Path:
-        """What the image's Dockerfile makes its root: the function's folder, or the whole."""
-        function = self.arguments.get("FUNCTION")
-        return self.folder / "lambdas" / function if function else self.folder
-
-    @property
     def python_path(self) -> tuple[Path, ...]:
         """Where the image's own modules are."""
-        return (self.working_folder, self.folder / "src")
+        return (self.folder, self.folder / "src")
 
     def _words(self, instruction: str) -> list[str]:
         text = (self.folder / self.dockerfile).read_text(encoding="utf-8")

@@ -48,7 +48,7 @@ class Function(Construct):
             self,
             "Function",
             description=f"swath: {name.replace('_', ' ')}",
-            code=lambda_image(name, postgres=vpc is not None),
+            code=lambda_image(name),
             architecture=Architecture.X86_64,
             role=self.role,
             environment={**environment, **powertools(name)},

@@ -127,7 +127,7 @@ def specification(
     return ServingSpec(
         name=name,
         command=(*image.entry_point, "serve"),
-        folder=image.working_folder,
+        folder=image.folder,
         python_path=image.python_path,
         model=_model_uri(container),
         environment={

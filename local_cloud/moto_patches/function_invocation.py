@@ -61,7 +61,7 @@ def specification(function: Any, services: Services) -> FunctionSpec:
         arn=function.function_arn,
         region=function.region,
         handler=command[0],
-        task_root=image.working_folder,
+        task_root=image.folder,
         python_path=image.python_path,
         timeout=float(function.timeout),
         memory=int(function.memory_size),

@@ -252,7 +252,7 @@ def _attempt(
     ended = services.jobs.run(
         JobProcess(
             command=[sys.executable if word in {"python", "python3"} else word for word in words],
-            folder=image.working_folder,
+            folder=image.folder,
             environment=environment,
             log=f"job-{submission.name}-{job.job_id.replace(':', '-')}.log",
         ),

@@ -12,7 +12,7 @@ def test_every_image_has_a_name_of_its_own(everything: Any):
 
     assert len(set(names)) == len(names)
     assert set(names) > JOBS
-    assert {"plan_scene", "invoke_endpoint", "submit_shard", "resume_run"} <= set(names)
+    assert {"control-functions", "raster-functions"} <= set(names)
 
 
 def test_an_image_is_built_as_the_cdk_would(everything: Any):

@@ -23,6 +23,7 @@ FILES = (
     "lambdas/Dockerfile",
     "lambdas/plan_scene/handler.py",
     "lambdas/infer_shard/handler.py",
+    "lambdas/start_run/handler.py",
     "batch_jobs/infer_shard/Dockerfile",
     "batch_jobs/infer_shard/__main__.py",
     "sagemaker_jobs/serve_model/Dockerfile",
@@ -60,7 +61,13 @@ def image_of_plan_scene(
 
 @pytest.mark.parametrize(
     "changed",
-    ["src/swath/storage.py", "lambdas/plan_scene/handler.py", "lambdas/Dockerfile", "uv.lock"],
+    [
+        "src/swath/storage.py",
+        "lambdas/plan_scene/handler.py",
+        "lambdas/infer_shard/handler.py",  # in the same image
+        "lambdas/Dockerfile",
+        "uv.lock",
+    ],
 )
 def test_an_image_changes_with_what_is_in_it(
     tree: Path, image_of_plan_scene: Callable[[], Any], changed: str
@@ -79,7 +86,7 @@ def test_an_image_changes_with_what_is_in_it(
         "src/swath/cli/run.py",
         "src/swath/__pycache__/storage.cpython-312.pyc",
         "lambdas/plan_scene/.ruff_cache/x",
-        "lambdas/infer_shard/handler.py",
+        "lambdas/start_run/handler.py",
         "batch_jobs/infer_shard/__main__.py",
         "sagemaker_jobs/serve_model/app.py",
     ],
@@ -97,9 +104,16 @@ def test_an_image_does_not_change_with_anything_else(
 def test_the_build_sees_what_its_dockerfile_copies(dev: Any):
     staged = [path for path in dev.folder.glob("asset.*") if (path / "src/swath").is_dir()]
 
-    assert len(staged) == 12
+    assert len(staged) == 4
     for folder in staged:
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
         assert {"pyproject.toml", "uv.lock", "src/swath/errors.py"} <= files
         assert not any("__pycache__" in name or "cli/" in name for name in files)
         assert len([name for name in files if name.endswith("/Dockerfile")]) == 1
+
+
+def test_every_function_is_in_one_image():
+    folders = {path.parent.name for path in (images.ROOT / "lambdas").glob("*/handler.py")}
+    placed = [name for functions in images.FUNCTION_IMAGES.values() for name in functions]
+
+    assert sorted(placed) == sorted(folders)

@@ -39,7 +39,7 @@ ASSETS: dict[str, Any] = {
     },
     "dockerImages": {
         "3": {
-            "source": {"directory": "asset.3", "dockerBuildArgs": {"FUNCTION": "do_it"}},
+            "source": {"directory": "asset.3", "dockerBuildArgs": {"EXTRA": "do-it"}},
             "destinations": {"d": {"repositoryName": "images", "imageTag": "3"}},
         }
     },
@@ -58,8 +58,8 @@ def test_images_are_their_staged_folders(folder: Path):
     ((repository, tag, image),) = Assembly.read(folder).images()
 
     assert (repository, tag) == ("images", "3")
-    assert image.working_folder == folder / "asset.3/lambdas/do_it"
-    assert image.python_path == (image.working_folder, folder / "asset.3/src")
+    assert image.folder == folder / "asset.3"
+    assert image.python_path == (image.folder, folder / "asset.3/src")
     assert StagedImage.from_manifest(image.to_manifest()) == image
 
 
@@ -78,7 +78,6 @@ def test_the_last_command_of_a_dockerfile_counts(tmp_path: Path):
 
     assert image.command == ["x.y", "z"]
     assert image.entry_point == ["python", "-m"]
-    assert image.working_folder == tmp_path
 
 
 def test_the_manifest_of_a_real_image_is_not_run():

@@ -188,15 +188,16 @@ def test_the_largest_package_has_room_where_it_is_read(everything: Any):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_an_image_is_built_for_its_folder_with_its_extra(everything: Any, name: str):
-    image = function(everything, name)["Code"]["ImageUri"]["Fn::Sub"].rsplit(":", 1)[1]
+def test_an_image_holds_its_functions_with_their_packages(everything: Any, name: str):
+    properties = function(everything, name)
+    image = properties["Code"]["ImageUri"]["Fn::Sub"].rsplit(":", 1)[1]
     assets = json.loads(next(everything.folder.glob("*.assets.json")).read_text())
     source = assets["dockerImages"][image]["source"]
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    folder = source["dockerBuildArgs"]["FUNCTION"]
+    folder = FOLDERS.get(name, snake(name))
 
-    assert folder == FOLDERS.get(name, snake(name))
-    assert source["dockerBuildArgs"]["EXTRA"] == folder.replace("_", "-")
+    assert folder in source["dockerBuildArgs"]["FUNCTIONS"].split()
     assert source["dockerBuildArgs"]["EXTRA"] in extras["optional-dependencies"]
-    assert source["dockerBuildTarget"] == ("postgres_function" if name in INSIDE else "function")
+    assert (everything.folder / source["directory"] / "lambdas" / folder / "handler.py").is_file()
+    assert properties["ImageConfig"] == {"Command": [f"lambdas.{folder}.handler.handler"]}
     assert source["platform"] == "linux/amd64"

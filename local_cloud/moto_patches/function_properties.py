@@ -1,0 +1,40 @@
+"""Functions from CloudFormation start with the command that their template gives the image.
+
+AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-lambda-function-imageconfig.html
+Moto 5.2.5 reads `PackageType` and `ImageConfig` of requests to Lambda, and not of templates.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.awslambda.models import ImageConfig, LambdaFunction
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.services import Services
+
+NAME = "function_properties"
+
+
+def apply(patcher: Patcher, services: Services) -> None:
+    """Read them when a function is made and when it is updated."""
+
+    def create(
+        cls: type[Any], /, name: str, json: Any, account: str, region: str, **rest: Any
+    ) -> Any:
+        return _configure(make(cls, name, json, account, region, **rest), json)
+
+    def change(
+        cls: type[Any], /, function: Any, name: str, json: Any, account: str, region: str
+    ) -> Any:
+        return _configure(update(cls, function, name, json, account, region), json)
+
+    make = patcher.replace(LambdaFunction, "create_from_cloudformation_json", classmethod(create))
+    update = patcher.replace(LambdaFunction, "update_from_cloudformation_json", classmethod(change))
+
+
+def _configure(function: Any, json: Any) -> Any:
+    properties = json["Properties"]
+    function.package_type = properties.get("PackageType", "Zip")
+    function.image_config = ImageConfig(properties.get("ImageConfig", {}))
+    return function
