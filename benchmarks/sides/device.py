@@ -15,6 +15,7 @@ from benchmarks.models.package import DETECTIONS, TILE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from swath.payloads import Engine
     from swath.runtimes.model import Outputs
 
 _ANSWERS = 16
@@ -25,6 +26,8 @@ class Device:
 
     With `call_seconds`, each batch costs so much more: as a GPU's does, where kernels are launched.
     """
+
+    engine: Engine | None = None
 
     def __init__(
         self, seconds: float, *, call_seconds: float = 0, batch_size: int = 8, workers: int = 3

@@ -15,7 +15,7 @@ from benchmarks.meter import Meter, Sample
 from benchmarks.sides import runs
 from benchmarks.sides.alone import prepared_tiles
 from swath.package import load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from benchmarks.meter import Meter, Sample
 from benchmarks.models.package import TILE
 from benchmarks.texture import Landscape
 from swath.package import load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -57,6 +57,10 @@ class OutOfMemoryError(SwathError):
     """There is not the memory to show the model so many tiles at once; fewer may fit."""
 
 
+class NoGpuError(SwathError):
+    """There is a GPU here, or one is paid for, and none can be used: a CPU must not stand in."""
+
+
 class TransientError(SwathError):
     """A service or a host failed in a way that trying again can mend."""
 

@@ -169,6 +169,22 @@ class TileFailure(Payload, frozen=True, kw_only=True):
     cause: str
 
 
+class Engine(Payload, frozen=True, kw_only=True):
+    """What computes a model's answers."""
+
+    device: str
+    """NVIDIA's name of the GPU, or `cpu`."""
+    driver: str = ""
+    """The version of NVIDIA's driver; empty on a CPU."""
+    runtime: str
+    """As `swath.runtimes.model.Runtime` names it."""
+    weights: str
+    """The format of the file."""
+    precision: str = "float32"
+    fallbacks: list[str] = []
+    """What was tried before it and did not work, and why."""
+
+
 class Receipt(Payload, frozen=True, kw_only=True):
     """Written after a shard's Parquet file: the shard is done, and this is what became of it."""
 
@@ -184,6 +200,10 @@ class Receipt(Payload, frozen=True, kw_only=True):
     seconds: float
     failures: list[TileFailure] = []
     """The first few failures; `tiles.failed` counts them all."""
+    engine: Engine | None = None
+    """What computed it; None where nothing was computed, or by an earlier version of swath."""
+    pixels_per_second: float = 0.0
+    """Scene pixels of the tiles that this attempt inferred, by its seconds of inference."""
 
 
 class MergeSummary(Payload, frozen=True, kw_only=True):

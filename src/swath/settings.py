@@ -137,6 +137,15 @@ class PublishSettings(EnvSettings):
     """`s3://bucket` or a folder."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSettings(EnvSettings):
+    """Of every process that runs a model or trains one."""
+
+    device: str = "auto"
+    """`cuda` where a GPU is paid for: a process that finds none it can use ends. `cpu` never uses
+    one. `auto` uses a GPU where there is one that works, and a CPU where there is no GPU."""
+
+
 def variable(field: str) -> str:
     """The environment variable of a settings field."""
     return PREFIX + field.upper()

@@ -22,7 +22,8 @@ from swath.mlm import ModelDescription
 from swath.package import load_package
 from swath.payloads import ModelRef, Receipt, TileCounts, TileFailure
 from swath.plan import Plan, read_plan
-from swath.runtimes.model import Model, load_model
+from swath.runtimes.load import load_model
+from swath.runtimes.model import Model
 from swath.scene import open_scene, select_bands
 from swath.segmentation.masks import MaskPart, extent, writing_part
 from swath.storage import RunPaths
@@ -71,6 +72,7 @@ def run_shard(
     if done is not None and not done.tiles.failed:
         return done
     description, model = load(plan.model)
+    began = time.monotonic()
     # What an earlier attempt finished with failures is done anew, its tiles all tried again.
     resume = done is None and _was_interrupted(plan, paths, index, description)
     with (
@@ -90,6 +92,7 @@ def run_shard(
             findings = Findings(inference, out)
             if resume:
                 findings.take_up(paths.partial(index))
+            before = inference.next_tile
             if findings.infer(plan.tiles(index).tolist(), stop):
                 seams = findings.settle(plan.holds(index))
             else:
@@ -112,6 +115,8 @@ def run_shard(
         seams=len(seams),
         seconds=round(time.monotonic() - started, 3),
         failures=inference.failures,
+        engine=model.engine,
+        pixels_per_second=round(_pixels(plan, index, before) / (time.monotonic() - began)),
     )
     storage.write_json(paths.receipt(index), receipt.to_json())
     return receipt
@@ -147,6 +152,13 @@ def read_receipt(paths: RunPaths, index: int, layout: str) -> Receipt | None:
     except (FileNotFoundError, PayloadError):
         return None
     return receipt if receipt.layout == layout else None
+
+
+def _pixels(plan: Plan, index: int, first: int) -> int:
+    """How many pixels of the scene the cores of a shard's tiles have, from some tile on."""
+    tiles = plan.tiles(index)
+    x0, y0, x1, y1 = plan.grid.cores(tiles[tiles >= first]).T
+    return int(((x1 - x0) * (y1 - y0)).sum())
 
 
 def _was_interrupted(

@@ -21,7 +21,7 @@ from swath.detect import detections_of
 from swath.local import run_local
 from swath.merging.boxes import iou
 from swath.package import Weights, load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from swath.tiles import Grid
 
 SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"

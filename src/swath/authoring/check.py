@@ -23,7 +23,9 @@ from swath.authoring import samples
 from swath.authoring.agreement import difference, read_answer
 from swath.errors import ModelOutputError, SwathError
 from swath.package import ModelPackage, Weights, load_package
-from swath.runtimes.model import Batches, Model, Runtime, load_model
+from swath.runtimes.device import find_gpu
+from swath.runtimes.load import load_model
+from swath.runtimes.model import Batches, Model, Runtime
 
 if TYPE_CHECKING:
     from swath.authoring.samples import Tile
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-3
 """Of the largest number of an output. Libraries sum in other orders: OpenVINO and ONNX Runtime
 differ by up to some 1e-4."""
-_TOLERANCES = {"float16": 1e-2, "int8": 5e-2}
-"""Of weights in fewer bits, which each library rounds in its own way."""
+_TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2, "int8": 5e-2}
+"""Of fewer bits, in the weights or on the GPU: each library rounds in its own way."""
 OPTIMISED = "swath:optimised"
 """What an optimised package says of itself."""
 _RUNTIMES: dict[WeightsFormat, tuple[tuple[Runtime, str], ...]] = {
@@ -229,8 +231,10 @@ def _described_shapes(package: ModelPackage) -> list[list[int]]:
 
 
 def _tolerance(package: ModelPackage) -> float:
-    precision = _properties(package).get(OPTIMISED, {}).get("precision")
-    return _TOLERANCES.get(precision, TOLERANCE)
+    """What fewer bits excuse: those of the weights, and on a GPU those it computes in."""
+    optimised = _properties(package).get(OPTIMISED, {}).get("precision")
+    computed = package.description.precision if find_gpu() else "float32"
+    return max(_TOLERANCES.get(precision, TOLERANCE) for precision in (optimised, computed))
 
 
 def _properties(package: ModelPackage) -> dict[str, Any]:
@@ -254,10 +258,11 @@ def _check_batch(
         return "1"
     if isinstance(model, Batches) and model.fixed:
         return str(model.batch_size)
+    tolerance = _tolerance(package)
     together = model(list(shown[:_TOGETHER]))
     for alone, among in zip(answers, together, strict=False):
         differs = difference(alone, among, package.description)
-        if not differs <= TOLERANCE:
+        if not differs <= tolerance:
             raise ModelOutputError(
                 f"a tile's answer differs by {differs:.3g} when it is shown with others: "
                 "the network mixes the tiles of a batch"

@@ -17,7 +17,8 @@ from swath.authoring.description import assets_of, write_item
 from swath.authoring.smaller import Precision, to_float16, to_int8
 from swath.errors import InputError, PackageError
 from swath.package import ModelPackage, Weights, load_package
-from swath.runtimes.model import Model, load_model
+from swath.runtimes.load import load_model
+from swath.runtimes.model import Model
 
 if TYPE_CHECKING:
     from swath.authoring.samples import Tile

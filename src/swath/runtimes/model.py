@@ -5,8 +5,6 @@ A library is imported only when its format is run, so a Lambda needs no torch.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -19,43 +17,20 @@ from swath.errors import ModelOutputError, OutOfMemoryError, PackageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.mlm import ModelDescription, WeightsFormat
-    from swath.package import ModelPackage, Weights
+    from swath.mlm import ModelDescription
+    from swath.payloads import Engine
 
 Runtime = Literal["onnx", "tensorrt", "torch", "compiled", "openvino"]
 """`tensorrt` is ONNX Runtime with TensorRT inside, `compiled` is torch with its compiler."""
 Outputs = tuple["NDArray[Any]", ...]
 """Of one tile: the model's outputs in their order, without the batch axis."""
 
-_MODULES: dict[Runtime, tuple[str, str]] = {
-    "onnx": ("swath.runtimes.onnx", "onnxruntime"),
-    "tensorrt": ("swath.runtimes.onnx", "onnxruntime"),
-    "torch": ("swath.runtimes.torch", "torch"),
-    "compiled": ("swath.runtimes.torch", "torch"),
-    "openvino": ("swath.runtimes.openvino", "openvino"),
-}
-# On a CPU they take the same time, within a few per cent; ONNX Runtime loads fastest.
-_ON_CPU: tuple[tuple[Runtime, WeightsFormat], ...] = (
-    ("onnx", "onnx"),
-    ("torch", "torchscript"),
-    ("torch", "pt2"),
-    ("openvino", "onnx"),
-)
-# torch can compute in the precision that the package allows; ONNX Runtime in that of the weights.
-_ON_GPU: tuple[tuple[Runtime, WeightsFormat], ...] = (
-    ("torch", "pt2"),
-    ("torch", "torchscript"),
-    ("onnx", "onnx"),
-)
-# A compiler takes its time, and its rounding differs: it runs when it is asked for.
-_ON_REQUEST: tuple[tuple[Runtime, WeightsFormat], ...] = (
-    ("tensorrt", "onnx"),
-    ("compiled", "pt2"),
-)
-# What NVIDIA's driver shows of itself on Linux, and under Windows' Linux.
-_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 _OUT_OF_MEMORY = re.compile(
-    r"out of memory|(failed to|can't|cannot) allocate|bad_?alloc|not enough memory", re.IGNORECASE
+    # CUDA's libraries run out of memory where they make their handles and workspaces, and say so
+    # by the names of these states.
+    r"out of memory|(failed to|can't|cannot) allocate|bad_?alloc|not enough memory"
+    r"|ALLOC(ATION)?_FAILED|CUBLAS_STATUS_NOT_INITIALIZED|CUDNN_STATUS_NOT_INITIALIZED",
+    re.IGNORECASE,
 )
 _MOST_WORKERS = 8
 GPU_WORKERS = 3
@@ -76,6 +51,10 @@ class Model(Protocol):
         On a CPU, as many as compute side by side. Where another device computes, a few more than
         that, so that it never waits for the host.
         """
+
+    @property
+    def engine(self) -> Engine | None:
+        """What computes its answers; None of a model that no package was loaded for."""
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
         """What it says of each tile.
@@ -99,6 +78,8 @@ class Batches:
         self.batch_size = batch_size
         self.fixed = fixed
         """Whether the model takes so many tiles, no more and no fewer."""
+        self.engine: Engine | None = None
+        """What computes its answers; set where a package is loaded."""
 
     def shrink(self) -> bool:
         """Halve the batches; False where they cannot be smaller."""
@@ -110,36 +91,6 @@ class Batches:
     def filled(self, tiles: int) -> int:
         """How large the batch must be in which the model is shown some tiles."""
         return self.batch_size if self.fixed else tiles
-
-
-def load_model(
-    package: ModelPackage,
-    *,
-    runtime: Runtime | None = None,
-    format: WeightsFormat | None = None,  # noqa: A002
-) -> Model:
-    """Load a package's weights: those that run fastest here, unless told otherwise.
-
-    Args:
-        package: the model package.
-        runtime: run it in this way only.
-        format: run the weights of this format only.
-
-    Raises:
-        PackageError: no weights of the package can be run here.
-    """
-    for way, kind in _ways(package, runtime):
-        if runtime not in {None, way} or format not in {None, kind}:
-            continue
-        weights = next((w for w in package.weights if w.format == kind), None)
-        if weights is not None and importlib.util.find_spec(_MODULES[way][1]) is not None:
-            return _load(way, weights, package)
-    offered = ", ".join(weights.path.name for weights in package.weights)
-    raise PackageError(
-        f"the package {package.description.name} has {offered}; none can be run here as asked "
-        f"(runtime {runtime or 'any'}, format {format or 'any'}). "
-        "onnxruntime and openvino run .onnx, torch runs .pt and .pt2: install the one that fits"
-    )
 
 
 def available_cpus() -> int:
@@ -240,25 +191,3 @@ def memory_errors() -> Iterator[None]:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
             raise OutOfMemoryError(str(error) or "out of memory") from error
         raise
-
-
-def _ways(package: ModelPackage, wanted: Runtime | None) -> list[tuple[Runtime, WeightsFormat]]:
-    """The ways to run a package, the best first."""
-    gpu = _ON_GPU if _on_gpu(package) else ()
-    return [*gpu, *_ON_CPU, *(_ON_REQUEST if wanted else ())]
-
-
-def _on_gpu(package: ModelPackage) -> bool:
-    """Whether torch would run one of the package's files on a GPU; importing it to ask is slow."""
-    offered = any(weights.format != "onnx" for weights in package.weights)
-    if not offered or not any(device.exists() for device in _GPU_DEVICES):
-        return False
-    if importlib.util.find_spec("torch") is None:
-        return False
-    return bool(importlib.import_module("torch").cuda.is_available())
-
-
-def _load(way: Runtime, weights: Weights, package: ModelPackage) -> Model:
-    module = importlib.import_module(_MODULES[way][0])
-    model: Model = module.load(weights, package.description, way)
-    return model

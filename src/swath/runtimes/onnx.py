@@ -1,15 +1,18 @@
-"""Models in ONNX form, run by ONNX Runtime on the CPU or, with CUDA or TensorRT, on a GPU."""
+"""Models in ONNX form, run by ONNX Runtime on the CPU or, with CUDA or TensorRT, on a GPU.
+
+Where there is no GPU, none is asked for: ONNX Runtime would go on with the CPU of its own accord.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
-from swath.errors import PackageError
+from swath.errors import NoGpuError, PackageError
+from swath.runtimes import device
 from swath.runtimes.batch_size import best_batch_size, seconds_of
 from swath.runtimes.model import (
     GPU_WORKERS,
@@ -29,8 +32,6 @@ if TYPE_CHECKING:
 
 Provider = str | tuple[str, dict[str, str]]
 
-logger = logging.getLogger(__name__)
-
 _ERRORS_ONLY = 3
 _CPU, _CUDA, _TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
 # TF32 keeps ten bits of the mantissa: enough for training, not for the same result as on a CPU.
@@ -48,6 +49,7 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx")
 
     Raises:
         PackageError: it is no ONNX model, takes an input of another shape, or TensorRT is not here.
+        NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
     """
     session = _open(weights.path, _providers(description, way))
     inputs = [(entry.name, entry.shape) for entry in session.get_inputs()]
@@ -73,7 +75,8 @@ def _providers(description: ModelDescription, way: Runtime) -> list[Provider]:
     """Where the model is to run, the best first."""
     available = onnxruntime.get_available_providers()
     chosen: list[Provider] = [_CPU]
-    if _CUDA in available:
+    if device.find_gpu() and _CUDA in available:
+        _load_cuda()
         chosen.insert(0, (_CUDA, _CUDA_OPTIONS))
     if way == "tensorrt":
         if _TENSORRT not in available:
@@ -84,6 +87,16 @@ def _providers(description: ModelDescription, way: Runtime) -> list[Provider]:
         option = _TENSORRT_PRECISION.get(description.precision)
         chosen.insert(0, (_TENSORRT, {option: "1"} if option else {}))
     return chosen
+
+
+def _load_cuda() -> None:
+    """Have ONNX Runtime use the CUDA libraries that torch brings, or those of NVIDIA's wheels.
+
+    A process that has both has to load one cuDNN: whose parts come first, all come from there.
+    https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#preload-dlls
+    """
+    if not device.library_uses_gpu("torch"):  # asking has imported it, and its libraries
+        onnxruntime.preload_dlls()
 
 
 def _open(path: Path, providers: list[Provider]) -> onnxruntime.InferenceSession:
@@ -101,7 +114,11 @@ def _open(path: Path, providers: list[Provider]) -> onnxruntime.InferenceSession
         # The library's errors have no common base but Exception.
         raise PackageError(f"{path} cannot be run: {error}") from error
     if on_gpu and session.get_providers()[0] == _CPU:
-        logger.warning("no GPU could be used for %s; it runs on the CPU", path)
+        raise NoGpuError(
+            f"ONNX Runtime {onnxruntime.__version__} could not use the GPU for {path.name}: the "
+            f"driver is {device.driver_version() or 'not known'}. Set SWATH_DEVICE=cpu to compute "
+            "on the CPU"
+        )
     return session
 
 

@@ -11,6 +11,7 @@ import torch
 
 from swath.errors import ModelOutputError, PackageError
 from swath.runtimes.batch_size import best_batch_size, seconds_of
+from swath.runtimes.device import torch_device
 from swath.runtimes.device_feed import DeviceFeed
 from swath.runtimes.model import (
     GPU_WORKERS,
@@ -91,13 +92,14 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "torch"
 
     Args:
         weights: of TorchScript or torch.export form.
-        description: what the package says of them.
+        description: what the package says of them, and the precision to compute in.
         way: `compiled` to have torch compile the module.
 
     Raises:
         PackageError: the file is not of its format, or holds pickled objects.
+        NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch_device()
     on_gpu = device.type == "cuda"
     workers, threads = (GPU_WORKERS, available_cpus()) if on_gpu else cpu_workers()
     torch.set_num_threads(threads)
@@ -122,7 +124,7 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "torch"
         fixed=fixed is not None,
         workers=workers,
         channels_last=channels_last,
-        precision=description.precision if on_gpu else "float32",
+        precision=description.precision,
     )
     if on_gpu and fixed is None:
         model.batch_size = best_batch_size(seconds_of(model, description), description.batch_size)

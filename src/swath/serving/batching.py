@@ -19,6 +19,7 @@ from swath.errors import ModelOutputError, OutOfMemoryError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from swath.payloads import Engine
     from swath.runtimes.model import Model, Outputs
 
 
@@ -85,6 +86,11 @@ class Batcher:
     def workers(self) -> int:
         """From how many threads one caller may keep the model busy."""
         return self._model.workers
+
+    @property
+    def engine(self) -> Engine | None:
+        """What computes the model's answers."""
+        return self._model.engine
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
         """What the model says of each tile; the tiles of other callers may be beside them.

@@ -6,10 +6,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from swath.package import load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from swath.serving.answers import Source
 from swath.serving.batching import Batcher
 from swath.shard import load_kept
@@ -33,16 +31,15 @@ class Models:
 
     @classmethod
     def load(cls, folder: Path) -> Models:
-        """Load the model package of a container, and have it answer one black tile.
+        """Load the model package of a container.
 
         Raises:
             PackageError: the package cannot be used.
+            NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
         """
         package = load_package(folder)
         description = package.description
         model = load_model(package)
-        size = description.tile_size
-        model([np.zeros((len(description.bands), size, size), np.uint8)])
         return cls(digest=package.digest, description=description, own=Batcher(model))
 
     @property

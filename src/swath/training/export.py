@@ -19,7 +19,7 @@ from swath.authoring.check import TOLERANCE, check_package
 from swath.authoring.description import PackageSpec, write_description
 from swath.errors import TrainingError
 from swath.package import load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from swath.runtimes.torch import TorchModel
 from swath.training.spec import ONNX, PT2
 

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from swath.training.options import TrainOptions
 
 
-def device_here() -> torch.device:
-    """The GPU, where there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
 class Learner:
     """A network, the moving average of its weights, and what changes them."""
 

@@ -14,10 +14,11 @@ import torch
 from swath.authoring.description import TRAINING
 from swath.errors import InputError, TrainingError, TrainingInterruptedError
 from swath.package import describe_package
+from swath.runtimes.device import find_gpu, torch_device
 from swath.runtimes.model import available_cpus
 from swath.training.export import export
 from swath.training.inputs import Inputs
-from swath.training.learner import Learner, device_here
+from swath.training.learner import Learner
 from swath.training.loop import Loop, Tell
 from swath.training.networks import build
 from swath.training.progress import STOPPED
@@ -135,7 +136,7 @@ def _prepared(
         scaling=inputs.scaling,
         classes=inputs.collection.classes,
     )
-    device = device_here()
+    device = torch_device()
     sampler = inputs.sampler(class_maps=spec.task == "semantic-segmentation")
     on_gpu = device.type == "cuda"
     loop = Loop(
@@ -186,7 +187,7 @@ def _deterministic(options: TrainOptions) -> Iterator[None]:
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads or available_cpus())
     # What has no deterministic form on a GPU is computed all the same.
-    torch.use_deterministic_algorithms(not torch.cuda.is_available(), warn_only=True)
+    torch.use_deterministic_algorithms(not find_gpu(), warn_only=True)
     filling.fill_uninitialized_memory = False
     try:
         yield

@@ -130,6 +130,34 @@ def test_a_network_that_mixes_tiles_is_found_out(make):
     assert any("mixes the tiles of a batch" in fault for fault in report.faults)
 
 
+@pytest.mark.parametrize(("gpu", "tolerance"), [(True, 1e-2), (False, 1e-3)])
+def test_what_a_gpu_computes_in_half_precision_may_differ_more(make, monkeypatch, gpu, tolerance):
+    """From alone to among others, too: 0.4 % here, as a batch's other kernels would make it."""
+    monkeypatch.setattr(module, "find_gpu", lambda: gpu)
+    mixed = 1 + np.array([0.004], np.float32)
+    size = helper.make_node("Shape", ["before"], ["size"], start=0, end=1)
+    many = helper.make_node("Greater", ["size", "one"], ["many"])
+    factor = helper.make_node("Where", ["many", "mixed", "plain"], ["factor"])
+    model = with_nodes(
+        sigmoid_network(),
+        size,
+        many,
+        factor,
+        helper.make_node("Mul", ["before", "factor"], ["rows"]),
+    )
+    for name, value in {"one": np.ones(1, np.int64), "mixed": mixed, "plain": mixed**0}.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+
+    def change(item):
+        item["properties"]["mlm:hyperparameters"]["precision"] = "float16"
+
+    report = check_package(make(model, change=change))
+
+    assert report.tolerance == tolerance
+    faults = [trial.fault for trial in report.trials if trial.runtime == "onnx"]
+    assert [bool(fault) for fault in faults] == [not gpu]
+
+
 def test_numbers_that_are_none_are_found_out(make):
     model = with_nodes(sigmoid_network(), helper.make_node("Div", ["before", "zero"], ["rows"]))
     zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "zero")

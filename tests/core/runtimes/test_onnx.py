@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from swath.errors import OutOfMemoryError, PackageError
+from swath.errors import NoGpuError, OutOfMemoryError, PackageError
 from swath.package import load_package
+from swath.runtimes import device
 from swath.runtimes import onnx as runtime_onnx
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from tests import networks
 from tests.packages import write_package
 
@@ -122,6 +123,8 @@ def test_tensorrt_must_be_there_to_be_asked_for(make):
     ],
 )
 def test_on_a_gpu_the_precision_is_tensorrts_to_choose(make, monkeypatch, way, precision, names):
+    monkeypatch.setattr(device, "find_gpu", lambda: True)
+    monkeypatch.setattr(runtime_onnx, "_load_cuda", lambda: None)
     monkeypatch.setattr(
         runtime_onnx.onnxruntime,
         "get_available_providers",
@@ -138,21 +141,51 @@ def test_on_a_gpu_the_precision_is_tensorrts_to_choose(make, monkeypatch, way, p
     assert providers[0][1].get("trt_fp16_enable") == ("1" if reduced else None)
 
 
-def test_a_gpu_that_cannot_be_used_is_told(make, monkeypatch, caplog):
-    monkeypatch.setattr(
-        runtime_onnx, "_providers", lambda *_: ["AzureExecutionProvider", runtime_onnx._CPU]
-    )
-    opened = runtime_onnx.onnxruntime.InferenceSession
+@pytest.fixture
+def opens_on_the_cpu(monkeypatch):
+    """ONNX Runtime as it is where CUDA cannot be used: it goes on with the CPU."""
     monkeypatch.setattr(
         runtime_onnx.onnxruntime,
-        "InferenceSession",
-        lambda path, options, providers: opened(path, options, providers=providers[-1:]),
+        "get_available_providers",
+        lambda: [runtime_onnx._CUDA, runtime_onnx._CPU],
     )
+    opened, asked = runtime_onnx.onnxruntime.InferenceSession, []
 
+    def session(path, options, providers):
+        asked.append(len(providers))
+        return opened(path, options, providers=providers[-1:])
+
+    monkeypatch.setattr(runtime_onnx.onnxruntime, "InferenceSession", session)
+    return asked
+
+
+@pytest.mark.usefixtures("opens_on_the_cpu")
+def test_a_gpu_that_cannot_be_used_is_never_replaced_by_the_cpu(make, monkeypatch):
+    monkeypatch.setattr(device, "find_gpu", lambda: True)
+    monkeypatch.setattr(runtime_onnx, "_load_cuda", lambda: None)
+
+    with pytest.raises(NoGpuError, match=r"could not use the GPU for model\.onnx: the driver is"):
+        load_model(make())
+
+
+def test_where_there_is_no_gpu_none_is_asked_for(make, opens_on_the_cpu):
     model = load_model(make())
 
-    assert "no GPU could be used" in caplog.text
-    assert model.batch_size == 1
+    assert opens_on_the_cpu == [1]
+    assert (model.batch_size, model.workers) == (1, runtime_onnx.cpu_workers()[0])
+
+
+@pytest.mark.parametrize("torch_has_cuda", [True, False])
+def test_torch_and_onnx_runtime_share_their_cuda(monkeypatch, torch_has_cuda):
+    loaded = []
+    monkeypatch.setattr(device, "library_uses_gpu", lambda _: torch_has_cuda)
+    monkeypatch.setattr(
+        runtime_onnx.onnxruntime, "preload_dlls", lambda: loaded.append(1), raising=False
+    )
+
+    runtime_onnx._load_cuda()
+
+    assert loaded == ([] if torch_has_cuda else [1])
 
 
 class Gpu:

@@ -5,7 +5,7 @@ import pytest
 
 from swath.errors import PackageError
 from swath.package import load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from tests import networks
 from tests.packages import write_package
 

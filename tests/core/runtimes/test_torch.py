@@ -10,7 +10,7 @@ import pytest
 
 from swath.errors import ModelOutputError, OutOfMemoryError, PackageError
 from swath.package import Weights, load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from tests import networks
 from tests.networks import BANDS, CLASSES, SIZE
 from tests.packages import write_package

@@ -11,7 +11,7 @@ import pytest
 
 from swath.errors import PackageError
 from swath.package import Weights, load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from tests import networks
 from tests.exports import Trap, rewrite
 from tests.networks import BANDS, CLASSES, SIZE

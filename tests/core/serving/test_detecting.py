@@ -10,7 +10,7 @@ from swath.errors import ModelOutputError, SceneError
 from swath.local import run_local
 from swath.package import load_package
 from swath.payloads import TileCounts
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from swath.scene import open_scene
 from swath.serving.answers import Source, to_geojson
 from swath.serving.batching import Batcher

@@ -15,7 +15,7 @@ from swath.authoring.description import TRAINING
 from swath.errors import InputError, TrainingError, TrainingInterruptedError
 from swath.local import run_local
 from swath.package import load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from swath.training import train as training
 from swath.training.checkpoint import CHECKPOINT
 from swath.training.train import PACKAGE, train

@@ -9,7 +9,7 @@ import torch
 
 from swath.errors import InputError
 from swath.package import load_package
-from swath.runtimes.model import load_model
+from swath.runtimes.load import load_model
 from swath.tasks import task_of
 from swath.tiles import Grid
 from swath.training.export import export
