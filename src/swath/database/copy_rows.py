@@ -57,6 +57,9 @@ def copy_rows(
     Raises:
         ValueError: a value is missing, or a geometry is not such WKB.
     """
+    for column in (classes, scores, tiles, geometries):
+        if column.null_count:
+            raise ValueError(f"{column.null_count} of {len(column)} values are missing")
     names, name_lengths = _content(classes)
     wkb, wkb_lengths = _content(geometries)
     heads = _heads(wkb, wkb_lengths)
@@ -118,13 +121,9 @@ def _heads(wkb: Bytes, lengths: Lengths) -> Any:
 
 def _content(column: pa.Array) -> tuple[Bytes, Lengths]:
     """All bytes of a column of strings or binaries, end to end, and each value's length."""
-    if column.null_count:
-        raise ValueError(f"{column.null_count} of {len(column)} values are missing")
     values = column.cast(pa.large_string() if _is_text(column.type) else pa.large_binary())
     _, offsets, content = values.buffers()
     ends = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
-    if content is None or not len(values):
-        return np.empty(0, np.uint8), np.zeros(len(values), np.int64)
     return np.frombuffer(content, np.uint8)[ends[0] : ends[-1]], np.diff(ends)
 
 

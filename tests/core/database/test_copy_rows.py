@@ -19,6 +19,7 @@ GEOMETRY = st.one_of(
     RING.map(shapely.Polygon),
     st.lists(RING.map(shapely.Polygon), min_size=1, max_size=3).map(shapely.MultiPolygon),
     st.just(shapely.Polygon()),
+    st.lists(RING.map(shapely.Polygon), max_size=2).map(shapely.GeometryCollection),
 )
 DETECTION = st.tuples(
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8),
@@ -77,6 +78,17 @@ def test_classes_may_be_encoded_in_any_way(kind):
     assert rows.tobytes() == row(*detection) * 3
 
 
+def test_a_class_may_be_empty():
+    detection = ("", 0.5, 3, shapely.box(0, 0, 1, 1))
+    assert copy_rows(RUN, *columns([detection] * 2)).tobytes() == row(*detection) * 2
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.dictionary(pa.int32(), pa.string())])
+def test_there_may_be_no_detections(kind):
+    names, *others = columns([])
+    assert len(copy_rows(RUN, names.cast(kind), *others)) == 0
+
+
 def test_postgis_reads_the_stream(connection):
     shapes = [
         shapely.box(179, -1, 180, 1),
@@ -106,10 +118,12 @@ def test_postgis_reads_the_stream(connection):
         assert shapely.from_wkb(bytes(wkb)).equals_exact(expected[3], 0)
 
 
-def test_a_missing_value_is_refused():
-    names, scores, tiles, _ = columns([("ship", 0.5, 3, shapely.box(0, 0, 1, 1))])
-    with pytest.raises(ValueError, match="1 of 1 values are missing"):
-        copy_rows(RUN, names, scores, tiles, pa.array([None], pa.binary()))
+@pytest.mark.parametrize("missing", range(4))
+def test_a_missing_value_is_refused(missing):
+    given = list(columns([("ship", 0.5, 3, shapely.box(0, 0, 1, 1))] * 2))
+    given[missing] = pa.concat_arrays([given[missing][:1], pa.nulls(1, given[missing].type)])
+    with pytest.raises(ValueError, match="1 of 2 values are missing"):
+        copy_rows(RUN, *given)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from swath.database import load
 from swath.database.connect import connect_dsn
 from swath.database.load import load_run
+from swath.database.record import Failure, record_failure
 from swath.errors import RunIncompleteError, TransientError
 from swath.payloads import LoadSummary
 from tests.runs import NOON, run_request
@@ -22,6 +23,10 @@ def rows(connection):
         "SELECT run_id::text, count(*) FROM swath.detections GROUP BY run_id"
     )
     return dict(found.fetchall())
+
+
+def failure(request, *, status="failed"):
+    return Failure(request=request, status=status, error="SceneError", cause="no", at=NOON)
 
 
 def statuses(connection):
@@ -133,6 +138,69 @@ def test_other_scenes_and_other_models_keep_their_rows(connection, merged):
         load_run(connection, asked, merged(5))
     load_run(connection, run_request("a", minutes=1), merged(5))
     assert rows(connection).keys() >= {asked.run_id for asked in kept}
+
+
+def test_a_later_run_of_another_model_does_not_stand_in_the_way(connection, merged):
+    others = run_request(model="trees", minutes=1)
+    load_run(connection, others, merged(4))
+    assert not load_run(connection, run_request(), merged(3)).superseded
+    assert rows(connection) == {others.run_id: 4, run_request().run_id: 3}
+
+
+def test_a_later_version_that_failed_does_not_stand_in_the_way(connection, merged):
+    record_failure(connection, failure(run_request("b", minutes=1)))
+    assert not load_run(connection, run_request("a"), merged(3)).superseded
+    assert statuses(connection) == {"a": "succeeded", "b": "failed"}
+
+
+def test_of_two_versions_dropped_at_once_the_one_that_is_loaded_later_stays(connection, merged):
+    for etag in ("a", "b", "a"):
+        assert not load_run(connection, run_request(etag), merged(3)).superseded
+    assert statuses(connection) == {"a": "succeeded", "b": "replaced"}
+
+
+@pytest.mark.parametrize("status", ["failed", "timed_out", "aborted"])
+def test_a_run_without_a_result_is_not_replaced(connection, merged, status):
+    record_failure(connection, failure(run_request("a"), status=status))
+    load_run(connection, run_request("b", minutes=1), merged(3))
+    assert statuses(connection) == {"a": status, "b": "succeeded"}
+
+
+def test_a_run_that_was_superseded_stays_so(connection, merged):
+    for etag, minutes in (("b", 1), ("a", 0), ("c", 2)):
+        load_run(connection, run_request(etag, minutes=minutes), merged(3))
+    assert statuses(connection) == {"a": "superseded", "b": "replaced", "c": "succeeded"}
+
+
+@pytest.fixture
+def impatient(dsn):
+    """A connection that fails where it would have to wait for another one."""
+    with connect_dsn(dsn) as connection:
+        connection.execute("SET lock_timeout = '100ms'")
+        connection.commit()
+        yield connection
+
+
+def test_a_load_waits_for_one_of_the_same_scene_and_model(connection, impatient, merged):
+    with connection.transaction():
+        load_run(connection, run_request("a"), merged(3))
+        with pytest.raises(TransientError, match="lock timeout"):
+            load_run(impatient, run_request("b", minutes=1), merged(3))
+
+
+def test_a_load_waits_for_none_of_another_scene_or_model(connection, impatient, merged):
+    with connection.transaction():
+        load_run(connection, run_request(), merged(3))
+        for other in (run_request(model="trees"), run_request(uri="s3://scenes/y.tif")):
+            assert load_run(impatient, other, merged(3)).rows == 3
+
+
+def test_nobody_waits_for_a_load_that_is_over(connection, impatient, merged):
+    load_run(connection, run_request("a"), merged(3))
+    assert load_run(impatient, run_request("b", minutes=1), merged(4)).rows == 4
+    with pytest.raises(RunIncompleteError):
+        load_run(impatient, run_request("c", minutes=2), merged(3, claimed=4))
+    assert load_run(connection, run_request("d", minutes=3), merged(3)).rows == 3
 
 
 def test_deleting_a_run_deletes_its_detections_and_no_others(connection, merged):

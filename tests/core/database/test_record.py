@@ -42,6 +42,12 @@ def test_a_failure_is_recorded_with_its_cause(connection):
     assert recorded(connection) == [row]
 
 
+def test_a_failure_is_as_old_as_the_end_of_the_execution(connection):
+    stop = datetime(2026, 11, 21, 13, 0, 0, 250_000, tzinfo=UTC)
+    record_failure(connection, Failure.of_execution(detail(stop=stop)))
+    assert connection.execute("SELECT ended_at FROM swath.runs").fetchone() == (stop,)
+
+
 def test_a_failure_knows_nothing_of_tiles(connection):
     record_failure(connection, Failure.of_execution(detail()))
     row = connection.execute("SELECT tiles_planned, detections, backend FROM swath.runs").fetchone()
