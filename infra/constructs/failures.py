@@ -75,13 +75,16 @@ class RunFailed(Construct):
 
 
 def _message() -> dict[str, Any]:
-    """What subscribers read. The request, with the scene in it, is JSON within a string."""
+    """Return what subscribers read.
+
+    Only fields that every such event has are named. An execution that timed out or was stopped may
+    have neither `error` nor `cause`, and a variable that stands for nothing leaves a gap that is no
+    JSON. Both are in `detail`, where they are, as is the request, JSON within a string.
+    """
     return {
         "message": "A swath run failed. Drop its scene again to take it up where it stopped.",
         "run": EventField.from_path("$.detail.name"),
         "status": EventField.from_path("$.detail.status"),
-        "error": EventField.from_path("$.detail.error"),
-        "cause": EventField.from_path("$.detail.cause"),
-        "request": EventField.from_path("$.detail.input"),
         "execution": EventField.from_path("$.detail.executionArn"),
+        "detail": EventField.from_path("$.detail"),
     }

@@ -72,18 +72,22 @@ _MOTOS_ID = "17793124-05d4-b198-2fde-7ededc63b103"
 
 
 def _fill(template: str, paths: Mapping[str, str], event: Event) -> str:
-    """A template with its placeholders replaced.
+    """Replace the placeholders of a template.
 
-    Inside a quoted string a value is put in as text; elsewhere it is put in as JSON.
+    Inside a quoted string a value is put in as text; elsewhere it is put in as JSON. A variable
+    whose path leads nowhere is not there, and leaves a gap. What AWS makes of null it does not say:
+    here it leaves a gap, too.
     """
-    values = {name: _at(path, event) for name, path in paths.items()} | {
+    found = {name: _at(path, event) for name, path in paths.items()}
+    values = {name: value for name, value in found.items() if value is not None} | {
         "aws.events.event.json": event,
         "aws.events.event": {k: v for k, v in event.items() if k != "detail"},
         "aws.events.event.ingestion-time": event["time"],
     }
 
     def value_of(match: re.Match[str]) -> str:
-        value = values.get(match[1], "")
+        if (value := values.get(match[1])) is None:
+            return ""
         quoted = len(re.findall(r'(?<!\\)"', template[: match.start()])) % 2 == 1
         text = value if isinstance(value, str) else json.dumps(value)
         if quoted:
@@ -95,7 +99,7 @@ def _fill(template: str, paths: Mapping[str, str], event: Event) -> str:
 
 def _at(path: str, event: Event) -> Any:
     found = parse_path(path).find(event)
-    return found[0].value if found else ""
+    return found[0].value if found else None
 
 
 def _iso(time: Any) -> str:

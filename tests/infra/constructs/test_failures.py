@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import pytest
+
+from local_cloud.moto_patches.event_delivery import transformed
 
 
 @pytest.fixture
@@ -32,28 +33,31 @@ def test_a_failure_is_recorded_and_told_independently(rule: dict[str, Any]):
         assert lost.startswith("UnrecordedFailuresQueue")
 
 
-def test_the_message_is_json_whatever_is_in_the_event(rule: dict[str, Any]):
-    transformer = rule["Targets"][1]["InputTransformer"]
-    values = {
-        "$.detail.name": "0197-run",
-        "$.detail.status": "FAILED",
-        "$.detail.error": "SceneError",
-        "$.detail.cause": '{"errorMessage": "s3://scenes/x.tif: not a \\"raster\\""}',
-        "$.detail.input": '{"scene": {"uri": "s3://scenes/x.tif"}}',
-        "$.detail.executionArn": "arn:aws:states:::execution:swath-runs:0197-run",
-    }
-    # As EventBridge does: a variable outside quotes becomes a JSON value.
-    text = re.sub(
-        "<([^>]+)>",
-        lambda m: json.dumps(values[transformer["InputPathsMap"][m[1]]]),
-        transformer["InputTemplate"],
-    )
+CAUSE = '{"errorMessage": "s3://scenes/x.tif: not a \\"raster\\""}'
 
-    message = json.loads(text)
-    assert message["run"] == "0197-run"
-    assert (message["status"], message["error"]) == ("FAILED", "SceneError")
-    assert "not a" in message["cause"]
-    assert "x.tif" in message["request"]
+
+@pytest.mark.parametrize(
+    "words",
+    [{"error": "SceneError", "cause": CAUSE}, {"error": None, "cause": None}, {}],
+    ids=["why", "null", "absent"],
+)
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
+def test_the_message_is_json_whatever_is_in_the_event(
+    rule: dict[str, Any], status: str, words: dict[str, Any]
+):
+    detail = {
+        "name": "0197-run",
+        "status": status,
+        "input": '{"scene": {"uri": "s3://scenes/x.tif"}}',
+        "executionArn": "arn:aws:states:::execution:swath-runs:0197-run",
+        **words,
+    }
+
+    message = json.loads(transformed(rule["Targets"][1], {"time": "", "detail": detail}))
+
+    assert (message["run"], message["status"]) == ("0197-run", status)
+    assert message["execution"] == detail["executionArn"]
+    assert message["detail"] == detail
 
 
 def test_the_topic_takes_tls_only_and_messages_from_rules_and_alarms(dev: Any):

@@ -131,6 +131,14 @@ def test_targets_are_sent_what_their_input_says(target: dict[str, Any], sent: An
     assert message == sent if sent else message == f"whole: {json.dumps(EVENT)}"
 
 
+@pytest.mark.parametrize("path", ["$.detail.gone", "$.detail.nothing"])
+def test_a_variable_that_stands_for_nothing_leaves_a_gap(path: str):
+    event = EVENT | {"detail": {"nothing": None}}
+    transformer = {"InputPathsMap": {"x": path}, "InputTemplate": '{"x": <x>, "y": "<x>"}'}
+
+    assert transformed({"InputTransformer": transformer}, event) == '{"x": , "y": ""}'
+
+
 def test_an_event_gets_an_identity_and_a_time_that_can_be_read():
     first, second = (complete({"time": 1767323045.2, "id": "", "source": "x"}) for _ in "12")
 
