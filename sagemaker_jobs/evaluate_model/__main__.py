@@ -24,7 +24,7 @@ from pathlib import Path
 
 from swath.errors import InputError, SwathError, TransientError
 from swath.evaluation.assess import assess, parse_bounds, to_form
-from swath.evaluation.evaluate import EVALUATION, SCORE_FLOOR
+from swath.evaluation.evaluate import SCORE_FLOOR
 from swath.evaluation.gate import Verdict
 from swath.labels.read import read_collection
 from swath.packing import DESCRIPTION
@@ -112,8 +112,9 @@ def _in_use(folder: Path) -> str | None:
     """The evaluation of the package in use, or that package; None where neither was given."""
     if not folder.is_dir():
         return None
-    evaluation = folder / EVALUATION
-    return str(evaluation) if evaluation.is_file() else _package(folder)
+    evaluations = sorted(folder.glob("*.json"))
+    known = len(evaluations) == 1 and evaluations[0].name != DESCRIPTION
+    return str(evaluations[0]) if known else _package(folder)
 
 
 def _package(folder: Path) -> str:

@@ -1,10 +1,13 @@
 import json
 
+import boto3
 import pytest
 from typer.testing import CliRunner
 
+from sagemaker_jobs.evaluate_model.__main__ import _parse
 from swath.cli import EXIT_FAILED, EXIT_INPUT, app
 from tests.labelled import around, dots, write_coco
+from tests.stacks import deployed
 
 PLACES = [(5, 5), (40, 40), (80, 20)]
 
@@ -48,3 +51,68 @@ def test_what_cannot_be_used(run):
 
     assert result.exit_code == EXIT_INPUT
     assert "has no figure speed" in result.stderr
+
+
+def test_here_it_needs_a_folder(package, labels, tmp_path):
+    given = ["evaluate", str(package), str(labels), str(tmp_path)]
+
+    result = CliRunner().invoke(app, given)
+
+    assert result.exit_code == EXIT_INPUT
+    assert "by --out, or --on-sagemaker" in result.stderr
+
+
+class TestOnSageMaker:
+    @pytest.fixture(autouse=True)
+    def stack(self):
+        with deployed():
+            yield
+
+    @pytest.fixture
+    def launch(self, package, labels):
+        given = ["evaluate", package, labels, "s3://scenes/ports/", "--on-sagemaker"]
+        given += ["--hourly-price=0.5", "--hours=3"]
+        return lambda *more, answer="": CliRunner().invoke(
+            app, [str(part) for part in (*given, *more)], input=answer
+        )
+
+    def jobs(self):
+        client = boto3.client("sagemaker")
+        return [
+            client.describe_processing_job(ProcessingJobName=one["ProcessingJobName"])
+            for one in client.list_processing_jobs()["ProcessingJobSummaries"]
+        ]
+
+    def test_it_starts_once_the_cost_is_agreed_to(self, launch):
+        result = launch("--class", "ship", "--fail-below", "AP=0.5", answer="y\n")
+
+        assert result.exit_code == 0, result.output
+        assert "at most $1.50" in result.output
+        (job,) = self.jobs()
+        assert job["ProcessingJobName"] in result.output
+        arguments = job["AppSpecification"]["ContainerArguments"]
+        # What the container makes of them is what the command was given.
+        options = _parse(arguments)
+        assert (options.classes, options.fail_below) == (["ship"], ["AP=0.5"])
+        assert (options.form, options.score_floor) == ("auto", 0.01)
+
+    def test_the_cost_is_refused(self, launch):
+        assert launch(answer="n\n").exit_code == 1
+        assert not self.jobs()
+
+    @pytest.mark.parametrize(
+        ("more", "says"),
+        [
+            (["--out", "here"], "--out is for this machine"),
+            (["--form", "voc"], "labels have no form 'voc'"),
+            (["--against", "s3://other/evaluation.json"], "may not read it"),
+        ],
+    )
+    def test_what_cannot_be_used_is_refused_before_the_cost_is_asked_about(
+        self, launch, more, says
+    ):
+        result = launch(*more)
+
+        assert result.exit_code == EXIT_INPUT
+        assert says in result.output
+        assert "This costs" not in result.output

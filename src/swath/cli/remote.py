@@ -1,4 +1,4 @@
-"""What commands that train have in common: their data, and on SageMaker a word on the cost."""
+"""Options that commands with jobs on SageMaker share: data, hosts, and consent to the cost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Stack = Annotated[
 InstanceType = Annotated[str, typer.Option(help="Of the hosts.", rich_help_panel=PANEL)]
 Hours = Annotated[
     float,
-    typer.Option(help="How long one training may take at most.", min=0.1, rich_help_panel=PANEL),
+    typer.Option(help="How long one job may take at most.", min=0.1, rich_help_panel=PANEL),
 ]
 OnDemand = Annotated[
     bool,

@@ -16,6 +16,10 @@ _PRICE_LIST_REGION = "us-east-1"
 https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html"""
 
 
+TRAINING, PROCESSING = "Training", "Processing"
+"""Components of SageMaker, which have prices of their own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
     """The most that jobs can cost: Spot, and jobs that end early, cost less."""
@@ -38,13 +42,40 @@ class Ceiling:
         )
 
 
-def hourly_price(instance_type: str, region: str) -> float:
-    """US dollars for an hour of training on an instance, on demand, from AWS's price list.
+def ceiling(
+    instance_type: str,
+    hours: float,
+    region: str,
+    *,
+    price: float | None,
+    component: str,
+    jobs: int = 1,
+) -> Ceiling:
+    """Return what jobs of one kind can cost at most.
+
+    Args:
+        instance_type: of the one host that each job has.
+        hours: of each job at most.
+        region: where they run.
+        price: US dollars an hour; None: what AWS's price list says.
+        component: `TRAINING` or `PROCESSING`.
+        jobs: how many.
+
+    Raises:
+        InputError: the price is not known.
+    """
+    if price is None:
+        price = hourly_price(instance_type, region, component)
+    return Ceiling(jobs=jobs, hours=hours, hourly=price)
+
+
+def hourly_price(instance_type: str, region: str, component: str = TRAINING) -> float:
+    """Return US dollars for an hour of an instance, on demand, from AWS's price list.
 
     Raises:
         InputError: the price list does not tell; the price must then be given.
     """
-    filters = {"regionCode": region, "instanceName": instance_type, "component": "Training"}
+    filters = {"regionCode": region, "instanceName": instance_type, "component": component}
     try:
         pages = (
             boto3.client("pricing", region_name=_PRICE_LIST_REGION)

@@ -11,7 +11,7 @@ import msgspec
 
 from swath import storage
 from swath.errors import InputError
-from swath.launching.costs import Ceiling, hourly_price
+from swath.launching.costs import TRAINING, Ceiling, ceiling
 from swath.launching.inputs import check_inputs, upload_inputs
 from swath.launching.names import MAX_JOB_NAME, unique_name
 from swath.launching.sdk import open_session
@@ -64,10 +64,14 @@ def ceiling_of(job: TrainingJob, region: str, *, jobs: int = 1) -> Ceiling:
     Raises:
         InputError: the price is not known.
     """
-    price = job.hourly_price
-    if price is None:
-        price = hourly_price(job.instance_type, region)
-    return Ceiling(jobs=jobs, hours=job.hours, hourly=price)
+    return ceiling(
+        job.instance_type,
+        job.hours,
+        region,
+        price=job.hourly_price,
+        component=TRAINING,
+        jobs=jobs,
+    )
 
 
 def check(job: TrainingJob, deployment: Deployment) -> None:
