@@ -2,7 +2,7 @@
 
 They are built as `cdk deploy` would build them, and not published. Each is tagged `swath/<name>`:
 `control-functions` and `raster-functions`, `batch` for the GPU job, or `serve_model`,
-`serve_model-gpu` and `train_model`.
+`serve_model-gpu`, `train_model` and `evaluate_model`.
 """
 
 from __future__ import annotations

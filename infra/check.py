@@ -30,6 +30,7 @@ VARIANTS: dict[str, dict[str, object]] = {
         "stage": "production",
         "endpoints": ["realtime", "async", "serverless"],
         "training": True,
+        "data_buckets": ["training-data"],
     },
 }
 DOCKERFILES = sorted(

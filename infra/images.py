@@ -91,6 +91,11 @@ def training_image(scope: Construct, construct_id: str) -> DockerImageAsset:
     return _sagemaker_image(scope, construct_id, "train_model")
 
 
+def evaluation_image(scope: Construct, construct_id: str) -> DockerImageAsset:
+    """The image of evaluation jobs."""
+    return _sagemaker_image(scope, construct_id, "evaluate_model")
+
+
 def _sagemaker_image(
     scope: Construct, construct_id: str, name: str, **options: Any
 ) -> DockerImageAsset:

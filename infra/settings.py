@@ -27,6 +27,7 @@ DeployedBackend = Literal[
     "auto", "lambda", "batch", "sagemaker-realtime", "sagemaker-async", "sagemaker-serverless"
 ]
 InstanceType = Annotated[str, Meta(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+BucketName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365]
 
 
@@ -70,7 +71,9 @@ class DeploySettings:
     serverless_memory_mib: Annotated[int, Meta(ge=1024, le=6144, multiple_of=1024)] = 3072
     serverless_max_concurrency: Annotated[int, Meta(ge=1, le=200)] = 10
     training: bool = False
-    """Whether there are the role and the image of training jobs."""
+    """Whether there are the roles and the images of training and evaluation jobs."""
+    data_buckets: tuple[BucketName, ...] = ()
+    """Buckets of yours, in the same account or shared with it, that SageMaker jobs may read."""
     tolerated_failures: Share = 0
     """The share of a scene's tiles, 0 to 1, that may fail before the run does."""
     notification_email: str = ""

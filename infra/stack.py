@@ -6,13 +6,14 @@ from typing import Any
 
 from aws_cdk import CfnOutput, Duration, Stack
 from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_s3 import Bucket
 from constructs import Construct
 
 from infra.constructs.database import Database
 from infra.constructs.database_function import Inside
 from infra.constructs.dead_letters import DeadLetters
 from infra.constructs.endpoint import Serving
-from infra.constructs.endpoint_hosts import has_gpu
+from infra.constructs.evaluation import Evaluation
 from infra.constructs.failures import FailureTopic, RunFailed
 from infra.constructs.gpu_queue import GpuQueue
 from infra.constructs.infer_shard import InferShard
@@ -68,8 +69,13 @@ class SwathStack(Stack):
         self._serve(settings)
         self._build_pipeline(settings)
         self._resume_runs()
+        # Buckets of the user's, which exist already.
+        self.data = [
+            Bucket.from_bucket_name(self, f"Data-{name}", name) for name in settings.data_buckets
+        ]
         self.training = self._train() if settings.training else None
-        self.transforms = self._transform(settings) if settings.endpoints else None
+        self.evaluation = self._evaluate() if settings.training else None
+        self.transforms = self._transform() if settings.endpoints else None
         self._watch_failures()
         self._migrate_before(self.start_run.rule)
         self._write_outputs()
@@ -128,17 +134,32 @@ class SwathStack(Stack):
             )
 
     def _train(self) -> Training:
-        return Training(self, "Training", scenes=self.storage.scenes, results=self.storage.results)
-
-    def _transform(self, settings: DeploySettings) -> Transforms:
-        return Transforms(
+        return Training(
             self,
-            "Transforms",
-            # One of the images that there are anyway; the GPU's works without one, too.
-            gpu=settings.endpoints != ("serverless",) and has_gpu(settings.endpoint_instance_type),
+            "Training",
+            scenes=self.storage.scenes,
+            results=self.storage.results,
+            data=self.data,
+        )
+
+    def _evaluate(self) -> Evaluation:
+        return Evaluation(
+            self,
+            "Evaluation",
             models=self.models,
             scenes=self.storage.scenes,
             results=self.storage.results,
+            data=self.data,
+        )
+
+    def _transform(self) -> Transforms:
+        return Transforms(
+            self,
+            "Transforms",
+            models=self.models,
+            scenes=self.storage.scenes,
+            results=self.storage.results,
+            data=self.data,
         )
 
     def _build_pipeline(self, settings: DeploySettings) -> None:
@@ -251,6 +272,11 @@ class SwathStack(Stack):
         if self.training:
             values["TrainingRoleArn"] = self.training.role.role_arn
             values["TrainingImageUri"] = self.training.image_uri
+        if self.evaluation:
+            values["EvaluationRoleArn"] = self.evaluation.role.role_arn
+            values["EvaluationImageUri"] = self.evaluation.image_uri
+        if self.data:
+            values["DataBuckets"] = ",".join(bucket.bucket_name for bucket in self.data)
         if self.transforms:
             values["ServingRoleArn"] = self.transforms.role.role_arn
             values["ServingImageUri"] = self.transforms.image_uri

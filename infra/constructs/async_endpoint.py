@@ -48,9 +48,10 @@ class AsyncEndpoint(Endpoint):
         write_objects(self.role, serving.work, f"{INVOCATIONS}/*")
         self.endpoint = self._deploy(
             hosts(instance_type),
-            alarms=[self._errors_alarm(), self._silence_alarm()],
+            alarms=[self._errors_alarm(), self._silence_alarm(), self._failures_alarm()],
             async_inference=self._asynchronous(serving.work),
         )
+        self._expiry_alarm()
         self._scale(max_instances)
 
     def _asynchronous(self, work: IBucket) -> CfnEndpointConfig.AsyncInferenceConfigProperty:
@@ -110,4 +111,30 @@ class AsyncEndpoint(Endpoint):
             description="cannot tell that it is done; shards wait for their time-out",
             statistic="Sum",
             threshold=0,
+            sustained=False,
+        )
+
+    def _failures_alarm(self) -> Alarm:
+        """Create the alarm on requests whose container died or gave no answer in time.
+
+        They are no 5XX errors: https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html
+        """
+        return self._alarm(
+            "Failures",
+            of="InvocationFailures",
+            description="gives no answer to requests: its container dies or takes too long",
+            statistic="Sum",
+            threshold=0,
+            sustained=True,
+        )
+
+    def _expiry_alarm(self) -> Alarm:
+        """Create the alarm on requests that found no host; it is no reason to go back."""
+        return self._alarm(
+            "Expiry",
+            of="ExpiredRequests",
+            description="had no host for requests in time; they are tried again",
+            statistic="Sum",
+            threshold=0,
+            sustained=False,
         )

@@ -24,10 +24,14 @@ VARIANT = "AllTraffic"
 NAMESPACE = "AWS/SageMaker"
 # How long the hosts of the last model are kept beside those of the new one, with the alarms on
 # guard.
-_BAKING = Duration.minutes(5)
+_BAKING = Duration.minutes(10)
 # Of a deployment: GPU hosts are not always to be had at once.
 _PATIENCE = Duration.hours(1)
 _ERROR_SHARE = 0.1
+# Minutes, and how many of them in a row are looked at: of a share or a mean, one request that fails
+# in a quiet minute is all of that minute's.
+_SUSTAINED = (2, 3)
+_AT_ONCE = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +146,26 @@ class Endpoint(Construct):
         return endpoint
 
     def _alarm(
-        self, name: str, *, of: str, description: str, statistic: str, threshold: float
+        self,
+        name: str,
+        *,
+        of: str,
+        description: str,
+        statistic: str,
+        threshold: float,
+        sustained: bool,
     ) -> Alarm:
-        """One that rolls a deployment back, and at any time tells the failure topic."""
+        """Create an alarm that notifies the failure topic and may roll back a deployment.
+
+        Args:
+            name: of the construct.
+            of: the metric.
+            description: what it means, after the endpoint's name.
+            statistic: of the metric, over a minute.
+            threshold: above which a minute counts.
+            sustained: whether two minutes of three must be above it; otherwise one is enough.
+        """
+        datapoints, periods = _SUSTAINED if sustained else _AT_ONCE
         metric = Metric(
             namespace=NAMESPACE,
             metric_name=of,
@@ -158,7 +179,8 @@ class Endpoint(Construct):
             alarm_description=f"swath: {self.name} {description}.",
             metric=metric,
             threshold=threshold,
-            evaluation_periods=1,
+            evaluation_periods=periods,
+            datapoints_to_alarm=datapoints,
             comparison_operator=ComparisonOperator.GREATER_THAN_THRESHOLD,
             treat_missing_data=TreatMissingData.NOT_BREACHING,
         )
@@ -172,6 +194,7 @@ class Endpoint(Construct):
             description=f"fails on more than {_ERROR_SHARE:.0%} of its requests",
             statistic="Average",
             threshold=_ERROR_SHARE,
+            sustained=True,
         )
 
     def _latency_alarm(self) -> Alarm:
@@ -181,6 +204,7 @@ class Endpoint(Construct):
             description="takes most of the minute that it has for an answer",
             statistic="Average",
             threshold=Duration.seconds(45).to_milliseconds() * 1000,
+            sustained=True,
         )
 
 

@@ -11,6 +11,12 @@ from constructs import Construct
 from infra.grants import allow
 
 _NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/*"]
+_WRITE_LOGS = (
+    "logs:CreateLogGroup",
+    "logs:CreateLogStream",
+    "logs:DescribeLogStreams",
+    "logs:PutLogEvents",
+)
 
 
 class SageMakerRole(Role):
@@ -35,19 +41,16 @@ class SageMakerRole(Role):
     def write_to(self, logs: ILogGroup) -> None:
         """Let it write to a log group of the stack's.
 
-        It cannot make the group, so that none is left when the stack is gone.
+        The group is there before the container; SageMaker's agent may ask to create it all the
+        same, and a refusal might cost the logs.
         """
-        streams = ("logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
-        allow(self, *streams, on=[logs.log_group_arn])
+        allow(self, *_WRITE_LOGS, on=[logs.log_group_arn])
 
     def write_to_shared(self, *groups: str) -> None:
         """Let it write to log groups that all jobs of the account share, and make them."""
         allow(
             self,
-            "logs:CreateLogGroup",
-            "logs:CreateLogStream",
-            "logs:DescribeLogStreams",
-            "logs:PutLogEvents",
+            *_WRITE_LOGS,
             on=[
                 f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:{group}:*"
                 for group in groups

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
@@ -16,19 +18,26 @@ class Training(Construct):
     """The role that training jobs run as, and their image.
 
     Attributes:
-        role: reads scenes and labels; reads and writes what lies below `training/` in the results
-            bucket: data, checkpoints, packages.
+        role: reads scenes and labels, also in the buckets `data`; reads and writes what lies below
+            `training/` in the results bucket: data, checkpoints, packages.
         image_uri: of the image.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, scenes: IBucket, results: IBucket
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        scenes: IBucket,
+        results: IBucket,
+        data: Sequence[IBucket],
     ) -> None:
         super().__init__(scope, construct_id)
         image = training_image(self, "Image")
         self.image_uri = image.image_uri
         self.role = SageMakerRole(self, "Role", image=image)
         self.role.write_to_shared("/aws/sagemaker/TrainingJobs")
-        read_objects(self.role, scenes)
+        for bucket in (scenes, *data):
+            read_objects(self.role, bucket)
         read_objects(self.role, results, TRAINING)
         write_objects(self.role, results, TRAINING)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
@@ -15,11 +17,14 @@ _ANSWERS = "transforms/*"
 
 
 class Transforms(Construct):
-    """The role that transform jobs run as, and their image, which is an endpoint's.
+    """The role that transform jobs run as, and their image, which serves on a CPU.
+
+    Batch transform's GPU hosts have drivers 470 and 535; CUDA 13 needs 580.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TransformResources.html
 
     Attributes:
-        role: reads packages, deployed or trained, and scenes; writes what lies below `transforms/`
-            in the results bucket.
+        role: reads packages, deployed or trained, scenes, and the buckets `data`; writes what lies
+            below `transforms/` in the results bucket.
         image_uri: of the image.
     """
 
@@ -28,17 +33,18 @@ class Transforms(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        gpu: bool,
         models: ModelCatalogue,
         scenes: IBucket,
         results: IBucket,
+        data: Sequence[IBucket],
     ) -> None:
         super().__init__(scope, construct_id)
-        image = serving_image(self, "Image", gpu=gpu)
+        image = serving_image(self, "Image", gpu=False)
         self.image_uri = image.image_uri
         self.role = SageMakerRole(self, "Role", image=image)
         self.role.write_to_shared("/aws/sagemaker/TransformJobs")
         models.grant_read_packages(self.role)
-        read_objects(self.role, scenes)
+        for bucket in (scenes, *data):
+            read_objects(self.role, bucket)
         read_objects(self.role, results, TRAINING)
         write_objects(self.role, results, _ANSWERS)

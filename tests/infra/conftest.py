@@ -129,7 +129,9 @@ def dev(synthesize: Callable[..., Synthesized]) -> Synthesized:
 @pytest.fixture(scope="session")
 def everything(synthesize: Callable[..., Synthesized]) -> Synthesized:
     """The stack with all that settings can add to it."""
-    return synthesize(endpoints="realtime, async, serverless", training="true")
+    return synthesize(
+        endpoints="realtime, async, serverless", training="true", data_buckets="my-data"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 from infra.images import ROOT
 from local_cloud.stacks.template import references
 from swath.errors import SettingsError
+from tests.stacks import OUTPUTS
 
 STATEFUL = ("AWS::S3::Bucket", "AWS::RDS::DBCluster")
 
@@ -145,7 +146,10 @@ def test_with_all_settings_there_are_all_outputs(everything: Any):
     assert outputs["AsyncEndpoint"]["Value"] == "swath-async"
     assert outputs["ServerlessEndpoint"]["Value"] == "swath-serverless"
     assert outputs["TrainingRoleArn"]["Value"]["Fn::GetAtt"][0].startswith("TrainingRole")
-    assert "TrainingImageUri" in outputs
+    assert outputs["EvaluationRoleArn"]["Value"]["Fn::GetAtt"][0].startswith("EvaluationRole")
+    assert outputs["DataBuckets"]["Value"] == "my-data"
+    # What commands are tested with is what a stack has.
+    assert outputs.keys() >= OUTPUTS.keys()
 
 
 def test_every_log_is_kept_for_as_long_as_the_settings_say(synthesize: Callable[..., Any]):

@@ -109,7 +109,14 @@ def test_a_model_is_made_once_its_role_may_read_it(everything: Any, kind: str):
     ("kind", "alarms"),
     [
         ("Realtime", {"Invocation5XXErrors": "Average", "ModelLatency": "Average"}),
-        ("Async", {"Invocation5XXErrors": "Average", "NotificationFailures": "Sum"}),
+        (
+            "Async",
+            {
+                "Invocation5XXErrors": "Average",
+                "NotificationFailures": "Sum",
+                "InvocationFailures": "Sum",
+            },
+        ),
         ("Serverless", {"Invocation5XXErrors": "Average", "ModelLatency": "Average"}),
     ],
 )
@@ -139,6 +146,54 @@ def test_a_rollout_is_blue_green_and_goes_back_when_an_alarm_goes_off(
         # Silence is no failure: an idle endpoint sends nothing.
         assert alarm["TreatMissingData"] == "notBreaching"
         assert alarm["AlarmActions"][0]["Ref"].startswith("FailuresTopic")
+
+
+@pytest.mark.parametrize(
+    ("metric", "minutes"),
+    [
+        ("Invocation5XXErrors", (2, 3)),
+        ("InvocationFailures", (2, 3)),
+        ("NotificationFailures", (1, 1)),
+        ("ExpiredRequests", (1, 1)),
+    ],
+)
+def test_one_failing_request_alarms_nobody_and_a_lost_one_does(
+    everything: Any, metric: str, minutes: tuple[int, int]
+):
+    (alarm,) = (
+        alarm
+        for alarm in everything.resources("AWS::CloudWatch::Alarm", "ServeAsync").values()
+        if alarm["MetricName"] == metric
+    )
+
+    assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == minutes
+    assert {d["Name"] for d in alarm["Dimensions"]} == {"EndpointName", "VariantName"}
+    assert alarm["AlarmActions"][0]["Ref"].startswith("FailuresTopic")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_container_may_create_its_own_log_group_and_no_other(everything: Any, kind: str):
+    statements = [
+        statement
+        for policy in everything.resources("AWS::IAM::Policy", f"Serve{kind}Role").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if "logs:CreateLogGroup" in statement["Action"]
+    ]
+
+    (statement,) = statements
+    group, attribute = statement["Resource"]["Fn::GetAtt"]
+    logs = everything.json["Resources"][group]["Properties"]
+    assert attribute == "Arn"
+    assert logs["LogGroupName"] == f"/aws/sagemaker/Endpoints/swath-{kind.lower()}"
+
+
+def test_transforms_compute_on_the_cpu_whatever_endpoints_there_are(synthesize: Callable[..., Any]):
+    stack = synthesize(endpoints="async")
+    image = stack.json["Outputs"]["ServingImageUri"]["Value"]["Fn::Sub"].rsplit(":", 1)[1]
+    manifest = json.loads(next(stack.folder.glob("*.assets.json")).read_text())
+
+    # The Dockerfile's own choice is a CPU's.
+    assert "dockerBuildArgs" not in manifest["dockerImages"][image]["source"]
 
 
 def test_a_slow_answer_is_noticed_before_it_is_cut_off(everything: Any):

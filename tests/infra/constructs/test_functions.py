@@ -53,6 +53,7 @@ CONTAINER = {
     "*": {"cloudwatch:PutMetricData", "ecr:GetAuthorizationToken"},
     "ecr:repository/cdk-container-assets": PULL,
 }
+DATA = {"s3:::my-data": LIST, "s3:::my-data/*": READ}
 RUN_FILES = {WORK: LIST, f"{WORK}/runs/*": READ | WRITE}
 SHARDS = {PACKAGES: READ, SCENES: LIST, f"{SCENES}/*": READ, **RUN_FILES}
 PERMISSIONS: dict[str, dict[str, set[str]]] = {
@@ -106,14 +107,26 @@ PERMISSIONS: dict[str, dict[str, set[str]]] = {
         PACKAGES: READ,
         SCENES: LIST,
         f"{SCENES}/*": READ,
+        **DATA,
         RESULTS: LIST,
         f"{RESULTS}/training/*": READ,
         f"{RESULTS}/transforms/*": WRITE,
+    },
+    "Evaluation": {
+        **CONTAINER,
+        PACKAGES: READ,
+        SCENES: LIST,
+        f"{SCENES}/*": READ,
+        **DATA,
+        RESULTS: LIST,
+        f"{RESULTS}/training/*": READ,
+        f"{RESULTS}/evaluations/*": READ | WRITE,
     },
     "Training": {
         **CONTAINER,
         SCENES: LIST,
         f"{SCENES}/*": READ,
+        **DATA,
         RESULTS: LIST,
         f"{RESULTS}/training/*": READ | WRITE,
     },

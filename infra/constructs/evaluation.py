@@ -1,0 +1,48 @@
+"""What evaluation jobs need: a role and an image. `swath evaluate --on-sagemaker` launches them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk.aws_s3 import IBucket
+from constructs import Construct
+
+from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.sagemaker_role import SageMakerRole
+from infra.constructs.training import TRAINING
+from infra.grants import read_objects, write_objects
+from infra.images import evaluation_image
+
+_REPORTS = "evaluations/*"
+
+
+class Evaluation(Construct):
+    """The role that evaluation jobs run as, and their image.
+
+    Attributes:
+        role: reads packages, deployed or trained, scenes and labels, and earlier evaluations;
+            writes what lies below `evaluations/` in the results bucket.
+        image_uri: of the image.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        models: ModelCatalogue,
+        scenes: IBucket,
+        results: IBucket,
+        data: Sequence[IBucket],
+    ) -> None:
+        super().__init__(scope, construct_id)
+        image = evaluation_image(self, "Image")
+        self.image_uri = image.image_uri
+        self.role = SageMakerRole(self, "Role", image=image)
+        self.role.write_to_shared("/aws/sagemaker/ProcessingJobs")
+        models.grant_read_packages(self.role)
+        for bucket in (scenes, *data):
+            read_objects(self.role, bucket)
+        for pattern in (TRAINING, _REPORTS):
+            read_objects(self.role, results, pattern)
+        write_objects(self.role, results, _REPORTS)
