@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.postgis.packages import unpack
+from local_cloud.postgis.packages import RELEASE, unpack
 
 _CONTROL = "usr/share/postgresql/*/extension/postgis.control"
 _SYSTEM = Path("/")
@@ -64,7 +64,7 @@ def find_or_install() -> Installation:
     Raises:
         LocalCloudError: PostGIS is not there and cannot be fetched; the message says what to do.
     """
-    unpacked = cache_folder() / "postgresql"
+    unpacked = cache_folder() / f"postgresql-{RELEASE}"
     if found := find(unpacked):
         return found
     _say(f"fetching PostgreSQL and PostGIS into {unpacked} (about 15 s, no root) …")

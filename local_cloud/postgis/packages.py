@@ -19,7 +19,7 @@ from pathlib import Path
 from local_cloud.errors import LocalCloudError
 
 # Debian 13 has PostgreSQL 17, as `infra.constructs.database` has.
-_RELEASE = "trixie"
+RELEASE = "trixie"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _POSTGIS = re.compile(r"(postgresql-\d+)-postgis-\d+")
 # Libraries of raster support, of the compiler of queries and of Perl functions: two thirds of all.
@@ -92,7 +92,7 @@ def _sources() -> list[str]:
         rf"'(\S+)/dists/{re.escape(about.get('VERSION_CODENAME', ''))}/InRelease'",
         _output("apt-get", "update", "--print-uris"),
     )
-    lines = [f"deb [signed-by={_KEYRING}] {address} {_RELEASE} main\n" for address in addresses]
+    lines = [f"deb [signed-by={_KEYRING}] {address} {RELEASE} main\n" for address in addresses]
     return [*lines, ""]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +23,8 @@ from local_cloud.errors import LocalCloudError
 from local_cloud.postgis import rds, tokens
 from local_cloud.postgis.certificates import write_certificates
 from local_cloud.postgis.installation import Installation, find_or_install, is_open_to_others
+
+logger = logging.getLogger("local_cloud")
 
 # Nothing here outlives the server, so nothing need survive a power cut.
 _SETTINGS = {
@@ -45,12 +49,15 @@ class PostgisServer:
         host: a name rather than a number, so that the certificate can be verified.
         port: on which it listens, once entered.
         root_certificate: the file that `PGSSLROOTCERT` must name.
+        authorize: says why whoever signed a token may not connect, which only AWS's side of the
+            local cloud knows; empty if there is no reason.
     """
 
     host = "localhost"
 
     def __init__(self) -> None:
         self.port = 0
+        self.authorize: Callable[[tokens.Token], str] = lambda _: ""
         self._tokens = tokens.TokenServer(self._accepts)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -134,14 +141,16 @@ class PostgisServer:
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
             rds.create_roles(connection)
 
-    def _accepts(self, user: str, token: str) -> bool:
+    def _accepts(self, user: str, text: str) -> bool:
         """Whether a token lets a user in; the server's log says why not."""
-        reason = tokens.refusal(
-            token, user=user, host=self.host, port=self.port, now=datetime.now(UTC)
-        )
+        address, now = f"{self.host}:{self.port}", datetime.now(UTC)
+        try:
+            token = tokens.Token.parse(text)
+            reason = token.refusal(user=user, address=address, now=now) or self.authorize(token)
+        except ValueError as error:
+            reason = str(error)
         if reason:
-            with self._log.open("a", encoding="utf-8") as log:
-                log.write(f"the token of {user} is refused: {reason}\n")
+            logger.warning("the database refuses the token of %s: %s", user, reason)
         return not reason
 
     def _wait(self) -> None:

@@ -7,42 +7,102 @@ this is the one operation of LDAP that it uses, the simple bind of RFC 4511, sec
 
 from __future__ import annotations
 
+import hmac
 import re
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BufferedIOBase, BytesIO
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 PREFIX = "uid="
 _SEQUENCE, _INTEGER, _ENUMERATED, _TEXT = 0x30, 0x02, 0x0A, 0x04
 _BIND_REQUEST, _BIND_RESPONSE = 0x60, 0x61
 _SUCCESS, _INVALID_CREDENTIALS = 0, 49
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.html
+_DATE = "%Y%m%dT%H%M%SZ"
 _LIFETIME = timedelta(minutes=15)
 
 
-def refusal(token: str, *, user: str, host: str, port: int, now: datetime) -> str:
-    """Say why a token does not let `user` in; empty if it does.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """An IAM authentication token: a signed request to connect that nobody sends.
 
-    The signature is not verified: that takes the secret key of whoever signed it.
+    Attributes:
+        address: host and port of the server that it is for.
+        user: the database user that it is for.
+        key: the access key that signed it.
+        session: the session token of that key; empty if it has none.
+        region: of the server.
+        signed: when.
+        signature: in hexadecimal digits.
+        query: all of it that was signed.
     """
-    url = urlsplit(f"https://{token}")
-    query = {name: values[0] for name, values in parse_qs(url.query).items()}
-    if query.get("Action") != "connect" or not query.get("X-Amz-Signature"):
-        return "it is no IAM authentication token"
-    if url.netloc != f"{host}:{port}":
-        return f"it is for {url.netloc}"
-    if query.get("DBUser") != user:
-        return f"it is for the user {query.get('DBUser')}"
-    if not re.fullmatch(r".+/\d{8}/[\w-]+/rds-db/aws4_request", query.get("X-Amz-Credential", "")):
-        return "it is signed for another service"
-    try:
-        signed = datetime.strptime(query["X-Amz-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except (KeyError, ValueError):
-        return "it has no date"
-    return "" if abs(now - signed) <= _LIFETIME else "it has expired"
+
+    address: str
+    user: str
+    key: str
+    session: str
+    region: str
+    signed: datetime
+    signature: str
+    query: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        """Read a token.
+
+        Raises:
+            ValueError: it is none; the message says why.
+        """
+        url = urlsplit(f"https://{text}")
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        signature = query.pop("X-Amz-Signature", "")
+        if query.get("Action") != "connect" or not signature:
+            raise ValueError("it is no IAM authentication token")
+        credential = re.fullmatch(
+            r"(.+)/\d{8}/([\w-]+)/rds-db/aws4_request", query.get("X-Amz-Credential", "")
+        )
+        if credential is None:
+            raise ValueError("it is signed for another service")
+        try:
+            signed = datetime.strptime(query["X-Amz-Date"], _DATE).replace(tzinfo=UTC)
+        except (KeyError, ValueError):
+            raise ValueError("it has no date") from None
+        return cls(
+            address=url.netloc,
+            user=query.get("DBUser", ""),
+            key=credential[1],
+            session=query.get("X-Amz-Security-Token", ""),
+            region=credential[2],
+            signed=signed,
+            signature=signature,
+            query=query,
+        )
+
+    def refusal(self, *, user: str, address: str, now: datetime) -> str:
+        """Say why the token does not let `user` in; empty if it does."""
+        if self.address != address:
+            return f"it is for {self.address}"
+        if self.user != user:
+            return f"it is for the user {self.user}"
+        return "" if abs(now - self.signed) <= _LIFETIME else "it has expired"
+
+    def is_signed_with(self, secret: str) -> bool:
+        """Whether the signature is that of the access key with this secret key."""
+        request = AWSRequest("GET", f"https://{self.address}/?{urlencode(self.query)}")
+        request.context["timestamp"] = self.signed.strftime(_DATE)
+        signer = SigV4QueryAuth(
+            Credentials(self.key, secret, self.session or None), "rds-db", self.region
+        )
+        to_sign = signer.string_to_sign(request, signer.canonical_request(request))
+        return hmac.compare_digest(signer.signature(to_sign, request), self.signature)
 
 
 class TokenServer:

@@ -13,6 +13,7 @@ from aws_cdk.aws_rds import AuroraPostgresEngineVersion
 from local_cloud.errors import LocalCloudError
 from local_cloud.postgis import installation
 from local_cloud.postgis.installation import Installation, find, find_or_install
+from local_cloud.postgis.packages import RELEASE
 from local_cloud.postgis.server import PostgisServer
 
 
@@ -74,7 +75,7 @@ def test_where_nothing_can_be_fetched_the_systems_serves_and_that_is_said(
 
 def test_what_is_cached_is_not_fetched_again(nothing_cached: Path):
     install(nothing_cached, "15")
-    cached = nothing_cached.parent / "cache" / "postgresql"
+    cached = nothing_cached.parent / "cache" / f"postgresql-{RELEASE}"
     install(cached, "17")
 
     assert find_or_install() == Installation(cached, "17")

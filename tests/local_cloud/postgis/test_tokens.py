@@ -8,17 +8,28 @@ import boto3
 import psycopg
 import pytest
 
-from local_cloud.postgis.tokens import refusal
+from local_cloud.postgis.server import PostgisServer
+from local_cloud.postgis.tokens import Token
 from tests.postgis import Cluster
 
 
-def token(*, host: str = "db.example", port: int = 5432, user: str = "swath") -> str:
-    return boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+def token(
+    *,
+    host: str = "db.example",
+    port: int = 5432,
+    user: str = "swath",
+    session: str | None = "session",
+) -> str:
+    signer = boto3.Session("key", "right", session, "eu-west-1").client("rds")
+    return signer.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
 
 
 def why(given: str, *, age: timedelta = timedelta(0)) -> str:
     now = datetime.now(UTC) + age
-    return refusal(given, user="swath", host="db.example", port=5432, now=now)
+    try:
+        return Token.parse(given).refusal(user="swath", address="db.example:5432", now=now)
+    except ValueError as error:
+        return str(error)
 
 
 def test_a_token_for_the_user_and_the_server_is_good():
@@ -45,6 +56,17 @@ def test_a_token_is_good_for_15_minutes():
     good = token()
     assert not why(good, age=timedelta(minutes=14))
     assert why(good, age=timedelta(minutes=16)) == "it has expired"
+
+
+@pytest.mark.parametrize("session", [None, "a/session+token=="])
+def test_only_the_key_that_signed_it_verifies_it(session: str | None):
+    signed = Token.parse(token(session=session))
+    forged = Token.parse(token(session=session).replace("DBUser=swath", "DBUser=swath_admin"))
+
+    assert (signed.key, signed.session, signed.region) == ("key", session or "", "eu-west-1")
+    assert signed.is_signed_with("right")
+    assert not signed.is_signed_with("wrong")
+    assert not forged.is_signed_with("right")
 
 
 @pytest.fixture
@@ -95,3 +117,16 @@ def test_everybody_else_logs_in_by_password_and_not_by_token(cluster: Cluster):
             cluster.master,
             token(host=database.host, port=database.port, user=cluster.master),
         )
+
+
+def test_whoever_may_not_connect_is_refused(
+    by_token: Cluster, postgis_server: PostgisServer, monkeypatch: pytest.MonkeyPatch
+):
+    user, database = by_token.settings.database_user, by_token.database
+    good = token(host=database.host, port=database.port, user=user)
+    asked: list[str] = []
+    monkeypatch.setattr(postgis_server, "authorize", lambda it: asked.append(it.key) or "no")
+
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        log_in(by_token, user, good)
+    assert set(asked) == {"key"}
