@@ -3,8 +3,12 @@
 Of an AWS Batch array job each child takes the shard of its own index. `Exit` says what became of
 it; only an interrupted shard is sure to do better on another host.
 
-A host that is reclaimed sends SIGTERM first. The batch of tiles at work is finished then, which
-takes less than the two minutes (of a Spot host) or the `stopTimeout` (of a container) that remain.
+A Spot host is reclaimed two minutes after EC2 says so to the host, not to its containers: ECS stops
+none of a job's unless draining is on, and it drains services only. The container learns of it when
+the host shuts down: Docker sends SIGTERM, and SIGKILL ten seconds later. So progress is kept every
+few minutes, and at SIGTERM once more if the batches at work are done in time; if not, the process
+ends without.
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/spot-instance-draining-linux-container.html
 """
 
 from __future__ import annotations
@@ -17,12 +21,23 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from swath.errors import InputError, ShardInterruptedError, SwathError, TransientError
-from swath.shard import refuse_shard, run_shard
+from swath.errors import (
+    InputError,
+    NoGpuError,
+    ShardInterruptedError,
+    SwathError,
+    TransientError,
+)
+from swath.runtimes.device import find_gpu, use_compatible_driver
+from swath.shard import KEEP_SECONDS, refuse_shard, run_shard
 
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
+STOP_SECONDS = 8.0
+"""Docker, when its host shuts down, gives a container ten seconds between SIGTERM and SIGKILL:
+https://docs.docker.com/reference/cli/docker/container/stop/"""
 
 logger = logging.getLogger("swath.infer_shard")
 
@@ -36,24 +51,31 @@ class Exit(enum.IntEnum):
     """An error that swath does not know: Python's own exit code for a traceback."""
     USAGE = 2
     """The command line cannot be used: argparse's own exit code."""
+    NO_GPU = 69
+    """The host's GPU cannot be used (EX_UNAVAILABLE of sysexits.h); the log has its driver."""
     TRANSIENT = 75
     """A service did not answer, for all the client's own retries (EX_TEMPFAIL of sysexits.h)."""
     INTERRUPTED = 143
-    """128 + SIGTERM: the host was reclaimed. The shard kept its progress and goes on from it."""
+    """128 + SIGTERM: the host was reclaimed. The shard goes on from the progress that it kept."""
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
     """Infer the shard that the command line or the environment names."""
     options = _parse(arguments, env)
-    stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    with _ending_at_sigterm(options.stop_seconds) as stop:
+        return _run(options, stop)
+
+
+def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> Exit:
+    uri, index = options.plan_uri, options.index
     try:
-        receipt = run_shard(options.plan_uri, options.index, stop=stopping.is_set)
+        find_gpu()
+        receipt = run_shard(uri, index, stop=stop, keep_seconds=options.keep_seconds)
     except InputError as error:
-        logger.error("shard %d of %s refused: %s", options.index, options.plan_uri, error)  # noqa: TRY400
-        receipt = refuse_shard(options.plan_uri, options.index, error)
+        logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
+        receipt = refuse_shard(uri, index, error)
     except SwathError as error:
-        logger.error("shard %d of %s: %s", options.index, options.plan_uri, error)  # noqa: TRY400
+        logger.error("shard %d of %s: %s", index, uri, error)  # noqa: TRY400
         return _exit_of(error)
     logger.info("shard done: %s", json.dumps(receipt.to_json()))
     return Exit.DONE
@@ -68,15 +90,55 @@ def _parse(arguments: Sequence[str], env: Mapping[str, str]) -> argparse.Namespa
         default=int(env.get(ARRAY_INDEX, "0")),
         help=f"which shard; by default {ARRAY_INDEX}, or 0 where that is not set",
     )
+    parser.add_argument(
+        "--keep-seconds",
+        type=float,
+        default=KEEP_SECONDS,
+        help="how often progress is kept, for a host that is gone without a word",
+    )
+    parser.add_argument(
+        "--stop-seconds",
+        type=float,
+        default=STOP_SECONDS,
+        help="how long the process may take to end after SIGTERM",
+    )
     return parser.parse_args(arguments)
+
+
+@contextmanager
+def _ending_at_sigterm(seconds: float) -> Iterator[Callable[[], bool]]:
+    """Within, SIGTERM asks for an end, and enforces it after some seconds.
+
+    Gives:
+        Whether the end is asked for.
+    """
+    stopping, ended = threading.Event(), threading.Event()
+
+    def enforce() -> None:
+        stopping.wait()
+        if not ended.wait(seconds):
+            # Whatever it is that takes so long, SIGKILL would end it with a code that says less.
+            os._exit(Exit.INTERRUPTED)
+
+    # A thread cannot be started by the handler: what it interrupts may be the start of a thread.
+    threading.Thread(target=enforce, name="sigterm", daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    try:
+        yield stopping.is_set
+    finally:
+        ended.set()
+        stopping.set()
 
 
 def _exit_of(error: SwathError) -> Exit:
     if isinstance(error, ShardInterruptedError):
         return Exit.INTERRUPTED
+    if isinstance(error, NoGpuError):
+        return Exit.NO_GPU
     return Exit.TRANSIENT if isinstance(error, TransientError) else Exit.BUG
 
 
 if __name__ == "__main__":
+    use_compatible_driver(os.environ)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     sys.exit(main(sys.argv[1:], os.environ))

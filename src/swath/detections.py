@@ -207,7 +207,13 @@ class DetectionsWriter:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            self._flush()
+            self.close()
+        else:
+            self._writer.close()
+
+    def close(self) -> None:
+        """End the file; it can be read from then on."""
+        self._flush()
         self._writer.close()
 
     def append(self, detections: Detections) -> None:

@@ -1,10 +1,11 @@
-"""What a shard has found so far, and how far it came: kept when its host is reclaimed."""
+"""What a shard has found so far, and how far it came: kept now and then, and when it is stopped."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
@@ -18,7 +19,7 @@ _PROGRESS = "swath:progress"
 
 
 class Progress(Payload, frozen=True, kw_only=True):
-    """How far a shard came before its host was reclaimed; kept in the file of what it found."""
+    """How far a shard came before it was interrupted; kept in the file of what it found."""
 
     layout: str
     """`Plan.layout`: progress in another plan's shard is none in this one's."""
@@ -27,13 +28,35 @@ class Progress(Payload, frozen=True, kw_only=True):
     failures: list[TileFailure]
 
 
-@dataclass(frozen=True, slots=True)
 class Findings:
-    """What the tiles of a shard see: in its file what is settled, in memory what is not yet."""
+    """What the tiles of a shard see: in its file what is settled, in memory what is not yet.
 
-    inference: Inference
-    out: DetectionsWriter
-    flagged: list[Detections] = field(default_factory=list)
+    Attributes:
+        inference: of the shard's tiles.
+        out: writes the file; another one after each `keep`.
+    """
+
+    def __init__(self, inference: Inference, path: Path) -> None:
+        """Begin a file.
+
+        Args:
+            inference: of the shard's tiles.
+            path: the file.
+        """
+        self.inference = inference
+        self._path = path
+        self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.out.__exit__(kind, error, trace)
 
     def take_up(self, partial: str) -> None:
         """Take over what an interrupted attempt found, and how far it came."""
@@ -45,18 +68,21 @@ class Findings:
         self.inference.tiles = progress.tiles
         self.inference.failures = progress.failures
 
-    def infer(self, tiles: list[int], stop: Callable[[], bool]) -> bool:
-        """Go on to the last tile; False if `stop` said so before."""
+    def infer(self, tiles: list[int], stop: Callable[[], bool], keep: Callable[[], None]) -> bool:
+        """Go on to the last tile; False if `stop` said so before. Until then, `keep` is called."""
         left = [tile for tile in tiles if tile >= self.inference.next_tile]
         for found in self.inference.run(left):
             self._add(found)
-            if self.inference.next_tile <= left[-1] and stop():
+            if self.inference.next_tile > left[-1]:
+                break
+            if stop():
                 return False
+            keep()
         return True
 
-    def keep(self, layout: str) -> None:
-        """End the file so that another attempt at the shard of that plan can take it up."""
-        self.out.append(Detections.concatenate(self.flagged))
+    def keep(self, layout: str, uri: str) -> None:
+        """End the file, and put it where another attempt at the shard of that plan takes it up."""
+        self.out.append(Detections.concatenate(self._flagged))
         progress = Progress(
             layout=layout,
             next_tile=self.inference.next_tile,
@@ -64,18 +90,35 @@ class Findings:
             failures=self.inference.failures,
         )
         self.out.note(_PROGRESS, msgspec.json.encode(progress).decode())
+        self.out.close()
+        storage.copy(str(self._path), uri)
+
+    def go_on(self) -> None:
+        """Begin another file with all that the last one holds: a Parquet file has but one end."""
+        ended = self._path.with_name(f"{self._path.name}.ended")
+        self._path.rename(ended)
+        try:
+            self._begin()
+            for found in read_detections(ended):
+                self._add(found)
+        finally:
+            ended.unlink()
 
     def settle(self, inside: Inside) -> Detections:
         """End the file with what is settled within the shard; returns what is not."""
-        flagged = Detections.concatenate(self.flagged)
+        flagged = Detections.concatenate(self._flagged)
         settled, others = self.inference.task.settle_inside(flagged, inside)
         self.out.finish(settled.ordered())
         return others
 
+    def _begin(self) -> None:
+        self.out = DetectionsWriter(self._path)
+        self._flagged: list[Detections] = []
+
     def _add(self, found: Detections) -> None:
         flagged = found.flags != 0
         self.out.append(found.take(~flagged))
-        self.flagged.append(found.take(flagged))
+        self._flagged.append(found.take(flagged))
 
 
 def layout_of_partial(uri: str) -> str | None:

@@ -8,10 +8,11 @@ within the shard, never with the scene.
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from swath import storage
 from swath.detections import Detections, DetectionsWriter
@@ -27,6 +28,12 @@ from swath.runtimes.model import Model
 from swath.scene import open_scene, select_bands
 from swath.segmentation.masks import MaskPart, extent, writing_part
 from swath.storage import RunPaths
+
+logger = logging.getLogger(__name__)
+
+KEEP_SECONDS = 180.0
+"""A Spot host may be gone without a word to its containers, so a shard keeps its progress: what it
+loses is three minutes at most, and keeping takes a second or two."""
 
 Load = Callable[[ModelRef], tuple[ModelDescription, Model]]
 """How a process comes by the model of a plan."""
@@ -47,6 +54,7 @@ def run_shard(
     *,
     stop: Callable[[], bool] = lambda: False,
     load: Load = load_kept,
+    keep_seconds: float = KEEP_SECONDS,
 ) -> Receipt:
     """Find what the model sees in one shard of a plan.
 
@@ -58,8 +66,10 @@ def run_shard(
         index: which of its shards.
         stop: asked after each batch; once it says yes, progress is kept and the shard ends.
         load: gives the plan's model.
+        keep_seconds: how often progress is kept meanwhile, for a process that is killed.
 
     Raises:
+        NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
         SceneError: the scene cannot be opened. One bad tile raises nothing.
         SceneChangedError: it is no longer the scene that was planned.
         PackageError: the model package cannot be used, or is no longer the one of the plan.
@@ -88,22 +98,26 @@ def run_shard(
             model=model,
             on_labels=mask.write if mask else None,
         )
-        with DetectionsWriter(path) as out:
-            findings = Findings(inference, out)
+        with Findings(inference, path) as findings:
             if resume:
                 findings.take_up(paths.partial(index))
+                logger.info("shard %d goes on from tile %d", index, inference.next_tile)
             before = inference.next_tile
-            if findings.infer(plan.tiles(index).tolist(), stop):
-                seams = findings.settle(plan.holds(index))
-            else:
-                seams = None
-                findings.keep(plan.layout)
-        if seams is None:
-            _keep(path, mask, paths, index)
-            raise ShardInterruptedError(
-                f"stopped before tile {inference.next_tile}; "
-                "run the shard again and it goes on from there"
+            keeper = _Keeper(
+                findings=findings,
+                mask=mask,
+                paths=paths,
+                layout=plan.layout,
+                index=index,
+                seconds=keep_seconds,
             )
+            if not findings.infer(plan.tiles(index).tolist(), stop, keeper.now_and_then):
+                keeper.keep()
+                raise ShardInterruptedError(
+                    f"stopped before tile {inference.next_tile}; "
+                    "run the shard again and it goes on from there"
+                )
+            seams = findings.settle(plan.holds(index))
         _check_unchanged(plan)
         _write_seams(paths.seams(index), seams)
     receipt = Receipt(
@@ -111,7 +125,7 @@ def run_shard(
         index=index,
         layout=plan.layout,
         tiles=inference.tiles,
-        detections=out.count,
+        detections=findings.out.count,
         seams=len(seams),
         seconds=round(time.monotonic() - started, 3),
         failures=inference.failures,
@@ -189,11 +203,33 @@ def _loaded(uri: str, digest: str) -> tuple[ModelDescription, Model]:
     return package.description, load_model(package)
 
 
-def _keep(path: Path, mask: MaskPart | None, paths: RunPaths, index: int) -> None:
-    """Put what there is where another attempt finds it; last, what says how far it came."""
-    if mask:
-        mask.keep(paths.partial_mask(index))
-    storage.copy(str(path), paths.partial(index))
+@dataclass(slots=True, kw_only=True)
+class _Keeper:
+    """Keeps the progress of a shard where another attempt finds it."""
+
+    findings: Findings
+    mask: MaskPart | None
+    paths: RunPaths
+    layout: str
+    index: int
+    seconds: float
+    """From one time to the next."""
+    _last: float = field(default_factory=time.monotonic)
+
+    def keep(self) -> None:
+        """Keep it; last, what says how far it came."""
+        if self.mask:
+            self.mask.keep(self.paths.partial_mask(self.index))
+        self.findings.keep(self.layout, self.paths.partial(self.index))
+        next_tile = self.findings.inference.next_tile
+        logger.info("shard %d: progress kept before tile %d", self.index, next_tile)
+
+    def now_and_then(self) -> None:
+        """Keep it if the last time is long ago, and go on."""
+        if time.monotonic() - self._last >= self.seconds:
+            self.keep()
+            self.findings.go_on()
+            self._last = time.monotonic()
 
 
 def _write_seams(uri: str, seams: Detections) -> None:

@@ -1,3 +1,5 @@
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,7 +12,7 @@ import pytest
 from batch_jobs.infer_shard import __main__ as module
 from batch_jobs.infer_shard.__main__ import ARRAY_INDEX, Exit, main
 from swath import inference
-from swath.errors import ModelOutputError, TransientError
+from swath.errors import ModelOutputError, NoGpuError, TransientError
 from swath.storage import RunPaths
 from tests.runs import receipt_of
 
@@ -46,7 +48,12 @@ def test_which_shard(plan_uri, arguments, env, expected):
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(ModelOutputError("x"), Exit.BUG), (TransientError("x"), Exit.TRANSIENT)]
+    ("error", "code"),
+    [
+        (ModelOutputError("x"), Exit.BUG),
+        (NoGpuError("x"), Exit.NO_GPU),
+        (TransientError("x"), Exit.TRANSIENT),
+    ],
 )
 def test_the_exit_code_says_whether_again_would_help(monkeypatch, error, code):
     def fail(*_, **__):
@@ -58,9 +65,9 @@ def test_the_exit_code_says_whether_again_would_help(monkeypatch, error, code):
 
 
 def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypatch):
-    def interrupted(uri, index, *, stop):
+    def interrupted(uri, index, **options):
         os.kill(os.getpid(), signal.SIGTERM)
-        return real(uri, index, stop=stop)
+        return real(uri, index, **options)
 
     real = module.run_shard
     monkeypatch.setattr(module, "run_shard", interrupted)
@@ -97,3 +104,77 @@ def test_the_process_ends_with_the_code(plan_uri, tmp_path):
     assert receipt.tiles.failed == receipt.tiles.planned == 8
     assert "no scene at" in receipt.failures[0].cause
     assert wrong.returncode == Exit.USAGE
+
+
+@pytest.fixture
+def large(make_plan, make_scene):
+    """A shard of 1,000 tiles, each with something to find."""
+    pixels = np.zeros((1, 300, 480), np.int16)
+    pixels[0, ::10, ::10] = 81
+    return make_plan(make_scene(pixels))
+
+
+@pytest.fixture
+def held():
+    """Starts a job whose log nobody reads beyond a line: once the pipe is full, it waits there."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "batch_jobs.infer_shard", *arguments],
+                cwd=ROOT,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+            )
+            stack.callback(process.stderr.close)
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
+            line = b""
+            while b"progress kept" not in line:
+                line = process.stderr.readline()
+                assert line, "the job ended"
+            return process, int(line.split()[-1])
+
+        yield start
+
+
+def test_a_job_that_is_killed_goes_on_from_what_it_kept_last(large, held, caplog):
+    process, kept = held("--plan-uri", large, "--keep-seconds", "0")
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < kept < 1000
+    assert receipt_of(large, 0) is None
+
+    with caplog.at_level("INFO"):
+        assert main(["--plan-uri", large], {}) == Exit.DONE
+
+    (went_on,) = [r.getMessage() for r in caplog.records if "goes on from tile" in r.getMessage()]
+    assert kept <= int(went_on.split()[-1]) < 1000
+    receipt = receipt_of(large, 0)
+    assert receipt.tiles.succeeded == receipt.tiles.planned == 1000
+    assert receipt.detections == 30 * 48
+
+
+def test_a_job_that_cannot_end_in_time_ends_all_the_same(large, held):
+    process, _ = held("--plan-uri", large, "--keep-seconds", "0", "--stop-seconds", "0.1")
+
+    process.terminate()  # it waits for the log, and would do so for ever
+
+    assert process.wait() == Exit.INTERRUPTED
+
+
+def test_a_host_whose_gpu_cannot_be_used_has_an_exit_code_of_its_own(plan_uri):
+    done = subprocess.run(
+        [sys.executable, "-m", "batch_jobs.infer_shard", "--plan-uri", plan_uri],
+        cwd=ROOT,
+        env=os.environ | {"SWATH_DEVICE": "cuda"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == Exit.NO_GPU
+    assert "SWATH_DEVICE is cuda, but no GPU can be used" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert receipts(plan_uri) == []

@@ -8,7 +8,8 @@ from swath import inference, packing, storage
 from swath import shard as module
 from swath.detections import Detections, read_detections, read_in_order
 from swath.errors import PackageError, SceneChangedError, SceneError, ShardInterruptedError
-from swath.payloads import TileCounts
+from swath.payloads import Engine, TileCounts
+from swath.plan import read_plan
 from swath.shard import refuse_shard, run_shard
 from swath.storage import RunPaths
 from tests.runs import receipt_of
@@ -136,6 +137,68 @@ def test_a_stopped_shard_goes_on_where_it_was(make_plan, scene, after):
     for rows, others in zip(found(plan_uri), found(whole), strict=True):
         np.testing.assert_array_equal(rows.box, others.box)
         np.testing.assert_array_equal(rows.tile, others.tile)
+
+
+def test_progress_that_is_kept_meanwhile_changes_nothing(make_plan, scene):
+    plan_uri, plain = (
+        make_plan(scene, shard_tiles=20),
+        make_plan(scene, shard_tiles=20, work=f"{scene}-work"),
+    )
+
+    kept, expected = run_shard(plan_uri, 0, keep_seconds=0), run_shard(plain, 0)
+
+    assert (kept.tiles, kept.detections, kept.seams) == (
+        expected.tiles,
+        expected.detections,
+        expected.seams,
+    )
+    assert kept.seams > 0
+    for rows, others in zip(found(plan_uri), found(plain), strict=True):
+        np.testing.assert_array_equal(rows.box, others.box)
+        np.testing.assert_array_equal(rows.tile, others.tile)
+
+
+def test_a_shard_that_is_killed_goes_on_from_what_it_kept_last(make_plan, scene):
+    plan_uri, whole = make_plan(scene), make_plan(scene, work=f"{scene}-work")
+
+    class Killed(BaseException):
+        pass
+
+    def stop():
+        asked.append(1)
+        if len(asked) == 17:
+            raise Killed
+
+    asked = []
+    with pytest.raises(Killed):
+        run_shard(plan_uri, 0, stop=stop, keep_seconds=0)
+    assert receipt_of(plan_uri, 0) is None
+
+    receipt = run_shard(plan_uri, 0, stop=stop)
+
+    assert len(asked) == 17 + 39 - 16  # the tile that was under way, and those that came after
+    assert receipt.tiles == TileCounts(planned=40, succeeded=40)
+    run_shard(whole, 0)
+    for rows, others in zip(found(plan_uri), found(whole), strict=True):
+        np.testing.assert_array_equal(rows.box, others.box)
+
+
+def test_progress_is_kept_only_now_and_then(make_plan, scene):
+    plan_uri = make_plan(scene)
+
+    run_shard(plan_uri, 0)
+
+    assert not storage.exists(RunPaths.of_plan(plan_uri).partial(0))
+
+
+def test_a_receipt_says_what_computed_it_and_how_fast(make_plan, scene):
+    receipt = run_shard(make_plan(scene), 0)
+
+    assert receipt.engine == Engine(device="cpu", runtime="onnx", weights="onnx")
+    assert receipt.pixels_per_second > 0
+    plan = read_plan(make_plan(scene))
+    assert module._pixels(plan, 0, first=0) == 100 * 60  # each is some tile's own
+    assert module._pixels(plan, 0, first=39) < 16 * 16
 
 
 def test_a_stop_after_the_last_batch_changes_nothing(make_plan, make_scene):

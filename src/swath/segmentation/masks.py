@@ -99,7 +99,7 @@ class MaskPart:
         self._x, self._y, width, height = window
         with _environment():
             self._file: Any = (
-                rasterio.open(path, "r+", driver="GTiff")
+                self._again()
                 if resume
                 else rasterio.open(path, "w", width=width, height=height, **_PART)
             )
@@ -112,9 +112,14 @@ class MaskPart:
             self._file.write(labels, 1, window=Window(x - self._x, y - self._y, cols, rows))
 
     def keep(self, uri: str) -> None:
-        """End the file, and put it where another attempt can go on from it."""
+        """Put what there is where another attempt can go on from it."""
         self.close()
         storage.copy(str(self._path), uri)
+        self._file = self._again()
+
+    def _again(self) -> Any:
+        with _environment():
+            return rasterio.open(self._path, "r+", driver="GTiff")
 
     def close(self) -> None:
         """End the file; it is whole from then on."""
