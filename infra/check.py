@@ -65,10 +65,11 @@ def check_stages(folder: Path) -> Iterator[bool]:
             yield False
             continue
         template = next(out.glob("*.template.json"))
-        definition = folder / f"{stage}.asl.json"
-        definition.write_text(json.dumps(state_machine(json.loads(template.read_text()))))
         yield _run(f"cfn-lint ({stage})", [_tool("cfn-lint"), *_CFN_LINT, str(template)])
-        yield check_state_machine(definition, stage)
+        for name, machine in state_machines(json.loads(template.read_text())).items():
+            definition = folder / f"{stage}-{name}.asl.json"
+            definition.write_text(json.dumps(machine))
+            yield check_state_machine(definition, f"{stage}, {name}")
 
 
 def synthesize(out: Path, stage: str, settings: dict[str, object]) -> bool:
@@ -93,11 +94,22 @@ def check_state_machine(definition: Path, stage: str) -> bool:
 
 
 def state_machine(template: dict[str, Any]) -> dict[str, Any]:
-    """The template's state machine as it will be, with stand-ins for what has no name yet."""
-    kinds = template["Resources"].values()
-    machine = next(r for r in kinds if r["Type"] == "AWS::StepFunctions::StateMachine")
-    definition: dict[str, Any] = json.loads(_resolved(machine["Properties"]["DefinitionString"]))
-    return definition
+    """Return the definition of the state machine of runs."""
+    found = state_machines(template).items()
+    return next(machine for name, machine in found if name.endswith("-runs"))
+
+
+def state_machines(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return each state machine's definition by its name, with stand-ins for later values."""
+    properties = (
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::StepFunctions::StateMachine"
+    )
+    return {
+        machine["StateMachineName"]: json.loads(_resolved(machine["DefinitionString"]))
+        for machine in properties
+    }
 
 
 def _resolved(value: Any) -> str:

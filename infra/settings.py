@@ -51,10 +51,16 @@ class DeploySettings:
     lambda_max_tiles: Count = 2000
     lambda_concurrency: Count = 100
     """How many shards of one scene run on Lambda at the same time."""
-    gpu_instance_types: tuple[str, ...] = ("g6", "g5", "g4dn")
-    """Families (`g5`) or types (`g5.xlarge`) with an NVIDIA GPU for every 4 vCPUs and 16 GiB."""
+    gpu_instance_types: tuple[str, ...] = ("g6.xlarge", "g5.xlarge", "g4dn.xlarge")
+    """Types (`g5.xlarge`) or families (`g5`) with an NVIDIA GPU for every 4 vCPUs and 16 GiB.
+
+    Of a family Batch takes any size, and prefers a low price a vCPU: large hosts with one GPU.
+    """
     gpu_max_vcpus: Annotated[int, Meta(ge=4)] = 16
-    """A bound on the GPU hosts, for Spot and on-demand each; the smallest host has 4 vCPUs."""
+    """A bound on the GPU hosts, for Spot and on-demand each, which Batch may exceed by one host.
+
+    The smallest host has 4 vCPUs.
+    """
     gpu_wait_hours: Annotated[int, Meta(ge=1, le=24)] = 4
     """How long a blocked GPU queue waits for a host before the run fails. Batch allows 24 h."""
     spot_bid_percentage: Percentage = 100
@@ -69,7 +75,8 @@ class DeploySettings:
     endpoint_max_instances: Count = 2
     """A bound on the hosts of each of the two."""
     serverless_memory_mib: Annotated[int, Meta(ge=1024, le=6144, multiple_of=1024)] = 3072
-    serverless_max_concurrency: Annotated[int, Meta(ge=1, le=200)] = 10
+    serverless_max_concurrency: Annotated[int, Meta(ge=1, le=200)] = 5
+    """The default is half of what a new account has, since an update runs two endpoints at once."""
     training: bool = False
     """Whether there are the roles and the images of training and evaluation jobs."""
     data_buckets: tuple[BucketName, ...] = ()
@@ -81,6 +88,11 @@ class DeploySettings:
     log_retention_days: LogDays = 30
     work_retention_days: Count = 30
     """How long plans and shards are kept: until then a failed run can be taken up again."""
+
+    @property
+    def has_gpu_queue(self) -> bool:
+        """Whether a run can go to AWS Batch: without, the stack has no queue, job or GPU image."""
+        return self.backend in {"auto", "batch"}
 
     @property
     def retain(self) -> bool:

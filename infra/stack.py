@@ -16,6 +16,7 @@ from infra.constructs.endpoint import Serving
 from infra.constructs.evaluation import Evaluation
 from infra.constructs.failures import FailureTopic, RunFailed
 from infra.constructs.gpu_queue import GpuQueue
+from infra.constructs.gpu_watch import GpuWatch
 from infra.constructs.infer_shard import InferShard
 from infra.constructs.infer_shard_job import InferShardJob
 from infra.constructs.load_detections import LoadDetections
@@ -181,16 +182,7 @@ class SwathStack(Stack):
     def _steps(self, settings: DeploySettings) -> Steps:
         scenes, work, results = self.storage.scenes, self.storage.work, self.storage.results
         scene: dict[str, Any] = {"scenes": scenes, "work": work, **self._logged}
-        self.gpus = GpuQueue(
-            self,
-            "Gpus",
-            vpc=self.network.vpc,
-            security_group=self.network.gpu_hosts,
-            instance_types=settings.gpu_instance_types,
-            max_vcpus=settings.gpu_max_vcpus,
-            spot_bid_percentage=settings.spot_bid_percentage,
-            wait=Duration.hours(settings.gpu_wait_hours),
-        )
+        self.gpus = self._gpu_queue(settings) if settings.has_gpu_queue else None
         return Steps(
             plan_scene=PlanScene(
                 self,
@@ -198,6 +190,7 @@ class SwathStack(Stack):
                 models=self.models,
                 lambda_max_tiles=settings.lambda_max_tiles,
                 endpoints=settings.endpoints,
+                batch=settings.has_gpu_queue,
                 **scene,
             ).function,
             merge_detections=MergeDetections(
@@ -216,13 +209,37 @@ class SwathStack(Stack):
                 function=InferShard(self, "InferShard", models=self.models, **scene).function,
                 concurrency=settings.lambda_concurrency,
             ),
-            on_gpus=Gpus(
-                queue=self.gpus.queue,
-                job=InferShardJob(self, "InferShardJob", models=self.models, **scene).definition,
-            ),
+            on_gpus=self._gpus(self.gpus, scene) if self.gpus else None,
             on_endpoints=self.endpoints.backends,
             work=work,
         )
+
+    def _gpu_queue(self, settings: DeploySettings) -> GpuQueue:
+        wait = Duration.hours(settings.gpu_wait_hours)
+        gpus = GpuQueue(
+            self,
+            "Gpus",
+            vpc=self.network.vpc,
+            security_group=self.network.gpu_hosts,
+            instance_types=settings.gpu_instance_types,
+            max_vcpus=settings.gpu_max_vcpus,
+            spot_bid_percentage=settings.spot_bid_percentage,
+            wait=wait,
+        )
+        GpuWatch(
+            self,
+            "GpuWatch",
+            queue=gpus.queue,
+            environments=gpus.environments,
+            topic=self.failure_topic.topic,
+            wait=wait,
+            **self._logged,
+        )
+        return gpus
+
+    def _gpus(self, gpus: GpuQueue, scene: dict[str, Any]) -> Gpus:
+        job = InferShardJob(self, "InferShardJob", models=self.models, **scene)
+        return Gpus(queue=gpus.queue, job=job.definition)
 
     def _watch_failures(self) -> None:
         dead_letters = self._dead_letters("UnrecordedFailures", "record_failure")
@@ -261,12 +278,13 @@ class SwathStack(Stack):
             "WorkBucket": self.storage.work.bucket_name,
             "ResultsBucket": self.storage.results.bucket_name,
             "StateMachineArn": self.runs.machine.state_machine_arn,
-            "JobQueueArn": self.gpus.queue.job_queue_arn,
             "FailureTopicArn": self.failure_topic.topic.topic_arn,
             "ModelCatalogueUri": self.models.uri,
             "DatabaseHost": self.database.cluster.cluster_endpoint.hostname,
             "DatabaseSecretArn": self.database.master_secret_arn,
         }
+        if self.gpus:
+            values["JobQueueArn"] = self.gpus.queue.job_queue_arn
         for kind, name in self.endpoints.names.items():
             values[f"{kind}Endpoint"] = name
         if self.training:

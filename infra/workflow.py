@@ -42,7 +42,8 @@ class Steps:
     load_detections: IFunction
     publish_results: IFunction
     on_lambda: Mapped
-    on_gpus: Gpus
+    on_gpus: Gpus | None
+    """Batch, if it is deployed."""
     on_endpoints: Sequence[Mapped]
     """Those that are deployed: a plan for any other is refused by `plan_scene`."""
     work: IBucket
@@ -69,12 +70,11 @@ def way(scope: Construct, steps: Steps) -> Chain:
         .next(publish_results(scope, steps))
         .next(announce(scope))
     )
-    choice = (
-        Choice(scope, "ChooseBackend")
-        .when(nothing_to_infer(), finish)
-        .when(one_shard_on_batch(), infer_shard_on_batch(scope, steps.on_gpus).next(finish))
-        .when(on("batch"), infer_shards_on_batch(scope, steps.on_gpus).next(finish))
-    )
+    choice = Choice(scope, "ChooseBackend").when(nothing_to_infer(), finish)
+    if gpus := steps.on_gpus:
+        choice = choice.when(
+            one_shard_on_batch(), infer_shard_on_batch(scope, gpus).next(finish)
+        ).when(on("batch"), infer_shards_on_batch(scope, gpus).next(finish))
     for mapped in steps.on_endpoints:
         shards = infer_shards(scope, mapped, work=steps.work)
         choice = choice.when(on(mapped.backend), shards.next(finish))

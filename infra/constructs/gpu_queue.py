@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import Duration, Size
 from aws_cdk.aws_batch import (
@@ -26,12 +27,16 @@ from aws_cdk.aws_ec2 import (
     IVpc,
     LaunchTemplate,
     LaunchTemplateHttpTokens,
+    MultipartBody,
+    MultipartUserData,
     SubnetSelection,
     SubnetType,
+    UserData,
 )
 from aws_cdk.aws_iam import ManagedPolicy, Role, ServicePrincipal
 from constructs import Construct
 
+from infra.constructs.infer_shard_job import JOB_TIMEOUT, JOB_UID
 from infra.grants import acknowledge
 from swath.errors import SettingsError
 
@@ -47,6 +52,7 @@ class GpuQueue(Construct):
 
     Attributes:
         queue: the queue.
+        environments: the ARNs of the compute environments.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class GpuQueue(Construct):
         self._template = self._launch_template()
         spot = self._environment("Spot", spot_bid_percentage=spot_bid_percentage)
         on_demand = self._environment("OnDemand")
+        self.environments = [e.compute_environment_arn for e in (spot, on_demand)]
         self.queue = JobQueue(
             self,
             "Queue",
@@ -89,7 +96,7 @@ class GpuQueue(Construct):
         self, name: str, *, spot_bid_percentage: int | None = None
     ) -> ManagedEc2EcsComputeEnvironment:
         """One of the two; CDK's default strategies are the ones that AWS advises for each."""
-        return ManagedEc2EcsComputeEnvironment(
+        environment = ManagedEc2EcsComputeEnvironment(
             self,
             name,
             spot=spot_bid_percentage is not None,
@@ -105,7 +112,15 @@ class GpuQueue(Construct):
             vpc=self._vpc,
             vpc_subnets=SubnetSelection(subnet_type=SubnetType.PUBLIC),
             security_groups=[self._security_group],
+            update_timeout=JOB_TIMEOUT,
         )
+        # By its number: Batch looks for a newer version of a template only when it is updated.
+        # https://docs.aws.amazon.com/batch/latest/userguide/launch-templates.html
+        resource: Any = environment.node.default_child
+        resource.add_property_override(
+            "ComputeResources.LaunchTemplate.Version", self._template.latest_version_number
+        )
+        return environment
 
     def _host_role(self) -> Role:
         role = Role(
@@ -126,9 +141,9 @@ class GpuQueue(Construct):
             self,
             "Host",
             http_tokens=LaunchTemplateHttpTokens.REQUIRED,
-            # Containers are one hop further: the host's role stays out of their reach.
             http_put_response_hop_limit=1,
             require_imdsv2=True,
+            user_data=_user_data(),
             block_devices=[
                 BlockDevice(
                     device_name="/dev/xvda",
@@ -140,6 +155,22 @@ class GpuQueue(Construct):
                 )
             ],
         )
+
+
+def _user_data() -> MultipartUserData:
+    """Keep the host's role from the job, whose network is the host's.
+
+    Batch takes user data in parts, to which it adds its own; they run before the first job does.
+    A job's credentials come from another address, 169.254.170.2.
+    https://docs.aws.amazon.com/batch/latest/userguide/networking-modes-jobs.html
+    """
+    commands = UserData.for_linux()
+    commands.add_commands(
+        f"iptables -I OUTPUT -d 169.254.169.254 -m owner --uid-owner {JOB_UID} -j REJECT"
+    )
+    parts = MultipartUserData()
+    parts.add_user_data_part(commands, content_type=MultipartBody.SHELL_SCRIPT, make_default=True)
+    return parts
 
 
 def _cancel(reason: JobStateTimeLimitActionsReason, after: Duration) -> JobStateTimeLimitAction:

@@ -23,7 +23,9 @@ from infra.images import batch_image
 # One job fills the smallest host of each GPU family: 4 vCPUs and 16 GiB, less what the host needs.
 _VCPUS = 4
 _MEMORY = Size.mebibytes(14_000)
-_TIMEOUT = Duration.hours(6)
+JOB_TIMEOUT = Duration.hours(6)
+# `USER` of batch_jobs/infer_shard/Dockerfile.
+JOB_UID = 10001
 # As many as Batch allows: each retried reason passes, and each attempt goes on from the progress
 # that the last one kept.
 _ATTEMPTS = 10
@@ -75,7 +77,10 @@ class InferShardJob(Construct):
             self,
             "Definition",
             container=container,
-            timeout=_TIMEOUT,
+            timeout=JOB_TIMEOUT,
+            # An execution submits the revision that it began with, also when it is redriven after a
+            # deployment has made another.
+            skip_deregister_on_update=True,
             retry_attempts=_ATTEMPTS,
             retry_strategies=[
                 *(RetryStrategy.of(Action.RETRY, reason) for reason in _RETRIED),

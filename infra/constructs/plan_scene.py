@@ -29,12 +29,14 @@ class PlanScene(Function):
         models: ModelCatalogue,
         lambda_max_tiles: int,
         endpoints: Sequence[str],
+        batch: bool,
         log_retention: RetentionDays,
     ) -> None:
         settings = PlanSettings(
             work_uri=f"s3://{work.bucket_name}",
             lambda_max_tiles=lambda_max_tiles,
             endpoints=",".join(endpoints),
+            batch=batch,
         )
         super().__init__(
             scope,

@@ -39,8 +39,9 @@ class RunMachine(Construct):
             logs=LogOptions(destination=logs, level=LogLevel.ERROR, include_execution_data=True),
         )
         self.executions = _arn("states", f"execution:{name}:*")
-        # Without these an execution that is aborted leaves its GPU jobs running.
-        allow(self.machine.role, "batch:DescribeJobs", "batch:TerminateJob", on=["*"])
+        if steps.on_gpus:
+            # Without these an execution that is aborted leaves its GPU jobs running.
+            allow(self.machine.role, "batch:DescribeJobs", "batch:TerminateJob", on=["*"])
         self._acknowledge(steps)
 
     def _acknowledge(self, steps: Steps) -> None:

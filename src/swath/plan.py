@@ -251,7 +251,13 @@ def _live(partition: Partition, empty: Mask) -> list[int]:
 
 def _choose_backend(wanted: Backend, tiles: int, settings: PlanSettings) -> Backend:
     if wanted == "auto":
-        return "lambda" if tiles <= settings.lambda_max_tiles else "batch"
+        small = tiles <= settings.lambda_max_tiles
+        return "lambda" if small or not settings.batch else "batch"
+    if wanted == "batch" and not settings.batch:
+        raise SettingsError(
+            "the backend 'batch' has no GPU queue in this stack; set the deploy setting 'backend' "
+            "to 'auto' or 'batch'"
+        )
     kind = wanted.removeprefix("sagemaker-")
     if kind != wanted and kind not in settings.endpoints.split(","):
         raise SettingsError(

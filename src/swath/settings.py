@@ -80,6 +80,8 @@ class PlanSettings(EnvSettings):
     async_shard_tiles: int = 1024
     endpoints: str = ""
     """The kinds of endpoint that are deployed: of `realtime,async,serverless`, with commas."""
+    batch: bool = True
+    """Whether the queue of AWS Batch is deployed; without it `auto` is Lambda."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,213 @@
+"""What happens when no GPU host comes: Batch says nothing, and the job waits for ever.
+
+Batch cancels a job for a reason that it recognises, by the limits of the queue. It recognises
+neither a quota nor an invalid compute environment:
+https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable_time_limit_actions.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk.aws_batch import IJobQueue
+from aws_cdk.aws_events import EventField, EventPattern, Rule, RuleTargetInput
+from aws_cdk.aws_events_targets import SfnStateMachine, SnsTopic
+from aws_cdk.aws_logs import LogGroup, RetentionDays
+from aws_cdk.aws_sns import ITopic
+from aws_cdk.aws_stepfunctions import (
+    Chain,
+    Choice,
+    Condition,
+    DefinitionBody,
+    JsonPath,
+    LogLevel,
+    LogOptions,
+    StateMachine,
+    Succeed,
+    Wait,
+    WaitTime,
+)
+from aws_cdk.aws_stepfunctions_tasks import CallAwsService
+from constructs import Construct
+
+from infra.grants import acknowledge, acknowledge_wildcards
+
+QUOTAS = (
+    "New accounts have a quota of 0 GPU vCPUs: ask for 16 of 'Running On-Demand G and VT "
+    "instances' and of 'All G and VT Spot Instance Requests', or deploy with the setting "
+    "'backend' at 'lambda'."
+)
+# As long as a run may take.
+_TIMEOUT = Duration.days(2)
+
+
+class GpuWatch(Construct):
+    """Report a blocked queue at once, and end a job for which no host starts.
+
+    A job waits in vain if it is still runnable after `wait` and there is no host at all. With a
+    host it waits for its turn, and is checked again after as long. The end of a job fails its run.
+
+    Attributes:
+        machine: the state machine, of which each runnable job starts an execution.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        queue: IJobQueue,
+        environments: Sequence[str],
+        topic: ITopic,
+        wait: Duration,
+        log_retention: RetentionDays,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._queue = queue
+        self._environments = list(environments)
+        self._report_to(topic)
+        logs = LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        self.machine = StateMachine(
+            self,
+            "Machine",
+            state_machine_name=f"{Stack.of(self).stack_name}-gpu-watch",
+            comment="End a GPU job that waits for a host in vain.",
+            definition_body=DefinitionBody.from_chainable(self._states(wait)),
+            timeout=_TIMEOUT,
+            tracing_enabled=True,
+            logs=LogOptions(destination=logs, level=LogLevel.ERROR, include_execution_data=True),
+        )
+        acknowledge(
+            self.machine,
+            "AwsSolutions-SF1",
+            because="Step Functions keeps the whole history of an execution for 90 days itself.",
+        )
+        acknowledge_wildcards(
+            self.machine,
+            "*",
+            because="Logs, traces and jobs: AWS knows no narrower resource for these actions.",
+        )
+        self._start_for_runnable_jobs()
+
+    def _report_to(self, topic: ITopic) -> None:
+        message = {
+            "message": f"GPU jobs wait: no host can run the first of the queue. {QUOTAS}",
+            "run": EventField.from_path("$.detail.jobName"),
+            "reason": EventField.from_path("$.detail.statusReason"),
+            "queue": EventField.from_path("$.detail.jobQueue"),
+        }
+        Rule(
+            self,
+            "Blocked",
+            description="swath: the GPU queue is blocked",
+            # https://docs.aws.amazon.com/batch/latest/userguide/batch-job-queue-blocked-events.html
+            event_pattern=self._jobs("Batch Job Queue Blocked"),
+            targets=[SnsTopic(topic, message=RuleTargetInput.from_object(message))],
+        )
+
+    def _start_for_runnable_jobs(self) -> None:
+        # Of an array the first child stands for all.
+        first = {"arrayProperties": {"index": [0, {"exists": False}]}}
+        job = {
+            "job": EventField.from_path("$.detail.jobId"),
+            "queue": EventField.from_path("$.detail.jobQueue"),
+        }
+        Rule(
+            self,
+            "Runnable",
+            description="swath: a GPU job waits for a host",
+            event_pattern=self._jobs("Batch Job State Change", status=["RUNNABLE"], **first),
+            targets=[SfnStateMachine(self.machine, input=RuleTargetInput.from_object(job))],
+        )
+
+    def _jobs(self, kind: str, **detail: Any) -> EventPattern:
+        return EventPattern(
+            source=["aws.batch"],
+            detail_type=[kind],
+            detail={"jobQueue": [self._queue.job_queue_arn], **detail},
+        )
+
+    def _states(self, wait: Duration) -> Chain:
+        waiting = Wait(self, "WaitForHost", time=WaitTime.duration(wait))
+        hosts = range(len(self._environments))
+        is_there_a_host = (
+            Choice(self, "IsThereAHost")
+            .when(Condition.or_(*map(_has_hosts, hosts)), waiting)
+            .otherwise(self._end_job(wait))
+        )
+        count = self._find_clusters().next(self._count_hosts()).next(is_there_a_host)
+        does_job_wait = (
+            Choice(self, "DoesJobWait")
+            .when(Condition.string_equals("$.now.status", "RUNNABLE"), count)
+            .otherwise(Succeed(self, "JobMovedOn"))
+        )
+        return waiting.next(self._describe_job()).next(does_job_wait)
+
+    def _describe_job(self) -> CallAwsService:
+        return self._call(
+            "DescribeJob",
+            "batch:describeJobs",
+            {"Jobs": JsonPath.array(JsonPath.string_at("$.job"))},
+            result_selector={"status": JsonPath.string_at("$.Jobs[0].Status")},
+            result_path="$.now",
+        )
+
+    def _find_clusters(self) -> CallAwsService:
+        """Find the ECS clusters that the hosts register with; Batch makes one an environment."""
+        return self._call(
+            "FindClusters",
+            "batch:describeComputeEnvironments",
+            {"ComputeEnvironments": self._environments},
+            result_selector={"arns": JsonPath.list_at("$.ComputeEnvironments[*].EcsClusterArn")},
+            result_path="$.clusters",
+        )
+
+    def _count_hosts(self) -> CallAwsService:
+        return self._call(
+            "CountHosts",
+            "ecs:describeClusters",
+            {"Clusters": JsonPath.list_at("$.clusters.arns")},
+            result_selector={
+                "hosts": JsonPath.list_at("$.Clusters[*].RegisteredContainerInstancesCount")
+            },
+            result_path="$.counted",
+        )
+
+    def _end_job(self, wait: Duration) -> CallAwsService:
+        # A child's id is its array's, a colon and its index.
+        array = JsonPath.array_get_item(JsonPath.string_split(JsonPath.string_at("$.job"), ":"), 0)
+        reason = f"No GPU host started within {wait.to_hours():.0f} h. {QUOTAS}"
+        return self._call(
+            "EndJob",
+            "batch:terminateJob",
+            {"JobId": array, "Reason": reason},
+            result_path=JsonPath.DISCARD,
+        )
+
+    def _call(
+        self, name: str, action: str, parameters: dict[str, Any], **options: Any
+    ) -> CallAwsService:
+        service, _, method = action.partition(":")
+        state = CallAwsService(
+            self,
+            name,
+            service=service,
+            action=method,
+            parameters=parameters,
+            iam_resources=["*"],
+            **options,
+        )
+        state.add_retry(
+            errors=["States.TaskFailed"],
+            interval=Duration.seconds(10),
+            backoff_rate=2,
+            max_delay=Duration.minutes(5),
+            max_attempts=8,
+        )
+        return state
+
+
+def _has_hosts(environment: int) -> Condition:
+    return Condition.number_greater_than(f"$.counted.hosts[{environment}]", 0)
