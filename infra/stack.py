@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aws_cdk import CfnOutput, Duration, Stack
+from aws_cdk.aws_ec2 import ISecurityGroup
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import Bucket
 from constructs import Construct
@@ -88,7 +89,13 @@ class SwathStack(Stack):
             retain=settings.retain,
             work_retention=Duration.days(settings.work_retention_days),
         )
-        self.network = Network(self, "Network", logs=self.storage.logs, retain=settings.retain)
+        self.network = Network(
+            self,
+            "Network",
+            logs=self.storage.logs,
+            gpu_hosts=settings.has_gpu_queue,
+            retain=settings.retain,
+        )
         self.database = Database(
             self,
             "Database",
@@ -182,7 +189,8 @@ class SwathStack(Stack):
     def _steps(self, settings: DeploySettings) -> Steps:
         scenes, work, results = self.storage.scenes, self.storage.work, self.storage.results
         scene: dict[str, Any] = {"scenes": scenes, "work": work, **self._logged}
-        self.gpus = self._gpu_queue(settings) if settings.has_gpu_queue else None
+        group = self.network.gpu_hosts
+        self.gpus = self._gpu_queue(settings, group) if group else None
         return Steps(
             plan_scene=PlanScene(
                 self,
@@ -214,13 +222,13 @@ class SwathStack(Stack):
             work=work,
         )
 
-    def _gpu_queue(self, settings: DeploySettings) -> GpuQueue:
+    def _gpu_queue(self, settings: DeploySettings, group: ISecurityGroup) -> GpuQueue:
         wait = Duration.hours(settings.gpu_wait_hours)
         gpus = GpuQueue(
             self,
             "Gpus",
             vpc=self.network.vpc,
-            security_group=self.network.gpu_hosts,
+            security_group=group,
             instance_types=settings.gpu_instance_types,
             max_vcpus=settings.gpu_max_vcpus,
             spot_bid_percentage=settings.spot_bid_percentage,

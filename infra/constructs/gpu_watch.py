@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, Duration, RemovalPolicy, Stack
 from aws_cdk.aws_batch import IJobQueue
 from aws_cdk.aws_events import EventField, EventPattern, Rule, RuleTargetInput
 from aws_cdk.aws_events_targets import SfnStateMachine, SnsTopic
@@ -33,6 +33,7 @@ from aws_cdk.aws_stepfunctions_tasks import CallAwsService
 from constructs import Construct
 
 from infra.grants import acknowledge, acknowledge_wildcards
+from infra.retries import retry
 
 QUOTAS = (
     "New accounts have a quota of 0 GPU vCPUs: ask for 16 of 'Running On-Demand G and VT "
@@ -67,6 +68,7 @@ class GpuWatch(Construct):
         super().__init__(scope, construct_id)
         self._queue = queue
         self._environments = list(environments)
+        self._jobs_arn = f"arn:{Aws.PARTITION}:batch:{Aws.REGION}:{Aws.ACCOUNT_ID}:job/*"
         self._report_to(topic)
         logs = LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
         self.machine = StateMachine(
@@ -87,7 +89,9 @@ class GpuWatch(Construct):
         acknowledge_wildcards(
             self.machine,
             "*",
-            because="Logs, traces and jobs: AWS knows no narrower resource for these actions.",
+            self._jobs_arn,
+            because="Jobs have no names before they are submitted; logs, traces and descriptions "
+            "have no narrower resource.",
         )
         self._start_for_runnable_jobs()
 
@@ -110,10 +114,7 @@ class GpuWatch(Construct):
     def _start_for_runnable_jobs(self) -> None:
         # Of an array the first child stands for all.
         first = {"arrayProperties": {"index": [0, {"exists": False}]}}
-        job = {
-            "job": EventField.from_path("$.detail.jobId"),
-            "queue": EventField.from_path("$.detail.jobQueue"),
-        }
+        job = {"job": EventField.from_path("$.detail.jobId")}
         Rule(
             self,
             "Runnable",
@@ -140,7 +141,7 @@ class GpuWatch(Construct):
         count = self._find_clusters().next(self._count_hosts()).next(is_there_a_host)
         does_job_wait = (
             Choice(self, "DoesJobWait")
-            .when(Condition.string_equals("$.now.status", "RUNNABLE"), count)
+            .when(Condition.string_equals("$.described.now.Status", "RUNNABLE"), count)
             .otherwise(Succeed(self, "JobMovedOn"))
         )
         return waiting.next(self._describe_job()).next(does_job_wait)
@@ -150,8 +151,8 @@ class GpuWatch(Construct):
             "DescribeJob",
             "batch:describeJobs",
             {"Jobs": JsonPath.array(JsonPath.string_at("$.job"))},
-            result_selector={"status": JsonPath.string_at("$.Jobs[0].Status")},
-            result_path="$.now",
+            result_selector={"now": JsonPath.object_at("$.Jobs[0]")},
+            result_path="$.described",
         )
 
     def _find_clusters(self) -> CallAwsService:
@@ -183,11 +184,12 @@ class GpuWatch(Construct):
             "EndJob",
             "batch:terminateJob",
             {"JobId": array, "Reason": reason},
+            on=self._jobs_arn,
             result_path=JsonPath.DISCARD,
         )
 
     def _call(
-        self, name: str, action: str, parameters: dict[str, Any], **options: Any
+        self, name: str, action: str, parameters: dict[str, Any], *, on: str = "*", **options: Any
     ) -> CallAwsService:
         service, _, method = action.partition(":")
         state = CallAwsService(
@@ -196,17 +198,12 @@ class GpuWatch(Construct):
             service=service,
             action=method,
             parameters=parameters,
-            iam_resources=["*"],
+            # IAM's actions begin with a capital.
+            iam_action=f"{service}:{method[0].upper()}{method[1:]}",
+            iam_resources=[on],
             **options,
         )
-        state.add_retry(
-            errors=["States.TaskFailed"],
-            interval=Duration.seconds(10),
-            backoff_rate=2,
-            max_delay=Duration.minutes(5),
-            max_attempts=8,
-        )
-        return state
+        return retry(state, ["States.TaskFailed"])
 
 
 def _has_hosts(environment: int) -> Condition:

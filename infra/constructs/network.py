@@ -33,10 +33,18 @@ class Network(Construct):
         vpc: the network.
         database: who may connect to it: `database_clients`, on PostgreSQL's port.
         database_clients: may connect to the database and to S3.
-        gpu_hosts: may connect anywhere; nobody may connect to them.
+        gpu_hosts: may connect anywhere; nobody may connect to them. None without GPU hosts.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, logs: IBucket, retain: bool) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        logs: IBucket,
+        gpu_hosts: bool,
+        retain: bool,
+    ) -> None:
         super().__init__(scope, construct_id)
         if retain:
             # EC2 deletes no subnet and no security group that a database is in.
@@ -65,7 +73,9 @@ class Network(Construct):
         )
         self.database = self._group("Database", "The database")
         self.database_clients = self._group("DatabaseClients", "Functions that use the database")
-        self.gpu_hosts = self._group("GpuHosts", "Hosts of GPU jobs", outbound=True)
+        self.gpu_hosts = (
+            self._group("GpuHosts", "Hosts of GPU jobs", outbound=True) if gpu_hosts else None
+        )
         self.database.add_ingress_rule(self.database_clients, Port.tcp(POSTGRES))
         self.database_clients.add_egress_rule(self.database, Port.tcp(POSTGRES))
         # The subnets' only way out is the endpoint, whose addresses are not known here.

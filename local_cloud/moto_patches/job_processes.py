@@ -2,17 +2,19 @@
 
 AWS: https://docs.aws.amazon.com/batch/latest/userguide/array_jobs.html,
 https://docs.aws.amazon.com/batch/latest/userguide/job_retries.html
-Moto 5.2.5 needs Docker for that; without it, it marks every job as succeeded.
+Moto 5.2.5 needs Docker for that; without it, it marks every job as succeeded. It sends no event
+of a job; here one is sent when a job first becomes runnable.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import re
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +24,7 @@ from moto.batch.exceptions import ClientException
 from moto.batch.models import Job
 from moto.batch.utils import JobStatus
 from moto.batch_simple.models import BatchSimpleBackend
+from moto.events.models import events_backends
 
 from local_cloud.jobs import JobExit, JobProcess
 from local_cloud.moto_patches.patching import Patcher
@@ -63,6 +66,7 @@ def apply(patcher: Patcher, services: Services) -> None:
             _run_array(services, submission, parent, int(size))
         else:
             services.jobs.submit(partial(_run_job, services, submission, parent, parent))
+            _send_runnable(submission, [parent])
         return job_name, parent.job_id, parent.arn
 
     def container_details(job: Any) -> dict[str, Any]:
@@ -147,11 +151,43 @@ def _run_array(services: Services, submission: _Submission, parent: Any, size: i
         for child in children
     ]
     in_background(f"array job {parent.job_id}", lambda: _finish_array(parent, futures))
+    _send_runnable(submission, children)
+
+
+def _send_runnable(submission: _Submission, jobs: Sequence[Any]) -> None:
+    """Send the event that a job waits for a host, without waiting for the event's targets.
+
+    https://docs.aws.amazon.com/batch/latest/userguide/batch_job_events.html
+    """
+    backend = submission.backend
+    events = [
+        {
+            "Source": "aws.batch",
+            "DetailType": "Batch Job State Change",
+            "Resources": [job.arn],
+            "Detail": json.dumps(
+                {
+                    "jobArn": job.arn,
+                    "jobName": submission.name,
+                    "jobId": job.job_id,
+                    "jobQueue": submission.queue.arn,
+                    "status": JobStatus.RUNNABLE.value,
+                    "attempts": [],
+                    "jobDefinition": submission.definition.arn,
+                    "arrayProperties": job.array_properties,
+                }
+            ),
+        }
+        for job in jobs
+    ]
+    bus = events_backends[backend.account_id][backend.region_name]
+    in_background(f"{submission.name} is runnable", lambda: bus.put_events(events))
 
 
 def _finish_array(parent: Any, futures: list[Future[bool]]) -> None:
     succeeded = [future.result() for future in futures]
-    if not all(succeeded):
+    # The reason of TerminateJob stays with the job that it named.
+    if not all(succeeded) and not parent.stop:
         parent.job_stopped_reason = _CHILD_FAILED
     parent._mark_stopped(success=all(succeeded))
 

@@ -267,6 +267,16 @@ class TestBackend:
         with pytest.raises(SettingsError, match=f"which has {there_is}; add 'async' to"):
             plan(scene, package("a"), backend="sagemaker-async", endpoints=endpoints)
 
+    def test_without_a_gpu_queue_batch_is_refused_and_auto_is_lambda(
+        self, plan, package, make_scene
+    ):
+        scene = make_scene(np.ones((1, 300, 500), "uint8"))
+
+        with pytest.raises(SettingsError, match="deploy setting 'backend'"):
+            plan(scene, package("a"), backend="batch", batch=False)
+        summary, _ = plan(scene, package("a"), backend="auto", batch=False, lambda_max_tiles=1)
+        assert summary.backend == "lambda"
+
     def test_a_shard_grows_before_there_are_too_many(self, plan, package, make_scene, monkeypatch):
         monkeypatch.setattr("swath.plan.MAX_SHARDS", 5)
         scene = make_scene(np.ones((1, 300, 500), "uint8"))

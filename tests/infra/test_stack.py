@@ -156,7 +156,7 @@ def test_every_log_is_kept_for_as_long_as_the_settings_say(synthesize: Callable[
     groups = synthesize(log_retention_days=7).resources("AWS::Logs::LogGroup")
 
     assert {group["RetentionInDays"] for group in groups.values()} == {7}
-    assert len(groups) == 14
+    assert len(groups) == 15
 
 
 def test_every_function_logs_where_the_settings_apply(dev: Any):
@@ -183,7 +183,9 @@ def test_settings_reach_what_they_are_for(synthesize: Callable[..., Any]):
 
     assert stack.folder.joinpath("scenes.template.json").exists()
     assert stack.resources("AWS::SageMaker::Endpoint") == {}
-    assert stack.one("AWS::StepFunctions::StateMachine")["StateMachineName"] == "scenes-runs"
+    assert (
+        stack.one("AWS::StepFunctions::StateMachine", "Runs")["StateMachineName"] == "scenes-runs"
+    )
     assert stack.machine["States"]["InferShardsOnLambda"]["MaxConcurrency"] == 3
     start = stack.one("AWS::Lambda::Function", "StartRun")["Environment"]["Variables"]
     assert start["SWATH_BACKEND"] == "batch"

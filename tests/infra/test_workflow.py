@@ -157,7 +157,7 @@ def test_an_execution_that_uses_all_of_its_retries_has_room_for_them_in_its_hist
 
 @pytest.mark.parametrize(
     ("place", "concurrency"),
-    [("RealtimeEndpoint", 8), ("AsyncEndpoint", 8), ("ServerlessEndpoint", 10)],
+    [("RealtimeEndpoint", 8), ("AsyncEndpoint", 8), ("ServerlessEndpoint", 5)],
 )
 def test_an_endpoint_is_asked_for_as_many_shards_as_it_can_hold(
     everything: Any, place: str, concurrency: int

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import email
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from moto.batch.utils import lowercase_first_key
 
 from batch_jobs.infer_shard.__main__ import Exit
+from infra import check
+from infra.images import ROOT
 from local_cloud.moto_patches.job_processes import check_retry_rules, retries
 
 
@@ -21,10 +28,10 @@ def test_spot_comes_first_and_on_demand_where_there_is_none(dev: Any):
     assert kinds[0]["AllocationStrategy"] == "SPOT_PRICE_CAPACITY_OPTIMIZED"
 
 
-def test_hosts_are_of_gpu_families_alone_and_grow_from_nothing(dev: Any):
+def test_hosts_are_the_smallest_with_a_gpu_and_grow_from_nothing(dev: Any):
     for environment in dev.resources("AWS::Batch::ComputeEnvironment").values():
         resources = environment["ComputeResources"]
-        assert set(resources["InstanceTypes"]) == {"g6", "g5", "g4dn"}
+        assert set(resources["InstanceTypes"]) == {"g6.xlarge", "g5.xlarge", "g4dn.xlarge"}
         assert (resources["MinvCpus"], resources["MaxvCpus"]) == (0, 16)
         assert "DesiredvCpus" not in resources
         assert resources["Ec2Configuration"] == [{"ImageType": "ECS_AL2023_NVIDIA"}]
@@ -33,7 +40,68 @@ def test_hosts_are_of_gpu_families_alone_and_grow_from_nothing(dev: Any):
         assert group["Fn::GetAtt"][0].startswith("NetworkGpuHosts")
 
 
-def test_a_host_has_an_encrypted_disk_and_keeps_its_role_from_containers(dev: Any):
+def test_a_changed_launch_template_reaches_the_hosts(dev: Any):
+    (name,) = dev.resources("AWS::EC2::LaunchTemplate")
+    for environment in dev.resources("AWS::Batch::ComputeEnvironment").values():
+        template = environment["ComputeResources"]["LaunchTemplate"]
+        assert template["Version"] == {"Fn::GetAtt": [name, "LatestVersionNumber"]}
+        # In place, and not before a job has had all of its time.
+        assert environment["ReplaceComputeEnvironment"] is False
+        minutes = environment["UpdatePolicy"]["JobExecutionTimeoutMinutes"]
+        timeout = dev.one("AWS::Batch::JobDefinition")["Timeout"]["AttemptDurationSeconds"]
+        assert minutes * 60 >= timeout
+
+
+def test_a_deployment_keeps_the_revisions_that_runs_under_way_submit(dev: Any):
+    policy = dev.one("AWS::Batch::JobDefinition")["ResourceRetentionPolicy"]
+
+    assert policy == {"SkipDeregisterOnUpdate": True}
+
+
+def test_a_job_does_not_reach_the_credentials_of_its_host(dev: Any):
+    data = dev.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]["UserData"]["Fn::Base64"]
+    parts = email.message_from_string(
+        "".join(
+            part
+            if isinstance(part, str)
+            else base64.b64encode(part["Fn::Base64"].encode()).decode()
+            for part in data["Fn::Join"][1]
+        )
+    )
+    (script,) = parts.get_payload()
+    (user,) = re.findall(
+        r"^USER (\d+)$", (ROOT / "batch_jobs/infer_shard/Dockerfile").read_text(), re.MULTILINE
+    )
+
+    # Batch merges only user data in parts with its own.
+    assert parts.get_content_type() == "multipart/mixed"
+    assert script.get_content_type() == "text/x-shellscript"
+    assert script.get_payload(decode=True).decode().splitlines() == [
+        "#!/bin/bash",
+        f"iptables -I OUTPUT -d 169.254.169.254 -m owner --uid-owner {user} -j REJECT",
+    ]
+
+
+@pytest.mark.parametrize("backend", ["lambda", "sagemaker-serverless"])
+def test_without_batch_there_is_no_gpu_part(synthesize: Callable[..., Any], backend: str):
+    stack = synthesize(backend=backend)
+    kinds = {resource["Type"] for resource in stack.json["Resources"].values()}
+
+    assert not [kind for kind in kinds if kind.startswith("AWS::Batch")]
+    assert "AWS::EC2::LaunchTemplate" not in kinds
+    assert not [name for name in stack.json["Resources"] if "Gpu" in name]
+    assert "JobQueueArn" not in stack.json["Outputs"]
+    assert list(check.state_machines(stack.json)) == ["swath-runs"]
+    assert "batch" not in json.dumps(stack.machine).replace("Batch", "batch")
+    assert "batch:SubmitJob" not in json.dumps(stack.json)
+    images = json.loads((stack.folder / "swath.assets.json").read_text())["dockerImages"]
+    assert images
+    assert not [i for i in images.values() if "infer_shard" in i["source"].get("dockerFile", "")]
+    plan = stack.one("AWS::Lambda::Function", "PlanScene")["Environment"]["Variables"]
+    assert plan["SWATH_BATCH"] == "false"
+
+
+def test_a_host_has_an_encrypted_disk_and_answers_no_container_behind_a_bridge(dev: Any):
     template = dev.one("AWS::EC2::LaunchTemplate")["LaunchTemplateData"]
 
     assert template["MetadataOptions"]["HttpTokens"] == "required"

@@ -222,3 +222,33 @@ def test_a_container_that_never_started_has_a_reason_and_no_exit_code():
 def test_rules_that_batch_does_not_take_are_refused(rules: list[dict[str, str]], words: str):
     with pytest.raises(ClientException, match=words):
         check_retry_rules(rules)
+
+
+def test_an_event_says_that_a_job_waits_for_a_host(
+    services: Services, aws: Aws, queue: str, image: str
+):
+    events = aws.queue()
+    pattern = {
+        "source": ["aws.batch"],
+        "detail": {
+            "jobQueue": [queue],
+            "status": ["RUNNABLE"],
+            "arrayProperties": {"index": [0, {"exists": False}]},
+        },
+    }
+    rule = aws.rule(pattern, {"Arn": aws.queue_arn(events)})
+    with applied(services, job_processes):
+        alone = submit(aws, queue, image, "any")
+        array = submit(aws, queue, image, "any", arrayProperties={"size": 3})
+        for job in (alone, array):
+            ended(aws, job)
+        received: list[Any] = []
+
+        def both() -> bool:
+            received.extend(aws.messages(events))
+            return len(received) == 2
+
+        eventually(both, "the events of the job and of the array's first child")
+    aws.drop_rule(rule)
+
+    assert {event["detail"]["jobId"] for event in received} == {alone, f"{array}:0"}
