@@ -25,7 +25,7 @@ _NO_TELEMETRY = {
 
 
 def open_session(deployment: Deployment) -> Any:
-    """The SDK's session, which leaves what it uploads where the stack's role may read it.
+    """Return the SDK's session. Its bucket is the stack's, so that the SDK makes none of its own.
 
     Raises:
         InputError: the SDK is not installed.
