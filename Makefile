@@ -7,7 +7,11 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 UV_VERSION := 0.13.8
 UV := .cache/uv-$(UV_VERSION)/bin/uv
-BIN := .venv/bin
+# The environment, which every target adds to. The gate has one for each target, so that none can
+# rely on what another one has installed.
+VENV ?= .venv
+BIN := $(VENV)/bin
+export UV_PROJECT_ENVIRONMENT := $(VENV)
 SYNC := $(UV) sync --quiet --frozen --inexact --no-default-groups
 # uv installs sources only: where nothing may be kept, each process would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -24,20 +28,20 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: .venv/.demo postgis ## A scene through the local cloud into PostGIS; SCENE=/path/to.tif for your own
+demo: $(VENV)/.demo postgis ## A scene through the local cloud into PostGIS; SCENE=/path/to.tif for your own
 	@$(BIN)/python -m local_cloud.demo $(if $(SCENE),"$(SCENE)")
 
 .PHONY: local
-local: .venv/.demo postgis ## The local cloud, kept running until Ctrl-C
+local: $(VENV)/.demo postgis ## The local cloud, kept running until Ctrl-C
 	@$(BIN)/swath local up
 
 .PHONY: test
-test: .venv/.test node_modules/.installed postgis ## All tests; ARGS="-k merge" for some of them
+test: $(VENV)/.test node_modules/.installed postgis ## All tests; ARGS="-k merge" for some of them
 	$(say) "running the tests"
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 .PHONY: lint
-lint: .venv/.lint node_modules/.installed ## Every check of the source, the template and the images
+lint: $(VENV)/.lint node_modules/.installed ## Every check of the source, the template and the images
 	$(say) "ruff: rules and format"
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
@@ -49,16 +53,16 @@ lint: .venv/.lint node_modules/.installed ## Every check of the source, the temp
 	@$(BIN)/python -m infra.check
 
 .PHONY: bench
-bench: .venv/.bench ## Measure against the limit and the peers; ARGS="reading merge" for some
+bench: $(VENV)/.bench ## Measure against the limit and the peers; ARGS="reading merge" for some
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: format
-format: .venv/.lint ## Mend what ruff can mend
+format: $(VENV)/.format ## Mend what ruff can mend
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
 .PHONY: setup
-setup: .venv/.demo .venv/.test .venv/.lint node_modules/.installed postgis ## Everything that the other targets need
+setup: $(VENV)/.demo $(VENV)/.test $(VENV)/.lint $(VENV)/.bench node_modules/.installed postgis ## Everything that the other targets and cdk deploy need
 
 .PHONY: clean
 clean: ## Delete what was built, but not what was installed
@@ -70,26 +74,31 @@ $(UV):
 	$(say) "getting uv $(UV_VERSION), which installs the rest"
 	@tools/get_uv $(UV_VERSION) .cache/uv-$(UV_VERSION)
 
-.venv/.demo: uv.lock pyproject.toml | $(UV) node
+$(VENV)/.demo: uv.lock pyproject.toml | $(UV) node
 	$(say) "installing what the demo needs: the CDK, moto, rasterio, ONNX Runtime … (no torch)"
 	@$(SYNC) --group infra --group local-cloud
 	@touch $@
 
-.venv/.test: uv.lock pyproject.toml tools/get_torch | $(UV) node
+$(VENV)/.test: uv.lock pyproject.toml tools/get_torch | $(UV) node
 	$(say) "installing what the tests need"
 	@$(SYNC) --group infra --group local-cloud --group test
-	@tools/get_torch $(UV)
+	@tools/get_torch $(UV) $(VENV)
 	@touch $@
 
-.venv/.bench: uv.lock pyproject.toml tools/get_torch | $(UV) node
+$(VENV)/.bench: uv.lock pyproject.toml tools/get_torch | $(UV) node
 	$(say) "installing what the benchmarks need: the peers, ONNX and torch"
 	@$(SYNC) --group bench
-	@tools/get_torch $(UV)
+	@tools/get_torch $(UV) $(VENV)
 	@touch $@
 
-.venv/.lint: uv.lock pyproject.toml | $(UV) node
+$(VENV)/.lint: uv.lock pyproject.toml | $(UV) node
 	$(say) "installing what the checks need"
 	@$(SYNC) --all-groups
+	@touch $@
+
+$(VENV)/.format: uv.lock pyproject.toml | $(UV)
+	$(say) "installing ruff"
+	@$(SYNC) --only-group format
 	@touch $@
 
 node_modules/.installed: package-lock.json | node
@@ -103,5 +112,5 @@ node:
 
 # After the first environment, whichever it is: Python has to be there.
 .PHONY: postgis
-postgis: | .venv/.demo
+postgis: | $(VENV)/.demo
 	@$(BIN)/python -m local_cloud.postgis
