@@ -43,6 +43,13 @@ class Assembly:
         """The template, as it was synthesized."""
         return (self.folder / f"{self.stack}.template.json").read_text(encoding="utf-8")
 
+    @property
+    def protected(self) -> bool:
+        """Whether the stack cannot be deleted before its termination protection is off."""
+        manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        properties = manifest["artifacts"][self.stack].get("properties", {})
+        return bool(properties.get("terminationProtection", False))
+
     def files(self) -> Iterator[tuple[str, str, bytes]]:
         """Bucket, key and content of each file asset; a folder's content is its zip file."""
         for asset in self._assets("files"):

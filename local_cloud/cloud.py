@@ -19,7 +19,7 @@ from psycopg import conninfo
 
 from local_cloud.assembly import Assembly
 from local_cloud.clients import ACCOUNT, REGION, Clients
-from local_cloud.deployment import deploy
+from local_cloud.deployment import deploy, destroy
 from local_cloud.errors import LocalCloudError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,13 +77,24 @@ class LocalCloud:
         return self.folder / "logs"
 
     def deploy(self, assembly: Path) -> dict[str, str]:
-        """Create the stack of a synthesized assembly; its outputs.
+        """Create or update the stack of a synthesized assembly; return its outputs.
 
         Raises:
-            LocalCloudError: a resource could not be made; the message names it.
+            LocalCloudError: a resource could not be made or changed, and the stack was rolled back;
+                the message names it.
         """
         self.outputs = deploy(Assembly.read(assembly), self)
         return self.outputs
+
+    def destroy(self, assembly: Path) -> None:
+        """Delete the stack of an assembly.
+
+        Raises:
+            LocalCloudError: the stack is protected, or a resource could not be deleted; the message
+                names it.
+        """
+        destroy(Assembly.read(assembly).stack, self)
+        self.outputs = {}
 
     def client(self, service: str) -> Any:
         """A boto3 client of this cloud."""

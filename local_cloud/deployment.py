@@ -1,8 +1,9 @@
-"""Deploying an assembly, as `cdk deploy` does: publish its assets, then create its stack."""
+"""Deploy an assembly as `cdk deploy` does, and delete its stack as `cdk destroy` does."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
@@ -24,29 +25,80 @@ class Clients(Protocol):
 
 
 def deploy(assembly: Assembly, cloud: Clients) -> dict[str, str]:
-    """Create the assembly's stack from its unmodified template; the stack's outputs.
+    """Create or update the assembly's stack from its unmodified template; return its outputs.
 
     Raises:
-        LocalCloudError: a resource could not be made; the message names it.
+        LocalCloudError: a resource could not be made or changed, and the stack was rolled back; the
+            message names it.
     """
     name, value = _BOOTSTRAP
     cloud.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
     _publish(assembly, cloud)
     formation = cloud.client("cloudformation")
+    stack = {"StackName": assembly.stack}
+    if _status(formation, assembly.stack) == "ROLLBACK_COMPLETE":
+        formation.delete_stack(**stack)  # as the CDK does: such a stack cannot be updated
+    exists = _status(formation, assembly.stack) != ""
+    operation = formation.update_stack if exists else formation.create_stack
+    started = len(_events(formation, assembly.stack)) if exists else 0
+    _call(
+        assembly.stack,
+        lambda: operation(
+            **stack, TemplateBody=assembly.template, Capabilities=["CAPABILITY_NAMED_IAM"]
+        ),
+    )
+    status = _status(formation, assembly.stack)
+    if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
+        raise LocalCloudError(_failure(formation, assembly.stack, status, started))
+    formation.update_termination_protection(**stack, EnableTerminationProtection=assembly.protected)
+    (described,) = formation.describe_stacks(**stack)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", ())}
+
+
+def destroy(stack: str, cloud: Clients) -> None:
+    """Delete a stack, as `cdk destroy` does.
+
+    Raises:
+        LocalCloudError: the stack is protected, or a resource could not be deleted; the message
+            names it.
+    """
+    formation = cloud.client("cloudformation")
+    started = len(_events(formation, stack))
+    _call(stack, lambda: formation.delete_stack(StackName=stack))
+    if status := _status(formation, stack):
+        raise LocalCloudError(_failure(formation, stack, status, started))
+
+
+def _call(stack: str, operation: Callable[[], object]) -> None:
     try:
-        formation.create_stack(
-            StackName=assembly.stack,
-            TemplateBody=assembly.template,
-            Capabilities=["CAPABILITY_NAMED_IAM"],
-        )
+        operation()
     except (ClientError, ResponseParserError) as error:
         answer = getattr(error, "response", {}).get("Error", {})
         message = answer.get("Message", "moto failed, see cloud.log")
-        raise LocalCloudError(f"the stack {assembly.stack} cannot be made: {message}") from error
-    (stack,) = formation.describe_stacks(StackName=assembly.stack)["Stacks"]
-    if stack["StackStatus"] != "CREATE_COMPLETE":
-        raise LocalCloudError(f"the stack {assembly.stack} is {stack['StackStatus']}")
-    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
+        if message != "No updates are to be performed.":
+            raise LocalCloudError(f"the stack {stack} cannot be changed: {message}") from error
+
+
+def _status(formation: Any, stack: str) -> str:
+    """Return a stack's status; empty where there is none."""
+    pages = formation.get_paginator("describe_stacks").paginate()
+    found = [s for page in pages for s in page["Stacks"] if s["StackName"] == stack]
+    return next((s["StackStatus"] for s in found if s["StackStatus"] != "DELETE_COMPLETE"), "")
+
+
+def _events(formation: Any, stack: str) -> list[dict[str, Any]]:
+    """Return what happened to a stack and its resources, from the beginning."""
+    pages = formation.get_paginator("describe_stack_events").paginate(StackName=stack)
+    return [event for page in pages for event in page["StackEvents"]][::-1]
+
+
+def _failure(formation: Any, stack: str, status: str, started: int) -> str:
+    reasons = [
+        f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
+        for event in _events(formation, stack)[started:]
+        if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
+    ]
+    return "\n".join([f"the stack {stack} is {status}", *reasons])
 
 
 def _publish(assembly: Assembly, cloud: Clients) -> None:

@@ -56,11 +56,23 @@ class FunctionPool:
                     return environment
             if self._closed:
                 raise RuntimeError(f"{function.name} was invoked after the local cloud was closed")
+            outdated = self._outdated(function)
             environment = ExecutionEnvironment(
                 function, log=self._logs / f"lambda-{function.name}.log"
             )
             self._all.add(environment)
-            return environment
+        for other in outdated:
+            other.close()
+        return environment
+
+    def _outdated(self, function: FunctionSpec) -> list[ExecutionEnvironment]:
+        """Take out the idle processes of a function as it was before it was changed."""
+        keys = [key for key in self._idle if key[0] == function.arn and key != function.key]
+        outdated = [environment for key in keys for environment in self._idle[key]]
+        for key in keys:
+            self._idle[key] = []
+        self._all.difference_update(outdated)
+        return outdated
 
     def _give_back(self, environment: ExecutionEnvironment) -> None:
         with self._lock:

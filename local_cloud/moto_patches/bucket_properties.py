@@ -6,6 +6,7 @@ Moto 5.2.5 reads a bucket's encryption and tags, and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from moto.s3.models import FakeBucket
@@ -23,13 +24,14 @@ def apply(patcher: Patcher, services: Services) -> None:
         cls: type[Any], /, name: str, json: Any, account: str, region: str, **rest: Any
     ) -> Any:
         bucket = original(cls, name, json, account, region, **rest)
-        _configure(services.client("s3", region), name, json.get("Properties", {}))
+        configure(services.client("s3", region), name, json.get("Properties", {}))
         return bucket
 
     original = patcher.replace(FakeBucket, "create_from_cloudformation_json", classmethod(create))
 
 
-def _configure(s3: Any, bucket: str, properties: dict[str, Any]) -> None:
+def configure(s3: Any, bucket: str, properties: Mapping[str, Any]) -> None:
+    """Give a bucket the properties that its template says and that act here."""
     if versioning := properties.get("VersioningConfiguration"):
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=versioning)
     if access := properties.get("PublicAccessBlockConfiguration"):

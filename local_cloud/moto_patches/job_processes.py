@@ -3,7 +3,8 @@
 AWS: https://docs.aws.amazon.com/batch/latest/userguide/array_jobs.html,
 https://docs.aws.amazon.com/batch/latest/userguide/job_retries.html
 Moto 5.2.5 needs Docker for that; without it, it marks every job as succeeded. It sends no event
-of a job; here one is sent when a job first becomes runnable.
+of a job; here one is sent when a job first becomes runnable. A definition that was deregistered
+runs, too.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ class _Submission:
         found = backend.get_job_definition(definition)
         if found is None:
             raise ClientException(f"Job definition {definition} does not exist")
+        if found.status != "ACTIVE":
+            raise ClientException(f"Job definition {definition} is not active")
         found_queue = backend.get_job_queue(queue)
         if found_queue is None:
             raise ClientException(f"Job queue {queue} does not exist")

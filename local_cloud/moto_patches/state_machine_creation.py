@@ -7,6 +7,7 @@ execute state machines; and it leaves definition substitutions in the text.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from moto.stepfunctions import models
@@ -31,12 +32,18 @@ def apply(patcher: Patcher, services: Services) -> None:
         **options: Any,
     ) -> Any:
         properties = cloudformation_json["Properties"]
-        for name, value in properties.get("DefinitionSubstitutions", {}).items():
-            filled = properties["DefinitionString"].replace(f"${{{name}}}", str(value))
-            properties["DefinitionString"] = filled
+        properties["DefinitionString"] = definition_of(properties)
         return original(cls, resource_name, cloudformation_json, account_id, region_name, **options)
 
     patcher.replace(models, "stepfunctions_backends", stepfunctions_parser_backends)
     original = patcher.replace(
         models.StateMachine, "create_from_cloudformation_json", classmethod(create)
     )
+
+
+def definition_of(properties: Mapping[str, Any]) -> str:
+    """Return a state machine's definition with its substitutions filled in."""
+    definition = str(properties["DefinitionString"])
+    for name, value in properties.get("DefinitionSubstitutions", {}).items():
+        definition = definition.replace(f"${{{name}}}", str(value))
+    return definition

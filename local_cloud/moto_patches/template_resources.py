@@ -11,13 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.cloudformation import parsing
-from moto.cloudformation.exceptions import (
-    UnformattedGetAttTemplateException,
-    ValidationError,
-)
+from moto.cloudformation.exceptions import ValidationError
 
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.resources import MAKERS, Made, Maker, Request
+from local_cloud.resources import MAKERS, MadeResource, Maker, Request
 from local_cloud.services import Services
 
 NAME = "template_resources"
@@ -70,7 +67,7 @@ class _ResourceClass:
         account_id: str,
         region_name: str,
         **options: Any,
-    ) -> _Resource:
+    ) -> MadeResource:
         request = Request(
             name=resource_name,
             logical_id=options["LogicalId"],
@@ -79,39 +76,8 @@ class _ResourceClass:
             region=region_name,
             services=self.services,
         )
-        return _Resource(self.make(request))
+        return MadeResource(self.make(request))
 
     @staticmethod
     def has_cfn_attr(_attribute: str) -> bool:
         return True
-
-    @staticmethod
-    def delete_from_cloudformation_json(*_arguments: Any) -> None:
-        """A local cloud is thrown away whole."""
-
-
-class _Resource:
-    """What moto takes for a resource of a stack."""
-
-    cf_resource_type: str
-    logical_resource_id: str
-
-    def __init__(self, made: Made) -> None:
-        self._made = made
-
-    @property
-    def physical_resource_id(self) -> str:
-        return self._made.physical_id
-
-    @property
-    def type(self) -> str:
-        return self.cf_resource_type
-
-    @staticmethod
-    def is_created() -> bool:
-        return True
-
-    def get_cfn_attribute(self, attribute: str) -> Any:
-        if attribute not in self._made.attributes:
-            raise UnformattedGetAttTemplateException
-        return self._made.attributes[attribute]

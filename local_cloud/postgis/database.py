@@ -54,6 +54,12 @@ class Database:
             change = sql.SQL("ALTER DATABASE {} OWNER TO {}")
             connection.execute(change.format(actual, sql.Identifier(owner)))
 
+    def drop(self, name: str) -> None:
+        """Drop the database that the template calls `name`, with everything in it."""
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
+            drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
+            connection.execute(drop.format(sql.Identifier(self.actual_name(name))))
+
     def connect(self, name: str, *, user: str, password: str) -> rds.Connection:
         """Connect as a user with a password; the connection commits each statement.
 

@@ -17,6 +17,17 @@ def make_version(request: Request) -> Made:
     return Made(version.function_arn, {"Version": str(version.version)})
 
 
+def make_permission(request: Request) -> Made:
+    """Let a service invoke a function; moto gives the statement no id to remove it by."""
+    names = ("Action", "Principal", "SourceAccount", "SourceArn")
+    request.client("lambda").add_permission(
+        FunctionName=request.properties["FunctionName"],
+        StatementId=request.name,
+        **{name: request.properties[name] for name in names if name in request.properties},
+    )
+    return Made(request.name)
+
+
 def make_event_invoke_config(request: Request) -> Made:
     """Say how often a function tries an event again, and where it goes after that."""
     names = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")

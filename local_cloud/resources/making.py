@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
+
 if TYPE_CHECKING:
     from local_cloud.services import Services
 
@@ -27,12 +29,62 @@ class Request:
         return self.services.client(service, self.region)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(Request):
+    """A resource that stands, and the properties that it is to have; `name` is its physical id."""
+
+    old: Mapping[str, Any]
+    """Properties that it has."""
+    resource: Any
+    """What stands for it in moto."""
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """A resource: what `Ref` and `Fn::GetAtt` give for it."""
 
     physical_id: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class MadeResource:
+    """What moto takes for a resource of a stack.
+
+    Attributes:
+        cf_resource_type: type of the resource; set by moto, as is the next.
+        logical_resource_id: its name in the template.
+    """
+
+    cf_resource_type: str
+    logical_resource_id: str
+
+    def __init__(self, made: Made) -> None:
+        self._made = made
+
+    @property
+    def physical_resource_id(self) -> str:
+        """What `Ref` gives."""
+        return self._made.physical_id
+
+    @property
+    def type(self) -> str:
+        """Type of the resource."""
+        return self.cf_resource_type
+
+    @staticmethod
+    def is_created() -> bool:
+        """Return that it is ready."""
+        return True
+
+    def get_cfn_attribute(self, attribute: str) -> Any:
+        """Return what `Fn::GetAtt` gives.
+
+        Raises:
+            UnformattedGetAttTemplateException: there is no such attribute.
+        """
+        if attribute not in self._made.attributes:
+            raise UnformattedGetAttTemplateException
+        return self._made.attributes[attribute]
 
 
 Maker = Callable[[Request], Made]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from local_cloud.resources.making import Made, Request
 
-_TARGET = ("ResourceId", "ScalableDimension", "ServiceNamespace")
+TARGET = ("ResourceId", "ScalableDimension", "ServiceNamespace")
 _LIMITS = ("MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState")
 _POLICY = (
     "PolicyName",
@@ -18,9 +18,9 @@ def make_scalable_target(request: Request) -> Made:
     """Register a target; what refers to it gets its parts in one name."""
     properties = request.properties
     request.client("application-autoscaling").register_scalable_target(
-        **{name: properties[name] for name in (*_TARGET, *_LIMITS) if name in properties}
+        **{name: properties[name] for name in (*TARGET, *_LIMITS) if name in properties}
     )
-    return Made("|".join(properties[name] for name in _TARGET))
+    return Made("|".join(properties[name] for name in TARGET))
 
 
 def make_scaling_policy(request: Request) -> Made:
@@ -28,8 +28,8 @@ def make_scaling_policy(request: Request) -> Made:
     properties = dict(request.properties)
     if "ScalingTargetId" in properties:
         parts = properties["ScalingTargetId"].split("|")
-        properties.update(zip(_TARGET, parts, strict=True))
+        properties.update(zip(TARGET, parts, strict=True))
     answer = request.client("application-autoscaling").put_scaling_policy(
-        **{name: properties[name] for name in (*_TARGET, *_POLICY) if name in properties}
+        **{name: properties[name] for name in (*TARGET, *_POLICY) if name in properties}
     )
     return Made(answer["PolicyARN"], {"Arn": answer["PolicyARN"]})

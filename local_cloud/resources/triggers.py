@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.resources.making import Made, Request
+from local_cloud.resources.making import Change, Made, Request
 
 
 def make_trigger(request: Request) -> Made:
@@ -22,6 +22,17 @@ def make_trigger(request: Request) -> Made:
     if "FunctionError" in answer:
         raise LocalCloudError(_reason(body))
     return Made(request.name)
+
+
+def change_trigger(request: Change) -> Made | None:
+    """Invoke the function again, unless the trigger is not to run when its function changes.
+
+    Raises:
+        LocalCloudError: the function failed; the update fails with its error.
+    """
+    if str(request.properties.get("ExecuteOnHandlerChange", True)).lower() == "false":
+        return None
+    return make_trigger(request)
 
 
 def _reason(body: bytes) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from moto.batch.exceptions import ClientException
 
 from local_cloud.moto_patches import batch_properties, job_processes
@@ -85,6 +86,21 @@ def ended(aws: Aws, job: str) -> dict[str, Any]:
         return found if found["status"] in {"SUCCEEDED", "FAILED"} else None
 
     return eventually(over, "the job's end")
+
+
+def test_a_definition_that_was_deregistered_takes_no_job(
+    services: Services, aws: Aws, image: str, queue: str
+):
+    with applied(services, batch_properties, job_processes):
+        job = submit(aws, queue, image, "nothing")
+        batch = aws.client("batch")
+        (described,) = batch.describe_jobs(jobs=[job])["jobs"]
+        batch.deregister_job_definition(jobDefinition=described["jobDefinition"])
+
+        with pytest.raises(ClientError, match="is not active"):
+            batch.submit_job(
+                jobName=new_name(), jobQueue=queue, jobDefinition=described["jobDefinition"]
+            )
 
 
 def test_canary_job_processes(services: Services, aws: Aws, queue: str, image: str, folder: Path):

@@ -15,8 +15,11 @@ from tests.local_cloud.canaries.aws import ROLE, Aws, applied, new_name
 # Moto makes these, but not as this cloud needs them; see their makers.
 MOTO_MAKES_ANOTHER = {
     "AWS::EC2::FlowLog",
+    "AWS::EC2::SubnetRouteTableAssociation",
+    "AWS::Lambda::Permission",
     "AWS::Lambda::Version",
     "AWS::RDS::DBInstance",
+    "AWS::RDS::DBSubnetGroup",
     "AWS::SageMaker::Endpoint",
     "AWS::SageMaker::EndpointConfig",
     "AWS::SageMaker::Model",

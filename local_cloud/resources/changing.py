@@ -1,0 +1,233 @@
+"""How resources of each type change in place.
+
+What must be replaced instead is CloudFormation's to know (`local_cloud/stacks/schemas.py`). A type
+that is not here cannot be changed: the update fails and names it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from moto.awslambda.models import LambdaFunction
+from moto.batch.models import JobDefinition
+from moto.sagemaker.models import sagemaker_backends
+
+from local_cloud.errors import LocalCloudError
+from local_cloud.moto_patches.bucket_properties import configure
+from local_cloud.moto_patches.state_machine_creation import definition_of
+from local_cloud.resources.accepted import ACCEPTED, accept
+from local_cloud.resources.functions import make_event_invoke_config
+from local_cloud.resources.making import Change, Made, MadeResource, Maker
+from local_cloud.resources.messaging import make_queue_policy, make_topic_policy
+from local_cloud.resources.scaling import make_scalable_target, make_scaling_policy
+from local_cloud.resources.storage import make_bucket_policy
+from local_cloud.resources.triggers import change_trigger
+
+_RULE = ("Description", "EventPattern", "ScheduleExpression", "State", "RoleArn")
+# What they do: set, again, all that they say.
+_MADE_AGAIN: Mapping[str, Maker] = {
+    **dict.fromkeys(ACCEPTED, accept),
+    "AWS::ApplicationAutoScaling::ScalableTarget": make_scalable_target,
+    "AWS::ApplicationAutoScaling::ScalingPolicy": make_scaling_policy,
+    "AWS::Lambda::EventInvokeConfig": make_event_invoke_config,
+    "AWS::S3::BucketPolicy": make_bucket_policy,
+    "AWS::SNS::TopicPolicy": make_topic_policy,
+    "AWS::SQS::QueuePolicy": make_queue_policy,
+}
+
+
+def change(kind: str, request: Change) -> Any:
+    """Change a resource; return what stands for it in moto from now on.
+
+    Raises:
+        LocalCloudError: resources of this type cannot be changed in place here.
+    """
+    if kind in _MADE_AGAIN:
+        return MadeResource(_MADE_AGAIN[kind](request))
+    if kind not in _CHANGES:
+        changed = sorted(
+            name
+            for name in {**request.old, **request.properties}
+            if request.old.get(name) != request.properties.get(name)
+        )
+        raise LocalCloudError(
+            f"local_cloud/resources/changing.py changes no {kind}: {', '.join(changed)}"
+        )
+    changed_resource = _CHANGES[kind](request)
+    if isinstance(changed_resource, Made):
+        return MadeResource(changed_resource)
+    return request.resource if changed_resource is None else changed_resource
+
+
+def _function(request: Change) -> Any:
+    """Give a function other code and settings; processes of the old ones get no more events."""
+    properties = {"Environment": {"Variables": {}}, **copy.deepcopy(dict(request.properties))}
+    return LambdaFunction.update_from_cloudformation_json(
+        request.resource,
+        request.name,
+        {"Properties": properties},
+        request.account,
+        request.region,
+    )
+
+
+def _role(request: Change) -> None:
+    aws, new, old = request.client("iam"), request.properties, request.old
+    aws.update_assume_role_policy(
+        RoleName=request.name, PolicyDocument=json.dumps(new["AssumeRolePolicyDocument"])
+    )
+    managed, before = set(new.get("ManagedPolicyArns", ())), set(old.get("ManagedPolicyArns", ()))
+    for arn in managed - before:
+        aws.attach_role_policy(RoleName=request.name, PolicyArn=arn)
+    for arn in before - managed:
+        aws.detach_role_policy(RoleName=request.name, PolicyArn=arn)
+    inline = {policy["PolicyName"]: policy["PolicyDocument"] for policy in new.get("Policies", ())}
+    for name, document in inline.items():
+        aws.put_role_policy(
+            RoleName=request.name, PolicyName=name, PolicyDocument=json.dumps(document)
+        )
+    for policy in old.get("Policies", ()):
+        if policy["PolicyName"] not in inline:
+            aws.delete_role_policy(RoleName=request.name, PolicyName=policy["PolicyName"])
+
+
+def _policy(request: Change) -> None:
+    aws, new = request.client("iam"), request.properties
+    for role in new["Roles"]:
+        aws.put_role_policy(
+            RoleName=role,
+            PolicyName=new["PolicyName"],
+            PolicyDocument=json.dumps(new["PolicyDocument"]),
+        )
+    for role in set(request.old["Roles"]) - set(new["Roles"]):
+        aws.delete_role_policy(RoleName=role, PolicyName=request.old["PolicyName"])
+
+
+def _log_group(request: Change) -> None:
+    aws, days = request.client("logs"), request.properties.get("RetentionInDays")
+    if days:
+        aws.put_retention_policy(logGroupName=request.name, retentionInDays=int(days))
+    else:
+        aws.delete_retention_policy(logGroupName=request.name)
+
+
+def _bucket(request: Change) -> None:
+    configure(request.client("s3"), request.name, request.properties)
+
+
+def _queue(request: Change) -> None:
+    attributes = {
+        name: json.dumps(value) if isinstance(value, dict) else str(value)
+        for name, value in request.properties.items()
+        if name not in {"QueueName", "Tags"}
+    }
+    request.client("sqs").set_queue_attributes(QueueUrl=request.name, Attributes=attributes)
+
+
+def _rule(request: Change) -> None:
+    aws, new = request.client("events"), request.properties
+    settings = {name: new[name] for name in _RULE if name in new}
+    if "EventPattern" in settings:
+        settings["EventPattern"] = json.dumps(settings["EventPattern"])
+    aws.put_rule(Name=request.name, **settings)
+    targets = new.get("Targets", [])
+    gone = {t["Id"] for t in request.old.get("Targets", [])} - {t["Id"] for t in targets}
+    if gone:
+        aws.remove_targets(Rule=request.name, Ids=sorted(gone))
+    if targets:
+        aws.put_targets(Rule=request.name, Targets=targets)
+
+
+def _state_machine(request: Change) -> None:
+    """Change what new executions run; those under way, and their redrives, keep theirs."""
+    request.client("stepfunctions").update_state_machine(
+        stateMachineArn=request.name,
+        definition=definition_of(request.properties),
+        roleArn=request.properties["RoleArn"],
+    )
+
+
+def _job_definition(request: Change) -> Any:
+    """Register a revision and, unless told otherwise, deregister the last one.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-batch-jobdefinition-resourceretentionpolicy.html
+    """
+    name = request.name.rpartition("/")[2].rpartition(":")[0]
+    new = JobDefinition.create_from_cloudformation_json(
+        name, {"Properties": copy.deepcopy(request.properties)}, request.account, request.region
+    )
+    retention = request.properties.get("ResourceRetentionPolicy", {})
+    if str(retention.get("SkipDeregisterOnUpdate", False)).lower() != "true":
+        request.client("batch").deregister_job_definition(jobDefinition=request.name)
+    return new
+
+
+def _job_queue(request: Change) -> None:
+    new = request.properties
+    request.client("batch").update_job_queue(
+        jobQueue=request.name,
+        priority=new["Priority"],
+        state=new.get("State", "ENABLED"),
+        computeEnvironmentOrder=[
+            {"order": entry["Order"], "computeEnvironment": entry["ComputeEnvironment"]}
+            for entry in new["ComputeEnvironmentOrder"]
+        ],
+    )
+
+
+def _launch_template(request: Change) -> None:
+    request.client("ec2").create_launch_template_version(
+        LaunchTemplateId=request.name,
+        LaunchTemplateData=request.properties["LaunchTemplateData"],
+    )
+
+
+def _endpoint(request: Change) -> None:
+    """Serve by another configuration; moto has no UpdateEndpoint. There is no rollout."""
+    name = request.properties["EndpointConfigName"]
+    backend = sagemaker_backends[request.account][request.region]
+    endpoint = backend.endpoints[request.name.rpartition("/")[2]]
+    variants = backend.describe_endpoint_config(name)["ProductionVariants"]
+    endpoint.endpoint_config_name = name
+    process = endpoint._process_production_variants  # noqa: SLF001 - moto has no other way
+    endpoint.production_variants = process(variants)
+
+
+def _database(request: Change) -> None:
+    """Accept settings: none of them acts here. RDS goes back to no earlier version."""
+    old, new = (
+        tuple(int(part) for part in properties.get("EngineVersion", "0").split("."))
+        for properties in (request.old, request.properties)
+    )
+    if new < old:
+        raise LocalCloudError(
+            f"cannot downgrade from {request.old['EngineVersion']} to "
+            f"{request.properties.get('EngineVersion')}"
+        )
+
+
+def _nothing(_request: Change) -> None:
+    """Accept settings of hosts: there are none here."""
+
+
+_CHANGES: Mapping[str, Callable[[Change], Any]] = {
+    "AWS::Batch::ComputeEnvironment": _nothing,
+    "AWS::Batch::JobDefinition": _job_definition,
+    "AWS::Batch::JobQueue": _job_queue,
+    "AWS::EC2::LaunchTemplate": _launch_template,
+    "AWS::Events::Rule": _rule,
+    "AWS::IAM::Policy": _policy,
+    "AWS::IAM::Role": _role,
+    "AWS::Lambda::Function": _function,
+    "AWS::Logs::LogGroup": _log_group,
+    "AWS::RDS::DBCluster": _database,
+    "AWS::RDS::DBInstance": _database,
+    "AWS::S3::Bucket": _bucket,
+    "AWS::SQS::Queue": _queue,
+    "AWS::SageMaker::Endpoint": _endpoint,
+    "AWS::StepFunctions::StateMachine": _state_machine,
+    "Custom::Trigger": change_trigger,
+}

@@ -1,0 +1,191 @@
+"""How resources of each type are deleted, by the call that CloudFormation makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from local_cloud.errors import LocalCloudError
+from local_cloud.resources.accepted import ACCEPTED
+from local_cloud.resources.database import delete_cluster, delete_instance
+from local_cloud.resources.making import Change
+from local_cloud.resources.scaling import TARGET
+
+# Service, call, and the argument that takes the physical id.
+_CALLS: Mapping[str, tuple[str, str, str]] = {
+    "AWS::EC2::InternetGateway": ("ec2", "delete_internet_gateway", "InternetGatewayId"),
+    "AWS::EC2::LaunchTemplate": ("ec2", "delete_launch_template", "LaunchTemplateId"),
+    "AWS::EC2::RouteTable": ("ec2", "delete_route_table", "RouteTableId"),
+    "AWS::EC2::SecurityGroup": ("ec2", "delete_security_group", "GroupId"),
+    "AWS::EC2::Subnet": ("ec2", "delete_subnet", "SubnetId"),
+    "AWS::EC2::SubnetRouteTableAssociation": ("ec2", "disassociate_route_table", "AssociationId"),
+    "AWS::EC2::VPC": ("ec2", "delete_vpc", "VpcId"),
+    "AWS::Batch::JobDefinition": ("batch", "deregister_job_definition", "jobDefinition"),
+    "AWS::Lambda::Function": ("lambda", "delete_function", "FunctionName"),
+    "AWS::Lambda::Version": ("lambda", "delete_function", "FunctionName"),
+    "AWS::Logs::LogGroup": ("logs", "delete_log_group", "logGroupName"),
+    "AWS::RDS::DBSubnetGroup": ("rds", "delete_db_subnet_group", "DBSubnetGroupName"),
+    "AWS::S3::Bucket": ("s3", "delete_bucket", "Bucket"),
+    "AWS::S3::BucketPolicy": ("s3", "delete_bucket_policy", "Bucket"),
+    "AWS::SNS::Subscription": ("sns", "unsubscribe", "SubscriptionArn"),
+    "AWS::SNS::Topic": ("sns", "delete_topic", "TopicArn"),
+    "AWS::SQS::Queue": ("sqs", "delete_queue", "QueueUrl"),
+    "AWS::StepFunctions::StateMachine": (
+        *("stepfunctions", "delete_state_machine"),
+        "stateMachineArn",
+    ),
+}
+# Parts of something that is deleted with them, or nothing at all here.
+_NOTHING = {*ACCEPTED, "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "Custom::Trigger"}
+
+
+def remove(kind: str, request: Change) -> None:
+    """Delete a resource.
+
+    Raises:
+        LocalCloudError: resources of this type cannot be deleted here.
+        ClientError: the service refused.
+    """
+    if kind in _CALLS:
+        service, call, argument = _CALLS[kind]
+        getattr(request.client(service), call)(**{argument: request.name})
+    elif kind in _REMOVALS:
+        _REMOVALS[kind](request)
+    elif kind not in _NOTHING:
+        raise LocalCloudError(f"local_cloud/resources/removing.py deletes no {kind}")
+
+
+def _compute_environment(request: Change) -> None:
+    aws = request.client("batch")
+    aws.update_compute_environment(computeEnvironment=request.name, state="DISABLED")
+    aws.delete_compute_environment(computeEnvironment=request.name)
+
+
+def _job_queue(request: Change) -> None:
+    aws = request.client("batch")
+    aws.update_job_queue(jobQueue=request.name, state="DISABLED")
+    aws.delete_job_queue(jobQueue=request.name)
+
+
+def _route(request: Change) -> None:
+    request.client("ec2").delete_route(
+        RouteTableId=request.properties["RouteTableId"],
+        DestinationCidrBlock=request.properties["DestinationCidrBlock"],
+    )
+
+
+def _ingress(request: Change) -> None:
+    rule = request.properties
+    request.client("ec2").revoke_security_group_ingress(
+        GroupId=rule["GroupId"],
+        IpPermissions=[
+            {
+                "IpProtocol": rule["IpProtocol"],
+                "FromPort": int(rule["FromPort"]),
+                "ToPort": int(rule["ToPort"]),
+                "UserIdGroupPairs": [{"GroupId": rule["SourceSecurityGroupId"]}],
+            }
+        ],
+    )
+
+
+def _vpc_endpoint(request: Change) -> None:
+    request.client("ec2").delete_vpc_endpoints(VpcEndpointIds=[request.name])
+
+
+def _gateway_attachment(request: Change) -> None:
+    request.client("ec2").detach_internet_gateway(
+        InternetGatewayId=request.properties["InternetGatewayId"],
+        VpcId=request.properties["VpcId"],
+    )
+
+
+def _rule(request: Change) -> None:
+    aws = request.client("events")
+    if targets := [target["Id"] for target in request.properties.get("Targets", ())]:
+        aws.remove_targets(Rule=request.name, Ids=targets)
+    aws.delete_rule(Name=request.name)
+
+
+def _role(request: Change) -> None:
+    aws = request.client("iam")
+    for policy in aws.list_attached_role_policies(RoleName=request.name)["AttachedPolicies"]:
+        aws.detach_role_policy(RoleName=request.name, PolicyArn=policy["PolicyArn"])
+    for policy in request.properties.get("Policies", ()):
+        aws.delete_role_policy(RoleName=request.name, PolicyName=policy["PolicyName"])
+    aws.delete_role(RoleName=request.name)
+
+
+def _policy(request: Change) -> None:
+    for role in request.properties["Roles"]:
+        request.client("iam").delete_role_policy(
+            RoleName=role, PolicyName=request.properties["PolicyName"]
+        )
+
+
+def _instance_profile(request: Change) -> None:
+    aws = request.client("iam")
+    for role in request.properties["Roles"]:
+        aws.remove_role_from_instance_profile(InstanceProfileName=request.name, RoleName=role)
+    aws.delete_instance_profile(InstanceProfileName=request.name)
+
+
+def _permission(request: Change) -> None:
+    request.client("lambda").remove_permission(
+        FunctionName=request.properties["FunctionName"], StatementId=request.name
+    )
+
+
+def _event_invoke_config(request: Change) -> None:
+    request.client("lambda").delete_function_event_invoke_config(
+        FunctionName=request.properties["FunctionName"]
+    )
+
+
+def _scalable_target(request: Change) -> None:
+    parts = dict(zip(TARGET, request.name.split("|"), strict=True))
+    request.client("application-autoscaling").deregister_scalable_target(**parts)
+
+
+def _scaling_policy(request: Change) -> None:
+    policy = request.properties
+    parts = (
+        dict(zip(TARGET, policy["ScalingTargetId"].split("|"), strict=True))
+        if "ScalingTargetId" in policy
+        else {name: policy[name] for name in TARGET}
+    )
+    request.client("application-autoscaling").delete_scaling_policy(
+        PolicyName=policy["PolicyName"], **parts
+    )
+
+
+def _sagemaker(call: str, argument: str) -> Callable[[Change], None]:
+    """Return what deletes a resource whose name is the last part of its ARN."""
+
+    def delete(request: Change) -> None:
+        name = request.name.rpartition("/")[2]
+        getattr(request.client("sagemaker"), call)(**{argument: name})
+
+    return delete
+
+
+_REMOVALS: Mapping[str, Callable[[Change], None]] = {
+    "AWS::ApplicationAutoScaling::ScalableTarget": _scalable_target,
+    "AWS::ApplicationAutoScaling::ScalingPolicy": _scaling_policy,
+    "AWS::Batch::ComputeEnvironment": _compute_environment,
+    "AWS::Batch::JobQueue": _job_queue,
+    "AWS::EC2::Route": _route,
+    "AWS::EC2::SecurityGroupIngress": _ingress,
+    "AWS::EC2::VPCEndpoint": _vpc_endpoint,
+    "AWS::EC2::VPCGatewayAttachment": _gateway_attachment,
+    "AWS::Events::Rule": _rule,
+    "AWS::IAM::InstanceProfile": _instance_profile,
+    "AWS::IAM::Policy": _policy,
+    "AWS::IAM::Role": _role,
+    "AWS::Lambda::EventInvokeConfig": _event_invoke_config,
+    "AWS::Lambda::Permission": _permission,
+    "AWS::RDS::DBCluster": delete_cluster,
+    "AWS::RDS::DBInstance": delete_instance,
+    "AWS::SageMaker::Endpoint": _sagemaker("delete_endpoint", "EndpointName"),
+    "AWS::SageMaker::EndpointConfig": _sagemaker("delete_endpoint_config", "EndpointConfigName"),
+    "AWS::SageMaker::Model": _sagemaker("delete_model", "ModelName"),
+}

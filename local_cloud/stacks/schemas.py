@@ -1,0 +1,40 @@
+"""Which changes of a property make CloudFormation replace a resource.
+
+The types' schemas are AWS's own, as cfn-lint brings them:
+https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from local_cloud.clients import REGION
+
+_SCHEMAS = resources.files("cfnlint.data") / "schemas"
+
+
+def replaces(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Return whether a change from `old` to `new` properties makes another resource."""
+    return any(_at(old, path) != _at(new, path) for path in _create_only(kind))
+
+
+@functools.cache
+def _create_only(kind: str) -> tuple[tuple[str, ...], ...]:
+    """Return the paths of the properties that can only be set when a resource is created."""
+    if kind.startswith("Custom::"):
+        return (("ServiceToken",),)
+    types = json.loads((_SCHEMAS / "providers" / f"{REGION}.json").read_text(encoding="utf-8"))
+    schema = json.loads((_SCHEMAS / "resources" / f"{types[kind]}.json").read_text("utf-8"))
+    return tuple(tuple(path.split("/")[2:]) for path in schema.get("createOnlyProperties", ()))
+
+
+def _at(properties: Any, path: tuple[str, ...]) -> Any:
+    for part in path:
+        if not isinstance(properties, Mapping):
+            return None
+        properties = properties.get(part)
+    return properties
