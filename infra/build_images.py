@@ -48,10 +48,10 @@ def image_name(source: dict[str, Any]) -> str:
     arguments = source.get("dockerBuildArgs", {})
     if "FUNCTIONS" in arguments:
         return str(arguments["EXTRA"])
-    kind, folder, _ = source["dockerFile"].split("/")
+    kind, folder, dockerfile = source["dockerFile"].split("/")
     if kind == "batch_jobs":
         return "batch"
-    return f"{folder}-gpu" if "BASE" in arguments else str(folder)
+    return f"{folder}-gpu" if dockerfile == "gpu.Dockerfile" else str(folder)
 
 
 def build_command(name: str, source: dict[str, Any], *, certificates: str | None) -> list[str]:
@@ -62,8 +62,7 @@ def build_command(name: str, source: dict[str, Any], *, certificates: str | None
     command = ["docker", "build", "--network", "host", "--tag", f"swath/{name}"]
     command += ["--file", source.get("dockerFile", "Dockerfile")]
     command += [word for k, v in arguments.items() for word in ("--build-arg", f"{k}={v}")]
-    if target := source.get("dockerBuildTarget"):
-        command += ["--target", target]
+    command += [word for output in source.get("dockerOutputs", ()) for word in ("--output", output)]
     return [*command, "."]
 
 

@@ -36,7 +36,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 DOCKERFILES = sorted(
     str(path.relative_to(ROOT))
     for part in ("lambdas", "batch_jobs", "sagemaker_jobs")
-    for path in (ROOT / part).rglob("Dockerfile")
+    for path in (ROOT / part).rglob("*Dockerfile")
 )
 # W3005: the CDK writes dependencies out that CloudFormation would find by itself.
 _CFN_LINT = ("--ignore-checks", "W3005", "--")

@@ -45,12 +45,6 @@ FUNCTION_IMAGES = {
 }
 """The functions in each image of Lambda functions, by the image's extra in pyproject.toml."""
 
-# The image of the endpoints for hosts with a GPU; the Dockerfile's own choice is a CPU's.
-_GPU_BUILD = {
-    "BASE": "nvidia/cuda:13.0.2-cudnn-runtime-ubuntu24.04",
-    "EXTRA": "infer-shard-gpu",
-}
-
 
 def lambda_image(name: str) -> aws_lambda.DockerImageCode:
     """Return the image that holds the function in `lambdas/<name>`, started with its handler."""
@@ -80,10 +74,9 @@ def batch_image(name: str) -> aws_ecs.ContainerImage:
 
 
 def serving_image(scope: Construct, construct_id: str, *, gpu: bool) -> DockerImageAsset:
-    """The image of every endpoint, for hosts with a GPU or without."""
-    return _sagemaker_image(
-        scope, construct_id, "serve_model", build_args=_GPU_BUILD if gpu else None
-    )
+    """Return the image of every endpoint, for hosts with a GPU or without."""
+    dockerfile = "gpu.Dockerfile" if gpu else "Dockerfile"
+    return _sagemaker_image(scope, construct_id, "serve_model", dockerfile)
 
 
 def training_image(scope: Construct, construct_id: str) -> DockerImageAsset:
@@ -97,15 +90,17 @@ def evaluation_image(scope: Construct, construct_id: str) -> DockerImageAsset:
 
 
 def _sagemaker_image(
-    scope: Construct, construct_id: str, name: str, **options: Any
+    scope: Construct, construct_id: str, name: str, dockerfile: str = "Dockerfile"
 ) -> DockerImageAsset:
     return DockerImageAsset(
         scope,
         construct_id,
         directory=str(ROOT),
-        file=f"sagemaker_jobs/{name}/Dockerfile",
+        file=f"sagemaker_jobs/{name}/{dockerfile}",
+        # SageMaker refuses OCI's manifests, which recent releases of Docker write by default.
+        # https://github.com/aws/amazon-sagemaker-feedback/issues/180
+        outputs=["type=docker"],
         platform=PLATFORM,
-        **options,
         **_only(f"sagemaker_jobs/{name}"),
     )
 

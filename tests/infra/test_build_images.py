@@ -22,6 +22,6 @@ def test_an_image_is_built_as_the_cdk_would(everything: Any):
         build_command("serve_model-gpu", sources["serve_model-gpu"], certificates=None)
     )
 
-    assert "--file sagemaker_jobs/serve_model/Dockerfile" in command
-    assert "--build-arg EXTRA=infer-shard-gpu" in command
+    assert "--file sagemaker_jobs/serve_model/gpu.Dockerfile" in command
+    assert "--output type=docker" in command
     assert "--tag swath/serve_model-gpu" in command

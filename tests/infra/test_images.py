@@ -11,7 +11,7 @@ from aws_cdk import App, Stack
 from aws_cdk.assertions import Template
 from aws_cdk.aws_lambda import DockerImageFunction
 
-from infra import images
+from infra import build_images, images
 
 FILES = (
     "pyproject.toml",
@@ -117,3 +117,33 @@ def test_every_function_is_in_one_image():
     placed = [name for functions in images.FUNCTION_IMAGES.values() for name in functions]
 
     assert sorted(placed) == sorted(folders)
+
+
+def test_sagemaker_gets_no_oci_manifests(everything: Any):
+    sources = dict(build_images.staged(everything.folder))
+    jobs = {name: source for name, source in sources.items() if "sagemaker_jobs" in str(source)}
+
+    assert {"serve_model", "serve_model-gpu", "train_model"} <= jobs.keys()
+    assert all(source.get("dockerOutputs") == ["type=docker"] for source in jobs.values())
+
+
+def test_images_for_a_gpu_share_the_layer_of_torch():
+    """A layer is shared if all that leads to it is equal."""
+    dockerfiles = [
+        path.read_text()
+        for part in ("batch_jobs", "sagemaker_jobs")
+        for path in sorted((images.ROOT / part).rglob("*Dockerfile"))
+        if "nvidia/cuda" in path.read_text()
+    ]
+
+    assert len(dockerfiles) == 3
+    assert len({leading_to_torch(text) for text in dockerfiles}) == 1
+
+
+def leading_to_torch(dockerfile: str) -> tuple[str, str, str]:
+    """Return the stages that the layer of torch is made from, and the last one as far as there."""
+    start = dockerfile.index("FROM ")
+    base, uv, _packages, last = dockerfile[start:].split("\n\nFROM ")
+    head, torch, _rest = last.partition("/build/torch.txt")
+    assert torch
+    return base, uv, head
