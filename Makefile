@@ -87,7 +87,7 @@ $(VENV)/.test: uv.lock pyproject.toml tools/get_torch | $(UV) node
 
 $(VENV)/.bench: uv.lock pyproject.toml tools/get_torch | $(UV) node
 	$(say) "installing what the benchmarks need: the peers, ONNX and torch"
-	@$(SYNC) --group bench
+	@$(SYNC) --group infra --group bench
 	@tools/get_torch $(UV) $(VENV)
 	@touch $@
 

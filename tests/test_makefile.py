@@ -1,0 +1,125 @@
+"""Each target's packages are enough for what it runs, by the lock: no target lives on another's.
+
+Imports are read from the source: all of a target's own folders, and what is imported when the
+modules of swath that these use are loaded.
+"""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = {
+    "demo": ["local_cloud", "infra", "lambdas", "batch_jobs", "sagemaker_jobs/serve_model"],
+    "test": ["tests", "local_cloud", "infra", "lambdas", "batch_jobs", "sagemaker_jobs"],
+    # The benchmarks start the model server.
+    "bench": ["benchmarks", "sagemaker_jobs/serve_model"],
+}
+OURS = {
+    "swath",
+    "infra",
+    "local_cloud",
+    "batch_jobs",
+    "lambdas",
+    "sagemaker_jobs",
+    "benchmarks",
+    "tests",
+}
+TORCH = "torch"
+"""Beside the lock; `tools/get_torch` installs it where a target calls that."""
+
+
+def names_in(tree: ast.AST, *, late: bool) -> Iterator[str]:
+    """Yield the modules that source imports; `late`: also those that its functions import."""
+    for node in ast.iter_child_nodes(tree):
+        match node:
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                continue
+            case ast.Import():
+                yield from (alias.name for alias in node.names)
+            case ast.ImportFrom(module=str(module)):
+                yield module
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() if not late:
+                continue
+            case _:
+                yield from names_in(node, late=late)
+
+
+def source_of(module: str) -> Path | None:
+    """Return the file of a module of this repository."""
+    place = Path(*module.split("."))
+    for folder in (ROOT / "src", ROOT):
+        for path in (folder / place.with_suffix(".py"), folder / place / "__init__.py"):
+            if path.is_file():
+                return path
+    return None
+
+
+def imports_of(folders: list[str]) -> dict[str, str]:
+    """Return the top-level modules from elsewhere, and a file that imports each."""
+    waiting = [(path, True) for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    seen, found = {path for path, _ in waiting}, {}
+    while waiting:
+        path, late = waiting.pop()
+        for name in names_in(ast.parse(path.read_text()), late=late):
+            if (own := source_of(name)) is not None:
+                if own not in seen:
+                    seen.add(own)
+                    waiting.append((own, False))
+            elif (top := name.partition(".")[0]) not in OURS | sys.stdlib_module_names:
+                found.setdefault(top, str(path.relative_to(ROOT)))
+    return found
+
+
+def installed_by(target: str) -> set[str]:
+    """Return the distributions that a target's stamp installs, by the Makefile and the lock."""
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.search(rf"^\$\(VENV\)/\.{target}:.*\n((?:\t.*\n)+)", makefile, re.MULTILINE)[1]
+    packages = {p["name"]: p for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"]}
+    groups = packages["swath"]["dev-dependencies"]
+    waiting = [*packages["swath"]["dependencies"]]
+    waiting += [entry for name in re.findall(r"--group (\S+)", recipe) for entry in groups[name]]
+    seen = set()
+    while waiting:
+        entry = waiting.pop()
+        wanted = (entry["name"], *entry.get("extra", ()))
+        if wanted not in seen:
+            seen.add(wanted)
+            package = packages[entry["name"]]
+            waiting += package.get("dependencies", [])
+            for extra in wanted[1:]:
+                waiting += package.get("optional-dependencies", {}).get(extra, [])
+    return {name for name, *_ in seen} | ({TORCH} if "get_torch" in recipe else set())
+
+
+@pytest.mark.parametrize("target", FOLDERS)
+def test_a_target_installs_all_that_it_imports(target):
+    distributions = packages_distributions()
+    installed = installed_by(target)
+
+    missing = {
+        module: path
+        for module, path in imports_of(FOLDERS[target]).items()
+        if not {d.lower().replace("_", "-") for d in distributions.get(module, [module])}
+        & installed
+    }
+
+    assert missing == {}
+
+
+def test_what_a_target_lacks_is_found():
+    """As the benchmarks once lacked what serving needs."""
+    imports = imports_of(FOLDERS["bench"])
+
+    assert imports["uvicorn"].startswith("sagemaker_jobs/serve_model/")
+    assert "rasterio" in imports
+    assert "moto" not in imports
+    assert "moto" not in installed_by("bench")
+    assert {"uvicorn", "sahi", "torch"} <= installed_by("bench")
