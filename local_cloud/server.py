@@ -24,6 +24,7 @@ from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
 from local_cloud.postgis.database import Database, own_database, users_database
 from local_cloud.services import Services
+from swath.settings import DeviceSettings
 
 DATABASE_URL = "SWATH_DATABASE_URL"
 
@@ -99,7 +100,10 @@ def _patch(services: Services) -> None:
 
 
 def _environment(services: Services) -> dict[str, str]:
-    """What processes are told of this cloud: where AWS is, and that nobody traces."""
+    """What processes are told of this cloud: where AWS is, and that nobody traces.
+
+    The template promises a GPU to jobs and endpoints; here they compute on the CPU, and know it.
+    """
     return {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -109,6 +113,7 @@ def _environment(services: Services) -> dict[str, str]:
         "AWS_ENDPOINT_URL": services.endpoint,
         "AWS_EC2_METADATA_DISABLED": "true",
         "POWERTOOLS_TRACE_DISABLED": "true",
+        **DeviceSettings(device="cpu").to_env(),
         **services.database.environment,
     }
 

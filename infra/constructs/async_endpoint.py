@@ -10,8 +10,9 @@ from aws_cdk.aws_sns import Topic
 from constructs import Construct
 
 from infra.constructs.endpoint import NAMESPACE, Endpoint, Serving
-from infra.constructs.endpoint_hosts import HostScaling, has_gpu, hosts
+from infra.constructs.endpoint_hosts import HostScaling, hosts
 from infra.grants import allow, read_objects, write_objects
+from swath.settings import has_gpu
 
 INVOCATIONS = "invocations"
 # While one shard is inferred the next one is read.

@@ -19,6 +19,7 @@ from infra.constructs.model_catalogue import DeployedModel, ModelCatalogue
 from infra.constructs.sagemaker_role import SageMakerRole
 from infra.grants import read_objects, write_objects
 from infra.images import serving_image
+from swath.settings import DeviceSettings
 
 VARIANT = "AllTraffic"
 NAMESPACE = "AWS/SageMaker"
@@ -92,15 +93,17 @@ class Endpoint(Construct):
         read_objects(self.role, serving.scenes)
         read_objects(self.role, serving.work, "runs/*")
         write_objects(self.role, serving.work, "runs/*")
-        self._model = self._serve(serving.models.default, image_uri=image.image_uri)
+        device = DeviceSettings(device="cuda" if gpu else "cpu")
+        self._model = self._serve(serving.models.default, image.image_uri, device)
 
-    def _serve(self, package: DeployedModel, *, image_uri: str) -> CfnModel:
+    def _serve(self, package: DeployedModel, image_uri: str, device: DeviceSettings) -> CfnModel:
         model = CfnModel(
             self,
             "Model",
             execution_role_arn=self.role.role_arn,
             primary_container=CfnModel.ContainerDefinitionProperty(
                 image=image_uri,
+                environment=device.to_env(),
                 # Not `ModelDataSource`, which serverless endpoints do not know:
                 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
                 model_data_url=package.uri,

@@ -9,6 +9,7 @@ from aws_cdk.aws_sagemaker import CfnEndpoint
 from constructs import Construct
 
 from infra.constructs.endpoint import VARIANT
+from swath.settings import has_gpu
 
 # CUDA 13, which torch and onnxruntime-gpu of uv.lock are built for, needs driver 580:
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariant.html
@@ -18,11 +19,6 @@ _START_SECONDS = 900
 
 SCALE_OUT_SECONDS = 60
 SCALE_IN_SECONDS = 300
-
-
-def has_gpu(instance_type: str) -> bool:
-    """Whether a type such as `ml.g5.xlarge` has an NVIDIA GPU."""
-    return instance_type.startswith(("ml.g", "ml.p"))
 
 
 def hosts(instance_type: str) -> dict[str, Any]:

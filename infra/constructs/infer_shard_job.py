@@ -19,6 +19,7 @@ from constructs import Construct
 from infra.constructs.model_catalogue import ModelCatalogue
 from infra.grants import acknowledge, read_objects, write_objects
 from infra.images import batch_image
+from swath.settings import DeviceSettings
 
 # One job fills the smallest host of each GPU family: 4 vCPUs and 16 GiB, less what the host needs.
 _VCPUS = 4
@@ -70,6 +71,8 @@ class InferShardJob(Construct):
             cpu=_VCPUS,
             memory=_MEMORY,
             gpu=1,
+            # A host whose GPU cannot be used must not be paid for as a slow CPU.
+            environment=DeviceSettings(device="cuda").to_env(),
             job_role=self.role,
             logging=AwsLogDriver(stream_prefix="infer_shard", log_group=logs),
         )

@@ -6,7 +6,8 @@ from aws_cdk.aws_applicationautoscaling import CfnScalingPolicy
 from constructs import Construct
 
 from infra.constructs.endpoint import Endpoint, Serving
-from infra.constructs.endpoint_hosts import HostScaling, has_gpu, hosts
+from infra.constructs.endpoint_hosts import HostScaling, hosts
+from swath.settings import has_gpu
 
 # More requests at a time than this on a host call for another host.
 _REQUESTS_PER_HOST = 2

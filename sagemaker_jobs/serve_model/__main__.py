@@ -15,14 +15,18 @@ from pathlib import Path
 
 from sagemaker_jobs.serve_model.app import Container
 from sagemaker_jobs.serve_model.server import ModelServer
-from swath.errors import SettingsError
+from swath.errors import NoGpuError, SettingsError
+from swath.runtimes.device import use_compatible_driver
 from swath.serving.models import Models
 from swath.serving.service import Service
 from swath.serving.settings import ServeSettings
 
 MODEL_FOLDER = "SM_MODEL_DIR"
 PORT = "SAGEMAKER_BIND_TO_PORT"
+FAILED = 1
 USAGE = 2
+NO_GPU = 69
+"""The host's GPU cannot be used (EX_UNAVAILABLE of sysexits.h); the log has its driver."""
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
@@ -38,7 +42,9 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
         host=settings.serve_host,
         port=_port(env),
     )
-    return 0 if server.serve_model() else 1
+    if server.serve_model():
+        return 0
+    return NO_GPU if isinstance(server.failure, NoGpuError) else FAILED
 
 
 def _port(env: Mapping[str, str]) -> int:
@@ -49,5 +55,6 @@ def _port(env: Mapping[str, str]) -> int:
 
 
 if __name__ == "__main__":
+    use_compatible_driver(os.environ)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     sys.exit(main(sys.argv[1:], os.environ))

@@ -41,8 +41,8 @@ class ModelServer(uvicorn.Server):
                 timeout_graceful_shutdown=_CLOSING,
             )
         )
-        self.failed = False
-        """Whether the model could not be loaded."""
+        self.failure: Exception | None = None
+        """Why the model could not be loaded, if so."""
         self._container = container
         self._load = load
         self._stop_at: float | None = None
@@ -54,7 +54,7 @@ class ModelServer(uvicorn.Server):
         self.run()
         if self._container.service is not None:
             self._container.service.close()
-        return not self.failed
+        return self.failure is None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain at the first signal, stop at the second."""
@@ -81,7 +81,7 @@ class ModelServer(uvicorn.Server):
                 error,
                 exc_info=None if isinstance(error, SwathError) else error,
             )
-            self.failed = self.should_exit = True
+            self.failure, self.should_exit = error, True
             return
         source = service.models.source
         logger.info("serving %s (%s)", source.name, source.digest)

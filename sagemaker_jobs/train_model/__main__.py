@@ -33,7 +33,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sagemaker_jobs.train_model.folders import Folders
-from swath.errors import InputError, SwathError, TrainingInterruptedError, TransientError
+from swath.errors import (
+    InputError,
+    NoGpuError,
+    SwathError,
+    TrainingInterruptedError,
+    TransientError,
+)
+from swath.runtimes.device import describe, find_gpu, use_compatible_driver
+from swath.settings import has_gpu
 from swath.training.contract import LAUNCH
 from swath.training.figures import line_of
 from swath.training.options import TrainOptions
@@ -55,6 +63,8 @@ class Exit(enum.IntEnum):
     """The command line cannot be used."""
     INPUT = 65
     """What was given cannot be used (EX_DATAERR of sysexits.h); trying again changes nothing."""
+    NO_GPU = 69
+    """The host's GPU cannot be used (EX_UNAVAILABLE); the reason has its driver."""
     FAILED = 70
     """The training came to nothing (EX_SOFTWARE)."""
     TRANSIENT = 75
@@ -89,6 +99,7 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> None:
     of_labels = {name: given.pop(name) for name in _OF_LABELS if name in given}
     launch = given.pop(LAUNCH, "")
     options = TrainOptions.from_strings(given)
+    _find_gpu(folders.instance_type)
     # torch is imported once the hyperparameters are known to be right.
     from swath.training.job import TrainJob  # noqa: PLC0415
     from swath.training.train import PACKAGE  # noqa: PLC0415
@@ -116,6 +127,17 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> None:
         _move(folders.data / PACKAGE, folders.model)
 
 
+def _find_gpu(instance_type: str) -> None:
+    """Look for the host's GPU.
+
+    Raises:
+        NoGpuError: the type of the host has one, and it cannot be used.
+    """
+    gpu = find_gpu(f"the host is an {instance_type}" if has_gpu(instance_type) else "")
+    on = describe("cuda" if gpu else "cpu")
+    logger.info("training on %s", f"{on.name}, driver {on.driver or 'unknown'}" if gpu else on.name)
+
+
 def _move(package: Path, model: Path) -> None:
     """Put the package's files, if any, where SageMaker makes `model.tar.gz` of what it finds."""
     if not package.is_dir():
@@ -131,9 +153,12 @@ def _exit_of(error: Exception) -> Exit:
         return Exit.INPUT
     if isinstance(error, TransientError):
         return Exit.TRANSIENT
+    if isinstance(error, NoGpuError):
+        return Exit.NO_GPU
     return Exit.FAILED if isinstance(error, SwathError) else Exit.BUG
 
 
 if __name__ == "__main__":
+    use_compatible_driver(os.environ)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     sys.exit(main(sys.argv[1:], os.environ))

@@ -57,6 +57,18 @@ class Folders:
             data=folder("SM_OUTPUT_DATA_DIR", output / "data"),
         )
 
+    @property
+    def instance_type(self) -> str:
+        """The type of the job's host, such as `ml.g5.xlarge`; empty where SageMaker says none.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
+        """
+        try:
+            found = json.loads((self.config / "resourceconfig.json").read_bytes())
+        except (OSError, ValueError):
+            return ""
+        return str(found.get("current_instance_type", "")) if isinstance(found, dict) else ""
+
     def hyperparameters(self) -> dict[str, str]:
         """What the job was given, all of it strings; nothing where there is no file.
 

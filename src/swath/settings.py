@@ -144,8 +144,13 @@ class DeviceSettings(EnvSettings):
     """Of every process that runs a model or trains one."""
 
     device: str = "auto"
-    """`cuda` where a GPU is paid for: a process that finds none it can use ends. `cpu` never uses
-    one. `auto` uses a GPU where there is one that works, and a CPU where there is no GPU."""
+    """`cuda` where a GPU is paid for: a process that finds none it can use ends. `cpu` uses none.
+    `auto` uses a GPU where there is one, and the CPU where there is none."""
+
+
+def has_gpu(instance_type: str) -> bool:
+    """Return whether a SageMaker instance type such as `ml.g5.xlarge` has an NVIDIA GPU."""
+    return instance_type.startswith(("ml.g", "ml.p"))
 
 
 def variable(field: str) -> str:

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from swath import settings
 from swath.errors import SettingsError
-from swath.settings import DatabaseSettings, EnvSettings, PlanSettings, StartRunSettings
+from swath.settings import (
+    DatabaseSettings,
+    EnvSettings,
+    PlanSettings,
+    StartRunSettings,
+    has_gpu,
+)
 
 CLASSES = [
     kind
@@ -55,3 +61,12 @@ def test_defaults_hold_where_a_variable_is_not_set():
     read = StartRunSettings.from_env(env)
 
     assert (read.backend, read.incoming_prefix) == ("auto", "incoming/")
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "gpu"),
+    [("ml.g5.xlarge", True), ("ml.g6.2xlarge", True), ("ml.p4d.24xlarge", True),
+     ("ml.c7i.xlarge", False), ("ml.m5.large", False)],
+)  # fmt: skip
+def test_hosts_with_a_gpu_are_known_by_their_type(instance_type, gpu):
+    assert has_gpu(instance_type) is gpu

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from sagemaker_jobs.serve_model.__main__ import USAGE, main
+from sagemaker_jobs.serve_model.__main__ import NO_GPU, USAGE, main
 from sagemaker_jobs.serve_model.app import Container, create_app
 from swath.errors import ModelOutputError, PackageError, SettingsError, TransientError
 from swath.local import run_local
@@ -359,6 +359,15 @@ def test_a_package_that_cannot_be_served_ends_the_process(tmp_path, caplog):
     assert main(["serve"], env | {"SAGEMAKER_BIND_TO_PORT": "0"}) == 1
 
     assert "has no mlm.json" in caplog.text
+
+
+def test_a_gpu_that_cannot_be_used_ends_the_process(package, monkeypatch, caplog):
+    monkeypatch.setenv("SWATH_DEVICE", "cuda")
+    env = {"SM_MODEL_DIR": str(package), "SWATH_SERVE_HOST": "127.0.0.1"}
+
+    assert main(["serve"], env | {"SAGEMAKER_BIND_TO_PORT": "0"}) == NO_GPU
+
+    assert "SWATH_DEVICE is cuda, but no GPU can be used" in caplog.text
 
 
 def test_arguments_and_settings_are_checked(capsys):

@@ -15,6 +15,7 @@ from sagemaker_jobs.train_model.__main__ import Exit, main
 from sagemaker_jobs.train_model.folders import Folders
 from swath.errors import InputError
 from swath.package import load_package
+from swath.runtimes import device
 from swath.training.figures import METRICS
 from tests.squares import OPTIONS, options
 
@@ -199,3 +200,34 @@ def test_a_reason_is_cut_between_characters(tmp_path):
     Folders.of({"SM_OUTPUT_DIR": str(tmp_path)}, ()).fail("é" * 1000 + "x")
 
     assert (tmp_path / "failure").read_bytes() == "é".encode() * 512
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "code"), [("ml.g5.xlarge", Exit.NO_GPU), ("ml.m5.large", Exit.INPUT)]
+)
+def test_a_host_that_is_paid_for_its_gpu_does_not_train_on_its_cpu(
+    opt_ml, monkeypatch, caplog, instance_type, code
+):
+    monkeypatch.setattr(device, "_torch_build", lambda: ("13.0", False))
+    monkeypatch.setattr(device, "_NODES", ())
+    found = {"current_host": "algo-1", "current_instance_type": instance_type}
+    (opt_ml / "input" / "config" / "resourceconfig.json").write_text(json.dumps(found))
+    shutil.rmtree(opt_ml / "input" / "data" / "images")
+
+    with caplog.at_level("INFO"):
+        assert main(["train"], environment(opt_ml)) == code
+
+    if code == Exit.NO_GPU:
+        said = "NoGpuError: the host is an ml.g5.xlarge, but no GPU can be used: torch is built for"
+        assert failure(opt_ml).startswith(said)
+    else:
+        assert "training on cpu" in caplog.text
+
+
+def test_a_host_that_says_no_type_has_none(tmp_path):
+    folders = Folders.of(environment(tmp_path), ())
+    assert folders.instance_type == ""
+    folders.config.mkdir(parents=True)
+    for text in ("", "[]", "{}"):
+        (folders.config / "resourceconfig.json").write_text(text)
+        assert folders.instance_type == ""

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from infra.constructs.endpoint_hosts import has_gpu
 from swath.packing import package_digest
 
 KINDS = ("Realtime", "Async", "Serverless")
@@ -310,18 +309,11 @@ def test_the_topics_take_tls_only(everything: Any):
         assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-@pytest.mark.parametrize(
-    ("instance_type", "gpu"),
-    [("ml.g5.xlarge", True), ("ml.g6.2xlarge", True), ("ml.p4d.24xlarge", True),
-     ("ml.c7i.xlarge", False), ("ml.m5.large", False)],
-)  # fmt: skip
-def test_hosts_with_a_gpu_are_known_by_their_type(instance_type: str, gpu: bool):
-    assert has_gpu(instance_type) is gpu
-
-
 def test_gpu_hosts_get_the_gpu_image_and_a_driver_for_it(everything: Any):
     for kind in ON_HOSTS:
         assert variant(everything, kind)["InstanceType"] == "ml.g5.xlarge"
+        container = everything.one("AWS::SageMaker::Model", f"Serve{kind}")["PrimaryContainer"]
+        assert container["Environment"]["SWATH_DEVICE"] == "cuda"
         # CUDA 13 needs driver 580.
         ami = variant(everything, kind)["InferenceAmiVersion"]
         assert ami == "al2023-ami-sagemaker-inference-gpu-4-1"

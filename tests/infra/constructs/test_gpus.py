@@ -130,6 +130,7 @@ def test_a_job_has_a_gpu_and_the_plan(dev: Any):
     # The smallest g4dn, g5 and g6 have this much, of which the host keeps some for itself.
     assert int(needs["VCPU"]) <= 4
     assert int(needs["MEMORY"]) < 16 * 1024 * 0.93
+    assert {"Name": "SWATH_DEVICE", "Value": "cuda"} in container["Environment"]
     assert container["Command"] == [
         *("python", "-m", "batch_jobs.infer_shard"),
         *("--plan-uri", "Ref::plan_uri"),
