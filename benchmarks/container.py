@@ -47,6 +47,7 @@ class Ungathered:
     def __init__(self, model: Model) -> None:
         self._model = model
         self.batch_size, self.workers = model.batch_size, model.workers
+        self.engine = model.engine
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
         """What the model says."""

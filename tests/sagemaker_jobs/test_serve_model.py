@@ -385,7 +385,7 @@ def test_arguments_and_settings_are_checked(capsys):
 class Gated:
     """A model that waits for a gate."""
 
-    batch_size, workers = 1, 1
+    batch_size, workers, engine = 1, 1, None
 
     def __init__(self, model, gate):
         self.model, self.gate = model, gate
