@@ -11,7 +11,9 @@ import msgspec
 from constructs import Node
 from msgspec import Meta
 
+from infra.instance_types import why_unusable
 from swath.errors import SettingsError
+from swath.settings import has_gpu
 
 CONTEXT_KEY = "swath"
 
@@ -133,6 +135,16 @@ class DeploySettings:
             raise SettingsError(
                 f"the deploy setting 'database_min_acu' is {self.database_min_acu}; allowed "
                 f"is at most 'database_max_acu', {self.database_max_acu}"
+            )
+        for name in self.gpu_instance_types:
+            if why := why_unusable(name) or ("" if has_gpu(name) else "has no GPU"):
+                raise SettingsError(
+                    f"the deploy setting 'gpu_instance_types' has {name!r}, which {why}"
+                )
+        if why := why_unusable(self.endpoint_instance_type):
+            raise SettingsError(
+                "the deploy setting 'endpoint_instance_type' is "
+                f"{self.endpoint_instance_type!r}, which {why}"
             )
         kind = self.backend.removeprefix("sagemaker-")
         if kind != self.backend and kind not in self.endpoints:

@@ -59,7 +59,9 @@ LOG_RETENTION: dict[LogDays, RetentionDays] = {
 class SwathStack(Stack):
     """All of swath in one account and region."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, settings: DeploySettings) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, settings: DeploySettings, zones: int
+    ) -> None:
         super().__init__(
             scope,
             construct_id,
@@ -67,6 +69,7 @@ class SwathStack(Stack):
             termination_protection=settings.retain,
         )
         self._logged = {"log_retention": LOG_RETENTION[settings.log_retention_days]}
+        self._zones = zones
         self._lay_foundations(settings)
         self._serve(settings)
         self._build_pipeline(settings)
@@ -93,6 +96,7 @@ class SwathStack(Stack):
             self,
             "Network",
             logs=self.storage.logs,
+            zones=self._zones,
             gpu_hosts=settings.has_gpu_queue,
             retain=settings.retain,
         )

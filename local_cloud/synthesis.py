@@ -84,6 +84,8 @@ def _run_app(app: Sequence[str], target: Path, context: str) -> None:
 
 # The template is checked by the lint step; here it costs seconds.
 _QUIET = {
+    # The local cloud has every region's instance types.
+    "CDK_DEFAULT_REGION": "",
     "CDK_DISABLE_CLI_TELEMETRY": "true",
     "CDK_VALIDATION": "false",
     "JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION": "1",

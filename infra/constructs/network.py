@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import RemovalPolicies
+from aws_cdk import Fn, RemovalPolicies
 from aws_cdk.aws_ec2 import (
     FlowLogDestination,
     FlowLogOptions,
@@ -20,6 +20,10 @@ from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
 POSTGRES = 5432
+# Aurora needs two zones, and every region has them.
+MIN_ZONES = 2
+# GPU hosts are not to be had in each zone, so a third is of use; subnets cost nothing.
+_MAX_ZONES = 3
 
 
 class Network(Construct):
@@ -42,6 +46,7 @@ class Network(Construct):
         construct_id: str,
         *,
         logs: IBucket,
+        zones: int,
         gpu_hosts: bool,
         retain: bool,
     ) -> None:
@@ -49,10 +54,11 @@ class Network(Construct):
         if retain:
             # EC2 deletes no subnet and no security group that a database is in.
             RemovalPolicies.of(self).retain()
+        used = min(zones, _MAX_ZONES)
         self.vpc = Vpc(
             self,
             "Vpc",
-            max_azs=2,
+            availability_zones=[Fn.select(zone, Fn.get_azs()) for zone in range(used)],
             nat_gateways=0,
             # CDK would empty the default group by a function that runs at deployment. Nothing here
             # is in that group.

@@ -149,8 +149,8 @@ class DeviceSettings(EnvSettings):
 
 
 def has_gpu(instance_type: str) -> bool:
-    """Return whether a SageMaker instance type such as `ml.g5.xlarge` has an NVIDIA GPU."""
-    return instance_type.startswith(("ml.g", "ml.p"))
+    """Return whether an instance type such as `ml.g5.xlarge`, or a family such as `g5`, has a GPU."""
+    return instance_type.removeprefix("ml.").startswith(("g", "p"))
 
 
 def variable(field: str) -> str:

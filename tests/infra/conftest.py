@@ -100,6 +100,7 @@ def quick_cdk() -> Iterator[None]:
         patch.setenv("CDK_VALIDATION", "false")
         patch.setenv("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
         patch.delenv("CDK_CONTEXT_JSON", raising=False)
+        patch.delenv("CDK_DEFAULT_REGION", raising=False)
         yield
 
 

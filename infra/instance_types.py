@@ -1,0 +1,33 @@
+"""Which instance types swath's images run on: x86-64, with a GPU from Turing on or with none."""
+
+from __future__ import annotations
+
+import re
+
+# `g` after the generation: Graviton. https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
+_ARM = re.compile(r"a1|[a-z]+\d+g[a-z]*")
+_AMD_GPU = re.compile(r"g4ad")
+# Kepler, Maxwell and Volta: CUDA 13 has kernels from compute capability 7.5 on.
+# https://docs.nvidia.com/cuda/archive/13.0.0/cuda-toolkit-release-notes/index.html
+_OLD_GPU = re.compile(r"g[23]s?|p[23](dn)?")
+# A GPU's share needs the driver for virtual GPUs, which the hosts' image lacks.
+_SHARED_GPU = re.compile(r"gr?\d+f")
+_ACCELERATOR = re.compile(r"inf\d.*|trn\d.*|dl\d.*|vt\d.*|f\d.*")
+
+
+def family(instance_type: str) -> str:
+    """Return the family of an instance type of EC2 or SageMaker, or of a family itself."""
+    return instance_type.removeprefix("ml.").partition(".")[0]
+
+
+def why_unusable(instance_type: str) -> str:
+    """Return why swath's images do not run on a type or family, or an empty text if they do."""
+    name = family(instance_type)
+    reasons = (
+        (_AMD_GPU, "has AMD's GPU, and the images have NVIDIA's libraries"),
+        (_OLD_GPU, "has a GPU that is older than Turing, which CUDA 13 does not know"),
+        (_SHARED_GPU, "has a part of a GPU, for which the hosts have no driver"),
+        (_ARM, "has an ARM processor, and the images are for x86-64"),
+        (_ACCELERATOR, "has an accelerator that no image uses"),
+    )
+    return next((reason for pattern, reason in reasons if pattern.fullmatch(name)), "")
