@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws_cdk import Duration
-from aws_cdk.aws_batch import EcsJobDefinition, IJobQueue
+from aws_cdk.aws_batch import IJobQueue
 from aws_cdk.aws_lambda import IFunction
 from aws_cdk.aws_s3 import IBucket
 from aws_cdk.aws_stepfunctions import (
@@ -62,7 +62,8 @@ class Gpus:
     """AWS Batch: a queue, and the job for one shard."""
 
     queue: IJobQueue
-    job: EcsJobDefinition
+    job: str
+    """Name of the job definition, without a revision: the latest is submitted to."""
 
 
 def infer_shards(scope: Construct, mapped: Mapped, *, work: IBucket) -> DistributedMap:
@@ -137,7 +138,7 @@ def _submit(
         name,
         job_name=JsonPath.string_at("$.run_id"),
         job_queue_arn=gpus.queue.job_queue_arn,
-        job_definition_arn=gpus.job.job_definition_arn,
+        job_definition_arn=gpus.job,
         array_size=array_size,
         payload=TaskInput.from_object({"plan_uri": JsonPath.string_at("$.plan.uri")}),
         result_path=JsonPath.DISCARD,

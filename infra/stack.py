@@ -251,7 +251,7 @@ class SwathStack(Stack):
 
     def _gpus(self, gpus: GpuQueue, scene: dict[str, Any]) -> Gpus:
         job = InferShardJob(self, "InferShardJob", models=self.models, **scene)
-        return Gpus(queue=gpus.queue, job=job.definition)
+        return Gpus(queue=gpus.queue, job=job.name)
 
     def _watch_failures(self) -> None:
         dead_letters = self._dead_letters("UnrecordedFailures", "record_failure")

@@ -37,8 +37,9 @@ def synthesize(
     *,
     assemblies: Path = ASSEMBLIES,
     app: Sequence[str] = ("-m", "infra.app"),
+    root: Path | None = None,
 ) -> Path:
-    """The folder of the assembly of this checkout.
+    """Return the folder of the assembly of a checkout.
 
     Folders are named by what went into them and never change, so that a cloud that runs from one
     is not disturbed by a newer one.
@@ -47,6 +48,7 @@ def synthesize(
         context: what one would give `cdk deploy` with `-c`, such as `swath:endpoints`.
         assemblies: the folder of all assemblies.
         app: the arguments of Python that run the app.
+        root: folder of the checkout; by default this one.
 
     Raises:
         LocalCloudError: the app failed; the message has the end of what it said.
@@ -55,23 +57,30 @@ def synthesize(
     context = dict(context or {})
     given = json.dumps(context, sort_keys=True)
     inputs = {*INPUTS, context.get("swath:models_dir", "models")}
-    target = assemblies / _digest(ROOT, inputs, given)
+    root = root or ROOT
+    target = assemblies / _digest(root, inputs, given)
     with _locked(assemblies / ".lock"):
         if not (target / "manifest.json").is_file():
-            _run_app(app, target, given)
+            _run_app(app, target, given, root)
             _prune(assemblies, keep=target)
         os.utime(target)
     return target
 
 
-def _run_app(app: Sequence[str], target: Path, context: str) -> None:
+def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as folder:
         made = Path(folder, "cdk.out")
         done = subprocess.run(
             [sys.executable, *app],
-            cwd=ROOT,
-            env={**os.environ, **_QUIET, "CDK_OUTDIR": str(made), "CDK_CONTEXT_JSON": context},
+            cwd=root,
+            env={
+                **os.environ,
+                **_QUIET,
+                "CDK_OUTDIR": str(made),
+                "CDK_CONTEXT_JSON": context,
+                "PYTHONPATH": str(root / "src"),
+            },
             capture_output=True,
             text=True,
             check=False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy, Size
+from aws_cdk import Duration, Fn, RemovalPolicy, Size
 from aws_cdk.aws_batch import (
     Action,
     EcsEc2ContainerDefinition,
@@ -46,6 +46,7 @@ class InferShardJob(Construct):
 
     Attributes:
         definition: the job definition, with the parameter `plan_uri`.
+        name: name of the job definition, without a revision.
         role: of the container.
     """
 
@@ -81,15 +82,16 @@ class InferShardJob(Construct):
             "Definition",
             container=container,
             timeout=JOB_TIMEOUT,
-            # An execution submits the revision that it began with, also when it is redriven after a
-            # deployment has made another.
-            skip_deregister_on_update=True,
             retry_attempts=_ATTEMPTS,
             retry_strategies=[
                 *(RetryStrategy.of(Action.RETRY, reason) for reason in _RETRIED),
                 RetryStrategy.of(Action.EXIT, Reason.custom(on_reason="*")),
             ],
         )
+        # A deployment makes a revision and deregisters the last one. A run that is under way, or
+        # taken up again, keeps its state machine's definition: by the name it gets the new one.
+        _, named = Fn.split("/", self.definition.job_definition_arn, 2)
+        self.name = Fn.select(0, Fn.split(":", named))
         acknowledge(
             container.execution_role,
             "AwsSolutions-IAM5[Resource::*]",

@@ -94,7 +94,7 @@ class _Submission:
         cls, simple: Any, name: str, definition: str, queue: str, options: Mapping[str, Any]
     ) -> _Submission:
         backend = simple.backend
-        found = backend.get_job_definition(definition)
+        found = _definition(backend, definition)
         if found is None:
             raise ClientException(f"Job definition {definition} does not exist")
         if found.status != "ACTIVE":
@@ -139,6 +139,18 @@ class _Submission:
             "AWS_DEFAULT_REGION": self.backend.region_name,
             "AWS_REGION": self.backend.region_name,
         }
+
+
+def _definition(backend: Any, identifier: str) -> Any:
+    """Return a job definition: of a name without a revision, the latest that is active."""
+    active = [
+        definition
+        for definition in backend._job_definitions.values()
+        if definition.name == identifier and definition.status == "ACTIVE"
+    ]
+    if active:
+        return max(active, key=lambda definition: int(definition.revision))
+    return backend.get_job_definition(identifier)
 
 
 def _run_array(services: Services, submission: _Submission, parent: Any, size: int) -> None:

@@ -18,6 +18,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "cloud" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("cloud"))
+        elif "own_cloud" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("own_cloud"))
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +38,13 @@ def cloud(assembly: Path) -> Iterator[LocalCloud]:
     """The synthesized template, deployed. Its logs are shown when a test fails."""
     with LocalCloud() as running:
         running.deploy(assembly)
+        yield running
+
+
+@pytest.fixture
+def own_cloud() -> Iterator[LocalCloud]:
+    """A cloud with nothing in it, for a test that updates or deletes a stack."""
+    with LocalCloud() as running:
         yield running
 
 

@@ -52,10 +52,15 @@ def test_a_changed_launch_template_reaches_the_hosts(dev: Any):
         assert minutes * 60 >= timeout
 
 
-def test_a_deployment_keeps_the_revisions_that_runs_under_way_submit(dev: Any):
-    policy = dev.one("AWS::Batch::JobDefinition")["ResourceRetentionPolicy"]
+def test_a_run_submits_to_the_latest_revision_whichever_it_began_with(dev: Any):
+    """A redriven execution keeps its definition; a deployment deregisters the last revision."""
+    (name,) = dev.resources("AWS::Batch::JobDefinition")
+    states = dev.machine["States"].values()
+    submitted = {s["Parameters"]["JobDefinition"] for s in states if "submitJob" in str(s)}
 
-    assert policy == {"SkipDeregisterOnUpdate": True}
+    # NAME of arn:aws:batch:REGION:ACCOUNT:job-definition/NAME:REVISION.
+    part = {"Fn::Select": [1, {"Fn::Split": ["/", {"Ref": name}]}]}
+    assert submitted == {str({"Fn::Select": [0, {"Fn::Split": [":", part]}]})}
 
 
 def test_a_job_does_not_reach_the_credentials_of_its_host(dev: Any):

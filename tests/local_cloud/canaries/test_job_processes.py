@@ -97,10 +97,10 @@ def test_a_definition_that_was_deregistered_takes_no_job(
         (described,) = batch.describe_jobs(jobs=[job])["jobs"]
         batch.deregister_job_definition(jobDefinition=described["jobDefinition"])
 
-        with pytest.raises(ClientError, match="is not active"):
-            batch.submit_job(
-                jobName=new_name(), jobQueue=queue, jobDefinition=described["jobDefinition"]
-            )
+        name = described["jobDefinition"].rpartition("/")[2].partition(":")[0]
+        for identifier in (described["jobDefinition"], name):
+            with pytest.raises(ClientError, match="is not active"):
+                batch.submit_job(jobName="late", jobQueue=queue, jobDefinition=identifier)
 
 
 def test_canary_job_processes(services: Services, aws: Aws, queue: str, image: str, folder: Path):
