@@ -21,6 +21,8 @@ from local_cloud.assembly import Assembly
 from local_cloud.clients import ACCOUNT, REGION, Clients
 from local_cloud.deployment import deploy, destroy
 from local_cloud.errors import LocalCloudError
+from local_cloud.faults.kinds import Fault
+from local_cloud.faults.switch import Switched
 
 ROOT = Path(__file__).resolve().parents[1]
 _CLOSE_SECONDS = 30
@@ -99,6 +101,22 @@ class LocalCloud:
     def client(self, service: str) -> Any:
         """A boto3 client of this cloud."""
         return self._clients.get(service)
+
+    @contextlib.contextmanager
+    def fault(self, fault: Fault) -> Iterator[Switched]:
+        """Let AWS have a fault for as long as the block lasts.
+
+        Args:
+            fault: one of `local_cloud.faults.kinds`.
+
+        Yields:
+            The switch; its `met` tells how often the fault was met.
+        """
+        switched = Switched.on(self.endpoint, fault)
+        try:
+            yield switched
+        finally:
+            switched.off()
 
     def dsn(self, database: str = "swath") -> str:
         """How an administrator connects to the database that the template calls `database`."""

@@ -50,13 +50,25 @@ class JobRunner:
         return self._pool.submit(work)
 
     def run(
-        self, process: JobProcess, *, timeout: float | None, stopped: Callable[[], bool]
+        self,
+        process: JobProcess,
+        *,
+        timeout: float | None,
+        stopped: Callable[[], bool],
+        signalled: Callable[[], int | None] = lambda: None,
     ) -> JobExit:
-        """Run one attempt to its end; `stopped` is asked now and then whether to end it early."""
+        """Run one attempt to its end.
+
+        Args:
+            process: what to run.
+            timeout: seconds after which it is killed.
+            stopped: is asked now and then whether to kill it.
+            signalled: is asked, until it names one, which signal to send.
+        """
         log = self._logs / process.log
         with log.open("wb") as output:
             running = self._start(process, output.fileno())
-        timed_out = not _finish(running, timeout, stopped)
+        timed_out = not _finish(running, timeout, stopped, signalled)
         with self._lock:
             self._running.discard(running)
         code = running.returncode if running.returncode >= 0 else 128 - running.returncode
@@ -89,10 +101,13 @@ class JobRunner:
 
 
 def _finish(
-    process: subprocess.Popen[bytes], timeout: float | None, stopped: Callable[[], bool]
+    process: subprocess.Popen[bytes],
+    timeout: float | None,
+    stopped: Callable[[], bool],
+    signalled: Callable[[], int | None],
 ) -> bool:
-    """Wait for a process, or end it; False when its time was up."""
-    waited, step = 0.0, 0.25
+    """Wait for a process, or end it; return False when its time was up."""
+    waited, step, sent = 0.0, 0.25, False
     while True:
         try:
             process.wait(step)
@@ -100,6 +115,9 @@ def _finish(
             waited += step
         else:
             return True
+        if not sent and (number := signalled()) is not None:
+            process.send_signal(number)
+            sent = True
         late = timeout is not None and waited >= timeout
         if late or stopped():
             process.kill()

@@ -7,6 +7,7 @@ from its caller does: also when the caller was killed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -17,12 +18,16 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from local_cloud.clients import REGION, Clients
 from local_cloud.endpoints.pool import EndpointPool
+from local_cloud.faults.active import Faults
+from local_cloud.faults.edge import Edge
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
 from local_cloud.postgis.database import Database, own_database, users_database
+from local_cloud.postgis.gate import gate as database_gate
 from local_cloud.services import Services
 from swath.settings import DeviceSettings
 
@@ -39,14 +44,18 @@ def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
         starter = stack.enter_context(ThreadPoolExecutor(1))
         database = starter.submit(stack.enter_context, _database())
         _quieten()
-        endpoint = _serve_moto(stack, port)
+        faults = Faults()
+        endpoint = _serve_moto(stack, port, faults)
+        found = database.result()
+        gate = stack.enter_context(database_gate(found.host, found.port, faults))
         services = Services(
             endpoint=endpoint,
             clients=Clients(endpoint),
             functions=FunctionPool(logs),
             jobs=JobRunner(logs),
             endpoints=EndpointPool(logs, folder / "models"),
-            database=database.result(),
+            database=dataclasses.replace(found, host="localhost", port=gate.port),
+            faults=faults,
         )
         stack.callback(services.close)
         services.environment = _environment(services)
@@ -82,13 +91,15 @@ def _database() -> contextlib.AbstractContextManager[Database]:
     return users_database(url) if url else own_database()
 
 
-def _serve_moto(stack: contextlib.ExitStack, port: int) -> str:
+def _serve_moto(stack: contextlib.ExitStack, port: int, faults: Faults) -> str:
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow: after PostgreSQL's start
 
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
     server.start()
     stack.callback(server.stop)
     _, port = server.get_host_and_port()
+    wsgi: Any = server._server  # noqa: SLF001 - moto takes no application from outside
+    wsgi.app = Edge(wsgi.app, faults)
     os.environ["MOTO_PORT"] = str(port)  # moto's own tasks call moto there
     return f"http://127.0.0.1:{port}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -9,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_cloud.clients import REGION, Clients
+from local_cloud.clock import Clock
 from local_cloud.endpoints.pool import EndpointPool
 from local_cloud.errors import LocalCloudError
+from local_cloud.faults.active import Faults
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.images import StagedImage
 from local_cloud.jobs import JobRunner
@@ -31,6 +34,12 @@ class Services:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that every function, job and endpoint gets beside the template's: where AWS is."""
     clients: Clients
+    faults: Faults = field(default_factory=Faults)
+
+    @functools.cached_property
+    def clock(self) -> Clock:
+        """The clock that AWS's waits pass by."""
+        return Clock(self.faults)
 
     def client(self, service: str, region: str = REGION) -> Any:
         """A client of the local cloud."""

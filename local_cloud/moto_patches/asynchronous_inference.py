@@ -20,6 +20,7 @@ from moto.core.exceptions import ServiceException
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from local_cloud.endpoints.specification import Answer
+from local_cloud.faults.kinds import RequestExpired
 from local_cloud.jobs import CONCURRENCY
 from local_cloud.moto_patches.endpoint_invocation import (
     CUSTOM_ATTRIBUTES,
@@ -140,6 +141,9 @@ def _queue(services: Services, endpoint: Endpoint) -> Any:
 def _serve(services: Services, request: _Request) -> None:
     """Everything that comes of one request."""
     try:
+        if expired := services.faults.meet(RequestExpired):
+            _expire(services, request, told=expired.told)
+            return
         try:
             body = read_object(services, request.endpoint.region, request.input)
             answer = send(
@@ -167,6 +171,13 @@ def _fail(services: Services, request: _Request, error: ServiceException | Clien
         _write(services, request, request.failure, reason.encode(), "text/plain")
     message = request.message("Failed", failureReason=f"ClientError: {reason}")
     _tell(services, request, "ErrorTopic", message)
+
+
+def _expire(services: Services, request: _Request, *, told: bool) -> None:
+    """Drop a request whose time in the queue is over."""
+    if told:
+        reason = "ClientError: the request expired in the queue before it was processed"
+        _tell(services, request, "ErrorTopic", request.message("Expired", failureReason=reason))
 
 
 def _write(services: Services, request: _Request, uri: str, body: bytes, kind: str) -> None:

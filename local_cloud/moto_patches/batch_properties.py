@@ -2,8 +2,8 @@
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_Batch.html
 Moto 5.2.5 insists on a service role (AWS has a service-linked one) and upper case, knows fewer
-instance types, overlooks a job definition's timeout, takes any retry rules, and has no attribute
-for `Fn::GetAtt`.
+instance types, overlooks a job definition's timeout, takes any retry rules, forgets a queue's
+time limits, and has no attribute for `Fn::GetAtt`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ def apply(patcher: Patcher, services: Services) -> None:
     """Fill in and rename what moto reads differently."""
     _before(patcher, ComputeEnvironment, _environment)
     _before(patcher, JobDefinition, _definition)
+    _keep_time_limits(patcher)
     patcher.replace(BatchBackend, "_validate_compute_resources", _any_resources)
     patcher.replace(BatchBackend, "find_min_instances_to_meet_vcpus", staticmethod(_no_hosts))
     for model in (ComputeEnvironment, JobQueue, JobDefinition):
@@ -46,6 +47,17 @@ def _before(patcher: Patcher, model: Any, prepare: Callable[[dict[str, Any], str
         return original(cls, name, json, account, region, **rest)
 
     original = patcher.replace(model, "create_from_cloudformation_json", classmethod(create))
+
+
+def _keep_time_limits(patcher: Patcher) -> None:
+    """Have queues remember when they cancel a job, which moto forgets."""
+
+    def create(cls: type[Any], /, name: str, json: Any, *rest: Any, **options: Any) -> Any:
+        queue = original(cls, name, json, *rest, **options)
+        queue.job_state_time_limit_actions = json["Properties"].get("JobStateTimeLimitActions", [])
+        return queue
+
+    original = patcher.replace(JobQueue, "create_from_cloudformation_json", classmethod(create))
 
 
 def _environment(properties: dict[str, Any], account: str) -> None:

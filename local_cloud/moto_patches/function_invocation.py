@@ -14,6 +14,7 @@ import time
 import uuid
 from typing import Any
 
+from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda_simple.models import LambdaSimpleBackend
 
 from local_cloud.functions.specification import FunctionSpec, Response
@@ -24,8 +25,11 @@ logger = logging.getLogger("local_cloud")
 
 NAME = "function_invocation"
 
-# AWS waits one minute, then two.
-RETRY_SECONDS = (1.0, 2.0)
+# Between the attempts at an event that a function fails on, by AWS's clock.
+RETRY_SECONDS = (60.0, 120.0)
+# An event that finds no free slot goes back to the queue, for longer each time.
+_LONGEST_IN_QUEUE = 300.0
+_LONGEST_AGE = 21_600
 
 
 def apply(patcher: Patcher, services: Services) -> None:
@@ -44,12 +48,31 @@ def apply(patcher: Patcher, services: Services) -> None:
         if (headers or {}).get("X-Amz-Invocation-Type") == "Event":
             _Asynchronous(services, function, payload).start()
             return b""
-        response = services.functions.invoke(specification(function, services), payload)
+        response = _invoke(services, function, payload)
+        if response is None:
+            raise TooManyRequestsError
         if response.failed:
             response_headers["x-amz-function-error"] = "Unhandled"
         return response.payload
 
     patcher.replace(LambdaSimpleBackend, "invoke", invoke)
+
+
+class TooManyRequestsError(LambdaClientError):
+    """No slot is free in the account."""
+
+    code = 429
+
+    def __init__(self) -> None:
+        super().__init__("TooManyRequestsException", "Rate Exceeded.")
+
+
+def _invoke(services: Services, function: Any, payload: bytes) -> Response | None:
+    """Run a function; None where no slot of the account is free."""
+    with services.faults.slot() as free:
+        if not free:
+            return None
+        return services.functions.invoke(specification(function, services), payload)
 
 
 def specification(function: Any, services: Services) -> FunctionSpec:
@@ -83,6 +106,8 @@ class _Asynchronous:
         self._request_id = str(uuid.uuid4())
         config = function.event_invoke_config[0].config if function.event_invoke_config else {}
         self._retries = int(config.get("MaximumRetryAttempts", 2))
+        self._longest_age = int(config.get("MaximumEventAgeInSeconds", _LONGEST_AGE))
+        self._age = 0.0
         self._on_failure = (
             config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
         )
@@ -94,21 +119,34 @@ class _Asynchronous:
         name = self._function.function_name
         try:
             for attempt in range(self._retries + 1):
-                response = self._services.functions.invoke(
-                    specification(self._function, self._services), self._payload
-                )
+                response = self._invoke_when_free()
+                if response is None:
+                    self._set_aside("EventAgeExceeded", attempt, None)
+                    return
                 if not response.failed:
                     return
                 logger.warning("%s: attempt %d: %s", name, attempt + 1, response.payload[:500])
                 if attempt < self._retries:
-                    time.sleep(RETRY_SECONDS[attempt])
-            self._set_aside(response)
+                    self._services.clock.sleep(RETRY_SECONDS[attempt])
+            self._set_aside("RetriesExhausted", self._retries + 1, response)
         except Exception:
             logger.exception("an event for %s was lost", name)
 
-    def _set_aside(self, response: Response) -> None:
+    def _invoke_when_free(self) -> Response | None:
+        """Run the function once a slot is free; None when the event is too old by then."""
+        pause = 1.0
+        while self._age <= self._longest_age:
+            response = _invoke(self._services, self._function, self._payload)
+            if response is not None:
+                return response
+            self._services.clock.sleep(pause)
+            self._age += pause
+            pause = min(2 * pause, _LONGEST_IN_QUEUE)
+        return None
+
+    def _set_aside(self, condition: str, attempts: int, response: Response | None) -> None:
         if self._on_failure:
-            self._send(self._on_failure, json.dumps(self._record(response)))
+            self._send(self._on_failure, json.dumps(self._record(condition, attempts, response)))
 
     def _send(self, arn: str, message: str) -> None:
         service, region, account, name = arn.split(":")[2:6]
@@ -121,22 +159,27 @@ class _Asynchronous:
         else:
             logger.error("on-failure destinations in %s are not delivered to: %s", service, arn)
 
-    def _record(self, response: Response) -> dict[str, Any]:
+    def _record(self, condition: str, attempts: int, response: Response | None) -> dict[str, Any]:
         """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html."""
-        return {
+        record = {
             "version": "1.0",
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),
             "requestContext": {
                 "requestId": self._request_id,
                 "functionArn": f"{self._function.function_arn}:$LATEST",
-                "condition": "RetriesExhausted",
-                "approximateInvokeCount": self._retries + 1,
+                "condition": condition,
+                "approximateInvokeCount": attempts,
             },
             "requestPayload": json.loads(self._payload),
-            "responseContext": {
-                "statusCode": 200,
-                "executedVersion": "$LATEST",
-                "functionError": "Unhandled",
-            },
+        }
+        if response is None:
+            return record
+        context = {
+            "statusCode": 200,
+            "executedVersion": "$LATEST",
+            "functionError": "Unhandled",
+        }
+        return record | {
+            "responseContext": context,
             "responsePayload": json.loads(response.payload),
         }

@@ -27,7 +27,8 @@ from moto.batch.utils import JobStatus
 from moto.batch_simple.models import BatchSimpleBackend
 from moto.events.models import events_backends
 
-from local_cloud.jobs import JobExit, JobProcess
+from local_cloud.faults.jobs import AttemptExit, run_attempt, wait_for_host
+from local_cloud.jobs import JobProcess
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.services import Services, in_background
 
@@ -35,8 +36,6 @@ logger = logging.getLogger("local_cloud")
 
 NAME = "job_processes"
 
-_EXITED = "Essential container in task exited"
-_TIMED_OUT = "Job attempt duration exceeded timeout"
 _CHILD_FAILED = "Array Child Job failed"
 
 # https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
@@ -72,8 +71,8 @@ def apply(patcher: Patcher, services: Services) -> None:
 
     def container_details(job: Any) -> dict[str, Any]:
         # What says why a job failed: moto shows it in lists of jobs only.
-        exit_code = {} if job.exit_code is None else {"exitCode": job.exit_code}
-        return {**original_details(job), **exit_code}
+        found = {"exitCode": job.exit_code, "reason": getattr(job, "container_reason", "") or None}
+        return original_details(job) | {k: v for k, v in found.items() if v is not None}
 
     patcher.replace(BatchSimpleBackend, "submit_job", submit_job)
     original_details = patcher.replace(Job, "_container_details", container_details)
@@ -222,17 +221,17 @@ def _run_job(services: Services, submission: _Submission, job: Any, parent: Any)
 def _attempts(services: Services, submission: _Submission, job: Any, parent: Any) -> bool:
     strategy = submission.definition.retry_strategy or {}
     for number in range(1, int(strategy.get("attempts", 1)) + 1):
-        if job.stop or parent.stop:
+        if not wait_for_host(services, submission.queue, job, parent) or job.stop or parent.stop:
             return False
         ended = _attempt(services, submission, job, parent, number)
         if ended.code == 0:
             return True
-        reason = _TIMED_OUT if ended.timed_out else _EXITED
-        job.job_stopped_reason = job.job_stopped_reason if job.stop else reason
-        job.latest_attempt["statusReason"] = reason
+        job.job_stopped_reason = job.job_stopped_reason if job.stop else ended.status_reason
         # An attempt that exceeded its timeout is final, whatever the rules say:
         # https://docs.aws.amazon.com/batch/latest/userguide/job_timeouts.html
-        if ended.timed_out or not retries(strategy.get("evaluateOnExit", []), ended.code, reason):
+        if ended.timed_out or not retries(
+            strategy.get("evaluateOnExit", []), ended.code, ended.status_reason, ended.reason
+        ):
             return False
     return False
 
@@ -284,7 +283,7 @@ def _matches(pattern: str, value: str | None) -> bool:
 
 def _attempt(
     services: Services, submission: _Submission, job: Any, parent: Any, number: int
-) -> JobExit:
+) -> AttemptExit:
     image = services.image(
         submission.definition.container_properties["image"], submission.backend.region_name
     )
@@ -296,11 +295,13 @@ def _attempt(
         "PYTHONPATH": ":".join(map(str, image.python_path)),
         "PYTHONUNBUFFERED": "1",
     }
+    job.job_stopped_reason = None
     job.status = JobStatus.RUNNING
     job.job_started_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
     job.log_stream_name = job._stream_name
     job._start_attempt()
-    ended = services.jobs.run(
+    ended = run_attempt(
+        services,
         JobProcess(
             command=[sys.executable if word in {"python", "python3"} else word for word in words],
             folder=image.folder,
@@ -321,11 +322,14 @@ def _command(submission: _Submission, job: Any) -> list[str]:
     return list(job._add_parameters_to_command(list(command)))
 
 
-def _record(job: Any, ended: JobExit) -> None:
+def _record(job: Any, ended: AttemptExit) -> None:
     job.exit_code = ended.code
     job.job_stopped_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
     job._stop_attempt()
-    job.latest_attempt["container"]["exitCode"] = ended.code
+    job.latest_attempt["statusReason"] = ended.status_reason
+    container = {"exitCode": ended.code, "reason": ended.reason or None}
+    job.latest_attempt["container"] |= {k: v for k, v in container.items() if v is not None}
+    job.container_reason = ended.reason
     lines = ended.output.splitlines()
     if not lines:
         return

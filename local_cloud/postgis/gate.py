@@ -1,0 +1,91 @@
+"""The way to the database: every connection passes here, and waits while the database is paused."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+from local_cloud.faults.active import Faults
+from local_cloud.faults.kinds import DatabasePaused
+
+_CHUNK = 65_536
+
+
+class Gate:
+    """A port that leads to the server's.
+
+    Attributes:
+        port: where it listens, once entered.
+    """
+
+    def __init__(self, host: str, port: int, faults: Faults) -> None:
+        self._server = (host, port)
+        self._faults = faults
+        self._lock = threading.Lock()
+        self._resumed: dict[int, float] = {}
+        self._refused: dict[int, int] = {}
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, name="database gate", daemon=True).start()
+
+    def close(self) -> None:
+        """Take no more connections; those that are open end with their clients."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            if not self._wait():
+                return
+            with socket.create_connection(self._server) as server:
+                back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+                back.start()
+                _copy(client, server)
+                back.join()
+
+    def _wait(self) -> bool:
+        """Wait while the database is paused; return whether the connection is taken then."""
+        fault = self._faults.on(DatabasePaused)
+        if fault is None:
+            return True
+        with self._lock:
+            key = id(fault)
+            now = time.monotonic()
+            resumed = self._resumed.setdefault(key, now + fault.seconds)
+            if now >= resumed:
+                return True
+            self._faults.meet(DatabasePaused)
+            refused = self._refused[key] = self._refused.get(key, 0) + 1
+        if refused <= fault.refused:
+            return False
+        time.sleep(max(0.0, resumed - time.monotonic()))
+        return True
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    """Hand on what comes until it ends, then say so."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(_CHUNK):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def gate(host: str, port: int, faults: Faults) -> Iterator[Gate]:
+    """Open a gate to a server for as long as the block lasts."""
+    opened = Gate(host, port, faults)
+    try:
+        yield opened
+    finally:
+        opened.close()
