@@ -151,7 +151,7 @@ def fault(uri: str, etag: str, problem: str, reason: str) -> SwathError:
         return TransientError(text)
     try:
         changed = storage.etag(uri) != etag
-    except (BotoCoreError, ClientError):
+    except (BotoCoreError, ClientError, TransientError):
         return TransientError(text)
     return SceneChangedError(replaced(uri)) if changed else SceneError(text)
 

@@ -2,6 +2,9 @@
 
 Writes are whole or not at all: S3 gives that, and a local file is written beside its place and
 renamed into it.
+
+Whatever asks S3 raises a TransientError where S3 fails in a way that passes, and botocore's
+ClientError where it refuses.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
+
+from swath.service_errors import transient_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -85,7 +90,8 @@ def status(uri: str) -> Status | None:
         return Status(f"{file.st_size:x}-{file.st_mtime_ns:x}", file.st_size)
     bucket, key = split_s3(uri)
     try:
-        head = s3().head_object(Bucket=bucket, Key=key)
+        with _read(uri):
+            head = s3().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if error.response["Error"]["Code"] in _MISSING:
             return None
@@ -138,7 +144,8 @@ def write_bytes(uri: str, data: bytes, *, content_type: str = "application/octet
     """Write the whole object, replacing what was there."""
     if is_s3(uri):
         bucket, key = split_s3(uri)
-        s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
+        with _written(uri):
+            s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
         return
     with _beside(Path(uri)) as temporary:
         temporary.write_bytes(data)
@@ -168,7 +175,8 @@ def reading(uri: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="swath-") as folder:
         path = Path(folder, Path(key).name)
         try:
-            s3().download_file(bucket, key, str(path))
+            with _read(uri):
+                s3().download_file(bucket, key, str(path))
         except ClientError as error:
             if error.response["Error"]["Code"] in _MISSING:
                 raise FileNotFoundError(uri) from None
@@ -219,19 +227,21 @@ def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iter
     with tempfile.TemporaryDirectory(prefix="swath-") as folder:
         path = Path(folder, Path(key).name)
         yield path
-        s3().upload_file(str(path), bucket, key, ExtraArgs={"ContentType": content_type})
+        with _written(uri):
+            s3().upload_file(str(path), bucket, key, ExtraArgs={"ContentType": content_type})
 
 
 def copy(source: str, target: str, *, content_type: str = "application/octet-stream") -> None:
     """Copy one object, on the S3 side where both are there."""
     if is_s3(source) and is_s3(target):
         (from_bucket, from_key), (bucket, key) = split_s3(source), split_s3(target)
-        s3().copy(
-            {"Bucket": from_bucket, "Key": from_key},
-            bucket,
-            key,
-            ExtraArgs={"ContentType": content_type, "MetadataDirective": "REPLACE"},
-        )
+        with _written(target):
+            s3().copy(
+                {"Bucket": from_bucket, "Key": from_key},
+                bucket,
+                key,
+                ExtraArgs={"ContentType": content_type, "MetadataDirective": "REPLACE"},
+            )
         return
     with reading(source) as path, writing(target, content_type=content_type) as place:
         shutil.copyfile(path, place)
@@ -307,11 +317,20 @@ class RunPaths:
 def _get(uri: str, **options: Any) -> bytes:
     bucket, key = split_s3(uri)
     try:
-        return s3().get_object(Bucket=bucket, Key=key, **options)["Body"].read()
+        with _read(uri):
+            return s3().get_object(Bucket=bucket, Key=key, **options)["Body"].read()
     except ClientError as error:
         if error.response["Error"]["Code"] in _MISSING:
             raise FileNotFoundError(uri) from None
         raise
+
+
+def _read(uri: str) -> AbstractContextManager[None]:
+    return transient_errors(f"{uri} cannot be read")
+
+
+def _written(uri: str) -> AbstractContextManager[None]:
+    return transient_errors(f"{uri} cannot be written")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from swath import storage
 from swath.dataset import HEAD, fault, replaced
 from swath.errors import SceneChangedError, SwathError, TransientError
 from swath.reading.tiff import NotReadableError
+from swath.service_errors import passes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -157,7 +158,7 @@ class S3File:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == HTTPStatus.PRECONDITION_FAILED:
             return SceneChangedError(replaced(self.uri))
-        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if passes(error):
             return TransientError(f"{self._problem(offset, length)}: {error}")
         problem = f"cannot be read at bytes {offset} to {offset + length}"
         return fault(self.uri, self.etag, problem, str(error))

@@ -1,0 +1,58 @@
+"""Which errors of AWS's services pass by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's name
+    HTTPClientError,
+    IncompleteReadError,
+)
+
+from swath.errors import TransientError
+
+# S3 answers with a status of 400 when it lost patience with a sender:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
+_PASSING = {"RequestTimeout"}
+_NO_ANSWER = (HTTPClientError, ConnectionError, IncompleteReadError, RetriesExceededError)
+
+
+def passes(error: BaseException | None) -> bool:
+    """Return whether the same request may succeed later.
+
+    It was refused for its rate, the service failed, or the answer did not come or broke off. The
+    client has retried by then, but for seconds only.
+    """
+    if isinstance(error, S3UploadFailedError):
+        return passes(error.__cause__ or error.__context__)
+    if isinstance(error, ClientError):
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        return (
+            status == HTTPStatus.TOO_MANY_REQUESTS
+            or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            or error.response.get("Error", {}).get("Code") in _PASSING
+        )
+    return isinstance(error, _NO_ANSWER)
+
+
+@contextmanager
+def transient_errors(doing: str) -> Iterator[None]:
+    """Turn errors that pass into a TransientError; others go on as they are.
+
+    Args:
+        doing: what the block does, as the message begins: "s3://bucket/key cannot be read".
+
+    Raises:
+        TransientError: the service failed in a way that passes.
+    """
+    try:
+        yield
+    except Exception as error:
+        if passes(error):
+            raise TransientError(f"{doing}: {error}") from error
+        raise
