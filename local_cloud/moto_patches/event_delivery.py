@@ -13,9 +13,11 @@ import datetime as dt
 import json
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
+from botocore.exceptions import ClientError
 from jsonpath_ng.ext.parser import parse as parse_path
 from moto.events.models import Rule
 
@@ -24,6 +26,7 @@ from local_cloud.services import Services, in_background
 
 NAME = "event_delivery"
 
+_LONGEST_PAUSE = 600.0
 _PLACEHOLDER = re.compile(r"<([^<>]+)>")
 
 Event = dict[str, Any]
@@ -115,6 +118,15 @@ def _start(services: Services, rule: Any, target: Target, deliver: Delivery, eve
 
     def attempt() -> None:
         try:
+            for pause in _pauses(target):
+                try:
+                    deliver(services, rule, target["Arn"], message)
+                except ClientError as error:
+                    if not _passes(error):
+                        raise
+                    services.clock.sleep(pause)
+                else:
+                    return
             deliver(services, rule, target["Arn"], message)
         except Exception as error:
             if not (queue := target.get("DeadLetterConfig", {}).get("Arn")):
@@ -122,6 +134,30 @@ def _start(services: Services, rule: Any, target: Target, deliver: Delivery, eve
             _dead_letter(services, rule, target, queue, message, error)
 
     in_background(f"{rule.name} → {target['Arn']}", attempt)
+
+
+def _pauses(target: Target) -> Iterator[float]:
+    """Yield AWS's seconds between attempts, until there have been enough or the event is too old.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+    """
+    policy = target.get("RetryPolicy", {})
+    age, oldest = 0.0, float(policy.get("MaximumEventAgeInSeconds", 86_400))
+    for number in range(int(policy.get("MaximumRetryAttempts", 185))):
+        pause = min(2.0**number, _LONGEST_PAUSE)
+        if age + pause > oldest:
+            return
+        yield pause
+        age += pause
+
+
+def _passes(error: ClientError) -> bool:
+    """Return whether EventBridge tries again: not where the target is gone, or not ours."""
+    response: Mapping[str, Any] = error.response
+    status = response["ResponseMetadata"]["HTTPStatusCode"]
+    return status in {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS} or (
+        status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
 
 
 def _dead_letter(

@@ -72,7 +72,8 @@ def apply(patcher: Patcher, services: Services) -> None:
     def container_details(job: Any) -> dict[str, Any]:
         # What says why a job failed: moto shows it in lists of jobs only.
         found = {"exitCode": job.exit_code, "reason": getattr(job, "container_reason", "") or None}
-        return original_details(job) | {k: v for k, v in found.items() if v is not None}
+        details: dict[str, Any] = original_details(job)
+        return details | {k: v for k, v in found.items() if v is not None}
 
     patcher.replace(BatchSimpleBackend, "submit_job", submit_job)
     original_details = patcher.replace(Job, "_container_details", container_details)

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from local_cloud.faults.kinds import SlotsTaken, TimeLapse
 from local_cloud.moto_patches import function_invocation
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, eventually
@@ -105,9 +107,9 @@ def test_a_handler_that_cannot_be_imported_says_so(services: Services, aws: Aws,
 
 
 def test_an_event_that_always_fails_is_tried_again_and_set_aside(
-    services: Services, aws: Aws, function: str, monkeypatch: pytest.MonkeyPatch
+    services: Services, aws: Aws, function: str
 ):
-    monkeypatch.setattr(function_invocation, "RETRY_SECONDS", (0.0, 0.0))
+    services.faults.switch_on(TimeLapse(factor=1e6))
     queue = aws.queue()
     aws.client("lambda").put_function_event_invoke_config(
         FunctionName=function,
@@ -125,3 +127,27 @@ def test_an_event_that_always_fails_is_tried_again_and_set_aside(
     assert letter["requestContext"]["condition"] == "RetriesExhausted"
     assert letter["requestPayload"] == {"raise": "again"}
     assert letter["responsePayload"]["errorMessage"] == "again"
+
+
+def test_where_no_slot_is_free_a_call_is_refused_and_an_event_waits(
+    services: Services, aws: Aws, function: str
+):
+    services.faults.switch_on(TimeLapse(factor=1e6))
+    client, queue = aws.client("lambda"), aws.queue()
+    client.put_function_event_invoke_config(
+        FunctionName=function,
+        DestinationConfig={"OnFailure": {"Destination": aws.queue_arn(queue)}},
+    )
+    with applied(services, function_invocation):
+        number = services.faults.switch_on(SlotsTaken(slots=0))
+        with pytest.raises(ClientError, match="TooManyRequestsException") as caught:
+            invoke(aws, function, {})
+        client.invoke(FunctionName=function, InvocationType="Event", Payload=b'{"x": 1}')
+        (letter,) = eventually(lambda: aws.messages(queue), "the dead letter")
+        services.faults.switch_off(number)
+        after, _ = invoke(aws, function, {})
+
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
+    assert letter["requestContext"]["condition"] == "EventAgeExceeded"
+    assert letter["requestPayload"] == {"x": 1}
+    assert after["calls"] == 1

@@ -113,6 +113,7 @@ def test_canary_job_processes(services: Services, aws: Aws, queue: str, image: s
     assert job["status"] == "FAILED"
     assert job["statusReason"] == "Essential container in task exited"
     assert job["container"]["exitCode"] == 3
+    assert "reason" not in job["container"]
     assert (folder / "ran-none-1").read_text() == "fail"
 
 

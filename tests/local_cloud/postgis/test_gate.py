@@ -1,0 +1,79 @@
+"""The way to the database: open, and while the database is paused."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from local_cloud.faults.active import Faults
+from local_cloud.faults.kinds import DatabasePaused
+from local_cloud.postgis.gate import Gate, gate
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """A server that answers each connection with what it says, once, backwards; its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        try:
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.sendall(connection.recv(100)[::-1])
+        except OSError:
+            return
+
+    serving = threading.Thread(target=serve)
+    serving.start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    serving.join()
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+def opened(server: int, faults: Faults) -> Iterator[Gate]:
+    with gate("127.0.0.1", server, faults) as made:
+        yield made
+
+
+def ask(opened: Gate, said: bytes) -> bytes:
+    """What comes back; nothing where the connection is ended."""
+    with socket.create_connection(("127.0.0.1", opened.port), timeout=30) as connection:
+        try:
+            connection.sendall(said)
+            return connection.recv(100)
+        except ConnectionError:
+            return b""
+
+
+def test_a_connection_leads_to_the_server(opened: Gate):
+    assert ask(opened, b"abc") == b"cba"
+    assert ask(opened, b"xyz") == b"zyx"
+
+
+def test_a_paused_database_refuses_some_connections_and_holds_the_others(
+    opened: Gate, faults: Faults
+):
+    number = faults.switch_on(DatabasePaused(seconds=0.5, refused=2))
+
+    answers = [ask(opened, b"abc") for _ in range(4)]
+
+    assert answers == [b"", b"", b"cba", b"cba"]
+    assert faults.met(number) == 3, "the fourth finds it awake"
+
+
+def test_a_database_that_is_paused_again_has_to_wake_again(opened: Gate, faults: Faults):
+    for _ in range(2):
+        number = faults.switch_on(DatabasePaused(seconds=0.1))
+        assert ask(opened, b"abc") == b"cba"
+        assert faults.switch_off(number) == 1
