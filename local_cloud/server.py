@@ -7,7 +7,6 @@ from its caller does: also when the caller was killed.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import logging
 import os
@@ -27,7 +26,6 @@ from local_cloud.faults.edge import Edge
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
 from local_cloud.postgis.database import Database, own_database, users_database
-from local_cloud.postgis.gate import gate as database_gate
 from local_cloud.services import Services
 from swath.settings import DeviceSettings
 
@@ -39,22 +37,20 @@ def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
     """A patched moto on a port, by default a free one, with what it needs; `folder` is for logs."""
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    faults = Faults()
     with contextlib.ExitStack() as stack:
         # PostgreSQL starts while Python imports moto.
         starter = stack.enter_context(ThreadPoolExecutor(1))
-        database = starter.submit(stack.enter_context, _database())
+        database = starter.submit(stack.enter_context, _database(faults))
         _quieten()
-        faults = Faults()
         endpoint = _serve_moto(stack, port, faults)
-        found = database.result()
-        gate = stack.enter_context(database_gate(found.host, found.port, faults))
         services = Services(
             endpoint=endpoint,
             clients=Clients(endpoint),
             functions=FunctionPool(logs),
             jobs=JobRunner(logs),
             endpoints=EndpointPool(logs, folder / "models"),
-            database=dataclasses.replace(found, host="localhost", port=gate.port),
+            database=database.result(),
             faults=faults,
         )
         stack.callback(services.close)
@@ -86,9 +82,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def _database() -> contextlib.AbstractContextManager[Database]:
+def _database(faults: Faults) -> contextlib.AbstractContextManager[Database]:
     url = os.environ.get(DATABASE_URL)
-    return users_database(url) if url else own_database()
+    return users_database(url) if url else own_database(faults)
 
 
 def _serve_moto(stack: contextlib.ExitStack, port: int, faults: Faults) -> str:

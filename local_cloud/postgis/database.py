@@ -11,7 +11,9 @@ import psycopg
 from psycopg import conninfo, sql
 
 from local_cloud.errors import LocalCloudError
+from local_cloud.faults.active import Faults
 from local_cloud.postgis import rds
+from local_cloud.postgis.gate import gate
 from local_cloud.postgis.server import PostgisServer
 from swath.settings import variable
 
@@ -86,12 +88,17 @@ class Database:
 
 
 @contextlib.contextmanager
-def own_database() -> Iterator[Database]:
-    """Run a server of our own for as long as the block lasts."""
-    with PostgisServer() as server:
+def own_database(faults: Faults) -> Iterator[Database]:
+    """Run a server of our own, behind a gate, for as long as the block lasts.
+
+    Args:
+        faults: what the gate lets users meet; the administrator connects to the server itself.
+    """
+    with PostgisServer() as server, gate(server.host, server.port, faults) as entrance:
+        server.endpoint_port = entrance.port
         yield Database(
             host=server.host,
-            port=server.port,
+            port=entrance.port,
             administrator=server.administrator,
             environment={"PGSSLROOTCERT": str(server.root_certificate)},
         )

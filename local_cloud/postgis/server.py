@@ -48,6 +48,7 @@ class PostgisServer:
     Attributes:
         host: a name rather than a number, so that the certificate can be verified.
         port: on which it listens, once entered.
+        endpoint_port: what users take for its port, once that is known: tokens are for it.
         root_certificate: the file that `PGSSLROOTCERT` must name.
         authorize: says why whoever signed a token may not connect, which only AWS's side of the
             local cloud knows; empty if there is no reason.
@@ -58,6 +59,7 @@ class PostgisServer:
     def __init__(self) -> None:
         self.port = 0
         self.authorize: Callable[[tokens.Token], str] = lambda _: ""
+        self.endpoint_port = 0
         self._tokens = tokens.TokenServer(self._accepts)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -143,7 +145,7 @@ class PostgisServer:
 
     def _accepts(self, user: str, text: str) -> bool:
         """Whether a token lets a user in; the server's log says why not."""
-        address, now = f"{self.host}:{self.port}", datetime.now(UTC)
+        address, now = f"{self.host}:{self.endpoint_port or self.port}", datetime.now(UTC)
         try:
             token = tokens.Token.parse(text)
             reason = token.refusal(user=user, address=address, now=now) or self.authorize(token)
