@@ -30,6 +30,7 @@ def test_a_run_survives_that_its_functions_have_been_idle_for_weeks(
         faults = [stack.enter_context(pipeline.cloud.fault(fault)) for fault in INACTIVE]
         uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=21), "incoming/idle.tif")
         run = pipeline.wait(uri)
+        pipeline.settle()
         met = [fault.met for fault in faults]
 
     assert run.status == "succeeded", run.cause
@@ -60,6 +61,7 @@ def test_scenes_survive_that_the_account_has_one_slot_for_all_functions(
             for n in range(3)
         ]
         runs = [pipeline.wait(uri) for uri in uris]
+        pipeline.settle()
         met = fault.met
 
     assert {run.scene_uri: (run.status, run.cause) for run in runs} == dict.fromkeys(
