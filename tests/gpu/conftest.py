@@ -7,11 +7,17 @@ Parquet. Modules that stand in for them are empty, so a test that came to use on
 import importlib.util
 import os
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 REHEARSAL = "SWATH_GPU_REHEARSAL"
+
+# A dependency of SageMaker's SDK installs a package `tests`, which would be found before ours.
+_tests = ModuleType("tests")
+_tests.__path__ = [str(Path(__file__).resolve().parents[1])]
+sys.modules.setdefault("tests", _tests)
 
 
 class _Absent(ModuleType):
