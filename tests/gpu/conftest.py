@@ -34,7 +34,7 @@ class _Absent(ModuleType):
 
 
 for _package, _parts in {
-    "boto3": (),
+    "boto3": ("exceptions",),
     "botocore": ("config", "exceptions"),
     "pyarrow": ("parquet", "compute"),
 }.items():
