@@ -40,6 +40,7 @@ class FunctionInactive(HttpFault, frozen=True, kw_only=True):
     https://github.com/boto/boto3/issues/3788,
     https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801.
     The other statuses are those of Lambda's model in botocore.
+    Events are refused too, which AWS does not document: EventBridge then delivers them again.
 
     Attributes:
         function: a part of the function's name.

@@ -118,11 +118,11 @@ def _start(services: Services, rule: Any, target: Target, deliver: Delivery, eve
 
     def attempt() -> None:
         try:
-            for pause in _pauses(target):
+            for pause in pauses(target):
                 try:
                     deliver(services, rule, target["Arn"], message)
                 except ClientError as error:
-                    if not _passes(error):
+                    if not passes(error):
                         raise
                     services.clock.sleep(pause)
                 else:
@@ -136,7 +136,7 @@ def _start(services: Services, rule: Any, target: Target, deliver: Delivery, eve
     in_background(f"{rule.name} → {target['Arn']}", attempt)
 
 
-def _pauses(target: Target) -> Iterator[float]:
+def pauses(target: Target) -> Iterator[float]:
     """Yield AWS's seconds between attempts, until there have been enough or the event is too old.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
@@ -151,7 +151,7 @@ def _pauses(target: Target) -> Iterator[float]:
         age += pause
 
 
-def _passes(error: ClientError) -> bool:
+def passes(error: ClientError) -> bool:
     """Return whether EventBridge tries again: not where the target is gone, or not ours."""
     response: Mapping[str, Any] = error.response
     status = response["ResponseMetadata"]["HTTPStatusCode"]

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from local_cloud.moto_patches import event_delivery, function_invocation
 from local_cloud.moto_patches.event_delivery import complete, transformed
@@ -144,3 +145,33 @@ def test_an_event_gets_an_identity_and_a_time_that_can_be_read():
 
     assert first["time"] == "2026-01-02T03:04:05Z"
     assert first["id"] != second["id"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "attempts", "seconds"),
+    [
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
+        ({}, 185, 86_400),
+        ({"MaximumRetryAttempts": 4}, 4, 15),
+        ({"MaximumRetryAttempts": 0}, 0, 0),
+        ({"MaximumEventAgeInSeconds": 60}, 5, 31),
+    ],
+)
+def test_a_delivery_is_tried_again_until_it_was_often_enough_or_the_event_is_too_old(
+    policy: dict[str, int], attempts: int, seconds: float
+):
+    pauses = list(event_delivery.pauses({"RetryPolicy": policy} if policy else {}))
+
+    assert len(pauses) <= attempts
+    assert sum(pauses) <= seconds
+    assert sum(pauses) > 0.9 * seconds or len(pauses) == attempts
+
+
+@pytest.mark.parametrize(
+    ("status", "later"),
+    [(409, True), (429, True), (500, True), (502, True), (403, False), (404, False)],
+)
+def test_a_target_that_is_gone_or_not_ours_is_not_tried_again(status: int, later: bool):
+    response: Any = {"Error": {}, "ResponseMetadata": {"HTTPStatusCode": status}}
+
+    assert event_delivery.passes(ClientError(response, "Invoke")) is later

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud.faults.kinds import FunctionInactive, SlotsTaken
+from local_cloud.faults.kinds import FunctionInactive, SlotsTaken, TimeLapse
 from tests.local_cloud.pipeline import Pipeline
 from tests.local_cloud.test_pipeline import write_scene
 
@@ -36,6 +36,23 @@ def test_a_run_survives_that_its_functions_have_been_idle_for_weeks(
     assert run.status == "succeeded", run.cause
     assert met == [2] * len(INACTIVE)
     assert len(pipeline.runs(uri)) == 1
+
+
+def test_a_function_that_is_never_ready_fails_its_run_after_ten_minutes_and_says_why(
+    pipeline: Pipeline, tmp_path: Path
+):
+    # Ten minutes in a second.
+    with (
+        pipeline.cloud.fault(TimeLapse(factor=600)),
+        pipeline.cloud.fault(FunctionInactive(function="PlanScene")) as fault,
+    ):
+        uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=27), "incoming/never-ready.tif")
+        run = pipeline.wait(uri)
+        met = fault.met
+
+    assert (run.status, run.error) == ("failed", "Lambda.CodeArtifactUserPendingException")
+    assert "initializing your function" in run.cause
+    assert met == 31, "the first call, and 30 retries 20 s apart"
 
 
 def test_a_failure_is_recorded_though_the_function_that_does_so_has_been_idle_for_weeks(

@@ -9,6 +9,7 @@ import pytest
 import rasterio
 
 from local_cloud.faults.kinds import ConnectionBroken, Fault, SlowDown
+from swath.payloads import Backend
 from tests.local_cloud.pipeline import Pipeline
 from tests.local_cloud.test_pipeline import write_scene
 
@@ -58,11 +59,13 @@ def test_a_run_survives_that_its_scene_is_read_with_difficulty(
     assert (run.tiles_failed, met) == (0, FAULTS[name].times)
 
 
+@pytest.mark.parametrize("backend", ["lambda", "batch"])
 def test_a_run_survives_an_outage_that_outlasts_the_retries_of_the_client(
-    pipeline: Pipeline, tmp_path: Path
+    pipeline: Pipeline, tmp_path: Path, backend: Backend
 ):
-    uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=26), "elsewhere/outage.tif")
-    request = pipeline.request(uri, "lambda")
+    scene = write_scene(tmp_path / "x.tif", seed=26)
+    uri = pipeline.drop(scene, f"elsewhere/outage-on-{backend}.tif")
+    request = pipeline.request(uri, backend)
     # The client asks five times.
     outage = SlowDown(key=f"runs/{request.run_id}/plan.json", methods=("GET",), times=5)
     with pipeline.cloud.fault(outage) as fault:
