@@ -66,9 +66,9 @@ Logs      {cloud.logs}
 
 {_listed("Buckets", cloud, "Bucket", "s3://")}
 {_listed("SageMaker endpoints", cloud, "Endpoint")}
-Any credentials will do:
+The administrator's credentials; each function, job and endpoint has those of its own role:
 
-  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION={cloud.region}
+  export {" ".join(f"{name}={value}" for name, value in cloud.administrator.items())}
   aws --endpoint-url {cloud.endpoint} s3 cp scene.tif s3://{scenes}/incoming/
   psql "{cloud.dsn()}" -c "{query}"
 

@@ -10,13 +10,27 @@ from botocore.config import Config
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
+# The access key and secret of whoever may do everything.
+ADMINISTRATOR = ("local", "local")
 
 
 class Clients:
     """boto3 clients of one endpoint, each made once: that is slow, and not thread-safe."""
 
-    def __init__(self, endpoint: str) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        key: str = ADMINISTRATOR[0],
+        secret: str = ADMINISTRATOR[1],
+        token: str | None = None,
+    ) -> None:
+        """Take an endpoint and the credentials for it, by default the administrator's."""
         self._endpoint = endpoint
+        self._credentials = {
+            "aws_access_key_id": key,
+            "aws_secret_access_key": secret,
+            "aws_session_token": token,
+        }
         self._lock = threading.Lock()
         self._session: Any = None
         self._made: dict[tuple[str, str], Any] = {}
@@ -34,8 +48,7 @@ class Clients:
             service,
             region_name=region,
             endpoint_url=self._endpoint,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - opens nothing
+            **self._credentials,
             config=Config(
                 retries={"total_max_attempts": 1},
                 read_timeout=1000,

@@ -18,11 +18,13 @@ from typing import Any, Self
 from psycopg import conninfo
 
 from local_cloud.assembly import Assembly
-from local_cloud.clients import ACCOUNT, REGION, Clients
+from local_cloud.clients import ACCOUNT, ADMINISTRATOR, REGION, Clients
 from local_cloud.deployment import deploy, destroy
 from local_cloud.errors import LocalCloudError
 from local_cloud.faults.kinds import Fault
 from local_cloud.faults.switch import Switched
+from local_cloud.permissions.policies import Call
+from local_cloud.permissions.record import FILE, read
 
 ROOT = Path(__file__).resolve().parents[1]
 _CLOSE_SECONDS = 30
@@ -46,7 +48,7 @@ class LocalCloud:
         self._port = port
         self.endpoint = ""
         self.outputs: dict[str, str] = {}
-        self._administrator: dict[str, str] = {}
+        self._superuser: dict[str, str] = {}
         self._fresh_database = ""
         self._server: subprocess.Popen[str] | None = None
 
@@ -98,8 +100,23 @@ class LocalCloud:
         destroy(Assembly.read(assembly).stack, self)
         self.outputs = {}
 
+    @property
+    def administrator(self) -> dict[str, str]:
+        """The variables with which AWS's tools act as this cloud's administrator."""
+        key, secret = ADMINISTRATOR
+        return {
+            "AWS_ACCESS_KEY_ID": key,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_DEFAULT_REGION": self.region,
+        }
+
+    @property
+    def calls(self) -> Iterator[tuple[Call, bool]]:
+        """Every call of a role so far, each once, and whether it was allowed."""
+        return read(self.folder / FILE)
+
     def client(self, service: str) -> Any:
-        """A boto3 client of this cloud."""
+        """Return an administrator's boto3 client of this cloud."""
         return self._clients.get(service)
 
     @contextlib.contextmanager
@@ -121,7 +138,7 @@ class LocalCloud:
     def dsn(self, database: str = "swath") -> str:
         """How an administrator connects to the database that the template calls `database`."""
         name = self._fresh_database or database
-        return conninfo.make_conninfo(**self._administrator, dbname=name)
+        return conninfo.make_conninfo(**self._superuser, dbname=name)
 
     def wait(self) -> None:
         """Wait for as long as the cloud lives.
@@ -164,7 +181,7 @@ class LocalCloud:
             raise LocalCloudError(ready["error"])
         self.endpoint = ready["endpoint"]
         self._clients = Clients(self.endpoint)
-        self._administrator = ready["administrator"]
+        self._superuser = ready["administrator"]
         self._fresh_database = ready["fresh_database"]
 
     def _last_words(self) -> str:

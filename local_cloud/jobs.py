@@ -10,9 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_cloud.processes import MACHINE
+
 # A shard uses every core that it finds: more processes than cores gain nothing.
 CONCURRENCY = os.cpu_count() or 1
-_INHERITED = ("PATH", "HOME")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +85,13 @@ class JobRunner:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, process: JobProcess, output: int) -> subprocess.Popen[bytes]:
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         with self._lock:
             if self._closed:
                 raise RuntimeError("a job was started after the local cloud was closed")
             running = subprocess.Popen(
                 list(process.command),
                 cwd=process.folder,
-                env={**inherited, **process.environment},
+                env={**MACHINE, **process.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

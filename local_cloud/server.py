@@ -17,9 +17,9 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from local_cloud.clients import REGION, Clients
+from local_cloud.clients import Clients
 from local_cloud.endpoints.pool import EndpointPool
 from local_cloud.faults.active import Faults
 from local_cloud.faults.edge import Edge
@@ -28,6 +28,9 @@ from local_cloud.jobs import JobRunner
 from local_cloud.postgis.database import Database, own_database, users_database
 from local_cloud.services import Services
 from swath.settings import DeviceSettings
+
+if TYPE_CHECKING:
+    from local_cloud.permissions.access import Access
 
 DATABASE_URL = "SWATH_DATABASE_URL"
 
@@ -44,9 +47,11 @@ def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
         database = starter.submit(stack.enter_context, _database(faults))
         _quieten()
         endpoint = _serve_moto(stack, port, faults)
+        clients = Clients(endpoint)
         services = Services(
             endpoint=endpoint,
-            clients=Clients(endpoint),
+            clients=clients,
+            access=_access(endpoint, clients, folder),
             functions=FunctionPool(logs),
             jobs=JobRunner(logs),
             endpoints=EndpointPool(logs, folder / "models"),
@@ -100,6 +105,12 @@ def _serve_moto(stack: contextlib.ExitStack, port: int, faults: Faults) -> str:
     return f"http://127.0.0.1:{port}"
 
 
+def _access(endpoint: str, clients: Clients, folder: Path) -> Access:
+    from local_cloud.permissions.access import Access  # noqa: PLC0415 - imports moto
+
+    return Access(endpoint, clients, folder)
+
+
 def _patch(services: Services) -> None:
     from local_cloud.moto_patches.installed import install  # noqa: PLC0415 - imports all of moto
 
@@ -107,21 +118,15 @@ def _patch(services: Services) -> None:
 
 
 def _environment(services: Services) -> dict[str, str]:
-    """What processes are told of this cloud: where AWS is, and that nobody traces.
+    """Return what processes must be told of this cloud, where AWS's own address is known.
 
-    The template promises a GPU to jobs and endpoints; here they compute on the CPU, and know it.
+    Nothing here answers for the instance metadata service, which a process would wait for. The
+    template promises a GPU to jobs and endpoints; here they compute on the CPU, and know it.
     """
     return {
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_SESSION_TOKEN": "local",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": services.endpoint,
         "AWS_EC2_METADATA_DISABLED": "true",
-        "POWERTOOLS_TRACE_DISABLED": "true",
         **DeviceSettings(device="cpu").to_env(),
-        **services.database.environment,
     }
 
 

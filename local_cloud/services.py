@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_cloud.clients import REGION, Clients
 from local_cloud.clock import Clock
@@ -18,6 +18,9 @@ from local_cloud.functions.pool import FunctionPool
 from local_cloud.images import StagedImage
 from local_cloud.jobs import JobRunner
 from local_cloud.postgis.database import Database
+
+if TYPE_CHECKING:
+    from local_cloud.permissions.access import Access
 
 logger = logging.getLogger("local_cloud")
 
@@ -31,9 +34,10 @@ class Services:
     jobs: JobRunner
     endpoints: EndpointPool
     database: Database
+    clients: Clients
+    access: Access
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that every function, job and endpoint gets beside the template's: where AWS is."""
-    clients: Clients
     faults: Faults = field(default_factory=Faults)
 
     @functools.cached_property

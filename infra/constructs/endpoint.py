@@ -16,6 +16,7 @@ from aws_cdk.aws_sns import ITopic
 from constructs import Construct
 
 from infra.constructs.model_catalogue import DeployedModel, ModelCatalogue
+from infra.constructs.region import region_variables
 from infra.constructs.sagemaker_role import SageMakerRole
 from infra.grants import read_objects, write_objects
 from infra.images import serving_image
@@ -103,7 +104,7 @@ class Endpoint(Construct):
             execution_role_arn=self.role.role_arn,
             primary_container=CfnModel.ContainerDefinitionProperty(
                 image=image_uri,
-                environment=device.to_env(),
+                environment={**region_variables(), **device.to_env()},
                 # Not `ModelDataSource`, which serverless endpoints do not know:
                 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
                 model_data_url=package.uri,

@@ -17,6 +17,7 @@ from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
 from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.region import region_variables
 from infra.grants import acknowledge, read_objects, write_objects
 from infra.images import batch_image
 from swath.settings import DeviceSettings
@@ -73,7 +74,7 @@ class InferShardJob(Construct):
             memory=_MEMORY,
             gpu=1,
             # A host whose GPU cannot be used must not be paid for as a slow CPU.
-            environment=DeviceSettings(device="cuda").to_env(),
+            environment={**region_variables(), **DeviceSettings(device="cuda").to_env()},
             job_role=self.role,
             logging=AwsLogDriver(stream_prefix="infer_shard", log_group=logs),
         )

@@ -46,7 +46,9 @@ class ResumeRun(Function):
             self.role,
             "states:SendTaskSuccess",
             "states:SendTaskFailure",
-            on=[machine.state_machine_arn],
+            # A child execution of a Distributed Map belongs to `<machine>/<label of the map>`.
+            on=[machine.state_machine_arn, f"{machine.state_machine_arn}/*"],
+            because="AWS does not say which of the two the permission is checked against.",
         )
         # SNS has its own dead letters, for messages that it cannot hand over; the function has
         # them for those that it took and failed on.

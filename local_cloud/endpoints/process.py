@@ -18,13 +18,13 @@ from pathlib import Path
 
 from local_cloud.endpoints.specification import Answer, ServingSpec
 from local_cloud.errors import LocalCloudError
+from local_cloud.processes import MACHINE
 
 # A serverless endpoint's container has three minutes until it must answer /ping:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
 START_SECONDS = 180.0
 # SageMaker waits for 30 s after SIGTERM; here somebody waits for the cloud to end.
 _STOP_SECONDS = 5.0
-_INHERITED = ("PATH", "HOME")
 _TOLD = 2000
 # Below the ports that Linux gives to outgoing connections, one of which could take ours.
 _PORTS = range(20_000, 32_000)
@@ -155,12 +155,11 @@ def free_port() -> int:
 
 
 def process_environment(spec: ServingSpec, model: Path, port: int) -> dict[str, str]:
-    """The variables of the process: the template's and SageMaker's, and nothing of this machine's.
+    """Return the variables of the process: the template's and SageMaker's.
 
     The port's variable is SageMaker's own; the model's, and the address that keeps the server from
     the network, are swath's, since nothing here is mounted at `/opt/ml/model`.
     """
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     reserved = {
         "PYTHONPATH": os.pathsep.join(map(str, spec.python_path)),
         "PYTHONUNBUFFERED": "1",
@@ -168,4 +167,4 @@ def process_environment(spec: ServingSpec, model: Path, port: int) -> dict[str, 
         "SM_MODEL_DIR": str(model),
         "SWATH_SERVE_HOST": "127.0.0.1",
     }
-    return inherited | dict(spec.environment) | reserved
+    return MACHINE | dict(spec.environment) | reserved

@@ -16,10 +16,10 @@ from pathlib import Path
 
 from local_cloud.functions.runtime_api import Invocation, RuntimeApi
 from local_cloud.functions.specification import FunctionSpec, Response
+from local_cloud.processes import MACHINE
 
 # Lambda allows 10 s, on a machine that does nothing else; a laptop's cores are shared.
 INITIALISATION_SECONDS = 60.0
-_INHERITED = ("PATH", "HOME")
 
 
 class ExecutionEnvironment:
@@ -93,11 +93,10 @@ class ExecutionEnvironment:
 
 
 def process_environment(function: FunctionSpec, runtime_api: str) -> dict[str, str]:
-    """The variables of the process: the template's and Lambda's own, and nothing of this machine's.
+    """Return the variables of the process: the template's and Lambda's own.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
-    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     reserved = {
         "_HANDLER": function.handler,
         "AWS_DEFAULT_REGION": function.region,
@@ -105,17 +104,16 @@ def process_environment(function: FunctionSpec, runtime_api: str) -> dict[str, s
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_VERSION": function.version,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
         "AWS_LAMBDA_LOG_STREAM_NAME": "local",
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "AWS_REGION": function.region,
         "LAMBDA_TASK_ROOT": str(function.task_root),
         "LANG": "C.UTF-8",
         "PYTHONPATH": os.pathsep.join(map(str, function.python_path)),
-        "PYTHONUNBUFFERED": "1",
         "TZ": ":UTC",
     }
-    return inherited | dict(function.environment) | reserved
+    return MACHINE | dict(function.environment) | reserved
 
 
 def _error(kind: str, message: str) -> Response:

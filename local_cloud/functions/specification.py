@@ -22,8 +22,9 @@ class FunctionSpec:
     """Seconds that one invocation may take."""
     memory: int
     """MiB; told to the function, not enforced."""
+    log_group: str
     environment: Mapping[str, str]
-    """What the template sets, and what the local cloud adds to reach its own services."""
+    """What the template sets, the credentials of the function's role, and where AWS is."""
     version: str = "$LATEST"
 
     @property

@@ -26,6 +26,7 @@ from local_cloud.moto_patches.endpoint_invocation import (
     CUSTOM_ATTRIBUTES,
     Endpoint,
     ValidationError,
+    acting,
     deployed,
     read_object,
     send,
@@ -145,7 +146,7 @@ def _serve(services: Services, request: _Request) -> None:
             _expire(services, request, told=expired.told)
             return
         try:
-            body = read_object(services, request.endpoint.region, request.input)
+            body = read_object(services, request.endpoint, request.input)
             answer = send(
                 services, request.endpoint, body, request.headers, timeout=request.timeout
             )
@@ -182,11 +183,11 @@ def _expire(services: Services, request: _Request, *, told: bool) -> None:
 
 def _write(services: Services, request: _Request, uri: str, body: bytes, kind: str) -> None:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    s3 = services.client("s3", request.endpoint.region)
+    s3 = acting(services, request.endpoint, "s3")
     s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=kind)
 
 
 def _tell(services: Services, request: _Request, topic: str, message: str) -> None:
     topics = request.endpoint.asynchronous["OutputConfig"].get("NotificationConfig") or {}
     if arn := topics.get(topic):
-        services.client("sns", request.endpoint.region).publish(TopicArn=arn, Message=message)
+        acting(services, request.endpoint, "sns").publish(TopicArn=arn, Message=message)

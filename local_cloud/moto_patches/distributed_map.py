@@ -12,6 +12,9 @@ import threading
 from typing import Any
 
 from moto.stepfunctions.parser.api import HistoryEventType
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import (
+    CustomErrorName,
+)
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
     FailureEvent,
     FailureEventException,
@@ -31,6 +34,8 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.item
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
 
 from local_cloud.moto_patches.patching import Patcher
+from local_cloud.permissions.access import AccessDeniedError
+from local_cloud.permissions.on_behalf import run_map
 from local_cloud.services import Services
 
 NAME = "distributed_map"
@@ -47,6 +52,7 @@ def apply(patcher: Patcher, services: Services) -> None:
         record = eval_input.map_run_record
         record.failures = _Failures()
         items = env.stack[-1]
+        _insist(services, env, record)
         if not 0 < record.max_concurrency < THREADS:
             record.max_concurrency = max(1, min(THREADS, len(items)))
         original_run(component, env, eval_input)
@@ -56,7 +62,8 @@ def apply(patcher: Patcher, services: Services) -> None:
             tolerated_count=record.tolerated_failure_count,
             tolerated_percentage=record.tolerated_failure_percentage,
         ):
-            raise FailureEventException(_threshold_exceeded(env))
+            kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
+            raise _failure(env, StatesErrorName(kind), kind.to_name(), _CAUSE)
 
     def eval_job(worker: Any, env: Any, job: Any) -> None:
         original_job(worker, env, job)
@@ -105,12 +112,21 @@ def _eval_pool(worker: Any, job: Any, worker_frame: Any) -> None:
         job = following
 
 
-def _threshold_exceeded(env: Any) -> FailureEvent:
-    kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
-    details: Any = {"mapRunFailedEventDetails": {"error": kind.to_name(), "cause": _CAUSE}}
-    return FailureEvent(
-        env=env,
-        error_name=StatesErrorName(kind),
-        event_type=HistoryEventType.MapRunFailed,
-        event_details=details,
+def _insist(services: Services, env: Any, record: Any) -> None:
+    """Fail the state unless the machine's role may run, stop and redrive its Map."""
+    machine, _, label = record.map_state_machine_arn.rpartition("/")
+    role = env.aws_execution_details.role_arn
+    execution = record.execution_arn.rpartition(":")[2]
+    try:
+        run_map(services.access, role, machine=machine, label=label, execution=execution)
+    except AccessDeniedError as error:
+        name = "States.Permissions"
+        raise _failure(env, CustomErrorName(name), name, str(error)) from None
+
+
+def _failure(env: Any, name: Any, error: str, cause: str) -> FailureEventException:
+    details: Any = {"mapRunFailedEventDetails": {"error": error, "cause": cause}}
+    event = FailureEvent(
+        env=env, error_name=name, event_type=HistoryEventType.MapRunFailed, event_details=details
     )
+    return FailureEventException(event)

@@ -23,12 +23,15 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from local_cloud.endpoints.process import StartError
 from local_cloud.endpoints.specification import Answer, ServingSpec
 from local_cloud.moto_patches.patching import Patcher
+from local_cloud.permissions.access import AccessDeniedError
+from local_cloud.permissions.on_behalf import start_container
 from local_cloud.services import Services
 
 NAME = "endpoint_invocation"
 
 Kind = Literal["real-time", "serverless", "asynchronous"]
 
+PRINCIPAL = "sagemaker.amazonaws.com"
 RESPONSE_SECONDS = 60.0
 LIMITS: Mapping[Kind, int] = {"real-time": 25_000_000, "serverless": 4_000_000}
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
@@ -84,6 +87,8 @@ class Endpoint:
     region: str
     kind: Kind
     variant: str
+    role: str
+    """ARN of the model's role, which its container has and SageMaker reads and writes with."""
     spec: ServingSpec
     asynchronous: Mapping[str, Any]
     """`AsyncInferenceConfig`; empty for another kind."""
@@ -104,26 +109,43 @@ def deployed(services: Services, response: Any, name: str) -> Endpoint:
     config = backend.describe_endpoint_config(config_name)
     variant = config["ProductionVariants"][0]
     model = backend.describe_model(variant["ModelName"])
+    role = model.execution_role_arn
     return Endpoint(
         account=account,
         region=region,
         kind=_kind(config, variant),
         variant=variant["VariantName"],
-        spec=specification(services, name, region, model.primary_container),
+        role=role,
+        spec=specification(services, name, region, model.primary_container, role),
         asynchronous=config.get("AsyncInferenceConfig") or {},
     )
 
 
 def specification(
-    services: Services, name: str, region: str, container: Mapping[str, Any]
+    services: Services, name: str, region: str, container: Mapping[str, Any], role: str
 ) -> ServingSpec:
-    """What runs for an endpoint: `docker run IMAGE serve`, whatever the image's CMD is."""
+    """Return what runs for an endpoint: `docker run IMAGE serve`, whatever the image's CMD is.
+
+    Raises:
+        ValidationError: the image cannot be served, or SageMaker lacks a right of the role's.
+    """
     image = services.image(container["Image"], region)
     if not image.entry_point:
         # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
         raise ValidationError(
             f"{image.dockerfile} has no ENTRYPOINT for SageMaker's argument 'serve'"
         )
+    try:
+        start_container(
+            services.access,
+            role,
+            logs=f"/aws/sagemaker/Endpoints/{name}",
+            repository=container["Image"].partition("/")[2].rpartition(":")[0],
+            namespace="/aws/sagemaker/Endpoints",
+        )
+        credentials = services.access.container(role, PRINCIPAL)
+    except AccessDeniedError as error:
+        raise ValidationError(str(error)) from None
     return ServingSpec(
         name=name,
         command=(*image.entry_point, "serve"),
@@ -133,6 +155,7 @@ def specification(
         environment={
             **{key: str(value) for key, value in container.get("Environment", {}).items()},
             **services.environment,
+            **credentials,
         },
     )
 
@@ -153,7 +176,7 @@ def send(
     """
 
     def fetch(uri: str) -> bytes:
-        return read_object(services, endpoint.region, uri)
+        return read_object(services, endpoint, uri)
 
     try:
         answer = services.endpoints.invoke(
@@ -171,10 +194,15 @@ def send(
     return answer
 
 
-def read_object(services: Services, region: str, uri: str) -> bytes:
-    """The object that an S3 URI names."""
+def acting(services: Services, endpoint: Endpoint, service: str) -> Any:
+    """Return a client that does what SageMaker does with the model's role."""
+    return services.access.client(service, endpoint.region, role=endpoint.role, principal=PRINCIPAL)
+
+
+def read_object(services: Services, endpoint: Endpoint, uri: str) -> bytes:
+    """Read the object that an S3 URI names, with the model's role."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    body = services.client("s3", region).get_object(Bucket=bucket, Key=key)["Body"]
+    body = acting(services, endpoint, "s3").get_object(Bucket=bucket, Key=key)["Body"]
     return bytes(body.read())
 
 

@@ -19,6 +19,8 @@ from moto.awslambda_simple.models import LambdaSimpleBackend
 
 from local_cloud.functions.specification import FunctionSpec, Response
 from local_cloud.moto_patches.patching import Patcher
+from local_cloud.permissions.access import AccessDeniedError
+from local_cloud.permissions.on_behalf import start_function
 from local_cloud.services import Services
 
 logger = logging.getLogger("local_cloud")
@@ -72,13 +74,29 @@ def _invoke(services: Services, function: Any, payload: bytes) -> Response | Non
     with services.faults.slot() as free:
         if not free:
             return None
-        return services.functions.invoke(specification(function, services), payload)
+        try:
+            return services.functions.invoke(specification(function, services), payload)
+        except AccessDeniedError as error:
+            body = {"errorType": "AccessDeniedException", "errorMessage": str(error)}
+            return Response(json.dumps(body).encode(), failed=True)
 
 
 def specification(function: Any, services: Services) -> FunctionSpec:
-    """What of moto's function is needed to run it, with its image found in the local registry."""
+    """Return what is needed to run moto's function, with its image found in the local registry.
+
+    Raises:
+        AccessDeniedError: Lambda cannot do with the function's role what it has to.
+    """
     image = services.image(function.code["ImageUri"], function.region)
     command = function.image_config.cmd or image.command
+    log_group = getattr(function, "log_group", None) or f"/aws/lambda/{function.function_name}"
+    start_function(
+        services.access,
+        function.role,
+        logs=log_group,
+        in_network=bool(function.vpc_config),
+        traced=function.tracing_config["Mode"] == "Active",
+    )
     return FunctionSpec(
         name=function.function_name,
         arn=function.function_arn,
@@ -88,9 +106,14 @@ def specification(function: Any, services: Services) -> FunctionSpec:
         python_path=image.python_path,
         timeout=float(function.timeout),
         memory=int(function.memory_size),
+        log_group=log_group,
         environment={
             **{name: str(value) for name, value in function.environment_vars.items()},
             **services.environment,
+            **services.database.environment,
+            # Here is no daemon to send traces to.
+            "POWERTOOLS_TRACE_DISABLED": "true",
+            **services.access.session(function.role, "lambda.amazonaws.com").variables,
         },
         version=str(function.version),
     )
@@ -149,12 +172,16 @@ class _Asynchronous:
             self._send(self._on_failure, json.dumps(self._record(condition, attempts, response)))
 
     def _send(self, arn: str, message: str) -> None:
+        """Send to a destination, with the function's role, as Lambda does."""
         service, region, account, name = arn.split(":")[2:6]
-        client = self._services.client(service, region)
+        client = self._services.access.client(
+            service, region, role=self._function.role, principal="lambda.amazonaws.com"
+        )
         if service == "sns":
             client.publish(TopicArn=arn, Message=message)
         elif service == "sqs":
-            url = client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
+            queues = self._services.client(service, region)
+            url = queues.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"]
             client.send_message(QueueUrl=url, MessageBody=message)
         else:
             logger.error("on-failure destinations in %s are not delivered to: %s", service, arn)

@@ -1,7 +1,8 @@
-"""Functions from CloudFormation start with the command that their template gives the image.
+"""Functions from CloudFormation start with their template's command, and log to its group.
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-lambda-function-imageconfig.html
 Moto 5.2.5 reads `PackageType` and `ImageConfig` of requests to Lambda, and not of templates.
+It does not know `LoggingConfig`.
 """
 
 from __future__ import annotations
@@ -37,4 +38,5 @@ def _configure(function: Any, json: Any) -> Any:
     properties = json["Properties"]
     function.package_type = properties.get("PackageType", "Zip")
     function.image_config = ImageConfig(properties.get("ImageConfig", {}))
+    function.log_group = properties.get("LoggingConfig", {}).get("LogGroup")
     return function

@@ -8,6 +8,7 @@ from typing import Any
 from moto.core.config import default_user_config
 
 from local_cloud.moto_patches import (
+    access_control,
     asynchronous_inference,
     batch_properties,
     bucket_properties,
@@ -22,9 +23,11 @@ from local_cloud.moto_patches import (
     function_versions,
     job_processes,
     lambda_task_errors,
+    log_group_attributes,
     network_dependencies,
     object_events,
     redrive,
+    sagemaker_jobs,
     service_task_casing,
     stack_operations,
     state_machine_creation,
@@ -38,6 +41,7 @@ from local_cloud.moto_patches.patching import Patcher
 from local_cloud.services import Services
 
 PATCHES: tuple[ModuleType, ...] = (
+    access_control,
     asynchronous_inference,
     batch_properties,
     bucket_properties,
@@ -52,9 +56,11 @@ PATCHES: tuple[ModuleType, ...] = (
     function_versions,
     job_processes,
     lambda_task_errors,
+    log_group_attributes,
     network_dependencies,
     object_events,
     redrive,
+    sagemaker_jobs,
     service_task_casing,
     stack_operations,
     state_machine_creation,

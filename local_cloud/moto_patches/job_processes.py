@@ -30,6 +30,7 @@ from moto.events.models import events_backends
 from local_cloud.faults.jobs import AttemptExit, run_attempt, wait_for_host
 from local_cloud.jobs import JobProcess
 from local_cloud.moto_patches.patching import Patcher
+from local_cloud.permissions.on_behalf import start_job
 from local_cloud.services import Services, in_background
 
 logger = logging.getLogger("local_cloud")
@@ -136,8 +137,6 @@ class _Submission:
         return variables | {
             "AWS_BATCH_JOB_ID": job.job_id,
             "AWS_BATCH_JQ_NAME": self.queue.name,
-            "AWS_DEFAULT_REGION": self.backend.region_name,
-            "AWS_REGION": self.backend.region_name,
         }
 
 
@@ -285,13 +284,14 @@ def _matches(pattern: str, value: str | None) -> bool:
 def _attempt(
     services: Services, submission: _Submission, job: Any, parent: Any, number: int
 ) -> AttemptExit:
-    image = services.image(
-        submission.definition.container_properties["image"], submission.backend.region_name
-    )
+    container = submission.definition.container_properties
+    image = services.image(container["image"], submission.backend.region_name)
+    _insist(services, container)
     words = [*image.entry_point, *(_command(submission, job) or image.command)]
     environment = {
         **submission.variables(job),
         **services.environment,
+        **_credentials(services, container),
         "AWS_BATCH_JOB_ATTEMPT": str(number),
         "PYTHONPATH": ":".join(map(str, image.python_path)),
         "PYTHONUNBUFFERED": "1",
@@ -314,6 +314,22 @@ def _attempt(
     )
     _record(job, ended)
     return ended
+
+
+def _insist(services: Services, container: Mapping[str, Any]) -> None:
+    """Check what the agent on a host needs of the execution role, if there is one."""
+    if role := container.get("executionRoleArn"):
+        start_job(
+            services.access,
+            role,
+            logs=container["logConfiguration"]["options"]["awslogs-group"],
+            repository=container["image"].partition("/")[2].rpartition(":")[0],
+        )
+
+
+def _credentials(services: Services, container: Mapping[str, Any]) -> dict[str, str]:
+    role = container.get("jobRoleArn")
+    return services.access.container(role, "ecs-tasks.amazonaws.com") if role else {}
 
 
 def _command(submission: _Submission, job: Any) -> list[str]:

@@ -14,6 +14,7 @@ from moto.stepfunctions import models
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from local_cloud.moto_patches.patching import Patcher
+from local_cloud.permissions.on_behalf import create_state_machine
 from local_cloud.services import Services
 
 NAME = "state_machine_creation"
@@ -33,6 +34,13 @@ def apply(patcher: Patcher, services: Services) -> None:
     ) -> Any:
         properties = cloudformation_json["Properties"]
         properties["DefinitionString"] = definition_of(properties)
+        create_state_machine(
+            services.access,
+            properties["RoleArn"],
+            definition=properties["DefinitionString"],
+            logged="LoggingConfiguration" in properties,
+            traced=properties.get("TracingConfiguration", {}).get("Enabled", False),
+        )
         return original(cls, resource_name, cloudformation_json, account_id, region_name, **options)
 
     patcher.replace(models, "stepfunctions_backends", stepfunctions_parser_backends)

@@ -9,6 +9,7 @@ token of the first: what ended that one ends all others at once.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +28,10 @@ from moto.stepfunctions.parser.asl.eval.callback.callback import (
     CallbackOutcomeFailure,
     CallbackOutcomeSuccess,
 )
-from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.parser.models import (
+    StepFunctionsParserBackend,
+    stepfunctions_parser_backends,
+)
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from local_cloud.moto_patches.patching import Patcher
@@ -36,6 +40,8 @@ from local_cloud.services import Services
 NAME = "task_callbacks"
 
 _answering = threading.Lock()
+# The state machine that waits with a token, also when the task is over.
+_machines: dict[str, str] = {}
 
 
 class TaskOverError(AWSError):
@@ -61,14 +67,38 @@ def apply(patcher: Patcher, services: Services) -> None:
 
     def eval_execution(task: Any, env: Any) -> None:
         context = env.states.context_object
-        if "Task" in context.context_object_data and _attempts_before(context):
-            env.callback_pool_manager.add(context.update_task_token())
+        data = context.context_object_data
+        if "Task" in data:
+            if _attempts_before(context):
+                env.callback_pool_manager.add(context.update_task_token())
+            machine = data["StateMachine"]["Id"]
+            _machines[data["Task"]["Token"]] = _qualified(machine, task.name)
         state_task_service.StateTaskService._eval_execution(task, env)
 
     callback = state_task_service_callback.StateTaskServiceCallback
     patcher.add(callback, "_eval_execution", eval_execution)
     patcher.replace(StepFunctionResponse, "send_task_failure", send_task_failure)
     patcher.replace(StepFunctionsParserBackend, "send_task_success", send_task_success)
+
+
+def machine_of(token: str) -> str:
+    """Return the ARN of the state machine that a task token is for; `*` for an unknown token.
+
+    A Distributed Map's child execution is one of the machine `<machine>/<label>`.
+    """
+    return _machines.get(token, "*")
+
+
+def _qualified(machine: str, state: str) -> str:
+    *_, region, account, _, _ = machine.split(":")
+    backend = stepfunctions_parser_backends[account][region]
+    definition = json.loads(backend.describe_state_machine(machine).definition)
+    for outer in definition["States"].values():
+        processor = outer.get("ItemProcessor", {})
+        distributed = processor.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
+        if distributed and state in processor["States"]:
+            return f"{machine}/{outer['Label']}"
+    return machine
 
 
 def _attempts_before(context: Any) -> int:

@@ -1,9 +1,11 @@
-"""Tasks of one state machine may run at the same time.
+"""Tasks run at the same time, with what the state machine's role may do.
 
 Moto 5.2.5 makes a boto3 client for every task from boto3's default session, which is not
 thread-safe, and takes a dozen milliseconds; now and then one of many parallel tasks fails with
 `KeyError: 'endpoint_resolver'`. AWS has no such limit.
 https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+It calls with credentials of its own, where AWS assumes the role of the machine or of the state:
+https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ NAME = "task_clients"
 def apply(patcher: Patcher, services: Services) -> None:
     """Share clients, which are thread-safe once they are made."""
 
-    def boto_client_for(region: str, service: str, state_credentials: Any = None) -> Any:
-        return services.client(service, region)
+    def boto_client_for(region: str, service: str, state_credentials: Any) -> Any:
+        role = state_credentials.role_arn
+        return services.access.client(service, region, role=role, principal="states.amazonaws.com")
 
     original = patcher.replace(boto_client, "boto_client_for", boto_client_for)
     users = (

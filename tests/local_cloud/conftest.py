@@ -29,6 +29,7 @@ def assembly() -> Path:
         {
             "swath:endpoints": "realtime,async,serverless",
             "swath:models_dir": "tests/small_models",
+            "swath:training": "true",
         }
     )
 

@@ -19,7 +19,7 @@ from rasterio.windows import Window
 
 from swath.local import run_local
 from swath.storage import RunPaths
-from tests.local_cloud.canaries.aws import ROLE, new_name
+from tests.local_cloud.canaries.aws import create_role, document, new_name
 from tests.local_cloud.pipeline import Pipeline, eventually
 from tests.local_cloud.test_pipeline import SHIPS, port, write_scene
 
@@ -95,7 +95,7 @@ def swath_invoke(pipeline: Pipeline, kind: str, *arguments: str | Path) -> str:
             *("invoke", "--endpoint", pipeline.outputs[f"{kind}Endpoint"]),
             *arguments,
         ],
-        env={**os.environ, "AWS_ENDPOINT_URL": cloud.endpoint, "AWS_DEFAULT_REGION": cloud.region},
+        env={**os.environ, **cloud.administrator, "AWS_ENDPOINT_URL": cloud.endpoint},
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -175,12 +175,12 @@ def test_a_notification_that_is_lost_ends_with_the_state_and_its_shard_is_asked_
 ):
     uri = pipeline.drop(write_scene(tmp_path / "scene.tif", seed=12), "elsewhere/lost.tif")
     request = pipeline.request(uri, "sagemaker-async")
-    machine = impatient_machine(pipeline, seconds=4)
 
-    with deaf(pipeline, notifications.topics["SuccessTopic"]):
-        execution = pipeline.start(request, machine=machine)
-        notifications.next()
-    run = pipeline.wait(uri)
+    with machine(pipeline, impatient(pipeline, seconds=4)) as impatient_machine:
+        with deaf(pipeline, notifications.topics["SuccessTopic"]):
+            execution = pipeline.start(request, machine=impatient_machine)
+            notifications.next()
+        run = pipeline.wait(uri)
 
     assert run.status == "succeeded"
     assert run.tiles_succeeded + run.tiles_skipped == run.tiles_planned
@@ -189,18 +189,35 @@ def test_a_notification_that_is_lost_ends_with_the_state_and_its_shard_is_asked_
     assert first == RunPaths(f"s3://{pipeline.outputs['WorkBucket']}", request.run_id).request(0)
 
 
-def impatient_machine(pipeline: Pipeline, *, seconds: int) -> str:
-    """The deployed state machine, but for how long it waits for a notification."""
-    machines = pipeline.client("stepfunctions")
-    about = machines.describe_state_machine(stateMachineArn=pipeline.machine)
-    definition = json.loads(about["definition"])
+def impatient(pipeline: Pipeline, *, seconds: int) -> dict[str, Any]:
+    """The deployed definition, but for how long it waits for a notification."""
+    definition = deployed_definition(pipeline)
     children = definition["States"]["InferShardsOnAsyncEndpoint"]["ItemProcessor"]["States"]
     children["InferShardOnAsyncEndpoint"]["TimeoutSeconds"] = seconds
-    return str(
-        machines.create_state_machine(
-            name=new_name(), definition=json.dumps(definition), roleArn=about["roleArn"]
-        )["stateMachineArn"]
+    return definition
+
+
+def deployed_definition(pipeline: Pipeline) -> dict[str, Any]:
+    about = pipeline.client("stepfunctions").describe_state_machine(
+        stateMachineArn=pipeline.machine
     )
+    return dict(json.loads(about["definition"]))
+
+
+@contextlib.contextmanager
+def machine(pipeline: Pipeline, definition: dict[str, Any]) -> Iterator[str]:
+    """A state machine beside the deployed one, which `resume_run` may answer, too."""
+    name, iam = new_name(), pipeline.client("iam")
+    arn = pipeline.client("stepfunctions").create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn=create_role(iam, name)
+    )["stateMachineArn"]
+    functions = pipeline.client("lambda").list_functions()["Functions"]
+    (resume,) = (f for f in functions if "ResumeRun" in f["FunctionName"])
+    policy = {"RoleName": resume["Role"].rpartition("/")[2], "PolicyName": name}
+    answers = {"Effect": "Allow", "Action": "states:SendTask*", "Resource": f"{arn}*"}
+    iam.put_role_policy(**policy, PolicyDocument=document(answers))
+    yield arn
+    iam.delete_role_policy(**policy)
 
 
 @contextlib.contextmanager
@@ -223,12 +240,12 @@ def test_a_shard_that_the_container_refuses_fails_its_state_with_the_cause(
     pipeline: Pipeline, notifications: Notifications
 ):
     plan_uri = f"s3://{pipeline.outputs['WorkBucket']}/runs/{new_name()}/plan.json"
-    machines = pipeline.client("stepfunctions")
-    execution = machines.start_execution(
-        stateMachineArn=waiting_machine(pipeline),
-        input=json.dumps({"plan_uri": plan_uri, "index": 0}),
-    )["executionArn"]
-    about = pipeline.ended(execution)
+    with machine(pipeline, waiting(pipeline)) as waiting_machine:
+        execution = pipeline.client("stepfunctions").start_execution(
+            stateMachineArn=waiting_machine,
+            input=json.dumps({"plan_uri": plan_uri, "index": 0}),
+        )["executionArn"]
+        about = pipeline.ended(execution)
     told = json.loads(notifications.next())
 
     assert told["invocationStatus"] == "Failed"
@@ -237,15 +254,7 @@ def test_a_shard_that_the_container_refuses_fails_its_state_with_the_cause(
     assert plan_uri in about["cause"]
 
 
-def waiting_machine(pipeline: Pipeline) -> str:
-    """A machine of one state, that of the deployed one which waits for a shard."""
-    machines = pipeline.client("stepfunctions")
-    about = machines.describe_state_machine(stateMachineArn=pipeline.machine)
-    states = json.loads(about["definition"])["States"]
-    inner = states["InferShardsOnAsyncEndpoint"]["ItemProcessor"]
-    definition = {"StartAt": inner["StartAt"], "States": inner["States"]}
-    return str(
-        machines.create_state_machine(
-            name=new_name(), definition=json.dumps(definition), roleArn=ROLE
-        )["stateMachineArn"]
-    )
+def waiting(pipeline: Pipeline) -> dict[str, Any]:
+    """A definition of one state, that of the deployed machine which waits for a shard."""
+    inner = deployed_definition(pipeline)["States"]["InferShardsOnAsyncEndpoint"]["ItemProcessor"]
+    return {"StartAt": inner["StartAt"], "States": inner["States"]}

@@ -27,9 +27,15 @@ def test_what_it_prints_can_be_used_and_ctrl_c_ends_it():
     ) as running:
         assert running.stdout is not None
         said = dict(iter_facts(running.stdout))
-        s3 = boto3.client("s3", endpoint_url=said["Endpoint"])
+        shown = dict(word.split("=") for word in said["export"].split())
+        administrator = boto3.Session(
+            shown["AWS_ACCESS_KEY_ID"],
+            shown["AWS_SECRET_ACCESS_KEY"],
+            region_name=shown["AWS_DEFAULT_REGION"],
+        )
+        s3 = administrator.client("s3", endpoint_url=said["Endpoint"])
         s3.put_object(Bucket=said["scenes"].removeprefix("s3://"), Key="elsewhere/x", Body=b"")
-        sagemaker = boto3.client("sagemaker", endpoint_url=said["Endpoint"])
+        sagemaker = administrator.client("sagemaker", endpoint_url=said["Endpoint"])
         served = sagemaker.describe_endpoint(EndpointName=said["serverless"])
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()

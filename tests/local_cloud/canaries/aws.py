@@ -24,6 +24,9 @@ from local_cloud.services import Services
 # Where moto breaks, its answer is a page that boto3 cannot read.
 REFUSALS = (ClientError, ResponseParserError)
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
+SERVICES = tuple(
+    f"{service}.amazonaws.com" for service in ("ecs-tasks", "lambda", "sagemaker", "states")
+)
 
 
 def applied(services: Services, *patches: Any) -> AbstractContextManager[None]:
@@ -113,12 +116,9 @@ class Aws:
 
     def function(self, image: str, **settings: Any) -> str:
         """A function; its ARN."""
-        role = self.client("iam").create_role(RoleName=new_name(), AssumeRolePolicyDocument="{}")[
-            "Role"
-        ]
         return self.client("lambda").create_function(
             FunctionName=new_name(),
-            Role=role["Arn"],
+            Role=ROLE,
             PackageType="Image",
             Code={"ImageUri": image},
             **settings,
@@ -130,6 +130,19 @@ class Aws:
             Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
         return name
+
+
+def create_role(iam: Any, name: str, *statements: Any, services: tuple[str, ...] = SERVICES) -> str:
+    """A role that services may assume, by default with all rights; its ARN."""
+    trust = {"Action": "sts:AssumeRole", "Effect": "Allow", "Principal": {"Service": services}}
+    policy = statements or ({"Effect": "Allow", "Action": "*", "Resource": "*"},)
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=document(*policy))
+    return str(arn)
+
+
+def document(*statements: Any) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
 def new_name() -> str:

@@ -16,9 +16,10 @@ from local_cloud.endpoints.pool import EndpointPool
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
 from local_cloud.moto_patches.installed import SETTINGS
+from local_cloud.permissions.access import Access
 from local_cloud.postgis.database import Database
 from local_cloud.services import Services
-from tests.local_cloud.canaries.aws import Aws
+from tests.local_cloud.canaries.aws import ROLE, Aws, create_role
 
 
 @pytest.fixture(scope="session")
@@ -42,21 +43,26 @@ def clients(moto_endpoint: str) -> Clients:
     return Clients(moto_endpoint)
 
 
+@pytest.fixture(scope="session")
+def role(clients: Clients) -> None:
+    """ROLE, which every service may assume, and which may do everything."""
+    create_role(clients.get("iam"), ROLE.rpartition("/")[2])
+
+
 @pytest.fixture
-def services(moto_endpoint: str, clients: Clients, tmp_path: Path) -> Iterator[Services]:
+def services(
+    moto_endpoint: str, clients: Clients, role: None, tmp_path: Path
+) -> Iterator[Services]:
     """What patches need. There is no database: the patch that uses one brings it."""
     made = Services(
         endpoint=moto_endpoint,
         clients=clients,
+        access=Access(moto_endpoint, clients, tmp_path),
         functions=FunctionPool(tmp_path),
         jobs=JobRunner(tmp_path),
         endpoints=EndpointPool(tmp_path, tmp_path / "models"),
         database=Database(host="nowhere", port=0, administrator={}),
-        environment={
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_ENDPOINT_URL": moto_endpoint,
-        },
+        environment={"AWS_ENDPOINT_URL": moto_endpoint},
     )
     yield made
     made.close()

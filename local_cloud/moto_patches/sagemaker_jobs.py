@@ -1,0 +1,125 @@
+"""Training and transform jobs are refused unless their role may do what SageMaker does with it.
+
+AWS: https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+Moto 5.2.5 keeps a job's description and looks at nothing. No container runs here either; what a job
+reads is read, with its role, and what it would write is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+from moto.core.exceptions import ServiceException
+from moto.sagemaker.models import SageMakerModelBackend
+
+from local_cloud.moto_patches.patching import Patcher
+from local_cloud.permissions.access import AccessDeniedError
+from local_cloud.permissions.needs import object_arn
+from local_cloud.permissions.on_behalf import start_container
+from local_cloud.services import Services
+
+NAME = "sagemaker_jobs"
+
+_PRINCIPAL = "sagemaker.amazonaws.com"
+
+
+class _ValidationException(ServiceException):
+    code = "ValidationException"
+
+
+def apply(patcher: Patcher, services: Services) -> None:
+    """Do with the role what the service does, before moto makes the job."""
+
+    def create_training_job(backend: Any, **job: Any) -> Any:
+        _Job(services, job["role_arn"], backend.region_name).train(job)
+        return original_training(backend, **job)
+
+    def create_transform_job(backend: Any, **job: Any) -> Any:
+        model = backend.describe_model(job["model_name"])
+        _Job(services, model.execution_role_arn, backend.region_name).transform(job, model)
+        return original_transform(backend, **job)
+
+    original_training = patcher.replace(
+        SageMakerModelBackend, "create_training_job", create_training_job
+    )
+    original_transform = patcher.replace(
+        SageMakerModelBackend, "create_transform_job", create_transform_job
+    )
+
+
+class _Job:
+    """What SageMaker does with the role of one job."""
+
+    def __init__(self, services: Services, role: str, region: str) -> None:
+        self._services = services
+        self._role = role
+        self._region = region
+
+    def train(self, job: Mapping[str, Any]) -> None:
+        """Pull the image, read the channels, write checkpoints and the model."""
+        image = job["algorithm_specification"]["TrainingImage"]
+        checkpoints = (job.get("checkpoint_config") or {}).get("S3Uri")
+        target = f"{job['output_data_config']['S3OutputPath']}/{job['training_job_name']}/output"
+        channels = [c["DataSource"]["S3DataSource"] for c in job.get("input_data_config") or ()]
+        with _Refusing():
+            self._start(image, "/aws/sagemaker/TrainingJobs")
+            for channel in channels:
+                self._read(channel["S3Uri"])
+            if checkpoints:
+                self._read(checkpoints)
+                self._write(f"{checkpoints}/checkpoint")
+            self._write(f"{target}/model.tar.gz")
+
+    def transform(self, job: Mapping[str, Any], model: Any) -> None:
+        """Pull the image, read the model and the objects, write an answer for each."""
+        container = model.primary_container
+        source = job["transform_input"]["DataSource"]["S3DataSource"]["S3Uri"]
+        with _Refusing():
+            self._start(container["Image"], "/aws/sagemaker/TransformJobs")
+            self._get(*_split(container["ModelDataUrl"]))
+            for name in self._read(source):
+                self._write(f"{job['transform_output']['S3OutputPath']}/{name}.out")
+
+    def _start(self, image: str, logs: str) -> None:
+        repository = image.partition("/")[2].rpartition(":")[0]
+        start_container(
+            self._services.access, self._role, logs=logs, repository=repository, namespace=logs
+        )
+
+    @property
+    def _s3(self) -> Any:
+        return self._services.access.client(
+            "s3", self._region, role=self._role, principal=_PRINCIPAL
+        )
+
+    def _read(self, uri: str) -> list[str]:
+        """Read every object below a prefix; their names."""
+        bucket, prefix = _split(uri)
+        found = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        for each in found:
+            self._get(bucket, each["Key"])
+        return [each["Key"].rpartition("/")[2] for each in found]
+
+    def _get(self, bucket: str, key: str) -> None:
+        self._s3.head_object(Bucket=bucket, Key=key)
+
+    def _write(self, uri: str) -> None:
+        self._services.access.demand(self._role, "s3:PutObject", on=object_arn(*_split(uri)))
+
+
+class _Refusing:
+    """A refusal of S3's or of the role's becomes the service's."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, AccessDeniedError | ClientError):
+            raise _ValidationException(str(error)) from error
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key

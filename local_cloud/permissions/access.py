@@ -1,0 +1,237 @@
+"""Give out credentials of roles, and decide what each role may do.
+
+Policies are those that the template gave moto's IAM; credentials are those of moto's STS.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moto.iam.models import iam_backends
+from moto.sts.models import sts_backends
+
+from local_cloud.clients import ACCOUNT, ADMINISTRATOR, REGION, Clients
+from local_cloud.errors import LocalCloudError
+from local_cloud.permissions.policies import Call, Statement, granted, statements, trusts
+from local_cloud.permissions.record import FILE, Record
+
+logger = logging.getLogger("local_cloud")
+
+# ECS's agent serves containers' credentials under such a path, on an address of its own:
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
+CREDENTIALS_PATH = "/v2/credentials/"
+# How long a session lasts, and how much of it is left at least when it is given out.
+_SESSION = dt.timedelta(hours=12)
+_LEFT = dt.timedelta(hours=6)
+
+
+class AccessDeniedError(LocalCloudError):
+    """A service may not do with a role what it has to."""
+
+
+class UnknownCredentialsError(LocalCloudError):
+    """Credentials that nobody issued, or that have expired; `code` is AWS's."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Temporary credentials of a role."""
+
+    key: str
+    secret: str
+    token: str
+    expires: dt.datetime
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment variables that Lambda sets."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.key,
+            "AWS_SECRET_ACCESS_KEY": self.secret,
+            "AWS_SESSION_TOKEN": self.token,
+        }
+
+    @property
+    def fresh(self) -> bool:
+        """Whether most of its time is left."""
+        return self.expires - dt.datetime.now(dt.UTC) > _LEFT
+
+
+class Access:
+    """Decide who may do what.
+
+    Moto's edge asks for each request, and services ask for what they do with a role.
+    """
+
+    def __init__(self, endpoint: str, clients: Clients, folder: Path) -> None:
+        self._endpoint = endpoint
+        self._clients = clients
+        self._record = Record(folder / FILE)
+        self._lock = threading.Lock()
+        self._sessions: dict[str, Session] = {}
+        self._made: dict[tuple[str, str, str], Clients] = {}
+        self._containers: dict[str, tuple[str, str]] = {}
+
+    def session(self, role: str, service: str) -> Session:
+        """Return credentials of a role that a service has assumed.
+
+        Args:
+            role: its ARN.
+            service: the principal that assumes it, such as `lambda.amazonaws.com`.
+
+        Raises:
+            AccessDeniedError: there is no such role, or it does not trust the service.
+        """
+        found = _role(role)
+        if found is None or not trusts(_text(found.assume_role_policy_document), service):
+            raise AccessDeniedError(f"{service} cannot assume the role {role}")
+        with self._lock:
+            session = self._sessions.get(role)
+            if session is None or not session.fresh:
+                session = self._sessions[role] = self._assume(role, service)
+            return session
+
+    def container(self, role: str, service: str) -> dict[str, str]:
+        """Return the variables by which a container finds its role's credentials.
+
+        The services set AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, which stands for an address that
+        this machine does not have.
+        """
+        self.session(role, service)
+        with self._lock:
+            known = {given: name for name, given in self._containers.items()}
+            name = known.get((role, service)) or secrets.token_urlsafe(24)
+            self._containers[name] = (role, service)
+        return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self._endpoint}{CREDENTIALS_PATH}{name}"}
+
+    def container_credentials(self, name: str) -> dict[str, str] | None:
+        """Answer a container that asks for its credentials; None if there is no such container."""
+        if name not in self._containers:
+            return None
+        role, service = self._containers[name]
+        session = self.session(role, service)
+        return {
+            "RoleArn": role,
+            "AccessKeyId": session.key,
+            "SecretAccessKey": session.secret,
+            "Token": session.token,
+            "Expiration": session.expires.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+    def client(self, service: str, region: str, *, role: str, principal: str) -> Any:
+        """Return a client with which a service acts as a role.
+
+        Raises:
+            AccessDeniedError: the service cannot assume the role.
+        """
+        session = self.session(role, principal)
+        with self._lock:
+            made = self._made.get((role, session.key, region))
+            if made is None:
+                made = Clients(self._endpoint, session.key, session.secret, session.token)
+                self._made[role, session.key, region] = made
+        return made.get(service, region)
+
+    def caller(self, key: str, token: str) -> Any:
+        """Return the assumed role of an access key; None for the administrator.
+
+        Raises:
+            UnknownCredentialsError: nobody issued them, or they have expired.
+        """
+        if key == ADMINISTRATOR[0]:
+            return None
+        for assumed in sts_backends[ACCOUNT]["aws"].assumed_roles:
+            if assumed.access_key_id == key and assumed.session_token == token:
+                if assumed.expiration.replace(tzinfo=dt.UTC) < dt.datetime.now(dt.UTC):
+                    raise UnknownCredentialsError(
+                        "ExpiredToken", "The security token included in the request is expired"
+                    )
+                return assumed
+        raise UnknownCredentialsError(
+            "UnrecognizedClientException",
+            f"The security token included in the request is invalid: the local cloud did not issue "
+            f"{key!r}; its administrator's key and secret are {' and '.join(ADMINISTRATOR)}",
+        )
+
+    def allows(
+        self, role: str, action: str, resource: str, context: Mapping[str, str] | None = None
+    ) -> bool:
+        """Decide whether a role's policies grant an action, and record the decision.
+
+        Args:
+            role: its ARN or its name.
+            action: as policies name it.
+            resource: an ARN, or `*`.
+            context: condition keys and values.
+        """
+        name = role.rpartition("/")[2]
+        call = Call(name, action, resource, tuple(sorted((context or {}).items())))
+        allowed = granted(call, policy_of(name))
+        self._record.add(call, allowed=allowed)
+        if not allowed:
+            logger.warning("%s may not %s", name, call)
+        return allowed
+
+    def demand(
+        self, role: str, *actions: str, on: str, context: Mapping[str, str] | None = None
+    ) -> None:
+        """Insist on what a service itself needs to do with a role.
+
+        Raises:
+            AccessDeniedError: the role's policies do not grant an action.
+        """
+        refused = [action for action in actions if not self.allows(role, action, on, context)]
+        if refused:
+            raise AccessDeniedError(
+                f"the role {role} is not authorized to perform: {', '.join(refused)} on "
+                f"resource: {on}"
+            )
+
+    def _assume(self, role: str, service: str) -> Session:
+        made = self._clients.get("sts", REGION).assume_role(
+            RoleArn=role,
+            RoleSessionName=service.partition(".")[0],
+            DurationSeconds=int(_SESSION.total_seconds()),
+        )["Credentials"]
+        return Session(
+            made["AccessKeyId"],
+            made["SecretAccessKey"],
+            made["SessionToken"],
+            made["Expiration"],
+        )
+
+
+def policy_of(role: str) -> list[Statement]:
+    """Return all statements of the identity policies of a role, by its name."""
+    found = _role(role)
+    return [] if found is None else list(_statements(found))
+
+
+def _statements(role: Any) -> Iterator[Statement]:
+    for document in role.policies.values():
+        yield from statements(_text(document))
+    for policy in role.managed_policies.values():
+        default = next(version for version in policy.versions if version.is_default)
+        yield from statements(_text(default.document))
+
+
+def _role(role: str) -> Any:
+    name = role.rpartition("/")[2]
+    roles = iam_backends[ACCOUNT]["aws"].roles
+    return next((found for found in list(roles.values()) if found.name == name), None)
+
+
+def _text(document: Any) -> str:
+    return document if isinstance(document, str) else json.dumps(document)

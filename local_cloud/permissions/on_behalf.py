@@ -1,0 +1,108 @@
+"""State what AWS's services do with a role themselves, before and beside the code that they run.
+
+Nothing of it happens in the local cloud, which has other logs, other images and no network. The
+rights are insisted on all the same: without them the function, job or container does not start.
+AWS starts some of them and loses their logs, traces or metrics.
+"""
+
+from __future__ import annotations
+
+from local_cloud.clients import ACCOUNT, REGION
+from local_cloud.permissions.access import Access
+
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+_NETWORK_INTERFACES = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
+_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html#cloudwatch-iam-policy
+_LOG_DELIVERY = (
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+)
+# https://docs.aws.amazon.com/step-functions/latest/dg/connect-batch.html#batch-iam
+_BATCH_RULE = "rule/StepFunctionsGetEventsForBatchJobsRule"
+
+
+def start_function(access: Access, role: str, *, logs: str, in_network: bool, traced: bool) -> None:
+    """Insist on what Lambda does with a function's role; `logs` is its log group."""
+    access.demand(role, "logs:CreateLogStream", "logs:PutLogEvents", on=_stream(logs))
+    if in_network:
+        access.demand(role, *_NETWORK_INTERFACES, on="*")
+    if traced:
+        access.demand(role, "xray:PutTelemetryRecords", "xray:PutTraceSegments", on="*")
+
+
+def start_job(access: Access, role: str, *, logs: str, repository: str) -> None:
+    """Insist on what ECS's agent does with the execution role of a Batch job."""
+    _pull(access, role, repository)
+    access.demand(role, "logs:CreateLogStream", "logs:PutLogEvents", on=_stream(logs))
+
+
+def start_container(
+    access: Access,
+    role: str,
+    *,
+    logs: str,
+    repository: str,
+    namespace: str,
+) -> None:
+    """Insist on what SageMaker does with a role to run a container.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
+    """
+    _pull(access, role, repository)
+    streams = ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")
+    access.demand(role, *(f"logs:{action}" for action in streams), on=_stream(logs))
+    context = {"cloudwatch:namespace": namespace}
+    access.demand(role, "cloudwatch:PutMetricData", on="*", context=context)
+
+
+def create_state_machine(
+    access: Access, role: str, *, definition: str, logged: bool, traced: bool
+) -> None:
+    """Insist on what Step Functions does with a role beside its tasks."""
+    if logged:
+        access.demand(role, *_LOG_DELIVERY, on="*")
+    if traced:
+        sampling = ("xray:GetSamplingRules", "xray:GetSamplingTargets")
+        written = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
+        access.demand(role, *sampling, *written, on="*")
+    if "batch:submitJob.sync" in definition:
+        actions = ("events:DescribeRule", "events:PutRule", "events:PutTargets")
+        access.demand(role, *actions, on=f"arn:aws:events:{REGION}:{ACCOUNT}:{_BATCH_RULE}")
+
+
+def run_map(access: Access, role: str, *, machine: str, label: str, execution: str) -> None:
+    """Insist on what a Distributed Map needs to run, to be stopped, and to be redriven.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+    """
+    access.demand(role, "states:StartExecution", on=machine)
+    executions = machine.replace(":stateMachine:", ":execution:")
+    actions = ("states:DescribeExecution", "states:StopExecution")
+    access.demand(role, *actions, on=f"{executions}:{execution}")
+    access.demand(role, "states:RedriveExecution", on=f"{executions}/{label}:{execution}")
+
+
+def _pull(access: Access, role: str, repository: str) -> None:
+    access.demand(role, "ecr:GetAuthorizationToken", on="*")
+    arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{repository}"
+    access.demand(role, *_PULL, on=arn)
+
+
+def _stream(logs: str) -> str:
+    """Return the ARN of a log stream in a group."""
+    return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{logs}:log-stream:local"

@@ -1,0 +1,164 @@
+"""Decide whether identity policies grant a call.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic_policy-eval-denyallow.html
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One use of a permission: a role does an action on a resource.
+
+    Attributes:
+        role: the role's name.
+        action: `service:Action`, as policies name it.
+        resource: an ARN, or `*` where the action knows no resource.
+        context: condition keys and their values.
+    """
+
+    role: str
+    action: str
+    resource: str
+    context: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        """Return the call as an error message words it."""
+        return f"{self.action} on {self.resource}"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement of an identity policy. Each element is a list, as if it were written so."""
+
+    effect: str
+    actions: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    not_resources: tuple[str, ...] = ()
+    conditions: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> Statement:
+        """Read a statement of a policy document."""
+        return cls(
+            effect=written["Effect"],
+            actions=listed(written.get("Action")),
+            resources=listed(written.get("Resource")),
+            not_actions=listed(written.get("NotAction")),
+            not_resources=listed(written.get("NotResource")),
+            conditions=written.get("Condition", {}),
+        )
+
+    def grants(self) -> Iterator[Statement]:
+        """Split a statement into one for each action and resource."""
+        for action in self.actions:
+            for resource in self.resources:
+                yield replace(self, actions=(action,), resources=(resource,))
+
+    def covers(self, call: Call) -> bool:
+        """Return whether the statement is about a call."""
+        return (
+            _named(call.action.lower(), [a.lower() for a in self.actions], self._low_not_actions)
+            and _named(call.resource, self.resources, self.not_resources)
+            and all(
+                _holds(operator, keys, dict(call.context))
+                for operator, keys in self.conditions.items()
+            )
+        )
+
+    @property
+    def _low_not_actions(self) -> list[str]:
+        return [action.lower() for action in self.not_actions]
+
+
+@functools.lru_cache(maxsize=1000)
+def statements(document: str) -> tuple[Statement, ...]:
+    """Return the statements of a policy document in JSON."""
+    written = json.loads(document).get("Statement", [])
+    return tuple(Statement.of(s) for s in (written if isinstance(written, list) else [written]))
+
+
+def granted(call: Call, policy: Iterable[Statement]) -> bool:
+    """Return whether a statement allows a call and none denies it."""
+    effects = {statement.effect for statement in policy if statement.covers(call)}
+    return effects == {"Allow"}
+
+
+def trusts(document: str, principal: str) -> bool:
+    """Return whether a role's trust policy lets a service assume the role.
+
+    Its conditions are about the caller's account and resource, which are those of this cloud.
+    """
+    written = json.loads(document).get("Statement", [])
+    for statement in written if isinstance(written, list) else [written]:
+        services = listed(statement.get("Principal", {}).get("Service"))
+        actions = listed(statement.get("Action"))
+        if statement["Effect"] == "Allow" and principal in services and "sts:AssumeRole" in actions:
+            return True
+    return False
+
+
+def listed(value: Any) -> tuple[str, ...]:
+    """Return a policy's element, which may be one string or a list of them, as a tuple."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _named(value: str, wanted: Sequence[str], others: Sequence[str]) -> bool:
+    if others:
+        return not any(matches(pattern, value) for pattern in others)
+    return any(matches(pattern, value) for pattern in wanted)
+
+
+def matches(pattern: str, value: str) -> bool:
+    """Return whether a value matches a pattern with IAM's wildcards `*` and `?`."""
+    return _compiled(pattern).fullmatch(value) is not None
+
+
+@functools.lru_cache(maxsize=10_000)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts = (
+        {"*": ".*", "?": "."}.get(part, re.escape(part)) for part in re.split(r"([*?])", pattern)
+    )
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _equal(pattern: str, value: str) -> bool:
+    return pattern == value
+
+
+_OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
+    "StringEquals": _equal,
+    "StringLike": matches,
+    "ArnEquals": matches,
+    "ArnLike": matches,
+    "Bool": _equal,
+}
+
+
+def _holds(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -> bool:
+    """Return whether a condition is met; a key that the call does not have meets none.
+
+    Raises:
+        ValueError: the operator is none that is evaluated here.
+    """
+    if operator not in _OPERATORS:
+        known = ", ".join(sorted(_OPERATORS))
+        raise ValueError(
+            f"the local cloud does not evaluate the condition operator {operator}; it knows {known}"
+        )
+    compare = _OPERATORS[operator]
+    low = {name.lower(): value for name, value in context.items()}
+    return all(
+        key.lower() in low and any(compare(pattern, low[key.lower()]) for pattern in listed(wanted))
+        for key, wanted in keys.items()
+    )

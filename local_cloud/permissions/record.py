@@ -1,0 +1,45 @@
+"""Record what was decided, in a file that others can read."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from local_cloud.permissions.policies import Call
+
+FILE = "calls.jsonl"
+
+
+class Record:
+    """A file with one line of JSON for each distinct decision."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._seen: set[tuple[Call, bool]] = set()
+
+    def add(self, call: Call, *, allowed: bool) -> None:
+        """Write a decision, unless it is there already."""
+        with self._lock:
+            if (call, allowed) in self._seen:
+                return
+            self._seen.add((call, allowed))
+            line = {
+                "role": call.role,
+                "action": call.action,
+                "resource": call.resource,
+                "context": dict(call.context),
+                "allowed": allowed,
+            }
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def read(path: Path) -> Iterator[tuple[Call, bool]]:
+    """Yield each recorded call and whether it was allowed."""
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        seen = json.loads(line)
+        context = tuple(sorted(seen["context"].items()))
+        yield Call(seen["role"], seen["action"], seen["resource"], context), seen["allowed"]

@@ -1,0 +1,58 @@
+"""Word a refusal as the service does that was asked."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from xml.sax.saxutils import escape
+
+Refusal = tuple[str, list[tuple[str, str]], bytes]
+"""Status line, headers and body."""
+
+# What each protocol calls credentials that nobody issued.
+_UNKNOWN = "UnrecognizedClientException"
+
+
+def not_authorized(caller: str, action: str, resource: str) -> str:
+    """Return AWS's words for a call that no policy grants."""
+    return (
+        f"User: {caller} is not authorized to perform: {action} on resource: {resource} because "
+        f"no identity-based policy allows the {action} action"
+    )
+
+
+def refusal(environ: dict[str, Any], service: str, code: str, message: str) -> Refusal:
+    """Answer in the protocol of the request.
+
+    Args:
+        environ: the request.
+        service: that it is signed for; empty for an unsigned one.
+        code: `AccessDenied`, or why the credentials are not taken.
+        message: in words.
+    """
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    form = (environ.get("CONTENT_TYPE") or "").startswith("application/x-www-form-urlencoded")
+    if service in {"s3", ""}:
+        return _s3(environ["REQUEST_METHOD"], code, message)
+    if form and not target:
+        return _query(code, message)
+    code = "AccessDeniedException" if code == "AccessDenied" else code
+    body = json.dumps({"__type": code, "message": message, "Message": message}).encode()
+    headers = [("Content-Type", "application/json"), ("x-amzn-errortype", code)]
+    return "400 Bad Request" if target else "403 Forbidden", headers, body
+
+
+def _s3(method: str, code: str, message: str) -> Refusal:
+    code = "InvalidAccessKeyId" if code == _UNKNOWN else code
+    body = f"<Error>{_elements(code, message)}</Error>".encode() if method != "HEAD" else b""
+    return "403 Forbidden", [("Content-Type", "application/xml")], body
+
+
+def _query(code: str, message: str) -> Refusal:
+    code = "InvalidClientTokenId" if code == _UNKNOWN else code
+    text = f"<ErrorResponse><Error>{_elements(code, message)}</Error></ErrorResponse>"
+    return "403 Forbidden", [("Content-Type", "text/xml")], text.encode()
+
+
+def _elements(code: str, message: str) -> str:
+    return f"<Code>{code}</Code><Message>{escape(message)}</Message>"

@@ -1,0 +1,113 @@
+"""Read an API call from its HTTP request, by the service's own description."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, Self
+from urllib.parse import parse_qs
+
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import Request as MotoRequest
+from moto.core.request import determine_request_protocol
+from moto.core.routing import get_service_router
+from moto.core.utils import get_service_model
+from werkzeug.exceptions import NotFound
+
+from local_cloud.clients import ACCOUNT
+from local_cloud.moto_patches.task_callbacks import machine_of
+from local_cloud.permissions.needs import Request
+
+Environ = dict[str, Any]
+# Where boto's name of a service is not the one that requests are signed for.
+_MODELS = {"monitoring": "cloudwatch", "states": "stepfunctions"}
+# Where policies name a service otherwise.
+_PREFIXES = {"monitoring": "cloudwatch"}
+# Parameters that have another name in a query.
+_QUERY = {"versionId": "VersionId"}
+
+
+class Scope:
+    """Who signed a request, and for which service and region."""
+
+    def __init__(self, credential: str, token: str) -> None:
+        parts = credential.split("/")
+        self.key, _, self.region, self.service = (*parts[:4], "", "", "", "")[:4]
+        self.token = token
+
+    @classmethod
+    def of(cls, environ: Environ) -> Self:
+        """Read the header of a signed request, or the query of a presigned one."""
+        header = environ.get("HTTP_AUTHORIZATION", "")
+        if found := re.search(r"Credential=([^,\s]+)", header):
+            return cls(found[1], environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        credential = query.get("X-Amz-Credential", [""])[0]
+        return cls(credential, query.get("X-Amz-Security-Token", [""])[0])
+
+
+def read_request(environ: Environ, scope: Scope) -> Request:
+    """Return what a signed request asks for; its body can be read again."""
+    model = get_service_model(_model_name(environ, scope.service))
+    body = b"" if _is_upload(environ, scope.service) else _body(environ)
+    given = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    http = MotoRequest({**environ, **given})
+    operation, parameters = _operation(http, str(model.service_name), body)
+    if body and scope.service != "s3":
+        parser = PROTOCOL_PARSERS[determine_request_protocol(model, http.content_type)]
+        found: Any = parser(model.operation_model(operation))
+        parameters = found.parse(
+            {
+                "method": http.method,
+                "values": http.values,
+                "headers": http.headers,
+                "body": http.data,
+                "url_path": http.path,
+                "url_params": parameters,
+            }
+        )
+    return Request(
+        service=_PREFIXES.get(scope.service, scope.service),
+        operation=operation,
+        parameters=parameters,
+        region=scope.region,
+        account=ACCOUNT,
+        headers=dict(http.headers.items()),
+        body=body,
+        machine_of=machine_of,
+    )
+
+
+def _model_name(environ: Environ, service: str) -> str:
+    if service == "sagemaker" and "invocations" in environ["PATH_INFO"]:
+        return "sagemaker-runtime"
+    return _MODELS.get(service, service)
+
+
+def _operation(http: MotoRequest, model: str, body: bytes) -> tuple[str, dict[str, Any]]:
+    if target := http.headers.get("X-Amz-Target"):
+        return target.rpartition(".")[2], {}
+    if (action := http.args.get("Action")) or (
+        (http.content_type or "").startswith("application/x-www-form-urlencoded")
+        and (action := parse_qs(body.decode()).get("Action", [""])[0])
+    ):
+        return action, {}
+    try:
+        operation, uri = get_service_router(model).match(http)
+    except NotFound:
+        return f"Unknown{http.method.title()}", {}
+    return str(operation.name), {**uri, **{_QUERY.get(k, k): v for k, v in http.args.items()}}
+
+
+def _is_upload(environ: Environ, service: str) -> bool:
+    """Return whether the body is an object or a payload, which decides nothing."""
+    if service == "s3":
+        return environ["REQUEST_METHOD"] != "POST" or "delete" not in environ["QUERY_STRING"]
+    return "invocations" in environ["PATH_INFO"]
+
+
+def _body(environ: Environ) -> bytes:
+    """Read the body, and leave it to be read again."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
