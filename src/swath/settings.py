@@ -149,7 +149,7 @@ class DeviceSettings(EnvSettings):
 
 
 def has_gpu(instance_type: str) -> bool:
-    """Return whether an instance type such as `ml.g5.xlarge`, or a family such as `g5`, has a GPU."""
+    """Return whether an instance type (`ml.g5.xlarge`) or a family (`g5`) has a GPU."""
     return instance_type.removeprefix("ml.").startswith(("g", "p"))
 
 
