@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from infra.images import ROOT
 from swath.packing import package_digest
 
 KINDS = ("Realtime", "Async", "Serverless")
@@ -317,9 +318,10 @@ def test_gpu_hosts_get_the_gpu_image_and_a_driver_for_it(everything: Any):
         # CUDA 13 needs driver 580.
         ami = variant(everything, kind)["InferenceAmiVersion"]
         assert ami == "al2023-ami-sagemaker-inference-gpu-4-1"
-        assert build_args(everything, kind)["EXTRA"] == "infer-shard-gpu"
-        assert "cuda:13" in build_args(everything, kind)["BASE"]
-    assert build_args(everything, "Serverless") == {}
+        gpu = ROOT / dockerfile(everything, kind)
+        assert gpu.name == "gpu.Dockerfile"
+        assert "\nFROM nvidia/cuda:13" in gpu.read_text()
+    assert dockerfile(everything, "Serverless") == "sagemaker_jobs/serve_model/Dockerfile"
 
 
 def test_hosts_without_a_gpu_get_the_image_of_the_serverless_endpoint(
@@ -349,12 +351,11 @@ def image(stack: Any, kind: str) -> str:
     return model["PrimaryContainer"]["Image"]["Fn::Sub"].rsplit(":", 1)[1]
 
 
-def build_args(stack: Any, kind: str) -> dict[str, str]:
+def dockerfile(stack: Any, kind: str) -> str:
     assets = json.loads(next(stack.folder.glob("*.assets.json")).read_text())
     source = assets["dockerImages"][image(stack, kind)]["source"]
-    assert source["dockerFile"] == "sagemaker_jobs/serve_model/Dockerfile"
     assert source["platform"] == "linux/amd64"
-    return source.get("dockerBuildArgs", {})
+    return str(source["dockerFile"])
 
 
 @pytest.mark.parametrize("kind", KINDS)
