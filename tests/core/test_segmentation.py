@@ -161,14 +161,22 @@ def test_the_result_is_the_truth_however_it_was_sharded(
     check_mask(summary.mask_uri, labels)
 
 
-def test_an_interrupted_shard_loses_nothing_of_its_mask(make_plan, make_scene, segmenter):
+@pytest.mark.parametrize("keep_seconds", [0, 180])
+def test_an_interrupted_shard_loses_nothing_of_its_mask(
+    make_plan, make_scene, segmenter, keep_seconds
+):
     pixels = values()
     plan_uri = make_plan(make_scene(pixels[None], nodata=NODATA, **PLACE), model=segmenter)
     attempts = 0
     for attempts in itertools.count(1):  # noqa: B007 (counted on)
         asked = itertools.count()
         try:
-            run_shard(plan_uri, 0, stop=lambda asked=asked: next(asked) == 1)
+            run_shard(
+                plan_uri,
+                0,
+                stop=lambda asked=asked: next(asked) == 1,
+                keep_seconds=keep_seconds,
+            )
         except ShardInterruptedError:
             continue
         break

@@ -1,7 +1,7 @@
 """What a GPU answers: bit for bit where it can, near where it cannot, and right under load."""
 
 import itertools
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -80,42 +80,36 @@ def test_each_thread_gets_its_own_tiles_answers(device, tmp_path):
     model = load_model(bodies.package(tmp_path))
     given = bodies.tiles(64)
     alone = [model([tile])[0][0] for tile in given]
-    wrong = []
 
-    def work(seed):
+    def wrong(seed):
+        found = 0
         rng = np.random.default_rng(seed)
         for _ in range(60 if device.type == "cuda" else 3):
             places = rng.integers(0, 64, rng.integers(1, 1 + model.batch_size))
             answers = model([given[place] for place in places])
             for place, (answer, *_) in zip(places, answers, strict=True):
-                if np.abs(answer - alone[place]).max() > 1e-2:
-                    wrong.append(place)
+                found += np.abs(answer - alone[place]).max() > 1e-2
+        return found
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert wrong == []
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(wrong, range(3))) == [0, 0, 0]
 
 
-def test_requests_of_many_share_batches(device, tmp_path, expected):
-    batcher = Batcher(load_model(bodies.package(tmp_path)))
-    given = bodies.tiles(16)
-    answers = {}
-
-    def ask(place):
-        answers[place] = batcher([given[place]])[0]
-
-    threads = [threading.Thread(target=ask, args=(place,)) for place in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def ask_at_once(model, requests):
+    """What a model answers to requests of tiles that come at the same time."""
+    batcher = Batcher(model)
+    with ThreadPoolExecutor(len(requests)) as pool:
+        answers = list(pool.map(batcher, requests))
     batcher.close()
+    return answers
 
-    check_near([answers[place] for place in range(16)], expected(given))
+
+def test_requests_that_share_batches_get_their_own_answers(device, tmp_path, expected):
+    given = bodies.tiles(16)
+
+    answers = ask_at_once(load_model(bodies.package(tmp_path)), [[tile] for tile in given])
+
+    check_near([answer for (answer,) in answers], expected(given))
 
 
 class Wide(torch.nn.Module):
@@ -137,10 +131,8 @@ def test_out_of_memory_has_its_name_and_smaller_batches_follow(gpu, tmp_path):
         with pytest.raises(OutOfMemoryError):
             model(bodies.tiles(64))
         assert 1 <= best_batch_size(seconds_of(model, known), 64) < 64
-        batcher = Batcher(model)
-        assert len(batcher(bodies.tiles(64))) == 64
-        batcher.close()
-        assert model.batch_size < 64
+        requests = [bodies.tiles(4, seed=seed) for seed in range(16)]
+        assert [len(answers) for answers in ask_at_once(model, requests)] == [4] * 16
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
 

@@ -47,7 +47,7 @@ def test_a_checkpoint_is_taken_up_again(device, tmp_path):
 @pytest.mark.parametrize("network", ["detector", "unet"])
 def test_a_whole_training_ends_in_a_package_that_is_proved(device, tmp_path, network):
     """Scenes, steps, validation by the engine, export, and every file tried on real tiles."""
-    for needed in ("onnxruntime", "onnxscript", "faster_coco_eval"):
+    for needed in ("onnxruntime", "onnxscript", "faster_coco_eval", "matplotlib"):
         pytest.importorskip(needed)
     squares = write_squares(tmp_path / "squares")
     few = {} if device.type == "cuda" else {"epochs": "1", "crops": "16"}
