@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,7 @@ def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
         stack.callback(services.close)
         services.environment = _environment(services)
         _patch(services)
+        _check_tokens(services)
         yield services
 
 
@@ -115,6 +117,15 @@ def _patch(services: Services) -> None:
     from local_cloud.moto_patches.installed import install  # noqa: PLC0415 - imports all of moto
 
     install(services)
+
+
+def _check_tokens(services: Services) -> None:
+    """Have the database ask whether the signer of a token may connect."""
+    from local_cloud.permissions.database import refusal  # noqa: PLC0415 - imports moto
+
+    database = services.database
+    if database.server:
+        database.server.authorize = partial(refusal, services.access, database.clusters)
 
 
 def _environment(services: Services) -> dict[str, str]:

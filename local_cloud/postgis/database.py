@@ -30,6 +30,10 @@ class Database:
     """What functions need beside the template's variables to connect."""
     fresh_database: str = ""
     """On a server of the user's: the one database that is ours, whatever the template calls it."""
+    server: PostgisServer | None = None
+    """The server, if it is our own."""
+    clusters: set[str] = field(default_factory=set)
+    """The resource ids of the clusters that the server stands for."""
 
     def dsn(self, name: str) -> str:
         """How to connect as the administrator to the database that the template calls `name`."""
@@ -101,6 +105,7 @@ def own_database(faults: Faults) -> Iterator[Database]:
             port=entrance.port,
             administrator=server.administrator,
             environment={"PGSSLROOTCERT": str(server.root_certificate)},
+            server=server,
         )
 
 

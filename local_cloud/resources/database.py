@@ -30,9 +30,11 @@ def make_cluster(request: Request) -> Made:
         database.create(name, owner=user, password=password)
     identifier = properties.get("DBClusterIdentifier", request.name.lower())
     arn = f"arn:aws:rds:{request.region}:{request.account}:cluster:{identifier}"
+    resource_id = f"cluster-{request.logical_id.upper()}"
+    database.clusters.add(resource_id)
     attributes = {
         "DBClusterArn": arn,
-        "DBClusterResourceId": f"cluster-{request.logical_id.upper()}",
+        "DBClusterResourceId": resource_id,
         "Endpoint.Address": database.host,
         "Endpoint.Port": str(database.port),
         "ReadEndpoint.Address": database.host,

@@ -1,0 +1,36 @@
+"""Decide whether the signer of a database token may connect, as RDS asks IAM.
+
+https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from local_cloud.clients import ACCOUNT, ADMINISTRATOR
+from local_cloud.permissions.access import Access, UnknownCredentialsError
+from local_cloud.postgis.tokens import Token
+
+
+def refusal(access: Access, clusters: Iterable[str], token: Token) -> str:
+    """Say why the signer of a token may not connect; empty if it may.
+
+    Args:
+        access: knows the roles and their credentials.
+        clusters: the resource ids of the clusters that the server stands for.
+        token: for the server and for one of its users, and not expired.
+    """
+    try:
+        caller = access.caller(token.key, token.session)
+    except UnknownCredentialsError as error:
+        return str(error)
+    secret = ADMINISTRATOR[1] if caller is None else caller.secret_access_key
+    if not token.is_signed_with(secret):
+        return f"it is not signed with the secret key of {token.key}"
+    if caller is None:
+        return ""
+    prefix = f"arn:aws:rds-db:{token.region}:{ACCOUNT}:dbuser"
+    for cluster in clusters:
+        if access.allows(caller.role_arn, "rds-db:connect", f"{prefix}:{cluster}/{token.user}"):
+            return ""
+    return f"{caller.role_arn} is not authorized to perform rds-db:connect as {token.user}"
