@@ -116,6 +116,16 @@ def test_the_driver_and_the_gpu_have_their_names(host, monkeypatch, text, versio
     assert device.describe("cuda") == device.Device("cuda", "NVIDIA A10G", version)
 
 
+def test_a_precision_that_is_emulated_does_not_count(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda *, including_emulation=True: including_emulation
+    )
+
+    computed = [device.computes_in(name) for name in ("float32", "float16", "bfloat16")]
+    assert computed == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("text", "libraries", "given", "expected"),
     [

@@ -55,6 +55,16 @@ class Strided(Network):
         return torch.as_strided(found, size, (size[1] * size[2], size[2], 1))
 
 
+class Puts(Network):
+    """Puts what it computes where float32 is, which no fewer bits can be."""
+
+    def forward(self, image):
+        rows = super().forward(image)[0].transpose(0, 1)
+        places = torch.arange(4 + CLASSES, device=image.device)
+        whole = torch.zeros(rows.shape, device=image.device)
+        return whole.index_put((places,), rows).transpose(0, 1)
+
+
 class TwoInputs(Network):
     def forward(self, image, other):
         return super().forward(image + other)
@@ -222,6 +232,29 @@ def test_on_a_cpu_a_package_that_allows_fewer_bits_is_computed_in_float32(save):
     reduced = load_model(described(package, precision="float16"))(tiles)
 
     np.testing.assert_array_equal(reduced[0][0], load_model(package)(tiles)[0][0])
+
+
+def test_fewer_bits_can_be_rehearsed_on_a_cpu(package, save):
+    tiles = networks.tiles(1)
+
+    model = load_model(described(save(Network().eval(), "pt2")), precision="bfloat16")
+
+    assert (model.engine.precision, model.engine.fallbacks) == ("bfloat16", [])
+    ours, exact = model(tiles)[0][0], load_model(package)(tiles)[0][0]
+    np.testing.assert_allclose(ours, exact, atol=0.1)
+    assert not np.array_equal(ours, exact)
+
+
+def test_a_graph_that_takes_no_fewer_bits_is_computed_in_float32_aloud(package, save, caplog):
+    tiles = networks.tiles(1)
+
+    model = load_model(save(Puts().eval(), "pt2"), precision="bfloat16")
+
+    assert model.engine.precision == "float32"
+    (fallback,) = model.engine.fallbacks
+    assert "torch in bfloat16: RuntimeError: " in fallback
+    assert fallback in caplog.text
+    np.testing.assert_allclose(model(tiles)[0][0], load_model(package)(tiles)[0][0], atol=1e-5)
 
 
 def test_out_of_memory_has_its_name(package):
