@@ -68,6 +68,20 @@ class Story:
         ((revision,),) = self.pipeline.query("SELECT version_num FROM swath.migration")
         return str(revision)
 
+    def served_image(self) -> str:
+        """The image of the only model that SageMaker has, which the endpoint serves."""
+        sagemaker = self.pipeline.client("sagemaker")
+        (model,) = sagemaker.list_models()["Models"]
+        endpoint = sagemaker.describe_endpoint(
+            EndpointName=self.pipeline.outputs["ServerlessEndpoint"]
+        )
+        config = sagemaker.describe_endpoint_config(
+            EndpointConfigName=endpoint["EndpointConfigName"]
+        )
+        assert config["ProductionVariants"][0]["ModelName"] == model["ModelName"]
+        described = sagemaker.describe_model(ModelName=model["ModelName"])
+        return str(described["PrimaryContainer"]["Image"])
+
     def failed_deletions(self) -> list[str]:
         events = self.cloud.client("cloudformation").describe_stack_events(StackName="swath")
         return [
@@ -83,7 +97,7 @@ def test_releases_follow_each_other_and_runs_go_on(own_cloud: LocalCloud, tmp_pa
 
     own_cloud.deploy(old)
     assert story.run("first").status == "succeeded"
-    outputs, revision = own_cloud.outputs, story.revision
+    outputs, revision, image = own_cloud.outputs, story.revision, story.served_image()
     on_batch = story.start_on_batch("fragile-on-batch")
     on_lambda = story.run("fragile-on-lambda")
     assert on_lambda.status == story.pipeline.ended(on_batch)["status"].lower() == "failed"
@@ -92,11 +106,13 @@ def test_releases_follow_each_other_and_runs_go_on(own_cloud: LocalCloud, tmp_pa
     with pytest.raises(LocalCloudError, match="is UPDATE_ROLLBACK_COMPLETE"):
         own_cloud.deploy(broken_release(new, tmp_path / "broken"))
     assert story.revision == LATER != revision
+    assert story.served_image() == image
     assert story.run("after-rollback").status == "succeeded"
     assert story.run("fragile-after-rollback").status == "failed"
 
     # The release with the fault removed: what has failed goes on where it was.
     own_cloud.deploy(new)
+    assert story.served_image() != image
     redriven = story.redrive(on_batch)
     assert redriven["status"] == "SUCCEEDED", redriven.get("cause")
     uri = story.pipeline.drop(

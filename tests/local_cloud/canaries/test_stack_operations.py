@@ -7,9 +7,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud.moto_patches import batch_properties, stack_operations, template_resources
+from local_cloud.moto_patches import (
+    batch_properties,
+    redrive,
+    stack_operations,
+    state_machine_creation,
+    template_resources,
+)
 from local_cloud.services import Services
-from tests.local_cloud.canaries.aws import Aws, applied, new_name
+from tests.local_cloud.canaries.aws import ROLE, Aws, applied, new_name
 from tests.local_cloud.canaries.test_batch_properties import JOB_DEFINITION
 from tests.local_cloud.canaries.test_template_resources import allow
 
@@ -237,3 +243,28 @@ def test_a_type_that_cannot_be_changed_here_fails_the_update_by_name(aws: Aws):
 
     assert status == "UPDATE_ROLLBACK_FAILED"
     assert "changes no AWS::EC2::VPC: Tags" in stack.reasons()
+
+
+def test_an_execution_keeps_the_definition_that_it_began_with(services: Services, aws: Aws):
+    def machine(kind: str) -> dict[str, Any]:
+        definition = {"StartAt": "Only", "States": {"Only": {"Type": kind}}}
+        properties = {
+            "StateMachineName": name,
+            "RoleArn": ROLE,
+            "DefinitionString": json.dumps(definition),
+        }
+        return {"Type": "AWS::StepFunctions::StateMachine", "Properties": properties}
+
+    name = new_name()
+    patches = (redrive, stack_operations, state_machine_creation, template_resources)
+    with applied(services, *patches):
+        stack = Stack(aws, Machine=machine("Fail"))
+        arn = stack.physical["Machine"]
+        failed = aws.execute(arn)
+
+        assert stack.update(Machine=machine("Succeed")) == "UPDATE_COMPLETE"
+
+        assert stack.physical["Machine"] == arn
+        assert aws.execute(arn)["status"] == "SUCCEEDED"
+        aws.client("stepfunctions").redrive_execution(executionArn=failed["executionArn"])
+        assert aws.ended(failed["executionArn"])["status"] == "FAILED"
