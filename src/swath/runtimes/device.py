@@ -1,10 +1,10 @@
 """The device that models run on: a GPU or the CPU, and never the CPU where a GPU was to be used.
 
-A GPU is paid for by the hour, and a CPU on the same host is far slower at the same price. So a process
-that has a GPU, or was promised one, and cannot use it raises `NoGpuError`. It has a GPU where
-NVIDIA's driver shows itself. It was promised one by `SWATH_DEVICE=cuda`, which the stack sets where
-it asks for a host with a GPU, or by the type of its SageMaker host. `SWATH_DEVICE=cpu` says that a
-CPU is meant: the local cloud sets it.
+A GPU is paid for by the hour, and a CPU on the same host is far slower at the same price. So a
+process that has a GPU, or was promised one, and cannot use it raises `NoGpuError`. It has a GPU
+where NVIDIA's driver shows itself. It was promised one by `SWATH_DEVICE=cuda`, which the stack sets
+where it asks for a host with a GPU, or by the type of its SageMaker host. `SWATH_DEVICE=cpu` says
+that a CPU is meant: the local cloud sets it.
 
 torch is imported only where there may be a GPU: a Lambda has none, and a laptop need not wait.
 """
