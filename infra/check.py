@@ -120,6 +120,8 @@ def _resolved(value: Any) -> str:
             return str(name)
         case {"Fn::GetAtt": [name, _]}:
             return f"arn:aws:lambda:eu-west-1:123456789012:function:{name}"
+        case {"Fn::Select": _}:
+            return "part-of-a-name"
         case {"Fn::Join": [separator, parts]}:
             return str(separator).join(map(_resolved, parts))
         case _:
