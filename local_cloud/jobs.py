@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_cloud.processes import MACHINE
+from local_cloud.processes import MACHINE, scratch
 
 # A shard uses every core that it finds: more processes than cores gain nothing.
 CONCURRENCY = os.cpu_count() or 1
@@ -67,11 +68,13 @@ class JobRunner:
             signalled: is asked, until it names one, which signal to send.
         """
         log = self._logs / process.log
+        own = scratch(log)
         with log.open("wb") as output:
-            running = self._start(process, output.fileno())
+            running = self._start(process, output.fileno(), own)
         timed_out = not _finish(running, timeout, stopped, signalled)
         with self._lock:
             self._running.discard(running)
+        shutil.rmtree(own["TMPDIR"], ignore_errors=True)
         code = running.returncode if running.returncode >= 0 else 128 - running.returncode
         return JobExit(code, log.read_text(encoding="utf-8", errors="replace"), timed_out)
 
@@ -84,14 +87,16 @@ class JobRunner:
             process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, process: JobProcess, output: int) -> subprocess.Popen[bytes]:
+    def _start(
+        self, process: JobProcess, output: int, own: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 raise RuntimeError("a job was started after the local cloud was closed")
             running = subprocess.Popen(
                 list(process.command),
                 cwd=process.folder,
-                env={**MACHINE, **process.environment},
+                env={**MACHINE, **process.environment, **own},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -41,6 +41,8 @@ class Evaluation(Construct):
         self.role = SageMakerRole(self, "Role", image=image)
         self.role.write_to_shared("/aws/sagemaker/ProcessingJobs")
         models.grant_read_packages(self.role)
+        # An input of a processing job is a prefix, which SageMaker lists.
+        models.grant_list(self.role)
         for bucket in (scenes, *data):
             read_objects(self.role, bucket)
         for pattern in (TRAINING, _REPORTS):

@@ -84,6 +84,10 @@ class ModelCatalogue(Construct):
             because="A run that is redriven after a deployment reads the package it began with.",
         )
 
+    def grant_list(self, grantee: IGrantable) -> None:
+        """Let `grantee` list the bucket of the packages."""
+        allow(grantee, "s3:ListBucket", on=[self._catalogue.bucket.bucket_arn])
+
     def _package(self, name: str, source: Path, build: Path) -> DeployedModel:
         archive = source
         if source.is_dir():

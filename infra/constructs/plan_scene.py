@@ -51,5 +51,4 @@ class PlanScene(Function):
         )
         models.grant_read_packages(self.role)
         read_objects(self.role, scenes)
-        read_objects(self.role, work, "runs/*")
         write_objects(self.role, work, "runs/*")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from local_cloud.endpoints.specification import Answer, ServingSpec
 from local_cloud.errors import LocalCloudError
-from local_cloud.processes import MACHINE
+from local_cloud.processes import MACHINE, scratch
 
 # A serverless endpoint's container has three minutes until it must answer /ping:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
@@ -56,7 +56,7 @@ class ServingProcess:
             process = subprocess.Popen(
                 [sys.executable if w in {"python", "python3"} else w for w in spec.command],
                 cwd=spec.folder,
-                env=process_environment(spec, model, port),
+                env=process_environment(spec, model, port) | scratch(log),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

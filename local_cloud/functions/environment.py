@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from local_cloud.functions.runtime_api import Invocation, RuntimeApi
 from local_cloud.functions.specification import FunctionSpec, Response
-from local_cloud.processes import MACHINE
+from local_cloud.processes import MACHINE, scratch
 
 # Lambda allows 10 s, on a machine that does nothing else; a laptop's cores are shared.
 INITIALISATION_SECONDS = 60.0
@@ -29,11 +30,12 @@ class ExecutionEnvironment:
         self.function = function
         self._api = RuntimeApi(function)
         self._closing = False
+        self._scratch = scratch(log)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "awslambdaric", function.handler],
                 cwd=function.task_root,
-                env=process_environment(function, self._api.address),
+                env=process_environment(function, self._api.address) | self._scratch,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -69,6 +71,7 @@ class ExecutionEnvironment:
         self._closing = True
         self._process.kill()
         self._process.wait()
+        shutil.rmtree(self._scratch["TMPDIR"], ignore_errors=True)
         self._api.close()
 
     def _give_up(self, invocation: Invocation, seconds: float) -> Response:

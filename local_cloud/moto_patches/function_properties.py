@@ -2,7 +2,7 @@
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-lambda-function-imageconfig.html
 Moto 5.2.5 reads `PackageType` and `ImageConfig` of requests to Lambda, and not of templates.
-It does not know `LoggingConfig`.
+It does not know `LoggingConfig`, and takes no template's `TracingConfig`.
 """
 
 from __future__ import annotations
@@ -38,5 +38,6 @@ def _configure(function: Any, json: Any) -> Any:
     properties = json["Properties"]
     function.package_type = properties.get("PackageType", "Zip")
     function.image_config = ImageConfig(properties.get("ImageConfig", {}))
+    function.tracing_config = properties.get("TracingConfig", {"Mode": "PassThrough"})
     function.log_group = properties.get("LoggingConfig", {}).get("LogGroup")
     return function

@@ -1,4 +1,4 @@
-"""Training and transform jobs are refused unless their role may do what SageMaker does with it.
+"""SageMaker's jobs are refused unless their role may do what SageMaker does with it.
 
 AWS: https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
 Moto 5.2.5 keeps a job's description and looks at nothing. No container runs here either; what a job
@@ -41,6 +41,13 @@ def apply(patcher: Patcher, services: Services) -> None:
         _Job(services, model.execution_role_arn, backend.region_name).transform(job, model)
         return original_transform(backend, **job)
 
+    def create_processing_job(backend: Any, **job: Any) -> Any:
+        _Job(services, job["role_arn"], backend.region_name).process(job)
+        return original_processing(backend, **job)
+
+    original_processing = patcher.replace(
+        SageMakerModelBackend, "create_processing_job", create_processing_job
+    )
     original_training = patcher.replace(
         SageMakerModelBackend, "create_training_job", create_training_job
     )
@@ -81,6 +88,16 @@ class _Job:
             self._get(*_split(container["ModelDataUrl"]))
             for name in self._read(source):
                 self._write(f"{job['transform_output']['S3OutputPath']}/{name}.out")
+
+    def process(self, job: Mapping[str, Any]) -> None:
+        """Pull the image, read the inputs, write the outputs."""
+        outputs = (job.get("processing_output_config") or {}).get("Outputs", ())
+        with _Refusing():
+            self._start(job["app_specification"]["ImageUri"], "/aws/sagemaker/ProcessingJobs")
+            for given in job.get("processing_inputs") or ():
+                self._read(given["S3Input"]["S3Uri"])
+            for output in outputs:
+                self._write(f"{output['S3Output']['S3Uri']}/report.html")
 
     def _start(self, image: str, logs: str) -> None:
         repository = image.partition("/")[2].rpartition(":")[0]

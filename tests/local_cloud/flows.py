@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from tests.local_cloud.canaries.aws import new_name
 from tests.local_cloud.pipeline import Pipeline, eventually
 from tests.local_cloud.test_pipeline import BACKENDS, write_scene
@@ -22,9 +24,12 @@ def drive(pipeline: Pipeline, folder: Path) -> None:
     ask_for_an_image(pipeline, folder)
     train(pipeline)
     transform(pipeline)
+    evaluate(pipeline)
+    lose_events(pipeline)
     for uri in (*runs, *dropped):
         run = pipeline.wait(uri)
         assert run.status == "succeeded", run.cause
+    ask_for_what_has_expired(pipeline, pipeline.wait(runs[0]))
 
 
 def run_of(pipeline: Pipeline, folder: Path, backend: Any, number: int) -> str:
@@ -145,6 +150,7 @@ def transform(pipeline: Pipeline) -> None:
     for key in trained:
         pipeline.client("s3").put_object(Bucket=outputs["ResultsBucket"], Key=key, Body=b"")
     models = [pipeline.model.uri, *(f"s3://{outputs['ResultsBucket']}/{key}" for key in trained)]
+    models.append(f"s3://{outputs['ResultsBucket']}/training/missing/model.tar.gz")
     for number, uri in enumerate(models):
         pipeline.client("s3").put_object(
             Bucket=outputs["ScenesBucket"], Key=f"images/flow-{number}.tif", Body=b""
@@ -155,15 +161,118 @@ def transform(pipeline: Pipeline) -> None:
             ExecutionRoleArn=outputs["ServingRoleArn"],
             PrimaryContainer={"Image": outputs["ServingImageUri"], "ModelDataUrl": uri},
         )
-        sagemaker.create_transform_job(
-            TransformJobName=name,
-            ModelName=name,
-            TransformInput={
-                "DataSource": s3_source(f"s3://{outputs['ScenesBucket']}/images/flow-{number}")
+        with contextlib.suppress(ClientError) if "missing" in uri else contextlib.nullcontext():
+            sagemaker.create_transform_job(
+                TransformJobName=name,
+                ModelName=name,
+                TransformInput={
+                    "DataSource": s3_source(f"s3://{outputs['ScenesBucket']}/images/flow-{number}")
+                },
+                TransformOutput={
+                    "S3OutputPath": f"s3://{outputs['ResultsBucket']}/transforms/flow-{number}"
+                },
+                TransformResources={"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+            )
+
+
+def evaluate(pipeline: Pipeline) -> None:
+    """Evaluation jobs of deployed and trained models, on scenes, and against an earlier report."""
+    outputs, s3 = pipeline.outputs, pipeline.client("s3")
+    results, scenes = f"s3://{outputs['ResultsBucket']}", f"s3://{outputs['ScenesBucket']}"
+    for number in range(2):
+        report = f"evaluations/flow-{number}/report.json"
+        s3.put_object(Bucket=outputs["ResultsBucket"], Key=report, Body=b"")
+        inputs = {
+            "package": pipeline.model.uri,
+            "trained": f"{results}/training/flow-{number}/model.tar.gz",
+            "scenes": f"{scenes}/images/flow-{number}",
+            "before": f"{results}/{report}",
+        }
+        pipeline.client("sagemaker").create_processing_job(
+            ProcessingJobName=new_name(),
+            RoleArn=outputs["EvaluationRoleArn"],
+            AppSpecification={"ImageUri": outputs["EvaluationImageUri"]},
+            ProcessingInputs=[
+                {"InputName": name, "S3Input": {"S3Uri": uri, "S3DataType": "S3Prefix"}}
+                for name, uri in inputs.items()
+            ],
+            ProcessingOutputConfig={
+                "Outputs": [
+                    {
+                        "OutputName": "report",
+                        "S3Output": {
+                            "S3Uri": f"{results}/evaluations/flow-{number}",
+                            "LocalPath": "/opt/ml/processing/output",
+                            "S3UploadMode": "EndOfJob",
+                        },
+                    }
+                ]
             },
-            TransformOutput={"S3OutputPath": f"s3://{outputs['ResultsBucket']}/transforms/{name}"},
-            TransformResources={"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+            ProcessingResources={
+                "ClusterConfig": {
+                    "InstanceType": "ml.m5.large",
+                    "InstanceCount": 1,
+                    "VolumeSizeInGB": 1,
+                }
+            },
         )
+
+
+def lose_events(pipeline: Pipeline) -> None:
+    """Events that functions fail on, time and again, until they are set aside."""
+    queues = [pipeline.queue(name) for name in ("UnstartedRuns", "UnresumedRuns", "UnrecordedF")]
+    for name in ("StartRun", "ResumeRun", "RecordFailure"):
+        pipeline.client("lambda").invoke(
+            FunctionName=function(pipeline, name), InvocationType="Event", Payload=b"{}"
+        )
+    for queue in queues:
+        eventually(lambda: taken(pipeline, queue), "a dead letter", 120)  # noqa: B023
+
+
+def taken(pipeline: Pipeline, queue: str) -> bool:
+    sqs = pipeline.client("sqs")
+    found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+    for message in found:
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return bool(found)
+
+
+def function(pipeline: Pipeline, name: str) -> str:
+    functions = pipeline.client("lambda").list_functions()["Functions"]
+    (found,) = (f["FunctionName"] for f in functions if f"-{name}Function" in f["FunctionName"])
+    return str(found)
+
+
+def ask_for_what_has_expired(pipeline: Pipeline, run: Any) -> None:
+    """A run's objects are gone; every function that reads them says so."""
+    s3, work = pipeline.client("s3"), pipeline.outputs["WorkBucket"]
+    machine = pipeline.machine.replace(":stateMachine:", ":execution:")
+    about = pipeline.ended(f"{machine}:{run.run_id}")
+    done = json.loads(about["output"])
+    merged = {"request": json.loads(about["input"]), "plan": done["plan"], "merge": done["merge"]}
+    for found in s3.list_objects_v2(Bucket=work, Prefix=f"runs/{run.run_id}/")["Contents"]:
+        s3.delete_object(Bucket=work, Key=found["Key"])
+    payloads = {
+        "MergeDetections": {"plan_uri": done["plan"]["uri"]},
+        "LoadDetections": merged,
+        "PublishResults": merged,
+        "ResumeRun": notification(f"s3://{work}/runs/{run.run_id}/request.json"),
+    }
+    for name, payload in payloads.items():
+        pipeline.client("lambda").invoke(
+            FunctionName=function(pipeline, name), Payload=json.dumps(payload)
+        )
+
+
+def notification(request: str) -> dict[str, Any]:
+    """SageMaker's word of an answer to a request, as a topic hands it to a function."""
+    message = {
+        "invocationStatus": "Completed",
+        "requestParameters": {"endpointName": "swath-async", "inputLocation": request},
+        "responseParameters": {"outputLocation": f"{request}.out"},
+        "inferenceId": "1",
+    }
+    return {"Records": [{"EventSource": "aws:sns", "Sns": {"Message": json.dumps(message)}}]}
 
 
 def s3_source(uri: str) -> dict[str, Any]:

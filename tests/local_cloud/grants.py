@@ -7,10 +7,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.permissions.policies import Call, Statement, granted, statements
-from local_cloud.permissions.policies import matches as like
 
 # The names of what tests make for themselves.
 _OF_TESTS = re.compile(r"[:/]c-[0-9a-f]{20}\b")
@@ -37,31 +37,29 @@ class Grant:
 
 
 @dataclass(frozen=True)
-class Unused:
-    """Grants that no call in the local cloud uses, or whose resource none proves, and why.
+class Unproven:
+    """Grants that no call in the local cloud uses, or whose wildcard none proves, and why.
 
     Attributes:
-        roles: of their logical ids; `*` and `?` as in policies.
-        actions: likewise.
-        resources: likewise.
         because: why they stay.
-        narrowable: the grants are used, but no two resources show the wildcard to be needed.
+        actions: as policies name them; `*` and `[*]` as `fnmatch` has them.
+        resources: likewise; one of these patterns.
+        roles: the logical ids; likewise.
+        used: whether the grants are used all the same, and only their wildcard is unproven.
     """
 
-    roles: str
-    actions: str
-    resources: str
     because: str
-    narrowable: bool = False
+    actions: str
+    resources: tuple[str, ...] = ("*",)
+    roles: str = "*"
+    used: bool = False
 
     def covers(self, grant: Grant) -> bool:
-        pairs = (
-            (self.roles, grant.role),
-            (self.actions, grant.action),
-            # The pattern's own wildcards are characters of the resource's.
-            (self.resources, grant.resource),
+        return (
+            fnmatchcase(grant.role, self.roles)
+            and fnmatchcase(grant.action, self.actions)
+            and any(fnmatchcase(grant.resource, pattern) for pattern in self.resources)
         )
-        return all(like(pattern, value) for pattern, value in pairs)
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,14 @@ class Roles:
 
     grants: Mapping[str, Sequence[Grant]]
     calls: Mapping[str, Sequence[Call]]
-    refused: Sequence[Call]
+
+    @property
+    def refused(self) -> list[Call]:
+        """The calls that the policies, as they are now, do not grant."""
+        policies = {role: [g.statement for g in found] for role, found in self.grants.items()}
+        return [
+            c for role, calls in self.calls.items() for c in calls if not granted(c, policies[role])
+        ]
 
     def every(self) -> Iterator[Grant]:
         for found in self.grants.values():
@@ -100,17 +105,12 @@ def roles_of(cloud: LocalCloud, stack: str) -> Roles:
     """Read the policies from the cloud's IAM and the calls from its record."""
     names = dict(_roles(cloud, stack))
     calls: dict[str, list[Call]] = defaultdict(list)
-    refused = []
-    for call, allowed in cloud.calls:
+    for call, _ in cloud.calls:
         role = names.get(call.role)
         if role is None or _OF_TESTS.search(call.resource):
             continue
-        named = replace(call, role=role)
-        calls[role].append(named)
-        if not allowed:
-            refused.append(named)
-    granted = {role: list(_grants(cloud, name, role)) for name, role in names.items()}
-    return Roles(granted, calls, refused)
+        calls[role].append(replace(call, role=role))
+    return Roles({role: list(_grants(cloud, name, role)) for name, role in names.items()}, calls)
 
 
 def _roles(cloud: LocalCloud, stack: str) -> Iterator[tuple[str, str]]:

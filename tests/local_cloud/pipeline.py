@@ -53,6 +53,12 @@ class Pipeline:
     def machine(self) -> str:
         return self.outputs["StateMachineArn"]
 
+    def queue(self, name: str) -> str:
+        """The URL of the stack's queue whose name contains this."""
+        urls = self.client("sqs").list_queues()["QueueUrls"]
+        (found,) = (url for url in urls if f"-{name}" in url)
+        return str(found)
+
     def drop(self, path: Path, key: str) -> str:
         """Put a file into the scenes bucket; its URI."""
         self.client("s3").put_object(Bucket=self.scenes, Key=key, Body=path.read_bytes())
