@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local_cloud.permissions.needs import Request, needs
+
+REGION, ACCOUNT = "eu-west-1", "123456789012"
+OBJECT = "arn:aws:s3:::b/k/e.tif"
+
+
+def asked(service: str, operation: str, parameters: Any = None, **more: Any) -> list[str]:
+    request = Request(
+        service=service,
+        operation=operation,
+        parameters=parameters or {},
+        region=REGION,
+        account=ACCOUNT,
+        **more,
+    )
+    return [f"{action} {resource}" for action, resource, _ in needs(request)]
+
+
+def arn(service: str, rest: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}"
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("GetObject", "s3:GetObject"),
+        ("HeadObject", "s3:GetObject"),
+        ("PutObject", "s3:PutObject"),
+        ("CreateMultipartUpload", "s3:PutObject"),
+        ("UploadPart", "s3:PutObject"),
+        ("CompleteMultipartUpload", "s3:PutObject"),
+        ("AbortMultipartUpload", "s3:AbortMultipartUpload"),
+        ("ListParts", "s3:ListMultipartUploadParts"),
+        ("DeleteObject", "s3:DeleteObject"),
+    ],
+)
+def test_an_objects_operation_needs_its_action_on_the_object(operation: str, action: str):
+    assert asked("s3", operation, {"Bucket": "b", "Key": "k/e.tif"}) == [f"{action} {OBJECT}"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [("ListObjectsV2", "s3:ListBucket"), ("HeadBucket", "s3:ListBucket")],
+)
+def test_a_buckets_operation_needs_its_action_on_the_bucket(operation: str, action: str):
+    assert asked("s3", operation, {"Bucket": "b"}) == [f"{action} arn:aws:s3:::b"]
+
+
+def test_a_version_a_copy_and_a_header_need_more():
+    key = {"Bucket": "b", "Key": "k/e.tif"}
+
+    assert asked("s3", "GetObject", {**key, "VersionId": "1"}) == [f"s3:GetObjectVersion {OBJECT}"]
+    assert asked("s3", "CopyObject", key, headers={"X-Amz-Copy-Source": "/a/x%20y"}) == [
+        "s3:GetObject arn:aws:s3:::a/x y",
+        f"s3:PutObject {OBJECT}",
+    ]
+    assert asked("s3", "PutObject", key, headers={"x-amz-tagging": "a=b"}) == [
+        f"s3:PutObject {OBJECT}",
+        f"s3:PutObjectTagging {OBJECT}",
+    ]
+
+
+def test_a_job_needs_its_queue_and_its_definition():
+    given = {"jobQueue": arn("batch", "job-queue/q"), "jobDefinition": "d:1"}
+
+    assert asked("batch", "SubmitJob", given) == [
+        f"batch:SubmitJob {arn('batch', 'job-queue/q')}",
+        f"batch:SubmitJob {arn('batch', 'job-definition/d:1')}",
+    ]
+
+
+def test_sql_needs_the_cluster_and_the_secret():
+    assert asked("rds-data", "ExecuteStatement", {"resourceArn": "c", "secretArn": "s"}) == [
+        "rds-data:ExecuteStatement c",
+        "secretsmanager:GetSecretValue s",
+    ]
+
+
+def test_a_function_is_named_or_has_an_arn_and_perhaps_a_version():
+    function = arn("lambda", "function:f")
+
+    for name in ("f", function):
+        assert asked("lambda", "Invoke", {"FunctionName": name}) == [
+            f"lambda:InvokeFunction {function}"
+        ]
+    assert asked("lambda", "Invoke", {"FunctionName": "f", "Qualifier": "3"}) == [
+        f"lambda:InvokeFunction {function}:3"
+    ]
+
+
+def test_an_answer_to_a_task_needs_the_machine_that_waits():
+    found = asked("states", "SendTaskSuccess", {"taskToken": "t"}, machine_of={"t": "m/l"}.get)
+
+    assert found == ["states:SendTaskSuccess m/l"]
+
+
+def test_what_is_not_known_here_is_checked_on_everything():
+    assert asked("ec2", "RunInstances") == ["ec2:RunInstances *"]
