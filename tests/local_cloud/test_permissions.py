@@ -26,11 +26,6 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 UNPROVEN = (
     Unproven("boto3 aborts an upload in parts that fails; here none fails", "s3:AbortMultipart*"),
     Unproven(
-        "the database of the local cloud takes a token for its form; "
-        "test_a_token_is_for_the_user_and_the_cluster_of_the_template compares the ARNs",
-        "rds-db:connect",
-    ),
-    Unproven(
         "the CDK lets the machine call each version of a function; it calls none by version",
         "lambda:InvokeFunction",
         ("arn:aws:lambda:*:function:*:[*]",),
@@ -128,20 +123,6 @@ def test_the_list_of_what_is_unproven_is_short_and_about_something(roles: Roles)
 
     assert len(UNPROVEN) <= 10
     assert idle == []
-
-
-def test_a_token_is_for_the_user_and_the_cluster_of_the_template(roles: Roles, assembly: Path):
-    template = json.loads(next(assembly.glob("*.template.json")).read_text())["Resources"]
-    (cluster,) = (n for n, r in template.items() if r["Type"] == "AWS::RDS::DBCluster")
-    users = {
-        r["Properties"]["Environment"]["Variables"]["SWATH_DATABASE_USER"]
-        for r in template.values()
-        if r["Type"] == "AWS::Lambda::Function" and "VpcConfig" in r["Properties"]
-    }
-    tokens = {grant.resource for grant in roles.every() if grant.action == "rds-db:connect"}
-
-    assert len(users) == len(tokens) == 1
-    assert tokens.pop().endswith(f":dbuser:cluster-{cluster.upper()}/{users.pop()}")
 
 
 @pytest.mark.parametrize("function", ["PlanScene", "MergeDetections"])
