@@ -1,8 +1,10 @@
 """Build the images of a synthesized assembly: `python -m infra.build_images ASSEMBLY [NAME…]`.
 
 They are built as `cdk deploy` would build them, and not published. Each is tagged `swath/<name>`:
-`control-functions` and `raster-functions`, `batch` for the GPU job, or `serve_model`,
-`serve_model-gpu`, `train_model` and `evaluate_model`.
+`control-functions` and `raster-functions`, `batch` for the GPU job, or a folder of
+`sagemaker_jobs`, with `-gpu` where there is one image for a GPU and one without.
+`--push HOST:PORT/NAME` also pushes them to a registry without TLS, and says what each adds to those
+before it.
 """
 
 from __future__ import annotations
@@ -11,29 +13,42 @@ import argparse
 import json
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# What a registry may answer with; SageMaker takes the first alone.
+_DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
+_OCI = "application/vnd.oci.image.manifest.v1+json"
+
 
 def main() -> int:
-    """Build the images that were asked for, all by default; 0 if every one could be built."""
+    """Build the images that were asked for, all by default; return 0 if every one was built."""
     arguments = _arguments()
     failed = []
+    layers: dict[str, int] = {}
     for name, source in staged(arguments.assembly):
         if arguments.names and name not in arguments.names:
             continue
         folder = arguments.assembly / source["directory"]
         command = build_command(name, source, certificates=arguments.certificates)
+        started = time.monotonic()
         done = subprocess.run(command, cwd=folder, check=False)  # noqa: S603 - the CDK staged it
         if done.returncode:
             failed.append(name)
+            continue
+        said = f"{name}: built in {time.monotonic() - started:.1f} s"
+        if arguments.push:
+            said += f", {_push(name, arguments.push, layers)}"
+        sys.stdout.write(f"{said}\n")
     sys.stderr.write(f"could not be built: {', '.join(failed)}\n" if failed else "")
     return 1 if failed else 0
 
 
 def staged(assembly: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and source of each image in the assembly."""
+    """Yield name and source of each image in the assembly."""
     for manifest in assembly.glob("*.assets.json"):
         for asset in json.loads(manifest.read_text())["dockerImages"].values():
             source = asset["source"]
@@ -55,9 +70,9 @@ def image_name(source: dict[str, Any]) -> str:
 
 
 def build_command(name: str, source: dict[str, Any], *, certificates: str | None) -> list[str]:
-    """The call of docker for one image."""
+    """Return docker's command line for one image."""
     arguments = dict(source.get("dockerBuildArgs", {}))
-    if certificates:
+    if certificates and "FUNCTIONS" in arguments:
         arguments["RDS_CERTIFICATES"] = certificates
     command = ["docker", "build", "--network", "host", "--tag", f"swath/{name}"]
     command += ["--file", source.get("dockerFile", "Dockerfile")]
@@ -66,11 +81,34 @@ def build_command(name: str, source: dict[str, Any], *, certificates: str | None
     return [*command, "."]
 
 
+def _push(name: str, repository: str, layers: dict[str, int]) -> str:
+    """Push an image; return its size, what of it is new in the repository, and its media type."""
+    target = f"{repository}:{name}"
+    started = time.monotonic()
+    for command in (["tag", f"swath/{name}", target], ["push", "--quiet", target]):
+        subprocess.run(["docker", *command], check=True, stdout=subprocess.DEVNULL)  # noqa: S603, S607
+    seconds = time.monotonic() - started
+    host, _, path = repository.partition("/")
+    request = urllib.request.Request(
+        f"http://{host}/v2/{path}/manifests/{name}", headers={"Accept": f"{_DOCKER}, {_OCI}"}
+    )
+    with urllib.request.urlopen(request) as answer:  # noqa: S310 - the user's registry
+        media_type, manifest = answer.headers["Content-Type"], json.load(answer)
+    sizes = {layer["digest"]: layer["size"] for layer in manifest["layers"]}
+    new = sum(size for digest, size in sizes.items() if digest not in layers)
+    layers.update(sizes)
+    return (
+        f"pushed in {seconds:.1f} s, {sum(sizes.values()) / 1e6:.0f} MB compressed, "
+        f"{new / 1e6:.1f} MB of them new, {media_type}"
+    )
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("assembly", type=Path, help="the folder of a synthesized assembly")
     parser.add_argument("names", nargs="*", help="which images; all by default")
     parser.add_argument("--certificates", help="a URL to take in the place of RDS's certificates")
+    parser.add_argument("--push", metavar="HOST:PORT/NAME", help="a registry without TLS")
     return parser.parse_intermixed_args()
 
 
