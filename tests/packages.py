@@ -178,6 +178,7 @@ class OracleModel:
     """Sees each value above 0 in a tile as one object: the box of its pixels in the tile."""
 
     batch_size = 1
+    engine = None
     workers = 2
     candidates = 64
 
