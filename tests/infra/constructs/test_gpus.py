@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import email
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -55,12 +56,20 @@ def test_a_changed_launch_template_reaches_the_hosts(dev: Any):
 def test_a_run_submits_to_the_latest_revision_whichever_it_began_with(dev: Any):
     """A redriven execution keeps its definition; a deployment deregisters the last revision."""
     (name,) = dev.resources("AWS::Batch::JobDefinition")
-    states = dev.machine["States"].values()
-    submitted = {s["Parameters"]["JobDefinition"] for s in states if "submitJob" in str(s)}
+    (runs,) = [
+        machine["DefinitionString"]["Fn::Join"][1]
+        for machine in dev.resources("AWS::StepFunctions::StateMachine").values()
+        if machine["StateMachineName"] == "swath-runs"
+    ]
+    submitted = [
+        after
+        for before, after in itertools.pairwise(runs)
+        if isinstance(before, str) and before.endswith('"JobDefinition":"')
+    ]
 
     # NAME of arn:aws:batch:REGION:ACCOUNT:job-definition/NAME:REVISION.
     part = {"Fn::Select": [1, {"Fn::Split": ["/", {"Ref": name}]}]}
-    assert submitted == {str({"Fn::Select": [0, {"Fn::Split": [":", part]}]})}
+    assert submitted == [{"Fn::Select": [0, {"Fn::Split": [":", part]}]}] * 2
 
 
 def test_a_job_does_not_reach_the_credentials_of_its_host(dev: Any):

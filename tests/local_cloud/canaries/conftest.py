@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,10 +44,15 @@ def clients(moto_endpoint: str) -> Clients:
     return Clients(moto_endpoint)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def role(clients: Clients) -> None:
-    """ROLE, which every service may assume, and which may do everything."""
-    create_role(clients.get("iam"), ROLE.rpartition("/")[2])
+    """ROLE, which every service may assume, and which may do everything.
+
+    Other tests of the process empty moto, so it is created wherever it is missing.
+    """
+    iam = clients.get("iam")
+    with contextlib.suppress(iam.exceptions.EntityAlreadyExistsException):
+        create_role(iam, ROLE.rpartition("/")[2])
 
 
 @pytest.fixture
