@@ -16,8 +16,8 @@ from moto.batch.utils import lowercase_first_key
 from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 
-from local_cloud.moto_patches.job_processes import check_retry_rules
 from local_cloud.moto_patches.patching import Patcher
+from local_cloud.retry_rules import check_retry_rules
 from local_cloud.services import Services
 
 NAME = "batch_properties"

@@ -16,7 +16,7 @@ from moto.batch.utils import lowercase_first_key
 from batch_jobs.infer_shard.__main__ import Exit
 from infra import check
 from infra.images import ROOT
-from local_cloud.moto_patches.job_processes import check_retry_rules, retries
+from local_cloud.retry_rules import check_retry_rules, retries
 
 
 def test_spot_comes_first_and_on_demand_where_there_is_none(dev: Any):

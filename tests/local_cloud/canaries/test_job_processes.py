@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto.batch.exceptions import ClientException
 
 from local_cloud.moto_patches import batch_properties, job_processes
-from local_cloud.moto_patches.job_processes import check_retry_rules, retries
+from local_cloud.retry_rules import check_retry_rules, retries
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, eventually, new_name
 from tests.local_cloud.canaries.test_batch_properties import compute_environment

@@ -1,0 +1,64 @@
+"""A Batch job's retry strategy: the rules that Batch takes, and what they decide.
+
+AWS: https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from moto.batch.exceptions import ClientException
+
+MAX_RETRY_RULES = 5
+_TEXT = re.compile(r"[A-Za-z0-9.:\s]{0,511}[A-Za-z0-9.:\s*]")
+_PATTERNS = {
+    "onExitCode": re.compile(r"[0-9]{0,511}[0-9*]"),
+    "onReason": _TEXT,
+    "onStatusReason": _TEXT,
+}
+
+
+def retries(
+    rules: list[Mapping[str, str]], code: int | None, status_reason: str, reason: str = ""
+) -> bool:
+    """Return whether Batch tries again after an attempt; the first rule that matches decides.
+
+    Args:
+        rules: `evaluateOnExit` of the retry strategy, at most `MAX_RETRY_RULES`.
+        code: exit code of the container, or None if it never started.
+        status_reason: `statusReason` of the attempt.
+        reason: `reason` of the attempt's container: only the agent on the host sets one.
+    """
+    seen = {
+        "onExitCode": None if code is None else str(code),
+        "onStatusReason": status_reason,
+        "onReason": reason,
+    }
+    for rule in rules:
+        if all(_matches(pattern, seen[name]) for name, pattern in rule.items() if name in seen):
+            return rule["action"].upper() == "RETRY"
+    return True
+
+
+def check_retry_rules(rules: list[Mapping[str, str]]) -> None:
+    """Refuse the rules that Batch refuses: too many, or a pattern that it does not take.
+
+    Raises:
+        ClientException: with the rule at fault.
+    """
+    if len(rules) > MAX_RETRY_RULES:
+        raise ClientException(f"evaluateOnExit has {len(rules)} rules, of {MAX_RETRY_RULES}")
+    for rule in rules:
+        for name, pattern in rule.items():
+            if name in _PATTERNS and not _PATTERNS[name].fullmatch(pattern):
+                raise ClientException(f"evaluateOnExit has {name} {pattern!r}")
+        if rule["action"].upper() not in {"RETRY", "EXIT"}:
+            raise ClientException(f"evaluateOnExit has action {rule['action']!r}")
+
+
+def _matches(pattern: str, value: str | None) -> bool:
+    """Match exactly or, with an asterisk at the end, by the start; case counts."""
+    if value is None:
+        return False
+    return value.startswith(pattern[:-1]) if pattern.endswith("*") else value == pattern
