@@ -1,4 +1,4 @@
-"""Which instance types swath's images run on: x86-64, with a GPU from Turing on or with none."""
+"""The instance types that swath's images run on: x86-64, with a GPU from Turing on or with none."""
 
 from __future__ import annotations
 

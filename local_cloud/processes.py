@@ -1,4 +1,4 @@
-"""What every process of the local cloud has of its machine: nothing that is its user's.
+"""The environment that every process of the local cloud has of its machine: nothing of its user's.
 
 A home folder would bring a user's configuration along, such as `~/.aws/config`. Without HOME a
 process would still find it in the list of users, so HOME is none that could have anything in it.

@@ -58,7 +58,7 @@ def deployed() -> list[Step]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What came of a load over all seeds: sums of failures, means of the rest."""
+    """Summary of a load over all seeds: sums of failures, means of the rest."""
 
     load: Load
     runs: int

@@ -52,7 +52,7 @@ class Step:
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of a simulated load.
+    """Result of a simulated load.
 
     Attributes:
         failed: runs that failed because a function was refused too often.

@@ -1,4 +1,4 @@
-"""What evaluation jobs need: a role and an image. `swath evaluate --on-sagemaker` launches them."""
+"""The role and the image of evaluation jobs, which `swath evaluate --on-sagemaker` launches."""
 
 from __future__ import annotations
 

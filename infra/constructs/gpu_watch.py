@@ -1,4 +1,4 @@
-"""What happens when no GPU host comes: Batch says nothing, and the job waits for ever.
+"""A watch over GPU jobs: Batch reports nothing and waits for ever where no GPU host starts.
 
 Batch cancels a job for a reason that it recognises, by the limits of the queue. It recognises
 neither a quota nor an invalid compute environment:

@@ -1,4 +1,4 @@
-"""What befalls Batch jobs: no host for them, hosts that go, containers that never start.
+"""Faults of Batch jobs: no host for them, hosts that go, containers that never start.
 
 The words are those of Batch and of the agent on its hosts; `kinds` has the sources.
 """
@@ -25,7 +25,7 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptExit:
-    """How Batch reports the end of an attempt.
+    """The end of an attempt, as Batch reports it.
 
     Attributes:
         code: exit code of the container; None if nobody is left to tell it.

@@ -57,7 +57,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 class _Job:
-    """What SageMaker does with the role of one job."""
+    """SageMaker's own use of the role of one job."""
 
     def __init__(self, services: Services, role: str, region: str) -> None:
         self._services = services

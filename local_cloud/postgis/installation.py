@@ -1,4 +1,4 @@
-"""Where PostgreSQL and PostGIS are on this machine; fetched from a Debian archive if need be."""
+"""Locate PostgreSQL and PostGIS on this machine; fetch them from a Debian archive if need be."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cache_folder() -> Path:
 
 
 def is_open_to_others(folder: Path) -> bool:
-    """Whether every user may reach what is in a folder; a missing one can still be made so."""
+    """Return whether every user may reach a folder's files; a missing one can be made so."""
     there = (path for path in (folder, *folder.parents) if path.exists())
     return all(path.stat().st_mode & 0o001 for path in there)
 

@@ -136,7 +136,7 @@ def _needed(package: str, environment: Mapping[str, str]) -> list[str]:
 
 
 def _dependencies(output: str) -> Mapping[str, list[str]]:
-    """What `apt-cache depends` says, by package; of alternatives, all."""
+    """Return what `apt-cache depends` says, by package; of alternatives, all."""
     found, package = defaultdict[str, list[str]](list), ""
     for line in output.splitlines():
         if not line.startswith((" ", "|", "<")):

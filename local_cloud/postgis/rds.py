@@ -76,7 +76,7 @@ def create_master(connection: Connection, user: str, password: str | None) -> No
 
 
 def lets(statement: str) -> bool:
-    """Whether RDS lets members of `rds_superuser` run a statement that PostgreSQL refuses them."""
+    """Return whether RDS lets `rds_superuser` run a statement that PostgreSQL refuses it."""
     return _LET.fullmatch(statement) is not None
 
 

@@ -144,7 +144,7 @@ class PostgisServer:
             rds.create_roles(connection)
 
     def _accepts(self, user: str, text: str) -> bool:
-        """Whether a token lets a user in; the server's log says why not."""
+        """Return whether a token lets a user in; the server's log says why not."""
         address, now = f"{self.host}:{self.endpoint_port or self.port}", datetime.now(UTC)
         try:
             token = tokens.Token.parse(text)

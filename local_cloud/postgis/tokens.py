@@ -95,7 +95,7 @@ class Token:
         return "" if abs(now - self.signed) <= _LIFETIME else "it has expired"
 
     def is_signed_with(self, secret: str) -> bool:
-        """Whether the signature is that of the access key with this secret key."""
+        """Return whether the signature is that of the access key with this secret key."""
         request = AWSRequest("GET", f"https://{self.address}/?{urlencode(self.query)}")
         request.context["timestamp"] = self.signed.strftime(_DATE)
         signer = SigV4QueryAuth(

@@ -1,4 +1,4 @@
-"""How resources of each type change in place.
+"""Change resources of each type in place.
 
 What must be replaced instead is CloudFormation's to know (`local_cloud/stacks/schemas.py`). A type
 that is not here cannot be changed: the update fails and names it.

@@ -48,7 +48,7 @@ class Made:
 
 
 class MadeResource:
-    """What moto takes for a resource of a stack.
+    """A resource of a stack, in the form that moto expects.
 
     Attributes:
         cf_resource_type: type of the resource; set by moto, as is the next.

@@ -1,4 +1,4 @@
-"""How resources of each type are deleted, by the call that CloudFormation makes."""
+"""Delete resources of each type, by the call that CloudFormation makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How CloudFormation creates, updates, rolls back and deletes the resources of a stack.
+"""Create, update, roll back and delete the resources of a stack, as CloudFormation does.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events-by-operation.html
 One resource is worked on at a time, where CloudFormation works on several.
@@ -48,7 +48,7 @@ class Standing:
 
 
 class Provider(Protocol):
-    """What makes, changes and deletes resources; each method but `refer` raises ResourceError."""
+    """Makes, changes and deletes resources; each method but `refer` raises ResourceError."""
 
     def resolve(self, definition: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a resource's properties with references resolved."""

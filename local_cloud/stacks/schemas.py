@@ -1,4 +1,4 @@
-"""Which changes of a property make CloudFormation replace a resource.
+"""Tell the changes of a property that make CloudFormation replace a resource.
 
 The types' schemas are AWS's own, as cfn-lint brings them:
 https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html

@@ -1,4 +1,4 @@
-"""What the resources of a CloudFormation template refer to, and the order that follows."""
+"""References between the resources of a CloudFormation template, and the order that follows."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def _read_valid(scene: OpenScene, window: Box, bands: Sequence[int]) -> Mask:
 
 
 def _any_in_columns(valid: Mask, spans: Ints) -> Mask:
-    """Whether any pixel is valid, for each of (n, 2) first and last columns."""
+    """Return whether any pixel is valid, for each of (n, 2) first and last columns."""
     counts = np.concatenate([[0], valid.any(axis=0).cumsum()])
     return np.asarray(counts[spans[:, 1]] > counts[spans[:, 0]])
 

@@ -1,4 +1,4 @@
-"""What a shard has found so far, and how far it came: kept now and then, and when it is stopped."""
+"""The progress of a shard: its detections so far, kept every few minutes and when it is stopped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROGRESS = "swath:progress"
 
 
 class Progress(Payload, frozen=True, kw_only=True):
-    """How far a shard came before it was interrupted; kept in the file of what it found."""
+    """Progress of a shard that was interrupted, kept in the file of its detections."""
 
     layout: str
     """`Plan.layout`: progress in another plan's shard is none in this one's."""

@@ -110,7 +110,7 @@ def is_readable_plan(data: Any) -> bool:
 
 
 class Georeference(Payload, frozen=True, kw_only=True):
-    """What a scene's header says of its place on Earth; every float survives JSON unchanged."""
+    """A scene's place on Earth, from its header; every float survives JSON unchanged."""
 
     crs: str
     """WKT; empty where the header names none."""
@@ -170,7 +170,7 @@ class TileFailure(Payload, frozen=True, kw_only=True):
 
 
 class Engine(Payload, frozen=True, kw_only=True):
-    """What computes a model's answers."""
+    """The device and the library that compute a model's answers."""
 
     device: str
     """NVIDIA's name of the GPU, or `cpu`."""

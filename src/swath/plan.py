@@ -69,7 +69,7 @@ class Plan(Payload, frozen=True, kw_only=True):
     run_id: str
     scene: SceneRef
     georeference: Georeference
-    """Of the scene."""
+    """The place of the scene on Earth."""
     model: ModelRef
     answer: Answer
     """What the model's outputs are."""

@@ -1,4 +1,4 @@
-"""Which errors of AWS's services pass by themselves."""
+"""The errors of AWS's services that pass by themselves."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ def read_receipt(paths: RunPaths, index: int, layout: str) -> Receipt | None:
 
 
 def _pixels(plan: Plan, index: int, first: int) -> int:
-    """How many pixels of the scene the cores of a shard's tiles have, from some tile on."""
+    """Count the pixels in the cores of a shard's tiles, from some tile on."""
     tiles = plan.tiles(index)
     x0, y0, x1, y1 = plan.grid.cores(tiles[tiles >= first]).T
     return int(((x1 - x0) * (y1 - y0)).sum())

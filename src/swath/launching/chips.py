@@ -25,7 +25,7 @@ class Chips:
     prefix: str
     """The S3 URI that the keys are relative to; ends with a slash."""
     keys: tuple[str, ...]
-    """Of the images."""
+    """Keys of the images."""
     skipped: tuple[str, ...]
     """What is no image, each with the reason."""
 

@@ -41,7 +41,7 @@ class EvaluationJob:
     against: str | None
     """The package in use or its `evaluation.json`; None: nothing is compared."""
     arguments: Sequence[str]
-    """Of the container's command line."""
+    """Arguments of the container's command line."""
     instance_type: str
     hours: float
     """After how many SageMaker stops the job."""

@@ -1,4 +1,4 @@
-"""What jobs on SageMaker read: in buckets that the stack's roles may read, or uploaded there."""
+"""Inputs of jobs on SageMaker: in buckets that the stack's roles may read, or uploaded there."""
 
 from __future__ import annotations
 

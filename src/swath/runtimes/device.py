@@ -42,7 +42,7 @@ _LIBRARIES = "LD_LIBRARY_PATH"
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a model runs on."""
+    """The device that a model runs on."""
 
     kind: str
     """`cuda` or `cpu`."""

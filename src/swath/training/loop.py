@@ -54,7 +54,7 @@ class Loop:
     stop: Callable[[], bool]
     tell: Tell
     launch: str = ""
-    """What identifies the launch that this process is part of."""
+    """Identifier of the launch that this process is part of."""
     progress: Progress = field(default_factory=Progress)
     _since: float = field(default_factory=time.monotonic)
     _saved: float = field(default_factory=time.monotonic)

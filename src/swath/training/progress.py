@@ -63,7 +63,7 @@ class Progress:
             self.ended = self.step // steps_per_epoch
 
     def time_is_over(self, minutes: float | None) -> bool:
-        """Whether this launch has taken so many minutes; never, where None is given."""
+        """Return whether this launch has taken so many minutes; never, where None is given."""
         return minutes is not None and self.seconds - self.seconds_before >= 60 * minutes
 
     def add(self, parts: dict[str, float]) -> None:
