@@ -76,7 +76,10 @@ def _providers(description: ModelDescription, way: Runtime) -> list[Provider]:
     available = onnxruntime.get_available_providers()
     chosen: list[Provider] = [_CPU]
     if device.find_gpu() and _CUDA in available:
-        _load_cuda()
+        # From NVIDIA's wheels, where torch has its CUDA libraries, too, so that a process has one of
+        # each. It is needed beside torch as well: torch has no cuRAND.
+        # https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#preload-dlls
+        onnxruntime.preload_dlls()
         chosen.insert(0, (_CUDA, _CUDA_OPTIONS))
     if way == "tensorrt":
         if _TENSORRT not in available:
@@ -87,16 +90,6 @@ def _providers(description: ModelDescription, way: Runtime) -> list[Provider]:
         option = _TENSORRT_PRECISION.get(description.precision)
         chosen.insert(0, (_TENSORRT, {option: "1"} if option else {}))
     return chosen
-
-
-def _load_cuda() -> None:
-    """Have ONNX Runtime use the CUDA libraries that torch brings, or those of NVIDIA's wheels.
-
-    A process that has both has to load one cuDNN: whose parts come first, all come from there.
-    https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#preload-dlls
-    """
-    if not device.library_uses_gpu("torch"):  # asking has imported it, and its libraries
-        onnxruntime.preload_dlls()
 
 
 def _open(path: Path, providers: list[Provider]) -> onnxruntime.InferenceSession:

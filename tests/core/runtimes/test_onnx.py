@@ -124,7 +124,7 @@ def test_tensorrt_must_be_there_to_be_asked_for(make):
 )
 def test_on_a_gpu_the_precision_is_tensorrts_to_choose(make, monkeypatch, way, precision, names):
     monkeypatch.setattr(device, "find_gpu", lambda: True)
-    monkeypatch.setattr(runtime_onnx, "_load_cuda", lambda: None)
+    monkeypatch.setattr(runtime_onnx.onnxruntime, "preload_dlls", lambda: None)
     monkeypatch.setattr(
         runtime_onnx.onnxruntime,
         "get_available_providers",
@@ -162,7 +162,7 @@ def opens_on_the_cpu(monkeypatch):
 @pytest.mark.usefixtures("opens_on_the_cpu")
 def test_a_gpu_that_cannot_be_used_is_never_replaced_by_the_cpu(make, monkeypatch):
     monkeypatch.setattr(device, "find_gpu", lambda: True)
-    monkeypatch.setattr(runtime_onnx, "_load_cuda", lambda: None)
+    monkeypatch.setattr(runtime_onnx.onnxruntime, "preload_dlls", lambda: None)
 
     with pytest.raises(NoGpuError, match=r"could not use the GPU for model\.onnx: the driver is"):
         load_model(make())
@@ -176,16 +176,18 @@ def test_where_there_is_no_gpu_none_is_asked_for(make, opens_on_the_cpu):
 
 
 @pytest.mark.parametrize("torch_has_cuda", [True, False])
-def test_torch_and_onnx_runtime_share_their_cuda(monkeypatch, torch_has_cuda):
-    loaded = []
+def test_torch_and_onnx_runtime_share_their_cuda(make, monkeypatch, torch_has_cuda):
+    """Beside torch, too: it brings no cuRAND, without which the provider cannot be loaded."""
+    ort, loaded, description = runtime_onnx.onnxruntime, [], make().description
+    monkeypatch.setattr(device, "find_gpu", lambda: True)
     monkeypatch.setattr(device, "library_uses_gpu", lambda _: torch_has_cuda)
-    monkeypatch.setattr(
-        runtime_onnx.onnxruntime, "preload_dlls", lambda: loaded.append(1), raising=False
-    )
+    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(ort, "preload_dlls", lambda: loaded.append(1), raising=False)
 
-    runtime_onnx._load_cuda()
+    (first, _), *_ = runtime_onnx._providers(description, "onnx")
 
-    assert loaded == ([] if torch_has_cuda else [1])
+    assert first == "CUDAExecutionProvider"
+    assert loaded == [1]
 
 
 class Gpu:
