@@ -24,7 +24,7 @@ class FunctionSpec:
     """MiB; told to the function, not enforced."""
     log_group: str
     environment: Mapping[str, str]
-    """What the template sets, the credentials of the function's role, and where AWS is."""
+    """Variables of the template, credentials of the function's role, and the address of AWS."""
     version: str = "$LATEST"
 
     @property

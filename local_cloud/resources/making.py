@@ -36,7 +36,7 @@ class Change(Request):
     old: Mapping[str, Any]
     """Properties that it has."""
     resource: Any
-    """What stands for it in moto."""
+    """Its stand-in in moto."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class MadeResource:
 
     @property
     def physical_resource_id(self) -> str:
-        """What `Ref` gives."""
+        """The value of a `Ref` to it."""
         return self._made.physical_id
 
     @property

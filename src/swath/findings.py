@@ -29,7 +29,7 @@ class Progress(Payload, frozen=True, kw_only=True):
 
 
 class Findings:
-    """What the tiles of a shard see: in its file what is settled, in memory what is not yet.
+    """Detections of a shard's tiles: in its file those that are settled, in memory the others.
 
     Attributes:
         inference: of the shard's tiles.

@@ -20,8 +20,8 @@ from swath.errors import PackageError
 
 DESCRIPTION = "mlm.json"
 MAX_BYTES = 4 * 2**30
-"""Of all files of a package. The archive and what is unpacked from it lie side by side on the disk
-of the Lambda function that infers, which holds 10 GiB at most."""
+"""Size of all files of a package. The archive and what is unpacked from it lie side by side on the
+disk of the Lambda function that infers, which holds 10 GiB at most."""
 MAX_FILES = 1000
 _CHUNK = 2**20
 _EPOCH = 315532800  # 1980-01-01: the same bytes give the same archive, whenever it is made

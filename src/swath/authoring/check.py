@@ -36,7 +36,7 @@ TOLERANCE = 1e-3
 """Of the largest number of an output. Libraries sum in other orders: OpenVINO and ONNX Runtime
 differ by up to some 1e-4."""
 _TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2, "int8": 5e-2}
-"""Of fewer bits, in the weights or on the GPU: each library rounds in its own way."""
+"""Tolerances for fewer bits, in the weights or on the GPU: each library rounds in its own way."""
 OPTIMISED = "swath:optimised"
 """What an optimised package says of itself."""
 _RUNTIMES: dict[WeightsFormat, tuple[tuple[Runtime, str], ...]] = {
@@ -231,7 +231,7 @@ def _described_shapes(package: ModelPackage) -> list[list[int]]:
 
 
 def _tolerance(package: ModelPackage) -> float:
-    """What fewer bits excuse: those of the weights, and on a GPU those it computes in."""
+    """Return the tolerance for the bits of the weights and, on a GPU, those it computes in."""
     optimised = _properties(package).get(OPTIMISED, {}).get("precision")
     computed = package.description.precision if find_gpu() else "float32"
     return max(_TOLERANCES.get(precision, TOLERANCE) for precision in (optimised, computed))

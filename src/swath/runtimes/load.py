@@ -57,7 +57,7 @@ _ON_REQUEST: _Ways = (
 )
 _IN_ANY_PRECISION = {"torch", "compiled", "tensorrt"}
 _MOST_WORDS = 300
-"""Of an error: what torch says of a graph can be as long as the graph."""
+"""Characters of an error: what torch says of a graph can be as long as the graph."""
 
 
 class _Way(NamedTuple):

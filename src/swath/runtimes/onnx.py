@@ -76,8 +76,8 @@ def _providers(description: ModelDescription, way: Runtime) -> list[Provider]:
     available = onnxruntime.get_available_providers()
     chosen: list[Provider] = [_CPU]
     if device.find_gpu() and _CUDA in available:
-        # From NVIDIA's wheels, where torch has its CUDA libraries, too, so that a process has one of
-        # each. It is needed beside torch as well: torch has no cuRAND.
+        # From NVIDIA's wheels, where torch has its CUDA libraries, too: a process has one of each.
+        # It is needed beside torch as well, which has no cuRAND.
         # https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#preload-dlls
         onnxruntime.preload_dlls()
         chosen.insert(0, (_CUDA, _CUDA_OPTIONS))
