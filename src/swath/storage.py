@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,22 @@ def status(uri: str) -> Status | None:
             return None
         raise
     return Status(head["ETag"].strip('"'), head["ContentLength"])
+
+
+def modified(uri: str) -> datetime | None:
+    """Return when an object, a file or a folder was written; None where there is none."""
+    if not is_s3(uri):
+        path = Path(uri)
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
+    bucket, key = split_s3(uri)
+    try:
+        with _read(uri):
+            written: datetime = s3().head_object(Bucket=bucket, Key=key)["LastModified"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            return None
+        raise
+    return written
 
 
 def status_and_head(uri: str, length: int) -> tuple[Status, bytes] | None:

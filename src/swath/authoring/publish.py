@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from swath import packing, storage
 from swath.authoring.check import check_package, folder_of
 from swath.errors import InputError, PackageError
-from swath.package import load_package
+from swath.package import describe_package, load_package
 
 if TYPE_CHECKING:
     from swath.evaluation.evaluation import Evaluation
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _ARCHIVE = "model.tar.gz"
 _EVALUATION = "evaluation.json"
+_SHORT = 12
+"""How much of a digest messages show."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
@@ -33,7 +35,9 @@ class Published:
     digest: str
     places: tuple[str, ...]
     gates: tuple[str, ...]
-    """What was found against the package in use, a line for each place that had one."""
+    """The comparison with the package in use, a line for each place that had one."""
+    replaced: tuple[str, ...] = ()
+    """The package that was in use before, a line for each place that had another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,18 @@ class Gate:
     tolerance: float = 0.0
     """By how much a figure may be worse."""
     closed: bool = True
-    """False: it is published whatever the one in use can do."""
+    """False: it is published without a comparison with the one in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class _InUse:
+    """The package that is at a place already."""
+
+    place: str
+    digest: str | None
+    """None: what is there is no package that can be read."""
+    words: str
+    """Its name, digest and date, for messages."""
 
 
 def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published:
@@ -62,7 +77,8 @@ def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published
         gate: against the package in use.
 
     Raises:
-        InputError: there is an evaluation of the package in use, and none of this one.
+        InputError: another package is in use and nothing compares the two; or an evaluation is of
+            another package.
         PackageError: the package does not work, or falls below the one in use.
     """
     report = check_package(uri)
@@ -77,14 +93,21 @@ def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary, _ARCHIVE)
         digest = packing.pack(folder_of(load_package(uri)), archive)
-        evaluation = _evaluation(uri, gate)
-        gates = [_held(place, evaluation, gate) for place in places] if gate.closed else []
+        evaluation = _evaluation(uri, gate, digest)
+        in_use = [found for found in map(_in_use, places) if found]
+        gates = [_held(found, digest, evaluation, gate) for found in in_use if gate.closed]
         for place in places:
             _put(archive, place)
             if evaluation:
                 storage.write_json(_evaluation_of(place), evaluation.to_json())
     return Published(
-        name=report.name, digest=digest, places=tuple(places), gates=tuple(g for g in gates if g)
+        name=report.name,
+        digest=digest,
+        places=tuple(places),
+        gates=tuple(gates),
+        replaced=tuple(
+            f"{found.place}: replaced {found.words}" for found in in_use if found.digest != digest
+        ),
     )
 
 
@@ -102,43 +125,80 @@ def _evaluation_of(place: str) -> str:
     return f"{place}.{_EVALUATION}"
 
 
-def _evaluation(uri: str | Path, gate: Gate) -> Evaluation | None:
-    if gate.labels is not None:
-        return _evaluated(str(uri), gate.labels)
-    return _read(str(gate.evaluation)) if gate.evaluation else None
-
-
-def _held(place: str, candidate: Evaluation | None, gate: Gate) -> str | None:
-    """What the gate says of the candidate; None where nothing is known to hold it against.
+def _evaluation(uri: str | Path, gate: Gate, digest: str) -> Evaluation | None:
+    """Return the candidate's evaluation, None where none is given.
 
     Raises:
-        InputError: only the package in use was evaluated.
-        PackageError: the candidate falls below it.
+        InputError: it is of another package.
+    """
+    if gate.labels is not None:
+        return _evaluated(str(uri), gate.labels)
+    if gate.evaluation is None:
+        return None
+    evaluation = _read(str(gate.evaluation))
+    if evaluation is None:
+        raise InputError(f"there is no evaluation at {gate.evaluation}")
+    if evaluation.package.digest != digest:
+        raise InputError(
+            f"{gate.evaluation} is of {evaluation.package.name} "
+            f"{evaluation.package.digest[:_SHORT]}, and the package {uri} is {digest[:_SHORT]}: "
+            "evaluate this one"
+        )
+    return evaluation
+
+
+def _in_use(place: str) -> _InUse | None:
+    """Return the package at a place; None where there is none."""
+    there = storage.exists(place) if storage.is_s3(place) else Path(place).is_dir()
+    if not there:
+        return None
+    written = storage.modified(place)
+    date = f"written {written:%Y-%m-%d %H:%M} UTC" if written else "of unknown date"
+    try:
+        description, digest = describe_package(place)
+    except PackageError as error:
+        return _InUse(place, None, f"what is no package ({error}), {date}")
+    return _InUse(place, digest, f"{description.name} {digest[:_SHORT]}, {date}")
+
+
+def _held(current: _InUse, digest: str, candidate: Evaluation | None, gate: Gate) -> str:
+    """Compare the candidate with the package in use; return the verdict in words.
+
+    Raises:
+        InputError: nothing compares the two.
+        PackageError: the candidate falls below the one in use.
     """
     from swath.evaluation.gate import compare  # noqa: PLC0415 (it needs more than the rest)
 
-    if not _in_use(place):
-        return None
-    current = (
-        _evaluated(place, gate.labels)
-        if gate.labels is not None
-        else _read(_evaluation_of(place), missing=True)
-    )
-    if current is None:
-        return None
-    if candidate is None:
+    measured = _measured(current, gate)
+    if (measured is None or candidate is None) and current.digest == digest:
+        return f"{current.place}: holds this very package already"
+    if measured is None or candidate is None:
+        lacking = "its own evaluation" if measured is None else "an evaluation of the new one"
         raise InputError(
-            f"there is an evaluation of the package in use, {_evaluation_of(place)}: give --labels "
-            "and --images, or --evaluation of the new one, or --no-gate"
+            f"{current.place} holds {current.words}, and nothing compares it with the new package "
+            f"({lacking} is missing): give --labels and --images to measure both, "
+            "--evaluation of the new one if the one in use was published with its own, "
+            "or --no-gate to replace it unmeasured"
         )
-    verdict = compare(candidate, current, gate.tolerance)
+    verdict = compare(candidate, measured, gate.tolerance)
     if not verdict.passed:
-        raise PackageError(f"not published: below the package in use at {place}: {verdict}")
-    return f"{place}: {verdict}"
+        raise PackageError(
+            f"not published: below the package in use at {current.place}, {current.words}: "
+            f"{verdict}"
+        )
+    return f"{current.place}: {verdict}"
 
 
-def _in_use(place: str) -> bool:
-    return storage.exists(place) if storage.is_s3(place) else Path(place).is_dir()
+def _measured(current: _InUse, gate: Gate) -> Evaluation | None:
+    """Return the evaluation of the package in use; None where there is none of it."""
+    if current.digest is None:
+        return None
+    if gate.labels is not None:
+        return _evaluated(current.place, gate.labels)
+    found = _read(_evaluation_of(current.place))
+    # One that was published unmeasured leaves the evaluation of the one before beside it.
+    return found if found and found.package.digest == current.digest else None
 
 
 def _evaluated(uri: str, labels: Collection) -> Evaluation:
@@ -148,15 +208,13 @@ def _evaluated(uri: str, labels: Collection) -> Evaluation:
         return evaluate(uri, labels, Path(folder), report=False)
 
 
-def _read(uri: str, *, missing: bool = False) -> Evaluation | None:
+def _read(uri: str) -> Evaluation | None:
     from swath.evaluation.evaluation import Evaluation  # noqa: PLC0415
 
     try:
         return Evaluation.from_json(storage.read_json(uri))
     except FileNotFoundError:
-        if missing:
-            return None
-        raise InputError(f"there is no evaluation at {uri}") from None
+        return None
 
 
 def _put(archive: Path, place: str) -> None:

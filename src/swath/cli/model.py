@@ -195,7 +195,10 @@ def publish(
     tolerance: Annotated[
         float, typer.Option(help="By how much a figure may fall below the one in use.", min=0)
     ] = 0.0,
-    gate: Annotated[bool, typer.Option(help="Hold it against the package in use.")] = True,
+    gate: Annotated[
+        bool,
+        typer.Option(help="Compare it with the package in use; --no-gate replaces it unmeasured."),
+    ] = True,
 ) -> None:
     """Put a package where it is used from, unless it falls below the one that is there."""
     from swath.authoring.publish import Gate, publish_package  # noqa: PLC0415
@@ -211,7 +214,8 @@ def publish(
         ),
     )
     console = Console()
-    for line in (*found.gates, *(f"{found.name} {found.digest[:12]}: {p}" for p in found.places)):
+    published = (f"{found.name} {found.digest[:12]}: {place}" for place in found.places)
+    for line in (*found.gates, *found.replaced, *published):
         _line(console, line)
 
 

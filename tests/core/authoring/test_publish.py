@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,12 +17,17 @@ def models(tmp_path):
     return tmp_path / "models"
 
 
-def evaluation(folder, ap, *, collection="c"):
-    """An `evaluation.json` that says so much."""
+def another(folder, title="newer"):
+    """A package of the same name with another digest."""
+    return write_package(folder, lambda item: item["properties"].update({"title": title}))
+
+
+def evaluation(folder, ap, *, of, collection="c"):
+    """An `evaluation.json` of a package that says so much."""
     text = {
         "package": {
             "name": "bright",
-            "digest": "d",
+            "digest": packing.package_digest(of),
             "task": "detection",
             "tile_size": 16,
             "overlap": 4,
@@ -36,7 +42,7 @@ def evaluation(folder, ap, *, collection="c"):
         "curve": {"score": [], "precision": [], "recall": [], "f1": []},
         "confusion": [],
     }
-    path = folder / f"evaluation-{ap}.json"
+    path = folder / f"evaluation-{of.name}-{ap}.json"
     path.write_text(json.dumps(text))
     Evaluation.from_json(text)
     return path
@@ -58,12 +64,10 @@ def test_a_package_goes_into_the_folder_that_is_deployed(package, models):
 
 def test_it_takes_the_place_of_the_one_before(package, models, tmp_path):
     publish_package(package, [str(models)], Gate())
-    other = write_package(
-        tmp_path / "other", lambda item: item["properties"].update({"title": "newer"})
-    )
+    other = another(tmp_path / "other")
     (models / "bright" / "stale.txt").write_text("of the one before")
 
-    found = publish_package(other, [str(models)], Gate())
+    found = publish_package(other, [str(models)], Gate(closed=False))
 
     assert names(models) == ["bright"]
     assert names(models / "bright") == ["mlm.json", "model.onnx"]
@@ -131,20 +135,74 @@ def test_what_cannot_be_written_leaves_what_was_there(package, models, monkeypat
 
 
 def test_it_is_held_against_the_one_in_use(package, models, tmp_path):
-    publish_package(package, [str(models)], Gate(evaluation=evaluation(tmp_path, 0.5)))
+    new = another(tmp_path / "new")
+    measured = evaluation(tmp_path, 0.5, of=package)
+    publish_package(package, [str(models)], Gate(evaluation=measured))
     assert names(models) == ["bright", "bright.evaluation.json"]
-    worse, better = evaluation(tmp_path, 0.4), evaluation(tmp_path, 0.6)
+    worse, better = evaluation(tmp_path, 0.4, of=new), evaluation(tmp_path, 0.6, of=new)
 
     with pytest.raises(PackageError, match="below the package in use"):
-        publish_package(package, [str(models)], Gate(evaluation=worse))
-    with pytest.raises(InputError, match="evaluation of the package in use"):
-        publish_package(package, [str(models)], Gate())
-    found = publish_package(package, [str(models)], Gate(evaluation=better))
+        publish_package(new, [str(models)], Gate(evaluation=worse))
+    with pytest.raises(InputError, match=r"\(an evaluation of the new one is missing\)"):
+        publish_package(new, [str(models)], Gate())
+    found = publish_package(new, [str(models)], Gate(evaluation=better))
     assert "passed" in found.gates[0]
-    publish_package(package, [str(models)], Gate(evaluation=worse, tolerance=0.25))
-    publish_package(package, [str(models)], Gate(evaluation=worse, closed=False))
+    publish_package(package, [str(models)], Gate(evaluation=measured, tolerance=0.25))
+    publish_package(new, [str(models)], Gate(evaluation=worse, closed=False))
     kept = Evaluation.from_json(json.loads((models / "bright.evaluation.json").read_text()))
     assert kept.figures["AP"] == 0.4
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("where", ["folder", "bucket"])
+def test_another_package_is_replaced_only_after_a_comparison(
+    package, models, tmp_path, http_bucket, where
+):
+    to = str(models) if where == "folder" else f"{http_bucket}/{models.name}"
+    place = publish_package(package, [to], Gate()).places[0]
+    held, today = packing.package_digest(package), f"{datetime.now(UTC):%Y-%m}"
+    new = another(tmp_path / "new")
+
+    said = rf"{place} holds bright {held[:12]}, written {today}.*--labels.*--no-gate"
+    for gate in (Gate(), Gate(evaluation=evaluation(tmp_path, 0.9, of=new))):
+        with pytest.raises(InputError, match=said):
+            publish_package(new, [to], gate)
+    assert load_package(place).digest == held
+
+    assert "this very package" in publish_package(package, [to], Gate()).gates[0]
+    found = publish_package(new, [to], Gate(closed=False))
+    assert found.replaced[0].startswith(f"{place}: replaced bright {held[:12]}, written {today}")
+    assert load_package(place).digest == packing.package_digest(new)
+
+
+def test_one_of_several_places_that_cannot_be_compared_changes_none(package, models, tmp_path):
+    (tmp_path / "second").mkdir()
+    publish_package(package, [str(models)], Gate())
+
+    with pytest.raises(InputError, match="nothing compares it"):
+        publish_package(another(tmp_path / "new"), [str(tmp_path / "second"), str(models)], Gate())
+    assert names(tmp_path / "second") == []
+
+
+def test_an_evaluation_of_another_package_compares_nothing(package, models, tmp_path):
+    """Neither one that is given, nor one that was left beside the package in use."""
+    new, newer = another(tmp_path / "new"), another(tmp_path / "newer", "newest")
+    publish_package(package, [str(models)], Gate(evaluation=evaluation(tmp_path, 0.5, of=package)))
+
+    with pytest.raises(InputError, match="evaluate this one"):
+        publish_package(new, [str(models)], Gate(evaluation=evaluation(tmp_path, 0.9, of=package)))
+    publish_package(new, [str(models)], Gate(closed=False))
+    with pytest.raises(InputError, match=r"\(its own evaluation is missing\)"):
+        publish_package(newer, [str(models)], Gate(evaluation=evaluation(tmp_path, 0.9, of=newer)))
+
+
+def test_what_is_no_package_is_not_replaced_unasked(package, models):
+    (models / "bright").mkdir()
+    (models / "bright" / "notes.txt").write_text("mine")
+
+    with pytest.raises(InputError, match="holds what is no package"):
+        publish_package(package, [str(models)], Gate())
+    assert names(models / "bright") == ["notes.txt"]
 
 
 def test_an_evaluation_that_is_not_there(package, models, tmp_path):
@@ -155,10 +213,10 @@ def test_an_evaluation_that_is_not_there(package, models, tmp_path):
 
 @pytest.mark.enable_socket
 def test_an_evaluation_lies_beside_its_archive(package, http_bucket, tmp_path):
-    place = f"{http_bucket}/gated"
+    place, new = f"{http_bucket}/gated", another(tmp_path / "new")
 
-    publish_package(package, [place], Gate(evaluation=evaluation(tmp_path, 0.5)))
+    publish_package(package, [place], Gate(evaluation=evaluation(tmp_path, 0.5, of=package)))
 
     assert storage.exists(f"{place}/bright/evaluation.json")
     with pytest.raises(PackageError, match="below the package in use"):
-        publish_package(package, [place], Gate(evaluation=evaluation(tmp_path, 0.1)))
+        publish_package(new, [place], Gate(evaluation=evaluation(tmp_path, 0.1, of=new)))
