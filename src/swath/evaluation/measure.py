@@ -9,7 +9,7 @@ import numpy as np
 
 from swath.evaluation.evaluation import ClassFigures, CurvePoints, Figures, PixelFigures
 from swath.evaluation.metrics.coco import SIZES, CocoFigures, coco_figures
-from swath.evaluation.metrics.curves import Counts, Curve, curve_of, voc_average_precision
+from swath.evaluation.metrics.curves import Counts, Curve, curve_of, thin, voc_average_precision
 from swath.evaluation.metrics.matching import Matches, match
 from swath.evaluation.metrics.pixels import pixel_f1, pixel_iou
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from swath.merging.boxes import Floats, Indices
 
 BACKGROUND = "(background)"
-_POINTS = 400
-"""How many points of a curve are kept: more than can be told apart on a plot."""
 
 
 def measure_objects(
@@ -70,13 +68,8 @@ def at_threshold(counts: Counts) -> Figures:
 
 
 def points_of(curve: Curve) -> CurvePoints:
-    """A curve thinned out to what a plot shows, its ends and its best F1 kept."""
-    count = len(curve.score)
-    if count > _POINTS:
-        kept = np.linspace(0, count - 1, _POINTS).round().astype(np.int64)
-        kept = np.unique(np.append(kept, np.argmax(curve.f1)))
-    else:
-        kept = np.arange(count)
+    """Thin a curve to what a plot shows, its ends and its best F1 kept."""
+    kept = thin(curve)
     columns = (curve.score, curve.precision, curve.recall, curve.f1)
     score, precision, recall, f1 = (column[kept].tolist() for column in columns)
     return CurvePoints(score=score, precision=precision, recall=recall, f1=f1)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from swath.evaluation.metrics.matching import Matches
     from swath.evaluation.metrics.objects import Found, Truth
 
+STEPS = 200
+"""How many steps of recall and of score a thinned curve has: more than a plot shows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
@@ -88,6 +91,44 @@ def curve_of(truth: Truth, found: Found, matches: Matches) -> Curve:
     hits = np.cumsum(matches.hit[order], dtype=np.int64)[last]
     false = np.cumsum(matches.false[order], dtype=np.int64)[last]
     return Curve(score[last], hits, false, int((~truth.crowd).sum()))
+
+
+def thin(curve: Curve) -> Indices:
+    """Return the points that keep a curve's shape: in steps of recall, and in steps of score.
+
+    Of each step of recall the first and the last point stay, and those of the highest and the
+    lowest precision, so the interpolated precision at a step's beginning is that of all points.
+
+    Returns:
+        (m,): increasing indices of points, at most six for each of `STEPS` steps.
+    """
+    count = len(curve.score)
+    if count <= 2 * STEPS:
+        return np.arange(count)
+    by_recall = np.floor(curve.recall * STEPS).astype(np.int64)
+    low, high = curve.score[-1], curve.score[0]
+    by_score = np.floor((curve.score - low) / (high - low) * STEPS).astype(np.int64)
+    kept: list[Indices] = [
+        *_ends(by_recall),
+        *_ends(by_score),
+        _lowest(by_recall, curve.precision),
+        _lowest(by_recall, -curve.precision),
+        np.array([np.argmax(curve.f1)]),
+    ]
+    return np.unique(np.concatenate(kept))
+
+
+def _ends(step: Indices) -> tuple[Indices, Indices]:
+    """Return the first and the last point of each step."""
+    changes = np.flatnonzero(np.diff(step))
+    return np.append(0, changes + 1), np.append(changes, len(step) - 1)
+
+
+def _lowest(step: Indices, value: Floats) -> Indices:
+    """Return the point of the lowest value of each step."""
+    order = np.lexsort((value, step))
+    lowest: Indices = order[_ends(step[order])[0]]
+    return lowest
 
 
 def voc_average_precision(truth: Truth, found: Found, matches: Matches) -> float | None:
