@@ -134,6 +134,7 @@ def announce(scope: Construct) -> EventBridgePutEvents:
         "model": JsonPath.object_at("$.model"),
         "tiles": JsonPath.object_at("$.merge.tiles"),
         "detections": JsonPath.number_at("$.merge.detections"),
+        "warnings": JsonPath.object_at("$.merge.warnings"),
         "detections_uri": JsonPath.string_at("$.publish.detections_uri"),
         "item_uri": JsonPath.string_at("$.publish.item_uri"),
     }

@@ -56,7 +56,7 @@ def _run(port: int, context: dict[str, str]) -> None:
 def describe(cloud: LocalCloud) -> str:
     """What one needs to know to use a deployed cloud, as shell commands where possible."""
     scenes = cloud.outputs["ScenesBucket"]
-    query = "SELECT status, cause, detections FROM swath.runs"
+    query = "SELECT status, cause, detections, warnings FROM swath.runs"
     return f"""
 The local cloud is up.
 

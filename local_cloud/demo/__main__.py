@@ -137,6 +137,8 @@ def report(summary: dict[str, Any], landed: Landed) -> None:
         f"\nRun {summary['run_id']} on {summary['backend']}: {tiles['planned']} tiles planned, "
         f"{tiles['succeeded']} succeeded, {tiles['failed']} failed, {tiles['skipped']} skipped"
     )
+    for warning in summary["warnings"]:
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     console.print("\nIn PostGIS, table swath.detections:")
     for name, count in (landed.counts or {"no rows": 0}).items():
         console.print(f"  {name:<12} {count}")

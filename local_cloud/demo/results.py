@@ -59,6 +59,7 @@ def summarize(ended: Ended, scene: str) -> dict[str, Any]:
         "shards": plan["shards"],
         "tiles": merge["tiles"],
         "detections": merge["detections"],
+        "warnings": merge["warnings"],
     }
 
 

@@ -49,6 +49,8 @@ class RunReport(Payload, frozen=True, kw_only=True):
     model: str
     tiles: TileCounts = TileCounts()
     detections: int = 0
+    warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
+    """Sentences about what looks wrong, from `MergeSummary`."""
     cause: str | None = None
     seconds: dict[str, float] = {}  # noqa: RUF012 (msgspec copies it)
     """By stage: plan, infer, merge, and load if there was a database."""
@@ -185,6 +187,7 @@ def _report(
         model=request.model.name,
         tiles=merged.tiles if merged else TileCounts(),
         detections=merged.detections if merged else 0,
+        warnings=merged.warnings if merged else [],
         cause=cause,
         seconds=watch.seconds,
     )

@@ -22,6 +22,7 @@ from swath.geoparquet import GeoParquetWriter
 from swath.georeference import Georeferencer
 from swath.payloads import MergeSummary, Receipt, TileCounts
 from swath.plan import Plan, read_plan
+from swath.run_warnings import gather_warnings
 from swath.scene import Placed
 from swath.segmentation import masks
 from swath.segmentation.masks import assemble, extent
@@ -71,7 +72,13 @@ def merge_run(plan_uri: str) -> MergeSummary:
         mask_uri = ""
         if plan.answer.mask:
             mask_uri = _write_mask(plan, paths, receipts, scene)
-    return MergeSummary(uri=paths.detections, detections=out.count, tiles=tiles, mask_uri=mask_uri)
+    return MergeSummary(
+        uri=paths.detections,
+        detections=out.count,
+        tiles=tiles,
+        mask_uri=mask_uri,
+        warnings=gather_warnings(*(receipt.warnings for receipt in receipts)),
+    )
 
 
 def read_merged(plan_uri: str) -> Rows:

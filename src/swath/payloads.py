@@ -204,6 +204,8 @@ class Receipt(Payload, frozen=True, kw_only=True):
     """What computed it; None where nothing was computed, or by an earlier version of swath."""
     pixels_per_second: float = 0.0
     """Scene pixels of the tiles that this attempt inferred, by its seconds of inference."""
+    warnings: list[str] = []
+    """Sentences for the user: the shard is done, and something about it looks wrong."""
 
 
 class MergeSummary(Payload, frozen=True, kw_only=True):
@@ -214,6 +216,8 @@ class MergeSummary(Payload, frozen=True, kw_only=True):
     tiles: TileCounts
     mask_uri: str = ""
     """The run's mask, GeoTIFF; empty where the model package asks for none."""
+    warnings: list[str] = []
+    """Sentences for the user, from `swath.run_warnings`, about what looks wrong."""
 
 
 class MergedRun(Payload, frozen=True, kw_only=True):

@@ -100,6 +100,7 @@ def _properties(
         "swath:model_digest": request.model.digest,
         "swath:tiles": merge.tiles.to_json(),
         "swath:detections": merge.detections,
+        "swath:warnings": merge.warnings,
         "swath:classes": {name: counts[name] for name in sorted(counts) if counts[name]},
     }
 

@@ -125,6 +125,17 @@ def in_one_order(table):
     return table.sort_by([(name, "ascending") for name in ("tile", *BOXES, "score")])
 
 
+def test_warnings_of_shards_are_handed_on_once(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17)
+    run_all(plan_uri)
+    paths = RunPaths.of_plan(plan_uri)
+    for index, warnings in enumerate((["one"], ["two", "one"])):
+        receipt = storage.read_json(paths.receipt(index))
+        storage.write_json(paths.receipt(index), receipt | {"warnings": warnings})
+
+    assert merge_run(plan_uri).warnings == ["one", "two"]
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_no_partition_into_shards_shows(make_plan, make_scene, monkeypatch, seed):
     """Not even where a model errs, so that its answers are no truth to be found again."""

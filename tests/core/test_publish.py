@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pyarrow.parquet as pq
 import pystac
 import pytest
@@ -71,6 +72,14 @@ def test_the_item_says_how_the_detections_came_about(published):
     assert properties["swath:classes"] == {"boat": 2, "ship": 3}
     assert properties["swath:detections"] == 5
     assert properties["swath:tiles"]["planned"] == 9
+
+
+def test_the_item_carries_the_run_s_warnings(request_, merged, tmp_path):
+    merge = msgspec.structs.replace(merged(5), warnings=["B02 is odd"])
+
+    summary = publish_run(request_, merge, str(tmp_path / "results"), backend="batch")
+
+    assert storage.read_json(summary.item_uri)["properties"]["swath:warnings"] == ["B02 is odd"]
 
 
 def test_the_item_describes_the_table(published):

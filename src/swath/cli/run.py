@@ -51,6 +51,10 @@ def run(
             options=RunOptions(tolerated_failures=tolerated_failures),
             progress=lambda done, of: display.update(task, completed=done, total=of),
         )
+    for warning in report.warnings:
+        Console(stderr=True).print(
+            f"warning: {warning}", markup=False, highlight=False, soft_wrap=True
+        )
     tiles = report.tiles
     console.print(
         f"{report.detections} detections in {tiles.planned} tiles "

@@ -46,6 +46,7 @@ def load_run(
         backend=backend,
         tiles=merge.tiles,
         detections=merge.detections,
+        warnings=merge.warnings,
     )
     with (
         storage.reading(merge.uri) as path,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ def run_row(
     cause: str | None = None,
     tiles: TileCounts | None = None,
     detections: int | None = None,
+    warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A run's row, column by column."""
     return {
@@ -42,6 +43,7 @@ def run_row(
         "tiles_failed": tiles and tiles.failed,
         "tiles_skipped": tiles and tiles.skipped,
         "detections": detections,
+        "warnings": list(warnings),
         "ended_at": ended_at,
     }
 

@@ -4,6 +4,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import msgspec
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -51,6 +52,16 @@ def test_a_run_s_detections_are_in_the_table(connection, merged):
     )
 
 
+def test_the_run_s_row_holds_its_warnings(connection, merged):
+    summary = msgspec.structs.replace(merged(3), warnings=["B02 is odd", 'a "quoted", {one}'])
+
+    load_run(connection, run_request(), summary, backend="lambda")
+
+    assert connection.execute("SELECT warnings FROM swath.runs").fetchone() == (
+        ["B02 is odd", 'a "quoted", {one}'],
+    )
+
+
 def test_the_run_s_row_says_what_was_done(connection, merged):
     asked = run_request()
     load_run(connection, asked, merged(3), backend="lambda")
@@ -76,6 +87,7 @@ def test_the_run_s_row_says_what_was_done(connection, merged):
         "tiles_failed": 1,
         "tiles_skipped": 2,
         "detections": 3,
+        "warnings": [],
     }
 
 

@@ -1,0 +1,37 @@
+"""Warnings of a run: what looks wrong about a result that is nevertheless there.
+
+A warning is one sentence that names the file, the value and the remedy. Shards put theirs into
+their receipts; the merge adds its own and hands all of them on in its summary. From there they
+reach `summary.json`, the row in `swath.runs`, the STAC Item, the "Run Completed" event and the
+console.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+MAX_WARNINGS = 20
+"""The most warnings of a run: they travel through the state machine."""
+MAX_CHARACTERS = 600
+"""The most characters of a warning."""
+
+
+def gather_warnings(*sources: Iterable[str]) -> list[str]:
+    """Return the warnings of all sources in their order: each once, and a bounded number of them.
+
+    Args:
+        sources: the sentences of each source.
+
+    Returns:
+        At most MAX_WARNINGS sentences; the last one counts those that were left out.
+    """
+    found = list(dict.fromkeys(_shorten(text) for text in chain.from_iterable(sources)))
+    if len(found) <= MAX_WARNINGS:
+        return found
+    kept = found[: MAX_WARNINGS - 1]
+    return [*kept, f"{len(found) - len(kept)} more warnings are in the receipts of the shards"]
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
