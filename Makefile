@@ -40,6 +40,11 @@ test: $(VENV)/.test node_modules/.installed postgis ## All tests; ARGS="-k merge
 	$(say) "running the tests"
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(VENV)/.test node_modules/.installed postgis ## The tests that draw their inputs, with many more draws; ARGS="-k histories" for some of them
+	$(say) "running the tests that draw their inputs"
+	@SWATH_FUZZ=1 $(BIN)/pytest -m fuzz --numprocesses 2 --dist loadgroup --timeout 3600 $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.lint node_modules/.installed ## Every check of the source, the template and the images
 	$(say) "ruff: rules and format"

@@ -1,0 +1,16 @@
+"""How many draws a randomised test makes: few in `make test`, many in `make fuzz`.
+
+A test that draws its inputs has the marker `fuzz` and asks `draws` for its number:
+
+    @pytest.mark.fuzz
+    @settings(max_examples=draws(50, fuzz=2000))
+"""
+
+import os
+
+FUZZING = os.environ.get("SWATH_FUZZ") == "1"
+
+
+def draws(few: int, *, fuzz: int) -> int:
+    """Return `few` in `make test` and `fuzz` in `make fuzz`."""
+    return fuzz if FUZZING else few
