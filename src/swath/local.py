@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -17,6 +16,7 @@ import msgspec
 from swath import storage
 from swath.errors import SceneError, SwathError
 from swath.merge_run import merge_run
+from swath.output_folder import DETECTIONS, MASK, SUMMARY, put_in_place, work_folder
 from swath.package import describe_package
 from swath.payloads import (
     MergeSummary,
@@ -30,10 +30,6 @@ from swath.payloads import (
 from swath.plan import plan_run
 from swath.settings import PlanSettings
 from swath.shard import run_shard
-
-SUMMARY = "summary.json"
-DETECTIONS = "detections.parquet"
-MASK = "mask.tif"
 
 Status = Literal["succeeded", "failed"]
 Progress = Callable[[int, int], None]
@@ -101,20 +97,24 @@ def run_local(
         SwathError: the run failed; `summary.json` says so as well.
     """
     request = request_of(scene, model, options or RunOptions())
-    out.mkdir(parents=True, exist_ok=True)
     watch = Stopwatch()
-    try:
-        with tempfile.TemporaryDirectory(dir=out, prefix=".work-") as work:
-            merged = run_steps(request, work, watch, progress)
-            merged = _keep(merged, out)
-        if database is not None:
-            with watch.stage("load"):
-                _load(database, request, merged)
-    except SwathError as error:
-        _write(_report(request, watch, status="failed", cause=str(error)), out)
-        raise
-    report = _report(request, watch, status="succeeded", merged=merged)
-    _write(report, out)
+    files: dict[str, Path] = {}
+    with work_folder(out) as work:
+        try:
+            merged = run_steps(request, str(work), watch, progress)
+            files[DETECTIONS] = Path(merged.uri)
+            if merged.mask_uri:
+                files[MASK] = Path(merged.mask_uri)
+            if database is not None:
+                with watch.stage("load"):
+                    _load(database, request, merged)
+            report = _report(request, watch, status="succeeded", merged=merged)
+        except SwathError as error:
+            # A run that only failed to load leaves its detections all the same.
+            failed = _report(request, watch, status="failed", cause=str(error))
+            put_in_place(out, {**files, SUMMARY: _write(failed, work)})
+            raise
+        put_in_place(out, {**files, SUMMARY: _write(report, work)})
     return report
 
 
@@ -151,16 +151,6 @@ def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progre
         return merge_run(plan.uri)
 
 
-def _keep(merged: MergeSummary, out: Path) -> MergeSummary:
-    """Copy what a run found out of its folder of work."""
-    storage.copy(merged.uri, str(out / DETECTIONS))
-    merged = msgspec.structs.replace(merged, uri=str(out / DETECTIONS))
-    if not merged.mask_uri:
-        return merged
-    storage.copy(merged.mask_uri, str(out / MASK))
-    return msgspec.structs.replace(merged, mask_uri=str(out / MASK))
-
-
 def _load(database: str, request: RunRequest, merged: MergeSummary) -> None:
     # Imported here, so that a run without a database needs no driver.
     from swath.database.connect import connect_dsn  # noqa: PLC0415
@@ -193,6 +183,7 @@ def _report(
     )
 
 
-def _write(report: RunReport, out: Path) -> None:
-    text = json.dumps(report.to_json(), indent=2) + "\n"
-    storage.write_bytes(str(out / SUMMARY), text.encode())
+def _write(report: RunReport, folder: Path) -> Path:
+    path = folder / SUMMARY
+    path.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+    return path

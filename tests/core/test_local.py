@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from swath import local, storage
-from swath.errors import PackageError, RunIncompleteError, SceneError
+from swath.errors import PackageError, RunIncompleteError, SceneError, SwathError
 from swath.local import run_local
 from swath.payloads import RunOptions
 
@@ -115,3 +115,21 @@ def test_a_database_is_loaded_too(scene, package, tmp_path, dsn, connection):
     (run,) = connection.execute("SELECT run_id::text, status, backend FROM swath.runs").fetchall()
     assert run == (report.run_id, "succeeded", "local")
     assert "load" in report.seconds
+
+
+def test_a_run_that_fails_to_load_leaves_its_detections(scene, package, tmp_path):
+    with pytest.raises(SwathError):
+        run_local(scene, str(package), tmp_path, database="host=127.0.0.1 port=1 user=x dbname=x")
+
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
+    assert pq.read_table(tmp_path / "detections.parquet").num_rows == 2
+
+
+def test_a_failed_run_leaves_nothing_of_an_earlier_one(damaged, package, tmp_path):
+    out = tmp_path / "out"
+    run_local(damaged, str(package), out, options=RunOptions(tolerated_failures=1))
+
+    with pytest.raises(RunIncompleteError):
+        run_local(damaged, str(package), out)
+
+    assert [path.name for path in out.iterdir()] == ["summary.json"]

@@ -31,7 +31,8 @@ def run(
 ) -> None:
     """Find what a model sees in a scene; write detections.parquet and summary.json."""
     # GDAL, ONNX Runtime and Arrow are imported once there is work: `--help` answers at once.
-    from swath.local import DETECTIONS, run_local  # noqa: PLC0415
+    from swath.local import run_local  # noqa: PLC0415
+    from swath.output_folder import DETECTIONS  # noqa: PLC0415
 
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
