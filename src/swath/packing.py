@@ -24,6 +24,9 @@ MAX_BYTES = 4 * 2**30
 disk of the Lambda function that infers, which holds 10 GiB at most."""
 MAX_FILES = 1000
 _CHUNK = 2**20
+_MAX_PADDING = (
+    2**20
+)  # bytes; tar fills its last record up, which holds 10 KiB unless told otherwise
 _EPOCH = 315532800  # 1980-01-01: the same bytes give the same archive, whenever it is made
 
 
@@ -145,15 +148,21 @@ def _hidden(parts: tuple[str, ...]) -> bool:
 def _opened(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
     """Name and content of each file of an archive, in the archive's order."""
     try:
-        with tarfile.open(archive, mode="r|gz") as opened:
-            yield _members(archive, opened)
+        with (
+            archive.open("rb") as raw,
+            gzip.GzipFile(fileobj=raw) as unzipped,
+            tarfile.open(fileobj=unzipped, mode="r|") as opened,
+        ):
+            yield _members(archive, opened, unzipped)
     except FileNotFoundError:
         raise PackageError(f"there is no model package at {archive}") from None
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise PackageError(f"{archive} is not a model.tar.gz that can be read: {error}") from error
 
 
-def _members(archive: Path, opened: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+def _members(
+    archive: Path, opened: tarfile.TarFile, unzipped: gzip.GzipFile
+) -> Iterator[tuple[str, IO[bytes]]]:
     count = total = 0
     for member in opened:
         name = PurePosixPath(member.name)
@@ -169,3 +178,6 @@ def _members(archive: Path, opened: tarfile.TarFile) -> Iterator[tuple[str, IO[b
         if content is None:
             raise PackageError(f"{archive}: {member.name} cannot be read")
         yield name.as_posix(), content
+    # The checksum over all contents comes after tar's padding. tarfile reads neither.
+    if len(unzipped.read(_MAX_PADDING + 1)) > _MAX_PADDING:
+        raise PackageError(f"{archive} goes on after its last file; pack it anew")

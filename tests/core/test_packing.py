@@ -1,11 +1,15 @@
+import contextlib
+import gzip
 import io
 import os
+import random
 import tarfile
 
 import pytest
 
 from swath import packing
 from swath.errors import PackageError
+from tests.fuzzing import draws
 from tests.packages import write_package
 
 
@@ -75,6 +79,15 @@ def test_unpacking_gives_the_files_back(package, packed, tmp_path):
     assert digest == packing.package_digest(package)
     for path in package.iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_folder_within_a_package_comes_back(package, tmp_path):
+    (package / "weights" / "half").mkdir(parents=True)
+    (package / "weights" / "half" / "a.onnx").write_bytes(b"a")
+    digest = packing.pack(package, tmp_path / "deep.tar.gz")
+
+    assert packing.unpack(tmp_path / "deep.tar.gz", tmp_path / "out") == digest
+    assert (tmp_path / "out" / "weights" / "half" / "a.onnx").read_bytes() == b"a"
 
 
 def test_an_archive_made_by_tar_is_read_too(package, tmp_path):
@@ -150,6 +163,30 @@ def test_a_cut_off_archive_is_refused(packed, tmp_path):
 
     with pytest.raises(PackageError, match="can be read"):
         packing.unpack(packed, tmp_path / "out")
+
+
+@pytest.mark.fuzz
+def test_a_damaged_archive_is_refused_or_read_as_it_was(package, packed, tmp_path):
+    """Draw bytes to change; only gzip's checksum, at the end, covers the contents of files."""
+    whole, digest = packed.read_bytes(), packing.package_digest(package)
+    draw = random.Random(138)
+    damaged = tmp_path / "damaged.tar.gz"
+    unharmed = 0
+    for number in range(count := draws(60, fuzz=5000)):
+        content = bytearray(whole)
+        content[draw.randrange(len(content))] ^= draw.randrange(1, 256)
+        damaged.write_bytes(content)
+        with contextlib.suppress(PackageError):
+            assert packing.unpack(damaged, tmp_path / str(number)) == digest
+            unharmed += 1
+    assert unharmed < count // 2
+
+
+def test_an_archive_that_goes_on_after_its_end_is_refused(packed, tmp_path):
+    packed.write_bytes(packed.read_bytes() + gzip.compress(bytes(2 * 2**20)))
+
+    with pytest.raises(PackageError, match="goes on after its last file"):
+        packing.scan(packed)
 
 
 def test_nothing_there(tmp_path):
