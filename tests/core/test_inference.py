@@ -1,6 +1,8 @@
+import contextlib
 import itertools
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -403,6 +405,59 @@ def test_stopping_midway_leaves_no_thread_and_tells_how_far_it_came(infer, after
     rest = Detections.concatenate(list(inference.run(range(inference.next_tile, 50))))
     assert inference.tiles == TileCounts(planned=50, succeeded=50)
     assert len(rest) == 0  # the object was in the first tile
+
+
+def test_stopping_midway_cancels_the_batches_that_wait(infer, monkeypatch):
+    """An interrupted shard has to save what it has found before its function's time is over."""
+    stopped, calls = threading.Event(), itertools.count()
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            stopped.set()
+            super().shutdown(wait=wait)
+
+    class Held(OracleModel):
+        def __call__(self, tiles):
+            if next(calls):
+                assert stopped.wait(30)
+            return super().__call__(tiles)
+
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
+    inference = infer(model=with_size(Held(), 1, 1), grid=many(50))
+    running = inference.run(range(50))
+    next(running)
+
+    running.close()
+
+    # The one that was handed out, and the one that the model was computing.
+    assert next(calls) <= 2
+
+
+def test_a_batch_that_was_made_smaller_meanwhile_is_not_made_smaller_again(infer):
+    inference = infer(model=with_size(OracleModel(), 4))
+    inference.model.shrink = lambda: pytest.fail("made smaller twice")
+
+    inference._shrink(8)
+
+
+def test_workers_that_run_out_of_memory_together_make_batches_smaller_once(infer):
+    class Slow(OracleModel):
+        """Halves its batches once another thread tries to, or shows that it cannot."""
+
+        together = threading.Barrier(2)
+
+        def shrink(self):
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self.together.wait(0.2)
+            self.batch_size //= 2
+
+    inference = infer(model=with_size(Slow(), 8))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(inference._shrink, [8, 8]))
+
+    assert inference.model.batch_size == 4
 
 
 def test_reading_stays_a_bounded_number_of_batches_ahead(infer):

@@ -141,6 +141,42 @@ def test_on_a_gpu_the_precision_is_tensorrts_to_choose(make, monkeypatch, way, p
     assert providers[0][1].get("trt_fp16_enable") == ("1" if reduced else None)
 
 
+def test_on_a_gpu_a_float32_model_keeps_all_its_bits(make, monkeypatch):
+    monkeypatch.setattr(device, "find_gpu", lambda: True)
+    monkeypatch.setattr(runtime_onnx.onnxruntime, "preload_dlls", lambda: None)
+    monkeypatch.setattr(
+        runtime_onnx.onnxruntime, "get_available_providers", lambda: [runtime_onnx._CUDA]
+    )
+
+    (_, options), _ = runtime_onnx._providers(make().description, "onnx")
+
+    assert options["use_tf32"] == "0"
+
+
+def test_a_session_is_repeatable_and_leaves_the_cores_to_others(make, monkeypatch):
+    opened, asked = runtime_onnx.onnxruntime.InferenceSession, []
+
+    def session(path, options, providers):
+        asked.append(options)
+        return opened(path, options, providers=providers)
+
+    monkeypatch.setattr(runtime_onnx.onnxruntime, "InferenceSession", session)
+
+    load_model(make())
+
+    (options,) = asked
+    assert options.use_deterministic_compute
+    assert options.intra_op_num_threads == runtime_onnx.cpu_workers()[1]
+    assert options.inter_op_num_threads == 1
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+def test_nothing_is_remarked_on_where_there_is_no_gpu(make, caplog):
+    load_model(make())
+
+    assert not caplog.records
+
+
 @pytest.fixture
 def opens_on_the_cpu(monkeypatch):
     """ONNX Runtime as it is where CUDA cannot be used: it goes on with the CPU."""

@@ -23,11 +23,19 @@ def test_a_whole_tile_is_not_copied(layout, dtype, valid):
     assert pad(pixels, valid, size=4, fill_value=0) is pixels
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_layout_stays(layout):
+@pytest.mark.parametrize(
+    ("layout", "strides"), [(LAYOUTS[0], (16, 4, 1)), (LAYOUTS[1], (1, 12, 3))]
+)
+def test_the_layout_stays(layout, strides):
     pixels = layout(np.ones((3, 2, 3), np.uint8))
 
-    assert bands_last(pad(pixels, None, size=4, fill_value=0)) == bands_last(pixels)
+    assert pad(pixels, None, size=4, fill_value=0).strides == strides
+
+
+@pytest.mark.parametrize(("layout", "expected"), [(LAYOUTS[0], False), (LAYOUTS[1], True)])
+@pytest.mark.parametrize("shape", [(3, 2, 5), (3, 5, 2), (2, 3, 3)])
+def test_where_the_bands_of_a_pixel_lie(layout, expected, shape):
+    assert bands_last(layout(np.ones(shape, np.uint16))) is expected
 
 
 @pytest.mark.parametrize(

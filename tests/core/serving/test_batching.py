@@ -1,5 +1,5 @@
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swath.errors import ModelOutputError, OutOfMemoryError
+from swath.serving import batching as module
 from swath.serving.batching import Batcher
 
 BAD = -1.0
@@ -48,6 +49,28 @@ def said(answers):
     return [float(answer[0][0]) for answer in answers]
 
 
+def submit(function, *arguments):
+    """Call a function in a thread of its own, which keeps no process alive if it never ends."""
+    future = Future()
+
+    def call():
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:  # noqa: BLE001 (it is the test's to see)
+            future.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return future
+
+
+def close(batcher):
+    """Close a batcher; fail where its threads do not end."""
+    closing = threading.Thread(target=batcher.close, daemon=True)
+    closing.start()
+    closing.join(PATIENCE)
+    assert not closing.is_alive()
+
+
 @pytest.fixture
 def batched():
     """Makes a batcher of a model; it is closed in the end."""
@@ -59,7 +82,7 @@ def batched():
 
     yield make
     for batcher in made:
-        batcher.close()
+        close(batcher)
 
 
 @pytest.fixture
@@ -71,13 +94,12 @@ def held(batched):
             self.gate = threading.Event()
             self.model = kind(gate=self.gate, **options)
             self.batcher = batched(self.model)
-            self.pool = ThreadPoolExecutor(32)
-            self.calls = [self.pool.submit(self.batcher, tiles(1000))]
+            self.calls = [submit(self.batcher, tiles(1000))]
             assert self.model.entered.acquire(timeout=PATIENCE)
 
         def ask(self, *numbers, dtype=np.float32):
             before = len(self.batcher._waiting)
-            self.calls.append(self.pool.submit(self.batcher, tiles(*numbers, dtype=dtype)))
+            self.calls.append(submit(self.batcher, tiles(*numbers, dtype=dtype)))
             with self.batcher._changed:
                 assert self.batcher._changed.wait_for(
                     lambda: len(self.batcher._waiting) >= before + len(numbers), PATIENCE
@@ -85,10 +107,7 @@ def held(batched):
 
         def answers(self):
             self.gate.set()
-            with self.pool:
-                return [
-                    call.exception(PATIENCE) or said(call.result(PATIENCE)) for call in self.calls
-                ]
+            return [call.exception(PATIENCE) or said(call.result(PATIENCE)) for call in self.calls]
 
     return Held
 
@@ -103,8 +122,9 @@ def test_a_tile_that_comes_alone_goes_alone(batched):
     assert (batcher.batch_size, batcher.workers) == (4, 1)
 
 
-def test_what_comes_while_the_device_is_busy_goes_together(held):
-    line = held(batch_size=8)
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_what_comes_while_the_device_is_busy_goes_together(held, workers):
+    line = held(batch_size=8, workers=workers)
     for number in range(5):
         line.ask(number)
 
@@ -114,10 +134,22 @@ def test_what_comes_while_the_device_is_busy_goes_together(held):
 
 def test_a_full_batch_goes_though_another_is_under_way(held):
     line = held(batch_size=2, workers=2)
-    line.pool.submit(line.batcher, tiles(1, 2))
+    submit(line.batcher, tiles(1, 2))
 
     assert line.model.entered.acquire(timeout=PATIENCE)
     assert line.answers() == [[1000]]
+
+
+def test_one_call_of_several_batches_keeps_all_workers_busy(batched):
+    model = Echo(batch_size=2, workers=3, gate=threading.Event())
+    batcher = batched(model)
+    call = submit(batcher, tiles(*range(6)))
+
+    entered = [model.entered.acquire(timeout=PATIENCE) for _ in range(3)]
+    model.gate.set()
+
+    assert all(entered)
+    assert said(call.result(PATIENCE)) == list(range(6))
 
 
 def test_more_tiles_than_a_batch_holds_are_several_batches(batched):
@@ -170,6 +202,39 @@ def test_a_batch_that_does_not_fit_makes_later_ones_smaller(held):
     assert line.model.sizes[:2] == [1, 4]
 
 
+def test_a_batch_that_was_made_smaller_meanwhile_is_not_made_smaller_again(batched):
+    batcher = batched(Echo(batch_size=4))
+
+    batcher._shrink_below(8)
+
+    assert batcher.batch_size == 4
+
+
+def test_what_is_left_of_a_call_is_counted_under_the_lock(batched, monkeypatch):
+    """A lost update would leave its caller waiting for ever."""
+    unlocked = []
+
+    kept = module._Call.left
+
+    class Watched(module._Call):
+        @property
+        def left(self):
+            return kept.__get__(self)
+
+        @left.setter
+        def left(self, number):
+            counting = hasattr(self, "done")  # the last field that is set at the beginning
+            if counting and not batcher._changed._is_owned():
+                unlocked.append(number)
+            kept.__set__(self, number)
+
+    monkeypatch.setattr(module, "_Call", Watched)
+    batcher = batched(Echo(batch_size=2))
+
+    assert said(batcher(tiles(*range(5)))) == list(range(5))
+    assert not unlocked
+
+
 def test_a_call_that_does_not_fit_alone_is_told_so(batched):
     batcher = batched(Small(batch_size=4))
 
@@ -192,7 +257,7 @@ def test_a_model_that_loses_results_is_found_out(batched):
 def test_what_waits_is_answered_before_the_end(held):
     line = held(batch_size=8)
     line.ask(1)
-    closing = threading.Thread(target=line.batcher.close)
+    closing = threading.Thread(target=line.batcher.close, daemon=True)
     closing.start()
 
     assert line.answers() == [[1000], [1]]
@@ -219,17 +284,16 @@ def test_every_caller_gets_its_own_answers(calls, batch_size, workers):
     model = Echo(batch_size, workers)
     batcher = Batcher(model)
 
-    with ThreadPoolExecutor(16) as pool:
-        asked = [
-            pool.submit(batcher, tiles(*(100 * number + n if n != BAD else n for n in numbers)))
-            for number, (numbers, _) in enumerate(calls)
-        ]
-        for number, ((numbers, _), call) in enumerate(zip(calls, asked, strict=True)):
-            if BAD in numbers:
-                assert isinstance(call.exception(PATIENCE), ValueError)
-            else:
-                assert said(call.result(PATIENCE)) == [100 * number + n for n in numbers]
-    batcher.close()
+    asked = [
+        submit(batcher, tiles(*(100 * number + n if n != BAD else n for n in numbers)))
+        for number, (numbers, _) in enumerate(calls)
+    ]
+    for number, ((numbers, _), call) in enumerate(zip(calls, asked, strict=True)):
+        if BAD in numbers:
+            assert isinstance(call.exception(PATIENCE), ValueError)
+        else:
+            assert said(call.result(PATIENCE)) == [100 * number + n for n in numbers]
+    close(batcher)
 
     assert max(model.sizes) <= batch_size
     assert not batcher._waiting
