@@ -106,6 +106,51 @@ def test_every_state_that_calls_a_function_has_the_same_retriers(everything: Any
         assert len(named) == len(set(named)), "only the first retrier of an error counts"
 
 
+def retrier(errors: list[str], interval: int, attempts: int, longest: int) -> dict[str, Any]:
+    """A retrier whose delays double and are drawn at random."""
+    return {
+        "ErrorEquals": errors,
+        "IntervalSeconds": interval,
+        "MaxAttempts": attempts,
+        "BackoffRate": 2,
+        "MaxDelaySeconds": longest,
+        "JitterStrategy": "FULL",
+    }
+
+
+FAULTS = [
+    "TransientError",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+]
+
+
+def test_retriers_are_what_the_simulation_was_read_for(everything: Any):
+    for name, state in functions(everything.machine).items():
+        throttled, not_ready, faults = state["Retry"]
+
+        assert throttled == retrier(["Lambda.TooManyRequestsException"], 5, 720, 120), name
+        assert (not_ready["IntervalSeconds"], not_ready["MaxAttempts"]) == (20, 30), name
+        lost = ["States.Timeout"] if "TimeoutSeconds" in state else []
+        assert faults == retrier([*FAULTS, *lost], 2, 8, 60), name
+
+
+def test_all_that_is_retried_elsewhere_is_what_no_job_is_the_cause_of(everything: Any):
+    """`States.TaskFailed` of a job would compute nine times what fails each time."""
+    called = functions(everything.machine)
+    batch = ["Batch.ServerException", "Batch.AWSBatchException", "Batch.BatchException"]
+
+    others = {n: s.get("Retry") for n, s in every_state(everything.machine) if n not in called}
+
+    assert {name: retry for name, retry in others.items() if retry} == {
+        "InferShard": [retrier(batch, 2, 8, 60)],
+        "InferShards": [retrier(batch, 2, 8, 60)],
+        "AnnounceRun": [retrier(["States.TaskFailed"], 2, 8, 60)],
+    }
+
+
 def test_retriers_name_errors_that_lambda_has(everything: Any):
     """Those of Invoke in botocore, and those that Step Functions documents as its own."""
     invoke = botocore.session.get_session().get_service_model("lambda").operation_model("Invoke")

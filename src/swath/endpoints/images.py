@@ -128,7 +128,7 @@ def invoke_images(
     """
     ask = _ask_later if endpoint.kind == "asynchronous" else _ask_now
     stop = threading.Event()
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(at_once, "images") as pool:
         asked: dict[Future[bytes], Path] = {
             pool.submit(_patiently, ask, endpoint, image, stop): image for image in images
         }

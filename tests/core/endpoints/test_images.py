@@ -136,4 +136,4 @@ def test_who_stops_waiting_stops_asking(endpoints, make_image, http_bucket, monk
     monkeypatch.setattr(images, "as_completed", lambda _: iter(()))
 
     assert ask("later", first, second, at_once=1) == {}
-    assert not [t for t in threading.enumerate() if t.name.startswith("ThreadPoolExecutor")]
+    assert not [t for t in threading.enumerate() if t.name.startswith("images")]

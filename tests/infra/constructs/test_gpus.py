@@ -123,6 +123,9 @@ def test_a_host_has_an_encrypted_disk_and_answers_no_container_behind_a_bridge(d
     (disk,) = template["BlockDeviceMappings"]
     assert disk["Ebs"]["Encrypted"] is True
     assert disk["Ebs"]["VolumeSize"] == 100
+    assert disk["Ebs"]["VolumeType"] == "gp3"
+    # The root disk of Amazon Linux 2023; a disk of another name would be one more.
+    assert disk["DeviceName"] == "/dev/xvda"
 
 
 def test_a_job_that_no_host_can_run_does_not_wait_for_ever(synthesize: Callable[..., Any]):
