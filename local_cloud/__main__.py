@@ -15,7 +15,9 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def main(
-    port: Annotated[int, typer.Option(help="Port of the endpoint; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(help="Port of the endpoint; 0 takes a free one.", min=0, max=65535)
+    ] = 0,
     context: Annotated[
         list[str] | None,
         typer.Option("--context", "-c", help="A deploy setting, as swath:KEY=VALUE; repeatable."),
@@ -82,5 +84,8 @@ def _listed(title: str, cloud: LocalCloud, kind: str, prefix: str = "") -> str:
     return f"{title}{''.join(lines) or ' none'}\n"
 
 
+app = typer.Typer(add_completion=False)
+app.command()(main)
+
 if __name__ == "__main__":
-    typer.run(main)
+    app(prog_name="swath local up")

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -158,6 +159,7 @@ class LocalCloud:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self) -> None:
+        _check_port(self._port)
         self.logs.mkdir()
         with (self.logs / "cloud.log").open("wb") as log:
             self._server = subprocess.Popen(
@@ -186,6 +188,20 @@ class LocalCloud:
 
     def _last_words(self) -> str:
         return (self.logs / "cloud.log").read_text(errors="replace")[-2000:]
+
+
+def _check_port(port: int) -> None:
+    """Refuse a port that cannot be listened on: moto's server would wait for it for ever."""
+    with socket.socket() as listener:
+        # As the server does, so that the port of a cloud that has just ended is free.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise LocalCloudError(
+                f"port {port} cannot be used ({reason}); choose another, or 0 for a free one"
+            ) from error
 
 
 @contextlib.contextmanager

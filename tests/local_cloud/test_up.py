@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +55,38 @@ def iter_facts(lines):
             yield name, value.strip()
         if line.startswith("Ctrl-C"):
             return
+
+
+def test_a_port_that_is_in_use_is_named_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = subprocess.run(
+            [sys.executable, "-c", _START, str(port)], capture_output=True, text=True, check=False
+        )
+
+    reason = "Address already in use"
+    assert ran.stdout == (
+        f"port {port} cannot be used ({reason}); choose another, or 0 for a free one\n"
+    )
+
+
+_START = """
+import sys
+from local_cloud.cloud import LocalCloud
+from local_cloud.errors import LocalCloudError
+try:
+    with LocalCloud(port=int(sys.argv[1])):
+        pass
+except LocalCloudError as error:
+    print(error)
+"""
+
+
+def test_its_help_names_the_command_that_was_typed():
+    command = Path(sys.executable).with_name("swath")
+
+    ran = subprocess.run(
+        [command, "local", "up", "--help"], capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout.split()[:4] == ["Usage:", "swath", "local", "up"]

@@ -1,0 +1,122 @@
+"""Whatever goes wrong, a user reads one line; the traceback comes only where it is asked for."""
+
+import errno
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+from typer.testing import CliRunner
+
+from swath.cli import EXIT_BUG, EXIT_FAILED, EXIT_INPUT, app
+from swath.errors import RunIncompleteError, SceneError
+
+
+@pytest.fixture
+def ends_with(monkeypatch, tmp_path):
+    """Has `swath run` end with an error, and gives what is printed."""
+
+    def end(error, *options):
+        def fail(*_, **__):
+            raise error
+
+        monkeypatch.setattr("swath.local.run_local", fail)
+        words = ["run", "x.tif", "--model", "m", "--out", str(tmp_path)]
+        return CliRunner().invoke(app, [*options, *words])
+
+    return end
+
+
+MISSING = (
+    "this needs torch, which is not installed: run `make setup` in swath's repository, or install "
+    "swath with its extra 'torch'"
+)
+UNFORESEEN = (
+    "ZeroDivisionError: a b. swath did not foresee this; please report it, with what "
+    "`swath --debug` prints in front of the same command"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (SceneError("no scene"), EXIT_INPUT, "no scene"),
+        (RunIncompleteError("1 tile failed"), EXIT_FAILED, "1 tile failed"),
+        (
+            OSError(errno.ENOSPC, "No space left", "/out"),
+            EXIT_FAILED,
+            "[Errno 28] No space left: '/out'; free some space, or choose another folder",
+        ),
+        (
+            PermissionError(errno.EACCES, "Not permitted", "/out"),
+            EXIT_FAILED,
+            "[Errno 13] Not permitted: '/out'; choose a folder or file that this user may use",
+        ),
+        (ModuleNotFoundError("no torch.nn", name="torch.nn"), EXIT_INPUT, MISSING),
+        (ZeroDivisionError("a\nb"), EXIT_BUG, UNFORESEEN),
+        (
+            MemoryError(),
+            EXIT_FAILED,
+            "there is not enough memory; close other programs, or take smaller shards",
+        ),
+    ],
+)
+def test_an_error_is_one_line(ends_with, error, code, line):
+    result = ends_with(error)
+
+    assert result.exit_code == code
+    assert result.stderr == f"error: {line}\n"
+    assert not result.stdout
+
+
+def test_the_traceback_is_there_for_those_who_ask(ends_with):
+    result = ends_with(ZeroDivisionError("a"), "--debug")
+
+    assert result.exit_code == EXIT_BUG
+    first, *_, last = result.stderr.splitlines()
+    assert first.startswith("Traceback")
+    assert last.startswith("error: ZeroDivisionError: a. swath did not foresee this")
+
+
+def test_a_wrong_option_is_typers_to_explain():
+    result = CliRunner().invoke(app, ["run", "--modle", "x"])
+
+    assert result.exit_code == EXIT_INPUT
+    assert "No such option" in result.output
+
+
+def test_the_version():
+    result = CliRunner().invoke(app, ["--version"])
+
+    assert (result.exit_code, result.stdout) == (0, f"swath {version('swath')}\n")
+
+
+def test_who_stops_reading_is_no_error(ends_with):
+    result = ends_with(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+
+    assert (result.exit_code, result.output) == (0, "")
+
+
+@pytest.mark.parametrize("module", ["typer", "rich", "msgspec"])
+def test_what_the_command_itself_needs_is_named_where_it_is_not_installed(module):
+    """As where swath was installed without the extra `cli`."""
+    code = f"import sys; sys.modules[{module!r}] = None; from swath.__main__ import main; main()"
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert ran.returncode == EXIT_INPUT
+    assert ran.stderr.startswith(f"error: this needs {module}, which is not installed: run `make")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_swath_is_a_module_that_can_be_run():
+    ran = subprocess.run(
+        [sys.executable, "-m", "swath", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "80"},
+    )
+
+    assert ran.stdout == f"swath {version('swath')}\n"
