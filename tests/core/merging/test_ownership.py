@@ -45,17 +45,39 @@ intervals = st.lists(
 def test_the_arithmetic_is_a_search(axis, rows):
     axis, length = axis
     low, high, place = seen(axis, length, rows)
-    first = np.searchsorted(axis.ends, high + axis.tolerance, side="right")
-    last = np.searchsorted(axis.starts, low - axis.tolerance, side="left") - 1
-    core = np.searchsorted(axis.borders[1:-1], (low + high) / 2, side="right")
-    owner = np.minimum(np.maximum(core, first), last)
+    jitter, clear = axis.jitter, axis.tolerance + axis.jitter
+    # Once as they lie, and once moved by the jitter either way.
+    firsts, lasts, cores = zip(
+        *(searched(axis, low + shift, high + shift) for shift in (-jitter, 0, jitter)), strict=True
+    )
+    first, last = firsts[1], lasts[1]
+    least, owner, most = (
+        np.minimum(np.maximum(core, first), last)
+        for core, first, last in zip(cores, firsts, lasts, strict=True)
+    )
+    part, unsure = first > last, firsts[2] > lasts[0]
+    doubtful = ~part & (unsure | (least < most))
 
     answer = axis.ask(low, high, place)
 
-    np.testing.assert_array_equal(answer.part, first > last)
+    np.testing.assert_array_equal(answer.part, part)
     np.testing.assert_array_equal(answer.held, (first <= place) & (place <= last))
-    np.testing.assert_array_equal(answer.owner, np.where(first > last, place, owner))
-    np.testing.assert_array_equal(answer.guest, (first <= last) & (owner != place))
+    np.testing.assert_array_equal(answer.owner, np.where(part, place, owner))
+    np.testing.assert_array_equal(answer.guest, ~part & (owner != place))
+    np.testing.assert_array_equal(answer.unsure, unsure)
+    np.testing.assert_array_equal(answer.doubtful, doubtful)
+    np.testing.assert_array_equal(answer.keep, unsure | ((least <= place) & (place <= most)))
+    np.testing.assert_array_equal(answer.open_low, doubtful | (low - clear <= axis.starts[place]))
+    np.testing.assert_array_equal(answer.open_high, doubtful | (high + clear >= axis.ends[place]))
+
+
+def searched(axis, low, high):
+    """The first and the last place that hold intervals, and those whose cores hold the centres."""
+    first = np.searchsorted(axis.ends, high + axis.tolerance, side="right")
+    last = np.searchsorted(axis.starts, low - axis.tolerance, side="left") - 1
+    core = np.searchsorted(axis.borders[1:-1], (low + high) / 2, side="right")
+    # Nothing lies before the first place nor after the last, however it is moved.
+    return np.minimum(first, axis.count - 1), np.maximum(last, 0), core
 
 
 @settings(max_examples=200, deadline=None)

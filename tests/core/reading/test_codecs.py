@@ -1,5 +1,7 @@
 """Every codec, type, predictor, interleave and order of bytes gives GDAL's pixels."""
 
+import struct
+
 import imagecodecs
 import numpy as np
 import pytest
@@ -150,6 +152,59 @@ def test_a_mask_within_the_file(make_tiles, compress):
         decoded_alike(make_tiles(compress=compress, mask=mask, interleave=interleave))
 
 
+def tiff_page(tags, blocks, *, at, following):
+    """One page of a TIFF at an offset, its tags and then its blocks, none of them compressed."""
+    directory = 2 + 12 * (len(tags) + 2) + 4
+    values = at + directory
+    starts = [values + 8 * len(blocks) + sum(map(len, blocks[:n])) for n in range(len(blocks))]
+    entries = [(tag, 4, 1, value) for tag, value in tags.items()]
+    entries += [(324, 4, len(blocks), values), (325, 4, len(blocks), values + 4 * len(blocks))]
+    end = starts[-1] + len(blocks[-1])
+    return b"".join(
+        [
+            struct.pack("<H", len(entries)),
+            *(struct.pack("<HHII", *entry) for entry in sorted(entries)),
+            struct.pack("<I", end if following else 0),
+            struct.pack(f"<{len(blocks)}I", *starts),
+            struct.pack(f"<{len(blocks)}I", *map(len, blocks)),
+            *blocks,
+        ]
+    )
+
+
+def write_uncompressed(path, image, mask, *, padding=b""):
+    """An image of bytes with a mask of bits, as GDAL never writes one: without compression."""
+    rows, cols = 32, 48
+    size = {256: image.shape[1], 257: image.shape[0], 322: cols, 323: rows, 259: 1, 277: 1}
+    corners = [
+        (y, x) for y in range(0, image.shape[0], rows) for x in range(0, image.shape[1], cols)
+    ]
+    pages, at = [b"II*\0" + struct.pack("<I", 8)], 8
+    for layer, tags in ((image, {258: 8, 262: 1}), (mask, {254: 4, 258: 1, 262: 4})):
+        whole = np.zeros((len(layer) + rows, layer.shape[1] + cols), np.uint8)
+        whole[: layer.shape[0], : layer.shape[1]] = layer
+        blocks = [whole[y : y + rows, x : x + cols] for y, x in corners]
+        if 254 in tags:
+            blocks = [np.packbits(block, axis=1) for block in blocks]
+        content = [block.tobytes() + padding for block in blocks]
+        pages.append(tiff_page(size | tags, content, at=at, following=254 not in tags))
+        at += len(pages[-1])
+    path.write_bytes(b"".join(pages))
+
+
+@pytest.mark.parametrize("padding", [b"", b"padding"])
+def test_a_mask_may_be_uncompressed_and_a_block_longer_than_its_pixels(tmp_path, padding):
+    rng = np.random.default_rng(2)
+    image, mask = rng.integers(0, 256, (ROWS, COLS), "uint8"), rng.integers(0, 2, (ROWS, COLS))
+    path = tmp_path / "x.tif"
+    write_uncompressed(path, image, mask, padding=padding)
+    with rasterio.open(path) as source:
+        np.testing.assert_array_equal(source.read(1), image)
+        np.testing.assert_array_equal(source.read_masks(1), mask * 255)
+
+    decoded_alike(path)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
 def test_an_alpha_band(make_tiles, dtype, interleave):
@@ -169,6 +224,7 @@ def test_an_alpha_band(make_tiles, dtype, interleave):
         {"tiled": False, "compress": "lzw", "interleave": "band"},
         {"nbits": 4},
         {"dtype": "uint16", "nbits": 12, "compress": "deflate"},
+        {"dtype": "float32", "nbits": 16, "compress": "deflate"},
     ],
 )
 def test_what_only_gdal_reads_is_read_in_bands_of_rows(make_tiles, profile):

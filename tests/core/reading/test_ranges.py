@@ -96,6 +96,10 @@ def test_a_header_is_read_in_large_parts():
     assert head.read(1000, 200) == content[1000:1200]
     assert head.read(2 * HEAD, 100) == content[2 * HEAD : 2 * HEAD + 100]
     assert asked == [(0, HEAD), (2 * HEAD, HEAD)]
+    # From before what is known, and from its end on.
+    for offset in (2 * HEAD - 50, 3 * HEAD - 20):
+        assert head.read(offset, 40) == content[offset : offset + 40]
+    assert asked[2:] == [(2 * HEAD - 50, HEAD), (3 * HEAD - 20, HEAD)]
 
 
 class TestS3File:

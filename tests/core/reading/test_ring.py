@@ -131,6 +131,16 @@ def test_large_rows_are_not_fetched_ahead(monkeypatch):
     assert [row for row, _ in source.expected] == [0, 1, 2, 3]
 
 
+def test_what_is_fetched_ahead_has_a_bound_as_it_comes():
+    """Rows of 40 MiB: what is to be decoded now, and two more."""
+    source = Counting(scene(1000, 100), 50, 50, row_bytes=40 << 20)
+    grid = Grid(100, 1000, 100, 0)
+
+    Ring(source, grid.windows(range(grid.count))).cut(0)
+
+    assert [row for row, _ in source.expected] == [0, 1, 2, 3, 4]
+
+
 def test_the_first_tile_waits_for_its_own_blocks_only():
     grid = Grid(1000, 100, 100, 0)
     source = Counting(scene(100, 1000), 50, 50)
