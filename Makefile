@@ -45,13 +45,17 @@ fuzz: $(VENV)/.test node_modules/.installed postgis ## The tests that draw their
 	$(say) "running the tests that draw their inputs"
 	@SWATH_FUZZ=1 $(BIN)/pytest -m fuzz --numprocesses 2 --dist loadgroup --timeout 3600 $(ARGS)
 
+.PHONY: mutate
+mutate: $(VENV)/.test node_modules/.installed postgis ## Change the critical modules, one thing at a time: do the tests notice? ARGS="--seed 2 merging"
+	@$(BIN)/python -m mutation $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.lint node_modules/.installed ## Every check of the source, the template and the images
 	$(say) "ruff: rules and format"
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	$(say) "mypy --strict"
-	@$(BIN)/mypy --no-error-summary src/swath infra local_cloud batch_jobs lambdas sagemaker_jobs benchmarks
+	@$(BIN)/mypy --no-error-summary src/swath infra local_cloud batch_jobs lambdas sagemaker_jobs benchmarks mutation
 	$(say) "import-linter"
 	@$(BIN)/lint-imports --no-logo
 	$(say) "cdk-nag, cfn-lint, asl-validator, hadolint"

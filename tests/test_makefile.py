@@ -17,7 +17,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {
     "demo": ["local_cloud", "infra", "lambdas", "batch_jobs", "sagemaker_jobs/serve_model"],
-    "test": ["tests", "local_cloud", "infra", "lambdas", "batch_jobs", "sagemaker_jobs"],
+    "test": [
+        *("tests", "local_cloud", "infra", "lambdas", "batch_jobs", "sagemaker_jobs"),
+        "mutation",
+    ],
     # The benchmarks start the model server.
     "bench": ["benchmarks", "sagemaker_jobs/serve_model"],
 }
@@ -29,6 +32,7 @@ OURS = {
     "lambdas",
     "sagemaker_jobs",
     "benchmarks",
+    "mutation",
     "tests",
 }
 TORCH = "torch"

@@ -1,0 +1,131 @@
+"""Which tests reach which mutants, by what was recorded of each test file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mutation.mutants import Mutant
+from mutation.recording import Recording
+from mutation.targets import LEFT_OUT, TESTS, Target, find_targets
+
+
+@dataclass(frozen=True)
+class CoverageMap:
+    """The recordings of a tree.
+
+    Attributes:
+        root: the tree.
+        folder: holds the recordings.
+    """
+
+    root: Path
+    folder: Path
+
+    def update(self, *, again: bool = False) -> None:
+        """Record the test files that are new or changed.
+
+        Args:
+            again: record all of them, which takes minutes.
+        """
+        tests = {path: _digest(self.root / path) for path in self._test_files()}
+        if again:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        known = self._read_index()
+        changed = [
+            path for path, digest in tests.items() if known.get(path, {}).get("digest") != digest
+        ]
+        if changed:
+            name = f"{max((int(entry['recording']) for entry in known.values()), default=0) + 1}"
+            modules = [target.module for target in find_targets(self.root)]
+            Recording.make(self.folder / name, self.root, modules, changed)
+            known |= {path: {"digest": tests[path], "recording": name} for path in changed}
+            self._index.write_text(json.dumps(known))
+
+    def covering(self, mutant: Mutant, target: Target) -> dict[str, float]:
+        """Return the tests that reach a mutant, best first, and their durations in seconds.
+
+        First come those of the module's own test file, then all others, the quickest first. Code
+        at module level runs at import: there any test of the module may notice.
+        """
+        tests = self._tests(mutant.module, mutant.lines)
+        if not tests and not mutant.scope:
+            tests = self._tests(mutant.module, (0, sys.maxsize))
+        if target.tests:
+            tests |= {name for name in self._durations if name.startswith(target.tests)}
+        own = f"/test_{Path(mutant.module).stem}.py::"
+        order = sorted(tests, key=lambda name: (own not in name, self._durations[name], name))
+        return {name: self._durations[name] for name in order}
+
+    def _tests(self, module: str, lines: tuple[int, int]) -> set[str]:
+        tests: set[str] = set()
+        for name, recording in self._recordings.items():
+            for context in recording.contexts(self.root, module, lines):
+                test, _, phase = context.partition("|")
+                if phase == "setup":
+                    # The fixture may be shared with the rest of the file.
+                    file = test.partition("::")[0]
+                    tests.update(self._by_file.get((name, file), ()))
+                elif self._owner.get(test) == name:
+                    tests.add(test)
+        return tests
+
+    @cached_property
+    def _durations(self) -> dict[str, float]:
+        return {
+            test: seconds
+            for name, recording in self._recordings.items()
+            for test, seconds in recording.durations.items()
+            if self._owner.get(test) == name
+        }
+
+    @cached_property
+    def _owner(self) -> dict[str, str]:
+        """The recording of each test: the latest of its file."""
+        return {test: name for (name, _), tests in self._by_file.items() for test in tests}
+
+    @cached_property
+    def _by_file(self) -> dict[tuple[str, str], list[str]]:
+        """The tests of each file, by the file's latest recording."""
+        found: dict[tuple[str, str], list[str]] = {}
+        latest = {path: entry["recording"] for path, entry in self._read_index().items()}
+        for name, recording in self._recordings.items():
+            for test in recording.durations:
+                file = test.partition("::")[0]
+                if latest.get(file) == name:
+                    found.setdefault((name, file), []).append(test)
+        return found
+
+    @cached_property
+    def _recordings(self) -> dict[str, Recording]:
+        names = {entry["recording"] for entry in self._read_index().values()}
+        return {name: Recording(self.folder / name) for name in sorted(names, key=int)}
+
+    def _test_files(self) -> list[str]:
+        """Return the test files to record, from the root of the tree."""
+        found = {path for place in TESTS for path in _python_files(self.root / place)}
+        names = sorted(path.relative_to(self.root).as_posix() for path in found)
+        return [name for name in names if not name.startswith(LEFT_OUT)]
+
+    def _read_index(self) -> dict[str, dict[str, str]]:
+        if not self._index.exists():
+            return {}
+        known: dict[str, dict[str, str]] = json.loads(self._index.read_text())
+        return {path: entry for path, entry in known.items() if (self.root / path).exists()}
+
+    @property
+    def _index(self) -> Path:
+        return self.folder / "index.json"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _python_files(place: Path) -> list[Path]:
+    return [place] if place.is_file() else list(place.rglob("test_*.py"))

@@ -1,0 +1,121 @@
+"""The modules that are mutated, the tests that may notice, and which mutants are drawn."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mutation.mutants import Mutant, find_mutants
+
+TESTS = (
+    "tests/core",
+    "tests/lambdas",
+    "tests/batch_jobs",
+    "tests/infra",
+    "tests/sagemaker_jobs/test_serve_model.py",
+)
+"""Tests whose coverage is recorded. The local cloud's run in processes that see no mutant."""
+LEFT_OUT = (
+    "tests/core/training",
+    "tests/core/launching",
+    "tests/core/labels",
+    "tests/core/evaluation",
+    "tests/infra/test_check.py",
+)
+"""Tests that reach the modules below only on their way to something else, and slowly."""
+
+_MODULES = (
+    "src/swath/start.py",
+    "src/swath/shard.py",
+    "src/swath/plan.py",
+    "src/swath/merge_run.py",
+    "src/swath/storage.py",
+    "src/swath/inference.py",
+    "src/swath/georeference.py",
+    "src/swath/places.py",
+    "src/swath/package.py",
+    "src/swath/packing.py",
+    "src/swath/mlm*.py",
+    "src/swath/database/load.py",
+    "src/swath/database/record.py",
+    "src/swath/database/copy_rows.py",
+    "src/swath/reading/*.py",
+    "src/swath/merging/*.py",
+    "src/swath/serving/batching.py",
+    "src/swath/runtimes/onnx.py",
+    "src/swath/runtimes/padding.py",
+    "src/swath/runtimes/scaling.py",
+    "infra/retries.py",
+    "infra/grants.py",
+    "infra/shard_states.py",
+    "infra/constructs/gpu_queue.py",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A module that is mutated.
+
+    Attributes:
+        module: its path from the root of the repository.
+        weight: its share of the mutants, beside the size of the module.
+        tests: folders whose tests all see the module, whatever the coverage says: a fixture of the
+            session runs it once for all of them.
+    """
+
+    module: str
+    weight: float = 1
+    tests: tuple[str, ...] = ()
+
+
+def find_targets(root: Path, names: Iterable[str] = ()) -> list[Target]:
+    """Return the modules, or those of them whose path contains one of the names."""
+    paths = [path for pattern in _MODULES for path in sorted(root.glob(pattern))]
+    modules = [path.relative_to(root).as_posix() for path in paths if path.name != "__init__.py"]
+    wanted = list(names)
+    return [
+        # Each of these needs a synthesis of its own, half a minute.
+        Target(module, weight=0.4, tests=("tests/infra",))
+        if module.startswith("infra/")
+        else Target(module)
+        for module in modules
+        if not wanted or any(name in module for name in wanted)
+    ]
+
+
+def draw(root: Path, targets: list[Target], *, seed: str, count: int) -> list[Mutant]:
+    """Draw about so many mutants: more from large modules, and of each operator alike.
+
+    The order of a mutant in the draw depends on the seed and its content, so that a change
+    elsewhere in the module leaves it in the draw.
+    """
+    found = {target.module: find_mutants(root, target.module) for target in targets}
+    shares = {
+        target.module: target.weight * math.sqrt(len(found[target.module])) for target in targets
+    }
+    whole = sum(shares.values()) or 1
+    drawn: list[Mutant] = []
+    for target in targets:
+        wanted = max(1, math.ceil(count * shares[target.module] / whole))
+        drawn += _draw(found[target.module], seed, wanted)
+    return drawn
+
+
+def _draw(mutants: list[Mutant], seed: str, count: int) -> list[Mutant]:
+    kinds: dict[str, list[Mutant]] = defaultdict(list)
+    for mutant in sorted(mutants, key=lambda mutant: _rank(seed, mutant.id)):
+        kinds[mutant.operator].append(mutant)
+    order = sorted(kinds, key=lambda kind: _rank(seed, mutants[0].module, kind))
+    rounds = max(map(len, kinds.values()), default=0)
+    dealt = [
+        kinds[kind][turn] for turn in range(rounds) for kind in order if turn < len(kinds[kind])
+    ]
+    return dealt[:count]
+
+
+def _rank(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
