@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,7 @@ from swath import storage
 from swath.detections import Detections, DetectionsWriter, read_detections, read_note
 from swath.inference import Inference
 from swath.payloads import Payload, TileCounts, TileFailure
+from swath.radiometry.sampling import Samples
 from swath.tasks import Inside
 
 _PROGRESS = "swath:progress"
@@ -26,6 +29,8 @@ class Progress(Payload, frozen=True, kw_only=True):
     next_tile: int
     tiles: TileCounts
     failures: list[TileFailure]
+    samples: str = ""
+    """Samples of the tiles so far: `Samples.to_bytes`, zlib, base64."""
 
 
 class Findings:
@@ -67,6 +72,8 @@ class Findings:
         self.inference.next_tile = progress.next_tile
         self.inference.tiles = progress.tiles
         self.inference.failures = progress.failures
+        if progress.samples:
+            self.inference.samples = [self._unpack(progress.samples)]
 
     def infer(self, tiles: list[int], stop: Callable[[], bool], keep: Callable[[], None]) -> bool:
         """Go on to the last tile; False if `stop` said so before. Until then, `keep` is called."""
@@ -88,6 +95,7 @@ class Findings:
             next_tile=self.inference.next_tile,
             tiles=self.inference.tiles,
             failures=self.inference.failures,
+            samples=self._pack(),
         )
         self.out.note(_PROGRESS, msgspec.json.encode(progress).decode())
         self.out.close()
@@ -110,6 +118,14 @@ class Findings:
         settled, others = self.inference.task.settle_inside(flagged, inside)
         self.out.finish(settled.ordered())
         return others
+
+    def _pack(self) -> str:
+        known = Samples.join(self.inference.samples, len(self.inference.bands))
+        return base64.b64encode(zlib.compress(known.to_bytes())).decode() if len(known) else ""
+
+    def _unpack(self, text: str) -> Samples:
+        data = zlib.decompress(base64.b64decode(text))
+        return Samples.from_bytes(data, len(self.inference.bands))
 
     def _begin(self) -> None:
         self.out = DetectionsWriter(self._path)

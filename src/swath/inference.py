@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 from swath.detections import Detections, Seen
 from swath.errors import ModelOutputError, OutOfMemoryError, SwathError
 from swath.payloads import TileCounts, TileFailure
+from swath.radiometry.sampling import Lattice
+from swath.radiometry.units import conversion, unit_warnings
 from swath.reading import TilePixels, read_alone, read_tiles
 from swath.runtimes.padding import pad
 from swath.tasks import Task, task_of
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.mlm import ModelDescription
+    from swath.radiometry.sampling import Samples
+    from swath.radiometry.units import Conversion
     from swath.runtimes.model import Model, Outputs
     from swath.scene import OpenScene
     from swath.tiles import Grid, Tile
@@ -53,11 +57,12 @@ class _Batch:
 
     tiles: TileCounts = TileCounts()  # noqa: RUF009 (immutable)
     failures: list[TileFailure] = field(default_factory=list)
+    samples: list[Samples] = field(default_factory=list)
     shown: list[TilePixels] = field(default_factory=list)
     next_tile: int = 0
 
-    def add(self, read: TilePixels) -> None:
-        """Count a tile; show it if it has a valid pixel."""
+    def add(self, read: TilePixels, sample: Callable[[TilePixels], Samples] | None) -> None:
+        """Count a tile; show it, and sample it, if it has a valid pixel."""
         self.next_tile = read.tile.index + 1
         if read.pixels is None:
             self.tiles += TileCounts(planned=1, failed=1)
@@ -67,6 +72,8 @@ class _Batch:
         else:
             self.tiles += TileCounts(planned=1)
             self.shown.append(read)
+            if sample:
+                self.samples.append(sample(read))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,7 @@ class _Found:
     labels: Sequence[tuple[Tile, NDArray[np.uint8]]]
     tiles: TileCounts
     failures: Sequence[TileFailure]
+    samples: Sequence[Samples]
     next_tile: int
 
 
@@ -97,12 +105,27 @@ class Inference:
     failures: list[TileFailure] = field(default_factory=list)
     next_tile: int = 0
     """Every tile before this one is accounted for."""
+    samples: list[Samples] = field(default_factory=list)
+    """Samples of those tiles, where the package says what to expect of its bands."""
+    convert: Conversion | None = field(init=False)
+    """Brings the scene's numbers to the unit of the package; None where they are in it."""
+    lattice: Lattice = field(init=False)
+    """Where the samples lie."""
     task: Task = field(init=False)
     """How the model's answers are read, and how neighbours' are joined."""
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.task = task_of(self.description, self.grid)
+        known = self.description
+        self.task = task_of(known, self.grid)
+        self.convert = conversion(self.scene.info, self.bands, known.bands, known.units)
+        self.lattice = Lattice.over(self.grid.width, self.grid.height)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is odd about the units of the scene and of the package, a sentence each."""
+        known = self.description
+        return unit_warnings(self.scene.info, self.bands, known.bands, known.units)
 
     def run(self, numbers: Iterable[int]) -> Iterator[Detections]:
         """What the tiles see and own, a few tiles at a time, in their order.
@@ -133,6 +156,7 @@ class Inference:
     def _count(self, found: _Found) -> None:
         self.tiles += found.tiles
         self.failures += found.failures[: MAX_FAILURES - len(self.failures)]
+        self.samples += found.samples
         self.next_tile = found.next_tile
         if self.on_labels:
             for tile, labels in found.labels:
@@ -146,7 +170,7 @@ class Inference:
         # A tile alone has nothing to overlap with: threads would cost more than they save, and
         # endpoints are mostly sent images that are one tile.
         batch = _Batch()
-        batch.add(read_alone(self.scene, self.grid.tile(numbers[0]), self.bands))
+        batch.add(read_alone(self.scene, self.grid.tile(numbers[0]), self.bands), self._sampler)
         yield self._infer(batch)
 
     def _in_order(self, numbers: Sequence[int]) -> Generator[_Found]:
@@ -169,7 +193,7 @@ class Inference:
         batch = _Batch()
         with closing(read_tiles(self.scene, self.grid, self.bands, numbers)) as tiles:
             for read in tiles:
-                batch.add(read)
+                batch.add(read, self._sampler)
                 full = len(batch.shown) >= self.model.batch_size
                 if full or batch.tiles.planned >= _LOOKED_AT + len(batch.shown):
                     yield batch
@@ -193,6 +217,7 @@ class Inference:
             labels=[(tile, one.labels) for tile, one in seen if one.labels is not None],
             tiles=batch.tiles + counts,
             failures=sorted(failures, key=lambda failure: failure.tile),
+            samples=batch.samples,
             next_tile=batch.next_tile,
         )
 
@@ -229,7 +254,17 @@ class Inference:
         """A tile as the model takes it."""
         assert read.pixels is not None  # noqa: S101 (`_Batch.add` shows no others)
         size, fill_value = self.description.tile_size, self.description.fill_value
-        return pad(read.pixels, read.valid, size=size, fill_value=fill_value)
+        pixels = self.convert(read.pixels) if self.convert else read.pixels
+        return pad(pixels, read.valid, size=size, fill_value=fill_value)
+
+    @property
+    def _sampler(self) -> Callable[[TilePixels], Samples] | None:
+        return self._sample if self.description.expected else None
+
+    def _sample(self, read: TilePixels) -> Samples:
+        assert read.pixels is not None  # noqa: S101 (`_Batch.add` samples no others)
+        tile = read.tile
+        return self.lattice.take(read.pixels, read.valid, (tile.x, tile.y), tile.core, self.convert)
 
     def _shrink(self, tiles: int) -> None:
         """Have the model take fewer than so many tiles, unless another worker has seen to it."""

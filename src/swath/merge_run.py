@@ -22,6 +22,8 @@ from swath.geoparquet import GeoParquetWriter
 from swath.georeference import Georeferencer
 from swath.payloads import MergeSummary, Receipt, TileCounts
 from swath.plan import Plan, read_plan
+from swath.radiometry.comparison import compare
+from swath.radiometry.sampling import Lattice, Samples
 from swath.run_warnings import gather_warnings
 from swath.scene import Placed
 from swath.segmentation import masks
@@ -77,7 +79,9 @@ def merge_run(plan_uri: str) -> MergeSummary:
         detections=out.count,
         tiles=tiles,
         mask_uri=mask_uri,
-        warnings=gather_warnings(*(receipt.warnings for receipt in receipts)),
+        warnings=gather_warnings(
+            *(receipt.warnings for receipt in receipts), _band_warnings(plan, paths, receipts)
+        ),
     )
 
 
@@ -91,6 +95,22 @@ def read_merged(plan_uri: str) -> Rows:
     plan = read_plan(plan_uri)
     paths = RunPaths.of_plan(plan_uri)
     yield from _merged(plan, paths, _receipts(plan, paths), task_of(plan.answer, plan.grid))
+
+
+def _band_warnings(plan: Plan, paths: RunPaths, receipts: list[Receipt]) -> list[str]:
+    """Compare the run's bands with what the model package expects of them."""
+    if plan.expected is None:
+        return []
+    uris = [paths.samples(receipt.index) for receipt in receipts if receipt.samples]
+    bands = len(plan.bands)
+    with ThreadPoolExecutor(_READERS) as pool:
+        parts = pool.map(lambda uri: Samples.from_bytes(storage.read_bytes(uri), bands), uris)
+        try:
+            samples = Samples.join(list(parts), bands)
+        except (FileNotFoundError, ValueError) as error:
+            return [f"the bands were not compared with the model's: samples are damaged: {error}"]
+    stride = Lattice.over(plan.width, plan.height).stride
+    return compare(samples, plan.expected, plan.bands, stride=stride, scene=plan.scene.uri)
 
 
 def _write_mask(plan: Plan, paths: RunPaths, receipts: list[Receipt], scene: Placed) -> str:

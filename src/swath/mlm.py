@@ -24,12 +24,16 @@ from swath.mlm_output import (
     Structure,
     read_answer,
 )
+from swath.radiometry.comparison import Expected
+from swath.radiometry.units import Unit, Units
 from swath.runtimes.scaling import Scaling, divides_by_zero
 
 WeightsFormat = Literal["onnx", "torchscript", "pt2"]
 
 INPUT_AXES = ["batch", "bands", "height", "width"]
 MODEL_ROLE = "mlm:model"
+EXPECTED = "swath:statistics"
+"""The property that says what the bands of the training scenes are like."""
 FORMATS: dict[str, WeightsFormat] = {".onnx": "onnx", ".pt": "torchscript", ".pt2": "pt2"}
 _SHA256_MULTIHASH = re.compile("1220[0-9a-f]{64}")  # function 0x12 (SHA2-256), 0x20 bytes
 
@@ -49,6 +53,10 @@ class ModelDescription(Answer, frozen=True, kw_only=True):
     bands: tuple[str, ...]
     scaling: tuple[Scaling | None, ...]
     """One a band."""
+    units: Units
+    """One a band: of the numbers that the scaling expects."""
+    expected: Expected | None
+    """What the bands of the training scenes are like, in those units."""
     tile_size: int
     overlap: int
     batch_size: int
@@ -69,6 +77,18 @@ class _Input(msgspec.Struct):
     value_scaling: list[Scaling | None] | None = None
 
 
+class _Band(msgspec.Struct):
+    """A band by STAC 1.1, with the fields of its raster extension.
+
+    https://github.com/stac-extensions/raster
+    """
+
+    name: str = ""
+    unit: str | None = None
+    scale: float | None = msgspec.field(name="raster:scale", default=None)
+    offset: float | None = msgspec.field(name="raster:offset", default=None)
+
+
 class _Properties(msgspec.Struct):
     name: str = msgspec.field(name="mlm:name")
     inputs: list[_Input] = msgspec.field(name="mlm:input")
@@ -77,6 +97,8 @@ class _Properties(msgspec.Struct):
     batch_size: Annotated[int, Meta(gt=0)] = msgspec.field(
         name="mlm:batch_size_suggestion", default=8
     )
+    bands: list[_Band] = msgspec.field(default_factory=list)
+    expected: Expected | None = msgspec.field(name=EXPECTED, default=None)
 
 
 class _Asset(msgspec.Struct):
@@ -111,6 +133,8 @@ def parse_description(text: bytes) -> ModelDescription:
         name=properties.name,
         bands=bands,
         scaling=_scaling(source, bands),
+        units=_units(properties.bands, bands),
+        expected=_expected(properties.expected, bands),
         tile_size=size,
         overlap=_overlap(options.overlap, size),
         batch_size=properties.batch_size,
@@ -136,6 +160,34 @@ def _scaling(source: _Input, bands: tuple[str, ...]) -> tuple[Scaling | None, ..
     if wrong := next((s for s in given if divides_by_zero(s)), None):
         raise PackageError(f"mlm:input value_scaling {wrong} divides by zero or reverses its range")
     return tuple(given) if len(given) == len(bands) else tuple(given) * len(bands)
+
+
+def _units(described: list[_Band], bands: tuple[str, ...]) -> Units:
+    """Return the unit of each input band, from the Item's `bands` of the same names."""
+    known = {band.name: band for band in described}
+    return tuple(_unit(known[name]) if name in known else None for name in bands)
+
+
+def _unit(band: _Band) -> Unit | None:
+    if band.unit is None and band.scale is None and band.offset is None:
+        return None
+    scale = 1.0 if band.scale is None else band.scale
+    unit = Unit(name=band.unit or "", scale=scale, offset=band.offset or 0.0)
+    if not unit.is_possible:
+        raise PackageError(
+            f"bands: {band.name} has the raster:scale {unit.scale} and the raster:offset "
+            f"{unit.offset}, which make no number"
+        )
+    return unit
+
+
+def _expected(expected: Expected | None, bands: tuple[str, ...]) -> Expected | None:
+    if expected is not None and not expected.fits(len(bands)):
+        raise PackageError(
+            f"{EXPECTED} is incomplete, or not of {len(bands)} bands ({', '.join(bands)}); make it "
+            "anew with `swath model statistics`"
+        )
+    return expected
 
 
 def _tile_size(source: Structure, bands: tuple[str, ...], options: Hyperparameters) -> int:

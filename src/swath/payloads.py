@@ -100,7 +100,7 @@ class RunRequest(Payload, frozen=True, kw_only=True):
         )
 
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 """The form of `swath.plan.Plan`. It grows with each change that other versions cannot read."""
 
 
@@ -202,6 +202,8 @@ class Receipt(Payload, frozen=True, kw_only=True):
     """The first few failures; `tiles.failed` counts them all."""
     engine: Engine | None = None
     """What computed it; None where nothing was computed, or by an earlier version of swath."""
+    samples: int = 0
+    """In a file of their own: sampled px, for the statistics of the run's bands."""
     pixels_per_second: float = 0.0
     """Scene pixels of the tiles that this attempt inferred, by its seconds of inference."""
     warnings: list[str] = []

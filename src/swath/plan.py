@@ -39,6 +39,8 @@ from swath.payloads import (
     TileCounts,
     is_readable_plan,
 )
+from swath.radiometry.comparison import Expected
+from swath.radiometry.units import conversion
 from swath.scene import Placed, Scene, open_scene, select_bands
 from swath.settings import PlanSettings
 from swath.storage import RunPaths
@@ -73,6 +75,10 @@ class Plan(Payload, frozen=True, kw_only=True):
     model: ModelRef
     answer: Answer
     """What the model's outputs are."""
+    bands: tuple[str, ...]
+    """The names of the model's bands."""
+    expected: Expected | None
+    """What the bands of the model's training scenes are like, if its package says so."""
     options: RunOptions
     backend: Backend
     width: int
@@ -179,11 +185,12 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
     with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
         footprint(scene.info, Georeferencer.of(scene.info))
         bands = select_bands(scene.info, description.bands)
+        conversion(scene.info, bands, description.bands, description.units)
         size, overlap = description.tile_size, description.overlap
         grid = Grid(scene.info.width, scene.info.height, size, overlap)
         empty = find_empty_tiles(scene, grid, bands)
     plan = _plan(
-        request, settings, answer=description.answer, scene=scene.info, grid=grid, empty=empty
+        request, settings, description=description, scene=scene.info, grid=grid, empty=empty
     )
     paths = RunPaths(settings.work_uri, request.run_id)
     storage.write_json(paths.plan, plan.to_json())
@@ -209,7 +216,7 @@ def _plan(
     request: RunRequest,
     settings: PlanSettings,
     *,
-    answer: Answer,
+    description: ModelDescription,
     scene: Scene,
     grid: Grid,
     empty: Mask | None,
@@ -229,7 +236,9 @@ def _plan(
         scene=request.scene,
         georeference=scene.georeference,
         model=request.model,
-        answer=answer,
+        answer=description.answer,
+        bands=description.bands,
+        expected=description.expected,
         options=request.options,
         backend=backend,
         width=grid.width,

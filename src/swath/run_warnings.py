@@ -13,7 +13,7 @@ from itertools import chain
 
 MAX_WARNINGS = 20
 """The most warnings of a run: they travel through the state machine."""
-MAX_CHARACTERS = 600
+MAX_CHARACTERS = 1000
 """The most characters of a warning."""
 
 

@@ -25,6 +25,7 @@ from swath import storage
 from swath.dataset import Dataset, Mask, explained, open_dataset
 from swath.errors import SceneError
 from swath.payloads import Georeference
+from swath.radiometry.units import Units, stated_unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,6 +92,8 @@ class Scene(Placed):
     """Whether a nodata value, a mask or an alpha band can mark pixels as not valid."""
     block_shape: tuple[int, int]
     """(rows, cols) of what is decoded at once."""
+    units: Units
+    """What the header states of each band's unit."""
 
 
 @contextmanager
@@ -252,6 +255,10 @@ def _read_header(uri: str, reader: DatasetReader, *, masked: bool) -> Scene:
         gcps=() if placed else tuple(gcps),
         rpcs=reader.rpcs is not None,
         block_shape=reader.block_shapes[0],
+        units=tuple(
+            stated_unit(*band)
+            for band in zip(reader.units, reader.scales, reader.offsets, strict=True)
+        ),
     )
 
 

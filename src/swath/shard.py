@@ -23,6 +23,7 @@ from swath.mlm import ModelDescription
 from swath.package import load_package
 from swath.payloads import ModelRef, Receipt, TileCounts, TileFailure
 from swath.plan import Plan, read_plan
+from swath.radiometry.sampling import Samples
 from swath.runtimes.load import load_model
 from swath.runtimes.model import Model
 from swath.scene import open_scene, select_bands
@@ -120,6 +121,9 @@ def run_shard(
             seams = findings.settle(plan.holds(index))
         _check_unchanged(plan)
         _write_seams(paths.seams(index), seams)
+        samples = Samples.join(inference.samples, len(inference.bands))
+        if len(samples):
+            storage.write_bytes(paths.samples(index), samples.to_bytes())
     receipt = Receipt(
         run_id=plan.run_id,
         index=index,
@@ -128,7 +132,9 @@ def run_shard(
         detections=findings.out.count,
         seams=len(seams),
         seconds=round(time.monotonic() - started, 3),
+        samples=len(samples),
         failures=inference.failures,
+        warnings=inference.warnings,
         engine=model.engine,
         pixels_per_second=round(_pixels(plan, index, before) / (time.monotonic() - began)),
     )

@@ -310,6 +310,10 @@ class RunPaths:
         """Those of one shard's detections that other shards have a say in, Parquet; if any."""
         return join(self.root, "shards", f"{index}.seams.parquet")
 
+    def samples(self, index: int) -> str:
+        """One shard's samples of the scene's pixels, NPY; if the package states statistics."""
+        return join(self.root, "shards", f"{index}.samples.npy")
+
     def partial(self, index: int) -> str:
         """What an interrupted shard had found, Parquet; its metadata says how far it came."""
         return join(self.root, "shards", f"{index}.partial.parquet")

@@ -53,6 +53,7 @@ def of_scenes(
         SceneError: a scene cannot be read, or lacks a band.
     """
     # GDAL is imported where there are scenes.
+    from swath.radiometry.units import conversion  # noqa: PLC0415
     from swath.reading import read_tiles  # noqa: PLC0415
     from swath.scene import open_scene, select_bands  # noqa: PLC0415
     from swath.tiles import Grid  # noqa: PLC0415
@@ -61,6 +62,7 @@ def of_scenes(
         wanted = count // len(uris) + (number < count % len(uris))
         with open_scene(uri) as scene:
             bands = select_bands(scene.info, description.bands)
+            convert = conversion(scene.info, bands, description.bands, description.units)
             grid = Grid(
                 width=scene.info.width,
                 height=scene.info.height,
@@ -72,7 +74,8 @@ def of_scenes(
                     raise SceneError(f"{uri}: {read.error}") from read.error
                 if read.pixels is not None and (read.valid is None or read.valid.any()):
                     size, fill = description.tile_size, description.fill_value
-                    yield pad(read.pixels, read.valid, size=size, fill_value=fill).copy()
+                    pixels = convert(read.pixels) if convert else read.pixels
+                    yield pad(pixels, read.valid, size=size, fill_value=fill).copy()
 
 
 def _spread(count: int, wanted: int, offset: float) -> list[int]:

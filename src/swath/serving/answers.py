@@ -63,6 +63,7 @@ def to_geojson(found: Found, image: Scene, source: Source) -> bytes:
             "features": _features(rows, shapes, source.classes),
             "model": source.to_json(),
             "tiles": found.tiles.to_json(),
+            "warnings": found.warnings,
         }
     )
 
@@ -78,6 +79,7 @@ def to_json(found: Found, image: Scene, source: Source) -> bytes:
             "height": image.height,
             "model": source.to_json(),
             "tiles": found.tiles.to_json(),
+            "warnings": found.warnings,
             "detections": [
                 {
                     "class": source.classes[label],

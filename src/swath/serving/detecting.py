@@ -9,10 +9,15 @@ from swath.detections import Detections
 from swath.errors import ModelOutputError, SwathError
 from swath.inference import Inference
 from swath.payloads import TileCounts
+from swath.radiometry.comparison import compare
+from swath.radiometry.sampling import Samples
+from swath.run_warnings import gather_warnings
 from swath.scene import select_bands
 from swath.tiles import Grid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from swath.mlm import ModelDescription
     from swath.runtimes.model import Model
     from swath.scene import OpenScene
@@ -25,6 +30,8 @@ class Found:
     detections: Detections
     """By tile, best first: the rows of a run's GeoParquet file."""
     tiles: TileCounts
+    warnings: Sequence[str]
+    """What looks wrong about the image, a sentence each."""
 
 
 def detect(scene: OpenScene, description: ModelDescription, model: Model) -> Found:
@@ -51,7 +58,22 @@ def detect(scene: OpenScene, description: ModelDescription, model: Model) -> Fou
     flagged = together.flags != 0
     settled = inference.task.settle(together.take(flagged))
     rows = Detections.concatenate([together.take(~flagged), settled]).ordered()
-    return Found(rows, inference.tiles)
+    return Found(rows, inference.tiles, _warnings(inference))
+
+
+def _warnings(inference: Inference) -> list[str]:
+    """Return what looks wrong about the image; its file is one that the caller never saw."""
+    known, uri = inference.description, inference.scene.info.uri
+    found = []
+    if known.expected:
+        found = compare(
+            Samples.join(inference.samples, len(known.bands)),
+            known.expected,
+            known.bands,
+            stride=inference.lattice.stride,
+            scene=uri,
+        )
+    return [text.replace(uri, "the image") for text in gather_warnings(inference.warnings, found)]
 
 
 def _why(inference: Inference) -> SwathError:

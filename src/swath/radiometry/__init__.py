@@ -1,0 +1,1 @@
+"""What the numbers of bands mean: their units, and whether they are like those of training."""
