@@ -37,6 +37,7 @@ BLANK = Scene(
     gcps=(),
     rpcs=False,
     block_shape=(1, 1000),
+    units=(None,),
 )
 LON_LAT = CRS.from_epsg(4326)
 UTM_60N = CRS.from_epsg(32660)

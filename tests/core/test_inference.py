@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import itertools
 import json
 import threading
@@ -22,11 +23,31 @@ from swath.inference import MAX_FAILURES, Inference
 from swath.mlm import parse_description
 from swath.payloads import TileCounts
 from swath.reading import TilePixels
+from swath.scene import Scene
 from swath.tiles import Grid
 from tests.packages import MLM, TILE, OracleModel
 
 DESCRIPTION = parse_description(json.dumps(MLM).encode())
 ROW = Grid(width=64, height=16, size=TILE, overlap=0)
+
+
+INFO = Scene(
+    uri="x.tif",
+    width=64,
+    height=16,
+    count=1,
+    dtype="uint8",
+    band_names=(None,),
+    colours=(None,),
+    nodata=(None,),
+    masked=False,
+    crs=None,
+    transform=None,
+    gcps=(),
+    rpcs=False,
+    block_shape=(16, 16),
+    units=(None,),
+)
 
 
 class FakeScene:
@@ -36,6 +57,7 @@ class FakeScene:
         self.pixels = np.zeros((1, grid.height, grid.width), np.uint8)
         self.pixels[0, 2:5, 2:6] = 7
         self.faults, self.invalid = faults or {}, invalid
+        self.info = dataclasses.replace(INFO, width=grid.width, height=grid.height)
         self.closed = 0
 
     def tiles(self, grid, numbers):

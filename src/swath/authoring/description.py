@@ -7,6 +7,7 @@ description leaves here that swath cannot run.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,7 +17,9 @@ import msgspec
 
 from swath import packing
 from swath.errors import PackageError
-from swath.mlm import FORMATS, INPUT_AXES, MODEL_ROLE, WeightsFormat, parse_description
+from swath.mlm import EXPECTED, FORMATS, INPUT_AXES, MODEL_ROLE, WeightsFormat, parse_description
+from swath.radiometry.comparison import Expected
+from swath.radiometry.units import Unit, Units
 from swath.runtimes.scaling import Scaling
 
 _EXTENSIONS = (
@@ -24,10 +27,14 @@ _EXTENSIONS = (
     "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
 )
+RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+"""The extension whose fields state the scale and the offset of bands."""
 ALWAYS = ("1900-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
 """The time of a model that is bound to none, as the extension's best practices have it."""
 TRAINING = "swath:training"
 """The property of a package that says what it was trained on, and how well that went."""
+_NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
+"""An array of numbers in indented JSON; no string holds a line's end."""
 _OCTETS = "application/octet-stream"
 _ASSETS: dict[WeightsFormat, dict[str, str]] = {
     "onnx": {
@@ -92,6 +99,10 @@ class PackageSpec:
     parameters: int | None = None
     period: tuple[str, str] = ALWAYS
     """When what the model is good for was seen: that of its training scenes, if it is known."""
+    units: Units = ()
+    """One a band; none where nothing is known."""
+    expected: Expected | None = None
+    """What the bands of the training scenes are like, in those units."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     """More of the Item's properties: licence, title, digest of the training data, metrics."""
 
@@ -117,7 +128,7 @@ def item_of(folder: Path, spec: PackageSpec) -> dict[str, Any]:
     return {
         "type": "Feature",
         "stac_version": "1.1.0",
-        "stac_extensions": list(_EXTENSIONS),
+        "stac_extensions": [*_EXTENSIONS, *([RASTER] if any(spec.units) else [])],
         "id": spec.name,
         "geometry": None,
         "properties": _properties(spec),
@@ -132,11 +143,16 @@ def write_item(folder: Path, item: Mapping[str, Any]) -> None:
     Raises:
         PackageError: swath could not run what it describes.
     """
-    text = json.dumps(item, indent=2, ensure_ascii=False).encode() + b"\n"
+    text = _NUMBERS.sub(_in_one_line, json.dumps(item, indent=2, ensure_ascii=False)).encode()
+    text += b"\n"
     parse_description(text)
     unfinished = folder / f".{packing.DESCRIPTION}"
     unfinished.write_bytes(text)
     unfinished.rename(folder / packing.DESCRIPTION)
+
+
+def _in_one_line(numbers: re.Match[str]) -> str:
+    return f"[{' '.join(numbers[1].split())}]"
 
 
 def assets_of(folder: Path, weights: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -177,7 +193,10 @@ def _properties(spec: PackageSpec) -> dict[str, Any]:
         "datetime": None,
         "start_datetime": start,
         "end_datetime": end,
-        "bands": [{"name": name} for name in spec.bands],
+        "bands": [
+            band_entry(name, unit)
+            for name, unit in zip(spec.bands, spec.units or (None,) * len(spec.bands), strict=True)
+        ],
         "mlm:name": spec.name,
         "mlm:architecture": spec.architecture,
         "mlm:tasks": [spec.task],
@@ -187,9 +206,24 @@ def _properties(spec: PackageSpec) -> dict[str, Any]:
         "mlm:output": [_output(output, spec) for output in spec.outputs],
         "mlm:hyperparameters": {"overlap": spec.overlap, **spec.hyperparameters},
     }
+    if spec.expected is not None:
+        known[EXPECTED] = msgspec.to_builtins(spec.expected)
     if spec.parameters is not None:
         known["mlm:total_parameters"] = spec.parameters
     return known | dict(spec.properties)
+
+
+def band_entry(name: str, unit: Unit | None) -> dict[str, Any]:
+    """Describe a band and its unit, as STAC and its raster extension do.
+
+    https://github.com/stac-extensions/raster
+    """
+    entry: dict[str, Any] = {"name": name}
+    if unit is None:
+        return entry
+    if unit.name:
+        entry["unit"] = unit.name
+    return entry | {"raster:scale": unit.scale, "raster:offset": unit.offset}
 
 
 def _input(spec: PackageSpec) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgspec
 from swath import packing
 from swath.authoring.check import folder_of
 from swath.authoring.description import TRAINING
+from swath.mlm import EXPECTED
 from swath.package import load_package
 from swath.weights_file import kind_of
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from swath.mlm import ModelDescription
     from swath.package import ModelPackage
 
-_SHOWN_ELSEWHERE = {"bands", "datetime", "start_datetime", "end_datetime", TRAINING}
+_SHOWN_ELSEWHERE = {"bands", EXPECTED, "datetime", "start_datetime", "end_datetime", TRAINING}
 _MOST_CLASSES = 20
 
 
@@ -68,10 +69,14 @@ def _model(package: ModelPackage, properties: Mapping[str, Any]) -> Iterator[tup
 def _input(description: ModelDescription) -> Iterator[tuple[str, str]]:
     size, overlap = description.tile_size, description.overlap
     yield "tile", f"{size} x {size} px, neighbours overlap by {overlap} px"
-    for band, scaling in zip(description.bands, description.scaling, strict=True):
+    inputs = zip(description.bands, description.scaling, description.units, strict=True)
+    for band, scaling, unit in inputs:
         fields = msgspec.to_builtins(scaling) if scaling else {"type": "as it is"}
         words = ", ".join(f"{key} {value}" for key, value in fields.items() if key != "type")
-        yield f"band {band}", f"{fields['type']} {words}".strip()
+        stated = f" of numbers in {unit}" if unit else ""
+        yield f"band {band}", f"{fields['type']} {words}".strip() + stated
+    if description.expected:
+        yield "statistics", f"of {description.expected.scenes} scenes"
     yield "fill value", f"{description.fill_value:g}"
     yield "batch on a GPU", f"{description.batch_size} tiles to begin with"
 

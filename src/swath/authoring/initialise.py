@@ -16,6 +16,7 @@ from swath.authoring.conventions import smp, swath, torchvision, transformers, u
 from swath.authoring.conventions.convention import Understood
 from swath.authoring.description import PackageSpec, write_description
 from swath.authoring.exported import SUFFIXES, Exported, format_of, read_exported
+from swath.authoring.statistics import add_statistics, parse_units
 from swath.authoring.value_scaling import WORDS, Scalings
 from swath.errors import InputError, PackageError
 
@@ -47,6 +48,10 @@ class InitOptions:
     tile_size: int | None = None
     overlap: int | None = None
     """px; None: a quarter of a tile."""
+    units: tuple[str, ...] = ()
+    """Of the network's numbers, as `parse_units` reads them."""
+    scenes: tuple[str, ...] = ()
+    """Scenes like those of the training, for the statistics of their bands."""
     architecture: str | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     """In place of what the convention says."""
@@ -85,6 +90,8 @@ def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> In
         placed = tuple(_place(path, folder) for path in weights)
         spec = _spec(exported, understood, options, placed)
         write_description(folder, spec)
+        if options.scenes:
+            add_statistics(folder, options.scenes)
         report = check_package(folder)
         if not report.passed:
             raise PackageError(f"{out} was not made: {'; '.join(report.faults)}")
@@ -118,6 +125,7 @@ def _spec(
         input_name=exported.input_name,
         batch=exported.batch or -1,
         parameters=exported.parameters,
+        units=parse_units(options.units, len(options.bands)) if options.units else (),
         properties=understood.properties,
     )
 

@@ -27,6 +27,13 @@ Package = Annotated[
 Labels = Annotated[
     str | None, typer.Option(help="Labels of scenes: COCO, GeoJSON or SpaceNet's layout.")
 ]
+Unit = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="The unit of the numbers that the network was trained on, as in "
+        "reflectance,0.0001,-0.1 (quantity, scale, offset): one for all bands, or one for each."
+    ),
+]
 Images = Annotated[str | None, typer.Option(help="The folder or S3 prefix of the labelled scenes.")]
 
 
@@ -63,6 +70,13 @@ def init(
     overlap: Annotated[
         int | None, typer.Option(help="px that tiles share; a quarter of a tile, if none.", min=0)
     ] = None,
+    unit: Unit = None,
+    scene: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A scene like those of the training, for statistics; may be given often."
+        ),
+    ] = None,
     architecture: Annotated[str | None, typer.Option(help="What kind of network it is.")] = None,
     options: Annotated[
         list[str] | None,
@@ -84,6 +98,8 @@ def init(
             classes=_list(classes) if classes else None,
             tile_size=tile_size,
             overlap=overlap,
+            units=tuple(unit or ()),
+            scenes=tuple(scene or ()),
             architecture=architecture,
             hyperparameters=_assignments(options or []),
         ),
@@ -137,6 +153,24 @@ def show(package: Package) -> None:
         table.add_row(shown, Text(fact.name), Text(fact.value))
         group = fact.group
     Console().print(table)
+
+
+@app.command("statistics")
+def statistics(
+    package: Annotated[Path, typer.Argument(help="The folder of the model package.")],
+    scene: Annotated[
+        list[str], typer.Option(help="A scene of the training, or one like it; may be given often.")
+    ],
+    unit: Unit = None,
+) -> None:
+    """Add the statistics of scenes to a package; runs then warn of scenes that contradict them."""
+    from swath.authoring.statistics import add_statistics, parse_units  # noqa: PLC0415
+    from swath.package import describe_package  # noqa: PLC0415
+
+    bands = describe_package(package)[0].bands
+    units = parse_units(unit, len(bands)) if unit else None
+    expected = add_statistics(package, scene, units=units)
+    _line(Console(), f"{package}: statistics of {expected.scenes} scenes and {len(bands)} bands")
 
 
 @app.command("optimise")

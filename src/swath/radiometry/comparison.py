@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 MIN_VALID_PIXELS = 1 << 16
 """Scene px, valid in every band, below which nothing is said: one small tile shows one thing."""
-_MIN_SAMPLES = 1000
+MIN_SAMPLES = 1000
+"""Samples, valid in every band, below which nothing is said."""
 _MAX_NUMBERS = 20_000
 """The most numbers of relations that a package holds: they are text."""
-_MAX_PROFILES = 64
+MAX_PROFILES = 64
+"""The most scenes whose profiles a package holds."""
 _FLOOR = 0.02
 """Standard deviation of a relation that training scenes are taken to have at least."""
 _BEND = 0.05
@@ -97,7 +99,7 @@ def compare(
         scene: the address of the scene, for the messages.
     """
     count = len(samples.complete())
-    if count < _MIN_SAMPLES or count * stride**2 < MIN_VALID_PIXELS:
+    if count < MIN_SAMPLES or count * stride**2 < MIN_VALID_PIXELS:
         return []
     profile = profile_of(samples)
     ranges, seen = _Ranges.of(expected), np.array(profile.percentiles)
@@ -249,7 +251,7 @@ def _text(number: float) -> str:
 def _most_different(profiles: Sequence[Profile]) -> list[Profile]:
     """Return as many profiles as a package can hold, each as far as can be from those before."""
     numbers = max(1, len(profiles[0].contrasts))
-    most = max(1, min(_MAX_PROFILES, _MAX_NUMBERS // numbers))
+    most = max(1, min(MAX_PROFILES, _MAX_NUMBERS // numbers))
     if len(profiles) <= most:
         return list(profiles)
     vectors = np.array([[*np.ravel(p.percentiles), *p.contrasts, *p.roughness] for p in profiles])

@@ -27,7 +27,7 @@ _EXACT = np.finfo(np.float32).eps / 4
 _FLOAT32_BYTES = 4
 
 
-class Unit(msgspec.Struct, frozen=True, kw_only=True):
+class Unit(msgspec.Struct, frozen=True):
     """Unit of a band: `number * scale + offset` is the physical quantity."""
 
     name: str = ""

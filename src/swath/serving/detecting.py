@@ -30,7 +30,7 @@ class Found:
     detections: Detections
     """By tile, best first: the rows of a run's GeoParquet file."""
     tiles: TileCounts
-    warnings: Sequence[str]
+    warnings: Sequence[str] = ()
     """What looks wrong about the image, a sentence each."""
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection
+    from swath.radiometry.units import Units
     from swath.scene import Scene
 
 _TRIES = 8
@@ -74,6 +75,7 @@ class CropSampler:
         size: int,
         *,
         seed: int,
+        units: Units | None = None,
         positives: float = 0.5,
         weights: Sequence[float] | None = None,
         margin: int = 0,
@@ -88,6 +90,7 @@ class CropSampler:
             bands: names of the bands, in the model's order.
             size: px along each side.
             seed: another one gives other crops.
+            units: those that crops are given in, one a band; by default, each scene's own.
             positives: share of the crops that are cut around an object, anywhere in the crop. The
                 others lie anywhere, and may show objects, too.
             weights: how often each class's objects are cut around; by default all alike.
@@ -106,7 +109,8 @@ class CropSampler:
         headers = read_headers([scene.uri for scene in collection.scenes])
         _check_sizes(collection, headers)
         paint = Painter(collection) if class_maps else None
-        self._pieces = Pieces(headers, bands, limit=cache_bytes, paint=paint)
+        units = (None,) * len(bands) if units is None else units
+        self._pieces = Pieces(headers, bands, units=units, limit=cache_bytes, paint=paint)
         self._scenes, self._bands = collection.scenes, len(bands)
         self._size, self._margin, self._seed = size, margin, seed
         self._positives, self._hard_share = positives, 0.0

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from swath.authoring.statistics import parse_units
 from swath.errors import InputError
 from swath.labels.files import read_headers
+from swath.radiometry.scenes import expect
 from swath.runtimes.model import available_cpus
 from swath.runtimes.scaling import MinMax, Scaling, ZScore
+from swath.scene import select_bands
 from swath.training.augment import augment
 from swath.training.crops import CropSampler, HardNegative, generator
 from swath.training.feed import Feed
@@ -19,6 +22,9 @@ from swath.training.statistics import BandStatistics, band_statistics
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
+    from swath.radiometry.comparison import Expected
+    from swath.radiometry.units import Units
+    from swath.scene import Scene
     from swath.training.crop import Crop
     from swath.training.options import TrainOptions
 
@@ -35,6 +41,10 @@ class Inputs:
     collection: Collection
     options: TrainOptions
     statistics: Sequence[BandStatistics]
+    units: Units
+    """One a band: of the network's numbers."""
+    expected: Expected | None
+    """What the bands of the scenes are like, for the package."""
 
     @classmethod
     def of(cls, collection: Collection, options: TrainOptions) -> Inputs:
@@ -44,7 +54,10 @@ class Inputs:
             InputError: the scenes cannot be read, lack a band or have no valid pixel.
         """
         bands = options.bands or default_bands(collection)
-        return cls(collection, options, band_statistics(collection, bands))
+        uris = [scene.uri for scene in collection.scenes]
+        units = training_units(read_headers(uris), bands, options)
+        statistics = band_statistics(collection, bands, units=units)
+        return cls(collection, options, statistics, units, expect(uris, bands, units))
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -113,6 +126,7 @@ class Inputs:
             self.bands,
             options.crop_side,
             seed=options.seed,
+            units=self.units,
             positives=options.positives,
             margin=options.augment.margin(options.crop_side),
             class_maps=class_maps,
@@ -136,6 +150,24 @@ def default_bands(collection: Collection) -> tuple[str, ...]:
             return tuple(known)
     count = sum(colour != "alpha" for colour in scene.colours)
     return tuple(f"band_{number}" for number in range(1, count + 1))
+
+
+def training_units(headers: Sequence[Scene], bands: Sequence[str], options: TrainOptions) -> Units:
+    """Return the units of a network's numbers: those of the options, or else of the scenes.
+
+    A scene that states nothing is taken to be in them; of those that state different ones, the
+    first counts, and the others are converted.
+
+    Raises:
+        InputError: the options state no possible unit, or not one for each band.
+        SceneError: a scene lacks a band.
+    """
+    if options.units:
+        return parse_units(options.units, len(bands))
+    stated = [
+        [header.units[number - 1] for number in select_bands(header, bands)] for header in headers
+    ]
+    return tuple(next(filter(None, units), None) for units in zip(*stated, strict=True))
 
 
 def balanced_weights(collection: Collection) -> list[float]:

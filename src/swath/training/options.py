@@ -51,6 +51,9 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     overlap: Count = 64
     scaling: Literal["z-score", "min-max"] = "z-score"
     """By the mean and deviation of each band, or between its 1st and 99th percentile."""
+    units: tuple[str, ...] = ()
+    """Of the numbers that are learnt from, one for all bands or one for each, as in
+    `reflectance,0.0001,-0.1`: quantity, scale, offset. By default those that the scenes state."""
     fill_value: float = 0.0
     """What stands for pixels that are not valid, in the scene's numbers."""
 

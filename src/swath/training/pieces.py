@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath.radiometry.units import Units, conversion
 from swath.scene import Box, OpenScene, Scene, open_scene, select_bands
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ class Piece:
         return sum(
             part.nbytes for part in (self.pixels, self.valid, self.labels) if part is not None
         )
+
+
+def common_dtype(headers: Sequence[Scene], *, converted: bool) -> np.dtype[Any]:
+    """Return the dtype that holds the pixels of all scenes, some of which may be converted."""
+    found = np.result_type(*(header.dtype for header in headers))
+    return np.result_type(found, np.float32) if converted else found
 
 
 def piece_shape(scene: Scene, pixel_bytes: int, *, most: int = WHOLE) -> tuple[int, int]:
@@ -122,6 +129,7 @@ class Pieces:
         headers: Sequence[Scene],
         bands: Sequence[str],
         *,
+        units: Units,
         limit: int,
         paint: Paint | None = None,
     ) -> None:
@@ -130,15 +138,20 @@ class Pieces:
         Args:
             headers: of the scenes.
             bands: their names, in the order wanted.
+            units: those that the pixels are given in.
             limit: bytes of decoded pieces to keep.
             paint: makes class maps, where they are wanted.
 
         Raises:
-            SceneError: a scene lacks a band.
+            SceneError: a scene lacks a band, or states a unit that makes no number.
         """
         self.headers = tuple(headers)
-        self.dtype = np.result_type(*(header.dtype for header in headers))
         self._bands = [select_bands(header, bands) for header in headers]
+        self._convert = [
+            conversion(header, numbers, bands, units)
+            for header, numbers in zip(headers, self._bands, strict=True)
+        ]
+        self.dtype = common_dtype(headers, converted=any(self._convert))
         self._handles = Handles([header.uri for header in headers])
         self._limit, self._paint = limit, paint
         pixel_bytes = len(bands) * self.dtype.itemsize + 2  # with the mask and the class
@@ -186,6 +199,8 @@ class Pieces:
         window = (x, y, min(cols, scene.width - x), min(rows, scene.height - y))
         with self._handles.borrow(place) as handle:
             pixels, valid = handle.read(window, self._bands[place])
+        if convert := self._convert[place]:
+            pixels = convert(pixels)
         return Piece(
             np.ascontiguousarray(pixels, self.dtype),
             None if valid.all() else valid,

@@ -15,6 +15,7 @@ from swath.authoring.description import PackageSpec, item_of
 from swath.mlm import ModelDescription, parse_description
 
 if TYPE_CHECKING:
+    from swath.radiometry.units import Units
     from swath.runtimes.scaling import Scaling
     from swath.training.networks import Network
     from swath.training.options import TrainOptions
@@ -29,6 +30,7 @@ def package_spec(
     bands: Sequence[str],
     scaling: Sequence[Scaling | None],
     classes: Sequence[str],
+    units: Units = (),
 ) -> PackageSpec:
     """What is to be said of a network, whatever its weights."""
     head = network.head()
@@ -49,6 +51,7 @@ def package_spec(
         classes=tuple(classes),
         hyperparameters=hyperparameters,
         weights=(PT2, ONNX),
+        units=units,
         parameters=sum(weight.numel() for weight in network.parameters()),
     )
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from swath.errors import LabelsError
 from swath.labels.files import read_headers
+from swath.radiometry.units import Conversion, Units, conversion
 from swath.runtimes.model import available_cpus
 from swath.scene import Box, OpenScene, Scene, is_nodata, open_scene, select_bands
-from swath.training.pieces import piece_shape
+from swath.training.pieces import common_dtype, piece_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -153,7 +154,11 @@ class BandCounts:
 
 
 def band_statistics(
-    collection: Collection, bands: Sequence[str], *, threads: int | None = None
+    collection: Collection,
+    bands: Sequence[str],
+    *,
+    units: Units | None = None,
+    threads: int | None = None,
 ) -> list[BandStatistics]:
     """Statistics of bands over all valid pixels of all scenes.
 
@@ -163,6 +168,7 @@ def band_statistics(
     Args:
         collection: the scenes.
         bands: their names, in the order wanted.
+        units: those that the statistics are of, one a band; by default, each scene's own.
         threads: scenes read side by side; by default, as many as there are CPUs.
 
     Raises:
@@ -170,37 +176,48 @@ def band_statistics(
         SceneError: a scene cannot be read or lacks a band.
     """
     headers = read_headers([scene.uri for scene in collection.scenes])
-    dtype = np.result_type(*(header.dtype for header in headers))
+    units = (None,) * len(bands) if units is None else units
+    converted = any(
+        conversion(header, select_bands(header, bands), bands, units) for header in headers
+    )
+    dtype = common_dtype(headers, converted=converted)
     totals = [BandCounts(dtype) for _ in bands]
     with ThreadPoolExecutor(threads or available_cpus()) as pool:
         # In the order of the scenes, so that the last digits do not depend on the threads.
-        for counts in pool.map(partial(_count, bands=bands, dtype=dtype), headers):
+        for counts in pool.map(partial(_count, bands=bands, units=units, dtype=dtype), headers):
             for total, more in zip(totals, counts, strict=True):
                 total.merge(more)
     return [total.statistics(name) for total, name in zip(totals, bands, strict=True)]
 
 
-def _count(header: Scene, *, bands: Sequence[str], dtype: np.dtype[Any]) -> list[BandCounts]:
+def _count(
+    header: Scene, *, bands: Sequence[str], units: Units, dtype: np.dtype[Any]
+) -> list[BandCounts]:
     counts = [BandCounts(dtype) for _ in bands]
     numbers = select_bands(header, bands)
+    convert = conversion(header, numbers, bands, units)
     with open_scene(header.uri) as scene:
         for window in _windows(header, len(bands) * dtype.itemsize):
-            for count, (values, pixels) in zip(counts, _valid(scene, window, numbers), strict=True):
+            found = _valid(scene, window, numbers, convert)
+            for count, (values, pixels) in zip(counts, found, strict=True):
                 count.add(values.astype(dtype, copy=False), pixels)
     return counts
 
 
 def _valid(
-    scene: OpenScene, window: Box, numbers: Sequence[int]
+    scene: OpenScene, window: Box, numbers: Sequence[int], convert: Conversion | None
 ) -> Iterator[tuple[NDArray[Any], int]]:
-    """The valid values of each band, and how many there could be."""
+    """The valid values of each band, converted, and how many there could be."""
     pixels, valid = scene.read(window, numbers)
-    for number, band in zip(numbers, pixels, strict=True):
+    converted = convert(pixels) if convert else pixels
+    for number, band, values in zip(numbers, pixels, converted, strict=True):
         nodata = scene.info.nodata[number - 1]
         known = valid & np.isfinite(band) if band.dtype.kind == "f" else valid
         if nodata is not None and scene.mask is None:
             known = known & ~is_nodata(band, nodata)
-        yield (band.ravel() if known.all() else band[known]), band.size
+        if convert:
+            known = known & np.isfinite(values)
+        yield (values.ravel() if known.all() else values[known]), band.size
 
 
 def _windows(header: Scene, pixel_bytes: int) -> Iterator[Box]:

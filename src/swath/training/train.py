@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from swath.authoring.description import TRAINING
+from swath.authoring.description import TRAINING, band_entry
 from swath.errors import InputError, TrainingError, TrainingInterruptedError
 from swath.package import describe_package
 from swath.runtimes.device import find_gpu, torch_device
@@ -29,6 +29,8 @@ from swath.training.validation import validator_of
 if TYPE_CHECKING:
     from swath.authoring.description import PackageSpec
     from swath.labels.collection import Collection
+    from swath.radiometry.comparison import Expected
+    from swath.radiometry.units import Unit
     from swath.training.networks import Network
     from swath.training.options import TrainOptions
     from swath.training.progress import Point, Progress
@@ -97,7 +99,7 @@ def train(
                 raise
             stopped = error
     try:
-        report = _write(loop, data, out)
+        report = _write(loop, data, inputs.expected, out)
     except TrainingError as error:
         # The checkpoint is what counts: the training goes on from there.
         if stopped is None:
@@ -108,9 +110,9 @@ def train(
     return report
 
 
-def _write(loop: Loop, data: dict[str, Any], out: Path) -> TrainReport:
+def _write(loop: Loop, data: dict[str, Any], expected: Expected | None, out: Path) -> TrainReport:
     """Export the best weights so far, and write the report."""
-    spec = _final(loop.spec, loop.options, loop.progress, data)
+    spec = replace(_final(loop.spec, loop.options, loop.progress, data), expected=expected)
     out.mkdir(parents=True, exist_ok=True)
     scenes = [scene.uri for scene in loop.scenes.scenes]
     export(loop.learner.outcome(), spec, out / PACKAGE, scenes)
@@ -135,6 +137,7 @@ def _prepared(
         bands=inputs.bands,
         scaling=inputs.scaling,
         classes=inputs.collection.classes,
+        units=inputs.units,
     )
     device = torch_device()
     sampler = inputs.sampler(class_maps=spec.task == "semantic-segmentation")
@@ -143,7 +146,7 @@ def _prepared(
         options=options,
         learner=Learner(network, options, device),
         feed=lambda negatives: inputs.feed(sampler, negatives, pinned=on_gpu),
-        spec=replace(spec, properties={"bands": [_band(band) for band in inputs.statistics]}),
+        spec=replace(spec, properties=_properties(inputs)),
         scenes=inputs.collection,
         validate=_validator(spec, val),
         checkpoints=checkpoints,
@@ -216,13 +219,19 @@ def _validator(spec: PackageSpec, val: Collection | None) -> Validator | None:
     return None if val is None else validator_of(spec.task, val)
 
 
-def _band(band: BandStatistics) -> dict[str, Any]:
+def _properties(inputs: Inputs) -> dict[str, Any]:
+    """Return what the package says of the scenes' bands."""
+    bands = zip(inputs.statistics, inputs.units, strict=True)
+    return {"bands": [_band(band, unit) for band, unit in bands]}
+
+
+def _band(band: BandStatistics, unit: Unit | None) -> dict[str, Any]:
     """A band as STAC describes it, with what its numbers are like in the training scenes.
 
     https://github.com/radiantearth/stac-spec/blob/v1.1.0/commons/common-metadata.md#statistics-object
     """
     return {
-        "name": band.name,
+        **band_entry(band.name, unit),
         "statistics": {
             "minimum": band.minimum,
             "maximum": band.maximum,

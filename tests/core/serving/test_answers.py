@@ -33,6 +33,7 @@ def image(crs=None, transform=None):
         gcps=(),
         rpcs=False,
         block_shape=(16, 16),
+        units=(None,),
     )
 
 

@@ -69,7 +69,7 @@ def test_a_forked_process_leaves_its_parents_scenes_alone(scenes, monkeypatch):
 def test_what_is_kept_is_bounded_and_does_not_change_what_is_read(scenes, monkeypatch, limit):
     uris, shown = scenes
     monkeypatch.setattr(pieces, "_SIDE", 16)
-    found = Pieces(read_headers(uris), ["grey"], limit=limit)
+    found = Pieces(read_headers(uris), ["grey"], units=(None,), limit=limit)
     rng = np.random.default_rng(1)
 
     for _ in range(60):
@@ -104,4 +104,4 @@ def test_pieces_are_whole_blocks_where_those_are_small(scenes, width, height, bl
 
 def test_a_scene_that_lacks_a_band_is_refused_before_anything_is_read(scenes):
     with pytest.raises(SceneError, match="the model wants red, nir"):
-        Pieces(read_headers(scenes[0]), ["red", "nir"], limit=1)
+        Pieces(read_headers(scenes[0]), ["red", "nir"], units=(None, None), limit=1)
