@@ -29,9 +29,12 @@ def real_files(folder):
 
 @pytest.fixture
 def make_scene(tmp_path):
-    """Writes pixels (bands, rows, cols) as a GeoTIFF and gives its path."""
+    """Writes pixels (bands, rows, cols) as a GeoTIFF and gives its path.
 
-    def make(pixels, *, name="scene.tif", mask=None, names=(), rpcs=None, **profile):
+    `units` has a name, a scale and an offset for each band.
+    """
+
+    def make(pixels, *, name="scene.tif", mask=None, names=(), rpcs=None, units=(), **profile):
         pixels = np.asarray(pixels)
         count, height, width = pixels.shape
         defaults = {"driver": "GTiff", "crs": UTM, "transform": NORTH_UP, "dtype": pixels.dtype}
@@ -46,6 +49,8 @@ def make_scene(tmp_path):
                 target.rpcs = rpcs
             for band, text in enumerate(names, 1):
                 target.set_band_description(band, text)
+            if units:
+                target.units, target.scales, target.offsets = zip(*units, strict=True)
             target.write(pixels)
             if mask is not None:
                 target.write_mask(np.asarray(mask))

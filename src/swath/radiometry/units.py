@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from swath.scene import Scene
 
-_EXACT = np.finfo(np.float32).eps / 4
+_EXACT = float(np.finfo(np.float32).eps) / 4
 """Relative difference of two scales that no float32 can show."""
 _FLOAT32_BYTES = 4
 
