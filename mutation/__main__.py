@@ -8,11 +8,12 @@ a run that was interrupted goes on where it ended.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
@@ -21,7 +22,7 @@ from mutation.coverage_map import CoverageMap
 from mutation.mutants import Mutant
 from mutation.postgis import postgis
 from mutation.results import Result, Results, read_equivalents, report
-from mutation.targets import draw, find_targets
+from mutation.targets import draw, find_targets, is_named
 from mutation.trial import Outcome, Tree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,16 +35,28 @@ _sound: dict[str, bool] = {}
 def main(arguments: Sequence[str]) -> int:
     """Draw mutants, try those without a result, and print what came out."""
     options = _parse(arguments)
-    targets = find_targets(ROOT, options.names)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        # Two runs would change each other's copies.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
     trees = [Tree(ROOT, FOLDER / f"tree-{number}") for number in range(options.jobs)]
     for tree in trees:
         tree.refresh()
-    coverage_map = CoverageMap(trees[0].folder, FOLDER / "recordings")
+    # What is edited while this runs counts next time.
+    root = trees[0].folder
+    coverage_map = CoverageMap(root, FOLDER / "recordings")
     coverage_map.update(again=options.record)
     results = Results(FOLDER / "results.jsonl")
-    drawn = draw(ROOT, targets, seed=options.seed, count=options.count)
+    targets = find_targets(root)
+    # The whole draw, so that some of the modules have the same mutants as in a run of all.
+    whole = draw(root, targets, seed=options.seed, count=options.count)
+    drawn = [mutant for mutant in whole if is_named(mutant.module, options.names)]
     by_module = {target.module: target for target in targets}
-    print(f"{len(drawn)} mutants of {len(targets)} modules, seed {options.seed}")
+    print(f"{len(drawn)} of {len(whole)} mutants, seed {options.seed}")
     done: list[Result] = []
     trials: list[tuple[Mutant, dict[str, float], int]] = []
     equivalents = read_equivalents()
@@ -51,16 +64,17 @@ def main(arguments: Sequence[str]) -> int:
         covering = coverage_map.covering(mutant, by_module[mutant.module])
         why = equivalents.get((mutant.module, mutant.before, mutant.after))
         if why is not None:
-            done.append(Result.of(ROOT, mutant, Outcome("equivalent"), covering, why=why))
-        elif known := results.find(ROOT, mutant, covering):
+            done.append(Result.of(root, mutant, Outcome("equivalent"), covering, why=why))
+        elif known := results.find(root, mutant, covering):
             done.append(known)
         elif not covering:
-            done.append(Result.of(ROOT, mutant, Outcome("uncovered"), covering))
+            done.append(Result.of(root, mutant, Outcome("uncovered"), covering))
         else:
             trials.append((mutant, covering, options.budget))
     if trials:
         with _workers(trees) as pool:
-            for result in pool.map(_try, trials):
+            for trial in as_completed([pool.submit(_try, trial) for trial in trials]):
+                result = trial.result()
                 results.add(result)
                 done.append(result)
                 print(f"{result.outcome.status:9} {result.title} {result.outcome.by}", flush=True)
@@ -90,15 +104,21 @@ def _start(free: SimpleQueue[Tree]) -> None:
 
 
 def _try(trial: tuple[Mutant, dict[str, float], int]) -> Result:
-    """Try a mutant; a test that fails without it as well has killed nothing."""
+    """Try a mutant; a test that fails without it as well has killed nothing.
+
+    Raises:
+        RuntimeError: no test passes, with or without a mutant.
+    """
     mutant, covering, budget = trial
-    while True:
-        chosen = _within(covering, budget)
+    while chosen := _within(covering, budget):
         with _tree.mutated(mutant):
             outcome = _tree.test(chosen)
-        if not outcome.by or outcome.by not in covering or _is_sound(outcome.by, covering):
-            return Result.of(ROOT, mutant, outcome, covering)
-        del covering[outcome.by]
+        # Where no test is named, no file could be imported, or the process died.
+        suspect = outcome.by if outcome.by in covering else next(iter(chosen))
+        if outcome.status == "survived" or _is_sound(suspect, covering):
+            return Result.of(_tree.folder, mutant, outcome, covering)
+        del covering[suspect]
+    raise RuntimeError(f"no test passes as the code is: {outcome.message}")
 
 
 def _is_sound(name: str, durations: dict[str, float]) -> bool:
@@ -121,7 +141,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make mutate", description=__doc__)
     parser.add_argument("names", nargs="*", help="parts of paths of modules; default: all of them")
     parser.add_argument("--seed", required=True, help="any text; another one draws other mutants")
-    parser.add_argument("--count", type=int, default=320, help="mutants to draw, about")
+    parser.add_argument("--count", type=int, default=320, help="mutants of all modules, about")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--budget", type=int, default=90, help="seconds of tests for a mutant")
     parser.add_argument("--record", action="store_true", help="record coverage again")

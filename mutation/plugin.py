@@ -8,7 +8,6 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import hypothesis
 import pytest
 
 DURATIONS = "SWATH_MUTATION_DURATIONS"
@@ -31,7 +30,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         Path(path).write_text(json.dumps(_durations))
 
 
-@dataclass
+@dataclass(eq=False)  # pytest puts plugins into sets
 class Selection:
     """Run these tests only, in this order, and stop each that hangs.
 
@@ -50,6 +49,9 @@ class Selection:
 
     def pytest_configure(self) -> None:
         """Look for no smaller counterexample: one is enough."""
+        # Not before pytest has had the chance to rewrite its assertions.
+        import hypothesis  # noqa: PLC0415
+
         phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
         hypothesis.settings.register_profile(
             "mutation", hypothesis.settings.get_profile("swath"), phases=phases, database=None

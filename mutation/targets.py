@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,20 +28,24 @@ LEFT_OUT = (
 )
 """Tests that reach the modules below only on their way to something else, and slowly."""
 
-_MODULES = (
+_RUN = (
     "src/swath/start.py",
     "src/swath/shard.py",
     "src/swath/plan.py",
     "src/swath/merge_run.py",
     "src/swath/storage.py",
+    "src/swath/database/load.py",
+    "src/swath/database/record.py",
+)
+"""The modules that decide which rows a scene has. They get more mutants than their size says."""
+_MODULES = (
+    *_RUN,
     "src/swath/inference.py",
     "src/swath/georeference.py",
     "src/swath/places.py",
     "src/swath/package.py",
     "src/swath/packing.py",
     "src/swath/mlm*.py",
-    "src/swath/database/load.py",
-    "src/swath/database/record.py",
     "src/swath/database/copy_rows.py",
     "src/swath/reading/*.py",
     "src/swath/merging/*.py",
@@ -72,19 +76,23 @@ class Target:
     tests: tuple[str, ...] = ()
 
 
-def find_targets(root: Path, names: Iterable[str] = ()) -> list[Target]:
-    """Return the modules, or those of them whose path contains one of the names."""
+def find_targets(root: Path) -> list[Target]:
+    """Return the modules that are mutated."""
     paths = [path for pattern in _MODULES for path in sorted(root.glob(pattern))]
     modules = [path.relative_to(root).as_posix() for path in paths if path.name != "__init__.py"]
-    wanted = list(names)
-    return [
-        # Each of these needs a synthesis of its own, half a minute.
-        Target(module, weight=0.4, tests=("tests/infra",))
-        if module.startswith("infra/")
-        else Target(module)
-        for module in modules
-        if not wanted or any(name in module for name in wanted)
-    ]
+    return [_target(module) for module in modules]
+
+
+def _target(module: str) -> Target:
+    if module.startswith("infra/"):
+        # Each mutant needs a synthesis of its own, half a minute.
+        return Target(module, weight=0.4, tests=("tests/infra",))
+    return Target(module, weight=1.8 if module in _RUN else 1)
+
+
+def is_named(module: str, names: Sequence[str]) -> bool:
+    """Whether a module's path contains one of the names, if there are any."""
+    return not names or any(name in module for name in names)
 
 
 def draw(root: Path, targets: list[Target], *, seed: str, count: int) -> list[Mutant]:

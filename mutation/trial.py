@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,14 @@ _WARM = (
     "moto.server",
     "onnxruntime",
     "aws_lambda_powertools",
+    "alembic.command",
+    "cryptography.x509",
+    "fastapi",
+    "httpx",
+    "hypothesis",
+    "onnx",
+    "rich.console",
+    "sqlalchemy.dialects.postgresql",
 )
 """Imported once: none of them starts threads or processes when imported, as torch and jsii do."""
 _OTHER_FILES = ("node_modules",)
@@ -125,6 +133,8 @@ class Tree:
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
         }
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        sys.dont_write_bytecode = False
         os.chdir(self.folder)
         sys.path[:] = places + [path for path in sys.path if not self._is_ours(path)]
         for name in _WARM:
@@ -149,7 +159,10 @@ class Tree:
             try:
                 outcome = Outcome(**json.loads((place / "outcome.json").read_text()))
             except FileNotFoundError:
-                return Outcome("killed", message="the process died")
+                outcome = Outcome("killed")
+            if outcome.status == "killed" and not outcome.message:
+                log = (place / "log").read_text(errors="replace")
+                outcome = replace(outcome, message=log[-2000:].strip() or "the process died")
         if outcome.status == "killed" and "from pytest-timeout" in outcome.message:
             return Outcome("timeout", outcome.by, outcome.message, outcome.passed)
         return outcome
@@ -169,6 +182,8 @@ def _run_tests(root: Path, durations: dict[str, float], folder: Path) -> None:
         files = list(dict.fromkeys(name.partition("::")[0] for name in durations))
         options = ["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider"]
         options += ["--no-cov", "--hypothesis-seed=0", "--rootdir", str(root)]
+        # What was imported before the fork is not under test.
+        options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         options += ["--basetemp", str(folder / "pytest")]
         code = int(pytest.main([*options, *files], plugins=[selection]))
         status = "survived" if code == 0 else "killed"

@@ -10,6 +10,7 @@ from mutation.trial import Tree
 FILES = {
     "pyproject.toml": '[tool.pytest.ini_options]\naddopts = ["--import-mode=importlib"]\n'
     'pythonpath = ["src"]\n',
+    "tests/conftest.py": "",
     "src/grading.py": "def passes(mark):\n    return mark >= 50 and fine(mark)\n\n\n"
     "def fine(mark):\n    while mark > 100:\n        mark -= 1\n    return True\n",
     "tests/test_grading.py": "from grading import fine, passes\n\n\n"
