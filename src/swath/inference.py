@@ -255,7 +255,7 @@ class Inference:
         assert read.pixels is not None  # noqa: S101 (`_Batch.add` shows no others)
         size, fill_value = self.description.tile_size, self.description.fill_value
         pixels = self.convert(read.pixels) if self.convert else read.pixels
-        return pad(pixels, read.valid, size=size, fill_value=fill_value)
+        return pad(pixels, read.shown, size=size, fill_value=fill_value)
 
     @property
     def _sampler(self) -> Callable[[TilePixels], Samples] | None:

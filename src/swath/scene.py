@@ -18,7 +18,6 @@ from affine import Affine
 from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
-from rasterio.enums import MaskFlags
 from rasterio.windows import Window
 
 from swath import storage
@@ -26,6 +25,7 @@ from swath.dataset import Dataset, Mask, explained, open_dataset
 from swath.errors import SceneError
 from swath.payloads import Georeference
 from swath.radiometry.units import Units, stated_unit
+from swath.validity import Marks, Valid, can_be, combine, marks_of, shown_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -134,12 +134,8 @@ class OpenScene:
         self.mask = mask
         self.info = _describe(dataset, masked=mask is not None or not dataset.all_valid)
         self._floating = self.info.dtype.startswith("float")
-        if mask and mask.reader.shape != (self.info.height, self.info.width):
-            rows, cols = mask.reader.shape
-            raise SceneError(
-                f"{mask.uri} has {cols} x {rows} px and its scene "
-                f"{self.info.width} x {self.info.height}; remove it or make it anew"
-            )
+        if mask:
+            _check_mask(mask, self.info)
 
     def read(self, window: Box, bands: Sequence[int]) -> tuple[NDArray[Any], Mask]:
         """Pixels of a window, and which of them are valid.
@@ -150,33 +146,59 @@ class OpenScene:
 
         Returns:
             Pixels (bands, rows, cols) in the file's dtype, and (rows, cols) bool, True = valid. A
-            pixel is valid where any of the bands is. Of a band, the mask beside the scene decides,
-            or else its nodata value, the scene's mask or its alpha band; NaN and infinity are not.
+            pixel is valid where any of the bands is.
 
         Raises:
             SceneError: the file is damaged there.
             SceneChangedError: the object was replaced since it was opened.
             TransientError: S3 did not answer.
         """
+        pixels, valid = self.read_layers(window, bands)
+        return pixels, valid.full(pixels.shape[1:])
+
+    def read_layers(self, window: Box, bands: Sequence[int]) -> tuple[NDArray[Any], Valid]:
+        """Pixels of a window, and which of them are valid, band by band.
+
+        A band is invalid where it has its nodata value, NaN or infinity, and where the mask beside
+        the scene, the mask in it or its alpha band says so (`swath.validity`). Arguments and
+        errors: see `read`.
+        """
         self._check(window)
         place = Window(*window)
         pixels = self.dataset.read(place, bands)
-        shared = self._shared_mask(place, bands)
-        valid = np.zeros(pixels.shape[1:], np.bool_)
-        for band, layer in zip(bands, pixels, strict=True):
-            own = self._own_mask(place, band, layer) if shared is None else shared
-            valid |= own & np.isfinite(layer) if self._floating else own
-        return pixels, valid
+        masked = self.has_mask(bands)
+        marks, nodata = self._marks(place, bands), self.nodata_of(bands)
+        return pixels, combine(pixels, marks, nodata, masked=masked)
 
     def valid(self, window: Box, bands: Sequence[int]) -> Mask:
-        """Which pixels of a window are valid, as `read` says; reads a mask alone if that tells."""
+        """Which pixels of a window are valid, as `read` says; reads marks alone if they tell."""
         self._check(window)
-        if not self._floating:
-            if not self.info.masked:
-                return np.ones((window[3], window[2]), np.bool_)
-            if (shared := self._shared_mask(Window(*window), bands)) is not None:
-                return shared
-        return self.read(window, bands)[1]
+        told = self.has_mask(bands) or not any(v is not None for v in self.nodata_of(bands))
+        if self._floating or not told:
+            return self.read(window, bands)[1]
+        shown = shown_by(self._marks(Window(*window), bands))
+        if shown is not None and shown.ndim > 2:  # noqa: PLR2004 (a mask a band)
+            shown = np.asarray(shown.any(axis=0))
+        return Valid(shown).full((window[3], window[2]))
+
+    def nodata_of(self, bands: Sequence[int]) -> list[float | None]:
+        """The nodata value of each band; None where it has none that its pixels can have."""
+        dtype = np.dtype(self.info.dtype)
+        values = [self.info.nodata[band - 1] for band in bands]
+        return [None if value is None or not can_be(dtype, value) else value for value in values]
+
+    def marks(self, bands: Sequence[int]) -> Marks:
+        """What in the scene's own file marks pixels of bands, beside their numbers."""
+        return marks_of(self.dataset.mask_flags, self.info.colours, bands)
+
+    def has_mask(self, bands: Sequence[int]) -> bool:
+        """Whether there is a mask, beside the scene or in it, that speaks of bands."""
+        marks = self.marks(bands)
+        return self.mask is not None or marks.masked is not None or bool(marks.own)
+
+    def mask_bands(self, bands: Sequence[int]) -> list[int]:
+        """The bands of the mask beside the scene that speak of the scene's bands."""
+        return [1] if not self.mask or self.mask.reader.count == 1 else list(bands)
 
     def _check(self, window: Box) -> None:
         x, y, width, height = window
@@ -186,24 +208,33 @@ class OpenScene:
             size = f"{scene.width} x {scene.height} px"
             raise ValueError(f"the window {window} does not lie within {scene.uri} of {size}")
 
-    def _shared_mask(self, window: Window, bands: Sequence[int]) -> Mask | None:
-        """The mask of all bands together, if that is what the scene has."""
+    def _marks(self, window: Window, bands: Sequence[int]) -> list[NDArray[Any]]:
+        """Each mark as `combine` takes them."""
+        marks, found = self.marks(bands), []
         if self.mask:
-            return np.asarray(self.mask.read(window, [1])[0] > 0)
-        for band in bands:
-            if MaskFlags.per_dataset in self.dataset.mask_flags[band - 1]:
-                return self.dataset.read_mask(window, band)
-        return None
+            beside = self.mask.read(window, self.mask_bands(bands))
+            found.append(beside if len(beside) > 1 else beside[0])
+        if marks.alpha is not None:
+            found.append(self.dataset.read(window, [marks.alpha])[0])
+        if marks.own:
+            found.append(np.stack([self.dataset.read_mask(window, band) for band in marks.own]))
+        elif marks.masked is not None:
+            found.append(self.dataset.read_mask(window, marks.masked))
+        return found
 
-    def _own_mask(self, window: Window, band: int, layer: NDArray[Any]) -> Mask:
-        """The mask of one band, whose pixels are `layer`."""
-        flags = self.dataset.mask_flags[band - 1]
-        if MaskFlags.all_valid in flags:
-            return np.ones(layer.shape, np.bool_)
-        nodata = self.info.nodata[band - 1]
-        if MaskFlags.nodata in flags and nodata is not None:
-            return ~is_nodata(layer, nodata)
-        return self.dataset.read_mask(window, band)
+
+def _check_mask(mask: Dataset, scene: Scene) -> None:
+    rows, cols = mask.reader.shape
+    if (rows, cols) != (scene.height, scene.width):
+        raise SceneError(
+            f"{mask.uri} has {cols} x {rows} px and its scene "
+            f"{scene.width} x {scene.height}; remove it or make it anew"
+        )
+    if mask.reader.count not in {1, scene.count}:
+        raise SceneError(
+            f"{mask.uri} has {mask.reader.count} bands and its scene {scene.count}; "
+            "make a mask of one band, or of one for each of the scene's"
+        )
 
 
 def select_bands(scene: Scene, wanted: Sequence[str]) -> list[int]:
@@ -240,6 +271,7 @@ def _describe(dataset: Dataset, *, masked: bool) -> Scene:
 def _read_header(uri: str, reader: DatasetReader, *, masked: bool) -> Scene:
     gcps, gcps_crs = reader.gcps
     placed = not reader.transform.is_identity
+    colours = _colours(reader)
     return Scene(
         uri=uri,
         width=reader.width,
@@ -247,9 +279,9 @@ def _read_header(uri: str, reader: DatasetReader, *, masked: bool) -> Scene:
         count=reader.count,
         dtype=reader.dtypes[0],
         band_names=tuple(reader.descriptions),
-        colours=_colours(reader),
+        colours=colours,
         nodata=tuple(reader.nodatavals),
-        masked=masked,
+        masked=masked or "alpha" in colours,
         crs=reader.crs if placed else gcps_crs or reader.crs,
         transform=reader.transform if placed else None,
         gcps=() if placed else tuple(gcps),
@@ -268,22 +300,3 @@ def _colours(reader: DatasetReader) -> tuple[str | None, ...]:
     except CPLE_BaseError:  # this one property fails on tags that GDAL otherwise passes over
         return tuple(None for _ in reader.indexes)
     return tuple(None if name in {"gray", "undefined"} else name for name in names)
-
-
-def is_nodata(pixels: NDArray[Any], nodata: float) -> Mask:
-    """Which pixels have the nodata value, as near as their type and its decimals can tell."""
-    if pixels.dtype.kind in "iu":
-        limits = np.iinfo(pixels.dtype)
-        if not (limits.min <= nodata <= limits.max and float(nodata).is_integer()):
-            return np.zeros(pixels.shape, np.bool_)
-        return np.asarray(pixels == int(nodata))
-    if np.isnan(nodata):
-        return np.asarray(np.isnan(pixels))
-    real = np.finfo(pixels.dtype)
-    # A nodata value is written in decimals, which may not give back the very same float.
-    tolerance = 4 * float(real.eps) * abs(nodata)
-    if tolerance == 0 or abs(nodata) > float(real.max) + tolerance:
-        return np.asarray(pixels == nodata)
-    low = max(nodata - tolerance, float(real.min))
-    high = min(nodata + tolerance, float(real.max))
-    return np.asarray((pixels >= low) & (pixels <= high))

@@ -75,7 +75,7 @@ class FakeScene:
         if isinstance(fault, SceneChangedError | TransientError):
             raise fault
         if fault:
-            return TilePixels(tile, None, None, fault)
+            return TilePixels(tile, None, None, error=fault)
         pixels = self.pixels[:, y : y + height, x : x + width]
         blank = tile.index in self.invalid
         return TilePixels(tile, pixels, np.zeros(pixels.shape[1:], bool) if blank else None)

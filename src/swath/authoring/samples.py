@@ -75,7 +75,7 @@ def of_scenes(
                 if read.pixels is not None and (read.valid is None or read.valid.any()):
                     size, fill = description.tile_size, description.fill_value
                     pixels = convert(read.pixels) if convert else read.pixels
-                    yield pad(pixels, read.valid, size=size, fill_value=fill).copy()
+                    yield pad(pixels, read.shown, size=size, fill_value=fill).copy()
 
 
 def _spread(count: int, wanted: int, offset: float) -> list[int]:

@@ -33,9 +33,10 @@ def picture_of(scene: OpenScene, window: Box, bands: Sequence[str]) -> str:
         bands: the model's, of which the display takes some.
     """
     shown = display_bands(scene.info, bands)
-    pixels, valid = scene.read(window, shown)
+    pixels, valid = scene.read_layers(window, shown)
+    layers = np.broadcast_to(True if valid.shown is None else valid.shown, pixels.shape)
     step = -(-max(window[2:]) // _WIDEST)
-    image = stretch(pixels[:, ::step, ::step], valid[::step, ::step])
+    image = stretch(pixels[:, ::step, ::step], layers[:, ::step, ::step])
     png = io.BytesIO()
     imsave(png, image, format="png")
     return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
@@ -55,16 +56,21 @@ def display_bands(scene: Scene, bands: Sequence[str]) -> list[int]:
 def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Bands (1 or 3, rows, cols) as colours (rows, cols, 3) from 0 to 1, each band for itself.
 
-    Complex numbers show their magnitude; what is not valid is grey.
+    Complex numbers show their magnitude. A pixel is grey where no band is valid.
+
+    Args:
+        pixels: the bands.
+        valid: (rows, cols) or as wide as the bands, True = valid.
     """
     plain = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
     layers = plain.astype(np.float64)
-    image = np.empty((*valid.shape, len(layers)))
+    known = np.broadcast_to(valid, layers.shape)
+    image = np.empty((*layers.shape[1:], len(layers)))
     for band, layer in enumerate(layers):
-        low, high = _limits(layer[valid & np.isfinite(layer)])
+        low, high = _limits(layer[known[band] & np.isfinite(layer)])
         image[..., band] = np.clip((np.nan_to_num(layer) - low) / (high - low), 0, 1)
-    image = np.broadcast_to(image, (*valid.shape, 3)).copy()
-    image[~valid] = _EMPTY
+    image = np.broadcast_to(image, (*layers.shape[1:], 3)).copy()
+    image[~known.any(axis=0)] = _EMPTY
     return image
 
 

@@ -12,11 +12,12 @@ from swath.dataset import Mask
 from swath.errors import SceneChangedError, TransientError
 from swath.reading.ring import Ring
 from swath.reading.source import source_of
-from swath.reading.wanted import Validity, Wanted, wanted
+from swath.reading.wanted import Wanted, wanted
 from swath.reading.workers import Workers
 from swath.runtimes.model import available_cpus
 from swath.scene import OpenScene
 from swath.tiles import Grid, Ints, Tile
+from swath.validity import combine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,9 +35,16 @@ class TilePixels:
     """(bands, rows, cols) of the tile's window in the scene's dtype, of any memory layout.
     Not to be written to: neighbours may be views of the same memory."""
     valid: Mask | None
-    """(rows, cols), True = valid; None where every pixel is."""
+    """(rows, cols), True where any band is valid; None where every pixel is."""
+    valid_bands: Mask | None = None
+    """(bands, rows, cols), True = valid; None where all bands are valid where `valid` says so."""
     error: Exception | None = None
     """Why there are no pixels."""
+
+    @property
+    def shown(self) -> Mask | None:
+        """What a model is shown, to be broadcast to `pixels`; None where all is."""
+        return self.valid if self.valid_bands is None else self.valid_bands
 
 
 def read_tiles(
@@ -88,12 +96,12 @@ class _Cutter:
         self, scene: OpenScene, bands: Sequence[int], windows: Ints, workers: Workers
     ) -> None:
         self._scene, self._bands = scene, bands
-        self._validity = Validity(scene, bands)
-        self._wanted = wanted(scene, bands)
+        self._nodata, self._masked = scene.nodata_of(bands), scene.has_mask(bands)
         self._rings: list[Ring] = []
-        if self._validity.known:
-            layers = [(scene.dataset, self._wanted)]
-            layers += [(scene.mask, Wanted(bands=(1,)))] if scene.mask else []
+        if layers_wanted := wanted(scene, bands):
+            layers = [(scene.dataset, layers_wanted)]
+            if scene.mask:
+                layers.append((scene.mask, Wanted(bands=tuple(scene.mask_bands(bands)))))
             self._rings = [
                 Ring(source_of(dataset, what, windows, workers), windows)
                 for dataset, what in layers
@@ -111,11 +119,12 @@ class _Cutter:
         return read_alone(self._scene, tile, self._bands)
 
     def _cut(self, place: int, tile: Tile) -> TilePixels:
-        pixels, *marks = [ring.cut(place) for ring in self._rings]
-        mark = marks[0][0] if marks else None
-        if self._wanted.marked:
-            pixels, mark = pixels[:-1], pixels[-1]
-        return TilePixels(tile, pixels, self._validity(pixels, mark))
+        layers, *beside = [ring.cut(place) for ring in self._rings]
+        count = len(self._bands)
+        marks = [*layers[count:], *(mark if len(mark) > 1 else mark[0] for mark in beside)]
+        pixels = layers[:count]
+        valid = combine(pixels, marks, self._nodata, masked=self._masked)
+        return TilePixels(tile, pixels, valid.pixels, valid.bands)
 
 
 def read_alone(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
@@ -126,9 +135,9 @@ def read_alone(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels
         TransientError: S3 did not answer.
     """
     try:
-        pixels, valid = scene.read(tile.window, bands)
+        pixels, valid = scene.read_layers(tile.window, bands)
     except (SceneChangedError, TransientError):
         raise
     except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
-        return TilePixels(tile, None, None, error)
-    return TilePixels(tile, pixels, None if valid.all() else valid)
+        return TilePixels(tile, None, None, error=error)
+    return TilePixels(tile, pixels, valid.pixels, valid.bands)

@@ -17,7 +17,7 @@ def pad(
 
     Args:
         pixels: (bands, rows, cols) in the scene's numbers, of any memory layout.
-        valid: (rows, cols), True = valid; None where every pixel is.
+        valid: (rows, cols) or (bands, rows, cols), True = valid; None where every pixel is.
         size: px along each side of a tile.
         fill_value: what stands for a pixel that is not valid, not finite or not in the scene.
 

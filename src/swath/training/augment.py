@@ -103,6 +103,7 @@ def _zoomed(crop: Crop, options: AugmentOptions, rng: np.random.Generator, size:
         crop,
         pixels=zoom.pixels(crop.pixels),
         valid=zoom.valid(crop.valid),
+        valid_bands=None if crop.valid_bands is None else zoom.valid(crop.valid_bands),
         labels=None if crop.labels is None else zoom.labels(crop.labels),
         objects=crop.objects.moved(zoom.points).within((0, 0, size, size)),
     )
@@ -115,6 +116,7 @@ def _middle(crop: Crop, size: int) -> Crop:
         crop,
         pixels=crop.pixels[:, inner, inner],
         valid=crop.valid[inner, inner],
+        valid_bands=None if crop.valid_bands is None else crop.valid_bands[:, inner, inner],
         labels=None if crop.labels is None else crop.labels[inner, inner],
         objects=crop.objects.moved(lambda points: points - start).within((0, 0, size, size)),
     )
@@ -134,6 +136,7 @@ def _turned(crop: Crop, options: AugmentOptions, rng: np.random.Generator) -> Cr
         crop,
         pixels=layer(crop.pixels),
         valid=layer(crop.valid),
+        valid_bands=None if crop.valid_bands is None else layer(crop.valid_bands),
         labels=None if crop.labels is None else layer(crop.labels),
         objects=crop.objects.moved(_turn(crop.size, (across, down), quarters)),
     )
@@ -181,8 +184,7 @@ def _amount(rng: np.random.Generator, most: float, count: int = 1) -> NDArray[np
 
 
 def _spread(pixels: NDArray[np.float32], crop: Crop) -> NDArray[np.float64]:
-    shown = pixels[:, crop.valid]
-    if not shown.size:
-        return np.zeros(len(pixels))
-    deviations = np.std(shown, axis=1, dtype=np.float64)
+    shown = np.broadcast_to(crop.shown, pixels.shape)
+    values = (band[here] for band, here in zip(pixels, shown, strict=True))
+    deviations = np.array([np.std(v, dtype=np.float64) if v.size else 0.0 for v in values])
     return np.where(np.isfinite(deviations), deviations, 0.0)

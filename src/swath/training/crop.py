@@ -33,6 +33,13 @@ class Crop:
     """In px of the crop."""
     labels: NDArray[np.uint8] | None
     """(size, size): each pixel's class or NOTHING; None where no class maps were asked for."""
+    valid_bands: Mask | None = None
+    """(bands, size, size), True = valid; None where all bands are valid where `valid` says so."""
+
+    @property
+    def shown(self) -> Mask:
+        """What a network is shown, to be broadcast to `pixels`."""
+        return self.valid if self.valid_bands is None else self.valid_bands & self.valid
 
     @property
     def size(self) -> int:

@@ -181,6 +181,7 @@ class CropSampler:
         ).within((x, y, x + size, y + size))
         if not self._outlines:
             objects = objects.without_outlines()
+        valid_bands = None if np.all(room.valid_bands == room.valid) else room.valid_bands
         valid, labels = _settled(room)
         return Crop(
             uri=scene.uri,
@@ -190,6 +191,7 @@ class CropSampler:
             valid=valid,
             objects=objects.moved(lambda points: points - (x, y)),
             labels=labels,
+            valid_bands=valid_bands,
         )
 
     def _room(self, size: int) -> Piece:
@@ -197,6 +199,7 @@ class CropSampler:
             np.zeros((self._bands, size, size), self._pieces.dtype),
             np.zeros((size, size), np.bool_),
             np.full((size, size), NOTHING, np.uint8) if self._class_maps else None,
+            np.zeros((self._bands, size, size), np.bool_),
         )
 
     def _around(self, targets: _Targets, rng: np.random.Generator) -> tuple[int, int, int]:
@@ -276,6 +279,7 @@ def _part(room: Piece, rows: slice, cols: slice) -> Piece:
         room.pixels[:, rows, cols],
         None if room.valid is None else room.valid[rows, cols],
         None if room.labels is None else room.labels[rows, cols],
+        None if room.valid_bands is None else room.valid_bands[:, rows, cols],
     )
 
 

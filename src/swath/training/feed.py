@@ -85,7 +85,7 @@ class Feed:
     def _scaled(self, crop: Crop) -> NDArray[np.float32]:
         """A crop's pixels as the engine would show them to the model."""
         tile: NDArray[Any] = pad(
-            crop.pixels, crop.valid, size=crop.pixels.shape[-1], fill_value=self.fill_value
+            crop.pixels, crop.shown, size=crop.pixels.shape[-1], fill_value=self.fill_value
         )
         scaled = np.empty(tile.shape, np.float32)
         scale_into(scaled, tile, [steps_of(scaling) for scaling in self.scaling])

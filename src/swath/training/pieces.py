@@ -38,16 +38,17 @@ class Piece:
     pixels: NDArray[Any]
     """(bands, rows, cols) in the dtype of the collection."""
     valid: Mask | None
-    """(rows, cols), True = valid; None where every pixel is."""
+    """(rows, cols), True where any band is valid; None where every pixel is."""
     labels: NDArray[np.uint8] | None
     """(rows, cols): each pixel's class, where class maps are wanted."""
+    valid_bands: Mask | None = None
+    """(bands, rows, cols), True = valid; None where all bands are valid where `valid` says so."""
 
     @property
     def size(self) -> int:
         """Bytes in memory."""
-        return sum(
-            part.nbytes for part in (self.pixels, self.valid, self.labels) if part is not None
-        )
+        parts = (self.pixels, self.valid, self.labels, self.valid_bands)
+        return sum(part.nbytes for part in parts if part is not None)
 
 
 def common_dtype(headers: Sequence[Scene], *, converted: bool) -> np.dtype[Any]:
@@ -198,13 +199,14 @@ class Pieces:
         x, y = col * cols, row * rows
         window = (x, y, min(cols, scene.width - x), min(rows, scene.height - y))
         with self._handles.borrow(place) as handle:
-            pixels, valid = handle.read(window, self._bands[place])
+            pixels, valid = handle.read_layers(window, self._bands[place])
         if convert := self._convert[place]:
             pixels = convert(pixels)
         return Piece(
             np.ascontiguousarray(pixels, self.dtype),
-            None if valid.all() else valid,
+            valid.pixels,
             self._paint(place, window) if self._paint else None,
+            valid.bands,
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -229,5 +231,14 @@ def _copy(piece: Piece, offset: tuple[int, int], out: Piece) -> None:
     out.pixels[(slice(None), *target)] = piece.pixels[(slice(None), *source)]
     if out.valid is not None:
         out.valid[target] = True if piece.valid is None else piece.valid[source]
+    if out.valid_bands is not None:
+        out.valid_bands[(slice(None), *target)] = _bands_of(piece, source)
     if out.labels is not None and piece.labels is not None:
         out.labels[target] = piece.labels[source]
+
+
+def _bands_of(piece: Piece, source: tuple[slice, slice]) -> Mask | bool:
+    """What is valid of each band in a part of a piece, to be broadcast to its pixels."""
+    if piece.valid_bands is not None:
+        return piece.valid_bands[(slice(None), *source)]
+    return True if piece.valid is None else piece.valid[source]

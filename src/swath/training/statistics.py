@@ -18,7 +18,7 @@ from swath.errors import LabelsError
 from swath.labels.files import read_headers
 from swath.radiometry.units import Conversion, Units, conversion
 from swath.runtimes.model import available_cpus
-from swath.scene import Box, OpenScene, Scene, is_nodata, open_scene, select_bands
+from swath.scene import Box, OpenScene, Scene, open_scene, select_bands
 from swath.training.pieces import common_dtype, piece_shape
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ def band_statistics(
 ) -> list[BandStatistics]:
     """Statistics of bands over all valid pixels of all scenes.
 
-    A pixel of a band is valid where `OpenScene.read` says so of the pixel, and the band has neither
-    its nodata value there nor what is no number. Scenes are read piece by piece, each once.
+    A pixel of a band is valid where `OpenScene.read_layers` says so. Scenes are read piece by
+    piece, each once.
 
     Args:
         collection: the scenes.
@@ -208,16 +208,13 @@ def _valid(
     scene: OpenScene, window: Box, numbers: Sequence[int], convert: Conversion | None
 ) -> Iterator[tuple[NDArray[Any], int]]:
     """The valid values of each band, converted, and how many there could be."""
-    pixels, valid = scene.read(window, numbers)
+    pixels, valid = scene.read_layers(window, numbers)
     converted = convert(pixels) if convert else pixels
-    for number, band, values in zip(numbers, pixels, converted, strict=True):
-        nodata = scene.info.nodata[number - 1]
-        known = valid & np.isfinite(band) if band.dtype.kind == "f" else valid
-        if nodata is not None and scene.mask is None:
-            known = known & ~is_nodata(band, nodata)
+    for place, values in enumerate(converted):
+        known = valid.of_band(place, values.shape)
         if convert:
             known = known & np.isfinite(values)
-        yield (values.ravel() if known.all() else values[known]), band.size
+        yield (values.ravel() if known.all() else values[known]), values.size
 
 
 def _windows(header: Scene, pixel_bytes: int) -> Iterator[Box]:

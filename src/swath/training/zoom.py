@@ -47,12 +47,12 @@ class Zoom:
         return bilinear(shown, middles - first, middles - first)
 
     def valid(self, valid: Mask) -> Mask:
-        """Where all that a pixel was made of is valid and within the crop."""
+        """Where all that a pixel was made of is valid and within the crop; bands may come first."""
         place = np.clip(self._middles - 0.5, 0, self.side - 1)
         low, high = np.floor(place).astype(np.int64), np.ceil(place).astype(np.int64)
         inside = self._inside
-        rows = valid[low] & valid[high] & inside[:, None]
-        shown: Mask = rows[:, low] & rows[:, high] & inside
+        rows = valid[..., low, :] & valid[..., high, :] & inside[:, None]
+        shown: Mask = rows[..., low] & rows[..., high] & inside
         return shown
 
     def labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
