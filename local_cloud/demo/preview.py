@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from rasterio.enums import Resampling
 from rasterio.windows import Window
+
+from swath import gdal
+from swath.dataset import explained, open_dataset
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -75,7 +77,12 @@ class Panel:
 
 def draw_preview(scene: str, found: Found, target: Path) -> None:
     """Draw the scene with its detections into a PNG file."""
-    with rasterio.open(scene) as source:
+    with (
+        open_dataset(scene) as dataset,
+        explained(scene, dataset.etag, "cannot be drawn"),
+        gdal.warnings_raised(),
+    ):
+        source = dataset.reader
         whole, close_ups = _lay_out(source.width, source.height, found.boxes)
         bands = _rgb_bands(source)
         overview = _read(source, whole, bands)

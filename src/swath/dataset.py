@@ -15,7 +15,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError
 from rasterio.enums import Interleaving, MaskFlags
-from rasterio.env import Env
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
@@ -39,7 +38,7 @@ Mask = NDArray[np.bool_]
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Dataset:
     """One open file, pinned by its ETag. Its methods raise as `open_dataset` does."""
 
@@ -49,21 +48,44 @@ class Dataset:
     mask_flags: Sequence[Sequence[MaskFlags]]
     head: bytes = b""
     """Its first bytes, as far as they are here already."""
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """GDAL lets several threads use a handle, but not at once."""
+    _stale: bool = False
+    """Whether a read failed: what GDAL kept of it may be pixels that it made up."""
 
     def read(self, window: Window, bands: Sequence[int]) -> NDArray[Any]:
         """Pixels (bands, rows, cols) of a window."""
-        with explained(self.uri, self.etag, f"cannot be read at {_text(window)}"), self._lock:
+        with self._reading(f"cannot be read at {_text(window)}"):
             pixels: NDArray[Any] = self.reader.read(list(bands), window=window)
         return pixels
 
     def read_mask(self, window: Window, band: int) -> Mask:
         """GDAL's mask of a band, (rows, cols), True = valid."""
-        problem = f"has a mask that cannot be read at {_text(window)}"
-        with explained(self.uri, self.etag, problem), self._lock:
+        with self._reading(f"has a mask that cannot be read at {_text(window)}"):
             mask: Mask = self.reader.read_masks(band, window=window) > 0
         return mask
+
+    @contextmanager
+    def _reading(self, problem: str) -> Iterator[None]:
+        with explained(self.uri, self.etag, problem), self._lock:
+            if self._stale:
+                self._reopen()
+            try:
+                with gdal.warnings_raised():
+                    yield
+            except BaseException:
+                self._stale = True
+                raise
+
+    def _reopen(self) -> None:
+        """Forget what GDAL has decoded; a damaged block would be given out the second time."""
+        fresh = DatasetReader(gdal.path(self.uri), driver=[self.reader.driver])
+        self.reader.close()
+        self.reader, self._stale = fresh, False
+
+    def close(self) -> None:
+        """Close the file."""
+        self.reader.close()
 
     @property
     def all_valid(self) -> bool:
@@ -88,16 +110,32 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
         raise SceneChangedError(replaced(uri))
     if status.size == 0:
         raise SceneError(f"{uri} is empty (0 bytes); copy it again")
+    problem = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
+    with opened(uri, status.etag, gdal.DRIVERS, problem, head=head) as dataset:
+        _check_pixels(uri, dataset.reader)
+        _check_size(uri, dataset.reader, status.size)
+        yield dataset
+
+
+@contextmanager
+def opened(
+    uri: str, etag: str, drivers: Sequence[str], problem: str, *, head: bytes = b""
+) -> Iterator[Dataset]:
+    """Open a file, and close it again. Nothing else in swath has GDAL open one for reading.
+
+    Args:
+        uri: an S3 URI or a local path.
+        etag: of the file.
+        drivers: the formats that it can have.
+        problem: what to say of it if it has none of them.
+        head: its first bytes, where they are here already.
+    """
     with ExitStack() as stack:
-        doing = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
-        # With threads of its own, the GeoTIFF driver takes what it could not read for zeros.
-        one_thread = Env(GDAL_NUM_THREADS="1")
-        with explained(uri, status.etag, doing), one_thread:
-            reader = DatasetReader(gdal.path(uri), driver=gdal.DRIVERS)
+        with explained(uri, etag, problem):
+            reader = DatasetReader(gdal.path(uri), driver=list(drivers))
             stack.callback(reader.close)
-            dataset = Dataset(uri, status.etag, reader, reader.mask_flag_enums, head)
-        _check_pixels(uri, reader)
-        _check_size(uri, reader, status.size)
+            dataset = Dataset(uri, etag, reader, reader.mask_flag_enums, head)
+            stack.callback(dataset.close)
         yield dataset
 
 

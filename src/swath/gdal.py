@@ -1,12 +1,22 @@
-"""How GDAL is told to read: from where, with which patience, and from nowhere else."""
+"""GDAL's configuration: credentials, retries, timeouts, no look-up of sidecars, no lenient reads.
+
+Whatever reads a raster in swath does so within `environment` and `warnings_raised`, by way of
+`swath.dataset`. GDAL by itself takes much damage for pixels: its threads lose their errors, and
+what a decoder cannot make out is grey, black or whatever its memory held before.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from rasterio.env import Env
+from rasterio.errors import RasterioError
 from rasterio.session import DummySession
 
 from swath import storage
@@ -15,12 +25,25 @@ DRIVERS = ["GTiff", "JP2OpenJPEG", "NITF"]
 """Formats that are one file. A VRT and its like name other files and addresses, which a dropped
 object has no right to have opened, and which its ETag does not pin."""
 
+STRICT = {
+    # Threads of the JPEG 2000 driver lose their errors, those of the GeoTIFF driver take what they
+    # could not read for zeros.
+    "GDAL_NUM_THREADS": "1",
+    "GTIFF_IGNORE_READ_ERRORS": "NO",
+    # Otherwise what is missing of a truncated JPEG is grey.
+    # https://gdal.org/en/stable/drivers/raster/jpeg.html
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
+    # The short way through a whole PNG takes what is missing of a truncated one for pixels.
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_PAM_ENABLED": "NO",
+}
+"""Settings on which it depends that damage is noticed; no environment variable changes them."""
+
 _OPTIONS = {
     # A scene is one object: no listing of its folder, no search for files beside it.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     # By default this is a share of the host's memory, which in a container is not ours.
     "GDAL_CACHEMAX": 512 << 20,
-    "GTIFF_IGNORE_READ_ERRORS": "NO",
     "GDAL_HTTP_MAX_RETRY": 5,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "GDAL_HTTP_TIMEOUT": 120,
@@ -46,13 +69,68 @@ def path(uri: str) -> str:
 def environment(uri: str, etag: str) -> Env:
     """GDAL's settings for reading one object; to be entered around each call that may read.
 
-    An S3 object is read only while it has the ETag. What the process's environment sets is kept.
+    An S3 object is read only while it has the ETag. What the process's environment sets is kept,
+    except for STRICT.
     Credentials are GDAL's to find, since it also renews them; boto3's would be frozen here.
     """
     options = {name: value for name, value in _OPTIONS.items() if name not in os.environ}
     if storage.is_s3(uri):
         options |= _endpoint() | {"GDAL_HTTP_HEADERS": f'If-Match: "{etag}"'}
-    return Env(session=DummySession(), **options)
+    return Env(session=DummySession(), **options, **STRICT)
+
+
+class GdalWarning(RasterioError):  # type: ignore[misc] # noqa: N818 (what GDAL calls it)
+    """GDAL warned of what it read, and went on."""
+
+
+class _Warnings(logging.Filter):
+    """Keeps what GDAL warns of in this thread, while somebody listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._local = threading.local()
+
+    @property
+    def heard(self) -> list[str] | None:
+        """What was heard in this thread; None where nobody listens."""
+        return getattr(self._local, "heard", None)
+
+    @heard.setter
+    def heard(self, messages: list[str] | None) -> None:
+        self._local.heard = messages
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep a warning rather than log it."""
+        heard = self.heard
+        if heard is None or record.levelno != logging.WARNING:
+            return True
+        heard.append(record.getMessage())
+        return False
+
+
+_warnings = _Warnings()
+# This is where rasterio logs what GDAL says, in the thread to which GDAL says it.
+_log = logging.getLogger("rasterio._err")
+_log.addFilter(_warnings)
+
+
+@contextmanager
+def warnings_raised() -> Iterator[None]:
+    """Raise what GDAL warns of while it reads pixels: a decoder that goes on has made some up.
+
+    Raises:
+        GdalWarning: there was a warning, and no error.
+    """
+    if not _log.isEnabledFor(logging.WARNING):  # nothing would be heard
+        _log.setLevel(logging.WARNING)
+    before, _warnings.heard = _warnings.heard, []
+    try:
+        yield
+        heard = _warnings.heard
+    finally:
+        _warnings.heard = before
+    if heard:
+        raise GdalWarning("; ".join(dict.fromkeys(heard)))
 
 
 def _endpoint() -> dict[str, str]:

@@ -264,7 +264,7 @@ class Inference:
     def _sample(self, read: TilePixels) -> Samples:
         assert read.pixels is not None  # noqa: S101 (`_Batch.add` samples no others)
         tile = read.tile
-        return self.lattice.take(read.pixels, read.valid, (tile.x, tile.y), tile.core, self.convert)
+        return self.lattice.take(read.pixels, read.shown, (tile.x, tile.y), tile.core, self.convert)
 
     def _shrink(self, tiles: int) -> None:
         """Have the model take fewer than so many tiles, unless another worker has seen to it."""

@@ -25,6 +25,7 @@ from swath.errors import (
 from swath.footprint import footprint
 from swath.georeference import Georeferencer
 from swath.heads.answer import Answer
+from swath.interpretation import select_bands
 from swath.package import describe_package
 from swath.payloads import (
     PLAN_VERSION,
@@ -41,7 +42,7 @@ from swath.payloads import (
 )
 from swath.radiometry.comparison import Expected
 from swath.radiometry.units import conversion
-from swath.scene import Placed, Scene, open_scene, select_bands
+from swath.scene import Placed, Scene, open_scene
 from swath.settings import PlanSettings
 from swath.storage import RunPaths
 from swath.tiles import Grid, Ints, Partition

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from affine import Affine
-from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.windows import Window
@@ -23,13 +22,13 @@ from rasterio.windows import Window
 from swath import storage
 from swath.dataset import Dataset, Mask, explained, open_dataset
 from swath.errors import SceneError
+from swath.interpretation import check_interpretation, colours_of
 from swath.payloads import Georeference
 from swath.radiometry.units import Units, stated_unit
 from swath.validity import Marks, Valid, can_be, combine, marks_of, shown_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from rasterio.io import DatasetReader
 
 Box = tuple[int, int, int, int]
 
@@ -237,43 +236,19 @@ def _check_mask(mask: Dataset, scene: Scene) -> None:
         )
 
 
-def select_bands(scene: Scene, wanted: Sequence[str]) -> list[int]:
-    """The numbers, from 1, of the bands that a model wants, in its order.
-
-    Bands are found by description, by colour, or, where the scene describes none, by position if
-    it has as many as are wanted (an alpha band is not counted).
-
-    Raises:
-        SceneError: they cannot be told; the message says what the scene has and what is wanted.
-    """
-    for names in (scene.band_names, scene.colours):
-        known = [name.casefold() if name else None for name in names]
-        if all(known.count(name.casefold()) == 1 for name in wanted):
-            return [known.index(name.casefold()) + 1 for name in wanted]
-    image = [number for number, colour in enumerate(scene.colours, 1) if colour != "alpha"]
-    if not any(scene.band_names) and len(image) == len(wanted):
-        return image
-    if any(scene.band_names):
-        has = "the bands " + ", ".join(name or "(unnamed)" for name in scene.band_names)
-    else:
-        has = f"{len(image)} bands without names"
-    raise SceneError(
-        f"{scene.uri} has {has}; the model wants {', '.join(wanted)}. "
-        "Name the scene's bands after the model's (gdal_edit.py can), or give it just those bands"
-    )
-
-
 def _describe(dataset: Dataset, *, masked: bool) -> Scene:
     with explained(dataset.uri, dataset.etag, "has a header that cannot be understood"):
-        return _read_header(dataset.uri, dataset.reader, masked=masked)
+        check_interpretation(dataset)
+        return _read_header(dataset, masked=masked)
 
 
-def _read_header(uri: str, reader: DatasetReader, *, masked: bool) -> Scene:
+def _read_header(dataset: Dataset, *, masked: bool) -> Scene:
+    reader = dataset.reader
     gcps, gcps_crs = reader.gcps
     placed = not reader.transform.is_identity
-    colours = _colours(reader)
+    colours = colours_of(dataset)
     return Scene(
-        uri=uri,
+        uri=dataset.uri,
         width=reader.width,
         height=reader.height,
         count=reader.count,
@@ -292,11 +267,3 @@ def _read_header(uri: str, reader: DatasetReader, *, masked: bool) -> Scene:
             for band in zip(reader.units, reader.scales, reader.offsets, strict=True)
         ),
     )
-
-
-def _colours(reader: DatasetReader) -> tuple[str | None, ...]:
-    try:
-        names = [str(colour.name) for colour in reader.colorinterp]
-    except CPLE_BaseError:  # this one property fails on tags that GDAL otherwise passes over
-        return tuple(None for _ in reader.indexes)
-    return tuple(None if name in {"gray", "undefined"} else name for name in names)

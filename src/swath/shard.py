@@ -19,6 +19,7 @@ from swath.detections import Detections, DetectionsWriter
 from swath.errors import InputError, PayloadError, SceneChangedError, ShardInterruptedError
 from swath.findings import Findings, layout_of_partial
 from swath.inference import Inference
+from swath.interpretation import select_bands
 from swath.mlm import ModelDescription
 from swath.package import load_package
 from swath.payloads import ModelRef, Receipt, TileCounts, TileFailure
@@ -26,7 +27,7 @@ from swath.plan import Plan, read_plan
 from swath.radiometry.sampling import Samples
 from swath.runtimes.load import load_model
 from swath.runtimes.model import Model
-from swath.scene import open_scene, select_bands
+from swath.scene import open_scene
 from swath.segmentation.masks import MaskPart, extent, writing_part
 from swath.storage import RunPaths
 

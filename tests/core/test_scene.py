@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from swath import storage
 from swath.errors import SceneChangedError, SceneError, TransientError
-from swath.scene import open_scene, select_bands
+from swath.interpretation import select_bands
+from swath.scene import open_scene
 from tests.rasters import NORTH_UP, real_files
 
 RAMP = np.arange(1, 1 + 3 * 40 * 60, dtype="uint16").reshape(3, 40, 60)

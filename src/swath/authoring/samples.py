@@ -53,9 +53,10 @@ def of_scenes(
         SceneError: a scene cannot be read, or lacks a band.
     """
     # GDAL is imported where there are scenes.
+    from swath.interpretation import select_bands  # noqa: PLC0415
     from swath.radiometry.units import conversion  # noqa: PLC0415
     from swath.reading import read_tiles  # noqa: PLC0415
-    from swath.scene import open_scene, select_bands  # noqa: PLC0415
+    from swath.scene import open_scene  # noqa: PLC0415
     from swath.tiles import Grid  # noqa: PLC0415
 
     for number, uri in enumerate(uris):

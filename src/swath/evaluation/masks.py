@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import rasterio
 import shapely
+from affine import Affine
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
+from swath.dataset import open_dataset
 from swath.detections import NO_LABEL
 from swath.evaluation.metrics.pixels import count_pixels
-from swath.scene import Box, open_scene, select_bands
+from swath.interpretation import select_bands
+from swath.scene import Box, open_scene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +76,7 @@ def drawn(objects: Objects, background: int) -> Labels:
                 zip(outline[near], objects.label[near].tolist(), strict=True),
                 out_shape=(height, width),
                 fill=background,
-                transform=rasterio.Affine.translation(x, y),
+                transform=Affine.translation(x, y),
                 dtype="uint8",
             )
         )
@@ -88,8 +90,8 @@ def of_mask(path: Path, of_model: NDArray[np.int64], background: int) -> Labels:
     numbers[: len(of_model)] = np.where(of_model < 0, background, of_model)
 
     def read(window: Box) -> NDArray[np.uint8]:
-        with rasterio.open(path) as file:
-            labels = file.read(1, window=Window(*window))
+        with open_dataset(str(path)) as file:
+            labels = file.read(Window(*window), [1])[0]
         return np.asarray(numbers[labels])
 
     return read

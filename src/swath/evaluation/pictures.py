@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.image import imsave
 
-from swath.scene import Box, OpenScene, Scene, select_bands
+from swath.interpretation import COLOURS, select_bands
+from swath.scene import Box, OpenScene, Scene
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_COLOURS = (("red", "b04", "b4"), ("green", "b03", "b3"), ("blue", "b02", "b2"))
-"""By name, or as Sentinel-2 and Landsat 8 number them."""
+_SHOWN = [COLOURS[colour] for colour in ("red", "green", "blue")]
 _DARKEST, _BRIGHTEST = 1, 99.5
 """Percentiles of the valid pixels that are drawn black and white."""
 _WIDEST = 512
@@ -46,11 +46,11 @@ def display_bands(scene: Scene, bands: Sequence[str]) -> list[int]:
     """Red, green and blue if the scene has them; else the model's first three, or its first."""
     for known in (scene.colours, scene.band_names):
         names = [(name or "").casefold() for name in known]
-        found = [[n for n, name in enumerate(names, 1) if name in alike] for alike in _COLOURS]
+        found = [[n for n, name in enumerate(names, 1) if name in alike] for alike in _SHOWN]
         if all(len(numbers) == 1 for numbers in found):
             return [numbers[0] for numbers in found]
     numbers = select_bands(scene, bands)
-    return numbers[:3] if len(numbers) >= len(_COLOURS) else numbers[:1]
+    return numbers[:3] if len(numbers) >= len(_SHOWN) else numbers[:1]
 
 
 def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:

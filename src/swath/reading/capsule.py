@@ -13,6 +13,7 @@ from rasterio.env import Env
 from rasterio.io import MemoryFile
 from rasterio.session import DummySession
 
+from swath import gdal
 from swath.reading import tiff
 from swath.reading.layout import JPEG, Layout
 from swath.reading.schedule import Part
@@ -71,7 +72,8 @@ class Capsule:
             parts: where its pixels go, (bands, rows, cols).
         """
         with (
-            Env(session=DummySession(), GTIFF_IGNORE_READ_ERRORS="NO"),
+            Env(session=DummySession(), **gdal.STRICT),
+            gdal.warnings_raised(),
             MemoryFile(self._header(len(content)) + content) as file,
             file.open(driver="GTiff") as block,
         ):

@@ -7,8 +7,9 @@ Only the version of the object that was opened is read.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,9 +18,9 @@ import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from swath import storage
-from swath.dataset import HEAD, fault, replaced
+from swath.dataset import HEAD, Dataset, fault, replaced
 from swath.errors import SceneChangedError, SwathError, TransientError
-from swath.reading.tiff import NotReadableError
+from swath.reading.tiff import NotReadableError, ReadBytes
 from swath.service_errors import passes
 
 if TYPE_CHECKING:
@@ -212,6 +213,34 @@ class Head:
         part = self._file.read(offset, max(length, HEAD))
         self._parts.append((offset, part))
         return part[:length]
+
+
+@contextmanager
+def opened_file(dataset: Dataset) -> Iterator[ReadBytes]:
+    """Give what reads the header of a dataset's file; what is here of it is not fetched again.
+
+    Raises:
+        SceneChangedError: it is no longer there.
+    """
+    with ThreadPoolExecutor(1) as fetchers:
+        file = open_file(dataset, fetchers)
+        try:
+            yield Head(file, dataset.head).read
+        finally:
+            file.close()
+
+
+def open_file(dataset: Dataset, fetchers: Executor) -> File:
+    """Open the file of a dataset.
+
+    Raises:
+        SceneChangedError: it is no longer there.
+    """
+    uri, etag = dataset.uri, dataset.etag
+    try:
+        return S3File(uri, etag, fetchers) if storage.is_s3(uri) else LocalFile(uri, etag)
+    except OSError as error:
+        raise fault(uri, etag, "cannot be opened again", str(error)) from error
 
 
 def _cut_off(count: int, length: int) -> NotReadableError:

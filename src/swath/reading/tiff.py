@@ -105,13 +105,7 @@ def pages(read: ReadBytes) -> list[Page]:
     Raises:
         NotReadableError: it is no TIFF, or its header is damaged.
     """
-    head = read(0, 16)
-    orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
-    order = orders.get(head[:2])
-    if order is None or len(head) < 16:  # noqa: PLR2004 (what a header takes)
-        raise NotReadableError("no TIFF")
-    big = _int(head[2:4], order) == 43  # noqa: PLR2004 (BigTIFF's version)
-    offset = _int(head[8:16] if big else head[4:8], order)
+    order, big, offset = _start(read)
     found: list[Page] = []
     seen: set[int] = set()
     while offset and offset not in seen and len(found) < _MAX_PAGES:
@@ -119,6 +113,27 @@ def pages(read: ReadBytes) -> list[Page]:
         page, offset = _page(read, order, offset, big=big)
         found.append(page)
     return found
+
+
+def first_page(read: ReadBytes) -> Page:
+    """Return the first page of a TIFF.
+
+    Raises:
+        NotReadableError: it is no TIFF, or its header is damaged.
+    """
+    order, big, offset = _start(read)
+    return _page(read, order, offset, big=big)[0]
+
+
+def _start(read: ReadBytes) -> tuple[Order, bool, int]:
+    """Return the order of bytes, whether it is a BigTIFF, and where its first page is."""
+    head = read(0, 16)
+    orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
+    order = orders.get(head[:2])
+    if order is None or len(head) < 16:  # noqa: PLR2004 (what a header takes)
+        raise NotReadableError("no TIFF")
+    big = _int(head[2:4], order) == 43  # noqa: PLR2004 (BigTIFF's version)
+    return order, big, _int(head[8:16] if big else head[4:8], order)
 
 
 def _page(read: ReadBytes, order: Order, offset: int, *, big: bool) -> tuple[Page, int]:

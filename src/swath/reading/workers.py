@@ -7,17 +7,14 @@ from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
-from swath import storage
-from swath.dataset import Dataset, fault, open_dataset
-from swath.reading.ranges import File, LocalFile, S3File
+from swath.dataset import Dataset, open_dataset
+from swath.reading.ranges import File, open_file
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _FETCHERS = 4
 """Requests to S3 at once."""
-_THREADED = {"JP2OpenJPEG"}
-"""Drivers that decode blocks side by side by themselves."""
 
 
 class Workers:
@@ -55,8 +52,6 @@ class Workers:
 
     def handles(self, dataset: Dataset) -> list[Dataset]:
         """A dataset as often as GDAL can be made to read it side by side."""
-        if dataset.reader.driver in _THREADED:
-            return [dataset]
         more = range(self._count - 1)
         again = (open_dataset(dataset.uri, dataset.etag) for _ in more)
         return [dataset, *(self._files.enter_context(opened) for opened in again)]
@@ -71,14 +66,7 @@ class Workers:
         Raises:
             SceneChangedError: it is no longer there.
         """
-        try:
-            file: File = (
-                S3File(dataset.uri, dataset.etag, self._fetchers)
-                if storage.is_s3(dataset.uri)
-                else LocalFile(dataset.uri, dataset.etag)
-            )
-        except OSError as error:
-            raise fault(dataset.uri, dataset.etag, "cannot be opened again", str(error)) from error
+        file = open_file(dataset, self._fetchers)
         self._files.callback(file.close)
         return file
 

@@ -19,7 +19,7 @@ from rasterio.session import DummySession
 from rasterio.shutil import copy
 from rasterio.windows import Window
 
-from swath import storage
+from swath import gdal, storage
 from swath.detections import NO_LABEL
 
 if TYPE_CHECKING:
@@ -140,13 +140,13 @@ def assemble(
         path: the file to write.
     """
     mosaic = ET.tostring(_mosaic(parts, scene, classes), encoding="unicode")
-    with _environment():
+    with _environment(), gdal.warnings_raised():
         copy(mosaic, path, **_MASK)
 
 
 def _environment() -> Env:
     # By default the cache is a share of the host's memory, which in a container is not ours.
-    return Env(session=DummySession(), GDAL_CACHEMAX=_CACHE)
+    return Env(session=DummySession(), GDAL_CACHEMAX=_CACHE, **gdal.STRICT)
 
 
 def _mosaic(parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str]) -> ET.Element:

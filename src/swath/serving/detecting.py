@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from swath.detections import Detections
 from swath.errors import ModelOutputError, SwathError
 from swath.inference import Inference
+from swath.interpretation import select_bands
 from swath.payloads import TileCounts
 from swath.radiometry.comparison import compare
 from swath.radiometry.sampling import Samples
 from swath.run_warnings import gather_warnings
-from swath.scene import select_bands
 from swath.tiles import Grid
 
 if TYPE_CHECKING:

@@ -17,12 +17,13 @@ import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp
 from rasterio.env import Env
-from rasterio.io import DatasetReader
+from rasterio.session import DummySession
 from rasterio.windows import Window
 
-from swath import storage
-from swath.dataset import explained
+from swath import gdal, storage
+from swath.dataset import Dataset, opened
 from swath.errors import SceneError, SwathError
+from swath.interpretation import check_picture
 from swath.scene import open_scene
 from swath.serving.errors import TooLargeError
 
@@ -37,14 +38,6 @@ _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "fl
 _BLOCK = 256
 """px along each side of a block of the GeoTIFFs that are made."""
 _NPY_AXES = 3
-_GDAL: dict[str, Any] = {
-    # Otherwise what is missing of a truncated JPEG is grey.
-    # https://gdal.org/en/stable/drivers/raster/jpeg.html
-    "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
-    "GDAL_PAM_ENABLED": "NO",
-    # Its short way through a whole PNG takes what is missing of a truncated one for pixels.
-    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +118,16 @@ def _write_numpy(source: Path, kind: Format, target: Path, admit: Callable[[Size
 
 
 def _write_picture(source: Path, kind: Format, target: Path, admit: Callable[[Size], None]) -> None:
-    with _opened(source, kind) as reader:
+    with _opened(source, kind) as picture:
+        reader = picture.reader
         shape, dtype = (reader.count, *reader.shape), np.dtype(reader.dtypes[0])
         admit(Size(reader.width, reader.height, reader.count, dtype, (1, reader.width)))
-        with (
-            _explained(source, "cannot be decoded"),
-            _tiff(target, shape, dtype, reader.colorinterp) as out,
-        ):
+        hidden = not picture.all_valid and ColorInterp.alpha not in reader.colorinterp
+        with _tiff(target, shape, dtype, reader.colorinterp) as out:
             for window in _windows(shape):
-                out.write(reader.read(window=window), window=window)
+                out.write(picture.read(window, range(1, reader.count + 1)), window=window)
+                if hidden:
+                    out.write_mask(picture.read_mask(window, 1), window=window)
 
 
 def _windows(shape: tuple[int, ...]) -> Iterator[Window]:
@@ -149,19 +143,22 @@ def _tiff(
 ) -> Iterator[Any]:
     """A GeoTIFF to write to: uncompressed, in blocks, nowhere on Earth."""
     bands, height, width = shape
-    with rasterio.open(
-        path,
-        "w",
-        driver="GTiff",
-        width=width,
-        height=height,
-        count=bands,
-        dtype=dtype.name,
-        tiled=True,
-        blockxsize=_BLOCK,
-        blockysize=_BLOCK,
-        bigtiff="IF_SAFER",
-    ) as out:
+    with (
+        Env(session=DummySession(), GDAL_TIFF_INTERNAL_MASK="YES", **gdal.STRICT),
+        rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=width,
+            height=height,
+            count=bands,
+            dtype=dtype.name,
+            tiled=True,
+            blockxsize=_BLOCK,
+            blockysize=_BLOCK,
+            bigtiff="IF_SAFER",
+        ) as out,
+    ):
         if colours:
             out.colorinterp = colours
         yield out
@@ -189,22 +186,13 @@ def _numpy(path: Path) -> NDArray[Any]:
 
 
 @contextmanager
-def _opened(path: Path, kind: Format) -> Iterator[DatasetReader]:
+def _opened(path: Path, kind: Format) -> Iterator[Dataset]:
     """A PNG or JPEG whose pixels mean what they say."""
-    with ExitStack() as stack:
-        with _explained(path, f"cannot be opened as {_DRIVERS[kind]}"):
-            reader = DatasetReader(str(path), driver=_DRIVERS[kind])
-            stack.callback(reader.close)
-        if ColorInterp.palette in reader.colorinterp:
-            raise SceneError(f"{path} has a palette; save it in RGB or in grey")
-        yield reader
-
-
-@contextmanager
-def _explained(path: Path, problem: str) -> Iterator[None]:
-    """Let GDAL work on an image; when it cannot, say so."""
-    with Env(**_GDAL), explained(str(path), storage.etag(str(path)) or "", problem):
-        yield
+    driver = _DRIVERS[kind]
+    etag = storage.etag(str(path)) or ""
+    with opened(str(path), etag, [driver], f"cannot be opened as {driver}") as picture:
+        check_picture(picture)
+        yield picture
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath.interpretation import select_bands
 from swath.radiometry.units import Units, conversion
-from swath.scene import Box, OpenScene, Scene, open_scene, select_bands
+from swath.scene import Box, OpenScene, Scene, open_scene
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

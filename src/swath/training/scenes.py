@@ -11,9 +11,10 @@ import torch
 from swath.detections import Detections
 from swath.errors import TrainingError, TrainingInterruptedError
 from swath.inference import Inference
+from swath.interpretation import select_bands
 from swath.runtimes.model import cpu_workers
 from swath.runtimes.torch import TorchModel
-from swath.scene import OpenScene, open_scene, select_bands
+from swath.scene import OpenScene, open_scene
 from swath.tiles import Grid
 from swath.training.spec import description_of
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath.errors import LabelsError
+from swath.interpretation import select_bands
 from swath.labels.files import read_headers
 from swath.radiometry.units import Conversion, Units, conversion
 from swath.runtimes.model import available_cpus
-from swath.scene import Box, OpenScene, Scene, open_scene, select_bands
+from swath.scene import Box, OpenScene, Scene, open_scene
 from swath.training.pieces import common_dtype, piece_shape
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from swath.evaluation.metrics.curves import Curve, curve_of
 from swath.evaluation.metrics.matching import match
 from swath.evaluation.metrics.objects import Found, Truth
 from swath.evaluation.metrics.pixels import count_pixels, pixel_f1, pixel_iou
-from swath.scene import select_bands
+from swath.interpretation import select_bands
 from swath.training.class_maps import UNKNOWN, Painter
 from swath.training.crop import NOTHING
 
