@@ -24,6 +24,8 @@ from swath.errors import SceneChangedError, SceneError, SwathError, TransientErr
 if TYPE_CHECKING:
     from rasterio.windows import Window
 
+    from swath.reading.checksums import Checksums
+
 HEAD = 32 << 10
 """Bytes; what is fetched at least of a header. It holds the tables of a scene of 20,000 px."""
 MAX_BLOCK_BYTES = 512 << 20
@@ -52,16 +54,21 @@ class Dataset:
     """GDAL lets several threads use a handle, but not at once."""
     _stale: bool = False
     """Whether a read failed: what GDAL kept of it may be pixels that it made up."""
+    _checksums: Checksums | None = field(default=None, repr=False)
+    _unchecked: bool = False
+    """Whether there are no checksums to hold the file to."""
 
     def read(self, window: Window, bands: Sequence[int]) -> NDArray[Any]:
         """Pixels (bands, rows, cols) of a window."""
         with self._reading(f"cannot be read at {_text(window)}"):
+            self._check(window, bands)
             pixels: NDArray[Any] = self.reader.read(list(bands), window=window)
         return pixels
 
     def read_mask(self, window: Window, band: int) -> Mask:
         """GDAL's mask of a band, (rows, cols), True = valid."""
         with self._reading(f"has a mask that cannot be read at {_text(window)}"):
+            self._check(window, [band], mask=True)
             mask: Mask = self.reader.read_masks(band, window=window) > 0
         return mask
 
@@ -77,6 +84,21 @@ class Dataset:
                 self._stale = True
                 raise
 
+    def _check(self, window: Window, bands: Sequence[int], *, mask: bool = False) -> None:
+        """Refuse blocks that do not match their checksums, of which GDAL takes no notice."""
+        if self._checksums is None and not self._unchecked:
+            self._checksums = self._find_checksums()
+            self._unchecked = self._checksums is None
+        if self._checksums and (damage := self._checksums.damage(window, bands, mask=mask)):
+            raise gdal.DamageError(damage)
+
+    def _find_checksums(self) -> Checksums | None:
+        if self.reader.driver != "GTiff":
+            return None
+        from swath.reading.checksums import checksums_of  # noqa: PLC0415 (it imports this module)
+
+        return checksums_of(self)
+
     def _reopen(self) -> None:
         """Forget what GDAL has decoded; a damaged block would be given out the second time."""
         fresh = DatasetReader(gdal.path(self.uri), driver=[self.reader.driver])
@@ -85,6 +107,8 @@ class Dataset:
 
     def close(self) -> None:
         """Close the file."""
+        if self._checksums:
+            self._checksums.close()
         self.reader.close()
 
     @property

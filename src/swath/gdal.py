@@ -79,8 +79,8 @@ def environment(uri: str, etag: str) -> Env:
     return Env(session=DummySession(), **options, **STRICT)
 
 
-class GdalWarning(RasterioError):  # type: ignore[misc] # noqa: N818 (what GDAL calls it)
-    """GDAL warned of what it read, and went on."""
+class DamageError(RasterioError):  # type: ignore[misc] # rasterio has no types
+    """What GDAL reads is damaged, though it went on."""
 
 
 class _Warnings(logging.Filter):
@@ -119,7 +119,7 @@ def warnings_raised() -> Iterator[None]:
     """Raise what GDAL warns of while it reads pixels: a decoder that goes on has made some up.
 
     Raises:
-        GdalWarning: there was a warning, and no error.
+        DamageError: there was a warning, and no error.
     """
     if not _log.isEnabledFor(logging.WARNING):  # nothing would be heard
         _log.setLevel(logging.WARNING)
@@ -130,7 +130,7 @@ def warnings_raised() -> Iterator[None]:
     finally:
         _warnings.heard = before
     if heard:
-        raise GdalWarning("; ".join(dict.fromkeys(heard)))
+        raise DamageError("; ".join(dict.fromkeys(heard)))
 
 
 def _endpoint() -> dict[str, str]:

@@ -15,7 +15,8 @@ from rasterio.session import DummySession
 
 from swath import gdal
 from swath.reading import tiff
-from swath.reading.layout import JPEG, Layout
+from swath.reading.checksums import is_damaged
+from swath.reading.layout import JPEG, LZMA, Layout
 from swath.reading.schedule import Part
 from swath.reading.tiff import NotReadableError
 
@@ -41,7 +42,7 @@ _PIXEL_SCALE, _TIE_POINT = 33550, 33922
 _CODES = {"u1": 1, "u2": 3, "u4": 4, "f8": 12}
 _FIRST_ENTRY, _ENTRY, _INLINE = 10, 12, 4
 """Bytes: where a page's first entry is, how long each is, and how long the value in it."""
-_ENCODINGS = {JPEG, 34887, 34925, 50002}
+_ENCODINGS = {JPEG, 34887, LZMA, 50002}
 """JPEG, LERC, LZMA, JPEG XL."""
 
 
@@ -61,6 +62,7 @@ class Capsule:
         if layout.separate or layout.compression not in _ENCODINGS:
             raise NotReadableError(f"compression {layout.compression}, which only GDAL knows")
         self._bands = [sample + 1 for sample in samples]
+        self._checked, self._block_bytes = layout.compression == LZMA, layout.block_bytes
         self._order = layout.page.order
         self._head, self._length_at = _head(layout)
 
@@ -70,7 +72,13 @@ class Capsule:
         Args:
             content: its bytes as in the file.
             parts: where its pixels go, (bands, rows, cols).
+
+        Raises:
+            NotReadableError: the block does not match its checksum.
+            Exception: whatever GDAL raises of one that it cannot decode.
         """
+        if self._checked and is_damaged(LZMA, content, self._block_bytes):
+            raise NotReadableError("a block that does not match its checksum")
         with (
             Env(session=DummySession(), **gdal.STRICT),
             gdal.warnings_raised(),

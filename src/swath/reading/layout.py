@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE = 1, 5, 7, 8, 32946
-PACKBITS, ZSTD, WEBP = 32773, 50000, 50001
+PACKBITS, LZMA, ZSTD, WEBP = 32773, 34925, 50000, 50001
 _CHUNKY, _SEPARATE = 1, 2
-_MASK_PAGE = 4
+MASK_PAGE = 4
 _LOSSLESS = {NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD}
 _PLAIN_COLOURS = {0, 1, 2, 3, 4}
 """Photometric interpretations whose samples GDAL gives as they are."""
@@ -109,7 +109,7 @@ def scene_layout(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout
 def _mask_layout(image: Layout, others: Sequence[Page]) -> Layout | None:
     """The mask's, where it has blocks of one bit a pixel as large as the image's."""
     for page in others:
-        if page.number(tiff.NEW_SUBFILE_TYPE, 0) != _MASK_PAGE:
+        if page.number(tiff.NEW_SUBFILE_TYPE, 0) != MASK_PAGE:
             continue
         mask = _layout(page)
         same = (mask.width, mask.height, mask.rows, mask.cols) == (
