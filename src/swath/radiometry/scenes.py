@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from swath.errors import SceneError
+from swath.interpretation import select_bands
 from swath.radiometry.comparison import MAX_PROFILES, MIN_SAMPLES, Expected
 from swath.radiometry.profile import Profile, profile_of
 from swath.radiometry.sampling import Lattice, Samples
 from swath.radiometry.units import Units, conversion
 from swath.reading import read_tiles
-from swath.scene import open_scene, select_bands
+from swath.scene import open_scene
 from swath.tiles import Grid
 
 _TILE = 512

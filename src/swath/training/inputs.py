@@ -10,11 +10,11 @@ import numpy as np
 
 from swath.authoring.statistics import parse_units
 from swath.errors import InputError
+from swath.interpretation import select_bands
 from swath.labels.files import read_headers
 from swath.radiometry.scenes import expect
 from swath.runtimes.model import available_cpus
 from swath.runtimes.scaling import MinMax, Scaling, ZScore
-from swath.scene import select_bands
 from swath.training.augment import augment
 from swath.training.crops import CropSampler, HardNegative, generator
 from swath.training.feed import Feed

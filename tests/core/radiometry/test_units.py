@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from swath.authoring import samples
 from swath.errors import PackageError, SceneError
 from swath.inference import Inference
+from swath.interpretation import select_bands
 from swath.local import run_local
 from swath.mlm import parse_description
 from swath.radiometry.units import Unit, conversion, unit_warnings
 from swath.runtimes.scaling import ZScore, scale_into, steps_of
-from swath.scene import open_scene, select_bands
+from swath.scene import open_scene
 from swath.serving.detecting import detect
 from swath.tiles import Grid
 from swath.training.crops import CropSampler
