@@ -50,12 +50,11 @@ class CoverageMap:
     def covering(self, mutant: Mutant, target: Target) -> dict[str, float]:
         """Return the tests that reach a mutant, best first, and their durations in seconds.
 
-        First come those of the module's own test file, then all others, the quickest first. Code
-        at module level runs at import: there any test of the module may notice.
+        First come those of the module's own test file, then all others, the quickest first. What
+        runs at import was recorded of the test that imported it: any test of the module may notice.
         """
-        tests = self._tests(mutant.module, mutant.lines)
-        if not tests and not mutant.scope:
-            tests = self._tests(mutant.module, (0, sys.maxsize))
+        lines = (0, sys.maxsize) if mutant.at_import else mutant.lines
+        tests = self._tests(mutant.module, lines)
         if target.tests:
             tests |= {name for name in self._durations if name.startswith(target.tests)}
         own = f"/test_{Path(mutant.module).stem}.py::"

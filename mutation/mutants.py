@@ -31,7 +31,7 @@ class Mutant:
         before: the changed clause as it is, in one line for a compound statement.
         after: the same clause with the change.
         lines: first and last line of the clause.
-        scope_lines: first and last line of the function around it.
+        at_import: whether it runs when the module is imported.
         occurrence: number among mutants of the module with the same content.
     """
 
@@ -41,7 +41,7 @@ class Mutant:
     before: str
     after: str
     lines: tuple[int, int]
-    scope_lines: tuple[int, int]
+    at_import: bool
     occurrence: int = 0
 
     @property
@@ -125,7 +125,7 @@ def _describe(position: _Position, operator: str, module: str, other: ast.AST) -
         before=before,
         after=after,
         lines=_lines(clause),
-        scope_lines=_span(scopes[-1]) if scopes else (0, 0),
+        at_import=_runs_at_import(clause, scopes),
     )
 
 
@@ -203,5 +203,7 @@ def _lines(clause: ast.AST) -> tuple[int, int]:
     return first, last
 
 
-def _span(node: ast.AST) -> tuple[int, int]:
-    return int(getattr(node, "lineno", 0)), int(getattr(node, "end_lineno", 0) or 0)
+def _runs_at_import(clause: ast.AST, scopes: tuple[ast.AST, ...]) -> bool:
+    """Whether a clause is no statement within a function; the defaults of arguments are none."""
+    around = scopes[:-1] if scopes and clause is scopes[-1] else scopes
+    return not around or isinstance(around[-1], ast.ClassDef)

@@ -60,7 +60,8 @@ def test_a_mutant_is_its_module_with_one_change(root):
     assert [(a, b) for a, b in zip(original, lines, strict=True) if a != b] == [
         ("    return min(*numbers, most)", "    return max(*numbers, most)")
     ]
-    assert (chosen.scope, chosen.lines) == ("least", (15, 15))
+    assert (chosen.scope, chosen.lines, chosen.at_import) == ("least", (15, 15), False)
+    assert mutants["def least(numbers: Numbers | None, most: int=10) -> int:"].at_import
 
 
 def test_a_mutant_has_its_name_wherever_the_code_stands(root):
