@@ -121,12 +121,7 @@ def _heads(wkb: Bytes, lengths: Lengths) -> Any:
 
 def _content(column: pa.Array) -> tuple[Bytes, Lengths]:
     """All bytes of a column of strings or binaries, end to end, and each value's length."""
-    values = column.cast(pa.large_string() if _is_text(column.type) else pa.large_binary())
+    values = column.cast(pa.large_binary())
     _, offsets, content = values.buffers()
     ends = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]
     return np.frombuffer(content, np.uint8)[ends[0] : ends[-1]], np.diff(ends)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    value = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(value) or pa.types.is_large_string(value))

@@ -11,7 +11,7 @@ from swath.serving import batching as module
 from swath.serving.batching import Batcher
 
 BAD = -1.0
-PATIENCE = 30
+PATIENCE = 10
 
 
 class Echo:
@@ -120,6 +120,8 @@ def test_a_tile_that_comes_alone_goes_alone(batched):
     assert said(batcher(tiles(8, 9))) == [8, 9]
     assert model.sizes == [1, 2]
     assert (batcher.batch_size, batcher.workers) == (4, 1)
+    # A server that ends does not wait for a batcher that nobody closed.
+    assert all(thread.daemon for thread in batcher._threads)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
