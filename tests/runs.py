@@ -19,13 +19,23 @@ FOOTPRINT = shapely.box(128, 34, 130, 36)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def run_request(etag="a", *, minutes=0, uri="s3://scenes/incoming/x.tif", model="ships"):
+def run_request(
+    etag="a",
+    *,
+    minutes=0,
+    uri="s3://scenes/incoming/x.tif",
+    model="ships",
+    digest="d1",
+    sequencer="",
+    requested_at="",
+):
     """A run of one version of a scene, dropped some minutes after noon."""
     at = (NOON + timedelta(minutes=minutes)).isoformat()
     return RunRequest.new(
-        scene=SceneRef(uri=uri, etag=etag, dropped_at=at),
-        model=ModelRef(name=model, uri="s3://m/m.tar.gz", digest="d1"),
+        scene=SceneRef(uri=uri, etag=etag, dropped_at=at, sequencer=sequencer),
+        model=ModelRef(name=model, uri="s3://m/m.tar.gz", digest=digest),
         options=RunOptions(backend="batch"),
+        requested_at=requested_at,
     )
 
 

@@ -66,16 +66,13 @@ class StartRun(Function):
         allow(
             self.role,
             "states:DescribeExecution",
-            "states:RedriveExecution",
             on=[runs.executions],
             because="Executions are named by runs, which do not exist at deployment.",
         )
         models.grant_read_catalogue(self.role)
-        # Which version of each scene was dropped last.
+        # The latest drop of each scene.
         read_objects(self.role, work, "scenes/*")
         write_objects(self.role, work, "scenes/*")
-        # Whether a failed run can be redriven: a plan by another version of swath cannot be read.
-        read_objects(self.role, work, "runs/*/plan.json")
         self._listen(scenes, dead_letters)
 
     def _listen(self, scenes: IBucket, dead_letters: IQueue) -> None:

@@ -54,4 +54,5 @@ def _drop(event: S3EventBridgeNotificationEvent) -> Drop:
         etag=found.etag,
         size=found.size or 0,
         at=event.time,
+        sequencer=found.get("sequencer") or "",
     )

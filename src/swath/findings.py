@@ -24,8 +24,6 @@ _PROGRESS = "swath:progress"
 class Progress(Payload, frozen=True, kw_only=True):
     """Progress of a shard that was interrupted, kept in the file of its detections."""
 
-    layout: str
-    """`Plan.layout`: progress in another plan's shard is none in this one's."""
     next_tile: int
     tiles: TileCounts
     failures: list[TileFailure]
@@ -87,11 +85,10 @@ class Findings:
             keep()
         return True
 
-    def keep(self, layout: str, uri: str) -> None:
-        """End the file, and put it where another attempt at the shard of that plan takes it up."""
+    def keep(self, uri: str) -> str:
+        """End the file, and put it where another attempt takes it up; return its SHA-256."""
         self.out.append(Detections.concatenate(self._flagged))
         progress = Progress(
-            layout=layout,
             next_tile=self.inference.next_tile,
             tiles=self.inference.tiles,
             failures=self.inference.failures,
@@ -100,6 +97,7 @@ class Findings:
         self.out.note(_PROGRESS, msgspec.json.encode(progress).decode())
         self.out.close()
         storage.copy(str(self._path), uri)
+        return storage.digest(self._path)
 
     def go_on(self) -> None:
         """Begin another file with all that the last one holds: a Parquet file has but one end."""
@@ -135,15 +133,6 @@ class Findings:
         flagged = found.flags != 0
         self.out.append(found.take(~flagged))
         self._flagged.append(found.take(flagged))
-
-
-def layout_of_partial(uri: str) -> str | None:
-    """The layout of the plan of which an interrupted attempt left this file, if there is one."""
-    try:
-        with storage.reading(uri) as path:
-            return _progress(path).layout
-    except (FileNotFoundError, msgspec.ValidationError):
-        return None
 
 
 def _progress(path: Path) -> Progress:

@@ -19,6 +19,7 @@ from swath.merge_run import merge_run
 from swath.output_folder import DETECTIONS, MASK, SUMMARY, put_in_place, work_folder
 from swath.package import describe_package
 from swath.payloads import (
+    LoadSummary,
     MergeSummary,
     ModelRef,
     Payload,
@@ -29,9 +30,13 @@ from swath.payloads import (
 )
 from swath.plan import plan_run
 from swath.settings import PlanSettings
-from swath.shard import run_shard
+from swath.shard import require_unchanged, run_shard
 
 Status = Literal["succeeded", "failed"]
+_LATER = (
+    "a later run of this scene and model is in the database; its rows stay, "
+    "and those of this run were not loaded"
+)
 Progress = Callable[[int, int], None]
 """Called with how many shards are done, and of how many."""
 
@@ -107,7 +112,9 @@ def run_local(
                 files[MASK] = Path(merged.mask_uri)
             if database is not None:
                 with watch.stage("load"):
-                    _load(database, request, merged)
+                    superseded = _load(database, request, merged).superseded
+                if superseded:
+                    merged = msgspec.structs.replace(merged, warnings=[*merged.warnings, _LATER])
             report = _report(request, watch, status="succeeded", merged=merged)
         except SwathError as error:
             # A run that only failed to load leaves its detections all the same.
@@ -126,13 +133,14 @@ def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
         PackageError: there is no model package, or it cannot be used.
     """
     scene = scene if storage.is_s3(scene) else str(Path(scene).absolute())
+    began = datetime.now(UTC).isoformat()
     etag = storage.etag(scene)
     if etag is None:
         raise SceneError(f"there is no scene at {scene}")
     model = model if storage.is_s3(model) else str(Path(model).absolute())
     description, digest = describe_package(model)
     return RunRequest.new(
-        scene=SceneRef(uri=scene, etag=etag, dropped_at=datetime.now(UTC).isoformat()),
+        scene=SceneRef(uri=scene, etag=etag, dropped_at=began),
         model=ModelRef(name=description.name, uri=model, digest=digest),
         options=msgspec.structs.replace(options, backend="local"),
     )
@@ -151,7 +159,7 @@ def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progre
         return merge_run(plan.uri)
 
 
-def _load(database: str, request: RunRequest, merged: MergeSummary) -> None:
+def _load(database: str, request: RunRequest, merged: MergeSummary) -> LoadSummary:
     # Imported here, so that a run without a database needs no driver.
     from swath.database.connect import connect_dsn  # noqa: PLC0415
     from swath.database.load import load_run  # noqa: PLC0415
@@ -159,7 +167,14 @@ def _load(database: str, request: RunRequest, merged: MergeSummary) -> None:
 
     with closing(connect_dsn(database)) as connection:
         migrate(connection)
-        load_run(connection, request, merged, backend="local")
+        return load_run(
+            connection,
+            request,
+            merged,
+            backend="local",
+            # No event tells of a local file, so the file itself says which version is the later.
+            check=lambda: require_unchanged(request.scene),
+        )
 
 
 def _report(

@@ -7,9 +7,11 @@ Shards stream through, a row group at a time; only what touches a shard's edge i
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +50,9 @@ def merge_run(plan_uri: str) -> MergeSummary:
     each shard has made sure that what it read was what the plan is of.
 
     Raises:
-        RunIncompleteError: a shard left no receipt, tiles are not accounted for, or more failed
-            than the run tolerates; the message names the first.
+        RunIncompleteError: a shard left no receipt, or its files are not those that its receipt
+            vouches for; tiles are not accounted for, or more failed than the run tolerates. The
+            message names the first.
         PayloadError: the plan was written by another version of swath.
     """
     plan = read_plan(plan_uri)
@@ -76,9 +79,11 @@ def merge_run(plan_uri: str) -> MergeSummary:
             mask_uri = _write_mask(plan, paths, receipts, scene)
     return MergeSummary(
         uri=paths.detections,
+        etag=storage.etag(paths.detections) or "",
         detections=out.count,
         tiles=tiles,
         mask_uri=mask_uri,
+        mask_etag=storage.etag(mask_uri) or "" if mask_uri else "",
         warnings=gather_warnings(
             *(receipt.warnings for receipt in receipts), _band_warnings(plan, paths, receipts)
         ),
@@ -101,10 +106,18 @@ def _band_warnings(plan: Plan, paths: RunPaths, receipts: list[Receipt]) -> list
     """Compare the run's bands with what the model package expects of them."""
     if plan.expected is None:
         return []
-    uris = [paths.samples(receipt.index) for receipt in receipts if receipt.samples]
+    sampled = [receipt for receipt in receipts if receipt.samples]
     bands = len(plan.bands)
+
+    def read(receipt: Receipt) -> Samples:
+        uri = paths.samples(receipt.index)
+        data = storage.read_bytes(uri)
+        if receipt.files.get(storage.name(uri)) != hashlib.sha256(data).hexdigest():
+            raise ValueError(f"{uri} is not the file that its shard wrote")
+        return Samples.from_bytes(data, bands)
+
     with ThreadPoolExecutor(_READERS) as pool:
-        parts = pool.map(lambda uri: Samples.from_bytes(storage.read_bytes(uri), bands), uris)
+        parts = pool.map(read, sampled)
         try:
             samples = Samples.join(list(parts), bands)
         except (FileNotFoundError, ValueError) as error:
@@ -115,16 +128,22 @@ def _band_warnings(plan: Plan, paths: RunPaths, receipts: list[Receipt]) -> list
 
 def _write_mask(plan: Plan, paths: RunPaths, receipts: list[Receipt], scene: Placed) -> str:
     """Put the mask together of the parts of all shards that have seen anything."""
-    shards = [receipt.index for receipt in receipts if receipt.tiles.succeeded]
-    windows = [extent(plan.grid, plan.tiles(shard)) for shard in shards]
+    seen = [receipt for receipt in receipts if receipt.tiles.succeeded]
+    windows = [extent(plan.grid, plan.tiles(receipt.index)) for receipt in seen]
     with (
         tempfile.TemporaryDirectory(prefix="swath-") as folder,
         ThreadPoolExecutor(_READERS) as pool,
         storage.writing(paths.mask, content_type=masks.MEDIA_TYPE) as path,
     ):
-        files = [Path(folder, f"{shard}.tif") for shard in shards]
-        parts = [paths.mask_part(shard) for shard in shards]
-        list(pool.map(storage.copy, parts, map(str, files)))
+        files = [Path(folder, f"{receipt.index}.tif") for receipt in seen]
+
+        def fetch(receipt: Receipt, file: Path) -> None:
+            part = paths.mask_part(receipt.index)
+            with _naming(receipt, part):
+                storage.copy(part, str(file))
+            _hold_to_receipt(receipt, part, file)
+
+        list(pool.map(fetch, seen, files))
         assemble(list(zip(files, windows, strict=True)), scene, plan.answer.classes, path)
     return paths.mask
 
@@ -178,7 +197,11 @@ def _merged(plan: Plan, paths: RunPaths, receipts: list[Receipt], task: Task) ->
         first, last = np.searchsorted(holder, [receipt.index, receipt.index + 1])
         here = settled.take(slice(first, last))
         if receipt.detections:
-            yield from read_in_order(next(files), here)
+            uri = paths.shard(receipt.index)
+            with _naming(receipt, uri):
+                file = next(files)
+            _hold_to_receipt(receipt, uri, file)
+            yield from read_in_order(file, here)
         else:
             yield here
     # Centred in a tile without a valid pixel, which no shard holds.
@@ -187,11 +210,35 @@ def _merged(plan: Plan, paths: RunPaths, receipts: list[Receipt], task: Task) ->
 
 def _seams(paths: RunPaths, receipts: list[Receipt]) -> Detections:
     """What more than one shard has a say in, of all shards."""
-    uris = [paths.seams(receipt.index) for receipt in receipts if receipt.seams]
+
+    def read(receipt: Receipt) -> Detections:
+        uri = paths.seams(receipt.index)
+        with _naming(receipt, uri), storage.reading(uri) as path:
+            _hold_to_receipt(receipt, uri, path)
+            return Detections.concatenate(list(read_detections(path)))
+
     with ThreadPoolExecutor(_READERS) as pool:
-        return Detections.concatenate(list(pool.map(_read, uris)))
+        found = pool.map(read, (receipt for receipt in receipts if receipt.seams))
+        return Detections.concatenate(list(found))
 
 
-def _read(uri: str) -> Detections:
-    with storage.reading(uri) as path:
-        return Detections.concatenate(list(read_detections(path)))
+@contextmanager
+def _naming(receipt: Receipt, uri: str) -> Iterator[None]:
+    """Say which shard's file it is that is gone."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise RunIncompleteError(
+            f"{uri} is gone, though shard {receipt.index} left a receipt for it; "
+            "drop the scene again, and the shard is run again"
+        ) from None
+
+
+def _hold_to_receipt(receipt: Receipt, uri: str, path: Path) -> None:
+    """Refuse another file than the shard's receipt vouches for: damaged, or of another attempt."""
+    # An earlier version of swath vouched for no file; a run may have begun under it.
+    if receipt.files and receipt.files.get(storage.name(uri)) != storage.digest(path):
+        raise RunIncompleteError(
+            f"{uri} is not the file that the receipt of shard {receipt.index} vouches for; "
+            "drop the scene again, and the shard is run again"
+        )

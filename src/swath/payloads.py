@@ -58,7 +58,9 @@ class SceneRef(Payload, frozen=True, kw_only=True):
     uri: str
     etag: str
     dropped_at: str
-    """ISO 8601 UTC; orders two versions of the object under one key."""
+    """ISO 8601 UTC."""
+    sequencer: str = ""
+    """S3's order of the writes to one key, hexadecimal; empty where no event told of the scene."""
 
 
 class ModelRef(Payload, frozen=True, kw_only=True):
@@ -88,19 +90,24 @@ class RunRequest(Payload, frozen=True, kw_only=True):
     scene: SceneRef
     model: ModelRef
     options: RunOptions
+    requested_at: str = ""
+    """ISO 8601 UTC: `swath.versions` says what for. Empty in requests of earlier versions."""
 
     @classmethod
-    def new(cls, *, scene: SceneRef, model: ModelRef, options: RunOptions) -> Self:
+    def new(
+        cls, *, scene: SceneRef, model: ModelRef, options: RunOptions, requested_at: str = ""
+    ) -> Self:
         """A request whose `run_id` follows from the rest: the same work has the same name."""
         return cls(
             run_id=run_id(scene=scene, model=model, options=options),
             scene=scene,
             model=model,
             options=options,
+            requested_at=requested_at,
         )
 
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 """The form of `swath.plan.Plan`. It grows with each change that other versions cannot read."""
 
 
@@ -208,6 +215,17 @@ class Receipt(Payload, frozen=True, kw_only=True):
     """Scene pixels of the tiles that this attempt inferred, by its seconds of inference."""
     warnings: list[str] = []
     """Sentences for the user: the shard is done, and something about it looks wrong."""
+    files: dict[str, str] = {}
+    """SHA-256 of each file of the shard by its name; none in receipts of earlier versions."""
+
+
+class Checkpoint(Payload, frozen=True, kw_only=True):
+    """Written after the files that an interrupted shard leaves."""
+
+    layout: str
+    """`Plan.layout`: progress in another plan's shard is none in this one's."""
+    files: dict[str, str]
+    """SHA-256 of each, by the file's name."""
 
 
 class MergeSummary(Payload, frozen=True, kw_only=True):
@@ -220,6 +238,10 @@ class MergeSummary(Payload, frozen=True, kw_only=True):
     """The run's mask, GeoTIFF; empty where the model package asks for none."""
     warnings: list[str] = []
     """Sentences for the user, from `swath.run_warnings`, about what looks wrong."""
+    etag: str = ""
+    """Of the GeoParquet file as the merge wrote it; empty in summaries of earlier versions."""
+    mask_etag: str = ""
+    """Of the mask, likewise."""
 
 
 class MergedRun(Payload, frozen=True, kw_only=True):
@@ -248,8 +270,8 @@ class PublishSummary(Payload, frozen=True, kw_only=True):
 def run_id(*, scene: SceneRef, model: ModelRef, options: RunOptions) -> str:
     """The name of a run, as a UUID (version 8, RFC 9562) of what determines its result.
 
-    The time of the drop is left out: the same bytes under the same key are the same work. So is the
-    backend, which does not change a detection.
+    What tells one drop from another is left out, time and sequencer: the same bytes under the same
+    key are the same work. So is the backend, which does not change a detection.
     """
     parts = [scene.uri, scene.etag, model.name, model.digest, options.tolerated_failures]
     digest = bytearray(hashlib.sha256(json.dumps(parts).encode()).digest()[:16])

@@ -163,7 +163,12 @@ def read_plan(uri: str) -> Plan:
         FileNotFoundError: there is none.
         PayloadError: it is not one that this version of swath can read.
     """
-    data = storage.read_json(uri)
+    try:
+        data = storage.read_json(uri)
+    except ValueError as error:
+        raise PayloadError(
+            f"the plan {uri} is damaged: {error}; drop the scene again, and it is planned anew"
+        ) from None
     if not is_readable_plan(data):
         raise PayloadError(
             f"the plan {uri} was written by another version of swath; "

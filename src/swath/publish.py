@@ -48,6 +48,9 @@ def publish_run(
         merge: its merged detections.
         results_uri: the bucket or folder of results.
         backend: where its shards ran.
+
+    Raises:
+        RunIncompleteError: a file is gone, or not the one that the merge wrote.
     """
     folder = storage.join(results_uri, "runs", request.run_id)
     summary = PublishSummary(
@@ -55,9 +58,11 @@ def publish_run(
         item_uri=storage.join(folder, "item.json"),
         mask_uri=storage.join(folder, "mask.tif") if merge.mask_uri else "",
     )
+    storage.require_etag(merge.uri, merge.etag)
     footer = read_footer(merge.uri)
     item = describe(request, merge, footer)
     if merge.mask_uri:
+        storage.require_etag(merge.mask_uri, merge.mask_etag)
         item.add_asset("mask", _mask_asset(read_classes(footer)))
         item.stac_extensions.append(_CLASSIFICATION)
         storage.copy(merge.mask_uri, summary.mask_uri, content_type=masks.MEDIA_TYPE)

@@ -8,21 +8,22 @@ within the shard, never with the scene.
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from swath import storage
 from swath.detections import Detections, DetectionsWriter
 from swath.errors import InputError, PayloadError, SceneChangedError, ShardInterruptedError
-from swath.findings import Findings, layout_of_partial
+from swath.findings import Findings
 from swath.inference import Inference
 from swath.interpretation import select_bands
 from swath.mlm import ModelDescription
 from swath.package import load_package
-from swath.payloads import ModelRef, Receipt, TileCounts, TileFailure
+from swath.payloads import Checkpoint, ModelRef, Receipt, SceneRef, TileCounts, TileFailure
 from swath.plan import Plan, read_plan
 from swath.radiometry.sampling import Samples
 from swath.runtimes.load import load_model
@@ -60,8 +61,8 @@ def run_shard(
 ) -> Receipt:
     """Find what the model sees in one shard of a plan.
 
-    A shard whose receipt tells of no failure is done. One with failures is run again: what failed
-    may have been the network.
+    A shard whose receipt tells of no failure is done, if the files are there that the receipt
+    vouches for. One with failures is run again: what failed may have been the network.
 
     Args:
         plan_uri: where the plan lies.
@@ -81,12 +82,12 @@ def run_shard(
     started = time.monotonic()
     plan = read_plan(plan_uri)
     done = read_receipt(paths, index, plan.layout)
-    if done is not None and not done.tiles.failed:
+    if done is not None and not done.tiles.failed and _are_there(paths, done.files):
         return done
     description, model = load(plan.model)
     began = time.monotonic()
     # What an earlier attempt finished with failures is done anew, its tiles all tried again.
-    resume = done is None and _was_interrupted(plan, paths, index, description)
+    resume = done is None and _was_interrupted(plan, paths, index)
     with (
         open_scene(plan.scene.uri, etag=plan.scene.etag) as scene,
         storage.writing(paths.shard(index)) as path,
@@ -120,11 +121,17 @@ def run_shard(
                     "run the shard again and it goes on from there"
                 )
             seams = findings.settle(plan.holds(index))
-        _check_unchanged(plan)
-        _write_seams(paths.seams(index), seams)
+        require_unchanged(plan.scene)
+        files = {storage.name(paths.shard(index)): storage.digest(path)}
+        if mask:
+            files[storage.name(paths.mask_part(index))] = mask.digest()
+        if len(seams):
+            files[storage.name(paths.seams(index))] = _write_seams(paths.seams(index), seams)
         samples = Samples.join(inference.samples, len(inference.bands))
         if len(samples):
-            storage.write_bytes(paths.samples(index), samples.to_bytes())
+            data = samples.to_bytes()
+            storage.write_bytes(paths.samples(index), data)
+            files[storage.name(paths.samples(index))] = hashlib.sha256(data).hexdigest()
     receipt = Receipt(
         run_id=plan.run_id,
         index=index,
@@ -138,6 +145,7 @@ def run_shard(
         warnings=inference.warnings,
         engine=model.engine,
         pixels_per_second=round(_pixels(plan, index, before) / (time.monotonic() - began)),
+        files=files,
     )
     storage.write_json(paths.receipt(index), receipt.to_json())
     return receipt
@@ -167,12 +175,29 @@ def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
 
 
 def read_receipt(paths: RunPaths, index: int, layout: str) -> Receipt | None:
-    """The receipt of a shard, if it has one; one of an earlier plan's shard does not count."""
+    """The receipt of a shard, if it has one that can be read.
+
+    One of another shard, of another run or of an earlier plan's shard does not count.
+    """
     try:
         receipt = Receipt.from_json(storage.read_json(paths.receipt(index)))
-    except (FileNotFoundError, PayloadError):
+    except (FileNotFoundError, ValueError, PayloadError):
         return None
-    return receipt if receipt.layout == layout else None
+    found = (receipt.run_id, receipt.index, receipt.layout)
+    return receipt if found == (paths.run_id, index, layout) else None
+
+
+def _are_there(paths: RunPaths, files: Mapping[str, str]) -> bool:
+    """Whether some of a run's shards' files are those that a receipt or checkpoint vouches for."""
+
+    def is_there(name: str) -> bool:
+        try:
+            with storage.reading(paths.shard_file(name)) as path:
+                return storage.digest(path) == files[name]
+        except FileNotFoundError:
+            return False
+
+    return bool(files) and all(map(is_there, files))
 
 
 def _pixels(plan: Plan, index: int, first: int) -> int:
@@ -182,13 +207,13 @@ def _pixels(plan: Plan, index: int, first: int) -> int:
     return int(((x1 - x0) * (y1 - y0)).sum())
 
 
-def _was_interrupted(
-    plan: Plan, paths: RunPaths, index: int, description: ModelDescription
-) -> bool:
+def _was_interrupted(plan: Plan, paths: RunPaths, index: int) -> bool:
     """Whether an earlier attempt at this very shard left what it had found, all of it."""
-    if description.mask and not storage.exists(paths.partial_mask(index)):
+    try:
+        checkpoint = Checkpoint.from_json(storage.read_json(paths.checkpoint(index)))
+    except (FileNotFoundError, ValueError, PayloadError):
         return False
-    return layout_of_partial(paths.partial(index)) == plan.layout
+    return checkpoint.layout == plan.layout and _are_there(paths, checkpoint.files)
 
 
 def _mask(
@@ -224,10 +249,13 @@ class _Keeper:
     _last: float = field(default_factory=time.monotonic)
 
     def keep(self) -> None:
-        """Keep it; last, what says how far it came."""
+        """Keep it; last, what vouches for its files."""
+        partial, partial_mask = self.paths.partial(self.index), self.paths.partial_mask(self.index)
+        files = {storage.name(partial): self.findings.keep(partial)}
         if self.mask:
-            self.mask.keep(self.paths.partial_mask(self.index))
-        self.findings.keep(self.layout, self.paths.partial(self.index))
+            files[storage.name(partial_mask)] = self.mask.keep(partial_mask)
+        checkpoint = Checkpoint(layout=self.layout, files=files)
+        storage.write_json(self.paths.checkpoint(self.index), checkpoint.to_json())
         next_tile = self.findings.inference.next_tile
         logger.info("shard %d: progress kept before tile %d", self.index, next_tile)
 
@@ -239,13 +267,21 @@ class _Keeper:
             self._last = time.monotonic()
 
 
-def _write_seams(uri: str, seams: Detections) -> None:
-    if len(seams):
-        with storage.writing(uri) as path, DetectionsWriter(path) as out:
+def _write_seams(uri: str, seams: Detections) -> str:
+    """Write what other shards have a say in; return the file's SHA-256."""
+    with storage.writing(uri) as path:
+        with DetectionsWriter(path) as out:
             out.append(seams)
+        return storage.digest(path)
 
 
-def _check_unchanged(plan: Plan) -> None:
-    """So that no detection is kept of a scene that was replaced while it was read."""
-    if storage.etag(plan.scene.uri) != plan.scene.etag:
-        raise SceneChangedError(f"{plan.scene.uri} was replaced while its run was under way")
+def require_unchanged(scene: SceneRef) -> None:
+    """Let no detection be kept of a scene that was replaced while it was read.
+
+    Raises:
+        SceneChangedError: it is gone, or other bytes lie at its address.
+    """
+    found = storage.etag(scene.uri)
+    if found != scene.etag:
+        what = "replaced" if found else "deleted"
+        raise SceneChangedError(f"{scene.uri} was {what} while its run was under way")

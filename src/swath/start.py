@@ -1,50 +1,58 @@
 """Start the run of a dropped scene: once, however often its event is delivered.
 
-An execution carries its run's id as its name, and Step Functions takes a name only once. What is
-left to decide is what to do when the name is taken:
+The latest drop of each scene and model is noted in the work bucket, with the execution that is to
+run it, before that is started. The note is written under the condition that nobody else has written
+it in the meantime, so handlers of events that arrive at once take turns. `swath.versions` says
+which of two drops is the later one. Then a drop
 
-* the event is one that the execution has seen already, or the run is under way or done: nothing;
-* the run failed and the scene was dropped again: the execution is redriven, and its finished shards
-  find their receipts; where it cannot be redriven, was planned by another version of swath, or
-  failed because of tiles that only its earlier states can see again, a new execution takes the
-  run's id and the end of the last one as its name, so that duplicates still meet;
-* another version of the scene was dropped in between (A, then B, then A again): a new execution,
-  since the rows in the database are B's, or soon will be.
+* that is noted already is an event delivered again: its execution is started if it is not there;
+* that is earlier than the noted one does nothing: its object is no longer in the bucket;
+* of the same bytes as the noted one does nothing as long as their run is under way or done;
+* starts an execution else: the scene is new, or other bytes were dropped in between, or the run
+  failed, or another package is deployed.
 
-For the last case the newest drop of each scene and model is noted in the work bucket.
+A run that failed is not redriven but run anew: finished shards find their receipts, and what was
+lost or damaged in the work bucket is made again, by the code that is deployed now. An execution's
+name is its run's id, followed by the drop's sequencer if the scene was noted before. Step Functions
+takes a name only once, so one drop meets itself even where the note was lost.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import boto3
+import msgspec
 
 from swath import storage
 from swath.catalogue import Catalogue, choose_model
-from swath.errors import RunIncompleteError
-from swath.payloads import Payload, RunOptions, RunRequest, SceneRef, is_readable_plan
+from swath.errors import PayloadError, TransientError
+from swath.payloads import Payload, RunOptions, RunRequest, SceneRef
 from swath.settings import StartRunSettings
-from swath.storage import RunPaths
+from swath.versions import Version, comparable
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef as Execution
 
-Outcome = Literal["started", "redriven", "duplicate", "ignored"]
+Outcome = Literal["started", "duplicate", "outdated", "ignored"]
 
 # Files that lie beside a scene and describe it. They are part of the scene, not scenes themselves.
 _SIDECARS = (
     *(".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".tiffw", ".wld", ".prj"),
     *(".imd", ".rpb", "_rpc.txt"),
 )
-# The merge's word for tiles that failed. A redrive would begin with the merge and find them again.
-_INCOMPLETE = RunIncompleteError.__name__
-_UNDER_WAY_OR_DONE = {"RUNNING", "PENDING_REDRIVE", "SUCCEEDED"}
+_UNDER_WAY = {"RUNNING", "PENDING_REDRIVE"}
+# A handler whose note others have overtaken so often is called again.
+_MAX_CLAIMS = 20
+# A name has 80 characters, of which the run's id takes 36 and a hyphen one.
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+_NAMEABLE = re.compile("[0-9A-Za-z]{1,43}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +65,8 @@ class Drop:
     size: int
     at: str
     """ISO 8601 UTC, whole seconds."""
+    sequencer: str = ""
+    """S3's order of the writes to one key."""
 
     @property
     def uri(self) -> str:
@@ -76,11 +86,32 @@ class StartSummary(Payload, frozen=True, kw_only=True):
 
 
 class _Note(Payload, frozen=True, kw_only=True):
-    """The newest drop of one scene for one model."""
+    """The latest drop of one scene for one model, and the run that it is served by."""
 
-    run_id: str
+    request: RunRequest
+    """Of that run; the drop that it was started for may be an earlier one of the same bytes."""
     execution: str
+    sequencer: str
+    """Of the latest drop, like `dropped_at`."""
     dropped_at: str
+
+    @classmethod
+    def of(cls, request: RunRequest, execution: str) -> _Note:
+        """Note that an execution is to be started for a drop."""
+        return cls(
+            request=request,
+            execution=execution,
+            sequencer=request.scene.sequencer,
+            dropped_at=request.scene.dropped_at,
+        )
+
+    @property
+    def version(self) -> Version:
+        """The latest drop."""
+        scene = msgspec.structs.replace(
+            self.request.scene, sequencer=self.sequencer, dropped_at=self.dropped_at
+        )
+        return Version.of(msgspec.structs.replace(self.request, scene=scene))
 
 
 def start_run(
@@ -90,18 +121,30 @@ def start_run(
 
     Raises:
         botocore.exceptions.ClientError: Step Functions or S3 refused; the caller is to try again.
+        TransientError: S3 failed, or too many events of one scene came at once; likewise.
     """
     if reason := why_ignored(drop):
         return StartSummary(outcome="ignored", uri=drop.uri, reason=reason)
     request = run_request(drop, settings=settings, catalogue=catalogue)
-    note_uri = _note_uri(settings.work_uri, request)
-    note = _read_note(note_uri)
     machine = _Machine(settings.state_machine_arn, states or boto3.client("stepfunctions"))
-    outcome, execution = _launch(machine, request, note, settings.work_uri)
-    if note is None or _time(note.dropped_at) <= _time(drop.at):
-        mine = _Note(run_id=request.run_id, execution=execution, dropped_at=drop.at)
-        storage.write_json(note_uri, mine.to_json())
-    return StartSummary(outcome=outcome, uri=drop.uri, run_id=request.run_id, execution=execution)
+    note_uri = _note_uri(settings.work_uri, request)
+    for _ in range(_MAX_CLAIMS):
+        known, etag = _read_note(note_uri)
+        note, outcome = _decide(known, request, machine)
+        if note != known and not _write_note(note_uri, note, etag):
+            continue
+        if outcome is None:
+            outcome, execution = _launch(machine, note)
+            if execution != note.execution:
+                _note_execution(note_uri, note.request, execution)
+                note = msgspec.structs.replace(note, execution=execution)
+        return StartSummary(
+            outcome=outcome,
+            uri=drop.uri,
+            run_id=note.request.run_id,
+            execution=note.execution,
+        )
+    raise TransientError(f"{note_uri} was written by others {_MAX_CLAIMS} times in between")
 
 
 def why_ignored(drop: Drop) -> str | None:
@@ -123,13 +166,14 @@ def run_request(drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue)
         PayloadError: the settings' options are not possible ones.
     """
     return RunRequest.new(
-        scene=SceneRef(uri=drop.uri, etag=drop.etag, dropped_at=drop.at),
+        scene=SceneRef(uri=drop.uri, etag=drop.etag, dropped_at=drop.at, sequencer=drop.sequencer),
         model=choose_model(
             drop.key, catalogue, prefix=settings.incoming_prefix, default=settings.default_model
         ),
         options=RunOptions.from_json(
             {"backend": settings.backend, "tolerated_failures": settings.tolerated_failures}
         ),
+        requested_at=datetime.now(UTC).isoformat(),
     )
 
 
@@ -150,69 +194,81 @@ class _Machine:
             return False
         return True
 
-    def describe(self, name: str) -> Execution:
-        return self.states.describe_execution(executionArn=self._execution(name))
-
-    def redrive(self, name: str, execution: Execution) -> bool:
-        """Go on where the execution failed; False where that is too late, or of no use."""
-        if execution.get("redriveStatus") != "REDRIVABLE" or execution.get("error") == _INCOMPLETE:
-            return False
+    def requested(self, name: str) -> Version | None:
+        """Return the drop that an execution was started for; None where its input is no run."""
         try:
-            self.states.redrive_execution(executionArn=self._execution(name))
-        except self.states.exceptions.ExecutionNotRedrivable:
-            # Another delivery of the event may have been quicker.
-            return self.describe(name)["status"] in _UNDER_WAY_OR_DONE
+            return Version.of(RunRequest.from_json(json.loads(self._describe(name)["input"])))
+        except (ValueError, PayloadError):
+            return None
+
+    def has(self, name: str) -> bool:
+        """Return whether an execution was started at all."""
+        try:
+            self._describe(name)
+        except self.states.exceptions.ExecutionDoesNotExist:
+            return False
         return True
 
-    def _execution(self, name: str) -> str:
-        return f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
+    def serves(self, name: str) -> bool:
+        """Return whether an execution is under way, or has loaded its run."""
+        try:
+            execution = self._describe(name)
+        except self.states.exceptions.ExecutionDoesNotExist:
+            return False
+        if execution["status"] in _UNDER_WAY:
+            return True
+        output = json.loads(execution.get("output") or "{}")
+        superseded = output.get("load", {}).get("superseded", False)
+        return execution["status"] == "SUCCEEDED" and not superseded
+
+    def _describe(self, name: str) -> Execution:
+        arn = self.arn.replace(":stateMachine:", ":execution:")
+        return self.states.describe_execution(executionArn=f"{arn}:{name}")
 
 
-def _launch(
-    machine: _Machine, request: RunRequest, note: _Note | None, work_uri: str
-) -> tuple[Outcome, str]:
-    """Start or redrive the run's execution where there is a need to; return its name as well."""
-    is_newest = (
-        note is None
-        or note.run_id == request.run_id
-        or _time(request.scene.dropped_at) < _time(note.dropped_at)
-    )
-    name = note.execution if note and note.run_id == request.run_id else request.run_id
-    while not machine.start(name, request):
-        taken = machine.describe(name)
-        if _has_seen(taken, request) or (is_newest and taken["status"] in _UNDER_WAY_OR_DONE):
-            return "duplicate", name
-        if is_newest and _is_readable(request, work_uri) and machine.redrive(name, taken):
-            return "redriven", name
-        name = _next_name(name, request.run_id, taken)
-    return "started", name
+def _decide(
+    known: _Note | None, request: RunRequest, machine: _Machine
+) -> tuple[_Note, Outcome | None]:
+    """Return the note as it is to be after a drop, and the outcome; None if a run is to start."""
+    if known is None:
+        return _Note.of(request, request.run_id), None
+    drop = Version.of(request)
+    same_bytes = known.request.scene.etag == request.scene.etag
+    if same_bytes and drop.is_same_drop(known.version):
+        waiting = drop.is_same_drop(Version.of(known.request)) and not machine.has(known.execution)
+        return known, None if waiting else "duplicate"
+    if known.version.is_later_than(drop):
+        return known, "outdated"
+    if known.request.run_id == request.run_id and machine.serves(known.execution):
+        scene = request.scene
+        latest = {"sequencer": scene.sequencer, "dropped_at": scene.dropped_at}
+        return msgspec.structs.replace(known, **latest), "duplicate"
+    return _Note.of(request, _own_name(request)), None
 
 
-def _is_readable(request: RunRequest, work_uri: str) -> bool:
-    """Tell whether this version of swath can go on from the run's plan, or there is none yet."""
-    try:
-        return is_readable_plan(storage.read_json(RunPaths(work_uri, request.run_id).plan))
-    except FileNotFoundError:
-        return True
+def _launch(machine: _Machine, note: _Note) -> tuple[Outcome, str]:
+    """Start the noted execution if it is not there; return its name as well.
 
-
-def _has_seen(execution: Execution, request: RunRequest) -> bool:
-    """Whether the drop came before the execution did: its event is delivered once more.
-
-    An event's time is cut to whole seconds, so the drop is up to a second later than it says.
+    Its name can be another drop's where the note of that was lost.
     """
-    return _time(request.scene.dropped_at) + timedelta(seconds=1) <= execution["startDate"]
+    drop, name = Version.of(note.request), note.execution
+    if machine.start(name, note.request):
+        return "started", name
+    taken = machine.requested(name)
+    if taken is not None and (drop.is_same_drop(taken) or taken.is_later_than(drop)):
+        return "duplicate", name
+    name = _own_name(note.request)
+    return "started" if machine.start(name, note.request) else "duplicate", name
 
 
-def _next_name(name: str, run_id: str, execution: Execution) -> str:
-    """The name after a taken one: the run's id and when the taken execution ended, or began.
-
-    Everybody who finds the name taken arrives at the same next one. The number always grows, also
-    where an execution fails in the second in which it was named.
-    """
-    ended = execution.get("stopDate") or execution["startDate"]
-    last = int(name.removeprefix(run_id).removeprefix("-") or 0)
-    return f"{run_id}-{max(int(ended.timestamp()), last + 1)}"
+def _own_name(request: RunRequest) -> str:
+    """Return the name of the execution that one drop, and no other, may start."""
+    drop = comparable(request.scene.sequencer)
+    if not drop:
+        drop = str(int(Version.of(request).dropped_at.timestamp()))
+    if not _NAMEABLE.fullmatch(drop):
+        drop = hashlib.sha256(drop.encode()).hexdigest()[:32]
+    return f"{request.run_id}-{drop}"
 
 
 def _note_uri(work_uri: str, request: RunRequest) -> str:
@@ -220,12 +276,28 @@ def _note_uri(work_uri: str, request: RunRequest) -> str:
     return storage.join(work_uri, "scenes", f"{hashlib.sha256(names.encode()).hexdigest()}.json")
 
 
-def _read_note(uri: str) -> _Note | None:
+def _note_execution(uri: str, request: RunRequest, execution: str) -> None:
+    """Note which execution serves a run, unless a later drop's run is noted by now."""
+    for _ in range(_MAX_CLAIMS):
+        known, etag = _read_note(uri)
+        if known is None or known.request != request:
+            return
+        if _write_note(uri, msgspec.structs.replace(known, execution=execution), etag):
+            return
+
+
+def _write_note(uri: str, note: _Note, etag: str | None) -> bool:
+    """Write the note unless it is no longer the one of that ETag."""
+    return storage.write_if_unchanged(uri, msgspec.json.encode(note), etag) is not None
+
+
+def _read_note(uri: str) -> tuple[_Note | None, str | None]:
+    """Return the note and the ETag to replace it by; no note where it cannot be read."""
     try:
-        return _Note.from_json(storage.read_json(uri))
+        data, etag = storage.read_with_etag(uri)
     except FileNotFoundError:
-        return None
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+        return None, None
+    try:
+        return _Note.from_json(json.loads(data)), etag
+    except (ValueError, PayloadError):
+        return None, etag

@@ -9,7 +9,9 @@ ClientError where it refuses.
 
 from __future__ import annotations
 
+import fcntl
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -28,6 +30,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
+from swath.errors import RunIncompleteError
 from swath.service_errors import transient_errors
 
 if TYPE_CHECKING:
@@ -35,6 +38,9 @@ if TYPE_CHECKING:
 
 _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
 _MISSING = {"404", "NoSuchKey", "NotFound"}
+# Somebody else has written the object since, or is writing it at this moment.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+_CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
 @functools.cache
@@ -65,6 +71,11 @@ def split_s3(uri: str) -> tuple[str, str]:
 def join(uri: str, *parts: str) -> str:
     """An address below another."""
     return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def name(uri: str) -> str:
+    """Return the last part of an address: the file's name."""
+    return uri.rpartition("/")[2]
 
 
 def exists(uri: str) -> bool:
@@ -168,6 +179,55 @@ def write_bytes(uri: str, data: bytes, *, content_type: str = "application/octet
         temporary.write_bytes(data)
 
 
+def read_with_etag(uri: str) -> tuple[bytes, str]:
+    """Read the whole object, and the ETag of the very bytes that were read.
+
+    Raises:
+        FileNotFoundError: there is no object at the address.
+    """
+    if not is_s3(uri):
+        with _turns(uri):
+            return Path(uri).read_bytes(), etag(uri) or ""
+    bucket, key = split_s3(uri)
+    try:
+        with _read(uri):
+            found = s3().get_object(Bucket=bucket, Key=key)
+            return found["Body"].read(), found["ETag"].strip('"')
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _MISSING:
+            raise FileNotFoundError(uri) from None
+        raise
+
+
+def write_if_unchanged(uri: str, data: bytes, known: str | None) -> str | None:
+    """Write the whole object unless somebody else has written it in the meantime.
+
+    Args:
+        uri: its address.
+        data: its bytes.
+        known: the ETag of what is to be replaced; None where there was no object.
+
+    Returns:
+        The new ETag; None where the object is no longer the known one, and nothing was written.
+    """
+    if not is_s3(uri):
+        with _turns(uri):
+            if etag(uri) != known:
+                return None
+            write_bytes(uri, data)
+            return etag(uri)
+    bucket, key = split_s3(uri)
+    condition: Any = {"IfMatch": known} if known else {"IfNoneMatch": "*"}
+    try:
+        with _written(uri):
+            written = s3().put_object(Bucket=bucket, Key=key, Body=data, **condition)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _CHANGED | _MISSING:
+            return None
+        raise
+    return written["ETag"].strip('"')
+
+
 def read_json(uri: str) -> Any:
     """The object parsed as JSON."""
     return json.loads(read_bytes(uri))
@@ -199,6 +259,24 @@ def reading(uri: str) -> Iterator[Path]:
                 raise FileNotFoundError(uri) from None
             raise
         yield path
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a local file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_etag(uri: str, expected: str) -> None:
+    """Refuse an object that is not the one of an ETag; any will do where that is empty.
+
+    Raises:
+        RunIncompleteError: there is no object at the address, or another one.
+    """
+    found = etag(uri)
+    if found is None or (expected and found != expected):
+        what = "is gone" if found is None else "is not the file that this run wrote"
+        raise RunIncompleteError(f"{uri} {what}; drop the scene again, and it is made anew")
 
 
 def reading_each(uris: Iterable[str], *, ahead: int) -> Iterator[Path]:
@@ -302,13 +380,17 @@ class RunPaths:
         """The merged mask, GeoTIFF; if the model package asks for one."""
         return join(self.root, "mask.tif")
 
+    def shard_file(self, name: str) -> str:
+        """A file of any shard, by its name."""
+        return join(self.root, "shards", name)
+
     def shard(self, index: int) -> str:
         """One shard's detections before merging, Parquet."""
-        return join(self.root, "shards", f"{index}.parquet")
+        return self.shard_file(f"{index}.parquet")
 
     def seams(self, index: int) -> str:
         """Those of one shard's detections that other shards have a say in, Parquet; if any."""
-        return join(self.root, "shards", f"{index}.seams.parquet")
+        return self.shard_file(f"{index}.seams.parquet")
 
     def samples(self, index: int) -> str:
         """One shard's samples of the scene's pixels, NPY; if the package states statistics."""
@@ -316,15 +398,19 @@ class RunPaths:
 
     def partial(self, index: int) -> str:
         """What an interrupted shard had found, Parquet; its metadata says how far it came."""
-        return join(self.root, "shards", f"{index}.partial.parquet")
+        return self.shard_file(f"{index}.partial.parquet")
+
+    def checkpoint(self, index: int) -> str:
+        """What the files of an interrupted shard are, JSON; only with it are they of use."""
+        return self.shard_file(f"{index}.partial.json")
 
     def mask_part(self, index: int) -> str:
         """The labels of one shard's cores, GeoTIFF; if the model package asks for a mask."""
-        return join(self.root, "shards", f"{index}.mask.tif")
+        return self.shard_file(f"{index}.mask.tif")
 
     def partial_mask(self, index: int) -> str:
         """Those that an interrupted shard had found."""
-        return join(self.root, "shards", f"{index}.partial.mask.tif")
+        return self.shard_file(f"{index}.partial.mask.tif")
 
     def request(self, index: int) -> str:
         """What an asynchronous endpoint is asked for one shard with, JSON."""
@@ -332,7 +418,7 @@ class RunPaths:
 
     def receipt(self, index: int) -> str:
         """One shard's receipt, JSON; it exists only if the shard's Parquet file does."""
-        return join(self.root, "shards", f"{index}.json")
+        return self.shard_file(f"{index}.json")
 
 
 def _get(uri: str, **options: Any) -> bytes:
@@ -352,6 +438,19 @@ def _read(uri: str) -> AbstractContextManager[None]:
 
 def _written(uri: str) -> AbstractContextManager[None]:
     return transient_errors(f"{uri} cannot be written")
+
+
+@contextmanager
+def _turns(uri: str) -> Iterator[None]:
+    """Let processes that read and write a local file under a condition take turns."""
+    folder = Path(uri).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

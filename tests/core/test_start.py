@@ -1,18 +1,20 @@
 """What a drop leads to. Step Functions is played by an object that keeps its rules of names."""
 
+import dataclasses
 import json
+import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from swath import storage
-from swath.payloads import PLAN_VERSION, ModelRef, RunRequest
+from swath.errors import TransientError
+from swath.payloads import ModelRef, RunRequest
 from swath.settings import StartRunSettings
 from swath.start import Drop, start_run
-from swath.storage import RunPaths
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CATALOGUE = {"ships": ModelRef(name="ships", uri="s3://models/ships.tar.gz", digest="d")}
@@ -23,7 +25,7 @@ class TakenError(Exception):
     pass
 
 
-class NotRedrivableError(Exception):
+class UnknownError(Exception):
     pass
 
 
@@ -31,39 +33,34 @@ class States:
     """Step Functions: names are taken once; the test says how executions end."""
 
     exceptions = SimpleNamespace(
-        ExecutionAlreadyExists=TakenError, ExecutionNotRedrivable=NotRedrivableError
+        ExecutionAlreadyExists=TakenError, ExecutionDoesNotExist=UnknownError
     )
 
     def __init__(self):
         self.now = NOON
         self.executions = {}
-        self.redriven = []
-        self.redrivable = True
 
     def start_execution(self, *, name, **parameters):
         assert parameters["stateMachineArn"] == MACHINE
-        if name in self.executions:
+        assert len(name) <= 80
+        if (there := self.executions.get(name)) is not None:
+            if there["status"] == "RUNNING" and there["input"] == parameters["input"]:
+                return  # what AWS calls idempotent
             raise TakenError
         execution = {"status": "RUNNING", "startDate": self.now, "input": parameters["input"]}
         self.executions[name] = execution
 
     def describe_execution(self, **parameters):
-        return dict(self.executions[self._name(**parameters)])
+        try:
+            return dict(self.executions[self._name(**parameters)])
+        except KeyError:
+            raise UnknownError from None
 
-    def redrive_execution(self, **parameters):
-        name = self._name(**parameters)
-        if self.executions[name]["status"] not in {"FAILED", "TIMED_OUT", "ABORTED"}:
-            raise NotRedrivableError
-        self.redriven.append(name)
-        self.executions[name]["status"] = "RUNNING"
-
-    def end(self, name, status="SUCCEEDED"):
-        redrive = "NOT_REDRIVABLE" if status == "SUCCEEDED" or not self.redrivable else "REDRIVABLE"
-        self.executions[name] |= {
-            "status": status,
-            "stopDate": self.now,
-            "redriveStatus": redrive,
-        }
+    def end(self, name, status="SUCCEEDED", *, superseded=False):
+        self.executions[name] |= {"status": status, "stopDate": self.now}
+        if status == "SUCCEEDED":
+            output = json.dumps({"load": {"rows": 1, "superseded": superseded}})
+            self.executions[name]["output"] = output
 
     @staticmethod
     def _name(**parameters):
@@ -77,6 +74,8 @@ class Bucket:
 
     def __init__(self, work):
         self.states = States()
+        self.writes = 0x617F08299329D189
+        self.catalogue = CATALOGUE
         self.settings = StartRunSettings(
             state_machine_arn=MACHINE, catalogue_uri="", default_model="ships", work_uri=work
         )
@@ -87,12 +86,17 @@ class Bucket:
     def drop(self, etag="a", key="incoming/x.tif", size=9):
         self.wait(10)
         at = self.states.now.replace(microsecond=0).isoformat()
-        event = Drop(bucket="scenes", key=key, etag=etag, size=size, at=at)
+        self.writes += 1
+        event = Drop(
+            bucket="scenes", key=key, etag=etag, size=size, at=at, sequencer=f"{self.writes:018X}"
+        )
         self.wait(1.5)
         return event
 
     def handle(self, event):
-        return start_run(event, settings=self.settings, catalogue=CATALOGUE, states=self.states)
+        return start_run(
+            event, settings=self.settings, catalogue=self.catalogue, states=self.states
+        )
 
 
 @pytest.fixture
@@ -119,7 +123,7 @@ def test_an_event_delivered_again_does_nothing(bucket, status):
     bucket.states.end(first.execution, status)
     again = bucket.handle(event)
     assert (again.outcome, again.execution) == ("duplicate", first.execution)
-    assert not bucket.states.redriven
+    assert list(bucket.states.executions) == [first.execution]
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
@@ -131,88 +135,139 @@ def test_the_same_bytes_dropped_again_do_nothing_while_their_run_is_good(bucket,
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
-def test_a_failed_run_is_redriven_when_its_scene_is_dropped_again(bucket, status):
+def test_a_failed_run_is_run_anew_when_its_scene_is_dropped_again(bucket, status):
     first = bucket.handle(bucket.drop())
     bucket.states.end(first.execution, status)
-    assert bucket.handle(bucket.drop()).outcome == "redriven"
-    assert bucket.states.redriven == [first.run_id]
-    assert bucket.handle(bucket.drop()).outcome == "duplicate"
 
-
-def test_a_run_with_failed_tiles_starts_anew_so_that_its_shards_are_run_again(bucket):
-    first = bucket.handle(bucket.drop())
-    bucket.states.end(first.execution, "FAILED")
-    bucket.states.executions[first.execution]["error"] = "RunIncompleteError"
-
-    again = bucket.handle(bucket.drop())
+    drop = bucket.drop()
+    again = bucket.handle(drop)
 
     assert (again.outcome, again.run_id) == ("started", first.run_id)
     assert again.execution.startswith(f"{first.run_id}-")
-    assert not bucket.states.redriven
+    sent = json.loads(bucket.states.executions[again.execution]["input"])
+    assert sent["scene"]["sequencer"] == drop.sequencer
+    assert bucket.handle(drop).outcome == bucket.handle(bucket.drop()).outcome == "duplicate"
+    assert len(bucket.states.executions) == 2
 
 
-@pytest.mark.parametrize(
-    ("plan", "outcome"),
-    [
-        ({"version": PLAN_VERSION}, "redriven"),
-        ({"version": PLAN_VERSION + 1}, "started"),
-        ({"version": PLAN_VERSION - 1}, "started"),
-        ({"run_id": "of the first version, which did not say its own"}, "started"),
-    ],
-)
-def test_a_run_that_another_version_of_swath_planned_is_planned_anew(bucket, plan, outcome):
+def test_a_run_that_was_not_loaded_for_a_later_one_is_run_anew(bucket):
     first = bucket.handle(bucket.drop())
-    storage.write_json(RunPaths(bucket.settings.work_uri, first.run_id).plan, plan)
-    bucket.states.end(first.execution, "FAILED")
-
-    again = bucket.handle(bucket.drop())
-
-    assert (again.outcome, again.run_id) == (outcome, first.run_id)
-    assert (again.execution == first.execution) == (outcome == "redriven")
+    bucket.states.end(first.execution, superseded=True)
+    assert bucket.handle(bucket.drop()).outcome == "started"
 
 
-def test_a_redrive_that_another_delivery_was_quicker_with_is_a_redrive(bucket, monkeypatch):
-    first = bucket.handle(bucket.drop())
-    bucket.states.end(first.execution, "FAILED")
-    describe = bucket.states.describe_execution
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "damaged"])
+@pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "FAILED"])
+def test_a_drop_meets_its_own_execution_though_its_note_is_gone(bucket, status, lost):
+    events = [bucket.drop("a"), bucket.drop("b"), bucket.drop("a")]
+    summaries = [bucket.handle(event) for event in events]
+    for summary in summaries:
+        bucket.states.end(summary.execution, status)
+    before = dict(bucket.states.executions)
+    (note,) = Path(bucket.settings.work_uri, "scenes").glob("*.json")
+    note.unlink() if lost else note.write_text("{")
 
-    def describe_and_lose_the_race(**parameters):
-        seen = describe(**parameters)
-        bucket.states.executions[first.execution]["status"] = "RUNNING"
-        return seen
-
-    monkeypatch.setattr(bucket.states, "describe_execution", describe_and_lose_the_race)
-    assert bucket.handle(bucket.drop()).outcome == "redriven"
-    assert list(bucket.states.executions) == [first.run_id]
-    assert not bucket.states.redriven
-
-
-def test_a_failed_run_that_cannot_be_redriven_is_started_under_the_next_name(bucket):
-    bucket.states.redrivable = False
-    first = bucket.handle(bucket.drop())
-    bucket.wait(30)
-    bucket.states.end(first.execution, "FAILED")
-    ended = int(bucket.states.now.timestamp())
-
-    second = bucket.handle(bucket.drop())
-
-    assert (second.outcome, second.run_id) == ("started", first.run_id)
-    assert second.execution == f"{first.run_id}-{ended}"
-    assert bucket.handle(bucket.drop()).outcome == "duplicate"
+    assert [bucket.handle(event).outcome for event in events] == ["duplicate"] * 3
+    assert bucket.states.executions == before
+    again = bucket.handle(bucket.drop("a"))
+    assert (again.outcome == "duplicate") == (status != "FAILED")
 
 
-def test_names_go_on_also_when_an_execution_ends_in_the_second_that_named_it(bucket):
-    bucket.states.redrivable = False
-    first = bucket.handle(bucket.drop())
-    names = {first.execution}
+def test_an_event_whose_handler_died_before_it_started_anything_is_taken_up(bucket, monkeypatch):
     event = bucket.drop()
-    for _ in range(3):
-        bucket.states.end(max(names, key=len), "FAILED")
-        bucket.states.executions[max(names, key=len)]["startDate"] = NOON
-        summary = bucket.handle(event)
-        assert summary.outcome == "started"
-        names = {summary.execution}
-    assert len(bucket.states.executions) == 4
+    with monkeypatch.context() as patched:
+        patched.setattr(bucket.states, "start_execution", None)  # a TypeError
+        with pytest.raises(TypeError):
+            bucket.handle(event)
+    later = bucket.handle(event)
+    assert (later.outcome, later.execution) == ("started", later.run_id)
+
+
+def test_an_event_whose_handler_died_runs_what_was_deployed_then(bucket, monkeypatch):
+    event = bucket.drop()
+    with monkeypatch.context() as patched:
+        patched.setattr(bucket.states, "start_execution", None)
+        with pytest.raises(TypeError):
+            bucket.handle(event)
+    bucket.catalogue = redeployed("d2")
+    bucket.handle(event)
+    (execution,) = bucket.states.executions.values()
+    assert json.loads(execution["input"])["model"]["digest"] == "d"
+
+
+def redeployed(digest):
+    return {"ships": ModelRef(name="ships", uri="s3://models/ships.tar.gz", digest=digest)}
+
+
+def test_a_package_that_was_deployed_anew_runs_with_the_next_drop_and_no_old_event(bucket):
+    event = bucket.drop()
+    first = bucket.handle(event)
+    bucket.states.end(first.execution)
+    bucket.catalogue = redeployed("d2")
+
+    assert bucket.handle(event).outcome == "duplicate"
+    second = bucket.handle(bucket.drop())
+    bucket.catalogue = CATALOGUE
+    third = bucket.handle(bucket.drop())
+
+    assert second.outcome == third.outcome == "started"
+    assert third.run_id == first.run_id != second.run_id
+    assert len({first.execution, second.execution, third.execution}) == 3
+
+
+def test_events_of_one_second_are_ordered_by_their_sequencers(bucket):
+    one, other = (
+        Drop(
+            bucket="scenes",
+            key="incoming/x.tif",
+            etag=etag,
+            size=9,
+            at=NOON.isoformat(),
+            sequencer=s,
+        )
+        for etag, s in (("a", "00055AED6DCD90281E5"), ("b", "00055AED6DCD90281E51"))
+    )
+    later = bucket.handle(other)
+    assert bucket.handle(one).outcome == "outdated"
+    assert [later.execution] == list(bucket.states.executions)
+
+
+def test_an_event_without_a_sequencer_goes_by_its_time(bucket):
+    one = bucket.drop("a")
+    bare = dataclasses.replace(bucket.drop("b"), sequencer="")
+    bucket.handle(bare)
+    assert bucket.handle(one).outcome == "outdated"
+    assert bucket.handle(bare).outcome == "duplicate"
+    assert bucket.handle(bucket.drop("a")).outcome == "started"
+
+
+@pytest.mark.parametrize("sequencer", ["F" * 60, "not hexadecimal/", "0"])
+def test_a_name_is_one_that_step_functions_takes(bucket, sequencer):
+    first = bucket.handle(bucket.drop())
+    bucket.states.end(first.execution, "FAILED")
+    drop = dataclasses.replace(bucket.drop(), sequencer=sequencer)
+    (name,) = {bucket.handle(drop).execution} - {first.execution} or {first.execution}
+    assert re.fullmatch("[0-9A-Za-z-]{36,80}", name)
+
+
+def test_handlers_of_events_that_arrive_at_once_take_turns(bucket):
+    """Whoever writes the note second reads it again: A, B and A again, each handled by a thread."""
+    for _ in range(5):
+        events = [bucket.drop(etag) for etag in "aba"]
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(bucket.handle, events))
+        newest = events[-1]
+        inputs = [json.loads(e["input"])["scene"] for e in bucket.states.executions.values()]
+        others = max(i["sequencer"] for i in inputs if i["etag"] != newest.etag)
+        mine = max(i["sequencer"] for i in inputs if i["etag"] == newest.etag)
+        assert mine == newest.sequencer or others < mine
+
+
+def test_a_note_that_others_keep_writing_is_tried_again_later(bucket, monkeypatch):
+    monkeypatch.setattr(storage, "write_if_unchanged", lambda *_: None)
+    with pytest.raises(TransientError, match="written by others"):
+        bucket.handle(bucket.drop())
+    assert not bucket.states.executions
 
 
 def test_a_changed_scene_is_another_run(bucket):
@@ -241,14 +296,25 @@ def test_a_late_event_of_an_older_version_does_not_run_that_again(bucket):
     older = bucket.drop("a")
     bucket.handle(older)
     bucket.handle(bucket.drop("b"))
-    assert bucket.handle(older).outcome == "duplicate"
+    assert bucket.handle(older).outcome == "outdated"
     assert bucket.handle(bucket.drop("b")).outcome == "duplicate"
 
 
 def test_the_same_scene_for_two_models_is_two_runs_that_do_not_meet(bucket):
-    bucket.handle(bucket.drop("a", "incoming/x.tif"))
-    bucket.handle(bucket.drop("a", "incoming/trees/x.tif"))
-    assert bucket.handle(bucket.drop("a", "incoming/x.tif")).outcome == "duplicate"
+    """One key, two deployments with another default model each."""
+    first = bucket.handle(bucket.drop())
+    ships = bucket.settings
+    bucket.settings = dataclasses.replace(ships, default_model="trees")
+    second = bucket.handle(bucket.drop())
+    assert (second.outcome, second.run_id == first.run_id) == ("started", False)
+    bucket.settings = ships
+    assert bucket.handle(bucket.drop()).outcome == "duplicate"
+    assert len(list(Path(bucket.settings.work_uri, "scenes").glob("*.json"))) == 2
+
+
+def test_two_keys_of_the_same_bytes_are_two_runs(bucket):
+    one, other = (bucket.handle(bucket.drop("a", f"incoming/{n}.tif")) for n in "xy")
+    assert one.run_id != other.run_id
 
 
 @pytest.mark.parametrize(
@@ -273,37 +339,3 @@ def test_what_lies_beside_scenes_is_ignored(bucket, key, size, reason):
 )
 def test_anything_else_is_run_so_that_its_failure_is_recorded(bucket, key, size):
     assert bucket.handle(bucket.drop(key=key, size=size)).outcome == "started"
-
-
-ACTIONS = st.one_of(
-    st.tuples(st.just("drop"), st.sampled_from("ab")),
-    st.tuples(st.just("deliver again"), st.integers(0, 20)),
-    st.tuples(st.just("end"), st.integers(0, 20), st.sampled_from(["SUCCEEDED", "FAILED"])),
-    st.tuples(st.just("too old to redrive"), st.booleans()),
-)
-
-
-@given(actions=st.lists(ACTIONS, max_size=25))
-def test_whatever_happens_the_newest_drop_is_what_stays(actions, tmp_path_factory):
-    """Loads keep the latest drop of those that succeed, so the newest drop must have a run of its
-    own version at or after it, or one since which no other version was dropped.
-    """
-    bucket = Bucket(str(tmp_path_factory.mktemp("work")))
-    events = []
-    for action, *arguments in actions:
-        running = [n for n, e in bucket.states.executions.items() if e["status"] == "RUNNING"]
-        if action == "drop":
-            events.append(bucket.drop(*arguments))
-            bucket.handle(events[-1])
-        elif action == "deliver again" and events:
-            bucket.handle(events[arguments[0] % len(events)])
-        elif action == "end" and running:
-            bucket.states.end(running[arguments[0] % len(running)], arguments[1])
-        elif action == "too old to redrive":
-            bucket.states.redrivable = not arguments[0]
-    if not events:
-        return
-    newest = events[-1]
-    inputs = [json.loads(e["input"])["scene"] for e in bucket.states.executions.values()]
-    last_of_others = max((e.at for e in events if e.etag != newest.etag), default="")
-    assert any(s["etag"] == newest.etag and s["dropped_at"] > last_of_others for s in inputs)

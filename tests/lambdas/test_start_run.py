@@ -1,6 +1,7 @@
 """start_run on moto's S3 and Step Functions."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -86,13 +87,16 @@ def test_an_object_starts_the_execution_of_its_run(machine, context):
     (execution,) = executions(machine)
     assert result["outcome"] == "started"
     assert execution["name"] == result["run_id"]
-    request = RunRequest.from_json(json.loads(execution["input"]))
-    assert request.to_json() == {
+    sent = RunRequest.from_json(json.loads(execution["input"])).to_json()
+    asked = datetime.now(UTC) - datetime.fromisoformat(sent.pop("requested_at"))
+    assert timedelta() <= asked < timedelta(minutes=1)
+    assert sent == {
         "run_id": result["run_id"],
         "scene": {
             "uri": "s3://scenes/incoming/x.tif",
             "etag": "0123abcd",
             "dropped_at": "2026-11-21T12:00:00Z",
+            "sequencer": "00617F08299329D189",
         },
         "model": {"name": "ships", "uri": "s3://assets/ships.tar.gz", "digest": "d1"},
         "options": {"backend": "lambda", "tolerated_failures": 0.0},

@@ -1,9 +1,13 @@
-"""Load a run's detections: all of them in one transaction, in place of the scene's earlier ones."""
+"""Load a run's detections: all of them in one transaction, in place of the scene's earlier ones.
+
+`swath.versions` says which of two runs of a scene is the later one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +19,7 @@ from swath.database.connect import Connection, transient_errors
 from swath.database.runs import run_row, write_run
 from swath.errors import RunIncompleteError
 from swath.payloads import LoadSummary, MergeSummary, RunRequest
+from swath.versions import Version
 
 # Some 7 MB of boxes a batch: large enough for NumPy, small beside any Lambda's memory.
 _BATCH_ROWS = 50_000
@@ -22,21 +27,29 @@ _READ = ("class", "score", "tile", "geometry")
 
 
 def load_run(
-    connection: Connection, request: RunRequest, merge: MergeSummary, *, backend: str | None = None
+    connection: Connection,
+    request: RunRequest,
+    merge: MergeSummary,
+    *,
+    backend: str | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> LoadSummary:
     """Swap a run's detections in for those of earlier runs of the same scene and model.
 
     Loading a run again gives the same rows. Runs of one scene and model are loaded one after the
-    other; if a later version of the scene is there already, it stays and this one is recorded only.
+    other; if a later one is loaded already, it stays and this one is recorded only.
 
     Args:
         connection: not in a transaction; it is committed, or rolled back on an error.
         request: the run.
         merge: its merged detections.
         backend: where its shards ran.
+        check: called once no other run of the scene and model is being loaded; what it raises
+            leaves everything as it is.
 
     Raises:
-        RunIncompleteError: the file does not hold as many detections as the merge counted.
+        RunIncompleteError: the file is not the one that the merge wrote, or does not hold as many
+            detections as it counted.
         TransientError: the connection was lost, and nothing has changed.
     """
     row = run_row(
@@ -48,13 +61,15 @@ def load_run(
         detections=merge.detections,
         warnings=merge.warnings,
     )
+    storage.require_etag(merge.uri, merge.etag)
     with (
         storage.reading(merge.uri) as path,
-        pq.ParquetFile(path) as file,
+        _parquet(path, merge.uri) as file,
         transient_errors(f"loading run {request.run_id}"),
         connection.transaction(),
     ):
         _lock(connection, request)
+        check()
         if _is_superseded(connection, request):
             _clear(connection, [request.run_id])
             write_run(connection, {**row, "status": "superseded"})
@@ -78,12 +93,22 @@ def _lock(connection: Connection, request: RunRequest) -> None:
 
 
 def _is_superseded(connection: Connection, request: RunRequest) -> bool:
-    later = connection.execute(
-        "SELECT FROM swath.runs WHERE scene_uri = %s AND model = %s AND run_id <> %s"
-        " AND status = 'succeeded' AND scene_dropped_at > %s LIMIT 1",
-        [request.scene.uri, request.model.name, request.run_id, request.scene.dropped_at],
-    )
-    return later.fetchone() is not None
+    """Return whether a later run of the scene and model is loaded."""
+    rows = connection.execute(
+        "SELECT run_id::text, status, scene_sequencer, scene_dropped_at, requested_at"
+        " FROM swath.runs WHERE scene_uri = %s AND model = %s",
+        [request.scene.uri, request.model.name],
+    ).fetchall()
+    mine, loaded = Version.of(request), list[Version]()
+    for run_id, status, sequencer, dropped_at, requested_at in rows:
+        version = Version(
+            sequencer=sequencer, dropped_at=dropped_at, requested_at=requested_at or dropped_at
+        )
+        if run_id == request.run_id:
+            mine = mine.latest(version)
+        elif status == "succeeded":
+            loaded.append(version)
+    return any(version.is_later_than(mine) for version in loaded)
 
 
 def _replace_earlier(connection: Connection, request: RunRequest) -> list[str]:
@@ -113,6 +138,13 @@ def _copy(connection: Connection, run_id: str, file: pq.ParquetFile) -> int:
                 copy.write(rows.data)
             copy.write(copy_rows.TRAILER)
         return cursor.rowcount
+
+
+def _parquet(path: Path, uri: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise RunIncompleteError(f"{uri} is no Parquet file: {error}") from None
 
 
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:

@@ -23,11 +23,9 @@ _WITHOUT_CAUSE = {
     "aborted": "the run was stopped by hand",
 }
 
-# A failure that is reported late says nothing about a run that has been redriven and loaded since,
-# or that has failed once more.
-_IF_NEWER = sql.SQL(
-    "runs.status NOT IN ('succeeded', 'superseded') AND runs.ended_at <= excluded.ended_at"
-)
+# A failure that is reported late says nothing about a run that has been run anew since, and was
+# loaded or failed once more.
+_IF_NEWER = sql.SQL("runs.status <> 'succeeded' AND runs.ended_at <= excluded.ended_at")
 
 
 class _Detail(msgspec.Struct, frozen=True):
@@ -80,12 +78,14 @@ class Failure:
 def record_failure(connection: Connection, failure: Failure) -> bool:
     """Write a failed run to the table of runs, unless what is there is newer.
 
+    A run that is loaded stays `succeeded`, whatever failed after the load: its rows are there.
+
     Args:
         connection: not in a transaction; it is committed.
         failure: the run, and what became of it.
 
     Returns:
-        Whether it was written: not if the run has been loaded in the meantime.
+        Whether it was written: not if the run is loaded, or has failed once more since then.
 
     Raises:
         TransientError: the connection was lost.

@@ -11,6 +11,10 @@ from psycopg.types.json import Jsonb
 
 from swath.database.connect import Connection
 from swath.payloads import RunRequest, TileCounts
+from swath.versions import Version
+
+# A run keeps the latest of its drops, whichever of its executions ends last.
+_LATEST = ("scene_dropped_at", "scene_sequencer", "requested_at")
 
 
 def run_row(
@@ -26,11 +30,14 @@ def run_row(
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A run's row, column by column."""
+    version = Version.of(request)
     return {
         "run_id": request.run_id,
         "scene_uri": request.scene.uri,
         "scene_etag": request.scene.etag,
-        "scene_dropped_at": datetime.fromisoformat(request.scene.dropped_at),
+        "scene_dropped_at": version.dropped_at,
+        "scene_sequencer": version.sequencer,
+        "requested_at": version.requested_at,
         "model": request.model.name,
         "model_digest": request.model.digest,
         "options": Jsonb(request.options.to_json()),
@@ -69,7 +76,13 @@ def write_run(
     ).format(
         columns=sql.SQL(", ").join(columns),
         values=sql.SQL(", ").join(sql.Placeholder(name) for name in row),
-        new=sql.SQL(", ").join(sql.SQL("excluded.{}").format(column) for column in columns),
+        new=sql.SQL(", ").join(map(_new, row)),
         replacing=replacing or sql.SQL("true"),
     )
     return connection.execute(insert, row).rowcount == 1
+
+
+def _new(column: str) -> sql.Composed:
+    """Return what a column of a row that is there becomes."""
+    form = "greatest(runs.{0}, excluded.{0})" if column in _LATEST else "excluded.{0}"
+    return sql.SQL(form).format(sql.Identifier(column))

@@ -111,11 +111,17 @@ class MaskPart:
         with _environment():
             self._file.write(labels, 1, window=Window(x - self._x, y - self._y, cols, rows))
 
-    def keep(self, uri: str) -> None:
-        """Put what there is where another attempt can go on from it."""
-        self.close()
+    def keep(self, uri: str) -> str:
+        """Put what there is where another attempt can go on from it; return its SHA-256."""
+        kept = self.digest()
         storage.copy(str(self._path), uri)
         self._file = self._again()
+        return kept
+
+    def digest(self) -> str:
+        """End the file; return its SHA-256."""
+        self.close()
+        return storage.digest(self._path)
 
     def _again(self) -> Any:
         with _environment():

@@ -3,6 +3,7 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
 import msgspec
 import psycopg
@@ -10,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from swath import storage
 from swath.database import load
 from swath.database.connect import connect_dsn
 from swath.database.load import load_run
 from swath.database.record import Failure, record_failure
-from swath.errors import RunIncompleteError, TransientError
+from swath.errors import RunIncompleteError, SceneChangedError, TransientError
 from swath.payloads import LoadSummary
 from tests.runs import NOON, run_request
 
@@ -63,7 +65,9 @@ def test_the_run_s_row_holds_its_warnings(connection, merged):
 
 
 def test_the_run_s_row_says_what_was_done(connection, merged):
-    asked = run_request()
+    asked = run_request(
+        sequencer="617f08299329d18900", requested_at=(NOON + timedelta(seconds=7)).isoformat()
+    )
     load_run(connection, asked, merged(3), backend="lambda")
 
     cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
@@ -75,6 +79,8 @@ def test_the_run_s_row_says_what_was_done(connection, merged):
         "scene_uri": "s3://scenes/incoming/x.tif",
         "scene_etag": "a",
         "scene_dropped_at": NOON,
+        "scene_sequencer": "617F08299329D189",
+        "requested_at": NOON + timedelta(seconds=7),
         "model": "ships",
         "model_digest": "d1",
         "options": {"backend": "batch", "tolerated_failures": 0.0},
@@ -169,6 +175,86 @@ def test_of_two_versions_dropped_at_once_the_one_that_is_loaded_later_stays(conn
     for etag in ("a", "b", "a"):
         assert not load_run(connection, run_request(etag), merged(3)).superseded
     assert statuses(connection) == {"a": "succeeded", "b": "replaced"}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("00617F08299329D189", "00617F08299329D18A"),
+        ("00617F08299329D189", "00617f08299329d18a"),
+        ("00055AED6DCD90281E5", "00055AED6DCD90281E51"),
+        ("0009", "000A"),
+    ],
+)
+def test_sequencers_order_versions_whatever_their_times_say(connection, merged, earlier, later):
+    """Within one second, or with a clock that is wrong: S3's numbers decide."""
+    new, old = run_request("b", sequencer=later), run_request("a", minutes=9, sequencer=earlier)
+    load_run(connection, new, merged(20))
+    assert load_run(connection, old, merged(30)).superseded
+    assert rows(connection) == {new.run_id: 20}
+
+
+def test_a_sequencer_without_its_zeros_is_the_same(connection, merged):
+    load_run(connection, run_request("b", sequencer="00AB00"), merged(2))
+    assert not load_run(connection, run_request("a", sequencer="00ab"), merged(3)).superseded
+
+
+def test_a_run_without_a_sequencer_goes_by_its_time(connection, merged):
+    load_run(connection, run_request("a", minutes=1, sequencer="0A"), merged(1))
+    assert load_run(connection, run_request("local"), merged(2)).superseded
+    assert not load_run(connection, run_request("local", minutes=2), merged(2)).superseded
+    assert not load_run(
+        connection, run_request("c", minutes=3, sequencer="01"), merged(3)
+    ).superseded
+
+
+def test_an_old_execution_that_is_redriven_does_not_make_its_rows_older(connection, merged):
+    """A, B and A again were dropped; A is loaded for its last drop, then again for its first."""
+    first, between, last = (
+        run_request(etag, sequencer=number) for etag, number in (("a", "1"), ("b", "2"), ("a", "3"))
+    )
+    for request in (last, first):
+        assert not load_run(connection, request, merged(3)).superseded
+    assert load_run(connection, between, merged(2)).superseded
+    assert rows(connection) == {first.run_id: 3}
+
+
+def test_of_two_packages_for_one_drop_the_one_requested_later_stays(connection, merged):
+    """Its event was handled twice, with a deployment in between; the older run ends last."""
+    old, new = (
+        run_request(sequencer="1", digest=f"d{i}", requested_at=f"2026-11-21T12:0{i}:00Z")
+        for i in range(2)
+    )
+    load_run(connection, new, merged(2))
+    assert load_run(connection, old, merged(3)).superseded
+    assert rows(connection) == {new.run_id: 2}
+
+
+def test_a_check_that_fails_changes_nothing(connection, merged):
+    earlier = run_request("a")
+    load_run(connection, earlier, merged(3))
+
+    def check():
+        raise SceneChangedError("replaced")
+
+    with pytest.raises(SceneChangedError):
+        load_run(connection, run_request("b", minutes=1), merged(4), check=check)
+    assert rows(connection) == {earlier.run_id: 3}
+
+
+def test_a_file_that_the_merge_did_not_write_is_not_loaded(connection, merged):
+    summary = merged(3)
+    pinned = msgspec.structs.replace(summary, etag=storage.etag(summary.uri))
+    Path(summary.uri).write_bytes(Path(merged(3).uri).read_bytes())
+    with pytest.raises(RunIncompleteError, match=r"parquet is not the file that this run wrote"):
+        load_run(connection, run_request(), pinned)
+    Path(summary.uri).write_bytes(b"PAR1")
+    with pytest.raises(RunIncompleteError, match="is no Parquet file"):
+        load_run(connection, run_request(), summary)
+    Path(summary.uri).unlink()
+    with pytest.raises(RunIncompleteError, match=r"parquet is gone"):
+        load_run(connection, run_request(), summary)
+    assert rows(connection) == {}
 
 
 @pytest.mark.parametrize("status", ["failed", "timed_out", "aborted"])

@@ -13,7 +13,7 @@ from swath.database.runs import write_run
 from swath.errors import SettingsError
 from tests.runs import run_request
 
-HEAD = "0003"
+HEAD = "0004"
 
 
 def relations(connection):
@@ -138,7 +138,7 @@ def rows(connection, table, names="*"):
     return connection.execute(query).fetchall()
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
 def test_what_an_earlier_release_has_loaded_stays(empty_dsn, merged, monkeypatch, revision):
     upgrade = module.command.upgrade
     with connect_dsn(empty_dsn) as connection, monkeypatch.context() as patched:
@@ -154,6 +154,8 @@ def test_what_an_earlier_release_has_loaded_stays(empty_dsn, merged, monkeypatch
             "write_run",
             lambda on, row: write_run(on, {name: row[name] for name in row if name in known}),
         )
+        # That release asked nothing of columns that came later.
+        patched.setattr(load, "_is_superseded", lambda *_: False)
         load_run(connection, run_request(), merged(3))
         before = {table: rows(connection, table, names[table]) for table in names}
 

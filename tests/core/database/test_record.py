@@ -87,11 +87,32 @@ def test_a_run_that_was_loaded_stays_a_success(connection, merged, stop):
     assert recorded(connection)[0][2:] == ("succeeded", None, None)
 
 
-def test_a_superseded_run_stays_superseded(connection, merged):
+def test_a_superseded_run_that_fails_later_says_failed(connection, merged):
     load_run(connection, run_request("b", minutes=1), merged(3))
     load_run(connection, run_request(), merged(3))
-    later = datetime(2100, 1, 1, tzinfo=UTC)
-    assert not record_failure(connection, Failure.of_execution(detail(stop=later)))
+    earlier, later = datetime(2026, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    assert not record_failure(connection, Failure.of_execution(detail(stop=earlier)))
+    assert record_failure(connection, Failure.of_execution(detail(stop=later)))
+    statuses = connection.execute("SELECT scene_etag, status FROM swath.runs").fetchall()
+    assert sorted(statuses) == [("a", "failed"), ("b", "succeeded")]
+
+
+def test_a_failure_does_not_make_a_run_older_than_its_latest_drop(connection, merged):
+    """Dropped as third, failed; the failure of its first drop is reported late."""
+    first, between, last = (
+        run_request(e, sequencer=s) for e, s in (("a", "1"), ("b", "2"), ("a", "3"))
+    )
+    for request, hour in ((last, 13), (first, 14)):
+        failure = Failure(
+            request=request,
+            status="failed",
+            error="SceneError",
+            cause="no",
+            at=datetime(2026, 11, 21, hour, tzinfo=UTC),
+        )
+        record_failure(connection, failure)
+    load_run(connection, between, merged(2))
+    assert not load_run(connection, first, merged(3)).superseded
 
 
 def test_a_failure_leaves_the_rows_of_the_scene_s_earlier_version(connection, merged):

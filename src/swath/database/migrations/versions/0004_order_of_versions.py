@@ -1,0 +1,11 @@
+"""A run's row holds the order of its scene's version among others."""
+
+from swath.database.migrate import run_sql_beside
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name."""
+    run_sql_beside(__file__)
