@@ -200,7 +200,8 @@ def arguments(node: ast.AST) -> Iterator[ast.AST]:
     if not isinstance(node, ast.Call):
         return
     for index, keyword in enumerate(node.keywords):
-        if keyword.arg is not None:
+        # `zip(…, strict=True)` is an assertion, which only a mistake elsewhere can fail.
+        if keyword.arg not in {None, "strict"}:
             yield _changed(node, keywords=_without(node.keywords, index))
     for index, (one, other) in enumerate(zip(node.args, node.args[1:], strict=False)):
         if ast.dump(one) != ast.dump(other) and not isinstance(one, ast.Starred):

@@ -91,21 +91,33 @@ def test_a_full_disk_is_cleared_of_other_packages(archive, tmp_path, cache, monk
 
 
 def test_a_package_too_large_for_an_empty_disk_is_an_error(archive, monkeypatch):
+    tried = []
+
     def full(*_):
+        tried.append(1)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(packing, "unpack", full)
 
     with pytest.raises(OSError, match="No space left"):
         load_package(archive)
+    assert len(tried) == 1, "nothing can make room"
 
 
-def test_a_cache_that_others_can_write_to_is_not_trusted(archive, cache):
+@pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
+def test_a_cache_that_others_can_write_to_is_not_trusted(archive, cache, mode):
     load_package(archive)
-    next(cache.iterdir()).chmod(0o777)
+    next(cache.iterdir()).chmod(mode)
 
     with pytest.raises(PackageError, match="written by other users"):
         load_package(archive)
+
+
+def test_a_cache_that_others_can_only_read_is_trusted(archive, cache):
+    load_package(archive)
+    next(cache.iterdir()).chmod(0o755)
+
+    assert load_package(archive)
 
 
 @pytest.mark.parametrize("form", ["folder", "archive"])

@@ -1,12 +1,19 @@
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import boto3
 import pytest
+from boto3.exceptions import S3UploadFailedError
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
 from moto import mock_aws
+from urllib3 import HTTPResponse
 
 from swath import storage
+from swath.errors import TransientError
 from swath.storage import RunPaths
 
 
@@ -133,6 +140,76 @@ def test_copies_cross_between_kinds_of_storage(root: str, target: str, tmp_path:
     storage.copy(source, goal)
 
     assert storage.read_bytes(goal) == b"payload"
+
+
+def write_a_file(uri: str, data: bytes = b"x") -> None:
+    with storage.writing(uri) as path:
+        path.write_bytes(data)
+
+
+READS = {
+    "exists": storage.exists,
+    "status": storage.status,
+    "modified": storage.modified,
+    "status_and_head": lambda uri: storage.status_and_head(uri, 5),
+    "read_bytes": storage.read_bytes,
+    "read_end": lambda uri: storage.read_end(uri, 5),
+    "reading": lambda uri: list(storage.reading_each([uri], ahead=1)),
+}
+WRITES = {
+    "write_bytes": lambda uri: storage.write_bytes(uri, b"x"),
+    "writing": write_a_file,
+    "copy": lambda uri: storage.copy(uri, uri),
+}
+
+
+@pytest.fixture
+def refusing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
+    """Has S3 answer every request with a status; the URI of an object that is there."""
+    uri = storage.join(bucket, "here.bin")
+    storage.write_bytes(uri, b"here")
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+
+    def refuse(status: int) -> str:
+        code = {403: "AccessDenied", 503: "SlowDown"}[status]
+        body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+        # Answers to HEAD have no body.
+        raw = HTTPResponse(BytesIO(body), status=status, preload_content=False)
+        answer = partial(AWSResponse, status_code=status, headers={}, raw=raw)
+        storage.s3().meta.events.register_first(
+            "before-send.s3", lambda request, **_: answer(request.url)
+        )
+        return uri
+
+    return refuse
+
+
+@pytest.mark.parametrize("operation", [*READS, *WRITES])
+def test_what_s3_cannot_do_now_may_be_asked_again(refusing: Callable[[int], str], operation: str):
+    uri = refusing(503)
+
+    with pytest.raises(TransientError, match=rf"{uri} cannot be (read|written): .*"):
+        (READS | WRITES)[operation](uri)
+
+
+@pytest.mark.parametrize("operation", [*READS, *WRITES])
+def test_what_s3_refuses_is_neither_missing_nor_worth_asking_again(
+    refusing: Callable[[int], str], operation: str
+):
+    uri = refusing(403)
+
+    with pytest.raises((ClientError, S3UploadFailedError), match=r"AccessDenied|403"):
+        (READS | WRITES)[operation](uri)
+
+
+def test_who_reads_a_file_keeps_it_while_it_is_replaced(tmp_path: Path):
+    uri = str(tmp_path / "x.bin")
+    for write in (storage.write_bytes, write_a_file):
+        storage.write_bytes(uri, b"old")
+        with Path(uri).open("rb") as reader:
+            write(uri, b"new")
+            assert reader.read() == b"old"
+        assert storage.read_bytes(uri) == b"new"
 
 
 class TestRunPaths:
