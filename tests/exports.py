@@ -22,6 +22,7 @@ def export(
     seed=0,
     whole=(),
     logits=(),
+    form=None,
     opset=17,
     dtype=TensorProto.FLOAT,
 ):
@@ -32,6 +33,7 @@ def export(
         outputs: name → shape; a batch axis first where that is `batch` or a number.
         whole: the names of those that are numbers of classes, 1 or 2.
         logits: the names of those without a sigmoid.
+        form: name → factors and summands that the numbers get, each of the shape's last axes.
     """
     rng = np.random.default_rng(seed)
     features = bands * _POOLED * _POOLED
@@ -55,14 +57,24 @@ def export(
             helper.make_node(raw, [f"{name}_m"], [f"{name}_s"]),
             helper.make_node("Reshape", [f"{name}_s", f"{name}_shape"], [f"{name}_r"]),
         ]
+        if name in (form or {}):
+            factor, summand = form[name]
+            held[f"{name}_f"] = np.asarray(factor, np.float32)
+            held[f"{name}_t"] = np.asarray(summand, np.float32)
+            nodes[-1].output[0] = f"{name}_u"
+            nodes += [
+                helper.make_node("Mul", [f"{name}_u", f"{name}_f"], [f"{name}_v"]),
+                helper.make_node("Add", [f"{name}_v", f"{name}_t"], [f"{name}_r"]),
+            ]
         kind = TensorProto.FLOAT
         if name in whole:
             kind = TensorProto.INT64
-            held["two"] = np.float32(2)
+            held["two"], held["one"] = np.float32(2), np.float32(1)
             nodes += [
                 helper.make_node("Mul", [f"{name}_r", "two"], [f"{name}_d"]),
                 helper.make_node("Ceil", [f"{name}_d"], [f"{name}_c"]),
-                helper.make_node("Cast", [f"{name}_c"], [name], to=kind),
+                helper.make_node("Max", [f"{name}_c", "one"], [f"{name}_l"]),
+                helper.make_node("Cast", [f"{name}_l"], [name], to=kind),
             ]
         else:
             nodes.append(helper.make_node("Identity", [f"{name}_r"], [name]))
@@ -78,6 +90,22 @@ def export(
     helper.set_model_props(model, metadata or {})
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def centres(more, *, size=SIZE, last=False):
+    """The form of rows: a box by its centre and sides in px, and `more` numbers as they are."""
+    factor = np.array([size, size, size / 4, size / 4] + [1] * more, np.float32)
+    factor = factor if last else factor[:, None]
+    return factor, np.zeros_like(factor)
+
+
+def corners(*, size=SIZE, label=None):
+    """The form of boxes by two corners in px; with a `label`, a score and that class after them."""
+    half = size / 2
+    factor, summand = [half] * 4, [0, 0, half, half]
+    if label is not None:
+        factor, summand = [*factor, 1, 0], [*summand, 0, label]
+    return np.array(factor, np.float32), np.array(summand, np.float32)
 
 
 def ultralytics_notes(task, names, *, size=SIZE, **more):

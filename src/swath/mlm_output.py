@@ -188,7 +188,9 @@ def _check_options(task: TaskName, head: HeadName, options: Hyperparameters) -> 
 def _roles(task: TaskName, head: HeadName, found: Sequence[Output]) -> tuple[Role, ...]:
     """What the entries are: by their names where these are the roles', else by their order."""
     masks = task == "instance-segmentation" and head == "torchvision"
-    roles = (*ROLES[head], "masks") if masks else ROLES[head]
+    roles: tuple[Role, ...] = (*ROLES[head], "masks") if masks else ROLES[head]
+    if head == "torchvision" and any(entry.name == "count" for entry in found):
+        roles = (*roles, "count")
     if len(found) != len(roles):
         raise PackageError(
             f"mlm:output has {len(found)} entries for {task}; the head {head} reads {len(roles)} "

@@ -58,16 +58,20 @@ def _expected(role: Role, shapes: Mapping[Role, list[int]], answer: Answer) -> _
         return _scores(answer)
     columns, classes = COLUMNS[answer.box_format], len(answer.classes)
     nothing = int(answer.activation == "softmax")
+    # A softmax inside the model leaves the column for no object.
+    widths = [classes, classes + 1] if answer.activation == "none" else [classes + nothing]
     labels: tuple[Shape, ...] = ((_ANY, _ANY), (1, _ANY, _ANY))
     expected: dict[Role, _Expected] = {
         "boxes": _Expected(((_ANY, columns),), f"{answer.box_format} is {columns} numbers"),
         "logits": _Expected(
-            ((_ANY, classes + nothing),), f"{classes} classes" + ", and no object" * nothing
+            tuple((_ANY, width) for width in widths),
+            f"{classes} classes" + ", and no object" * nothing,
         ),
         "scores": _Expected(((_ANY,),), "one a box"),
         "labels": _Expected(labels, "one a pixel"),
         "masks": _Expected(((_ANY, 1, _ANY, _ANY), (_ANY, _ANY, _ANY)), "one a box"),
         "prototypes": _Expected(((_ANY, _ANY, _ANY),), "(prototypes, rows, cols)"),
+        "count": _Expected(((), (1,)), "how many rows are objects"),
     }
     if role == "labels" and answer.head == "torchvision":
         return expected["scores"]

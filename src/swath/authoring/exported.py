@@ -1,41 +1,46 @@
-"""What an exported network takes and returns: asked of the file itself, by running it once."""
+"""What an exported network takes and returns: asked of the file itself, by running it."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from swath.authoring.exporter_notes import (
+    count_parameters,
+    files_beside,
+    noted_side,
+    torchscript_notes,
+)
+from swath.authoring.probes import probe_tiles
 from swath.errors import PackageError
 from swath.runtimes.model import check_float32
 from swath.weights_file import check_weights_file, kind_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from swath.mlm import WeightsFormat
 
 SUFFIXES: dict[WeightsFormat, str] = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2"}
 _IMAGE_AXES = 4
-_CONFIG = "/extra/config.txt"
-"""Where Ultralytics keeps the metadata of its TorchScript."""
-_MOST_TEXT = 1 << 20
+_Answer = list[tuple[str, "NDArray[Any]"]]
+"""The outputs by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """One of the network's outputs, as it came back for one tile."""
+    """One of the network's outputs, as it came back for tiles that hold no objects."""
 
     name: str
     shape: tuple[int, ...]
     data_type: str
+    values: tuple[NDArray[Any], ...] = field(default=(), repr=False, compare=False)
+    """The arrays themselves, one for each probe; the first has `shape`."""
 
     @property
     def is_whole(self) -> bool:
@@ -92,7 +97,7 @@ def format_of(path: Path) -> WeightsFormat:
 
 
 def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exported:
-    """Open an exported network and run it once, on noise.
+    """Open an exported network and run it on probes: noise and shapes in several ranges.
 
     Args:
         path: of the weights.
@@ -106,7 +111,6 @@ def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exporte
     opened = _OPEN[kind](path)
     shape = _input_shape(path, opened, bands)
     side = _side(path, shape[2:], size, opened.metadata)
-    tiles = np.random.default_rng(0).random((shape[0] or 1, bands, side, side), np.float32)
     return Exported(
         path=path,
         format=kind,
@@ -114,9 +118,9 @@ def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exporte
         batch=shape[0],
         bands=bands,
         size=side,
-        outputs=_run(path, opened, tiles),
+        outputs=_run(path, opened, (shape[0] or 1, bands, side, side)),
         metadata=opened.metadata,
-        beside=_beside(path),
+        beside=files_beside(path),
         parameters=opened.parameters,
     )
 
@@ -147,32 +151,40 @@ def _side(
         raise PackageError(f"{path} takes tiles of {width} x {height} px; swath cuts square ones")
     if height is not None and size not in {None, height}:
         raise PackageError(f"{path} takes tiles of {height} px; {size} px cannot be chosen")
-    found = height or size or _noted_side(metadata)
+    found = height or size or noted_side(metadata)
     if found is None:
         raise PackageError(f"{path} leaves the size of a tile open: choose one with --tile-size")
     return found
 
 
-def _noted_side(metadata: Mapping[str, str]) -> int | None:
-    """Ultralytics' `imgsz`, [rows, cols]."""
+def _run(path: Path, opened: _Opened, shape: tuple[int, ...]) -> tuple[Returned, ...]:
+    first, *more = probe_tiles(shape)
     try:
-        rows, cols = json.loads(metadata["imgsz"])
-    except (KeyError, ValueError, TypeError):
-        return None
-    return int(rows) if rows == cols else None
-
-
-def _run(path: Path, opened: _Opened, tiles: NDArray[np.float32]) -> tuple[Returned, ...]:
-    try:
-        found = opened.call(tiles)
+        found = opened.call(first)
     except PackageError:
         raise
     except Exception as error:
         # The libraries' errors have no common base but Exception.
-        raise PackageError(f"{path} cannot be run on tiles {tiles.shape}: {error}") from error
+        raise PackageError(f"{path} cannot be run on tiles {shape}: {error}") from error
+    answers = [found, *(answer for tiles in more if (answer := _call(opened, tiles, len(found))))]
     return tuple(
-        Returned(name=name, shape=array.shape, data_type=str(array.dtype)) for name, array in found
+        Returned(
+            name=name,
+            shape=array.shape,
+            data_type=str(array.dtype),
+            values=tuple(answer[place][1] for answer in answers),
+        )
+        for place, (name, array) in enumerate(found)
     )
+
+
+def _call(opened: _Opened, tiles: NDArray[np.float32], count: int) -> _Answer | None:
+    """Return the answer to a further probe; None where its range of numbers suits no network."""
+    try:
+        found: _Answer = opened.call(tiles)
+    except Exception:  # noqa: BLE001 (the libraries' errors have no common base)
+        return None
+    return found if len(found) == count else None
 
 
 def _open_onnx(path: Path) -> _Opened:
@@ -189,12 +201,12 @@ def _open_onnx(path: Path) -> _Opened:
     check_float32(path, inputs[0].type)
     names = [output.name for output in session.get_outputs()]
 
-    def call(tiles: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
+    def call(tiles: NDArray[np.float32]) -> _Answer:
         return list(zip(names, session.run(names, {inputs[0].name: tiles}), strict=True))
 
     shape = tuple(axis if isinstance(axis, int) else None for axis in inputs[0].shape)
     notes = dict(session.get_modelmeta().custom_metadata_map)
-    return _Opened(call, inputs[0].name, shape, notes, _parameters(path))
+    return _Opened(call, inputs[0].name, shape, notes, count_parameters(path))
 
 
 def _open_pt2(path: Path) -> _Opened:
@@ -223,7 +235,7 @@ def _open_torchscript(path: Path) -> _Opened:
     except Exception as error:
         raise PackageError(f"{path} cannot be run: {error}") from error
     count = sum(parameter.numel() for parameter in module.parameters())
-    return _Opened(_torch_call(module), "image", None, _torchscript_notes(path), count)
+    return _Opened(_torch_call(module), "image", None, torchscript_notes(path), count)
 
 
 _OPEN = {"onnx": _open_onnx, "pt2": _open_pt2, "torchscript": _open_torchscript}
@@ -232,7 +244,7 @@ _OPEN = {"onnx": _open_onnx, "pt2": _open_pt2, "torchscript": _open_torchscript}
 def _torch_call(module: Any) -> Any:
     torch = importlib.import_module("torch")
 
-    def call(tiles: NDArray[np.float32]) -> list[tuple[str, NDArray[Any]]]:
+    def call(tiles: NDArray[np.float32]) -> _Answer:
         with torch.inference_mode():
             answer = module(torch.from_numpy(tiles))
         return [(name, tensor.numpy()) for name, tensor in _named(answer)]
@@ -258,41 +270,3 @@ def _library(name: str, path: Path) -> Any:
     if importlib.util.find_spec(name) is None:
         raise PackageError(f"{path} needs {name}, which is not installed")
     return importlib.import_module(name)
-
-
-def _parameters(path: Path) -> int | None:
-    """How many numbers an ONNX model holds, where the library that can tell is installed."""
-    if importlib.util.find_spec("onnx") is None:
-        return None
-    onnx = importlib.import_module("onnx")
-    model = onnx.load(path, load_external_data=False)
-    floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
-    held = [tensor for tensor in model.graph.initializer if tensor.data_type in floats]
-    return sum(int(np.prod(tensor.dims)) for tensor in held)
-
-
-def _torchscript_notes(path: Path) -> dict[str, str]:
-    with zipfile.ZipFile(path) as archive:
-        found = [entry for entry in archive.infolist() if entry.filename.endswith(_CONFIG)]
-        text = archive.read(found[0])[:_MOST_TEXT] if found else b"{}"
-    try:
-        notes = json.loads(text)
-    except ValueError:
-        return {}
-    if not isinstance(notes, dict):
-        return {}
-    return {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in notes.items()
-    }
-
-
-def _beside(path: Path) -> dict[str, Any]:
-    found = {}
-    for name in ("config.json", "preprocessor_config.json"):
-        file = path.parent / name
-        if file.is_file() and file.stat().st_size <= _MOST_TEXT:
-            try:
-                found[name] = json.loads(file.read_text())
-            except ValueError as error:
-                raise PackageError(f"{file} is no JSON: {error}") from None
-    return found

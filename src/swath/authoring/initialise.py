@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import shutil
@@ -19,11 +20,13 @@ from swath.authoring.exported import SUFFIXES, Exported, format_of, read_exporte
 from swath.authoring.statistics import add_statistics, parse_units
 from swath.authoring.value_scaling import WORDS, Scalings
 from swath.errors import InputError, PackageError
+from swath.mlm_output import Hyperparameters
 
 Library = Literal["ultralytics", "torchvision", "transformers", "smp", "swath"]
 LIBRARIES: tuple[Library, ...] = get_args(Library)
 
-_CONVENTIONS: dict[Library, Callable[[Exported, Sequence[str] | None], Understood]] = {
+_Understand = Callable[[Exported, Sequence[str] | None, Mapping[str, Any]], Understood]
+_CONVENTIONS: dict[Library, _Understand] = {
     "ultralytics": ultralytics.understand,
     "torchvision": torchvision.understand,
     "transformers": transformers.understand,
@@ -81,8 +84,10 @@ def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> In
     """
     if out.exists():
         raise InputError(f"{out} is there already; remove it, or choose another folder")
+    _check_names(options.hyperparameters)
     exported = read_exported(weights[0], bands=len(options.bands), size=options.tile_size)
-    understood = _CONVENTIONS[options.library](exported, options.classes)
+    given = options.hyperparameters
+    understood = _CONVENTIONS[options.library](exported, options.classes, given)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
         folder = Path(temporary, "package")
@@ -96,8 +101,21 @@ def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> In
         if not report.passed:
             raise PackageError(f"{out} was not made: {'; '.join(report.faults)}")
         folder.rename(out)
-    assumed = understood.assumed if options.scaling is None else ()
-    return Initialised(spec=spec, report=report, assumed=assumed)
+    return Initialised(spec=spec, report=report, assumed=_assumed(understood, options))
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    """Refuse hyperparameters that swath does not read: they would decide nothing.
+
+    Raises:
+        InputError: there is one.
+    """
+    known = Hyperparameters.__struct_fields__
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise InputError(f"there is no hyperparameter {name!r}: {hint}")
 
 
 def _spec(
@@ -127,6 +145,16 @@ def _spec(
         parameters=exported.parameters,
         units=parse_units(options.units, len(options.bands)) if options.units else (),
         properties=understood.properties,
+    )
+
+
+def _assumed(understood: Understood, options: InitOptions) -> tuple[str, ...]:
+    """Return what the convention says and no option does."""
+    return tuple(
+        line
+        for line in understood.assumed
+        if not (options.scaling and line.startswith("pixels"))
+        and not ("score_activation" in options.hyperparameters and "score_activation" in line)
     )
 
 

@@ -14,7 +14,7 @@ TaskName = Literal[
 HeadName = Literal[
     "rows", "objectness", "labelled", "detr", "torchvision", "prototypes", "scores", "labels"
 ]
-Role = Literal["rows", "prototypes", "logits", "boxes", "labels", "scores", "masks"]
+Role = Literal["rows", "prototypes", "logits", "boxes", "labels", "scores", "masks", "count"]
 BoxFormat = Literal["xyxy", "xywh", "cxcywh", "cxcywhr", "xyxyxyxy"]
 BoxUnits = Literal["px", "normalised"]
 OutputLayout = Literal["channels_first", "channels_last"]
@@ -42,7 +42,8 @@ ROLES: dict[HeadName, tuple[Role, ...]] = {
     "scores": ("scores",),
     "labels": ("labels",),
 }
-"""What a head reads, in order; `torchvision` reads masks, too, where the task is instances."""
+"""What a head reads, in order; `torchvision` reads masks, too, where the task is instances, and the
+count of objects, where an output is named so."""
 ACTIVATIONS: dict[HeadName, tuple[Activation, ...]] = {
     "rows": ("none", "sigmoid"),
     "objectness": ("none", "sigmoid"),

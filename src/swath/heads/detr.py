@@ -21,14 +21,19 @@ if TYPE_CHECKING:
 def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     """Candidates of one tile.
 
+    A softmax, here or inside the model, has a last column for no object.
+
     Raises:
         ModelOutputError: the outputs are not what the package says, or hold NaN.
     """
     classes = len(answer.classes)
-    nothing = int(answer.activation == "softmax")
-    logits = output(outputs, "logits", answer, (-1, classes + nothing))
+    nothing = answer.activation == "softmax"
+    shapes = [(-1, classes + nothing)]
+    if answer.activation == "none":
+        shapes.append((-1, classes + 1))
+    logits = output(outputs, "logits", answer, *shapes)
     boxes = output(outputs, "boxes", answer, (len(logits), COLUMNS[answer.box_format]))
-    found = _softmax(logits, answer) if nothing else best(logits.T, answer)
+    found = _softmax(logits, answer) if nothing else best(logits[:, :classes].T, answer)
     return to_candidates(boxes[found.row], found, answer, size)
 
 

@@ -1,7 +1,7 @@
 """Boxes, labels and scores in outputs of their own, and masks where there are instances.
 
 That is what torchvision's detectors return, doubles settled; Mask R-CNN's masks are probabilities
-over the whole tile, `(n, 1, rows, cols)`.
+over the whole tile, `(n, 1, rows, cols)`. NMS plugins add how many of the rows are objects.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from swath.errors import ModelOutputError
 from swath.heads.answer import COLUMNS
 from swath.heads.arrays import check_numbers, output, shaped
 from swath.heads.candidates import Candidates, to_candidates
@@ -31,8 +32,23 @@ def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     scores = output(outputs, "scores", answer, (-1,))
     boxes = output(outputs, "boxes", answer, (len(scores), COLUMNS[answer.box_format]))
     labels = output(outputs, "labels", answer, (len(scores),))
+    if "count" in answer.outputs:
+        count = _count(outputs, answer, len(scores))
+        scores, labels = scores[:count], labels[:count]
     found = labelled(scores, labels, answer)
     return to_candidates(boxes[found.row], found, answer, size)
+
+
+def _count(outputs: Outputs, answer: Answer, most: int) -> int:
+    """Return how many of the rows are objects; NMS plugins leave the others as they were.
+
+    Raises:
+        ModelOutputError: it is no whole number from 0 to the number of rows.
+    """
+    given = float(output(outputs, "count", answer, (), (1,)).reshape(-1)[0])
+    if not given.is_integer() or not 0 <= given <= most:
+        raise ModelOutputError(f"the model returned the count {given:g} for {most} rows")
+    return int(given)
 
 
 def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Outlines:

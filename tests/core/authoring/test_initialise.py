@@ -16,7 +16,7 @@ from swath.errors import InputError, PackageError
 from swath.mlm import parse_description
 from swath.package import load_package
 from swath.runtimes.scaling import MinMax, Scale, ZScore
-from tests.exports import SIZE, checkpoint, export, ultralytics_notes
+from tests.exports import SIZE, centres, checkpoint, corners, export, ultralytics_notes
 from tests.packages import description as item_of
 
 ROWS = 84
@@ -47,6 +47,7 @@ def test_ultralytics_detector(init, tmp_path):
     path = export(
         tmp_path / "yolo.onnx",
         {"output0": ["batch", 6, ROWS]},
+        form={"output0": centres(2)},
         metadata=ultralytics_notes("detect", ["ship", "buoy"]),
     )
 
@@ -66,23 +67,39 @@ def test_ultralytics_detector(init, tmp_path):
     properties = json.loads((tmp_path / "made" / "mlm.json").read_text())["properties"]
     assert properties["mlm:architecture"] == "YOLO11n"
     assert properties["license"] == "AGPL-3.0-only"
-    assert properties["mlm:total_parameters"] == 3 * 16 * 6 * ROWS
+    assert properties["mlm:total_parameters"] == 3 * 16 * 6 * ROWS + 2 * 6
 
 
 @pytest.mark.parametrize(
-    ("task", "shape", "expected"),
+    ("task", "shape", "form", "expected"),
     [
-        ("obb", [7, ROWS], ("oriented-detection", "rows", "cxcywhr", "last", "nms")),
-        ("detect", [300, 6], ("detection", "labelled", "xyxy", "after_box", "none")),
-        ("obb", [300, 7], ("oriented-detection", "labelled", "cxcywhr", "last", "none")),
-        ("detect", [ROWS, 7], ("detection", "objectness", "cxcywh", "after_box", "nms")),
+        ("obb", [7, ROWS], centres(3), ("oriented-detection", "rows", "cxcywhr", "last", "nms")),
+        (
+            "detect",
+            [300, 6],
+            corners(label=1),
+            ("detection", "labelled", "xyxy", "after_box", "none"),
+        ),
+        (
+            "obb",
+            [300, 7],
+            (np.array([64, 64, 20, 20, 1, 0, 1]), np.array([0, 0, 0, 0, 0, 1, 0])),
+            ("oriented-detection", "labelled", "cxcywhr", "last", "none"),
+        ),
+        (
+            "detect",
+            [ROWS, 7],
+            centres(3, last=True),
+            ("detection", "objectness", "cxcywh", "after_box", "nms"),
+        ),
     ],
     ids=["oriented", "end to end", "oriented, end to end", "YOLOv5"],
 )
-def test_ultralytics_other_boxes(init, tmp_path, task, shape, expected):
+def test_ultralytics_other_boxes(init, tmp_path, task, shape, form, expected):
     path = export(
         tmp_path / "yolo.onnx",
         {"output0": ["batch", *shape]},
+        form={"output0": form},
         metadata=ultralytics_notes(task, ["ship", "buoy"]),
     )
 
@@ -108,6 +125,7 @@ def test_ultralytics_segmenter(init, tmp_path):
     path = export(
         tmp_path / "seg.onnx",
         {"output0": ["batch", 37, ROWS], "output1": ["batch", 32, 16, 16]},
+        form={"output0": centres(33)},
         metadata=ultralytics_notes("segment", ["ship"]),
     )
 
@@ -157,6 +175,7 @@ def test_torchvision_detector(init, tmp_path, order):
         tmp_path / "rcnn.onnx",
         {names[name]: DETECTIONS[name] for name in order},
         whole=(names["labels"],),
+        form={names["boxes"]: corners()},
         batch=1,
     )
 
@@ -175,7 +194,9 @@ def test_torchvision_detector(init, tmp_path, order):
 
 def test_torchvision_mask_rcnn(init, tmp_path):
     shapes = DETECTIONS | {"masks": [5, 1, SIZE, SIZE]}
-    path = export(tmp_path / "mask.onnx", shapes, whole=("labels",), batch=1)
+    path = export(
+        tmp_path / "mask.onnx", shapes, whole=("labels",), form={"boxes": corners()}, batch=1
+    )
 
     made = init(path, "torchvision", classes=("ship", "buoy"))
 
@@ -203,7 +224,9 @@ def test_torchvision_segmentation_passes_over_the_auxiliary_output(init, tmp_pat
 @pytest.mark.parametrize("order", [("logits", "pred_boxes"), ("pred_boxes", "logits")])
 def test_transformers_detr(init, tmp_path, classes, activation, order):
     shapes = {"logits": ["batch", 20, 3], "pred_boxes": ["batch", 20, 4]}
-    path = export(tmp_path / "detr.onnx", {name: shapes[name] for name in order}, logits=order[:1])
+    path = export(
+        tmp_path / "detr.onnx", {name: shapes[name] for name in order}, logits=("logits",)
+    )
 
     made = init(path, "transformers", classes=classes, scaling=parse_scaling("255"))
 
@@ -242,7 +265,9 @@ def test_transformers_configuration_names_classes_and_scaling(init, tmp_path):
 
 @pytest.mark.parametrize(("count", "activation"), [(1, "sigmoid"), (3, "softmax")])
 def test_smp(init, tmp_path, count, activation):
-    path = export(tmp_path / "unet.onnx", {"output": ["batch", count, SIZE, SIZE]})
+    path = export(
+        tmp_path / "unet.onnx", {"output": ["batch", count, SIZE, SIZE]}, logits=("output",)
+    )
     names = ("a", "b", "c")[:count]
 
     made = init(path, "smp", classes=names, scaling=parse_scaling("imagenet"))
@@ -368,7 +393,10 @@ def test_ultralytics_torchscript_says_what_it_is(init, tmp_path):
 
     class Network(torch.nn.Module):
         def forward(self, image):
-            return torch.sigmoid(image.mean((1, 2, 3)))[:, None, None] * torch.ones(1, 5, ROWS)
+            rows = torch.arange(ROWS) % 8 * 8.0 + 4
+            box = torch.stack([rows, rows.flip(0), rows * 0 + 9, rows * 0 + 8])[None]
+            score = torch.sigmoid(image.mean((1, 2, 3)))[:, None, None]
+            return torch.cat([box + 0 * score, score.expand(-1, 1, ROWS)], 1)
 
     notes = {"task": "detect", "names": {"0": "ship"}, "imgsz": [SIZE, SIZE]}
     with warnings.catch_warnings():

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from swath.authoring.value_scaling import Scalings
 
 ANY = -1
+BACKGROUND = {"background", "__background__"}
+"""Names of a class that is nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,13 @@ def output(
     )
 
 
+def split_background(names: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
+    """Part a first class that is nothing from those that count; None where there is none."""
+    if names[0].lower() in BACKGROUND:
+        return names[0], tuple(names[1:])
+    return None, tuple(names)
+
+
 def passed_over(returned: Returned) -> OutputSpec:
     """An output that has nothing to do with the task."""
     return OutputSpec(
@@ -82,42 +91,8 @@ def shapes_of(exported: Exported) -> str:
     return ", ".join(f"{o.name} {list(o.shape)} {o.data_type}" for o in exported.outputs)
 
 
-def of_pixels(
-    exported: Exported, place: int, classes: Sequence[str] | None, *, activation: str | None = None
-) -> Understood:
-    """Semantic segmentation: logits (batch, classes, rows, cols) in one of the outputs."""
-    found = exported.outputs[place]
-    count = found.shape[1]
-    names = need_classes(classes, f"{exported.path} segments into {count} classes")
-    if len(names) != count:
-        raise PackageError(
-            f"{exported.path} segments into {count} classes; {len(names)} are named: {list(names)}"
-        )
-    chosen = activation or ("sigmoid" if count == 1 else "softmax")
-    return Understood(
-        task="semantic-segmentation",
-        outputs=_only(exported, place, ("batch", "class", "height", "width")),
-        hyperparameters={"score_threshold": 0.5, "score_activation": chosen},
-        classes=names,
-    )
-
-
-def of_tiles(
-    exported: Exported, place: int, classes: Sequence[str] | None, *, activation: str = "softmax"
-) -> Understood:
-    """Tile classification: (batch, classes) in one of the outputs."""
-    found = exported.outputs[place]
-    names = need_classes(classes, f"{exported.path} tells {found.shape[1]} classes apart")
-    return Understood(
-        task="scene-classification",
-        outputs=_only(exported, place, ("batch", "class")),
-        hyperparameters={"score_threshold": 0.5, "score_activation": activation},
-        classes=names,
-    )
-
-
-def _only(exported: Exported, place: int, axes: Sequence[str]) -> tuple[OutputSpec, ...]:
-    """All outputs, of which one is read."""
+def only(exported: Exported, place: int, axes: Sequence[str]) -> tuple[OutputSpec, ...]:
+    """Describe all outputs, of which one is read."""
     return tuple(
         output(found, axes, exported) if number == place else passed_over(found)
         for number, found in enumerate(exported.outputs)

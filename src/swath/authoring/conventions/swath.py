@@ -6,46 +6,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from swath.authoring.conventions import transformers
+from swath.authoring.conventions.classes import of_pixels
 from swath.authoring.conventions.convention import (
     Understood,
     need_classes,
-    of_pixels,
-    output,
     shapes_of,
 )
+from swath.authoring.conventions.rows import Declared, row_readings
+from swath.authoring.readings import choose
 from swath.errors import PackageError
 
 if TYPE_CHECKING:
     from swath.authoring.exported import Exported
 
 _BOX, _ROWS, _PIXELS = 4, 3, 4
+_OPTIONS = {"score_threshold": 0.1, "iou_threshold": 0.3}
+_ROWS_OF_SWATH = Declared(task="detect", head="rows", box_format="cxcywh", box_units="px")
 
 
-def understand(exported: Exported, classes: Sequence[str] | None) -> Understood:
-    """What an export of one of swath's networks is.
+def understand(
+    exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
+) -> Understood:
+    """Say what an export of one of swath's networks is.
 
     Raises:
         PackageError: its outputs are none of theirs.
     """
     first = exported.outputs[0]
     if len(first.shape) == _PIXELS:
-        return of_pixels(exported, 0, classes, activation="sigmoid")
+        return of_pixels(exported, 0, classes, given, activation="sigmoid")
     if len(exported.outputs) > 1:
-        return transformers.understand(exported, classes)
+        return transformers.understand(exported, classes, given)
     names = need_classes(classes, f"{exported.path} names no classes")
     if len(first.shape) != _ROWS or first.shape[1] != _BOX + len(names):
         raise PackageError(
             f"{exported.path} returns {shapes_of(exported)}; swath's detector gives (batch, "
             f"{_BOX + len(names)}, candidates) for {len(names)} classes"
         )
-    return Understood(
-        task="object-detection",
-        outputs=(output(first, ("batch", "channel", "candidate"), exported),),
-        hyperparameters={"score_threshold": 0.1, "iou_threshold": 0.3, "box_format": "cxcywh"},
-        classes=names,
+    readings = row_readings(exported, 0, names, _ROWS_OF_SWATH)
+    found = choose(exported.path, shapes_of(exported), readings, given)
+    return replace(
+        found,
+        hyperparameters={**_OPTIONS, **found.hyperparameters},
         architecture="swath-detector",
     )

@@ -11,117 +11,180 @@ https://github.com/ultralytics/yolov5/blob/master/models/yolo.py
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from swath.authoring.conventions.classes import of_tiles
 from swath.authoring.conventions.convention import (
     Understood,
     need_classes,
-    of_tiles,
     output,
+    passed_over,
     shapes_of,
 )
+from swath.authoring.conventions.listed import is_listed, listed_readings
+from swath.authoring.conventions.queries import query_places, query_readings
+from swath.authoring.conventions.rows import Declared, by_row, row_readings
+from swath.authoring.evidence import distinct, judge_boxes, judge_labels, judge_scores
+from swath.authoring.readings import choose
 from swath.errors import PackageError
 from swath.runtimes.scaling import Scale
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from swath.authoring.exported import Exported
+    from swath.heads.answer import BoxFormat, BoxUnits, OutputLayout
 
 _BOX = 4
-_ROWS = ("batch", "channel", "candidate")
-_LAST = ("batch", "candidate", "channel")
-_MASKS = ("batch", "prototype", "height", "width")
+_TILE, _ROWS, _MAPS = 2, 3, 4
 # What Ultralytics itself predicts with: https://docs.ultralytics.com/modes/predict/
 _OPTIONS = {"score_threshold": 0.25, "iou_threshold": 0.7}
 _MOST_LITERAL = 1 << 20
+_TASKS = ("detect", "obb", "segment", "classify")
 
 
-def understand(exported: Exported, classes: Sequence[str] | None) -> Understood:
-    """What an export of Ultralytics is.
+def understand(
+    exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
+) -> Understood:
+    """Say what an export of Ultralytics is.
 
     Raises:
-        PackageError: it is for a task that swath has not, or its outputs are not the library's.
+        PackageError: it is for a task that swath has not, or its outputs are not the library's, or
+            they can be read in several ways.
     """
-    task = exported.metadata.get("task") or _guess(exported)
-    names = need_classes(classes or _names(exported.metadata), f"{exported.path} names no classes")
-    if task == "classify":
-        understood = of_tiles(exported, 0, names, activation="none")
-    elif task in {"detect", "obb", "segment"}:
-        understood = _boxes(exported, names, task)
-    else:
+    task = exported.metadata.get("task")
+    if task not in {None, *_TASKS}:
         raise PackageError(
             f"{exported.path} is for Ultralytics' task {task!r}; swath runs detect, obb, segment "
             "and classify"
         )
-    return _with_notes(understood, exported.metadata)
+    names = need_classes(classes or _names(exported.metadata), f"{exported.path} names no classes")
+    return _with_notes(_read(exported, names, task, given), exported.metadata)
 
 
-def _guess(exported: Exported) -> str:
-    """The task, where the file does not say: by the number of outputs and their axes."""
-    first = exported.outputs[0]
-    if len(first.shape) == 2:  # noqa: PLR2004 (batch, classes)
-        return "classify"
-    return "segment" if len(exported.outputs) > 1 else "detect"
-
-
-def _boxes(exported: Exported, names: tuple[str, ...], task: str) -> Understood:
-    rows, count = exported.outputs[0], len(names)
-    shape = rows.shape
-    if len(shape) != len(_ROWS):
-        raise PackageError(f"{exported.path} returns {shapes_of(exported)}; no rows of boxes")
-    angle = int(task == "obb")
-    settled = shape[2] == _BOX + 2 + angle and shape[1] != _BOX + count + angle
-    if task == "segment":
-        return _prototypes(exported, names)
-    box: dict[str, Any] = {"box_format": "cxcywhr", "angle": "last"} if angle else {}
-    if settled:
-        box = box or {"box_format": "xyxy"}
-        box |= {"head": "labelled", "merge": {"strategy": "none"}}
-        return _understood(exported, names, box, last=True)
-    if shape[1] == _BOX + count + angle:
-        return _understood(exported, names, box or {"box_format": "cxcywh"}, last=False)
-    if shape[2] == _BOX + 1 + count and not angle:
-        found = {"head": "objectness", "box_format": "cxcywh"}
-        return _understood(exported, names, found, last=True)
-    if shape[2] == _BOX + count and not angle:
-        # RT-DETR: each object once, in shares of the tile.
-        box = {"box_format": "cxcywh", "box_units": "normalised", "merge": {"strategy": "none"}}
-        return _understood(exported, names, box, last=True)
-    raise PackageError(
-        f"{exported.path} returns {shapes_of(exported)}, which is no box of {_BOX + angle} numbers "
-        f"and {count} classes ({', '.join(names[:5])}…): are the classes all named?"
-    )
-
-
-def _understood(
-    exported: Exported, names: tuple[str, ...], box: Mapping[str, Any], *, last: bool
+def _read(
+    exported: Exported, names: tuple[str, ...], task: str | None, given: Mapping[str, Any]
 ) -> Understood:
-    layout = {"output_layout": "channels_last"} if last else {}
-    rows = output(exported.outputs[0], _LAST if last else _ROWS, exported)
-    return Understood(
-        task="object-detection",
-        outputs=(rows,),
-        hyperparameters={**_OPTIONS, **layout, **box},
-        classes=names,
-    )
+    by_axes: dict[int, list[int]] = {}
+    for place, found in enumerate(exported.outputs):
+        by_axes.setdefault(len(found.shape), []).append(place)
+    if is_listed(exported):
+        readings = listed_readings(exported, names, "ultralytics")
+        return _with_options(choose(exported.path, shapes_of(exported), readings, given))
+    if task in {None, "detect"} and query_places(exported):
+        readings = query_readings(exported, names, settled=False)
+        return _with_options(choose(exported.path, shapes_of(exported), readings, given))
+    tiles, rows, maps = (by_axes.get(axes, []) for axes in (_TILE, _ROWS, _MAPS))
+    if task in {None, "classify"} and len(tiles) == len(exported.outputs) == 1:
+        return of_tiles(exported, tiles[0], names, given)
+    if task == "segment" or (task is None and rows and maps):
+        return _prototypes(exported, names, rows, maps)
+    if len(rows) != 1 or task == "classify":
+        raise PackageError(f"{exported.path} returns {shapes_of(exported)}; no rows of boxes")
+    readings = row_readings(exported, rows[0], names, _declared(exported, task))
+    if not readings:
+        raise PackageError(
+            f"{exported.path} returns {shapes_of(exported)}, which is no box of {_BOX} numbers "
+            f"and {len(names)} classes ({', '.join(names[:5])}…): are the classes all named?"
+        )
+    return _with_options(choose(exported.path, shapes_of(exported), readings, given))
 
 
-def _prototypes(exported: Exported, names: tuple[str, ...]) -> Understood:
-    rows, *more = exported.outputs
-    mixed = more[0].shape[1] if more and len(more[0].shape) == len(_MASKS) else 0
-    if rows.shape[1] != _BOX + len(names) + mixed or not mixed:
+def _declared(exported: Exported, task: str | None) -> Declared:
+    """Say what the exporter's metadata tell of rows.
+
+    Exporters since YOLOv8 write `task` and a `description`, YOLOv5's own repository neither.
+    """
+    notes = exported.metadata
+    made = notes.get("description", "").lower()
+    if not made and task is None:
+        old = {"stride", "names"} <= notes.keys()
+        return Declared(task="detect", head="objectness") if old else Declared()
+    oriented: BoxFormat | None = "cxcywhr" if task == "obb" else None
+    end_to_end = _literal(notes.get("end2end", ""))
+    settled = end_to_end is True or _argument(notes, "nms") is True
+    if "RTDETR" in notes.get("head", "") or "rtdetr" in made or "rt-detr" in made:
+        return Declared(task=task, box_format="cxcywh", box_units="normalised")
+    if settled:
+        return Declared(task=task, head="labelled", box_format=oriented or "xyxy", box_units="px")
+    if end_to_end is False or notes.get("head"):
+        return Declared(task=task, head="rows", box_format=oriented or "cxcywh", box_units="px")
+    return Declared(task=task)
+
+
+def _argument(notes: Mapping[str, str], name: str) -> Any:
+    """Return an argument of the export, as the metadata have it; None without it."""
+    arguments = _literal(notes.get("args", ""))
+    return arguments.get(name) if isinstance(arguments, Mapping) else None
+
+
+def _with_options(understood: Understood) -> Understood:
+    return replace(understood, hyperparameters={**understood.hyperparameters, **_OPTIONS})
+
+
+def _prototypes(
+    exported: Exported, names: tuple[str, ...], rows: Sequence[int], maps: Sequence[int]
+) -> Understood:
+    if len(rows) != 1 or not maps:
+        raise PackageError(
+            f"{exported.path} returns {shapes_of(exported)}; no rows and prototypes of masks"
+        )
+    places = {rows[0]: "rows", maps[0]: "prototypes"}
+    mixed = exported.outputs[maps[0]].shape[1]
+    _, *lengths = exported.outputs[rows[0]].shape
+    channels = _BOX + len(names) + mixed
+    first, last = (length == channels for length in lengths)
+    values = exported.outputs[rows[0]].values
+    if not first and last and _lists_objects(by_row(values, "channels_last"), names):
+        last = False
+    if first == last:
         raise PackageError(
             f"{exported.path} returns {shapes_of(exported)}; swath reads rows of a box, "
             f"{len(names)} scores and a share of each prototype. Masks whose doubles the model "
             "settles cannot be read: export with nms=False, and YOLO26 with end2end=False, too"
         )
+    layout: OutputLayout = "channels_first" if first else "channels_last"
+    channel = ("channel", "candidate") if first else ("candidate", "channel")
+    box = distinct(by_row(values, layout))[:, : _BOX + len(names)]
+    units: BoxUnits = "px"
+    judgement = judge_boxes(box, "cxcywh", units, exported.size)
+    judgement &= judge_scores(box[:, _BOX:], "none") if len(box) else judgement
+    if judgement.fault:
+        raise PackageError(
+            f"{exported.path} returns {shapes_of(exported)}, which swath cannot read as a box by "
+            f"its centre and sides in px, {len(names)} scores and a share of each prototype, since "
+            f"{judgement.fault}"
+        )
+    axes = {"rows": ("batch", *channel), "prototypes": ("batch", "prototype", "height", "width")}
     return Understood(
         task="instance-segmentation",
-        outputs=(output(rows, _ROWS, exported), output(more[0], _MASKS, exported)),
-        hyperparameters={**_OPTIONS, "head": "prototypes", "box_format": "cxcywh"},
+        outputs=tuple(
+            output(found, axes[places[place]], exported, name=places[place])
+            if place in places
+            else passed_over(found)
+            for place, found in enumerate(exported.outputs)
+        ),
+        hyperparameters={
+            **_OPTIONS,
+            "head": "prototypes",
+            "box_format": "cxcywh",
+            **({} if first else {"output_layout": layout}),
+        },
         classes=names,
     )
+
+
+def _lists_objects(rows: NDArray[Any], names: tuple[str, ...]) -> bool:
+    """Whether rows may be a box, a score, a class and shares: of two classes as many numbers."""
+    rows = distinct(rows)
+    if len(names) != _BOX - 2 or not len(rows):
+        return len(names) == _BOX - 2
+    listed = judge_labels(rows[:, _BOX + 1], rows[:, _BOX], 0, len(names))
+    return listed.fault is None
 
 
 def _with_notes(understood: Understood, metadata: Mapping[str, str]) -> Understood:
@@ -132,27 +195,33 @@ def _with_notes(understood: Understood, metadata: Mapping[str, str]) -> Understo
         properties["description"] = text.strip()
     if metadata.get("license", "").startswith("AGPL-3.0"):
         properties["license"] = "AGPL-3.0-only"
-    return Understood(
-        task=understood.task,
-        outputs=understood.outputs,
-        hyperparameters=understood.hyperparameters,
-        classes=understood.classes,
+    return replace(
+        understood,
         architecture=made[1] if made else "YOLO",
         scaling=(Scale(value=255.0),),
         properties=properties,
-        assumed=("pixels are divided by 255, as Ultralytics does with 8 bits",),
+        assumed=(
+            *understood.assumed,
+            "pixels are divided by 255, as Ultralytics does with 8 bits",
+        ),
     )
 
 
 def _names(metadata: Mapping[str, str]) -> list[str] | None:
-    """The classes, of a Python literal or of JSON: a mapping of numbers to names, or a list."""
-    text = metadata.get("names", "")
-    if not text or len(text) > _MOST_LITERAL:
-        return None
-    try:
-        named = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return None
+    """Return the classes, of a mapping of numbers to names or of a list; None without any."""
+    named = _literal(metadata.get("names", ""))
     if isinstance(named, Mapping):
         return [str(named[key]) for key in sorted(named, key=int)]
-    return [str(name) for name in named]
+    return [str(name) for name in named] if isinstance(named, Sequence) else None
+
+
+def _literal(text: str) -> Any:
+    """Return a Python literal or JSON, as the exporter writes them; None where it is neither."""
+    if not text or len(text) > _MOST_LITERAL:
+        return None
+    for read in (ast.literal_eval, json.loads):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return None

@@ -1,0 +1,72 @@
+"""What lies in and beside a file of weights, besides the network: its exporter's notes."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from swath.errors import PackageError
+
+_CONFIG = "/extra/config.txt"
+"""Where Ultralytics keeps the metadata of its TorchScript."""
+_MOST_TEXT = 1 << 20
+
+
+def noted_side(metadata: Mapping[str, str]) -> int | None:
+    """Return the tile size by Ultralytics' `imgsz`, [rows, cols]; None without one."""
+    try:
+        rows, cols = json.loads(metadata["imgsz"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return int(rows) if rows == cols else None
+
+
+def count_parameters(path: Path) -> int | None:
+    """Return how many numbers an ONNX model holds; None where onnx is not installed."""
+    if importlib.util.find_spec("onnx") is None:
+        return None
+    onnx = importlib.import_module("onnx")
+    model = onnx.load(path, load_external_data=False)
+    floats = {onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+    held = [tensor for tensor in model.graph.initializer if tensor.data_type in floats]
+    return sum(int(np.prod(tensor.dims)) for tensor in held)
+
+
+def torchscript_notes(path: Path) -> dict[str, str]:
+    """Return the metadata that Ultralytics writes into TorchScript; empty without any."""
+    with zipfile.ZipFile(path) as archive:
+        found = [entry for entry in archive.infolist() if entry.filename.endswith(_CONFIG)]
+        text = archive.read(found[0])[:_MOST_TEXT] if found else b"{}"
+    try:
+        notes = json.loads(text)
+    except ValueError:
+        return {}
+    if not isinstance(notes, dict):
+        return {}
+    return {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in notes.items()
+    }
+
+
+def files_beside(path: Path) -> dict[str, Any]:
+    """Return the JSON files that transformers writes beside weights, by name.
+
+    Raises:
+        PackageError: one of them is no JSON.
+    """
+    found = {}
+    for name in ("config.json", "preprocessor_config.json"):
+        file = path.parent / name
+        if file.is_file() and file.stat().st_size <= _MOST_TEXT:
+            try:
+                found[name] = json.loads(file.read_text())
+            except ValueError as error:
+                raise PackageError(f"{file} is no JSON: {error}") from None
+    return found
