@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from swath.cli import EXIT_FAILED, EXIT_INPUT, app
 from swath.package import load_package
-from tests.exports import checkpoint, export, ultralytics_notes
+from tests.exports import centres, checkpoint, export, ultralytics_notes
 from tests.packages import bright_pixels, write_package
 
 
@@ -24,6 +24,7 @@ def test_from_an_export_to_the_models_that_are_deployed(model, tmp_path):
     path = export(
         tmp_path / "best.onnx",
         {"output0": ["batch", 5, 84]},
+        form={"output0": centres(1)},
         metadata=ultralytics_notes("detect", ["ship"]),
     )
     made = tmp_path / "boats"
@@ -88,7 +89,13 @@ def test_a_checkpoint_is_told_with_the_command_to_run(model, tmp_path):
 
 @pytest.mark.parametrize(
     ("more", "reason"),
-    [(["--set", "head"], "write --set name=value"), (["--scaling", "half"], "'half' is not known")],
+    [
+        (["--set", "head"], "write --set name=value"),
+        (["--scaling", "half"], "'half' is not known"),
+        (["--set", "score_treshold=0.4"], "'score_treshold': did you mean score_threshold?"),
+        (["--set", "iou=0.4"], "'iou': did you mean"),
+        (["--set", "zzz=0.4"], "'zzz': there are overlap, tile_size"),
+    ],
 )
 def test_options_that_mean_nothing(model, tmp_path, more, reason):
     path = export(tmp_path / "m.onnx", {"rows": ["batch", 5, 84]})
@@ -134,8 +141,9 @@ def test_labels_need_their_scenes(model, package, tmp_path):
 def test_a_smaller_package(model, tmp_path, make_scene):
     pixels = np.random.default_rng(0).integers(0, 255, (3, 80, 80)).astype(np.uint8)
     scene = make_scene(pixels, names=("red", "green", "blue"))
-    path = export(tmp_path / "m.onnx", {"rows": ["batch", 5, 84]})
+    path = export(tmp_path / "m.onnx", {"rows": ["batch", 5, 84]}, form={"rows": centres(1)})
     options = ["--from", "swath", "--bands", "red,green,blue", "--classes", "ship"]
+    options += ["--set", "score_threshold=0.1"]
     model("init", path, *options, "--scaling", "255", "--out", tmp_path / "m")
 
     result = model(

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from swath.detect import detections_of
+from swath.authoring.coverage import objects_of, reported_class, reported_pixels
+from swath.detections import NO_LABEL
 from swath.heads import pixels, whole
 from swath.merging.boxes import iou
-from swath.tiles import Grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,14 +32,15 @@ _SAME_OBJECT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What two models see alike in some tiles: objects, pixels or tiles."""
+    """What two models report alike in some tiles: objects, pixels or tiles."""
 
     alike: int
     of: int
+    """How many either reports; 0 proves nothing."""
 
     @property
     def share(self) -> float:
-        """0 to 1; 1 where neither sees anything."""
+        """0 to 1; 1 where neither reports anything."""
         return self.alike / self.of if self.of else 1.0
 
     def __add__(self, other: Agreement) -> Agreement:
@@ -67,25 +68,23 @@ def difference(one: Outputs, other: Outputs, description: ModelDescription) -> f
 
 
 def agreement(one: Outputs, other: Outputs, description: ModelDescription) -> Agreement:
-    """What two answers for a tile find alike.
+    """Compare what two answers for a tile report.
 
     Objects: twice the pairs of one class that overlap by more than half, of the objects of both.
-    Segmentation: the pixels of one class. Classification: the tile.
+    Segmentation: the pixels of one class, of those that either reports. Classification: the tile,
+    where either reports a class.
 
     Raises:
         ModelOutputError: an answer is not what the package says.
     """
-    size = description.tile_size
     if description.task == "segmentation":
-        first, second = (
-            pixels.read(one, description, size)[0],
-            pixels.read(other, description, size)[0],
-        )
-        return Agreement(int((first == second).sum()), first.size)
+        first, second = (reported_pixels(answer, description) for answer in (one, other))
+        either = (first != NO_LABEL) | (second != NO_LABEL)
+        return Agreement(int((first == second)[either].sum()), int(either.sum()))
     if description.task == "classification":
-        same = whole.read(one, description)[0] == whole.read(other, description)[0]
-        return Agreement(int(same), 1)
-    first_found, second_found = _objects(one, description), _objects(other, description)
+        classes = {reported_class(answer, description) for answer in (one, other)}
+        return Agreement(int(len(classes) == 1 and None not in classes), int(classes != {None}))
+    first_found, second_found = objects_of(one, description), objects_of(other, description)
     pairs = _pairs(first_found, second_found)
     return Agreement(2 * len(pairs), len(first_found) + len(second_found))
 
@@ -101,13 +100,13 @@ def read_answer(outputs: Outputs, description: ModelDescription) -> int:
     if description.task == "classification":
         whole.read(outputs, description)
         return 1
-    return len(_objects(outputs, description))
+    return len(objects_of(outputs, description))
 
 
 def _difference_of_objects(one: Outputs, other: Outputs, description: ModelDescription) -> float:
     lowered = min(description.score_threshold, _LOW_SCORE)
     curious = msgspec.structs.replace(description, score_threshold=lowered)
-    first, second = _objects(one, curious), _objects(other, curious)
+    first, second = objects_of(one, curious), objects_of(other, curious)
     pairs = _pairs(first, second)
     differences = [0.0]
     for a, b, overlap in pairs:
@@ -117,12 +116,6 @@ def _difference_of_objects(one: Outputs, other: Outputs, description: ModelDescr
         # What is just above the threshold here may be just below it there.
         differences += [float(found.score[row]) - lowered for row in alone]
     return max(differences)
-
-
-def _objects(outputs: Outputs, description: ModelDescription) -> Detections:
-    size = description.tile_size
-    tile = Grid(width=size, height=size, size=size, overlap=0).tile(0)
-    return detections_of(outputs, description, tile).ordered()
 
 
 def _pairs(one: Detections, other: Detections) -> list[tuple[int, int, float]]:

@@ -11,7 +11,7 @@ import importlib.util
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ import numpy as np
 from swath import packing
 from swath.authoring import samples
 from swath.authoring.agreement import difference, read_answer
+from swath.authoring.coverage import warnings_of
 from swath.errors import ModelOutputError, SwathError
 from swath.package import ModelPackage, Weights, load_package
 from swath.runtimes.device import find_gpu
@@ -75,6 +76,8 @@ class CheckReport:
     tiles: int
     """How many each trial was shown."""
     trials: tuple[Trial, ...]
+    warnings: tuple[str, ...] = ()
+    """A scene in which the package finds nothing, or everything."""
 
     @property
     def passed(self) -> bool:
@@ -111,11 +114,15 @@ def check_package(
     description = package.description
     if tolerance is None:
         tolerance = _tolerance(package)
-    shown = [
+    scenes = [
+        (uri, list(samples.of_scenes([uri], description, count=count)))
+        for uri, count in samples.shared_out(images, tiles)
+    ]
+    empty = [
         samples.black(description),
         *(samples.noise(description, seed=seed) for seed in range(2)),
-        *samples.of_scenes(images, description, count=tiles),
     ]
+    shown = [*empty, *(tile for _, cut in scenes for tile in cut)]
     first: list[Outputs] | None = None
     trials = []
     for weights in package.weights:
@@ -128,7 +135,23 @@ def check_package(
         tolerance=tolerance,
         tiles=len(shown),
         trials=tuple(trials),
+        warnings=tuple(_warnings(package, first or [], len(empty), scenes)),
     )
+
+
+def _warnings(
+    package: ModelPackage,
+    answers: Sequence[Outputs],
+    empty: int,
+    scenes: Sequence[tuple[str, Sequence[Tile]]],
+) -> Iterator[str]:
+    """Yield what is odd about the first weights' answers for scenes, and for tiles of nothing."""
+    description = package.description
+    yield from warnings_of("black and noise", answers[:empty], description, empty=True)
+    at = empty
+    for uri, cut in scenes:
+        yield from warnings_of(uri, answers[at : at + len(cut)], description)
+        at += len(cut)
 
 
 def _trials(

@@ -35,10 +35,14 @@ class Judgement:
 
     fault: str | None = None
     strong: bool = False
+    doubtful: bool = False
+    """The fault is of most boxes, and not of all: boxes of no object may be anything."""
 
     def __and__(self, other: Judgement) -> Judgement:
-        """Both together: a fault of either; strong if both are."""
-        return Judgement(self.fault or other.fault, self.strong and other.strong)
+        """Both together: a fault of either, the certain one first; strong if both are."""
+        first, second = (other, self) if self.doubtful or not self.fault else (self, other)
+        faulty = first if first.fault else second
+        return Judgement(faulty.fault, self.strong and other.strong, faulty.doubtful)
 
 
 FINE, SURE = Judgement(), Judgement(strong=True)
@@ -69,7 +73,10 @@ def judge_boxes(
     fault = _fault_of_units(box, units, size)
     if fault is None and box_format == "xyxy":
         return _corners(box, size if units == "px" else 1)
-    return Judgement(fault or _fault_of_sides(box, box_format))
+    if fault:
+        return Judgement(fault)
+    sides = _fault_of_sides(box, box_format)
+    return Judgement(sides, doubtful=sides is not None)
 
 
 def _fault_of_units(box: NDArray[np.float64], units: BoxUnits, size: int) -> str | None:
@@ -97,12 +104,19 @@ def _corners(box: NDArray[np.float64], scale: float) -> Judgement:
     slack = _SLACK * scale
     ordered = np.mean((box[:, 2:4] >= box[:, :2] - slack).all(axis=1))
     if ordered < _USUALLY:
-        return Judgement(f"{1 - ordered:.0%} of the boxes end before they begin")
+        return Judgement(f"{1 - ordered:.0%} of the boxes end before they begin", doubtful=True)
     # Sides are as large as centres everywhere only where all boxes are as large as the tile.
     spread = (box[:, :2].max(axis=0) > 0.3 * scale).all()
     within = np.mean((box[:, 2:4] <= _MOST_BEYOND * scale).all(axis=1))
     strong = len(box) >= ENOUGH and ordered >= _ALWAYS and spread and within >= _ALWAYS
     return SURE if strong else FINE
+
+
+def best(judgements: Sequence[Judgement]) -> Judgement:
+    """Return the best of several probes' judgements: some tiles suit a network more than others."""
+    return min(
+        judgements, key=lambda one: (one.fault is not None, not one.doubtful, not one.strong)
+    )
 
 
 def judge_scores(scores: NDArray[np.float64], activation: Activation) -> Judgement:
@@ -137,7 +151,9 @@ def judge_labels(
         return Judgement(f"{1 - len(labels) / len(score):.0%} of the rows score 0 exactly")
     if not is_whole(labels):
         return Judgement("numbers of classes are no whole numbers")
-    if labels.min() < first or labels.max() >= first + count:
+    # Where classes count from 1, 0 is a background that some networks list as well.
+    least = 0 if first and labels.max() == count else first
+    if labels.min() < least or labels.max() >= first + count:
         return Judgement(
             f"classes go from {labels.min():g} to {labels.max():g}, "
             f"not from {first} to {first + count - 1}"

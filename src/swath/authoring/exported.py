@@ -9,19 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from swath.authoring.exporter_notes import (
     count_parameters,
     files_beside,
     noted_side,
     torchscript_notes,
 )
-from swath.authoring.probes import probe_tiles
+from swath.authoring.probes import NATURAL, probe_tiles
 from swath.errors import PackageError
 from swath.runtimes.model import check_float32
 from swath.weights_file import check_weights_file, kind_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from swath.mlm import WeightsFormat
@@ -41,6 +42,11 @@ class Returned:
     data_type: str
     values: tuple[NDArray[Any], ...] = field(default=(), repr=False, compare=False)
     """The arrays themselves, one for each probe; the first has `shape`."""
+
+    @property
+    def natural(self) -> tuple[NDArray[Any], ...]:
+        """The arrays for probes that are in the range of most networks."""
+        return self.values[:NATURAL]
 
     @property
     def is_whole(self) -> bool:
@@ -184,7 +190,8 @@ def _call(opened: _Opened, tiles: NDArray[np.float32], count: int) -> _Answer | 
         found: _Answer = opened.call(tiles)
     except Exception:  # noqa: BLE001 (the libraries' errors have no common base)
         return None
-    return found if len(found) == count else None
+    finite = all(array.dtype.kind != "f" or np.isfinite(array).all() for _, array in found)
+    return found if len(found) == count and finite else None
 
 
 def _open_onnx(path: Path) -> _Opened:

@@ -113,7 +113,7 @@ def _check_names(given: Mapping[str, Any]) -> None:
     known = Hyperparameters.__struct_fields__
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, known, n=1) or [k for k in known if name in k]
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
             raise InputError(f"there is no hyperparameter {name!r}: {hint}")
 

@@ -35,7 +35,7 @@ class Optimised:
 
     precision: Precision
     agreement: Agreement
-    """Of what both see in the scenes' tiles."""
+    """Of what they report in the scenes' tiles."""
     tiles: int
     bytes_before: int
     bytes_after: int
@@ -76,7 +76,8 @@ def optimise_package(
         tiles: how many to calibrate with, and how many to compare on.
 
     Raises:
-        InputError: the folder is there already, or there are no scenes.
+        InputError: the folder is there already, or there are no scenes, or none in which a package
+            finds anything.
         PackageError: the package has no ONNX weights, they cannot be converted, or too much of what
             they see is lost.
     """
@@ -102,6 +103,7 @@ def optimise_package(
             raise InputError(f"there is no valid pixel in {', '.join(scenes)}")
         accuracy = _accuracy(uri, folder, labels)
         found = _measured(package, source, folder, precision, shown, accuracy)
+        _check_proof(found, scenes)
         if found.loss > tolerance:
             what = "agreement" if found.accuracy_before is None else "AP or mIoU"
             raise PackageError(
@@ -111,6 +113,26 @@ def optimise_package(
         _describe(folder_of(package), folder, package, precision, found)
         folder.rename(out)
     return found
+
+
+def _check_proof(found: Optimised, scenes: Sequence[str]) -> None:
+    """Refuse a comparison in which there is nothing to lose.
+
+    Raises:
+        InputError: neither package finds an object in the scenes, or the original is worth nothing
+            on the labelled ones.
+    """
+    if found.accuracy_before == 0:
+        raise InputError(
+            "this proves nothing: AP or mIoU of the package is 0 on the labelled scenes, so the "
+            "smaller one has nothing to lose; give --labels of scenes with objects that it finds"
+        )
+    if found.accuracy_before is None and not found.agreement.of:
+        raise InputError(
+            f"this proves nothing: neither package finds an object in {found.tiles} tiles of "
+            f"{', '.join(scenes)}, so the smaller one has nothing to lose; give --scene with "
+            "objects, or more --tiles"
+        )
 
 
 def _onnx_of(package: ModelPackage) -> Weights:

@@ -14,6 +14,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+NATURAL = 2
+"""The first probes, from 0 to 1, are in the range of most networks; the further ones show how far
+numbers can go, and no network's boxes."""
 _BYTE = 255.0
 _SHAPES = 24
 

@@ -26,6 +26,8 @@ class Reading:
     understood: Understood
     fault: str | None = None
     """The contradiction between the numbers and this reading; None without one."""
+    doubtful: bool = False
+    """The contradiction is of most of the numbers, and not of all."""
     strong: bool = False
     """The numbers could hardly be anything else."""
     declared: bool = False
@@ -54,6 +56,8 @@ def choose(
         faults = "; ".join(f"no {r.words}, since {r.fault}" for r in readings[:_MOST_NAMED])
         raise PackageError(f"{path} returns {shapes}, which swath cannot read: {faults}")
     left = _narrowed(possible)
+    if not any(r.declared or r.strong for r in left):
+        left = [*left, *(r for r in wanted or readings if r.doubtful and r.declared)]
     if len(left) > 1:
         raise PackageError(_question(path, shapes, left))
     return left[0].understood

@@ -59,8 +59,7 @@ def of_scenes(
     from swath.scene import open_scene  # noqa: PLC0415
     from swath.tiles import Grid  # noqa: PLC0415
 
-    for number, uri in enumerate(uris):
-        wanted = count // len(uris) + (number < count % len(uris))
+    for uri, wanted in shared_out(uris, count):
         with open_scene(uri) as scene:
             bands = select_bands(scene.info, description.bands)
             convert = conversion(scene.info, bands, description.bands, description.units)
@@ -77,6 +76,12 @@ def of_scenes(
                     size, fill = description.tile_size, description.fill_value
                     pixels = convert(read.pixels) if convert else read.pixels
                     yield pad(pixels, read.shown, size=size, fill_value=fill).copy()
+
+
+def shared_out(uris: Sequence[str], count: int) -> Iterator[tuple[str, int]]:
+    """Yield each scene with the number of tiles that are cut from it."""
+    for number, uri in enumerate(uris):
+        yield uri, count // len(uris) + (number < count % len(uris))
 
 
 def _spread(count: int, wanted: int, offset: float) -> list[int]:

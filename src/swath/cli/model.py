@@ -273,6 +273,8 @@ def _tell(console: Console, report: CheckReport) -> None:
         f"{report.name} {report.digest[:12]}: {report.tiles} tiles each, checksums verified, "
         f"differences up to {report.tolerance:g} allowed",
     )
+    for warning in report.warnings:
+        _line(console, f"warning: {warning}")
 
 
 def _line(console: Console, text: str) -> None:

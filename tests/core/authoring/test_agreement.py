@@ -93,6 +93,22 @@ def test_pixels_and_tiles_agree_by_their_class():
     assert both.share == 0.5
 
 
+def test_what_neither_reports_is_no_agreement():
+    """One class alone is the best class everywhere: only the threshold makes it a finding."""
+    single = model_of("semantic-segmentation", {"scores": [-1, 1, SIZE, SIZE]}, classes=("a",))
+    one, other = np.zeros((2, 1, SIZE, SIZE), np.float32)
+    assert agreement((one,), (other,), single).of == 0
+    one[0, :4], other[0, :2] = 0.9, 0.9
+    assert agreement((one,), (other,), single).share == 0.5
+
+    land = model_of("semantic-segmentation", {"scores": [-1, 2, SIZE, SIZE]}, background="b")
+    both = np.zeros((2, SIZE, SIZE), np.float32)
+    both[1] = 0.9
+    assert agreement((both,), (both,), land).of == 0
+    faint = np.array([0.4, 0.1], np.float32)
+    assert agreement((faint,), (faint,), TILES).of == 0
+
+
 boxes = st.builds(
     lambda x, y, label, score: ((x, y, x + 4, y + 4), label, score),
     st.integers(0, 12),

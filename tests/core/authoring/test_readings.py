@@ -130,4 +130,3 @@ def test_an_export_is_read_right_or_asked_about(kind, tmp_path):
     print(kind, dict(found))
     assert found["right"]
     assert found["refused"] <= DRAWS / 3
-

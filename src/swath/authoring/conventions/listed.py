@@ -149,6 +149,7 @@ def _reading(
     listed = judge_labels(rows.labels, rows.scores, first, len(classes))
     unusual = judge_labels(rows.labels, rows.scores, usual, len(classes)).fault is not None
     scores = judge_scores(rows.scores, "none")
+    fault = scores.fault or listed.fault or _fault_of_type(exported, roles) or boxes.fault
     ordered = "".join(f", {role}" for role in roles if role)[2:]
     masks = "masks" in roles
     options: dict[str, Any] = {
@@ -172,7 +173,8 @@ def _reading(
             hyperparameters={**options, "merge": {"strategy": "none"}},
             classes=classes,
         ),
-        fault=boxes.fault or scores.fault or listed.fault or _fault_of_type(exported, roles),
+        fault=fault,
+        doubtful=fault is not None and fault == boxes.fault and boxes.doubtful,
         declared=box_format == "xyxy"
         and (first == usual or unusual)
         and (units == "px" or len(rows.boxes) > 0),
@@ -196,7 +198,7 @@ def _rows(exported: Exported, roles: tuple[Role | None, ...]) -> _Rows:
     """Return the objects; rows beyond their count, or without a score, are none."""
     at = {role: found for found, role in zip(exported.outputs, roles, strict=True) if role}
     parts: list[tuple[NDArray[Any], ...]] = []
-    for probe in range(len(at["boxes"].values)):
+    for probe in range(len(at["boxes"].natural)):
         boxes = at["boxes"].values[probe].reshape(-1, _BOX)
         labels, scores = (at[name].values[probe].reshape(-1) for name in ("labels", "scores"))
         kept = scores > 0

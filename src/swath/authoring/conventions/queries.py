@@ -11,6 +11,7 @@ import numpy as np
 from swath.authoring.conventions.convention import Understood, output, passed_over
 from swath.authoring.evidence import (
     ENOUGH,
+    best,
     distinct,
     judge_boxes,
     judge_scores,
@@ -88,9 +89,13 @@ def _reading(
     if width == len(names) and names[-1].lower() in _NOTHING:
         names = names[:-1]
     values = np.concatenate([v.reshape(-1, width) for v in exported.outputs[scores].values])
-    rows = np.concatenate([v.reshape(-1, _BOX) for v in exported.outputs[boxes].values])
-    judged = judge_boxes(distinct(rows), box_format, units, exported.size)
-    fault = judged.fault or _fault(values.astype(np.float64), activation, names)
+    judged = best(
+        [
+            judge_boxes(distinct(value.reshape(-1, _BOX)), box_format, units, exported.size)
+            for value in exported.outputs[boxes].natural
+        ]
+    )
+    fault = _fault(values.astype(np.float64), activation, names) or judged.fault
     options: dict[str, Any] = {
         "head": "detr",
         "score_activation": activation,
@@ -119,6 +124,7 @@ def _reading(
             classes=names,
         ),
         fault=fault,
+        doubtful=fault is not None and fault == judged.fault and judged.doubtful,
         strong=judged.strong,
         declared=convention and len(exported.outputs) > 1,
     )

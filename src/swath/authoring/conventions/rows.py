@@ -18,6 +18,7 @@ from swath.authoring.evidence import (
     ENOUGH,
     FINE,
     Judgement,
+    best,
     distinct,
     grid_counts,
     is_whole,
@@ -130,8 +131,9 @@ def _reading(
     exported: Exported, place: int, names: tuple[str, ...], declared: Declared, form: _Form
 ) -> Reading:
     returned = exported.outputs[place]
-    rows = distinct(by_row(returned.values, form.layout))
-    judgement = _judge(rows, form, len(names), exported.size)
+    probes = [distinct(by_row([value], form.layout)) for value in returned.natural]
+    some = [rows for rows in probes if len(rows)] or probes[:1]
+    judgement = best([_judge(rows, form, len(names), exported.size) for rows in some])
     count = returned.shape[1 if form.layout == "channels_last" else 2]
     settings = {
         "head": form.head,
@@ -155,8 +157,9 @@ def _reading(
             classes=names,
         ),
         fault=judgement.fault,
+        doubtful=judgement.doubtful,
         strong=judgement.strong,
-        declared=_is_declared(form, declared, rows, count, exported.size),
+        declared=_is_declared(form, declared, max(some, key=len), count, exported.size),
     )
 
 
@@ -178,7 +181,8 @@ def _judge(rows: NDArray[np.float64], form: _Form, classes: int, size: int) -> J
         boxes = judge_boxes(box, form.box_format, form.units, size)
         # A column of whole numbers is rather a class than a score.
         whole = len(rest) and any(is_whole(column) for column in rest.T)
-        return Judgement(judgement.fault or boxes.fault, boxes.strong and not whole)
+        together = judgement & boxes
+        return Judgement(together.fault, boxes.strong and not whole, together.doubtful)
     listed = judge_labels(rest[:, 1], rest[:, 0], 0, classes)
     found = box[rest[:, 0] > 0]
     boxes = judge_boxes(found, form.box_format, form.units, size)
@@ -187,8 +191,8 @@ def _judge(rows: NDArray[np.float64], form: _Form, classes: int, size: int) -> J
     if form.box_format == "cxcywh":
         settled = judge_boxes(found, "xyxy", form.units, size).fault is not None
     scores = judge_scores(rest[:, :1], "none") if len(rest) else FINE
-    fault = scores.fault or listed.fault or boxes.fault
-    return Judgement(fault, listed.strong and settled)
+    together = scores & listed & boxes
+    return Judgement(together.fault, listed.strong and settled, together.doubtful)
 
 
 def _is_declared(

@@ -138,7 +138,7 @@ def _prototypes(
     _, *lengths = exported.outputs[rows[0]].shape
     channels = _BOX + len(names) + mixed
     first, last = (length == channels for length in lengths)
-    values = exported.outputs[rows[0]].values
+    values = exported.outputs[rows[0]].natural
     if not first and last and _lists_objects(by_row(values, "channels_last"), names):
         last = False
     if first == last:
