@@ -49,6 +49,13 @@ fuzz: $(VENV)/.test node_modules/.installed postgis ## The tests that draw their
 mutate: $(VENV)/.test node_modules/.installed postgis ## Change the critical modules, one thing at a time: do the tests notice? ARGS="--seed 2 merging"
 	@$(BIN)/python -m mutation $(ARGS)
 
+# Apart from the others: torch with CUDA, which torchvision's package on PyPI is built for.
+EXPORTS := .cache/exports
+.PHONY: test-exports
+test-exports: $(EXPORTS)/.installed ## Real exports of four libraries against the libraries themselves; 5 GB
+	$(say) "exporting networks and comparing what is found in a tile"
+	@PYTHONPATH=src $(EXPORTS)/bin/python tools/real_exports/compare.py $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.lint node_modules/.installed ## Every check of the source, the template and the images
 	$(say) "ruff: rules and format"
@@ -92,6 +99,12 @@ $(VENV)/.test: uv.lock pyproject.toml tools/get_torch | $(UV) node
 	$(say) "installing what the tests need"
 	@$(SYNC) --group infra --group local-cloud --group test
 	@tools/get_torch $(UV) $(VENV)
+	@touch $@
+
+$(EXPORTS)/.installed: tools/real_exports/requirements.lock | $(UV)
+	$(say) "installing ultralytics, torchvision, transformers and smp into $(EXPORTS) (5 GB)"
+	@$(UV) venv --quiet --allow-existing --python 3.11 $(EXPORTS)
+	@$(UV) pip sync --quiet --python $(EXPORTS)/bin/python $<
 	@touch $@
 
 $(VENV)/.bench: uv.lock pyproject.toml tools/get_torch | $(UV) node

@@ -328,7 +328,7 @@ def oriented(rng):
 
 
 def nms_plugin(rng):
-    """How many objects, boxes, scores and classes, in any order; rows beyond are left as they are."""
+    """How many objects, boxes, scores and classes, in any order; rows beyond are left over."""
     classes = _classes(rng)
     box, score, label = _objects(rng, len(classes))
     count = len(box)

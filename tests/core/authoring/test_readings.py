@@ -19,11 +19,12 @@ from swath.package import load_package
 from swath.runtimes.load import load_model
 from swath.runtimes.scaling import Scale
 from swath.tiles import Grid
+from tests.fuzzing import draws
 from tests.known_exports import KINDS, SIZE, draw, onnx_of
 
-USUALLY = {"DRAWS": 12, "SEED": 0}
-"""Of each kind; the environment may ask for more, as EXPORTS_DRAWS=500 EXPORTS_SEED=1."""
-DRAWS, SEED = (int(os.environ.get(f"EXPORTS_{name}", usual)) for name, usual in USUALLY.items())
+DRAWS = draws(10, fuzz=250)
+"""Of each kind."""
+SEED = int(os.environ.get("SWATH_EXPORTS_SEED", "0"))
 
 
 def make(known, folder, settings):
@@ -123,10 +124,11 @@ def run(kind, count, folder, seed):
     return found
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_an_export_is_read_right_or_asked_about(kind, tmp_path):
     found = run(kind, DRAWS, tmp_path, SEED)
 
-    print(kind, dict(found))
+    print(kind, dict(found))  # noqa: T201 (shown with -rP)
     assert found["right"]
     assert found["refused"] <= DRAWS / 3

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 Convention = Literal["ultralytics", "torchvision"]
 _BOX = 4
+_UNBATCHED, _MASKS = 2, 4
+"""How many axes boxes have without a batch, and masks with or without."""
 _WORDS: dict[str, Role] = {
     "box": "boxes",
     "label": "labels",
@@ -112,10 +114,10 @@ def _is_boxes(found: Returned) -> bool:
 
 def _other(found: Returned, axes: tuple[int, ...]) -> Role | None:
     """What an output beside boxes, scores and labels is."""
-    if len(found.shape) == _BOX and found.shape[0] == axes[0]:
+    if len(found.shape) == _MASKS and found.shape[: len(axes)] == axes:
         return "masks"
-    batched = len(axes) > 1
-    single = batched and found.shape in {(axes[0],), (axes[0], 1)}
+    first = axes[:-1]
+    single = found.shape in {(*first, 1), first} and found.shape != ()
     whole = all(is_whole(value) for value in found.values)
     return "count" if single and whole and role_by_name(found.name) in {"count", None} else None
 
@@ -152,6 +154,7 @@ def _reading(
     fault = scores.fault or listed.fault or _fault_of_type(exported, roles) or boxes.fault
     ordered = "".join(f", {role}" for role in roles if role)[2:]
     masks = "masks" in roles
+    batched = len(exported.outputs[roles.index("boxes")].shape) > _UNBATCHED
     options: dict[str, Any] = {
         "head": "torchvision",
         "first_label": first,
@@ -165,7 +168,13 @@ def _reading(
         understood=Understood(
             task="instance-segmentation" if masks else "object-detection",
             outputs=tuple(
-                output(found, _axes(found, role), exported, name=role, open_axes=_open(found, role))
+                output(
+                    found,
+                    _axes(found, role, batched=batched),
+                    exported,
+                    name=role,
+                    open_axes=_open(found, role, batched=batched),
+                )
                 if role
                 else passed_over(found)
                 for found, role in zip(exported.outputs, roles, strict=True)
@@ -212,20 +221,20 @@ def _rows(exported: Exported, roles: tuple[Role | None, ...]) -> _Rows:
     return _Rows(boxes, labels, scores)
 
 
-def _axes(found: Returned, role: Role) -> tuple[str, ...]:
-    """Name the axes of an output; the first is the batch where there is one."""
-    own = {"boxes": ("coordinate",), "masks": ("channel", "height", "width"), "count": ()}
-    names = ("detection", *own.get(role, ()))
+def _axes(found: Returned, role: Role, *, batched: bool) -> tuple[str, ...]:
+    """Name the axes of an output."""
+    own = {"boxes": ("coordinate",), "masks": ("height", "width")}
     if role == "count":
-        return ("batch", "one")[: len(found.shape)]
-    rest = len(found.shape) - len(names)
-    return ("batch", *names) if rest == 1 and role != "masks" else names
+        return ("batch", "one")[: len(found.shape)] if batched else ("one",)
+    if role == "masks" and not batched:
+        return ("detection", "channel", *own[role])
+    return (*(("batch",) if batched else ()), "detection", *own.get(role, ()))
 
 
-def _open(found: Returned, role: Role) -> list[int]:
+def _open(found: Returned, role: Role, *, batched: bool) -> list[int]:
     """Return the axes of any length: that of objects, where each tile has others."""
     if role == "count":
         return []
-    if "batch" not in _axes(found, role):
+    if not batched:
         return [0]
     return [1] if len({value.shape for value in found.values}) > 1 else []

@@ -1,11 +1,13 @@
 """Curves thinned for the report: their shape stays, however many detections there are."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swath.evaluation.measure import points_of
 from swath.evaluation.metrics.curves import STEPS, Curve, thin
+from tests.fuzzing import draws
 
 
 def curve(seed, count, found, skill):
@@ -23,7 +25,8 @@ def interpolated(recall, precision, at):
     return best[np.searchsorted(recall, at)]
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.fuzz
+@settings(max_examples=draws(25, fuzz=1000), deadline=None)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([1, 2, 399, 401, 5_000, 100_000]),
