@@ -173,3 +173,98 @@ def test_help_imports_none_of_the_heavy_parts():
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert ran.stdout == "[]\n"
+
+
+@pytest.fixture
+def lights(make_scene):
+    """Scenes of one band, each in another light."""
+    rng = np.random.default_rng(0)
+    return [
+        make_scene(rng.gamma(3, 300 + 40 * n, (1, 280, 300)).astype(np.uint16), name=f"{n}.tif")
+        for n in range(4)
+    ]
+
+
+def test_a_package_is_given_its_unit_and_statistics(model, tmp_path, lights):
+    folder = write_package(tmp_path / "known", weights=bright_pixels())
+    scenes = [part for uri in lights for part in ("--scene", uri)]
+
+    result = model("statistics", folder, *scenes, "--unit", "reflectance,0.0001,-0.1")
+
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{folder}: statistics of 4 scenes and 1 bands\n"
+    item = json.loads((folder / "mlm.json").read_text())
+    (band,) = item["properties"]["bands"]
+    assert band == {
+        "name": "gray",
+        "unit": "reflectance",
+        "raster:scale": 0.0001,
+        "raster:offset": -0.1,
+    }
+    assert "https://stac-extensions.github.io/raster/v2.0.0/schema.json" in item["stac_extensions"]
+    known = load_package(folder).description
+    assert (known.units[0].scale, known.units[0].offset) == (0.0001, -0.1)
+    assert known.expected.scenes == 4
+    text = model("show", folder).stdout
+    assert "reflectance, scale 0.0001, offset -0.1" in text
+    assert "of 4 scenes" in text
+
+    again = model("statistics", folder, *scenes[:2])
+    assert again.exit_code == 0
+    known = load_package(folder).description
+    assert (known.expected.scenes, known.units[0].name) == (1, "reflectance")
+
+
+@pytest.mark.parametrize("unit", ["x,0", "x,nan", "x,1,inf", "x,y", "x,1,2,3"])
+def test_what_is_no_unit_is_refused(model, tmp_path, lights, unit):
+    folder = write_package(tmp_path / "known", weights=bright_pixels())
+    before = (folder / "mlm.json").read_bytes()
+
+    result = model("statistics", folder, "--scene", lights[0], "--unit", unit)
+
+    assert result.exit_code == EXIT_INPUT
+    assert f"{unit!r} is no unit; write NAME, NAME,SCALE or" in result.stderr
+    assert (folder / "mlm.json").read_bytes() == before
+
+
+def test_units_are_for_all_bands_or_for_each(model, tmp_path, lights):
+    folder = write_package(tmp_path / "known", weights=bright_pixels())
+
+    result = model("statistics", folder, "--scene", lights[0], "--unit", "a", "--unit", "b")
+
+    assert result.exit_code == EXIT_INPUT
+    assert "2 units are given for 1 bands; give one for all, or one for each" in result.stderr
+
+
+def test_scenes_that_are_too_small_for_statistics_are_said(model, tmp_path, make_scene):
+    folder = write_package(tmp_path / "known", weights=bright_pixels())
+    tiny = make_scene(np.ones((1, 9, 9), np.uint8))
+
+    result = model("statistics", folder, "--scene", tiny)
+
+    assert result.exit_code == EXIT_INPUT
+    assert "none of the 1 scenes has enough valid pixels" in result.stderr
+
+
+def test_an_export_is_given_its_unit_and_statistics(model, tmp_path, make_scene):
+    path = export(
+        tmp_path / "best.onnx",
+        {"output0": ["batch", 5, 84]},
+        metadata=ultralytics_notes("detect", ["ship"]),
+    )
+    rng = np.random.default_rng(0)
+    scene = make_scene(
+        rng.integers(1, 250, (3, 280, 300), np.uint8), names=("red", "green", "blue")
+    )
+    units = ("reflectance,0.01", "reflectance,0.02", "reflectance,0.03,1")
+
+    result = model(
+        *("init", path, "--from", "ultralytics", "--bands", "red,green,blue"),
+        *("--out", tmp_path / "made", "--scene", scene),
+        *(part for unit in units for part in ("--unit", unit)),
+    )
+
+    assert result.exit_code == 0, result.output
+    known = load_package(tmp_path / "made").description
+    assert [(one.scale, one.offset) for one in known.units] == [(0.01, 0), (0.02, 0), (0.03, 1)]
+    assert known.expected.scenes == 1

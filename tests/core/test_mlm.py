@@ -140,3 +140,28 @@ def test_what_cannot_be_run_is_refused_by_name(change, named):
 def test_what_is_no_description_is_refused(text):
     with pytest.raises(PackageError, match=r"^mlm\.json: "):
         parse_description(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"low": []},
+        {"low": [[1, 2]]},
+        {"high": [[1, 2, 3], [1, 2, 3]]},
+        {"profiles": []},
+        {"profiles": [{"percentiles": [[1, 2, 3]]}] * 3},
+        {"profiles": [{"percentiles": [[1, 2, 3]], "roughness": [1.0]}]},
+        {"profiles": [{"percentiles": [[1, 2, 3]], "contrasts": [1.0]}]},
+    ],
+)
+def test_statistics_that_are_incomplete_are_refused(change):
+    known = {"scenes": 2, "low": [[1, 2, 3]], "high": [[1, 2, 3]]}
+    known["profiles"] = [{"percentiles": [[1, 2, 3]]}]
+
+    def add(item):
+        item["properties"]["swath:statistics"] = known
+
+    assert parse_description(json.dumps(description(add)).encode()).expected.scenes == 2
+    known |= change
+    with pytest.raises(PackageError, match="swath:statistics is incomplete, or not of 1 bands"):
+        parse_description(json.dumps(description(add)).encode())

@@ -196,6 +196,11 @@ class TestPlan:
         assert plan.tiles(0).tolist() == [1, 2, 4, 5]
         assert plan.answer.classes == ("ship",)
 
+    def test_of_an_earlier_version_is_refused(self):
+        for version in range(1, PLAN_VERSION):
+            with pytest.raises(PayloadError, match="another version of swath; drop the scene"):
+                read_plan(str(PLANS / f"v{version}.json"))
+
     def test_stays_small_where_a_scene_has_many_control_points(self, plan, package, make_scene):
         rows, columns = np.divmod(np.arange(210), 21)
         off = np.random.default_rng(1).uniform(0, 1e-4, (210, 3))

@@ -77,7 +77,8 @@ class Samples:
         Raises:
             ValueError: the bytes are something else.
         """
-        found = np.load(io.BytesIO(data), allow_pickle=False)
+        untyped: Any = np.lib.format
+        found = untyped.read_array(io.BytesIO(data), allow_pickle=False)
         if found.dtype != np.float32 or found.shape[:2] != (2, bands) or found.ndim != 3:  # noqa: PLR2004
             raise ValueError(f"no samples of {bands} bands: {found.dtype} of shape {found.shape}")
         return cls(found[0], found[1])

@@ -1,0 +1,142 @@
+"""Warnings of whole runs: the same however the run was cut, and wherever a user looks for them."""
+
+import contextlib
+import itertools
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from swath import inference, storage
+from swath import shard as shard_module
+from swath.cli import app
+from swath.errors import ShardInterruptedError
+from swath.merge_run import merge_run
+from swath.mlm import EXPECTED
+from swath.package import load_package
+from swath.plan import read_plan
+from swath.radiometry.scenes import expect
+from swath.runtimes.load import load_model
+from swath.scene import open_scene
+from swath.serving.answers import Source, to_geojson, to_json
+from swath.serving.detecting import detect
+from swath.shard import run_shard
+from swath.storage import RunPaths
+from tests.packages import OracleModel, write_package
+
+WIDTH, HEIGHT = 310, 290
+
+
+def grey(seed=0, factor=1.0):
+    rng = np.random.default_rng(seed)
+    return (rng.gamma(3, 30, (1, HEIGHT, WIDTH)) * factor).clip(0, 60_000).astype(np.uint16)
+
+
+@pytest.fixture
+def known(make_scene, tmp_path):
+    """A package that knows what its band's numbers are like."""
+    uris = [make_scene(grey(seed), name=f"train-{seed}.tif") for seed in range(4)]
+    expected = expect(uris, ["gray"], (None,))
+
+    def change(item):
+        item["properties"][EXPECTED] = msgspec.to_builtins(expected)
+        dim = {"type": "scale", "value": 1e9}  # nothing is bright enough to be found
+        item["properties"]["mlm:input"][0]["value_scaling"] = [dim]
+
+    return write_package(tmp_path / "known", change)
+
+
+@pytest.fixture
+def blind(monkeypatch):
+    """A model that sees nothing, tile by tile."""
+    monkeypatch.setattr(inference, "TOGETHER", 1)
+    monkeypatch.setattr(shard_module, "load_model", lambda _: Blind())
+    shard_module._loaded.cache_clear()
+    yield
+    shard_module._loaded.cache_clear()
+
+
+class Blind(OracleModel):
+    def see(self, tile):
+        return super().see(np.zeros_like(tile))
+
+
+def run_all(plan_uri):
+    for index in range(len(read_plan(plan_uri).shards)):
+        run_shard(plan_uri, index)
+    return merge_run(plan_uri)
+
+
+@pytest.mark.usefixtures("blind")
+def test_neither_shards_nor_interruptions_show_in_the_warnings(
+    make_plan, make_scene, known, tmp_path
+):
+    scene = make_scene(grey(9, 0.1), name="dim.tif")
+    found = [
+        run_all(make_plan(scene, model=known, shard_tiles=tiles)).warnings
+        for tiles in (37, 200, 10_000)
+    ]
+    halting = make_plan(scene, model=known, shard_tiles=200, work=str(tmp_path / "halting"))
+    stopping = itertools.cycle([False] * 41 + [True])
+    for index, _ in itertools.product(range(len(read_plan(halting).shards)), range(3)):
+        with contextlib.suppress(ShardInterruptedError):
+            run_shard(halting, index, stop=lambda: next(stopping))
+
+    (warning,) = found[0]
+    assert warning.startswith("gray: median ")
+    assert f"{scene} seems to be in another unit" in warning
+    assert found == [found[0]] * 3
+    assert run_all(halting).warnings == found[0]
+
+
+@pytest.mark.usefixtures("blind")
+def test_samples_that_are_damaged_are_said(make_plan, make_scene, known):
+    plan_uri = make_plan(make_scene(grey(9, 0.1), name="dim.tif"), model=known, shard_tiles=200)
+    run_all(plan_uri)
+    paths = RunPaths.of_plan(plan_uri)
+
+    storage.write_bytes(paths.samples(0), b"damaged")
+
+    (warning,) = merge_run(plan_uri).warnings
+    assert warning.startswith("the bands were not compared with the model's: ")
+
+
+@pytest.mark.usefixtures("blind")
+def test_a_plan_of_a_package_without_statistics_takes_no_samples(make_plan, make_scene, package):
+    plan_uri = make_plan(make_scene(grey(9, 0.1)))
+    run_all(plan_uri)
+
+    assert not storage.exists(RunPaths.of_plan(plan_uri).samples(0))
+
+
+def test_a_user_is_told_where_the_run_is_told(make_scene, known, tmp_path):
+    odd, usual = make_scene(grey(9, 0.1), name="dim.tif"), make_scene(grey(9), name="usual.tif")
+
+    result = CliRunner().invoke(
+        app, ["run", odd, "--model", str(known), "--out", str(tmp_path / "a")]
+    )
+
+    assert result.exit_code == 0, result.output
+    (warning,) = json.loads((tmp_path / "a" / "summary.json").read_text())["warnings"]
+    assert result.stderr == f"warning: {warning}\n"
+    result = CliRunner().invoke(
+        app, ["run", usual, "--model", str(known), "--out", str(tmp_path / "b")]
+    )
+    assert result.stderr == ""
+    assert json.loads((tmp_path / "b" / "summary.json").read_text())["warnings"] == []
+
+
+def test_an_endpoint_s_answer_has_the_warnings(make_scene, known):
+    package = load_package(known)
+    source = Source(name="x", digest="d", classes=package.description.classes)
+
+    with open_scene(make_scene(grey(9, 0.1))) as scene:
+        found = detect(scene, package.description, load_model(package))
+        answers = [json.loads(write(found, scene.info, source)) for write in (to_json, to_geojson)]
+
+    for answer in answers:
+        (warning,) = answer["warnings"]
+        assert "the image seems to be in another unit" in warning
+        assert scene.info.uri not in warning
