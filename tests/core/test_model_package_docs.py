@@ -9,11 +9,14 @@ from stac_model.schema import MLModelProperties
 
 from swath.merging.matching import Matching
 from swath.mlm import parse_description
+from swath.radiometry.units import Unit
 from tests.packages import description
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "model-package.md").read_text()
 FRAGMENTS = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)]
 WHOLE = [fragment for fragment in FRAGMENTS if "mlm:output" in fragment]
+
+OF_BANDS = [fragment for fragment in FRAGMENTS if "bands" in fragment]
 
 
 def item_of(fragment):
@@ -59,10 +62,21 @@ def test_every_task_and_head_has_a_fragment():
 
 
 def test_the_fragment_on_doubles():
-    (options,) = (f["mlm:hyperparameters"] for f in FRAGMENTS if f not in WHOLE)
+    (options,) = (f["mlm:hyperparameters"] for f in FRAGMENTS if f not in WHOLE + OF_BANDS)
     plain = item_of(WHOLE[0])
     plain["properties"]["mlm:hyperparameters"].update(options)
 
     model = parse_description(json.dumps(plain).encode())
 
     assert model.matching == Matching(strategy="nmm", metric="ios", threshold=0.5)
+
+
+def test_the_fragment_on_units():
+    (fragment,) = OF_BANDS
+    item = description()
+    item["properties"].update(fragment)
+    item["properties"]["mlm:input"][0]["bands"] = ["B03"]
+
+    model = parse_description(json.dumps(item).encode())
+
+    assert model.units == (Unit("reflectance", 0.0001, -0.1),)
