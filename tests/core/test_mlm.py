@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from stac_model.schema import MLModelProperties
@@ -71,6 +72,41 @@ def test_the_tile_size_where_the_input_leaves_it_open():
         properties["mlm:hyperparameters"]["tile_size"] = 512
 
     assert parse(change).tile_size == 512
+
+
+def test_the_bands_may_be_counted_by_their_names_only():
+    assert parse(set_structure(shape=[-1, -1, 16, 16])).bands == parse().bands
+
+
+SHIPS = json.loads(
+    (Path(__file__).resolve().parents[2] / "models" / "ships" / "mlm.json").read_text()
+)
+
+
+def test_what_the_training_scenes_were_like():
+    """By the names that lie in published packages."""
+    stated = SHIPS["properties"]["swath:statistics"]
+
+    expected = parse_description(json.dumps(SHIPS).encode()).expected
+
+    assert (expected.scenes, expected.low, expected.high) == (
+        stated["scenes"],
+        stated["low"],
+        stated["high"],
+    )
+    assert [profile.percentiles for profile in expected.profiles] == [
+        profile["percentiles"] for profile in stated["profiles"]
+    ]
+
+
+@pytest.mark.parametrize("name", ["low", "high", "profiles"])
+def test_statistics_of_other_bands_are_refused(name):
+    statistics = {**SHIPS["properties"]["swath:statistics"]}
+    statistics[name] = statistics[name][:-1] if name != "profiles" else []
+    item = {**SHIPS, "properties": {**SHIPS["properties"], "swath:statistics": statistics}}
+
+    with pytest.raises(PackageError, match="swath:statistics is incomplete, or not of 5 bands"):
+        parse_description(json.dumps(item).encode())
 
 
 def test_the_package_of_these_tests_is_valid_by_the_standard():
