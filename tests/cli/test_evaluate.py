@@ -34,6 +34,17 @@ def test_an_evaluation(run, tmp_path):
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["figures"]["AP"] == 1
 
 
+def test_what_is_odd_about_a_scene_is_said(run, make_scene, tmp_path):
+    make_scene(dots(PLACES), units=[("", 0.5, 0.0)])
+
+    result = run()
+
+    assert result.exit_code == 0
+    (warning,) = json.loads((tmp_path / "out" / "evaluation.json").read_text())["warnings"]
+    assert "scene.tif states a unit (gray: scale 0.5, offset 0)" in warning
+    assert result.stderr == f"warning: {warning}\n"
+
+
 def test_what_falls_below_is_refused(run):
     result = run("--fail-below", "AP=1.5", "--fail-below", "recall=0.5")
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import rasterio
 from typer.testing import CliRunner
 
 from swath.cli import EXIT_FAILED, EXIT_INPUT, app
@@ -24,6 +25,18 @@ def test_one_image_to_standard_output(invoke, make_image):
     assert result.exit_code == 0
     assert result.stdout.endswith("}\n")
     assert seen(result.stdout.encode()) == bright(pixels)
+
+
+def test_what_is_odd_about_an_image_is_said(invoke, make_image):
+    path, pixels = make_image(1, "GTiff")
+    with rasterio.open(path, "r+") as image:
+        image.scales = [0.5] * image.count
+
+    result = invoke(path, "--endpoint", "now")
+
+    assert result.exit_code == 0
+    assert seen(result.stdout.encode()) == bright(pixels)
+    assert result.stderr.startswith(f"warning: {path}: the image states a unit (gray: scale 0.5")
 
 
 def test_many_images_to_files(invoke, make_image, tmp_path, monkeypatch):

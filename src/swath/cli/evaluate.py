@@ -131,6 +131,10 @@ def evaluate(
             tolerated_failures=tolerated_failures,
             progress=told,
         )
+    for warning in evaluation.warnings:
+        Console(stderr=True).print(
+            f"warning: {warning}", markup=False, highlight=False, soft_wrap=True
+        )
     console.print(_table(evaluation))
     console.print(f"report: {out / REPORT}", markup=False, highlight=False, soft_wrap=True)
     if not verdict.passed:

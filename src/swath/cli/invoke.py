@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from swath.endpoints.images import Endpoint
 
 SUFFIX = ".geojson"
+
+
+class _Answer(msgspec.Struct):
+    """What is read of an endpoint's answer."""
+
+    warnings: list[str] = []
 
 
 def invoke(
@@ -63,6 +70,8 @@ def invoke(
         ):
             if isinstance(answer, bytes):
                 _write(answer, targets[image])
+                for warning in msgspec.json.decode(answer, type=_Answer).warnings:
+                    console.print(f"warning: {image}: {warning}", markup=False, soft_wrap=True)
                 continue
             errors[isinstance(answer, InputError)] += 1
             console.print(f"error: {image}: {answer}", markup=False, soft_wrap=True)

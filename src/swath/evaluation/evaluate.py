@@ -33,6 +33,7 @@ from swath.evaluation.scenes import SeenScene, see
 from swath.evaluation.variant import write_variant
 from swath.package import load_package
 from swath.payloads import RunOptions
+from swath.run_warnings import gather_warnings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -200,6 +201,7 @@ def _evaluation(
         curve=curve,
         confusion=confusion(truth, kept, len(classes.names), at=conditions.iou).tolist(),
         pixels=of_pixels,
+        warnings=gather_warnings(*(scene.warnings for scene in scenes)),
     )
 
 

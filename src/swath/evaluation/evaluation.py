@@ -103,3 +103,5 @@ class Evaluation(Payload, frozen=True, kw_only=True):
     """At the package's own threshold; rows are known classes, columns seen ones, the background
     last."""
     pixels: PixelFigures | None = None
+    warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
+    """What looks wrong about the scenes, a sentence each."""

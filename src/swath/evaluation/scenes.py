@@ -22,7 +22,7 @@ from swath.plan import read_plan
 from swath.storage import RunPaths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,6 +38,8 @@ class SeenScene:
     uri: str
     grid: Grid
     tiles: TileCounts
+    warnings: Sequence[str]
+    """Of the run, from `MergeSummary`."""
     seconds: float
     """Of planning, inference and merging."""
     truth: Truth
@@ -92,6 +94,7 @@ def see(
             uri=scene.uri,
             grid=plan.grid,
             tiles=merged.tiles,
+            warnings=merged.warnings,
             seconds=round(sum(watch.seconds.values()), 3),
             truth=truth,
             found=_found(rows, number, classes, outlined=outlined),
