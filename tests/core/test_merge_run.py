@@ -16,14 +16,14 @@ from rasterio.transform import Affine
 from swath import detections, geoparquet, inference, storage
 from swath import shard as shard_module
 from swath.detections import Detections, DetectionsWriter, Flag
-from swath.errors import RunIncompleteError, ShardInterruptedError
+from swath.errors import RunIncompleteError, SceneError, ShardInterruptedError
 from swath.footprint import footprint
 from swath.georeference import Georeferencer
 from swath.merge_run import merge_run
 from swath.payloads import Receipt, TileCounts
 from swath.plan import read_plan
 from swath.scene import open_scene
-from swath.shard import run_shard
+from swath.shard import refuse_shard, run_shard
 from swath.storage import RunPaths
 from tests.packages import OracleModel
 
@@ -274,6 +274,36 @@ def test_failures_beyond_the_tolerance_fail_the_run(
     with pytest.raises(RunIncompleteError, match="2 of 104 tiles failed") as caught:
         run_all(plan_uri)
     assert "tile 40 at x 12, y 36: the model returned NaN" in str(caught.value)
+
+
+def test_a_refused_shard_is_tolerated_like_other_failures(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=10, tolerated_failures=0.2)
+    count = len(plan_of(plan_uri).shards)
+    refused = refuse_shard(plan_uri, 1, SceneError("no answer"))
+    for index in {*range(count)} - {1}:
+        run_shard(plan_uri, index)
+
+    summary = merge_run(plan_uri)
+
+    assert summary.tiles.failed == refused.tiles.failed > 0
+    assert summary.tiles.succeeded == 104 - refused.tiles.failed
+    assert summary.detections > 0
+
+
+def test_a_message_names_a_few_of_many_shards_and_failures(make_plan, make_scene):
+    """It has to fit into the cause of an execution that failed."""
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=10)
+    count = len(plan_of(plan_uri).shards)
+    with pytest.raises(RunIncompleteError, match=r"first: 0, 1, 2, 3, 4.; run them again"):
+        merge_run(plan_uri)
+    for index in range(count):
+        refuse_shard(plan_uri, index, SceneError("no answer"))
+
+    with pytest.raises(RunIncompleteError) as caught:
+        merge_run(plan_uri)
+
+    assert count > 5
+    assert str(caught.value).count("SceneError: no answer") == 5
 
 
 def write_shards(plan_uri, rows_a_tile):

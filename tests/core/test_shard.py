@@ -1,5 +1,7 @@
+import itertools
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -199,6 +201,15 @@ def test_a_receipt_says_what_computed_it_and_how_fast(make_plan, scene):
     plan = read_plan(make_plan(scene))
     assert module._pixels(plan, 0, first=0) == 100 * 60  # each is some tile's own
     assert module._pixels(plan, 0, first=39) < 16 * 16
+
+
+def test_a_receipt_says_how_long_the_shard_took(make_plan, scene, monkeypatch):
+    clock = itertools.count(1000.0)
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    receipt = run_shard(make_plan(scene), 0)
+
+    assert 0 < receipt.seconds < next(clock) - 1000
 
 
 def test_a_stop_after_the_last_batch_changes_nothing(make_plan, make_scene):
