@@ -132,12 +132,12 @@ def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
         SceneError: there is no scene.
         PackageError: there is no model package, or it cannot be used.
     """
-    scene = scene if storage.is_s3(scene) else str(Path(scene).absolute())
+    scene = storage.resolve(scene)
     began = datetime.now(UTC).isoformat()
     etag = storage.etag(scene)
     if etag is None:
         raise SceneError(f"there is no scene at {scene}")
-    model = model if storage.is_s3(model) else str(Path(model).absolute())
+    model = storage.resolve(model)
     description, digest = describe_package(model)
     return RunRequest.new(
         scene=SceneRef(uri=scene, etag=etag, dropped_at=began),

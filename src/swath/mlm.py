@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from swath.class_names import fault_of
+from swath.encoding import to_utf8
 from swath.errors import PackageError
 from swath.heads.answer import Answer
 from swath.mlm_output import (
@@ -120,10 +122,12 @@ def parse_description(text: bytes) -> ModelDescription:
             itself; the message names the field.
     """
     try:
-        item = msgspec.json.decode(text, type=_Item)
-    except msgspec.DecodeError as error:
+        item = msgspec.json.decode(to_utf8(text), type=_Item)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise PackageError(f"mlm.json: {error}") from None
     properties = item.properties
+    if properties.name and (fault := fault_of([properties.name])):
+        raise PackageError(f"mlm:name is {fault}; rename the model")
     source, options = _only_input(properties), properties.hyperparameters
     bands = tuple(band if isinstance(band, str) else band.name for band in source.bands)
     size = _tile_size(source.input, bands, options)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from swath.class_names import fault_of
 from swath.errors import PackageError
 from swath.heads.answer import (
     ACTIVATIONS,
@@ -219,6 +220,8 @@ def _classes(found: Sequence[Output], task: TaskName) -> tuple[str, ...]:
             f"mlm:output classification:classes names {[list(n) for n in named]}; a model needs at "
             "least one class, each of its own name, and the same ones for all of its outputs"
         )
+    if fault := fault_of(classes):
+        raise PackageError(f"mlm:output classification:classes names {fault}; rename it")
     if task == "segmentation" and len(classes) > _MOST_PIXEL_CLASSES:
         raise PackageError(
             f"mlm:output classification:classes names {len(classes)} classes; "

@@ -25,6 +25,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import boto3
 from botocore.config import Config
@@ -76,6 +78,20 @@ def join(uri: str, *parts: str) -> str:
 def name(uri: str) -> str:
     """Return the last part of an address: the file's name."""
     return uri.rpartition("/")[2]
+
+
+def resolve(uri: str) -> str:
+    """The one address of what several spellings name: `./a/../x.tif` and `file:///…/x.tif`.
+
+    An S3 key is a name, not a path: `a/./b` and `a/b` are two objects, and stay so. A local file
+    keeps its own name where that is a symbolic link; the folders above it become what they are.
+    """
+    if is_s3(uri):
+        return uri
+    if uri.startswith("file://"):
+        uri = url2pathname(urlsplit(uri).path)
+    path = Path(uri).absolute()
+    return str(path.parent.resolve() / path.name)
 
 
 def exists(uri: str) -> bool:

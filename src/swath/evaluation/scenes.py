@@ -115,6 +115,7 @@ def _truth(scene: LabelledScene, number: int, classes: Classes, *, outlined: boo
         box=scene.boxes,
         outline=_sound(scene.outlines) if outlined else None,
         crowd=scene.crowd,
+        size=scene.sizes,
     )
     return truth.take(label >= 0)
 

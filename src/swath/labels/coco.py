@@ -8,25 +8,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
-import shapely
 
 from swath import storage
 from swath.errors import LabelsError, SceneError
-from swath.labels import rle
+from swath.labels.coco_shapes import Annotation, is_turned, shape_of
+from swath.labels.coco_units import check_units
 from swath.labels.files import read_headers
 from swath.labels.label import Label, SceneLabels
-from swath.labels.objects import polygons_of
-from swath.segmentation.polygonise import polygons_of_mask
+from swath.labels.text import decode_json, refuse_repeated_members
 
 if TYPE_CHECKING:
     from swath.scene import Scene
-
-_FEWEST = 6
-"""Numbers of a polygon."""
 
 
 class _Image(msgspec.Struct):
@@ -36,20 +31,6 @@ class _Image(msgspec.Struct):
     height: int | None = None
 
 
-class _Runs(msgspec.Struct):
-    counts: str | list[int]
-    size: tuple[int, int]
-
-
-class _Annotation(msgspec.Struct):
-    id: int | str
-    image_id: int | str
-    category_id: int | str
-    bbox: tuple[float, float, float, float] | None = None
-    segmentation: list[list[float]] | _Runs | None = None
-    iscrowd: int = 0
-
-
 class _Category(msgspec.Struct):
     id: int | str
     name: str
@@ -57,7 +38,7 @@ class _Category(msgspec.Struct):
 
 class _File(msgspec.Struct):
     images: list[_Image]
-    annotations: list[_Annotation]
+    annotations: list[Annotation]
     categories: list[_Category]
 
 
@@ -73,19 +54,21 @@ def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabel
         LabelsError: the file contradicts itself or the scenes; the message says where.
         SceneError: a scene is not one that swath reads.
     """
-    try:
-        content = msgspec.json.decode(text, type=_File)
-    except msgspec.DecodeError as error:
-        raise LabelsError(
-            f"{source}: {error}; COCO has images, annotations and categories"
-        ) from None
+    form = "COCO has images, annotations and categories"
+    content = decode_json(text, _File, source=source, form=form)
+    refuse_repeated_members(text, source)
     _check_ids(content, source)
     names = {category.id: category.name for category in content.categories}
     headers = _headers(content.images, source, images)
     by_image: dict[int | str, list[Label]] = defaultdict(list)
     scenes = {image.id: header for image, header in zip(content.images, headers, strict=True)}
-    for annotation in content.annotations:
-        label = _label(annotation, scenes, names, source)
+    oriented = any(map(is_turned, content.annotations))
+    labels = [
+        _label(annotation, scenes, names, source, oriented=oriented)
+        for annotation in content.annotations
+    ]
+    check_units(content.annotations, labels, scenes, source)
+    for annotation, label in zip(content.annotations, labels, strict=True):
         by_image[annotation.image_id].append(label)
     found = [SceneLabels(scenes[image.id], by_image[image.id]) for image in content.images]
     return found, list(names.values())
@@ -117,6 +100,7 @@ def _repeated(values: Iterable[Hashable]) -> Hashable | None:
 
 def _headers(images: Sequence[_Image], source: str, folder: str) -> list[Scene]:
     uris = [_address(image, folder) for image in images]
+    _refuse_twice(images, uris, source)
     try:
         headers = read_headers(uris)
     except SceneError:
@@ -134,10 +118,25 @@ def _headers(images: Sequence[_Image], source: str, folder: str) -> list[Scene]:
     return headers
 
 
+def _refuse_twice(images: Sequence[_Image], uris: Sequence[str], source: str) -> None:
+    """Refuse a scene under two names: what is labelled under one is missing under the other."""
+    first: dict[str, _Image] = {}
+    for image, uri in zip(images, uris, strict=True):
+        other = first.setdefault(storage.resolve(uri), image)
+        if other is not image:
+            raise LabelsError(
+                f"{source}: images {other.id!r} ({other.file_name}) and {image.id!r} "
+                f"({image.file_name}) give one scene twice, {uri}; make them one image, with the "
+                "annotations of both"
+            )
+
+
 def _address(image: _Image, folder: str) -> str:
-    if PurePosixPath(folder).name == PurePosixPath(image.file_name).name:
+    name = PurePosixPath(image.file_name)
+    if PurePosixPath(folder).name == name.name:
         return folder  # the one scene itself
-    return storage.join(folder, image.file_name)
+    # A path knows neither `./` nor `//`, and keeps `..`.
+    return storage.join(folder, str(name))
 
 
 def _missing(image: _Image, uri: str, source: str) -> str:
@@ -148,10 +147,12 @@ def _missing(image: _Image, uri: str, source: str) -> str:
 
 
 def _label(
-    annotation: _Annotation,
+    annotation: Annotation,
     scenes: dict[int | str, Scene],
     names: dict[int | str, str],
     source: str,
+    *,
+    oriented: bool,
 ) -> Label:
     where = f"{source}: annotation {annotation.id!r}"
     if annotation.image_id not in scenes:
@@ -161,54 +162,14 @@ def _label(
             f"{where} is of the unknown class {annotation.category_id!r}; the categories are "
             + ", ".join(f"{number!r} ({name})" for number, name in names.items())
         )
-    outline = _outline(annotation, scenes[annotation.image_id], where)
+    if annotation.iscrowd not in {None, 0, 1}:
+        raise LabelsError(f"{where} has the iscrowd {annotation.iscrowd}; it is 0 or 1")
+    shape = shape_of(annotation, scenes[annotation.image_id], where, oriented=oriented)
     return Label(
         source=f"{where} ({scenes[annotation.image_id].uri})",
         class_name=names[annotation.category_id],
-        box=_box(annotation, outline, where),
-        outline=outline,
+        box=shape.box,
+        outline=shape.outline,
+        area=shape.area,
         crowd=bool(annotation.iscrowd),
     )
-
-
-def _box(annotation: _Annotation, outline: Any, where: str) -> tuple[float, float, float, float]:
-    if annotation.bbox:
-        x, y, width, height = annotation.bbox
-        return x, y, x + width, y + height
-    if outline is None:
-        raise LabelsError(f"{where} has neither a bbox nor a segmentation; give it one of them")
-    x_min, y_min, x_max, y_max = outline.bounds
-    return x_min, y_min, x_max, y_max
-
-
-def _outline(annotation: _Annotation, scene: Scene, where: str) -> Any:
-    drawn = annotation.segmentation
-    if not drawn:
-        return None
-    if isinstance(drawn, _Runs):
-        return _outline_of_runs(drawn, scene, where)
-    if any(len(ring) < _FEWEST or len(ring) % 2 for ring in drawn):
-        raise LabelsError(
-            f"{where} has a polygon of {min(map(len, drawn))} numbers; three points are needed, "
-            "and two numbers a point"
-        )
-    rings = [shapely.Polygon(np.reshape(ring, (-1, 2))) for ring in drawn]
-    shape = polygons_of(shapely.union_all([polygons_of(ring) for ring in rings]))
-    if shape.is_empty:
-        raise LabelsError(f"{where} has an outline that has no area; mend or remove it")
-    return shape
-
-
-def _outline_of_runs(runs: _Runs, scene: Scene, where: str) -> Any:
-    if runs.size != (scene.height, scene.width):
-        raise LabelsError(
-            f"{where} has a mask of {runs.size[0]} x {runs.size[1]} (rows x columns), and its "
-            f"scene {scene.height} x {scene.width}; make them the same"
-        )
-    try:
-        shape = polygons_of_mask(rle.decode(runs.counts, runs.size))
-    except ValueError as error:
-        raise LabelsError(f"{where} has a mask that cannot be read: {error}") from None
-    if shape is None:
-        raise LabelsError(f"{where} has a mask without pixels; mend or remove it")
-    return shape

@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import shapely
+
 from swath.errors import LabelsError
 from swath.labels.digest import digest_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -29,6 +31,8 @@ class LabelledScene:
     """(objects,) of shapely Polygons and MultiPolygons in px; None where there are only boxes."""
     crowd: NDArray[np.bool_]
     """(objects,): True where a label stands for an area whose detections count neither way."""
+    areas: NDArray[np.float64] | None = None
+    """(objects,): px², as the labels state them; None: of the outlines, or else of the boxes."""
     sha256: str = ""
     """Of the scene's bytes, hex; empty where nobody read them."""
 
@@ -36,6 +40,16 @@ class LabelledScene:
     def name(self) -> str:
         """The last part of its address."""
         return self.uri.rsplit("/", 1)[-1]
+
+    @property
+    def sizes(self) -> NDArray[np.float64]:
+        """(objects,): px², by which COCO's classes of size go: small, medium and large."""
+        if self.areas is not None:
+            return self.areas
+        if self.outlines is not None:
+            return np.asarray(shapely.area(self.outlines), np.float64)
+        sides = self.boxes[:, 2:] - self.boxes[:, :2]
+        return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

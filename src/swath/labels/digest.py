@@ -31,6 +31,8 @@ def _digest_of_scene(scene: LabelledScene) -> bytes:
     digest.update(np.ascontiguousarray(scene.boxes, "<f8").tobytes())
     digest.update(np.ascontiguousarray(scene.classes, "<i8").tobytes())
     digest.update(np.ascontiguousarray(scene.crowd, np.bool_).tobytes())
+    if scene.areas is not None:
+        digest.update(np.ascontiguousarray(scene.areas, "<f8").tobytes())
     if scene.outlines is not None:
         for outline in shapely.to_wkb(scene.outlines, byte_order=1):
             digest.update(outline)

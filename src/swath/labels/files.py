@@ -26,9 +26,16 @@ def stem(uri: str) -> str:
 
 
 def listed(folder: str, endings: Sequence[str]) -> list[str]:
-    """The files directly in a folder with one of those endings (lower case), by name."""
+    """List the files directly in a folder with one of those endings (lower case), by name.
+
+    Hidden files are left out: macOS writes `._a.tif` beside `a.tif` on disks of other systems.
+    """
     found = _listed_s3(folder) if storage.is_s3(folder) else _listed_here(folder)
-    return sorted(uri for uri in found if uri.lower().endswith(tuple(endings)))
+    return sorted(
+        uri
+        for uri in found
+        if uri.lower().endswith(tuple(endings)) and not PurePosixPath(uri).name.startswith(".")
+    )
 
 
 def _listed_here(folder: str) -> Iterable[str]:
@@ -62,18 +69,6 @@ def find_scenes(images: str) -> list[str]:
             f"that end in {', '.join(_SCENES)}"
         )
     return found
-
-
-def read_text(uri: str) -> bytes:
-    """A file of labels.
-
-    Raises:
-        LabelsError: there is none.
-    """
-    try:
-        return storage.read_bytes(uri)
-    except (FileNotFoundError, IsADirectoryError):
-        raise LabelsError(f"there is no file of labels at {uri}; check the address") from None
 
 
 def read_headers(uris: Sequence[str]) -> list[Scene]:

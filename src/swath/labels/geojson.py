@@ -14,26 +14,25 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import shapely
-from rasterio._err import CPLE_BaseError
-from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
 from swath.errors import LabelsError
-from swath.labels.files import read_headers, read_text
+from swath.labels.crs_member import LON_LAT, crs_of, refuse_own_crs
+from swath.labels.files import read_headers
 from swath.labels.label import Label, SceneLabels
 from swath.labels.objects import polygons_of
 from swath.labels.positions import Footprint, moved
+from swath.labels.text import decode_json, read_text, refuse_repeated_members
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from rasterio.crs import CRS
 
     from swath.scene import Scene
 
 CLASS_PROPERTIES = ("class", "class_name", "label", "category")
 """Where a feature's class may stand, the first that it has."""
-_LON_LAT = CRS.from_epsg(4326)
 _AREAS = {"Polygon", "MultiPolygon"}
 _POINTS = {"Point"}
 
@@ -42,12 +41,13 @@ class _Feature(msgspec.Struct):
     geometry: msgspec.Raw = msgspec.Raw(b"null")
     properties: dict[str, Any] | None = None
     id: int | str | None = None
+    crs: Any = None
 
 
 class _Collection(msgspec.Struct):
     type: str
     features: list[_Feature]
-    crs: dict[str, Any] | None = None
+    crs: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +74,27 @@ def read_features(text: bytes, *, source: str, default_class: str | None) -> Fea
     Raises:
         LabelsError: it is no GeoJSON, or a feature is none that can be a label.
     """
-    try:
-        content = msgspec.json.decode(text, type=_Collection)
-    except msgspec.DecodeError as error:
-        raise LabelsError(f"{source}: {error}; GeoJSON is a FeatureCollection") from None
+    form = "GeoJSON is a FeatureCollection (ogr2ogr can make one)"
+    content = decode_json(text, _Collection, source=source, form=form)
+    refuse_repeated_members(text, source)
     names = _names(content.features, source)
     shapes = shapely.from_geojson(
         [bytes(feature.geometry) for feature in content.features], on_invalid="ignore"
     )
-    for name, shape in zip(names, shapes, strict=True):
+    for feature, name, shape in zip(content.features, names, shapes, strict=True):
+        refuse_own_crs(bytes(feature.geometry), feature.crs, name)
         if shape is None or shape.is_empty or shape.geom_type not in _AREAS | _POINTS:
             kind = "no geometry that can be read" if shape is None else f"a {shape.geom_type}"
             kind = "an empty geometry" if shape is not None and shape.is_empty else kind
-            raise LabelsError(f"{name} has {kind}; a label is a Polygon or a MultiPolygon")
+            raise LabelsError(
+                f"{name} has {kind}; a label is a Polygon or a MultiPolygon of closed rings"
+            )
     classes = [
         _class(feature, name, default_class)
         for feature, name in zip(content.features, names, strict=True)
     ]
     return Features(
-        source, _crs(content.crs, source), np.asarray(shapely.force_2d(shapes)), classes, names
+        source, crs_of(content.crs, source), np.asarray(shapely.force_2d(shapes)), classes, names
     )
 
 
@@ -125,8 +127,10 @@ def read_geojson(
         if header.uri in files:
             source = files[header.uri]
             features = read_features(read_text(source), source=source, default_class=default_class)
-            pixels = Footprint.of(header).place(features.shapes, features.crs)
-            labels = _labels(features, range(len(pixels)), pixels, point_size)
+            place = Footprint.of(header)
+            shapes = moved(features.shapes, features.crs, place.crs, around=place.around)
+            _refuse_unplaced(features, shapes, header)
+            labels = _labels(features, range(len(shapes)), place.pixels(shapes), point_size)
         found.append(SceneLabels(header, list(labels)))
     return found
 
@@ -143,6 +147,8 @@ def _spread(
     lost = np.ones(len(features.shapes), np.bool_)
     for (_, around), numbers in alike.items():
         shapes = moved(features.shapes, features.crs, places[numbers[0]].crs, around=around)
+        # What a projection cannot hold lies in none of its scenes, and a tree passes it over.
+        shapes[~_is_placed(shapes)] = None
         tree = shapely.STRtree(shapes)
         for number in numbers:
             near = np.sort(tree.query(places[number].shape, predicate="intersects"))
@@ -152,6 +158,24 @@ def _spread(
             found[number] = [label for label in labels if _is_in(label, headers[number])]
     _refuse(features, np.flatnonzero(lost), headers)
     return [SceneLabels(header, labels) for header, labels in zip(headers, found, strict=True)]
+
+
+def _is_placed(shapes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell which shapes have no corner at infinity, where a projection puts what it cannot hold."""
+    corners, owner = shapely.get_coordinates(shapes, return_index=True)
+    placed = np.ones(len(shapes), np.bool_)
+    placed[owner[~np.isfinite(corners).all(axis=1)]] = False
+    return placed
+
+
+def _refuse_unplaced(features: Features, shapes: NDArray[Any], scene: Scene) -> None:
+    lost = np.flatnonzero(~_is_placed(shapes))
+    if len(lost):
+        raise LabelsError(
+            f"{features.names[lost[0]]} lies where the projection of {scene.uri} cannot put it, "
+            f"like {len(lost) - 1} others; {_begins(features, lost[0])}. Check the coordinates, or "
+            "remove it"
+        )
 
 
 def _labels(
@@ -188,19 +212,22 @@ def _is_in(label: Label, scene: Scene) -> bool:
 
 
 def _refuse(features: Features, lost: NDArray[np.int64], headers: Sequence[Scene]) -> None:
-    if not len(lost):
-        return
-    x, y = shapely.get_coordinates(features.shapes[lost[0]])[0]
+    if len(lost):
+        raise LabelsError(
+            f"{features.names[lost[0]]} lies in none of the scenes ({len(headers)}), like "
+            f"{len(lost) - 1} others; {_begins(features, lost[0])}. Give the scenes that were "
+            "labelled, or remove what is outside (ogr2ogr -clipsrc can)"
+        )
+
+
+def _begins(features: Features, number: int) -> str:
+    x, y = shapely.get_coordinates(features.shapes[number])[0]
     hint = (
         ""
-        if features.crs != _LON_LAT or _is_lon_lat(x, y)
-        else (", which are no longitude and latitude: the file lacks a crs member")
+        if features.crs != LON_LAT or _is_lon_lat(x, y)
+        else ", which are no longitude and latitude: the file lacks a crs member"
     )
-    raise LabelsError(
-        f"{features.names[lost[0]]} lies in none of the scenes ({len(headers)}), like "
-        f"{len(lost) - 1} others; it begins at ({x:g}, {y:g}){hint}. Give the scenes that were "
-        "labelled, or remove what is outside (ogr2ogr -clipsrc can)"
-    )
+    return f"it begins at ({x:g}, {y:g}){hint}"
 
 
 def _is_lon_lat(x: float, y: float) -> bool:
@@ -221,10 +248,14 @@ def _names(features: Sequence[_Feature], source: str) -> list[str]:
 
 
 def _class(feature: _Feature, name: str, default: str | None) -> str:
-    for key in CLASS_PROPERTIES:
-        value = (feature.properties or {}).get(key)
-        if value is not None:
-            return str(value)
+    properties = feature.properties or {}
+    # Shapefiles write names in capitals: they stand behind those that are as documented.
+    folded = {key.casefold(): value for key, value in reversed(properties.items())}
+    for known in (properties, folded):
+        for key in CLASS_PROPERTIES:
+            value = known.get(key)
+            if value is not None:
+                return _class_name(value, key, name)
     if default is None:
         raise LabelsError(
             f"{name} does not say its class, and there are several; give it a property "
@@ -233,14 +264,9 @@ def _class(feature: _Feature, name: str, default: str | None) -> str:
     return default
 
 
-def _crs(member: dict[str, Any] | None, source: str) -> CRS:
-    if member is None:
-        return _LON_LAT
-    name = member.get("properties", {}).get("name")
-    try:
-        return CRS.from_user_input(name)
-    except (CRSError, CPLE_BaseError):
-        raise LabelsError(
-            f"{source}: the crs member names {name!r}, which is no coordinate reference system "
-            "that is known; name one as urn:ogc:def:crs:EPSG::32631"
-        ) from None
+def _class_name(value: Any, key: str, name: str) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a column of numbers with gaps: 3 and 3.0 are one class
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise LabelsError(f"{name} has the {key} {value!r}; a class is a text or a whole number")
+    return str(value)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath.class_names import fault_of
 from swath.errors import LabelsError
 from swath.labels.collection import LabelledScene
 from swath.labels.objects import Objects
@@ -32,6 +33,8 @@ class Label:
     outline: Any = None
     """A shapely Polygon or MultiPolygon in scene px; None where only the box is known."""
     crowd: bool = False
+    area: float | None = None
+    """px², as the file states it; None: of the outline, or else of the box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,16 @@ def class_list(found: Iterable[SceneLabels], classes: Sequence[str] | None) -> t
     if classes is not None:
         return tuple(classes)
     return tuple(sorted({label.class_name for scene in found for label in scene.labels}))
+
+
+def check_class_names(classes: Sequence[str]) -> None:
+    """Check the names of a collection's classes.
+
+    Raises:
+        LabelsError: one cannot be written everywhere, or two look alike.
+    """
+    if fault := fault_of(classes):
+        raise LabelsError(f"the labels name the class {fault}; rename it")
 
 
 def labelled_scene(
@@ -73,6 +86,7 @@ def labelled_scene(
         classes=np.array([places[label.class_name] for label in found.labels], np.int64),
         crowd=np.array([label.crowd for label in found.labels], np.bool_),
         outlines=outlines if outlined else None,
+        areas=_areas(found.labels, outlined=outlined),
     ).within((0, 0, scene.width, scene.height), least_visible=0)
     return LabelledScene(
         uri=scene.uri,
@@ -82,7 +96,23 @@ def labelled_scene(
         classes=objects.classes,
         outlines=objects.outlines,
         crowd=objects.crowd,
+        areas=objects.areas,
         sha256=sha256,
+    )
+
+
+def _areas(labels: Sequence[Label], *, outlined: bool) -> NDArray[np.float64] | None:
+    """Return the areas, px², that neither the boxes nor the outlines which are kept tell."""
+    areas = [
+        label.outline.area if label.area is None and label.outline is not None else label.area
+        for label in labels
+    ]
+    told = [label.area is None and (outlined or label.outline is None) for label in labels]
+    if all(told):
+        return None
+    boxes = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (label.box for label in labels)]
+    return np.array(
+        [box if area is None else area for area, box in zip(areas, boxes, strict=True)], np.float64
     )
 
 
@@ -101,6 +131,8 @@ def _check(found: SceneLabels, boxes: NDArray[np.float64], places: dict[str, int
                 f"{', '.join(places)}. Add it to them, or leave the object out of the labels"
             )
         place = f"{label.source} has the box {_text(boxes[number])}"
+        if not finite[number].all():
+            raise LabelsError(f"{place}, which are not all numbers; mend or remove it")
         if not extended[number]:
             raise LabelsError(f"{place}, which has no area; mend or remove it")
         raise LabelsError(

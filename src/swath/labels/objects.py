@@ -30,6 +30,8 @@ class Objects:
     """(n,): True where a label counts neither way."""
     outlines: NDArray[Any] | None
     """(n,) of shapely Polygons and MultiPolygons; None where there are only boxes."""
+    areas: NDArray[np.float64] | None = None
+    """(n,) px², as the labels state them; None: those of the outlines, or else of the boxes."""
 
     def within(
         self, frame: tuple[float, float, float, float], *, least_visible: float = LEAST_VISIBLE
@@ -54,7 +56,7 @@ class Objects:
         return _cut(found, np.flatnonzero(~inside), frame, least_visible)
 
     def moved(self, place: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Objects:
-        """The objects elsewhere.
+        """The objects elsewhere, without the areas that the labels state.
 
         Args:
             place: from (n, 2) x and y to the same; it must keep level and upright lines so.
@@ -77,6 +79,7 @@ class Objects:
             classes=self.classes[places],
             crowd=self.crowd[places],
             outlines=None if self.outlines is None else self.outlines[places],
+            areas=None if self.areas is None else self.areas[places],
         )
 
 
@@ -109,5 +112,8 @@ def _cut(whole: Objects, cut: NDArray[np.int64], frame: tuple[float, ...], least
     crowd[cut] |= share < least
     kept = np.ones(len(boxes), np.bool_)
     kept[cut] = (boxes[cut, 2:] - boxes[cut, :2] >= _SLIVER).all(axis=1)
-    left = Objects(boxes=boxes, classes=whole.classes, crowd=crowd, outlines=outlines)
+    areas = None if whole.areas is None else whole.areas.copy()
+    if areas is not None:
+        areas[cut] *= share
+    left = Objects(boxes=boxes, classes=whole.classes, crowd=crowd, outlines=outlines, areas=areas)
     return left.chosen(np.flatnonzero(kept))

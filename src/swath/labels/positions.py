@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from rasterio._err import CPLE_BaseError
+from rasterio._err import CPLE_BaseError, CPLE_NotSupportedError
 from rasterio.env import Env
 from rasterio.errors import RasterioError
 from rasterio.session import DummySession
@@ -42,18 +42,32 @@ def moved(
         around: a longitude; those of the result are within half a turn of it.
     """
     if not len(shapes) or (source == target and around is None):
-        return shapes
+        return shapes.copy()
 
     def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
         # rasterio's arithmetic would else start a boto3 session for each call.
         with Env(session=DummySession()):
-            try:
-                x, y = np.array(transform(source, target, *points.T))
-            except (CPLE_BaseError, RasterioError):
-                return np.full(points.shape, np.inf)
+            x, y = _reprojected(points, source, target).T
         return np.stack([x if around is None else _turned(x, around), y], axis=1)
 
     return np.asarray(shapely.transform(shapes, place))
+
+
+def _reprojected(points: NDArray[np.float64], source: CRS, target: CRS) -> NDArray[np.float64]:
+    """Points (n, 2) in another system; those that it cannot hold are at infinity."""
+    placed = np.full(points.shape, np.inf)
+    parts = [np.arange(len(points))]
+    while parts:
+        part = parts.pop()
+        try:
+            placed[part] = np.transpose(transform(source, target, *points[part].T))
+        except CPLE_NotSupportedError:  # no way leads from the one system to the other
+            break
+        except (CPLE_BaseError, RasterioError):
+            # One position outside the projection's domain makes GDAL give up all of them.
+            if len(part) > 1:
+                parts += np.array_split(part, 2)
+    return placed
 
 
 def _turned(longitude: NDArray[np.float64], around: float) -> NDArray[np.float64]:

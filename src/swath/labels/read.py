@@ -11,10 +11,11 @@ from swath.errors import LabelsError
 from swath.labels import spacenet
 from swath.labels.coco import read_coco
 from swath.labels.collection import Collection
-from swath.labels.files import digests, find_scenes, listed, read_text, stem
+from swath.labels.files import digests, find_scenes, listed, stem
 from swath.labels.geojson import read_geojson
-from swath.labels.label import SceneLabels, class_list, labelled_scene
+from swath.labels.label import SceneLabels, check_class_names, class_list, labelled_scene
 from swath.labels.matching import match, tile_id
+from swath.labels.text import decode_json, read_text
 
 Form = Literal["auto", "coco", "geojson", "spacenet"]
 
@@ -70,7 +71,9 @@ def read_collection(
 def _collect(found: Sequence[SceneLabels], classes: Sequence[str]) -> Collection:
     """A collection of labels as they were found; outlines only if every label has one."""
     outlined = all(label.outline is not None for scene in found for label in scene.labels)
+    check_class_names(classes)
     sums = digests([scene.scene.uri for scene in found])
+    _refuse_same_bytes(found, sums)
     return Collection.of(
         (
             labelled_scene(scene, classes, sha256=sha256, outlined=outlined)
@@ -78,6 +81,19 @@ def _collect(found: Sequence[SceneLabels], classes: Sequence[str]) -> Collection
         ),
         classes,
     )
+
+
+def _refuse_same_bytes(found: Sequence[SceneLabels], sums: Sequence[str]) -> None:
+    """Refuse a scene under two names: its objects would count twice, and be on both sides."""
+    first: dict[str, str] = {}
+    for scene, sha256 in zip(found, sums, strict=True):
+        uri = scene.scene.uri
+        other = first.setdefault(sha256, uri)
+        if other != uri:
+            raise LabelsError(
+                f"{other} and {uri} hold the same bytes, so one scene is given twice; remove one "
+                "of them and its labels"
+            )
 
 
 def _labels_with(images: str) -> str:
@@ -102,10 +118,9 @@ def _form_of(source: str, images: str) -> Form:
     if source.lower().endswith(".csv"):
         return "spacenet"
     if source.lower().endswith((".json", ".geojson")):
-        try:
-            members = msgspec.json.decode(read_text(source), type=_Members)
-        except msgspec.DecodeError as error:
-            raise LabelsError(f"{source} is neither COCO nor GeoJSON: {error}") from None
+        members = decode_json(
+            read_text(source), _Members, source=source, form="labels are COCO or GeoJSON"
+        )
         return "coco" if bytes(members.images) else "geojson"
     scenes = {stem(uri) for uri in find_scenes(images)}
     named = [stem(uri) for uri in _maps(source)]

@@ -19,6 +19,7 @@ _FIRST_LETTER = 48
 _MORE = 0x20
 _SIGN = 0x10
 _BITS = 5
+_MOST_SHIFT = 60
 
 
 def decode(counts: Sequence[int] | str, size: Sequence[int]) -> NDArray[np.bool_]:
@@ -31,19 +32,23 @@ def decode(counts: Sequence[int] | str, size: Sequence[int]) -> NDArray[np.bool_
     Raises:
         ValueError: the runs do not make up a mask of that size.
     """
-    runs = _unpacked(counts) if isinstance(counts, str) else np.asarray(counts, np.int64)
+    lengths = _unpacked(counts) if isinstance(counts, str) else counts
     rows, cols = size
-    if (runs < 0).any() or runs.sum() != rows * cols:
-        raise ValueError(f"its runs make {int(runs.sum())} px, and {rows} x {cols} are wanted")
+    # Summed as Python's integers, which have no end to run over.
+    if min(lengths, default=0) < 0 or sum(lengths) != rows * cols:
+        raise ValueError(f"its runs make {sum(lengths)} px, and {rows} x {cols} are wanted")
+    runs = np.array(lengths, np.int64)
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(cols, rows).T
 
 
-def _unpacked(letters: str) -> NDArray[np.int64]:
+def _unpacked(letters: str) -> list[int]:
     counts: list[int] = []
     value = shift = 0
-    for letter in letters.encode():
-        group = letter - _FIRST_LETTER
+    for letter in letters:
+        group = ord(letter) - _FIRST_LETTER
+        if not 0 <= group < 2 * _MORE or shift > _MOST_SHIFT:
+            raise ValueError(f"the letter {letter!r} after {len(counts)} runs continues no run")
         value |= (group & 0x1F) << shift
         shift += _BITS
         if group & _MORE:
@@ -52,4 +57,6 @@ def _unpacked(letters: str) -> NDArray[np.int64]:
             value |= -1 << shift
         counts.append(value + counts[-2] if len(counts) > 2 else value)  # noqa: PLR2004
         value = shift = 0
-    return np.array(counts, np.int64)
+    if shift:
+        raise ValueError("its letters end within a number")
+    return counts

@@ -16,10 +16,11 @@ import shapely
 
 from swath import storage
 from swath.errors import LabelsError
-from swath.labels.files import listed, read_headers, read_text
+from swath.labels.files import listed, read_headers
 from swath.labels.label import Label, SceneLabels
 from swath.labels.matching import by_tile, tile_id
 from swath.labels.objects import polygons_of
+from swath.labels.text import read_text
 
 BUILDING = "building"
 """What footprints are of, unless they say otherwise."""
@@ -95,10 +96,8 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
 
 def _rows(source: str) -> list[tuple[int, dict[str, str]]]:
     """The rows of a summary, with the numbers of their lines."""
-    try:
-        text = read_text(source).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise LabelsError(f"{source} is no text: {error}; a summary is a CSV in UTF-8") from None
+    text = read_text(source).decode()
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a polygon may be long
     reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
     missing = {_IMAGE, _POLYGON} - set(reader.fieldnames or ())
     if missing:
@@ -106,7 +105,12 @@ def _rows(source: str) -> list[tuple[int, dict[str, str]]]:
             f"{source} has no column {' and no column '.join(sorted(missing))}; the summary of "
             f"SpaceNet has {_IMAGE} and {_POLYGON}"
         )
-    return [(reader.line_num, row) for row in reader]
+    try:
+        return [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise LabelsError(
+            f"{source}: line {reader.line_num}: {error}; write the summary as CSV, RFC 4180"
+        ) from None
 
 
 def _outline(text: str, name: str) -> Any:

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from swath import storage
+from swath.encoding import to_utf8
 from swath.errors import InputError
 from swath.training.augment import AugmentOptions
 from swath.training.option_values import parsed, typed
@@ -234,7 +235,7 @@ def read_options(uri: str | None, changes: Sequence[str] = ()) -> TrainOptions:
 
 def _file(uri: str) -> Mapping[str, Any]:
     try:
-        text = storage.read_bytes(uri).decode()
+        text = to_utf8(storage.read_bytes(uri)).decode()
         found = tomllib.loads(text) if Path(uri).suffix == ".toml" else json.loads(text)
     except FileNotFoundError:
         raise InputError(f"there is no file of options at {uri}") from None

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from swath import storage
+from swath.encoding import to_utf8
 from swath.errors import InputError
 from swath.training.options import TrainOptions
 
@@ -87,7 +88,7 @@ def read_search(uri: str, options: TrainOptions) -> Search:
             have.
     """
     try:
-        content = storage.read_bytes(uri).decode()
+        content = to_utf8(storage.read_bytes(uri)).decode()
         found = tomllib.loads(content) if Path(uri).suffix == ".toml" else json.loads(content)
         search = msgspec.convert(found, Search)
     except FileNotFoundError:

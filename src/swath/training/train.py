@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from swath.authoring.description import TRAINING, band_entry
-from swath.errors import InputError, TrainingError, TrainingInterruptedError
+from swath.errors import InputError, LabelsError, TrainingError, TrainingInterruptedError
 from swath.package import describe_package
 from swath.runtimes.device import find_gpu, torch_device
 from swath.runtimes.model import available_cpus
@@ -177,7 +177,20 @@ def _split(
             f"the classes to train on are {', '.join(train.classes)} and those to validate on "
             f"{', '.join(val.classes)}; they must be the same, in the same order"
         )
+    if val is not None:
+        _refuse_shared(train, val)
     return train, val
+
+
+def _refuse_shared(train: Collection, val: Collection) -> None:
+    """Refuse a scene that is both learnt from and measured against, whatever its names."""
+    known = {scene.sha256: scene.uri for scene in train.scenes if scene.sha256}
+    for scene in val.scenes:
+        if scene.sha256 in known:
+            raise LabelsError(
+                f"{known[scene.sha256]}, to train on, and {scene.uri}, to validate on, hold the "
+                "same bytes; remove the scene from one of the two, or name it in held_out"
+            )
 
 
 @contextmanager

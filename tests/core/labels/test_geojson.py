@@ -101,8 +101,8 @@ def test_one_file_may_have_the_labels_of_many_scenes(read, make_scene, tmp_path)
 def test_each_scene_may_have_a_file(make_scene, tmp_path):
     (tmp_path / "images").mkdir()
     (tmp_path / "labels").mkdir()
-    for name in ("north", "south", "west"):
-        make_scene(blank(), name=f"images/{name}_S2_5band.tif")
+    for value, name in enumerate(("north", "south", "west")):
+        make_scene(blank() + value, name=f"images/{name}_S2_5band.tif")
     for name, shapes in {"north_ships": [SQUARE], "south_ships": [SQUARE, SQUARE]}.items():
         write_json(tmp_path / "labels" / f"{name}.geojson", geojson(on_the_map(shapes)))
 

@@ -57,7 +57,7 @@ def test_a_folder_whose_labels_cannot_be_told_is_refused(port):
     [
         ("nothing.json", r"no file of labels at .*nothing\.json; check the address"),
         ("", r"there are no labels in .*empty"),
-        ("broken.json", r"broken\.json is neither COCO nor GeoJSON"),
+        ("broken.json", r"broken\.json: Input data was truncated; labels are COCO"),
     ],
 )
 def test_labels_that_are_not_there_are_refused(port, labels, message):

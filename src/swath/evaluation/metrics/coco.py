@@ -33,7 +33,7 @@ SIZES: dict[Size, tuple[float, float]] = {
     "medium": (32**2, 96**2),
     "large": (96**2, 1e10),
 }
-"""px² of an object, as COCO draws the lines."""
+"""px² of an object, as COCO draws the lines: both ends of a range belong to it."""
 
 IOUS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
@@ -106,9 +106,9 @@ def _evaluator(truth: Truth, found: Found, classes: int) -> Any:
             }
         )
         for annotations in (
-            _annotations(truth, of_truth, iscrowd=truth.crowd),
+            _annotations(truth, of_truth, truth.size, iscrowd=truth.crowd),
             # Ranks are scores without ties: the pieces' order has no say.
-            _annotations(found, of_found, score=np.arange(len(found), 0, -1)),
+            _annotations(found, of_found, None, score=np.arange(len(found), 0, -1)),
         )
     )
     evaluator: Any = COCOeval_faster(known, seen, "bbox", print_function=lambda *_: None)
@@ -121,15 +121,15 @@ def _evaluator(truth: Truth, found: Found, classes: int) -> Any:
 
 
 def _annotations(
-    objects: Objects, piece: Indices, **more: NDArray[Any]
+    objects: Objects, piece: Indices, size: Floats | None, **more: NDArray[Any]
 ) -> Iterator[dict[str, Any]]:
-    """Objects as COCO has them."""
-    low, size = objects.box[:, :2], objects.box[:, 2:] - objects.box[:, :2]
+    """Yield objects as COCO has them; their areas are those stated, or their own."""
+    low, sides = objects.box[:, :2], objects.box[:, 2:] - objects.box[:, :2]
     columns = {
         "image_id": (piece + 1).tolist(),
         "category_id": (objects.label + 1).tolist(),
-        "bbox": np.concatenate([low, size], axis=1).tolist(),
-        "area": objects.area.tolist(),
+        "bbox": np.concatenate([low, sides], axis=1).tolist(),
+        "area": (objects.area if size is None else size).tolist(),
         **{name: values.astype(int).tolist() for name, values in more.items()},
     }
     for number, row in enumerate(zip(*columns.values(), strict=True), 1):

@@ -58,6 +58,8 @@ class Truth(Objects):
 
     crowd: NDArray[np.bool_]
     """(n,): True where a row stands for an area whose detections count neither way."""
+    size: NDArray[np.float64] | None = None
+    """(n,): px², by which COCO's classes of size go; None: `area`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

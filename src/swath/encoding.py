@@ -1,0 +1,18 @@
+"""Encodings of the text files that users give."""
+
+from __future__ import annotations
+
+import json
+
+
+def to_utf8(content: bytes) -> bytes:
+    """Return text as UTF-8 without a byte order mark.
+
+    Windows saves text as UTF-8 with a mark, or as UTF-16.
+
+    Raises:
+        UnicodeError: the content is no text of the encoding that it begins in.
+    """
+    encoding = json.detect_encoding(content)
+    text = content.decode(encoding)
+    return content if encoding == "utf-8" else text.encode()

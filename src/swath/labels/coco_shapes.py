@@ -1,0 +1,244 @@
+"""What an annotation of COCO says of its object's box, outline and area.
+
+COCO knows upright boxes only. CVAT writes a turned one as the `bbox` before its turn, with the
+angle in `attributes.rotation`: https://docs.cvat.ai/docs/manual/advanced/formats/format-coco/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import shapely
+
+from swath.errors import LabelsError
+from swath.labels import rle
+from swath.labels.objects import polygons_of
+from swath.segmentation.polygonise import polygons_of_mask
+
+if TYPE_CHECKING:
+    from swath.scene import Scene
+
+Bounds = tuple[float, float, float, float]
+
+_FEWEST = 6
+"""Numbers of a polygon."""
+_BOX = 4
+"""Numbers of a bbox."""
+_XYWH = 1
+"""The `bbox_mode` of x, y, width and height, as detectron2 counts them."""
+_ALIKE = 0.95
+"""IoU from which on two outlines are one that was rounded."""
+_LEAST_IOU = 0.5
+_ROUNDING = 2.0
+"""px; a bbox and the bounds of its outline may differ so much without a word."""
+
+
+class Runs(msgspec.Struct):
+    """A mask, as runs of pixels down the columns."""
+
+    counts: str | list[int]
+    size: tuple[int, int]
+
+
+class Annotation(msgspec.Struct):
+    """One object of a COCO file."""
+
+    id: int | str
+    image_id: int | str
+    category_id: int | str
+    bbox: list[float] | None = None
+    segmentation: list[list[float]] | Runs | None = None
+    area: float | None = None
+    iscrowd: bool | int | None = 0
+    attributes: Any = None
+    bbox_mode: Any = None
+    rotation: Any = None
+    angle: Any = None
+    theta: Any = None
+
+    @property
+    def turn(self) -> Any:
+        """CVAT's angle, as the file has it; None where it says none."""
+        return self.attributes.get("rotation") if isinstance(self.attributes, dict) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """An object in scene px."""
+
+    box: Bounds
+    """x_min, y_min, x_max, y_max."""
+    outline: Any
+    """A shapely Polygon or MultiPolygon; None where only the box is known."""
+    area: float | None
+    """px², as the file says it."""
+
+
+def is_turned(annotation: Annotation) -> bool:
+    """Tell whether CVAT turned the box of an annotation."""
+    turn = _number(annotation.turn)
+    return turn is not None and turn % 360 != 0
+
+
+def shape_of(annotation: Annotation, scene: Scene, where: str, *, oriented: bool) -> Shape:
+    """Return the shape of an annotation's object.
+
+    Args:
+        annotation: of the object.
+        scene: which it lies in.
+        where: what messages call the annotation.
+        oriented: whether the file has turned boxes, so that upright ones have outlines, too.
+
+    Raises:
+        LabelsError: the annotation contradicts itself, or says something that COCO does not define.
+    """
+    outline = _outline(annotation, scene, where)
+    box = _box(annotation, where)
+    _check_angles(annotation, outline, where)
+    if box is not None and (is_turned(annotation) or (oriented and annotation.turn is not None)):
+        outline = _turned(annotation, box, outline, where)
+        box = None
+    if box is None:
+        if outline is None:
+            raise LabelsError(f"{where} has neither a bbox nor a segmentation; give it one of them")
+        box = _bounds(outline)
+    elif outline is not None:
+        _check_agree(box, _bounds(outline), where)
+    return Shape(box, outline, _area(annotation, where))
+
+
+def _box(annotation: Annotation, where: str) -> Bounds | None:
+    if not annotation.bbox:
+        return None
+    if len(annotation.bbox) != _BOX:
+        raise LabelsError(
+            f"{where} has a bbox of {len(annotation.bbox)} numbers; COCO's is x, y, width and "
+            "height. Write the corners of an oriented box as its segmentation"
+        )
+    if annotation.bbox_mode not in {None, _XYWH}:
+        raise LabelsError(
+            f"{where} has the bbox_mode {annotation.bbox_mode!r}; COCO's bbox is x, y, width and "
+            "height. Write it so, and remove bbox_mode"
+        )
+    x, y, width, height = annotation.bbox
+    box = (x, y, x + width, y + height)
+    if width <= 0 or height <= 0:
+        raise LabelsError(f"{where} has the box {_text(box)}, which has no area; mend or remove it")
+    return box
+
+
+def _check_angles(annotation: Annotation, outline: Any, where: str) -> None:
+    """Refuse an angle that nothing defines: of an outline it is only a remark."""
+    if annotation.turn is not None and _number(annotation.turn) is None:
+        raise LabelsError(
+            f"{where} has {annotation.turn!r} for attributes.rotation, which is no angle in "
+            "degrees; mend or remove it"
+        )
+    for name in ("rotation", "angle", "theta"):
+        value = getattr(annotation, name)
+        if outline is None and value is not None and _number(value) != 0:
+            raise LabelsError(
+                f"{where} has a bbox and the {name} {value!r}, a rotation that COCO does not "
+                "define; write the corners of the oriented box as its segmentation"
+            )
+
+
+def _turned(annotation: Annotation, box: Bounds, outline: Any, where: str) -> Any:
+    """Return the outline of a box that CVAT turned, by degrees clockwise about its middle."""
+    upright = shapely.box(*box)
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    angle = np.deg2rad(_number(annotation.turn) or 0.0)
+    cos, sin = np.cos(angle), np.sin(angle)
+
+    def turn(points: Any) -> Any:
+        # y points down, so this turns clockwise.
+        return (points - (x, y)) @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
+
+    turned = shapely.transform(upright, turn)
+    if outline is None or _iou(outline, upright) >= _ALIKE or _iou(outline, turned) >= _ALIKE:
+        return turned
+    if _iou(shapely.box(*outline.bounds), upright) >= _ALIKE:
+        return outline  # the box is the one around an outline that was turned already
+    raise LabelsError(
+        f"{where} has the rotation {annotation.turn} and a segmentation that is its bbox neither "
+        "before nor after it; remove attributes.rotation, or mend the bbox"
+    )
+
+
+def _check_agree(box: Bounds, bounds: Bounds, where: str) -> None:
+    apart = np.abs(np.subtract(box, bounds)).max()
+    if apart > _ROUNDING and _iou(shapely.box(*box), shapely.box(*bounds)) < _LEAST_IOU:
+        raise LabelsError(
+            f"{where} has a bbox from {_text(box[:2])} to {_text(box[2:])} and a segmentation "
+            f"from {_text(bounds[:2])} to {_text(bounds[2:])}; they should be of one object: "
+            "COCO's bbox is x, y, width and height. Mend or remove one of them"
+        )
+
+
+def _area(annotation: Annotation, where: str) -> float | None:
+    """Return the area that the file states; many tools write 0 for an unknown one."""
+    if annotation.area is not None and annotation.area < 0:
+        raise LabelsError(f"{where} has the area {annotation.area:g}; mend or remove it")
+    return annotation.area or None
+
+
+def _outline(annotation: Annotation, scene: Scene, where: str) -> Any:
+    drawn = annotation.segmentation
+    if not drawn:
+        return None
+    if isinstance(drawn, Runs):
+        return _outline_of_runs(drawn, scene, where)
+    if any(len(ring) < _FEWEST or len(ring) % 2 for ring in drawn):
+        raise LabelsError(
+            f"{where} has a polygon of {min(map(len, drawn))} numbers; three points are needed, "
+            "and two numbers a point"
+        )
+    rings = [shapely.Polygon(np.reshape(ring, (-1, 2))) for ring in drawn]
+    shape = polygons_of(shapely.union_all([polygons_of(ring) for ring in rings]))
+    if shape.is_empty:
+        raise LabelsError(f"{where} has an outline that has no area; mend or remove it")
+    return shape
+
+
+def _outline_of_runs(runs: Runs, scene: Scene, where: str) -> Any:
+    if runs.size != (scene.height, scene.width):
+        raise LabelsError(
+            f"{where} has a mask of {runs.size[0]} x {runs.size[1]} (rows x columns), and its "
+            f"scene {scene.height} x {scene.width}; make them the same"
+        )
+    try:
+        shape = polygons_of_mask(rle.decode(runs.counts, runs.size))
+    except ValueError as error:
+        raise LabelsError(f"{where} has a mask that cannot be read: {error}") from None
+    if shape is None:
+        raise LabelsError(f"{where} has a mask without pixels; mend or remove it")
+    return shape
+
+
+def _bounds(outline: Any) -> Bounds:
+    x_min, y_min, x_max, y_max = outline.bounds
+    return x_min, y_min, x_max, y_max
+
+
+def _iou(one: Any, other: Any) -> float:
+    union = shapely.area(shapely.union(one, other))
+    return float(shapely.area(shapely.intersection(one, other)) / union) if union else 0.0
+
+
+def _number(value: Any) -> float | None:
+    """Return a finite number, also one in letters; None for anything else."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _text(point: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in point) + ")"

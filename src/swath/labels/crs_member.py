@@ -1,0 +1,87 @@
+"""The `crs` member of GeoJSON's first version (2008), which GDAL still writes.
+
+https://geojson.org/geojson-spec.html#coordinate-reference-system-objects
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+
+from swath.errors import LabelsError
+
+LON_LAT = CRS.from_epsg(4326)
+_NAME = re.compile(
+    r"urn:(x-)?ogc:def:crs:[\w.:-]+|https?://(www\.)?opengis\.net/(def|gml)/[\w./#-]+"
+    r"|[A-Za-z]\w*:\w+|CRS84|WGS84|\+.*|[A-Za-z]\w*\[.*\]",
+    re.DOTALL | re.ASCII,
+)
+"""What GDAL reads without opening a file or an address of that name."""
+_REMEDY = (
+    'write {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32631"}} with the '
+    "system of the coordinates, or remove the member if they are longitude and latitude"
+)
+
+
+def crs_of(member: Any, source: str) -> CRS:
+    """Return the system that a `crs` member names; without one, longitude and latitude.
+
+    Args:
+        member: as decoded; None where there is none.
+        source: what messages call the file.
+
+    Raises:
+        LabelsError: it names none that is known, or none that coordinates on a map have.
+    """
+    if member is None:
+        return LON_LAT
+    properties = member.get("properties") if isinstance(member, dict) else None
+    name = properties.get("name") if isinstance(properties, dict) else None
+    if isinstance(name, bool) or not isinstance(name, int | str):
+        given = msgspec.json.encode(member).decode()
+        raise LabelsError(f"{source}: the crs member {given[:200]} names no system; {_REMEDY}")
+    if isinstance(name, str) and not _NAME.fullmatch(name.strip()):
+        raise _unknown(name, source)
+    try:
+        crs = CRS.from_user_input(name)
+        on_map = crs.is_geographic or crs.is_projected
+    except (CRSError, CPLE_BaseError, ValueError, OverflowError, AttributeError):
+        raise _unknown(name, source) from None
+    if not on_map:
+        raise LabelsError(
+            f"{source}: the crs member names {name!r}, whose coordinates are on no map; {_REMEDY}"
+        )
+    return crs
+
+
+def refuse_own_crs(geometry: bytes, own: Any, name: str) -> None:
+    """Refuse a feature or a geometry with a `crs` of its own, as PostGIS can write it.
+
+    Args:
+        geometry: of the feature, JSON.
+        own: the feature's `crs` member, None where it has none.
+        name: what messages call the feature.
+
+    Raises:
+        LabelsError: there is one.
+    """
+    if own is None and b'"crs"' in geometry:
+        decoded = msgspec.json.decode(geometry)
+        own = decoded.get("crs") if isinstance(decoded, dict) else None
+    if own is not None:
+        raise LabelsError(
+            f"{name} has a crs member of its own; name one system for all, in a crs member of "
+            "the FeatureCollection"
+        )
+
+
+def _unknown(name: int | str, source: str) -> LabelsError:
+    return LabelsError(
+        f"{source}: the crs member names {name!r}, which is no coordinate reference system that "
+        f"is known; {_REMEDY}"
+    )
