@@ -9,6 +9,7 @@ ClientError where it refuses.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import functools
 import hashlib
@@ -112,9 +113,14 @@ def status(uri: str) -> Status | None:
     """The object's ETag and size, without reading it: None where there is no object."""
     if not is_s3(uri):
         path = Path(uri)
-        if not path.is_file():
-            return None
-        file = path.stat()
+        try:
+            if not path.is_file():
+                return None
+            file = path.stat()
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise
         return Status(f"{file.st_size:x}-{file.st_mtime_ns:x}", file.st_size)
     bucket, key = split_s3(uri)
     try:

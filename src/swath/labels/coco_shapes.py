@@ -7,6 +7,7 @@ angle in `attributes.rotation`: https://docs.cvat.ai/docs/manual/advanced/format
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import shapely
 
 from swath.errors import LabelsError
 from swath.labels import rle
-from swath.labels.objects import polygons_of
+from swath.labels.objects import FARTHEST, polygons_of
 from swath.segmentation.polygonise import polygons_of_mask
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def shape_of(annotation: Annotation, scene: Scene, where: str, *, oriented: bool
     Raises:
         LabelsError: the annotation contradicts itself, or says something that COCO does not define.
     """
+    _check_numbers(annotation, where)
     outline = _outline(annotation, scene, where)
     box = _box(annotation, where)
     _check_angles(annotation, outline, where)
@@ -109,6 +111,13 @@ def shape_of(annotation: Annotation, scene: Scene, where: str, *, oriented: bool
     elif outline is not None:
         _check_agree(box, _bounds(outline), where)
     return Shape(box, outline, _area(annotation, where))
+
+
+def _check_numbers(annotation: Annotation, where: str) -> None:
+    drawn = annotation.segmentation if isinstance(annotation.segmentation, list) else ()
+    for number in chain(annotation.bbox or (), *drawn):
+        if abs(number) > FARTHEST:
+            raise LabelsError(f"{where} has the number {number:g}, which is no px; mend it")
 
 
 def _box(annotation: Annotation, where: str) -> Bounds | None:

@@ -52,14 +52,14 @@ def class_list(found: Iterable[SceneLabels], classes: Sequence[str] | None) -> t
     return tuple(sorted({label.class_name for scene in found for label in scene.labels}))
 
 
-def check_class_names(classes: Sequence[str]) -> None:
+def check_class_names(classes: Sequence[str], source: str) -> None:
     """Check the names of a collection's classes.
 
     Raises:
         LabelsError: one cannot be written everywhere, or two look alike.
     """
     if fault := fault_of(classes):
-        raise LabelsError(f"the labels name the class {fault}; rename it")
+        raise LabelsError(f"{source} names the class {fault}; rename it")
 
 
 def labelled_scene(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LEAST_VISIBLE = 0.3
 """Of an object's area; what shows less of it counts neither way."""
+FARTHEST = 1e9
+"""px; what lies farther out is no place in a scene, and geometry overflows."""
 _SLIVER = 1.0
 """px; an object of which a thinner strip is left is not there."""
 

@@ -57,7 +57,7 @@ def read_collection(
     form = _form_of(source, images) if form == "auto" else form
     if form == "coco":
         found, known = read_coco(read_text(source), source=source, images=images)
-        return _collect(found, known if classes is None else classes)
+        return _collect(found, known if classes is None else classes, source)
     scenes = find_scenes(images)
     default = _default_class(classes, spacenet.BUILDING if form == "spacenet" else _OBJECT)
     if source.lower().endswith(".csv"):
@@ -65,13 +65,13 @@ def read_collection(
     else:
         files = _files(source, scenes, form)
         found = read_geojson(files, scenes, default_class=default, point_size=point_size)
-    return _collect(found, class_list(found, classes))
+    return _collect(found, class_list(found, classes), source)
 
 
-def _collect(found: Sequence[SceneLabels], classes: Sequence[str]) -> Collection:
+def _collect(found: Sequence[SceneLabels], classes: Sequence[str], source: str) -> Collection:
     """A collection of labels as they were found; outlines only if every label has one."""
     outlined = all(label.outline is not None for scene in found for label in scene.labels)
-    check_class_names(classes)
+    check_class_names(classes, source)
     sums = digests([scene.scene.uri for scene in found])
     _refuse_same_bytes(found, sums)
     return Collection.of(

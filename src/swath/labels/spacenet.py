@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import shapely
 
 from swath import storage
@@ -19,7 +20,7 @@ from swath.errors import LabelsError
 from swath.labels.files import listed, read_headers
 from swath.labels.label import Label, SceneLabels
 from swath.labels.matching import by_tile, tile_id
-from swath.labels.objects import polygons_of
+from swath.labels.objects import FARTHEST, polygons_of
 from swath.labels.text import read_text
 
 BUILDING = "building"
@@ -115,11 +116,14 @@ def _rows(source: str) -> list[tuple[int, dict[str, str]]]:
 
 def _outline(text: str, name: str) -> Any:
     """The polygon of a row; None where the chip is said to be empty."""
-    shape = shapely.from_wkt(text, on_invalid="ignore")
+    with np.errstate(invalid="ignore"):  # NaN is refused below
+        shape = shapely.from_wkt(text, on_invalid="ignore")
     if shape is None or shape.geom_type not in {"Polygon", "MultiPolygon"}:
         raise LabelsError(f"{name} has {text[:60]!r} for a polygon; write POLYGON ((x y, …)) in px")
     if shape.is_empty:
         return None
+    if not (np.abs(shapely.get_coordinates(shape)) <= FARTHEST).all():  # nor of NaN
+        raise LabelsError(f"{name} has {text[:60]!r}, which are not all px; mend or remove it")
     outline = polygons_of(shapely.force_2d(shape))
     if outline.is_empty:
         raise LabelsError(f"{name} has an outline that has no area; mend or remove it")

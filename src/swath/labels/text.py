@@ -24,6 +24,8 @@ def read_text(uri: str) -> bytes:
         content = storage.read_bytes(uri)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise LabelsError(f"there is no file of labels at {uri}; check the address") from None
+    except OSError as error:
+        raise LabelsError(f"{uri} cannot be read: {error.strerror}; check the address") from None
     try:
         return to_utf8(content)
     except UnicodeError as error:
