@@ -241,6 +241,21 @@ class TestBackend:
         assert summary.backend == expected
         assert summary.shards == (1 if expected == "batch" else 3)
 
+    @pytest.mark.parametrize(("fewer", "expected"), [(0, "lambda"), (1, "batch")])
+    def test_auto_counts_the_tiles_that_have_to_be_inferred(
+        self, plan, package, make_scene, fewer, expected
+    ):
+        pixels = np.ones((1, 300, 500), "uint8")
+        pixels[0, :, 200:] = 0
+        scene, model = make_scene(pixels, nodata=0), package("a", tile_size=64, overlap=16)
+        _, known = plan(scene, model)
+        live = known.grid.count - known.skipped_count
+        assert 0 < live < known.grid.count
+
+        summary, _ = plan(scene, model, backend="auto", lambda_max_tiles=live - fewer)
+
+        assert summary.backend == expected
+
     @pytest.mark.parametrize(
         ("kind", "least", "most"), [("realtime", 1, 8), ("async", 9, 40), ("serverless", 1, 8)]
     )
