@@ -464,6 +464,7 @@ def pixels(rng):
         chance = np.exp(logit) / np.exp(logit).sum(axis=0)
         expected = label
         settings = {"score_activation": "none" if form == "scores" else "softmax"}
+        logit = np.round(logit) if rng.random() < 0.25 else logit
         array = (chance if form == "scores" else logit).astype(np.float32)
     name = "logits" if library == "transformers" else "out"
     return Known(
@@ -485,6 +486,7 @@ def tiles(rng):
     logit = rng.normal(0, 1, len(classes))
     logit[label] = 6.0
     chance = np.exp(logit) / np.exp(logit).sum()
+    logit = np.round(logit) if rng.random() < 0.25 else logit
     array = {"logits": logit, "softmaxed": chance, "sigmoided": 1 / (1 + np.exp(-logit))}[form]
     return Known(
         f"tiles {form}",

@@ -129,7 +129,9 @@ def judge_scores(scores: NDArray[np.float64], activation: Activation) -> Judgeme
         return Judgement(f"scores go from {scores.min():.4g} to {scores.max():.4g}")
     if is_probability(scores):
         return Judgement("scores lie in 0 to 1 already")
-    return Judgement("scores are whole numbers") if is_whole(scores) else FINE
+    # Logits may be whole by chance, but hardly where no one is negative.
+    counts = is_whole(scores) and scores.min() >= 0
+    return Judgement("scores are whole numbers") if counts else FINE
 
 
 def judge_labels(

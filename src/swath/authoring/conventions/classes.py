@@ -145,7 +145,10 @@ def _fault(values: Sequence[NDArray[Any]], activation: Activation) -> str | None
         if inside:
             softmaxed = all(sums_to_one(value, axis=1) for value in values)
             return "scores lie in 0 to 1 already" + " and sum to 1" * softmaxed
-        whole = all(is_whole(value) for value in values)
+        # Logits may be whole by chance, but hardly where no one is negative.
+        typed = any(value.dtype.kind in "iu" for value in values)
+        natural = values[0].ndim == _CHANNELS and min(value.min() for value in values) >= 0
+        whole = typed or (natural and all(is_whole(value) for value in values))
         return "all numbers are whole: labels, or a mask of 8 bits" if whole else None
     if inside:
         return None
