@@ -47,6 +47,8 @@ def _run(options: argparse.Namespace) -> int:
     trees = [Tree(ROOT, FOLDER / f"tree-{number}") for number in range(options.jobs)]
     for tree in trees:
         tree.refresh()
+    # Tests look for it beside the repository, and so beside its copies.
+    os.environ.setdefault("SWATH_TEST_DATA", str((ROOT.parent / "shared" / "data").resolve()))
     # What is edited while this runs counts next time.
     root = trees[0].folder
     coverage_map = CoverageMap(root, FOLDER / "recordings")

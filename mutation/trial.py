@@ -122,9 +122,6 @@ class Tree:
 
     def enter(self) -> None:
         """Make the copy this process's repository, for good, and import what is worth it."""
-        os.environ.setdefault(
-            "SWATH_TEST_DATA", str((self.root.parent / "shared" / "data").resolve())
-        )
         places = [str(self.folder / "src"), str(self.folder)]
         os.environ |= {
             "PYTHONPATH": os.pathsep.join(places),
