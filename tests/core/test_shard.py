@@ -101,6 +101,20 @@ def test_a_finished_shard_is_not_run_again(make_plan, scene, monkeypatch):
     assert run_shard(plan_uri, 0) == receipt
 
 
+def test_a_receipt_that_vouches_for_no_file_is_no_proof(make_plan, scene):
+    """As those of earlier versions are."""
+    plan_uri = make_plan(scene)
+    paths = RunPaths.of_plan(plan_uri)
+    first = run_shard(plan_uri, 0)
+    storage.write_json(paths.receipt(0), {**first.to_json(), "files": {}})
+    Path(paths.shard(0)).unlink()
+
+    again = run_shard(plan_uri, 0)
+
+    assert again.files == first.files != {}
+    assert storage.exists(paths.shard(0))
+
+
 def test_the_receipt_is_written_after_the_file(make_plan, scene, monkeypatch):
     plan_uri = make_plan(scene)
     paths = RunPaths.of_plan(plan_uri)

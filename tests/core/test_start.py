@@ -108,7 +108,7 @@ def test_a_drop_starts_an_execution_named_after_its_run(bucket):
     summary = bucket.handle(bucket.drop())
 
     assert summary.outcome == "started"
-    assert summary.execution == summary.run_id
+    assert (summary.execution, summary.reason) == (summary.run_id, "")
     request = RunRequest.from_json(json.loads(bucket.states.executions[summary.run_id]["input"]))
     assert request.run_id == summary.run_id
     assert request.scene.uri == "s3://scenes/incoming/x.tif"

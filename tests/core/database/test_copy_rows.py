@@ -132,6 +132,7 @@ def test_a_missing_value_is_refused(missing):
         shapely.to_wkb(shapely.Point(1, 2), byte_order=0),
         shapely.to_wkb(shapely.set_srid(shapely.Point(1, 2), 3857), include_srid=True),
         shapely.to_wkb(shapely.Point(1, 2, 3)),
+        b"\x02" + shapely.to_wkb(shapely.Point(1, 2), byte_order=1)[1:],
         b"\x01\x03",
     ],
 )
