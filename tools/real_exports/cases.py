@@ -101,7 +101,7 @@ def _detected(case: Case, found: Any, task: str, classes: int, *, raw: bool) -> 
 
 
 def _inside(boxes: np.ndarray) -> np.ndarray:
-    """Whether boxes have their centres in the tile: others are of no object that it shows."""
+    """Return whether boxes have their centres in the tile; others are no objects of it."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     return ((centre >= 0) & (centre <= SIZE)).all(axis=1)
 
@@ -109,7 +109,7 @@ def _inside(boxes: np.ndarray) -> np.ndarray:
 def envelopes(
     masks: np.ndarray, labels: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The boxes around masks; those without a pixel are left out."""
+    """Return the boxes around masks; those without a pixel are left out."""
     some = masks.any(axis=(1, 2))
     boxes = []
     for mask in masks[some]:
@@ -191,7 +191,7 @@ def torchvision_pixels(folder: Path) -> Case:
 
 
 def _labels(chance: np.ndarray, threshold: float = 0.5) -> np.ndarray:
-    """The class of each pixel where its score reaches the threshold, else -1."""
+    """Return the class of each pixel where its score reaches the threshold, else -1."""
     return np.where(chance.max(axis=0) >= threshold, chance.argmax(axis=0), -1)
 
 

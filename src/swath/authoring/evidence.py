@@ -31,7 +31,7 @@ _USUALLY, _ALWAYS = 0.75, 0.98
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What speaks against a reading, and whether its numbers alone speak for it."""
+    """The contradiction to a reading, in words, and whether the numbers alone prove it."""
 
     fault: str | None = None
     strong: bool = False
@@ -39,7 +39,7 @@ class Judgement:
     """The fault is of most boxes, and not of all: boxes of no object may be anything."""
 
     def __and__(self, other: Judgement) -> Judgement:
-        """Both together: a fault of either, the certain one first; strong if both are."""
+        """Combine two judgements: a fault of either, the certain one first; strong if both are."""
         first, second = (other, self) if self.doubtful or not self.fault else (self, other)
         faulty = first if first.fault else second
         return Judgement(faulty.fault, self.strong and other.strong, faulty.doubtful)

@@ -39,7 +39,7 @@ def probe_tiles(shape: tuple[int, ...], *, seed: int = 0) -> Iterator[NDArray[np
 
 
 def _shapes(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Rectangles of many sizes and brightnesses, with a little noise."""
+    """Draw rectangles of many sizes and brightnesses, with a little noise."""
     tiles = rng.random(shape, np.float32) * np.float32(0.1)
     rows, cols = shape[2:]
     for _ in range(_SHAPES):

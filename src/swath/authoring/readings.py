@@ -17,7 +17,7 @@ _MOST_NAMED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A way to read the outputs, and what is for and against it."""
+    """A way to read the outputs, and the evidence for and against it."""
 
     words: str
     """Completes "which can be read as …"."""

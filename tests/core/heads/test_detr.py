@@ -78,3 +78,14 @@ def test_oriented_boxes():
 def test_what_is_no_answer_is_refused(outputs, named):
     with pytest.raises(ModelOutputError, match=named):
         detr.read(outputs, answer(), SIZE)
+
+
+def test_a_softmax_inside_the_model_leaves_its_column_for_no_object():
+    shapes = {"logits": [-1, -1, 3], "pred_boxes": [-1, -1, 4]}
+    said = answer_of("object-detection", shapes, head="detr", score_activation="none")
+    outputs = outputs_of(([0.1, 0.8, 0.1], BOX), ([0.2, 0.1, 0.7], BOX))
+
+    found = detr.read(outputs, said, SIZE)
+
+    assert (found.row.tolist(), found.label.tolist()) == ([0], [1])
+    assert found.score[0] == pytest.approx(0.8)

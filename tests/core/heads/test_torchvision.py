@@ -108,3 +108,27 @@ def test_masks_that_are_none_are_refused(masks, named):
 
     with pytest.raises(ModelOutputError, match=named):
         torchvision.trace(outputs, instances(), SIZE, found)
+
+
+def counted(count, dtype=np.int32):
+    """Two objects that score, of which an NMS plugin says how many count."""
+    return *outputs_of([1, 2], [0.9, 0.8]), np.array([count], dtype)
+
+
+def with_count():
+    shapes = {name: [-1, *shape] for name, shape in SHAPES.items()} | {"count": [-1, 1]}
+    return answer_of("object-detection", shapes, head="torchvision", first_label=1)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_rows_beyond_the_count_are_no_objects(count, dtype):
+    found = torchvision.read(counted(count, dtype), with_count(), SIZE)
+
+    assert found.label.tolist() == [0, 1][:count]
+
+
+@pytest.mark.parametrize("count", [-1, 3, 0.5])
+def test_a_count_that_is_none_is_refused(count):
+    with pytest.raises(ModelOutputError, match=rf"the count {count:g} for 2 rows"):
+        torchvision.read(counted(count, np.float32), with_count(), SIZE)

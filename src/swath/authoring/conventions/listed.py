@@ -65,7 +65,7 @@ def role_by_name(name: str) -> Role | None:
 
 
 def is_listed(exported: Exported) -> bool:
-    """Whether the outputs can be boxes, scores and numbers of classes, each apart."""
+    """Return whether the outputs can be boxes, scores and numbers of classes, each apart."""
     return next(_assignments(exported), None) is not None
 
 
@@ -113,7 +113,7 @@ def _is_boxes(found: Returned) -> bool:
 
 
 def _other(found: Returned, axes: tuple[int, ...]) -> Role | None:
-    """What an output beside boxes, scores and labels is."""
+    """Return the role of an output beside boxes, scores and labels."""
     if len(found.shape) == _MASKS and found.shape[: len(axes)] == axes:
         return "masks"
     first = axes[:-1]
@@ -123,14 +123,14 @@ def _other(found: Returned, axes: tuple[int, ...]) -> Role | None:
 
 
 def _names_agree(outputs: Sequence[Returned], roles: Sequence[Role | None]) -> bool:
-    """Whether no name says otherwise, as far as names say anything."""
+    """Return whether no name contradicts the roles."""
     said = [(role_by_name(found.name), role) for found, role in zip(outputs, roles, strict=True)]
     return all(name is None or name == role or role is None for name, role in said)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The rows of all probes and tiles that are objects."""
+    """The objects among the rows of all probes and tiles."""
 
     boxes: NDArray[np.float64]
     labels: NDArray[np.float64]

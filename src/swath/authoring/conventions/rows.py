@@ -56,7 +56,7 @@ _MOST_QUERIES = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """What names, metadata or a convention say of rows; None where they say nothing."""
+    """Facts about rows by names, metadata or a convention; None where these say nothing."""
 
     task: str | None = None
     """`detect` or `obb`."""
@@ -198,7 +198,7 @@ def _judge(rows: NDArray[np.float64], form: _Form, classes: int, size: int) -> J
 def _is_declared(
     form: _Form, declared: Declared, rows: NDArray[np.float64], count: int, size: int
 ) -> bool:
-    """Whether metadata name the form; without any, whether the number of candidates does."""
+    """Return whether metadata name the form; without any, whether the number of candidates does."""
     if declared.head or declared.box_format:
         return form.fits(declared)
     if form.box_format == "xyxy" and form.head != "labelled":

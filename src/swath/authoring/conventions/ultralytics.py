@@ -179,7 +179,7 @@ def _prototypes(
 
 
 def _lists_objects(rows: NDArray[Any], names: tuple[str, ...]) -> bool:
-    """Whether rows may be a box, a score, a class and shares: of two classes as many numbers."""
+    """Return whether rows may be a box, a score, a class and shares, as long as two scores."""
     rows = distinct(rows)
     if len(names) != _BOX - 2 or not len(rows):
         return len(names) == _BOX - 2
