@@ -200,7 +200,7 @@ def _merged(plan: Plan, paths: RunPaths, receipts: list[Receipt], task: Task) ->
             uri = paths.shard(receipt.index)
             with _naming(receipt, uri):
                 file = next(files)
-            _hold_to_receipt(receipt, uri, file)
+                _hold_to_receipt(receipt, uri, file)
             yield from read_in_order(file, here)
         else:
             yield here

@@ -26,6 +26,7 @@ from swath.scene import open_scene
 from swath.shard import refuse_shard, run_shard
 from swath.storage import RunPaths
 from tests.packages import OracleModel
+from tests.runs import receipt_of
 
 BOXES = ("x_min", "y_min", "x_max", "y_max")
 
@@ -304,6 +305,28 @@ def test_a_message_names_a_few_of_many_shards_and_failures(make_plan, make_scene
 
     assert count > 5
     assert str(caught.value).count("SceneError: no answer") == 5
+
+
+@pytest.mark.parametrize("kind", ["shard", "seams"])
+def test_a_file_is_merged_only_if_its_shards_receipt_vouches_for_it(make_plan, make_scene, kind):
+    """Neither another shard's, nor another attempt's, nor half of it."""
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=20)
+    run_all(plan_uri)
+    paths = RunPaths.of_plan(plan_uri)
+    name = getattr(paths, kind)
+    receipts = [receipt_of(plan_uri, index) for index in range(len(plan_of(plan_uri).shards))]
+    one, other = [r.index for r in receipts if (r.detections if kind == "shard" else r.seams)][:2]
+    whole = storage.read_bytes(name(one))
+
+    for content in (storage.read_bytes(name(other)), whole[: len(whole) // 2], b"", whole + b"x"):
+        storage.write_bytes(name(one), content)
+        with pytest.raises(RunIncompleteError, match=rf"{name(one)} .* of shard {one} vouches"):
+            merge_run(plan_uri)
+    Path(name(one)).unlink()
+    with pytest.raises(RunIncompleteError, match=rf"{name(one)} is gone, though shard {one} "):
+        merge_run(plan_uri)
+
+    assert run_all(plan_uri).detections == len(OBJECTS)
 
 
 def write_shards(plan_uri, rows_a_tile):

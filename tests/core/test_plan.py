@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import rasterio
@@ -194,12 +195,31 @@ class TestPlan:
 
         assert json.loads(json.dumps(plan.to_json())) == storage.read_json(str(written))
         assert plan.tiles(0).tolist() == [1, 2, 4, 5]
+        # In receipts that lie in work buckets.
+        assert plan.layout == "fa32a237dc06b73a"
         assert plan.answer.classes == ("ship",)
 
     def test_of_an_earlier_version_is_refused(self):
         for version in range(1, PLAN_VERSION):
             with pytest.raises(PayloadError, match="another version of swath; drop the scene"):
                 read_plan(str(PLANS / f"v{version}.json"))
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[1,"])
+    def test_that_is_damaged_is_refused(self, tmp_path, content):
+        (tmp_path / "plan.json").write_bytes(content)
+
+        with pytest.raises(PayloadError, match=r"plan\.json is damaged: .*; drop the scene again"):
+            read_plan(str(tmp_path / "plan.json"))
+
+    @pytest.mark.parametrize(
+        ("shards", "expected"),
+        [((0, 1), [0, 1]), ((0,), [0, -1]), ((1,), [-1, 0]), ((), [-1, -1])],
+    )
+    def test_tells_of_rectangles_without_a_live_tile(self, shards, expected):
+        plan = read_plan(str(PLANS / f"v{PLAN_VERSION}.json"))
+        halves = msgspec.structs.replace(plan, row_cuts=(0, 1, 2), skipped="", shards=shards)
+
+        assert halves.shard_of([0, 5]).tolist() == expected
 
     def test_stays_small_where_a_scene_has_many_control_points(self, plan, package, make_scene):
         rows, columns = np.divmod(np.arange(210), 21)

@@ -13,14 +13,14 @@ from rasterio.transform import Affine
 
 from swath import inference, storage
 from swath.detections import NO_LABEL
-from swath.errors import ShardInterruptedError
+from swath.errors import RunIncompleteError, SceneError, ShardInterruptedError
 from swath.local import run_local
 from swath.merge_run import merge_run
 from swath.payloads import RunRequest
 from swath.plan import read_plan
 from swath.publish import publish_run
 from swath.segmentation.polygonise import regions_of
-from swath.shard import run_shard
+from swath.shard import refuse_shard, run_shard
 from swath.storage import RunPaths
 from tests.packages import TILE, for_task, write_package
 
@@ -159,6 +159,42 @@ def test_the_result_is_the_truth_however_it_was_sharded(
     labels, probability = truth(pixels)
     check_detections(summary.uri, labels, probability)
     check_mask(summary.mask_uri, labels)
+
+
+def test_a_shard_that_saw_nothing_leaves_its_part_of_the_mask_empty(
+    make_plan, make_scene, segmenter
+):
+    pixels = values()
+    scene = make_scene(pixels[None], nodata=NODATA, **PLACE)
+    plan_uri = make_plan(scene, model=segmenter, shard_tiles=17, tolerated_failures=0.5)
+    refuse_shard(plan_uri, 0, SceneError("no answer"))
+    plan = read_plan(plan_uri)
+    for index in range(1, len(plan.shards)):
+        run_shard(plan_uri, index)
+
+    summary = merge_run(plan_uri)
+
+    labels = truth(pixels)[0]
+    for x0, y0, x1, y1 in plan.grid.cores(plan.tiles(0)).tolist():
+        labels[y0:y1, x0:x1] = NO_LABEL
+    check_mask(summary.mask_uri, labels)
+
+
+def test_a_part_of_the_mask_is_the_one_that_its_receipt_vouches_for(
+    make_plan, make_scene, segmenter
+):
+    scene = make_scene(values()[None], nodata=NODATA, **PLACE)
+    plan_uri = make_plan(scene, model=segmenter, shard_tiles=17)
+    for index in range(len(read_plan(plan_uri).shards)):
+        run_shard(plan_uri, index)
+    part, other = map(RunPaths.of_plan(plan_uri).mask_part, range(2))
+
+    storage.write_bytes(part, storage.read_bytes(other))
+    with pytest.raises(RunIncompleteError, match=rf"{part} .* of shard 0 vouches for"):
+        merge_run(plan_uri)
+    Path(part).unlink()
+    with pytest.raises(RunIncompleteError, match=rf"{part} is gone, though shard 0 left"):
+        merge_run(plan_uri)
 
 
 @pytest.mark.parametrize("keep_seconds", [0, 180])

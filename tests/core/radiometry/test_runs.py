@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import json
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -92,12 +93,17 @@ def test_neither_shards_nor_interruptions_show_in_the_warnings(
 
 
 @pytest.mark.usefixtures("blind")
-def test_samples_that_are_damaged_are_said(make_plan, make_scene, known):
+def test_samples_that_are_damaged_or_gone_are_said(make_plan, make_scene, known):
     plan_uri = make_plan(make_scene(grey(9, 0.1), name="dim.tif"), model=known, shard_tiles=200)
     run_all(plan_uri)
     paths = RunPaths.of_plan(plan_uri)
 
     storage.write_bytes(paths.samples(0), b"damaged")
+
+    (warning,) = merge_run(plan_uri).warnings
+    assert warning.startswith("the bands were not compared with the model's: ")
+
+    Path(paths.samples(0)).unlink()
 
     (warning,) = merge_run(plan_uri).warnings
     assert warning.startswith("the bands were not compared with the model's: ")
