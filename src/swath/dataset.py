@@ -137,7 +137,6 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
     problem = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
     with opened(uri, status.etag, gdal.DRIVERS, problem, head=head) as dataset:
         _check_pixels(uri, dataset.reader)
-        _check_pages(uri, dataset.reader)
         _check_size(uri, dataset.reader, status.size)
         yield dataset
 
@@ -177,24 +176,6 @@ def _check_pixels(uri: str, reader: DatasetReader) -> None:
         raise SceneError(
             f"{uri} has pixels of type {', '.join(sorted(dtypes))}; swath reads one of "
             f"{', '.join(sorted(_DTYPES))} for all bands"
-        )
-
-
-def _check_pages(uri: str, reader: DatasetReader) -> None:
-    """Refuse a file with several images of one size: no name says which of them is meant.
-
-    A smaller image beside it, as a preview, is passed over; overviews and masks are no images.
-    """
-    tags = reader.tags(ns="SUBDATASETS")
-    names = [tags[key] for key in tags if key.endswith("_NAME")]
-    size = f"({reader.width}P x {reader.height}L x"
-    alike = [key for key in tags if key.endswith("_DESC") and size in tags[key]]
-    if reader.driver == "NITF" and len(names) > 1:
-        alike = names
-    if len(alike) > 1:
-        raise SceneError(
-            f"{uri} holds {len(alike)} images, and a scene is one; extract the one that is meant "
-            f"with gdal_translate {names[0]} scene.tif"
         )
 
 

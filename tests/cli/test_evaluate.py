@@ -45,6 +45,40 @@ def test_what_is_odd_about_a_scene_is_said(run, make_scene, tmp_path):
     assert result.stderr == f"warning: {warning}\n"
 
 
+def change(labels, edit):
+    content = json.loads(labels.read_text())
+    edit(content)
+    labels.write_text(json.dumps(content))
+
+
+def test_sizes_go_by_the_areas_that_coco_states(run, labels, tmp_path):
+    # Each box has 1 px²; 2,000 px² are medium.
+    change(labels, lambda content: [a.update(area=2000) for a in content["annotations"]])
+
+    assert run().exit_code == 0
+
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())["figures"]
+    assert (figures["AP_small"], figures["AP_medium"], figures["AP_large"]) == (None, 1, None)
+
+
+def test_a_scene_under_two_names_is_not_measured_twice(run, labels):
+    def halve(content):
+        content["images"].append(content["images"][0] | {"id": 2, "file_name": "./scene.tif"})
+        content["annotations"][0]["image_id"] = 2
+
+    change(labels, halve)
+    result = run()
+
+    assert result.exit_code == EXIT_INPUT
+    assert "images 1 (scene.tif) and 2 (./scene.tif) give one scene twice" in result.stderr
+
+
+def test_labels_with_a_byte_order_mark_are_read(run, labels):
+    labels.write_bytes(labels.read_text().encode("utf-16"))
+
+    assert run("--fail-below", "AP=1").exit_code == 0
+
+
 def test_what_falls_below_is_refused(run):
     result = run("--fail-below", "AP=1.5", "--fail-below", "recall=0.5")
 

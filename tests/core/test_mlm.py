@@ -201,3 +201,41 @@ def test_statistics_that_are_incomplete_are_refused(change):
     known |= change
     with pytest.raises(PackageError, match="swath:statistics is incomplete, or not of 1 bands"):
         parse_description(json.dumps(description(add)).encode())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32-be"])
+def test_a_description_may_be_saved_in_any_unicode(encoding):
+    assert parse_description(json.dumps(description()).encode(encoding)) == parse()
+
+
+@pytest.mark.parametrize("text", [b"\xff", b"\xff\xfe{", b'{"properties": ' + b"[" * 100_000])
+def test_what_no_parser_survives_is_refused(text):
+    with pytest.raises(PackageError, match=r"mlm\.json: "):
+        parse_description(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a\0b", "holds a control character"),
+        ("a\tb", "holds a control character"),
+        ("\u2003", "has no letter"),
+    ],
+)
+def test_names_of_classes_that_no_database_takes_are_refused(name, message):
+    change = set_output(**{"classification:classes": [{"name": name, "value": 0}]})
+
+    with pytest.raises(PackageError, match=rf"classes names '.*', which {message}; rename it"):
+        parse(change)
+
+
+def test_a_models_name_holds_no_control_character():
+    with pytest.raises(PackageError, match=r"mlm:name is 'a\\x00b', which holds"):
+        parse(lambda item: item["properties"].update({"mlm:name": "a\0b"}))
+
+
+def test_two_classes_that_look_alike_are_refused():
+    alike = [{"name": "quay", "value": 0}, {"name": " quay", "value": 1}]
+
+    with pytest.raises(PackageError, match="differ in nothing that can be seen"):
+        parse(set_output(**{"classification:classes": alike}))

@@ -66,7 +66,7 @@ def files_beside(path: Path) -> dict[str, Any]:
         file = path.parent / name
         if file.is_file() and file.stat().st_size <= _MOST_TEXT:
             try:
-                found[name] = json.loads(file.read_text())
+                found[name] = json.loads(file.read_bytes())
             except ValueError as error:
                 raise PackageError(f"{file} is no JSON: {error}") from None
     return found

@@ -18,6 +18,7 @@ from swath.labels.coco_shapes import Annotation, is_turned, shape_of
 from swath.labels.coco_units import check_units
 from swath.labels.files import read_headers
 from swath.labels.label import Label, SceneLabels
+from swath.labels.orientation import refuse_turned
 from swath.labels.text import decode_json, refuse_repeated_members
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _headers(images: Sequence[_Image], source: str, folder: str) -> list[Scene]:
             if not storage.exists(uri):
                 raise LabelsError(_missing(image, uri, source)) from None
         raise
+    refuse_turned(uris)
     for image, header in zip(images, headers, strict=True):
         told = (image.width or header.width, image.height or header.height)
         if told != (header.width, header.height):

@@ -78,7 +78,7 @@ def read_headers(uris: Sequence[str]) -> list[Scene]:
         SceneError: one is missing, or none that swath reads.
         LabelsError: they have different numbers of bands, and no names to find them by.
     """
-    headers = _each(_header, uris)
+    headers = each(_header, uris)
     first = headers[0] if headers else None
     for header in headers:
         named = all(header.band_names) and first and all(first.band_names)
@@ -92,7 +92,7 @@ def read_headers(uris: Sequence[str]) -> list[Scene]:
 
 def digests(uris: Sequence[str]) -> list[str]:
     """SHA-256, hex, of the bytes of each file."""
-    return _each(_digest, uris)
+    return each(_digest, uris)
 
 
 def _header(uri: str) -> Scene:
@@ -115,6 +115,7 @@ def _stream(uri: str) -> Any:
     return storage.s3().get_object(Bucket=bucket, Key=key)["Body"]
 
 
-def _each(function: Callable[[str], _Result], uris: Sequence[str]) -> list[_Result]:
+def each(function: Callable[[str], _Result], uris: Sequence[str]) -> list[_Result]:
+    """Call a function with each address, several at once; results in the order of the addresses."""
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="swath-labels") as pool:
         return list(pool.map(function, uris))

@@ -21,6 +21,7 @@ from swath.labels.files import listed, read_headers
 from swath.labels.label import Label, SceneLabels
 from swath.labels.matching import by_tile, tile_id
 from swath.labels.objects import FARTHEST, polygons_of
+from swath.labels.orientation import refuse_turned
 from swath.labels.text import read_text
 
 BUILDING = "building"
@@ -92,7 +93,9 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
                 outline=outline,
             )
         )
-    return [SceneLabels(header, found[header.uri]) for header in read_headers(scenes)]
+    headers = read_headers(scenes)
+    refuse_turned(scenes)
+    return [SceneLabels(header, found[header.uri]) for header in headers]
 
 
 def _rows(source: str) -> list[tuple[int, dict[str, str]]]:

@@ -263,3 +263,42 @@ def test_a_system_without_a_number_is_a_system(read, make_scene):
     (found,) = read(on_the_map([SQUARE], place, crs=CRS.from_string(wkt)), scene).scenes
 
     np.testing.assert_allclose(found.boxes, [SQUARE.bounds], atol=1e-3)
+
+
+GOES = "+proj=geos +h=35785831 +lon_0=-75 +sweep=x +ellps=GRS80 +units=m"
+APART = {
+    "two zones": (("EPSG:32631", 5e5, 5e6), ("EPSG:32646", 5e5, 2.5e5)),
+    "a disc": ((GOES, 1e5, 3e6), ("EPSG:32631", 5e5, 5e6)),
+    "both poles": (("EPSG:3413", 1e5, 2e5), ("EPSG:3031", 1e5, 2e5)),
+    "across the antimeridian": (("EPSG:32601", 3e5, 5e6), ("EPSG:32660", 7e5, 5e6)),
+}
+
+
+@pytest.mark.parametrize("systems", APART)
+def test_one_file_may_be_of_scenes_that_no_projection_holds_together(
+    read, make_scene, tmp_path, systems
+):
+    shapes = []
+    for name, (crs, x, y) in zip("ab", APART[systems], strict=True):
+        place = Affine(10, 0, x, 0, -10, y)
+        make_scene(blank(), name=f"{name}.tif", crs=crs, transform=place)
+        shapes += on_the_map([SQUARE], place, crs=crs)
+
+    found = read(shapes, tmp_path)
+
+    for scene in found.scenes:
+        np.testing.assert_allclose(scene.boxes, [SQUARE.bounds], atol=0.05)
+
+
+def test_a_stray_label_in_a_scenes_own_file_is_named(make_scene, tmp_path):
+    (tmp_path / "own").mkdir()
+    scene = make_scene(blank(), name="a.tif")
+    stray = shapely.box(-93, 0, -92, 1)
+    content = geojson([*on_the_map([SQUARE]), stray, stray])
+    write_json(tmp_path / "own" / "a.geojson", content)
+
+    message = (
+        r"a\.geojson: feature 2 lies where the projection of .*a\.tif cannot put it, like 1 ot"
+    )
+    with pytest.raises(LabelsError, match=message):
+        read_collection(str(tmp_path / "own"), scene)

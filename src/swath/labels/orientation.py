@@ -1,0 +1,61 @@
+"""Scenes that some tools show turned: positions in px mean nothing until they agree.
+
+GDAL, and so swath, leaves the TIFF tag Orientation alone; many annotation tools obey it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from swath import storage
+from swath.errors import LabelsError
+from swath.labels.files import each
+from swath.reading import tiff
+
+_UPRIGHT = 1
+_ENDINGS = (".tif", ".tiff")
+_HEAD = 64 << 10
+"""Bytes of a scene on S3 that are looked at; the tags of most lie there."""
+
+
+def refuse_turned(uris: Sequence[str]) -> None:
+    """Refuse labels in px of scenes whose header says that they are to be shown turned.
+
+    Args:
+        uris: of the scenes.
+
+    Raises:
+        LabelsError: a scene is; the message names it.
+    """
+    images = [uri for uri in uris if uri.lower().endswith(_ENDINGS)]
+    for uri, orientation in zip(images, each(_orientation, images), strict=True):
+        if orientation != _UPRIGHT:
+            raise LabelsError(
+                f"{uri} has the TIFF tag Orientation {orientation}, by which some tools turn it "
+                "before it is labelled and swath does not; store its pixels upright (ImageMagick's "
+                "-auto-orient can) and label it so, or remove the tag (tiffset -u 274 can)"
+            )
+
+
+def _orientation(uri: str) -> int:
+    try:
+        if not storage.is_s3(uri):
+            with Path(uri).open("rb") as file:
+                return _tag(lambda offset, length: _part(file, offset, length))
+        found = storage.status_and_head(uri, _HEAD)
+        head = found[1] if found else b""
+        return _tag(lambda offset, length: head[offset : offset + length])
+    except (tiff.NotReadableError, ValueError):
+        return _UPRIGHT  # whoever reads the pixels says what is wrong
+
+
+def _tag(read: tiff.ReadBytes) -> int:
+    first, *_ = tiff.pages(read)
+    return first.number(tiff.ORIENTATION, _UPRIGHT)
+
+
+def _part(file: BinaryIO, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
