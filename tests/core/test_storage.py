@@ -1,5 +1,7 @@
+import errno
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +15,7 @@ from moto import mock_aws
 from urllib3 import HTTPResponse
 
 from swath import storage
-from swath.errors import TransientError
+from swath.errors import RunIncompleteError, TransientError
 from swath.storage import RunPaths
 
 
@@ -131,6 +133,55 @@ def test_an_s3_etag_has_no_quotes(bucket: str):
     assert storage.etag("s3://work/g") == hashlib.md5(b"one", usedforsecurity=False).hexdigest()
 
 
+def test_an_object_is_read_with_the_etag_of_its_bytes(root: str):
+    uri = storage.join(root, "x.bin")
+    with pytest.raises(FileNotFoundError, match=r"x\.bin"):
+        storage.read_with_etag(uri)
+    storage.write_bytes(uri, b"one")
+
+    assert storage.read_with_etag(uri) == (b"one", storage.etag(uri))
+
+
+def test_an_object_is_written_only_where_it_is_the_known_one(root: str):
+    uri = storage.join(root, "x.bin")
+    assert storage.write_if_unchanged(uri, b"never", "etag of nothing") is None
+    assert not storage.exists(uri)
+
+    first = storage.write_if_unchanged(uri, b"first", None)
+    assert first == storage.etag(uri)
+    assert storage.write_if_unchanged(uri, b"late", None) is None
+    second = storage.write_if_unchanged(uri, b"the second", first)
+    assert second == storage.etag(uri) != first
+    assert storage.write_if_unchanged(uri, b"late", first) is None
+
+    assert storage.read_bytes(uri) == b"the second"
+
+
+def test_another_object_than_the_expected_one_is_refused(root: str):
+    uri = storage.join(root, "x.bin")
+    with pytest.raises(RunIncompleteError, match=rf"{uri} is gone; drop the scene again"):
+        storage.require_etag(uri, "")
+    storage.write_bytes(uri, b"one")
+
+    storage.require_etag(uri, "")
+    storage.require_etag(uri, storage.etag(uri) or "")
+    with pytest.raises(RunIncompleteError, match=rf"{uri} is not the file that this run wrote"):
+        storage.require_etag(uri, "of another")
+
+
+def test_of_many_who_write_at_once_one_does(tmp_path: Path):
+    uri = str(tmp_path / "x.bin")
+    known = None
+    for turn in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            contents = [b"%d by %d" % (turn, writer) for writer in range(8)]
+            written = list(
+                pool.map(partial(storage.write_if_unchanged, uri, known=known), contents)
+            )
+        (known,) = filter(None, written)
+        assert storage.read_bytes(uri) == contents[written.index(known)]
+
+
 @pytest.mark.parametrize("target", ["s3", "local"])
 def test_copies_cross_between_kinds_of_storage(root: str, target: str, tmp_path: Path, bucket: str):
     goal = "s3://work/copy.bin" if target == "s3" else str(tmp_path / "copy.bin")
@@ -153,11 +204,14 @@ READS = {
     "modified": storage.modified,
     "status_and_head": lambda uri: storage.status_and_head(uri, 5),
     "read_bytes": storage.read_bytes,
+    "read_with_etag": storage.read_with_etag,
     "read_end": lambda uri: storage.read_end(uri, 5),
     "reading": lambda uri: list(storage.reading_each([uri], ahead=1)),
 }
 WRITES = {
     "write_bytes": lambda uri: storage.write_bytes(uri, b"x"),
+    "write_if_unchanged": lambda uri: storage.write_if_unchanged(uri, b"x", "known"),
+    "write_if_missing": lambda uri: storage.write_if_unchanged(uri, b"x", None),
     "writing": write_a_file,
     "copy": lambda uri: storage.copy(uri, uri),
 }
@@ -200,6 +254,18 @@ def test_what_s3_refuses_is_neither_missing_nor_worth_asking_again(
 
     with pytest.raises((ClientError, S3UploadFailedError), match=r"AccessDenied|403"):
         (READS | WRITES)[operation](uri)
+
+
+def test_a_disk_that_fails_is_no_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert storage.status(str(tmp_path / ("x" * 300))) is None
+
+    def fail(path: Path) -> bool:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(Path, "is_file", fail)
+
+    with pytest.raises(OSError, match="Input/output error"):
+        storage.status(str(tmp_path / "x"))
 
 
 def test_who_reads_a_file_keeps_it_while_it_is_replaced(tmp_path: Path):
