@@ -42,6 +42,14 @@ def test_a_failure_is_recorded_with_its_cause(connection):
     assert recorded(connection) == [row]
 
 
+def test_a_failure_is_there_for_others_at_once(connection, dsn):
+    """A function keeps its connection open."""
+    record_failure(connection, Failure.of_execution(detail()))
+
+    with connect_dsn(dsn) as other:
+        assert len(recorded(other)) == 1
+
+
 def test_a_failure_is_as_old_as_the_end_of_the_execution(connection):
     stop = datetime(2026, 11, 21, 13, 0, 0, 250_000, tzinfo=UTC)
     record_failure(connection, Failure.of_execution(detail(stop=stop)))
