@@ -6,7 +6,6 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -15,65 +14,17 @@ from swath.errors import TransientError
 from swath.payloads import ModelRef, RunRequest
 from swath.settings import StartRunSettings
 from swath.start import Drop, start_run
+from tests.state_machine import MACHINE, States
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CATALOGUE = {"ships": ModelRef(name="ships", uri="s3://models/ships.tar.gz", digest="d")}
-MACHINE = "arn:aws:states:eu-west-1:123456789012:stateMachine:swath"
-
-
-class TakenError(Exception):
-    pass
-
-
-class UnknownError(Exception):
-    pass
-
-
-class States:
-    """Step Functions: names are taken once; the test says how executions end."""
-
-    exceptions = SimpleNamespace(
-        ExecutionAlreadyExists=TakenError, ExecutionDoesNotExist=UnknownError
-    )
-
-    def __init__(self):
-        self.now = NOON
-        self.executions = {}
-
-    def start_execution(self, *, name, **parameters):
-        assert parameters["stateMachineArn"] == MACHINE
-        assert len(name) <= 80
-        if (there := self.executions.get(name)) is not None:
-            if there["status"] == "RUNNING" and there["input"] == parameters["input"]:
-                return  # what AWS calls idempotent
-            raise TakenError
-        execution = {"status": "RUNNING", "startDate": self.now, "input": parameters["input"]}
-        self.executions[name] = execution
-
-    def describe_execution(self, **parameters):
-        try:
-            return dict(self.executions[self._name(**parameters)])
-        except KeyError:
-            raise UnknownError from None
-
-    def end(self, name, status="SUCCEEDED", *, superseded=False):
-        self.executions[name] |= {"status": status, "stopDate": self.now}
-        if status == "SUCCEEDED":
-            output = json.dumps({"load": {"rows": 1, "superseded": superseded}})
-            self.executions[name]["output"] = output
-
-    @staticmethod
-    def _name(**parameters):
-        machine, _, name = parameters["executionArn"].rpartition(":")
-        assert machine == MACHINE.replace(":stateMachine:", ":execution:")
-        return name
 
 
 class Bucket:
     """Drops on one key, and what start_run makes of them; the clock goes on by itself."""
 
     def __init__(self, work):
-        self.states = States()
+        self.states = States(NOON)
         self.writes = 0x617F08299329D189
         self.catalogue = CATALOGUE
         self.settings = StartRunSettings(
