@@ -14,7 +14,8 @@ which of two drops is the later one. Then a drop
 A run that failed is not redriven but run anew: finished shards find their receipts, and what was
 lost or damaged in the work bucket is made again, by the code that is deployed now. An execution's
 name is its run's id, followed by the drop's sequencer if the scene was noted before. Step Functions
-takes a name only once, so one drop meets itself even where the note was lost.
+takes a name only once, so one drop meets itself even where the note was lost. Without its note an
+old event can be taken for the latest drop; the scene's next drop puts that right.
 """
 
 from __future__ import annotations
