@@ -1,11 +1,18 @@
 import json
+import os
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from swath import local, storage
-from swath.errors import PackageError, RunIncompleteError, SceneError, SwathError
+from swath.errors import (
+    PackageError,
+    RunIncompleteError,
+    SceneChangedError,
+    SceneError,
+    SwathError,
+)
 from swath.local import run_local
 from swath.payloads import RunOptions
 
@@ -133,3 +140,26 @@ def test_a_failed_run_leaves_nothing_of_an_earlier_one(damaged, package, tmp_pat
         run_local(damaged, str(package), out)
 
     assert [path.name for path in out.iterdir()] == ["summary.json"]
+
+
+def test_a_scene_that_is_replaced_before_its_rows_are_loaded_is_said(
+    scene, package, tmp_path, dsn, connection
+):
+    def replace(done, of):
+        if done == of:
+            os.utime(scene, (0, 0))
+
+    with pytest.raises(SceneChangedError, match="was replaced while its run was under way"):
+        run_local(scene, str(package), tmp_path / "out", database=dsn, progress=replace)
+    assert connection.execute("SELECT count(*) FROM swath.runs").fetchone() == (0,)
+
+
+def test_a_run_whose_rows_were_not_loaded_says_so(scene, package, tmp_path, dsn, connection):
+    run_local(scene, str(package), tmp_path / "out", database=dsn)
+    connection.execute(
+        "UPDATE swath.runs SET run_id = gen_random_uuid(),"
+        " scene_dropped_at = now() + interval '1 day'"
+    )
+    connection.commit()
+    report = run_local(scene, str(package), tmp_path / "out", database=dsn)
+    assert [w for w in report.warnings if "those of this run were not loaded" in w]

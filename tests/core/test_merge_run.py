@@ -16,7 +16,13 @@ from rasterio.transform import Affine
 from swath import detections, geoparquet, inference, storage
 from swath import shard as shard_module
 from swath.detections import Detections, DetectionsWriter, Flag
-from swath.errors import RunIncompleteError, SceneError, ShardInterruptedError
+from swath.errors import (
+    PackageError,
+    PayloadError,
+    RunIncompleteError,
+    SceneError,
+    ShardInterruptedError,
+)
 from swath.footprint import footprint
 from swath.georeference import Georeferencer
 from swath.merge_run import merge_run
@@ -418,6 +424,92 @@ def test_a_scene_that_is_replaced_after_its_shards_does_not_move_them(make_plan,
     make_scene(scene_of([]), transform=Affine(30, 0, 1e5, 0, -30, 1e6))
 
     assert storage.read_bytes(merge_run(plan_uri).uri) == before
+
+
+def damaged(path, how):
+    """Damage a file as it may be found; `other` is another shard's file of the same kind."""
+    content = path.read_bytes()
+    match how:
+        case "cut":
+            path.write_bytes(content[: len(content) // 2])
+        case "flipped":
+            middle = len(content) // 2
+            path.write_bytes(
+                content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            )
+        case "another attempt's":
+            table = pq.read_table(path)
+            pq.write_table(table.replace_schema_metadata(table.schema.metadata), path)
+        case "another shard's":
+            number = int(path.name.split(".")[0])
+            shutil.copy(path.with_name(path.name.replace(str(number), str(1 - number), 1)), path)
+        case "gone":
+            path.unlink()
+
+
+@pytest.mark.parametrize("kind", ["shard", "seams"])
+@pytest.mark.parametrize("how", ["cut", "flipped", "another attempt's", "another shard's", "gone"])
+def test_a_file_that_its_receipt_does_not_vouch_for_is_found_and_made_again(
+    make_plan, make_scene, kind, how
+):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17)
+    before = storage.read_bytes(run_all(plan_uri).uri)
+    file = Path(getattr(RunPaths.of_plan(plan_uri), kind)(1))
+    damaged(file, how)
+
+    with pytest.raises(RunIncompleteError, match=r"shard 1 .*drop the scene again") as caught:
+        merge_run(plan_uri)
+    assert str(file) in str(caught.value)
+    assert storage.read_bytes(run_all(plan_uri).uri) == before
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"run_id": 1}', "another shard's"])
+def test_a_receipt_that_is_damaged_is_none_and_the_shard_is_run_again(
+    make_plan, make_scene, content
+):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17)
+    before = storage.read_bytes(run_all(plan_uri).uri)
+    receipt = Path(RunPaths.of_plan(plan_uri).receipt(1))
+    if content == "another shard's":
+        content = receipt.with_name("0.json").read_text()
+    receipt.write_text(content)
+
+    with pytest.raises(RunIncompleteError, match=r"left no receipt \(first: 1\)"):
+        merge_run(plan_uri)
+    assert storage.read_bytes(run_all(plan_uri).uri) == before
+
+
+def test_a_plan_that_is_damaged_is_said_to_be(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)))
+    Path(plan_uri).write_text("{")
+    with pytest.raises(PayloadError, match=r"plan\.json is damaged: .*drop the scene again"):
+        merge_run(plan_uri)
+
+
+def test_what_the_merge_wrote_is_named_by_its_etag(make_plan, make_scene):
+    summary = run_all(make_plan(make_scene(scene_of(OBJECTS))))
+    assert summary.etag == storage.etag(summary.uri)
+
+
+def test_a_shard_that_was_refused_is_tolerated_without_a_file(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17, tolerated_failures=1)
+    for index in range(1, len(plan_of(plan_uri).shards)):
+        run_shard(plan_uri, index)
+    refuse_shard(plan_uri, 0, PackageError("no weights"))
+    summary = merge_run(plan_uri)
+    assert summary.tiles.failed == len(plan_of(plan_uri).tiles(0))
+    assert summary.detections > 0
+
+
+def test_a_message_names_five_failures_and_no_more(make_plan, make_scene):
+    plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=10)
+    count = len(plan_of(plan_uri).shards)
+    assert count > 5
+    for index in range(count):
+        refuse_shard(plan_uri, index, PackageError("no weights"))
+    with pytest.raises(RunIncompleteError) as caught:
+        merge_run(plan_uri)
+    assert str(caught.value).count("no weights") == 5
 
 
 def test_memory_does_not_grow_with_what_lies_within_shards(make_plan, make_scene, monkeypatch):

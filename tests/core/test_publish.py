@@ -9,6 +9,7 @@ import pytest
 import shapely
 
 from swath import storage
+from swath.errors import RunIncompleteError
 from swath.payloads import ModelRef, RunOptions, RunRequest, SceneRef
 from swath.publish import publish_run
 from tests.runs import FOOTPRINT
@@ -116,3 +117,10 @@ def test_across_the_antimeridian_the_bbox_says_so(request_, merged, tmp_path):
     item = pystac.Item.from_file(summary.item_uri)
     assert item.geometry["type"] == "MultiPolygon"
     assert item.bbox == [179, 10, -178, 12]
+
+
+def test_a_file_that_the_merge_did_not_write_is_not_published(request_, merged, tmp_path):
+    summary = msgspec.structs.replace(merged(5), etag="of another file")
+    with pytest.raises(RunIncompleteError, match="is not the file that this run wrote"):
+        publish_run(request_, summary, str(tmp_path / "results"), backend="batch")
+    assert not (tmp_path / "results").exists()

@@ -315,6 +315,54 @@ def test_a_scene_that_is_replaced_meanwhile_leaves_nothing(make_plan, scene):
     assert not storage.exists(RunPaths.of_plan(plan_uri).shard(0))
 
 
+@pytest.mark.parametrize("name", ["0.partial.parquet", "0.partial.json"])
+@pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
+def test_progress_that_is_damaged_is_none(make_plan, scene, name, how):
+    plan_uri, whole = make_plan(scene), make_plan(scene, work=f"{scene}-work")
+    asked = []
+    with pytest.raises(ShardInterruptedError):
+        run_shard(plan_uri, 0, stop=lambda: len(asked.append(1) or asked) == 7)
+    file = Path(RunPaths.of_plan(plan_uri).shard_file(name))
+    content = file.read_bytes()
+    middle = len(content) // 2
+    match how:
+        case "cut":
+            file.write_bytes(content[:middle])
+        case "flipped":
+            file.write_bytes(
+                content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+            )
+        case "gone":
+            file.unlink()
+
+    receipt, expected = run_shard(plan_uri, 0), run_shard(whole, 0)
+
+    assert (receipt.tiles, receipt.detections) == (expected.tiles, expected.detections)
+    assert receipt.files == expected.files
+
+
+def test_progress_whose_files_are_not_of_one_time_is_none(make_plan, scene):
+    """Killed between two files: the later detections lie beside what vouches for earlier ones."""
+    plan_uri = make_plan(scene)
+    paths = RunPaths.of_plan(plan_uri)
+    asked = []
+    for after in (5, 9):
+        kept = storage.read_bytes(paths.checkpoint(0)) if asked else b""
+        with pytest.raises(ShardInterruptedError):
+            run_shard(plan_uri, 0, stop=lambda: len(asked.append(1) or asked) == after)  # noqa: B023
+    storage.write_bytes(paths.checkpoint(0), kept)
+    del asked[:]
+
+    receipt = run_shard(plan_uri, 0, stop=lambda: asked.append(1))
+
+    assert len(asked) == 39  # from the first tile on
+    assert receipt.tiles == TileCounts(planned=40, succeeded=40)
+
+
+def test_a_receipt_says_how_long_it_took(make_plan, scene):
+    assert 0 <= run_shard(make_plan(scene), 0).seconds < 60
+
+
 def test_a_scene_that_is_gone_is_refused(make_plan, scene):
     plan_uri = make_plan(scene)
     Path(scene).unlink()

@@ -352,3 +352,79 @@ class TestStatusAndHead:
 
     def test_no_object(self, root: str):
         assert storage.status_and_head(storage.join(root, "none"), 4) is None
+
+
+def test_what_nobody_else_has_written_is_written(root: str):
+    uri = f"{root}/note.json"
+    first = storage.write_if_unchanged(uri, b"1", None)
+    second = storage.write_if_unchanged(uri, b"22", first)
+    assert storage.read_with_etag(uri) == (b"22", second)
+    assert storage.etag(uri) == second != first
+
+
+def test_what_somebody_else_has_written_meanwhile_stays(root: str):
+    uri = f"{root}/note.json"
+    assert storage.write_if_unchanged(uri, b"0", "0123") is None
+    known = storage.write_if_unchanged(uri, b"1", None)
+    assert storage.write_if_unchanged(uri, b"2", None) is None
+    storage.write_bytes(uri, b"of somebody else")
+    assert storage.write_if_unchanged(uri, b"3", known) is None
+    assert storage.read_bytes(uri) == b"of somebody else"
+
+
+def test_of_many_writers_at_once_each_builds_on_another(tmp_path: Path):
+    """Each adds a byte to what is there, until it has: none is lost."""
+    uri = f"{tmp_path}/note.json"
+
+    def add(_: int) -> None:
+        while True:
+            try:
+                data, known = storage.read_with_etag(uri)
+            except FileNotFoundError:
+                data, known = b"", None
+            if storage.write_if_unchanged(uri, data + b"x", known):
+                return
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(add, range(12)))
+    assert storage.read_bytes(uri) == b"x" * 12
+
+
+def test_a_missing_object_has_no_etag_to_read(root: str):
+    with pytest.raises(FileNotFoundError):
+        storage.read_with_etag(f"{root}/nothing")
+
+
+def test_a_reader_of_a_local_file_keeps_what_it_opened(tmp_path: Path):
+    path = tmp_path / "file"
+    storage.write_bytes(str(path), b"old")
+    with path.open("rb") as file:
+        storage.write_bytes(str(path), b"new")
+        assert file.read() == b"old"
+
+
+def test_an_object_that_may_not_be_read_is_no_empty_file(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+):
+    refused = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ClientError(refused, "GetObject")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(storage.s3(), "download_file", refuse)
+    with pytest.raises(ClientError, match="AccessDenied"), storage.reading(f"{bucket}/x"):
+        pass
+
+
+@pytest.mark.parametrize("expected", ["", "0123"])
+def test_a_file_that_is_gone_or_another_is_refused(root: str, expected: str):
+    uri = f"{root}/merged"
+    with pytest.raises(RunIncompleteError, match="is gone; drop the scene again"):
+        storage.require_etag(uri, expected)
+    storage.write_bytes(uri, b"1")
+    storage.require_etag(uri, storage.etag(uri) or "")
+    if expected:
+        with pytest.raises(RunIncompleteError, match="is not the file that this run wrote"):
+            storage.require_etag(uri, expected)
+    else:
+        storage.require_etag(uri, expected)
