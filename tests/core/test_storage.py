@@ -218,14 +218,13 @@ WRITES = {
 
 
 @pytest.fixture
-def refusing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], str]:
+def refusing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Has S3 answer every request with a status; the URI of an object that is there."""
     uri = storage.join(bucket, "here.bin")
     storage.write_bytes(uri, b"here")
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
 
-    def refuse(status: int) -> str:
-        code = {403: "AccessDenied", 503: "SlowDown"}[status]
+    def refuse(status: int, code: str) -> str:
         body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
         # Answers to HEAD have no body.
         raw = HTTPResponse(BytesIO(body), status=status, preload_content=False)
@@ -239,8 +238,8 @@ def refusing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], st
 
 
 @pytest.mark.parametrize("operation", [*READS, *WRITES])
-def test_what_s3_cannot_do_now_may_be_asked_again(refusing: Callable[[int], str], operation: str):
-    uri = refusing(503)
+def test_what_s3_cannot_do_now_may_be_asked_again(refusing: Callable[..., str], operation: str):
+    uri = refusing(503, "SlowDown")
 
     with pytest.raises(TransientError, match=rf"{uri} cannot be (read|written): .*"):
         (READS | WRITES)[operation](uri)
@@ -248,9 +247,9 @@ def test_what_s3_cannot_do_now_may_be_asked_again(refusing: Callable[[int], str]
 
 @pytest.mark.parametrize("operation", [*READS, *WRITES])
 def test_what_s3_refuses_is_neither_missing_nor_worth_asking_again(
-    refusing: Callable[[int], str], operation: str
+    refusing: Callable[..., str], operation: str
 ):
-    uri = refusing(403)
+    uri = refusing(403, "AccessDenied")
 
     with pytest.raises((ClientError, S3UploadFailedError), match=r"AccessDenied|403"):
         (READS | WRITES)[operation](uri)
@@ -266,6 +265,27 @@ def test_a_disk_that_fails_is_no_missing_file(tmp_path: Path, monkeypatch: pytes
 
     with pytest.raises(OSError, match="Input/output error"):
         storage.status(str(tmp_path / "x"))
+
+
+@pytest.mark.parametrize("known", [None, "known"])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (412, "PreconditionFailed"),
+        (409, "ConditionalRequestConflict"),
+        (404, "NoSuchKey"),
+        # Where an answer comes without a body, botocore takes its status for the code.
+        (412, "412"),
+        (409, "409"),
+        (404, "404"),
+    ],
+)
+def test_a_condition_that_s3_finds_unmet_is_said(
+    refusing: Callable[..., str], status: int, code: str, known: str | None
+):
+    uri = refusing(status, code)
+
+    assert storage.write_if_unchanged(uri, b"x", known) is None
 
 
 def test_who_reads_a_file_keeps_it_while_it_is_replaced(tmp_path: Path):
