@@ -11,10 +11,11 @@ from rasterio._err import CPLE_BaseError, CPLE_NotSupportedError
 from rasterio.env import Env
 from rasterio.errors import RasterioError
 from rasterio.session import DummySession
-from rasterio.transform import GCPTransformer
 from rasterio.warp import transform
 
 from swath.errors import LabelsError
+from swath.georeference import LON_LAT, Georeferencer
+from swath.labels.inverse import Inverse
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -27,7 +28,7 @@ _DECIMALS = 6
 """Of a pixel; what reprojection and back leaves uncertain is less."""
 _HALF_TURN = 180
 _MARGIN = 0.25
-"""Around ground control points, in their extent; beyond, the spline means nothing."""
+"""Around a scene by ground control points, in its extent; beyond, they mean nothing."""
 
 
 def moved(
@@ -76,12 +77,15 @@ def _turned(longitude: NDArray[np.float64], around: float) -> NDArray[np.float64
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Where a scene lies in its own coordinate reference system, and its pixels there."""
+    """Where a scene lies, and its pixels there.
+
+    Its `crs` is the scene's own or, where ground control points place it, that of lon and lat.
+    """
 
     scene: Scene
     crs: CRS
-    _inverse: Affine | None
-    """CRS to pixels; None where ground control points tell."""
+    _inverse: Affine | Inverse
+    """CRS to pixels."""
 
     @classmethod
     def of(cls, scene: Scene) -> Footprint:
@@ -89,6 +93,7 @@ class Footprint:
 
         Raises:
             LabelsError: it does not say where the scene is.
+            SceneError: a run cannot use its ground control points either.
         """
         if scene.crs is None or (scene.transform is None and not scene.gcps):
             raise LabelsError(
@@ -96,7 +101,7 @@ class Footprint:
                 "placed in it; georeference it (gdal_edit.py can), or give its labels in px as COCO"
             )
         if scene.transform is None:
-            return cls(scene, scene.crs, None)
+            return cls(scene, LON_LAT, Inverse(scene, Georeferencer.of(scene)))
         if scene.transform.determinant == 0:
             raise LabelsError(f"{scene.uri} has a geotransform without area; georeference it anew")
         return cls(scene, scene.crs, ~scene.transform)
@@ -104,18 +109,16 @@ class Footprint:
     @property
     def shape(self) -> Any:
         """A polygon around the scene, in its coordinate reference system."""
-        scene = self.scene
-        if scene.transform is None:
-            x, y = np.array([(gcp.x, gcp.y) for gcp in scene.gcps]).T
-            margins = _MARGIN * np.ptp(x), _MARGIN * np.ptp(y)
+        if isinstance(self._inverse, Inverse):
+            west, south, east, north = self._inverse.extent
+            margins = _MARGIN * (east - west), _MARGIN * (north - south)
             return shapely.box(
-                x.min() - margins[0],
-                y.min() - margins[1],
-                x.max() + margins[0],
-                y.max() + margins[1],
+                west - margins[0], south - margins[1], east + margins[0], north + margins[1]
             )
-        corners = [(0, 0), (scene.width, 0), (scene.width, scene.height), (0, scene.height)]
-        return shapely.Polygon([scene.transform @ corner for corner in corners])
+        width, height = self.scene.width, self.scene.height
+        place = ~self._inverse
+        corners = [(0, 0), (width, 0), (width, height), (0, height)]
+        return shapely.Polygon([place @ corner for corner in corners])
 
     @property
     def around(self) -> float | None:
@@ -135,14 +138,8 @@ class Footprint:
         return np.asarray(shapely.transform(shapes, self._place))
 
     def _place(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self._inverse is None:
-            with Env(session=DummySession()), GCPTransformer(self.scene.gcps, tps=True) as placed:
-                rows, cols = placed.rowcol(*points.T, op=_as_they_are)
-            return np.round(np.stack([cols, rows], axis=1), _DECIMALS)
+        if isinstance(self._inverse, Inverse):
+            return np.round(self._inverse.pixels(points), _DECIMALS)
         a, b, c, d, e, f = self._inverse[:6]
         x, y = points.T
         return np.round(np.stack([a * x + b * y + c, d * x + e * y + f], axis=1), _DECIMALS)
-
-
-def _as_they_are(places: Any) -> Any:
-    return places
