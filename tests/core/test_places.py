@@ -72,6 +72,18 @@ class TestPlaces:
 
 
 class TestShapes:
+    def test_an_edge_about_a_pole_is_straight_in_degrees(self):
+        """Where it meets the antimeridian, between its ends' latitudes of 60 and 80."""
+        ring = np.array([[-90, 70], [0, 70], [90, 70], [170, 60], [-170, 80], [-90, 70.0]])
+
+        for sign in (1, -1):
+            shape = shape_of([ring * [1, sign]])
+
+            corners = shapely.get_coordinates(shape).tolist()
+            assert [-180.0, 70.0 * sign] in corners
+            assert [180.0, 70.0 * sign] in corners
+            assert shape.is_valid
+
     @given(
         st.lists(st.tuples(st.integers(-6, 6), st.integers(-6, 6)), min_size=1, max_size=60),
         st.sampled_from([-540, -180.25, 0, 179.75, 180, 181, 360]),
