@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import openvino
 
+from swath import telemetry
 from swath.errors import PackageError
 from swath.runtimes.host_feed import HostFeed
 from swath.runtimes.model import (
@@ -20,6 +20,9 @@ from swath.runtimes.model import (
     memory_errors,
     per_tile,
 )
+
+with telemetry.without_openvinos():
+    import openvino
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
