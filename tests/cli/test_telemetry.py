@@ -17,14 +17,17 @@ pytestmark = pytest.mark.timeout(300)
 PLACES = [(5, 5), (40, 40), (80, 20)]
 
 LOAD = """
-import sys
+import sys, threading
 import numpy as np
 from swath.package import load_package
 from swath.runtimes.load import load_model
-load_model(load_package(sys.argv[1]), runtime=sys.argv[2])([np.zeros((3, 16, 16), np.uint8)])
+model = load_model(load_package(sys.argv[1]), runtime=sys.argv[2])
+model([np.zeros((3, 16, 16), np.uint8)])
+# ONNX Runtime gathers what it reports, and asks for its host seconds after the first session.
+threading.Event().wait(12)
 """
 SERVE = """
-import subprocess, sys
+import subprocess, sys, threading
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 server = subprocess.Popen([sys.executable, "-m", "sagemaker_jobs.serve_model", "serve"])
@@ -36,6 +39,7 @@ while server.poll() is None:
     except URLError:
         pass
 urlopen(Request(url + "/invocations", scene, {"content-type": "image/tiff"})).read()
+threading.Event().wait(12)  # as above
 server.kill()
 """
 
