@@ -68,7 +68,9 @@ def _run(options: argparse.Namespace) -> int:
         why = equivalents.get((mutant.module, mutant.before, mutant.after))
         if why is not None:
             done.append(Result.of(root, mutant, Outcome("equivalent"), covering, why=why))
-        elif known := results.find(root, mutant, covering):
+        elif (known := results.find(root, mutant, covering)) and _is_final(
+            known, _within(covering, options.budget)
+        ):
             done.append(known)
         elif not covering:
             done.append(Result.of(root, mutant, Outcome("uncovered"), covering))
@@ -138,6 +140,11 @@ def _is_sound(name: str, durations: dict[str, float]) -> bool:
         else:
             _sound[name] = _tree.test({name: durations[name]}).status == "survived"
     return _sound[name]
+
+
+def _is_final(known: Result, chosen: dict[str, float]) -> bool:
+    """Whether a survivor was shown to as many tests as it would be now."""
+    return known.outcome.status != "survived" or known.outcome.passed >= len(chosen)
 
 
 def _within(durations: dict[str, float], budget: float) -> dict[str, float]:

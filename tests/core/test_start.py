@@ -1,6 +1,7 @@
 """What a drop leads to. Step Functions is played by an object that keeps its rules of names."""
 
 import dataclasses
+import itertools
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -164,6 +165,30 @@ def test_a_package_that_was_deployed_anew_runs_with_the_next_drop_and_no_old_eve
     assert second.outcome == third.outcome == "started"
     assert third.run_id == first.run_id != second.run_id
     assert len({first.execution, second.execution, third.execution}) == 3
+
+
+@pytest.mark.parametrize("contended", [False, True])
+def test_an_execution_of_another_name_is_found_by_later_drops(bucket, monkeypatch, contended):
+    """The first one's name was taken by a run whose note was lost."""
+    first = bucket.handle(bucket.drop())
+    bucket.states.end(first.execution, "FAILED")
+    (note,) = Path(bucket.settings.work_uri, "scenes").glob("*.json")
+    note.unlink()
+    write, turns = storage.write_if_unchanged, itertools.count()
+
+    def write_after_others(uri, data, known):
+        if contended and next(turns) == 1:
+            write(uri, storage.read_bytes(uri), storage.etag(uri))
+        return write(uri, data, known)
+
+    monkeypatch.setattr(storage, "write_if_unchanged", write_after_others)
+    second = bucket.handle(bucket.drop())
+    third = bucket.handle(bucket.drop())
+
+    assert second.outcome == "started"
+    assert second.execution != first.execution
+    assert (third.outcome, third.execution) == ("duplicate", second.execution)
+    assert len(bucket.states.executions) == 2
 
 
 def test_events_of_one_second_are_ordered_by_their_sequencers(bucket):
