@@ -58,6 +58,9 @@ class CoverageMap:
         if target.tests:
             tests |= {name for name in self._durations if name.startswith(target.tests)}
         own = f"/test_{Path(mutant.module).stem}.py::"
+        if mutant.at_import:
+            # Nothing else may be recorded of a module that only says what there is.
+            tests |= {name for name in self._durations if own in name}
         order = sorted(tests, key=lambda name: (own not in name, self._durations[name], name))
         return {name: self._durations[name] for name in order}
 

@@ -194,6 +194,13 @@ def test_nothing_there(tmp_path):
         packing.package_digest(tmp_path / "absent.tar.gz")
 
 
+def test_what_is_no_folder_is_not_packed(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for name in ("file", "nothing"):
+        with pytest.raises(PackageError, match=f"{name} is not a folder; a model package is one"):
+            packing.pack(tmp_path / name, tmp_path / "model.tar.gz")
+
+
 def test_a_folder_without_a_description_is_not_packed(tmp_path):
     (tmp_path / "model").mkdir()
 

@@ -167,6 +167,19 @@ def test_a_package_that_was_deployed_anew_runs_with_the_next_drop_and_no_old_eve
     assert len({first.execution, second.execution, third.execution}) == 3
 
 
+@pytest.mark.parametrize("sent", ["{}", "no JSON", "[]"])
+def test_a_name_that_something_else_took_is_left_to_it(bucket, sent):
+    first = bucket.handle(bucket.drop())
+    bucket.states.executions[first.execution]["input"] = sent
+    (note,) = Path(bucket.settings.work_uri, "scenes").glob("*.json")
+    note.unlink()
+
+    again = bucket.handle(bucket.drop())
+
+    assert again.outcome == "started"
+    assert again.execution.startswith(f"{first.execution}-")
+
+
 @pytest.mark.parametrize("contended", [False, True])
 def test_an_execution_of_another_name_is_found_by_later_drops(bucket, monkeypatch, contended):
     """The first one's name was taken by a run whose note was lost."""
