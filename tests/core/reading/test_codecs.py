@@ -1,6 +1,7 @@
 """Every codec, type, predictor, interleave and order of bytes gives GDAL's pixels."""
 
 import struct
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -76,6 +77,20 @@ def test_floating_point_predictor(make_tiles, compress, dtype, interleave, order
     source = decoded_alike(make_tiles(dtype, interleave=interleave, **options))
 
     assert isinstance(source._decode_block, Decoder)
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int32"])
+def test_a_predictor_of_floating_point_is_not_undone_in_integers(make_tiles, dtype):
+    """GDAL refuses such a file; it is not for others to make pixels of it."""
+    path = make_tiles(dtype, compress="deflate", predictor=2)
+    content = Path(path).read_bytes()
+    entry = struct.pack("<HHI", 317, 3, 1)
+    assert content.count(entry + struct.pack("<H", 2)) == 1
+    Path(path).write_bytes(
+        content.replace(entry + struct.pack("<H", 2), entry + struct.pack("<H", 3))
+    )
+
+    assert_reads_same(path)
 
 
 @pytest.mark.parametrize("compress", PREDICTED)

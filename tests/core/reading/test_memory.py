@@ -36,3 +36,14 @@ def test_what_nobody_sees_of_another_shape_is_let_go(memory):
         memory.room(rows, 5)
 
     assert len(memory._arrays) == 1
+
+
+def test_all_that_nobody_sees_of_another_shape_is_let_go_and_nothing_else(memory):
+    seen = [memory.room(4, 5), memory.room(6, 5)]
+    rooms = [memory.room(rows, 7) for rows in (2, 3)]
+    assert len(memory._arrays) == 4
+    del rooms
+
+    memory.room(9, 9)
+
+    assert len(memory._arrays) == len(seen) + 1

@@ -23,6 +23,13 @@ def test_blocks_of_a_cog_are_one_range():
     assert joined(places) == [(1000, 1000 + 32 * 100_008 - 8)]
 
 
+def test_what_lies_between_many_blocks_may_grow_with_them():
+    """One request for a row of blocks with a little of something else between each two."""
+    places = np.array([[number * 10_100, 10_000] for number in range(1000)])
+
+    assert joined(places) == [(0, 999 * 10_100 + 10_000)]
+
+
 def test_blocks_far_apart_are_fetched_alone():
     assert joined(np.array([[0, MB], [10 * MB, MB]])) == [(0, MB), (10 * MB, 11 * MB)]
 
