@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swath import storage
+from swath.dataset import open_dataset
 from swath.errors import SceneChangedError, SceneError, TransientError
-from swath.reading.ranges import HEAD, Head, LocalFile, S3File, joined
+from swath.reading.ranges import HEAD, Head, LocalFile, S3File, joined, opened_file
 from swath.reading.tiff import NotReadableError
 
 MB = 1 << 20
@@ -107,6 +108,22 @@ def test_a_header_is_read_in_large_parts():
     for offset in (2 * HEAD - 50, 3 * HEAD - 20):
         assert head.read(offset, 40) == content[offset : offset + 40]
     assert asked[2:] == [(2 * HEAD - 50, HEAD), (3 * HEAD - 20, HEAD)]
+
+
+def test_nothing_lies_where_no_file_reaches():
+    """An offset of a damaged BigTIFF, which no file can be asked for."""
+    assert Head(None).read(1 << 63, 10) == b""
+
+
+def test_a_file_that_is_open_for_its_header_is_closed_again(make_scene, monkeypatch):
+    closed, close = [], LocalFile.close
+    monkeypatch.setattr(LocalFile, "close", lambda file: (closed.append(1), close(file))[1])
+
+    with open_dataset(make_scene(np.ones((1, 9, 9), "uint8"))) as dataset:
+        with opened_file(dataset) as read:
+            assert read(0, 2) in {b"II", b"MM"}
+            assert not closed
+        assert closed
 
 
 class TestS3File:
