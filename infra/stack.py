@@ -28,7 +28,7 @@ from infra.constructs.network import Network
 from infra.constructs.plan_scene import PlanScene
 from infra.constructs.prepare_database import PrepareDatabase
 from infra.constructs.publish_results import PublishResults
-from infra.constructs.record_failure import RecordFailure
+from infra.constructs.record_failure import RecordFailure, RecordFailureMachine
 from infra.constructs.resume_run import ResumeRun
 from infra.constructs.run_machine import RunMachine
 from infra.constructs.start_run import StartRun
@@ -255,12 +255,18 @@ class SwathStack(Stack):
 
     def _watch_failures(self) -> None:
         dead_letters = self._dead_letters("UnrecordedFailures", "record_failure")
-        recorder = RecordFailure(self, "RecordFailure", dead_letters=dead_letters, **self._inside)
+        recorder = RecordFailureMachine(
+            self,
+            "FailureRecords",
+            recorder=RecordFailure(self, "RecordFailure", **self._inside).function,
+            dead_letters=dead_letters,
+            **self._logged,
+        )
         RunFailed(
             self,
             "RunFailed",
             machine=self.runs.machine,
-            recorder=recorder.function,
+            recorder=recorder.machine,
             topic=self.failure_topic.topic,
             dead_letters=dead_letters,
         )

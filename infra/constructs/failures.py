@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from aws_cdk import Aws
-from aws_cdk.aws_events import EventField, EventPattern, Rule, RuleTargetInput
-from aws_cdk.aws_events_targets import LambdaFunction, SnsTopic
+from aws_cdk.aws_events import EventField, Rule, RuleTargetInput
+from aws_cdk.aws_events_targets import SfnStateMachine, SnsTopic
 from aws_cdk.aws_iam import ServicePrincipal
-from aws_cdk.aws_lambda import IFunction
 from aws_cdk.aws_sns import Topic
 from aws_cdk.aws_sns_subscriptions import EmailSubscription
 from aws_cdk.aws_sqs import IQueue
 from aws_cdk.aws_stepfunctions import IStateMachine
 from constructs import Construct
+
+from infra.constructs.record_failure import failed_executions
 
 
 class FailureTopic(Construct):
@@ -45,7 +46,7 @@ class RunFailed(Construct):
         construct_id: str,
         *,
         machine: IStateMachine,
-        recorder: IFunction,
+        recorder: IStateMachine,
         topic: Topic,
         dead_letters: IQueue,
     ) -> None:
@@ -54,16 +55,9 @@ class RunFailed(Construct):
             self,
             "Rule",
             description="swath: a run failed",
-            event_pattern=EventPattern(
-                source=["aws.states"],
-                detail_type=["Step Functions Execution Status Change"],
-                detail={
-                    "status": ["FAILED", "TIMED_OUT", "ABORTED"],
-                    "stateMachineArn": [machine.state_machine_arn],
-                },
-            ),
+            event_pattern=failed_executions(machine),
             targets=[
-                LambdaFunction(recorder, dead_letter_queue=dead_letters),
+                SfnStateMachine(recorder, dead_letter_queue=dead_letters),
                 # Not by way of the recorder: the database may be what is broken.
                 SnsTopic(
                     topic,

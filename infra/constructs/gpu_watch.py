@@ -10,21 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aws_cdk import Aws, Duration, RemovalPolicy, Stack
+from aws_cdk import Aws, Duration
 from aws_cdk.aws_batch import IJobQueue
 from aws_cdk.aws_events import EventField, EventPattern, Rule, RuleTargetInput
 from aws_cdk.aws_events_targets import SfnStateMachine, SnsTopic
-from aws_cdk.aws_logs import LogGroup, RetentionDays
+from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_sns import ITopic
 from aws_cdk.aws_stepfunctions import (
     Chain,
     Choice,
     Condition,
-    DefinitionBody,
     JsonPath,
-    LogLevel,
-    LogOptions,
-    StateMachine,
     Succeed,
     Wait,
     WaitTime,
@@ -32,7 +28,8 @@ from aws_cdk.aws_stepfunctions import (
 from aws_cdk.aws_stepfunctions_tasks import CallAwsService
 from constructs import Construct
 
-from infra.grants import acknowledge, acknowledge_wildcards
+from infra.constructs.logged_machine import logged_machine
+from infra.grants import acknowledge_wildcards
 from infra.retries import retry
 
 QUOTAS = (
@@ -40,8 +37,6 @@ QUOTAS = (
     "instances' and of 'All G and VT Spot Instance Requests', or deploy with the setting "
     "'backend' at 'lambda'."
 )
-# As long as a run may take.
-_TIMEOUT = Duration.days(2)
 
 
 class GpuWatch(Construct):
@@ -70,21 +65,12 @@ class GpuWatch(Construct):
         self._environments = list(environments)
         self._jobs_arn = f"arn:{Aws.PARTITION}:batch:{Aws.REGION}:{Aws.ACCOUNT_ID}:job/*"
         self._report_to(topic)
-        logs = LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        self.machine = StateMachine(
+        self.machine = logged_machine(
             self,
-            "Machine",
-            state_machine_name=f"{Stack.of(self).stack_name}-gpu-watch",
+            "gpu-watch",
+            self._states(wait),
             comment="End a GPU job that waits for a host in vain.",
-            definition_body=DefinitionBody.from_chainable(self._states(wait)),
-            timeout=_TIMEOUT,
-            tracing_enabled=True,
-            logs=LogOptions(destination=logs, level=LogLevel.ERROR, include_execution_data=True),
-        )
-        acknowledge(
-            self.machine,
-            "AwsSolutions-SF1",
-            because="Step Functions keeps the whole history of an execution for 90 days itself.",
+            log_retention=log_retention,
         )
         acknowledge_wildcards(
             self.machine,

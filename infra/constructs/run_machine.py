@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws, Duration, Fn, RemovalPolicy, Stack
-from aws_cdk.aws_logs import LogGroup, RetentionDays
-from aws_cdk.aws_stepfunctions import DefinitionBody, LogLevel, LogOptions, StateMachine
+from aws_cdk import Aws, Fn, Stack
+from aws_cdk.aws_logs import RetentionDays
 from constructs import Construct
 
-from infra.grants import acknowledge, acknowledge_wildcards, allow
+from infra.constructs.logged_machine import logged_machine
+from infra.grants import acknowledge_wildcards, allow
 from infra.workflow import Steps, way
-
-# Of one execution and each of its redrives: a large scene on few GPUs takes its time.
-_TIMEOUT = Duration.days(2)
 
 
 class RunMachine(Construct):
@@ -27,16 +24,12 @@ class RunMachine(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         name = f"{Stack.of(self).stack_name}-runs"
-        logs = LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        self.machine = StateMachine(
+        self.machine = logged_machine(
             self,
-            "Machine",
-            state_machine_name=name,
+            "runs",
+            way(self, steps),
             comment="One scene through one model, from its tiles to rows in PostGIS.",
-            definition_body=DefinitionBody.from_chainable(way(self, steps)),
-            timeout=_TIMEOUT,
-            tracing_enabled=True,
-            logs=LogOptions(destination=logs, level=LogLevel.ERROR, include_execution_data=True),
+            log_retention=log_retention,
         )
         self.executions = _arn("states", f"execution:{name}:*")
         if steps.on_gpus:
@@ -45,11 +38,6 @@ class RunMachine(Construct):
         self._acknowledge(steps)
 
     def _acknowledge(self, steps: Steps) -> None:
-        acknowledge(
-            self.machine,
-            "AwsSolutions-SF1",
-            because="Step Functions keeps the whole history of an execution for 90 days itself.",
-        )
         acknowledge_wildcards(
             self.machine,
             *(f"{function.function_arn}:*" for function in steps.functions),

@@ -1,8 +1,8 @@
 """Records a failed run and its cause in the database.
 
-Called by EventBridge with Step Functions' "Execution Status Change" event, inside the database's
-network. An error is raised on: Lambda delivers the event again, and after that it waits in the dead
-letter queue.
+Called by a state machine with Step Functions' "Execution Status Change" event, inside the
+database's network. An error is raised on: the state machine calls again for 12 hours, and after
+that its own failed execution waits in the dead letter queue.
 """
 
 import functools
@@ -30,7 +30,8 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
     """Record the failure in the event; whether it was news."""
     failure = Failure.of_execution(event.detail)
     logger.append_keys(run_id=failure.request.run_id)
-    with connect(settings()) as connection:
+    # The state machine waits for hours, and its waiting costs no function's time.
+    with connect(settings(), patience=0.0) as connection:
         recorded = record_failure(connection, failure)
     told = {"status": failure.status, "error": failure.error, "cause": failure.cause}
     logger.warning("run failed" if recorded else "a failure that is no longer news", extra=told)

@@ -120,14 +120,14 @@ def _start(services: Services, rule: Any, target: Target, deliver: Delivery, eve
         try:
             for pause in pauses(target):
                 try:
-                    deliver(services, rule, target["Arn"], message)
+                    deliver(services, rule, target, message)
                 except ClientError as error:
                     if not passes(error):
                         raise
                     services.clock.sleep(pause)
                 else:
                     return
-            deliver(services, rule, target["Arn"], message)
+            deliver(services, rule, target, message)
         except Exception as error:
             if not (queue := target.get("DeadLetterConfig", {}).get("Arn")):
                 raise
@@ -181,23 +181,30 @@ def _dead_letter(
     )
 
 
-def _to_function(services: Services, rule: Any, arn: str, message: str) -> None:
+def _to_function(services: Services, rule: Any, target: Target, message: str) -> None:
     services.client("lambda", rule.region_name).invoke(
-        FunctionName=arn, InvocationType="Event", Payload=message.encode()
+        FunctionName=target["Arn"], InvocationType="Event", Payload=message.encode()
     )
 
 
-def _to_state_machine(services: Services, rule: Any, arn: str, message: str) -> None:
-    services.client("stepfunctions", rule.region_name).start_execution(
-        stateMachineArn=arn, name=f"{rule.name[:40]}_{uuid.uuid4()}"[:80], input=message
+def _to_state_machine(services: Services, rule: Any, target: Target, message: str) -> None:
+    """Start an execution with the target's role, as EventBridge does."""
+    client = services.access.client(
+        "stepfunctions",
+        rule.region_name,
+        role=target["RoleArn"],
+        principal="events.amazonaws.com",
+    )
+    client.start_execution(
+        stateMachineArn=target["Arn"], name=f"{rule.name[:40]}_{uuid.uuid4()}"[:80], input=message
     )
 
 
-def _to_topic(services: Services, rule: Any, arn: str, message: str) -> None:
-    services.client("sns", rule.region_name).publish(TopicArn=arn, Message=message)
+def _to_topic(services: Services, rule: Any, target: Target, message: str) -> None:
+    services.client("sns", rule.region_name).publish(TopicArn=target["Arn"], Message=message)
 
 
-Delivery = Callable[[Services, Any, str, str], None]
+Delivery = Callable[[Services, Any, Target, str], None]
 _DELIVERIES: Mapping[str, Delivery] = {
     "lambda": _to_function,
     "states": _to_state_machine,

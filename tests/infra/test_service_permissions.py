@@ -37,7 +37,7 @@ def allows(stack: Any, kind: str, action: str, principal: str, resource: Any, so
         condition = statement.get("Condition", {}).get("ArnEquals", {}).get("aws:SourceArn", source)
         if (
             statement["Effect"] == "Allow"
-            and statement["Action"] == action
+            and action in _listed(statement["Action"])
             and statement["Principal"] == {"Service": principal}
             and statement["Resource"] == resource
             and condition == source
@@ -46,12 +46,18 @@ def allows(stack: Any, kind: str, action: str, principal: str, resource: Any, so
     return False
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def test_eventbridge_may_call_each_target(everything: Any):
     events = "events.amazonaws.com"
     functions = {
         resolved({"Fn::GetAtt": [n, "Arn"]}) for n in everything.resources("AWS::Lambda::Function")
     }
     topics = {resolved({"Ref": n}) for n in everything.resources("AWS::SNS::Topic")}
+    queues = {resolved({"Fn::GetAtt": [n, "Arn"]}) for n in everything.resources("AWS::SQS::Queue")}
+    kind, send = "AWS::SQS::QueuePolicy", "sqs:SendMessage"
     seen = 0
     for name, target in targets(everything):
         rule, arn = {"Fn::GetAtt": [name, "Arn"]}, target["Arn"]
@@ -61,10 +67,11 @@ def test_eventbridge_may_call_each_target(everything: Any):
             assert allows(everything, "AWS::SNS::TopicPolicy", "sns:Publish", events, arn, rule), (
                 name
             )
+        elif resolved(arn) in queues:
+            assert allows(everything, kind, send, events, arn, rule), name
         else:
             assert "RoleArn" in target, name
         if letters := target.get("DeadLetterConfig"):
-            kind, send = "AWS::SQS::QueuePolicy", "sqs:SendMessage"
             assert allows(everything, kind, send, events, letters["Arn"], rule), name
         seen += 1
     assert seen >= 3

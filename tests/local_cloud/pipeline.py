@@ -53,6 +53,13 @@ class Pipeline:
     def machine(self) -> str:
         return self.outputs["StateMachineArn"]
 
+    @property
+    def recorder(self) -> str:
+        """The state machine that records failures."""
+        found = self.client("stepfunctions").list_state_machines()["stateMachines"]
+        (arn,) = (m["stateMachineArn"] for m in found if m["name"].endswith("-record-failure"))
+        return str(arn)
+
     def queue(self, name: str) -> str:
         """The URL of the stack's queue whose name contains this."""
         urls = self.client("sqs").list_queues()["QueueUrls"]

@@ -26,10 +26,10 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 UNPROVEN = (
     Unproven("boto3 aborts an upload in parts that fails; here none fails", "s3:AbortMultipart*"),
     Unproven(
-        "the CDK lets the machine call each version of a function; it calls none by version",
+        "the CDK lets machines call each version of a function; they call none by version",
         "lambda:InvokeFunction",
         ("arn:aws:lambda:*:function:*:[*]",),
-        "RunsMachine",
+        "*Machine",
     ),
     Unproven("of executions that are aborted, and of jobs that find no host", "batch:TerminateJob"),
     Unproven("the CDK gives them with SendMessage to an on-failure queue", "sqs:Get*"),

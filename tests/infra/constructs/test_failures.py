@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
 
+from benchmarks.retries.policy import Retrier, retrier_for
+from infra.check import state_machines
 from local_cloud.moto_patches.event_delivery import transformed
 
 
@@ -25,12 +28,77 @@ def test_every_way_to_fail_is_noticed_and_only_of_our_executions(rule: dict[str,
 def test_a_failure_is_recorded_and_told_independently(rule: dict[str, Any]):
     recorder, topic = rule["Targets"]
 
-    assert recorder["Arn"]["Fn::GetAtt"][0].startswith("RecordFailureFunction")
+    assert recorder["Arn"]["Ref"].startswith("FailureRecordsMachine")
     assert "InputTransformer" not in recorder
     assert topic["Arn"]["Ref"].startswith("FailuresTopic")
     for target in (recorder, topic):
         lost = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
         assert lost.startswith("UnrecordedFailuresQueue")
+
+
+@pytest.fixture
+def recording(dev: Any) -> dict[str, Any]:
+    """The only state of the machine that records failures."""
+    machine = state_machines(dev.json)["swath-record-failure"]
+    (state,) = machine["States"].values()
+    assert state["Type"] == "Task"
+    return state
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "TransientError",
+        "Sandbox.Timedout",
+        "Lambda.Unknown",
+        "Lambda.ServiceException",
+        "Lambda.SdkClientException",
+        "Lambda.TooManyRequestsException",
+    ],
+)
+def test_a_failure_is_recorded_though_what_it_needs_is_away_for_hours(
+    recording: dict[str, Any], error: str
+):
+    retrier = retrier_for(recording, error)
+    assert retrier is not None
+    waits = [
+        sum(retrier.delay(number, chance) or 0 for number in range(retrier.attempts))
+        for chance in map(random.Random, range(200))
+    ]
+
+    assert min(waits) > 10 * 3600
+    assert retrier.longest <= 300, "a database that is back is soon noticed"
+
+
+def test_what_waiting_cannot_mend_is_set_aside_within_minutes(recording: dict[str, Any]):
+    last = recording["Retry"][-1]
+    assert last["ErrorEquals"] == ["States.TaskFailed"]
+    retrier = Retrier.of(last)
+
+    assert sum(map(retrier.bound, range(retrier.attempts))) < 10 * 60
+    # Redriving starts at the state that failed, which a Catch would not be.
+    assert "Catch" not in recording
+
+
+def test_a_failure_that_is_not_recorded_goes_to_the_dead_letters(dev: Any):
+    rule = dev.one("AWS::Events::Rule", "FailureRecordsUnrecorded")
+    (queue,) = rule["Targets"]
+
+    assert rule["EventPattern"]["detail"]["status"] == ["FAILED", "TIMED_OUT", "ABORTED"]
+    (machine,) = rule["EventPattern"]["detail"]["stateMachineArn"]
+    assert machine["Ref"].startswith("FailureRecordsMachine")
+    assert queue["Arn"]["Fn::GetAtt"][0].startswith("UnrecordedFailuresQueue")
+
+
+def test_the_rule_may_start_the_machine_and_the_machine_call_the_function(dev: Any):
+    machine = dev.permissions("FailureRecordsMachineRole")
+    events = dev.permissions("FailureRecordsMachineEventsRole")
+
+    assert machine == {
+        "<RecordFailureFunction.Arn>": {"lambda:InvokeFunction"},
+        "<RecordFailureFunction.Arn>:*": {"lambda:InvokeFunction"},
+    }
+    assert events == {"<FailureRecordsMachine>": {"states:StartExecution"}}
 
 
 CAUSE = '{"errorMessage": "s3://scenes/x.tif: not a \\"raster\\""}'

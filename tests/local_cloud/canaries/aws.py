@@ -25,7 +25,8 @@ from local_cloud.services import Services
 REFUSALS = (ClientError, ResponseParserError)
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/any"
 SERVICES = tuple(
-    f"{service}.amazonaws.com" for service in ("ecs-tasks", "lambda", "sagemaker", "states")
+    f"{service}.amazonaws.com"
+    for service in ("ecs-tasks", "events", "lambda", "sagemaker", "states")
 )
 
 
