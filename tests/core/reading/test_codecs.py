@@ -134,10 +134,8 @@ def test_other_encodings(make_tiles, here, options):
     assert isinstance(source._decode_block, Decoder) == here
 
 
-@pytest.mark.parametrize("nodata", [None, 7])
-@pytest.mark.parametrize("interleave", ["pixel", "band"])
-def test_blocks_that_the_file_leaves_out(tmp_path, nodata, interleave):
-    path = tmp_path / "x.tif"
+def write_sparse(path, nodata, interleave):
+    """A file with pixels in some of its blocks only."""
     options = {"tiled": True, "blockxsize": 32, "blockysize": 32, "interleave": interleave}
     with rasterio.open(
         path,
@@ -156,7 +154,23 @@ def test_blocks_that_the_file_leaves_out(tmp_path, nodata, interleave):
     ) as target:
         target.write(np.full((2, 20, 20), 9, "uint8"), window=((40, 60), (40, 60)))
 
+
+@pytest.mark.parametrize("nodata", [None, 7])
+@pytest.mark.parametrize("interleave", ["pixel", "band"])
+def test_blocks_that_the_file_leaves_out(tmp_path, nodata, interleave):
+    path = tmp_path / "x.tif"
+    write_sparse(path, nodata, interleave)
+
     decoded_alike(path)
+
+
+@pytest.mark.parametrize("nodata", [2.6, 254.7])
+def test_what_gdal_makes_of_blocks_left_out_is_not_guessed(tmp_path, nodata):
+    """A value that no pixel can have is GDAL's to round."""
+    path = tmp_path / "x.tif"
+    write_sparse(path, nodata, "pixel")
+
+    assert_reads_same(path, size=40, overlap=8)
 
 
 @pytest.mark.parametrize("compress", LOSSLESS)

@@ -1,5 +1,7 @@
 """Headers of TIFFs: what GDAL reads in them, and no harm from damaged ones."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import rasterio
@@ -69,6 +71,32 @@ def test_pages_are_found_in_their_order(make_tiled):
 def test_what_is_no_tiff_is_refused(content):
     with pytest.raises(NotReadableError):
         pages(reading(content))
+
+
+@pytest.mark.parametrize("endianness", ["LITTLE", "BIG"])
+def test_what_does_not_begin_like_a_tiff_is_none(make_tiled, endianness):
+    content = storage.read_bytes(make_tiled(endianness=endianness))
+    assert pages(reading(content))
+
+    for other in (b"XX" + content[2:], content[:15]):
+        with pytest.raises(NotReadableError, match="no TIFF"):
+            pages(reading(other))
+
+
+@pytest.mark.parametrize("tag", [tiff.OFFSETS, tiff.COUNTS])
+@pytest.mark.parametrize("missing", [1, 4, 8])
+def test_a_table_that_the_file_cuts_off_is_refused(make_tiled, tag, missing):
+    content = storage.read_bytes(make_tiled())
+    (page, *_) = pages(reading(content))
+    field = page.fields[tag]
+    end = field.offset + field.count * field.dtype.itemsize
+    whole = page.values(tag)
+    cut = dataclasses.replace(page, read=reading(content[: end - missing]))
+
+    assert len(whole) == field.count
+    with pytest.raises(NotReadableError, match=f"tag {tag} lies beyond the end of the file"):
+        cut.values(tag)
+    np.testing.assert_array_equal(cut.values(tag, 0, 1), whole[:1])
 
 
 def test_pages_in_a_circle_end(make_tiled):
