@@ -113,6 +113,7 @@ class GeoParquetWriter:
         self._types: set[int] = set()
         self._by_class = np.zeros(len(classes), np.int64)
         self.count = 0
+        self.unplaced = 0
 
     def __enter__(self) -> Self:
         return self
@@ -146,6 +147,7 @@ class GeoParquetWriter:
             places: where each of them is.
         """
         found = places.found
+        self.unplaced += len(found) - int(found.sum())
         if not found.all():
             rows, places = rows.take(found), places.take(found)
         corners = np.cumsum(places.corners)

@@ -85,9 +85,22 @@ def merge_run(plan_uri: str) -> MergeSummary:
         mask_uri=mask_uri,
         mask_etag=storage.etag(mask_uri) or "" if mask_uri else "",
         warnings=gather_warnings(
-            *(receipt.warnings for receipt in receipts), _band_warnings(plan, paths, receipts)
+            *(receipt.warnings for receipt in receipts),
+            _band_warnings(plan, paths, receipts),
+            _unplaced(plan, out.unplaced),
         ),
     )
+
+
+def _unplaced(plan: Plan, count: int) -> list[str]:
+    """Return the warning about detections that were left out, if there are any."""
+    if not count:
+        return []
+    warning = (
+        f"{plan.scene.uri}: {count} detections have no position on Earth by its georeference, as "
+        "off the disc of a weather satellite, and were left out; mask these pixels"
+    )
+    return [warning]
 
 
 def read_merged(plan_uri: str) -> Rows:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import antimeridian
 import numpy as np
 import shapely
 
@@ -23,7 +22,9 @@ _HALF_TURN = 180
 _CORNERS = 4
 _BLOCK = 4096
 """Rings that a core's cache holds, for arithmetic across their corners."""
-_GRID = 1e-9
+_AREA = 2
+"""The dimension of a polygon."""
+GRID = 1e-9
 """Degrees, 0.1 mm: so that what is split beside each other still meets."""
 
 
@@ -118,6 +119,13 @@ def signed_area(x: Floats, y: Floats) -> Floats:
     return np.asarray(twice.sum(axis=1) / 2)
 
 
+def convex(x: Floats, y: Floats) -> NDArray[np.bool_]:
+    """(n,) which rings of four corners, (n, 4), have an area and all corners turned one way."""
+    ahead_x, ahead_y = np.roll(x, -1, axis=1) - x, np.roll(y, -1, axis=1) - y
+    turn = ahead_x * np.roll(ahead_y, -1, axis=1) - np.roll(ahead_x, -1, axis=1) * ahead_y
+    return np.asarray((turn > 0).all(axis=1) | (turn < 0).all(axis=1))
+
+
 def has_four_corners(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
     """(n,) which shapes are polygons of four corners without a hole."""
     return np.asarray(
@@ -132,65 +140,98 @@ def rings_of(polygon: Any) -> list[Floats]:
     return [shapely.get_coordinates(ring)[:-1] for ring in (polygon.exterior, *polygon.interiors)]
 
 
-def shape_of(rings: Sequence[Floats]) -> Any:
-    """A polygon of any extent: split at the antimeridian, or around a pole.
+def shape_of(rings: Sequence[Floats], inside: tuple[float, float] | None = None) -> Any:
+    """Return a polygon of any extent: split at the antimeridian, around a pole or both.
+
+    Each ring bounds an area, and a ring that goes around the Earth bounds all to the north of it.
+    What is in an odd number of these areas is the polygon, or else all that is not.
 
     Args:
-        rings: (corners, 2) each, not closed; the exterior comes first. Neighbouring corners are the
-            short way round from each other.
+        rings: (corners, 2) each, lon and lat, not closed; the exterior comes first. Neighbouring
+            corners are the short way round from each other.
+        inside: lon and lat of a position inside; needed where a ring goes around the Earth.
 
     Returns:
         Polygon or MultiPolygon, exteriors counter-clockwise; None if nothing is left of it.
     """
-    exterior, *holes = [_unrolled(ring) for ring in rings]
-    turn = _turn(exterior)
-    if abs(turn) > _HALF_TURN:
-        return _around_pole(rings, turn)
-    middle = (exterior[:, 0].min() + exterior[:, 0].max()) / 2
-    for hole in holes:
-        hole[:, 0] += 360 * np.round((middle - hole[:, 0].mean()) / 360)
-    whole = shapely.Polygon(exterior, holes)
-    if not whole.is_valid:
-        whole = shapely.make_valid(whole, method="structure", keep_collapsed=False)
-    return None if whole.is_empty else _wrapped(whole)
+    unrolled = [_unrolled(ring) for ring in rings]
+    turns = [_turn(ring) for ring in unrolled]
+    whole: Any = shapely.Polygon()
+    for ring, turn in zip(unrolled, turns, strict=True):
+        whole = _either(whole, _wrapped(_area_of(ring, turn)))
+    around = any(abs(turn) > _HALF_TURN for turn in turns)
+    if around and inside is not None and not shapely.intersects_xy(whole, *inside):
+        whole = shapely.difference(_WORLD, whole, grid_size=GRID)
+    return polygons_only(whole)
+
+
+_WORLD = shapely.box(-_HALF_TURN, -90, _HALF_TURN, 90)
 
 
 def _unrolled(ring: Floats) -> Floats:
-    """A ring without jumps in longitude, and so perhaps beyond ±180."""
+    """Return a ring without jumps in longitude, and so perhaps beyond ±180."""
     return np.stack([np.unwrap(ring[:, 0], period=360), ring[:, 1]], axis=1)
 
 
 def _turn(unrolled: Floats) -> float:
-    """How far around the Earth a ring goes until it closes, in degrees: 0, or ±360 about a pole."""
+    """Return how many degrees a ring goes around the Earth: 0, or ±360 about a pole."""
     around = np.unwrap(unrolled[[-1, 0], 0], period=360)
     return float(around[1] - unrolled[0, 0])
 
 
-def _wrapped(whole: Any) -> Any:
-    """A shape that goes beyond ±180, brought back within."""
-    west, _, east, _ = whole.bounds
+def _area_of(unrolled: Floats, turn: float) -> Any:
+    """Return what a ring bounds, perhaps beyond ±180: of one about a pole, all to its north."""
+    if abs(turn) > _HALF_TURN:
+        first = unrolled[0, 0]
+        closing = [[first + turn, unrolled[0, 1]], [first + turn, 90], [first, 90]]
+        unrolled = np.concatenate([unrolled, closing])
+    area = shapely.Polygon(unrolled)
+    if area.is_valid:
+        return area
+    return _flat(shapely.make_valid(area))
+
+
+def _flat(shape: Any) -> Any:
+    """Return the polygons of a geometry without its lines and points, as overlays want them."""
+    parts = shapely.get_parts(shapely.get_parts(shape))
+    return shapely.multipolygons(parts[shapely.get_dimensions(parts) == _AREA])
+
+
+def _wrapped(area: Any) -> Any:
+    """Bring an area that goes beyond ±180 back within; what would lie there twice cancels out."""
+    if area.is_empty:
+        return area
+    west, _, east, _ = area.bounds
     first, last = (int(np.floor((edge + _HALF_TURN) / 360)) for edge in (west, east))
-    parts = []
+    whole: Any = shapely.Polygon()
     for turn in range(first, last + 1):
-        world = shapely.box(360 * turn - _HALF_TURN, -90, 360 * turn + _HALF_TURN, 90)
-        part = shapely.intersection(whole, world, grid_size=_GRID)
-        parts += list(shapely.get_parts(shapely.transform(part, _turned_back(turn))))
-    polygons = [part for part in parts if shapely.get_type_id(part) == shapely.GeometryType.POLYGON]
-    if len(polygons) == 1:
-        return shapely.orient_polygons(polygons[0])
-    return shapely.orient_polygons(shapely.MultiPolygon(polygons)) if polygons else None
+        world = shapely.transform(_WORLD, _turned_back(-turn))
+        part = _flat(shapely.intersection(area, world, grid_size=GRID))
+        whole = _either(whole, shapely.transform(part, _turned_back(turn)))
+    return whole
 
 
 def _turned_back(turns: int) -> Callable[[Floats], Floats]:
     return lambda lon_lat: lon_lat - [360 * turns, 0]
 
 
-def _around_pole(rings: Sequence[Floats], turn: float) -> Any:
-    """A polygon that holds a pole: its exterior goes eastward about the north one."""
-    exterior, *holes = rings
-    backward = (turn > 0) != (exterior[:, 1].mean() > 0)
-    polygon = shapely.Polygon(exterior[:: -1 if backward else 1], holes)
-    return antimeridian.fix_polygon(polygon, fix_winding=False, great_circle=False)
+def _either(one: Any, other: Any) -> Any:
+    """Return what is in just one of two areas."""
+    if one.is_empty:
+        return other
+    return _flat(shapely.symmetric_difference(one, other, grid_size=GRID))
+
+
+def polygons_only(shape: Any) -> Any:
+    """Return the polygons of any geometry, counter-clockwise; None where it has none."""
+    polygons = [
+        part
+        for part in shapely.get_parts(shape)
+        if shapely.get_type_id(part) == shapely.GeometryType.POLYGON and part.area
+    ]
+    if len(polygons) == 1:
+        return shapely.orient_polygons(polygons[0])
+    return shapely.orient_polygons(shapely.MultiPolygon(polygons)) if polygons else None
 
 
 def _count_corners(shape: NDArray[np.object_]) -> NDArray[np.int64]:

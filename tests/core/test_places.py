@@ -110,7 +110,7 @@ class TestShapes:
         exterior = np.stack([lon, np.full_like(lon, np.sign(pole) * 80.0)], axis=1)
         hole = np.array([[10, 83], [20, 83], [20, 85], [10, 85]]) * [1, np.sign(pole)]
 
-        found = shape_of([exterior, hole])
+        found = shape_of([exterior, hole], (0, 0.99 * pole))
 
         assert found.is_valid
         assert found.area == pytest.approx(360 * 10 - 20)
