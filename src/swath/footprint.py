@@ -8,7 +8,8 @@ import numpy as np
 import shapely
 
 from swath.errors import SceneError
-from swath.places import GRID, polygons_only
+from swath.places import GRID
+from swath.unusual_polygons import place_polygon
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# A scene's edges are straight in its own CRS and bend in degrees: the outline follows in steps.
 _STEPS = 16
+"""Cells along each side of a scene that are looked at for folds."""
+_FOLLOWED = 0.5
+"""px by which the outline may leave the scene's edges, which bend in degrees."""
+_CELLS = 512
+"""Into how many cells a side is cut at most where a part of the scene is nowhere on Earth."""
 
 
 def footprint(scene: Placed, georeferencer: Georeferencer) -> shapely.Geometry:
@@ -31,16 +36,17 @@ def footprint(scene: Placed, georeferencer: Georeferencer) -> shapely.Geometry:
         SceneError: it has none, since ground control points contradict each other.
     """
     columns, rows = (np.linspace(0, size, _STEPS + 1) for size in (scene.width, scene.height))
-    left, top = (edge.ravel() for edge in np.meshgrid(columns[:-1], rows[:-1]))
-    right, bottom = (edge.ravel() for edge in np.meshgrid(columns[1:], rows[1:]))
     if scene.transform is None and _folds(georeferencer, columns, rows):
         raise SceneError(
             f"{scene.uri} has ground control points that fold it over itself; "
             "correct them, or orthorectify it with gdalwarp"
         )
-    cells = georeferencer.polygons(np.column_stack([left, top, right, bottom]))
-    found = [cell for cell in cells if cell is not None]
-    return polygons_only(shapely.union_all(shapely.make_valid(found), grid_size=GRID))
+    whole = shapely.box(0, 0, scene.width, scene.height)
+    finest = max(scene.width, scene.height) / _CELLS
+    outline = place_polygon(
+        georeferencer.points, whole, bends=True, follow=_FOLLOWED, finest=finest
+    )
+    return shapely.Polygon() if outline is None else shapely.simplify(outline, GRID)
 
 
 def _folds(georeferencer: Georeferencer, columns: Floats, rows: Floats) -> bool:
@@ -48,12 +54,7 @@ def _folds(georeferencer: Georeferencer, columns: Floats, rows: Floats) -> bool:
     across, down = np.meshgrid(columns, rows)
     x, y = georeferencer.geotransform.forward(across.ravel(), down.ravel())
     x, y = x.reshape(across.shape), y.reshape(across.shape)
-    right, below = (
-        (np.diff(x, axis=1)[:-1], np.diff(y, axis=1)[:-1]),
-        (
-            np.diff(x, axis=0)[:, :-1],
-            np.diff(y, axis=0)[:, :-1],
-        ),
-    )
+    right = np.diff(x, axis=1)[:-1], np.diff(y, axis=1)[:-1]
+    below = np.diff(x, axis=0)[:, :-1], np.diff(y, axis=0)[:, :-1]
     turn = right[0] * below[1] - right[1] * below[0]
     return bool((turn > 0).any() and (turn < 0).any())

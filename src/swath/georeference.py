@@ -6,8 +6,9 @@ leave the true edge by a quarter of a pixel, the edge gets more corners.
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from swath.errors import SceneError
 from swath.geotransform import AffineTransform, Geotransform, geotransform_of
-from swath.places import Places, convex, has_four_corners, rings_of, shape_of
+from swath.places import Places, convex, has_four_corners
 from swath.projection import LON_LAT, reproject, without_session, world_width
+from swath.unusual_polygons import FOLLOWED, deviation, place_polygon
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
 
     from swath.scene import Placed
+    from swath.unusual_polygons import Points
 
 Floats = NDArray[np.float64]
 
@@ -31,18 +34,9 @@ _HIGHEST = 91
 _CHUNK = 1 << 18
 _HALF_TURN = 180
 _BENT = 0.25
-"""px by which a box's edge may leave the straight line between its ends: at most its length times
-the difference of the longitudes there over 8, the sagitta of an arc."""
-_FOLLOWED = 0.05
-"""px, likewise, for edges that get more corners."""
-_WARPED = 64
-"""px; by ground control points, a longer edge of an outline may be bent in any way."""
-_FEWEST = 3
-"""Corners of a ring."""
-_STEEP = 45
-"""Degrees of longitude between two corners; beyond, which way round is shorter is not certain."""
-_FINEST = 1e-3
-"""px between two corners."""
+"""px by which a box's edge may leave the straight line between its ends."""
+_LONGEST = 64
+"""px; a longer edge of an outline may be bent in any way, as by ground control points."""
 _CHECKED = 33
 """Rows and columns of positions at which a projection is tried both ways."""
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
@@ -63,10 +57,11 @@ class Georeferencer:
     geotransform: Geotransform
     crs: CRS
     width: float | None
-    _bends: bool
-    """Whether straight edges in px may be bent in degrees."""
-    _overlaps: bool
-    """Whether the scene has pixels beyond the map's edge, which PROJ puts over others."""
+    _curvature: float
+    """1/px, the most that a straight edge in px is bent in degrees; 0 where all stay straight."""
+    _pixel: float = np.inf
+    """CRS units; of a scene with pixels beyond the map's edge, which PROJ puts over others, the
+    size of one. Infinite of other scenes, whose pixels need not be checked."""
 
     @classmethod
     def of(cls, scene: Placed) -> Georeferencer:
@@ -82,8 +77,7 @@ class Georeferencer:
                 "give it its own with gdal_edit.py -a_srs EPSG:…"
             )
         width = world_width(scene.crs)
-        bends = _bends(geotransform, scene.crs, width)
-        made = cls(geotransform, scene.crs, width, bends, _overlaps=False)
+        made = cls(geotransform, scene.crs, width, _curvature=0)
         across, down = np.linspace(0, [scene.width, scene.height], _CHECKED).T
         lon, _ = made.points(across, down[:, None])
         if not np.isfinite(lon).any():
@@ -92,10 +86,13 @@ class Georeferencer:
                 f"{_name(scene.crs)}, can place in EPSG:4326: is it of another planet or a local "
                 "system, or is its geotransform wrong?"
             )
-        checked = cls(geotransform, scene.crs, width, bends, _overlaps=width is None)
-        if (np.isnan(checked.points(across, down[:, None])[0]) & np.isfinite(lon)).any():
-            return checked
-        return made
+        if width is None and isinstance(geotransform, AffineTransform):
+            checked = replace(made, _pixel=math.sqrt(abs(geotransform.matrix.determinant)))
+            if (np.isnan(checked.points(across, down[:, None])[0]) & np.isfinite(lon)).any():
+                made = checked
+        if _stays_straight(geotransform, scene.crs, width):
+            return made
+        return replace(made, _curvature=_measure(made.points, across, down))
 
     def points(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         """Longitudes and latitudes of positions in scene px, shaped like them.
@@ -109,7 +106,7 @@ class Georeferencer:
                 part = slice(start, start + _CHUNK)
                 placed = self.geotransform.forward(xs.ravel()[part], ys.ravel()[part])
                 lon[part], lat[part] = _to_lon_lat(self.crs, *placed)
-                if self._overlaps:
+                if np.isfinite(self._pixel):
                     lost = ~self._is_there(*placed, lon[part], lat[part])
                     lon[part][lost] = lat[part][lost] = np.nan
         return lon.reshape(xs.shape), lat.reshape(xs.shape)
@@ -117,17 +114,7 @@ class Georeferencer:
     def _is_there(self, x: Floats, y: Floats, lon: Floats, lat: Floats) -> NDArray[np.bool_]:
         """Tell which positions in the CRS are those that the map has for their lon and lat."""
         back_x, back_y = reproject(LON_LAT, self.crs, lon, lat)
-        moved_x, moved_y = self.geotransform.backward(back_x, back_y)
-        at_x, at_y = self.geotransform.backward(x, y)
-        return np.asarray(np.hypot(moved_x - at_x, moved_y - at_y) < 1)
-
-    def pixels(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return positions (n,) in the scene's CRS as positions in scene px, exactly.
-
-        It undoes `geotransform.forward`; positions without such px are NaN.
-        """
-        with without_session():
-            return self.geotransform.backward(x, y)
+        return np.asarray(np.hypot(back_x - x, back_y - y) < self._pixel)
 
     def polygons(self, boxes: ArrayLike) -> NDArray[np.object_]:
         """The outlines of boxes, (n, 4) x0, y0, x1, y1 in scene px.
@@ -165,8 +152,7 @@ class Georeferencer:
         lon, lat = self.points(x, y)
         # Where a corner is NaN, no comparison holds.
         plain = (np.ptp(lon, axis=1) <= _HALF_TURN) & convex(lon, lat)
-        if self._bends:
-            plain &= np.radians(np.ptp(lon, axis=1)) * _size(x, y) / 8 <= _BENT
+        plain &= self._are_straight(x, y)
         if plain.all():
             return Places.of_rings(lon, lat)
         lon[~plain] = np.nan
@@ -177,91 +163,99 @@ class Georeferencer:
         )
         return Places(places.ring, shape)
 
+    def _are_straight(self, x: Floats, y: Floats) -> NDArray[np.bool_]:
+        """Tell which rings (n, 4) in scene px have edges that stay straight in degrees."""
+        straight = self._curvature * _size(x, y) ** 2 / 8 <= _BENT
+        asked = np.flatnonzero(~straight)
+        start = np.stack([x[asked], y[asked]], axis=2)
+        off = deviation(
+            self.points, start.reshape(-1, 2), np.roll(start, -1, axis=1).reshape(-1, 2)
+        )
+        straight[asked] = off.reshape(-1, 4).max(axis=1, initial=0) <= _BENT
+        return np.asarray(straight)
+
     def _place_outlines(self, outline: NDArray[np.object_]) -> NDArray[np.object_]:
         """Place shapes of any number of corners, as shapely objects."""
-        size = _size(*shapely.bounds(outline).reshape(-1, 2, 2).transpose(2, 0, 1))
-        lon, lat, owner, extent = self._place_corners(outline)
-        if self._bends:
-            # Where a corner is nowhere, or the shape goes around the Earth, every pixel may count.
-            angle = np.radians(np.where(extent <= _HALF_TURN, extent, 360))
-            edge = np.sqrt(8 * _FOLLOWED * size / np.maximum(angle, 1e-12))
-            warped = not isinstance(self.geotransform, AffineTransform)
-            edge = np.clip(edge, 1, _WARPED if warped else None)
-            outline = shapely.segmentize(outline, edge)
-            lon, lat, owner, extent = self._place_corners(outline)
+        bent = np.zeros(len(outline), np.bool_)
+        if self._curvature:
+            outline, bent = self._followed(shapely.segmentize(outline, _LONGEST))
+        corners, owner = shapely.get_coordinates(outline, return_index=True)
+        lon, lat = self.points(*corners.T)
+        starts = np.searchsorted(owner, np.arange(len(outline)))
         placed = np.full(len(outline), None, object)
-        plain = extent <= _HALF_TURN
+        if not len(starts):
+            return placed
+        # Of NaN both are NaN, and no comparison with NaN holds.
+        extent = np.maximum.reduceat(lon, starts) - np.minimum.reduceat(lon, starts)
+        plain = (extent <= _HALF_TURN) & ~bent
         places = np.stack([lon, lat], axis=1)[plain[owner]]
         moved = shapely.set_coordinates(outline[plain].copy(), places)
         plain[plain] = valid = shapely.is_valid(moved)
         placed[plain] = shapely.orient_polygons(moved[valid])
         for i in np.flatnonzero(~plain):
-            parts = [self._place_polygon(part) for part in shapely.get_parts(outline[i])]
-            found = shapely.get_parts([part for part in parts if part is not None])
-            if len(found):
-                placed[i] = found[0] if len(found) == 1 else _joined(found)
+            placed[i] = self._place_unusual(outline[i])
         return placed
 
-    def _place_corners(
+    def _followed(
         self, outline: NDArray[np.object_]
-    ) -> tuple[Floats, Floats, NDArray[np.int64], Floats]:
-        """Return the corners' lon and lat, whose they are, and each outline's extent in degrees."""
-        corners, owner = shapely.get_coordinates(outline, return_index=True)
-        lon, lat = self.points(*corners.T)
-        starts = np.searchsorted(owner, np.arange(len(outline)))
-        if not len(starts):
-            return lon, lat, owner, np.empty(0)
-        # Of NaN both are NaN, and no comparison with NaN holds.
-        extent = np.maximum.reduceat(lon, starts) - np.minimum.reduceat(lon, starts)
-        return lon, lat, owner, extent
+    ) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+        """Return outlines with the corners that they need, and which would need too many."""
+        bent = np.zeros(len(outline), np.bool_)
+        for last in (False, True):
+            parts, owner = shapely.get_parts(outline, return_index=True)
+            rings, part = shapely.get_rings(parts, return_index=True)
+            corners, ring = shapely.get_coordinates(rings, return_index=True)
+            edges = np.flatnonzero(np.diff(ring) == 0)
+            length = np.hypot(*(corners[edges + 1] - corners[edges]).T)
+            kept = self._curvature * length**2 / 8 > FOLLOWED
+            edges = edges[kept]
+            off = deviation(self.points, corners[edges], corners[edges + 1])
+            whose = owner[part[ring[edges]]]
+            most, longest = np.zeros((2, len(outline)))
+            np.maximum.at(most, whose, np.nan_to_num(off, nan=np.inf))
+            np.maximum.at(longest, whose, length[kept])
+            if last:
+                return outline, bent | (most > 2 * FOLLOWED)
+            bent = most > _LONGEST
+            some = (most > FOLLOWED) & ~bent
+            edge = longest[some] * np.sqrt(FOLLOWED / most[some])
+            outline[some] = shapely.segmentize(outline[some], np.maximum(edge, 1))
+        raise AssertionError
 
-    def _place_polygon(self, polygon: Any) -> Any:
-        """Place a polygon in scene px that is over a pole, the antimeridian or the Earth's edge."""
-        rings = [self._place_ring(ring) for ring in rings_of(polygon)]
-        if len(rings[0]) < _FEWEST:
+    def _place_unusual(self, outline: Any) -> Any:
+        bends = self._curvature > 0
+        parts = [
+            place_polygon(self.points, part, bends=bends) for part in shapely.get_parts(outline)
+        ]
+        found = shapely.get_parts([part for part in parts if part is not None])
+        if not len(found):
             return None
-        return shape_of([ring for ring in rings if len(ring) >= _FEWEST], self._inside(polygon))
-
-    def _place_ring(self, ring: Floats) -> Floats:
-        """Return a ring's lon and lat (corners, 2), with as many corners as it takes."""
-        closed = np.concatenate([ring, ring[:1]])
-        size = np.ptp(ring, axis=0).max()
-        closed = shapely.get_coordinates(shapely.segmentize(shapely.LineString(closed), size / 16))
-        while True:
-            lon, lat = self.points(*closed.T)
-            turn = np.abs((np.diff(lon) + 180) % 360 - 180)
-            length = np.hypot(*np.diff(closed, axis=0).T)
-            steep = np.flatnonzero((turn > _STEEP) & (length > _FINEST))
-            if not len(steep):
-                break
-            halfway = (closed[steep] + closed[steep + 1]) / 2
-            closed = np.insert(closed, steep + 1, halfway, axis=0)
-        placed = np.stack([lon, lat], axis=1)[:-1]
-        return placed[np.isfinite(lon[:-1])]
-
-    def _inside(self, polygon: Any) -> tuple[float, float] | None:
-        """Return lon and lat of a position inside a polygon in scene px, if one is on Earth."""
-        x0, y0, x1, y1 = polygon.bounds
-        across, down = np.meshgrid(*(np.linspace(a, b, 19)[1:-1] for a, b in ((x0, x1), (y0, y1))))
-        grid = shapely.points(across.ravel(), down.ravel())
-        within = grid[shapely.contains_properly(polygon, grid)]
-        tried = np.concatenate([[polygon.representative_point()], within])
-        lon, lat = self.points(*shapely.get_coordinates(tried).T)
-        found = np.flatnonzero(np.isfinite(lon))
-        return (float(lon[found[0]]), float(lat[found[0]])) if len(found) else None
+        return found[0] if len(found) == 1 else _joined(found)
 
 
-def _bends(geotransform: Geotransform, crs: CRS, width: float | None) -> bool:
+def _measure(points: Points, across: Floats, down: Floats) -> float:
+    """Return the largest curvature of the edges of a grid of positions in px, in 1/px."""
+    grid = np.stack(np.meshgrid(across, down), axis=-1)
+    edges = [(grid[:, :-1], grid[:, 1:]), (grid[:-1], grid[1:])]
+    most = 0.0
+    for start, end in edges:
+        length = np.hypot(*(end - start).reshape(-1, 2).T)
+        off = deviation(points, start.reshape(-1, 2), end.reshape(-1, 2))
+        with np.errstate(invalid="ignore"):
+            most = max(most, float(np.nanmax(np.nan_to_num(8 * off / length**2))))
+    return most
+
+
+def _stays_straight(geotransform: Geotransform, crs: CRS, width: float | None) -> bool:
+    """Tell whether lines along a scene's rows and columns are straight in degrees."""
     if not isinstance(geotransform, AffineTransform):
-        return True
-    if crs.is_geographic:
         return False
     upright = geotransform.matrix.b == 0 and geotransform.matrix.d == 0
-    return width is None or not upright
+    return bool(crs.is_geographic or (width is not None and upright))
 
 
 def _size(x: Floats, y: Floats) -> Floats:
-    return np.maximum(np.ptp(x, axis=1), np.ptp(y, axis=1))
+    return np.asarray(np.maximum(np.ptp(x, axis=1), np.ptp(y, axis=1)))
 
 
 def _joined(parts: NDArray[np.object_]) -> Any:

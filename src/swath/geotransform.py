@@ -1,4 +1,4 @@
-"""From scene pixels to a scene's coordinate reference system, and back."""
+"""From scene pixels to a scene's coordinate reference system."""
 
 from __future__ import annotations
 
@@ -27,13 +27,6 @@ _FARTHEST = 1e9
 _MOST_TPS_GCPS = 1000
 """A spline through more would take too long; a polynomial has to do."""
 _MINIMUM_GCPS = 3
-_ITERATIONS = 20
-_STEP = 0.5
-"""px; for the slopes of the way forward."""
-_SOLVED = 1e-7
-"""px; an inverse that is as near is exact."""
-_UNSOLVED = 0.01
-"""px; an inverse that is farther off is none."""
 
 
 class Geotransform(Protocol):
@@ -41,10 +34,6 @@ class Geotransform(Protocol):
 
     def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return positions (n,) in scene px as positions in the CRS."""
-        ...
-
-    def backward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return positions (n,) in the CRS as positions in scene px; NaN where there are none."""
         ...
 
 
@@ -86,8 +75,7 @@ def _moved(matrix: Affine, x: Floats, y: Floats) -> tuple[Floats, Floats]:
 class GcpTransform:
     """A thin plate spline through ground control points, or a polynomial near very many of them.
 
-    Unlike a polynomial, a spline is exact at each point, which radar needs. The way back is solved
-    by Newton's method, since GDAL's own way back is another spline.
+    Unlike a polynomial, a spline is exact at each point, which radar needs.
     """
 
     _transformer: GCPTransformer
@@ -96,46 +84,6 @@ class GcpTransform:
         """Return positions (n,) in scene px as positions in the CRS."""
         placed_x, placed_y = self._transformer.xy(y, x, offset="ul")
         return np.asarray(placed_x, np.float64), np.asarray(placed_y, np.float64)
-
-    def backward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return positions (n,) in the CRS as positions in scene px; NaN where there are none."""
-        wanted = np.stack([x, y])
-        known = np.isfinite(wanted).all(axis=0)
-        found = np.full(wanted.shape, np.nan)
-        if known.any():
-            found[:, known] = self._solve(wanted[:, known])
-        return found[0], found[1]
-
-    def _solve(self, wanted: Floats) -> Floats:
-        """Return the px (2, n) that `forward` takes to the positions (2, n) in the CRS."""
-        rows, cols = self._transformer.rowcol(*wanted, op=_unrounded)
-        at = np.stack([np.asarray(cols, np.float64), np.asarray(rows, np.float64)])
-        step = np.full(at.shape, np.inf)
-        for _ in range(_ITERATIONS):
-            step = self._step(at, wanted)
-            at = at - step
-            if not (np.abs(step) > _SOLVED).any():
-                break
-        at[:, ~(np.abs(step) <= _UNSOLVED).all(axis=0)] = np.nan
-        return at
-
-    def _step(self, at: Floats, wanted: Floats) -> Floats:
-        """Return Newton's step (2, n) in px, by slopes between positions half a px aside."""
-        x, y = at
-        aside = np.concatenate([x + _STEP, x - _STEP, x, x, x])
-        along = np.concatenate([y, y, y + _STEP, y - _STEP, y])
-        right, left, below, above, here = (
-            np.stack(self.forward(aside, along)).reshape(2, 5, -1).swapaxes(0, 1)
-        )
-        (a, d), (b, e) = right - left, below - above
-        u, v = here - wanted
-        area = a * e - b * d
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.stack([e * u - b * v, a * v - d * u]) / area
-
-
-def _unrounded(value: Floats) -> Floats:
-    return value
 
 
 def _by_affine(scene: Placed, matrix: Affine) -> AffineTransform:

@@ -188,11 +188,11 @@ def _area_of(unrolled: Floats, turn: float) -> Any:
     area = shapely.Polygon(unrolled)
     if area.is_valid:
         return area
-    return _flat(shapely.make_valid(area))
+    return flat(shapely.make_valid(area))
 
 
-def _flat(shape: Any) -> Any:
-    """Return the polygons of a geometry without its lines and points, as overlays want them."""
+def flat(shape: Any) -> Any:
+    """Return a geometry's polygons as a MultiPolygon, without its lines and points."""
     parts = shapely.get_parts(shapely.get_parts(shape))
     return shapely.multipolygons(parts[shapely.get_dimensions(parts) == _AREA])
 
@@ -206,7 +206,7 @@ def _wrapped(area: Any) -> Any:
     whole: Any = shapely.Polygon()
     for turn in range(first, last + 1):
         world = shapely.transform(_WORLD, _turned_back(-turn))
-        part = _flat(shapely.intersection(area, world, grid_size=GRID))
+        part = flat(shapely.intersection(area, world, grid_size=GRID))
         whole = _either(whole, shapely.transform(part, _turned_back(turn)))
     return whole
 
@@ -219,7 +219,7 @@ def _either(one: Any, other: Any) -> Any:
     """Return what is in just one of two areas."""
     if one.is_empty:
         return other
-    return _flat(shapely.symmetric_difference(one, other, grid_size=GRID))
+    return flat(shapely.symmetric_difference(one, other, grid_size=GRID))
 
 
 def polygons_only(shape: Any) -> Any:

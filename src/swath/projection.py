@@ -58,7 +58,7 @@ def world_width(crs: CRS) -> float | None:
         None where they do not: a system that is neither geographic nor a cylindrical projection.
     """
     if crs.is_geographic:
-        return 2 * math.pi / crs.units_factor[1]
+        return 2 * math.pi / float(crs.units_factor[1])
     # Two stretches of longitude: the map may be cut within one of them.
     for first in (0.0, 100.0):
         lon, lat = np.meshgrid([first, first + 1, first + 2], [0.0, 50.0])
