@@ -152,7 +152,7 @@ class Georeferencer:
         lon, lat = self.points(x, y)
         # Where a corner is NaN, no comparison holds.
         plain = (np.ptp(lon, axis=1) <= _HALF_TURN) & convex(lon, lat)
-        plain &= self._are_straight(x, y)
+        plain &= self._are_straight(x, y, lon, lat)
         if plain.all():
             return Places.of_rings(lon, lat)
         lon[~plain] = np.nan
@@ -163,9 +163,15 @@ class Georeferencer:
         )
         return Places(places.ring, shape)
 
-    def _are_straight(self, x: Floats, y: Floats) -> NDArray[np.bool_]:
-        """Tell which rings (n, 4) in scene px have edges that stay straight in degrees."""
-        straight = self._curvature * _size(x, y) ** 2 / 8 <= _BENT
+    def _are_straight(self, x: Floats, y: Floats, lon: Floats, lat: Floats) -> NDArray[np.bool_]:
+        """Tell which rings (n, 4), in scene px and in degrees, have edges straight in both."""
+        size = _size(x, y)
+        straight = self._curvature * size**2 / 8 <= _BENT
+        if isinstance(self.geotransform, AffineTransform):
+            # In a projection an edge turns by no more than what it covers of the Earth, and by
+            # half a circle where the projection is as slanting as the sinusoidal one.
+            turn = np.radians(np.ptp(lon, axis=1) + np.pi * np.ptp(lat, axis=1))
+            straight |= turn * size / 8 <= _BENT
         asked = np.flatnonzero(~straight)
         start = np.stack([x[asked], y[asked]], axis=2)
         off = deviation(

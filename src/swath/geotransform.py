@@ -52,23 +52,14 @@ def geotransform_of(scene: Placed) -> Geotransform:
 
 @dataclass(frozen=True, slots=True)
 class AffineTransform:
-    """An affine transform: exact both ways."""
+    """An affine transform."""
 
     matrix: Affine
-    inverse: Affine
 
     def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return positions (n,) in scene px as positions in the CRS."""
-        return _moved(self.matrix, x, y)
-
-    def backward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return positions (n,) in the CRS as positions in scene px."""
-        return _moved(self.inverse, x, y)
-
-
-def _moved(matrix: Affine, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    a, b, c, d, e, f = matrix[:6]
-    return a * x + b * y + c, d * x + e * y + f
+        a, b, c, d, e, f = self.matrix[:6]
+        return a * x + b * y + c, d * x + e * y + f
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +81,7 @@ def _by_affine(scene: Placed, matrix: Affine) -> AffineTransform:
     a, b, c, d, e, f = matrix[:6]
     if a * e - b * d == 0 or not np.isfinite([a, b, c, d, e, f]).all():
         raise SceneError(f"{scene.uri} has a geotransform without area: {a, b, c, d, e, f}")
-    return AffineTransform(matrix, ~matrix)
+    return AffineTransform(matrix)
 
 
 def _by_gcps(scene: Placed) -> GcpTransform:
