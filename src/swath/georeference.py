@@ -92,7 +92,7 @@ class Georeferencer:
                 made = checked
         if _stays_straight(geotransform, scene.crs, width):
             return made
-        return replace(made, _curvature=_measure(made.points, across, down))
+        return replace(made, _curvature=_measure(made.points, across[::2], down[::2]))
 
     def points(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         """Longitudes and latitudes of positions in scene px, shaped like them.

@@ -220,7 +220,9 @@ def test_areas_are_those_on_the_ellipsoid(placed):
 
     outline = area(footprint(scene, georeferencer))
 
-    assert sum(map(area, pixels)) == pytest.approx(outline, rel=0.03)
+    # A pixel at the limb covers a great part of what is seen of the Earth, or none of it.
+    tolerance = 0.03 if len(x) == SIDE * SIDE else 0.15
+    assert sum(map(area, pixels)) == pytest.approx(outline, rel=tolerance)
 
 
 def _flat(lon_lat):
