@@ -140,7 +140,8 @@ def _by_colour(scene: Scene, wanted: Sequence[str]) -> list[int] | None:
     colours = _colours_of_names(wanted)
     by_name = [name.casefold() for name in wanted]
     for names in (by_name, colours):
-        if all(name and scene.colours.count(name) == 1 for name in names):
+        known = all(name and scene.colours.count(name) == 1 for name in names)
+        if known and len(set(names)) == len(names):
             found = [scene.colours.index(name) + 1 for name in names]
             _check_agrees(scene, found)
             return found
