@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import shapely
@@ -255,3 +257,24 @@ def test_with_no_overlap_what_meets_at_a_seam_is_joined_if_it_agrees_by_half():
 
     assert found(joined) == [(0, 30.0, 10.0, 90.0, 32.0)]
     assert found(apart) == truth(unlike, [0, 0])
+
+
+# Of 3 x 3 tiles the middle one, 48 to 112; its neighbours end at 64 and begin at 96.
+@pytest.mark.parametrize(
+    ("box", "open_"),
+    [
+        ((69, 69, 91, 91), False),
+        ((67, 75, 80, 85), True),
+        ((75, 67, 85, 80), True),
+        ((80, 75, 93, 85), True),
+        ((75, 80, 85, 93), True),
+    ],
+)
+def test_what_a_tile_outside_may_have_a_say_in_is_left_open(box, open_):
+    """Within twice the tolerance of 2 px, which two views of one side may lie apart."""
+    grid = Grid(width=160, height=160, size=64, overlap=16)
+    seen = dataclasses.replace(detections([box], tile=4), flags=np.array([Flag.DOUBTFUL], np.uint8))
+
+    settled, left = Seams(grid, tolerance=2.0).settle_inside(seen, lambda tiles: tiles == 4)
+
+    assert (len(settled), len(left)) == ((0, 1) if open_ else (1, 0))
