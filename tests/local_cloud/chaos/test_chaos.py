@@ -1,0 +1,39 @@
+"""Scenarios of chaos: each ends truly, one more drop heals all, and rows are right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fuzzing import draws
+from tests.local_cloud.chaos.oracle import Rows, make_scenes
+from tests.local_cloud.chaos.runner import play, small_shards
+from tests.local_cloud.chaos.scenarios import draw
+from tests.local_cloud.pipeline import Pipeline
+
+pytestmark = [pytest.mark.cloud, pytest.mark.fuzz, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Rows]]:
+    return make_scenes(tmp_path_factory.mktemp("chaos"))
+
+
+@pytest.fixture(scope="module")
+def deployed(pipeline: Pipeline) -> Iterator[Pipeline]:
+    with small_shards(pipeline):
+        yield pipeline
+
+
+@pytest.mark.parametrize("seed", range(1, 1 + draws(4, fuzz=200)), ids="seed-{}".format)
+def test_a_scenario_of_chaos_ends_as_it_should(
+    deployed: Pipeline, scenes: list[tuple[Path, Rows]], seed: int
+):
+    scenario = draw(seed)
+
+    played = play(deployed, scenes, scenario)
+
+    print(f"\n{scenario}\n{played}")  # noqa: T201 - shown with a failure, and by make chaos
+    assert not played.wrong, scenario
