@@ -45,6 +45,11 @@ fuzz: $(VENV)/.test node_modules/.installed postgis ## The tests that draw their
 	$(say) "running the tests that draw their inputs"
 	@SWATH_FUZZ=1 $(BIN)/pytest -m fuzz --numprocesses 2 --dist loadgroup --timeout 3600 $(ARGS)
 
+.PHONY: chaos
+chaos: $(VENV)/.test node_modules/.installed postgis ## 200 seeded scenarios of faults in the local cloud; ARGS="--seed 17" for one of them
+	$(say) "playing scenarios of faults"
+	@SWATH_FUZZ=1 $(BIN)/pytest tests/local_cloud/chaos --numprocesses 0 -p no:randomly $(ARGS)
+
 .PHONY: mutate
 mutate: $(VENV)/.test node_modules/.installed postgis ## Change the critical modules, one thing at a time: do the tests notice? ARGS="--seed 2 merging"
 	@$(BIN)/python -m mutation $(ARGS)

@@ -31,13 +31,14 @@ class Played:
     statuses: list[str] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
     healed: int = 0
+    killed: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager
 def small_shards(pipeline: Pipeline) -> Iterator[None]:
     """Let scenes of nine tiles have three shards, on every backend."""
-    small = {"LAMBDA_SHARD_TILES": "3", "BATCH_SHARD_TILES": "3"}
+    small = {"SWATH_LAMBDA_SHARD_TILES": "3", "SWATH_BATCH_SHARD_TILES": "3"}
     with configured(pipeline, "PlanScene", small):
         yield
 
@@ -70,25 +71,28 @@ def play(pipeline: Pipeline, scenes: list[tuple[Path, Rows]], scenario: Scenario
     played = Played()
     with (
         pipeline.cloud.fault(TimeLapse(factor=FASTER)),
-        configured(pipeline, "StartRun", {"BACKEND": scenario.backend}),
+        configured(pipeline, "StartRun", {"SWATH_BACKEND": scenario.backend}),
     ):
         with contextlib.ExitStack() as faults:
             for fault in scenario.faults:
                 faults.enter_context(pipeline.cloud.fault(fault))
-            content, lost = _drop_all(pipeline, scenes, scenario)
+            content, lost = _drop_all(pipeline, scenes, scenario, played)
             for uri in content:
                 if uri not in lost:
                     eventually(lambda: _newest(pipeline, uri), f"a run of {uri}", 150)  # noqa: B023
             pipeline.settle()
         for uri, scene in content.items():
-            _judge(pipeline, uri, scenes[scene], played)
+            _judge(pipeline, uri, scenes[scene], scenario.backend, played)
     if left := [name for name, status in pipeline.executions().items() if status in RUNNING]:
         played.wrong.append(f"still running: {left}")
     return played
 
 
 def _drop_all(
-    pipeline: Pipeline, scenes: list[tuple[Path, Rows]], scenario: Scenario
+    pipeline: Pipeline,
+    scenes: list[tuple[Path, Rows]],
+    scenario: Scenario,
+    played: Played,
 ) -> tuple[dict[str, int], set[str]]:
     """Drop the scenes, act; return each URI's scene, and the URIs whose event is lost."""
     content, lost = {}, set()
@@ -110,7 +114,7 @@ def _drop_all(
             pipeline.client("events").put_events(Entries=[object_created(pipeline, uri)] * 2)
             lost.discard(uri)
         elif action == "kill":
-            _kill(rng.choice(HANDLERS))
+            played.killed += _kill(pipeline, rng.choice(HANDLERS))
         elif action == "cut":
             _cut(pipeline)
         elif action in {"delete", "damage"} and uri not in lost:
@@ -132,15 +136,29 @@ def _deaf(pipeline: Pipeline) -> Iterator[None]:
             events.enable_rule(Name=name)
 
 
-def _kill(handler: str) -> None:
-    """Kill the processes of a function, as a host that fails does."""
+def _kill(pipeline: Pipeline, handler: str) -> int:
+    """Kill this cloud's processes of a function, as a host that fails does; return how many.
+
+    Other clouds may run on the machine: only children of this one's server are touched.
+    """
+    processes = [p for p in Path("/proc").glob("[0-9]*") if _is(p, str(pipeline.cloud.folder))]
+    servers = {int(p.name) for p in processes if _is(p, "local_cloud.server")}
+    killed = 0
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            line = (process / "cmdline").read_bytes()
-            if b"awslambdaric" in line and handler.encode() in (
-                line + os.fsencode((process / "cwd").readlink())
-            ):
-                os.kill(int(process.name), signal.SIGKILL)
+            parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            folder = str((process / "cwd").readlink())
+            if parent in servers and _is(process, "awslambdaric"):
+                if handler in folder or _is(process, handler):
+                    os.kill(int(process.name), signal.SIGKILL)
+                    killed += 1
+    return killed
+
+
+def _is(process: Path, word: str) -> bool:
+    with contextlib.suppress(OSError):
+        return word.encode() in (process / "cmdline").read_bytes()
+    return False
 
 
 def _cut(pipeline: Pipeline) -> None:
@@ -148,7 +166,7 @@ def _cut(pipeline: Pipeline) -> None:
     with psycopg.connect(pipeline.cloud.dsn()) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
         )
 
 
@@ -179,10 +197,14 @@ def _newest(pipeline: Pipeline, uri: str) -> Any:
     return runs[-1] if runs else None
 
 
-def _judge(pipeline: Pipeline, uri: str, scene: tuple[Path, Rows], played: Played) -> None:
+def _judge(
+    pipeline: Pipeline, uri: str, scene: tuple[Path, Rows], backend: str, played: Played
+) -> None:
     path, rows = scene
     run = _newest(pipeline, uri)
     played.statuses.append(run.status if run else "lost")
+    if run and run.status == "succeeded" and run.backend != backend:
+        played.wrong.append(f"{uri} ran on {run.backend}, not on {backend}")
     if run and run.status not in {"succeeded", "failed"}:
         played.wrong.append(f"{uri} is {run.status}")
     if run and run.status == "failed":
