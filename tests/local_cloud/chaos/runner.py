@@ -148,10 +148,10 @@ def _kill(pipeline: Pipeline, handler: str) -> int:
         with contextlib.suppress(OSError):
             parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
             folder = str((process / "cwd").readlink())
-            if parent in servers and _is(process, "awslambdaric"):
-                if handler in folder or _is(process, handler):
-                    os.kill(int(process.name), signal.SIGKILL)
-                    killed += 1
+            ours = parent in servers and _is(process, "awslambdaric")
+            if ours and (handler in folder or _is(process, handler)):
+                os.kill(int(process.name), signal.SIGKILL)
+                killed += 1
     return killed
 
 
@@ -166,7 +166,8 @@ def _cut(pipeline: Pipeline) -> None:
     with psycopg.connect(pipeline.cloud.dsn()) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
         )
 
 
