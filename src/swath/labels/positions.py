@@ -14,8 +14,9 @@ from rasterio.session import DummySession
 from rasterio.warp import transform
 
 from swath.errors import LabelsError
-from swath.georeference import LON_LAT, Georeferencer
+from swath.georeference import Georeferencer
 from swath.labels.inverse import Inverse
+from swath.projection import LON_LAT
 
 if TYPE_CHECKING:
     from affine import Affine
