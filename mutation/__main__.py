@@ -30,7 +30,7 @@ FOLDER = ROOT / "build" / "mutation"
 _QUICK_S = 0.5
 _tree: Tree
 _sound: dict[str, bool] = {}
-"""Of this worker: whether a test passes without a mutant."""
+"""Whether each test passes without a mutant, as this worker has found."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -19,7 +19,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a mutant.
+    """The outcome of a mutant.
 
     Attributes:
         id: of the mutant.

@@ -51,12 +51,12 @@ _WARM = (
 """Imported once: none of them starts threads or processes when imported, as torch and jsii do."""
 _OTHER_FILES = ("node_modules",)
 _START_S = 90
-"""What a child may take besides its tests: imports, a template database, a synthesis."""
+"""Seconds for a child besides its tests: imports, a template database, a synthesis."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the tests did with a mutant.
+    """The verdict of the tests on a mutant.
 
     Attributes:
         status: killed, timeout (killed by a hang), survived or uncovered.

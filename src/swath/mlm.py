@@ -58,7 +58,7 @@ class ModelDescription(Answer, frozen=True, kw_only=True):
     units: Units
     """One a band: of the numbers that the scaling expects."""
     expected: Expected | None
-    """What the bands of the training scenes are like, in those units."""
+    """The statistics of the training scenes' bands, in those units."""
     tile_size: int
     overlap: int
     batch_size: int

@@ -32,7 +32,7 @@ _SAME_OBJECT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What two models report alike in some tiles: objects, pixels or tiles."""
+    """The number of objects, pixels or tiles that two models report alike."""
 
     alike: int
     of: int

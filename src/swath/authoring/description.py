@@ -102,7 +102,7 @@ class PackageSpec:
     units: Units = ()
     """One a band; none where nothing is known."""
     expected: Expected | None = None
-    """What the bands of the training scenes are like, in those units."""
+    """The statistics of the training scenes' bands, in those units."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     """More of the Item's properties: licence, title, digest of the training data, metrics."""
 
