@@ -51,12 +51,10 @@ class Georeferencer:
     Attributes:
         geotransform: scene px to the CRS and back.
         crs: the scene's coordinate reference system.
-        width: the distance in CRS units after which longitudes repeat along x, if they do.
     """
 
     geotransform: Geotransform
     crs: CRS
-    width: float | None
     _curvature: float
     """1/px, the most that a straight edge in px is bent in degrees; 0 where all stay straight."""
     _pixel: float = np.inf
@@ -77,7 +75,7 @@ class Georeferencer:
                 "give it its own with gdal_edit.py -a_srs EPSG:…"
             )
         width = world_width(scene.crs)
-        made = cls(geotransform, scene.crs, width, _curvature=0)
+        made = cls(geotransform, scene.crs, _curvature=0)
         across, down = np.linspace(0, [scene.width, scene.height], _CHECKED).T
         lon, _ = made.points(across, down[:, None])
         if not np.isfinite(lon).any():

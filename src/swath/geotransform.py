@@ -12,7 +12,7 @@ from rasterio.errors import RasterioError
 from rasterio.transform import GCPTransformer
 
 from swath.errors import SceneError
-from swath.projection import without_session, world_width
+from swath.projection import FARTHEST, without_session, world_width
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_FARTHEST = 1e9
-"""CRS units; no position on Earth is farther from an origin."""
 _MOST_TPS_GCPS = 1000
 """A spline through more would take too long; a polynomial has to do."""
 _MINIMUM_GCPS = 3
@@ -99,7 +97,7 @@ def _fault_of(gcps: tuple[GroundControlPoint, ...]) -> str | None:
     if len(gcps) < _MINIMUM_GCPS:
         return f"of which {_MINIMUM_GCPS} are needed"
     points = np.array([(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in gcps], np.float64)
-    if not (np.abs(points) <= _FARTHEST).all():  # nor where they are NaN
+    if not (np.abs(points) <= FARTHEST).all():  # nor where they are NaN
         return "not all of them numbers that can be positions"
     pixels, places = points[:, :2], points[:, 2:]
     if any(np.linalg.matrix_rank(side - side[0]) < side.ndim for side in (pixels, places)):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LON_LAT = CRS.from_epsg(4326)
 
-_FARTHEST = 1e9
+FARTHEST = 1e9
 """CRS units; no position on Earth is farther from an origin, and PROJ may loop for ever beyond."""
 
 
@@ -35,7 +35,7 @@ def without_session() -> Env:
 def reproject(source: CRS, target: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Return positions (n,) of one system in another; NaN those that it cannot hold."""
     new_x, new_y = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
-    parts = [np.flatnonzero((np.abs(x) <= _FARTHEST) & (np.abs(y) <= _FARTHEST))]
+    parts = [np.flatnonzero((np.abs(x) <= FARTHEST) & (np.abs(y) <= FARTHEST))]
     while parts:
         part = parts.pop()
         try:

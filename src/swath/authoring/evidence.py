@@ -1,4 +1,4 @@
-"""What numbers that a network returned can be: boxes, scores, classes, or none of these.
+"""The meanings that a network's numbers can have: boxes, scores, classes, or none of these.
 
 A judgement is a contradiction in words, or none, and whether the numbers could hardly be anything
 else. Few rows prove little: a box (15, 26, 25, 34) is two corners, or a centre and two sides.

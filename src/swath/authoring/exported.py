@@ -1,4 +1,4 @@
-"""What an exported network takes and returns: asked of the file itself, by running it."""
+"""The inputs and outputs of an exported network, found by running the file."""
 
 from __future__ import annotations
 

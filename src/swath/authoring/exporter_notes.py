@@ -1,4 +1,4 @@
-"""What lies in and beside a file of weights, besides the network: its exporter's notes."""
+"""The exporter's notes, in and beside a file of weights."""
 
 from __future__ import annotations
 

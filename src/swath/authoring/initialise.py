@@ -52,7 +52,7 @@ class InitOptions:
     overlap: int | None = None
     """px; None: a quarter of a tile."""
     units: tuple[str, ...] = ()
-    """Of the network's numbers, as `parse_units` reads them."""
+    """The units of the network's numbers, as `parse_units` reads them."""
     scenes: tuple[str, ...] = ()
     """Scenes like those of the training, for the statistics of their bands."""
     architecture: str | None = None

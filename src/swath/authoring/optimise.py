@@ -35,7 +35,7 @@ class Optimised:
 
     precision: Precision
     agreement: Agreement
-    """Of what they report in the scenes' tiles."""
+    """The agreement of their reports in the scenes' tiles."""
     tiles: int
     bytes_before: int
     bytes_after: int

@@ -20,7 +20,7 @@ SUFFIX = ".geojson"
 
 
 class _Answer(msgspec.Struct):
-    """What is read of an endpoint's answer."""
+    """The members of an endpoint's answer that are read."""
 
     warnings: list[str] = []
 
