@@ -54,7 +54,13 @@ def _folds(georeferencer: Georeferencer, columns: Floats, rows: Floats) -> bool:
     across, down = np.meshgrid(columns, rows)
     x, y = georeferencer.geotransform.forward(across.ravel(), down.ravel())
     x, y = x.reshape(across.shape), y.reshape(across.shape)
-    right = np.diff(x, axis=1)[:-1], np.diff(y, axis=1)[:-1]
-    below = np.diff(x, axis=0)[:, :-1], np.diff(y, axis=0)[:, :-1]
+    right = _unit(np.diff(x, axis=1)[:-1], np.diff(y, axis=1)[:-1])
+    below = _unit(np.diff(x, axis=0)[:, :-1], np.diff(y, axis=0)[:, :-1])
     turn = right[0] * below[1] - right[1] * below[0]
     return bool((turn > 0).any() and (turn < 0).any())
+
+
+def _unit(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Scale vectors to length 1: splines through contradicting points give lengths of 1e200."""
+    length = np.maximum(np.hypot(x, y), np.finfo(np.float64).tiny)
+    return x / length, y / length

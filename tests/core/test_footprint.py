@@ -1,5 +1,7 @@
 """Outlines of scenes that rasterio wrote."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import rasterio
@@ -7,9 +9,11 @@ import shapely
 from rasterio import Affine
 from rasterio.warp import transform
 
+from swath.errors import SceneError
 from swath.footprint import footprint
 from swath.georeference import Georeferencer
-from swath.scene import open_scene
+from swath.payloads import Georeference
+from swath.scene import Placed, open_scene
 
 
 def north_up(west, north, pixel):
@@ -59,3 +63,17 @@ def test_across_the_antimeridian_it_has_two_parts(outlined):
     assert east[2] == 180
     assert west[0] == -180
     assert -180 < west[2] < -177
+
+
+def test_a_fold_of_splines_that_run_away_is_found_without_an_overflow():
+    scene = Placed.by(Georeference(), uri="scene.tif", width=400, height=200)
+
+    class RunAway:
+        """Splines through contradicting points: one half of the scene is mirrored."""
+
+        @staticmethod
+        def forward(columns, rows):
+            return np.where(columns > 90, columns, -columns) * 1e200, rows * 1e200
+
+    with pytest.raises(SceneError, match=r"scene\.tif .* fold"):
+        footprint(scene, SimpleNamespace(geotransform=RunAway))

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import rasterio
 from shapely import box
 
 from sagemaker_jobs.evaluate_model.__main__ import Exit, main
@@ -96,6 +97,8 @@ def test_labels_of_one_file_a_scene(root):
     images = root / "processing" / "input" / "images"
     (labels / "labels.json").unlink()
     shutil.copy(images / "scene.tif", images / "elsewhere.tif")
+    with rasterio.open(images / "elsewhere.tif", "r+") as elsewhere:
+        elsewhere.update_tags(TAKEN="a day later")
     for name in ("scene", "elsewhere"):
         (labels / f"{name}.geojson").write_text(geojson(around(PLACES[:2])))
 
