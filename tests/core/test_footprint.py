@@ -66,7 +66,9 @@ def test_across_the_antimeridian_it_has_two_parts(outlined):
 
 
 def test_a_fold_of_splines_that_run_away_is_found_without_an_overflow():
-    scene = Placed.by(Georeference(), uri="scene.tif", width=400, height=200)
+    scene = Placed.by(
+        Georeference(crs="", transform=None, gcps=[]), uri="scene.tif", width=400, height=200
+    )
 
     class RunAway:
         """Splines through contradicting points: one half of the scene is mirrored."""
