@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_cloud.processes import MACHINE, scratch
+from local_cloud.processes import MACHINE, confined, scratch
 
 # A shard uses every core that it finds: more processes than cores gain nothing.
 CONCURRENCY = os.cpu_count() or 1
@@ -26,6 +26,8 @@ class JobProcess:
     environment: Mapping[str, str]
     log: str
     """Name of the log file."""
+    disk_kib: int | None = None
+    """Space for temporary files; None for what the machine has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class JobRunner:
             if self._closed:
                 raise RuntimeError("a job was started after the local cloud was closed")
             running = subprocess.Popen(
-                list(process.command),
+                confined(process.command, process.disk_kib),
                 cwd=process.folder,
                 env={**MACHINE, **process.environment, **own},
                 stdin=subprocess.DEVNULL,

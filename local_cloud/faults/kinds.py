@@ -160,6 +160,52 @@ class DatabasePaused(Fault, frozen=True, kw_only=True):
     refused: int = 0
 
 
+class DatabaseRestarted(Fault, frozen=True, kw_only=True):
+    """The database stops soon after somebody has connected, and starts again.
+
+    Open connections end, and others are refused meanwhile. A cluster restarts for maintenance,
+    after a crash, and when it fails over, mostly within 60 s.
+    https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Concepts.AuroraHighAvailability.html
+
+    Attributes:
+        after: seconds from the connection to the stop.
+        away: seconds from the stop to the start.
+        crashed: whether the server ends at once, and recovers from its log when it starts.
+    """
+
+    after: float = 0.0
+    away: float = 1.0
+    crashed: bool = False
+
+
+class DiskFull(Fault, frozen=True, kw_only=True):
+    """The temporary files of a function or job find no more space on their disk.
+
+    The kernel refuses what does not fit, with ENOSPC: the process has a small file system of its
+    own. A function's `/tmp` has 512 MB unless it asks for more.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-ephemeral-storage.html
+
+    Attributes:
+        process: a part of the function's name, or of the job definition's.
+        kib: how much space there is.
+    """
+
+    process: str
+    kib: int
+
+
+class EventLate(Fault, frozen=True, kw_only=True):
+    """An event of S3 arrives late, behind others that were sent after it.
+
+    EventBridge keeps no order: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+
+    Attributes:
+        seconds: how late; not shortened.
+    """
+
+    seconds: float
+
+
 class NoCapacity(Fault, frozen=True, kw_only=True):
     """Batch finds no host for a job: the account has no quota, or the region no such host.
 
@@ -244,7 +290,10 @@ ANY_FAULT = (
     ConnectionBroken
     | DataApiResuming
     | DatabasePaused
+    | DatabaseRestarted
+    | DiskFull
     | DockerTimeout
+    | EventLate
     | FunctionInactive
     | ImageNotPulled
     | JobOutOfMemory

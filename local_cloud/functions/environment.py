@@ -17,7 +17,7 @@ from pathlib import Path
 
 from local_cloud.functions.runtime_api import Invocation, RuntimeApi
 from local_cloud.functions.specification import FunctionSpec, Response
-from local_cloud.processes import MACHINE, scratch
+from local_cloud.processes import MACHINE, confined, scratch
 
 # Lambda allows 10 s, on a machine that does nothing else; a laptop's cores are shared.
 INITIALISATION_SECONDS = 60.0
@@ -33,7 +33,9 @@ class ExecutionEnvironment:
         self._scratch = scratch(log)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "awslambdaric", function.handler],
+                confined(
+                    [sys.executable, "-m", "awslambdaric", function.handler], function.disk_kib
+                ),
                 cwd=function.task_root,
                 env=process_environment(function, self._api.address) | self._scratch,
                 stdin=subprocess.DEVNULL,

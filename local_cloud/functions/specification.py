@@ -26,11 +26,14 @@ class FunctionSpec:
     environment: Mapping[str, str]
     """Variables of the template, credentials of the function's role, and the address of AWS."""
     version: str = "$LATEST"
+    disk_kib: int | None = None
+    """Space for temporary files; None for what the machine has."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """Two invocations may share a process exactly if this is equal."""
-        return (self.arn, self.handler, self.task_root, tuple(sorted(self.environment.items())))
+        variables = tuple(sorted(self.environment.items()))
+        return (self.arn, self.handler, self.task_root, variables, self.disk_kib)
 
 
 @dataclass(frozen=True, slots=True)

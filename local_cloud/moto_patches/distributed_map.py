@@ -4,6 +4,7 @@ AWS: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.
 https://docs.aws.amazon.com/step-functions/latest/dg/maprun-fail-threshold.html
 Moto 5.2.5 recurses once for every item that a worker takes (a RecursionError and a hang after about
 990), starts a thread for every item when MaxConcurrency is 0, and never fails for a failed item.
+A list of items that it cannot read it reports as States.Runtime, which no state may retry.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 )
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
     StatesErrorNameType,
+)
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.item_reader_decl import (  # noqa: E501 - moto's name
+    ItemReader,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (  # noqa: E501 - moto's name
     DistributedIterationComponent,
@@ -71,6 +75,17 @@ def apply(patcher: Patcher, services: Services) -> None:
         if not isinstance(env.program_state(), ProgramEnded):
             worker._map_run_record.failures.add()
 
+    def read_items(reader: Any, env: Any) -> None:
+        try:
+            original_read(reader, env)
+        except FailureEventException:
+            raise
+        except Exception as error:
+            # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+            kind = StatesErrorNameType.StatesItemReaderFailed
+            raise _failure(env, StatesErrorName(kind), kind.to_name(), str(error)) from error
+
+    original_read = patcher.replace(ItemReader, "_eval_body", read_items)
     original_run = patcher.replace(DistributedIterationComponent, "_map_run", map_run)
     original_job = patcher.replace(DistributedItemProcessorWorker, "_eval_job", eval_job)
     patcher.replace(DistributedItemProcessorWorker, "_eval_pool", _eval_pool)

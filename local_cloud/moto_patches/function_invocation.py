@@ -17,6 +17,7 @@ from typing import Any
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda_simple.models import LambdaSimpleBackend
 
+from local_cloud.faults.kinds import DiskFull
 from local_cloud.functions.specification import FunctionSpec, Response
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.access import AccessDeniedError
@@ -90,6 +91,7 @@ def specification(function: Any, services: Services) -> FunctionSpec:
     image = services.image(function.code["ImageUri"], function.region)
     command = function.image_config.cmd or image.command
     log_group = getattr(function, "log_group", None) or f"/aws/lambda/{function.function_name}"
+    full = services.faults.meet(DiskFull, lambda f: f.process in function.function_name)
     start_function(
         services.access,
         function.role,
@@ -116,6 +118,7 @@ def specification(function: Any, services: Services) -> FunctionSpec:
             **services.access.session(function.role, "lambda.amazonaws.com").variables,
         },
         version=str(function.version),
+        disk_kib=full.kib if full else None,
     )
 
 

@@ -27,6 +27,7 @@ from moto.batch_simple.models import BatchSimpleBackend
 from moto.events.models import events_backends
 
 from local_cloud.faults.jobs import AttemptExit, run_attempt, wait_for_host
+from local_cloud.faults.kinds import DiskFull
 from local_cloud.jobs import JobProcess
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.on_behalf import start_job
@@ -247,6 +248,7 @@ def _attempt(
     job.job_started_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
     job.log_stream_name = job._stream_name
     job._start_attempt()
+    full = services.faults.meet(DiskFull, lambda f: f.process in submission.definition.name)
     ended = run_attempt(
         services,
         JobProcess(
@@ -254,6 +256,7 @@ def _attempt(
             folder=image.folder,
             environment=environment,
             log=f"job-{submission.name}-{job.job_id.replace(':', '-')}.log",
+            disk_kib=full.kib if full else None,
         ),
         timeout=job._get_attempt_duration(),
         stopped=lambda: job.stop or parent.stop,

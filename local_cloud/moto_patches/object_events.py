@@ -10,13 +10,16 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import threading
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from moto.events.models import events_backends
 from moto.s3 import notifications
 
+from local_cloud.faults.kinds import EventLate
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.services import Services
 
@@ -29,10 +32,22 @@ _sequence = itertools.count(time.time_ns())
 
 def apply(patcher: Patcher, services: Services) -> None:
     """Send events with S3's field names, an order and an identity."""
-    patcher.replace(notifications, "_send_event_bridge_message", _send)
+
+    def send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+        # What the event says is settled when the object is put, however late it arrives.
+        detail = _detail(account_id, bucket, event_name, key)
+        late = services.faults.meet(EventLate)
+        if late is None:
+            _send(account_id, bucket, event_name, detail)
+            return
+        timer = threading.Timer(late.seconds, _send, (account_id, bucket, event_name, detail))
+        timer.daemon = True
+        timer.start()
+
+    patcher.replace(notifications, "_send_event_bridge_message", send)
 
 
-def _send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
+def _send(account_id: str, bucket: Any, event_name: str, detail: Mapping[str, Any]) -> None:
     try:
         backend = events_backends[account_id][bucket.region_name]
         event: Any = {
@@ -44,14 +59,14 @@ def _send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
             "time": time.time(),
             "region": bucket.region_name,
             "resources": [bucket.arn],
-            "detail": _detail(account_id, bucket, event_name, key),
+            "detail": detail,
         }
         for bus in backend.event_buses.values():
             for rule in list(bus.rules.values()):
                 rule.send_to_targets(event, transform_input=False)
     except Exception:
         # The object was put all the same, as in S3, where delivery comes after the answer.
-        logger.exception("the event of %s in %s was not delivered", key.name, bucket.name)
+        logger.exception("the event of %s in %s was not delivered", detail["object"], bucket.name)
 
 
 def _detail(account_id: str, bucket: Any, event_name: str, key: Any) -> dict[str, Any]:

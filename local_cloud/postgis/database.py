@@ -98,7 +98,15 @@ def own_database(faults: Faults) -> Iterator[Database]:
     Args:
         faults: what the gate lets users meet; the administrator connects to the server itself.
     """
-    with PostgisServer() as server, gate(server.host, server.port, faults) as entrance:
+    with (
+        PostgisServer() as server,
+        gate(
+            server.host,
+            server.port,
+            faults,
+            lambda fault: server.restart(away=fault.away, crashed=fault.crashed),
+        ) as entrance,
+    ):
         server.endpoint_port = entrance.port
         yield Database(
             host=server.host,

@@ -1,4 +1,4 @@
-"""The way to the database: every connection passes here, and waits while the database is paused."""
+"""The way to the database: every connection passes here, and meets the faults of the database."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from local_cloud.faults.active import Faults
-from local_cloud.faults.kinds import DatabasePaused
+from local_cloud.faults.kinds import DatabasePaused, DatabaseRestarted
 
 _CHUNK = 65_536
+
+Restart = Callable[[DatabaseRestarted], None]
 
 
 class Gate:
@@ -21,9 +23,10 @@ class Gate:
         port: where it listens, once entered.
     """
 
-    def __init__(self, host: str, port: int, faults: Faults) -> None:
+    def __init__(self, host: str, port: int, faults: Faults, restart: Restart) -> None:
         self._server = (host, port)
         self._faults = faults
+        self._restart = restart
         self._lock = threading.Lock()
         self._resumed: dict[int, float] = {}
         self._refused: dict[int, int] = {}
@@ -48,6 +51,10 @@ class Gate:
             if not self._wait():
                 return
             with socket.create_connection(self._server) as server:
+                if fault := self._faults.meet(DatabaseRestarted):
+                    timer = threading.Timer(fault.after, self._restart, (fault,))
+                    timer.daemon = True
+                    timer.start()
                 back = threading.Thread(target=_copy, args=(server, client), daemon=True)
                 back.start()
                 _copy(client, server)
@@ -82,9 +89,18 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def gate(host: str, port: int, faults: Faults) -> Iterator[Gate]:
-    """Open a gate to a server for as long as the block lasts."""
-    opened = Gate(host, port, faults)
+def gate(
+    host: str, port: int, faults: Faults, restart: Restart = lambda _fault: None
+) -> Iterator[Gate]:
+    """Open a gate to a server for as long as the block lasts.
+
+    Args:
+        host: of the server.
+        port: of the server.
+        faults: what connections meet.
+        restart: stops the server, and starts it again.
+    """
+    opened = Gate(host, port, faults, restart)
     try:
         yield opened
     finally:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -26,11 +27,11 @@ from local_cloud.postgis.installation import Installation, find_or_install, is_o
 
 logger = logging.getLogger("local_cloud")
 
-# Nothing here outlives the server, so nothing need survive a power cut.
+# Nothing here outlives the machine, so nothing need survive a power cut. What is committed survives
+# that the server is killed, as in Aurora.
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
     "jit": "off",
     "max_connections": "200",
     "shared_buffers": "128MB",
@@ -62,6 +63,7 @@ class PostgisServer:
         self.endpoint_port = 0
         self._tokens = tokens.TokenServer(self._accepts)
         self._process: subprocess.Popen[bytes] | None = None
+        self._turn = threading.Lock()
 
     def __enter__(self) -> Self:
         """Start the server.
@@ -95,17 +97,40 @@ class PostgisServer:
         """Return how the superuser connects to a database."""
         return psycopg.conninfo.make_conninfo(**self.administrator, dbname=database)
 
+    def restart(self, *, away: float = 0.0, crashed: bool = False) -> None:
+        """Stop the server, and start it again with its data and on its port.
+
+        Args:
+            away: how many seconds it stands still in between.
+            crashed: whether it ends without a shutdown; it then recovers when it starts.
+
+        Raises:
+            LocalCloudError: it does not start again; the message says why.
+        """
+        with self._turn:
+            if self._process is None or self._process.poll() is not None:
+                return
+            self._stop(signal.SIGQUIT if crashed else signal.SIGINT)
+            time.sleep(away)
+            self._launch()
+
     def close(self) -> None:
         """Stop the server and delete its data."""
-        if self._process and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)  # PostgreSQL's "fast" shutdown
-            try:
-                self._process.wait(20)
-            except subprocess.TimeoutExpired:
-                self._process.send_signal(signal.SIGQUIT)  # "immediate"
-                self._process.wait()
+        with self._turn:
+            if self._process and self._process.poll() is None:
+                self._stop(signal.SIGINT)
         self._tokens.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _stop(self, how: signal.Signals) -> None:
+        """Stop the server: SIGINT is PostgreSQL's "fast" shutdown, SIGQUIT its "immediate" one."""
+        assert self._process is not None  # noqa: S101 - for mypy
+        self._process.send_signal(how)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
 
     def _start(self, installation: Installation) -> None:
         data = self._folder / "data"
@@ -131,17 +156,23 @@ class PostgisServer:
             "ssl_key_file": str(self._folder / "server.key"),
         }
         arguments = [word for k, v in settings.items() for word in ("-c", f"{k}={v}")]
+        self._command = [str(installation.programs / "postgres"), "-D", str(data), *arguments]
+        self._options = options
+        self._launch()
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            rds.create_roles(connection)
+
+    def _launch(self) -> None:
+        # Opened anew, so that it has no word of an earlier start.
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(installation.programs / "postgres"), "-D", str(data), *arguments],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                **options,
+                **self._options,
             )
         self._wait()
-        with psycopg.connect(self.dsn(), autocommit=True) as connection:
-            rds.create_roles(connection)
 
     def _accepts(self, user: str, text: str) -> bool:
         """Return whether a token lets a user in; the server's log says why not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from local_cloud.endpoints.specification import ServingSpec
 from local_cloud.functions import environment
 from local_cloud.functions.specification import FunctionSpec
 from local_cloud.jobs import JobProcess, JobRunner
-from local_cloud.processes import scratch
+from local_cloud.processes import may_confine, scratch
 
 LOOK = """
 import os, pathlib, boto3
@@ -106,6 +107,36 @@ def test_a_job_has_no_region_unless_its_definition_sets_one(tmp_path: Path):
 
     assert found == "[] None None"
     assert where == "False ['AWS_EC2_METADATA_DISABLED', 'HOME', 'LC_CTYPE', 'PATH', 'TMPDIR']"
+
+
+WRITE = """
+import pathlib, tempfile
+print(pathlib.Path(tempfile.gettempdir(), "small").write_bytes(bytes(30_000)))
+pathlib.Path(tempfile.gettempdir(), "large").write_bytes(bytes(70_000))
+"""
+
+
+@pytest.mark.skipif(not may_confine(), reason="no file systems of one's own here")
+def test_a_disk_is_full_when_its_space_is_used_up(tmp_path: Path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    runner = JobRunner(logs)
+    process = JobProcess(
+        command=[sys.executable, "-c", WRITE],
+        folder=tmp_path,
+        environment={},
+        log="job.log",
+        disk_kib=64,
+    )
+    full = runner.run(process, timeout=60, stopped=lambda: False)
+    free = runner.run(
+        dataclasses.replace(process, disk_kib=None), timeout=60, stopped=lambda: False
+    )
+    runner.close()
+
+    assert (full.code, free.code) == (1, 0)
+    assert "30000\n" in full.output, "what is small enough"
+    assert "OSError: [Errno 28] No space left on device" in full.output
 
 
 def test_temporary_files_are_a_process_own(tmp_path: Path):

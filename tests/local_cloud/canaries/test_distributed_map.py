@@ -55,12 +55,7 @@ def run_pool(items: int) -> int:
 def test_items_from_an_object_in_s3_each_get_their_index(services: Services, aws: Aws):
     bucket = aws.bucket()
     aws.client("s3").put_object(Bucket=bucket, Key="items.json", Body=b"[7, 8, 9]")
-    each = of_items(child=PASSING) | {
-        "ItemReader": {
-            "Resource": "arn:aws:states:::s3:getObject",
-            "ReaderConfig": {"InputType": "JSON"},
-            "Parameters": {"Bucket": bucket, "Key.$": "$.key"},
-        },
+    each = of_object(bucket) | {
         "ItemSelector": {"index.$": "$$.Map.Item.Index", "value.$": "$$.Map.Item.Value"},
     }
     with applied(services, distributed_map):
@@ -68,6 +63,22 @@ def test_items_from_an_object_in_s3_each_get_their_index(services: Services, aws
 
     assert done["status"] == "SUCCEEDED"
     assert [item["value"] for item in json.loads(done["output"])] == [7, 8, 9]
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_list_that_cannot_be_read_has_an_error_of_its_own(
+    services: Services, aws: Aws, damaged: bool
+):
+    bucket = aws.bucket()
+    if damaged:
+        aws.client("s3").put_object(Bucket=bucket, Key="items.json", Body=b"damaged")
+    machine = aws.machine(("Each", of_object(bucket)))
+
+    assert aws.execute(machine, {"key": "items.json"})["error"] == "States.Runtime"
+    with applied(services, distributed_map):
+        failed = aws.execute(machine, {"key": "items.json"})
+
+    assert failed["error"] == "States.ItemReaderFailed"
 
 
 def test_fewer_failures_than_are_tolerated_let_the_map_succeed(services: Services, aws: Aws):
@@ -95,6 +106,16 @@ def test_either_threshold_is_enough(failed: int, count: int, percentage: float, 
 ITEMS = [1, 2, 3]
 PASSING = {"Type": "Pass", "End": True}
 FAILING = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}
+
+
+def of_object(bucket: str) -> dict[str, Any]:
+    """Return a Map of the items that lie in the object whose key is the input's."""
+    reader = {
+        "Resource": "arn:aws:states:::s3:getObject",
+        "ReaderConfig": {"InputType": "JSON"},
+        "Parameters": {"Bucket": bucket, "Key.$": "$.key"},
+    }
+    return of_items(child=PASSING) | {"ItemReader": reader}
 
 
 def of_items(child: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_cloud.faults.kinds import SlotsTaken, TimeLapse
+from local_cloud.faults.kinds import DiskFull, SlotsTaken, TimeLapse
 from local_cloud.moto_patches import function_invocation
+from local_cloud.processes import may_confine
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, eventually
 
 HANDLER = """
 import os
+import pathlib
+import tempfile
 
 calls = 0
 
@@ -25,6 +28,8 @@ def handle(event, context):
         raise ValueError(event["raise"])
     if "exit" in event:
         os._exit(event["exit"])
+    if "write" in event:
+        pathlib.Path(tempfile.gettempdir(), "file").write_bytes(bytes(event["write"]))
     while event.get("hang"):
         pass
     return {"calls": calls, "name": context.function_name, "set": os.environ.get("SET"),
@@ -42,6 +47,21 @@ def function(aws: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def invoke(aws: Aws, function: str, event: Any) -> tuple[Any, str | None]:
     answer = aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
     return json.loads(answer["Payload"].read()), answer.get("FunctionError")
+
+
+@pytest.mark.skipif(not may_confine(), reason="no file systems of one's own here")
+def test_a_full_disk_is_a_functions_own_and_goes_with_the_fault(
+    services: Services, aws: Aws, function: str
+):
+    name = function.rsplit(":", 1)[-1]
+    services.faults.switch_on(DiskFull(process=name, kib=16, times=1))
+    with applied(services, function_invocation):
+        full, error = invoke(aws, function, {"write": 100_000})
+        after, none = invoke(aws, function, {"write": 100_000})
+
+    assert (error, none) == ("Unhandled", None)
+    assert full["errorMessage"].startswith("[Errno 28] No space left on device")
+    assert after["calls"] == 1, "another process"
 
 
 def test_canary_function_invocation(services: Services, aws: Aws, function: str):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from local_cloud.faults.active import Faults
-from local_cloud.faults.kinds import DatabasePaused
+from local_cloud.faults.kinds import DatabasePaused, DatabaseRestarted
 from local_cloud.postgis.gate import Gate, gate
 
 
@@ -77,3 +77,21 @@ def test_a_database_that_is_paused_again_has_to_wake_again(opened: Gate, faults:
         number = faults.switch_on(DatabasePaused(seconds=0.1))
         assert ask(opened, b"abc") == b"cba"
         assert faults.switch_off(number) == 1
+
+
+def test_a_connection_may_be_the_one_that_the_database_restarts_after(server: int, faults: Faults):
+    restarted: list[DatabaseRestarted] = []
+    done = threading.Event()
+
+    def restart(fault: DatabaseRestarted) -> None:
+        restarted.append(fault)
+        done.set()
+
+    fault = DatabaseRestarted(times=1, away=0.5)
+    faults.switch_on(fault)
+    with gate("127.0.0.1", server, faults, restart) as opened:
+        answers = [ask(opened, b"abc") for _ in range(2)]
+        assert done.wait(30)
+
+    assert answers == [b"cba", b"cba"]
+    assert restarted == [fault], "once, for the first connection"

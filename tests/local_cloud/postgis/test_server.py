@@ -41,6 +41,29 @@ def test_a_client_that_trusts_another_authority_is_refused_by_itself(
         psycopg.connect(address(postgis_server, sslmode="verify-full", sslrootcert=str(other)))
 
 
+@pytest.mark.parametrize("crashed", [False, True])
+def test_a_server_that_restarts_ends_connections_and_keeps_what_was_committed(crashed: bool):
+    with PostgisServer() as server, psycopg.connect(server.dsn()) as before:
+        before.execute("CREATE TABLE kept AS SELECT 1 AS number")
+        before.commit()
+        before.execute("INSERT INTO kept VALUES (2)")
+        server.restart(crashed=crashed)
+
+        with pytest.raises(psycopg.OperationalError):
+            before.execute("SELECT 1")
+        with psycopg.connect(server.dsn()) as after:
+            assert after.execute("SELECT number FROM kept").fetchall() == [(1,)]
+
+
+def test_a_server_that_is_closed_does_not_restart():
+    with PostgisServer() as server:
+        pass
+    server.restart()
+
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(server.dsn())
+
+
 def test_nothing_is_left_of_a_closed_server():
     with PostgisServer() as server:
         folder = server.root_certificate.parent
