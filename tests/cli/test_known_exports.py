@@ -73,6 +73,20 @@ def test_rows_that_are_turned_stay_in_px(detect, names, notes):
     assert detect(content, "ultralytics", *more) == [FOUND]
 
 
+@pytest.mark.parametrize("names", [["ship"], ["ship", "buoy"]])
+@pytest.mark.parametrize("found", [1, 5])
+def test_few_boxes_that_could_be_corners_are_what_the_exporter_writes(detect, names, found):
+    rows = np.zeros((40, 4 + len(names)))
+    rows[:found, :4] = np.array([30, 30, 40, 40]) + np.arange(found)[:, None] / 4
+    rows[:found, 4] = np.linspace(0.9, 0.5, found)
+    metadata = {"task": "detect", "names": str(dict(enumerate(names)))}
+
+    # One object in all: the others overlap with it.
+    assert detect(onnx_of(known({"output0": rows.T}, metadata)), "ultralytics") == [
+        ("ship", 10, 10, 50, 50)
+    ]
+
+
 def test_four_outputs_of_an_nms_plugin_are_no_classifier(detect):
     boxes, scores = np.zeros((100, 4)), np.full(100, 0.8)
     boxes[0], boxes[1:] = (15, 26, 25, 34), (40, 40, 50, 50)

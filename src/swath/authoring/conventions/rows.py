@@ -63,6 +63,9 @@ class Declared:
     head: HeadName | None = None
     box_format: BoxFormat | None = None
     box_units: BoxUnits | None = None
+    exporter: bool = False
+    """Whether Ultralytics' exporter since YOLOv8 wrote the file: scores a class, one candidate a
+    column, stand below centres and sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +206,17 @@ def _is_declared(
         return form.fits(declared)
     if form.box_format == "xyxy" and form.head != "labelled":
         return False
+    if judge_boxes(rows, "xyxy", form.units, size).strong:
+        return False
+    if declared.exporter and form.head == "rows" and form.layout == "channels_first":
+        return form.units == "px"
     # A grid's candidates have their centres all over the tile: other forms would have shown.
     by_anchors = grid_counts(size)
     usual = {
         "rows": count in by_anchors[1],
         "objectness": count in {*by_anchors[1], *by_anchors[3]},
     }
-    corners = judge_boxes(rows, "xyxy", form.units, size)
-    return usual.get(form.head, False) and len(rows) >= ENOUGH and not corners.strong
+    return usual.get(form.head, False) and len(rows) >= ENOUGH
 
 
 def _hyperparameters(form: _Form, count: int, size: int) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def _declared(exported: Exported, task: str | None) -> Declared:
         return Declared(task=task, head="labelled", box_format=oriented or "xyxy", box_units="px")
     if end_to_end is False or notes.get("head"):
         return Declared(task=task, head="rows", box_format=oriented or "cxcywh", box_units="px")
-    return Declared(task=task)
+    return Declared(task=task, exporter=task is not None)
 
 
 def _argument(notes: Mapping[str, str], name: str) -> Any:
