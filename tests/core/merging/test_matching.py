@@ -12,6 +12,20 @@ def test_it_is_read_from_a_package():
     )
 
 
+def test_a_package_that_says_nothing_has_nms_at_half():
+    assert msgspec.json.decode(b"{}", type=Matching) == Matching(
+        strategy="nms", metric="iou", threshold=0.5, sigma=0.5
+    )
+
+
+def test_it_stays_as_it_was_read():
+    matching = Matching()
+
+    with pytest.raises(AttributeError, match="immutable"):
+        matching.threshold = 0.9
+    assert {matching: 1}[Matching()] == 1
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from swath import storage
 from swath.dataset import open_dataset
 from swath.errors import SceneChangedError, SceneError, TransientError
-from swath.reading.ranges import HEAD, Head, LocalFile, S3File, joined, opened_file
+from swath.reading.ranges import HEAD, Head, LocalFile, S3File, joined, open_file, opened_file
 from swath.reading.tiff import NotReadableError
 
 MB = 1 << 20
@@ -124,6 +124,14 @@ def test_a_file_that_is_open_for_its_header_is_closed_again(make_scene, monkeypa
             assert read(0, 2) in {b"II", b"MM"}
             assert not closed
         assert closed
+
+
+def test_a_file_that_is_gone_when_it_is_opened_again_was_replaced(make_scene, tmp_path):
+    with open_dataset(make_scene(np.ones((1, 9, 9), "uint8"))) as dataset:
+        (tmp_path / "scene.tif").unlink()
+
+        with pytest.raises(SceneChangedError, match="replaced"), ThreadPoolExecutor(1) as fetchers:
+            open_file(dataset, fetchers)
 
 
 class TestS3File:
