@@ -78,6 +78,27 @@ class TestPoints:
 
         np.testing.assert_array_equal(georeferencer().points(x, y), whole)
 
+    def test_no_session_of_aws_is_begun_for_them(self, monkeypatch):
+        """rasterio begins one a call, which takes longer than all the arithmetic."""
+
+        def begin(*_, **__):
+            raise AssertionError("a session of AWS")
+
+        found = georeferencer()
+        monkeypatch.setattr("boto3.Session", begin)
+        monkeypatch.setattr("boto3.session.Session", begin)
+
+        assert np.isfinite(found.points([1], [2])).all()
+
+    def test_are_asked_for_their_way_back_only_of_maps_with_an_edge_in_sight(self, monkeypatch):
+        def ask(*_):
+            raise AssertionError("the way back")
+
+        found = georeferencer(crs=LON_LAT, transform=Affine(0.01, 0, 5, 0, -0.01, 50))
+        monkeypatch.setattr(Georeferencer, "_is_there", ask)
+
+        assert np.isfinite(found.points([1], [2])).all()
+
     def test_of_none(self):
         assert georeferencer().points([], [])[0].shape == (0,)
 
@@ -212,6 +233,21 @@ class TestOutlines:
         off = shapely.distance(shape.exterior, shapely.points(*found.points(edge, edge * 0)))
         degree = 111_000
         assert off.max() * degree < 0.1 * 100  # a tenth of a pixel
+
+    @pytest.mark.parametrize("shear", [(2000.0, 0.0), (0.0, 2000.0), (2000.0, 2000.0)])
+    def test_in_a_map_of_the_world_that_is_slanted_follow_its_lines(self, shear):
+        """Meridians and parallels are straight in it; whatever lies slanting across is not."""
+        slanted = Affine(5000, shear[0], 0, shear[1], -5000, 9e6)
+        found = georeferencer(transform=slanted, crs=CRS.from_epsg(3857), width=900, height=900)
+        wide = shapely.box(0, 0, 900, 800) - shapely.box(10, 10, 20, 20)
+
+        (shape,) = found.place(None, np.array([wide], object)).polygons()
+
+        along = np.linspace(0, 1, 2001)
+        for x, y in ((900 * along, 0 * along), (0 * along, 800 * along)):
+            off = shapely.distance(shape.exterior, shapely.points(*found.points(x, y)))
+            degree = 111_000
+            assert off.max() * degree < 0.1 * 5000  # a tenth of a pixel
 
     def test_by_ground_control_points(self):
         gcps = tuple(

@@ -6,7 +6,7 @@ import shapely.affinity
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.places import Places, shape_of
+from swath.places import Places, polygons_only, shape_of
 
 
 def wrapped(ring):
@@ -135,3 +135,23 @@ class TestShapes:
 
     def test_that_have_no_extent_are_none(self):
         assert shape_of([np.array([[179.5, 0], [180, 0], [-179.5, 0]])]) is None
+
+
+class TestPolygonsOnly:
+    SQUARE = shapely.box(0, 0, 2, 1)
+    FLAT = shapely.Polygon([(0, 0), (3, 3), (0, 0)])
+
+    def test_leave_out_whatever_has_no_area(self):
+        rest = [shapely.Point(5, 5), shapely.LineString([(0, 0), (9, 9)]), self.FLAT]
+
+        assert polygons_only(shapely.GeometryCollection([*rest, self.SQUARE])) == self.SQUARE
+        assert polygons_only(shapely.GeometryCollection(rest)) is None
+        assert polygons_only(shapely.MultiPolygon([self.FLAT])) is None
+
+    def test_are_counter_clockwise_and_together(self):
+        other = shapely.box(4, 4, 5, 5)
+        found = polygons_only(shapely.MultiPolygon([self.SQUARE.reverse(), other.reverse()]))
+
+        assert found.geom_type == "MultiPolygon"
+        assert all(part.exterior.is_ccw for part in found.geoms)
+        assert found.area == 3
