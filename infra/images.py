@@ -27,6 +27,7 @@ PLATFORM = Platform.LINUX_AMD64
 # The figures are in docs/images.md.
 FUNCTION_IMAGES = {
     "control-functions": (
+        "find_cause",
         "invoke_endpoint",
         "migrate_database",
         "prepare_database",

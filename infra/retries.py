@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from aws_cdk import Duration
-from aws_cdk.aws_stepfunctions import JitterType, TaskStateBase
+from aws_cdk.aws_stepfunctions import DistributedMap, JitterType, TaskStateBase
 
 from swath.errors import TransientError
 
-State = TypeVar("State", bound=TaskStateBase)
+State = TypeVar("State", bound=TaskStateBase | DistributedMap)
 
 # Nothing queues for a function: a call that finds no free slot is refused.
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
@@ -49,15 +49,33 @@ FAULTS = [
 # report Lambda.Unknown.
 STUCK = ["Sandbox.Timedout", "Lambda.Unknown"]
 
+# What may be the host's fault or the input's. `Runtime.OutOfMemory` is not here: it is the input's.
+CRASHED = ["Runtime.ExitError", *STUCK]
+
+# A Map could not read its list of shards; none has been asked for by then.
+UNREAD = ["States.ItemReaderFailed"]
+
 
 def retry_function(state: State, *more: str) -> State:
-    """Retry a state that calls a function: refusals for long, the rest for five minutes.
+    """Retry a state that calls a function.
+
+    Refusals are retried for long, a crash twice, the rest for five minutes.
 
     Args:
         state: gets the retriers.
         more: names of errors to retry besides those of Lambda and `TransientError`.
     """
-    return retry(_retry_refusals(state), [*FAULTS, *more])
+    retry(_retry_refusals(state), [*FAULTS, *more])
+    # An input that ends its function each time costs three times that function's longest time.
+    state.add_retry(
+        errors=CRASHED,
+        interval=Duration.seconds(5),
+        backoff_rate=2,
+        max_delay=Duration.minutes(1),
+        max_attempts=2,
+        jitter_strategy=JitterType.FULL,
+    )
+    return state
 
 
 def retry_function_for_hours(state: State) -> State:

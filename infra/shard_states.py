@@ -25,7 +25,7 @@ from aws_cdk.aws_stepfunctions import (
 from aws_cdk.aws_stepfunctions_tasks import BatchSubmitJob, LambdaInvoke
 from constructs import Construct
 
-from infra.retries import retry, retry_function
+from infra.retries import UNREAD, retry, retry_function
 from swath.payloads import Backend
 
 # Refusals to take a job, as far as they pass; a job that fails is States.TaskFailed.
@@ -83,6 +83,7 @@ def infer_shards(scope: Construct, mapped: Mapped, *, work: IBucket) -> Distribu
         max_concurrency=mapped.concurrency,
         result_path=JsonPath.DISCARD,
     )
+    retry(every, UNREAD)
     if mapped.notified_within:
         return every.item_processor(_wait(scope, mapped, mapped.notified_within))
     return every.item_processor(_ask(scope, mapped))

@@ -16,6 +16,7 @@ from infra.constructs.dead_letters import DeadLetters
 from infra.constructs.endpoint import Serving
 from infra.constructs.evaluation import Evaluation
 from infra.constructs.failures import FailureTopic, RunFailed
+from infra.constructs.find_cause import FindCause
 from infra.constructs.gpu_queue import GpuQueue
 from infra.constructs.gpu_watch import GpuWatch
 from infra.constructs.infer_shard import InferShard
@@ -255,9 +256,19 @@ class SwathStack(Stack):
 
     def _watch_failures(self) -> None:
         dead_letters = self._dead_letters("UnrecordedFailures", "record_failure")
+        finder = FindCause(
+            self,
+            "FindCause",
+            runs=self.runs,
+            work=self.storage.work,
+            batch=self.gpus is not None,
+            **self._logged,
+        )
         recorder = RecordFailureMachine(
             self,
             "FailureRecords",
+            finder=finder.function,
+            topic=self.failure_topic.topic,
             recorder=RecordFailure(self, "RecordFailure", **self._inside).function,
             dead_letters=dead_letters,
             **self._logged,
@@ -267,7 +278,6 @@ class SwathStack(Stack):
             "RunFailed",
             machine=self.runs.machine,
             recorder=recorder.machine,
-            topic=self.failure_topic.topic,
             dead_letters=dead_letters,
         )
 

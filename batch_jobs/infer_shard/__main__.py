@@ -24,6 +24,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from swath import storage
 from swath.errors import (
     InputError,
     NoGpuError,
@@ -31,10 +32,13 @@ from swath.errors import (
     SwathError,
     TransientError,
 )
+from swath.payloads import JobFailure
 from swath.runtimes.device import find_gpu, use_compatible_driver
 from swath.shard import KEEP_SECONDS, refuse_shard, run_shard
+from swath.storage import RunPaths
 
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
+JOB_ID = "AWS_BATCH_JOB_ID"
 STOP_SECONDS = 8.0
 """Docker, when its host shuts down, gives a container ten seconds between SIGTERM and SIGKILL:
 https://docs.docker.com/reference/cli/docker/container/stop/"""
@@ -63,7 +67,16 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
     """Infer the shard that the command line or the environment names."""
     options = _parse(arguments, env)
     with _ending_at_sigterm(options.stop_seconds) as stop:
-        return _run(options, stop)
+        try:
+            return _run(options, stop)
+        except SwathError as error:
+            logger.error("shard %d of %s: %s", options.index, options.plan_uri, error)  # noqa: TRY400
+            code = _exit_of(error)
+            _leave_cause(options.plan_uri, env, error, code)
+            return code
+        except Exception as error:
+            _leave_cause(options.plan_uri, env, error, Exit.BUG)
+            raise
 
 
 def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> Exit:
@@ -74,9 +87,6 @@ def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> Exit:
     except InputError as error:
         logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
         receipt = refuse_shard(uri, index, error)
-    except SwathError as error:
-        logger.error("shard %d of %s: %s", index, uri, error)  # noqa: TRY400
-        return _exit_of(error)
     logger.info("shard done: %s", json.dumps(receipt.to_json()))
     return Exit.DONE
 
@@ -128,6 +138,18 @@ def _ending_at_sigterm(seconds: float) -> Iterator[Callable[[], bool]]:
     finally:
         ended.set()
         stopping.set()
+
+
+def _leave_cause(uri: str, env: Mapping[str, str], error: Exception, code: Exit) -> None:
+    """Write why this job fails to where `find_cause` looks; Batch keeps the exit code only."""
+    if not (job := env.get(JOB_ID)):
+        return
+    name = type(error).__name__
+    left = JobFailure(error=name, cause=str(error) or name, exit_code=code)
+    try:
+        storage.write_json(RunPaths.of_plan(uri).job_failure(job), left.to_json())
+    except Exception as unwritten:  # noqa: BLE001 - the failure itself matters more
+        logger.warning("why the shard failed cannot be written: %s", unwritten)
 
 
 def _exit_of(error: SwathError) -> Exit:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aws_cdk import Aws
-from aws_cdk.aws_events import EventField, Rule, RuleTargetInput
-from aws_cdk.aws_events_targets import SfnStateMachine, SnsTopic
+from aws_cdk.aws_events import Rule
+from aws_cdk.aws_events_targets import SfnStateMachine
 from aws_cdk.aws_iam import ServicePrincipal
 from aws_cdk.aws_sns import Topic
 from aws_cdk.aws_sns_subscriptions import EmailSubscription
@@ -47,7 +45,6 @@ class RunFailed(Construct):
         *,
         machine: IStateMachine,
         recorder: IStateMachine,
-        topic: Topic,
         dead_letters: IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -56,29 +53,5 @@ class RunFailed(Construct):
             "Rule",
             description="swath: a run failed",
             event_pattern=failed_executions(machine),
-            targets=[
-                SfnStateMachine(recorder, dead_letter_queue=dead_letters),
-                # Not by way of the recorder: the database may be what is broken.
-                SnsTopic(
-                    topic,
-                    message=RuleTargetInput.from_object(_message()),
-                    dead_letter_queue=dead_letters,
-                ),
-            ],
+            targets=[SfnStateMachine(recorder, dead_letter_queue=dead_letters)],
         )
-
-
-def _message() -> dict[str, Any]:
-    """Return what subscribers read.
-
-    Only fields that every such event has are named. An execution that timed out or was stopped may
-    have neither `error` nor `cause`, and a variable that stands for nothing leaves a gap that is no
-    JSON. Both are in `detail`, where they are, as is the request, JSON within a string.
-    """
-    return {
-        "message": "A swath run failed. Drop its scene again to take it up where it stopped.",
-        "run": EventField.from_path("$.detail.name"),
-        "status": EventField.from_path("$.detail.status"),
-        "execution": EventField.from_path("$.detail.executionArn"),
-        "detail": EventField.from_path("$.detail"),
-    }

@@ -1,4 +1,7 @@
-"""The function that notes in the database that a run failed, and the machine that calls it."""
+"""The function that notes in the database that a run failed, and the machine that calls it.
+
+The machine first asks `find_cause` for the true cause, and tells the topic of it.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,16 @@ from aws_cdk.aws_events import EventPattern, Rule
 from aws_cdk.aws_events_targets import SqsQueue
 from aws_cdk.aws_lambda import IFunction
 from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_sns import ITopic
 from aws_cdk.aws_sqs import IQueue
-from aws_cdk.aws_stepfunctions import IStateMachine
-from aws_cdk.aws_stepfunctions_tasks import LambdaInvoke
+from aws_cdk.aws_stepfunctions import IStateMachine, JsonPath, TaskInput
+from aws_cdk.aws_stepfunctions_tasks import LambdaInvoke, SnsPublish
 from constructs import Construct
 
 from infra.constructs.database_function import DatabaseFunction, Inside
 from infra.constructs.logged_machine import logged_machine
 from infra.grants import acknowledge_wildcards
-from infra.retries import retry_function_for_hours
+from infra.retries import retry, retry_function, retry_function_for_hours
 
 
 class RecordFailure(DatabaseFunction):
@@ -35,10 +39,11 @@ class RecordFailure(DatabaseFunction):
 
 
 class RecordFailureMachine(Construct):
-    """The state machine that has a failure recorded, however long the database is away.
+    """The state machine that has a failure explained, told and recorded.
 
-    Lambda itself retries an event twice, within minutes. There is no `Catch`: an execution that
-    fails is redriven at its only state, and the dead letter queue has the event that it failed.
+    It records a failure however long the database is away: Lambda itself retries an event twice,
+    within minutes. What cannot be explained or told is recorded all the same. Recording has no
+    `Catch`: an execution that fails is redriven there, and the dead letter queue has its event.
 
     Attributes:
         machine: the state machine; its input is the event of a failed run.
@@ -49,30 +54,31 @@ class RecordFailureMachine(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        finder: IFunction,
         recorder: IFunction,
+        topic: ITopic,
         dead_letters: IQueue,
         log_retention: RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        record = LambdaInvoke(
-            self,
-            "RecordFailure",
-            lambda_function=recorder,
-            payload_response_only=True,
-            retry_on_service_exceptions=False,
-        )
+        record = retry_function_for_hours(_call(self, "RecordFailure", recorder))
+        # Before it is recorded: the database may be what is broken.
+        publish = _publish(self, topic).add_catch(record, result_path=JsonPath.DISCARD)
+        find = retry_function(_call(self, "FindCause", finder))
+        find.add_catch(publish, result_path=JsonPath.DISCARD)
         self.machine = logged_machine(
             self,
             "record-failure",
-            retry_function_for_hours(record),
-            comment="Record in the database that a run failed, and why.",
+            find.next(publish).next(record),
+            comment="Find out why a run failed, tell it, and record it in the database.",
             log_retention=log_retention,
         )
-        acknowledge_wildcards(
-            self.machine,
-            f"{recorder.function_arn}:*",
-            because="The CDK gives the right to call each version of a function.",
-        )
+        for function in (finder, recorder):
+            acknowledge_wildcards(
+                self.machine,
+                f"{function.function_arn}:*",
+                because="The CDK gives the right to call each version of a function.",
+            )
         acknowledge_wildcards(
             self.machine,
             "*",
@@ -85,6 +91,40 @@ class RecordFailureMachine(Construct):
             event_pattern=failed_executions(self.machine),
             targets=[SqsQueue(dead_letters)],
         )
+
+
+def _call(scope: Construct, name: str, function: IFunction) -> LambdaInvoke:
+    """Make a state that passes its input to a function, and on what that returns."""
+    return LambdaInvoke(
+        scope,
+        name,
+        lambda_function=function,
+        payload_response_only=True,
+        retry_on_service_exceptions=False,
+    )
+
+
+def _publish(scope: Construct, topic: ITopic) -> SnsPublish:
+    """Make the state that tells the topic of a failure.
+
+    The message names those fields only that the event has also where nobody could explain it. The
+    execution's error and cause are in `detail`, as is the request, JSON within a string.
+    """
+    message = {
+        "message": "A swath run failed. Drop its scene again to take it up where it stopped.",
+        "run": JsonPath.string_at("$.detail.name"),
+        "status": JsonPath.string_at("$.detail.status"),
+        "execution": JsonPath.string_at("$.detail.executionArn"),
+        "detail": JsonPath.object_at("$.detail"),
+    }
+    state = SnsPublish(
+        scope,
+        "PublishFailure",
+        topic=topic,
+        message=TaskInput.from_object(message),
+        result_path=JsonPath.DISCARD,
+    )
+    return retry(state, ["States.TaskFailed"])
 
 
 def failed_executions(machine: IStateMachine) -> EventPattern:

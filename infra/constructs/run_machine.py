@@ -17,6 +17,8 @@ class RunMachine(Construct):
     Attributes:
         machine: the state machine.
         executions: the ARN of all its executions.
+        map_runs: the ARN of all runs of its Maps.
+        children: the ARN of all executions of its Maps.
     """
 
     def __init__(
@@ -32,6 +34,9 @@ class RunMachine(Construct):
             log_retention=log_retention,
         )
         self.executions = _arn("states", f"execution:{name}:*")
+        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html
+        self.map_runs = _arn("states", f"mapRun:{name}/*")
+        self.children = _arn("states", f"execution:{name}/*")
         if steps.on_gpus:
             # Without these an execution that is aborted leaves its GPU jobs running.
             allow(self.machine.role, "batch:DescribeJobs", "batch:TerminateJob", on=["*"])

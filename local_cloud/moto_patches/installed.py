@@ -10,6 +10,7 @@ from moto.core.config import default_user_config
 from local_cloud.moto_patches import (
     access_control,
     asynchronous_inference,
+    batch_job_lists,
     batch_properties,
     bucket_properties,
     data_api,
@@ -31,6 +32,7 @@ from local_cloud.moto_patches import (
     service_task_casing,
     stack_operations,
     state_machine_creation,
+    state_map_runs,
     state_waits,
     task_callbacks,
     task_clients,
@@ -43,6 +45,7 @@ from local_cloud.services import Services
 PATCHES: tuple[ModuleType, ...] = (
     access_control,
     asynchronous_inference,
+    batch_job_lists,
     batch_properties,
     bucket_properties,
     data_api,
@@ -64,6 +67,7 @@ PATCHES: tuple[ModuleType, ...] = (
     service_task_casing,
     stack_operations,
     state_machine_creation,
+    state_map_runs,
     state_waits,
     task_callbacks,
     task_clients,

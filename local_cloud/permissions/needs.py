@@ -79,6 +79,12 @@ def _task(request: Request) -> Iterator[Need]:
     yield f"states:{request.operation}", machine, {}
 
 
+def _listed(request: Request) -> Iterator[Need]:
+    """Check a list of executions against their state machine or their Map run."""
+    arn = request.parameter("mapRunArn") or request.parameter("stateMachineArn")
+    yield "states:ListExecutions", arn, {}
+
+
 def _endpoint(request: Request) -> Iterator[Need]:
     name = request.parameter("EndpointName")
     yield f"sagemaker:{request.operation}", request.arn("sagemaker", f"endpoint/{name}"), {}
@@ -136,7 +142,8 @@ _NEEDS: Mapping[tuple[str, str], Finder] = {
     ("sqs", "SendMessage"): _queue,
     ("states", "DescribeExecution"): _of("executionArn"),
     ("states", "GetExecutionHistory"): _of("executionArn"),
-    ("states", "ListExecutions"): _of("stateMachineArn"),
+    ("states", "ListExecutions"): _listed,
+    ("states", "ListMapRuns"): _of("executionArn"),
     ("states", "RedriveExecution"): _of("executionArn"),
     ("states", "SendTaskFailure"): _task,
     ("states", "SendTaskHeartbeat"): _task,

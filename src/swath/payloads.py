@@ -176,6 +176,15 @@ class TileFailure(Payload, frozen=True, kw_only=True):
     cause: str
 
 
+class JobFailure(Payload, frozen=True, kw_only=True):
+    """What a Batch job leaves in the work bucket as it fails: Batch keeps the exit code only."""
+
+    error: str
+    """The name of its class."""
+    cause: str
+    exit_code: int
+
+
 class Engine(Payload, frozen=True, kw_only=True):
     """The device and the library that compute a model's answers."""
 

@@ -111,6 +111,14 @@ class ResumeRunSettings(EnvSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindCauseSettings(EnvSettings):
+    """Of `find_cause`."""
+
+    work_uri: str
+    """Where Batch jobs leave why they failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings(EnvSettings):
     """Of every function that opens a database connection."""
 

@@ -402,6 +402,10 @@ class RunPaths:
         """The merged mask, GeoTIFF; if the model package asks for one."""
         return join(self.root, "mask.tif")
 
+    def job_failure(self, job: str) -> str:
+        """Return where the Batch job of an id leaves why it failed, JSON."""
+        return join(self.root, "failures", f"{job.replace(':', '-')}.json")
+
     def shard_file(self, name: str) -> str:
         """A file of any shard, by its name."""
         return join(self.root, "shards", name)

@@ -90,7 +90,7 @@ def test_every_state_that_calls_a_function_has_the_same_retriers(everything: Any
 
     assert len(states) == 8
     for name, state in states.items():
-        throttled, not_ready, faults = state["Retry"]
+        throttled, not_ready, faults, crashed = state["Retry"]
         assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"], name
         assert set(not_ready["ErrorEquals"]) >= {
             "Lambda.CodeArtifactUserPendingException",
@@ -100,6 +100,8 @@ def test_every_state_that_calls_a_function_has_the_same_retriers(everything: Any
         ours = {n for n, item in vars(errors).items() if isinstance(item, type) and n[0] != "_"}
         assert ours & set(faults["ErrorEquals"]) == {"TransientError"}, name
         assert not {"States.ALL", "States.TaskFailed"} & set(faults["ErrorEquals"])
+        assert "Runtime.ExitError" in crashed["ErrorEquals"], name
+        assert "Runtime.OutOfMemory" not in crashed["ErrorEquals"], "it would only need as much"
         # A notification may be lost; an answer that somebody waits for is not.
         assert ("States.Timeout" in faults["ErrorEquals"]) == ("TimeoutSeconds" in state), name
         named = [error for retrier in state["Retry"] for error in retrier["ErrorEquals"]]
@@ -127,14 +129,19 @@ FAULTS = [
 ]
 
 
+STUCK = ["Sandbox.Timedout", "Lambda.Unknown"]
+
+
 def test_retriers_are_what_the_simulation_was_read_for(everything: Any):
     for name, state in functions(everything.machine).items():
-        throttled, not_ready, faults = state["Retry"]
+        throttled, not_ready, faults, crashed = state["Retry"]
 
         assert throttled == retrier(["Lambda.TooManyRequestsException"], 5, 720, 120), name
         assert (not_ready["IntervalSeconds"], not_ready["MaxAttempts"]) == (20, 30), name
         lost = ["States.Timeout"] if "TimeoutSeconds" in state else []
         assert faults == retrier([*FAULTS, *lost], 2, 8, 60), name
+        # The longest function ends after 15 minutes: an hour is lost at most.
+        assert crashed == retrier(["Runtime.ExitError", *STUCK], 5, 2, 60), name
 
 
 def test_all_that_is_retried_elsewhere_is_what_no_job_is_the_cause_of(everything: Any):
@@ -144,7 +151,11 @@ def test_all_that_is_retried_elsewhere_is_what_no_job_is_the_cause_of(everything
 
     others = {n: s.get("Retry") for n, s in every_state(everything.machine) if n not in called}
 
+    maps = [name for name, state in everything.machine["States"].items() if state["Type"] == "Map"]
+    assert len(maps) == 4
     assert {name: retry for name, retry in others.items() if retry} == {
+        # Its list was not read; no shard was asked for.
+        **{name: [retrier(["States.ItemReaderFailed"], 2, 8, 60)] for name in maps},
         "InferShard": [retrier(batch, 2, 8, 60)],
         "InferShards": [retrier(batch, 2, 8, 60)],
         "AnnounceRun": [retrier(["States.TaskFailed"], 2, 8, 60)],
@@ -156,7 +167,7 @@ def test_retriers_name_errors_that_lambda_has(everything: Any):
     invoke = botocore.session.get_session().get_service_model("lambda").operation_model("Invoke")
     known = {f"Lambda.{shape.name}" for shape in invoke.error_shapes}
     own = {"ClientExecutionTimeoutException", "AWSLambdaException", "SdkClientException"}
-    known |= {f"Lambda.{name}" for name in own}
+    known |= {f"Lambda.{name}" for name in own} | {"Lambda.Unknown"}
 
     for state in functions(everything.machine).values():
         for retrier in state["Retry"]:

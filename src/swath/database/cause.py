@@ -7,26 +7,73 @@ Batch job as a description of the whole job, other services' messages as they ar
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
 LONGEST = 2000
 
+# What an execution that was stopped or took too long leaves without a cause of its own.
+_OF_STATUS = {
+    "TIMED_OUT": "the run took longer than it may",
+    "ABORTED": "the run was stopped by hand",
+}
+# A prefix of Lambda's own, with an id that its log has.
+_REQUEST = re.compile(r"^RequestId: [0-9a-f-]+ (Error: )?")
+# https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
+_ENDINGS = (
+    (
+        re.compile(r"signal: (killed|9)\b|Runtime\.OutOfMemory"),
+        "the function was killed, most likely since its memory was used up",
+    ),
+    (re.compile(r"^Runtime exited"), "the function's process crashed"),
+    (re.compile(r"^\S* ?Task timed out"), "the function took longer than it may"),
+    (re.compile(r"No space left on device"), "the function's disk is full"),
+)
+# What follows in the cause of an answer without an error's type, which older runtimes give.
+_RETURNED = "Returned payload:"
 
-def readable_cause(cause: str | None) -> str:
+
+def readable_cause(cause: str | None, *, status: str = "") -> str:
     """The cause of an execution's failure without what its service wrapped around it.
 
     Args:
         cause: what Step Functions gives; None or empty where an execution was stopped or timed out.
+        status: of the execution, for where it gives none.
     """
-    parsed = _parse(cause or "")
-    text = _of_lambda(parsed) or _of_batch(parsed) or cause or "no cause was given"
+    parsed = parse_cause(cause or "")
+    without = _OF_STATUS.get(status, "no cause was given")
+    text = _of_lambda(parsed) or _of_batch(parsed) or cause or without
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
+def parse_cause(text: str) -> dict[str, Any]:
+    """The JSON object in a cause, empty where there is none.
+
+    Its keys are in lower case, since services differ in how they write them.
+    """
+    if _RETURNED in text:
+        text = text.partition(_RETURNED)[2]
+    try:
+        return _lower(json.loads(text)) if text.lstrip().startswith("{") else {}
+    except (json.JSONDecodeError, RecursionError):
+        return {}
+
+
+def error_of(job: Mapping[str, Any]) -> str:
+    """Return the name of the error that ended a job's container; empty if the agent named none."""
+    reason = (job.get("container") or {}).get("reason") or ""
+    name, colon, _ = str(reason).partition(":")
+    return name if colon and name.isidentifier() else ""
+
+
 def _of_lambda(cause: dict[str, Any]) -> str:
     """The message of the exception that ended a Lambda function; without one, its type."""
-    return str(cause.get("errormessage") or cause.get("errortype") or "")
+    said = str(cause.get("errormessage") or cause.get("errortype") or "")
+    message = _REQUEST.sub("", said)
+    meaning = next((words for ending, words in _ENDINGS if ending.search(message)), None)
+    return f"{meaning} ({message})" if meaning else message
 
 
 def _of_batch(cause: dict[str, Any]) -> str:
@@ -43,17 +90,6 @@ def _of_batch(cause: dict[str, Any]) -> str:
     ]
     said = "; ".join(str(part) for part in parts if part) or "failed without a reason"
     return f"Batch job {cause.get('jobname') or cause.get('jobid') or ''}: {said}"
-
-
-def _parse(text: str) -> dict[str, Any]:
-    """The JSON object in `text`, empty where there is none.
-
-    Its keys are in lower case, since services differ in how they write them.
-    """
-    try:
-        return _lower(json.loads(text)) if text.lstrip().startswith("{") else {}
-    except json.JSONDecodeError:
-        return {}
 
 
 def _lower(value: Any) -> Any:

@@ -17,12 +17,6 @@ from swath.payloads import RunRequest
 
 Status = Literal["failed", "timed_out", "aborted"]
 
-# What an execution that was stopped or took too long leaves without a cause of its own.
-_WITHOUT_CAUSE = {
-    "timed_out": "the run took longer than it may",
-    "aborted": "the run was stopped by hand",
-}
-
 # A failure that is reported late says nothing about a run that has been run anew since, and was
 # loaded or failed once more.
 _IF_NEWER = sql.SQL("runs.status <> 'succeeded' AND runs.ended_at <= excluded.ended_at")
@@ -65,12 +59,11 @@ class Failure:
         except msgspec.MsgspecError as error:
             raise PayloadError(f"not the event of a failed run: {error}") from None
         status: Status = found.status.lower()  # type: ignore[assignment]
-        cause = found.cause or _WITHOUT_CAUSE.get(status)
         return cls(
             request=request,
             status=status,
             error=found.error or found.status,
-            cause=readable_cause(cause),
+            cause=readable_cause(found.cause, status=found.status),
             at=datetime.fromtimestamp(found.stop / 1000, UTC),
         )
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import random
 from typing import Any
 
@@ -8,7 +7,6 @@ import pytest
 
 from benchmarks.retries.policy import Retrier, retrier_for
 from infra.check import state_machines
-from local_cloud.moto_patches.event_delivery import transformed
 
 
 @pytest.fixture
@@ -25,24 +23,49 @@ def test_every_way_to_fail_is_noticed_and_only_of_our_executions(rule: dict[str,
     assert machine["Ref"].startswith("RunsMachine")
 
 
-def test_a_failure_is_recorded_and_told_independently(rule: dict[str, Any]):
-    recorder, topic = rule["Targets"]
+def test_a_failure_goes_to_the_machine_that_records_it(rule: dict[str, Any]):
+    (recorder,) = rule["Targets"]
 
     assert recorder["Arn"]["Ref"].startswith("FailureRecordsMachine")
     assert "InputTransformer" not in recorder
-    assert topic["Arn"]["Ref"].startswith("FailuresTopic")
-    for target in (recorder, topic):
-        lost = target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
-        assert lost.startswith("UnrecordedFailuresQueue")
+    lost = recorder["DeadLetterConfig"]["Arn"]["Fn::GetAtt"][0]
+    assert lost.startswith("UnrecordedFailuresQueue")
 
 
 @pytest.fixture
-def recording(dev: Any) -> dict[str, Any]:
-    """The only state of the machine that records failures."""
+def states(dev: Any) -> dict[str, Any]:
+    """The states of the machine that records failures."""
     machine = state_machines(dev.json)["swath-record-failure"]
-    (state,) = machine["States"].values()
-    assert state["Type"] == "Task"
-    return state
+    assert machine["StartAt"] == "FindCause"
+    return machine["States"]
+
+
+@pytest.fixture
+def recording(states: dict[str, Any]) -> dict[str, Any]:
+    """The last state of the machine that records failures."""
+    assert states["RecordFailure"]["End"] is True
+    return states["RecordFailure"]
+
+
+def test_a_failure_is_explained_told_and_recorded_whatever_is_broken(states: dict[str, Any]):
+    find, publish = states["FindCause"], states["PublishFailure"]
+
+    assert set(states) == {"FindCause", "PublishFailure", "RecordFailure"}
+    assert "ResultPath" not in find, "its answer is the event that the next state gets"
+    for state, following in ((find, "PublishFailure"), (publish, "RecordFailure")):
+        everything = {"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": following}
+        assert state["Next"] == following
+        assert state["Catch"] == [everything], "the event goes on as it came"
+        assert state["Retry"]
+    assert publish["ResultPath"] is None
+
+
+def test_a_cause_that_is_not_listed_yet_is_asked_for_again(states: dict[str, Any]):
+    retrier = retrier_for(states["FindCause"], "TransientError")
+
+    assert retrier is not None
+    assert sum(map(retrier.bound, range(retrier.attempts))) >= 60
+    assert sum(map(retrier.bound, range(retrier.attempts))) < 10 * 60, "the words are waited for"
 
 
 @pytest.mark.parametrize(
@@ -94,38 +117,41 @@ def test_the_rule_may_start_the_machine_and_the_machine_call_the_function(dev: A
     machine = dev.permissions("FailureRecordsMachineRole")
     events = dev.permissions("FailureRecordsMachineEventsRole")
 
+    topic = next(resource for resource in machine if "FailuresTopic" in resource)
+    assert machine.pop(topic) == {"sns:Publish"}
     assert machine == {
+        "<FindCauseFunction.Arn>": {"lambda:InvokeFunction"},
+        "<FindCauseFunction.Arn>:*": {"lambda:InvokeFunction"},
         "<RecordFailureFunction.Arn>": {"lambda:InvokeFunction"},
         "<RecordFailureFunction.Arn>:*": {"lambda:InvokeFunction"},
     }
     assert events == {"<FailureRecordsMachine>": {"states:StartExecution"}}
 
 
-CAUSE = '{"errorMessage": "s3://scenes/x.tif: not a \\"raster\\""}'
+def test_the_message_names_only_what_every_event_has(states: dict[str, Any]):
+    """An execution that was stopped may have neither `error` nor `cause`; both are in `detail`."""
+    message = states["PublishFailure"]["Parameters"]["Message"]
+    event = {"name": "", "status": "", "executionArn": ""}
+
+    assert message["detail.$"] == "$.detail"
+    for name, path in message.items():
+        if name.endswith(".$") and path != "$.detail":
+            assert path.removeprefix("$.detail.") in event, path
 
 
-@pytest.mark.parametrize(
-    "words",
-    [{"error": "SceneError", "cause": CAUSE}, {"error": None, "cause": None}, {}],
-    ids=["why", "null", "absent"],
-)
-@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
-def test_the_message_is_json_whatever_is_in_the_event(
-    rule: dict[str, Any], status: str, words: dict[str, Any]
-):
-    detail = {
-        "name": "0197-run",
-        "status": status,
-        "input": '{"scene": {"uri": "s3://scenes/x.tif"}}',
-        "executionArn": "arn:aws:states:::execution:swath-runs:0197-run",
-        **words,
+def test_the_cause_is_looked_for_where_runs_are_and_nowhere_else(everything: Any):
+    found = {
+        action: resource
+        for resource, actions in everything.permissions("FindCauseRole").items()
+        for action in actions
+        if action.startswith("states:")
     }
 
-    message = json.loads(transformed(rule["Targets"][1], {"time": "", "detail": detail}))
-
-    assert (message["run"], message["status"]) == ("0197-run", status)
-    assert message["execution"] == detail["executionArn"]
-    assert message["detail"] == detail
+    assert found == {
+        "states:ListMapRuns": "states:execution:swath-runs:*",
+        "states:ListExecutions": "states:mapRun:swath-runs/*",
+        "states:DescribeExecution": "states:execution:swath-runs/*",
+    }
 
 
 def test_the_topic_takes_tls_only_and_messages_from_rules_and_alarms(dev: Any):

@@ -13,6 +13,7 @@ from infra.images import ROOT
 from swath.packing import MAX_BYTES
 from swath.settings import (
     DatabaseSettings,
+    FindCauseSettings,
     InvokeEndpointSettings,
     PlanSettings,
     PrepareDatabaseSettings,
@@ -29,6 +30,7 @@ SETTINGS = {
     "MergeDetections": None,
     "LoadDetections": DatabaseSettings,
     "PublishResults": PublishSettings,
+    "FindCause": FindCauseSettings,
     "RecordFailure": DatabaseSettings,
     "PrepareDatabase": PrepareDatabaseSettings,
     "MigrateDatabase": DatabaseSettings,

@@ -100,5 +100,11 @@ def test_an_answer_to_a_task_needs_the_machine_that_waits():
     assert found == ["states:SendTaskSuccess m/l"]
 
 
+def test_executions_are_listed_by_their_machine_or_by_their_map_run():
+    for parameter in ("stateMachineArn", "mapRunArn"):
+        assert asked("states", "ListExecutions", {parameter: "a"}) == ["states:ListExecutions a"]
+    assert asked("states", "ListMapRuns", {"executionArn": "e"}) == ["states:ListMapRuns e"]
+
+
 def test_what_is_not_known_here_is_checked_on_everything():
     assert asked("ec2", "RunInstances") == ["ec2:RunInstances *"]

@@ -1,0 +1,44 @@
+"""The function that finds out why a run failed."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_s3 import IBucket
+from constructs import Construct
+
+from infra.constructs.function import Function
+from infra.constructs.run_machine import RunMachine
+from infra.grants import allow, read_objects
+from swath.settings import FindCauseSettings
+
+
+class FindCause(Function):
+    """Lambda `find_cause`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        runs: RunMachine,
+        work: IBucket,
+        batch: bool,
+        log_retention: RetentionDays,
+    ) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            name="find_cause",
+            environment=FindCauseSettings(work_uri=f"s3://{work.bucket_name}").to_env(),
+            memory_mib=512,
+            timeout=Duration.minutes(1),
+            log_retention=log_retention,
+        )
+        because = "Executions and their Map runs are named as they start."
+        allow(self.role, "states:ListMapRuns", on=[runs.executions], because=because)
+        allow(self.role, "states:ListExecutions", on=[runs.map_runs], because=because)
+        allow(self.role, "states:DescribeExecution", on=[runs.children], because=because)
+        if batch:
+            allow(self.role, "batch:ListJobs", "batch:DescribeJobs", on=["*"])
+            read_objects(self.role, work, "runs/*/failures/*")

@@ -1,0 +1,36 @@
+"""Finds the true error and cause of a failed run.
+
+Called by a state machine with Step Functions' "Execution Status Change" event, outside the
+database's network. An error is raised on: the state machine calls again, and goes on with the
+event's own words if that does not help.
+"""
+
+import functools
+from typing import Any
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, event_source
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from swath.causes import explain
+from swath.settings import FindCauseSettings
+
+logger = Logger(service="find_cause")
+tracer = Tracer(service="find_cause")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+@event_source(data_class=EventBridgeEvent)
+def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
+    """Return the event with the error and the cause of the shard that failed first."""
+    detail = explain(event.detail, work_uri=settings().work_uri)
+    found = {key: detail[key] for key in ("name", "status", "error", "cause")}
+    logger.info("cause found", extra={"failure": found})
+    return {**event.raw_event, "detail": detail}
+
+
+@functools.cache
+def settings() -> FindCauseSettings:
+    """The settings, read once per process."""
+    return FindCauseSettings.from_env()
