@@ -114,10 +114,6 @@ def apply(patcher: Patcher, services: Services) -> None:
         InlineItemProcessorWorker._eval_input(worker, env_frame)
         env_frame.map_child.given = json.dumps(env_frame.states.get_input())
 
-    def made(record: Any, *positional: Any, **named: Any) -> None:
-        original_made(record, *positional, **named)
-        record.children = {}
-
     def list_executions(response: Any) -> ActionResult:
         if not (arn := response._get_param("mapRunArn")):
             listed: ActionResult = original_list(response)
@@ -134,11 +130,16 @@ def apply(patcher: Patcher, services: Services) -> None:
 
     original_job = patcher.replace(DistributedItemProcessorWorker, "_eval_job", eval_job)
     patcher.add(DistributedItemProcessorWorker, "_eval_input", eval_input)
-    original_made = patcher.replace(MapRunRecord, "__init__", made)
+    patcher.add(MapRunRecord, "children", property(_children))
     original_list = patcher.replace(StepFunctionResponse, "list_executions", list_executions)
     original_describe = patcher.replace(
         StepFunctionResponse, "describe_execution", describe_execution
     )
+
+
+def _children(record: Any) -> dict[str, _Child]:
+    children: dict[str, _Child] = vars(record).setdefault("_children", {})
+    return children
 
 
 def _map_runs(response: Any) -> Iterator[Any]:

@@ -27,7 +27,7 @@ _ENDINGS = (
         "the function was killed, most likely since its memory was used up",
     ),
     (re.compile(r"^Runtime exited"), "the function's process crashed"),
-    (re.compile(r"^\S* ?Task timed out"), "the function took longer than it may"),
+    (re.compile(r"Task timed out after [\d.]+ seconds$"), "the function took longer than it may"),
     (re.compile(r"No space left on device"), "the function's disk is full"),
 )
 # What follows in the cause of an answer without an error's type, which older runtimes give.
