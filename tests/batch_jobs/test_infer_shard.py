@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from batch_jobs.infer_shard import __main__ as module
-from batch_jobs.infer_shard.__main__ import ARRAY_INDEX, Exit, main
-from swath import inference
+from batch_jobs.infer_shard.__main__ import ARRAY_INDEX, JOB_ID, Exit, main
+from swath import inference, storage
 from swath.errors import ModelOutputError, NoGpuError, TransientError
 from swath.storage import RunPaths
 from tests.runs import receipt_of
@@ -62,6 +62,42 @@ def test_the_exit_code_says_whether_again_would_help(monkeypatch, error, code):
     monkeypatch.setattr(module, "run_shard", fail)
 
     assert main(["--plan-uri", "x"], {}) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "code"),
+    [
+        (TransientError("S3 is away"), "TransientError", Exit.TRANSIENT),
+        (NoGpuError("none"), "NoGpuError", Exit.NO_GPU),
+        (OSError(28, "No space left on device"), "OSError", Exit.BUG),
+        (MemoryError(), "MemoryError", Exit.BUG),
+    ],
+)
+def test_a_job_that_fails_leaves_why(plan_uri, monkeypatch, error, name, code):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(module, "run_shard", fail)
+    with contextlib.suppress(OSError, MemoryError):
+        main(["--plan-uri", plan_uri], {JOB_ID: "job:3"})
+
+    left = storage.read_json(RunPaths.of_plan(plan_uri).job_failure("job:3"))
+    assert left == {"error": name, "cause": str(error) or name, "exit_code": code}
+
+
+def test_a_job_that_cannot_leave_why_ends_all_the_same(plan_uri, monkeypatch):
+    def fail(*_, **__):
+        raise TransientError("S3 is away")
+
+    monkeypatch.setattr(module, "run_shard", fail)
+    monkeypatch.setattr(storage, "write_json", fail)
+
+    assert main(["--plan-uri", plan_uri], {JOB_ID: "job:3"}) == Exit.TRANSIENT
+
+
+def test_a_job_that_is_done_leaves_no_failure(plan_uri):
+    assert main(["--plan-uri", plan_uri], {JOB_ID: "job"}) == Exit.DONE
+    assert not storage.exists(RunPaths.of_plan(plan_uri).job_failure("job"))
 
 
 def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypatch):

@@ -55,6 +55,20 @@ def pipeline(cloud: LocalCloud) -> Pipeline:
     return Pipeline(cloud)
 
 
+@pytest.fixture(scope="module")
+def failure_queue(pipeline: Pipeline) -> Iterator[str]:
+    """A queue that hears what the failure topic says."""
+    sqs, sns = pipeline.client("sqs"), pipeline.client("sns")
+    url = sqs.create_queue(QueueName="failures")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
+    subscription = sns.subscribe(
+        TopicArn=pipeline.outputs["FailureTopicArn"], Protocol="sqs", Endpoint=arn["QueueArn"]
+    )
+    yield url
+    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+    sqs.delete_queue(QueueUrl=url)
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """SIGINT reaches child processes also when the tests run in a shell's background.

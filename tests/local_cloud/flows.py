@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from local_cloud.faults.kinds import JobOutOfMemory
 from tests.local_cloud.canaries.aws import new_name
 from tests.local_cloud.pipeline import Pipeline, eventually
 from tests.local_cloud.test_pipeline import BACKENDS, write_scene
@@ -21,6 +22,7 @@ def drive(pipeline: Pipeline, folder: Path) -> None:
     dropped = [drop(pipeline, folder, f"incoming/flow-{n}.tif", seed=40 + n) for n in range(2)]
     fail_and_redrive(pipeline, folder)
     fail_asynchronously(pipeline, folder)
+    fail_on_batch(pipeline, folder)
     ask_for_an_image(pipeline, folder)
     train(pipeline)
     transform(pipeline)
@@ -56,15 +58,41 @@ def fail_and_redrive(pipeline: Pipeline, folder: Path) -> None:
 
 
 def fail_asynchronously(pipeline: Pipeline, folder: Path) -> None:
-    """A run whose shard the asynchronous endpoint refuses: there is none of that index."""
+    """Runs whose shard the asynchronous endpoint refuses: there is none of that index."""
     with another_definition(pipeline) as definition:
         every = definition["States"]["InferShardsOnAsyncEndpoint"]
         every["ItemSelector"] = {**every["ItemSelector"], "index": 9999}
         every["ItemSelector"].pop("index.$")
         update(pipeline, definition)
-        uri = drop(pipeline, folder, "elsewhere/flow-refused.tif", seed=60)
-        pipeline.ended(pipeline.start(pipeline.request(uri, "sagemaker-async")))
-    assert pipeline.wait(uri).status == "failed"
+        for number in range(2):
+            fail(pipeline, folder, "sagemaker-async", f"refused-{number}")
+
+
+def fail_on_batch(pipeline: Pipeline, folder: Path) -> None:
+    """Runs with a child job too many, which leaves its cause, and one whose job is killed."""
+    with job_too_many(pipeline):
+        for number in range(2):
+            fail(pipeline, folder, "batch", f"job-too-many-{number}")
+    with pipeline.cloud.fault(JobOutOfMemory(times=1)):
+        fail(pipeline, folder, "batch", "killed")
+
+
+@contextlib.contextmanager
+def job_too_many(pipeline: Pipeline) -> Iterator[None]:
+    """A plan's only shard becomes an array of two jobs: the second finds no shard."""
+    with another_definition(pipeline) as definition:
+        definition["States"]["InferShard"]["Parameters"]["ArrayProperties"] = {"Size": 2}
+        update(pipeline, definition)
+        yield
+
+
+def fail(pipeline: Pipeline, folder: Path, backend: Any, name: str) -> Any:
+    """Have a run fail; its row in the database."""
+    uri = drop(pipeline, folder, f"elsewhere/flow-{name}.tif", seed=60)
+    pipeline.ended(pipeline.start(pipeline.request(uri, backend)))
+    run = pipeline.wait(uri)
+    assert run.status == "failed"
+    return run
 
 
 @contextlib.contextmanager

@@ -156,3 +156,14 @@ def eventually(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
             return result
         time.sleep(0.1)
     pytest.fail(f"waited {seconds:.0f} s for {what}")
+
+
+def messages(pipeline: Pipeline, queue: str, containing: str) -> str:
+    """The messages on the queue that contain a text; others are taken off it too."""
+    received = pipeline.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+    bodies = [json.loads(m["Body"])["Message"] for m in received.get("Messages", ())]
+    for message in received.get("Messages", ()):
+        pipeline.client("sqs").delete_message(
+            QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"]
+        )
+    return "\n".join(body for body in bodies if containing in body)

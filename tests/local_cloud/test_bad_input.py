@@ -4,42 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from swath.packing import pack
 from swath.payloads import Backend, ModelRef
-from tests.local_cloud.pipeline import Pipeline, eventually
+from tests.local_cloud.pipeline import Pipeline, eventually, messages
 from tests.local_cloud.test_pipeline import SHIPS, write_scene
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def failure_queue(pipeline: Pipeline) -> Iterator[str]:
-    """A queue that hears what the failure topic says."""
-    sqs, sns = pipeline.client("sqs"), pipeline.client("sns")
-    url = sqs.create_queue(QueueName="failures")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
-    subscription = sns.subscribe(
-        TopicArn=pipeline.outputs["FailureTopicArn"], Protocol="sqs", Endpoint=arn["QueueArn"]
-    )
-    yield url
-    sns.unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
-    sqs.delete_queue(QueueUrl=url)
-
-
-def messages(pipeline: Pipeline, queue: str, containing: str) -> str:
-    """The messages on the queue that contain a text; others are taken off it too."""
-    received = pipeline.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-    bodies = [json.loads(m["Body"])["Message"] for m in received.get("Messages", ())]
-    for message in received.get("Messages", ()):
-        pipeline.client("sqs").delete_message(
-            QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"]
-        )
-    return "\n".join(body for body in bodies if containing in body)
 
 
 @pytest.mark.parametrize(
