@@ -38,7 +38,7 @@ from local_cloud.services import Services
 
 NAME = "state_map_runs"
 
-_STATUSES = {
+_STATUSES: dict[type[Any], str] = {
     ProgramEnded: "SUCCEEDED",
     ProgramError: "FAILED",
     ProgramStopped: "ABORTED",

@@ -108,7 +108,7 @@ def _failed(states: SFNClient, map_run: str, since: float) -> Iterator[Any]:
     """Yield the children that failed since the run was taken up again, if it was."""
     pages = states.get_paginator("list_executions")
     for status in ("FAILED", "TIMED_OUT"):
-        for page in pages.paginate(mapRunArn=map_run, statusFilter=status):  # type: ignore[arg-type]
+        for page in pages.paginate(mapRunArn=map_run, statusFilter=status):
             for child in page["executions"]:
                 if child["stopDate"].timestamp() >= since:
                     yield child

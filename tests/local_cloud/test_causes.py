@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from local_cloud.faults.kinds import JobOutOfMemory, NoCapacity
+from local_cloud.faults.kinds import JobOutOfMemory
 from tests.local_cloud.flows import fail, job_too_many
 from tests.local_cloud.pipeline import Pipeline, eventually, messages
 from tests.local_cloud.test_permissions import without
-from tests.local_cloud.test_pipeline import write_scene
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
@@ -65,17 +64,3 @@ def test_an_array_whose_child_is_killed_has_batchs_reason(pipeline: Pipeline, tm
     assert run.cause.startswith("shard ")
     assert "Container killed due to memory usage" in run.cause
     assert "exit code 137" in run.cause
-
-
-def test_a_run_that_was_stopped_is_told_of_though_it_has_no_words(
-    pipeline: Pipeline, failure_queue: str, tmp_path: Path
-):
-    with job_too_many(pipeline), pipeline.cloud.fault(NoCapacity()):
-        uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=61), "elsewhere/stopped.tif")
-        execution = pipeline.start(pipeline.request(uri, "batch"))
-        pipeline.client("stepfunctions").stop_execution(executionArn=execution)
-        run = pipeline.wait(uri)
-    detail = told(pipeline, failure_queue, run)
-
-    assert (run.status, run.cause) == ("aborted", "the run was stopped by hand")
-    assert (detail["error"], detail["cause"]) == ("ABORTED", run.cause)
