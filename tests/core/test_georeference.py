@@ -234,6 +234,19 @@ class TestOutlines:
         degree = 111_000
         assert off.max() * degree < 0.1 * 100  # a tenth of a pixel
 
+    def test_that_are_bent_get_their_corners_all_at_once(self, monkeypatch):
+        """One by one is for shapes over poles and the like, and takes far longer."""
+        found = georeferencer(transform=Affine(2000, 0, 4e5, 0, -2000, 66e5), width=200, height=200)
+        wide = shapely.box(0, 0, 200, 100) - shapely.box(10, 10, 20, 20)
+        monkeypatch.delattr(Georeferencer, "_place_unusual")
+
+        (shape,) = found.place(None, np.array([wide], object)).polygons()
+
+        assert shapely.get_num_coordinates(shape) > shapely.get_num_coordinates(wide) + 5
+        edge = np.linspace(0, 200, 3001)
+        off = shapely.distance(shape.exterior, shapely.points(*found.points(edge, edge * 0)))
+        assert off.max() * 111_000 < 0.1 * 2000  # a tenth of a pixel
+
     @pytest.mark.parametrize("shear", [(2000.0, 0.0), (0.0, 2000.0), (2000.0, 2000.0)])
     def test_in_a_map_of_the_world_that_is_slanted_follow_its_lines(self, shear):
         """Meridians and parallels are straight in it; whatever lies slanting across is not."""
