@@ -37,7 +37,9 @@ def rewrite(content, tag, change):
         for at in range(first + 8, first + 8 + 20 * len(page.fields), 20)
         if int.from_bytes(content[at : at + 2], "little") == tag
     )
-    told = struct.pack("<HHQQ", tag, 16, len(numbers), len(content))
+    # One number stands in the entry itself.
+    place = numbers[0] if len(numbers) == 1 else len(content)
+    told = struct.pack("<HHQQ", tag, 16, len(numbers), place)
     table = struct.pack(f"<{len(numbers)}Q", *numbers)
     return content[:entry] + told + content[entry + 20 :] + table
 
@@ -69,4 +71,14 @@ def test_a_table_of_more_or_fewer_blocks_than_the_scene_has_is_refused(path, tag
         open_dataset(path) as dataset,
         pytest.raises(NotReadableError, match="table of blocks of another length"),
     ):
+        scene_layout(dataset.reader, reading(content))
+
+
+@pytest.mark.parametrize(
+    "tag", [tiff.WIDTH, tiff.HEIGHT, tiff.TILE_WIDTH, tiff.TILE_HEIGHT, tiff.SAMPLES]
+)
+def test_a_header_of_no_extent_is_refused(path, tag):
+    content = rewrite(storage.read_bytes(path), tag, lambda _: [0])
+
+    with open_dataset(path) as dataset, pytest.raises(NotReadableError, match="no tiles"):
         scene_layout(dataset.reader, reading(content))
