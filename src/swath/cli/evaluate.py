@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from swath.cli.numbers import finite
 from swath.cli.remote import (
     NO_LABELS,
     PANEL,
@@ -61,13 +62,25 @@ def evaluate(
         typer.Option(help="What a figure must be, as AP50=0.3; may be repeated.", metavar="F=X"),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="By how much a figure may fall below the one in use.", min=0)
+        float,
+        typer.Option(
+            help="By how much a figure may fall below the one in use.", min=0, callback=finite
+        ),
     ] = 0.0,
     score_floor: Annotated[
-        float, typer.Option(help="From which score on detections enter the curves.", min=0, max=1)
+        float,
+        typer.Option(
+            help="From which score on detections enter the curves.",
+            min=0,
+            max=1,
+            callback=finite,
+        ),
     ] = 0.01,
     tolerated_failures: Annotated[
-        float, typer.Option(help="The share of a scene's tiles that may fail.", min=0, max=1)
+        float,
+        typer.Option(
+            help="The share of a scene's tiles that may fail.", min=0, max=1, callback=finite
+        ),
     ] = 0.0,
     on_sagemaker: Annotated[
         bool,

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from swath.cli.numbers import finite
 from swath.errors import InputError
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ def check(
             help="By how much weights may differ, of the largest number: 0.001, if none, and "
             "more where they are in fewer bits.",
             min=0,
+            callback=finite,
         ),
     ] = None,
 ) -> None:
@@ -184,7 +186,10 @@ def optimise(
         list[str], typer.Option(help="A scene to calibrate with and to compare on; often.")
     ],
     tolerance: Annotated[
-        float, typer.Option(help="How much may be lost, of AP or of agreement.", min=0, max=1)
+        float,
+        typer.Option(
+            help="How much may be lost, of AP or of agreement.", min=0, max=1, callback=finite
+        ),
     ] = 0.02,
     tiles: Annotated[int, typer.Option(help="How many tiles of the scenes.", min=1)] = 32,
     labels: Labels = None,
@@ -227,7 +232,10 @@ def publish(
         Path | None, typer.Option(help="The package's evaluation.json, made earlier.")
     ] = None,
     tolerance: Annotated[
-        float, typer.Option(help="By how much a figure may fall below the one in use.", min=0)
+        float,
+        typer.Option(
+            help="By how much a figure may fall below the one in use.", min=0, callback=finite
+        ),
     ] = 0.0,
     gate: Annotated[
         bool,

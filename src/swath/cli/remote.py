@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from swath.cli.numbers import finite
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -40,7 +42,9 @@ Stack = Annotated[
 InstanceType = Annotated[str, typer.Option(help="Of the hosts.", rich_help_panel=PANEL)]
 Hours = Annotated[
     float,
-    typer.Option(help="How long one job may take at most.", min=0.1, rich_help_panel=PANEL),
+    typer.Option(
+        help="How long one job may take at most.", min=0.1, rich_help_panel=PANEL, callback=finite
+    ),
 ]
 OnDemand = Annotated[
     bool,
@@ -51,6 +55,7 @@ HourlyPrice = Annotated[
     typer.Option(
         help="US dollars for an hour of a host; by default, what AWS's price list says.",
         rich_help_panel=PANEL,
+        callback=finite,
     ),
 ]
 Yes = Annotated[

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from swath.cli.numbers import finite
 from swath.payloads import RunOptions
 
 
@@ -26,7 +27,8 @@ def run(
         ),
     ] = None,
     tolerated_failures: Annotated[
-        float, typer.Option(help="The share of tiles that may fail.", min=0, max=1)
+        float,
+        typer.Option(help="The share of tiles that may fail.", min=0, max=1, callback=finite),
     ] = 0.0,
 ) -> None:
     """Find what a model sees in a scene; write detections.parquet and summary.json."""

@@ -11,10 +11,11 @@ import msgspec
 
 from swath import storage
 from swath.errors import InputError
-from swath.evaluation.evaluate import SCORE_FLOOR, Progress, evaluate
+from swath.evaluation.evaluate import SCORE_FLOOR, Progress, evaluate, figures_of
 from swath.evaluation.evaluation import Evaluation
-from swath.evaluation.gate import Verdict, compare, require
+from swath.evaluation.gate import Verdict, check_numbers, compare, require
 from swath.labels.read import Form
+from swath.package import load_package
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
@@ -68,7 +69,16 @@ def assess(
         )
 
     # What is given is read before what takes long is begun.
+    check_numbers({"the tolerance": tolerance, **(fail_below or {})})
+    shares = {"score floor": score_floor, "share of failures": tolerated_failures}
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise InputError(f"the {name} is {share}; it is a number from 0 to 1")
+    if fail_below:
+        _check_names(fail_below, load_package(package).description.task)
     earlier = read_evaluation(against) if against and against.endswith(".json") else None
+    # A verdict of before must not pass for this one's, should a run fail.
+    (out / VERDICT).unlink(missing_ok=True)
     candidate = measure(package, out)
     if against and earlier is None:
         earlier = measure(against, out / IN_USE)
@@ -78,6 +88,13 @@ def assess(
     text = json.dumps(verdict.to_json(), indent=2) + "\n"
     storage.write_bytes(str(out / VERDICT), text.encode())
     return candidate, verdict
+
+
+def _check_names(bounds: Mapping[str, float], task: str) -> None:
+    known = figures_of(task)
+    for name in bounds:
+        if name not in known:
+            raise InputError(f"{task} has no figure {name!r}; it has {', '.join(known)}")
 
 
 def read_evaluation(uri: str) -> Evaluation:
@@ -110,13 +127,16 @@ def parse_bounds(texts: list[str]) -> dict[str, float]:
     """`AP50=0.3` as a figure and what it must be.
 
     Raises:
-        InputError: a text is not of that form.
+        InputError: a text is not of that form, a number is NaN or infinite, or a figure has two.
     """
-    bounds = {}
+    bounds: dict[str, float] = {}
     for text in texts:
         name, _, number = text.partition("=")
         try:
-            bounds[name] = float(number)
+            bound = float(number)
         except ValueError:
             raise InputError(f"{text!r} is no bound; write a figure's as AP50=0.3") from None
+        if bounds.setdefault(name, bound) != bound:
+            raise InputError(f"{name} is asked for twice, {bounds[name]:g} and {bound:g}; give one")
+    check_numbers(bounds)
     return bounds

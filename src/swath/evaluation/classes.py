@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from swath.errors import LabelsError
+from swath.evaluation.evaluation import BACKGROUND
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,13 +32,25 @@ class Classes:
     unlabelled: tuple[str, ...]
     """Classes of the model that the labels do not know: nothing can be said of them."""
 
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """(names,): True where the model knows no such class, so all its objects are missed."""
+        return np.isin(np.arange(len(self.names)), self.of_model, invert=True)
+
     @classmethod
     def of(cls, description: ModelDescription, collection: Collection) -> Classes:
-        """Classes are the same where their names are.
+        """Pair the classes of a model with those of labels: they are the same by name.
 
         Raises:
-            LabelsError: no class of the model is labelled.
+            LabelsError: no class of the model is labelled, or two names differ in capitals, spaces
+                or hyphens alone, so that one class would count as two.
         """
+        if BACKGROUND in collection.classes:
+            raise LabelsError(
+                f"the labels name a class {BACKGROUND!r}, as reports call what is of no class; "
+                "rename it"
+            )
+        _refuse_alike(description.classes, collection.classes)
         background = description.background
         nothing = None if background is None else description.classes[background]
         names = tuple(name for name in collection.classes if name != nothing)
@@ -54,6 +70,23 @@ class Classes:
                 name for name in description.classes if name not in places and name != nothing
             ),
         )
+
+
+def _refuse_alike(of_model: Sequence[str], of_labels: Sequence[str]) -> None:
+    alone = {_plain(name): name for name in of_model if name not in of_labels}
+    for name in of_labels:
+        other = alone.get(_plain(name))
+        if other is not None and name not in of_model:
+            raise LabelsError(
+                f"the labels name the class {name!r} and the model {other!r}: classes are the same "
+                "where their names are; rename one of them"
+            )
+
+
+def _plain(name: str) -> str:
+    """Return a name without what people write now so, now otherwise."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(re.sub(r"[\s_-]+", " ", folded).split()) or folded
 
 
 def _places(names: tuple[str, ...], places: dict[str, int]) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ import numpy as np
 from swath import storage
 from swath.errors import LabelsError, PackageError
 from swath.evaluation.classes import Classes
+from swath.evaluation.doubts import doubts_about
 from swath.evaluation.evaluation import (
     CollectionUsed,
     Conditions,
@@ -49,6 +50,7 @@ IOU = 0.5
 
 _OUTLINED = {"oriented-detection", "instance-segmentation", "segmentation"}
 _MASKED = {"instance-segmentation", "segmentation"}
+_POLYGONS = ("polygon_precision", "polygon_recall", "polygon_F1")
 
 Progress = Callable[[str, int, int], None]
 """Called with a scene's address, how many of its shards are done, and of how many."""
@@ -111,12 +113,30 @@ def evaluate(
         compared="outlines" if outlined else "boxes", score_floor=score_floor, iou=IOU
     )
     evaluation = _evaluation(
-        loaded, collection, classes, conditions, scenes, pixels if pixels.any() else None
+        loaded,
+        collection,
+        classes,
+        conditions,
+        scenes,
+        pixels if description.task in _MASKED else None,
     )
     write_evaluation(evaluation, out)
     if report:
         _write_report(evaluation, scenes, description, out)
     return evaluation
+
+
+def figures_of(task: str) -> tuple[str, ...]:
+    """Return the names of the figures that packages of a task are measured by."""
+    none, box = np.empty(0, np.int64), np.empty((0, 4))
+    truth = Truth(scene=none, label=none, box=box, crowd=np.empty(0, np.bool_))
+    found = Found(scene=none, label=none, box=box, score=np.empty(0))
+    names = [*measure_objects(truth, found, ["any"], threshold=0.5, iou=IOU)[0]]
+    if task in _OUTLINED:
+        names += _POLYGONS
+    if task in _MASKED:
+        names += measure_pixels(np.zeros((2, 2), np.int64), ["any"])[0]
+    return tuple(names)
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
@@ -155,7 +175,7 @@ def _pixels(seen: SeenScene, description: ModelDescription, classes: Classes) ->
     else:
         kept = seen.found.score >= _threshold(description)
         labels = drawn(seen.found.take(kept), count)
-    return count_scene(seen.uri, description.bands, seen.truth, labels, count)
+    return count_scene(seen.uri, description.bands, seen.ground, labels, count)
 
 
 def _threshold(description: ModelDescription) -> float:
@@ -179,7 +199,7 @@ def _evaluation(
     )
     if conditions.compared == "outlines":
         # The SpaceNet challenge's, of all scenes together.
-        figures |= {f"polygon_{name}": figures[name] for name in ("precision", "recall", "F1")}
+        figures |= {name: figures[name.removeprefix("polygon_")] for name in _POLYGONS}
     of_pixels: PixelFigures | None = None
     if pixels is not None:
         of_masks, of_pixels = measure_pixels(pixels, classes.names)
@@ -201,7 +221,9 @@ def _evaluation(
         curve=curve,
         confusion=confusion(truth, kept, len(classes.names), at=conditions.iou).tolist(),
         pixels=of_pixels,
-        warnings=gather_warnings(*(scene.warnings for scene in scenes)),
+        warnings=gather_warnings(
+            doubts_about(classes, scenes), *(scene.warnings for scene in scenes)
+        ),
     )
 
 

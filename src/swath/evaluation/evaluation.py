@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from swath.payloads import Payload, TileCounts
 
+BACKGROUND = "(background)"
+"""How figures and reports call what is of no class."""
+
 Figures = dict[str, float | None]
 """By name; None where there is nothing to measure."""
 

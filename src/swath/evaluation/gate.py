@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 from swath.errors import InputError
 from swath.evaluation.evaluation import Evaluation
@@ -10,6 +11,8 @@ from swath.payloads import Payload
 
 OBJECTS = ("AP", "AP50", "best_F1")
 MASKS = ("mIoU", "pixel_F1", "polygon_F1")
+_ROUNDING = 1e-9
+"""By so much a difference of two figures may be off: 0.8 - 0.1 is more than 0.7."""
 
 
 class Fall(Payload, frozen=True, kw_only=True):
@@ -65,13 +68,20 @@ def compare(
         figures: which are compared; by default `MASKS` where both have masks, else `OBJECTS`.
 
     Raises:
-        InputError: they were not measured on the same collection, or not in the same way.
+        InputError: they were not measured on the same collection, or not in the same way; or the
+            package in use has none of the figures, so that any candidate would pass.
     """
     _check_comparable(candidate, current)
     if figures is None:
         figures = MASKS if candidate.pixels and current.pixels else OBJECTS
-    least = {name: _figure(current, name) for name in figures}
-    return require(candidate, {n: v for n, v in least.items() if v is not None}, tolerance)
+    given = {name: _figure(current, name) for name in figures}
+    least = {name: value for name, value in given.items() if value is not None}
+    if not least:
+        raise InputError(
+            f"the evaluation of the package in use has no value for {', '.join(figures)}, so it "
+            "compares nothing: measure both on scenes with labelled objects"
+        )
+    return require(candidate, least, tolerance)
 
 
 def require(candidate: Evaluation, least: Mapping[str, float], tolerance: float = 0.0) -> Verdict:
@@ -83,14 +93,28 @@ def require(candidate: Evaluation, least: Mapping[str, float], tolerance: float 
         tolerance: by how much they may be lower.
 
     Raises:
-        InputError: there is no figure of that name.
+        InputError: there is no figure of that name, or a number is NaN or infinite.
     """
+    check_numbers({"the tolerance": tolerance, **least})
     falls = []
     for name, bound in least.items():
         value = _figure(candidate, name)
-        if value is None or value < bound - tolerance:
+        if value is None or value < bound - tolerance - _ROUNDING:
             falls.append(Fall(figure=name, value=value, least=bound))
     return Verdict(passed=not falls, compared=tuple(least), falls=tuple(falls))
+
+
+def check_numbers(numbers: Mapping[str, float]) -> None:
+    """Check what figures are held against: nothing is lower than NaN, so all would pass.
+
+    Raises:
+        InputError: one is NaN or infinite.
+    """
+    for name, number in numbers.items():
+        if not isfinite(number):
+            raise InputError(
+                f"{name} is {number}, which nothing can be held against; give a number"
+            )
 
 
 def _figure(evaluation: Evaluation, name: str) -> float | None:
@@ -99,7 +123,13 @@ def _figure(evaluation: Evaluation, name: str) -> float | None:
             f"the evaluation of {evaluation.package.name} has no figure {name}; "
             f"it has {', '.join(evaluation.figures)}"
         )
-    return evaluation.figures[name]
+    value = evaluation.figures[name]
+    if value is not None and not isfinite(value):
+        raise InputError(
+            f"the evaluation of {evaluation.package.name} gives {value} for {name}, which no "
+            "measurement does; measure the package anew"
+        )
+    return value
 
 
 def _check_comparable(candidate: Evaluation, current: Evaluation) -> None:

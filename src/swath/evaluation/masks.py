@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _WINDOW = 1024
 """px; the side of what is counted at once."""
 
-Labels = Callable[[Box], "NDArray[np.uint8]"]
+Labels = Callable[[Box], "NDArray[np.uint16]"]
 """Gives the classes (rows, cols) of a window."""
 
 
@@ -40,7 +40,8 @@ def count_scene(
     Args:
         uri: of the scene: pixels without data are not counted.
         bands: the model's.
-        truth: with outlines; what a crowd covers is not counted.
+        truth: with outlines, those of the background too; where only a crowd lies, nothing is
+            counted.
         seen: what a model says of a window; `classes` stands for the background.
         classes: how many there are.
 
@@ -48,36 +49,38 @@ def count_scene(
         (classes + 1, classes + 1): rows are what is known, columns what was seen.
     """
     counts = np.zeros((classes + 1, classes + 1), np.int64)
-    known, crowds = (
-        drawn(truth.take(~truth.crowd), classes),
-        drawn(truth.take(truth.crowd), classes),
-    )
+    # Background that is labelled, as an island in a lake, is no crowd and no gap.
+    nothing = classes + 1
+    known, crowds = (drawn(truth.take(which), nothing) for which in (~truth.crowd, truth.crowd))
     with open_scene(uri) as scene:
         numbers = select_bands(scene.info, bands)
         for window in _windows(scene.info.width, scene.info.height):
-            counted = scene.valid(window, numbers) & (crowds(window) == classes)
-            counts += count_pixels(known(window), seen(window), counted, classes)
+            labelled = known(window)
+            unknown = (labelled == nothing) & (crowds(window) != nothing)
+            labelled[labelled == nothing] = classes
+            counted = scene.valid(window, numbers) & ~unknown
+            counts += count_pixels(labelled, seen(window), counted, classes)
     return counts
 
 
 def drawn(objects: Objects, background: int) -> Labels:
-    """The classes of objects with outlines; where several lie over one another, the least shows."""
+    """Draw the classes of objects with outlines; of several over one another, the least shows."""
     objects = objects.take(np.argsort(-objects.area, kind="stable"))
     outline = objects.outline if objects.outline is not None else shapely.box(*objects.box.T)
     tree = shapely.STRtree(outline)
 
-    def draw(window: Box) -> NDArray[np.uint8]:
+    def draw(window: Box) -> NDArray[np.uint16]:
         x, y, width, height = window
         near = np.sort(tree.query(shapely.box(x, y, x + width, y + height)))
         if not len(near):
-            return np.full((height, width), background, np.uint8)
+            return np.full((height, width), background, np.uint16)
         return np.asarray(
             rasterize(
                 zip(outline[near], objects.label[near].tolist(), strict=True),
                 out_shape=(height, width),
                 fill=background,
                 transform=Affine.translation(x, y),
-                dtype="uint8",
+                dtype="uint16",
             )
         )
 
@@ -86,13 +89,13 @@ def drawn(objects: Objects, background: int) -> Labels:
 
 def of_mask(path: Path, of_model: NDArray[np.int64], background: int) -> Labels:
     """The classes that a run's mask holds, in the numbers of the classes measured."""
-    numbers = np.full(NO_LABEL + 1, background, np.uint8)
+    numbers = np.full(NO_LABEL + 1, background, np.uint16)
     numbers[: len(of_model)] = np.where(of_model < 0, background, of_model)
 
-    def read(window: Box) -> NDArray[np.uint8]:
+    def read(window: Box) -> NDArray[np.uint16]:
         with open_dataset(str(path)) as file:
             labels = file.read(Window(*window), [1])[0]
-        return np.asarray(numbers[labels])
+        return np.asarray(numbers[labels], np.uint16)
 
     return read
 

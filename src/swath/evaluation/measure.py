@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.evaluation.evaluation import ClassFigures, CurvePoints, Figures, PixelFigures
+from swath.evaluation.evaluation import BACKGROUND, ClassFigures, CurvePoints, Figures, PixelFigures
 from swath.evaluation.metrics.coco import SIZES, CocoFigures, coco_figures
 from swath.evaluation.metrics.curves import Counts, Curve, curve_of, thin, voc_average_precision
 from swath.evaluation.metrics.matching import Matches, match
@@ -16,8 +16,6 @@ from swath.evaluation.metrics.pixels import pixel_f1, pixel_iou
 if TYPE_CHECKING:
     from swath.evaluation.metrics.objects import Found, Truth
     from swath.merging.boxes import Floats, Indices
-
-BACKGROUND = "(background)"
 
 
 def measure_objects(

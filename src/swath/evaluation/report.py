@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from swath.evaluation import plots
-from swath.evaluation.measure import BACKGROUND
+from swath.evaluation.evaluation import BACKGROUND
 
 if TYPE_CHECKING:
     from swath.evaluation.evaluation import Evaluation

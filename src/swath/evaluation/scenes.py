@@ -43,6 +43,8 @@ class SeenScene:
     seconds: float
     """Of planning, inference and merging."""
     truth: Truth
+    ground: Truth
+    """What is labelled, background too: its class is the number of the classes measured."""
     found: Found
     mask: Path | None
     """The scene's mask, where the package gives one; it is there while the scene is open."""
@@ -77,7 +79,7 @@ def see(
         LabelsError: outlines are to be compared and the labels have none, or the scene is of
             another size than its labels say.
     """
-    truth = _truth(scene, number, classes, outlined=outlined)
+    ground = _ground(scene, number, classes, outlined=outlined)
     request = request_of(scene.uri, str(model), options)
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as folder:
@@ -96,28 +98,28 @@ def see(
             tiles=merged.tiles,
             warnings=merged.warnings,
             seconds=round(sum(watch.seconds.values()), 3),
-            truth=truth,
+            truth=ground.take(ground.label < len(classes.names)),
+            ground=ground,
             found=_found(rows, number, classes, outlined=outlined),
             mask=Path(merged.mask_uri) if merged.mask_uri else None,
         )
 
 
-def _truth(scene: LabelledScene, number: int, classes: Classes, *, outlined: bool) -> Truth:
+def _ground(scene: LabelledScene, number: int, classes: Classes, *, outlined: bool) -> Truth:
     if outlined and scene.outlines is None:
         raise LabelsError(
             f"the labels of {scene.uri} are boxes and the package gives outlines: label them by "
             "polygons"
         )
     label = classes.of_labels[scene.classes]
-    truth = Truth(
+    return Truth(
         scene=np.full(len(label), number, np.int64),
-        label=label,
+        label=np.where(label < 0, len(classes.names), label),
         box=scene.boxes,
         outline=_sound(scene.outlines) if outlined else None,
         crowd=scene.crowd,
         size=scene.sizes,
     )
-    return truth.take(label >= 0)
 
 
 def _found(rows: Detections, number: int, classes: Classes, *, outlined: bool) -> Found:

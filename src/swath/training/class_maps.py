@@ -86,6 +86,6 @@ def _order(scene: LabelledScene, frame: NDArray[np.int64]) -> NDArray[np.int64]:
     near = np.flatnonzero(
         (boxes[:, 2:] > frame[:2]).all(axis=1) & (boxes[:, :2] < frame[2:]).all(axis=1)
     )
-    sides = boxes[near, 2:] - boxes[near, :2]
-    order = np.lexsort((-sides[:, 0] * sides[:, 1], ~scene.crowd[near]))
+    areas = shapely.area(scene.outlines[near]) if scene.outlines is not None else np.empty(0)
+    order = np.lexsort((-areas, ~scene.crowd[near]))
     return np.asarray(near[order])

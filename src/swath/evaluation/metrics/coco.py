@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 Size = Literal["all", "small", "medium", "large"]
 
 SIZES: dict[Size, tuple[float, float]] = {
-    "all": (0, 1e10),
+    "all": (0, np.inf),
     "small": (0, 32**2),
     "medium": (32**2, 96**2),
-    "large": (96**2, 1e10),
+    "large": (96**2, np.inf),
 }
-"""px² of an object, as COCO draws the lines: both ends of a range belong to it."""
+"""px² of an object, as COCO draws the lines: both ends of a range belong to it.
+
+COCO's end at 1e10 px², a scene of 100,000 px a side; what is larger would not count."""
 
 IOUS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)

@@ -21,11 +21,12 @@ def confusion(truth: Truth, found: Found, classes: int, *, at: float = 0.5) -> I
     matched whatever its class.
 
     Returns:
-        (classes + 1, classes + 1): rows are what is known, columns what was seen. What a crowd
-        accounts for is left out.
+        (classes + 1, classes + 1): rows are what is known, columns what was seen. What a crowd of
+        its own class accounts for is left out, so a class's column sums up to its hits and false
+        alarms, and its row to its objects.
     """
     own = match(truth, found, at=at)
-    left, open_ = found.take(own.false), truth.take(own.missed | truth.crowd)
+    left, open_ = found.take(own.false), truth.take(own.missed)
     other = match(open_, left, at=at, pairs=pairs_of(open_, left, across_classes=True))
     hit = np.flatnonzero(own.hit)
     mixed = np.flatnonzero(other.hit)

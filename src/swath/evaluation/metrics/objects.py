@@ -38,6 +38,13 @@ class Objects:
             return boxes.area(self.box)
         return np.asarray(shapely.area(self.outline), np.float64)
 
+    @property
+    def bounds(self) -> NDArray[np.float64]:
+        """(n, 4) px: around the outlines, which a file's boxes need not hold; else the boxes."""
+        if self.outline is None:
+            return self.box
+        return np.asarray(shapely.bounds(self.outline), np.float64).reshape(-1, 4)
+
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """The rows of all parts, one at least, in their order; all have outlines or none has."""

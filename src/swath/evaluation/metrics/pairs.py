@@ -55,7 +55,7 @@ def _meetings(truth: Truth, found: Objects) -> tuple[Indices, Indices]:
     seen, known = [none], [none]
     for scene in np.intersect1d(truth.scene, found.scene):
         ours, theirs = np.flatnonzero(found.scene == scene), np.flatnonzero(truth.scene == scene)
-        first, second = meetings(found.box[ours], truth.box[theirs])
+        first, second = meetings(found.bounds[ours], truth.bounds[theirs])
         seen.append(ours[first])
         known.append(theirs[second])
     return np.concatenate(seen), np.concatenate(known)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def count_pixels(
-    known: NDArray[np.uint8],
-    seen: NDArray[np.uint8],
+    known: NDArray[np.uint8] | NDArray[np.uint16],
+    seen: NDArray[np.uint8] | NDArray[np.uint16],
     valid: NDArray[np.bool_],
     classes: int,
 ) -> Indices:
