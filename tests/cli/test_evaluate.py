@@ -73,6 +73,17 @@ def test_a_scene_under_two_names_is_not_measured_twice(run, labels):
     assert "images 1 (scene.tif) and 2 (./scene.tif) give one scene twice" in result.stderr
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "NaN"])
+@pytest.mark.parametrize(
+    "option", ["--fail-below", "--tolerance", "--score-floor", "--tolerated-failures"]
+)
+def test_no_gate_is_open_for_what_is_no_number(run, tmp_path, option, number):
+    result = run(option, f"AP={number}" if option == "--fail-below" else number)
+
+    assert result.exit_code in {2, EXIT_INPUT}
+    assert not (tmp_path / "out").exists()
+
+
 def test_labels_with_a_byte_order_mark_are_read(run, labels):
     labels.write_bytes(labels.read_text().encode("utf-16"))
 

@@ -94,7 +94,7 @@ def _check_names(bounds: Mapping[str, float], task: str) -> None:
     known = figures_of(task)
     for name in bounds:
         if name not in known:
-            raise InputError(f"{task} has no figure {name!r}; it has {', '.join(known)}")
+            raise InputError(f"{task} has no figure {name}; it has {', '.join(known)}")
 
 
 def read_evaluation(uri: str) -> Evaluation:
@@ -136,7 +136,7 @@ def parse_bounds(texts: list[str]) -> dict[str, float]:
             bound = float(number)
         except ValueError:
             raise InputError(f"{text!r} is no bound; write a figure's as AP50=0.3") from None
+        check_numbers({name: bound})
         if bounds.setdefault(name, bound) != bound:
             raise InputError(f"{name} is asked for twice, {bounds[name]:g} and {bound:g}; give one")
-    check_numbers(bounds)
     return bounds

@@ -108,7 +108,9 @@ def _coco(coco: CocoFigures, label: int | None = None) -> Figures:
 def _best(curve: Curve) -> Figures:
     if curve.best is None:
         return {"best_F1": 0.0 if curve.truths else None, "best_threshold": None}
-    return {"best_F1": curve.counts(curve.best).f1, "best_threshold": curve.best}
+    best = curve.counts(curve.best).f1
+    # Where crowds account for all that was found, and nothing else is known, no threshold is best.
+    return {"best_F1": best, "best_threshold": None if best is None else curve.best}
 
 
 def _mean(values: Floats) -> float | None:

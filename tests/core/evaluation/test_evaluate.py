@@ -146,6 +146,85 @@ def test_labels_of_other_classes(package, labelled, tmp_path):
         measured(package, others, tmp_path / "out")
 
 
+@pytest.mark.parametrize("name", ["Dot", " dot", "DOT", "dot_"])
+def test_classes_that_look_alike(package, labelled, tmp_path, name):
+    collection = labelled(around(PLACES))
+    others = Collection.of(collection.scenes, [name, "ship"])
+
+    with pytest.raises(LabelsError, match=f"the labels name the class '{name}' and the model '"):
+        measured(package, others, tmp_path / "out")
+
+
+def test_the_name_of_what_is_of_no_class(package, labelled, tmp_path):
+    scenes = labelled(around(PLACES)).scenes
+
+    with pytest.raises(LabelsError, match=r"a class '\(background\)'.*rename it"):
+        measured(package, Collection.of(scenes, ["dot", "(background)"]), tmp_path / "out")
+
+
+def test_objects_of_a_class_that_the_model_does_not_know(package, labelled, tmp_path):
+    (scene,) = labelled(around(PLACES)).scenes
+    classes = np.array([0] * 5 + [1] * 3)
+    collection = Collection.of(
+        [dataclasses.replace(scene, classes=classes)], ["dot", "ship", "car"]
+    )
+
+    evaluation = measured(package, collection, tmp_path / "out")
+
+    assert [one.figures["AP"] for one in evaluation.classes[1:]] == [0, None]
+    assert evaluation.confusion[1][1] == 0
+    (warning,) = evaluation.warnings
+    assert "the model knows no class 'ship', so its 3 objects count as missed" in warning
+
+
+def test_objects_that_are_labelled_twice_are_told(package, labelled, tmp_path):
+    boxes = np.concatenate([around(PLACES), around(PLACES[:2])])
+
+    evaluation = measured(package, labelled(boxes), tmp_path / "out")
+
+    (warning,) = evaluation.warnings
+    assert "scene.tif: 2 objects are labelled twice, such as at (5, 5, 6, 6)" in warning
+
+
+def test_tiles_that_failed_are_told(package, make_scene, tmp_path):
+    pixels = dots(PLACES)
+    pixels[0, 50, 80] = -1  # the model answers NaN
+    collection = collection_of([(make_scene(pixels), around(PLACES))])
+
+    evaluation = measured(package, collection, tmp_path / "out", tolerated_failures=0.2)
+
+    failed = evaluation.scenes[0].tiles.failed
+    assert failed
+    assert f"{failed} of 40 tiles failed" in " ".join(evaluation.warnings)
+
+
+def test_a_scene_without_objects_changes_counts_alone(package, make_scene, tmp_path):
+    one = make_scene(dots(PLACES[1:]), name="one.tif")
+    two = make_scene(dots([]), name="two.tif")
+    alone = collection_of([(one, around(PLACES[:-1]))])
+    both = collection_of([(one, around(PLACES[:-1])), (two, around([]))])
+
+    first, second = (
+        measured(package, collection, tmp_path / str(number))
+        for number, collection in enumerate([alone, both])
+    )
+
+    assert second.figures == first.figures
+    assert second.classes == first.classes
+    assert second.confusion == first.confusion
+    assert (first.collection.scenes, second.collection.scenes) == (1, 2)
+
+
+def test_an_object_beyond_cocos_largest_counts(package, labelled, tmp_path):
+    collection = labelled(around(PLACES))
+    (scene,) = collection.scenes
+    vast = dataclasses.replace(scene, areas=np.full(len(PLACES), 1.1e10))
+
+    evaluation = measured(package, Collection.of([vast], ["dot"]), tmp_path / "out")
+
+    assert evaluation.figures["AP"] == evaluation.figures["AP_large"] == 1
+
+
 def test_a_scene_of_another_size_than_its_labels(package, labelled, tmp_path):
     (scene,) = labelled(around(PLACES)).scenes
     wrong = Collection.of([dataclasses.replace(scene, width=99)], ["dot"])

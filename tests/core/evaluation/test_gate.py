@@ -1,11 +1,12 @@
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from swath.errors import InputError
+from swath.errors import InputError, SwathError
 from swath.evaluation.assess import IN_USE, VERDICT, assess, parse_bounds, read_evaluation
-from swath.evaluation.evaluate import EVALUATION, evaluate
+from swath.evaluation.evaluate import EVALUATION, evaluate, figures_of
 from swath.evaluation.gate import Verdict, compare, require
 from tests.labelled import around, collection_of, dots
 from tests.packages import write_package
@@ -149,3 +150,71 @@ def test_an_evaluation_that_is_none(tmp_path):
     (tmp_path / "text.json").write_text("figures")
     with pytest.raises(InputError, match=r"text\.json is no evaluation"):
         read_evaluation(str(tmp_path / "text.json"))
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_holds_nothing(in_use, number):
+    with pytest.raises(InputError, match="give a number"):
+        require(in_use, {"AP": number})
+    with pytest.raises(InputError, match=r"the tolerance is .*give a number"):
+        compare(lower(in_use, AP=0.1), in_use, number)
+    with pytest.raises(InputError, match="which no measurement does"):
+        compare(lower(in_use, AP=number), in_use)
+    with pytest.raises(InputError, match="which no measurement does"):
+        compare(in_use, lower(in_use, AP=number))
+    with pytest.raises(InputError, match="give a number"):
+        parse_bounds([f"AP={number}"])
+
+
+def test_a_package_in_use_without_figures_lets_nothing_pass(in_use):
+    nothing = lower(in_use, AP=None, AP50=None, best_F1=None)
+
+    with pytest.raises(InputError, match="compares nothing: measure both on scenes with labelled"):
+        compare(in_use, nothing)
+
+
+def test_the_rounding_of_a_difference_is_no_fall(in_use):
+    assert compare(lower(in_use, AP=0.7), lower(in_use, AP=0.8), 0.1).passed  # 0.8 - 0.1 > 0.7
+    assert not compare(lower(in_use, AP=0.6999), lower(in_use, AP=0.8), 0.1).passed
+
+
+def test_two_bounds_of_one_figure():
+    assert parse_bounds(["AP=0.3", "AP=0.30"]) == {"AP": 0.3}
+    with pytest.raises(InputError, match=r"AP is asked for twice, 0\.3 and 0\.5; give one"):
+        parse_bounds(["AP=0.3", "AP=0.5"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"fail_below": {"mIoU": 0.3}}, "detection has no figure mIoU; it has AP, AP50"),
+        ({"tolerance": float("nan")}, "the tolerance is nan"),
+        ({"score_floor": float("nan")}, "the score floor is nan; it is a number from 0 to 1"),
+        ({"tolerated_failures": 2.0}, "the share of failures is 2.0; it is a number from 0 to 1"),
+    ],
+)
+def test_what_is_asked_is_checked_before_anything_is_measured(
+    package, collection, tmp_path, asked, message
+):
+    out = tmp_path / "out"
+
+    with pytest.raises(InputError, match=message):
+        assess(package, collection, out, **asked)
+
+    assert not out.exists()
+
+
+def test_the_names_that_are_checked_are_those_of_the_figures(in_use):
+    assert figures_of("detection") == tuple(in_use.figures)
+
+
+def test_a_verdict_of_before_does_not_outlive_a_run_that_fails(package, collection, tmp_path):
+    out = tmp_path / "out"
+    assess(package, collection, out, fail_below={"AP": 1.0})
+    gone = collection_of([(collection.scenes[0].uri, around(PLACES))])
+    Path(collection.scenes[0].uri).unlink()
+
+    with pytest.raises(SwathError):
+        assess(package, gone, out)
+
+    assert not (out / VERDICT).exists()
