@@ -1,8 +1,9 @@
 import numpy as np
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swath.merging.boxes import iou, meetings, neighbours
+from swath.merging.boxes import area, iou, meetings, neighbours, shared_area
 
 coordinates = st.integers(0, 20)
 boxes_ = st.lists(
@@ -20,6 +21,16 @@ def test_iou_of_known_boxes():
     b = np.array([[0, 0, 2, 2], [1, 0, 3, 2], [5, 5, 6, 6], [1, 1, 1, 1]], np.float64)
 
     np.testing.assert_allclose(iou(a, b), [1, 1 / 3, 0, 0])
+
+
+@given(boxes_, st.integers(0, 1 << 30))
+def test_shared_areas_are_those_of_shapely(rows, seed):
+    boxes = as_boxes(rows)
+    others = np.random.default_rng(seed).permutation(boxes)
+    both = shapely.intersection(shapely.box(*boxes.T), shapely.box(*others.T))
+
+    np.testing.assert_allclose(shared_area(boxes, others), shapely.area(both))
+    np.testing.assert_allclose(area(boxes), shapely.area(shapely.box(*boxes.T)))
 
 
 @given(boxes_)
