@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Decode = Callable[[memoryview, Sequence[Part]], None]
-"""Decodes the bytes of a block to where its pixels go."""
-
+Decode = Callable[[memoryview, Sequence[Part], int], None]
+"""Decodes the bytes of a block of some rows to where its pixels go."""
 
 _GROWTH, _OVERHEAD = 2, 64 << 10
 """How much larger than its pixels a block may be: compression can fail, but not by so much."""
+_STACK_ROWS, _STACK_BYTES = 256, 4 << 20
+"""How many rows of pixels, and how many decoded bytes, low strips are decoded together up to."""
 
 
 class Blocks:
@@ -47,7 +48,7 @@ class Blocks:
             layouts: of the image and of the mask within its file.
             wanted: the layers.
             fill: the value of blocks that the file leaves out; None if only GDAL knows.
-            rows: the block rows that will be asked for.
+            rows: the rows of pixels that will be asked for.
             decoders: where blocks are decoded.
 
         Raises:
@@ -55,28 +56,36 @@ class Blocks:
                 its mask is needed and is not known here.
         """
         self._file, self._wanted, self._fill = file, wanted, fill
-        self._first, self._decoders = rows.start, decoders
+        self._decoders = decoders
         self._image, mask = layouts
         self._mask = mask if wanted.masked is not None else None
         if wanted.masked is not None and mask is None:
             raise NotReadableError("a mask in another layout")
-        self.lattice = Lattice(x=0, y=0, cols=self._image.cols, rows=self._image.rows)
         samples = [band - 1 for band in wanted.samples]
+        planes = samples if self._image.separate else [0]
+        self._stack = _stack(self._image, len(planes))
+        height = self._stack * self._image.rows
+        self.lattice = Lattice(x=0, y=0, cols=self._image.cols, rows=height)
         self._decode_block = _decoder(self._image, samples)
         self._memory = Memory(
             wanted.layers,
             self._image.dtype.newbyteorder("="),
             interleaved=not (self._image.separate or isinstance(self._decode_block, Capsule)),
         )
-        self._places = _places(self._image, rows, samples if self._image.separate else [0])
-        self._mask_places = _places(self._mask, rows, [0]) if self._mask else None
+        self._first = rows.start // height * self._stack
+        last = min(self._image.down, -(-rows.stop // height) * self._stack)
+        self._places = _places(self._image, range(self._first, last), planes)
+        self._mask_places = (
+            _places(self._mask, range(self._first, last), [0]) if self._mask else None
+        )
 
     def expect(self, row: BlockRow) -> int:
         """Begin to bring a row's bytes here."""
-        at = row.row - self._first
-        parts = [self._places[:, at, row.columns]]
+        start = row.row * self._stack - self._first
+        here = slice(start, start + self._stack)
+        parts = [self._places[:, here, row.columns]]
         if self._mask_places is not None:
-            parts.append(self._mask_places[:, at, row.columns])
+            parts.append(self._mask_places[:, here, row.columns])
         places = places_of(parts)
         self._file.expect(row.row, places)
         return int(places[:, 1].sum())
@@ -94,36 +103,69 @@ class Blocks:
         self._file.forget(row)
 
     def _decode(self, row: int, column: int, parts: Sequence[Part]) -> None:
+        start = row * self._stack
+        for number in range(start, min(start + self._stack, self._image.down)):
+            top = (number - start) * self._image.rows
+            height = self._image.rows_of(number)
+            here = parts if self._stack == 1 else _within(parts, range(top, top + height))
+            if here:
+                self._decode_one(row, (number - self._first, column), here, height)
+
+    def _decode_one(
+        self, row: int, place: tuple[int, int], parts: Sequence[Part], height: int
+    ) -> None:
+        """Decode a block, or one of a stack, of `height` rows."""
         count = len(self._wanted.samples)
         if self._image.separate:
             for layer, places in enumerate(self._places):
                 here = [part.layers(slice(layer, layer + 1)) for part in parts]
-                self._decode_into(row, places[row - self._first, column], here)
+                self._decode_into(row, places[place], here, height)
         else:
             here = [part.layers(slice(count)) for part in parts]
-            self._decode_into(row, self._places[0, row - self._first, column], here)
+            self._decode_into(row, self._places[0][place], here, height)
         if self._mask and self._mask_places is not None:
-            offset, length = self._mask_places[0, row - self._first, column].tolist()
-            self._decode_mask(self._mask, row, (offset, length), parts)
+            content = self._content(row, self._mask_places[0][place])
+            bits = None if content is None else decode_mask(self._mask, content, height)
+            for part in parts:  # where the file leaves the mask out, nothing is valid
+                part.place[-1] = 0 if bits is None else part.of(bits)
 
-    def _decode_into(self, row: int, place: NDArray[np.int64], parts: Sequence[Part]) -> None:
-        offset, length = place.tolist()
-        if length:
-            self._decode_block(self._file.content(row, offset, length), parts)
+    def _decode_into(
+        self, row: int, place: NDArray[np.int64], parts: Sequence[Part], height: int
+    ) -> None:
+        content = self._content(row, place)
+        if content is not None:
+            self._decode_block(content, parts, height)
         elif self._fill is None:
             raise NotReadableError("a block that is left out")
         else:
             for part in parts:
                 part.place[...] = self._fill
 
-    def _decode_mask(
-        self, mask: Layout, row: int, place: tuple[int, int], parts: Sequence[Part]
-    ) -> None:
-        """The last layer; where the file leaves it out, nothing is valid."""
-        offset, length = place
-        bits = decode_mask(mask, self._file.content(row, offset, length)) if length else None
-        for part in parts:
-            part.place[-1] = 0 if bits is None else part.of(bits)
+    def _content(self, row: int, place: NDArray[np.int64]) -> memoryview | None:
+        """Return the bytes of a block; None of one that the file leaves out."""
+        offset, length = place.tolist()
+        if (offset == 0) != (length == 0):
+            raise NotReadableError(f"a block of {length} bytes at offset {offset}")
+        return self._file.content(row, offset, length) if length else None
+
+
+def _stack(layout: Layout, planes: int) -> int:
+    """Return how many blocks, one above the other, are decoded together."""
+    if layout.tiled:
+        return 1
+    most = _STACK_BYTES // (layout.block_bytes * planes)
+    return max(1, min(_STACK_ROWS // layout.rows, most))
+
+
+def _within(parts: Sequence[Part], rows: range) -> list[Part]:
+    """Return what lies in some rows of a stack, as parts of the block that has them."""
+    found = []
+    for part in parts:
+        low, high = max(rows.start, part.rows.start), min(rows.stop, part.rows.stop)
+        if low < high:
+            place = part.place[:, low - part.rows.start : high - part.rows.start]
+            found.append(Part(slice(low - rows.start, high - rows.start), place))
+    return found
 
 
 def _decoder(layout: Layout, samples: Sequence[int]) -> Decode:

@@ -53,25 +53,26 @@ class Capsule:
         """Write the header that all blocks share.
 
         Args:
-            layout: of the image, with all bands of a pixel side by side.
+            layout: of an image in tiles, with all bands of a pixel side by side.
             samples: which of them are wanted, from 0.
 
         Raises:
             NotReadableError: it is none that a block alone suffices for.
         """
-        if layout.separate or layout.compression not in _ENCODINGS:
+        if not layout.tiled or layout.separate or layout.compression not in _ENCODINGS:
             raise NotReadableError(f"compression {layout.compression}, which only GDAL knows")
         self._bands = [sample + 1 for sample in samples]
         self._checked, self._block_bytes = layout.compression == LZMA, layout.block_bytes
         self._order = layout.page.order
         self._head, self._length_at = _head(layout)
 
-    def __call__(self, content: memoryview, parts: Sequence[Part]) -> None:
+    def __call__(self, content: memoryview, parts: Sequence[Part], rows: int) -> None:  # noqa: ARG002
         """Decode a block.
 
         Args:
             content: its bytes as in the file.
             parts: where its pixels go, (bands, rows, cols).
+            rows: how many the block has, in px; as many as all.
 
         Raises:
             NotReadableError: the block does not match its checksum.

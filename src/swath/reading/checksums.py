@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import lzma
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath.reading import tiff
-from swath.reading.layout import DEFLATE, LZMA, MASK_PAGE, OLD_DEFLATE
+from swath.reading.layout import DEFLATE, LARGEST_STRIP, LZMA, MASK_PAGE, OLD_DEFLATE
 from swath.reading.ranges import Head, joined, open_file
 from swath.reading.tiff import NotReadableError, Page
 
@@ -39,6 +39,8 @@ Content = Any
 """The bytes of a block: a memoryview, which imagecodecs takes though its type hints deny it."""
 _GROWTH, _OVERHEAD = 2, 64 << 10
 """How much more than its pixels a block may hold."""
+_PIECE = 16 << 20
+"""Bytes of a large block that are here at once, compressed or not."""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,7 +86,7 @@ class Blocks:
             separate=separate,
             compression=page.number(tiff.COMPRESSION, 1),
             block_bytes=rows * -(-cols * depth // 8),
-            tags=(tiff.OFFSETS, tiff.COUNTS) if tiled else (tiff.STRIP_OFFSETS, tiff.STRIP_COUNTS),
+            tags=tiff.BLOCK_TABLES[tiled],
             seen=bytearray(across * down * (samples if separate else 1)),
         )
 
@@ -131,8 +133,24 @@ class Checksums:
         most = _GROWTH * blocks.block_bytes + _OVERHEAD
         if any(length > most or offset < 0 for _, offset, length in kept):
             return ""  # GDAL says what there is to say
+        if blocks.block_bytes > LARGEST_STRIP:
+            return self._damage_of_large(blocks, kept)
         for number, offset, content in self._contents(kept):
             if is_damaged(blocks.compression, content, blocks.block_bytes):
+                return f"the block at byte {offset} does not match its checksum"
+            blocks.seen[number] = 1
+        return ""
+
+    def _damage_of_large(self, blocks: Blocks, places: Sequence[tuple[int, int, int]]) -> str:
+        """Say what is wrong with blocks that are too large to be here whole."""
+        for number, offset, length in places:
+            if not self._file.read(offset + length - 1, 1):
+                continue  # GDAL says that the file ends before
+            pieces = (
+                self._file.read(start, min(_PIECE, offset + length - start))
+                for start in range(offset, offset + length, _PIECE)
+            )
+            if not _whole(blocks.compression, pieces, blocks.block_bytes):
                 return f"the block at byte {offset} does not match its checksum"
             blocks.seen[number] = 1
         return ""
@@ -164,11 +182,9 @@ def checksums_of(dataset: Dataset) -> Checksums | None:
 
 def is_damaged(compression: int, content: Content, length: int) -> bool:
     """Whether a block is none that its writer wrote."""
-    if compression == LZMA:
-        return not _whole(lzma.LZMADecompressor(), content, length)
-    if _decodes_quickly(content, length):
+    if compression != LZMA and _decodes_quickly(content, length):
         return False
-    return not _whole(zlib.decompressobj(), content, length)
+    return not _whole(compression, [content], length)
 
 
 def _decodes_quickly(content: Content, length: int) -> bool:
@@ -180,10 +196,32 @@ def _decodes_quickly(content: Content, length: int) -> bool:
         return False
 
 
-def _whole(stream: Any, content: Content, length: int) -> bool:
+def _whole(compression: int, pieces: Iterable[Content], length: int) -> bool:
     """Whether a stream ends as it should, or at least when the block is full, to the byte."""
+    stream: Any = lzma.LZMADecompressor() if compression == LZMA else zlib.decompressobj()
+    made, most = 0, _GROWTH * length + _OVERHEAD
     try:
-        made = len(stream.decompress(content, _GROWTH * length + _OVERHEAD))
+        for piece in pieces:
+            for size in (_unpacked if compression == LZMA else _inflated)(stream, piece):
+                made += size
+                if made > most:
+                    return False
+            if stream.eof:
+                return True
     except (zlib.error, lzma.LZMAError):
         return False
-    return bool(stream.eof) or made == length
+    return made == length
+
+
+def _inflated(stream: Any, piece: Content) -> Iterator[int]:
+    """Sizes of what a piece of a deflated stream holds, a part at a time."""
+    while piece and not stream.eof:
+        yield len(stream.decompress(piece, _PIECE))
+        piece = stream.unconsumed_tail
+
+
+def _unpacked(stream: Any, piece: Content) -> Iterator[int]:
+    """Sizes of what a piece of an LZMA stream holds, a part at a time."""
+    while not stream.eof and (piece or not stream.needs_input):
+        yield len(stream.decompress(piece, _PIECE))
+        piece = b""

@@ -45,19 +45,21 @@ class Decoder:
     """Which samples of a pixel are wanted, from 0."""
     scratch: threading.local = field(default_factory=threading.local)
 
-    def __call__(self, content: Content, parts: Sequence[Part]) -> None:
+    def __call__(self, content: Content, parts: Sequence[Part], rows: int) -> None:
         """Decode a block.
 
         Args:
             content: its bytes as in the file.
             parts: where its pixels go, (samples wanted, rows, cols).
+            rows: how many the block has, in px.
 
         Raises:
             NotReadableError: it holds more or fewer pixels than it should.
             Exception: whatever imagecodecs raises of one that it cannot decode.
         """
         webp = self.layout.compression == tiff_layout.WEBP
-        block = self._decode_image(content) if webp else self._samples(content)
+        decode = self._decode_image if webp else self._samples
+        block = decode(content, self._room(rows))
         if self._whole and self.layout.predictor == _HORIZONTAL and block.dtype.isnative:
             # Summed up on the way, while the block is still in the core's cache.
             for part in parts:
@@ -72,12 +74,11 @@ class Decoder:
     def _whole(self) -> bool:
         return list(self.samples) == list(range(self.layout.depth))
 
-    def _samples(self, content: Content) -> NDArray[Any]:
+    def _samples(self, content: Content, room: NDArray[np.uint8]) -> NDArray[Any]:
         """The block as it was compressed, (rows, cols, samples), in this thread's scratch."""
         layout = self.layout
-        room = self._room()
         self._decompress(content, room.data)
-        return room.view(layout.dtype).reshape(layout.rows, layout.cols, layout.depth)
+        return room.view(layout.dtype).reshape(-1, layout.cols, layout.depth)
 
     def _decompress(self, content: Content, place: memoryview) -> None:
         if self.layout.compression == tiff_layout.NONE:
@@ -102,12 +103,12 @@ class Decoder:
             _sum_up(native, native)
         return native
 
-    def _decode_image(self, content: Content) -> NDArray[Any]:
+    def _decode_image(self, content: Content, room: NDArray[np.uint8]) -> NDArray[Any]:
         """A block that is an image of its own; one of another size does not fit in."""
         layout = self.layout
-        room = self._room().reshape(layout.rows, layout.cols, layout.depth)
-        imagecodecs.webp_decode(content, hasalpha=layout.depth == _RGBA, out=room)
-        return room
+        image = room.reshape(-1, layout.cols, layout.depth)
+        imagecodecs.webp_decode(content, hasalpha=layout.depth == _RGBA, out=image)
+        return image
 
     def _take(self, block: NDArray[Any], target: NDArray[Any]) -> None:
         """Copy the samples wanted."""
@@ -117,12 +118,12 @@ class Decoder:
         for place, sample in enumerate(self.samples):
             target[..., place] = block[..., sample]
 
-    def _room(self) -> NDArray[np.uint8]:
+    def _room(self, rows: int) -> NDArray[np.uint8]:
         """This thread's own room; new memory for each block would cost as much as a predictor."""
         found: NDArray[np.uint8] | None = getattr(self.scratch, "room", None)
         if found is None:
             found = self.scratch.room = np.empty(self.layout.block_bytes, np.uint8)
-        return found
+        return found[: rows * self.layout.row_bytes]
 
 
 def _sum_up(differences: NDArray[Any], target: NDArray[Any]) -> None:
@@ -131,12 +132,12 @@ def _sum_up(differences: NDArray[Any], target: NDArray[Any]) -> None:
     imagecodecs.delta_decode(differences.view(unsigned), axis=1, out=target.view(unsigned))
 
 
-def decode_mask(layout: Layout, content: Content) -> NDArray[np.uint8]:
+def decode_mask(layout: Layout, content: Content, rows: int) -> NDArray[np.uint8]:
     """A block of one bit a pixel as 0 and 1, (rows, cols)."""
-    place = bytearray(layout.block_bytes)
+    place = bytearray(rows * layout.row_bytes)
     if layout.compression == tiff_layout.NONE:
         place[:] = content[: len(place)]
     elif len(_DECOMPRESS[layout.compression](content, out=memoryview(place))) != len(place):
         raise NotReadableError("a block of a mask that is too short")
-    bits = np.frombuffer(place, np.uint8).reshape(layout.rows, layout.row_bytes)
+    bits = np.frombuffer(place, np.uint8).reshape(rows, layout.row_bytes)
     return np.unpackbits(bits, axis=1, count=layout.cols)

@@ -25,6 +25,8 @@ _PLAIN_COLOURS = {0, 1, 2, 3, 4}
 """Photometric interpretations whose samples GDAL gives as they are."""
 _FORMATS = {1: "u", 2: "i", 3: "f"}
 _HORIZONTAL, _FLOATING = 2, 3
+LARGEST_STRIP = 64 << 20
+"""Bytes, decoded, of a strip that is held whole; what is larger GDAL reads row by row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Layout:
     page: Page
     width: int
     height: int
+    tiled: bool
+    """Whether its blocks are tiles; else they are strips, and the last one may be lower."""
     rows: int
     """Of a block, in px."""
     cols: int
@@ -78,6 +82,10 @@ class Layout:
         """Of a block, decoded."""
         return self.rows * self.row_bytes
 
+    def rows_of(self, row: int) -> int:
+        """How many rows of pixels the blocks of one block row have."""
+        return self.rows if self.tiled else min(self.rows, self.height - row * self.rows)
+
     def places(self, rows: range, planes: Sequence[int]) -> NDArray[np.int64]:
         """Where the blocks of some block rows are in the file.
 
@@ -88,7 +96,7 @@ class Layout:
         found = np.empty((len(planes), *shape, 2), np.int64)
         for place, plane in enumerate(planes):
             start = (plane * self.down + rows.start) * self.across
-            for part, tag in enumerate((tiff.OFFSETS, tiff.COUNTS)):
+            for part, tag in enumerate(tiff.BLOCK_TABLES[self.tiled]):
                 values = self.page.numbers(tag, start, start + len(rows) * self.across)
                 found[place, :, :, part] = values.reshape(shape)
         return found
@@ -112,12 +120,8 @@ def _mask_layout(image: Layout, others: Sequence[Page]) -> Layout | None:
         if page.number(tiff.NEW_SUBFILE_TYPE, 0) != MASK_PAGE:
             continue
         mask = _layout(page)
-        same = (mask.width, mask.height, mask.rows, mask.cols) == (
-            image.width,
-            image.height,
-            image.rows,
-            image.cols,
-        )
+        sizes = [(one.width, one.height, one.rows, one.cols, one.tiled) for one in (mask, image)]
+        same = sizes[0] == sizes[1]
         if same and (mask.samples, mask.bits, mask.predictor) == (1, 1, 1):
             return mask if mask.compression in _LOSSLESS else None
     return None
@@ -132,12 +136,17 @@ def _layout(page: Page) -> Layout:
         raise NotReadableError(f"samples of {depth} bits of format {kind}")
     if page.number(tiff.FILL_ORDER, 1) != 1 or page.number(tiff.ORIENTATION, 1) != 1:
         raise NotReadableError("bits or rows in another order")
+    width, height = page.number(tiff.WIDTH, 0), page.number(tiff.HEIGHT, 0)
+    tiled = tiff.TILE_WIDTH in page.fields
     layout = Layout(
         page=page,
-        width=page.number(tiff.WIDTH, 0),
-        height=page.number(tiff.HEIGHT, 0),
-        rows=page.number(tiff.TILE_HEIGHT, 0),
-        cols=page.number(tiff.TILE_WIDTH, 0),
+        width=width,
+        height=height,
+        tiled=tiled,
+        rows=page.number(tiff.TILE_HEIGHT, 0)
+        if tiled
+        else min(height, page.number(tiff.STRIP_ROWS, height)),
+        cols=page.number(tiff.TILE_WIDTH, 0) if tiled else width,
         samples=page.number(tiff.SAMPLES, 1),
         separate=page.number(tiff.PLANAR, _CHUNKY) == _SEPARATE,
         bits=depth,
@@ -153,9 +162,11 @@ def _layout(page: Page) -> Layout:
 
 def _check_tables(layout: Layout) -> None:
     if min(layout.width, layout.height, layout.rows, layout.cols, layout.samples) < 1:
-        raise NotReadableError("no tiles")
+        raise NotReadableError("no blocks")
+    if not layout.tiled and layout.block_bytes > LARGEST_STRIP:
+        raise NotReadableError(f"strips of {layout.block_bytes} bytes")
     blocks = layout.planes * layout.across * layout.down
-    for tag in (tiff.OFFSETS, tiff.COUNTS):
+    for tag in tiff.BLOCK_TABLES[layout.tiled]:
         field = layout.page.fields.get(tag)
         if field is None or field.count != blocks:
             raise NotReadableError("a table of blocks of another length")
@@ -164,10 +175,13 @@ def _check_tables(layout: Layout) -> None:
 def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
     """GDAL's word is final: on another reading of the header, GDAL reads."""
     pixel = reader.interleaving == Interleaving.pixel or layout.samples == 1
+    shapes = {(layout.rows, layout.cols)}
+    if not layout.tiled and layout.compression != NONE:
+        shapes.add((1, layout.cols))  # GDAL reads a scene that is one strip by rows
     same = (
         (layout.width, layout.height) == (reader.width, reader.height)
         and layout.samples == reader.count
-        and (layout.rows, layout.cols) == reader.block_shapes[0]
+        and reader.block_shapes[0] in shapes
         and layout.dtype.newbyteorder("=") == np.dtype(reader.dtypes[0])
         and layout.bits == layout.dtype.itemsize * 8
         and (layout.samples == 1 or pixel != layout.separate)

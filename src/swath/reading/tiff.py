@@ -42,6 +42,8 @@ SAMPLE_FORMAT = 339
 JPEG_TABLES = 347
 YCBCR_SUBSAMPLING = 530
 LERC_PARAMETERS = 50674
+BLOCK_TABLES = {True: (OFFSETS, COUNTS), False: (STRIP_OFFSETS, STRIP_COUNTS)}
+"""Where blocks are and how long: of tiles, and of strips."""
 
 _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
 """Of the types that TIFF knows, those of the tags above."""

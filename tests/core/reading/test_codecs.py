@@ -249,8 +249,8 @@ def test_an_alpha_band(make_tiles, dtype, interleave):
 @pytest.mark.parametrize(
     "profile",
     [
-        {"tiled": False},
-        {"tiled": False, "compress": "lzw", "interleave": "band"},
+        {"tiled": False, "compress": "lerc"},
+        {"tiled": False, "compress": "lzma", "interleave": "band"},
         {"nbits": 4},
         {"dtype": "uint16", "nbits": 12, "compress": "deflate"},
         {"dtype": "float32", "nbits": 16, "compress": "deflate"},
