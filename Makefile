@@ -45,6 +45,11 @@ fuzz: $(VENV)/.test node_modules/.installed postgis ## The tests that draw their
 	$(say) "running the tests that draw their inputs"
 	@SWATH_FUZZ=1 $(BIN)/pytest -m fuzz --numprocesses 2 --dist loadgroup --timeout 3600 $(ARGS)
 
+.PHONY: errors
+errors: $(VENV)/.test node_modules/.installed postgis ## Provoke each error that a user can meet; write docs/errors.md
+	$(say) "provoking errors"
+	@SWATH_FUZZ=1 SWATH_WRITE_ERRORS=1 $(BIN)/pytest tests/errors --numprocesses 0 --timeout 3600 $(ARGS)
+
 .PHONY: chaos
 chaos: $(VENV)/.test node_modules/.installed postgis ## 200 seeded scenarios of faults in the local cloud; ARGS="--seed 17" for one of them
 	$(say) "playing scenarios of faults"

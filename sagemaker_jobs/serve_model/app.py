@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.h
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from typing import Any
 
@@ -15,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import FastAPI, Request, Response
 
 from sagemaker_jobs.serve_model.body import discarded, spooled
+from swath.encoding import parse_json
 from swath.errors import InputError, PayloadError, SwathError, TransientError
 from swath.payloads import ShardRequest
 from swath.serving import media
@@ -24,6 +24,7 @@ from swath.serving.errors import (
     DrainingError,
     NotAcceptableError,
     TooLargeError,
+    TooSlowError,
     UnknownTypeError,
 )
 from swath.serving.service import Service
@@ -33,6 +34,7 @@ logger = logging.getLogger("swath.serve_model")
 
 STATUS: dict[type[Exception], int] = {
     TooLargeError: 413,
+    TooSlowError: 408,
     UnknownTypeError: 415,
     NotAcceptableError: 406,
     InputError: 400,
@@ -112,7 +114,8 @@ async def _invoke(container: Container, request: Request) -> Response:
         return await _shard(container, service, request)
     answer = media.answer_type(request.headers.get("accept", ""))
     limit = container.settings.serve_max_body_bytes
-    async with spooled(request, container.disk, limit=limit) as path:
+    seconds = container.settings.serve_body_seconds
+    async with spooled(request, container.disk, limit=limit, seconds=seconds) as path:
         with path.open("rb") as file:
             kind = media.image_format(content_type, file.read(media.MAGIC_BYTES))
         found = await asyncio.wrap_future(service.detect(path, kind, answer))
@@ -120,9 +123,11 @@ async def _invoke(container: Container, request: Request) -> Response:
 
 
 async def _shard(container: Container, service: Service, request: Request) -> Response:
-    async with spooled(request, container.disk, limit=_MAX_SHARD_REQUEST) as path:
+    seconds = container.settings.serve_body_seconds
+    limit = _MAX_SHARD_REQUEST
+    async with spooled(request, container.disk, limit=limit, seconds=seconds) as path:
         try:
-            asked = ShardRequest.from_json(json.loads(path.read_bytes()))
+            asked = ShardRequest.from_json(parse_json(path.read_bytes()))
         except ValueError as error:
             raise PayloadError(f"the request is not JSON: {error}") from None
     receipt = await asyncio.wrap_future(service.infer(asked))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,26 +12,31 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect
 
 from swath.serving.admission import Budget
-from swath.serving.errors import BusyError, TooLargeError
+from swath.serving.errors import BusyError, TooLargeError, TooSlowError
 
 if TYPE_CHECKING:
     from fastapi import Request
 
 _MOST_DISCARDED = 32 << 20
+_DISCARDING_SECONDS = 5
 _RETRY_AFTER = 5
 """s"""
 
 
 @asynccontextmanager
-async def spooled(request: Request, disk: Budget, *, limit: int) -> AsyncIterator[Path]:
+async def spooled(
+    request: Request, disk: Budget, *, limit: int, seconds: float
+) -> AsyncIterator[Path]:
     """The body as a file, until the block ends.
 
     Args:
         request: whose body it is.
         disk: what bodies may fill together.
         limit: what this one may fill, in bytes.
+        seconds: how long it may take to arrive.
 
     Raises:
+        TooSlowError: the body has not arrived in time.
         TooLargeError: the body is larger.
         BusyError: the disk holds as much as it may.
     """
@@ -56,12 +62,19 @@ async def spooled(request: Request, disk: Budget, *, limit: int) -> AsyncIterato
             path = Path(folder, "body")
             received = 0
             # It goes to the page cache: a thread for it would take longer than the writing.
-            with path.open("wb") as file:  # noqa: ASYNC230
-                async for chunk in request.stream():
-                    received += len(chunk)
-                    if received > claimed:
-                        claim(received)
-                    file.write(chunk)
+            try:
+                with path.open("wb") as file:  # noqa: ASYNC230
+                    async with asyncio.timeout(seconds):
+                        async for chunk in request.stream():
+                            received += len(chunk)
+                            if received > claimed:
+                                claim(received)
+                            file.write(chunk)
+            except TimeoutError:
+                raise TooSlowError(
+                    f"{received} bytes of the request have arrived in {seconds:g} s, and not all; "
+                    "send it faster"
+                ) from None
             yield path
     finally:
         disk.release(claimed)
@@ -74,11 +87,13 @@ async def discarded(request: Request) -> None:
     the answer.
     """
     left = _MOST_DISCARDED
-    with suppress(ClientDisconnect, RuntimeError):  # it is gone, or all was read
-        async for chunk in request.stream():
-            left -= len(chunk)
-            if left < 0:
-                return
+    # It is gone, or too slow, or all was read.
+    with suppress(ClientDisconnect, TimeoutError, RuntimeError):
+        async with asyncio.timeout(_DISCARDING_SECONDS):
+            async for chunk in request.stream():
+                left -= len(chunk)
+                if left < 0:
+                    return
 
 
 def content_length(request: Request) -> int:

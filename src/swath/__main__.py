@@ -16,7 +16,7 @@ def main() -> None:
             raise
         print(f"error: {missing_module(error.name)}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_INPUT)
-    app()
+    app(prog_name="swath")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
+MAX_NAME_LETTERS = 255
+"""Letters of one name: more fit into no index of a database and into no map's legend."""
 _CONTROL = {"Cc", "Cs"}
 """Control characters and halves of surrogate pairs: no database and no file takes all of them."""
 
@@ -18,6 +20,8 @@ def fault_of(classes: Sequence[str]) -> str | None:
     for name in classes:
         if any(unicodedata.category(letter) in _CONTROL for letter in name):
             return f"{name!r}, which holds a control character"
+        if len(name) > MAX_NAME_LETTERS:
+            return f"{name[:40]!r}…, which has {len(name)} letters; it may have {MAX_NAME_LETTERS}"
         plain = " ".join(unicodedata.normalize("NFC", name).split())
         if not plain:
             return f"{name!r}, which has no letter"

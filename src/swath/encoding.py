@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 
 def to_utf8(content: bytes) -> bytes:
@@ -16,3 +17,15 @@ def to_utf8(content: bytes) -> bytes:
     encoding = json.detect_encoding(content)
     text = content.decode(encoding)
     return content if encoding == "utf-8" else text.encode()
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Return what a JSON text says.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply to be read.
+    """
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

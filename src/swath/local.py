@@ -106,6 +106,8 @@ def run_local(
     files: dict[str, Path] = {}
     with work_folder(out) as work:
         try:
+            if database is not None:
+                _prepare(database)
             merged = run_steps(request, str(work), watch, progress)
             files[DETECTIONS] = Path(merged.uri)
             if merged.mask_uri:
@@ -159,14 +161,26 @@ def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progre
         return merge_run(plan.uri)
 
 
-def _load(database: str, request: RunRequest, merged: MergeSummary) -> LoadSummary:
+def _prepare(database: str) -> None:
+    """Migrate the database, so that one that cannot be used is refused before the inference.
+
+    Raises:
+        SettingsError: the address or the database cannot be used.
+        TransientError: there is no connection.
+    """
     # Imported here, so that a run without a database needs no driver.
     from swath.database.connect import connect_dsn  # noqa: PLC0415
-    from swath.database.load import load_run  # noqa: PLC0415
     from swath.database.migrate import migrate  # noqa: PLC0415
 
     with closing(connect_dsn(database)) as connection:
         migrate(connection)
+
+
+def _load(database: str, request: RunRequest, merged: MergeSummary) -> LoadSummary:
+    from swath.database.connect import connect_dsn  # noqa: PLC0415
+    from swath.database.load import load_run  # noqa: PLC0415
+
+    with closing(connect_dsn(database)) as connection:
         return load_run(
             connection,
             request,

@@ -55,4 +55,6 @@ def transient_errors(doing: str) -> Iterator[None]:
     except Exception as error:
         if passes(error):
             raise TransientError(f"{doing}: {error}") from error
+        if isinstance(error, ClientError):
+            error.add_note(doing)  # AWS's message does not name the object
         raise

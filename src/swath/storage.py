@@ -15,6 +15,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections import deque
@@ -33,14 +34,23 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from swath.errors import RunIncompleteError
+from swath.encoding import parse_json
+from swath.errors import InputError, PayloadError, RunIncompleteError
 from swath.service_errors import transient_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; older ones, and
+# access points, have more letters.
+_BUCKET = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^/]+")
+_MAX_KEY_BYTES = 1024
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+# A file name may have 255 bytes, a letter up to 4.
+_MAX_NAME_LETTERS = 60
 _MISSING = {"404", "NoSuchKey", "NotFound"}
+_ABSENT = _MISSING | {"NoSuchBucket"}
 # Somebody else has written the object since, or is writing it at this moment.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
@@ -66,8 +76,34 @@ def is_s3(uri: str) -> bool:
 
 
 def split_s3(uri: str) -> tuple[str, str]:
-    """`s3://bucket/a/b` as `("bucket", "a/b")`."""
+    """Split `s3://bucket/a/b` into `("bucket", "a/b")`; the key of a whole bucket is empty.
+
+    Raises:
+        InputError: S3 allows no bucket of such a name, or no key of such a length.
+    """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise InputError(
+            f"{uri} has {bucket!r} for a bucket, which S3 does not allow; "
+            "an address is s3://BUCKET/KEY"
+        )
+    if len(key.encode(errors="surrogateescape")) > _MAX_KEY_BYTES:
+        raise InputError(
+            f"{uri} has a key of more than {_MAX_KEY_BYTES} bytes, which S3 does not allow; "
+            "check the address"
+        )
+    return bucket, key
+
+
+def split_object(uri: str) -> tuple[str, str]:
+    """Split the address of an object on S3 into its bucket and its key.
+
+    Raises:
+        InputError: the address is of no object that S3 allows.
+    """
+    bucket, key = split_s3(uri)
+    if not key:
+        raise InputError(f"{uri} is a bucket; name an object in it, as s3://BUCKET/KEY")
     return bucket, key
 
 
@@ -86,11 +122,24 @@ def resolve(uri: str) -> str:
 
     An S3 key is a name, not a path: `a/./b` and `a/b` are two objects, and stay so. A local file
     keeps its own name where that is a symbolic link; the folders above it become what they are.
+
+    Raises:
+        InputError: the address is of another kind, or cannot be written as UTF-8.
     """
+    if not _is_utf8(uri):
+        raise InputError(
+            f"{os.fsencode(uri)!r} is a name that is not UTF-8, which results could not hold; "
+            "rename it"
+        )
     if is_s3(uri):
         return uri
     if uri.startswith("file://"):
         uri = url2pathname(urlsplit(uri).path)
+    elif _SCHEME.match(uri):
+        raise InputError(
+            f"{uri} is neither a path nor an S3 URI; copy it to this machine or to S3, and name "
+            "that"
+        )
     path = Path(uri).absolute()
     return str(path.parent.resolve() / path.name)
 
@@ -122,12 +171,12 @@ def status(uri: str) -> Status | None:
                 return None
             raise
         return Status(f"{file.st_size:x}-{file.st_mtime_ns:x}", file.st_size)
-    bucket, key = split_s3(uri)
+    bucket, key = split_object(uri)
     try:
         with _read(uri):
             head = s3().head_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
+        if error.response["Error"]["Code"] in _ABSENT:
             return None
         raise
     return Status(head["ETag"].strip('"'), head["ContentLength"])
@@ -138,12 +187,12 @@ def modified(uri: str) -> datetime | None:
     if not is_s3(uri):
         path = Path(uri)
         return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
-    bucket, key = split_s3(uri)
+    bucket, key = split_object(uri)
     try:
         with _read(uri):
             written: datetime = s3().head_object(Bucket=bucket, Key=key)["LastModified"]
     except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
+        if error.response["Error"]["Code"] in _ABSENT:
             return None
         raise
     return written
@@ -157,7 +206,7 @@ def status_and_head(uri: str, length: int) -> tuple[Status, bytes] | None:
         wanted.
     """
     if is_s3(uri):
-        bucket, key = split_s3(uri)
+        bucket, key = split_object(uri)
         try:
             found = s3().get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}")
             size = int(found["ContentRange"].rpartition("/")[2])
@@ -193,7 +242,7 @@ def read_end(uri: str, length: int) -> bytes:
 def write_bytes(uri: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
     """Write the whole object, replacing what was there."""
     if is_s3(uri):
-        bucket, key = split_s3(uri)
+        bucket, key = split_object(uri)
         with _written(uri):
             s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
         return
@@ -210,13 +259,13 @@ def read_with_etag(uri: str) -> tuple[bytes, str]:
     if not is_s3(uri):
         with _turns(uri):
             return Path(uri).read_bytes(), etag(uri) or ""
-    bucket, key = split_s3(uri)
+    bucket, key = split_object(uri)
     try:
         with _read(uri):
             found = s3().get_object(Bucket=bucket, Key=key)
             return found["Body"].read(), found["ETag"].strip('"')
     except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
+        if error.response["Error"]["Code"] in _ABSENT:
             raise FileNotFoundError(uri) from None
         raise
 
@@ -238,7 +287,7 @@ def write_if_unchanged(uri: str, data: bytes, known: str | None) -> str | None:
                 return None
             write_bytes(uri, data)
             return etag(uri)
-    bucket, key = split_s3(uri)
+    bucket, key = split_object(uri)
     condition: Any = {"IfMatch": known} if known else {"IfNoneMatch": "*"}
     try:
         with _written(uri):
@@ -251,8 +300,12 @@ def write_if_unchanged(uri: str, data: bytes, known: str | None) -> str | None:
 
 
 def read_json(uri: str) -> Any:
-    """The object parsed as JSON."""
-    return json.loads(read_bytes(uri))
+    """Return the object parsed as JSON.
+
+    Raises:
+        ValueError: it is not JSON, or nested too deeply to be read.
+    """
+    return parse_json(read_bytes(uri))
 
 
 def write_json(uri: str, data: Any, *, content_type: str = "application/json") -> None:
@@ -270,14 +323,14 @@ def reading(uri: str) -> Iterator[Path]:
     if not is_s3(uri):
         yield Path(uri)
         return
-    bucket, key = split_s3(uri)
+    bucket, key = split_object(uri)
     with tempfile.TemporaryDirectory(prefix="swath-") as folder:
-        path = Path(folder, Path(key).name)
+        path = Path(folder, _file_name(key))
         try:
             with _read(uri):
                 s3().download_file(bucket, key, str(path))
         except ClientError as error:
-            if error.response["Error"]["Code"] in _MISSING:
+            if error.response["Error"]["Code"] in _ABSENT:
                 raise FileNotFoundError(uri) from None
             raise
         yield path
@@ -340,9 +393,9 @@ def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iter
         with _beside(Path(uri)) as temporary:
             yield temporary
         return
-    bucket, key = split_s3(uri)
+    bucket, key = split_object(uri)
     with tempfile.TemporaryDirectory(prefix="swath-") as folder:
-        path = Path(folder, Path(key).name)
+        path = Path(folder, _file_name(key))
         yield path
         with _written(uri):
             s3().upload_file(str(path), bucket, key, ExtraArgs={"ContentType": content_type})
@@ -351,7 +404,7 @@ def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iter
 def copy(source: str, target: str, *, content_type: str = "application/octet-stream") -> None:
     """Copy one object, on the S3 side where both are there."""
     if is_s3(source) and is_s3(target):
-        (from_bucket, from_key), (bucket, key) = split_s3(source), split_s3(target)
+        (from_bucket, from_key), (bucket, key) = split_object(source), split_object(target)
         with _written(target):
             s3().copy(
                 {"Bucket": from_bucket, "Key": from_key},
@@ -373,8 +426,16 @@ class RunPaths:
 
     @classmethod
     def of_plan(cls, plan_uri: str) -> RunPaths:
-        """The paths of the run whose plan lies at `plan_uri`."""
-        work, run_id = plan_uri.removesuffix("/plan.json").rsplit("/runs/", 1)
+        """Return the paths of the run whose plan lies at `plan_uri`.
+
+        Raises:
+            PayloadError: no run keeps its plan there.
+        """
+        work, runs, run_id = plan_uri.removesuffix("/plan.json").rpartition("/runs/")
+        if not runs or not run_id or "/" in run_id:
+            raise PayloadError(
+                f"{plan_uri} is not where a run keeps its plan: that is WORK/runs/RUN/plan.json"
+            )
         return cls(work, run_id)
 
     @property
@@ -447,13 +508,27 @@ class RunPaths:
         return self.shard_file(f"{index}.json")
 
 
+def _file_name(key: str) -> str:
+    """Return a name for the copy of an object: its own, as far as each file system allows that."""
+    name = re.sub(r"[^\w.-]", "_", key.rpartition("/")[2])[-_MAX_NAME_LETTERS:]
+    return name.lstrip(".") or "object"
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _get(uri: str, **options: Any) -> bytes:
-    bucket, key = split_s3(uri)
+    bucket, key = split_object(uri)
     try:
         with _read(uri):
             return s3().get_object(Bucket=bucket, Key=key, **options)["Body"].read()
     except ClientError as error:
-        if error.response["Error"]["Code"] in _MISSING:
+        if error.response["Error"]["Code"] in _ABSENT:
             raise FileNotFoundError(uri) from None
         raise
 

@@ -79,11 +79,28 @@ def test_the_traceback_is_there_for_those_who_ask(ends_with):
     assert last.startswith("error: ZeroDivisionError: a. swath did not foresee this")
 
 
-def test_a_wrong_option_is_typers_to_explain():
-    result = CliRunner().invoke(app, ["run", "--modle", "x"])
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ["run", "--modle", "x"],
+            "No such option: --modle (Possible options: --model, --out); see `swath run --help`",
+        ),
+        (["--colour"], "No such option: --colour; see `swath --help`"),
+        (["fly"], "No such command 'fly'; see `swath --help`"),
+    ],
+)
+def test_a_wrong_word_is_one_line(words, line):
+    result = CliRunner().invoke(app, words, prog_name="swath")
 
     assert result.exit_code == EXIT_INPUT
-    assert "No such option" in result.output
+    assert result.stderr == f"error: {line}\n"
+
+
+def test_what_a_terminal_would_obey_or_break_is_escaped(ends_with):
+    result = ends_with(SceneError("no scene at a\nb\x1b[31m\udce9\u202e.tif"))
+
+    assert result.stderr == r"error: no scene at a\nb\x1b[31m\udce9\u202e.tif" + "\n"
 
 
 def test_the_version():

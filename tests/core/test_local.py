@@ -2,6 +2,7 @@ import json
 import os
 
 import numpy as np
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 
@@ -124,9 +125,30 @@ def test_a_database_is_loaded_too(scene, package, tmp_path, dsn, connection):
     assert "load" in report.seconds
 
 
-def test_a_run_that_fails_to_load_leaves_its_detections(scene, package, tmp_path):
-    with pytest.raises(SwathError):
-        run_local(scene, str(package), tmp_path, database="host=127.0.0.1 port=1 user=x dbname=x")
+def test_a_database_that_cannot_be_used_is_refused_before_the_inference(scene, package, tmp_path):
+    seen = []
+    with pytest.raises(SwathError, match="no connection to"):
+        run_local(
+            scene,
+            str(package),
+            tmp_path,
+            database="host=127.0.0.1 port=1 user=x dbname=x",
+            progress=lambda *done: seen.append(done),
+        )
+
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
+    assert not seen
+
+
+def test_a_run_that_fails_to_load_leaves_its_detections(scene, package, tmp_path, server, dsn):
+    name = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+
+    def close(done, of):
+        with psycopg.connect(server, autocommit=True) as administrator:
+            administrator.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+
+    with pytest.raises(SwathError, match="no connection to"):
+        run_local(scene, str(package), tmp_path, database=dsn, progress=close)
 
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
     assert pq.read_table(tmp_path / "detections.parquet").num_rows == 2

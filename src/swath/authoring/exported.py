@@ -19,7 +19,7 @@ from swath.authoring.exporter_notes import (
 )
 from swath.authoring.probes import NATURAL, probe_tiles
 from swath.errors import PackageError
-from swath.runtimes.model import check_float32
+from swath.runtimes.model import check_float32, not_runnable
 from swath.weights_file import check_weights_file, kind_of
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _open_onnx(path: Path) -> _Opened:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise PackageError(f"{path} cannot be run: {error}") from error
+        raise not_runnable(path, error) from error
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise PackageError(f"{path} takes {[i.name for i in inputs]}; swath feeds one input")
@@ -224,7 +224,7 @@ def _open_pt2(path: Path) -> _Opened:
     except PackageError:
         raise
     except Exception as error:
-        raise PackageError(f"{path} cannot be run: {error}") from error
+        raise not_runnable(path, error) from error
     inputs = files.inputs_of(program)
     if len(inputs) != 1:
         raise PackageError(f"{path} takes {[name for name, *_ in inputs]}; swath feeds one input")
@@ -240,7 +240,7 @@ def _open_torchscript(path: Path) -> _Opened:
     try:
         module = files.read_torchscript(path, torch.device("cpu"))
     except Exception as error:
-        raise PackageError(f"{path} cannot be run: {error}") from error
+        raise not_runnable(path, error) from error
     count = sum(parameter.numel() for parameter in module.parameters())
     return _Opened(_torch_call(module), "image", None, torchscript_notes(path), count)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from swath import packing, storage
 from swath.authoring.check import check_package, folder_of
-from swath.errors import InputError, PackageError
+from swath.errors import InputError, PackageError, PayloadError
 from swath.package import describe_package, load_package
 
 if TYPE_CHECKING:
@@ -215,6 +215,10 @@ def _read(uri: str) -> Evaluation | None:
         return Evaluation.from_json(storage.read_json(uri))
     except FileNotFoundError:
         return None
+    except (ValueError, PayloadError) as error:
+        raise InputError(
+            f"{uri} is no evaluation.json: {error}; make one by `swath evaluate`"
+        ) from None
 
 
 def _put(archive: Path, place: str) -> None:

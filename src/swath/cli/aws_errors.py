@@ -25,6 +25,12 @@ _BY_CODE = {
         _EXPIRED,
     ),
     **dict.fromkeys(
+        ("500", "503", "InternalError", "InternalFailure", "ServiceUnavailable"),
+        "the service fails at the moment; try again in a minute",
+    ),
+    # The answer to a HEAD request has no body that would say more.
+    "400": f"the credentials may have expired: {_EXPIRED}",
+    **dict.fromkeys(
         (
             "InvalidAccessKeyId",
             "InvalidClientTokenId",
@@ -72,14 +78,40 @@ _BY_CLASS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 )
 
 
+def is_of_aws(error: Exception) -> bool:
+    """Return whether AWS or its SDK raised an error."""
+    return isinstance(error, AwsError) or _is_bad_endpoint(error)
+
+
 def explain(error: Exception) -> str:
-    """Return what AWS or its SDK said, and a remedy for the usual errors, in one line."""
+    """Return what AWS or its SDK said, and a remedy for the usual errors, in one line.
+
+    Notes of the error, such as the object that was read, come first.
+    """
+    doing = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
+    if _is_bad_endpoint(error):
+        return f"{doing}{error}; check AWS_ENDPOINT_URL: it is a URL, as http://127.0.0.1:4566"
     answer = _answer(error)
     if answer is None:
-        return _joined(str(error), _remedy_of_class(error))
+        return _joined(f"{doing}{error}", _remedy_of_class(error))
     code = answer.response.get("Error", {}).get("Code", "Unknown")
     message = answer.response.get("Error", {}).get("Message") or "no reason given"
-    text = f"AWS refused {answer.operation_name}: {code}: {message}"
+    text = f"{doing}AWS refused {answer.operation_name}: {code}: {message}"
+    return _joined(text, _remedy_of_code(code, message, answer.operation_name))
+
+
+def _is_bad_endpoint(error: Exception) -> bool:
+    # botocore has no class of its own for it.
+    return isinstance(error, ValueError) and str(error).startswith("Invalid endpoint")
+
+
+def with_remedy(text: str, error: BaseException) -> str:
+    """Return a sentence about an error of AWS or of its SDK with the remedy for it, if any."""
+    answer = _answer(error)
+    if answer is None:
+        return _joined(text, _remedy_of_class(error))
+    found = answer.response.get("Error", {})
+    code, message = found.get("Code", "Unknown"), found.get("Message") or ""
     return _joined(text, _remedy_of_code(code, message, answer.operation_name))
 
 
@@ -91,7 +123,7 @@ def _answer(error: BaseException | None) -> ClientError | None:
     return error
 
 
-def _remedy_of_class(error: Exception) -> str:
+def _remedy_of_class(error: BaseException) -> str:
     return next((remedy for kinds, remedy in _BY_CLASS if isinstance(error, kinds)), "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,18 +12,46 @@ from typer.core import TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from swath.cli import evaluate, invoke, local, model, registry, run, train, tune
-from swath.cli.problems import explain
+from swath.cli.problems import explain, printable
 
-# How typer ends a command; its usage errors are printed by itself.
-_ENDINGS = (Exit, Abort, TyperException)
+# How typer ends a command.
+_ENDINGS = (Exit, Abort)
+
+
+def _refuse(error: TyperException) -> NoReturn:
+    """Print in one line what is wrong with the words of a command, and end.
+
+    Raises:
+        TyperException: the error itself, where it is only typer's way to print the help.
+        Exit: otherwise.
+    """
+    if type(error).__name__ == "NoArgsIsHelpError":
+        raise error
+    context: Any = getattr(error, "ctx", None)
+    command = context.command_path if context else "swath"
+    text = f"{error.format_message().rstrip('.')}; see `{command} --help`"
+    _print_error(Console(stderr=True), text)
+    raise Exit(error.exit_code) from None
+
+
+def _print_error(console: Console, text: str) -> None:
+    console.print(f"error: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
 
 
 class _Group(TyperGroup):
     """Print every error in one line without a traceback; with `--debug`, the traceback too."""
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().make_context(*args, **options)
+        except TyperException as error:
+            _refuse(error)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except TyperException as error:
+            _refuse(error)
         except _ENDINGS:
             raise
         except BrokenPipeError:
@@ -34,7 +62,7 @@ class _Group(TyperGroup):
             if ctx.params.get("debug"):
                 console.print(traceback.format_exc(), markup=False, soft_wrap=True)
             text, code = explain(error)
-            console.print(f"error: {text}", markup=False, highlight=False, soft_wrap=True)
+            _print_error(console, text)
             ctx.exit(code)
 
 

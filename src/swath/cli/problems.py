@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 
-from swath.errors import InputError, SwathError
+from swath.errors import InputError, SwathError, TransientError
 
 EXIT_FAILED = 1
 EXIT_INPUT = 2
@@ -25,20 +25,37 @@ _EXTRAS = {
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """Return what to print about an error, without line breaks, and the exit code.
+    """Return what to print about an error, as one printable line, and the exit code.
 
     Args:
         error: whatever a command raised.
     """
+    text, code = _explain(error)
+    return printable(text), code
+
+
+def printable(text: str) -> str:
+    """Return a text as one line that a terminal shows as it is.
+
+    Names of files, classes and objects may hold line breaks, escape sequences and surrogates;
+    these are printed as escapes.
+    """
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+
+
+def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, SwathError):
-        return str(error), EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
+        return _with_remedy(error), EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
     if isinstance(error, ModuleNotFoundError) and not (error.name or "swath").startswith("swath"):
         return missing_module(str(error.name)), EXIT_INPUT
     # botocore takes long to import; where nothing imported it, nothing raised its errors.
     if "botocore" in sys.modules:
         from swath.cli import aws_errors  # noqa: PLC0415
 
-        if isinstance(error, aws_errors.AwsError):
+        if aws_errors.is_of_aws(error):
             return aws_errors.explain(error), EXIT_FAILED
     if isinstance(error, OSError) and error.errno in _REMEDIES:
         return f"{_one_line(error)}; {_REMEDIES[error.errno]}", EXIT_FAILED
@@ -65,6 +82,9 @@ _REMEDIES = {
     errno.EISDIR: "choose a file there, not a folder",
     errno.EEXIST: "choose another folder",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EFBIG: "choose a folder whose disk takes larger files (ulimit -f says the limit)",
+    errno.EIO: "check the disk",
+    errno.ELOOP: "its symbolic links lead in a circle; choose another folder or file",
     errno.EMFILE: "allow this process more open files (ulimit -n)",
 }
 
@@ -77,6 +97,15 @@ def missing_module(name: str) -> str:
         f"this needs {package}, which is not installed: run `make setup` in swath's repository, "
         f"or install swath with its extra {extra!r}"
     )
+
+
+def _with_remedy(error: SwathError) -> str:
+    """Return the sentence of swath's own error, and the remedy where AWS's SDK led to it."""
+    if isinstance(error, TransientError) and "botocore" in sys.modules and error.__cause__:
+        from swath.cli import aws_errors  # noqa: PLC0415 (takes as long as botocore does)
+
+        return aws_errors.with_remedy(str(error), error.__cause__)
+    return str(error)
 
 
 def _one_line(error: Exception) -> str:

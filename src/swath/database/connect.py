@@ -59,7 +59,15 @@ def connect_dsn(dsn: str, *, patience: float = 0.0) -> Connection:
     try:
         return _connect(patience, **psycopg.conninfo.conninfo_to_dict(dsn))
     except psycopg.ProgrammingError as error:
-        raise SettingsError(f"not a database connection string: {_one_line(error)}") from None
+        raise SettingsError(
+            f"not a database connection string: {_one_line(error)}; "
+            "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+        ) from None
+    except TransientError as error:
+        raise TransientError(
+            f"{str(error).rstrip('.?')}; check the address, the user and the password, and that "
+            "the server runs"
+        ) from error
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 
 from swath import storage
-from swath.errors import InputError
+from swath.errors import InputError, PayloadError
 from swath.evaluation.evaluate import SCORE_FLOOR, Progress, evaluate, figures_of
 from swath.evaluation.evaluation import Evaluation
 from swath.evaluation.gate import Verdict, check_numbers, compare, require
@@ -107,8 +107,10 @@ def read_evaluation(uri: str) -> Evaluation:
         return Evaluation.from_json(storage.read_json(uri))
     except FileNotFoundError:
         raise InputError(f"there is no evaluation at {uri}") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{uri} is no evaluation.json: {error}") from None
+    except (ValueError, PayloadError) as error:
+        raise InputError(
+            f"{uri} is no evaluation.json: {error}; make one by `swath evaluate`"
+        ) from None
 
 
 def to_form(text: str) -> Form:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
+from rasterio.env import Env
 from rasterio.errors import CRSError
 
 from swath.errors import LabelsError
@@ -48,7 +49,8 @@ def crs_of(member: Any, source: str) -> CRS:
     if isinstance(name, str) and not _NAME.fullmatch(name.strip()):
         raise _unknown(name, source)
     try:
-        crs = CRS.from_user_input(name)
+        with Env():  # outside of one, GDAL prints PROJ's reason on standard error
+            crs = CRS.from_user_input(name)
         on_map = crs.is_geographic or crs.is_projected
     except (CRSError, CPLE_BaseError, ValueError, OverflowError, AttributeError):
         raise _unknown(name, source) from None

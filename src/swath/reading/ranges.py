@@ -139,7 +139,7 @@ class S3File:
 
     def _get(self, offset: int, length: int) -> bytes:
         """One request; boto3 repeats one that was refused, but not one that breaks off."""
-        bucket, key = storage.split_s3(self.uri)
+        bucket, key = storage.split_object(self.uri)
         for attempt in range(_ATTEMPTS):
             response = storage.s3().get_object(
                 Bucket=bucket,

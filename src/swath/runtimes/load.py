@@ -98,7 +98,6 @@ def load_model(
     for way in _ways(package, runtime, format, precision, gpu=gpu):
         if gpu and not device.computes_in(way.precision):
             fallbacks.append(f"{way}: this GPU only emulates {way.precision}")
-            logger.warning("%s is slow: %s", package.description.name, fallbacks[-1])
             continue
         try:
             model = _load(way, package.description, fallbacks, gpu=gpu)
@@ -112,7 +111,6 @@ def load_model(
             del model
             gc.collect()  # a batch that did not fit holds on to the device's memory
         fallbacks.append(f"{way}: {fault}"[:_MOST_WORDS])
-        logger.warning("%s does not run here: %s", package.description.name, fallbacks[-1])
     if silent:
         # Perhaps it is the tile that it does not take; the scene's own will show.
         return _told(_load(silent, package.description, fallbacks, gpu=gpu), package)
@@ -193,6 +191,9 @@ def _fault(model: Model, description: ModelDescription, precision: Precision) ->
 
 
 def _told(model: Model, package: ModelPackage) -> Model:
+    # Where nothing runs, the error says why; these would be lines beside it.
+    for fallback in model.engine.fallbacks if model.engine else ():
+        logger.warning("%s does not run here: %s", package.description.name, fallback)
     said = msgspec.json.encode(model.engine).decode()
     logger.info("the model %s runs here: %s", package.description.name, said)
     return model

@@ -140,6 +140,27 @@ def fixed_batch(
     return batch if isinstance(batch, int) else None
 
 
+def not_runnable(path: Path, error: Exception) -> PackageError:
+    """Return the refusal of weights that a library does not load: its reason and the remedy."""
+    reason = " ".join(_LIBRARYS_START.sub("", str(error)).split())[:_MAX_REASON_LETTERS]
+    remedy = (
+        "export the network with the format's own operators only (a newer opset may have them)"
+        if _NO_OPERATOR.search(reason)
+        else "copy the file again, or export the network anew"
+    )
+    return PackageError(f"{path} cannot be run: {reason.rstrip('.')}; {remedy}")
+
+
+# ONNX Runtime repeats the path and numbers its errors; what follows says what is wrong.
+_LIBRARYS_START = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
+_NO_OPERATOR = re.compile(
+    r"not a registered function/op|No Op registered|Unknown builtin op|Unknown custom op"
+    r"|OpConversionFailure"
+)
+_MAX_REASON_LETTERS = 500
+"""What torch says of a graph can be as long as the graph."""
+
+
 def check_float32(path: Path, dtype: str) -> None:
     """Refuse a model that takes other numbers than it is fed.
 

@@ -20,6 +20,7 @@ from swath.runtimes.model import (
     check_float32,
     cpu_workers,
     fixed_batch,
+    not_runnable,
 )
 from swath.runtimes.onnx_session import OnnxModel
 
@@ -105,7 +106,7 @@ def _open(path: Path, providers: list[Provider]) -> onnxruntime.InferenceSession
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:
         # The library's errors have no common base but Exception.
-        raise PackageError(f"{path} cannot be run: {error}") from error
+        raise not_runnable(path, error) from error
     if on_gpu and session.get_providers()[0] == _CPU:
         raise NoGpuError(
             f"ONNX Runtime {onnxruntime.__version__} could not use the GPU for {path.name}: the "

@@ -18,11 +18,13 @@ from swath.runtimes.model import (
     cpu_workers,
     fixed_batch,
     memory_errors,
+    not_runnable,
     per_tile,
 )
 
 with telemetry.without_openvinos():
     import openvino
+    from openvino.frontend import FrontEndManager
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +86,9 @@ def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenV
     }
     core = openvino.Core()
     try:
-        model = core.read_model(weights.path)
+        # The core would ask each of its readers, and those of other formats print their errors.
+        reader = FrontEndManager().load_by_framework("onnx")
+        model = reader.convert(reader.load(str(weights.path)))
         inputs = [(i.any_name, _shape(i.partial_shape)) for i in model.inputs]
         batch = fixed_batch(weights.path, inputs, description) or 1
         check_float32(weights.path, model.inputs[0].element_type.get_type_name())
@@ -92,8 +96,11 @@ def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenV
         size = description.tile_size
         model.reshape([batch, len(description.bands), size, size])
         compiled = core.compile_model(model, "CPU", options)
-    except RuntimeError as error:
-        raise PackageError(f"{weights.path} cannot be run: {error}") from error
+    except PackageError:
+        raise
+    except Exception as error:
+        # The library's errors have no common base but Exception.
+        raise not_runnable(weights.path, error) from error
     return OpenVinoModel(compiled, description, batch_size=batch, workers=workers)
 
 

@@ -21,6 +21,7 @@ from swath.runtimes.model import (
     cpu_workers,
     fixed_batch,
     memory_errors,
+    not_runnable,
     per_tile,
 )
 from swath.runtimes.torch_files import inputs_of, read_pt2, read_torchscript, runnable
@@ -201,7 +202,7 @@ def _read(
         raise
     except Exception as error:
         # torch's errors have no common base but Exception.
-        raise PackageError(f"{weights.path} cannot be run: {error}") from error
+        raise not_runnable(weights.path, error) from error
     fixed = fixed_batch(weights.path, [(name, shape) for name, shape, _ in inputs], description)
     check_float32(weights.path, inputs[0][2])
     return module, fixed

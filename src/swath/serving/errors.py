@@ -9,6 +9,10 @@ class TooLargeError(InputError):
     """The request holds more than this endpoint takes at once."""
 
 
+class TooSlowError(InputError):
+    """The request has not arrived in the time that this endpoint waits for one."""
+
+
 class UnknownTypeError(InputError):
     """The request is of a media type that cannot be read."""
 

@@ -8,6 +8,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import ClientError
+
 from swath import storage
 from swath.errors import InputError, PayloadError
 from swath.payloads import Receipt, ShardRequest
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("swath.serve_model")
 
+_REFUSED = {"403", "AccessDenied", "AllAccessDisabled"}
 _MOST_THREADS = 64
 """Images at work at once: what fills two batches of the largest size would be more."""
 
@@ -101,7 +104,17 @@ class Service:
         except InputError as error:
             logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
             return refuse_shard(uri, index, error)
-        except FileNotFoundError:
-            if storage.exists(uri):
+        except (OSError, ClientError):
+            if _is_plan(uri):
                 raise
-            raise PayloadError(f"there is no plan at {uri}") from None
+            raise PayloadError(f"there is no plan at {uri} that may be read") from None
+
+
+def _is_plan(uri: str) -> bool:
+    """Return whether there is an object at the address that this endpoint may read."""
+    try:
+        return storage.exists(uri)
+    except ClientError as error:
+        if str(error.response.get("Error", {}).get("Code")) in _REFUSED:
+            return False
+        raise

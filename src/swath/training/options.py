@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from swath import storage
-from swath.encoding import to_utf8
+from swath.encoding import parse_json, to_utf8
 from swath.errors import InputError
 from swath.training.augment import AugmentOptions
 from swath.training.option_values import parsed, typed
@@ -147,7 +147,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> dict[str, Any]:
         """The options as plain JSON types."""
-        found: dict[str, Any] = json.loads(msgspec.json.encode(self))
+        found: dict[str, Any] = parse_json(msgspec.json.encode(self))
         return found
 
     @classmethod
@@ -236,7 +236,7 @@ def read_options(uri: str | None, changes: Sequence[str] = ()) -> TrainOptions:
 def _file(uri: str) -> Mapping[str, Any]:
     try:
         text = to_utf8(storage.read_bytes(uri)).decode()
-        found = tomllib.loads(text) if Path(uri).suffix == ".toml" else json.loads(text)
+        found = tomllib.loads(text) if Path(uri).suffix == ".toml" else parse_json(text)
     except FileNotFoundError:
         raise InputError(f"there is no file of options at {uri}") from None
     except ValueError as error:

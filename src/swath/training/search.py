@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from swath import storage
-from swath.encoding import to_utf8
+from swath.encoding import parse_json, to_utf8
 from swath.errors import InputError
 from swath.training.options import TrainOptions
 
@@ -89,7 +89,7 @@ def read_search(uri: str, options: TrainOptions) -> Search:
     """
     try:
         content = to_utf8(storage.read_bytes(uri)).decode()
-        found = tomllib.loads(content) if Path(uri).suffix == ".toml" else json.loads(content)
+        found = tomllib.loads(content) if Path(uri).suffix == ".toml" else parse_json(content)
         search = msgspec.convert(found, Search)
     except FileNotFoundError:
         raise InputError(f"there is no search at {uri}") from None

@@ -1,0 +1,335 @@
+"""Command and fault: the words of each command, and what is wrong."""
+
+import os
+from dataclasses import dataclass, field
+
+from swath.cli import EXIT_FAILED, EXIT_INPUT
+
+NO_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": None,
+    "AWS_SECRET_ACCESS_KEY": None,
+    "AWS_SESSION_TOKEN": None,
+    "AWS_CONFIG_FILE": "none",
+    "AWS_SHARED_CREDENTIALS_FILE": "none",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something wrong, in the words of one command.
+
+    Attributes:
+        group: the heading that it stands below.
+        wrong: what is wrong, for the table.
+        words: the command without `swath`.
+        code: the exit code that it must have.
+        env: environment variables; None takes one away. `{aws}` is the URL of a service that
+            answers each request with the error code that follows it, `{closed}` a port that
+            nothing listens on, `{database}` a PostGIS.
+        missing: a module that is not installed.
+        as_nobody: run without root's powers.
+        largest_file: bytes that the process may write to one file.
+    """
+
+    group: str
+    wrong: str
+    words: tuple[str, ...]
+    code: int = EXIT_INPUT
+    env: dict[str, str | None] = field(default_factory=dict)
+    missing: str = ""
+    as_nobody: bool = False
+    largest_file: int = 0
+
+    @property
+    def own_process(self) -> bool:
+        """Whether it needs a process of its own, or services beside it."""
+        return bool(self.env or self.missing or self.as_nobody or self.largest_file) or any(
+            "{" in word for word in self.words
+        )
+
+
+def all_faults() -> list[Fault]:
+    """Every fault, in the order of the page."""
+    return [
+        *_scenes(),
+        *_packages(),
+        *_outputs(),
+        *_databases(),
+        *_aws(),
+        *_authoring(),
+        *_labels(),
+        *_training(),
+        *_installation(),
+    ]
+
+
+def _run(scene="scene.tif", model="packages/good", *more, out="out"):
+    return ("run", scene, "--model", model, "--out", out, *more)
+
+
+def _scenes():
+    cases = {
+        "is absent": "absent.tif",
+        "is a folder": "a-folder",
+        "is empty": "empty.tif",
+        "is text": "text.tif",
+        "breaks off in its header": "header-only.tif",
+        "breaks off in its pixels (PNG)": "truncated.png",
+        "is a VRT without bands": "names.vrt",
+        "has two bands, and the model takes one": "two-bands.tif",
+        "has complex numbers": "complex.tif",
+        "has one block of 10 GB": "vast.tif",
+        "has an empty name": "",
+        "has a name that is too long": "n" * 300 + ".tif",
+        "is S3 without a bucket": "s3:///scene.tif",
+        "is S3 without a key": "s3://bucket",
+        "has a bucket that S3 does not allow": "s3://Bad_Bucket!/scene.tif",
+        "has a key of 1,025 bytes": "s3://bucket/" + "k" * 1025,
+        "is on the web": "https://example.com/scene.tif",
+        "is one of GDAL's own names": "/vsicurl/https://example.com/scene.tif",
+        "has a line break in its name": "a\nb.tif",
+        "has an escape sequence in its name": "a\x1b[31mb.tif",
+        "has a name that is not UTF-8": os.fsdecode(b"absent-\xe9.tif"),
+        "is there, with a name that is not UTF-8": os.fsdecode(b"latin-\xe9.tif"),
+    }
+    yield from (
+        Fault("Scenes", f"the scene {wrong}", _run(scene)) for wrong, scene in cases.items()
+    )
+    yield Fault("Scenes", "the scene's pixels are damaged", _run("damaged.tif"), EXIT_FAILED)
+    yield Fault("Scenes", "the scene may not be read", _run("no-access.tif"), as_nobody=True)
+
+
+def _packages():
+    names = (
+        "absent", "empty", "no-description", "no-weights", "changed-weights", "truncated-onnx",
+        "no-onnx", "empty-onnx", "torchvision-op", "custom-op", "unknown-op", "other-input",
+        "truncated-pt2", "truncated-torchscript", "bomb-pt2", "bomb-torchscript", "text.tar.gz",
+        "truncated.tar.gz", "no-description.tar.gz", "escapes.tar.gz", "link.tar.gz", "bomb.tar.gz",
+        "control-name", "nul-name", "long-name", "number-name",
+        "unknown-task", "no-input", "no-output", "unknown-band", "unknown-scaling", "zero-scaling",
+        "vast-scaling", "oblong-tiles", "tiles-of-0", "vast-tiles", "negative-overlap",
+        "wide-overlap", "score-of-2", "score-in-words", "unknown-hyperparameter", "nul-class",
+        "two-classes", "no-classes", "long-class", "href-outside", "href-with-nul", "href-web",
+        "no-assets", "a-feature", "broken-json", "no-json", "empty-json", "list-json", "deep-json",
+        "nan-json", "long-number-json", "surrogate-json",
+    )  # fmt: skip
+    for name in names:
+        yield Fault(
+            "Model packages", name.replace("-", " "), _run(model=f"packages/{name}"), EXIT_INPUT
+        )
+    for wrong, model in {
+        "bare weights": "models/model.onnx",
+        "an empty name": "",
+        "`s3:///`": "s3:///",
+    }.items():
+        yield Fault("Model packages", f"{wrong} as a package", _run(model=model))
+        yield Fault("Model packages", f"{wrong} as a package", ("model", "show", model))
+        yield Fault("Model packages", f"{wrong} as a package", ("model", "check", model))
+    for name in ("torchvision-op", "custom-op", "truncated-onnx"):
+        yield Fault(
+            "Model packages", name.replace("-", " "), ("model", "check", f"packages/{name}"), 1
+        )
+    for name in ("deep-json", "broken-json", "bomb.tar.gz"):
+        words = ("model", "show", f"packages/{name}")
+        yield Fault("Model packages", name.replace("-", " "), words)
+
+
+def _outputs():
+    yield Fault("Output folders", "`--out` is a file", _run(out="a-file"))
+    yield Fault("Output folders", "`--out` is below a file", _run(out="a-file/out"), EXIT_FAILED)
+    yield Fault(
+        "Output folders", "`--out` cannot be written", _run(out="read-only/out"), 1, as_nobody=True
+    )
+    yield Fault("Output folders", "`--out` is too long", _run(out="o" * 300), EXIT_FAILED)
+    yield Fault("Output folders", "a file grows too large", _run(), 1, largest_file=1000)
+    yield Fault(
+        "Output folders",
+        "`--out` of a package is a file",
+        ("model", "init", "models/model.onnx", "--from", "swath", "--bands", "red", "--out",
+         "a-file"),
+    )  # fmt: skip
+
+
+def _databases():
+    def to(dsn, *more):
+        return _run("scene.tif", "packages/good", "--database", dsn, *more)
+
+    group = "Databases"
+    yield Fault(group, "nothing listens there", to("postgresql://u@127.0.0.1:{closed}/d"), 1)
+    yield Fault(group, "no such host", to("postgresql://u@nowhere.invalid/d"), 1)
+    yield Fault(group, "no DSN", to("no dsn at all"))
+    yield Fault(group, "another scheme", to("mysql://u@127.0.0.1/d"))
+    yield Fault(group, "an unknown parameter", to("postgresql://127.0.0.1/d?colour=red"))
+
+    yield Fault(group, "no such database", to("{no_database}"), 1)
+    yield Fault(group, "a wrong password", to("{wrong_password}"), 1)
+    yield Fault(group, "PostGIS cannot be added", to("{no_postgis}"))
+
+
+def _aws():
+    group = "AWS"
+    scene = _run("s3://bucket/scene.tif")
+
+    def answers(code):
+        return {"AWS_ENDPOINT_URL": "{aws}/" + code, "AWS_MAX_ATTEMPTS": "1"}
+
+    yield Fault(group, "no credentials", scene, 1, NO_CREDENTIALS)
+    yield Fault(group, "a profile that is not there", scene, 1, {"AWS_PROFILE": "absent"})
+    yield Fault(
+        group, "no network", scene, 1,
+        {"AWS_ENDPOINT_URL": "http://127.0.0.1:{closed}", "AWS_MAX_ATTEMPTS": "1"},
+    )  # fmt: skip
+    yield Fault(group, "an endpoint that is no URL", scene, 1, {"AWS_ENDPOINT_URL": "nowhere"})
+    for code in ("AccessDenied", "ExpiredToken", "NoSuchBucket", "SlowDown", "InternalError"):
+        expected = EXIT_INPUT if code == "NoSuchBucket" else EXIT_FAILED
+        yield Fault(group, f"S3 answers {code}", scene, expected, answers(code))
+        yield Fault(
+            group, f"S3 answers {code}", ("model", "show", "s3://bucket/model.tar.gz"), expected,
+            answers(code),
+        )  # fmt: skip
+    train = ("train", "-", "s3://bucket/images", "--yes")
+    invoke = ("invoke", "scene.tif", "--endpoint", "detector")
+    versions = ("model", "versions", "a-group")
+    no_region = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None, "AWS_CONFIG_FILE": "none"}
+    for words in (train, invoke, versions):
+        yield Fault(group, "no region", words, 1, no_region)
+        yield Fault(group, "no credentials", words, 1, NO_CREDENTIALS)
+        for code in ("AccessDeniedException", "ExpiredTokenException", "ResourceLimitExceeded",
+                     "ThrottlingException"):  # fmt: skip
+            yield Fault(group, f"AWS answers {code}", words, 1, answers(code))
+
+
+def _authoring():
+    group = "Making packages"
+
+    def init(weights, *more, library="swath"):
+        return ("model", "init", f"models/{weights}", "--from", library, "--bands", "red", "--out",
+                "made", *more)  # fmt: skip
+
+    for wrong, words in {
+        "the weights are absent": init("absent.onnx"),
+        "the weights are broken": init("broken.onnx"),
+        "the weights are empty": init("empty.onnx"),
+        "the weights have another suffix": init("model.h5"),
+        "the TorchScript is no archive": init("text.pt"),
+        "the .pt2 is no archive": init("text.pt2"),
+        "the checkpoint is a pickle": init("pickle.pt", library="ultralytics"),
+        "the tile size is 0": init("model.onnx", "--tile-size", "0"),
+        "the scaling is unknown": init("model.onnx", "--scaling", "magic"),
+        "the scaling's file is deep": init("model.onnx", "--scaling", "models/deep.json"),
+        "the scaling's file says nothing": init("model.onnx", "--scaling", "options/scaling.json"),
+        "`--set` has no value": init("model.onnx", "--set", "score_threshold"),
+        "`--set` names nothing known": init("model.onnx", "--set", "colour=red"),
+        "the library is unknown": init("model.onnx", library="keras"),
+    }.items():
+        yield Fault(group, wrong, words)
+    good = "packages/good"
+    for wrong, words in {
+        "no scene for statistics": ("model", "statistics", good, "--scene", "absent.tif"),
+        "statistics of an empty folder": ("model", "statistics", "a-folder", "--scene",
+                                          "scene.tif"),
+        "a scene to check with is absent": ("model", "check", good, "--image", "absent.tif"),
+        "the tolerance is negative": ("model", "check", good, "--tolerance=-1"),
+        "a scene to calibrate with is absent": ("model", "optimise", good, "--out", "small",
+                                                "--precision", "float16", "--scene", "absent.tif"),
+        "an unknown precision": ("model", "optimise", good, "--out", "small", "--precision",
+                                 "int1", "--scene", "scene.tif"),
+        "labels without images": ("model", "publish", good, "--to", "published", "--labels",
+                                  "labels/good.json"),
+        "an evaluation of another form": ("model", "publish", good, "--to", "published",
+                                          "--evaluation", "options/evaluation.json"),
+    }.items():  # fmt: skip
+        yield Fault(group, wrong, words, EXIT_INPUT)
+
+
+def _labels():
+    group = "Labels"
+    good = "packages/good"
+    names = (
+        "absent.json", "broken.json", "binary.json", "empty.json", "deep.json", "nothing.json",
+        "list.json", "no-images.json", "no-scene.json", "escape.json", "nul.json",
+        "other-size.json", "no-category.json", "no-image.json", "nan.json", "vast.json",
+        "words.json", "nul-class.json", "broken.geojson", "nan.geojson", "open.geojson",
+        "words.geojson", "far.geojson", "no-class.geojson", "unknown-crs.geojson",
+        "list-crs.geojson", "text.csv", "empty",
+    )  # fmt: skip
+    for name in names:
+        words = ("evaluate", good, f"labels/{name}", "images", "--out", "measured")
+        yield Fault(group, name, words)
+    labels = ("labels/good.json", "images")
+    for wrong, words in {
+        "no such folder of images": (good, "labels/good.json", "absent", "--out", "measured"),
+        "no image in the folder": (good, "labels/good.json", "no-raster", "--out", "measured"),
+        "an unknown form": (good, *labels, "--out", "measured", "--form", "voc"),
+        "no folder to write to": (good, *labels),
+        "an unknown figure": (good, *labels, "--out", "measured", "--fail-below", "AP=high"),
+        "a figure without a value": (good, *labels, "--out", "measured", "--fail-below", "AP50"),
+        "a score of 2": (good, *labels, "--out", "measured", "--score-floor", "2"),
+        "a score of NaN": (good, *labels, "--out", "measured", "--score-floor", "nan"),
+        "no package": ("absent", *labels, "--out", "measured"),
+        "an evaluation that is none": (good, *labels, "--out", "measured", "--against",
+                                       "options/evaluation.json"),
+    }.items():  # fmt: skip
+        yield Fault(group, wrong, ("evaluate", *words))
+
+
+def _training():
+    group = "Training"
+
+    def train(*more, labels="labels/good.json", images="images"):
+        return ("train", labels, images, "--local", "--out", "trained", *more)
+
+    for wrong, words in {
+        "no folder to write to": ("train", "labels/good.json", "images", "--local"),
+        "`--set` names nothing known": train("--set", "epoch=3"),
+        "`--set` has no value": train("--set", "epochs"),
+        "`--set` is out of range": train("--set", "epochs=0"),
+        "`--set` is a word": train("--set", "epochs=many"),
+        "`--set` is NaN": train("--set", "learning_rate=nan"),
+        "no file of options": train("--options", "options/absent.toml"),
+        "options of broken JSON": train("--options", "options/broken.json"),
+        "options of broken TOML": train("--options", "options/broken.toml"),
+        "options that are a list": train("--options", "options/list.json"),
+        "options of deep JSON": train("--options", "options/deep.json"),
+        "an unknown option in the file": train("--options", "options/unknown.toml"),
+        "a word in the file": train("--options", "options/words.toml"),
+        "options of no known form": train("--options", "options/notes.txt"),
+        "one fold": train("--folds", "1"),
+        "more folds than scenes": train("--folds", "9"),
+        "nothing to resume": train("--resume"),
+        "labels are absent": train(labels="labels/absent.json"),
+        "labels of deep JSON": train(labels="labels/deep.json"),
+        "images are absent": train(images="absent"),
+        "`--resume` on SageMaker": ("train", "-", "images", "--resume"),
+        "hours are NaN": ("train", "-", "s3://b/images", "--hours", "nan", "--yes"),
+    }.items():
+        yield Fault(group, wrong, words)
+    for name in ("absent.toml", "search-unknown.toml", "search-empty.toml", "search.toml",
+                 "broken.toml", "deep.json"):  # fmt: skip
+        words = ("tune", "labels/good.json", "images", "--search", f"options/{name}", "--local",
+                 "--out", "tuned")  # fmt: skip
+        yield Fault(group, f"the search is {name}", words)
+
+
+def _installation():
+    group = "Installation and use"
+    train = ("train", "labels/good.json", "images", "--local", "--out", "trained")
+    for module, words in {
+        "torch": train,
+        "typer": ("--help",),
+        "rasterio": _run(),
+        "boto3": ("model", "versions", "a-group"),
+        "psycopg": _run("scene.tif", "packages/good", "--database", "postgresql:///d"),
+    }.items():
+        yield Fault(group, f"{module} is not installed", words, missing=module)
+    for wrong, words in {
+        "an unknown command": ("fly",),
+        "an unknown option": _run("scene.tif", "packages/good", "--colour", "red"),
+        "a missing option": ("run", "scene.tif"),
+        "a missing argument": ("run",),
+        "a number in words": _run("scene.tif", "packages/good", "--tolerated-failures", "some"),
+        "a number out of range": _run("scene.tif", "packages/good", "--tolerated-failures", "2"),
+        "a number that is NaN": _run("scene.tif", "packages/good", "--tolerated-failures", "nan"),
+        "an image to invoke is absent": ("invoke", "absent.tif", "--endpoint", "e"),
+    }.items():
+        yield Fault(group, wrong, words)

@@ -1,0 +1,88 @@
+"""Each error that a user can meet is one line with the right exit code, and is on the page."""
+
+import os
+import random
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from swath.cli import EXIT_BUG
+from tests.errors.faults import all_faults
+from tests.errors.files import write_files
+from tests.errors.page import PAGE, complaints, row, write_page
+from tests.errors.provoke import Forks, services
+from tests.fuzzing import FUZZING, draws
+from tests.postgis import new_database
+
+WRITING = os.environ.get("SWATH_WRITE_ERRORS") == "1"
+SEED = 11
+USER, PASSWORD = "swath_errors", "right"
+ALL = all_faults()
+
+
+@pytest.fixture
+def here(tmp_path):
+    """The folder that commands run in, with every file that they name."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    write_files(folder)
+    return folder
+
+
+@pytest.fixture
+def databases(server):
+    """Databases that refuse a run, each in its own way."""
+    with psycopg.connect(server, autocommit=True) as administrator:
+        administrator.execute(f"DROP ROLE IF EXISTS {USER}")
+        administrator.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
+        address = psycopg.conninfo.conninfo_to_dict(server)
+        with new_database(server) as bare:
+            name = psycopg.conninfo.conninfo_to_dict(bare)["dbname"]
+
+            def url(password, database):
+                where = f"{address['host']}:{address['port']}"
+                return f"postgresql://{USER}:{password}@{where}/{database}"
+
+            yield {
+                "no_postgis": url(PASSWORD, name),
+                "no_database": url(PASSWORD, "nowhere"),
+                "wrong_password": url("wrong", name),
+                "port": address["port"],
+                "name": name,
+            }
+        administrator.execute(f"DROP ROLE {USER}")
+
+
+@contextmanager
+def answers(faults, folder, databases):
+    """The faults with what swath says of each."""
+    with services() as known, Forks() as forks:
+        yield ((fault, forks.provoke(fault, folder, known | databases)) for fault in faults)
+
+
+@pytest.mark.fuzz
+def test_each_error_is_one_line_and_on_the_page(here, databases):
+    count = draws(24, fuzz=len(ALL))
+    drawn = ALL if count == len(ALL) else random.Random(SEED).sample(ALL, count)
+    with answers(drawn, here, databases) as given:
+        rows = list(given)
+    if WRITING and FUZZING:
+        write_page(PAGE, rows)
+    wrong = {
+        (fault.group, fault.wrong): (complaints(fault, said), said.lines)
+        for fault, said in rows
+        if complaints(fault, said)
+    }
+    assert not wrong
+    page = PAGE.read_text().splitlines()
+    assert [line for line in (row(fault, said) for fault, said in rows) if line not in page] == []
+
+
+def test_the_page_has_every_error():
+    told = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    headings = sum(line.startswith("| wrong |") for line in told)
+
+    assert len(told) - headings == len(ALL)
+    assert f"| {EXIT_BUG} |" not in PAGE.read_text()
+    assert "Traceback" not in PAGE.read_text()
