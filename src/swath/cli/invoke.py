@@ -27,7 +27,8 @@ class _Answer(msgspec.Struct):
 
 def invoke(
     images: Annotated[
-        list[Path], typer.Argument(help="GeoTIFF, PNG, JPEG or NPY files.", dir_okay=False)
+        list[Path],
+        typer.Argument(help="GeoTIFF, PNG, JPEG or NPY files.", dir_okay=False, exists=True),
     ],
     *,
     endpoint: Annotated[str, typer.Option(help="The endpoint's name, as the stack's outputs say.")],
