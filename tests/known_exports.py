@@ -172,7 +172,7 @@ def dense(rng):
         "output_layout": str(rng.choice(["channels_first", "channels_last"])),
     }
     notes, amount = _notes(rng, classes, "detect")
-    if sparse and amount == "today":
+    if sparse and notes:
         settings["box_format"] = "cxcywh"  # a few numbers prove no exporter wrong
     rows = _formed(every, settings["box_format"], settings["box_units"])
     if sparse:
