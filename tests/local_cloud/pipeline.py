@@ -119,8 +119,8 @@ class Pipeline:
         )
 
     def query(self, sql: Any, *parameters: Any) -> list[Any]:
-        with psycopg.connect(self.cloud.dsn(), row_factory=namedtuple_row) as connection:
-            return connection.execute(sql, parameters).fetchall()
+        with connected(self.cloud.dsn()) as connection:
+            return connection.cursor(row_factory=namedtuple_row).execute(sql, parameters).fetchall()
 
     def executions(self) -> dict[str, str]:
         """Every execution of the state machine and its status."""
@@ -148,14 +148,32 @@ class Pipeline:
         )
 
 
-def eventually(condition: Callable[[], T], what: str, seconds: float = 60) -> T:
+def connected(dsn: str, seconds: float = 30) -> psycopg.Connection[Any]:
+    """Connect to the database; wait where it restarts just now."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return psycopg.connect(dsn)
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def eventually(
+    condition: Callable[[], T],
+    what: str,
+    seconds: float = 60,
+    *,
+    fails: type[BaseException] = pytest.fail.Exception,
+) -> T:
     """What `condition` returns, once that is true; fails, by name, when time is up."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if result := condition():
             return result
         time.sleep(0.1)
-    pytest.fail(f"waited {seconds:.0f} s for {what}")
+    raise fails(f"waited {seconds:.0f} s for {what}")
 
 
 def messages(pipeline: Pipeline, queue: str, containing: str) -> str:

@@ -11,21 +11,29 @@ from tests.fuzzing import draws
 from tests.local_cloud.chaos.runner import Played
 from tests.local_cloud.chaos.scenarios import Scenario
 
+CHOSEN = range(1, 13)
+"""The seeds of `make test`."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="play the scenario of this seed only")
-    parser.addoption("--scenarios", type=int, help="how many scenarios to play, from seed 1")
+    parser.addoption("--scenarios", type=int, help="how many scenarios to play")
+    parser.addoption("--first", type=int, default=1, help="the first seed of them")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" in metafunc.fixturenames:
         one = metafunc.config.getoption("--seed", None)
         many = metafunc.config.getoption("--scenarios", None) or draws(0, fuzz=200)
-        metafunc.parametrize("seed", range(1, 1 + many) if one is None else [one])
+        first = metafunc.config.getoption("--first", 1)
+        seeds = range(first, first + many) if many else CHOSEN
+        metafunc.parametrize("seed", seeds if one is None else [one])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [r for name in ("passed", "failed") for r in terminalreporter.getreports(name)]
+    if not any(name == "chaos" for r in reports for name, _ in r.user_properties):
+        return
     ended = [pair for r in reports for name, pair in r.user_properties if name == "chaos"]
     counts = collections.Counter(word for pair in ended for word in _words(*pair))
     for word, number in sorted(counts.items()):
@@ -39,5 +47,5 @@ def _words(scenario: Scenario, played: Played) -> Iterator[str]:
     yield from (f"run {status}" for status in played.statuses)
     yield from ["process killed"] * played.killed
     yield from ["run healed"] * played.healed
-    yield from (f"cause {cause[:100]}" for cause in played.causes)
+    yield from (f"cause {cause[:160]}" for cause in played.causes)
     yield f"scenario {'wrong' if played.wrong else 'right'}"

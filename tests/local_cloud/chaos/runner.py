@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import random
-import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from local_cloud.faults.kinds import TimeLapse
+from tests.local_cloud.chaos import actions, causes
 from tests.local_cloud.chaos.oracle import Rows, comparable
-from tests.local_cloud.chaos.scenarios import HANDLERS, SCENES, Scenario
+from tests.local_cloud.chaos.scenarios import HANDLERS, SCENES, WORKERS, Scenario
 from tests.local_cloud.pipeline import RUNNING, Pipeline, eventually
 from tests.local_cloud.test_pipeline import object_created
 
-FASTER = 20.0
+FASTER = 60.0
 """Waits before retries; state limits of minutes must still outlast a shard."""
-UNTRUE = "tolerated failure threshold"
+_SMALL = {
+    **{f"SWATH_{kind}_SHARD_TILES": "3" for kind in ("LAMBDA", "ENDPOINT", "ASYNC")},
+    "SWATH_BATCH_SHARD_TILES": "5",  # every job is a process that loads the model anew
+}
 
 
 @dataclass
@@ -30,6 +30,7 @@ class Played:
 
     statuses: list[str] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
+    spoiled: list[str] = field(default_factory=list)
     healed: int = 0
     killed: int = 0
     wrong: list[str] = field(default_factory=list)
@@ -37,9 +38,8 @@ class Played:
 
 @contextlib.contextmanager
 def small_shards(pipeline: Pipeline) -> Iterator[None]:
-    """Let scenes of nine tiles have three shards, on every backend."""
-    small = {"SWATH_LAMBDA_SHARD_TILES": "3", "SWATH_BATCH_SHARD_TILES": "3"}
-    with configured(pipeline, "PlanScene", small):
+    """Let scenes of nine tiles have two or three shards, on every backend."""
+    with configured(pipeline, "PlanScene", _SMALL):
         yield
 
 
@@ -82,7 +82,7 @@ def play(pipeline: Pipeline, scenes: list[tuple[Path, Rows]], scenario: Scenario
                     eventually(lambda: _newest(pipeline, uri), f"a run of {uri}", 150)  # noqa: B023
             pipeline.settle()
         for uri, scene in content.items():
-            _judge(pipeline, uri, scenes[scene], scenario.backend, played)
+            _judge(pipeline, uri, scenes[scene], scenario, played)
     if left := [name for name, status in pipeline.executions().items() if status in RUNNING]:
         played.wrong.append(f"still running: {left}")
     return played
@@ -99,7 +99,7 @@ def _drop_all(
     for position, scene in enumerate(scenario.scenes):
         key = f"incoming/chaos-{scenario.seed}-{position}.tif"
         loses = position == 0 and any(action == "lose" for action, _ in scenario.actions)
-        with _deaf(pipeline) if loses else contextlib.nullcontext():
+        with actions.deaf(pipeline) if loses else contextlib.nullcontext():
             uri = pipeline.drop(scenes[scene][0], key)
         content[uri] = scene
         lost |= {uri} if loses else set()
@@ -113,81 +113,14 @@ def _drop_all(
         elif action == "double":
             pipeline.client("events").put_events(Entries=[object_created(pipeline, uri)] * 2)
             lost.discard(uri)
-        elif action == "kill":
-            played.killed += _kill(pipeline, rng.choice(HANDLERS))
+        elif action == "kill" and set(content) - lost:
+            workers = WORKERS[scenario.backend]
+            played.killed += actions.kill(pipeline, rng.choice([*HANDLERS, *(5 * workers)]))
         elif action == "cut":
-            _cut(pipeline)
+            actions.cut(pipeline)
         elif action in {"delete", "damage"} and uri not in lost:
-            _spoil(pipeline, uri, rng, delete=action == "delete")
+            played.spoiled.append(actions.spoil(pipeline, uri, rng, delete=action == "delete"))
     return content, lost
-
-
-@contextlib.contextmanager
-def _deaf(pipeline: Pipeline) -> Iterator[None]:
-    """Let EventBridge lose what S3 sends."""
-    events = pipeline.client("events")
-    names = [r["Name"] for r in events.list_rules()["Rules"] if r["State"] == "ENABLED"]
-    for name in names:
-        events.disable_rule(Name=name)
-    try:
-        yield
-    finally:
-        for name in names:
-            events.enable_rule(Name=name)
-
-
-def _kill(pipeline: Pipeline, handler: str) -> int:
-    """Kill this cloud's processes of a function, as a host that fails does; return how many.
-
-    Other clouds may run on the machine: only children of this one's server are touched.
-    """
-    processes = [p for p in Path("/proc").glob("[0-9]*") if _is(p, str(pipeline.cloud.folder))]
-    servers = {int(p.name) for p in processes if _is(p, "local_cloud.server")}
-    killed = 0
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            folder = str((process / "cwd").readlink())
-            ours = parent in servers and _is(process, "awslambdaric")
-            if ours and (handler in folder or _is(process, handler)):
-                os.kill(int(process.name), signal.SIGKILL)
-                killed += 1
-    return killed
-
-
-def _is(process: Path, word: str) -> bool:
-    with contextlib.suppress(OSError):
-        return word.encode() in (process / "cmdline").read_bytes()
-    return False
-
-
-def _cut(pipeline: Pipeline) -> None:
-    """End every connection to the database, as its restart does."""
-    with psycopg.connect(pipeline.cloud.dsn()) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND backend_type = 'client backend'"
-        )
-
-
-def _spoil(pipeline: Pipeline, uri: str, rng: random.Random, *, delete: bool) -> None:
-    """Delete or damage one of the objects that a run of a scene has in the work bucket."""
-    s3, bucket = pipeline.client("s3"), pipeline.outputs["WorkBucket"]
-
-    def objects() -> list[str]:
-        known = {str(run.run_id) for run in pipeline.query("SELECT run_id FROM swath.runs")}
-        found = s3.list_objects_v2(Bucket=bucket, Prefix="runs/").get("Contents", [])
-        return [o["Key"] for o in found if o["Key"].split("/")[1] not in known]
-
-    def some() -> list[str]:
-        return objects() or (["none"] if pipeline.runs(uri) else [])
-
-    key = rng.choice(eventually(some, "an object to spoil", 60))
-    if delete:
-        s3.delete_object(Bucket=bucket, Key=key)
-    elif key != "none":
-        s3.put_object(Bucket=bucket, Key=key, Body=b"damaged")
 
 
 def _newest(pipeline: Pipeline, uri: str) -> Any:
@@ -199,19 +132,13 @@ def _newest(pipeline: Pipeline, uri: str) -> Any:
 
 
 def _judge(
-    pipeline: Pipeline, uri: str, scene: tuple[Path, Rows], backend: str, played: Played
+    pipeline: Pipeline, uri: str, scene: tuple[Path, Rows], scenario: Scenario, played: Played
 ) -> None:
     path, rows = scene
     run = _newest(pipeline, uri)
     played.statuses.append(run.status if run else "lost")
-    if run and run.status == "succeeded" and run.backend != backend:
-        played.wrong.append(f"{uri} ran on {run.backend}, not on {backend}")
-    if run and run.status not in {"succeeded", "failed"}:
-        played.wrong.append(f"{uri} is {run.status}")
-    if run and run.status == "failed":
-        played.causes.append(f"{run.error}: {run.cause}"[:300])
-        if not run.cause or UNTRUE in run.cause:
-            played.wrong.append(f"{uri} failed without a true cause: {run.error}: {run.cause}")
+    if run:
+        _judge_run(run, uri, scenario, played)
     if run is None or run.status != "succeeded":
         pipeline.drop(path, uri.split("/", 3)[3])
         eventually(
@@ -227,3 +154,15 @@ def _judge(
     found = comparable((d.label, d.score, d.wkb) for d in pipeline.detections(uri))
     if found != rows:
         played.wrong.append(f"{uri} has {len(found)} rows; without faults {len(rows)}")
+
+
+def _judge_run(run: Any, uri: str, scenario: Scenario, played: Played) -> None:
+    if run.status not in {"succeeded", "failed"}:
+        played.wrong.append(f"{uri} is {run.status}")
+    if run.status == "succeeded" and run.backend != scenario.backend:
+        played.wrong.append(f"{uri} ran on {run.backend}, not on {scenario.backend}")
+    if run.status == "failed":
+        said = f"{run.error}: {run.cause}"
+        played.causes.append(said[:300])
+        if not causes.is_true(scenario, said, played.spoiled):
+            played.wrong.append(f"{uri} failed without a true cause: {said}")
