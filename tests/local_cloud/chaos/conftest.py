@@ -1,4 +1,4 @@
-"""`--seed` plays one scenario; a table at the end tells what was drawn and what came of it."""
+"""`--seed` plays some scenarios; a table at the end tells what was drawn and what came of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHOSEN = range(1, 13)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--seed", type=int, help="play the scenario of this seed only")
+    parser.addoption("--seed", help="play the scenarios of these seeds only: 17, or 17,43")
     parser.addoption("--scenarios", type=int, help="how many scenarios to play")
     parser.addoption("--first", type=int, default=1, help="the first seed of them")
 
@@ -27,7 +27,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         many = metafunc.config.getoption("--scenarios", None) or draws(0, fuzz=200)
         first = metafunc.config.getoption("--first", 1)
         seeds = range(first, first + many) if many else CHOSEN
-        metafunc.parametrize("seed", seeds if one is None else [one])
+        metafunc.parametrize("seed", [int(n) for n in one.split(",")] if one else seeds)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
