@@ -9,10 +9,7 @@ import pytest
 
 from tests.fuzzing import draws
 from tests.local_cloud.chaos.runner import Played
-from tests.local_cloud.chaos.scenarios import Scenario
-
-CHOSEN = range(1, 13)
-"""The seeds of `make test`."""
+from tests.local_cloud.chaos.scenarios import CHOSEN, Scenario
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from local_cloud.faults import kinds
 
+CHOSEN = (1, 7, 14, 15, 20, 29, 87, 91, 125, 143, 162, 188)
+"""The seeds of `make test`: quick ones, with everything among them that can go wrong."""
 SCENES = 3
 WORKERS: Mapping[str, tuple[str, ...]] = {
     "lambda": ("lambdas.infer_shard",),
