@@ -160,21 +160,24 @@ def read_plan(uri: str) -> Plan:
     """Read the plan of a run.
 
     Raises:
-        FileNotFoundError: there is none.
-        PayloadError: it is not one that this version of swath can read.
+        PayloadError: there is none, or not one that this version of swath can read.
     """
     try:
         data = storage.read_json(uri)
-    except ValueError as error:
+        if is_readable_plan(data):
+            return Plan.from_json(data)
+    except FileNotFoundError:
+        raise PayloadError(
+            f"there is no plan at {uri}; drop the scene again, and it is planned anew"
+        ) from None
+    except (ValueError, PayloadError) as error:
         raise PayloadError(
             f"the plan {uri} is damaged: {error}; drop the scene again, and it is planned anew"
         ) from None
-    if not is_readable_plan(data):
-        raise PayloadError(
-            f"the plan {uri} was written by another version of swath; "
-            "drop the scene again, and its run is planned anew"
-        )
-    return Plan.from_json(data)
+    raise PayloadError(
+        f"the plan {uri} was written by another version of swath; "
+        "drop the scene again, and its run is planned anew"
+    )
 
 
 def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:

@@ -1,6 +1,7 @@
 """Plans: every scene is planned exactly, or refused for a reason that names it."""
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,7 @@ from tests.placing import assert_placed_alike
 from tests.rasters import real_files, sparse
 
 PLANS = Path(__file__).parent / "plans"
+PLAN = json.loads((PLANS / f"v{PLAN_VERSION}.json").read_bytes())
 SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 
 NO_RASTER = "GeoTIFF, JPEG 2000 or NITF"
@@ -203,6 +205,21 @@ class TestPlan:
         for version in range(1, PLAN_VERSION):
             with pytest.raises(PayloadError, match="another version of swath; drop the scene"):
                 read_plan(str(PLANS / f"v{version}.json"))
+
+    def test_that_is_not_there_is_refused_with_the_remedy(self, tmp_path):
+        uri = tmp_path / "plan.json"
+
+        with pytest.raises(PayloadError, match=f"no plan at {re.escape(str(uri))}; drop the scene"):
+            read_plan(str(uri))
+
+    @pytest.mark.parametrize("key", sorted(PLAN.keys() - {"version"}))
+    @pytest.mark.parametrize("value", [{"x": [1]}, [{"x": 1}]], ids=repr)
+    def test_with_a_damaged_field_is_refused_by_its_address(self, tmp_path, key, value):
+        uri = tmp_path / "plan.json"
+        uri.write_text(json.dumps(PLAN | {key: value}))
+
+        with pytest.raises(PayloadError, match=f"^the plan {re.escape(str(uri))} is damaged: "):
+            read_plan(str(uri))
 
     @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[1,"])
     def test_that_is_damaged_is_refused(self, tmp_path, content):

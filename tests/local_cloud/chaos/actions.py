@@ -83,7 +83,9 @@ def spoil(pipeline: Pipeline, uri: str, rng: random.Random, *, delete: bool) -> 
     if key and delete:
         s3.delete_object(Bucket=bucket, Key=key)
     elif key:
-        s3.put_object(Bucket=bucket, Key=key, Body=b"damaged")
+        content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        damaged = rng.choice([b"damaged", b"", b"{}", content[: len(content) // 2]])
+        s3.put_object(Bucket=bucket, Key=key, Body=damaged)
     return key
 
 
