@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import tarfile
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from local_cloud.endpoints.process import ServingProcess, StartError
+from local_cloud.endpoints.process import KilledError, ServingProcess, StartError
 from local_cloud.endpoints.specification import Answer, ServingSpec
 
 Fetch = Callable[[str], bytes]
@@ -94,9 +95,14 @@ class EndpointPool:
         model = self._models / spec.name
         if spec.model:
             _unpack(spec.model, fetch, model)
-        started = ServingProcess.start(
-            spec, model=model, log=self._logs / f"endpoint-{spec.name}.log"
+        start = functools.partial(
+            ServingProcess.start, spec, model=model, log=self._logs / f"endpoint-{spec.name}.log"
         )
+        try:
+            started = start()
+        except KilledError:
+            # Its host failed, and SageMaker starts another one.
+            started = start()
         with self._lock:
             if not self._closed:
                 self._running[spec.name] = started

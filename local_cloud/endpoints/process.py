@@ -34,6 +34,10 @@ class StartError(LocalCloudError):
     """A container did not become ready; the message has the end of its log."""
 
 
+class KilledError(StartError):
+    """A signal ended a container before it was ready."""
+
+
 class ServingProcess:
     """A running container; `start` waits until it answers."""
 
@@ -69,7 +73,7 @@ class ServingProcess:
             if not isinstance(error, StartError):
                 raise
             told = log.read_text(encoding="utf-8", errors="replace")[-_TOLD:].strip()
-            raise StartError(f"{error}; its log ends with:\n{told}") from None
+            raise type(error)(f"{error}; its log ends with:\n{told}") from None
         return started
 
     @property
@@ -105,7 +109,9 @@ class ServingProcess:
         status = "nothing"
         while time.monotonic() < deadline:
             if not self.alive:
-                raise StartError(
+                # Negative for a signal.
+                kind = KilledError if self._process.returncode < 0 else StartError
+                raise kind(
                     f"the container of {self.spec.name} ended with exit status "
                     f"{self._process.returncode} before it answered /ping"
                 )

@@ -11,12 +11,15 @@ from typing import Any
 from tests.local_cloud.canaries.aws import ROLE, Aws, new_name
 
 SERVER = """
-import json, os, pathlib, sys
+import json, os, pathlib, signal, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 model = pathlib.Path(os.environ["SM_MODEL_DIR"])
 if os.environ.get("BROKEN"):
     sys.exit("no weights here")
+if os.environ.get("KILLED") and not (model / "killed").exists():
+    (model / "killed").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -125,6 +125,16 @@ def test_a_container_that_ends_is_an_error_and_is_replaced(services: Services, s
     assert after != before
 
 
+def test_a_container_whose_host_fails_while_it_starts_is_started_again(
+    services: Services, serving: Serving
+):
+    killed = {**serving.container, "Environment": {"KILLED": "yes"}}
+    with applied(services, endpoint_invocation):
+        answer = invoke(serving, serving.endpoint(container=killed), b"text")
+
+    assert json.loads(answer["Body"])["length"] == 4
+
+
 def test_a_container_that_takes_too_long_is_given_up(
     services: Services, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ):
