@@ -12,6 +12,7 @@ from local_cloud.faults.kinds import JobOutOfMemory
 from tests.local_cloud.flows import fail, job_too_many
 from tests.local_cloud.pipeline import Pipeline, eventually, messages
 from tests.local_cloud.test_permissions import without
+from tests.local_cloud.test_pipeline import write_scene
 
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
@@ -64,3 +65,40 @@ def test_an_array_whose_child_is_killed_has_batchs_reason(pipeline: Pipeline, tm
     assert run.cause.startswith("shard ")
     assert "Container killed due to memory usage" in run.cause
     assert "exit code 137" in run.cause
+
+
+def test_a_run_that_was_stopped_is_told_of_and_recorded_though_it_has_no_words(
+    pipeline: Pipeline, failure_queue: str, tmp_path: Path
+):
+    uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=61), "elsewhere/stopped.tif")
+    request = pipeline.request(uri, "lambda")
+    about = {
+        "executionArn": f"{pipeline.machine}:x".replace(":stateMachine:", ":execution:"),
+        "name": request.run_id,
+        "status": "ABORTED",
+        "stopDate": 1_795_262_410_000,
+        "input": json.dumps(request.to_json()),
+    }
+    event = {"detail-type": "Step Functions Execution Status Change", "detail": about}
+    pipeline.client("stepfunctions").start_execution(
+        stateMachineArn=pipeline.recorder, input=json.dumps(event)
+    )
+    run = pipeline.wait(request.scene.uri)
+    detail = told(pipeline, failure_queue, run)
+
+    assert (run.status, run.cause) == ("aborted", "the run was stopped by hand")
+    assert detail == about | {"error": "ABORTED", "cause": run.cause}
+
+
+def test_the_events_own_words_stay_where_no_cause_can_be_found(
+    pipeline: Pipeline, failure_queue: str, tmp_path: Path
+):
+    with (
+        without(pipeline.cloud, "FindCause", "states:ListMapRuns"),
+        without(pipeline.cloud, "InferShard", "s3:PutObject"),
+    ):
+        run = fail(pipeline, tmp_path, "lambda", "unexplained")
+    detail = told(pipeline, failure_queue, run)
+
+    assert run.error == detail["error"] == "States.ExceedToleratedFailureThreshold"
+    assert "threshold was exceeded" in run.cause
