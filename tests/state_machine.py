@@ -50,6 +50,22 @@ class States:
             output = json.dumps({"load": {"rows": 1, "superseded": superseded}})
             self.executions[name]["output"] = output
 
+    def redrive(self, name):
+        self.executions[name] |= {"status": "RUNNING", "redriveDate": self.now}
+
+    def ended(self, name):
+        """The detail of the event about an execution's end, as it is now.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+        """
+        execution = self.executions[name]
+        return {
+            "name": name,
+            "status": execution["status"],
+            "input": execution["input"],
+            "stopDate": int(execution["stopDate"].timestamp() * 1000),
+        }
+
     @staticmethod
     def _name(**parameters):
         machine, _, name = parameters["executionArn"].rpartition(":")

@@ -20,6 +20,7 @@ from constructs import Construct
 
 from infra.constructs.database_function import DatabaseFunction, Inside
 from infra.constructs.logged_machine import logged_machine
+from infra.ended_executions import FAILED, ended_executions
 from infra.grants import acknowledge_wildcards
 from infra.retries import retry, retry_function, retry_function_for_hours
 
@@ -129,11 +130,4 @@ def _publish(scope: Construct, topic: ITopic) -> SnsPublish:
 
 def failed_executions(machine: IStateMachine) -> EventPattern:
     """Return the pattern of the events about a state machine's executions that fail."""
-    return EventPattern(
-        source=["aws.states"],
-        detail_type=["Step Functions Execution Status Change"],
-        detail={
-            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
-            "stateMachineArn": [machine.state_machine_arn],
-        },
-    )
+    return ended_executions(machine, FAILED)

@@ -1,4 +1,8 @@
-"""The function that starts a run, and the rule that calls it for each dropped scene."""
+"""The function that starts a run, and the rules that call it.
+
+One calls it for each dropped scene; the other for each execution that ends, since a drop of the
+same bytes waits for that.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,13 @@ from aws_cdk.aws_lambda_destinations import SqsDestination
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from aws_cdk.aws_sqs import IQueue
+from aws_cdk.aws_stepfunctions import IStateMachine
 from constructs import Construct
 
 from infra.constructs.function import Function
 from infra.constructs.model_catalogue import ModelCatalogue
 from infra.constructs.run_machine import RunMachine
+from infra.ended_executions import ENDED, ended_executions
 from infra.grants import allow, read_objects, write_objects
 from swath.settings import StartRunSettings
 
@@ -73,9 +79,9 @@ class StartRun(Function):
         # The latest drop of each scene.
         read_objects(self.role, work, "scenes/*")
         write_objects(self.role, work, "scenes/*")
-        self._listen(scenes, dead_letters)
+        self._listen(scenes, runs.machine, dead_letters)
 
-    def _listen(self, scenes: IBucket, dead_letters: IQueue) -> None:
+    def _listen(self, scenes: IBucket, machine: IStateMachine, dead_letters: IQueue) -> None:
         # EventBridge has its own dead letters, for events that it cannot hand over; the function
         # has them for those that it took and failed on.
         self.function.configure_async_invoke(
@@ -93,9 +99,15 @@ class StartRun(Function):
                     "object": {"key": Match.prefix(INCOMING)},
                 },
             ),
-            targets=[
-                LambdaFunction(
-                    self.function, dead_letter_queue=dead_letters, max_event_age=PATIENCE
-                )
-            ],
+            targets=[self._target(dead_letters)],
         )
+        Rule(
+            self,
+            "RunEnded",
+            description="swath: a run ended, and a drop of its scene may wait for that",
+            event_pattern=ended_executions(machine, ENDED),
+            targets=[self._target(dead_letters)],
+        )
+
+    def _target(self, dead_letters: IQueue) -> LambdaFunction:
+        return LambdaFunction(self.function, dead_letter_queue=dead_letters, max_event_age=PATIENCE)

@@ -1,7 +1,8 @@
 """Starts a run for each scene that is put into the scenes bucket.
 
-Called by EventBridge with S3's "Object Created" event. An error is raised on: Lambda delivers the
-event again, and after that it waits in the dead letter queue.
+Called by EventBridge with S3's "Object Created" event, and with Step Functions' "Execution Status
+Change" event when a run has ended: a drop of the same scene may wait for that. An error is raised
+on: Lambda delivers the event again, and after that it waits in the dead letter queue.
 """
 
 import functools
@@ -10,6 +11,7 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import (
+    EventBridgeEvent,
     S3EventBridgeNotificationEvent,
     event_source,
 )
@@ -17,7 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.catalogue import Catalogue, load_catalogue
 from swath.settings import StartRunSettings
-from swath.start import Drop, start_run
+from swath.start import Drop, start_run, start_waiting
 
 logger = Logger(service="start_run")
 tracer = Tracer(service="start_run")
@@ -27,13 +29,19 @@ metrics = Metrics(namespace="swath", service="start_run")
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
 @metrics.log_metrics
-@event_source(data_class=S3EventBridgeNotificationEvent)
-def handler(event: S3EventBridgeNotificationEvent, context: LambdaContext) -> dict[str, Any]:
-    """Start the run of the object in the event."""
+@event_source(data_class=EventBridgeEvent)
+def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
+    """Start the run of the object in the event, or the drop that waits for the ended run."""
     settings, catalogue = configuration()
-    summary = start_run(_drop(event), settings=settings, catalogue=catalogue)
-    logger.info("drop handled", extra=summary.to_json())
-    metrics.add_metric(f"Drops{summary.outcome.capitalize()}", MetricUnit.Count, 1)
+    if event.source == "aws.states":
+        summary = start_waiting(event.detail, settings=settings)
+        metrics.add_metric("RunsEnded", MetricUnit.Count, 1)
+        metrics.add_metric("WaitingDropsStarted", MetricUnit.Count, summary.outcome == "started")
+    else:
+        drop = _drop(S3EventBridgeNotificationEvent(event.raw_event))
+        summary = start_run(drop, settings=settings, catalogue=catalogue)
+        metrics.add_metric(f"Drops{summary.outcome.capitalize()}", MetricUnit.Count, 1)
+    logger.info("event handled", extra={"event_type": event.detail_type, **summary.to_json()})
     return summary.to_json()
 
 

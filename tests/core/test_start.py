@@ -14,7 +14,7 @@ from swath import storage
 from swath.errors import TransientError
 from swath.payloads import ModelRef, RunRequest
 from swath.settings import StartRunSettings
-from swath.start import Drop, start_run
+from swath.start import Drop, start_run, start_waiting
 from tests.state_machine import MACHINE, States
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -49,6 +49,15 @@ class Bucket:
         return start_run(
             event, settings=self.settings, catalogue=self.catalogue, states=self.states
         )
+
+    def end(self, execution, status="FAILED", *, superseded=False):
+        """End an execution; the detail of the event that says so."""
+        self.wait(1)
+        self.states.end(execution, status, superseded=superseded)
+        return self.states.ended(execution)
+
+    def tell(self, detail):
+        return start_waiting(detail, settings=self.settings, states=self.states)
 
 
 @pytest.fixture
@@ -108,6 +117,133 @@ def test_a_run_that_was_not_loaded_for_a_later_one_is_run_anew(bucket):
     assert bucket.handle(bucket.drop()).outcome == "started"
 
 
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED", "superseded"])
+def test_a_drop_of_the_same_bytes_waits_for_their_run_to_fail(bucket, status):
+    first = bucket.handle(bucket.drop())
+    drops = [bucket.drop(), bucket.drop()]
+    assert [bucket.handle(drop).outcome for drop in drops] == ["duplicate"] * 2
+    superseded = status == "superseded"
+    end = bucket.end(first.execution, "SUCCEEDED" if superseded else status, superseded=superseded)
+
+    again = bucket.tell(end)
+
+    assert (again.outcome, again.run_id) == ("started", first.run_id)
+    sent = json.loads(bucket.states.executions[again.execution]["input"])
+    assert sent["scene"]["sequencer"] == drops[-1].sequencer
+    assert sent["scene"]["dropped_at"] == drops[-1].at
+    assert sent["requested_at"] > json.loads(end["input"])["requested_at"]
+    assert bucket.tell(end).outcome == "duplicate"
+    assert [bucket.handle(drop).outcome for drop in drops] == ["outdated", "duplicate"]
+    assert len(bucket.states.executions) == 2
+
+
+def test_a_scene_that_always_fails_is_run_once_for_each_drop(bucket):
+    first = bucket.handle(bucket.drop())
+    bucket.handle(bucket.drop())
+    again = bucket.tell(bucket.end(first.execution))
+    for _ in range(3):
+        assert bucket.tell(bucket.end(again.execution)).outcome == "duplicate"
+    assert len(bucket.states.executions) == 2
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED"])
+def test_a_run_that_nobody_waits_for_stays_as_it_is(bucket, status):
+    only = bucket.handle(bucket.drop())
+    assert bucket.tell(bucket.end(only.execution, status)).outcome == "duplicate"
+    if status == "SUCCEEDED":
+        bucket.handle(bucket.drop())
+        assert bucket.tell(bucket.states.ended(only.execution)).outcome == "duplicate"
+    assert list(bucket.states.executions) == [only.execution]
+
+
+def test_the_end_of_a_run_of_other_bytes_or_of_no_drop_starts_nothing(bucket):
+    first = bucket.handle(bucket.drop("a"))
+    bucket.handle(bucket.drop("a"))
+    bucket.handle(bucket.drop("b"))
+    assert bucket.tell(bucket.end(first.execution)).outcome == "ignored"
+    (note,) = Path(bucket.settings.work_uri, "scenes").glob("*.json")
+    note.unlink()
+    assert bucket.tell(bucket.states.ended(first.execution)).outcome == "ignored"
+    by_hand = bucket.tell({"name": "x", "stopDate": 0, "status": "FAILED", "input": "{}"})
+    assert (by_hand.outcome, "RunRequest" in by_hand.reason) == ("ignored", True)
+    assert len(bucket.states.executions) == 2
+
+
+def test_a_run_that_ends_while_a_drop_is_noted_is_seen_by_one_of_the_two(bucket, monkeypatch):
+    """The drop's handler has seen the run under way; the end's handler sees no drop that waits."""
+    first = bucket.handle(bucket.drop())
+    write, outcomes = storage.write_if_unchanged, []
+
+    def write_after_the_end(uri, data, known):
+        if not outcomes:
+            outcomes.append(bucket.tell(bucket.end(first.execution)).outcome)
+        return write(uri, data, known)
+
+    drop = bucket.drop()
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "write_if_unchanged", write_after_the_end)
+        again = bucket.handle(drop)
+
+    assert outcomes == ["duplicate"]
+    assert again.outcome == "started"
+    sent = json.loads(bucket.states.executions[again.execution]["input"])
+    assert sent["scene"]["sequencer"] == drop.sequencer
+
+
+def test_a_handler_that_died_before_it_started_a_waiting_drop_is_taken_up(bucket, monkeypatch):
+    first = bucket.handle(bucket.drop())
+    bucket.handle(bucket.drop())
+    end = bucket.end(first.execution)
+    with monkeypatch.context() as patched:
+        patched.setattr(bucket.states, "start_execution", None)
+        with pytest.raises(TypeError):
+            bucket.tell(end)
+    assert bucket.tell(end).outcome == "started"
+    assert len(bucket.states.executions) == 2
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_run_that_was_redriven_by_hand_is_waited_for(bucket, ends):
+    first = bucket.handle(bucket.drop())
+    bucket.handle(bucket.drop())
+    end = bucket.end(first.execution)
+    bucket.wait(1)
+    bucket.states.redrive(first.execution)
+
+    assert bucket.tell(end).outcome == "duplicate"
+    if ends:
+        assert bucket.tell(bucket.end(first.execution)).outcome == "started"
+    else:
+        bucket.end(first.execution, "SUCCEEDED")
+        assert bucket.tell(bucket.states.ended(first.execution)).outcome == "duplicate"
+
+
+@pytest.mark.parametrize("redriven", [False, True])
+def test_an_end_that_step_functions_does_not_show_yet_is_told_again(bucket, redriven):
+    first = bucket.handle(bucket.drop())
+    bucket.handle(bucket.drop())
+    if redriven:
+        bucket.end(first.execution)
+        bucket.states.redrive(first.execution)
+    lagging = dict(bucket.states.executions[first.execution])
+    end = bucket.end(first.execution)
+    ended = bucket.states.executions[first.execution]
+    bucket.states.executions[first.execution] = lagging
+    with pytest.raises(TransientError, match="has ended"):
+        bucket.tell(end)
+    bucket.states.executions[first.execution] = ended
+    assert bucket.tell(end).outcome == "started"
+
+
+def test_ends_whose_notes_others_keep_writing_are_tried_again_later(bucket, monkeypatch):
+    first = bucket.handle(bucket.drop())
+    bucket.handle(bucket.drop())
+    end = bucket.end(first.execution)
+    monkeypatch.setattr(storage, "write_if_unchanged", lambda *_: None)
+    with pytest.raises(TransientError, match="written by others"):
+        bucket.tell(end)
+
+
 @pytest.mark.parametrize("lost", [True, False], ids=["lost", "damaged"])
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "FAILED"])
 def test_a_drop_meets_its_own_execution_though_its_note_is_gone(bucket, status, lost):
@@ -121,8 +257,9 @@ def test_a_drop_meets_its_own_execution_though_its_note_is_gone(bucket, status, 
 
     assert [bucket.handle(event).outcome for event in events] == ["duplicate"] * 3
     assert bucket.states.executions == before
-    again = bucket.handle(bucket.drop("a"))
-    assert (again.outcome == "duplicate") == (status != "FAILED")
+    again = bucket.drop("a")
+    assert bucket.handle(again).outcome == "started", "nobody knows whose the rows are"
+    assert bucket.handle(again).outcome == "duplicate"
 
 
 def test_an_event_whose_handler_died_before_it_started_anything_is_taken_up(bucket, monkeypatch):

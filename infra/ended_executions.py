@@ -1,0 +1,26 @@
+"""Step Functions' events about executions that end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aws_cdk.aws_events import EventPattern
+from aws_cdk.aws_stepfunctions import IStateMachine
+
+FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
+ENDED = (*FAILED, "SUCCEEDED")
+
+
+def ended_executions(machine: IStateMachine, statuses: Sequence[str]) -> EventPattern:
+    """Return the pattern of the events about a state machine's executions that end so.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    return EventPattern(
+        source=["aws.states"],
+        detail_type=["Step Functions Execution Status Change"],
+        detail={
+            "status": list(statuses),
+            "stateMachineArn": [machine.state_machine_arn],
+        },
+    )
