@@ -30,6 +30,8 @@ LEFT_OUT = (
 
 _RUN = (
     "src/swath/start.py",
+    "src/swath/executions.py",
+    "src/swath/latest_drop.py",
     "src/swath/shard.py",
     "src/swath/plan.py",
     "src/swath/merge_run.py",

@@ -14,7 +14,8 @@ times say less, being cut to whole seconds. So
 Who uses it:
 
 * `swath.start` notes the latest drop of each scene and model before it starts a run. An event of a
-  drop that is noted already, or of an earlier one, starts nothing more.
+  drop that is noted already, or of an earlier one, starts nothing more. A noted drop that is later
+  than the one that its run was started for waits for that run's end.
 * `swath.database.load` loads a run unless a later one is loaded. Only runs of the same scene and
   the same model name are compared, and only with a run whose rows are there: what has failed, has
   been replaced or is another model's stands in nobody's way.

@@ -120,6 +120,49 @@ def test_the_object_dropped_again_starts_nothing(machine, context):
     assert len(executions(machine)) == 1
 
 
+def run_ended(execution, status="ABORTED"):
+    """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    return {
+        "version": "0",
+        "id": "315c1398-40ff-a850-213b-158f73e60175",
+        "detail-type": "Step Functions Execution Status Change",
+        "source": "aws.states",
+        "account": "123456789012",
+        "time": "2026-11-21T12:00:01Z",
+        "region": "eu-west-1",
+        "resources": [execution["executionArn"]],
+        "detail": {
+            "executionArn": execution["executionArn"],
+            "stateMachineArn": execution["stateMachineArn"],
+            "name": execution["name"],
+            "status": status,
+            "startDate": 1763726400000,
+            "stopDate": round(datetime.now(UTC).timestamp() * 1000),
+            "input": execution["input"],
+            "output": None,
+            "error": None,
+            "cause": None,
+        },
+    }
+
+
+def test_the_end_of_a_failed_run_starts_the_drop_that_waited(machine, context):
+    module.handler(object_created("incoming/x.tif"), context)
+    again = object_created("incoming/x.tif") | {"time": "2026-11-21T12:01:00Z"}
+    again["detail"]["object"]["sequencer"] = "00617F08299329D190"
+    assert module.handler(again, context)["outcome"] == "duplicate"
+    (execution,) = executions(machine)
+    boto3.client("stepfunctions").stop_execution(executionArn=execution["executionArn"])
+
+    result = module.handler(run_ended(execution), context)
+
+    assert result["outcome"] == "started"
+    (other,) = (e for e in executions(machine) if e["name"] != execution["name"])
+    scene = json.loads(other["input"])["scene"]
+    assert scene["sequencer"] == "00617F08299329D190"
+    assert scene["dropped_at"] == "2026-11-21T12:01:00Z"
+
+
 @pytest.mark.parametrize(
     "key", ["incoming/a b+c.tif", "incoming/100%25.tif", "incoming/港/衛星.tif", 'incoming/"q".tif']
 )

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def rule(dev: Any) -> dict[str, Any]:
-    return dev.one("AWS::Events::Rule", "StartRun")
+    return dev.one("AWS::Events::Rule", "StartRunSceneDropped")
 
 
 def test_each_object_below_incoming_is_an_event(rule: dict[str, Any]):
@@ -38,3 +38,15 @@ def test_the_function_knows_the_machine_and_the_catalogue(dev: Any):
     assert function["SWATH_CATALOGUE_URI"]["Fn::Sub"].endswith(".json")
     assert function["SWATH_DEFAULT_MODEL"] == "ships"
     assert function["SWATH_INCOMING_PREFIX"] == "incoming/"
+
+
+def test_each_run_that_ends_is_an_event_that_is_not_lost_either(dev: Any, rule: dict[str, Any]):
+    ended = dev.one("AWS::Events::Rule", "StartRunRunEnded")
+    pattern = ended["EventPattern"]
+
+    assert pattern["source"] == ["aws.states"]
+    assert pattern["detail-type"] == ["Step Functions Execution Status Change"]
+    assert set(pattern["detail"]["status"]) == {"FAILED", "TIMED_OUT", "ABORTED", "SUCCEEDED"}
+    (machine,) = pattern["detail"]["stateMachineArn"]
+    assert machine["Ref"].startswith("RunsMachine")
+    assert [{**t, "Id": ""} for t in ended["Targets"]] == [{**t, "Id": ""} for t in rule["Targets"]]
