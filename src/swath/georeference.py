@@ -37,6 +37,8 @@ _BENT = 0.25
 """px by which a box's edge may leave the straight line between its ends."""
 _LONGEST = 64
 """px; a longer edge of an outline may be bent in any way, as by ground control points."""
+_TINY = 1e-9
+"""Of the map's width, as much as arithmetic may lose."""
 _CHECKED = 33
 """Rows and columns of positions at which a projection is tried both ways."""
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
@@ -60,6 +62,9 @@ class Georeferencer:
     _pixel: float = np.inf
     """CRS units; of a scene with pixels beyond the map's edge, which PROJ puts over others, the
     size of one. Infinite of other scenes, whose pixels need not be checked."""
+    _half: float = np.inf
+    """CRS units along x, of a scene that covers more of the Earth's longitudes, half of them all:
+    the two ends of a wider shape are nearer to each other the other way round."""
 
     @classmethod
     def of(cls, scene: Placed) -> Georeferencer:
@@ -75,7 +80,7 @@ class Georeferencer:
                 "give it its own with gdal_edit.py -a_srs EPSG:…"
             )
         width = world_width(scene.crs)
-        made = cls(geotransform, scene.crs, _curvature=0)
+        made = cls(geotransform, scene.crs, _curvature=0, _half=_half(scene, width))
         across, down = np.linspace(0, [scene.width, scene.height], _CHECKED).T
         lon, _ = made.points(across, down[:, None])
         if not np.isfinite(lon).any():
@@ -151,6 +156,8 @@ class Georeferencer:
         # Where a corner is NaN, no comparison holds.
         plain = (np.ptp(lon, axis=1) <= _HALF_TURN) & convex(lon, lat)
         plain &= self._are_straight(x, y, lon, lat)
+        if np.isfinite(self._half):
+            plain &= np.ptp(self.geotransform.forward(x, y)[0], axis=1) < self._half
         if plain.all():
             return Places.of_rings(lon, lat)
         lon[~plain] = np.nan
@@ -192,6 +199,10 @@ class Georeferencer:
         # Of NaN both are NaN, and no comparison with NaN holds.
         extent = np.maximum.reduceat(lon, starts) - np.minimum.reduceat(lon, starts)
         plain = (extent <= _HALF_TURN) & ~bent
+        if np.isfinite(self._half):
+            along, _ = self.geotransform.forward(*corners.T)
+            span = np.maximum.reduceat(along, starts) - np.minimum.reduceat(along, starts)
+            plain &= span < self._half
         places = np.stack([lon, lat], axis=1)[plain[owner]]
         moved = shapely.set_coordinates(outline[plain].copy(), places)
         plain[plain] = valid = shapely.is_valid(moved)
@@ -235,6 +246,15 @@ class Georeferencer:
         if not len(found):
             return None
         return found[0] if len(found) == 1 else _joined(found)
+
+
+def _half(scene: Placed, width: float | None) -> float:
+    """Return half of the map's width, if an affine transform spreads the scene over as much."""
+    if width is None or scene.transform is None:
+        return np.inf
+    span = abs(scene.transform.a) * scene.width + abs(scene.transform.b) * scene.height
+    half = width / 2 * (1 - _TINY)
+    return half if span >= half else np.inf
 
 
 def _measure(points: Points, across: Floats, down: Floats) -> float:

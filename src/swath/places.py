@@ -192,9 +192,10 @@ def _area_of(unrolled: Floats, turn: float) -> Any:
 
 
 def flat(shape: Any) -> Any:
-    """Return a geometry's polygons as a MultiPolygon, without its lines and points."""
+    """Return a geometry's polygons as a MultiPolygon, without its lines, points and empty parts."""
     parts = shapely.get_parts(shapely.get_parts(shape))
-    return shapely.multipolygons(parts[shapely.get_dimensions(parts) == _AREA])
+    kept = (shapely.get_dimensions(parts) == _AREA) & ~shapely.is_empty(parts)
+    return shapely.multipolygons(parts[kept])
 
 
 def _wrapped(area: Any) -> Any:

@@ -6,6 +6,7 @@ Axes are in the order of rasterio: x or longitude first.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,7 @@ def reproject(source: CRS, target: CRS, x: Floats, y: Floats) -> tuple[Floats, F
     return new_x, new_y
 
 
+@lru_cache(maxsize=256)
 def world_width(crs: CRS) -> float | None:
     """Return the distance along x after which longitudes repeat, in CRS units.
 

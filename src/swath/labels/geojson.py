@@ -20,8 +20,9 @@ from swath.labels.crs_member import LON_LAT, crs_of, refuse_own_crs
 from swath.labels.files import read_headers
 from swath.labels.label import Label, SceneLabels
 from swath.labels.objects import polygons_of
-from swath.labels.positions import Footprint, moved
+from swath.labels.positions import Footprint
 from swath.labels.text import decode_json, read_text, refuse_repeated_members
+from swath.labels.turns import place_on_map
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -127,12 +128,24 @@ def read_geojson(
         if header.uri in files:
             source = files[header.uri]
             features = read_features(read_text(source), source=source, default_class=default_class)
-            place = Footprint.of(header)
-            shapes = moved(features.shapes, features.crs, place.crs, around=place.around)
-            _refuse_unplaced(features, shapes, header)
-            labels = _labels(features, range(len(shapes)), place.pixels(shapes), point_size)
+            labels = _placed(features, Footprint.of(header), point_size)
         found.append(SceneLabels(header, list(labels)))
     return found
+
+
+def _placed(features: Features, place: Footprint, point_size: float | None) -> Iterable[Label]:
+    """Place the labels of a file that is of one scene, all of them."""
+    found = place_on_map(features.shapes, features.crs, place.crs, place.wide_extent)
+    _refuse_unplaced(features, found.shapes, place.scene)
+    numbers, turns = place.find(found, shapely.STRtree(found.shapes))
+    # What lies outside has its place, too: its box says by how much.
+    outside = np.setdiff1d(np.arange(len(found.shapes)), numbers)
+    numbers = np.append(numbers, outside)
+    turns = np.append(turns, found.nearest(outside, place.extent))
+    order = np.argsort(numbers, kind="stable")
+    numbers, turns = numbers[order], turns[order]
+    pixels = place.pixels(found.moved(numbers, turns))
+    return _labels(features, numbers.tolist(), pixels, point_size)
 
 
 def _spread(
@@ -140,20 +153,19 @@ def _spread(
 ) -> list[SceneLabels]:
     """The labels of one file, each in all the scenes that it lies in."""
     places = [Footprint.of(header) for header in headers]
-    alike: dict[tuple[str, float | None], list[int]] = defaultdict(list)
+    alike: dict[tuple[str, tuple[float, float]], list[int]] = defaultdict(list)
     for number, place in enumerate(places):
-        alike[place.crs.to_wkt(), place.around].append(number)
+        alike[place.crs.to_wkt(), place.wide_extent].append(number)
     found: list[list[Label]] = [[] for _ in headers]
     lost = np.ones(len(features.shapes), np.bool_)
-    for (_, around), numbers in alike.items():
-        shapes = moved(features.shapes, features.crs, places[numbers[0]].crs, around=around)
+    for (_, extent), numbers in alike.items():
+        moved = place_on_map(features.shapes, features.crs, places[numbers[0]].crs, extent)
         # What a projection cannot hold lies in none of its scenes, and a tree passes it over.
-        shapes[~_is_placed(shapes)] = None
-        tree = shapely.STRtree(shapes)
+        tree = shapely.STRtree(np.where(_is_placed(moved.shapes), moved.shapes, None))
         for number in numbers:
-            near = np.sort(tree.query(places[number].shape, predicate="intersects"))
+            near, turns = places[number].find(moved, tree)
             lost[near] = False
-            pixels = places[number].pixels(shapes[near])
+            pixels = places[number].pixels(moved.moved(near, turns))
             labels = _labels(features, near.tolist(), pixels, point_size)
             found[number] = [label for label in labels if _is_in(label, headers[number])]
     _refuse(features, np.flatnonzero(lost), headers)

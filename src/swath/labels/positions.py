@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from rasterio._err import CPLE_BaseError, CPLE_NotSupportedError
-from rasterio.env import Env
-from rasterio.errors import RasterioError
-from rasterio.session import DummySession
-from rasterio.warp import transform
-
+import shapely.affinity
 from swath.errors import LabelsError
 from swath.georeference import Georeferencer
 from swath.labels.inverse import Inverse
-from swath.projection import LON_LAT
+from swath.labels.turns import MapShapes
+from swath.projection import LON_LAT, world_width
 
 if TYPE_CHECKING:
     from affine import Affine
@@ -25,55 +21,12 @@ if TYPE_CHECKING:
 
     from swath.scene import Scene
 
+    Numbers = NDArray[np.int64]
+
 _DECIMALS = 6
 """Of a pixel; what reprojection and back leaves uncertain is less."""
-_HALF_TURN = 180
 _MARGIN = 0.25
 """Around a scene by ground control points, in its extent; beyond, they mean nothing."""
-
-
-def moved(
-    shapes: NDArray[Any], source: CRS, target: CRS, *, around: float | None = None
-) -> NDArray[Any]:
-    """Shapes in another coordinate reference system; what has no place there is at infinity.
-
-    Args:
-        shapes: (n,) shapely objects.
-        source: their system.
-        target: the other.
-        around: a longitude; those of the result are within half a turn of it.
-    """
-    if not len(shapes) or (source == target and around is None):
-        return shapes.copy()
-
-    def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        # rasterio's arithmetic would else start a boto3 session for each call.
-        with Env(session=DummySession()):
-            x, y = _reprojected(points, source, target).T
-        return np.stack([x if around is None else _turned(x, around), y], axis=1)
-
-    return np.asarray(shapely.transform(shapes, place))
-
-
-def _reprojected(points: NDArray[np.float64], source: CRS, target: CRS) -> NDArray[np.float64]:
-    """Points (n, 2) in another system; those that it cannot hold are at infinity."""
-    placed = np.full(points.shape, np.inf)
-    parts = [np.arange(len(points))]
-    while parts:
-        part = parts.pop()
-        try:
-            placed[part] = np.transpose(transform(source, target, *points[part].T))
-        except CPLE_NotSupportedError:  # no way leads from the one system to the other
-            break
-        except (CPLE_BaseError, RasterioError):
-            # One position outside the projection's domain makes GDAL give up all of them.
-            if len(part) > 1:
-                parts += np.array_split(part, 2)
-    return placed
-
-
-def _turned(longitude: NDArray[np.float64], around: float) -> NDArray[np.float64]:
-    return np.asarray((longitude - around + 180) % 360 - 180 + around)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +75,42 @@ class Footprint:
         return shapely.Polygon([place @ corner for corner in corners])
 
     @property
-    def around(self) -> float | None:
-        """The longitude of the middle of a scene across the antimeridian; None of others."""
+    def extent(self) -> tuple[float, float]:
+        """Least and greatest x of the scene in its coordinate reference system."""
         west, _, east, _ = self.shape.bounds
-        across = self.crs.is_geographic and (west < -_HALF_TURN or east > _HALF_TURN)
-        return (west + east) / 2 if across else None
+        return west, east
 
-    def place(self, shapes: NDArray[Any], source: CRS) -> NDArray[Any]:
-        """Shapes in another coordinate reference system as shapes in the scene's pixels."""
-        return self.pixels(moved(shapes, source, self.crs, around=self.around))
+    @property
+    def wide_extent(self) -> tuple[float, float]:
+        """The extent of a scene of more than half the Earth; of others, which are alike, 0, 0."""
+        west, east = self.extent
+        width = world_width(self.crs)
+        return (west, east) if width and east - west > width / 2 else (0.0, 0.0)
+
+    def find(self, labels: MapShapes, tree: shapely.STRtree) -> tuple[Numbers, Numbers]:
+        """Find the labels that lie in the scene.
+
+        Args:
+            labels: on the scene's map.
+            tree: of their shapes, less those that have no place there.
+
+        Returns:
+            Their numbers, ascending, and by how many of the map's widths each has to move. What is
+            cut by a map of the whole Earth lies at both of its ends, and comes twice.
+        """
+        pairs = []
+        for turn in labels.turns(self.extent):
+            moved = shapely.affinity.translate(self.shape, -turn * (labels.width or 0))
+            near = tree.query(moved, predicate="intersects")
+            pairs.append(np.stack([near, np.full(len(near), turn)]))
+        numbers, turns = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
+        ring = labels.around[numbers]
+        turns[ring] = labels.nearest(numbers[ring], self.extent)
+        # One turn or another, a pixel by ground control points is the same.
+        single = isinstance(self._inverse, Inverse)
+        keys = numbers[None] if single else np.stack([numbers, turns])
+        order = np.unique(keys, axis=1, return_index=True)[1]
+        return numbers[order], turns[order]
 
     def pixels(self, shapes: NDArray[Any]) -> NDArray[Any]:
         """Shapes in the scene's coordinate reference system as shapes in its pixels."""
