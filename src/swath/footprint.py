@@ -41,7 +41,7 @@ def footprint(scene: Placed, georeferencer: Georeferencer) -> shapely.Geometry:
             f"{scene.uri} has ground control points that fold it over itself; "
             "correct them, or orthorectify it with gdalwarp"
         )
-    whole = shapely.box(0, 0, scene.width, scene.height)
+    whole = georeferencer.once_around(shapely.box(0, 0, scene.width, scene.height))
     finest = max(scene.width, scene.height) / _CELLS
     outline = place_polygon(
         georeferencer.points, whole, bends=True, follow=_FOLLOWED, finest=finest

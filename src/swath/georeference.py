@@ -19,7 +19,7 @@ from swath.errors import SceneError
 from swath.geotransform import AffineTransform, Geotransform, geotransform_of
 from swath.places import Places, convex, has_four_corners
 from swath.projection import LON_LAT, reproject, without_session, world_width
-from swath.unusual_polygons import FOLLOWED, deviation, place_polygon
+from swath.unusual_polygons import FOLLOWED, cut_at, deviation, place_polygon
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -150,6 +150,11 @@ class Georeferencer:
         shape[~simple] = self._place_outlines(outline[~simple])
         return Places(places.ring, shape)
 
+    def once_around(self, outline: Any) -> Any:
+        """Return an outline in px, of a scene wider than the Earth less what it shows twice."""
+        step = np.diff(self.geotransform.forward(np.array([0.0, 1]), np.zeros(2))[0])[0]
+        return cut_at(outline, 2 * self._half / abs(step) if step else np.inf)
+
     def _place_rings(self, x: Floats, y: Floats) -> Places:
         """Place rings of four corners, (n, 4), in scene px."""
         lon, lat = self.points(x, y)
@@ -157,7 +162,7 @@ class Georeferencer:
         plain = (np.ptp(lon, axis=1) <= _HALF_TURN) & convex(lon, lat)
         plain &= self._are_straight(x, y, lon, lat)
         if np.isfinite(self._half):
-            plain &= np.ptp(self.geotransform.forward(x, y)[0], axis=1) < self._half
+            plain &= np.ptp(self.geotransform.forward(x, y)[0], axis=1) < self._half * (1 - _TINY)
         if plain.all():
             return Places.of_rings(lon, lat)
         lon[~plain] = np.nan
@@ -202,7 +207,7 @@ class Georeferencer:
         if np.isfinite(self._half):
             along, _ = self.geotransform.forward(*corners.T)
             span = np.maximum.reduceat(along, starts) - np.minimum.reduceat(along, starts)
-            plain &= span < self._half
+            plain &= span < self._half * (1 - _TINY)
         places = np.stack([lon, lat], axis=1)[plain[owner]]
         moved = shapely.set_coordinates(outline[plain].copy(), places)
         plain[plain] = valid = shapely.is_valid(moved)
@@ -240,7 +245,8 @@ class Georeferencer:
     def _place_unusual(self, outline: Any) -> Any:
         bends = self._curvature > 0
         parts = [
-            place_polygon(self.points, part, bends=bends) for part in shapely.get_parts(outline)
+            place_polygon(self.points, part, bends=bends)
+            for part in shapely.get_parts(self.once_around(outline))
         ]
         found = shapely.get_parts([part for part in parts if part is not None])
         if not len(found):
@@ -253,8 +259,7 @@ def _half(scene: Placed, width: float | None) -> float:
     if width is None or scene.transform is None:
         return np.inf
     span = abs(scene.transform.a) * scene.width + abs(scene.transform.b) * scene.height
-    half = width / 2 * (1 - _TINY)
-    return half if span >= half else np.inf
+    return width / 2 if span >= width / 2 * (1 - _TINY) else np.inf
 
 
 def _measure(points: Points, across: Floats, down: Floats) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+import shapely.affinity
 
 from swath.places import flat, rings_of, shape_of
 
@@ -28,6 +29,8 @@ _FINEST = 1e-3
 """px between two corners."""
 _PIECES = 16
 """Into how many pieces the side of a shape is cut to begin with."""
+_ROUNDING = 1e-9
+"""Of a turn around the Earth, as much as arithmetic may lose."""
 _FEWEST = 3
 """Corners of a ring."""
 _HIDDEN = 4
@@ -84,6 +87,25 @@ def place_polygon(
     if len(found) <= 1:
         return found[0] if len(found) else None
     return shapely.orient_polygons(shapely.union_all(found))
+
+
+def cut_at(outline: Any, turn: float) -> Any:
+    """Cut an outline that goes around the Earth more than once, and lay the pieces over each other.
+
+    Args:
+        outline: a shapely Polygon or MultiPolygon in scene px.
+        turn: px along x after which longitudes repeat.
+    """
+    west, south, east, north = outline.bounds
+    if east - west <= turn * (1 + _ROUNDING):
+        return outline
+    pieces = [
+        shapely.affinity.translate(
+            shapely.intersection(outline, shapely.box(at, south, at + turn, north)), west - at
+        )
+        for at in np.arange(west, east, turn)
+    ]
+    return shapely.union_all(pieces)
 
 
 def _place_visible(points: Points, polygon: Any, follow: float | None) -> Any:

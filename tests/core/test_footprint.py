@@ -41,6 +41,12 @@ def test_in_degrees_it_is_a_rectangle(outlined):
     assert shapely.symmetric_difference(outline, shapely.box(10, 48, 14, 50)).area < 1e-9
 
 
+def test_wider_than_the_earth_it_goes_around_once(outlined):
+    _, outline = outlined("EPSG:4326", north_up(-190, 60, 0.98), height=100)
+    assert outline.bounds == (-180, -38, 180, 60)
+    assert outline.area == pytest.approx(360 * 98)
+
+
 def test_of_a_projected_scene_it_follows_the_bent_edges(outlined):
     path, outline = outlined("EPSG:32633", north_up(100_000, 8_000_000, 2000))
     with rasterio.open(path) as opened:

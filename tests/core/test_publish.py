@@ -3,6 +3,7 @@
 import json
 
 import msgspec
+import numpy as np
 import pyarrow.parquet as pq
 import pystac
 import pytest
@@ -12,6 +13,7 @@ from swath import storage
 from swath.errors import RunIncompleteError
 from swath.payloads import ModelRef, RunOptions, RunRequest, SceneRef
 from swath.publish import publish_run
+from tests.anywhere import KINDS, SIDE, Somewhere
 from tests.runs import FOOTPRINT
 
 SCENE = SceneRef(uri="s3://scenes/incoming/gone.tif", etag="a", dropped_at="2026-11-21T12:00:00Z")
@@ -117,6 +119,36 @@ def test_across_the_antimeridian_the_bbox_says_so(request_, merged, tmp_path):
     item = pystac.Item.from_file(summary.item_uri)
     assert item.geometry["type"] == "MultiPolygon"
     assert item.bbox == [179, 10, -178, 12]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bbox_is_that_of_the_scene_wherever_it_is(kind, request_, merged, tmp_path):
+    """West, south, east, north; across the antimeridian west is greater than east (RFC 7946)."""
+    scene = Somewhere(kind, tmp_path)
+    summary = publish_run(
+        request_, merged(1, footprint=scene.outline), str(tmp_path), backend="batch"
+    )
+    item = pystac.Item.from_file(summary.item_uri)
+    (west, south, east, north), outline = item.bbox, shapely.geometry.shape(item.geometry)
+    centre = np.arange(0.5, SIDE)
+    lon, lat = scene.georeferencer.points(centre, centre[:, None])
+    there = np.isfinite(lon)
+    lon, lat = lon[there], lat[there]
+
+    assert -180 <= west <= 180
+    assert -180 <= east <= 180
+    assert -90 <= south < north <= 90
+    across = (west <= lon) & (lon <= east) if west < east else (west <= lon) | (lon <= east)
+    held = across & (south <= lat) & (lat <= north)
+    # Where the Earth ends within the scene, its outline follows that to a part of a pixel.
+    assert held.mean() > (0.97 if not there.all() else 0.9999)
+    # No smaller one would do: the outline reaches all of its edges.
+    x, y = shapely.get_coordinates(outline).T
+    assert [y.min(), y.max()] == [south, north]
+    assert west in x
+    assert east in x
+    if west > east:
+        assert not shapely.intersects(outline, shapely.box(east + 1e-6, -90, west - 1e-6, 90))
 
 
 def test_a_file_that_the_merge_did_not_write_is_not_published(request_, merged, tmp_path):

@@ -161,7 +161,9 @@ def _spread(
     for (_, extent), numbers in alike.items():
         moved = place_on_map(features.shapes, features.crs, places[numbers[0]].crs, extent)
         # What a projection cannot hold lies in none of its scenes, and a tree passes it over.
-        tree = shapely.STRtree(np.where(_is_placed(moved.shapes), moved.shapes, None))
+        held = moved.shapes.copy()
+        held[~_is_placed(held)] = None
+        tree = shapely.STRtree(held)
         for number in numbers:
             near, turns = places[number].find(moved, tree)
             lost[near] = False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 import shapely.affinity
+
 from swath.errors import LabelsError
 from swath.georeference import Georeferencer
 from swath.labels.inverse import Inverse

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
+import shapely.affinity
 
 from swath.projection import reproject, without_session, world_width
 
@@ -99,8 +100,9 @@ def place_on_map(shapes: NDArray[Any], source: CRS, target: CRS, extent: Range) 
         around = bounds[1] - bounds[0] >= width * (1 - _TINY)
     placed[np.isnan(placed).any(axis=1)] = np.inf
     found = shapely.set_coordinates(shapes.copy(), placed)
-    for number in np.flatnonzero(around):
-        found[number] = _thrice(found[number], width)
+    if width is not None:
+        for number in np.flatnonzero(around):
+            found[number] = _thrice(found[number], width)
     return MapShapes(found, around, width)
 
 
@@ -173,8 +175,7 @@ def _bounds(x: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Floats]:
     return np.minimum.reduceat(x, starts), np.maximum.reduceat(x, starts)
 
 
-def _thrice(shape: Any, width: float | None) -> Any:
+def _thrice(shape: Any, width: float) -> Any:
     """Return a shape that goes around the Earth without its ends."""
-    assert width is not None
-    copies = [shapely.transform(shape, lambda at, k=k: at + [k * width, 0]) for k in (-1, 0, 1)]
+    copies = [shapely.affinity.translate(shape, k * width) for k in (-1, 0, 1)]
     return shapely.union_all(copies, grid_size=width * _FINE)
