@@ -9,6 +9,7 @@ from swath.runtimes.scaling import (
     Offset,
     Scale,
     ZScore,
+    divides_by_zero,
     scale_into,
     steps_of,
 )
@@ -74,3 +75,22 @@ def test_each_band_has_its_own():
 def test_bands_and_scalings_must_be_as_many():
     with pytest.raises(ValueError, match="shorter"):
         scale_into(np.zeros((2, 1, 1), np.float32), np.zeros((2, 1, 1)), [()])
+
+
+@pytest.mark.parametrize(
+    ("scaling", "by_zero"),
+    [
+        (MinMax(minimum=10, maximum=10), True),
+        (MinMax(minimum=10, maximum=9), True),
+        (MinMax(minimum=0, maximum=1), False),
+        (ZScore(mean=10, stddev=0), True),
+        (ZScore(mean=0, stddev=5), False),
+        (Scale(value=0), True),
+        (Scale(value=-1), False),
+        (Clip(minimum=0, maximum=0), False),
+        (Offset(value=0), False),
+        (None, False),
+    ],
+)
+def test_which_scalings_divide_by_zero(scaling, by_zero):
+    assert divides_by_zero(scaling) is by_zero
