@@ -79,6 +79,11 @@ class Georeferencer:
                 f"{scene.uri} has no coordinate reference system; "
                 "give it its own with gdal_edit.py -a_srs EPSG:…"
             )
+        if scene.crs.to_wkt().startswith("GEOCCS"):
+            raise SceneError(
+                f"{scene.uri} counts from the Earth's centre ({_name(scene.crs)}), so its pixels "
+                "are on no map; give it its own system with gdal_edit.py -a_srs EPSG:…"
+            )
         width = world_width(scene.crs)
         made = cls(geotransform, scene.crs, _curvature=0, _half=_half(scene, width))
         across, down = np.linspace(0, [scene.width, scene.height], _CHECKED).T

@@ -517,6 +517,7 @@ class TestRefused:
             ({"transform": Affine(float("nan"), 0, 1, 0, 1, 1)}, "without area"),
             ({"transform": Affine(10, 0, 1e300, 0, -10, 0)}, "no pixel"),
             ({"transform": Affine(1e-5, 0, 5e5, 0, 1e-5, 5e6), "crs": LON_LAT}, "no pixel"),
+            ({"crs": CRS.from_epsg(4978)}, r"from the Earth's centre \(WGS 84\)"),
             (
                 {"crs": CRS.from_wkt('LOCAL_CS["hall 3",UNIT["metre",1]]')},
                 "hall 3, can place in EPSG:4326",
