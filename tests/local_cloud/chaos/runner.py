@@ -18,6 +18,7 @@ from tests.local_cloud.test_pipeline import object_created
 
 FASTER = 60.0
 """Waits before retries; state limits of minutes must still outlast a shard."""
+_WAIT = 300.0
 _SMALL = {
     **{f"SWATH_{kind}_SHARD_TILES": "3" for kind in ("LAMBDA", "ENDPOINT", "ASYNC")},
     "SWATH_BATCH_SHARD_TILES": "5",  # every job is a process that loads the model anew
@@ -79,7 +80,7 @@ def play(pipeline: Pipeline, scenes: list[tuple[Path, Rows]], scenario: Scenario
             content, lost = _drop_all(pipeline, scenes, scenario, played)
             for uri in content:
                 if uri not in lost:
-                    eventually(lambda: _newest(pipeline, uri), f"a run of {uri}", 150)  # noqa: B023
+                    eventually(lambda: _newest(pipeline, uri), f"a run of {uri}", _WAIT)  # noqa: B023
             pipeline.settle()
         for uri, scene in content.items():
             _judge(pipeline, uri, scenes[scene], scenario, played)
@@ -144,7 +145,7 @@ def _judge(
         eventually(
             lambda: (r := _newest(pipeline, uri)) and (not run or r.ended_at > run.ended_at),
             f"a second run of {uri}",
-            150,
+            _WAIT,
         )
         pipeline.settle()
         again = _newest(pipeline, uri)
