@@ -119,8 +119,10 @@ class Pipeline:
         )
 
     def query(self, sql: Any, *parameters: Any) -> list[Any]:
-        with connected(self.cloud.dsn()) as connection:
+        def rows(connection: psycopg.Connection[Any]) -> list[Any]:
             return connection.cursor(row_factory=namedtuple_row).execute(sql, parameters).fetchall()
+
+        return asked(self.cloud.dsn(), rows)
 
     def executions(self) -> dict[str, str]:
         """Every execution of the state machine and its status."""
@@ -148,12 +150,13 @@ class Pipeline:
         )
 
 
-def connected(dsn: str, seconds: float = 30) -> psycopg.Connection[Any]:
-    """Connect to the database; wait where it restarts just now."""
+def asked(dsn: str, ask: Callable[[psycopg.Connection[Any]], T], seconds: float = 30) -> T:
+    """Return what the database answers; ask it again where it restarts just now."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            return psycopg.connect(dsn)
+            with psycopg.connect(dsn) as connection:
+                return ask(connection)
         except psycopg.OperationalError:
             if time.monotonic() > deadline:
                 raise

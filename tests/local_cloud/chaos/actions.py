@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.local_cloud.pipeline import Pipeline, connected, eventually
+from tests.local_cloud.pipeline import Pipeline, asked, eventually
 
 _AT_WORK_SECONDS = 10.0
 
@@ -59,12 +59,12 @@ def kill(pipeline: Pipeline, word: str) -> int:
 
 def cut(pipeline: Pipeline) -> None:
     """End every connection to the database, as its restart does."""
-    with connected(pipeline.cloud.dsn()) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            " AND backend_type = 'client backend'"
-        )
+    end = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'"
+    )
+    asked(pipeline.cloud.dsn(), lambda connection: connection.execute(end))
 
 
 def spoil(pipeline: Pipeline, uri: str, rng: random.Random, *, delete: bool) -> str:
