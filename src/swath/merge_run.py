@@ -170,7 +170,8 @@ def _receipts(plan: Plan, paths: RunPaths) -> list[Receipt]:
         named = ", ".join(map(str, missing[:_NAMED]))
         raise RunIncompleteError(
             f"{len(missing)} of {len(found)} shards of run {plan.run_id} left no receipt "
-            f"(first: {named}); run them again"
+            f"(first: {named}): {paths.receipt(missing[0])} is missing or damaged; "
+            "drop the scene again, and what is missing is run again"
         )
     return [receipt for receipt in found if receipt is not None]
 

@@ -240,7 +240,8 @@ def test_a_shard_without_a_receipt_is_missed(make_plan, make_scene):
         run_shard(plan_uri, index)
 
     with pytest.raises(
-        RunIncompleteError, match=rf"2 of {count} shards .* no receipt .first: 1, 4."
+        RunIncompleteError,
+        match=rf"2 of {count} shards .* no receipt .first: 1, 4.: \S+/shards/1.json is missing",
     ):
         merge_run(plan_uri)
     assert not storage.exists(RunPaths.of_plan(plan_uri).detections)

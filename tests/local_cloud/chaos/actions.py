@@ -8,6 +8,9 @@ import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ResponseStreamingError
 
 from tests.local_cloud.pipeline import Pipeline, asked, eventually
 
@@ -80,13 +83,25 @@ def spoil(pipeline: Pipeline, uri: str, rng: random.Random, *, delete: bool) -> 
         return objects() or ([""] if pipeline.runs(uri) else [])
 
     key = rng.choice(eventually(some, "an object to spoil", 60))
-    if key and delete:
-        s3.delete_object(Bucket=bucket, Key=key)
-    elif key:
+    if key:
+        eventually(lambda: _spoiled(s3, bucket, key, rng, delete=delete), f"{key} to be spoiled")
+    return key
+
+
+def _spoiled(s3: Any, bucket: str, key: str, rng: random.Random, *, delete: bool) -> bool:
+    """Spoil an object; return whether the faults of S3 let us."""
+    try:
+        if delete:
+            s3.delete_object(Bucket=bucket, Key=key)
+            return True
         content = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         damaged = rng.choice([b"damaged", b"", b"{}", content[: len(content) // 2]])
         s3.put_object(Bucket=bucket, Key=key, Body=damaged)
-    return key
+    except s3.exceptions.NoSuchKey:
+        return True
+    except (s3.exceptions.ClientError, ResponseStreamingError):
+        return False
+    return True
 
 
 def _processes() -> Iterator[Path]:
