@@ -27,8 +27,7 @@ class _Answer(msgspec.Struct):
 
 def invoke(
     images: Annotated[
-        list[Path],
-        typer.Argument(help="GeoTIFF, PNG, JPEG or NPY files.", dir_okay=False, exists=True),
+        list[Path], typer.Argument(help="GeoTIFF, PNG, JPEG or NPY files.", dir_okay=False)
     ],
     *,
     endpoint: Annotated[str, typer.Option(help="The endpoint's name, as the stack's outputs say.")],
@@ -52,6 +51,9 @@ def invoke(
     # boto3 is imported once there is work: `--help` answers at once.
     from swath.endpoints.images import describe_endpoint, invoke_images  # noqa: PLC0415
 
+    for image in images:
+        if not image.is_file():
+            raise InputError(f"there is no image at {image}; check the path")
     targets = _targets(images, out)
     asked = _checked(describe_endpoint(endpoint), asynchronous=asynchronous)
     for image in images:
