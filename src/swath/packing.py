@@ -124,6 +124,7 @@ def _files(folder: Path) -> dict[str, Path]:
             raise PackageError(
                 f"{folder}: {name} is not a plain file; a package holds nothing else"
             )
+        _check_name(folder, name)
     _check_size(folder, len(found), sum(path.stat().st_size for path in found.values()))
     return found
 
@@ -138,6 +139,12 @@ def _check_size(package: Path, files: int, size: int) -> None:
             f"{package} holds more than the {MAX_BYTES / 2**30:.3g} GiB that a package may have; "
             "leave out weights of a second format, or store them in half precision"
         )
+
+
+def _check_name(package: Path, name: str) -> None:
+    # Python reads what is no UTF-8 as lone surrogates, which cannot be written.
+    if any("\ud800" <= letter <= "\udfff" for letter in name):
+        raise PackageError(f"{package}: the name of {name!r} is no UTF-8; rename the file")
 
 
 def _hidden(parts: tuple[str, ...]) -> bool:
@@ -174,6 +181,7 @@ def _members(
             continue
         if outside or not member.isreg():
             raise PackageError(f"{archive}: {member.name} is not a plain file inside the package")
+        _check_name(archive, name.as_posix())
         content = opened.extractfile(member)
         if content is None:
             raise PackageError(f"{archive}: {member.name} cannot be read")

@@ -214,3 +214,18 @@ def test_a_link_in_a_folder_is_refused(tmp_path):
 
     with pytest.raises(PackageError, match=r"weights\.pt is not a plain file"):
         packing.package_digest(folder)
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    folder = write_package(tmp_path / "named")
+    (folder / os.fsdecode(b"weights-\xff.bin")).write_bytes(b"")
+
+    with pytest.raises(PackageError, match=r"'weights-\\udcff\.bin' is no UTF-8; rename"):
+        packing.package_digest(folder)
+
+
+def test_a_name_that_is_no_text_in_an_archive_is_refused(tmp_path):
+    archive = archive_of(tmp_path / "model.tar.gz", ("mlm.json", b"{}"), ("weights-\udcff", b""))
+
+    with pytest.raises(PackageError, match=r"'weights-\\udcff' is no UTF-8"):
+        packing.package_digest(archive)
