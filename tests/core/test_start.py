@@ -87,7 +87,7 @@ def test_an_event_delivered_again_does_nothing(bucket, status):
     assert list(bucket.states.executions) == [first.execution]
 
 
-@pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED"])
+@pytest.mark.parametrize("status", ["RUNNING", "PENDING_REDRIVE", "SUCCEEDED"])
 def test_the_same_bytes_dropped_again_do_nothing_while_their_run_is_good(bucket, status):
     first = bucket.handle(bucket.drop())
     bucket.states.end(first.execution, status)
