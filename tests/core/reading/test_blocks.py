@@ -80,5 +80,5 @@ def test_a_table_of_more_or_fewer_blocks_than_the_scene_has_is_refused(path, tag
 def test_a_header_of_no_extent_is_refused(path, tag):
     content = rewrite(storage.read_bytes(path), tag, lambda _: [0])
 
-    with open_dataset(path) as dataset, pytest.raises(NotReadableError, match="no tiles"):
+    with open_dataset(path) as dataset, pytest.raises(NotReadableError, match="no blocks"):
         scene_layout(dataset.reader, reading(content))
