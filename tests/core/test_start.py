@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from swath import storage
-from swath.errors import TransientError
-from swath.payloads import ModelRef, RunRequest
+from swath.errors import PayloadError, TransientError
+from swath.payloads import ModelRef, RunOptions, RunRequest
 from swath.settings import StartRunSettings
-from swath.start import Drop, start_run, start_waiting
+from swath.start import Drop, End, start_run, start_waiting
 from tests.state_machine import MACHINE, States
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -75,6 +75,27 @@ def test_a_drop_starts_an_execution_named_after_its_run(bucket):
     assert request.scene.uri == "s3://scenes/incoming/x.tif"
     assert request.scene.etag == "a"
     assert request.model == CATALOGUE["ships"]
+
+
+def test_a_run_has_the_options_of_the_deployment(bucket):
+    options = {"backend": "batch", "tolerated_failures": 0.25}
+    bucket.settings = dataclasses.replace(bucket.settings, **options)
+
+    summary = bucket.handle(bucket.drop())
+
+    request = RunRequest.from_json(json.loads(bucket.states.executions[summary.run_id]["input"]))
+    assert request.options == RunOptions(**options)
+
+
+@pytest.mark.parametrize("changes", [{"input": "{"}, {"input": 7}, {"stopDate": "noon"}, None])
+def test_an_event_about_no_run_starts_nothing(bucket, changes):
+    first = bucket.handle(bucket.drop())
+    detail = bucket.end(first.execution)
+    detail = {} if changes is None else detail | changes
+
+    with pytest.raises(PayloadError, match="not the event of a run that ended"):
+        End.of_execution(detail)
+    assert len(bucket.states.executions) == 1
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"])
