@@ -1,5 +1,6 @@
 import errno
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -51,6 +52,20 @@ def test_the_end_of_an_object_is_read_without_the_rest(root: str, length: int):
     storage.write_bytes(uri, b"0123456789")
 
     assert storage.read_end(uri, length) == b"0123456789"[-length:]
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 900 + ".tif", "é" * 400 + ".tif", "a:b?c*\n.tif", "..hidden.tif", "..."]
+)
+def test_the_copy_of_an_object_has_a_name_that_any_disk_takes(bucket: str, name: str):
+    uri = f"{bucket}/scenes/{name}"
+    boto3.client("s3").put_object(Bucket="work", Key=f"scenes/{name}", Body=b"pixels")
+
+    with storage.reading(uri) as path:
+        assert path.read_bytes() == b"pixels"
+        assert re.fullmatch(r"[\w-][\w.-]*", path.name)
+        assert path.suffix == (".tif" if name.endswith(".tif") else "")
+    assert not path.exists()
 
 
 def test_json_comes_back_as_written(root: str):
