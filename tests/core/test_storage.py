@@ -68,6 +68,13 @@ def test_the_copy_of_an_object_has_a_name_that_any_disk_takes(bucket: str, name:
     assert not path.exists()
 
 
+def test_an_address_may_hold_bytes_that_are_no_text():
+    """As a shell passes on a file name in another encoding."""
+    key = "scenes/" + b"caf\xe9.tif".decode(errors="surrogateescape")
+
+    assert storage.split_s3(f"s3://work/{key}") == ("work", key)
+
+
 def test_json_comes_back_as_written(root: str):
     uri = storage.join(root, "x.json")
 
