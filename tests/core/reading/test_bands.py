@@ -34,6 +34,20 @@ def test_bands_are_as_wide_as_the_blocks_of_what_is_asked_for(path, first):
     assert source.lattice.x + source.lattice.cols == 400
 
 
+def test_the_mask_of_a_file_is_the_last_layer(make_scene):
+    rng = np.random.default_rng(5)
+    pixels, mask = rng.integers(1, 15, (2, 300, 400)), rng.integers(0, 2, (300, 400)) * 255
+    tiles = {"tiled": True, "blockxsize": 32, "blockysize": 48, "nbits": 4}
+    path = make_scene(pixels.astype("uint8"), mask=mask.astype("uint8"), **tiles)
+
+    with open_scene(path) as scene, watched() as sources:
+        assert_same(scene, Grid(400, 300, 70, 20), [1, 2], range(48))
+
+    assert sources.names == {"Bands"}
+    assert sources.made[0]._wanted.masked
+    assert not sources.alone
+
+
 class Handles(SimpleQueue):
     """Handles, of which one is there at once or never."""
 
