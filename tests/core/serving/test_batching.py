@@ -63,6 +63,11 @@ def submit(function, *arguments):
     return future
 
 
+def ask(batcher, batch):
+    """The answers to a batch; fail where they do not come."""
+    return submit(batcher, batch).result(PATIENCE)
+
+
 def close(batcher):
     """Close a batcher; fail where its threads do not end."""
     closing = threading.Thread(target=batcher.close, daemon=True)
@@ -116,8 +121,8 @@ def test_a_tile_that_comes_alone_goes_alone(batched):
     model = Echo()
     batcher = batched(model)
 
-    assert said(batcher(tiles(7))) == [7]
-    assert said(batcher(tiles(8, 9))) == [8, 9]
+    assert said(ask(batcher, tiles(7))) == [7]
+    assert said(ask(batcher, tiles(8, 9))) == [8, 9]
     assert model.sizes == [1, 2]
     assert (batcher.batch_size, batcher.workers) == (4, 1)
     # A server that ends does not wait for a batcher that nobody closed.
@@ -157,7 +162,7 @@ def test_one_call_of_several_batches_keeps_all_workers_busy(batched):
 def test_more_tiles_than_a_batch_holds_are_several_batches(batched):
     model = Echo(batch_size=4, workers=3)
 
-    assert said(batched(model)(tiles(*range(11)))) == list(range(11))
+    assert said(ask(batched(model), tiles(*range(11)))) == list(range(11))
     assert max(model.sizes) <= 4
 
 
@@ -233,7 +238,7 @@ def test_what_is_left_of_a_call_is_counted_under_the_lock(batched, monkeypatch):
     monkeypatch.setattr(module, "_Call", Watched)
     batcher = batched(Echo(batch_size=2))
 
-    assert said(batcher(tiles(*range(5)))) == list(range(5))
+    assert said(ask(batcher, tiles(*range(5)))) == list(range(5))
     assert not unlocked
 
 
@@ -241,10 +246,10 @@ def test_a_call_that_does_not_fit_alone_is_told_so(batched):
     batcher = batched(Small(batch_size=4))
 
     with pytest.raises(OutOfMemoryError):
-        batcher(tiles(1, 2, 3))
+        ask(batcher, tiles(1, 2, 3))
     assert batcher.batch_size == 4  # the caller decides, as it would with the model itself
     assert batcher.shrink()
-    assert said(batcher(tiles(1, 2, 3))) == [1, 2, 3]
+    assert said(ask(batcher, tiles(1, 2, 3))) == [1, 2, 3]
 
 
 def test_a_model_that_loses_results_is_found_out(batched):
@@ -253,7 +258,7 @@ def test_a_model_that_loses_results_is_found_out(batched):
             return super().__call__(tiles)[:-1]
 
     with pytest.raises(ModelOutputError, match="0 results for 1 tiles"):
-        batched(Forgetful())(tiles(1))
+        ask(batched(Forgetful()), tiles(1))
 
 
 def test_what_waits_is_answered_before_the_end(held):
@@ -266,7 +271,7 @@ def test_what_waits_is_answered_before_the_end(held):
     closing.join(PATIENCE)
     assert not closing.is_alive()
     with pytest.raises(RuntimeError, match="closed"):
-        line.batcher(tiles(1))
+        ask(line.batcher, tiles(1))
 
 
 @settings(max_examples=30)
