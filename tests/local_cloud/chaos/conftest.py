@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterator
 
 import pytest
 
-from tests.fuzzing import draws
-from tests.local_cloud.chaos.runner import Played
-from tests.local_cloud.chaos.scenarios import CHOSEN, Scenario
+from tests.fuzzing import FUZZING, draws
+from tests.local_cloud.chaos.scenarios import CHOSEN
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,20 +27,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [r for name in ("passed", "failed") for r in terminalreporter.getreports(name)]
-    if not any(name == "chaos" for r in reports for name, _ in r.user_properties):
-        return
-    ended = [pair for r in reports for name, pair in r.user_properties if name == "chaos"]
-    counts = collections.Counter(word for pair in ended for word in _words(*pair))
-    for word, number in sorted(counts.items()):
+    words = (word for r in reports for name, word in r.user_properties if name == "chaos")
+    for word, number in sorted(collections.Counter(words).items()) if FUZZING else []:
         terminalreporter.write_line(f"{number:5} {word}")
-
-
-def _words(scenario: Scenario, played: Played) -> Iterator[str]:
-    yield f"backend {scenario.backend}"
-    yield from (f"fault {type(fault).__name__}" for fault in scenario.faults)
-    yield from (f"action {action}" for action, _ in scenario.actions)
-    yield from (f"run {status}" for status in played.statuses)
-    yield from ["process killed"] * played.killed
-    yield from ["run healed"] * played.healed
-    yield from (f"cause {cause[:160]}" for cause in played.causes)
-    yield f"scenario {'wrong' if played.wrong else 'right'}"

@@ -37,6 +37,18 @@ class Played:
     wrong: list[str] = field(default_factory=list)
 
 
+def words(scenario: Scenario, played: Played) -> Iterator[str]:
+    """What was drawn and what came of it, to be counted."""
+    yield f"backend {scenario.backend}"
+    yield from (f"fault {type(fault).__name__}" for fault in scenario.faults)
+    yield from (f"action {action}" for action, _ in scenario.actions)
+    yield from (f"run {status}" for status in played.statuses)
+    yield from ["process killed"] * played.killed
+    yield from ["run healed"] * played.healed
+    yield from (f"cause {cause[:160]}" for cause in played.causes)
+    yield f"scenario {'wrong' if played.wrong else 'right'}"
+
+
 @contextlib.contextmanager
 def small_shards(pipeline: Pipeline) -> Iterator[None]:
     """Let scenes of nine tiles have two or three shards, on every backend."""
