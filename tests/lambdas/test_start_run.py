@@ -18,7 +18,8 @@ from swath.settings import StartRunSettings
 def aws():
     module.configuration.cache_clear()
     storage.s3.cache_clear()
-    with mock_aws():
+    # A local cloud that ran in this process has executions really run.
+    with mock_aws(config={"stepfunctions": {"execute_state_machine": False}}):
         yield
     module.configuration.cache_clear()
     storage.s3.cache_clear()

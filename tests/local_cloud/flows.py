@@ -253,7 +253,9 @@ def lose_events(pipeline: Pipeline) -> None:
         pipeline.client("lambda").invoke(
             FunctionName=function(pipeline, name), InvocationType="Event", Payload=b"{}"
         )
-    pipeline.client("stepfunctions").start_execution(stateMachineArn=pipeline.recorder, input="{}")
+    pipeline.client("stepfunctions").start_execution(
+        stateMachineArn=pipeline.recorder, name="no-event", input="{}"
+    )
     for queue in queues:
         eventually(lambda: taken(pipeline, queue), "a dead letter", 120)  # noqa: B023
 

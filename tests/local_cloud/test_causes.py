@@ -81,7 +81,7 @@ def test_a_run_that_was_stopped_is_told_of_and_recorded_though_it_has_no_words(
     }
     event = {"detail-type": "Step Functions Execution Status Change", "detail": about}
     pipeline.client("stepfunctions").start_execution(
-        stateMachineArn=pipeline.recorder, input=json.dumps(event)
+        stateMachineArn=pipeline.recorder, name=request.run_id, input=json.dumps(event)
     )
     run = pipeline.wait(request.scene.uri)
     detail = told(pipeline, failure_queue, run)
