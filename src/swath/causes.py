@@ -39,7 +39,7 @@ _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """What is asked for a shard's own words."""
+    """The clients that are asked for a shard's own words."""
 
     states: SFNClient
     batch: BatchClient

@@ -38,7 +38,7 @@ _BENT = 0.25
 _LONGEST = 64
 """px; a longer edge of an outline may be bent in any way, as by ground control points."""
 _TINY = 1e-9
-"""Of the map's width, as much as arithmetic may lose."""
+"""A share of the map's width: as much as arithmetic may lose."""
 _CHECKED = 33
 """Rows and columns of positions at which a projection is tried both ways."""
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.

@@ -1,4 +1,4 @@
-"""What makes an evaluation's figures mean less than they seem to: a sentence each."""
+"""Warnings about what makes an evaluation's figures mean less than they seem to."""
 
 from __future__ import annotations
 

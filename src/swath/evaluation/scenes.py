@@ -44,7 +44,7 @@ class SeenScene:
     """Of planning, inference and merging."""
     truth: Truth
     ground: Truth
-    """What is labelled, background too: its class is the number of the classes measured."""
+    """The labels, background too: its class is the number of the classes measured."""
     found: Found
     mask: Path | None
     """The scene's mask, where the package gives one; it is there while the scene is open."""

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     Range = tuple[float, float]
 
 _TINY = 1e-6
-"""Of the map's width; a shape that is so near to it goes all around the Earth."""
+"""A share of the map's width: a shape this near to the whole goes all around the Earth."""
 _FINE = 1e-12
-"""Of the map's width; so near to each other, two ends of a shape meet."""
+"""A share of the map's width: two ends of a shape this near to each other meet."""
 
 
 @dataclass(frozen=True, slots=True)
