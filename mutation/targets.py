@@ -29,6 +29,7 @@ LEFT_OUT = (
 """Tests that reach the modules below only on their way to something else, and slowly."""
 
 _RUN = (
+    "src/swath/execution_events.py",
     "src/swath/start.py",
     "src/swath/executions.py",
     "src/swath/latest_drop.py",

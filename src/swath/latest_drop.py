@@ -24,11 +24,11 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
     """The latest drop of one scene for one model, and the run that it is served by."""
 
     request: RunRequest
-    """Of that run; the drop that it was started for may be an earlier one of the same bytes."""
+    """Asks for that run, perhaps for an earlier drop of the same bytes."""
     execution: str
     """The name of the execution that does, or did, the run."""
     sequencer: str
-    """Of the latest drop, like `dropped_at`."""
+    """S3's sequencer of the latest drop."""
     dropped_at: str
 
     @classmethod

@@ -177,7 +177,7 @@ class TileFailure(Payload, frozen=True, kw_only=True):
 
 
 class JobFailure(Payload, frozen=True, kw_only=True):
-    """What a Batch job leaves in the work bucket as it fails: Batch keeps the exit code only."""
+    """The error that a failing Batch job leaves in the work bucket: Batch keeps its exit code."""
 
     error: str
     """The name of its class."""

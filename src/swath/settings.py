@@ -112,7 +112,7 @@ class ResumeRunSettings(EnvSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindCauseSettings(EnvSettings):
-    """Of `find_cause`."""
+    """The settings of `find_cause`."""
 
     work_uri: str
     """Where Batch jobs leave why they failed."""

@@ -38,6 +38,7 @@ import msgspec
 
 from swath.catalogue import Catalogue, choose_model
 from swath.errors import PayloadError, TransientError
+from swath.execution_events import EndedExecution
 from swath.executions import Executions
 from swath.latest_drop import LatestDrop, own_name
 from swath.payloads import Payload, RunOptions, RunRequest, SceneRef
@@ -77,16 +78,10 @@ class Drop:
         return f"s3://{self.bucket}/{self.key}"
 
 
-class _Detail(msgspec.Struct, frozen=True):
-    """What is used of Step Functions' "Execution Status Change" event.
-
-    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
-    """
+class _Detail(EndedExecution, frozen=True):
+    """The fields that are read of an event about a run of any outcome."""
 
     name: str
-    stop: int = msgspec.field(name="stopDate")
-    """Milliseconds since 1970."""
-    request: str = msgspec.field(name="input")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +102,10 @@ class End:
         """
         try:
             found = msgspec.convert(detail, _Detail)
-            request = RunRequest.from_json(msgspec.json.decode(found.request))
+            request = found.run_request()
         except msgspec.MsgspecError as error:
             raise PayloadError(f"not the event of a run that ended: {error}") from None
-        at = datetime.fromtimestamp(found.stop / 1000, UTC)
-        return cls(execution=found.name, request=request, at=at)
+        return cls(execution=found.name, request=request, at=found.ended_at)
 
 
 class StartSummary(Payload, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal, Self
 
 import msgspec
@@ -13,6 +13,7 @@ from swath.database.cause import readable_cause
 from swath.database.connect import Connection, transient_errors
 from swath.database.runs import run_row, write_run
 from swath.errors import PayloadError
+from swath.execution_events import EndedExecution
 from swath.payloads import RunRequest
 
 Status = Literal["failed", "timed_out", "aborted"]
@@ -22,16 +23,10 @@ Status = Literal["failed", "timed_out", "aborted"]
 _IF_NEWER = sql.SQL("runs.status <> 'succeeded' AND runs.ended_at <= excluded.ended_at")
 
 
-class _Detail(msgspec.Struct, frozen=True):
-    """What is used of Step Functions' "Execution Status Change" event.
-
-    https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
-    """
+class _Detail(EndedExecution, frozen=True):
+    """The fields that are read of an event about a run that failed."""
 
     status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
-    stop: int = msgspec.field(name="stopDate")
-    """Milliseconds since 1970."""
-    request: str = msgspec.field(name="input")
     error: str | None = None
     cause: str | None = None
 
@@ -55,7 +50,7 @@ class Failure:
         """
         try:
             found = msgspec.convert(detail, _Detail)
-            request = RunRequest.from_json(msgspec.json.decode(found.request))
+            request = found.run_request()
         except msgspec.MsgspecError as error:
             raise PayloadError(f"not the event of a failed run: {error}") from None
         status: Status = found.status.lower()  # type: ignore[assignment]
@@ -64,7 +59,7 @@ class Failure:
             status=status,
             error=found.error or found.status,
             cause=readable_cause(found.cause, status=found.status),
-            at=datetime.fromtimestamp(found.stop / 1000, UTC),
+            at=found.ended_at,
         )
 
 

@@ -158,7 +158,7 @@ _NO_OPERATOR = re.compile(
     r"|OpConversionFailure"
 )
 _MAX_REASON_LETTERS = 500
-"""What torch says of a graph can be as long as the graph."""
+"""Torch's messages about a graph can be as long as the graph."""
 
 
 def check_float32(path: Path, dtype: str) -> None:
