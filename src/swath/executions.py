@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import boto3
 
@@ -16,6 +16,9 @@ from swath.versions import Version
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef as Execution
+
+Standing = Literal["absent", "good", "over"]
+"""`good`: an execution is under way for a request, or has loaded its run."""
 
 _UNDER_WAY = {"RUNNING", "PENDING_REDRIVE"}
 
@@ -55,8 +58,10 @@ class Executions:
             return False
         return True
 
-    def serve(self, name: str, request: RunRequest, *, ended_at: datetime | None = None) -> bool:
-        """Return whether an execution is under way for a request, or has loaded its run.
+    def standing(
+        self, name: str, request: RunRequest, *, ended_at: datetime | None = None
+    ) -> Standing:
+        """Return how an execution stands towards the request that it is to run.
 
         Args:
             name: the execution's name.
@@ -71,19 +76,19 @@ class Executions:
         try:
             execution = self._describe(name)
         except self.states.exceptions.ExecutionDoesNotExist:
-            return False
+            return "absent"
         if _request(execution) != request:
-            return False
+            return "over"
         if execution["status"] in _UNDER_WAY:
             # What an execution is described by may lag behind its events.
             # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
             redriven_at = execution.get("redriveDate")
             if ended_at and (redriven_at is None or redriven_at < ended_at):
                 raise TransientError(f"execution {name} has ended, but is said to be under way")
-            return True
+            return "good"
         output = json.loads(execution.get("output") or "{}")
         superseded = output.get("load", {}).get("superseded", False)
-        return execution["status"] == "SUCCEEDED" and not superseded
+        return "good" if execution["status"] == "SUCCEEDED" and not superseded else "over"
 
     def _describe(self, name: str) -> Execution:
         arn = self.machine_arn.replace(":stateMachine:", ":execution:")

@@ -8,7 +8,8 @@ which of two drops is the later one. Then a drop
 * that is noted already is an event delivered again: its execution is started if it is not there;
 * that is earlier than the noted one does nothing: its object is no longer in the bucket;
 * of the same bytes as the noted one does nothing if their run is done. If that is under way, the
-  drop waits: it is noted, and nothing is started;
+  drop waits: it is noted, and nothing is started. If the noted execution is not there, its handler
+  is about to start it, or has died: this one starts it too, by the same name, and waits;
 * starts an execution else: the scene is new, or other bytes were dropped in between, or the run
   failed, or another package is deployed.
 
@@ -142,7 +143,11 @@ def start_run(
             if outcome == "duplicate":
                 # The run may have ended before this drop was noted to wait for it.
                 continue
-        return _finish(note, outcome, uri=uri, executions=executions)
+        summary = _finish(note, outcome, uri=uri, executions=executions)
+        if outcome is None and note.waits and summary.outcome == "duplicate":
+            # Another handler has started it, and it may have ended as above.
+            continue
+        return summary
     raise _overtaken(uri)
 
 
@@ -224,8 +229,10 @@ def _decide(
         return _take_up(known, executions)
     if known.version.is_later_than(drop):
         return known, "outdated"
-    if known.request.run_id == request.run_id and executions.serve(known.execution, known.request):
-        return known.followed_by(request.scene), "duplicate"
+    if known.request.run_id == request.run_id:
+        standing = executions.standing(known.execution, known.request)
+        if standing != "over":
+            return known.followed_by(request.scene), "duplicate" if standing == "good" else None
     return LatestDrop.of(request, own_name(request)), None
 
 
@@ -244,9 +251,10 @@ def _take_up(
         there = ended or executions.have(known.execution)
         return known, "duplicate" if there else None
     ended_at = end.at if end is not None and end.execution == known.execution else None
-    if executions.serve(known.execution, known.request, ended_at=ended_at):
-        return known, "duplicate"
-    return known.taken_up(), None
+    standing = executions.standing(known.execution, known.request, ended_at=ended_at)
+    if standing == "over":
+        return known.taken_up(), None
+    return known, "duplicate" if standing == "good" else None
 
 
 def _finish(

@@ -362,6 +362,52 @@ def test_an_execution_of_another_name_is_found_by_later_drops(bucket, monkeypatc
     assert len(bucket.states.executions) == 2
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_drops_that_come_before_the_noted_execution_is_started_start_no_other(
+    bucket, monkeypatch, times
+):
+    """The first drop's handler has noted its execution and is about to start it."""
+    drops, start, handled = [bucket.drop(), bucket.drop()], bucket.states.start_execution, []
+
+    def start_after_the_other(**parameters):
+        monkeypatch.setattr(bucket.states, "start_execution", start)
+        handled.extend(bucket.handle(drops[1]) for _ in range(times))
+        return start(**parameters)
+
+    monkeypatch.setattr(bucket.states, "start_execution", start_after_the_other)
+    first = bucket.handle(drops[0])
+
+    assert list(bucket.states.executions) == [first.run_id]
+    assert {summary.execution for summary in handled} == {first.run_id}
+    again = bucket.tell(bucket.end(first.execution))
+    assert again.outcome == "started", "the second drop waits"
+
+
+def test_a_drop_that_starts_what_another_has_started_and_seen_fail_is_run(bucket, monkeypatch):
+    """Both handlers saw no execution; the first one's has failed before the second drop's note."""
+    drops, write, ends = [bucket.drop(), bucket.drop()], storage.write_if_unchanged, []
+    with monkeypatch.context() as patched:
+        patched.setattr(bucket.states, "start_execution", None)
+        with pytest.raises(TypeError):
+            bucket.handle(drops[0])
+
+    def write_after_the_end(uri, data, known):
+        if not ends:
+            ends.append(None)
+            first = bucket.handle(drops[0])
+            ends.append(bucket.tell(bucket.end(first.execution)).outcome)
+        return write(uri, data, known)
+
+    monkeypatch.setattr(storage, "write_if_unchanged", write_after_the_end)
+    again = bucket.handle(drops[1])
+
+    assert ends == [None, "duplicate"]
+    assert again.outcome == "started"
+    sent = json.loads(bucket.states.executions[again.execution]["input"])
+    assert sent["scene"]["sequencer"] == drops[1].sequencer
+    assert len(bucket.states.executions) == 2
+
+
 def test_events_of_one_second_are_ordered_by_their_sequencers(bucket):
     one, other = (
         Drop(
