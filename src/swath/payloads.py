@@ -107,7 +107,7 @@ class RunRequest(Payload, frozen=True, kw_only=True):
         )
 
 
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 """The form of `swath.plan.Plan`. It grows with each change that other versions cannot read."""
 
 

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from swath import storage
+from swath.checked_json import checked, write_checked
 from swath.dataset import Mask
 from swath.empty_tiles import find_empty_tiles
 from swath.errors import (
@@ -165,7 +166,7 @@ def read_plan(uri: str) -> Plan:
     try:
         data = storage.read_json(uri)
         if is_readable_plan(data):
-            return Plan.from_json(data)
+            return Plan.from_json(checked(data))
     except FileNotFoundError:
         raise PayloadError(
             f"there is no plan at {uri}; drop the scene again, and it is planned anew"
@@ -202,7 +203,7 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         request, settings, description=description, scene=scene.info, grid=grid, empty=empty
     )
     paths = RunPaths(settings.work_uri, request.run_id)
-    storage.write_json(paths.plan, plan.to_json())
+    write_checked(paths.plan, plan.to_json())
     storage.write_json(paths.shard_list, list(range(len(plan.shards))))
     return PlanSummary(
         uri=paths.plan, backend=plan.backend, shards=len(plan.shards), tiles=grid.count

@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from swath import storage
+from swath.checked_json import read_checked, write_checked
 from swath.detections import Detections, DetectionsWriter
 from swath.errors import InputError, PayloadError, SceneChangedError, ShardInterruptedError
 from swath.findings import Findings
@@ -147,7 +148,7 @@ def run_shard(
         pixels_per_second=round(_pixels(plan, index, before) / (time.monotonic() - began)),
         files=files,
     )
-    storage.write_json(paths.receipt(index), receipt.to_json())
+    write_checked(paths.receipt(index), receipt.to_json())
     return receipt
 
 
@@ -170,7 +171,7 @@ def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
         seconds=0.0,
         failures=[TileFailure(tile=first.index, column=first.x, row=first.y, cause=cause)],
     )
-    storage.write_json(RunPaths.of_plan(plan_uri).receipt(index), receipt.to_json())
+    write_checked(RunPaths.of_plan(plan_uri).receipt(index), receipt.to_json())
     return receipt
 
 
@@ -180,7 +181,7 @@ def read_receipt(paths: RunPaths, index: int, layout: str) -> Receipt | None:
     One of another shard, of another run or of an earlier plan's shard does not count.
     """
     try:
-        receipt = Receipt.from_json(storage.read_json(paths.receipt(index)))
+        receipt = Receipt.from_json(read_checked(paths.receipt(index)))
     except (FileNotFoundError, ValueError, PayloadError):
         return None
     found = (receipt.run_id, receipt.index, receipt.layout)
@@ -210,7 +211,7 @@ def _pixels(plan: Plan, index: int, first: int) -> int:
 def _was_interrupted(plan: Plan, paths: RunPaths, index: int) -> bool:
     """Whether an earlier attempt at this very shard left what it had found, all of it."""
     try:
-        checkpoint = Checkpoint.from_json(storage.read_json(paths.checkpoint(index)))
+        checkpoint = Checkpoint.from_json(read_checked(paths.checkpoint(index)))
     except (FileNotFoundError, ValueError, PayloadError):
         return False
     return checkpoint.layout == plan.layout and _are_there(paths, checkpoint.files)
@@ -255,7 +256,7 @@ class _Keeper:
         if self.mask:
             files[storage.name(partial_mask)] = self.mask.keep(partial_mask)
         checkpoint = Checkpoint(layout=self.layout, files=files)
-        storage.write_json(self.paths.checkpoint(self.index), checkpoint.to_json())
+        write_checked(self.paths.checkpoint(self.index), checkpoint.to_json())
         next_tile = self.findings.inference.next_tile
         logger.info("shard %d: progress kept before tile %d", self.index, next_tile)
 

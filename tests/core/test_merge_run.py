@@ -15,6 +15,7 @@ from rasterio.transform import Affine
 
 from swath import detections, geoparquet, inference, storage
 from swath import shard as shard_module
+from swath.checked_json import read_checked, write_checked
 from swath.detections import Detections, DetectionsWriter, Flag
 from swath.errors import (
     PackageError,
@@ -137,8 +138,8 @@ def test_warnings_of_shards_are_handed_on_once(make_plan, make_scene):
     run_all(plan_uri)
     paths = RunPaths.of_plan(plan_uri)
     for index, warnings in enumerate((["one"], ["two", "one"])):
-        receipt = storage.read_json(paths.receipt(index))
-        storage.write_json(paths.receipt(index), receipt | {"warnings": warnings})
+        receipt = read_checked(paths.receipt(index))
+        write_checked(paths.receipt(index), receipt | {"warnings": warnings})
 
     assert merge_run(plan_uri).warnings == ["one", "two"]
 
@@ -251,9 +252,9 @@ def test_tiles_that_nobody_accounts_for_are_missed(make_plan, make_scene):
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)))
     run_shard(plan_uri, 0)
     receipt = RunPaths.of_plan(plan_uri).receipt(0)
-    data = storage.read_json(receipt)
+    data = read_checked(receipt)
     data["tiles"]["succeeded"] -= 1
-    storage.write_json(receipt, data)
+    write_checked(receipt, data)
 
     with pytest.raises(RunIncompleteError, match=r"planned 104 tiles; .* 103 succeeded"):
         merge_run(plan_uri)
@@ -356,7 +357,7 @@ def write_shards(plan_uri, rows_a_tile):
             seams=seams.count,
             seconds=0.0,
         )
-        storage.write_json(paths.receipt(index), receipt.to_json())
+        write_checked(paths.receipt(index), receipt.to_json())
 
 
 def in_core(grid, number, count, flag=0):

@@ -11,6 +11,7 @@ import rasterio
 from rasterio.control import GroundControlPoint
 
 from swath import packing, storage
+from swath.checked_json import read_checked, write_checked
 from swath.errors import (
     PackageError,
     PayloadError,
@@ -29,7 +30,7 @@ from tests.placing import assert_placed_alike
 from tests.rasters import real_files, sparse
 
 PLANS = Path(__file__).parent / "plans"
-PLAN = json.loads((PLANS / f"v{PLAN_VERSION}.json").read_bytes())
+PLAN = read_checked(str(PLANS / f"v{PLAN_VERSION}.json"))
 SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 
 NO_RASTER = "GeoTIFF, JPEG 2000 or NITF"
@@ -182,9 +183,9 @@ class TestPlan:
 
     def test_of_another_version_of_swath_is_refused_in_a_sentence(self, plan, package, make_scene):
         summary, _ = plan(make_scene(np.ones((1, 300, 500), "uint8")), package("a"))
-        written = storage.read_json(summary.uri)
+        written = read_checked(summary.uri)
         for version in (None, 0, PLAN_VERSION + 1):
-            storage.write_json(summary.uri, written | {"version": version})
+            write_checked(summary.uri, written | {"version": version})
 
             with pytest.raises(PayloadError, match="another version of swath; drop the scene"):
                 read_plan(summary.uri)
@@ -195,7 +196,7 @@ class TestPlan:
 
         plan = read_plan(str(written))
 
-        assert json.loads(json.dumps(plan.to_json())) == storage.read_json(str(written))
+        assert json.loads(json.dumps(plan.to_json())) == read_checked(str(written))
         assert plan.tiles(0).tolist() == [1, 2, 4, 5]
         # In receipts that lie in work buckets.
         assert plan.layout == "fa32a237dc06b73a"
@@ -216,7 +217,7 @@ class TestPlan:
     @pytest.mark.parametrize("value", [{"x": [1]}, [{"x": 1}]], ids=repr)
     def test_with_a_damaged_field_is_refused_by_its_address(self, tmp_path, key, value):
         uri = tmp_path / "plan.json"
-        uri.write_text(json.dumps(PLAN | {key: value}))
+        write_checked(str(uri), PLAN | {key: value})
 
         with pytest.raises(PayloadError, match=f"^the plan {re.escape(str(uri))} is damaged: "):
             read_plan(str(uri))

@@ -8,6 +8,7 @@ import pytest
 
 from swath import inference, packing, storage
 from swath import shard as module
+from swath.checked_json import write_checked
 from swath.detections import Detections, read_detections, read_in_order
 from swath.errors import PackageError, SceneChangedError, SceneError, ShardInterruptedError
 from swath.payloads import Engine, TileCounts
@@ -106,7 +107,7 @@ def test_a_receipt_that_vouches_for_no_file_is_no_proof(make_plan, scene):
     plan_uri = make_plan(scene)
     paths = RunPaths.of_plan(plan_uri)
     first = run_shard(plan_uri, 0)
-    storage.write_json(paths.receipt(0), {**first.to_json(), "files": {}})
+    write_checked(paths.receipt(0), {**first.to_json(), "files": {}})
     Path(paths.shard(0)).unlink()
 
     again = run_shard(plan_uri, 0)
@@ -119,12 +120,12 @@ def test_the_receipt_is_written_after_the_file(make_plan, scene, monkeypatch):
     plan_uri = make_plan(scene)
     paths = RunPaths.of_plan(plan_uri)
 
-    def write_json(uri, data):
+    def refuse(uri, data):
         assert uri == paths.receipt(0)
         assert list(read_detections(paths.shard(0)))
         raise OSError("no space")
 
-    monkeypatch.setattr(module.storage, "write_json", write_json)
+    monkeypatch.setattr(module, "write_checked", refuse)
 
     with pytest.raises(OSError, match="no space"):
         run_shard(plan_uri, 0)
