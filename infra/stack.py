@@ -196,6 +196,7 @@ class SwathStack(Stack):
         scene: dict[str, Any] = {"scenes": scenes, "work": work, **self._logged}
         group = self.network.gpu_hosts
         self.gpus = self._gpu_queue(settings, group) if group else None
+        self.infer_shard = InferShard(self, "InferShard", models=self.models, **scene).function
         return Steps(
             plan_scene=PlanScene(
                 self,
@@ -219,7 +220,7 @@ class SwathStack(Stack):
                 backend="lambda",
                 place="Lambda",
                 label="InferShards",
-                function=InferShard(self, "InferShard", models=self.models, **scene).function,
+                function=self.infer_shard,
                 concurrency=settings.lambda_concurrency,
             ),
             on_gpus=self._gpus(self.gpus, scene) if self.gpus else None,
@@ -308,7 +309,9 @@ class SwathStack(Stack):
             "StateMachineArn": self.runs.machine.state_machine_arn,
             "FailureTopicArn": self.failure_topic.topic.topic_arn,
             "ModelCatalogueUri": self.models.uri,
+            "InferShardFunction": self.infer_shard.function_name,
             "DatabaseHost": self.database.cluster.cluster_endpoint.hostname,
+            "DatabaseClusterArn": self.database.cluster.cluster_arn,
             "DatabaseSecretArn": self.database.master_secret_arn,
         }
         if self.gpus:

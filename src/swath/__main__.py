@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from swath.cli.problems import EXIT_INPUT, missing_module
+from swath.cli.problems import EXIT_INPUT
+from swath.extras import not_installed
 
 
 def main() -> None:
@@ -14,7 +15,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "swath":
             raise
-        print(f"error: {missing_module(error.name)}", file=sys.stderr)  # noqa: T201
+        print(f"error: {not_installed(error.name)}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_INPUT)
     app(prog_name="swath")
 

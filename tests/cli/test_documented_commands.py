@@ -1,61 +1,129 @@
-"""Commands that the documentation shows: each is one that swath takes."""
+"""Commands that the documentation and messages show: each is one that swath takes."""
 
 import re
-import shlex
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
+from typer import Exit
 from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
+from local_cloud.__main__ import app as local_cloud
 from swath import storage
 from swath.cli import app
 from swath.packing import pack
 from swath.training.options import TrainOptions
+from tests.documented import (
+    LEFT_OUT,
+    PAGES,
+    RECIPES,
+    ROOT,
+    SOURCES,
+    commands,
+    messages,
+    spans,
+    words,
+)
 from tests.stacks import deployed
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-_BLOCK = re.compile(
-    r"^```(?:bash|sh|console)?\n(.*?)^```|((?:^ {4}.*\n)+)", re.DOTALL | re.MULTILINE
+COMMANDS = [
+    (page.name, command[1:])
+    for page in [*PAGES, *RECIPES]
+    for command in commands(page)
+    if command[0] == "swath"
+]
+MENTIONED = sorted(
+    {
+        span
+        for texts in ([spans(page) for page in PAGES], [messages(path) for path in SOURCES])
+        for text in texts
+        for span in text
+        if re.match(r"swath [a-z-]", span) and words(span)
+    }
 )
+OTHERS = {
+    *("--bootstrap-customer-key", "--bootstrap-kms-key-id", "--rollback-buffer-days"),  # cdk
+    "--output",  # docker
+    "--record",  # mutation
+}
+"""Options of other programs that sentences mention by themselves."""
 
 
-def commands_of(page):
-    """The command lines of a page that call swath, each as its words."""
-    for block in _BLOCK.finditer(page.read_text()):
-        text = (block[1] or block[2]).replace("\\\n", " ")
-        for line in text.splitlines():
-            if command := re.match(r"\s*(?:\$ )?swath (.*)", line):
-                yield shlex.split(command[1], comments=True)
+def resolved(command):
+    """The command that words ask for, its context and the words that are left for it."""
+    found = get_command(app)
+    context = found.make_context("swath", [], resilient_parsing=True)
+    given = list(command)
+    while isinstance(found, TyperGroup) and given:
+        if given[0].startswith("-"):
+            return found, context, given
+        name = given.pop(0)
+        found = found.get_command(context, name)
+        assert found is not None, f"there is no command {name}"
+    if command[:2] == ["local", "up"]:
+        found = get_command(local_cloud)
+    return found, context, given
 
 
-COMMANDS = [(page.name, words) for page in PAGES for words in commands_of(page)]
+def options_of(command):
+    return {
+        name
+        for parameter in command.params
+        for name in (*parameter.opts, *parameter.secondary_opts)
+        if name.startswith("-")
+    } | {"--help"}
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), COMMANDS, ids=[f"{page}-{' '.join(words)}" for page, words in COMMANDS]
+    ("page", "command"), COMMANDS, ids=[f"{page}-{' '.join(command)}" for page, command in COMMANDS]
 )
-def test_a_command_is_one_that_swath_takes(page, words):
-    command = get_command(app)
-    context = command.make_context("swath", [], resilient_parsing=True)
-    while isinstance(command, TyperGroup):
-        name, words = words[0], words[1:]
-        command = command.get_command(context, name)
-        assert command is not None, f"there is no command {name}"
-    # It is parsed and not run; what cannot be parsed is a UsageError.
-    command.make_context(name, list(words), parent=context)
+def test_a_command_is_one_that_swath_takes(page, command):
+    if ">" in command:
+        command = command[: command.index(">")]
+    found, context, given = resolved(command)
+
+    # It is parsed and not run; what cannot be parsed is an error. Help ends the parsing.
+    with suppress(Exit):
+        found.make_context(command[0], given, parent=context)
+
+
+@pytest.mark.parametrize("mentioned", MENTIONED)
+def test_a_command_that_a_sentence_mentions_has_the_options_that_it_names(mentioned):
+    """Some of its words may be left out."""
+    found, _, given = resolved(
+        [word for word in words(mentioned)[1:] if word not in {LEFT_OUT, "..."}]
+    )
+
+    named = {word.split("=")[0] for word in given if re.match(r"--?[a-z]", word)}
+    assert named <= options_of(found)
+
+
+def test_an_option_that_a_sentence_names_by_itself_is_one_of_some_command():
+    known = {*OTHERS}
+    waiting = [get_command(app), get_command(local_cloud)]
+    for command in waiting:
+        known |= options_of(command)
+        waiting.extend(getattr(command, "commands", {}).values())
+
+    unknown = {
+        (where.name, span)
+        for where, texts in (
+            *((page, spans(page)) for page in PAGES),
+            *((path, messages(path)) for path in SOURCES if "cli" in path.parts),
+        )
+        for span in texts
+        if (name := re.match(r"(--[a-z][a-z-]+)\b", span)) and name[1] not in known
+    }
+
+    assert unknown == set()
 
 
 def test_commands_are_found():
-    assert {words[0] for _, words in COMMANDS} >= {
-        "train",
-        "tune",
-        "evaluate",
-        "transform",
-        "model",
+    assert {command[0] for _, command in COMMANDS} >= {
+        *("evaluate", "invoke", "local", "model", "run", "train", "transform", "tune")
     }
+    assert "swath model show X" in MENTIONED
 
 
 class TestLaunching:
@@ -80,15 +148,19 @@ class TestLaunching:
             yield
 
     @pytest.mark.parametrize(
-        "words",
-        [words for words in commands_of(PAGE) if words[0] != "model"],
+        "command",
+        [
+            command[1:]
+            for command in commands(PAGE)
+            if command[0] == "swath" and command[1] != "model"
+        ],
         ids=" ".join,
     )
-    def test_a_job_is_launched(self, words):
+    def test_a_job_is_launched(self, command):
         # moto has no price list.
-        more = [] if words[0] == "transform" else ["--hourly-price=1", "--yes"]
+        more = [] if command[0] == "transform" else ["--hourly-price=1", "--yes"]
 
-        told = CliRunner().invoke(app, [*words, *more])
+        told = CliRunner().invoke(app, [*command, *more])
 
         assert told.exit_code == 0, told.output
         assert "started the " in told.output

@@ -29,8 +29,8 @@ def ends_with(monkeypatch, tmp_path):
 
 
 MISSING = (
-    "this needs torch, which is not installed: run `make setup` in swath's repository, or install "
-    "swath with its extra 'torch'"
+    "this needs torch, which is not installed: run `make setup` in swath's repository, or "
+    "`pip install '.[torch]'` there"
 )
 UNFORESEEN = (
     "ZeroDivisionError: a b. swath did not foresee this; please report it, with what "

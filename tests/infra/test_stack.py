@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from infra.images import ROOT
 from local_cloud.stacks.template import references
 from swath.errors import SettingsError
+from tests.documented import PAGES, commands
 from tests.stacks import OUTPUTS
 
 STATEFUL = ("AWS::S3::Bucket", "AWS::RDS::DBCluster")
@@ -132,6 +134,8 @@ def test_users_find_everything_among_the_outputs(dev: Any):
         "FailureTopicArn",
         "ModelCatalogueUri",
         "DatabaseHost",
+        "DatabaseClusterArn",
+        "InferShardFunction",
         "DatabaseSecretArn",
         "ServerlessEndpoint",
         "ServingRoleArn",
@@ -150,6 +154,18 @@ def test_with_all_settings_there_are_all_outputs(everything: Any):
     assert outputs["DataBuckets"]["Value"] == "my-data"
     # What commands are tested with is what a stack has.
     assert outputs.keys() >= OUTPUTS.keys()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_documented_commands_leave_to_fill_in_is_an_output(page: Path, everything: Any):
+    left = {
+        name
+        for command in commands(page)
+        for word in command
+        for name in re.findall(r"<(\w[\w ]*)>", word)
+    }
+
+    assert left <= everything.json["Outputs"].keys()
 
 
 def test_every_log_is_kept_for_as_long_as_the_settings_say(synthesize: Callable[..., Any]):

@@ -19,6 +19,7 @@ from swath.authoring.exporter_notes import (
 )
 from swath.authoring.probes import NATURAL, probe_tiles
 from swath.errors import PackageError
+from swath.extras import not_installed
 from swath.runtimes.model import check_float32, not_runnable
 from swath.weights_file import check_weights_file, kind_of
 
@@ -275,5 +276,5 @@ def _named(answer: Any, name: str = "output") -> Iterator[tuple[str, Any]]:
 
 def _library(name: str, path: Path) -> Any:
     if importlib.util.find_spec(name) is None:
-        raise PackageError(f"{path} needs {name}, which is not installed")
+        raise PackageError(f"{path}: {not_installed(name)}")
     return importlib.import_module(name)

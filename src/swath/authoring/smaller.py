@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from swath.errors import InputError, PackageError
+from swath.extras import not_installed
 from swath.runtimes.host_feed import HostFeed
 
 if TYPE_CHECKING:
@@ -188,7 +189,5 @@ def _input_name(onnx: Any, source: Path) -> str:
 
 def _library(name: str) -> Any:
     if importlib.util.find_spec(name.partition(".")[0]) is None:
-        raise InputError(
-            f"this needs {name}, which is not installed: pip install 'swath[training]'"
-        )
+        raise InputError(not_installed(name))
     return importlib.import_module(name)

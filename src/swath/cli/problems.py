@@ -6,22 +6,13 @@ import errno
 import sys
 
 from swath.errors import InputError, SwathError, TransientError
+from swath.extras import not_installed
 
 EXIT_FAILED = 1
 EXIT_INPUT = 2
 """What was given cannot be used."""
 EXIT_BUG = 70
 """An error that swath did not foresee; sysexits.h calls it EX_SOFTWARE."""
-
-# Module → the extra of pyproject.toml that brings it.
-_EXTRAS = {
-    "torch": "torch",
-    "transformers": "training",
-    "onnxscript": "training",
-    "optuna": "tuning",
-    "sagemaker": "sagemaker",
-    "openvino": "openvino",
-}
 
 
 def explain(error: Exception) -> tuple[str, int]:
@@ -50,7 +41,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, SwathError):
         return _with_remedy(error), EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
     if isinstance(error, ModuleNotFoundError) and not (error.name or "swath").startswith("swath"):
-        return missing_module(str(error.name)), EXIT_INPUT
+        return not_installed(str(error.name)), EXIT_INPUT
     # botocore takes long to import; where nothing imported it, nothing raised its errors.
     if "botocore" in sys.modules:
         from swath.cli import aws_errors  # noqa: PLC0415
@@ -87,16 +78,6 @@ _REMEDIES = {
     errno.ELOOP: "its symbolic links lead in a circle; choose another folder or file",
     errno.EMFILE: "allow this process more open files (ulimit -n)",
 }
-
-
-def missing_module(name: str) -> str:
-    """Return the sentence about a module that is not installed."""
-    package = name.partition(".")[0]
-    extra = _EXTRAS.get(package, "cli")
-    return (
-        f"this needs {package}, which is not installed: run `make setup` in swath's repository, "
-        f"or install swath with its extra {extra!r}"
-    )
 
 
 def _with_remedy(error: SwathError) -> str:

@@ -14,6 +14,7 @@ import boto3
 
 from swath import storage
 from swath.errors import InputError
+from swath.extras import not_installed
 
 if TYPE_CHECKING:
     from swath.launching.deployment import Deployment
@@ -40,9 +41,7 @@ def open_session(deployment: Deployment) -> Any:
             importlib.import_module("sagemaker.train.tuner")
             helper = importlib.import_module("sagemaker.core.helper.session_helper")
     except ImportError:
-        raise InputError(
-            "the sagemaker SDK is not installed; `pip install 'swath[sagemaker]'` adds it"
-        ) from None
+        raise InputError(not_installed("sagemaker")) from None
     bucket, prefix = storage.split_s3(deployment.jobs_uri)
     return helper.Session(
         boto_session=boto3.Session(region_name=deployment.region),

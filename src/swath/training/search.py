@@ -20,6 +20,7 @@ from msgspec import Meta
 from swath import storage
 from swath.encoding import parse_json, to_utf8
 from swath.errors import InputError
+from swath.extras import not_installed
 from swath.training.options import TrainOptions
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _study(search: Search, out: Path) -> Study:
         import optuna  # noqa: PLC0415 (a second to import, for this one command)
         from optuna.storages.journal import JournalFileBackend, JournalStorage  # noqa: PLC0415
     except ImportError:
-        raise InputError("optuna is not installed; `pip install 'swath[tuning]'` adds it") from None
+        raise InputError(not_installed("optuna")) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     out.mkdir(parents=True, exist_ok=True)
     return optuna.create_study(

@@ -1,0 +1,25 @@
+"""The optional packages that swath uses: the extras that bring them, and how to install these."""
+
+from __future__ import annotations
+
+# Module → the extra of pyproject.toml that brings it; `cli` brings the others.
+_EXTRAS = {
+    "torch": "torch",
+    "transformers": "training",
+    "onnxscript": "training",
+    "optuna": "tuning",
+    "sagemaker": "sagemaker",
+    "openvino": "openvino",
+}
+
+
+def not_installed(name: str) -> str:
+    """Return the sentence about a module that is not installed, with the commands that install it.
+
+    swath is on no package index: its extras are installed from its repository.
+    """
+    package = name.partition(".")[0]
+    return (
+        f"this needs {package}, which is not installed: run `make setup` in swath's repository, "
+        f"or `pip install '.[{_EXTRAS.get(package, 'cli')}]'` there"
+    )
