@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.console import Console
 
 from local_cloud.cloud import LocalCloud, closing_on_signals
 from local_cloud.errors import LocalCloudError
 from local_cloud.synthesis import synthesize
+from swath.cli import local, options
+from swath.cli.base import RootCommand
 
 console = Console(highlight=False, soft_wrap=True)
 
 
 def main(
-    port: Annotated[
-        int, typer.Option(help="Port of the endpoint; 0 takes a free one.", min=0, max=65535)
-    ] = 0,
-    context: Annotated[
-        list[str] | None,
-        typer.Option("--context", "-c", help="A deploy setting, as swath:KEY=VALUE; repeatable."),
-    ] = None,
+    port: options.Port = 0,
+    context: options.Context = None,
 ) -> None:
-    """Deploy the stack on this machine and keep it running, so that `aws --endpoint-url` works.
+    """Deploy the stack on this machine and keep it running until Ctrl-C.
 
-    The database is a PostGIS of its own, or a fresh one on SWATH_DATABASE_URL's server.
+    The database is a PostGIS of its own, or a new one on the server of SWATH_DATABASE_URL.
     """
     try:
         with closing_on_signals():
@@ -84,8 +79,8 @@ def _listed(title: str, cloud: LocalCloud, kind: str, prefix: str = "") -> str:
     return f"{title}{''.join(lines) or ' none'}\n"
 
 
-app = typer.Typer(add_completion=False)
-app.command()(main)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command(cls=RootCommand, epilog=local.EXAMPLES)(main)
 
 if __name__ == "__main__":
     app(prog_name="swath local up")

@@ -73,8 +73,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--tolerance", type=float, default=0.0, help="how far below the package in use is no fall"
     )
-    parser.add_argument("--form", default="auto", help="of the labels; by default told from them")
-    parser.add_argument("--class", dest="classes", action="append", metavar="NAME")
+    parser.add_argument("--format", default="auto", help="format of the labels")
+    parser.add_argument("--classes", metavar="A,B", help="names of the classes, in order")
     parser.add_argument("--score-floor", type=float, default=SCORE_FLOOR)
     parser.add_argument("--tolerated-failures", type=float, default=0.0)
     return parser.parse_args(arguments)
@@ -88,8 +88,8 @@ def _assess(options: argparse.Namespace, folder: Path) -> Verdict:
         read_collection(
             _labels(given / "labels"),
             str(given / "images"),
-            form=to_form(options.form),
-            classes=options.classes,
+            form=to_form(options.format),
+            classes=None if options.classes is None else options.classes.split(","),
         ),
         folder / "output",
         against=_in_use(given / "in_use"),

@@ -110,7 +110,7 @@ def test_an_option_that_a_sentence_names_by_itself_is_one_of_some_command():
         (where.name, span)
         for where, texts in (
             *((page, spans(page)) for page in PAGES),
-            *((path, messages(path)) for path in SOURCES if "cli" in path.parts),
+            *((path, messages(path)) for path in SOURCES if "cli" in path.relative_to(ROOT).parts),
         )
         for span in texts
         if (name := re.match(r"(--[a-z][a-z-]+)\b", span)) and name[1] not in known

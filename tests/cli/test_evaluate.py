@@ -115,7 +115,7 @@ def test_here_it_needs_a_folder(package, labels, tmp_path):
     result = CliRunner().invoke(app, given)
 
     assert result.exit_code == EXIT_INPUT
-    assert "by --out, or --on-sagemaker" in result.stderr
+    assert "give --out, the folder to write to" in result.stderr
 
 
 class TestOnSageMaker:
@@ -140,7 +140,7 @@ class TestOnSageMaker:
         ]
 
     def test_it_starts_once_the_cost_is_agreed_to(self, launch):
-        result = launch("--class", "ship", "--fail-below", "AP=0.5", answer="y\n")
+        result = launch("--classes", "ship", "--fail-below", "AP=0.5", answer="y\n")
 
         assert result.exit_code == 0, result.output
         assert "at most $1.50" in result.output
@@ -149,8 +149,8 @@ class TestOnSageMaker:
         arguments = job["AppSpecification"]["ContainerArguments"]
         # What the container makes of them is what the command was given.
         options = _parse(arguments)
-        assert (options.classes, options.fail_below) == (["ship"], ["AP=0.5"])
-        assert (options.form, options.score_floor) == ("auto", 0.01)
+        assert (options.classes, options.fail_below) == ("ship", ["AP=0.5"])
+        assert (options.format, options.score_floor) == ("auto", 0.01)
 
     def test_the_cost_is_refused(self, launch):
         assert launch(answer="n\n").exit_code == 1
@@ -159,8 +159,8 @@ class TestOnSageMaker:
     @pytest.mark.parametrize(
         ("more", "says"),
         [
-            (["--out", "here"], "--out is for this machine"),
-            (["--form", "voc"], "labels have no form 'voc'"),
+            (["--out", "here"], "--out is for work on this machine"),
+            (["--format", "voc"], "'voc' is not one of 'auto', 'coco'"),
             (["--against", "s3://other/evaluation.json"], "may not read it"),
         ],
     )

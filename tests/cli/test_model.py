@@ -111,7 +111,7 @@ def test_a_package_that_finds_less_on_labelled_scenes_is_not_published(
     model, trained, squares, tmp_path
 ):
     good, worse, models = trained.folder / "package", tmp_path / "worse", tmp_path / "models"
-    data = ["--labels", squares / "val.json", "--images", squares / "scenes"]
+    data = ["--val-labels", squares / "val.json", "--val-scenes", squares / "scenes"]
     shutil.copytree(good, worse)
     item = json.loads((worse / "mlm.json").read_text())
     for scaling in item["properties"]["mlm:input"][0]["value_scaling"]:
@@ -132,10 +132,10 @@ def test_a_package_that_finds_less_on_labelled_scenes_is_not_published(
 
 
 def test_labels_need_their_scenes(model, package, tmp_path):
-    result = model("publish", package, "--to", tmp_path / "models", "--labels", "a.json")
+    result = model("publish", package, "--to", tmp_path / "models", "--val-labels", "a.json")
 
     assert result.exit_code == EXIT_INPUT
-    assert "--images" in result.stderr
+    assert "--val-scenes" in result.stderr
 
 
 def test_a_smaller_package(model, tmp_path, make_scene):
@@ -147,7 +147,7 @@ def test_a_smaller_package(model, tmp_path, make_scene):
     model("init", path, *options, "--scaling", "255", "--out", tmp_path / "m")
 
     result = model(
-        "optimise",
+        "optimize",
         tmp_path / "m",
         "--out",
         tmp_path / "half",
@@ -155,7 +155,7 @@ def test_a_smaller_package(model, tmp_path, make_scene):
         "float16",
         "--scene",
         scene,
-        "--tolerance",
+        "--max-loss",
         "1",
     )
 

@@ -84,7 +84,7 @@ def test_the_traceback_is_there_for_those_who_ask(ends_with):
     [
         (
             ["run", "--modle", "x"],
-            "No such option: --modle (Possible options: --model); see `swath run --help`",
+            "No such option: --modle; did you mean --model? See `swath run --help`",
         ),
         (["--colour"], "No such option: --colour; see `swath --help`"),
         (["fly"], "No such command 'fly'; see `swath --help`"),

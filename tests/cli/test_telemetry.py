@@ -96,7 +96,7 @@ def test_a_package_is_measured_and_shrunk_without_asking(swath, scene, package, 
 
     assert swath("evaluate", package, labels, tmp_path, "--out", tmp_path / "out") == []
     options = ("--precision", "float16", "--scene", scene)
-    assert swath("model", "optimise", package, "--out", tmp_path / "half", *options) == []
+    assert swath("model", "optimize", package, "--out", tmp_path / "half", *options) == []
 
 
 def test_a_model_is_trained_and_run_by_torch_without_asking(swath, squares, tmp_path):
@@ -105,7 +105,7 @@ def test_a_model_is_trained_and_run_by_torch_without_asking(swath, squares, tmp_
     chosen = (f"--set={key}={value}" for key, value in few.items())
     labels, scenes = squares / "labels.json", squares / "scenes"
 
-    assert swath("train", labels, scenes, "--local", "--out", tmp_path / "out", *chosen) == []
+    assert swath("train", labels, scenes, "--out", tmp_path / "out", *chosen) == []
     assert swath("model", "check", tmp_path / "out" / "package") == []
 
 

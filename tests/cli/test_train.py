@@ -23,7 +23,7 @@ def run(*arguments, env=None):
 
 def arguments(squares, out, **changes):
     chosen = [f"--set={key}={value}" for key, value in (OPTIONS | FEW | changes).items()]
-    return (squares / "labels.json", squares / "scenes", "--local", "--out", out, *chosen)
+    return (squares / "labels.json", squares / "scenes", "--out", out, *chosen)
 
 
 def test_a_training_leaves_a_package_a_report_and_figures(squares, tmp_path):
@@ -81,10 +81,10 @@ def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):
     [
         (["--folds", "2", "--val-labels", "v.json"], "--folds validates on the scenes themselves"),
         (["--resume"], "no checkpoint to go on from"),
-        (["--checkpoints", "s3://results/training/c"], "with --local, --resume goes on"),
+        (["--checkpoints", "s3://results/training/c"], "--checkpoints is for a job on SageMaker"),
         (["--set", "epochs=0"], "epochs is '0'"),
         (["--set", "epochs"], "write key=value"),
-        (["--form", "voc"], "choose one of auto, coco"),
+        (["--format", "voc"], "is not one of 'auto', 'coco'"),
         (["--options", "nowhere.json"], "no file of options at nowhere.json"),
     ],
 )
@@ -102,7 +102,13 @@ class TestOnSageMaker:
             yield
 
     def run(self, *more, answer=""):
-        data = ["s3://scenes/train.json", "s3://scenes/ports/", "--hourly-price=2", "--hours=3"]
+        data = [
+            "s3://scenes/train.json",
+            "s3://scenes/ports/",
+            "--on-sagemaker",
+            "--hourly-price=2",
+            "--hours=3",
+        ]
         return CliRunner().invoke(app, ["train", *data, *more], input=answer)
 
     def jobs(self):
@@ -127,7 +133,7 @@ class TestOnSageMaker:
         given = job["HyperParameters"]
         assert given.pop("launch")
         assert given == {"name": "ports", "form": "auto", "classes": "ship", "minutes": "162.0"}
-        assert f"by --checkpoints {job['CheckpointConfig']['S3Uri']}" in told.output
+        assert f"by --on-sagemaker --checkpoints {job['CheckpointConfig']['S3Uri']}" in told.output
         assert {one["ChannelName"] for one in job["InputDataConfig"]} == {"images", "labels"}
 
     @pytest.mark.parametrize("more", [["--out", "x"], ["--resume"]])
@@ -135,10 +141,10 @@ class TestOnSageMaker:
         told = self.run(*more)
 
         assert told.exit_code == EXIT_INPUT
-        assert "with --local" in told.output
+        assert "is for work on this machine" in told.output
 
     def test_what_cannot_be_read_is_refused_before_the_cost_is_asked_about(self):
-        told = self.run("--val-images", "s3://other/ports/", answer="y\n")
+        told = self.run("--val-scenes", "s3://other/ports/", answer="y\n")
 
         assert told.exit_code == EXIT_INPUT
         assert "s3://other/ports/: the jobs of the stack 'swath' may not read it" in told.output

@@ -6,6 +6,7 @@ from moto import mock_aws
 from typer.testing import CliRunner
 
 from swath.cli import app
+from tests.squares import OPTIONS
 from tests.stacks import deployed
 
 
@@ -23,7 +24,7 @@ def search(tmp_path):
 
 
 def tune(search, *more, answer=""):
-    data = ["s3://scenes/train.json", "s3://scenes/ports/", "--search", search]
+    data = ["s3://scenes/train.json", "s3://scenes/ports/", "--search", search, "--on-sagemaker"]
     return CliRunner().invoke(app, ["tune", *data, *more], input=answer)
 
 
@@ -71,3 +72,58 @@ def test_here_it_needs_a_folder(search):
 
     assert result.exit_code == 2
     assert "give --out" in result.output
+
+
+FEW = {"epochs": "1", "crops": "8", "network.channels": "[4,4]"}
+
+
+def search_here(squares, tmp_path, *more):
+    path = tmp_path / "search.json"
+    path.write_text(json.dumps({"trials": 1, "ranges": {"seed": {"low": 1, "high": 2}}}))
+    chosen = [f"--set={key}={value}" for key, value in (OPTIONS | FEW).items()]
+    data = [
+        squares / "labels.json",
+        squares / "scenes",
+        "--search",
+        path,
+        "--out",
+        tmp_path / "out",
+    ]
+    return CliRunner().invoke(app, ["tune", *map(str, [*data, *chosen, *more])])
+
+
+def test_a_search_takes_what_a_training_takes(squares, tmp_path):
+    result = search_here(squares, tmp_path, "--folds", 2, "--classes", "square", "--format", "coco")
+
+    assert result.exit_code == 0, result.output
+    assert "fold=2; epoch=1; step=1; train:loss=" in result.output
+    assert "best ap50 " in result.output
+    (folds,) = (tmp_path / "out").glob("trial-*/folds.json")
+    assert len(json.loads(folds.read_text())["folds"]) == 2
+
+    begun = search_here(squares, tmp_path)
+    assert begun.exit_code == 2
+    assert "go on with it by --resume" in begun.stderr
+
+    again = search_here(squares, tmp_path, "--resume", "--folds", 2)
+    assert again.exit_code == 0, again.output
+    assert "fold=" not in again.output
+
+
+def test_there_has_to_be_a_search_to_resume(squares, tmp_path):
+    result = search_here(squares, tmp_path, "--resume")
+
+    assert result.exit_code == 2
+    assert "has no search to go on with" in result.stderr
+
+
+def test_classes_and_options_reach_the_jobs(stack, search):
+    result = tune(search, "--hourly-price=2", "--yes", "--classes", "ship", "--set", "name=ports")
+
+    assert result.exit_code == 0, result.output
+    (job,) = jobs()
+    found = boto3.client("sagemaker").describe_hyper_parameter_tuning_job(
+        HyperParameterTuningJobName=job["HyperParameterTuningJobName"]
+    )
+    fixed = found["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert (fixed["classes"], fixed["name"]) == ("ship", "ports")

@@ -187,7 +187,7 @@ def _aws():
             group, f"S3 answers {code}", ("model", "show", "s3://bucket/model.tar.gz"), expected,
             answers(code),
         )  # fmt: skip
-    train = ("train", "-", "s3://bucket/images", "--yes")
+    train = ("train", "-", "s3://bucket/images", "--on-sagemaker", "--yes")
     invoke = ("invoke", "scene.tif", "--endpoint", "detector")
     versions = ("model", "versions", "a-group")
     no_region = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None, "AWS_CONFIG_FILE": "none"}
@@ -228,14 +228,14 @@ def _authoring():
         "no scene for statistics": ("model", "statistics", good, "--scene", "absent.tif"),
         "statistics of an empty folder": ("model", "statistics", "a-folder", "--scene",
                                           "scene.tif"),
-        "a scene to check with is absent": ("model", "check", good, "--image", "absent.tif"),
-        "the tolerance is negative": ("model", "check", good, "--tolerance=-1"),
-        "a scene to calibrate with is absent": ("model", "optimise", good, "--out", "small",
+        "a scene to check with is absent": ("model", "check", good, "--scene", "absent.tif"),
+        "the tolerance is negative": ("model", "check", good, "--max-difference=-1"),
+        "a scene to calibrate with is absent": ("model", "optimize", good, "--out", "small",
                                                 "--precision", "float16", "--scene", "absent.tif"),
-        "an unknown precision": ("model", "optimise", good, "--out", "small", "--precision",
+        "an unknown precision": ("model", "optimize", good, "--out", "small", "--precision",
                                  "int1", "--scene", "scene.tif"),
-        "labels without images": ("model", "publish", good, "--to", "published", "--labels",
-                                  "labels/good.json"),
+        "labels without images": ("model", "publish", good, "--to", "published",
+                                  "--val-labels", "labels/good.json"),
         "an evaluation of another form": ("model", "publish", good, "--to", "published",
                                           "--evaluation", "options/evaluation.json"),
     }.items():  # fmt: skip
@@ -260,7 +260,7 @@ def _labels():
     for wrong, words in {
         "no such folder of images": (good, "labels/good.json", "absent", "--out", "measured"),
         "no image in the folder": (good, "labels/good.json", "no-raster", "--out", "measured"),
-        "an unknown form": (good, *labels, "--out", "measured", "--form", "voc"),
+        "an unknown format": (good, *labels, "--out", "measured", "--format", "voc"),
         "no folder to write to": (good, *labels),
         "an unknown figure": (good, *labels, "--out", "measured", "--fail-below", "AP=high"),
         "a figure without a value": (good, *labels, "--out", "measured", "--fail-below", "AP50"),
@@ -277,10 +277,10 @@ def _training():
     group = "Training"
 
     def train(*more, labels="labels/good.json", images="images"):
-        return ("train", labels, images, "--local", "--out", "trained", *more)
+        return ("train", labels, images, "--out", "trained", *more)
 
     for wrong, words in {
-        "no folder to write to": ("train", "labels/good.json", "images", "--local"),
+        "no folder to write to": ("train", "labels/good.json", "images"),
         "`--set` names nothing known": train("--set", "epoch=3"),
         "`--set` has no value": train("--set", "epochs"),
         "`--set` is out of range": train("--set", "epochs=0"),
@@ -300,14 +300,14 @@ def _training():
         "labels are absent": train(labels="labels/absent.json"),
         "labels of deep JSON": train(labels="labels/deep.json"),
         "images are absent": train(images="absent"),
-        "`--resume` on SageMaker": ("train", "-", "images", "--resume"),
-        "hours are NaN": ("train", "-", "s3://b/images", "--hours", "nan", "--yes"),
+        "`--resume` on SageMaker": ("train", "-", "images", "--on-sagemaker", "--resume"),
+        "hours are NaN": ("train", "-", "s3://b/images", "--on-sagemaker", "--hours", "nan"),
     }.items():
         yield Fault(group, wrong, words)
     for name in ("absent.toml", "search-unknown.toml", "search-empty.toml", "search.toml",
                  "broken.toml", "deep.json"):  # fmt: skip
-        words = ("tune", "labels/good.json", "images", "--search", f"options/{name}", "--local",
-                 "--out", "tuned")  # fmt: skip
+        words = ("tune", "labels/good.json", "images", "--search", f"options/{name}", "--out",
+                 "tuned")  # fmt: skip
         yield Fault(group, f"the search is {name}", words)
 
 

@@ -102,7 +102,7 @@ def test_labels_of_one_file_a_scene(root):
     for name in ("scene", "elsewhere"):
         (labels / f"{name}.geojson").write_text(geojson(around(PLACES[:2])))
 
-    assert main(["--form", "geojson", "--class", "dot"], root) == Exit.DONE
+    assert main(["--format", "geojson", "--classes", "dot"], root) == Exit.DONE
 
     evaluation = output(root, "evaluation.json")
     assert (evaluation["collection"]["scenes"], evaluation["collection"]["objects"]) == (2, 4)
@@ -132,7 +132,7 @@ def test_several_packages(root, package):
 
 
 def test_a_form_that_labels_do_not_have(root):
-    assert main(["--form", "text"], root) == Exit.INPUT
+    assert main(["--format", "text"], root) == Exit.INPUT
     assert "labels have no form 'text'" in message(root)
 
 

@@ -108,7 +108,7 @@ def optimise_package(
             what = "agreement" if found.accuracy_before is None else "AP or mIoU"
             raise PackageError(
                 f"{out} was not made: {precision} loses {found.loss:.3f} of {what}, more than the "
-                f"{tolerance:g} of --tolerance. More or other --scene to calibrate with may help"
+                f"{tolerance:g} of --max-loss. More or other --scene to calibrate with may help"
             )
         _describe(folder_of(package), folder, package, precision, found)
         folder.rename(out)
@@ -125,7 +125,8 @@ def _check_proof(found: Optimised, scenes: Sequence[str]) -> None:
     if found.accuracy_before == 0:
         raise InputError(
             "this proves nothing: AP or mIoU of the package is 0 on the labelled scenes, so the "
-            "smaller one has nothing to lose; give --labels of scenes with objects that it finds"
+            "smaller one has nothing to lose; give --val-labels of scenes with objects that it "
+            "finds"
         )
     if found.accuracy_before is None and not found.agreement.of:
         raise InputError(

@@ -177,7 +177,7 @@ def _held(current: _InUse, digest: str, candidate: Evaluation | None, gate: Gate
         lacking = "its own evaluation" if measured is None else "an evaluation of the new one"
         raise InputError(
             f"{current.place} holds {current.words}, and nothing compares it with the new package "
-            f"({lacking} is missing): give --labels and --images to measure both, "
+            f"({lacking} is missing): give --val-labels and --val-scenes to measure both, "
             "--evaluation of the new one if the one in use was published with its own, "
             "or --no-gate to replace it unmeasured"
         )

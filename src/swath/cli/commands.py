@@ -2,86 +2,81 @@
 
 from __future__ import annotations
 
-import traceback
 from importlib.metadata import version
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from typer.core import TyperGroup
-from typer.exceptions import Abort, Exit, TyperException
 
 from swath.cli import evaluate, invoke, local, model, registry, run, train, tune
-from swath.cli.problems import explain, printable
+from swath.cli.base import Command, RootGroup, examples
 
-# How typer ends a command.
-_ENDINGS = (Exit, Abort)
-
-
-def _refuse(error: TyperException) -> NoReturn:
-    """Print in one line what is wrong with the words of a command, and end.
-
-    Raises:
-        TyperException: the error itself, where it is only typer's way to print the help.
-        Exit: otherwise.
-    """
-    if type(error).__name__ == "NoArgsIsHelpError":
-        raise error
-    context: Any = getattr(error, "ctx", None)
-    command = context.command_path if context else "swath"
-    text = f"{error.format_message().rstrip('.')}; see `{command} --help`"
-    _print_error(Console(stderr=True), text)
-    raise Exit(error.exit_code) from None
-
-
-def _print_error(console: Console, text: str) -> None:
-    console.print(f"error: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
-
-
-class _Group(TyperGroup):
-    """Print every error in one line without a traceback; with `--debug`, the traceback too."""
-
-    def make_context(self, *args: Any, **options: Any) -> Any:
-        try:
-            return super().make_context(*args, **options)
-        except TyperException as error:
-            _refuse(error)
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except TyperException as error:
-            _refuse(error)
-        except _ENDINGS:
-            raise
-        except BrokenPipeError:
-            # Whoever read the output has gone, as in `swath … | head`.
-            ctx.exit(0)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it has one line)
-            console = Console(stderr=True)
-            if ctx.params.get("debug"):
-                console.print(traceback.format_exc(), markup=False, soft_wrap=True)
-            text, code = explain(error)
-            _print_error(console, text)
-            ctx.exit(code)
-
+_DETECT, _MAKE, _STACK = "Detect", "Make models", "Local cloud"
+_REGISTRY = "SageMaker's registry"
 
 app = typer.Typer(
-    cls=_Group,
+    cls=RootGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Find what your model detects in satellite scenes, on a laptop or on AWS.",
 )
-app.command("run")(run.run)
-app.command("invoke")(invoke.invoke)
-app.command("evaluate")(evaluate.evaluate)
-app.command("train")(train.train)
-app.command("tune")(tune.tune)
-app.command("transform")(registry.transform)
-for command in (registry.register, registry.versions, registry.approve, registry.reject):
-    model.app.command(command.__name__)(command)
-app.add_typer(local.app, name="local")
-app.add_typer(model.app, name="model")
+app.command(
+    "run",
+    cls=Command,
+    rich_help_panel=_DETECT,
+    epilog=examples("swath run scene.tif --model models/ships --out found"),
+)(run.run)
+app.command(
+    "invoke",
+    cls=Command,
+    rich_help_panel=_DETECT,
+    epilog=examples(
+        "swath invoke port.tif --endpoint swath-serverless > ships.geojson",
+        "swath invoke chips/a.png chips/b.png --endpoint swath-realtime --out found",
+    ),
+)(invoke.invoke)
+app.command(
+    "transform",
+    cls=Command,
+    rich_help_panel=_DETECT,
+    epilog=examples("swath transform s3://data/model.tar.gz s3://data/chips/ s3://data/found/"),
+)(registry.transform)
+app.command(
+    "train",
+    cls=Command,
+    rich_help_panel=_MAKE,
+    epilog=examples(
+        "swath train labels.json scenes/ --out trained --set epochs=60",
+        "swath train s3://data/train.json s3://data/ports/ --on-sagemaker --hours 2",
+    ),
+)(train.train)
+app.command(
+    "tune",
+    cls=Command,
+    rich_help_panel=_MAKE,
+    epilog=examples(
+        "swath tune labels.json scenes/ --search search.toml --folds 3 --out tuned",
+        "swath tune s3://data/l.json s3://data/ports/ --search s.toml --on-sagemaker",
+    ),
+)(tune.tune)
+app.command(
+    "evaluate",
+    cls=Command,
+    rich_help_panel=_MAKE,
+    epilog=examples(
+        "swath evaluate models/ships val.json scenes/ --out report",
+        "swath evaluate new/ val.json scenes/ --out report --against models/ships",
+    ),
+)(evaluate.evaluate)
+app.add_typer(model.app, name="model", rich_help_panel=_MAKE)
+app.add_typer(local.app, name="local", rich_help_panel=_STACK)
+for command, example in (
+    (registry.register, "swath model register s3://data/model.tar.gz ships"),
+    (registry.versions, "swath model versions ships"),
+    (registry.approve, 'swath model approve $VERSION --reason "AP 0.40 on ports it never saw"'),
+    (registry.reject, 'swath model reject $VERSION --reason "misses small boats"'),
+):
+    model.app.command(
+        command.__name__, cls=Command, rich_help_panel=_REGISTRY, epilog=examples(example)
+    )(command)
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer's way)

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import typer  # noqa: TC002 (typer reads the annotations)
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from swath.cli.numbers import finite
-from swath.cli.remote import (
-    NO_LABELS,
-    PANEL,
-    HourlyPrice,
-    Hours,
-    InstanceType,
-    Stack,
-    Yes,
-    agree,
-)
-from swath.errors import GateError, InputError
+from swath.cli import options
+from swath.cli.options import NO_LABELS
+from swath.cli.remote import agree, check_place, require_out, split_list
+from swath.errors import GateError
 
 if TYPE_CHECKING:
     from swath.evaluation.evaluate import Progress as Told
@@ -32,89 +23,48 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    package: Annotated[
-        str, typer.Argument(help="The model package: a folder, a model.tar.gz or an S3 URI of one.")
-    ],
-    labels: Annotated[
-        str,
-        typer.Argument(
-            help=f"The labels: a file or a folder, or {NO_LABELS} where they lie with the images."
-        ),
-    ],
-    images: Annotated[str, typer.Argument(help="The folder of the scenes, or its S3 URI.")],
+    context: typer.Context,
+    model: options.Model,
+    labels: options.Labels,
+    scenes: options.Scenes,
     *,
-    out: Annotated[
-        Path | None, typer.Option(help="The folder to write to; here.", file_okay=False)
-    ] = None,
-    form: Annotated[
-        str, typer.Option(help="Of the labels: coco, geojson or spacenet; auto tells from them.")
-    ] = "auto",
-    classes: Annotated[
-        list[str] | None,
-        typer.Option("--class", help="A class's name; of labels without classes, give the one."),
-    ] = None,
-    against: Annotated[
-        str | None,
-        typer.Option(help="The package in use, or its evaluation.json: refuse what falls below."),
-    ] = None,
-    fail_below: Annotated[
-        list[str] | None,
-        typer.Option(help="What a figure must be, as AP50=0.3; may be repeated.", metavar="F=X"),
-    ] = None,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            help="By how much a figure may fall below the one in use.", min=0, callback=finite
-        ),
-    ] = 0.0,
-    score_floor: Annotated[
-        float,
-        typer.Option(
-            help="From which score on detections enter the curves.",
-            min=0,
-            max=1,
-            callback=finite,
-        ),
-    ] = 0.01,
-    tolerated_failures: Annotated[
-        float,
-        typer.Option(
-            help="The share of a scene's tiles that may fail.", min=0, max=1, callback=finite
-        ),
-    ] = 0.0,
-    on_sagemaker: Annotated[
-        bool,
-        typer.Option("--on-sagemaker", help="As a Processing job.", rich_help_panel=PANEL),
-    ] = False,
-    stack: Stack = "swath",
-    instance_type: InstanceType = "ml.m5.xlarge",
-    hours: Hours = 2,
-    hourly_price: HourlyPrice = None,
-    yes: Yes = False,
+    label_format: options.LabelFormat = "auto",
+    classes: options.Classes = None,
+    against: options.Against = None,
+    fail_below: options.FailBelow = None,
+    tolerance: options.Tolerance = 0.0,
+    score_floor: options.ScoreFloor = 0.01,
+    tolerated_failures: options.ToleratedFailures = 0.0,
+    local: options.Local = True,
+    out: options.LocalOut = None,
+    stack: options.Stack = "swath",
+    instance_type: options.InstanceType = "ml.m5.xlarge",
+    hours: options.Hours = 2,
+    hourly_price: options.HourlyPrice = None,
+    yes: options.Yes = False,
 ) -> None:
     """Measure a model package on labelled scenes; write evaluation.json and report.html."""
     # The engine is imported once there is work: `--help` answers at once.
-    from swath.evaluation.assess import assess, parse_bounds, to_form  # noqa: PLC0415
+    from swath.evaluation.assess import assess, parse_bounds  # noqa: PLC0415
     from swath.evaluation.evaluate import REPORT  # noqa: PLC0415
     from swath.labels.read import read_collection  # noqa: PLC0415
 
+    check_place(context, local=local)
     bounds = parse_bounds(fail_below or [])
-    known_form = to_form(form)
+    names = split_list(classes)
     console = Console()
-    if on_sagemaker:
-        if out is not None:
-            raise InputError("--out is for this machine; a job writes to the results bucket")
+    if not local:
         from swath.launching.evaluate import EvaluationJob  # noqa: PLC0415
 
         job = EvaluationJob(
-            package=package,
-            images=images,
+            package=model,
+            images=scenes,
             labels=None if labels == NO_LABELS else labels,
             against=against,
             arguments=_arguments(
                 {
-                    "--form": [form],
-                    "--class": classes or [],
+                    "--format": [label_format],
+                    "--classes": [] if classes is None else [classes],
                     "--fail-below": fail_below or [],
                     "--tolerance": [tolerance],
                     "--score-floor": [score_floor],
@@ -127,14 +77,13 @@ def evaluate(
         )
         _launch(console, job, stack, yes=yes)
         return
-    if out is None:
-        raise InputError("give the folder to write to by --out, or --on-sagemaker")
+    out = require_out(out)
     collection = read_collection(
-        None if labels == NO_LABELS else labels, images, form=known_form, classes=classes or None
+        None if labels == NO_LABELS else labels, scenes, form=label_format, classes=names
     )
     with _display(console) as told:
         evaluation, verdict = assess(
-            package,
+            model,
             collection,
             out,
             against=against,

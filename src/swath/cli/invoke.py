@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from swath.cli import options
 from swath.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -26,28 +27,18 @@ class _Answer(msgspec.Struct):
 
 
 def invoke(
-    images: Annotated[
-        list[Path], typer.Argument(help="GeoTIFF, PNG, JPEG or NPY files.", dir_okay=False)
-    ],
+    images: options.Images,
     *,
-    endpoint: Annotated[str, typer.Option(help="The endpoint's name, as the stack's outputs say.")],
-    asynchronous: Annotated[
-        bool,
-        typer.Option("--async", help="It is asynchronous: upload the images to S3, and wait."),
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="The folder for an IMAGE.geojson each. One image's goes to standard output "
-            "without it, those of many to the current folder.",
-            file_okay=False,
-        ),
-    ] = None,
-    at_once: Annotated[
-        int, typer.Option(help="How many images are under way at most.", min=1, max=64)
-    ] = 4,
+    endpoint: options.Endpoint,
+    asynchronous: options.Asynchronous = False,
+    out: options.OptionalOut = None,
+    at_once: options.AtOnce = 4,
 ) -> None:
-    """Ask a SageMaker endpoint what is in images."""
+    """Send images to a SageMaker endpoint; write its detections as GeoJSON.
+
+    Without --out, the answer for one image goes to standard output, and the answers for several go
+    to the current folder. Each file is named after its image.
+    """
     # boto3 is imported once there is work: `--help` answers at once.
     from swath.endpoints.images import describe_endpoint, invoke_images  # noqa: PLC0415
 

@@ -8,21 +8,31 @@ from pathlib import Path
 
 import typer
 
+from swath.cli import options
+from swath.cli.base import Command, Group, examples
 from swath.errors import SettingsError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
+EXAMPLES = examples(
+    "swath local up --port 4566", "swath local up --context swath:endpoints=realtime,async"
+)
 
-app = typer.Typer(no_args_is_help=True, help="swath's whole stack on this machine, without AWS.")
-
-
-# Options are the other program's, which also explains them.
-@app.command("up", add_help_option=False, context_settings={"ignore_unknown_options": True})
-def up(options: list[str] = typer.Argument(None)) -> None:  # noqa: B008 - typer's way
-    """Deploy the stack on this machine and keep it running until Ctrl-C."""
-    run_in(CHECKOUT, options or [])
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Run swath's whole stack on this machine, without AWS."
+)
 
 
-def run_in(checkout: Path, options: list[str]) -> None:
+@app.command("up", cls=Command, epilog=EXAMPLES)
+def up(*, port: options.Port = 0, context: options.Context = None) -> None:
+    """Deploy the stack on this machine and keep it running until Ctrl-C.
+
+    The database is a PostGIS of its own, or a new one on the server of SWATH_DATABASE_URL.
+    """
+    settings = [word for setting in context or () for word in ("--context", setting)]
+    run_in(CHECKOUT, ["--port", str(port), *settings])
+
+
+def run_in(checkout: Path, words: list[str]) -> None:
     """Become the local cloud's own program.
 
     Raises:
@@ -37,4 +47,4 @@ def run_in(checkout: Path, options: list[str]) -> None:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(checkout), str(checkout / "src")]),
     }
-    os.execve(sys.executable, [sys.executable, "-m", "local_cloud", *options], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-m", "local_cloud", *words], environment)  # noqa: S606

@@ -3,88 +3,55 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swath.cli.numbers import finite
+from swath.cli import options
+from swath.cli.base import Command, Group, examples
+from swath.cli.remote import split_list
 from swath.errors import InputError
 
 if TYPE_CHECKING:
     from swath.authoring.check import CheckReport
     from swath.labels.collection import Collection
 
-app = typer.Typer(no_args_is_help=True, help="Make, try, show, shrink and publish model packages.")
+app = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Make, check, show, shrink and publish model packages."
+)
 
 _FAILED = 1
-Library = Literal["ultralytics", "torchvision", "transformers", "smp", "swath"]
-Package = Annotated[
-    str, typer.Argument(help="The model package: a folder, a model.tar.gz or an S3 URI of one.")
-]
-Labels = Annotated[
-    str | None, typer.Option(help="Labels of scenes: COCO, GeoJSON or SpaceNet's layout.")
-]
-Unit = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="The unit of the numbers that the network was trained on, as in "
-        "reflectance,0.0001,-0.1 (quantity, scale, offset): one for all bands, or one for each."
-    ),
-]
-Images = Annotated[str | None, typer.Option(help="The folder or S3 prefix of the labelled scenes.")]
 
 
 # What works is imported where it is used: `--help` answers at once.
-@app.command("init")
+@app.command(
+    "init",
+    cls=Command,
+    epilog=examples("swath model init m.onnx --from ultralytics --bands red,green,blue --out m"),
+)
 def init(
-    weights: Annotated[
-        list[Path], typer.Argument(help="One network in up to three formats: .onnx, .pt, .pt2.")
-    ],
+    weights: options.Weights,
     *,
-    library: Annotated[
-        Library, typer.Option("--from", help="Whose conventions its outputs follow.")
-    ],
-    bands: Annotated[
-        str, typer.Option(help="The bands in the network's order, as in red,green,blue.")
-    ],
-    out: Annotated[Path, typer.Option(help="The folder to make.", file_okay=False)],
-    name: Annotated[
-        str | None, typer.Option(help="The model's name; the folder's, if none.")
-    ] = None,
-    scaling: Annotated[
-        str | None,
-        typer.Option(
-            help="What is done to pixels: none, a number to divide by (255, 10000), imagenet, or "
-            "a JSON file with STAC MLM's value_scaling."
-        ),
-    ] = None,
-    classes: Annotated[
-        str | None, typer.Option(help="In the order of the scores, where the file names none.")
-    ] = None,
-    tile_size: Annotated[
-        int | None, typer.Option(help="px, where the file leaves it open.", min=1)
-    ] = None,
-    overlap: Annotated[
-        int | None, typer.Option(help="px that tiles share; a quarter of a tile, if none.", min=0)
-    ] = None,
-    unit: Unit = None,
-    scene: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A scene like those of the training, for statistics; may be given often."
-        ),
-    ] = None,
-    architecture: Annotated[str | None, typer.Option(help="What kind of network it is.")] = None,
-    options: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="A hyperparameter, as in --set score_threshold=0.4."),
-    ] = None,
+    library: options.From,
+    bands: options.Bands,
+    out: options.Out,
+    name: options.Name = None,
+    scaling: options.Scaling = None,
+    classes: options.Classes = None,
+    tile_size: options.TileSize = None,
+    overlap: options.Overlap = None,
+    unit: options.Unit = None,
+    scene: options.OptionalScene = None,
+    architecture: options.Architecture = None,
+    settings: options.Set = None,
 ) -> None:
-    """Make a package of weights that Ultralytics, torchvision, transformers or smp exported."""
+    """Make a package of weights that Ultralytics, torchvision, transformers or smp exported.
+
+    The statistics of the scenes are part of the package: a run warns of a scene that differs.
+    """
     from swath.authoring.initialise import InitOptions, init_package  # noqa: PLC0415
     from swath.authoring.value_scaling import parse_scaling  # noqa: PLC0415
 
@@ -94,15 +61,15 @@ def init(
         InitOptions(
             library=library,
             name=name or out.name,
-            bands=_list(bands),
+            bands=split_list(bands) or (),
             scaling=parse_scaling(scaling) if scaling else None,
-            classes=_list(classes) if classes else None,
+            classes=split_list(classes),
             tile_size=tile_size,
             overlap=overlap,
             units=tuple(unit or ()),
             scenes=tuple(scene or ()),
             architecture=architecture,
-            hyperparameters=_assignments(options or []),
+            hyperparameters=_assignments(settings or []),
         ),
     )
     console = Console()
@@ -112,27 +79,23 @@ def init(
     _line(console, f"{out}: look at it with `swath model show {out}`")
 
 
-@app.command("check")
+@app.command(
+    "check", cls=Command, epilog=examples("swath model check models/ships --scene scene.tif")
+)
 def check(
-    package: Package,
-    image: Annotated[
-        list[str] | None, typer.Option(help="A scene to cut tiles from; may be given often.")
-    ] = None,
-    tiles: Annotated[int, typer.Option(help="How many tiles of the scenes.", min=1)] = 4,
-    tolerance: Annotated[
-        float | None,
-        typer.Option(
-            help="By how much weights may differ, of the largest number: 0.001, if none, and "
-            "more where they are in fewer bits.",
-            min=0,
-            callback=finite,
-        ),
-    ] = None,
+    model: options.Model,
+    *,
+    scene: options.OptionalScene = None,
+    tiles: options.Tiles = 4,
+    max_difference: options.MaxDifference = None,
 ) -> None:
-    """Run a package once on all of its weights; prove that they agree. Exit code 1 if not."""
+    """Run each of a package's weights, and compare what they return. Exit code 1 if they differ.
+
+    Without scenes, the tiles are noise and shapes.
+    """
     from swath.authoring.check import check_package  # noqa: PLC0415
 
-    report = check_package(package, images=image or [], tiles=tiles, tolerance=tolerance)
+    report = check_package(model, images=scene or [], tiles=tiles, tolerance=max_difference)
     _tell(Console(), report)
     if not report.passed:
         for fault in report.faults:
@@ -140,9 +103,9 @@ def check(
         raise typer.Exit(_FAILED)
 
 
-@app.command("show")
-def show(package: Package) -> None:
-    """Everything that a package says of itself."""
+@app.command("show", cls=Command, epilog=examples("swath model show models/ships"))
+def show(model: options.Model) -> None:
+    """Show what a package says of itself."""
     from swath.authoring.facts import facts_of  # noqa: PLC0415
 
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -150,62 +113,62 @@ def show(package: Package) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     group = ""
-    for fact in facts_of(package):
+    for fact in facts_of(model):
         shown = "" if fact.group == group else fact.group
         table.add_row(shown, Text(fact.name), Text(fact.value))
         group = fact.group
     Console().print(table)
 
 
-@app.command("statistics")
+@app.command(
+    "statistics",
+    cls=Command,
+    epilog=examples("swath model statistics models/ships --scene a.tif --scene b.tif"),
+)
 def statistics(
-    package: Annotated[Path, typer.Argument(help="The folder of the model package.")],
-    scene: Annotated[
-        list[str], typer.Option(help="A scene of the training, or one like it; may be given often.")
-    ],
-    unit: Unit = None,
+    folder: options.ModelFolder, *, scene: options.SceneOption, unit: options.Unit = None
 ) -> None:
-    """Add the statistics of scenes to a package; runs then warn of scenes that contradict them."""
+    """Add the statistics of training scenes to a package; a run warns of a scene that differs."""
     from swath.authoring.statistics import add_statistics, parse_units  # noqa: PLC0415
     from swath.package import describe_package  # noqa: PLC0415
 
-    bands = describe_package(package)[0].bands
+    bands = describe_package(folder)[0].bands
     units = parse_units(unit, len(bands)) if unit else None
-    expected = add_statistics(package, scene, units=units)
-    _line(Console(), f"{package}: statistics of {expected.scenes} scenes and {len(bands)} bands")
+    expected = add_statistics(folder, scene, units=units)
+    _line(Console(), f"{folder}: statistics of {expected.scenes} scenes and {len(bands)} bands")
 
 
-@app.command("optimise")
-def optimise(
-    package: Package,
-    out: Annotated[Path, typer.Option(help="The folder to make.", file_okay=False)],
-    precision: Annotated[
-        Literal["float16", "int8"], typer.Option(help="What the weights compute in.")
-    ],
-    scene: Annotated[
-        list[str], typer.Option(help="A scene to calibrate with and to compare on; often.")
-    ],
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            help="How much may be lost, of AP or of agreement.", min=0, max=1, callback=finite
-        ),
-    ] = 0.02,
-    tiles: Annotated[int, typer.Option(help="How many tiles of the scenes.", min=1)] = 32,
-    labels: Labels = None,
-    images: Images = None,
+@app.command(
+    "optimize",
+    cls=Command,
+    epilog=examples("swath model optimize models/ships --precision int8 --scene a.tif --out small"),
+)
+def optimize(
+    model: options.Model,
+    *,
+    out: options.Out,
+    precision: options.PrecisionOption,
+    scene: options.SceneOption,
+    max_loss: options.MaxLoss = 0.02,
+    tiles: options.Tiles = 32,
+    val_labels: options.ValLabels = None,
+    val_scenes: options.ValScenes = None,
 ) -> None:
-    """Make a smaller package of a model; refused where it loses too much."""
+    """Make a smaller package of a model, unless it loses too much.
+
+    The scenes calibrate the smaller weights, and the loss is measured on them; with labels, it is
+    also measured as AP or mIoU.
+    """
     from swath.authoring.optimise import optimise_package  # noqa: PLC0415
 
     found = optimise_package(
-        package,
+        model,
         out,
         precision,
         scenes=scene,
-        tolerance=tolerance,
+        tolerance=max_loss,
         tiles=tiles,
-        labels=_collection(labels, images),
+        labels=_collection(val_labels, val_scenes),
     )
     console = Console()
     _line(
@@ -219,37 +182,32 @@ def optimise(
     _line(console, str(out))
 
 
-@app.command("publish")
+@app.command(
+    "publish",
+    cls=Command,
+    epilog=examples(
+        "swath model publish trained/package --to models",
+        "swath model publish new/ --to models --val-labels v.json --val-scenes val/",
+    ),
+)
 def publish(
-    package: Package,
+    model: options.Model,
     *,
-    to: Annotated[
-        list[str], typer.Option(help="A folder of models, or an S3 URI; may be given often.")
-    ],
-    labels: Labels = None,
-    images: Images = None,
-    evaluation: Annotated[
-        Path | None, typer.Option(help="The package's evaluation.json, made earlier.")
-    ] = None,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            help="By how much a figure may fall below the one in use.", min=0, callback=finite
-        ),
-    ] = 0.0,
-    gate: Annotated[
-        bool,
-        typer.Option(help="Compare it with the package in use; --no-gate replaces it unmeasured."),
-    ] = True,
+    to: options.To,
+    val_labels: options.ValLabels = None,
+    val_scenes: options.ValScenes = None,
+    evaluation: options.Evaluation = None,
+    tolerance: options.Tolerance = 0.0,
+    gate: options.Gate = True,
 ) -> None:
     """Put a package where it is used from, unless it falls below the one that is there."""
     from swath.authoring.publish import Gate, publish_package  # noqa: PLC0415
 
     found = publish_package(
-        package,
+        model,
         to,
         Gate(
-            labels=_collection(labels, images),
+            labels=_collection(val_labels, val_scenes),
             evaluation=evaluation,
             tolerance=tolerance,
             closed=gate,
@@ -289,16 +247,12 @@ def _line(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
-
-
-def _assignments(options: list[str]) -> dict[str, Any]:
+def _assignments(settings: list[str]) -> dict[str, Any]:
     found = {}
-    for option in options:
-        name, equals, value = option.partition("=")
+    for setting in settings:
+        name, equals, value = setting.partition("=")
         if not equals:
-            raise InputError(f"--set {option} is no assignment; write --set name=value")
+            raise InputError(f"--set {setting} is no assignment; write --set name=value")
         try:
             found[name] = json.loads(value)
         except ValueError:
@@ -306,11 +260,11 @@ def _assignments(options: list[str]) -> dict[str, Any]:
     return found
 
 
-def _collection(labels: str | None, images: str | None) -> Collection | None:
-    if labels is None and images is None:
+def _collection(labels: str | None, scenes: str | None) -> Collection | None:
+    if labels is None and scenes is None:
         return None
-    if images is None:
-        raise InputError("labels need --images, the folder of their scenes")
+    if scenes is None:
+        raise InputError("--val-labels needs --val-scenes, the folder of their scenes")
     from swath.labels.read import read_collection  # noqa: PLC0415
 
-    return read_collection(labels, images)
+    return read_collection(labels, scenes)

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 
-from swath.cli.remote import Stack
+from swath.cli import options
 
 if TYPE_CHECKING:
     from swath.launching.registry import Approval, Version
 
-Because = Annotated[str, typer.Option(help="Kept with the decision.")]
-VersionArn = Annotated[str, typer.Argument(help="The version's ARN.", metavar="VERSION")]
-
 
 def register(
-    package: Annotated[str, typer.Argument(help="The S3 URI of a model.tar.gz.")],
-    group: Annotated[str, typer.Argument(help="The group of its versions; made if there is none.")],
-    *,
-    stack: Stack = "swath",
+    model: options.ModelUri, group: options.Group, *, stack: options.Stack = "swath"
 ) -> None:
-    """Make a package the next version of a group in SageMaker's registry."""
+    """Make a package the next version of a group; the group is made if there is none."""
     from swath.launching.deployment import Deployment  # noqa: PLC0415 (boto3 takes its time)
     from swath.launching.registry import register as make  # noqa: PLC0415
 
-    _show(make(package, group, Deployment.of(stack)))
+    _show(make(model, group, Deployment.of(stack)))
 
 
-def versions(group: Annotated[str, typer.Argument(help="The group.")]) -> None:
+def versions(group: options.Group) -> None:
     """List the versions of a group, the newest first."""
     from swath.launching.registry import versions as known  # noqa: PLC0415
 
@@ -37,35 +30,36 @@ def versions(group: Annotated[str, typer.Argument(help="The group.")]) -> None:
         _show(version)
 
 
-def approve(version: VersionArn, *, because: Because = "") -> None:
-    """Approve a version."""
-    _decide(version, "Approved", because)
+def approve(version: options.Version, *, reason: options.Reason = "") -> None:
+    """Approve a version of a model."""
+    _decide(version, "Approved", reason)
 
 
-def reject(version: VersionArn, *, because: Because = "") -> None:
-    """Reject a version."""
-    _decide(version, "Rejected", because)
+def reject(version: options.Version, *, reason: options.Reason = "") -> None:
+    """Reject a version of a model."""
+    _decide(version, "Rejected", reason)
 
 
 def transform(
-    package: Annotated[str, typer.Argument(help="The S3 URI of a model.tar.gz.")],
-    images: Annotated[str, typer.Argument(help="An S3 prefix: the images below it are taken.")],
-    out: Annotated[str, typer.Argument(help="The S3 prefix to write to.")],
+    model: options.ModelUri,
+    images: options.ImagesPrefix,
+    results: options.ResultsPrefix,
     *,
-    instance_type: Annotated[
-        str, typer.Option(help="Of the hosts; one without a GPU.")
-    ] = "ml.m5.xlarge",
-    instances: Annotated[int, typer.Option(help="How many hosts.", min=1)] = 1,
-    stack: Stack = "swath",
+    instance_type: options.InstanceType = "ml.m5.xlarge",
+    instances: options.Instances = 1,
+    stack: options.Stack = "swath",
 ) -> None:
-    """Send every image below an S3 prefix through a model, as a SageMaker batch transform job."""
+    """Send the images below an S3 prefix through a model, as a SageMaker batch transform job.
+
+    The job runs on CPUs: choose an instance type without a GPU.
+    """
     from swath.launching.deployment import Deployment  # noqa: PLC0415
     from swath.launching.transform import TransformRequest  # noqa: PLC0415
     from swath.launching.transform import transform as start  # noqa: PLC0415
 
     kind: Any = instance_type  # one of hundreds of literals
     request = TransformRequest(
-        package=package, images=images, out=out, instance_type=kind, instances=instances
+        package=model, images=images, out=results, instance_type=kind, instances=instances
     )
     job = start(request, Deployment.of(stack))
     if job.chips.notice:
@@ -73,10 +67,10 @@ def transform(
     _print(f"started the transform job {job.name} of {len(job.chips.keys)} image(s)")
 
 
-def _decide(version: str, approval: Approval, because: str) -> None:
+def _decide(version: str, approval: Approval, reason: str) -> None:
     from swath.launching.registry import decide  # noqa: PLC0415
 
-    _show(decide(version, approval, because=because))
+    _show(decide(version, approval, because=reason))
 
 
 def _show(version: Version) -> None:

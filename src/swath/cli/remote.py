@@ -1,81 +1,71 @@
-"""Options that commands with jobs on SageMaker share: data, hosts, and consent to the cost."""
+"""What commands with jobs on SageMaker share: the place of the work, data, consent to the cost."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from swath.cli.numbers import finite
+from swath.cli.options import NO_LABELS, ON_SAGEMAKER, ON_THIS_MACHINE
+from swath.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from swath.launching.costs import Ceiling
 
-PANEL = "On SageMaker"
-NO_LABELS = "-"
 
-Labels = Annotated[
-    str, typer.Argument(help=f"The labels, or {NO_LABELS} where they lie beside the images.")
-]
-Images = Annotated[str, typer.Argument(help="The folder of the scenes, or its S3 URI.")]
-ValLabels = Annotated[str | None, typer.Option(help="Labels of the scenes to validate on.")]
-ValImages = Annotated[
-    str | None, typer.Option(help="The folder of those scenes; by default, IMAGES.")
-]
-LabelForm = Annotated[str, typer.Option(help="Of the labels: auto, coco, geojson or spacenet.")]
-OptionsFile = Annotated[
-    str | None, typer.Option(help="A JSON or TOML file of options.", metavar="FILE")
-]
-Local = Annotated[bool, typer.Option("--local", help="On this machine.")]
-Out = Annotated[
-    Path | None, typer.Option(help="With --local: the folder to write to.", file_okay=False)
-]
-Stack = Annotated[
-    str,
-    typer.Option(
-        help="The deployed stack, whose role, image and bucket jobs use.", rich_help_panel=PANEL
-    ),
-]
-InstanceType = Annotated[str, typer.Option(help="Of the hosts.", rich_help_panel=PANEL)]
-Hours = Annotated[
-    float,
-    typer.Option(
-        help="How long one job may take at most.", min=0.1, rich_help_panel=PANEL, callback=finite
-    ),
-]
-OnDemand = Annotated[
-    bool,
-    typer.Option("--on-demand", help="Not on Spot capacity.", rich_help_panel=PANEL),
-]
-HourlyPrice = Annotated[
-    float | None,
-    typer.Option(
-        help="US dollars for an hour of a host; by default, what AWS's price list says.",
-        rich_help_panel=PANEL,
-        callback=finite,
-    ),
-]
-Yes = Annotated[
-    bool,
-    typer.Option("--yes", help="Start without asking about the cost.", rich_help_panel=PANEL),
-]
+def check_place(context: typer.Context, *, local: bool) -> None:
+    """Refuse the options that are for work at the other place.
+
+    Raises:
+        InputError: one of them was given; the message names it and the remedy.
+    """
+    if local:
+        panel, remedy = ON_SAGEMAKER, "a job on SageMaker: leave it out, or add --on-sagemaker"
+    else:
+        panel, remedy = ON_THIS_MACHINE, "work on this machine: leave it out, or --on-sagemaker"
+    for param in context.command.params:
+        if getattr(param, "rich_help_panel", None) == panel and _is_given(context, param.name):
+            raise InputError(f"{param.opts[0]} is for {remedy}")
+
+
+def _is_given(context: typer.Context, name: str | None) -> bool:
+    source = context.get_parameter_source(name) if name else None
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def require_out(out: Path | None) -> Path:
+    """Return the folder that work on this machine writes to.
+
+    Raises:
+        InputError: there is none.
+    """
+    if out is None:
+        raise InputError("give --out, the folder to write to, or start a job by --on-sagemaker")
+    return out
 
 
 def channels_of(
-    labels: str, images: str, val_labels: str | None, val_images: str | None
+    labels: str, scenes: str, val_labels: str | None, val_scenes: str | None
 ) -> dict[str, str]:
-    """The data of a training job, by the names that its container knows."""
+    """Return the data of a training job, by the names that its container knows."""
     found = {
-        "images": images,
+        "images": scenes,
         "labels": None if labels == NO_LABELS else labels,
         "val_labels": val_labels,
         # The container looks among `images` where there is no such channel.
-        "val_images": val_images,
+        "val_images": val_scenes,
     }
     return {name: source for name, source in found.items() if source is not None}
+
+
+def split_list(text: str | None) -> tuple[str, ...] | None:
+    """Return the names between the commas of an option's value; None where there is no option."""
+    if text is None:
+        return None
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def agree(console: Console, ceiling: Ceiling, *, yes: bool) -> None:

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
+import typer  # noqa: TC002 (typer reads the annotations)
 from rich.console import Console
 
-from swath.cli.remote import (
-    PANEL,
-    HourlyPrice,
-    Hours,
-    Images,
-    InstanceType,
-    LabelForm,
-    Labels,
-    Local,
-    OnDemand,
-    OptionsFile,
-    Out,
-    Stack,
-    ValImages,
-    ValLabels,
-    Yes,
-    agree,
-    channels_of,
-)
+from swath.cli import options
+from swath.cli.remote import agree, channels_of, check_place, require_out
+from swath.cli.stopping import stopping
 from swath.errors import InputError
 from swath.training.contract import CHECKPOINT
 
@@ -42,76 +23,47 @@ CHECKPOINTS = "checkpoints"
 
 
 def train(
-    labels: Labels,
-    images: Images,
+    context: typer.Context,
+    labels: options.Labels,
+    scenes: options.Scenes,
     *,
-    val_labels: ValLabels = None,
-    val_images: ValImages = None,
-    form: LabelForm = "auto",
-    classes: Annotated[
-        str, typer.Option(help="Names of the classes, in the order wanted, between commas.")
-    ] = "",
-    options: OptionsFile = None,
-    changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="An option, as epochs=20; may be repeated.", metavar="KEY=VALUE"
-        ),
-    ] = None,
-    local: Local = False,
-    out: Out = None,
-    resume: Annotated[
-        bool,
-        typer.Option(
-            "--resume", help="With --local: go on with the training that was begun in --out."
-        ),
-    ] = False,
-    checkpoints: Annotated[
-        str | None,
-        typer.Option(
-            help="Go on with an earlier launch, from the S3 URI of its checkpoints.",
-            metavar="URI",
-            rich_help_panel=PANEL,
-        ),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(
-            help="With --local: train so many times, each time without some of the scenes, to "
-            "measure what these options are worth on scenes that the model never saw.",
-            min=2,
-        ),
-    ] = None,
-    stack: Stack = "swath",
-    instance_type: InstanceType = "ml.g5.xlarge",
-    hours: Hours = 2,
-    on_demand: OnDemand = False,
-    hourly_price: HourlyPrice = None,
-    yes: Yes = False,
+    val_labels: options.ValLabels = None,
+    val_scenes: options.ValScenes = None,
+    label_format: options.LabelFormat = "auto",
+    classes: options.Classes = None,
+    options_file: options.OptionsFile = None,
+    settings: options.Set = None,
+    local: options.Local = True,
+    out: options.LocalOut = None,
+    resume: options.Resume = False,
+    folds: options.Folds = None,
+    stack: options.Stack = "swath",
+    instance_type: options.InstanceType = "ml.g5.xlarge",
+    hours: options.Hours = 2,
+    on_demand: options.OnDemand = False,
+    hourly_price: options.HourlyPrice = None,
+    yes: options.Yes = False,
+    checkpoints: options.Checkpoints = None,
 ) -> None:
-    """Train a model, here or on SageMaker, to a package with report.html and metrics.json."""
+    """Train a model on labelled scenes; write its package, report.html and metrics.json.
+
+    Validation scenes are taken from SCENES if only --val-labels is given.
+    """
     # Imported once there is work: `--help` answers at once.
     from swath.training.options import read_options  # noqa: PLC0415
 
     console = Console()
-    chosen = read_options(options, changes or [])
-    of_labels = {"form": form, "classes": classes}
-    data = channels_of(labels, images, val_labels, val_images)
+    check_place(context, local=local)
+    chosen = read_options(options_file, settings or [])
+    of_labels = {"form": label_format, "classes": classes or ""}
+    data = channels_of(labels, scenes, val_labels, val_scenes)
     if local:
-        if out is None:
-            raise InputError("--local needs a folder to write to; give --out")
-        if checkpoints:
-            raise InputError("--checkpoints is for SageMaker; with --local, --resume goes on")
+        out = require_out(out)
         if folds:
             _cross_validate_here(console, chosen, data, of_labels, out, folds=folds)
         else:
             _train_here(console, chosen, data, of_labels, out, resume=resume)
         return
-    if out is not None or resume or folds:
-        raise InputError(
-            "--out, --resume and --folds are for trainings on this machine, with --local; "
-            "SageMaker's write to the results bucket, and --checkpoints goes on with one"
-        )
     from swath.launching.train import TrainingJob  # noqa: PLC0415
 
     job = TrainingJob(
@@ -143,7 +95,7 @@ def _train_here(
     job = TrainJob.of(options, of_labels)
     checkpoints = out / CHECKPOINTS
     _check(checkpoints, resume=resume)
-    with _stopping() as stop:
+    with stopping() as stop:
         report = job.run(
             labels=data.get("labels"),
             images=data["images"],
@@ -172,7 +124,7 @@ def _cross_validate_here(
 
     if data.keys() & {"val_labels", "val_images"}:
         raise InputError("--folds validates on the scenes themselves: leave --val-… out")
-    with _stopping() as stop:
+    with stopping() as stop:
         found = TrainJob.of(options, of_labels).cross_validate(
             labels=data.get("labels"),
             images=data["images"],
@@ -196,7 +148,7 @@ def _launch(console: Console, job: TrainingJob, stack: str, *, yes: bool) -> Non
     started = launch(job, deployment)
     _print(console, f"started the training job {started.name}")
     _print(console, f"its package will be {started.package}")
-    _print(console, f"go on with it later by --checkpoints {started.checkpoints}")
+    _print(console, f"go on with it later by --on-sagemaker --checkpoints {started.checkpoints}")
 
 
 def _check(checkpoints: Path, *, resume: bool) -> None:
@@ -209,26 +161,6 @@ def _check(checkpoints: Path, *, resume: bool) -> None:
         )
     if resume and not begun:
         raise InputError(f"{checkpoints} has no checkpoint to go on from: leave --resume out")
-
-
-@contextmanager
-def _stopping() -> Iterator[Callable[[], bool]]:
-    """Within, Ctrl-C or SIGTERM asks the training to leave a checkpoint; a second one ends it."""
-    stopping = threading.Event()
-
-    def stop(number: int, frame: Any) -> None:
-        del frame
-        stopping.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    for name in before:
-        signal.signal(name, stop)
-    try:
-        yield stopping.is_set
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _print(console: Console, text: str) -> None:

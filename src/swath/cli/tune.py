@@ -2,135 +2,166 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import typer  # noqa: TC002 (typer reads the annotations)
 from rich.console import Console
 
-from swath.cli.remote import (
-    HourlyPrice,
-    Hours,
-    Images,
-    InstanceType,
-    LabelForm,
-    Labels,
-    Local,
-    OnDemand,
-    OptionsFile,
-    Out,
-    Stack,
-    ValImages,
-    ValLabels,
-    Yes,
-    agree,
-    channels_of,
-)
+from swath.cli import options
+from swath.cli.remote import agree, channels_of, check_place, require_out
+from swath.cli.stopping import stopping
 from swath.errors import InputError
 
 if TYPE_CHECKING:
+    from swath.launching.train import TrainingJob
     from swath.training.options import TrainOptions
-    from swath.training.search import Outcome
+    from swath.training.search import Outcome, Search
 
 
 def tune(
-    labels: Labels,
-    images: Images,
+    context: typer.Context,
+    labels: options.Labels,
+    scenes: options.Scenes,
     *,
-    search: Annotated[
-        str, typer.Option(help="A JSON or TOML file: what may vary, and how far.", metavar="FILE")
-    ],
-    val_labels: ValLabels = None,
-    val_images: ValImages = None,
-    form: LabelForm = "auto",
-    options: OptionsFile = None,
-    local: Local = False,
-    out: Out = None,
-    at_once: Annotated[
-        int, typer.Option(help="How many hosts train.", min=1, rich_help_panel="On SageMaker")
-    ] = 2,
-    stack: Stack = "swath",
-    instance_type: InstanceType = "ml.g5.xlarge",
-    hours: Hours = 2,
-    on_demand: OnDemand = False,
-    hourly_price: HourlyPrice = None,
-    yes: Yes = False,
+    search: options.SearchFile,
+    val_labels: options.ValLabels = None,
+    val_scenes: options.ValScenes = None,
+    label_format: options.LabelFormat = "auto",
+    classes: options.Classes = None,
+    options_file: options.OptionsFile = None,
+    settings: options.Set = None,
+    local: options.Local = True,
+    out: options.LocalOut = None,
+    resume: options.Resume = False,
+    folds: options.Folds = None,
+    stack: options.Stack = "swath",
+    instance_type: options.InstanceType = "ml.g5.xlarge",
+    instances: options.Instances = 2,
+    hours: options.Hours = 2,
+    on_demand: options.OnDemand = False,
+    hourly_price: options.HourlyPrice = None,
+    yes: options.Yes = False,
 ) -> None:
-    """Train many models, each with other options, and tell which did best."""
+    """Train many models, each with other options, and name the best.
+
+    With --folds, options are compared by the mean of the folds.
+    """
     from swath.training.options import read_options  # noqa: PLC0415
-    from swath.training.search import read_search  # noqa: PLC0415
+    from swath.training.search import is_begun, read_search, run_search  # noqa: PLC0415
 
+    check_place(context, local=local)
     console = Console()
-    known = read_options(options)
+    known = read_options(options_file, settings or [])
     wanted = read_search(search, known)
-    data = channels_of(labels, images, val_labels, val_images)
+    of_labels = {"form": label_format, "classes": classes or ""}
+    data = channels_of(labels, scenes, val_labels, val_scenes)
     if local:
-        if out is None:
-            raise InputError("--local needs a folder to write to; give --out")
-        from swath.training.search import run_search  # noqa: PLC0415
-
-        outcome = run_search(wanted, known, _Here(data, form, console), out)
-        _tell(console, wanted.metric, outcome)
+        out = require_out(out)
+        if folds and data.keys() & {"val_labels", "val_images"}:
+            raise InputError("--folds validates on the scenes themselves: leave --val-… out")
+        _check(out, begun=is_begun(out), resume=resume)
+        with stopping() as stop:
+            here = _Here(data, of_labels, folds, stop, console)
+            _tell(console, wanted.metric, run_search(wanted, known, here, out))
         return
-    from swath.launching.deployment import Deployment  # noqa: PLC0415
-    from swath.launching.train import TrainingJob, ceiling_of, check  # noqa: PLC0415
-    from swath.launching.tune import TuningJob, launch_tuning  # noqa: PLC0415
+    from swath.launching.train import TrainingJob  # noqa: PLC0415
 
-    deployment = Deployment.of(stack)
     training = TrainingJob(
         options=known,
         channels=data,
-        of_labels={"form": form},
+        of_labels={name: value for name, value in of_labels.items() if value},
         instance_type=instance_type,
         hours=hours,
         spot=not on_demand,
         hourly_price=hourly_price,
     )
+    _launch(console, training, wanted, stack, instances=instances, yes=yes)
+
+
+def _launch(
+    console: Console,
+    training: TrainingJob,
+    search: Search,
+    stack: str,
+    *,
+    instances: int,
+    yes: bool,
+) -> None:
+    from swath.launching.deployment import Deployment  # noqa: PLC0415 (boto3 takes its time)
+    from swath.launching.train import ceiling_of, check  # noqa: PLC0415
+    from swath.launching.tune import TuningJob, launch_tuning  # noqa: PLC0415
+
+    deployment = Deployment.of(stack)
     check(training, deployment)
-    agree(console, ceiling_of(training, deployment.region, jobs=wanted.trials), yes=yes)
-    job = TuningJob(training=training, search=wanted, at_once=at_once)
+    agree(console, ceiling_of(training, deployment.region, jobs=search.trials), yes=yes)
+    job = TuningJob(training=training, search=search, at_once=instances)
     name, checkpoints = launch_tuning(job, deployment)
-    console.print(
-        f"started the tuning job {name}\ngo on with one of its trainings later by `swath train` "
-        f"with its options and --checkpoints {checkpoints}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+    _print(
+        console,
+        f"started the tuning job {name}\ngo on with one of its trainings later by `swath train "
+        f"--on-sagemaker` with its options and --checkpoints {checkpoints}",
     )
 
 
+def _check(out: Path, *, begun: bool, resume: bool) -> None:
+    """Refuse to go on unasked, and to go on with nothing."""
+    if begun and not resume:
+        raise InputError(
+            f"{out} has a search that was begun: go on with it by --resume, or give another --out"
+        )
+    if resume and not begun:
+        raise InputError(f"{out} has no search to go on with: leave --resume out")
+
+
+@dataclass(frozen=True, slots=True)
 class _Here:
     """Trains on this machine, in a folder that a stopped training is found in again."""
 
-    def __init__(self, data: Mapping[str, str], form: str, console: Console) -> None:
-        self._data, self._form, self._console = data, form, console
+    data: Mapping[str, str]
+    of_labels: Mapping[str, str]
+    folds: int | None
+    stop: Callable[[], bool]
+    console: Console
 
     def __call__(self, options: TrainOptions, out: Path) -> Mapping[str, float]:
-        """The metrics of a model trained with these options."""
+        """Return the metrics of a model trained with these options, or their means over folds."""
         from swath.training.figures import line_of  # noqa: PLC0415 (torch comes with the next)
         from swath.training.job import TrainJob  # noqa: PLC0415
 
-        report = TrainJob.of(options, {"form": self._form}).run(
-            labels=self._data.get("labels"),
-            images=self._data["images"],
-            val_labels=self._data.get("val_labels"),
-            val_images=self._data.get("val_images"),
+        job = TrainJob.of(options, self.of_labels)
+        labels, images = self.data.get("labels"), self.data["images"]
+        if self.folds:
+            return job.cross_validate(
+                labels=labels,
+                images=images,
+                count=self.folds,
+                out=out,
+                stop=self.stop,
+                tell=lambda number: (
+                    lambda point: _print(
+                        self.console, f"{out.name}: fold={number}; {line_of(point)}"
+                    )
+                ),
+            ).mean
+        return job.run(
+            labels=labels,
+            images=images,
+            val_labels=self.data.get("val_labels"),
+            val_images=self.data.get("val_images"),
             out=out,
             checkpoints=out / "checkpoints",
-            stop=lambda: False,
-            tell=lambda point: self._console.print(
-                f"{out.name}: {line_of(point)}", markup=False, highlight=False, soft_wrap=True
-            ),
-        )
-        return report.metrics
+            stop=self.stop,
+            tell=lambda point: _print(self.console, f"{out.name}: {line_of(point)}"),
+        ).metrics
 
 
 def _tell(console: Console, metric: str, outcome: Outcome) -> None:
     chosen = " ".join(f"--set {name}={value}" for name, value in outcome.chosen.items())
-    console.print(
-        f"best {metric} {outcome.value:.4f}: {chosen}\n{outcome.folder}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    _print(console, f"best {metric} {outcome.value:.4f}: {chosen}\n{outcome.folder}")
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from swath.errors import InputError, PayloadError
 from swath.evaluation.evaluate import SCORE_FLOOR, Progress, evaluate, figures_of
 from swath.evaluation.evaluation import Evaluation
 from swath.evaluation.gate import Verdict, check_numbers, compare, require
-from swath.labels.read import Form
+from swath.labels.formats import Form
 from swath.package import load_package
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
@@ -12,12 +11,11 @@ from swath.labels import spacenet
 from swath.labels.coco import read_coco
 from swath.labels.collection import Collection
 from swath.labels.files import digests, find_scenes, listed, stem
+from swath.labels.formats import Form
 from swath.labels.geojson import read_geojson
 from swath.labels.label import SceneLabels, check_class_names, class_list, labelled_scene
 from swath.labels.matching import match, tile_id
 from swath.labels.text import decode_json, read_text
-
-Form = Literal["auto", "coco", "geojson", "spacenet"]
 
 _OBJECT = "object"
 """The class of what is only said to be there."""

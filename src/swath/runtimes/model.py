@@ -174,7 +174,7 @@ def check_float32(path: Path, dtype: str) -> None:
     if dtype not in {"tensor(float)", "f32", "torch.float32"}:
         raise PackageError(
             f"{path} takes {dtype} tiles; swath feeds float32: export it with a float32 input. For "
-            "fewer bits inside, use `swath model optimise` or the package's `precision`"
+            "fewer bits inside, use `swath model optimize` or the package's `precision`"
         )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
 from swath.errors import InputError
-from swath.labels.read import Form, read_collection
+from swath.labels.formats import Form
+from swath.labels.read import read_collection
 from swath.training.cross_validation import cross_validate
 from swath.training.option_values import string_list
 from swath.training.options import TrainOptions

@@ -107,6 +107,11 @@ def read_search(uri: str, options: TrainOptions) -> Search:
     return search
 
 
+def is_begun(out: Path) -> bool:
+    """Return whether a folder has a search that was begun."""
+    return (out / _JOURNAL).is_file()
+
+
 def text_of(value: Scalar) -> str:
     """A value as a hyperparameter: SageMaker knows strings only."""
     return value if isinstance(value, str) else json.dumps(value)

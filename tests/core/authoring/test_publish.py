@@ -163,7 +163,7 @@ def test_another_package_is_replaced_only_after_a_comparison(
     held, today = packing.package_digest(package), f"{datetime.now(UTC):%Y-%m}"
     new = another(tmp_path / "new")
 
-    said = rf"{place} holds bright {held[:12]}, written {today}.*--labels.*--no-gate"
+    said = rf"{place} holds bright {held[:12]}, written {today}.*--val-labels.*--no-gate"
     for gate in (Gate(), Gate(evaluation=evaluation(tmp_path, 0.9, of=new))):
         with pytest.raises(InputError, match=said):
             publish_package(new, [to], gate)

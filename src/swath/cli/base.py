@@ -1,0 +1,127 @@
+"""Command classes of the command line: help without noise, errors in one line."""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+from rich.console import Console
+from typer.core import TyperCommand, TyperGroup
+from typer.exceptions import Abort, Exit, TyperException
+
+from swath.cli.problems import explain, printable
+
+# How typer ends a command.
+_ENDINGS = (Exit, Abort)
+
+
+def examples(*commands: str) -> str:
+    """Return the epilog of a command's help, with commands that can be typed as they are."""
+    title = "Example:" if len(commands) == 1 else "Examples:"
+    return "\n".join((title, *(f"$ {command}" for command in commands)))
+
+
+class Command(TyperCommand):
+    """A command whose help shows no type for options that take no value."""
+
+    def __init__(self, *args: Any, help: str | None = None, **options: Any) -> None:  # noqa: A002
+        super().__init__(*args, help=_unwrapped(help), **options)
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the arguments and options."""
+        return _untyped_flags(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands whose help shows no type for options that take no value."""
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the arguments and options."""
+        return _untyped_flags(super().get_params(ctx))
+
+
+class OneLineErrors:
+    """Print every error in one line without a traceback; with `--debug`, the traceback too.
+
+    Mixed into the class of the outermost command.
+    """
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Parse the command line."""
+        try:
+            return super().make_context(*args, **options)  # type: ignore[misc]
+        except TyperException as error:
+            _refuse(error)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)  # type: ignore[misc]
+        except TyperException as error:
+            _refuse(error)
+        except _ENDINGS:
+            raise
+        except BrokenPipeError:
+            # Whoever read the output has gone, as in `swath … | head`.
+            ctx.exit(0)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it has one line)
+            console = Console(stderr=True)
+            if ctx.params.get("debug"):
+                console.print(traceback.format_exc(), markup=False, soft_wrap=True)
+            text, code = explain(error)
+            print_error(console, text)
+            ctx.exit(code)
+
+
+class RootGroup(OneLineErrors, Group):
+    """The outermost group of commands."""
+
+
+class RootCommand(OneLineErrors, Command):
+    """A command of its own program."""
+
+
+def print_error(console: Console, text: str) -> None:
+    """Print an error in one line that a terminal shows as it is."""
+    console.print(f"error: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _unwrapped(text: str | None) -> str | None:
+    """Return a docstring with one line for each paragraph, as the terminal breaks the lines."""
+    paragraphs = inspect.cleandoc(text or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
+
+
+def _untyped_flags(params: Any) -> Any:
+    for param in params:
+        if getattr(param, "is_flag", False):
+            param.metavar = ""
+    return params
+
+
+def _refuse(error: TyperException) -> NoReturn:
+    """Print in one line what is wrong with the words of a command, and end.
+
+    Raises:
+        TyperException: the error itself, where it is only typer's way to print the help.
+        Exit: otherwise.
+    """
+    if type(error).__name__ == "NoArgsIsHelpError":
+        raise error
+    context: Any = getattr(error, "ctx", None)
+    command = context.command_path if context else "swath"
+    text = _message(error)
+    see = " See" if text.endswith("?") else "; see"
+    print_error(Console(stderr=True), f"{text}{see} `{command} --help`")
+    raise Exit(error.exit_code) from None
+
+
+def _message(error: TyperException) -> str:
+    """Return the error's message, with the option that was likely meant."""
+    given: str = getattr(error, "option_name", "")
+    nearest = get_close_matches(given, getattr(error, "possibilities", None) or (), n=1)
+    if nearest:
+        return f"{error.message}; did you mean {nearest[0]}?"
+    return error.format_message().rstrip(".")
