@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
 
-from sagemaker_jobs.serve_model.body import discarded, spooled
+from sagemaker_jobs.serve_model.body import CloseUnread, spooled
 from swath.encoding import parse_json
 from swath.errors import InputError, PayloadError, SwathError, TransientError
 from swath.payloads import ShardRequest
@@ -38,6 +39,7 @@ STATUS: dict[type[Exception], int] = {
     UnknownTypeError: 415,
     NotAcceptableError: 406,
     InputError: 400,
+    ClientDisconnect: 400,
     BusyError: 429,
     TransientError: 503,
     BotoCoreError: 503,
@@ -81,6 +83,7 @@ class Container:
 def create_app(container: Container) -> FastAPI:
     """The application; it answers whether the model is loaded or not."""
     app = FastAPI(openapi_url=None)
+    app.add_middleware(CloseUnread)
 
     @app.get("/ping")
     async def ping() -> Response:
@@ -100,7 +103,6 @@ def create_app(container: Container) -> FastAPI:
         try:
             return await _invoke(container, request)
         except Exception as error:  # noqa: BLE001 (no request ends the process)
-            await discarded(request)
             return _refusal(error)
 
     return app
@@ -110,6 +112,7 @@ async def _invoke(container: Container, request: Request) -> Response:
     service = container.taking()
     content_type = request.headers.get("content-type", "")
     media.check_type(content_type)
+    media.check_encoding(request.headers.get("content-encoding", ""))
     if media.media_type(content_type) == media.JSON:
         return await _shard(container, service, request)
     answer = media.answer_type(request.headers.get("accept", ""))
@@ -140,5 +143,7 @@ def _refusal(error: Exception) -> Response:
     if status >= _OURS or not known:
         logger.error("%s: %s", type(error).__name__, error, exc_info=None if known else error)
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, BusyError) else None
-    told = {"error": type(error).__name__, "message": str(error)}
+    # What the caller sent may be repeated there, lone surrogates included.
+    message = str(error).encode(errors="backslashreplace").decode()
+    told = {"error": type(error).__name__, "message": message}
     return Response(msgspec.json.encode(told), status, headers, media.JSON)

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from starlette.requests import ClientDisconnect
 
 from swath.serving.admission import Budget
 from swath.serving.errors import BusyError, TooLargeError, TooSlowError
 
 if TYPE_CHECKING:
     from fastapi import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_MOST_DISCARDED = 32 << 20
-_DISCARDING_SECONDS = 5
 _RETRY_AFTER = 5
 """s"""
 
@@ -80,20 +77,34 @@ async def spooled(
         disk.release(claimed)
 
 
-async def discarded(request: Request) -> None:
-    """Take the rest of a body that nobody reads, up to some size.
+class CloseUnread:
+    """An ASGI application whose answers close the connection where a body was not read to its end.
 
-    A client that is answered before it has sent everything may see a broken connection instead of
-    the answer.
+    The client hears of it at once: it need not send the rest, and one that asked before sending
+    (`Expect: 100-continue`) sends nothing.
     """
-    left = _MOST_DISCARDED
-    # It is gone, or too slow, or all was read.
-    with suppress(ClientDisconnect, TimeoutError, RuntimeError):
-        async with asyncio.timeout(_DISCARDING_SECONDS):
-            async for chunk in request.stream():
-                left -= len(chunk)
-                if left < 0:
-                    return
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        names = {name for name, _ in scope.get("headers", ())}
+        unread = bool(names & {b"content-length", b"transfer-encoding"})
+
+        async def receive_and_note() -> Message:
+            nonlocal unread
+            message = await receive()
+            unread = unread and message.get("more_body", False)
+            return message
+
+        async def answer(message: Message) -> None:
+            if unread and message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), (b"connection", b"close")]
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive_and_note, answer)
 
 
 def content_length(request: Request) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from sagemaker_jobs.serve_model.app import Container, create_app
+from sagemaker_jobs.serve_model.connection import Connection
 from swath.errors import SwathError
 from swath.serving.service import Service
 
@@ -28,11 +31,15 @@ class ModelServer(uvicorn.Server):
     def __init__(
         self, container: Container, load: Callable[[], Service], *, host: str, port: int
     ) -> None:
+        head_seconds = container.settings.serve_head_seconds
+        connection: Any = functools.partial(Connection, head_seconds=head_seconds)
         super().__init__(
             uvicorn.Config(
                 create_app(container),
                 host=host,
                 port=port,
+                http=connection,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -7,7 +7,7 @@ header claims is held against the limits before a pixel is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ _DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "fl
 _BLOCK = 256
 """px along each side of a block of the GeoTIFFs that are made."""
 _NPY_AXES = 3
+_MAX_NPY_HEADER_BYTES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Size:
     dtype: np.dtype[Any]
     block: tuple[int, int]
     """(rows, cols) of what is decoded at once."""
+    tells_bands: bool = True
+    """Whether the format can say what its bands are; an NPY file cannot."""
 
     @property
     def bytes(self) -> int:
@@ -58,12 +61,22 @@ class Size:
         pixels = max(self.width * self.height, rows * cols)
         return pixels * self.bands * self.dtype.itemsize
 
-    def check(self, max_pixels: int) -> None:
-        """Refuse an image that is too large.
+    def check(self, max_pixels: int, wanted: Sequence[str]) -> None:
+        """Refuse an image that is too large, or that has bands which nobody could choose from.
+
+        Args:
+            max_pixels: the most px of one band.
+            wanted: the model's bands.
 
         Raises:
-            TooLargeError: it is.
+            TooLargeError: it is too large.
+            SceneError: it has not as many bands as the model takes, and does not say what they are.
         """
+        if not self.tells_bands and self.bands != len(wanted):
+            raise SceneError(
+                f"the image has {self.bands} bands without names; the model wants "
+                f"{', '.join(wanted)}"
+            )
         if self.width * self.height > max_pixels:
             raise TooLargeError(
                 f"the image has {self.width} x {self.height} px; this endpoint takes "
@@ -110,7 +123,7 @@ def _write_numpy(source: Path, kind: Format, target: Path, admit: Callable[[Size
     pixels = _numpy(source)
     bands, height, width = pixels.shape
     native = pixels.dtype.newbyteorder("=")
-    admit(Size(width, height, bands, native, (1, width)))
+    admit(Size(width, height, bands, native, (1, width), tells_bands=False))
     with _tiff(target, pixels.shape, native) as out:
         for window in _windows(pixels.shape):
             rows = slice(window.row_off, window.row_off + window.height)
@@ -168,8 +181,10 @@ def _numpy(path: Path) -> NDArray[Any]:
     """The array in a file, (bands, rows, cols), not yet read."""
     untyped: Any = np.lib.format
     try:
+        _check_header_size(path)
         pixels: NDArray[Any] = untyped.open_memmap(path, mode="r")
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:
+        # NumPy has Python's own tokenizer and parser read the header: their errors have no base.
         raise SceneError(f"the image is no NPY file that can be read: {error}") from error
     if pixels.dtype.newbyteorder("=").name not in _DTYPES:
         raise SceneError(
@@ -183,6 +198,19 @@ def _numpy(path: Path) -> NDArray[Any]:
             f"the NPY image has the shape {pixels.shape}; it must be (bands, rows, cols)"
         )
     return pixels
+
+
+def _check_header_size(path: Path) -> None:
+    """Refuse a header that is not one of a few numbers; NumPy would read it whole, and then refuse.
+
+    https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+    """
+    with path.open("rb") as file:
+        start = file.read(len(np.lib.format.MAGIC_PREFIX) + 6)
+    major, size = start[-6], start[-4:]
+    length = int.from_bytes(size[:2] if major == 1 else size, "little")
+    if length > _MAX_NPY_HEADER_BYTES:
+        raise ValueError(f"its header has {length} bytes, of {_MAX_NPY_HEADER_BYTES} at most")
 
 
 @contextmanager

@@ -51,6 +51,21 @@ def check_type(header: str) -> None:
         )
 
 
+def check_encoding(header: str) -> None:
+    """Refuse a body that is compressed as a whole, whose size nobody could know before it is read.
+
+    Args:
+        header: its Content-Encoding.
+
+    Raises:
+        UnknownTypeError: it is compressed.
+    """
+    if header.strip().lower() not in {"", "identity"}:
+        raise UnknownTypeError(
+            f"the Content-Encoding is {header!r}; send the body as it is, without compression"
+        )
+
+
 def image_format(header: str, head: bytes) -> Format:
     """What an image is.
 

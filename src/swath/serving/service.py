@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from swath import storage
 from swath.errors import InputError, PayloadError
 from swath.payloads import Receipt, ShardRequest
+from swath.plan import read_plan
 from swath.runtimes.model import available_cpus
 from swath.serving.admission import Budget, Line
 from swath.serving.answers import to_geojson, to_json
@@ -21,6 +21,7 @@ from swath.serving.images import Size, open_image
 from swath.serving.media import GEOJSON
 from swath.serving.models import Models
 from swath.shard import refuse_shard, run_shard
+from swath.storage import RunPaths
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -94,7 +95,7 @@ class Service:
             return write(found, scene.info, self.models.source)
 
     def _admitted(self, size: Size) -> AbstractContextManager[None]:
-        size.check(self._settings.serve_max_pixels)
+        size.check(self._settings.serve_max_pixels, self.models.description.bands)
         return self._memory.holding(size.bytes)
 
     def _infer(self, request: ShardRequest) -> Receipt:
@@ -102,19 +103,24 @@ class Service:
         try:
             return run_shard(uri, index, stop=self._draining.is_set, load=self.models.of)
         except InputError as error:
+            _require_shard(uri, index)
             logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
             return refuse_shard(uri, index, error)
         except (OSError, ClientError):
-            if _is_plan(uri):
-                raise
-            raise PayloadError(f"there is no plan at {uri} that may be read") from None
+            _require_shard(uri, index)
+            raise
 
 
-def _is_plan(uri: str) -> bool:
-    """Return whether there is an object at the address that this endpoint may read."""
+def _require_shard(uri: str, index: int) -> None:
+    """Refuse a request for a shard of no plan that this endpoint may read.
+
+    Raises:
+        PayloadError: there is no plan, or no such shard in it.
+    """
+    RunPaths.of_plan(uri)
     try:
-        return storage.exists(uri)
-    except ClientError as error:
-        if str(error.response.get("Error", {}).get("Code")) in _REFUSED:
-            return False
-        raise
+        read_plan(uri).tiles(index)
+    except (OSError, ClientError) as error:
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] not in _REFUSED:
+            raise
+        raise PayloadError(f"there is no plan at {uri} that may be read") from None

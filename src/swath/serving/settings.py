@@ -14,6 +14,8 @@ class ServeSettings(EnvSettings):
     serve_host: str = "0.0.0.0"  # noqa: S104 (SageMaker reaches the container from outside)
     serve_max_body_bytes: int = 1 << 30
     """Of one request: what an asynchronous endpoint takes at most."""
+    serve_head_seconds: int = 30
+    """How long the request line and headers of a request may take to arrive."""
     serve_body_seconds: int = 300
     """How long the body of one request may take to arrive; a slower one is answered with 408."""
     serve_max_pixels: int = 500_000_000

@@ -1,3 +1,4 @@
+import io
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
@@ -198,6 +199,50 @@ def test_sizes():
 
     assert size.bytes == 100 * 50 * 3 * 2
     assert Size(10, 10, 3, np.dtype(np.uint8), (512, 512)).bytes == 512 * 512 * 3
-    size.check(5000)
+    size.check(5000, ["gray"])
     with pytest.raises(TooLargeError, match="100 x 50 px; this endpoint takes 4999 px at most"):
-        size.check(4999)
+        size.check(4999, ["gray"])
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_npy_file_of_any_version_and_order_is_read(put, version, order):
+    pixels = np.asarray(noise().astype(">u2"), order=order)
+    file = io.BytesIO()
+    np.lib.format.write_array(file, pixels, version=version)
+
+    _, got, _ = read(put(file.getvalue()), "npy")
+
+    np.testing.assert_array_equal(got, pixels)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["{'descr': '|u1', 'shape': (1, 4,", "(" * 5000, "{}", "{'descr': '|O'}" + "\0" * 9, "é"],
+)
+def test_an_npy_header_that_nobody_can_read_is_refused(put, header):
+    text = header.encode("latin-1")
+    body = b"\x93NUMPY\x02\0" + len(text).to_bytes(4, "little") + text
+
+    with pytest.raises(SceneError, match="no NPY file"):
+        read(put(body), "npy")
+
+
+def test_an_npy_header_is_not_read_that_is_as_long_as_the_file(put, monkeypatch):
+    monkeypatch.setattr(np.lib.format, "open_memmap", pytest.fail)
+    body = b"\x93NUMPY\x02\0" + (10_001).to_bytes(4, "little") + b" " * 10_001
+
+    with pytest.raises(SceneError, match="its header has 10001 bytes, of 10000 at most"):
+        read(put(body), "npy")
+
+
+def test_bands_that_nobody_can_choose_from_are_refused_before_they_are_decoded(put):
+    def admit(size):
+        size.check(10**9, ["red", "green"])
+        pytest.fail("admitted")
+
+    with (
+        pytest.raises(SceneError, match="the image has 3 bands without names; the model wants red"),
+        open_image(put(encoded(noise(), "NPY")), "npy", admit),
+    ):
+        pytest.fail("opened")

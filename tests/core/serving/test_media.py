@@ -7,6 +7,7 @@ from swath.serving.media import (
     GEOJSON,
     JSON,
     answer_type,
+    check_encoding,
     check_type,
     image_format,
     media_type,
@@ -81,3 +82,10 @@ def test_the_answer_is_of_the_first_type_wanted_that_there_is(header, answer):
 def test_an_answer_of_another_type_is_not_to_be_had():
     with pytest.raises(NotAcceptableError, match="text/csv"):
         answer_type("text/csv, image/png")
+
+
+def test_a_body_that_is_compressed_as_a_whole_is_refused():
+    for header in ("", " Identity"):
+        check_encoding(header)
+    with pytest.raises(UnknownTypeError, match="send the body as it is, without compression"):
+        check_encoding("gzip")

@@ -1,0 +1,169 @@
+"""One connection of HTTP/1.1: heads of requests are bounded, and no answer is lost in closing.
+
+uvicorn parses requests and keeps connections. Added here are a limit on the bytes and the time of a
+request's head, which uvicorn's parser does not have, and lingering: a socket that is closed while
+data of the client's is unread makes the client's system throw the answer away.
+https://www.rfc-editor.org/rfc/rfc9112#section-9.6
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from swath.serving import media
+
+MAX_HEAD_BYTES = 64 << 10
+"""The request line and the headers of a request, trailers included."""
+LINGER_SECONDS = 10.0
+"""How long a client may go on sending after the answer to it."""
+
+
+class Connection(HttpToolsProtocol):
+    """The server's side of a connection.
+
+    Args:
+        head_seconds: how long a request's head may take to arrive.
+        arguments: uvicorn's own.
+    """
+
+    def __init__(self, *, head_seconds: float, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._head_seconds = head_seconds
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._unparsed = 0
+        """Bytes that the parser took in since it last reported anything."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection; one on which nothing comes is closed as an idle one is."""
+        lingering: Any = _LingeringTransport(transport, self.loop)
+        super().connection_made(lingering)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers of a connection that has ended."""
+        self._stop_head_timer()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, unless the connection has been given up."""
+        if self.transport.is_closing():
+            return
+        self._unparsed += len(data)
+        super().data_received(data)
+        if self._unparsed > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Begin a request's head."""
+        super().on_message_begin()
+        self._head_bytes = self._unparsed = 0
+        self._stop_head_timer()
+        self._head_timer = self.loop.call_later(self._head_seconds, self._head_is_late)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the request's address."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or one of the trailers of a body in chunks."""
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer."""
+        self._unparsed = 0
+        self._stop_head_timer()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        self._unparsed = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser cannot read, or will not read on."""
+        if max(self._head_bytes, self._unparsed) > MAX_HEAD_BYTES:
+            self._refuse(431, f"the request's headers have more than {MAX_HEAD_BYTES} bytes")
+        else:
+            self._refuse(400, msg)
+
+    def _count(self, size: int) -> None:
+        self._unparsed = 0
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise ValueError  # the parser stops, and uvicorn refuses the request
+
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        seconds = self._head_seconds
+        self._refuse(408, f"the request's headers have not arrived in {seconds:g} s")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer and close; only close where an answer has been begun."""
+        self._stop_head_timer()
+        cycle: Any = self.cycle  # None before the first request, whatever uvicorn's types say
+        if not cycle or cycle.response_complete or not cycle.response_started:
+            answer = msgspec.json.encode({"error": "HttpError", "message": message})
+            self.transport.write(
+                STATUS_LINE[status]
+                + f"content-type: {media.JSON}\r\ncontent-length: {len(answer)}\r\n".encode()
+                + b"connection: close\r\n\r\n"
+                + answer
+            )
+        self.transport.close()
+
+
+class _LingeringTransport:
+    """A transport that, when it is closed, still takes in and discards what the client sends.
+
+    It ends when the client closes its side, or after `LINGER_SECONDS`; later only while the client
+    goes on reading the answer.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._closing = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._closing or self._transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, unless the connection was closed."""
+        if not self.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """Send what is there, and that it is all."""
+        if self.is_closing():
+            return
+        self._closing = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._wait(self._transport.get_write_buffer_size())
+
+    def _wait(self, unsent: int) -> None:
+        self._loop.call_later(LINGER_SECONDS, self._end, unsent)
+
+    def _end(self, unsent: int) -> None:
+        left = self._transport.get_write_buffer_size()
+        if 0 < left < unsent:
+            self._wait(left)
+        else:
+            self._transport.abort()
