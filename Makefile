@@ -41,9 +41,14 @@ test: $(VENV)/.test node_modules/.installed postgis ## All tests; ARGS="-k merge
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(VENV)/.test node_modules/.installed postgis ## The tests that draw their inputs, with many more draws; ARGS="-k histories" for some of them
+fuzz: $(VENV)/.test ## Changed inputs of every kind for ten minutes; ARGS="--seed 2 --only packages" for others
+	$(say) "changing scenes, packages, labels, images and messages"
+	@SWATH_FUZZ=1 $(BIN)/pytest tests/fuzz --numprocesses 0 --timeout 0 --capture no --quiet $(ARGS)
+
+.PHONY: properties
+properties: $(VENV)/.test node_modules/.installed postgis ## The tests that draw their inputs, with many more draws: hours; ARGS="-k histories" for some
 	$(say) "running the tests that draw their inputs"
-	@SWATH_FUZZ=1 $(BIN)/pytest -m fuzz --numprocesses 2 --dist loadgroup --timeout 3600 $(ARGS)
+	@SWATH_FUZZ=1 $(BIN)/pytest -m fuzz --ignore tests/fuzz --numprocesses 2 --dist loadgroup --timeout 3600 $(ARGS)
 
 .PHONY: errors
 errors: $(VENV)/.test node_modules/.installed postgis ## Provoke each error that a user can meet; write docs/errors.md

@@ -1,4 +1,4 @@
-"""How many draws a randomised test makes: few in `make test`, many in `make fuzz`.
+"""How many draws a randomised test makes: few in `make test`, many in `make properties`.
 
 A test that draws its inputs has the marker `fuzz` and asks `draws` for its number:
 
@@ -12,5 +12,5 @@ FUZZING = os.environ.get("SWATH_FUZZ") == "1"
 
 
 def draws(few: int, *, fuzz: int) -> int:
-    """Return `few` in `make test` and `fuzz` in `make fuzz`."""
+    """Return `few` in `make test` and `fuzz` in `make properties`."""
     return fuzz if FUZZING else few

@@ -228,7 +228,7 @@ def _reason(error: BaseException) -> str:
     reasons: list[str] = []
     cause: BaseException | None = error
     while cause:
-        reasons.append(str(cause).strip())
+        reasons.append(" ".join(str(cause).split()))
         cause = cause.__cause__ or cause.__context__
     told = [reason for reason in dict.fromkeys(reversed(reasons)) if "previous exc" not in reason]
     return "; ".join(told)[:_REASON_LENGTH] or "GDAL does not say why"

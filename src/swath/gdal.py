@@ -108,9 +108,19 @@ class _Warnings(logging.Filter):
         return False
 
 
+class _Log(logging.Logger):
+    """A log whose warnings are heard whatever a program has set it, or all logs, to."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (the library's name)
+        """Whether a record of that level is made at all."""
+        heard = level == logging.WARNING and _warnings.heard is not None
+        return heard or super().isEnabledFor(level)
+
+
 _warnings = _Warnings()
 # This is where rasterio logs what GDAL says, in the thread to which GDAL says it.
 _log = logging.getLogger("rasterio._err")
+_log.__class__ = _Log
 _log.addFilter(_warnings)
 
 
@@ -121,8 +131,6 @@ def warnings_raised() -> Iterator[None]:
     Raises:
         DamageError: there was a warning, and no error.
     """
-    if not _log.isEnabledFor(logging.WARNING):  # nothing would be heard
-        _log.setLevel(logging.WARNING)
     before, _warnings.heard = _warnings.heard, []
     try:
         yield

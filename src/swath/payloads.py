@@ -48,7 +48,8 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         try:
             with _resolving:
                 return msgspec.convert(data, cls)
-        except msgspec.ValidationError as error:
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:
+            # JSON can hold half of a surrogate pair, which is no text.
             raise PayloadError(f"{cls.__name__}: {error}") from None
 
 

@@ -102,7 +102,7 @@ class End:
             PayloadError: this is not such an event, or the execution's input was no run.
         """
         try:
-            found = msgspec.convert(detail, _Detail)
+            found = _Detail.read(detail)
             request = found.run_request()
         except msgspec.MsgspecError as error:
             raise PayloadError(f"not the event of a run that ended: {error}") from None

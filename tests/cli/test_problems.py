@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from swath.cli import EXIT_BUG, EXIT_FAILED, EXIT_INPUT, app
+from swath.cli.problems import MAX_LETTERS
 from swath.errors import RunIncompleteError, SceneError
 
 
@@ -68,6 +69,14 @@ def test_an_error_is_one_line(ends_with, error, code, line):
     assert result.exit_code == code
     assert result.stderr == f"error: {line}\n"
     assert not result.stdout
+
+
+def test_a_long_line_is_cut_in_its_middle(ends_with):
+    text = f"x.json holds {'y' * 100_000}; mend it"
+    line = ends_with(SceneError(text)).stderr
+    assert len(line) < MAX_LETTERS + 50
+    assert line.startswith("error: x.json holds yyy")
+    assert line.endswith("yyy; mend it\n")
 
 
 def test_the_traceback_is_there_for_those_who_ask(ends_with):

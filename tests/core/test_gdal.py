@@ -1,8 +1,14 @@
-"""What GDAL is told: where S3 is, what it may not do, and that the environment decides."""
+"""What GDAL is told, and what it says: where S3 is, what it may not do, what it warns of."""
 
+import logging
+
+import numpy as np
 import pytest
+import rasterio
 
 from swath import gdal, storage
+from swath.errors import SceneError
+from swath.scene import open_scene
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +58,31 @@ def test_the_environment_has_the_last_word(monkeypatch):
     monkeypatch.setenv("GDAL_CACHEMAX", "64")
 
     assert "GDAL_CACHEMAX" not in options()
+
+
+@pytest.mark.parametrize("silence", ["all logs", "this log", "nothing"])
+def test_a_warning_is_heard_whatever_logs_are_set_to(monkeypatch, silence):
+    log = logging.getLogger("rasterio._err")
+    monkeypatch.setattr(logging.root.manager, "disable", 50 if silence == "all logs" else 0)
+    monkeypatch.setattr(log, "level", logging.CRITICAL if silence == "this log" else 0)
+    log.manager._clear_cache()
+    with pytest.raises(gdal.DamageError, match="a warning"), gdal.warnings_raised():
+        log.warning("a %s", "warning")
+
+
+def test_a_damaged_jpeg_is_refused_with_logs_disabled(tmp_path, monkeypatch):
+    path = tmp_path / "x.tif"
+    profile = {"driver": "GTiff", "compress": "JPEG", "tiled": True, "photometric": "YCBCR"}
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 64, 64), np.uint8)
+    place = {"crs": "EPSG:4326", "transform": rasterio.Affine(1e-4, 0, 5, 0, -1e-4, 50)}
+    shape = {"width": 64, "height": 64, "count": 3, "dtype": "uint8"}
+    with rasterio.open(path, "w", **profile, **shape, **place) as out:
+        out.write(pixels)
+    content = bytearray(path.read_bytes())
+    content[-2000:-1000] = bytes(1000)
+    path.write_bytes(content)
+    monkeypatch.setattr(logging.root.manager, "disable", 50)
+    logging.root.manager._clear_cache()
+
+    with open_scene(str(path)) as scene, pytest.raises(SceneError, match="Corrupt JPEG"):
+        scene.read((0, 0, 64, 64), [1, 2, 3])

@@ -157,3 +157,8 @@ def test_threads_may_read_the_first_of_a_kind_at_once():
     )
 
     assert done.returncode == 0, done.stderr.decode()
+
+
+def test_text_that_is_none_is_refused():
+    with pytest.raises(PayloadError, match="surrogates not allowed"):
+        RunOptions.from_json({"backend": "\ud800"})

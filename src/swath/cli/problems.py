@@ -13,16 +13,27 @@ EXIT_INPUT = 2
 """What was given cannot be used."""
 EXIT_BUG = 70
 """An error that swath did not foresee; sysexits.h calls it EX_SOFTWARE."""
+MAX_LETTERS = 1500
+"""Of a line about an error, as a screen or two show it."""
 
 
 def explain(error: Exception) -> tuple[str, int]:
     """Return what to print about an error, as one printable line, and the exit code.
 
+    A line that is too long to be read, since it quotes its input, is cut in its middle: the file
+    is named at its beginning, and the remedy at its end.
+
     Args:
         error: whatever a command raised.
     """
     text, code = _explain(error)
-    return printable(text), code
+    return _shortened(printable(text)), code
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= MAX_LETTERS:
+        return text
+    return f"{text[: MAX_LETTERS * 2 // 3]} … {text[-MAX_LETTERS // 3 :]}"
 
 
 def printable(text: str) -> str:

@@ -44,8 +44,13 @@ def readable_cause(cause: str | None, *, status: str = "") -> str:
     parsed = parse_cause(cause or "")
     without = _OF_STATUS.get(status, "no cause was given")
     text = _of_lambda(parsed) or _of_batch(parsed) or cause or without
-    line = " ".join(text.split())
+    line = storable(" ".join(text.split()))
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+def storable(text: str) -> str:
+    """Return a text that PostgreSQL takes: JSON may hold NUL and halves of surrogate pairs."""
+    return text.replace("\0", "?").encode(errors="replace").decode()
 
 
 def parse_cause(text: str) -> dict[str, Any]:

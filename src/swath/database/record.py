@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import msgspec
 from psycopg import sql
 
-from swath.database.cause import readable_cause
+from swath.database.cause import readable_cause, storable
 from swath.database.connect import Connection, transient_errors
 from swath.database.runs import run_row, write_run
 from swath.errors import PayloadError
@@ -49,7 +49,7 @@ class Failure:
             PayloadError: this is not such an event, or the execution's input was no run.
         """
         try:
-            found = msgspec.convert(detail, _Detail)
+            found = _Detail.read(detail)
             request = found.run_request()
         except msgspec.MsgspecError as error:
             raise PayloadError(f"not the event of a failed run: {error}") from None
@@ -57,7 +57,7 @@ class Failure:
         return cls(
             request=request,
             status=status,
-            error=found.error or found.status,
+            error=storable(found.error or found.status),
             cause=readable_cause(found.cause, status=found.status),
             at=found.ended_at,
         )

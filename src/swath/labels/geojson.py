@@ -19,7 +19,7 @@ from swath.errors import LabelsError
 from swath.labels.crs_member import LON_LAT, crs_of, refuse_own_crs
 from swath.labels.files import read_headers
 from swath.labels.label import Label, SceneLabels
-from swath.labels.objects import polygons_of
+from swath.labels.objects import FARTHEST, polygons_of
 from swath.labels.positions import Footprint
 from swath.labels.text import decode_json, read_text, refuse_repeated_members
 from swath.labels.turns import place_on_map
@@ -197,6 +197,11 @@ def _labels(
 ) -> Iterable[Label]:
     for number, placed in zip(numbers, pixels, strict=True):
         name = features.names[number]
+        if not (np.abs(shapely.get_coordinates(placed)) <= FARTHEST).all():
+            raise LabelsError(
+                f"{name} has a corner more than {FARTHEST:g} px from the scene; "
+                f"{_begins(features, number)}. Mend or remove it"
+            )
         shape = _square(placed, name, point_size) if placed.geom_type in _POINTS else placed
         outline = polygons_of(shape)
         if outline.is_empty:

@@ -124,4 +124,5 @@ class Footprint:
             return np.round(self._inverse.pixels(points), _DECIMALS)
         a, b, c, d, e, f = self._inverse[:6]
         x, y = points.T
-        return np.round(np.stack([a * x + b * y + c, d * x + e * y + f], axis=1), _DECIMALS)
+        with np.errstate(over="ignore"):  # what is at infinity is refused later
+            return np.round(np.stack([a * x + b * y + c, d * x + e * y + f], axis=1), _DECIMALS)

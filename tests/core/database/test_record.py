@@ -149,3 +149,26 @@ def test_a_lost_connection_can_be_tried_again(dsn):
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [doomed.info.backend_pid])
         with pytest.raises(TransientError, match="recording run"):
             record_failure(doomed, Failure.of_execution(detail()))
+
+
+@pytest.mark.parametrize("letter", ["\0", "\ud800"])
+@pytest.mark.parametrize("field", ["error", "cause", "message"])
+def test_words_that_are_no_text_are_recorded(connection, field, letter):
+    words = f"x{letter}.tif"
+    if field == "message":
+        field, words = "cause", json.dumps({"errorType": "E", "errorMessage": words})
+    failure = Failure.of_execution(detail(**{field: words}))
+    assert record_failure(connection, failure)
+    (row,) = recorded(connection)
+    assert "x?.tif" in row
+
+
+def test_an_event_with_no_text_where_a_word_of_some_is_expected_is_refused():
+    with pytest.raises(PayloadError):
+        Failure.of_execution(detail(status="\ud800"))
+
+
+@pytest.mark.parametrize("stop", [10**18, -(10**18)])
+def test_an_event_of_no_time_is_refused(stop):
+    with pytest.raises(PayloadError, match=f"{stop} ms since 1970 is no time"):
+        Failure.of_execution(detail() | {"stopDate": stop})

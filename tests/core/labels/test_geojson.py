@@ -155,6 +155,23 @@ def test_a_label_that_cannot_be_is_refused_with_its_place(read, make_scene, shap
         read([shape], make_scene(blank()))
 
 
+@pytest.mark.parametrize("crs", [None, UTM])
+@pytest.mark.parametrize("far", [-1e308, 1e200, 1e20])
+def test_a_corner_that_is_nowhere_is_refused(read, make_scene, crs, far):
+    """GEOS overflows, or does not come to an end."""
+    place = NORTH_UP if crs else None
+    corners = [(5, 5), (25, 5), (25, 25), (5, 25)]
+    if place:
+        corners = [place @ corner for corner in corners]
+    else:
+        (square,) = on_the_map([SQUARE], NORTH_UP)
+        corners = [*square.exterior.coords][:4]
+    corners[2] = (corners[2][0], far)
+
+    with pytest.raises(LabelsError, match="feature 1"):
+        read([shapely.Polygon(corners)], make_scene(blank()), crs=crs)
+
+
 def test_an_outline_without_area_is_refused(read, make_scene):
     (line,) = on_the_map([shapely.LineString([(5, 5), (25, 5)])])
     flat = shapely.Polygon([*line.coords, line.coords[0]])

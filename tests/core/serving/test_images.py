@@ -126,6 +126,16 @@ def test_other_arrays_are_refused(put, array, told):
         read(put(encoded(array, "NPY")), "npy")
 
 
+@pytest.mark.parametrize("header", [b"{'descr': (((", b"{'descr': '|u1', ", b"\xff", b"", b"1" * 9])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+def test_an_npy_whose_header_makes_no_sense_is_refused(put, header, version):
+    length = len(header).to_bytes(2 if version == 1 else 4, "little")
+    body = b"\x93NUMPY" + bytes([version, 0]) + length + header
+
+    with pytest.raises(SceneError, match="no NPY file that can be read"):
+        read(put(body), "npy")
+
+
 def test_no_pickle_is_opened(put):
     body = encoded(np.array([{"a": 1}], object), "NPY")
 

@@ -1,0 +1,201 @@
+"""What is done with a changed input: as swath would, to its end, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+
+from swath.cli.problems import EXIT_BUG, explain
+from swath.empty_tiles import find_empty_tiles
+from swath.errors import PayloadError, SceneError
+from swath.footprint import footprint
+from swath.georeference import Georeferencer
+from swath.reading import read_tiles
+from swath.scene import OpenScene, open_scene
+from swath.serving.images import open_image
+from swath.tiles import Grid
+
+TILE = 64
+MAX_TILES = 40
+"""Tiles read of a scene that claims to be larger: the first and the last ones."""
+MAX_LINE = 4000
+"""Characters of a refusal."""
+_OVERLAP = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an input. `kind` is result, refused, traceback, wrong or long."""
+
+    kind: str
+    text: str = ""
+
+
+Target = Callable[[Path], Iterator[Outcome]]
+
+
+def of_error(error: Exception) -> Outcome:
+    """Return what an error means to the user: one line, or a traceback."""
+    text, code = explain(error)
+    if code == EXIT_BUG:
+        return Outcome("traceback", text)
+    if not text.isprintable() or len(text) > MAX_LINE:
+        return Outcome("long", text[:MAX_LINE])
+    return Outcome("refused", text)
+
+
+def read_raster(path: Path) -> Iterator[Outcome]:
+    """Plan and read a scene; then hold its pixels against rasterio's, if that can read it."""
+    try:
+        with open_scene(str(path)) as scene:
+            footprint(scene.info, Georeferencer.of(scene.info))
+            tiles = _tiles(scene)
+    except Exception as error:  # noqa: BLE001 (whatever it is, is told)
+        yield of_error(error)
+        return
+    yield _of_tiles(tiles)
+    yield from _against_rasterio(path, tiles)
+
+
+def _tiles(scene: OpenScene) -> list:
+    info = scene.info
+    grid, bands = Grid(info.width, info.height, TILE, _OVERLAP), [*range(1, info.count + 1)]
+    find_empty_tiles(scene, grid, bands)
+    numbers = range(grid.count)
+    if grid.count > MAX_TILES:
+        numbers = [*range(MAX_TILES // 2), *range(grid.count - MAX_TILES // 2, grid.count)]
+    read = read_tiles(scene, grid, bands[:8], numbers)
+    return [
+        (tile.tile.window, str(tile.error or ""), None if tile.error else np.array(tile.pixels))
+        for tile in read
+    ]
+
+
+def _of_tiles(tiles: list) -> Outcome:
+    errors = [error for _, error, _ in tiles if error]
+    for error in errors:
+        if not error.isprintable() or len(error) > MAX_LINE:
+            return Outcome("long", error[:MAX_LINE])
+    return Outcome("refused", errors[0]) if errors else Outcome("result")
+
+
+def _against_rasterio(path: Path, tiles: list) -> Iterator[Outcome]:
+    """Compare tiles with rasterio's pixels; nothing where rasterio refuses them, too."""
+    with contextlib.suppress(Exception), rasterio.open(path) as source:
+        bands = [*range(1, source.count + 1)][:8]
+        for (x, y, width, height), _, pixels in tiles:
+            if pixels is None:
+                continue
+            window = rasterio.windows.Window(x, y, width, height)
+            other = source.read(bands, window=window)
+            ours = pixels[..., :height, :width]
+            if not np.array_equal(ours, other.astype(ours.dtype), equal_nan=ours.dtype.kind == "f"):
+                yield Outcome("wrong", f"x {x}, y {y}, {width} x {height} px: not rasterio's")
+                return
+
+
+def read_image(path: Path) -> Iterator[Outcome]:
+    """Open an image as an endpoint does; its kind is the seed's name."""
+    kind = path.name.partition("-")[0]
+    with tempfile.TemporaryDirectory() as folder:
+        copied = Path(shutil.copy(path, folder))
+
+        def admit(size):
+            size.check(1 << 24)
+            if size.bytes > 1 << 28:
+                raise SceneError("the image is too large for this endpoint")
+            return nullcontext()
+
+        try:
+            with open_image(copied, kind, admit) as scene:
+                yield _of_tiles(_tiles(scene))
+        except Exception as error:  # noqa: BLE001
+            yield of_error(error)
+
+
+def read_labels(path: Path) -> Iterator[Outcome]:
+    """Read labels of the scene beside them."""
+    from swath.labels.read import read_collection  # noqa: PLC0415 (shapely and more)
+
+    scene = next(path.parent.glob("*.tif"))
+    try:
+        read_collection(str(path), str(scene))
+    except Exception as error:  # noqa: BLE001
+        yield of_error(error)
+    else:
+        yield Outcome("result")
+
+
+def use_package(path: Path) -> Iterator[Outcome]:
+    """Load a package and have it look at a tile without anything in it."""
+    from swath.package import load_package  # noqa: PLC0415 (takes onnxruntime)
+    from swath.runtimes.load import load_model  # noqa: PLC0415
+
+    try:
+        package = load_package(path)
+        model = load_model(package)
+        description = package.description
+        shape = (1, len(description.bands), description.tile_size, description.tile_size)
+        model(np.zeros(shape, np.float32))
+    except Exception as error:  # noqa: BLE001
+        yield of_error(error)
+    else:
+        yield Outcome("result")
+
+
+def read_message(path: Path) -> Iterator[Outcome]:
+    """Read a message as the step that it is for; its kind is the seed's name."""
+    kind = path.name.partition("-")[0]
+    try:
+        _MESSAGES[kind](path)
+    except Exception as error:  # noqa: BLE001
+        yield of_error(error)
+    else:
+        yield Outcome("result")
+
+
+def _messages() -> dict[str, Callable[[Path], object]]:
+    from swath.database.record import Failure  # noqa: PLC0415
+    from swath.payloads import Receipt, RunRequest  # noqa: PLC0415
+    from swath.plan import read_plan  # noqa: PLC0415
+    from swath.start import End  # noqa: PLC0415
+
+    def ended(path):
+        detail = _parsed(path)
+        End.of_execution(detail)
+        failure = Failure.of_execution(detail)
+        assert "\0" not in failure.cause + failure.error
+
+    return {
+        "request": lambda path: RunRequest.from_json(_parsed(path)),
+        "receipt": lambda path: Receipt.from_json(_parsed(path)),
+        "plan": lambda path: read_plan(str(path)).tiles(0),
+        "ended": ended,
+    }
+
+
+def _parsed(path: Path) -> object:
+    """What Lambda or EventBridge makes of an event; it hands nothing on that is no JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"not an event: {error}") from None
+
+
+_MESSAGES = _messages()
+TARGETS: dict[str, Target] = {
+    "rasters": read_raster,
+    "images": read_image,
+    "labels": read_labels,
+    "packages": use_package,
+    "messages": read_message,
+}
