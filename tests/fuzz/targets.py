@@ -110,7 +110,7 @@ def read_image(path: Path) -> Iterator[Outcome]:
         copied = Path(shutil.copy(path, folder))
 
         def admit(size):
-            size.check(1 << 24)
+            size.check(1 << 24, ["red", "green", "blue"])
             if size.bytes > 1 << 28:
                 raise SceneError("the image is too large for this endpoint")
             return nullcontext()
