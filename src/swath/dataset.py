@@ -128,7 +128,7 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
     """
     found = storage.status_and_head(uri, HEAD)
     if found is None:
-        raise SceneError(f"there is no scene at {uri}")
+        raise SceneError(f"there is no scene at {uri}; check the address")
     status, head = found
     if etag not in {None, status.etag}:
         raise SceneChangedError(replaced(uri))
@@ -186,7 +186,9 @@ def _check_size(uri: str, reader: DatasetReader, size: int) -> None:
     layers = reader.count if reader.interleaving == Interleaving.pixel else 1
     stated = f"{reader.width} x {reader.height} px in {reader.count} bands"
     if blocks * (reader.count // layers) > size:
-        raise SceneError(f"{uri} claims {stated}, which its {size} bytes cannot hold")
+        raise SceneError(
+            f"{uri} claims {stated}, which its {size} bytes cannot hold; copy it again"
+        )
     block = rows * cols * layers * np.dtype(reader.dtypes[0]).itemsize
     if block > MAX_BLOCK_BYTES:
         raise SceneError(

@@ -138,7 +138,7 @@ def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
     began = datetime.now(UTC).isoformat()
     etag = storage.etag(scene)
     if etag is None:
-        raise SceneError(f"there is no scene at {scene}")
+        raise SceneError(f"there is no scene at {scene}; check the address")
     model = storage.resolve(model)
     description, digest = describe_package(model)
     return RunRequest.new(

@@ -24,6 +24,7 @@ from swath.mlm_output import (
     Output,
     Precision,
     Structure,
+    check_tasks,
     read_answer,
 )
 from swath.radiometry.comparison import Expected
@@ -37,6 +38,7 @@ MODEL_ROLE = "mlm:model"
 EXPECTED = "swath:statistics"
 """The property that says what the bands of the training scenes are like."""
 FORMATS: dict[str, WeightsFormat] = {".onnx": "onnx", ".pt": "torchscript", ".pt2": "pt2"}
+_REMEDY = "correct it by the STAC extension MLM 1.6, or make it anew with `swath model init`"
 _SHA256_MULTIHASH = re.compile("1220[0-9a-f]{64}")  # function 0x12 (SHA2-256), 0x20 bytes
 
 
@@ -101,6 +103,7 @@ class _Properties(msgspec.Struct):
     )
     bands: list[_Band] = msgspec.field(default_factory=list)
     expected: Expected | None = msgspec.field(name=EXPECTED, default=None)
+    tasks: list[str] = msgspec.field(name="mlm:tasks", default_factory=list)
 
 
 class _Asset(msgspec.Struct):
@@ -124,10 +127,12 @@ def parse_description(text: bytes) -> ModelDescription:
     try:
         item = msgspec.json.decode(to_utf8(text), type=_Item)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise PackageError(f"mlm.json: {error}") from None
+        raise PackageError(f"mlm.json: {error}; {_REMEDY}") from None
     properties = item.properties
     if properties.name and (fault := fault_of([properties.name])):
         raise PackageError(f"mlm:name is {fault}; rename the model")
+    if properties.tasks:
+        check_tasks("mlm:tasks", properties.tasks)
     source, options = _only_input(properties), properties.hyperparameters
     bands = tuple(band if isinstance(band, str) else band.name for band in source.bands)
     size = _tile_size(source.input, bands, options)
@@ -162,7 +167,10 @@ def _scaling(source: _Input, bands: tuple[str, ...]) -> tuple[Scaling | None, ..
             "entries; give one for all bands, or one for each"
         )
     if wrong := next((s for s in given if divides_by_zero(s)), None):
-        raise PackageError(f"mlm:input value_scaling {wrong} divides by zero or reverses its range")
+        raise PackageError(
+            f"mlm:input value_scaling {wrong} divides by zero or reverses its range; give other "
+            "numbers"
+        )
     return tuple(given) if len(given) == len(bands) else tuple(given) * len(bands)
 
 
@@ -218,21 +226,26 @@ def _tile_size(source: Structure, bands: tuple[str, ...], options: Hyperparamete
 
 def _overlap(overlap: int, size: int) -> int:
     if overlap >= size:
-        raise PackageError(f"tiles of {size} px cannot overlap by {overlap} px")
+        raise PackageError(f"tiles of {size} px cannot overlap by {overlap} px; give fewer px")
     return overlap
 
 
 def _weights(assets: dict[str, _Asset]) -> tuple[WeightsAsset, ...]:
     found = tuple(_weight(asset) for asset in assets.values() if MODEL_ROLE in asset.roles)
     if not found:
-        raise PackageError(f"mlm.json has no asset with the role {MODEL_ROLE}")
+        raise PackageError(
+            f"mlm.json has no asset with the role {MODEL_ROLE}; give it to the weights"
+        )
     return found
 
 
 def _weight(asset: _Asset) -> WeightsAsset:
     path = PurePosixPath(asset.href)
     if "://" in asset.href or path.is_absolute() or ".." in path.parts:
-        raise PackageError(f"mlm.json: the weights {asset.href} must lie inside the package")
+        raise PackageError(
+            f"mlm.json: the weights {asset.href} must lie inside the package; copy them "
+            "there, and correct the href"
+        )
     if path.suffix not in FORMATS:
         raise PackageError(
             f"mlm.json: {asset.href} is of no format that swath runs; use .onnx, .pt (TorchScript) "
@@ -240,7 +253,10 @@ def _weight(asset: _Asset) -> WeightsAsset:
         )
     checksum = asset.checksum
     if checksum is not None and not _SHA256_MULTIHASH.fullmatch(checksum):
-        raise PackageError(f"mlm.json: file:checksum of {asset.href} is no SHA2-256 multihash")
+        raise PackageError(
+            f"mlm.json: file:checksum of {asset.href} is no SHA2-256 multihash; leave it out, "
+            "or make the package anew with `swath model init`"
+        )
     return WeightsAsset(
         name=path.as_posix(),
         format=FORMATS[path.suffix],

@@ -145,15 +145,23 @@ def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
     return msgspec.structs.replace(answer, batched=check_shapes(shapes, answer))
 
 
+def check_tasks(field: str, names: Sequence[str]) -> None:
+    """Refuse names of tasks of which swath runs a model for none.
+
+    Raises:
+        PackageError: there is none; the message has the field, the names and those that are known.
+    """
+    if not any(name in _MLM_TASKS for name in names):
+        raise PackageError(
+            f"{field} names the tasks {list(names)}; swath runs a model for one of "
+            f"{', '.join(_MLM_TASKS)}"
+        )
+
+
 def _task(entries: Sequence[Output]) -> TaskName:
+    check_tasks("mlm:output", sorted({task for entry in entries for task in entry.tasks}))
     named = {task for entry in entries for task in entry.swath_tasks}
-    for task in _MLM_TASKS.values():
-        if task in named:
-            return task
-    raise PackageError(
-        f"mlm:output names the tasks {sorted({t for e in entries for t in e.tasks})}; "
-        f"swath runs a model for one of {', '.join(_MLM_TASKS)}"
-    )
+    return next(task for task in _MLM_TASKS.values() if task in named)
 
 
 def _oriented(task: TaskName, options: Hyperparameters) -> TaskName:

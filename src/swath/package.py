@@ -43,14 +43,14 @@ def describe_package(uri: str | Path) -> tuple[ModelDescription, str]:
     """
     uri = str(uri)
     if not storage.is_s3(uri) and Path(uri).is_dir():
-        return _description(Path(uri)), packing.package_digest(Path(uri))
+        return _description(Path(uri), uri), packing.package_digest(Path(uri))
     try:
         with storage.reading(uri) as archive:
             digest, text = packing.scan(archive)
     except FileNotFoundError:
-        raise PackageError(f"there is no model package at {uri}") from None
+        raise PackageError(packing.absent(uri)) from None
     if text is None:
-        raise PackageError(f"{uri} has no {packing.DESCRIPTION}; a model package needs one")
+        raise PackageError(packing.undescribed(uri))
     return _named(uri, text), digest
 
 
@@ -71,21 +71,22 @@ def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:
         folder, found = _unpacked(uri, digest)
     if digest not in {None, found}:
         raise PackageError(
-            f"{uri} has the digest {found}, not {digest}: it was replaced since the run began"
+            f"{uri} has the digest {found}, not {digest}: it was replaced since the run began; "
+            "drop the scene again"
         )
-    description = _description(folder)
+    description = _description(folder, uri)
     return ModelPackage(
         digest=found,
         description=description,
-        weights=tuple(_verified(folder, asset) for asset in description.weights),
+        weights=tuple(_verified(folder, asset, uri) for asset in description.weights),
     )
 
 
-def _description(folder: Path) -> ModelDescription:
+def _description(folder: Path, uri: str) -> ModelDescription:
     path = folder / packing.DESCRIPTION
     if not path.is_file():
-        raise PackageError(f"{folder} has no {packing.DESCRIPTION}; a model package needs one")
-    return _named(str(folder), path.read_bytes())
+        raise PackageError(packing.undescribed(uri))
+    return _named(uri, path.read_bytes())
 
 
 def _named(uri: str, text: bytes) -> ModelDescription:
@@ -121,7 +122,7 @@ def _unpack(uri: str, cache: Path) -> tuple[Path, str]:
             found = packing.unpack(archive, Path(temporary, "package"))
             _move(Path(temporary, "package"), cache / found)
     except FileNotFoundError:
-        raise PackageError(f"there is no model package at {uri}") from None
+        raise PackageError(packing.absent(uri)) from None
     return cache / found, found
 
 
@@ -145,13 +146,18 @@ def _cache() -> Path:
     return folder
 
 
-def _verified(folder: Path, asset: WeightsAsset) -> Weights:
+def _verified(folder: Path, asset: WeightsAsset, uri: str) -> Weights:
+    """Return weights that are what the package at `uri`, which lies in the folder, says."""
     path = folder / asset.name
     if not path.is_file():
-        raise PackageError(f"{folder} has no {asset.name}, which its mlm.json names")
+        raise PackageError(
+            f"{uri} has no {asset.name}, which its mlm.json names: copy it there, or correct "
+            "the asset's href"
+        )
     if asset.sha256 and (found := packing.sha256(path)) != asset.sha256:
         raise PackageError(
-            f"{path} has the SHA-256 {found}; mlm.json's file:checksum says {asset.sha256}"
+            f"{uri}: {asset.name} has the SHA-256 {found}; mlm.json's file:checksum says "
+            f"{asset.sha256}: copy the package again, or make it anew with `swath model init`"
         )
     check_weights_file(path, asset.format)
     return Weights(path=path, format=asset.format)

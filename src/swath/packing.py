@@ -24,10 +24,24 @@ MAX_BYTES = 4 * 2**30
 disk of the Lambda function that infers, which holds 10 GiB at most."""
 MAX_FILES = 1000
 _CHUNK = 2**20
+_WEIGHTS = {".onnx", ".pt", ".pt2", ".pth"}
 _MAX_PADDING = (
     2**20
 )  # bytes; tar fills its last record up, which holds 10 KiB unless told otherwise
 _EPOCH = 315532800  # 1980-01-01: the same bytes give the same archive, whenever it is made
+
+
+def absent(uri: str | Path) -> str:
+    """Return what to say of a model package that is not there."""
+    return f"there is no model package at {uri}; check the address"
+
+
+def undescribed(uri: str | Path) -> str:
+    """Return what to say of a folder or an archive that lacks the description of a model."""
+    return (
+        f"{uri} has no {DESCRIPTION}, which each model package has; `swath model init` makes a "
+        "package of weights"
+    )
 
 
 def package_digest(path: Path) -> str:
@@ -49,7 +63,7 @@ def pack(folder: Path, target: Path) -> str:
     """
     files = _files(folder)
     if DESCRIPTION not in files:
-        raise PackageError(f"{folder} has no {DESCRIPTION}; a model package needs one")
+        raise PackageError(undescribed(folder))
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
         target.open("wb") as raw,
@@ -122,7 +136,7 @@ def _files(folder: Path) -> dict[str, Path]:
     for name, path in found.items():
         if path.is_symlink() or not path.is_file():
             raise PackageError(
-                f"{folder}: {name} is not a plain file; a package holds nothing else"
+                f"{folder}: {name} is not a plain file; copy the file itself there, or remove it"
             )
         _check_name(folder, name)
     _check_size(folder, len(found), sum(path.stat().st_size for path in found.values()))
@@ -162,9 +176,17 @@ def _opened(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
         ):
             yield _members(archive, opened, unzipped)
     except FileNotFoundError:
-        raise PackageError(f"there is no model package at {archive}") from None
+        raise PackageError(absent(archive)) from None
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise PackageError(f"{archive} is not a model.tar.gz that can be read: {error}") from error
+        raise PackageError(
+            f"{archive} is not a model.tar.gz that can be read: {error}; {_remedy(archive)}"
+        ) from error
+
+
+def _remedy(archive: Path) -> str:
+    if archive.suffix in _WEIGHTS:
+        return "weights alone are no package: `swath model init` makes one of them"
+    return "copy it again, or pack the package's folder anew with tar -czf"
 
 
 def _members(
@@ -180,11 +202,14 @@ def _members(
         if not outside and (member.isdir() or _hidden(name.parts)):
             continue
         if outside or not member.isreg():
-            raise PackageError(f"{archive}: {member.name} is not a plain file inside the package")
+            raise PackageError(
+                f"{archive}: {member.name} is not a plain file inside the package; pack it anew "
+                "without that"
+            )
         _check_name(archive, name.as_posix())
         content = opened.extractfile(member)
         if content is None:
-            raise PackageError(f"{archive}: {member.name} cannot be read")
+            raise PackageError(f"{archive}: {member.name} cannot be read; pack it anew")
         yield name.as_posix(), content
     # The checksum over all contents comes after tar's padding. tarfile reads neither.
     if len(unzipped.read(_MAX_PADDING + 1)) > _MAX_PADDING:

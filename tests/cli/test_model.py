@@ -75,7 +75,8 @@ def test_what_is_no_package_is_the_users_fault(model, tmp_path):
     result = model("check", tmp_path / "absent")
 
     assert result.exit_code == EXIT_INPUT
-    assert result.stderr == f"error: there is no model package at {tmp_path / 'absent'}\n"
+    line = f"error: there is no model package at {tmp_path / 'absent'}; check the address\n"
+    assert result.stderr == line
 
 
 def test_a_checkpoint_is_told_with_the_command_to_run(model, tmp_path):

@@ -35,7 +35,8 @@ def test_what_cannot_be_used_is_told_in_one_line(run, package, tmp_path):
     result = run(tmp_path / "absent.tif", "--model", package, "--out", tmp_path / "out")
 
     assert result.exit_code == EXIT_INPUT
-    assert result.stderr == f"error: there is no scene at {tmp_path / 'absent.tif'}\n"
+    line = f"error: there is no scene at {tmp_path / 'absent.tif'}; check the address\n"
+    assert result.stderr == line
 
 
 def test_a_run_that_fails_has_another_code(run, make_scene, package, tmp_path):

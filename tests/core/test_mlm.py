@@ -151,6 +151,10 @@ def test_the_package_of_these_tests_is_valid_by_the_standard():
             set_output(**{"classification:classes": [{"name": "a"}, {"name": "b"}]}),
             r"\[.batch., 6, any\]: 4 numbers of a cxcywh box and 2 scores",
         ),
+        (
+            lambda item: item["properties"].update({"mlm:tasks": ["singing"]}),
+            r"mlm:tasks names the tasks \['singing'\]; swath runs .* object-detection",
+        ),
         (set_output(tasks=["similarity-search"]), r"names the tasks \[.similarity-search.\]"),
         (lambda item: item["properties"]["mlm:input"].append({}), "mlm:input"),
         (

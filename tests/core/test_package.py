@@ -62,6 +62,22 @@ def test_an_archive_is_fetched_once_a_digest(archive):
     assert load_package(archive, digest=first.digest).weights == first.weights
 
 
+def test_a_refused_archive_is_named_not_its_folder(tmp_path):
+    folder = write_package(tmp_path / "broken")
+    (folder / "mlm.json").write_text("{")
+    packing.pack(folder, tmp_path / "broken.tar.gz")
+
+    with pytest.raises(
+        PackageError, match=rf"^{tmp_path / 'broken.tar.gz'}: mlm.json: .* correct it"
+    ):
+        load_package(tmp_path / "broken.tar.gz")
+
+
+def test_weights_alone_are_told_how_to_become_a_package(package):
+    with pytest.raises(PackageError, match="weights alone are no package: `swath model init`"):
+        describe_package(package / "model.onnx")
+
+
 def test_many_at_once_unpack_the_same(archive, cache):
     with ThreadPoolExecutor(8) as pool:
         loaded = list(pool.map(lambda _: load_package(archive), range(16)))

@@ -106,7 +106,7 @@ def _packages():
         "truncated-pt2", "truncated-torchscript", "bomb-pt2", "bomb-torchscript", "text.tar.gz",
         "truncated.tar.gz", "no-description.tar.gz", "escapes.tar.gz", "link.tar.gz", "bomb.tar.gz",
         "control-name", "nul-name", "long-name", "number-name",
-        "unknown-task", "no-input", "no-output", "unknown-band", "unknown-scaling", "zero-scaling",
+        "unknown-task", "no-input", "no-output", "unknown-scaling", "zero-scaling",
         "vast-scaling", "oblong-tiles", "tiles-of-0", "vast-tiles", "negative-overlap",
         "wide-overlap", "score-of-2", "score-in-words", "unknown-hyperparameter", "nul-class",
         "two-classes", "no-classes", "long-class", "href-outside", "href-with-nul", "href-web",

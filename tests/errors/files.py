@@ -217,7 +217,6 @@ _CHANGES = {
     "unknown-task": _property("mlm:tasks", ["singing"]),
     "no-input": _property("mlm:input", []),
     "no-output": _property("mlm:output", []),
-    "unknown-band": _input("bands", ["violet"]),
     "unknown-scaling": _input("value_scaling", [{"type": "magic"}]),
     "zero-scaling": _input("value_scaling", [{"type": "scale", "value": 0}]),
     "vast-scaling": _input("value_scaling", [{"type": "scale", "value": 1e-300}]),

@@ -176,7 +176,7 @@ def assets_of(folder: Path, weights: Sequence[str]) -> dict[str, dict[str, Any]]
 
 def _asset(path: Path, name: str, kind: WeightsFormat) -> dict[str, Any]:
     if not path.is_file():
-        raise PackageError(f"there are no weights at {path}")
+        raise PackageError(f"there are no weights at {path}; check the path")
     return {
         "href": name,
         **_ASSETS[kind],

@@ -93,14 +93,17 @@ def format_of(path: Path) -> WeightsFormat:
         PackageError: there is no file, or swath does not run it; the message says what to do.
     """
     if not path.is_file():
-        raise PackageError(f"there are no weights at {path}")
+        raise PackageError(f"there are no weights at {path}; check the path")
     kind = kind_of(path)
     if kind in SUFFIXES:
         return kind
     by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}
     expected = by_suffix.get(path.suffix, "torchscript")
     check_weights_file(path, expected)
-    raise PackageError(f"{path} is no ONNX model, no TorchScript and no exported program (.pt2)")
+    raise PackageError(
+        f"{path} is no ONNX model, no TorchScript and no exported program (.pt2): export the "
+        "network with torch.onnx.export, torch.jit.save or torch.export.save"
+    )
 
 
 def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exported:
@@ -155,9 +158,14 @@ def _side(
     """The size of a tile: by the file, else by the exporter's notes, else as told."""
     height, width = given
     if height != width:
-        raise PackageError(f"{path} takes tiles of {width} x {height} px; swath cuts square ones")
+        raise PackageError(
+            f"{path} takes tiles of {width} x {height} px; swath cuts square ones: "
+            "export the network for those"
+        )
     if height is not None and size not in {None, height}:
-        raise PackageError(f"{path} takes tiles of {height} px; {size} px cannot be chosen")
+        raise PackageError(
+            f"{path} takes tiles of {height} px; {size} px cannot be chosen: leave --tile-size out"
+        )
     found = height or size or noted_side(metadata)
     if found is None:
         raise PackageError(f"{path} leaves the size of a tile open: choose one with --tile-size")

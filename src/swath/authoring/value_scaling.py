@@ -46,7 +46,10 @@ def parse_scaling(text: str) -> Scalings:
     try:
         found = msgspec.json.decode(Path(text).read_bytes(), type=list[Scaling | None])
     except msgspec.DecodeError as error:
-        raise InputError(f"{text} is no value_scaling of STAC MLM: {error}") from None
+        raise InputError(
+            f"{text} is no value_scaling of STAC MLM: {error}; it is a list of objects, as "
+            '[{"type": "min-max", "minimum": 0, "maximum": 255}]'
+        ) from None
     return tuple(found)
 
 

@@ -158,10 +158,14 @@ def _label(
 ) -> Label:
     where = f"{source}: annotation {annotation.id!r}"
     if annotation.image_id not in scenes:
-        raise LabelsError(f"{where} is of image {annotation.image_id!r}, which is not in the file")
+        raise LabelsError(
+            f"{where} is of image {annotation.image_id!r}, which is not in the file; add the "
+            "image, or remove the annotation"
+        )
     if annotation.category_id not in names:
         raise LabelsError(
-            f"{where} is of the unknown class {annotation.category_id!r}; the categories are "
+            f"{where} is of the unknown class {annotation.category_id!r}; add it to the "
+            "categories, or give the annotation one of "
             + ", ".join(f"{number!r} ({name})" for number, name in names.items())
         )
     if annotation.iscrowd not in {None, 0, 1}:

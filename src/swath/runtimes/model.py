@@ -135,7 +135,7 @@ def fixed_batch(
         if isinstance(given, int) and given != wanted:
             raise PackageError(
                 f"{path} takes tiles of {shape} (bands, height, width); "
-                f"mlm.json says {list(expected)}"
+                f"mlm.json says {list(expected)}: correct the one that is wrong"
             )
     return batch if isinstance(batch, int) else None
 

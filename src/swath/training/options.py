@@ -238,11 +238,15 @@ def _file(uri: str) -> Mapping[str, Any]:
         text = to_utf8(storage.read_bytes(uri)).decode()
         found = tomllib.loads(text) if Path(uri).suffix == ".toml" else parse_json(text)
     except FileNotFoundError:
-        raise InputError(f"there is no file of options at {uri}") from None
+        raise InputError(f"there is no file of options at {uri}; check the address") from None
     except ValueError as error:
-        raise InputError(f"{uri} is neither JSON nor, named .toml, TOML: {error}") from None
+        raise InputError(
+            f"{uri} is neither JSON nor, named .toml, TOML: {error}; correct it"
+        ) from None
     if not isinstance(found, dict):
-        raise InputError(f"{uri} holds a {type(found).__name__}; options are an object")
+        raise InputError(
+            f'{uri} holds a {type(found).__name__}; options are an object, as {{"epochs": 20}}'
+        )
     return found
 
 

@@ -93,9 +93,12 @@ def read_search(uri: str, options: TrainOptions) -> Search:
         found = tomllib.loads(content) if Path(uri).suffix == ".toml" else parse_json(content)
         search = msgspec.convert(found, Search)
     except FileNotFoundError:
-        raise InputError(f"there is no search at {uri}") from None
+        raise InputError(f"there is no search at {uri}; check the address") from None
     except ValueError as error:  # of json, tomllib and msgspec
-        raise InputError(f"{uri} describes no search: {error}") from None
+        raise InputError(
+            f"{uri} describes no search: {error}; it has `ranges`, as ranges.learning_rate = "
+            "{ low = 0.0001, high = 0.01 }"
+        ) from None
     if not search.ranges:
         raise InputError(f"{uri} varies nothing; give `ranges` the names of options")
     for name, span in search.ranges.items():
