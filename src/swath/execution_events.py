@@ -29,12 +29,9 @@ class EndedExecution(msgspec.Struct, frozen=True):
         Raises:
             msgspec.ValidationError: this is not such an event.
         """
-        try:
-            return msgspec.convert(detail, cls)
-        except UnicodeEncodeError:
-            # Half of a surrogate pair is possible in JSON, and not in UTF-8.
-            text = json.dumps(detail, ensure_ascii=False).encode(errors="replace")
-            return msgspec.convert(json.loads(text), cls)
+        # Half of a surrogate pair is possible in JSON, and not in UTF-8.
+        text = json.dumps(detail, ensure_ascii=False).encode(errors="replace")
+        return msgspec.convert(json.loads(text), cls)
 
     @property
     def ended_at(self) -> datetime:
