@@ -16,7 +16,7 @@ import msgspec
 from swath import storage
 from swath.errors import SceneError, SwathError
 from swath.merge_run import merge_run
-from swath.output_folder import DETECTIONS, MASK, SUMMARY, put_in_place, work_folder
+from swath.output_folder import DETECTIONS, MASK, RUN, SUMMARY, clear, put_in_place, work_folder
 from swath.package import describe_package
 from swath.payloads import (
     LoadSummary,
@@ -88,7 +88,8 @@ def run_local(
 ) -> RunReport:
     """Find what a model sees in a scene; write `detections.parquet` and `summary.json`.
 
-    A segmentation whose model package asks for a mask has `mask.tif`, too.
+    A segmentation whose model package asks for a mask has `mask.tif`, too. The files of an earlier
+    run in the folder are removed first.
 
     Args:
         scene: a path or S3 URI.
@@ -99,8 +100,11 @@ def run_local(
         progress: told as the run goes on.
 
     Raises:
+        InputError: there is no such scene or package, or `out` has a file that swath did not write
+            and would replace.
         SwathError: the run failed; `summary.json` says so as well.
     """
+    clear(out, RUN)
     request = request_of(scene, model, options or RunOptions())
     watch = Stopwatch()
     files: dict[str, Path] = {}

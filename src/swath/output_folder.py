@@ -1,8 +1,9 @@
 """The folder that a local run writes to: it holds the files of one run, and never half of one.
 
 Unfinished files lie in a hidden work folder below it. They are renamed into their places when the
-run has ended, the summary last, so that a folder with a summary is whole. A process that is killed
-leaves its work folder behind; the next run there removes it.
+run has ended, the summary last, so that a folder with a summary is whole. The files of an earlier
+run go before a run begins. A process that is killed leaves its work folder behind; the next run
+there removes it.
 """
 
 from __future__ import annotations
@@ -11,16 +12,40 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from swath.earlier_outputs import Output, is_detections, is_mask, json_with, remove_earlier
 
 SUMMARY = "summary.json"
 DETECTIONS = "detections.parquet"
 MASK = "mask.tif"
 
-_FILES = (SUMMARY, DETECTIONS, MASK)
+RUN = (
+    # The first to go and the last to come: where it is, the others are.
+    Output(SUMMARY, json_with("run_id", "status")),
+    Output(DETECTIONS, is_detections),
+    Output(MASK, is_mask),
+)
+"""What a run writes."""
 _WORK = ".work-"
+
+
+def clear(out: Path, outputs: Sequence[Output]) -> None:
+    """Remove what earlier commands left in a folder: their outputs, and their work if they ended.
+
+    Args:
+        out: the folder; it need not exist.
+        outputs: what the command that begins will write.
+
+    Raises:
+        InputError: swath did not write one of them; nothing is removed.
+    """
+    if out.is_dir():
+        with _locked(out):
+            remove_earlier(out, outputs)
+            _sweep(out)
 
 
 @contextmanager
@@ -44,15 +69,16 @@ def work_folder(out: Path) -> Iterator[Path]:
 
 
 def put_in_place(out: Path, files: Mapping[str, Path]) -> None:
-    """Move a run's files out of its work folder, in place of all files of an earlier run.
+    """Move a run's files out of its work folder, in place of those of a run beside it.
 
     Args:
-        out: the output folder.
+        out: the output folder, which was cleared when the run began.
         files: where each file lies now, by its name in `out`.
     """
     with _locked(out):
-        for name in _FILES:
-            (out / name).unlink(missing_ok=True)
+        # What was there when the run began was looked at then.
+        for output in RUN:
+            (out / output.name).unlink(missing_ok=True)
         # The order of the names but for the summary, which says that the others are there.
         for name in sorted(files, key=lambda name: (name == SUMMARY, name)):
             files[name].replace(out / name)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 
 import boto3
@@ -41,6 +42,28 @@ def test_a_training_leaves_a_package_a_report_and_figures(squares, tmp_path):
     again = run(*arguments(squares, out, held_out=HELD_OUT))
     assert again.exit_code == EXIT_INPUT
     assert "go on with it by --resume" in again.output
+
+
+def test_nothing_of_an_earlier_training_is_left_by_one_that_fails(squares, tmp_path):
+    out = tmp_path / "out"
+    run(*arguments(squares, out, held_out=HELD_OUT))
+    shutil.rmtree(out / "checkpoints")
+
+    told = run("none.json", *arguments(squares, out)[1:])
+
+    assert told.exit_code == EXIT_INPUT
+    assert list(out.iterdir()) == []
+
+
+def test_a_package_that_swath_did_not_make_is_left_alone(squares, tmp_path):
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "notes.txt").write_text("mine")
+
+    told = run(*arguments(squares, tmp_path))
+
+    assert told.exit_code == EXIT_INPUT
+    assert "package would be replaced, and swath did not write it" in told.output
+    assert [path.name for path in tmp_path.rglob("*")] == ["package", "notes.txt"]
 
 
 def test_it_trains_in_bfloat16_on_a_cpu_when_told_to(squares, tmp_path):

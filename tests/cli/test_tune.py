@@ -93,7 +93,8 @@ def search_here(squares, tmp_path, *more):
 
 
 def test_a_search_takes_what_a_training_takes(squares, tmp_path):
-    result = search_here(squares, tmp_path, "--folds", 2, "--classes", "square", "--format", "coco")
+    options = ("--folds", 2, "--classes", "square", "--format", "coco")
+    result = search_here(squares, tmp_path, *options)
 
     assert result.exit_code == 0, result.output
     assert "fold=2; epoch=1; step=1; train:loss=" in result.output
@@ -105,9 +106,13 @@ def test_a_search_takes_what_a_training_takes(squares, tmp_path):
     assert begun.exit_code == 2
     assert "go on with it by --resume" in begun.stderr
 
-    again = search_here(squares, tmp_path, "--resume", "--folds", 2)
+    again = search_here(squares, tmp_path, "--resume", *options)
     assert again.exit_code == 0, again.output
     assert "fold=" not in again.output
+
+    other = search_here(squares, tmp_path, "--resume", "--folds", 3, *options[2:])
+    assert other.exit_code == 2
+    assert "has a search with other data: folds" in other.stderr
 
 
 def test_there_has_to_be_a_search_to_resume(squares, tmp_path):

@@ -164,6 +164,28 @@ def test_a_failed_run_leaves_nothing_of_an_earlier_one(damaged, package, tmp_pat
     assert [path.name for path in out.iterdir()] == ["summary.json"]
 
 
+@pytest.mark.parametrize("reason", ["scene", "package"])
+def test_a_refused_run_leaves_nothing_of_an_earlier_one(scene, package, tmp_path, reason):
+    out = tmp_path / "out"
+    run_local(scene, str(package), out)
+    given = {"scene": scene, "package": str(package), reason: str(tmp_path / "none")}
+
+    with pytest.raises((SceneError, PackageError)):
+        run_local(given["scene"], given["package"], out)
+
+    assert list(out.iterdir()) == []
+
+
+def test_the_files_of_an_earlier_run_are_gone_while_one_is_under_way(scene, package, tmp_path):
+    out, seen = tmp_path / "out", []
+    run_local(scene, str(package), out)
+
+    run_local(scene, str(package), out, progress=lambda *_: seen.append([*out.glob("[!.]*")]))
+
+    assert len(seen) > 1
+    assert not any(seen)
+
+
 def test_a_scene_that_is_replaced_before_its_rows_are_loaded_is_said(
     scene, package, tmp_path, dsn, connection
 ):

@@ -6,7 +6,6 @@ import difflib
 import importlib
 import importlib.util
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from swath.authoring.statistics import add_statistics, parse_units
 from swath.authoring.value_scaling import WORDS, Scalings
 from swath.errors import InputError, PackageError
 from swath.mlm_output import Hyperparameters
+from swath.output_folder import work_folder
 
 Library = Literal["ultralytics", "torchvision", "transformers", "smp", "swath"]
 LIBRARIES: tuple[Library, ...] = get_args(Library)
@@ -88,9 +88,8 @@ def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> In
     exported = read_exported(weights[0], bands=len(options.bands), size=options.tile_size)
     given = options.hyperparameters
     understood = _CONVENTIONS[options.library](exported, options.classes, given)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        folder = Path(temporary, "package")
+    with work_folder(out.parent) as work:
+        folder = work / "package"
         folder.mkdir()
         placed = tuple(_place(path, folder) for path in weights)
         spec = _spec(exported, understood, options, placed)

@@ -16,6 +16,7 @@ from swath.authoring.check import OPTIMISED, check_package, folder_of, milliseco
 from swath.authoring.description import assets_of, write_item
 from swath.authoring.smaller import Precision, to_float16, to_int8
 from swath.errors import InputError, PackageError
+from swath.output_folder import work_folder
 from swath.package import ModelPackage, Weights, load_package
 from swath.runtimes.load import load_model
 from swath.runtimes.model import Model
@@ -89,9 +90,8 @@ def optimise_package(
         )
     package = load_package(uri)
     source = _onnx_of(package)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        folder = Path(temporary, "package")
+    with work_folder(out.parent) as work:
+        folder = work / "package"
         folder.mkdir()
         _convert(source, folder / _WEIGHTS, precision, package, scenes, tiles)
         _describe(folder_of(package), folder, package, precision)

@@ -88,13 +88,17 @@ def _train_here(
     *,
     resume: bool,
 ) -> None:
+    from swath.output_folder import clear  # noqa: PLC0415
     from swath.training.figures import line_of  # noqa: PLC0415
     from swath.training.job import TrainJob  # noqa: PLC0415 (torch comes with it)
     from swath.training.report import REPORT  # noqa: PLC0415
+    from swath.training.train import OUTPUTS  # noqa: PLC0415
 
     job = TrainJob.of(options, of_labels)
     checkpoints = out / CHECKPOINTS
     _check(checkpoints, resume=resume)
+    if not resume:
+        clear(out, OUTPUTS)
     with stopping() as stop:
         report = job.run(
             labels=data.get("labels"),

@@ -63,9 +63,10 @@ def tune(
         if folds and data.keys() & {"val_labels", "val_images"}:
             raise InputError("--folds validates on the scenes themselves: leave --val-… out")
         _check(out, begun=is_begun(out), resume=resume)
+        given = {**data, **of_labels, "folds": str(folds or "none")}
         with stopping() as stop:
             here = _Here(data, of_labels, folds, stop, console)
-            _tell(console, wanted.metric, run_search(wanted, known, here, out))
+            _tell(console, wanted.metric, run_search(wanted, known, here, out, given))
         return
     from swath.launching.train import TrainingJob  # noqa: PLC0415
 

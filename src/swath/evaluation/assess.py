@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 
 from swath import storage
+from swath.earlier_outputs import Output, json_with
 from swath.errors import InputError, PayloadError
-from swath.evaluation.evaluate import SCORE_FLOOR, Progress, evaluate, figures_of
+from swath.evaluation.evaluate import OUTPUTS, SCORE_FLOOR, Progress, evaluate, figures_of
 from swath.evaluation.evaluation import Evaluation
 from swath.evaluation.gate import Verdict, check_numbers, compare, require
 from swath.labels.formats import Form
+from swath.output_folder import clear
 from swath.package import load_package
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 VERDICT = "verdict.json"
 IN_USE = "in-use"
+ASSESSMENT = (Output(VERDICT, json_with("passed", "compared")), *OUTPUTS)
+"""What is written beside the figures of the package in use."""
 
 
 def assess(
@@ -77,8 +81,8 @@ def assess(
     if fail_below:
         _check_names(fail_below, load_package(package).description.task)
     earlier = read_evaluation(against) if against and against.endswith(".json") else None
-    # A verdict of before must not pass for this one's, should a run fail.
-    (out / VERDICT).unlink(missing_ok=True)
+    clear(out, ASSESSMENT)
+    clear(out / IN_USE, OUTPUTS)
     candidate = measure(package, out)
     if against and earlier is None:
         earlier = measure(against, out / IN_USE)

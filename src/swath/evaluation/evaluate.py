@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath import storage
+from swath.earlier_outputs import Output, is_page, json_with
 from swath.errors import LabelsError, PackageError
 from swath.evaluation.classes import Classes
 from swath.evaluation.doubts import doubts_about
@@ -32,6 +32,7 @@ from swath.evaluation.metrics.matching import match
 from swath.evaluation.metrics.objects import Found, Truth
 from swath.evaluation.scenes import SeenScene, see
 from swath.evaluation.variant import write_variant
+from swath.output_folder import clear, work_folder
 from swath.package import load_package
 from swath.payloads import RunOptions
 from swath.run_warnings import gather_warnings
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 
 EVALUATION = "evaluation.json"
 REPORT = "report.html"
+OUTPUTS = (
+    Output(EVALUATION, json_with("package", "collection", "figures")),
+    Output(REPORT, is_page),
+)
 SCORE_FLOOR = 0.01
 IOU = 0.5
 
@@ -82,18 +87,19 @@ def evaluate(
     Raises:
         PackageError: the package cannot be used, or gives nothing that is measured here.
         LabelsError: the labels do not fit the package.
+        InputError: `out` has a file that swath did not write and would replace.
         SwathError: a run failed.
     """
     loaded = load_package(package)
     description = loaded.description
     classes = _check(description, collection)
     changes = _changes(description, score_floor)
-    out.mkdir(parents=True, exist_ok=True)
     outlined = description.task in _OUTLINED
     scenes: list[SeenScene] = []
     pixels = np.zeros((len(classes.names) + 1,) * 2, np.int64)
-    with tempfile.TemporaryDirectory(dir=out, prefix=".work-") as work:
-        model = write_variant(loaded, Path(work, "model"), **changes)
+    clear(out, OUTPUTS)
+    with work_folder(out) as work:
+        model = write_variant(loaded, work / "model", **changes)
         for number, scene in enumerate(collection.scenes):
             with see(
                 scene,
@@ -101,7 +107,7 @@ def evaluate(
                 model=model,
                 classes=classes,
                 outlined=outlined,
-                work=Path(work),
+                work=work,
                 options=RunOptions(tolerated_failures=tolerated_failures),
                 progress=lambda done, of, uri=scene.uri: progress(uri, done, of),  # type: ignore[misc]
             ) as seen:

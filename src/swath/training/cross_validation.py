@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swath import storage
+from swath.earlier_outputs import Output, json_with
 from swath.errors import InputError
 from swath.labels.splits import folds
+from swath.output_folder import clear
 from swath.payloads import Payload
 from swath.training.options import TrainOptions
 from swath.training.report import METRICS
@@ -82,6 +84,7 @@ def cross_validate(
             f"held_out is {', '.join(options.held_out)}, and each fold holds out its own scenes: "
             "leave held_out out"
         )
+    clear(out, [Output(FOLDS, json_with("folds", "mean"))])
     done = []
     for number, (_, held_out) in enumerate(folds(collection, count), 1):
         names = tuple(scene.uri for scene in held_out.scenes)

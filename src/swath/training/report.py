@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swath import storage
+from swath.earlier_outputs import Output, is_page, json_with
 from swath.payloads import Payload
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 METRICS, REPORT = "metrics.json", "report.html"
+REPORTS = (Output(METRICS, json_with("options", "data", "metrics")), Output(REPORT, is_page))
 
 ENDS = {
     "epochs": "all epochs were done",
@@ -36,6 +38,7 @@ _TEMPLATE = """\
 <html lang="en">
 <head>
 <meta charset="utf-8">
+<meta name="generator" content="swath">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ report.name }}: training</title>
 <style>

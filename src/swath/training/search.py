@@ -31,6 +31,7 @@ Scalar = bool | int | float | str
 _JOURNAL = "search.log"
 _STUDY = "swath"
 _CHOSEN = "chosen"
+_SEARCH = "search"
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +126,7 @@ def run_search(
     options: TrainOptions,
     train: Callable[[TrainOptions, Path], Mapping[str, float]],
     out: Path,
+    data: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Search on this machine, one training after the other.
 
@@ -135,11 +137,14 @@ def run_search(
         options: what is the same in all trainings.
         train: given options and a folder of their own, tells the metrics of the model it made.
         out: the folder of the search; each training has a folder in it.
+        data: what is learnt from; a search with other data is another one.
 
     Raises:
-        InputError: the trainings do not report the metric, or Optuna is not installed.
+        InputError: the trainings do not report the metric, another search is in the folder, or
+            Optuna is not installed.
     """
     study = _study(search, out)
+    _require_same(study, _identity(search, options, data or {}), out)
 
     def objective(trial: Trial) -> float:
         chosen = {name: text_of(_suggest(trial, name, r)) for name, r in search.ranges.items()}
@@ -189,6 +194,30 @@ def _study(search: Search, out: Path) -> Study:
         sampler=optuna.samplers.TPESampler(seed=search.seed),
         load_if_exists=True,
     )
+
+
+def _identity(search: Search, options: TrainOptions, data: Mapping[str, str]) -> dict[str, str]:
+    """Return what makes trainings of a search comparable; there may be more of them later."""
+    return {
+        "ranges": json.dumps(msgspec.to_builtins(search.ranges), sort_keys=True),
+        "metric": f"{search.direction} {search.metric}",
+        "options": options.digest,
+        **{f"data: {name}": address for name, address in data.items()},
+    }
+
+
+def _require_same(study: Study, identity: Mapping[str, str], out: Path) -> None:
+    """Refuse a search whose trainings would be compared with those of another."""
+    known = study.user_attrs.get(_SEARCH)
+    if known is None:
+        study.set_user_attr(_SEARCH, identity)
+        return
+    other = sorted({*known.items()} ^ {*identity.items()})
+    if other:
+        raise InputError(
+            f"{out} has a search with other {other[0][0]}: give another folder by --out, or the "
+            "same search to go on"
+        )
 
 
 def _suggest(trial: Trial, name: str, span: Range) -> Any:

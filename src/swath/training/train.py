@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from swath.authoring.description import TRAINING, band_entry
+from swath.earlier_outputs import Output, folder_of
 from swath.errors import InputError, LabelsError, TrainingError, TrainingInterruptedError
 from swath.package import describe_package
+from swath.packing import DESCRIPTION
 from swath.runtimes.device import find_gpu, torch_device
 from swath.runtimes.model import available_cpus
 from swath.training.export import export
@@ -22,8 +24,8 @@ from swath.training.learner import Learner
 from swath.training.loop import Loop, Tell
 from swath.training.networks import build
 from swath.training.progress import STOPPED
-from swath.training.report import TrainReport, write_report
-from swath.training.spec import package_spec, with_hyperparameters
+from swath.training.report import REPORTS, TrainReport, write_report
+from swath.training.spec import ONNX, PT2, package_spec, with_hyperparameters
 from swath.training.validation import validator_of
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from swath.training.validation import Validator
 
 PACKAGE = "package"
+OUTPUTS = (Output(PACKAGE, folder_of(DESCRIPTION, ONNX, PT2)), *REPORTS)
+"""What a training writes."""
 
 _logger = logging.getLogger(__name__)
 

@@ -39,6 +39,20 @@ def init(tmp_path):
     return make
 
 
+def test_what_a_killed_process_left_beside_it_goes(init, tmp_path):
+    (tmp_path / ".work-abc" / "package").mkdir(parents=True)
+    path = export(
+        tmp_path / "yolo.onnx",
+        {"output0": ["batch", 6, ROWS]},
+        form={"output0": centres(2)},
+        metadata=ultralytics_notes("detect", ["ship", "buoy"]),
+    )
+
+    init(path, "ultralytics")
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "yolo.onnx"]
+
+
 def facts(description, *names):
     return tuple(getattr(description, name) for name in names)
 

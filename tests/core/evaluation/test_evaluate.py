@@ -10,6 +10,7 @@ from rasterio.features import shapes
 
 from swath.errors import LabelsError, PackageError, RunIncompleteError
 from swath.evaluation import masks
+from swath.evaluation.assess import assess
 from swath.evaluation.evaluate import EVALUATION, REPORT, evaluate
 from swath.evaluation.evaluation import Evaluation
 from swath.labels.collection import Collection
@@ -244,6 +245,25 @@ def test_classes_of_tiles_are_not_measured(labelled, tmp_path):
 
     with pytest.raises(PackageError, match="bright gives a class a tile"):
         measured(package, labelled(around(PLACES)), tmp_path / "out")
+
+
+def test_nothing_of_an_earlier_evaluation_is_left_by_one_that_fails(package, make_scene, tmp_path):
+    out = tmp_path / "out"
+    killed = out / ".work-abc"
+    killed.mkdir(parents=True)
+    (killed / "half").write_text("half")
+    (out / "notes.txt").write_text("mine")
+    good = collection_of([(make_scene(dots(PLACES)), around(PLACES))])
+    assess(package, good, out, against=str(package))
+    pixels = dots(PLACES)
+    pixels[0, 0, 0] = -1
+    bad = collection_of([(make_scene(pixels), around(PLACES))])
+
+    with pytest.raises(RunIncompleteError):
+        assess(package, bad, out, against=str(package))
+
+    left = sorted(str(path.relative_to(out)) for path in out.rglob("*"))
+    assert left == ["in-use", "notes.txt"]
 
 
 def test_a_run_that_fails(package, make_scene, tmp_path):

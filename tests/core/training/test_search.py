@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 
 from swath.errors import InputError
@@ -49,6 +50,24 @@ def test_the_best_training_is_found_and_its_options_told(tmp_path):
     assert best == trainer.options[trainer.folders.index(outcome.folder)]
     assert best.batch_size == 2
     assert len(set(trainer.folders)) == 12
+
+
+@pytest.mark.parametrize(
+    ("search", "options", "data", "other"),
+    [
+        (Search(ranges={"epochs": Range(low=1, high=9)}), {}, {}, "ranges"),
+        (msgspec.structs.replace(SEARCH, direction="minimize"), {}, {}, "metric"),
+        (SEARCH, {"batch_size": 2}, {}, "options"),
+        (SEARCH, {}, {"images": "others"}, "data: images"),
+    ],
+)
+def test_a_search_is_not_compared_with_another_one(tmp_path, search, options, data, other):
+    run_search(SEARCH, TrainOptions(), Trainer(), tmp_path, {"images": "scenes"})
+
+    with pytest.raises(InputError, match=f"has a search with other {other}"):
+        run_search(
+            search, TrainOptions(**options), Trainer(), tmp_path, {"images": "scenes"} | data
+        )
 
 
 def test_values_stay_within_their_ranges(tmp_path):

@@ -1,0 +1,126 @@
+"""Outputs of an earlier command in the folder that a command writes to.
+
+They are removed before the command begins, so that one that fails, or is killed, leaves none that
+look like its own. What swath did not write is neither removed nor replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from swath.errors import InputError
+
+GENERATOR = '<meta name="generator" content="swath">'
+"""What the pages that swath writes have in their head."""
+
+_HEAD_BYTES = 4096
+_METADATA_BYTES = 1 << 20
+_FOOTER = struct.Struct("<I4s")
+_PARQUET = b"PAR1"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file or folder that a command writes.
+
+    Attributes:
+        name: in the folder that is given to the command.
+        is_own: whether what lies at a path was written by swath.
+    """
+
+    name: str
+    is_own: Callable[[Path], bool]
+
+
+def remove_earlier(out: Path, outputs: Sequence[Output]) -> None:
+    """Remove the outputs of an earlier command, all of them or none.
+
+    Args:
+        out: the folder; it need not exist.
+        outputs: what to remove, in this order.
+
+    Raises:
+        InputError: swath did not write one of them.
+    """
+    found = [(out / output.name, output) for output in outputs if _is_there(out / output.name)]
+    for path, output in found:
+        if not output.is_own(path):
+            raise InputError(
+                f"{path} would be replaced, and swath did not write it: move it, or choose another "
+                "folder by --out"
+            )
+    for path, _ in found:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_symlink() or path.exists()
+
+
+def json_with(*keys: str) -> Callable[[Path], bool]:
+    """Return a test for a JSON object that has these keys."""
+
+    def is_own(path: Path) -> bool:
+        try:
+            content = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return False
+        return isinstance(content, dict) and content.keys() >= set(keys)
+
+    return is_own
+
+
+def is_page(path: Path) -> bool:
+    """Return whether a file is a page that swath wrote."""
+    return GENERATOR.encode() in _read(path, 0, _HEAD_BYTES)
+
+
+def is_detections(path: Path) -> bool:
+    """Return whether a file is a GeoParquet file that swath wrote, by the keys of its footer.
+
+    A Parquet file ends with the footer, its length and `PAR1`
+    (https://parquet.apache.org/docs/file-format/).
+    """
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return False
+    end = _read(path, max(0, size - _FOOTER.size), _FOOTER.size)
+    if len(end) < _FOOTER.size:
+        return False
+    length, magic = _FOOTER.unpack(end)
+    footer = _read(path, max(0, size - _FOOTER.size - length), length)
+    return magic == _PARQUET and b"swath:" in footer
+
+
+def is_mask(path: Path) -> bool:
+    """Return whether a file is a mask that swath wrote: a band whose labels have names."""
+    # A cloud-optimised GeoTIFF begins with its metadata.
+    return b'name="CLASS_0"' in _read(path, 0, _METADATA_BYTES)
+
+
+def folder_of(*names: str) -> Callable[[Path], bool]:
+    """Return a test for a folder that has files of these names and nothing else."""
+
+    def is_own(path: Path) -> bool:
+        return path.is_dir() and {entry.name for entry in path.iterdir()} <= set(names)
+
+    return is_own
+
+
+def _read(path: Path, start: int, count: int) -> bytes:
+    """Return some bytes of a file; none of a folder, or of a file that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(count)
+    except OSError:
+        return b""
