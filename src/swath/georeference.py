@@ -31,6 +31,8 @@ Floats = NDArray[np.float64]
 
 _HIGHEST = 91
 """Degrees of latitude; a global grid may stick out over the pole by half of a large pixel."""
+_MAX_TURNS = 10
+"""How often a scene may go around the Earth: one that says more is damaged."""
 _CHUNK = 1 << 18
 _HALF_TURN = 180
 _BENT = 0.25
@@ -264,6 +266,11 @@ def _half(scene: Placed, width: float | None) -> float:
     if width is None or scene.transform is None:
         return np.inf
     span = abs(scene.transform.a) * scene.width + abs(scene.transform.b) * scene.height
+    if not span <= _MAX_TURNS * width:
+        raise SceneError(
+            f"{scene.uri} goes around the Earth {span / width:.3g} times, so its geotransform is "
+            "wrong; give it the right one with gdal_edit.py -a_ullr …"
+        )
     return width / 2 if span >= width / 2 * (1 - _TINY) else np.inf
 
 

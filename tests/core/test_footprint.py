@@ -47,6 +47,13 @@ def test_wider_than_the_earth_it_goes_around_once(outlined):
     assert outline.area == pytest.approx(360 * 98)
 
 
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857"])
+@pytest.mark.parametrize("pixel", [1e8, 1e100, 1e300])
+def test_of_a_scene_that_goes_around_the_earth_too_often_is_refused(outlined, crs, pixel):
+    with pytest.raises(SceneError, match=r"goes around the Earth .* times"):
+        outlined(crs, north_up(0, 0, pixel))
+
+
 def test_of_a_projected_scene_it_follows_the_bent_edges(outlined):
     path, outline = outlined("EPSG:32633", north_up(100_000, 8_000_000, 2000))
     with rasterio.open(path) as opened:

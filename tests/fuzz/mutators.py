@@ -83,7 +83,7 @@ def damage_json(text: bytes, rng: random.Random) -> bytes:
             break
         match how:
             case "value":
-                parent[key] = rng.choice(_HOSTILE)
+                parent[key] = copy.deepcopy(rng.choice(_HOSTILE))
             case "drop":
                 del parent[key]
             case "rename" if isinstance(parent, dict):

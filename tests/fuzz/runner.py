@@ -123,6 +123,12 @@ class Worker:
 
     def run(self, names: Iterator[str]) -> None:
         """Try inputs until there are none."""
+        try:
+            self._run(names)
+        finally:
+            self.stop()
+
+    def _run(self, names: Iterator[str]) -> None:
         for name in names:
             with tempfile.TemporaryDirectory(dir=self.fuzz.folder) as work:
                 path = self.fuzz.make(name, Path(work))
@@ -131,7 +137,6 @@ class Worker:
                 if self.fuzz.keep and len(self.fuzz.failures) > failed:
                     kept = self.fuzz.keep / name.replace("/", "_")
                     shutil.copytree(work, kept, dirs_exist_ok=True)
-        self.stop()
 
     def stop(self) -> int:
         """End the process, if there is one; return its exit code."""
