@@ -25,7 +25,8 @@ from swath.payloads import TileCounts, TileFailure
 from swath.radiometry.sampling import Lattice
 from swath.radiometry.units import conversion, unit_warnings
 from swath.reading import TilePixels, read_alone, read_tiles
-from swath.runtimes.padding import pad
+from swath.runtimes.padding import lost, pad
+from swath.runtimes.scaling import Reach, reach_of
 from swath.tasks import Task, task_of
 
 if TYPE_CHECKING:
@@ -113,6 +114,10 @@ class Inference:
     """Where the samples lie."""
     task: Task = field(init=False)
     """How the model's answers are read, and how neighbours' are joined."""
+    reach: Reach = field(init=False)
+    """The numbers that float32 holds once they are scaled."""
+    _lost: dict[str, float] = field(init=False, default_factory=dict)
+    """Of each band, the greatest number that it cannot hold, if there was one."""
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -120,12 +125,21 @@ class Inference:
         self.task = task_of(known, self.grid)
         self.convert = conversion(self.scene.info, self.bands, known.bands, known.units)
         self.lattice = Lattice.over(self.grid.width, self.grid.height)
+        self.reach = reach_of(known.scaling)
 
     @property
     def warnings(self) -> list[str]:
-        """What is odd about the units of the scene and of the package, a sentence each."""
+        """What is odd about the units and the numbers of the scene, a sentence each."""
         known = self.description
-        return unit_warnings(self.scene.info, self.bands, known.bands, known.units)
+        odd = unit_warnings(self.scene.info, self.bands, known.bands, known.units)
+        if self._lost:
+            numbers = ", ".join(f"{name} has {number:g}" for name, number in self._lost.items())
+            odd.append(
+                f"{self.scene.info.uri} has numbers that float32 cannot hold once they are scaled "
+                f"({numbers}), which the model was shown as nodata; if they are nodata, say so "
+                "with gdal_edit.py -a_nodata"
+            )
+        return odd
 
     def run(self, numbers: Iterable[int]) -> Iterator[Detections]:
         """What the tiles see and own, a few tiles at a time, in their order.
@@ -255,7 +269,22 @@ class Inference:
         assert read.pixels is not None  # noqa: S101 (`_Batch.add` shows no others)
         size, fill_value = self.description.tile_size, self.description.fill_value
         pixels = self.convert(read.pixels) if self.convert else read.pixels
-        return pad(pixels, read.shown, size=size, fill_value=fill_value)
+        tile = pad(pixels, read.shown, size=size, fill_value=fill_value, reach=self.reach)
+        if tile is not pixels:
+            self._note_lost(read.pixels, pixels, read.shown)
+        return tile
+
+    def _note_lost(
+        self, pixels: NDArray[Any], converted: NDArray[Any], shown: NDArray[np.bool_] | None
+    ) -> None:
+        """Remember the greatest numbers that the model cannot be shown."""
+        where = lost(pixels, converted, shown, self.reach)
+        if where is None:
+            return
+        with self._lock:
+            for name, band, there in zip(self.description.bands, pixels, where, strict=True):
+                known = self._lost.get(name, 0.0)
+                self._lost |= {name: max([known, *map(float, band[there])], key=abs)}
 
     @property
     def _sampler(self) -> Callable[[TilePixels], Samples] | None:

@@ -29,7 +29,7 @@ from swath.mlm_output import (
 )
 from swath.radiometry.comparison import Expected
 from swath.radiometry.units import Unit, Units
-from swath.runtimes.scaling import Scaling, divides_by_zero
+from swath.runtimes.scaling import Scaling, divides_by_zero, reach_of
 
 WeightsFormat = Literal["onnx", "torchscript", "pt2"]
 
@@ -39,6 +39,8 @@ EXPECTED = "swath:statistics"
 """The property that says what the bands of the training scenes are like."""
 FORMATS: dict[str, WeightsFormat] = {".onnx": "onnx", ".pt": "torchscript", ".pt2": "pt2"}
 _REMEDY = "correct it by the STAC extension MLM 1.6, or make it anew with `swath model init`"
+_ORDINARY = (-(1 << 15), (1 << 16) - 1)
+"""The numbers of 16 bits, signed or not: each scaling must keep them in float32."""
 _SHA256_MULTIHASH = re.compile("1220[0-9a-f]{64}")  # function 0x12 (SHA2-256), 0x20 bytes
 
 
@@ -141,7 +143,7 @@ def parse_description(text: bytes) -> ModelDescription:
         **{name: getattr(answer, name) for name in answer.__struct_fields__},
         name=properties.name,
         bands=bands,
-        scaling=_scaling(source, bands),
+        scaling=_scaling(source, bands, options.fill_value),
         units=_units(properties.bands, bands),
         expected=_expected(properties.expected, bands),
         tile_size=size,
@@ -159,7 +161,9 @@ def _only_input(properties: _Properties) -> _Input:
     return properties.inputs[0]
 
 
-def _scaling(source: _Input, bands: tuple[str, ...]) -> tuple[Scaling | None, ...]:
+def _scaling(
+    source: _Input, bands: tuple[str, ...], fill_value: float
+) -> tuple[Scaling | None, ...]:
     given = source.value_scaling or [None]
     if len(given) not in {1, len(bands)}:
         raise PackageError(
@@ -171,6 +175,18 @@ def _scaling(source: _Input, bands: tuple[str, ...]) -> tuple[Scaling | None, ..
             f"mlm:input value_scaling {wrong} divides by zero or reverses its range; give other "
             "numbers"
         )
+    for scaling in given:
+        low, high = reach_of([scaling]).common
+        if not low <= _ORDINARY[0] <= _ORDINARY[1] <= high:
+            raise PackageError(
+                f"mlm:input value_scaling {scaling} brings numbers of 16 bits beyond float32; give "
+                "the minimum, maximum, mean or stddev of the scene's own numbers"
+            )
+        if not low <= fill_value <= high:
+            raise PackageError(
+                f"mlm:hyperparameters fill_value {fill_value:g} is beyond float32 once {scaling} "
+                "has scaled it; give a number such as the scenes have"
+            )
     return tuple(given) if len(given) == len(bands) else tuple(given) * len(bands)
 
 

@@ -31,6 +31,10 @@ def set_hyper(**values):
     return lambda item: item["properties"]["mlm:hyperparameters"].update(values)
 
 
+def both(*changes):
+    return lambda item: [change(item) for change in changes]
+
+
 def set_asset(**values):
     return lambda item: item["assets"]["onnx"].update(values)
 
@@ -124,6 +128,18 @@ def test_the_package_of_these_tests_is_valid_by_the_standard():
         (
             set_input(value_scaling=[{"type": "min-max", "minimum": 3, "maximum": 3}]),
             "divides by zero",
+        ),
+        (
+            set_input(value_scaling=[{"type": "z-score", "mean": 0, "stddev": 1e-40}]),
+            "brings numbers of 16 bits beyond float32",
+        ),
+        (set_input(value_scaling=[{"type": "offset", "value": 1e300}]), "beyond float32"),
+        (
+            both(
+                set_input(value_scaling=[{"type": "scale", "value": 0.01}]),
+                set_hyper(fill_value=-1e38),
+            ),
+            "fill_value -1e.38 is beyond float32 once Scale",
         ),
         (
             set_input(

@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath.runtimes.scaling import Reach, reach_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 def pad(
-    pixels: NDArray[Any], valid: NDArray[np.bool_] | None, *, size: int, fill_value: float
+    pixels: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    *,
+    size: int,
+    fill_value: float,
+    reach: Reach | None = None,
 ) -> NDArray[Any]:
     """A whole tile; the pixels themselves, uncopied, where they are one already.
 
@@ -19,7 +26,9 @@ def pad(
         pixels: (bands, rows, cols) in the scene's numbers, of any memory layout.
         valid: (rows, cols) or (bands, rows, cols), True = valid; None where every pixel is.
         size: px along each side of a tile.
-        fill_value: what stands for a pixel that is not valid, not finite or not in the scene.
+        fill_value: what stands for a pixel that is not valid, not in the scene, not finite, or
+            beyond the reach.
+        reach: the numbers of each band that the model can be shown; by default those of float32.
 
     Returns:
         (bands, size, size) in the memory layout of `pixels`; in their dtype, unless that is float64
@@ -28,7 +37,7 @@ def pad(
     if pixels.dtype == np.float64:
         with np.errstate(over="ignore"):
             pixels = pixels.astype(np.float32)
-    shown = _shown(pixels, valid)
+    shown = _shown(pixels, valid, reach or reach_of([None] * len(pixels)))
     bands, rows, cols = pixels.shape
     if shown is None and rows == cols == size:
         return pixels
@@ -44,13 +53,53 @@ def pad(
     return tile
 
 
-def _shown(pixels: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+def lost(
+    pixels: NDArray[Any], shown: NDArray[Any], valid: NDArray[np.bool_] | None, reach: Reach
+) -> NDArray[np.bool_] | None:
+    """Which numbers of a scene are filled for no other reason than that float32 cannot hold them.
+
+    Args:
+        pixels: (bands, rows, cols) in the scene's numbers.
+        shown: the same in the unit of the package.
+        valid: (rows, cols) or (bands, rows, cols), True = valid; None where every pixel is.
+        reach: the numbers of each band that the model can be shown.
+
+    Returns:
+        (bands, rows, cols); None where there are none.
+    """
+    if _all_within(shown, reach):
+        return None
+    found: NDArray[np.bool_] = np.isfinite(pixels) & ~_within(shown, reach)
+    if valid is not None:
+        found &= valid
+    return found if found.any() else None
+
+
+def _shown(
+    pixels: NDArray[Any], valid: NDArray[np.bool_] | None, reach: Reach
+) -> NDArray[np.bool_] | None:
     """Which numbers the model is shown, to be broadcast to the pixels; None where all are."""
-    if pixels.dtype.kind == "f":
-        finite = np.isfinite(pixels)
-        shown = finite if valid is None else finite & valid
-        return None if shown.all() else shown
-    return None if valid is None or valid.all() else valid
+    if _all_within(pixels, reach):
+        return None if valid is None or valid.all() else valid
+    within = _within(pixels, reach)
+    shown = within if valid is None else within & valid
+    return None if shown.all() else shown
+
+
+def _all_within(pixels: NDArray[Any], reach: Reach) -> bool:
+    """Whether every number is within the reach of every band; not if one is NaN."""
+    low, high = reach.common
+    if pixels.dtype.kind in "iu":
+        limits = np.iinfo(pixels.dtype)
+        if low <= limits.min and limits.max <= high:
+            return True
+    return bool(pixels.min() >= low and pixels.max() <= high)
+
+
+def _within(pixels: NDArray[Any], reach: Reach) -> NDArray[np.bool_]:
+    low, high = (np.array(end)[:, None, None] for end in reach)
+    within: NDArray[np.bool_] = (pixels >= low) & (pixels <= high)
+    return within
 
 
 def _holds(dtype: np.dtype[Any], value: float) -> bool:

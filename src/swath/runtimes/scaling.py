@@ -7,8 +7,9 @@ multiplication, which would save little and change the last bit.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -108,11 +109,62 @@ def divides_by_zero(scaling: Scaling | None) -> bool:
     """Whether the scaling would turn every pixel into infinity or NaN."""
     match scaling:
         case MinMax(minimum, maximum):
-            return maximum <= minimum
+            return bool(maximum <= minimum or _narrow(maximum - minimum) == 0)
         case ZScore(_, divisor) | Scale(divisor):
-            return divisor == 0
+            return bool(_narrow(divisor) == 0)
         case _:
             return False
+
+
+class Reach(NamedTuple):
+    """The numbers that stay finite in float32 through the scaling of each band, ends included."""
+
+    low: tuple[np.float32, ...]
+    high: tuple[np.float32, ...]
+
+    @property
+    def common(self) -> tuple[np.float32, np.float32]:
+        """The numbers that stay finite in every band."""
+        return max(self.low), min(self.high)
+
+
+def reach_of(scalings: Sequence[Scaling | None]) -> Reach:
+    """Return which numbers the scalings of the bands keep finite.
+
+    Each of their steps, and so all of them together, only rises or only falls: the numbers that
+    stay finite are all that lie between two. Both are found by bisection, to the last bit.
+    """
+    ends = [_reach(steps_of(scaling)) for scaling in scalings]
+    return Reach(tuple(low for low, _ in ends), tuple(high for _, high in ends))
+
+
+@functools.lru_cache(maxsize=256)
+def _reach(steps: tuple[Step, ...]) -> tuple[np.float32, np.float32]:
+    """The least and the greatest number of a band; in the wrong order where 0 is not kept."""
+    ends = []
+    for sign in (np.float32(-1), np.float32(1)):
+        # The bits of a float32 that is not negative, read as an integer, grow with it.
+        kept, lost = -1, int(np.float32(np.inf).view(np.int32))
+        while lost - kept > 1:
+            middle = (kept + lost) // 2
+            if _stays_finite(sign * np.int32(middle).view(np.float32), steps):
+                kept = middle
+            else:
+                lost = middle
+        ends.append(sign * np.int32(kept).view(np.float32) if kept >= 0 else -sign)
+    return ends[0], ends[1]
+
+
+def _stays_finite(number: np.float32, steps: Sequence[Step]) -> bool:
+    out = np.empty((1, 1), np.float32)
+    with np.errstate(all="ignore"):
+        scale_into(out, np.full((1, 1), number), [steps])
+    return bool(np.isfinite(out).all())
+
+
+def _narrow(number: float) -> np.float32:
+    with np.errstate(over="ignore"):
+        return np.float32(number)
 
 
 def steps_of(scaling: Scaling | None) -> tuple[Step, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from swath.runtimes.padding import pad
-from swath.runtimes.scaling import scale_into, steps_of
+from swath.runtimes.scaling import reach_of, scale_into, steps_of
 from swath.training.networks import Targets
 
 if TYPE_CHECKING:
@@ -85,7 +85,11 @@ class Feed:
     def _scaled(self, crop: Crop) -> NDArray[np.float32]:
         """A crop's pixels as the engine would show them to the model."""
         tile: NDArray[Any] = pad(
-            crop.pixels, crop.shown, size=crop.pixels.shape[-1], fill_value=self.fill_value
+            crop.pixels,
+            crop.shown,
+            size=crop.pixels.shape[-1],
+            fill_value=self.fill_value,
+            reach=reach_of(self.scaling),
         )
         scaled = np.empty(tile.shape, np.float32)
         scale_into(scaled, tile, [steps_of(scaling) for scaling in self.scaling])

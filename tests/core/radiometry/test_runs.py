@@ -14,6 +14,7 @@ from swath import inference, storage
 from swath import shard as shard_module
 from swath.cli import app
 from swath.errors import ShardInterruptedError
+from swath.local import run_local
 from swath.merge_run import merge_run
 from swath.mlm import EXPECTED
 from swath.package import load_package
@@ -146,3 +147,33 @@ def test_an_endpoint_s_answer_has_the_warnings(make_scene, known):
         (warning,) = answer["warnings"]
         assert "the image seems to be in another unit" in warning
         assert scene.info.uri not in warning
+
+
+def test_numbers_beyond_float32_once_they_are_scaled_are_nodata_and_told(make_scene, tmp_path):
+    """In a run and at an endpoint, as the same numbers are where the file declares them."""
+
+    def change(item):
+        scaling = [{"type": "scale", "value": 1e-3}]
+        item["properties"]["mlm:input"][0]["value_scaling"] = scaling
+
+    package = write_package(tmp_path / "dark", change)
+    pixels = np.zeros((1, 40, 60), np.float32)
+    pixels[0, ::8, ::8] = 9e-4
+    pixels[0, 3, 7], pixels[0, 31, 50] = -3.4e38, 2e37
+    odd = make_scene(pixels, name="odd.tif")
+    pixels[pixels > 1] = pixels.min()
+    declared = make_scene(pixels, name="declared.tif", nodata=float(pixels.min()))
+
+    told = run_local(odd, str(package), tmp_path / "odd")
+    usual = run_local(declared, str(package), tmp_path / "declared")
+
+    (warning,) = told.warnings
+    assert f"{odd} has numbers that float32 cannot hold once they are scaled (gray" in warning
+    assert "-3.4e+38" in warning
+    assert (told.detections, usual.warnings) == (usual.detections, [])
+    assert told.detections == 40
+    loaded = load_package(package)
+    with open_scene(odd) as scene:
+        found = detect(scene, loaded.description, load_model(loaded))
+    assert len(found.detections) == 40
+    assert found.warnings == [warning.replace(odd, "the image")]

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.runtimes.padding import bands_last, pad
+from swath.runtimes.padding import bands_last, lost, pad
+from swath.runtimes.scaling import Scale, ZScore, reach_of
 
 
 def side_by_side(pixels):
@@ -67,6 +68,26 @@ def test_what_is_not_finite_is_filled_band_by_band():
 
     assert pad(pixels, None, size=2, fill_value=3)[:, 0].tolist() == [[3, 1], [5, 3]]
     assert np.isnan(pixels[0, 0, 0])  # the reader's array is left alone
+
+
+def test_what_float32_cannot_hold_once_it_is_scaled_is_filled_band_by_band():
+    reach = reach_of([Scale(value=1e-3), None])
+    pixels = np.array([[[1e36, 1], [-1e36, 2]], [[1e36, 1], [-1e36, np.inf]]], np.float32)
+
+    tile = pad(pixels, None, size=2, fill_value=3, reach=reach)
+
+    assert tile.tolist() == [[[3, 1], [3, 2]], [[np.float32(1e36), 1], [np.float32(-1e36), 3]]]
+    where = lost(pixels, pixels, np.array([[True, True], [False, True]]), reach)
+    assert where.tolist() == [[[True, False], [False, False]], [[False] * 2] * 2]
+
+
+@pytest.mark.parametrize(("stddev", "kept"), [(1.0, True), (1e-30, False)])
+def test_integers_are_within_reach_as_a_whole_or_looked_at(stddev, kept):
+    reach = reach_of([ZScore(mean=0, stddev=stddev)])
+    pixels = np.array([[[2**31 - 1]]], np.int32)
+
+    assert pad(pixels, None, size=1, fill_value=0, reach=reach).item() == (2**31 - 1) * kept
+    assert (lost(pixels, pixels, None, reach) is None) is kept
 
 
 @given(

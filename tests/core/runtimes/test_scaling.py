@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from swath.runtimes.scaling import (
     Clip,
@@ -10,6 +12,7 @@ from swath.runtimes.scaling import (
     Scale,
     ZScore,
     divides_by_zero,
+    reach_of,
     scale_into,
     steps_of,
 )
@@ -94,3 +97,39 @@ def test_bands_and_scalings_must_be_as_many():
 )
 def test_which_scalings_divide_by_zero(scaling, by_zero):
     assert divides_by_zero(scaling) is by_zero
+
+
+def test_a_divisor_that_float32_has_no_number_for_divides_by_zero():
+    assert divides_by_zero(Scale(value=1e-50))
+    assert divides_by_zero(ZScore(mean=0, stddev=-1e-50))
+    assert divides_by_zero(MinMax(minimum=0, maximum=1e-50))
+
+
+any_number = st.floats(width=32, allow_nan=False, allow_infinity=False)
+scalings = st.one_of(
+    st.none(),
+    st.builds(ZScore, mean=any_number, stddev=any_number.filter(bool)),
+    st.builds(Offset, value=any_number),
+    st.builds(Scale, value=any_number.filter(bool)),
+    st.builds(Clip, minimum=any_number, maximum=any_number),
+    st.builds(ClipMin, minimum=any_number),
+)
+
+
+@given(scaling=scalings, numbers=st.lists(any_number, min_size=1, max_size=9))
+def test_the_numbers_within_reach_are_those_that_stay_finite(scaling, numbers):
+    (low, high) = reach_of([scaling]).common
+    assume(low <= high)
+    numbers = [*numbers, low, high, np.nextafter(low, low - 1), np.nextafter(high, high + 1)]
+    band = np.array([numbers], np.float32)
+    band = band[np.isfinite(band)][None]
+
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(scaled(band, scaling))
+
+    np.testing.assert_array_equal(finite, (band >= low) & (band <= high))
+
+
+def test_a_reach_that_zero_is_not_in_is_empty():
+    low, high = reach_of([ZScore(mean=1e300, stddev=1)]).common
+    assert low > high
