@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
@@ -109,9 +108,13 @@ class DeploySettings:
             SettingsError: as `from_values`.
         """
         given = node.try_get_context(CONTEXT_KEY) or {}
-        names = (field.name for field in dataclasses.fields(cls))
-        overrides = {name: node.try_get_context(f"{CONTEXT_KEY}:{name}") for name in names}
-        return cls.from_values(given | {k: v for k, v in overrides.items() if v is not None})
+        prefix = f"{CONTEXT_KEY}:"
+        overrides = {
+            key.removeprefix(prefix): value
+            for key, value in node.get_all_context().items()
+            if key.startswith(prefix) and value is not None
+        }
+        return cls.from_values(given | overrides)
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:

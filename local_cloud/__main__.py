@@ -9,7 +9,7 @@ from local_cloud.cloud import LocalCloud, closing_on_signals
 from local_cloud.errors import LocalCloudError
 from local_cloud.synthesis import synthesize
 from swath.cli import local, options
-from swath.cli.base import RootCommand
+from swath.cli.base import RootCommand, print_error
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -26,7 +26,8 @@ def main(
         with closing_on_signals():
             _run(port, dict(_setting(given) for given in context or []))
     except LocalCloudError as error:
-        console.print(f"the local cloud cannot run: {error}", markup=False)
+        reason = " ".join(str(error).split())
+        print_error(Console(stderr=True), f"the local cloud cannot run: {reason}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("\nThe local cloud is gone, with all that was in it.")
@@ -34,8 +35,8 @@ def main(
 
 def _setting(given: str) -> tuple[str, str]:
     key, equals, value = given.partition("=")
-    if not equals:
-        raise LocalCloudError(f"{given!r} is no setting; expected swath:KEY=VALUE")
+    if not equals or not key.startswith("swath:"):
+        raise LocalCloudError(f"{given!r} is no setting; write it as swath:KEY=VALUE")
     return key, value
 
 

@@ -51,7 +51,7 @@ def synthesize(
         root: folder of the checkout; by default this one.
 
     Raises:
-        LocalCloudError: the app failed; the message has the end of what it said.
+        LocalCloudError: there is no Node.js, or the app failed; the message has its last line.
     """
     assemblies.mkdir(parents=True, exist_ok=True)
     context = dict(context or {})
@@ -68,6 +68,10 @@ def synthesize(
 
 
 def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None:
+    if not shutil.which(os.environ.get("JSII_NODE", "node")):
+        raise LocalCloudError(
+            "the CDK needs Node.js, and there is no `node` on the PATH: install it, as README says"
+        )
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as folder:
         made = Path(folder, "cdk.out")
@@ -86,8 +90,11 @@ def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None
             check=False,
         )
         if done.returncode:
-            last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-20:])
-            raise LocalCloudError(f"the CDK app failed:\n{last}")
+            last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+            raise LocalCloudError(
+                f"the CDK app failed: {' '.join(last) or 'it says nothing'}; `npx cdk synth` shows "
+                "the rest"
+            )
         made.rename(target)
 
 

@@ -97,7 +97,7 @@ def _parse(arguments: Sequence[str], env: Mapping[str, str]) -> argparse.Namespa
     parser.add_argument(
         "--index",
         type=int,
-        default=int(env.get(ARRAY_INDEX, "0")),
+        default=env.get(ARRAY_INDEX, "0"),
         help=f"which shard; by default {ARRAY_INDEX}, or 0 where that is not set",
     )
     parser.add_argument(

@@ -137,7 +137,9 @@ def users_database(url: str) -> Iterator[Database]:
             host, port = connection.info.host, connection.info.port
     except psycopg.Error as error:
         raise LocalCloudError(
-            f"SWATH_DATABASE_URL names a server that cannot be used: {' '.join(str(error).split())}"
+            "SWATH_DATABASE_URL names a server that cannot be used: "
+            f"{' '.join(str(error).split())}; correct it, or unset it: the "
+            "local cloud then starts a PostGIS of its own"
         ) from error
     try:
         yield Database(

@@ -129,7 +129,7 @@ def _package(folder: Path) -> str:
     if len(found) != 1:
         raise InputError(
             f"{folder} holds no model package: neither {DESCRIPTION} nor one .tar.gz, "
-            f"but {[path.name for path in found]}"
+            f"but {[path.name for path in found]}; give the job one as its input model"
         )
     return str(found[0])
 

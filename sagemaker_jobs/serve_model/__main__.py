@@ -21,6 +21,8 @@ from swath.serving.models import Models
 from swath.serving.service import Service
 from swath.serving.settings import ServeSettings
 
+logger = logging.getLogger("swath.serve_model")
+
 MODEL_FOLDER = "SM_MODEL_DIR"
 PORT = "SAGEMAKER_BIND_TO_PORT"
 FAILED = 1
@@ -34,13 +36,17 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     if list(arguments) not in ([], ["serve"]):
         sys.stderr.write(f"{__doc__}\n")
         return USAGE
-    settings = ServeSettings.from_env(env)
+    try:
+        settings, port = ServeSettings.from_env(env), _port(env)
+    except SettingsError as error:
+        logger.error("%s", error)  # noqa: TRY400 (the message says it all)
+        return USAGE
     folder = Path(env.get(MODEL_FOLDER, "/opt/ml/model"))
     server = ModelServer(
         Container(settings),
         lambda: Service(Models.load(folder), settings),
         host=settings.serve_host,
-        port=_port(env),
+        port=port,
     )
     if server.serve_model():
         return 0

@@ -107,7 +107,10 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> None:
     job = TrainJob.of(options, of_labels)
     images = folders.channel("images")
     if images is None:
-        raise InputError(f"there is no channel images: {folders.channels['images']} is no folder")
+        raise InputError(
+            f"there is no channel images: {folders.channels['images']} is no folder; give the job "
+            "that channel"
+        )
     try:
         report = job.run(
             labels=folders.channel("labels"),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from swath.encoding import parse_json
 from swath.errors import InputError
 
 ROOT = "/opt/ml"
@@ -79,7 +80,7 @@ class Folders:
         if not path.is_file():
             return {}
         try:
-            found = json.loads(path.read_bytes())
+            found = parse_json(path.read_bytes())
         except ValueError as error:
             raise InputError(f"{path} is not JSON: {error}") from None
         if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):

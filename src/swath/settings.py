@@ -46,7 +46,10 @@ class EnvSettings:
             if (text := env.get(variable(f.name))) is not None:
                 values[f.name] = _parse(variable(f.name), text, hints[f.name])
             elif f.default is dataclasses.MISSING:
-                raise SettingsError(f"the environment variable {variable(f.name)} is not set")
+                raise SettingsError(
+                    f"the environment variable {variable(f.name)} is not set; give it "
+                    "the value that the stack's template gives it"
+                )
         return cls(**values)
 
 

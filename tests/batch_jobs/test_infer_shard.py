@@ -130,6 +130,8 @@ def test_the_process_ends_with_the_code(plan_uri, tmp_path):
     done = run(plan_uri)
     (tmp_path / "scene.tif").unlink()
     refused, wrong = run(plan_uri, "--index", "0"), run()
+    env[ARRAY_INDEX] = "one"
+    worded = run(plan_uri)
 
     assert done.returncode == Exit.DONE
     assert "shard done" in done.stderr
@@ -139,7 +141,8 @@ def test_the_process_ends_with_the_code(plan_uri, tmp_path):
     receipt = receipt_of(plan_uri, 0)
     assert receipt.tiles.failed == receipt.tiles.planned == 8
     assert "no scene at" in receipt.failures[0].cause
-    assert wrong.returncode == Exit.USAGE
+    assert wrong.returncode == worded.returncode == Exit.USAGE
+    assert "invalid int value: 'one'" in worded.stderr
 
 
 @pytest.fixture

@@ -71,6 +71,13 @@ def test_no_endpoint_may_be_wanted():
     assert DeploySettings.from_values({"endpoints": ""}).endpoints == ()
 
 
+def test_a_mistyped_setting_of_the_command_line_is_refused():
+    app = App(context={"swath:stagee": "production", "@aws-cdk/core:x": True})
+
+    with pytest.raises(SettingsError, match="unknown deploy setting 'stagee'; there are backend"):
+        DeploySettings.from_context(app.node)
+
+
 def test_the_command_line_overrides_cdk_json_and_gives_text():
     app = App(
         context={

@@ -93,3 +93,16 @@ def test_an_app_that_fails_leaves_nothing_and_says_why(root: Path):
 
     assert [path for path in (root / "build").iterdir() if path.is_dir()] == []
     assert make(root).is_dir()
+
+
+def test_an_app_that_ends_with_a_traceback_is_told_in_one_line(root: Path):
+    with pytest.raises(LocalCloudError, match=r"failed: ZeroDivisionError: .*; `npx cdk synth`"):
+        make(root, app="1 / 0")
+
+
+def test_without_node_the_cdk_is_not_started(root: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", str(root))
+
+    with pytest.raises(LocalCloudError, match=r"needs Node\.js, .* install it"):
+        make(root)
+    assert not (root / "runs").exists()

@@ -138,6 +138,14 @@ def test_why_it_failed_is_left_for_the_jobs_description(opt_ml, hyperparameters,
     assert failure(opt_ml).startswith(says)
 
 
+@pytest.mark.parametrize("text", ["{", "[" * 100_000])
+def test_hyperparameters_that_are_no_json(opt_ml, text):
+    (opt_ml / "input" / "config" / "hyperparameters.json").write_text(text)
+
+    assert main(["train"], environment(opt_ml)) == Exit.INPUT
+    assert "hyperparameters.json is not JSON: " in failure(opt_ml)
+
+
 def test_scenes_must_be_there(opt_ml):
     shutil.rmtree(opt_ml / "input" / "data" / "images")
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import inspect
+import re
 import traceback
+from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
-from swath.cli.problems import explain, printable
+from swath.cli.problems import EXIT_INPUT, explain, printable
 
 # How typer ends a command.
 _ENDINGS = (Exit, Abort)
@@ -50,6 +53,8 @@ class OneLineErrors:
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """Parse the command line."""
+        name, words, *_ = args
+        _refuse_empty(name, words)
         try:
             return super().make_context(*args, **options)  # type: ignore[misc]
         except TyperException as error:
@@ -99,6 +104,23 @@ def _untyped_flags(params: Any) -> Any:
         if getattr(param, "is_flag", False):
             param.metavar = ""
     return params
+
+
+def _refuse_empty(command: str, words: Sequence[str]) -> None:
+    """Refuse an empty word, as an unset variable of a shell leaves it: no path or name is empty.
+
+    As a path it would stand for the current folder.
+
+    Raises:
+        Exit: there is an empty argument, or an option with an empty value.
+    """
+    for before, word in pairwise((command, *words)):
+        option = re.fullmatch(r"(--[\w-]+)=", word)
+        if option or not word:
+            name = option[1] if option else before
+            text = f"what follows {name!r} is empty; give a value there, or leave the option out"
+            print_error(Console(stderr=True), text)
+            raise Exit(EXIT_INPUT)
 
 
 def _refuse(error: TyperException) -> NoReturn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from swath.cli import options
-from swath.cli.base import Command, Group, examples
+from swath.cli.base import Command, Group, examples, print_error
 from swath.cli.remote import split_list
+from swath.encoding import parse_json
 from swath.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,10 +96,12 @@ def check(
     from swath.authoring.check import check_package  # noqa: PLC0415
 
     report = check_package(model, images=scene or [], tiles=tiles, tolerance=max_difference)
-    _tell(Console(), report)
+    console = Console()
+    _tell(console, report)
     if not report.passed:
-        for fault in report.faults:
-            _line(Console(stderr=True), f"error: {fault}")
+        for fault in report.faults[1:]:
+            _line(console, f"failed, too: {fault}")
+        print_error(Console(stderr=True), report.faults[0])
         raise typer.Exit(_FAILED)
 
 
@@ -254,7 +256,7 @@ def _assignments(settings: list[str]) -> dict[str, Any]:
         if not equals:
             raise InputError(f"--set {setting} is no assignment; write --set name=value")
         try:
-            found[name] = json.loads(value)
+            found[name] = parse_json(value)
         except ValueError:
             found[name] = value
     return found

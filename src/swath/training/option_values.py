@@ -60,7 +60,7 @@ def _json(text: str) -> Any:
     """What JSON makes of a text, or the text itself; no option is infinite or NaN."""
     try:
         return json.loads(text, parse_constant=str)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
