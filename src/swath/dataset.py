@@ -32,8 +32,11 @@ MAX_BLOCK_BYTES = 512 << 20
 _DTYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
 _TRANSIENT = re.compile(r"CURL error|HTTP response code: (429|5\d\d)|reduce your request rate")
 _REASON_LENGTH = 400
+_PROBLEM = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
 
 Mask = NDArray[np.bool_]
+HeadParts = tuple[tuple[int, bytes], ...]
+"""Parts of a file's header: where each begins, and its bytes."""
 
 # `Scene.transform` tells as much. For the whole process: what is ignored for a moment only is
 # ignored, or not, in all other threads too.
@@ -48,8 +51,8 @@ class Dataset:
     etag: str
     reader: DatasetReader
     mask_flags: Sequence[Sequence[MaskFlags]]
-    head: bytes = b""
-    """Its first bytes, as far as they are here already."""
+    known: HeadParts = field(default=(), repr=False)
+    """Parts of its header that are here already."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """GDAL lets several threads use a handle, but not at once."""
     _stale: bool = False
@@ -134,8 +137,8 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
         raise SceneChangedError(replaced(uri))
     if status.size == 0:
         raise SceneError(f"{uri} is empty (0 bytes); copy it again")
-    problem = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
-    with opened(uri, status.etag, gdal.DRIVERS, problem, head=head) as dataset:
+    known = _check_header(uri, status, head)
+    with opened(uri, status.etag, gdal.DRIVERS, _PROBLEM, known=known) as dataset:
         _check_pixels(uri, dataset.reader)
         _check_size(uri, dataset.reader, status.size)
         yield dataset
@@ -143,7 +146,7 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
 
 @contextmanager
 def opened(
-    uri: str, etag: str, drivers: Sequence[str], problem: str, *, head: bytes = b""
+    uri: str, etag: str, drivers: Sequence[str], problem: str, *, known: HeadParts = ()
 ) -> Iterator[Dataset]:
     """Open a file, and close it again. Nothing else in swath has GDAL open one for reading.
 
@@ -152,15 +155,29 @@ def opened(
         etag: of the file.
         drivers: the formats that it can have.
         problem: what to say of it if it has none of them.
-        head: its first bytes, where they are here already.
+        known: parts of its header that are here already.
     """
     with ExitStack() as stack:
         with explained(uri, etag, problem):
             reader = DatasetReader(gdal.path(uri), driver=list(drivers))
             stack.callback(reader.close)
-            dataset = Dataset(uri, etag, reader, reader.mask_flag_enums, head)
+            dataset = Dataset(uri, etag, reader, reader.mask_flag_enums, known)
             stack.callback(dataset.close)
         yield dataset
+
+
+def _check_header(uri: str, status: storage.Status, head: bytes) -> HeadParts:
+    """Refuse a header that is too large; return the parts of it that were read."""
+    # The reader's package imports this module.
+    from swath.reading.header import check_header  # noqa: PLC0415
+    from swath.reading.ranges import opened_file  # noqa: PLC0415
+
+    try:
+        with opened_file(uri, status.etag, ((0, head),) if head else ()) as file:
+            check_header(uri, status.size, file.read)
+            return file.parts
+    except OSError as error:
+        raise fault(uri, status.etag, _PROBLEM, str(error)) from error
 
 
 def _check_pixels(uri: str, reader: DatasetReader) -> None:

@@ -228,8 +228,8 @@ def _check_tags(dataset: Dataset) -> None:
     from swath.reading.ranges import opened_file  # noqa: PLC0415
 
     try:
-        with opened_file(dataset) as read:
-            page = tiff.first_page(read)
+        with opened_file(dataset.uri, dataset.etag, dataset.known) as head:
+            page = tiff.first_page(head.read)
             orientation = page.number(tiff.ORIENTATION, 1)
             photometric = page.number(tiff.PHOTOMETRIC, 1)
     except tiff.NotReadableError:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 Box = tuple[int, int, int, int]
 
+MAX_GCPS = 50_000
+"""Ground control points of a scene: they travel with its plan."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
@@ -245,6 +248,11 @@ def _describe(dataset: Dataset, *, masked: bool) -> Scene:
 def _read_header(dataset: Dataset, *, masked: bool) -> Scene:
     reader = dataset.reader
     gcps, gcps_crs = reader.gcps
+    if len(gcps) > MAX_GCPS:
+        raise SceneError(
+            f"{dataset.uri} has {len(gcps)} ground control points; swath uses {MAX_GCPS} at most: "
+            "warp it with them, gdalwarp -tps in.tif out.tif, or keep a part of them"
+        )
     placed = not reader.transform.is_identity
     colours = colours_of(dataset)
     return Scene(

@@ -114,8 +114,8 @@ class Checksums:
 
     def __init__(self, dataset: Dataset) -> None:
         self._fetchers = ThreadPoolExecutor(1)
-        self._file: File = open_file(dataset, self._fetchers)
-        image, *others = tiff.pages(Head(self._file, dataset.head).read)
+        self._file: File = open_file(dataset.uri, dataset.etag, self._fetchers)
+        image, *others = tiff.pages(Head(self._file, dataset.known).read)
         masks = [page for page in others if page.number(tiff.NEW_SUBFILE_TYPE, 0) == MASK_PAGE]
         self._image = Blocks.of(image)
         self._mask = Blocks.of(masks[0]) if masks else None

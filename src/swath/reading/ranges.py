@@ -18,9 +18,9 @@ import numpy as np
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from swath import storage
-from swath.dataset import HEAD, Dataset, fault, replaced
+from swath.dataset import HEAD, HeadParts, fault, replaced
 from swath.errors import SceneChangedError, SwathError, TransientError
-from swath.reading.tiff import NotReadableError, ReadBytes
+from swath.reading.tiff import NotReadableError
 from swath.service_errors import passes
 
 if TYPE_CHECKING:
@@ -198,10 +198,15 @@ def joined(places: NDArray[np.int64]) -> list[tuple[int, int]]:
 class Head:
     """Reads the header of a file, of which small parts are wanted one after the other."""
 
-    def __init__(self, file: File, known: bytes = b"") -> None:
-        """Read a file whose first bytes may be known already."""
+    def __init__(self, file: File, known: HeadParts = ()) -> None:
+        """Read a file of which parts may be known already."""
         self._file = file
-        self._parts = [(0, known)] if known else []
+        self._parts = list(known)
+
+    @property
+    def parts(self) -> HeadParts:
+        """Where each part that was read begins, and its bytes."""
+        return tuple(self._parts)
 
     def read(self, offset: int, length: int) -> bytes:
         """The bytes there; fewer only at the end of the file."""
@@ -216,31 +221,30 @@ class Head:
 
 
 @contextmanager
-def opened_file(dataset: Dataset) -> Iterator[ReadBytes]:
-    """Give what reads the header of a dataset's file; what is here of it is not fetched again.
+def opened_file(uri: str, etag: str, known: HeadParts = ()) -> Iterator[Head]:
+    """Give what reads the header of a file; what is known of it is not fetched again.
 
     Raises:
         SceneChangedError: it is no longer there.
     """
     with ThreadPoolExecutor(1) as fetchers:
-        file = open_file(dataset, fetchers)
+        file = open_file(uri, etag, fetchers)
         try:
-            yield Head(file, dataset.head).read
+            yield Head(file, known)
         finally:
             file.close()
 
 
-def open_file(dataset: Dataset, fetchers: Executor) -> File:
-    """Open the file of a dataset.
+def open_file(uri: str, etag: str, fetchers: Executor) -> File:
+    """Open a file for reading.
 
     Raises:
         SceneChangedError: it is no longer there.
     """
-    uri, etag = dataset.uri, dataset.etag
     try:
         return S3File(uri, etag, fetchers) if storage.is_s3(uri) else LocalFile(uri, etag)
     except OSError as error:
-        raise fault(uri, etag, "cannot be opened again", str(error)) from error
+        raise fault(uri, etag, "cannot be opened", str(error)) from error
 
 
 def _cut_off(count: int, length: int) -> NotReadableError:

@@ -43,7 +43,7 @@ def _blocks(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -
 
     file = workers.open(dataset)
     try:
-        layouts = scene_layout(dataset.reader, Head(file, dataset.head).read)
+        layouts = scene_layout(dataset.reader, Head(file, dataset.known).read)
         rows = range(int(windows[:, 1].min()), int((windows[:, 1] + windows[:, 3]).max()))
         return Blocks(
             file, layouts, wanted, fill=_fill(dataset), rows=rows, decoders=workers.decoders

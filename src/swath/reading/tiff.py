@@ -6,7 +6,7 @@ in small pieces. TIFF 6.0 and BigTIFF: https://www.awaresystems.be/imaging/tiff/
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -42,11 +42,13 @@ SAMPLE_FORMAT = 339
 JPEG_TABLES = 347
 YCBCR_SUBSAMPLING = 530
 LERC_PARAMETERS = 50674
+GDAL_METADATA = 42112
 BLOCK_TABLES = {True: (OFFSETS, COUNTS), False: (STRIP_OFFSETS, STRIP_COUNTS)}
 """Where blocks are and how long: of tiles, and of strips."""
 
 _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
 """Of the types that TIFF knows, those of the tags above."""
+_ENTRY = ("tag", "kind", "count", "value")
 _MAX_ENTRIES = 4096
 _MAX_PAGES = 64
 _MAX_BYTES = 64 << 20
@@ -128,6 +130,34 @@ def first_page(read: ReadBytes) -> Page:
     """
     order, big, offset = _start(read)
     return _page(read, order, offset, big=big)[0]
+
+
+def directories(read: ReadBytes, most: int) -> Iterator[NDArray[np.void]]:
+    """Give the entries of each page, whatever their types: their tag, kind, count and value.
+
+    Args:
+        read: reads the file.
+        most: as many entries of a page are read; the first one more of a longer page.
+
+    Raises:
+        NotReadableError: it is no TIFF, or its header is damaged.
+    """
+    order, big, offset = _start(read)
+    word, following = (8, 8) if big else (2, 4)
+    wide = "u8" if big else "u4"
+    entry = np.dtype(
+        [(name, order + kind) for name, kind in zip(_ENTRY, ("u2", "u2", wide, wide), strict=True)]
+    )
+    seen: set[int] = set()
+    while offset and offset not in seen:
+        seen.add(offset)
+        count = _int(read(offset, word), order)
+        size = min(count, most + 1) * entry.itemsize
+        body = read(offset + word, size + following)
+        if len(body) < size:
+            raise NotReadableError("a page lies beyond the end of the file")
+        yield np.frombuffer(body[:size], entry)
+        offset = _int(body[size:], order)
 
 
 def _start(read: ReadBytes) -> tuple[Order, bool, int]:

@@ -66,7 +66,7 @@ class Workers:
         Raises:
             SceneChangedError: it is no longer there.
         """
-        file = open_file(dataset, self._fetchers)
+        file = open_file(dataset.uri, dataset.etag, self._fetchers)
         self._files.callback(file.close)
         return file
 
