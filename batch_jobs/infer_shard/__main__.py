@@ -1,6 +1,6 @@
 """Infers one shard of a run: `python -m batch_jobs.infer_shard --plan-uri URI [--index N]`.
 
-Of an AWS Batch array job each child takes the shard of its own index. `Exit` says what became of
+Of an AWS Batch array job each child takes the shard of its own index. `JobExit` says what became of
 it; only an interrupted shard is sure to do better on another host.
 
 A Spot host is reclaimed two minutes after EC2 says so to the host, not to its containers: ECS stops
@@ -14,7 +14,6 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/spot-instance-draini
 from __future__ import annotations
 
 import argparse
-import enum
 import json
 import logging
 import os
@@ -25,13 +24,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from swath import storage
-from swath.errors import (
-    InputError,
-    NoGpuError,
-    ShardInterruptedError,
-    SwathError,
-    TransientError,
-)
+from swath.errors import InputError, SwathError
+from swath.exit_codes import JobExit
 from swath.payloads import JobFailure
 from swath.runtimes.device import find_gpu, use_compatible_driver
 from swath.shard import KEEP_SECONDS, refuse_shard, run_shard
@@ -46,24 +40,7 @@ https://docs.docker.com/reference/cli/docker/container/stop/"""
 logger = logging.getLogger("swath.infer_shard")
 
 
-class Exit(enum.IntEnum):
-    """What the exit code tells AWS Batch."""
-
-    DONE = 0
-    """The shard's receipt is written; it also tells of what cannot be used."""
-    BUG = 1
-    """An error that swath does not know: Python's own exit code for a traceback."""
-    USAGE = 2
-    """The command line cannot be used: argparse's own exit code."""
-    NO_GPU = 69
-    """The host's GPU cannot be used (EX_UNAVAILABLE of sysexits.h); the log has its driver."""
-    TRANSIENT = 75
-    """A service did not answer, for all the client's own retries (EX_TEMPFAIL of sysexits.h)."""
-    INTERRUPTED = 143
-    """128 + SIGTERM: the host was reclaimed. The shard goes on from the progress that it kept."""
-
-
-def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
+def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
     """Infer the shard that the command line or the environment names."""
     options = _parse(arguments, env)
     with _ending_at_sigterm(options.stop_seconds) as stop:
@@ -71,15 +48,15 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
             return _run(options, stop)
         except SwathError as error:
             logger.error("shard %d of %s: %s", options.index, options.plan_uri, error)  # noqa: TRY400
-            code = _exit_of(error)
+            code = JobExit.from_error(error)
             _leave_cause(options.plan_uri, env, error, code)
             return code
         except Exception as error:
-            _leave_cause(options.plan_uri, env, error, Exit.BUG)
+            _leave_cause(options.plan_uri, env, error, JobExit.BUG)
             raise
 
 
-def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> Exit:
+def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:
     uri, index = options.plan_uri, options.index
     try:
         find_gpu()
@@ -88,7 +65,7 @@ def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> Exit:
         logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
         receipt = refuse_shard(uri, index, error)
     logger.info("shard done: %s", json.dumps(receipt.to_json()))
-    return Exit.DONE
+    return JobExit.DONE
 
 
 def _parse(arguments: Sequence[str], env: Mapping[str, str]) -> argparse.Namespace:
@@ -128,7 +105,7 @@ def _ending_at_sigterm(seconds: float) -> Iterator[Callable[[], bool]]:
         stopping.wait()
         if not ended.wait(seconds):
             # Whatever it is that takes so long, SIGKILL would end it with a code that says less.
-            os._exit(Exit.INTERRUPTED)
+            os._exit(JobExit.INTERRUPTED)
 
     # A thread cannot be started by the handler: what it interrupts may be the start of a thread.
     threading.Thread(target=enforce, name="sigterm", daemon=True).start()
@@ -140,7 +117,7 @@ def _ending_at_sigterm(seconds: float) -> Iterator[Callable[[], bool]]:
         stopping.set()
 
 
-def _leave_cause(uri: str, env: Mapping[str, str], error: Exception, code: Exit) -> None:
+def _leave_cause(uri: str, env: Mapping[str, str], error: Exception, code: JobExit) -> None:
     """Write why this job fails to where `find_cause` looks; Batch keeps the exit code only."""
     if not (job := env.get(JOB_ID)):
         return
@@ -150,14 +127,6 @@ def _leave_cause(uri: str, env: Mapping[str, str], error: Exception, code: Exit)
         storage.write_json(RunPaths.of_plan(uri).job_failure(job), left.to_json())
     except Exception as unwritten:  # noqa: BLE001 - the failure itself matters more
         logger.warning("why the shard failed cannot be written: %s", unwritten)
-
-
-def _exit_of(error: SwathError) -> Exit:
-    if isinstance(error, ShardInterruptedError):
-        return Exit.INTERRUPTED
-    if isinstance(error, NoGpuError):
-        return Exit.NO_GPU
-    return Exit.TRANSIENT if isinstance(error, TransientError) else Exit.BUG
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from infra.constructs.model_catalogue import ModelCatalogue
 from infra.constructs.region import region_variables
 from infra.grants import acknowledge, read_objects, write_objects
 from infra.images import batch_image
+from swath.exit_codes import JobExit
 from swath.settings import DeviceSettings
 
 # One job fills the smallest host of each GPU family: 4 vCPUs and 16 GiB, less what the host needs.
@@ -35,9 +36,9 @@ _ATTEMPTS = 10
 # such as CannotPullContainerError and DockerTimeoutError. Other errors would only happen again.
 _RETRIED = (
     Reason.SPOT_INSTANCE_RECLAIMED,
-    # `Exit` of batch_jobs/infer_shard: SIGTERM often ends the process before its host is gone.
-    Reason.custom(on_exit_code="143"),
-    Reason.custom(on_exit_code="75"),
+    # SIGTERM often ends the process before its host is gone.
+    Reason.custom(on_exit_code=str(JobExit.INTERRUPTED.value)),
+    Reason.custom(on_exit_code=str(JobExit.TRANSIENT.value)),
     Reason.custom(on_status_reason="Task failed to start*"),
 )
 

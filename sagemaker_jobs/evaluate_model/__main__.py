@@ -9,23 +9,23 @@ it ends: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processi
     input/in_use   the package in use, or its `evaluation.json`; may be absent
     output         `evaluation.json`, `report.html` and `verdict.json`
 
-`Exit` says what became of it, and the job's ExitMessage says why.
+`JobExit` says what became of it, and the job's ExitMessage says why.
 https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html
 """
 
 from __future__ import annotations
 
 import argparse
-import enum
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from swath.errors import InputError, SwathError, TransientError
+from swath.errors import InputError, SwathError
 from swath.evaluation.assess import assess, parse_bounds, to_form
 from swath.evaluation.evaluate import SCORE_FLOOR
 from swath.evaluation.gate import Verdict
+from swath.exit_codes import JobExit
 from swath.labels.read import read_collection
 from swath.packing import DESCRIPTION
 
@@ -36,33 +36,16 @@ _MESSAGE_BYTES = 1024
 logger = logging.getLogger("swath.evaluate_model")
 
 
-class Exit(enum.IntEnum):
-    """What the exit code tells; SageMaker takes all but 0 for a failure."""
-
-    DONE = 0
-    """The package was measured, and holds against what was asked."""
-    BUG = 1
-    """An error that swath does not know: Python's own exit code for a traceback."""
-    USAGE = 2
-    """The command line cannot be used: argparse's own exit code."""
-    REFUSED = 3
-    """The package was measured and falls below the one in use, or below what was asked."""
-    INPUT = 65
-    """What was given cannot be used (EX_DATAERR of sysexits.h); trying again changes nothing."""
-    TRANSIENT = 75
-    """A service did not answer, for all the client's own retries (EX_TEMPFAIL)."""
-
-
-def main(arguments: Sequence[str], root: Path = ROOT) -> Exit:
+def main(arguments: Sequence[str], root: Path = ROOT) -> JobExit:
     """Measure the package in the job's folders."""
     options = _parse(arguments)
     try:
         verdict = _assess(options, root / "processing")
     except SwathError as error:
         logger.error("%s", error)  # noqa: TRY400
-        return _leave(root, _exit_of(error), f"{type(error).__name__}: {error}")
+        return _leave(root, JobExit.from_error(error), f"{type(error).__name__}: {error}")
     logger.info("%s", verdict)
-    return _leave(root, Exit.DONE if verdict.passed else Exit.REFUSED, str(verdict))
+    return _leave(root, JobExit.DONE if verdict.passed else JobExit.REFUSED, str(verdict))
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -134,7 +117,7 @@ def _package(folder: Path) -> str:
     return str(found[0])
 
 
-def _leave(root: Path, code: Exit, message: str) -> Exit:
+def _leave(root: Path, code: JobExit, message: str) -> JobExit:
     """Write what the job's description shall say, and pass the exit code on."""
     output = root / "output"
     output.mkdir(parents=True, exist_ok=True)
@@ -142,12 +125,6 @@ def _leave(root: Path, code: Exit, message: str) -> Exit:
     text = message.encode()[:_MESSAGE_BYTES].decode(errors="ignore")
     (output / "message").write_text(text, encoding="utf-8")
     return code
-
-
-def _exit_of(error: SwathError) -> Exit:
-    if isinstance(error, InputError):
-        return Exit.INPUT
-    return Exit.TRANSIENT if isinstance(error, TransientError) else Exit.BUG
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from pathlib import Path
 from sagemaker_jobs.serve_model.app import Container
 from sagemaker_jobs.serve_model.server import ModelServer
 from swath.errors import NoGpuError, SettingsError
+from swath.exit_codes import JobExit
 from swath.runtimes.device import use_compatible_driver
 from swath.serving.models import Models
 from swath.serving.service import Service
@@ -25,22 +26,18 @@ logger = logging.getLogger("swath.serve_model")
 
 MODEL_FOLDER = "SM_MODEL_DIR"
 PORT = "SAGEMAKER_BIND_TO_PORT"
-FAILED = 1
-USAGE = 2
-NO_GPU = 69
-"""The host's GPU cannot be used (EX_UNAVAILABLE of sysexits.h); the log has its driver."""
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     """Serve until SIGTERM; returns the exit code."""
     if list(arguments) not in ([], ["serve"]):
         sys.stderr.write(f"{__doc__}\n")
-        return USAGE
+        return JobExit.USAGE
     try:
         settings, port = ServeSettings.from_env(env), _port(env)
     except SettingsError as error:
         logger.error("%s", error)  # noqa: TRY400 (the message says it all)
-        return USAGE
+        return JobExit.USAGE
     folder = Path(env.get(MODEL_FOLDER, "/opt/ml/model"))
     server = ModelServer(
         Container(settings),
@@ -49,8 +46,8 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
         port=port,
     )
     if server.serve_model():
-        return 0
-    return NO_GPU if isinstance(server.failure, NoGpuError) else FAILED
+        return JobExit.DONE
+    return JobExit.NO_GPU if isinstance(server.failure, NoGpuError) else JobExit.BUG
 
 
 def _port(env: Mapping[str, str]) -> int:

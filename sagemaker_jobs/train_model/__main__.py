@@ -21,7 +21,6 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.
 
 from __future__ import annotations
 
-import enum
 import logging
 import os
 import shutil
@@ -33,13 +32,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sagemaker_jobs.train_model.folders import Folders
-from swath.errors import (
-    InputError,
-    NoGpuError,
-    SwathError,
-    TrainingInterruptedError,
-    TransientError,
-)
+from swath.errors import InputError, SwathError, TrainingInterruptedError
+from swath.exit_codes import JobExit
 from swath.runtimes.device import describe, find_gpu, use_compatible_driver
 from swath.settings import has_gpu
 from swath.training.contract import LAUNCH
@@ -52,32 +46,11 @@ _OF_LABELS = ("form", "classes")
 logger = logging.getLogger("swath.train_model")
 
 
-class Exit(enum.IntEnum):
-    """What the exit code tells; SageMaker takes all but 0 for a failure."""
-
-    DONE = 0
-    """The package is written."""
-    BUG = 1
-    """An error that swath does not know: Python's own exit code for a traceback."""
-    USAGE = 2
-    """The command line cannot be used."""
-    INPUT = 65
-    """What was given cannot be used (EX_DATAERR of sysexits.h); trying again changes nothing."""
-    NO_GPU = 69
-    """The host's GPU cannot be used (EX_UNAVAILABLE); the reason has its driver."""
-    FAILED = 70
-    """The training came to nothing (EX_SOFTWARE)."""
-    TRANSIENT = 75
-    """A service did not answer, for all the client's own retries (EX_TEMPFAIL)."""
-    INTERRUPTED = 143
-    """128 + SIGTERM: the job was stopped. The training can go on from its checkpoint."""
-
-
-def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
+def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
     """Train as the job's folders say."""
     if list(arguments) not in ([], ["train"]):
         sys.stderr.write(f"{__doc__}\n")
-        return Exit.USAGE
+        return JobExit.USAGE
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     folders = Folders.of(env, CHANNELS)
@@ -85,13 +58,13 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> Exit:
         _train(folders, stopping.is_set)
     except TrainingInterruptedError as error:
         logger.warning("%s", error)
-        return Exit.INTERRUPTED
+        return JobExit.INTERRUPTED
     except Exception as error:  # noqa: BLE001 (whatever it is, the job says why it failed)
         known = isinstance(error, SwathError)
         logger.error("%s", error if known else traceback.format_exc())  # noqa: TRY400
         folders.fail(f"{type(error).__name__}: {error}")
-        return _exit_of(error)
-    return Exit.DONE
+        return JobExit.from_error(error)
+    return JobExit.DONE
 
 
 def _train(folders: Folders, stop: Callable[[], bool]) -> None:
@@ -149,16 +122,6 @@ def _move(package: Path, model: Path) -> None:
     for path in package.iterdir():
         shutil.move(path, model / path.name)
     package.rmdir()
-
-
-def _exit_of(error: Exception) -> Exit:
-    if isinstance(error, InputError):
-        return Exit.INPUT
-    if isinstance(error, TransientError):
-        return Exit.TRANSIENT
-    if isinstance(error, NoGpuError):
-        return Exit.NO_GPU
-    return Exit.FAILED if isinstance(error, SwathError) else Exit.BUG
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from batch_jobs.infer_shard import __main__ as module
-from batch_jobs.infer_shard.__main__ import ARRAY_INDEX, JOB_ID, Exit, main
+from batch_jobs.infer_shard.__main__ import ARRAY_INDEX, JOB_ID, main
 from swath import inference, storage
 from swath.errors import ModelOutputError, NoGpuError, TransientError
+from swath.exit_codes import JobExit
 from swath.storage import RunPaths
 from tests.runs import receipt_of
 
@@ -43,16 +44,16 @@ def receipts(plan_uri):
     [([], {}, 0), ([], {ARRAY_INDEX: "1"}, 1), (["--index", "1"], {ARRAY_INDEX: "0"}, 1)],
 )
 def test_which_shard(plan_uri, arguments, env, expected):
-    assert main(["--plan-uri", plan_uri, *arguments], env) == Exit.DONE
+    assert main(["--plan-uri", plan_uri, *arguments], env) == JobExit.DONE
     assert receipts(plan_uri) == [expected]
 
 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (ModelOutputError("x"), Exit.BUG),
-        (NoGpuError("x"), Exit.NO_GPU),
-        (TransientError("x"), Exit.TRANSIENT),
+        (ModelOutputError("x"), JobExit.FAILED),
+        (NoGpuError("x"), JobExit.NO_GPU),
+        (TransientError("x"), JobExit.TRANSIENT),
     ],
 )
 def test_the_exit_code_says_whether_again_would_help(monkeypatch, error, code):
@@ -67,10 +68,10 @@ def test_the_exit_code_says_whether_again_would_help(monkeypatch, error, code):
 @pytest.mark.parametrize(
     ("error", "name", "code"),
     [
-        (TransientError("S3 is away"), "TransientError", Exit.TRANSIENT),
-        (NoGpuError("none"), "NoGpuError", Exit.NO_GPU),
-        (OSError(28, "No space left on device"), "OSError", Exit.BUG),
-        (MemoryError(), "MemoryError", Exit.BUG),
+        (TransientError("S3 is away"), "TransientError", JobExit.TRANSIENT),
+        (NoGpuError("none"), "NoGpuError", JobExit.NO_GPU),
+        (OSError(28, "No space left on device"), "OSError", JobExit.BUG),
+        (MemoryError(), "MemoryError", JobExit.BUG),
     ],
 )
 def test_a_job_that_fails_leaves_why(plan_uri, monkeypatch, error, name, code):
@@ -92,11 +93,11 @@ def test_a_job_that_cannot_leave_why_ends_all_the_same(plan_uri, monkeypatch):
     monkeypatch.setattr(module, "run_shard", fail)
     monkeypatch.setattr(storage, "write_json", fail)
 
-    assert main(["--plan-uri", plan_uri], {JOB_ID: "job:3"}) == Exit.TRANSIENT
+    assert main(["--plan-uri", plan_uri], {JOB_ID: "job:3"}) == JobExit.TRANSIENT
 
 
 def test_a_job_that_is_done_leaves_no_failure(plan_uri):
-    assert main(["--plan-uri", plan_uri], {JOB_ID: "job"}) == Exit.DONE
+    assert main(["--plan-uri", plan_uri], {JOB_ID: "job"}) == JobExit.DONE
     assert not storage.exists(RunPaths.of_plan(plan_uri).job_failure("job"))
 
 
@@ -109,12 +110,12 @@ def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypa
     monkeypatch.setattr(module, "run_shard", interrupted)
     monkeypatch.setattr(inference, "TOGETHER", 1)  # the shard has but eight tiles
 
-    assert main(["--plan-uri", plan_uri], {}) == Exit.INTERRUPTED
+    assert main(["--plan-uri", plan_uri], {}) == JobExit.INTERRUPTED
     assert receipts(plan_uri) == []
     assert Path(RunPaths.of_plan(plan_uri).partial(0)).is_file()
 
     monkeypatch.setattr(module, "run_shard", real)
-    assert main(["--plan-uri", plan_uri], {}) == Exit.DONE
+    assert main(["--plan-uri", plan_uri], {}) == JobExit.DONE
     assert receipt_of(plan_uri, 0).tiles.succeeded == 8
 
 
@@ -133,15 +134,15 @@ def test_the_process_ends_with_the_code(plan_uri, tmp_path):
     env[ARRAY_INDEX] = "one"
     worded = run(plan_uri)
 
-    assert done.returncode == Exit.DONE
+    assert done.returncode == JobExit.DONE
     assert "shard done" in done.stderr
-    assert refused.returncode == Exit.DONE
+    assert refused.returncode == JobExit.DONE
     assert "no scene at" in refused.stderr
     assert "Traceback" not in refused.stderr
     receipt = receipt_of(plan_uri, 0)
     assert receipt.tiles.failed == receipt.tiles.planned == 8
     assert "no scene at" in receipt.failures[0].cause
-    assert wrong.returncode == worded.returncode == Exit.USAGE
+    assert wrong.returncode == worded.returncode == JobExit.USAGE
     assert "invalid int value: 'one'" in worded.stderr
 
 
@@ -186,7 +187,7 @@ def test_a_job_that_is_killed_goes_on_from_what_it_kept_last(large, held, caplog
     assert receipt_of(large, 0) is None
 
     with caplog.at_level("INFO"):
-        assert main(["--plan-uri", large], {}) == Exit.DONE
+        assert main(["--plan-uri", large], {}) == JobExit.DONE
 
     (went_on,) = [r.getMessage() for r in caplog.records if "goes on from tile" in r.getMessage()]
     assert kept <= int(went_on.split()[-1]) < 1000
@@ -200,7 +201,7 @@ def test_a_job_that_cannot_end_in_time_ends_all_the_same(large, held):
 
     process.terminate()  # it waits for the log, and would do so for ever
 
-    assert process.wait() == Exit.INTERRUPTED
+    assert process.wait() == JobExit.INTERRUPTED
 
 
 def test_a_host_whose_gpu_cannot_be_used_has_an_exit_code_of_its_own(plan_uri):
@@ -213,7 +214,7 @@ def test_a_host_whose_gpu_cannot_be_used_has_an_exit_code_of_its_own(plan_uri):
         check=False,
     )
 
-    assert done.returncode == Exit.NO_GPU
+    assert done.returncode == JobExit.NO_GPU
     assert "SWATH_DEVICE is cuda, but no GPU can be used" in done.stderr
     assert "Traceback" not in done.stderr
     assert receipts(plan_uri) == []

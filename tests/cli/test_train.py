@@ -7,8 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from swath import storage
-from swath.cli import EXIT_FAILED, EXIT_INPUT, app
+from swath.cli import EXIT_INPUT, app
 from swath.cli import train as command
+from swath.exit_codes import CommandExit
 from swath.package import load_package
 from swath.training import job
 from swath.training.options import TrainOptions
@@ -73,21 +74,25 @@ def test_it_trains_in_bfloat16_on_a_cpu_when_told_to(squares, tmp_path):
     assert "epoch=1; step=1; train:loss=" in told.output
 
 
-def test_stopped_it_says_how_to_go_on(squares, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, CommandExit.INTERRUPTED), (signal.SIGTERM, CommandExit.TERMINATED)],
+)
+def test_stopped_it_says_how_to_go_on(squares, tmp_path, monkeypatch, number, code):
     def interrupted(*args, **kwargs):
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         return read(*args, **kwargs)
 
     read = job.read_collection
     monkeypatch.setattr(job, "read_collection", interrupted)
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
 
     told = run(*arguments(squares, tmp_path / "out", epochs="2"))
 
-    assert told.exit_code == EXIT_FAILED
+    assert told.exit_code == code
     assert "stopped after step 1 of 2; the training goes on" in told.output
     assert (tmp_path / "out" / command.CHECKPOINTS / "checkpoint.pt").is_file()
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
 
 
 def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):

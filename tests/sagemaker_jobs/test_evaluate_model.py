@@ -11,7 +11,8 @@ import pytest
 import rasterio
 from shapely import box
 
-from sagemaker_jobs.evaluate_model.__main__ import Exit, main
+from sagemaker_jobs.evaluate_model.__main__ import main
+from swath.exit_codes import JobExit
 from swath.packing import pack
 from tests.labelled import around, dots, write_coco
 from tests.rasters import NORTH_UP, UTM
@@ -41,7 +42,7 @@ def output(root, name):
 
 
 def test_a_package_is_measured(root):
-    assert main([], root) == Exit.DONE
+    assert main([], root) == JobExit.DONE
 
     assert output(root, "evaluation.json")["figures"]["AP"] == 1
     assert (root / "processing" / "output" / "report.html").is_file()
@@ -53,11 +54,11 @@ def test_a_package_that_is_not_packed(root, package):
     (root / "processing/input/model").rmdir()
     package.rename(root / "processing/input/model")
 
-    assert main(["--fail-below", "AP=1"], root) == Exit.DONE
+    assert main(["--fail-below", "AP=1"], root) == JobExit.DONE
 
 
 def test_what_falls_below_fails_the_job_and_says_why(root):
-    assert main(["--fail-below", "AP=1.2"], root) == Exit.REFUSED
+    assert main(["--fail-below", "AP=1.2"], root) == JobExit.REFUSED
 
     assert message(root) == "refused: AP is 1.0000, 0.2000 below 1.2000"
     assert not output(root, "verdict.json")["passed"]
@@ -68,18 +69,18 @@ def test_against_a_package_and_against_its_evaluation(root, package):
     in_use.mkdir()
     pack(package, in_use / "model.tar.gz")
 
-    assert main([], root) == Exit.DONE
+    assert main([], root) == JobExit.DONE
     assert output(root, "verdict.json")["compared"] == ["AP", "AP50", "best_F1"]
 
     (root / "processing/output/in-use/evaluation.json").rename(in_use / "evaluation.json")
-    assert main([], root) == Exit.DONE
+    assert main([], root) == JobExit.DONE
     assert output(root, "verdict.json")["compared"] == ["AP", "AP50", "best_F1"]
 
 
 def test_no_package(root):
     (root / "processing/input/model/model.tar.gz").unlink()
 
-    assert main([], root) == Exit.INPUT
+    assert main([], root) == JobExit.INPUT
     assert "holds no model package" in message(root)
 
 
@@ -88,7 +89,7 @@ def test_labels_that_lie_with_the_images(root):
     (given / "labels" / "labels.json").rename(given / "images" / "labels.json")
     (given / "labels").rmdir()
 
-    assert main([], root) == Exit.DONE
+    assert main([], root) == JobExit.DONE
     assert output(root, "evaluation.json")["collection"]["objects"] == 3
 
 
@@ -102,7 +103,7 @@ def test_labels_of_one_file_a_scene(root):
     for name in ("scene", "elsewhere"):
         (labels / f"{name}.geojson").write_text(geojson(around(PLACES[:2])))
 
-    assert main(["--format", "geojson", "--classes", "dot"], root) == Exit.DONE
+    assert main(["--format", "geojson", "--classes", "dot"], root) == JobExit.DONE
 
     evaluation = output(root, "evaluation.json")
     assert (evaluation["collection"]["scenes"], evaluation["collection"]["objects"]) == (2, 4)
@@ -127,17 +128,17 @@ def geojson(boxes):
 def test_several_packages(root, package):
     pack(package, root / "processing" / "input" / "model" / "other.tar.gz")
 
-    assert main([], root) == Exit.INPUT
+    assert main([], root) == JobExit.INPUT
     assert "['model.tar.gz', 'other.tar.gz']" in message(root)
 
 
 def test_a_form_that_labels_do_not_have(root):
-    assert main(["--format", "text"], root) == Exit.INPUT
+    assert main(["--format", "text"], root) == JobExit.INPUT
     assert "labels have no form 'text'" in message(root)
 
 
 def test_a_message_is_cut_at_a_kilobyte_and_stays_text(root):
-    assert main(["--fail-below", "é" * 2000], root) == Exit.INPUT
+    assert main(["--fail-below", "é" * 2000], root) == JobExit.INPUT
 
     assert 1000 < len((root / "output" / "message").read_bytes()) <= 1024
     assert "ééé" in message(root)
@@ -147,7 +148,7 @@ def test_a_command_line_that_cannot_be_used(root):
     with pytest.raises(SystemExit) as stopped:
         main(["--tolerance", "much"], root)
 
-    assert stopped.value.code == Exit.USAGE
+    assert stopped.value.code == JobExit.USAGE
 
 
 def test_the_program_starts():

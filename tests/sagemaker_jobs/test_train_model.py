@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from sagemaker_jobs.train_model.__main__ import Exit, main
+from sagemaker_jobs.train_model.__main__ import main
 from sagemaker_jobs.train_model.folders import Folders
 from swath.errors import InputError
+from swath.exit_codes import JobExit
 from swath.package import load_package
 from swath.runtimes import device
 from swath.training.figures import METRICS
@@ -82,7 +83,7 @@ def test_a_spot_host_is_reclaimed_and_the_next_one_goes_on(opt_ml, trained):
     first.send_signal(signal.SIGTERM)
     _, told = first.communicate()
 
-    assert first.returncode == Exit.INTERRUPTED, told
+    assert first.returncode == JobExit.INTERRUPTED, told
     (checkpoint,) = (opt_ml / "checkpoints").rglob("checkpoint.pt")
     # Another training of a search, with other options, shares the folder and not the checkpoint.
     assert checkpoint.parent.name == options().digest
@@ -95,7 +96,7 @@ def test_a_spot_host_is_reclaimed_and_the_next_one_goes_on(opt_ml, trained):
     second = start(opt_ml)
     out, told = second.communicate()
 
-    assert second.returncode == Exit.DONE, told
+    assert second.returncode == JobExit.DONE, told
     assert out.startswith("epoch=2; ")
     assert load_package(opt_ml / "model").description.name == "squares"
     onnx = opt_ml / "model" / "model.onnx"
@@ -107,13 +108,13 @@ def test_a_spot_host_is_reclaimed_and_the_next_one_goes_on(opt_ml, trained):
 def test_paid_hours_leave_a_package_and_another_launch_goes_on(opt_ml):
     few = {"epochs": "2", "network.channels": "[4,4]"}
     change(opt_ml, launch="one", minutes="1e-9", **few)
-    assert main(["train"], environment(opt_ml)) == Exit.DONE
+    assert main(["train"], environment(opt_ml)) == JobExit.DONE
     first = load_package(opt_ml / "model").digest
     assert metrics(opt_ml)["ended"] == "minutes"
     steps = metrics(opt_ml)["steps"]
 
     change(opt_ml, launch="two", minutes="60")
-    assert main(["train"], environment(opt_ml)) == Exit.DONE
+    assert main(["train"], environment(opt_ml)) == JobExit.DONE
 
     assert metrics(opt_ml)["ended"] == "epochs"
     assert metrics(opt_ml)["steps"] == 2 * 8 > steps
@@ -134,7 +135,7 @@ def test_why_it_failed_is_left_for_the_jobs_description(opt_ml, hyperparameters,
 
     code = main(["train"], environment(opt_ml))
 
-    assert code == Exit.INPUT
+    assert code == JobExit.INPUT
     assert failure(opt_ml).startswith(says)
 
 
@@ -149,7 +150,7 @@ def test_hyperparameters_that_are_no_json(opt_ml, text):
 def test_scenes_must_be_there(opt_ml):
     shutil.rmtree(opt_ml / "input" / "data" / "images")
 
-    assert main([], environment(opt_ml)) == Exit.INPUT
+    assert main([], environment(opt_ml)) == JobExit.INPUT
     assert "there is no channel images" in failure(opt_ml)
 
 
@@ -160,12 +161,12 @@ def test_an_error_that_swath_does_not_know_is_a_bug(opt_ml):
     env["SM_OUTPUT_DIR"] = str(opt_ml / "elsewhere")
     change(opt_ml, epochs="1", crops="4")
 
-    assert main(["train"], env) == Exit.BUG
+    assert main(["train"], env) == JobExit.BUG
     assert "NotADirectoryError" in (opt_ml / "elsewhere" / "failure").read_text()
 
 
 def test_another_argument_is_told_how_to_call_it(capsys):
-    assert main(["serve"], {}) == Exit.USAGE
+    assert main(["serve"], {}) == JobExit.USAGE
     assert "hyperparameters.json" in capsys.readouterr().err
 
 
@@ -211,7 +212,7 @@ def test_a_reason_is_cut_between_characters(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("instance_type", "code"), [("ml.g5.xlarge", Exit.NO_GPU), ("ml.m5.large", Exit.INPUT)]
+    ("instance_type", "code"), [("ml.g5.xlarge", JobExit.NO_GPU), ("ml.m5.large", JobExit.INPUT)]
 )
 def test_a_host_that_is_paid_for_its_gpu_does_not_train_on_its_cpu(
     opt_ml, monkeypatch, caplog, instance_type, code
@@ -225,7 +226,7 @@ def test_a_host_that_is_paid_for_its_gpu_does_not_train_on_its_cpu(
     with caplog.at_level("INFO"):
         assert main(["train"], environment(opt_ml)) == code
 
-    if code == Exit.NO_GPU:
+    if code == JobExit.NO_GPU:
         said = "NoGpuError: the host is an ml.g5.xlarge, but no GPU can be used: torch is built for"
         assert failure(opt_ml).startswith(said)
     else:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from swath.cli import options
+from swath.cli.problems import EXIT_FAILED, EXIT_INPUT
 from swath.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ def invoke(
             errors[isinstance(answer, InputError)] += 1
             console.print(f"error: {image}: {answer}", markup=False, soft_wrap=True)
     if errors:
-        # As of one error: 2 where all of them are the images' own, 1 where some are not.
-        raise typer.Exit(1 if errors[False] else 2)
+        # As for one error: whether all of them are the images' own.
+        raise typer.Exit(EXIT_FAILED if errors[False] else EXIT_INPUT)
 
 
 def _targets(images: list[Path], out: Path | None) -> dict[Path, Path | None]:

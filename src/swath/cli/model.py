@@ -11,6 +11,7 @@ from rich.text import Text
 
 from swath.cli import options
 from swath.cli.base import Command, Group, examples, print_error
+from swath.cli.problems import EXIT_FAILED
 from swath.cli.remote import split_list
 from swath.encoding import parse_json
 from swath.errors import InputError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=Group, no_args_is_help=True, help="Make, check, show, shrink and publish model packages."
 )
-
-_FAILED = 1
 
 
 # What works is imported where it is used: `--help` answers at once.
@@ -102,7 +101,7 @@ def check(
         for fault in report.faults[1:]:
             _line(console, f"failed, too: {fault}")
         print_error(Console(stderr=True), report.faults[0])
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command("show", cls=Command, epilog=examples("swath model show models/ships"))

@@ -6,13 +6,12 @@ import errno
 import sys
 
 from swath.errors import InputError, SwathError, TransientError
+from swath.exit_codes import CommandExit
 from swath.extras import not_installed
 
-EXIT_FAILED = 1
-EXIT_INPUT = 2
-"""What was given cannot be used."""
-EXIT_BUG = 70
-"""An error that swath did not foresee; sysexits.h calls it EX_SOFTWARE."""
+EXIT_FAILED = CommandExit.FAILED
+EXIT_INPUT = CommandExit.INPUT
+EXIT_BUG = CommandExit.BUG
 MAX_LETTERS = 1500
 """Of a line about an error, as a screen or two show it."""
 

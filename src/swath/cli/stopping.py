@@ -8,15 +8,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import typer
+from rich.console import Console
+
+from swath.cli.base import print_error
+from swath.errors import TrainingInterruptedError
+from swath.exit_codes import CommandExit
+
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Within, Ctrl-C or SIGTERM asks the training to leave a checkpoint; a second one ends it."""
+    """Within, Ctrl-C or SIGTERM asks the training to leave a checkpoint; a second one ends it.
+
+    Raises:
+        Exit: the training stopped, with the code of the signal.
+    """
     asked = threading.Event()
+    received: list[int] = []
 
     def stop(number: int, frame: Any) -> None:
         del frame
         asked.set()
+        received.append(number)
         signal.signal(number, before[signal.Signals(number)])
 
     before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
@@ -24,6 +37,10 @@ def stopping() -> Iterator[Callable[[], bool]]:
         signal.signal(name, stop)
     try:
         yield asked.is_set
+    except TrainingInterruptedError as error:
+        print_error(Console(stderr=True), str(error))
+        code = CommandExit.TERMINATED if signal.SIGTERM in received else CommandExit.INTERRUPTED
+        raise typer.Exit(code) from None
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)

@@ -4,9 +4,10 @@ from pathlib import Path
 import boto3
 import pytest
 
-from sagemaker_jobs.evaluate_model.__main__ import Exit, main
+from sagemaker_jobs.evaluate_model.__main__ import main
 from swath import storage
 from swath.errors import InputError, PackageError
+from swath.exit_codes import JobExit
 from swath.launching.evaluate import EvaluationJob, ceiling_of, launch
 from swath.packing import pack
 from tests.labelled import around, dots, write_coco
@@ -61,7 +62,7 @@ def test_what_is_launched_measures_the_package(aws, deployment, calls, data, tmp
     started = launch(job(data, arguments=["--fail-below", "AP=0.9"]), deployment)
 
     made = asked(calls)
-    assert run_as_sagemaker(made, tmp_path / "ml") == Exit.DONE
+    assert run_as_sagemaker(made, tmp_path / "ml") == JobExit.DONE
     assert json.loads(storage.read_bytes(f"{started.report}evaluation.json"))["figures"]["AP"] == 1
     assert storage.exists(f"{started.report}report.html")
     assert made["ProcessingJobName"] == started.name
@@ -78,12 +79,12 @@ def test_an_evaluation_of_an_earlier_job_is_what_another_is_held_against(
     aws, deployment, calls, data, tmp_path
 ):
     first = launch(job(data), deployment)
-    assert run_as_sagemaker(asked(calls), tmp_path / "first") == Exit.DONE
+    assert run_as_sagemaker(asked(calls), tmp_path / "first") == JobExit.DONE
     calls.clear()
 
     launch(job(data, against=f"{first.report}evaluation.json"), deployment)
 
-    assert run_as_sagemaker(asked(calls), tmp_path / "second") == Exit.DONE
+    assert run_as_sagemaker(asked(calls), tmp_path / "second") == JobExit.DONE
     verdict = json.loads((tmp_path / "second/processing/output/verdict.json").read_text())
     assert verdict["compared"] == ["AP", "AP50", "best_F1"]
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from moto.batch.utils import lowercase_first_key
 
-from batch_jobs.infer_shard.__main__ import Exit
 from infra import check
 from infra.images import ROOT
 from local_cloud.retry_rules import check_retry_rules, retries
+from swath.exit_codes import JobExit
 
 
 def test_spot_comes_first_and_on_demand_where_there_is_none(dev: Any):
@@ -165,13 +165,13 @@ def test_a_job_is_tried_again_for_what_passes_and_for_nothing_else(dev: Any):
     assert definition["Timeout"]["AttemptDurationSeconds"] > 0
     ended = "Essential container in task exited"
     assert retries(rules, None, "Host EC2 (instance i-0123) terminated.")
-    assert retries(rules, Exit.INTERRUPTED, ended)
-    assert retries(rules, Exit.TRANSIENT, ended)
+    assert retries(rules, JobExit.INTERRUPTED, ended)
+    assert retries(rules, JobExit.TRANSIENT, ended)
     for reason in (
         "CannotPullContainerError: Error response from daemon",
         "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s",
     ):
         assert retries(rules, None, "Task failed to start", reason)
-    for code in set(Exit) - {Exit.INTERRUPTED, Exit.TRANSIENT}:
+    for code in set(JobExit) - {JobExit.INTERRUPTED, JobExit.TRANSIENT}:
         assert not retries(rules, code, ended)
     assert not retries(rules, 137, ended, "OutOfMemoryError: Container killed due to memory usage")
