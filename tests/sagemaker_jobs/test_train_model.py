@@ -143,7 +143,7 @@ def test_why_it_failed_is_left_for_the_jobs_description(opt_ml, hyperparameters,
 def test_hyperparameters_that_are_no_json(opt_ml, text):
     (opt_ml / "input" / "config" / "hyperparameters.json").write_text(text)
 
-    assert main(["train"], environment(opt_ml)) == Exit.INPUT
+    assert main(["train"], environment(opt_ml)) == JobExit.INPUT
     assert "hyperparameters.json is not JSON: " in failure(opt_ml)
 
 
