@@ -80,9 +80,22 @@ def _assess(options: argparse.Namespace, folder: Path) -> Verdict:
         tolerance=options.tolerance,
         score_floor=options.score_floor,
         tolerated_failures=options.tolerated_failures,
-        progress=lambda scene, done, of: logger.info("%s: %d of %d shards", scene, done, of),
+        progress=_TenthsLogged(),
     )
     return verdict
+
+
+class _TenthsLogged:
+    """Logs the progress of a scene, once for each tenth."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def __call__(self, scene: str, done: int, of: int) -> None:
+        tenths = 10 * done // of if of else 10
+        if not done or tenths > self._last:
+            logger.info("%s: %d of %d tiles", scene, done, of)
+        self._last = tenths
 
 
 def _labels(folder: Path) -> str | None:

@@ -28,7 +28,7 @@ from swath.payloads import (
     SceneRef,
     TileCounts,
 )
-from swath.plan import plan_run
+from swath.plan import plan_run, read_plan
 from swath.settings import PlanSettings
 from swath.shard import require_unchanged, run_shard
 
@@ -38,7 +38,7 @@ _LATER = (
     "and those of this run were not loaded"
 )
 Progress = Callable[[int, int], None]
-"""Called with how many shards are done, and of how many."""
+"""Called with how many tiles are done, and of how many; first with none."""
 
 
 class RunReport(Payload, frozen=True, kw_only=True):
@@ -97,7 +97,7 @@ def run_local(
         out: the folder to write to.
         database: a DSN; the detections are loaded there too.
         options: of the run; the backend is always `local`.
-        progress: told as the run goes on.
+        progress: called after each batch of tiles.
 
     Raises:
         InputError: there is no such scene or package, or `out` has a file that swath did not write
@@ -157,10 +157,17 @@ def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progre
     with watch.stage("plan"):
         plan = plan_run(request, PlanSettings(work_uri=work))
     with watch.stage("infer"):
-        progress(0, plan.shards)
+        total = read_plan(plan.uri).tiles_to_infer
+        done = 0
+        progress(done, total)
         for index in range(plan.shards):
-            run_shard(plan.uri, index)
-            progress(index + 1, plan.shards)
+
+            def tell(tiles: int, before: int = done) -> None:
+                progress(before + tiles, total)
+
+            receipt = run_shard(plan.uri, index, progress=tell)
+            done += receipt.tiles.planned
+            progress(done, total)
     with watch.stage("merge"):
         return merge_run(plan.uri)
 

@@ -126,6 +126,11 @@ class Plan(Payload, frozen=True, kw_only=True):
         return TileCounts(planned=self.skipped_count, skipped=self.skipped_count)
 
     @property
+    def tiles_to_infer(self) -> int:
+        """The number of tiles in all shards."""
+        return self.grid.count - self.skipped_count
+
+    @property
     def partition(self) -> Partition:
         """The rectangles of tiles that shards are."""
         return Partition(self.column_cuts, self.row_cuts)

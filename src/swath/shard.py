@@ -59,6 +59,7 @@ def run_shard(
     stop: Callable[[], bool] = lambda: False,
     load: Load = load_kept,
     keep_seconds: float = KEEP_SECONDS,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Receipt:
     """Find what the model sees in one shard of a plan.
 
@@ -71,6 +72,7 @@ def run_shard(
         stop: asked after each batch; once it says yes, progress is kept and the shard ends.
         load: gives the plan's model.
         keep_seconds: how often progress is kept meanwhile, for a process that is killed.
+        progress: called after each batch but the last, with how many tiles of the shard are done.
 
     Raises:
         NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
@@ -115,7 +117,12 @@ def run_shard(
                 index=index,
                 seconds=keep_seconds,
             )
-            if not findings.infer(plan.tiles(index).tolist(), stop, keeper.now_and_then):
+
+            def after_batch() -> None:
+                keeper.now_and_then()
+                progress(inference.tiles.planned)
+
+            if not findings.infer(plan.tiles(index).tolist(), stop, after_batch):
                 keeper.keep()
                 raise ShardInterruptedError(
                     f"stopped before tile {inference.next_tile}; "

@@ -11,6 +11,7 @@ import pytest
 import rasterio
 from shapely import box
 
+from sagemaker_jobs.evaluate_model import __main__ as evaluate_model
 from sagemaker_jobs.evaluate_model.__main__ import main
 from swath.exit_codes import JobExit
 from swath.packing import pack
@@ -163,3 +164,17 @@ def test_the_program_starts():
     )
 
     assert "--fail-below" in done.stdout
+
+
+def test_progress_is_logged_at_each_tenth(caplog):
+    caplog.set_level("INFO")
+    tell = evaluate_model._TenthsLogged()
+
+    for scene in ("a.tif", "b.tif"):
+        for done in range(1001):
+            tell(scene, done, 1000)
+    tell("empty.tif", 0, 0)
+
+    said = [record.getMessage() for record in caplog.records]
+    assert said[:2] == ["a.tif: 0 of 1000 tiles", "a.tif: 100 of 1000 tiles"]
+    assert len(said) == 2 * 11 + 1

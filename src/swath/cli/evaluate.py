@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer  # noqa: TC002 (typer reads the annotations)
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from swath.cli import options
 from swath.cli.options import NO_LABELS
+from swath.cli.progress import progress_bar
 from swath.cli.remote import agree, check_place, require_out, split_list
 from swath.errors import GateError
 
 if TYPE_CHECKING:
-    from swath.evaluation.evaluate import Progress as Told
     from swath.evaluation.evaluation import Evaluation
     from swath.launching.evaluate import EvaluationJob
 
@@ -81,7 +79,7 @@ def evaluate(
     collection = read_collection(
         None if labels == NO_LABELS else labels, scenes, form=label_format, classes=names
     )
-    with _display(console) as told:
+    with progress_bar("tiles") as tell:
         evaluation, verdict = assess(
             model,
             collection,
@@ -91,7 +89,7 @@ def evaluate(
             tolerance=tolerance,
             score_floor=score_floor,
             tolerated_failures=tolerated_failures,
-            progress=told,
+            progress=lambda uri, done, of: tell(uri.rsplit("/", 1)[-1], done, of),
         )
     for warning in evaluation.warnings:
         Console(stderr=True).print(
@@ -121,26 +119,6 @@ def _launch(console: Console, job: EvaluationJob, stack: str, *, yes: bool) -> N
         f"its report will be below {started.report}",
     ):
         console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _display(console: Console) -> Iterator[Told]:
-    """A bar for each scene, while it is run."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as display:
-        task = display.add_task("", total=None)
-
-        def tell(scene: str, done: int, of: int) -> None:
-            name = scene.rsplit("/", 1)[-1]
-            display.update(task, description=name, completed=done, total=of)
-
-        yield tell
 
 
 def _table(evaluation: Evaluation) -> Table:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from swath.cli import options
 from swath.cli.problems import EXIT_FAILED, EXIT_INPUT
+from swath.cli.progress import progress_bar
 from swath.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -52,17 +52,11 @@ def invoke(
         asked.check(image)
     errors: Counter[bool] = Counter()
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as display:
-        for image, answer in display.track(
-            invoke_images(asked, images, at_once=at_once), total=len(images), description="images"
-        ):
+    with progress_bar("images") as tell:
+        tell("", 0, len(images))
+        answers = invoke_images(asked, images, at_once=at_once)
+        for done, (image, answer) in enumerate(answers, 1):
+            tell("", done, len(images))
             if isinstance(answer, bytes):
                 _write(answer, targets[image])
                 for warning in msgspec.json.decode(answer, type=_Answer).warnings:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from swath.cli import options
+from swath.cli.progress import progress_bar
 from swath.payloads import RunOptions
 
 
@@ -22,30 +22,21 @@ def run(
     from swath.local import run_local  # noqa: PLC0415
     from swath.output_folder import DETECTIONS  # noqa: PLC0415
 
-    console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(
-        *columns,
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as display:
-        task = display.add_task("shards", total=None)
+    with progress_bar("tiles") as tell:
         report = run_local(
             scene,
             model,
             out,
             database=database,
             options=RunOptions(tolerated_failures=tolerated_failures),
-            progress=lambda done, of: display.update(task, completed=done, total=of),
+            progress=lambda done, of: tell(scene.rsplit("/", 1)[-1], done, of),
         )
     for warning in report.warnings:
         Console(stderr=True).print(
             f"warning: {warning}", markup=False, highlight=False, soft_wrap=True
         )
     tiles = report.tiles
-    console.print(
+    Console().print(
         f"{report.detections} detections in {tiles.planned} tiles "
         f"({tiles.skipped} skipped, {tiles.failed} failed): {out / DETECTIONS}",
         markup=False,

@@ -58,7 +58,8 @@ _MASKED = {"instance-segmentation", "segmentation"}
 _POLYGONS = ("polygon_precision", "polygon_recall", "polygon_F1")
 
 Progress = Callable[[str, int, int], None]
-"""Called with a scene's address, how many of its shards are done, and of how many."""
+"""Called with a scene's address, how many of its tiles are done, and of how many; first with
+none."""
 
 
 def evaluate(

@@ -72,7 +72,7 @@ def see(
         outlined: whether outlines are compared, or boxes.
         work: a folder that the run may use.
         options: of the run.
-        progress: told how many shards are done, and of how many.
+        progress: called with how many tiles are done, and of how many.
 
     Raises:
         SwathError: the run failed.
