@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -91,6 +92,34 @@ def bright_pixels() -> bytes:
     )
     opset = [helper.make_opsetid("", 17)]
     return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+def endless() -> bytes:
+    """The same detector behind a loop of more rounds than anybody could wait for."""
+    model = onnx.load_from_string(bright_pixels())
+    graph = model.graph
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["go_on"]),
+            helper.make_node("Abs", ["before"], ["after"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, None),
+        ],
+    )
+    loop = helper.make_node("Loop", ["rounds", "yes", "image"], ["looped"], body=body)
+    graph.node[0].input[0] = "looped"
+    graph.node.insert(0, loop)
+    for name, value in (("rounds", np.int64(2**63 - 1)), ("yes", np.bool_(True))):
+        graph.initializer.append(numpy_helper.from_array(np.array(value), name))
+    return model.SerializeToString()
 
 
 def description(change=None) -> dict:

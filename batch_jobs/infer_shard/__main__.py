@@ -28,6 +28,7 @@ from swath.errors import InputError, SwathError
 from swath.exit_codes import JobExit
 from swath.payloads import JobFailure
 from swath.runtimes.device import find_gpu, use_compatible_driver
+from swath.runtimes.time_limit import last_words
 from swath.shard import KEEP_SECONDS, refuse_shard, run_shard
 from swath.storage import RunPaths
 
@@ -43,16 +44,20 @@ logger = logging.getLogger("swath.infer_shard")
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
     """Infer the shard that the command line or the environment names."""
     options = _parse(arguments, env)
-    with _ending_at_sigterm(options.stop_seconds) as stop:
+
+    def leave_cause(error: Exception) -> JobExit:
+        code = JobExit.from_error(error)
+        _leave_cause(options.plan_uri, env, error, code)
+        return code
+
+    with _ending_at_sigterm(options.stop_seconds) as stop, last_words(leave_cause):
         try:
             return _run(options, stop)
         except SwathError as error:
             logger.error("shard %d of %s: %s", options.index, options.plan_uri, error)  # noqa: TRY400
-            code = JobExit.from_error(error)
-            _leave_cause(options.plan_uri, env, error, code)
-            return code
+            return leave_cause(error)
         except Exception as error:
-            _leave_cause(options.plan_uri, env, error, JobExit.BUG)
+            leave_cause(error)
             raise
 
 

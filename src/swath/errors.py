@@ -53,6 +53,10 @@ class ModelOutputError(SwathError):
     """The model gave something for a tile that is not what its package promises, or NaN."""
 
 
+class ModelTimeoutError(SwathError):
+    """The model did not load, or gave no answer, in the time that it may take."""
+
+
 class OutOfMemoryError(SwathError):
     """There is not the memory to show the model so many tiles at once; fewer may fit."""
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from swath.detections import Detections, Seen
-from swath.errors import ModelOutputError, OutOfMemoryError, SwathError
+from swath.errors import ModelOutputError, ModelTimeoutError, OutOfMemoryError, SwathError
 from swath.payloads import TileCounts, TileFailure
 from swath.radiometry.sampling import Lattice
 from swath.radiometry.units import conversion, unit_warnings
@@ -153,6 +153,7 @@ class Inference:
         Raises:
             SceneChangedError: the scene was replaced.
             TransientError: the scene could not be reached.
+            ModelTimeoutError: the model did not answer.
         """
         seen: list[Detections] = []
         since = 0
@@ -246,6 +247,8 @@ class Inference:
         if len(shown) <= self.model.batch_size:
             try:
                 return self._call(shown)
+            except ModelTimeoutError:
+                raise  # each further tile would take as long
             except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
                 if len(shown) <= 1:
                     return [error]

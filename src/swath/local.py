@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import msgspec
 
 from swath import storage
 from swath.errors import SceneError, SwathError
+from swath.exit_codes import CommandExit
 from swath.merge_run import merge_run
 from swath.output_folder import DETECTIONS, MASK, RUN, SUMMARY, clear, put_in_place, work_folder
 from swath.package import describe_package
@@ -29,6 +31,7 @@ from swath.payloads import (
     TileCounts,
 )
 from swath.plan import plan_run, read_plan
+from swath.runtimes.time_limit import last_words
 from swath.settings import PlanSettings
 from swath.shard import require_unchanged, run_shard
 
@@ -102,13 +105,28 @@ def run_local(
     Raises:
         InputError: there is no such scene or package, or `out` has a file that swath did not write
             and would replace.
-        SwathError: the run failed; `summary.json` says so as well.
+        SwathError: the run failed; `summary.json` says so as well, whatever the error.
     """
     clear(out, RUN)
     request = request_of(scene, model, options or RunOptions())
     watch = Stopwatch()
     files: dict[str, Path] = {}
-    with work_folder(out) as work:
+
+    def fail(error: Exception) -> None:
+        # A run that only failed to load leaves its detections all the same.
+        known = isinstance(error, SwathError)
+        cause = str(error) if known else f"{type(error).__name__}: {error}"
+        failed = _report(request, watch, status="failed", cause=cause)
+        # A full disk may have no room for the summary either; the error itself is what to show.
+        with nullcontext() if known else suppress(OSError):
+            put_in_place(out, {**files, SUMMARY: _write(failed, work)})
+
+    def end(error: Exception) -> CommandExit:
+        fail(error)
+        shutil.rmtree(work, ignore_errors=True)
+        return CommandExit.FAILED
+
+    with work_folder(out) as work, last_words(end):
         try:
             if database is not None:
                 _prepare(database)
@@ -122,10 +140,8 @@ def run_local(
                 if superseded:
                     merged = msgspec.structs.replace(merged, warnings=[*merged.warnings, _LATER])
             report = _report(request, watch, status="succeeded", merged=merged)
-        except SwathError as error:
-            # A run that only failed to load leaves its detections all the same.
-            failed = _report(request, watch, status="failed", cause=str(error))
-            put_in_place(out, {**files, SUMMARY: _write(failed, work)})
+        except Exception as error:
+            fail(error)
             raise
         put_in_place(out, {**files, SUMMARY: _write(report, work)})
     return report

@@ -7,6 +7,7 @@ time) pass through `to_env` untouched.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import typing
 from collections.abc import Mapping
@@ -157,6 +158,20 @@ class DeviceSettings(EnvSettings):
     device: str = "auto"
     """`cuda` where a GPU is paid for: a process that finds none it can use ends. `cpu` uses none.
     `auto` uses a GPU where there is one, and the CPU where there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings(EnvSettings):
+    """Of every process that runs a model."""
+
+    model_seconds: float = 300.0
+    """How long a model may take to load, and for each answer to a batch of tiles."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.model_seconds < math.inf:
+            raise SettingsError(
+                f"{variable('model_seconds')} is {self.model_seconds:g}; give seconds, above 0"
+            )
 
 
 def has_gpu(instance_type: str) -> bool:

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 
@@ -75,6 +76,21 @@ def test_relative_paths(scene, package, tmp_path, monkeypatch):
     report = run_local("scene.tif", package.name, tmp_path / "out")
 
     assert report.scene == scene
+
+
+def test_a_run_that_fails_by_an_error_of_no_kind_says_so_too(scene, package, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(local, "merge_run", fail)
+
+    with pytest.raises(OSError, match="No space left"):
+        run_local(scene, str(package), tmp_path / "out")
+
+    (summary,) = (tmp_path / "out").iterdir()
+    said = json.loads(summary.read_text())
+    assert said["status"] == "failed"
+    assert said["cause"] == "OSError: [Errno 28] No space left on device"
 
 
 def test_a_failed_run_says_so(damaged, package, tmp_path):

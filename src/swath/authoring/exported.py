@@ -18,9 +18,10 @@ from swath.authoring.exporter_notes import (
     torchscript_notes,
 )
 from swath.authoring.probes import NATURAL, probe_tiles
-from swath.errors import PackageError
+from swath.errors import ModelTimeoutError, PackageError
 from swath.extras import not_installed
 from swath.runtimes.model import check_float32, not_runnable
+from swath.runtimes.time_limit import TimeLimit
 from swath.weights_file import check_weights_file, kind_of
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exporte
         PackageError: it cannot be run, takes something else, or leaves the size of a tile open.
     """
     kind = format_of(path)
-    opened = _OPEN[kind](path)
+    _library("onnxruntime" if kind == "onnx" else "torch", path)
+    with TimeLimit.of(path).watch("been loaded"):
+        opened = _OPEN[kind](path)
     shape = _input_shape(path, opened, bands)
     side = _side(path, shape[2:], size, opened.metadata)
     return Exported(
@@ -176,7 +179,7 @@ def _run(path: Path, opened: _Opened, shape: tuple[int, ...]) -> tuple[Returned,
     first, *more = probe_tiles(shape)
     try:
         found = opened.call(first)
-    except PackageError:
+    except (PackageError, ModelTimeoutError):
         raise
     except Exception as error:
         # The libraries' errors have no common base but Exception.
@@ -197,6 +200,8 @@ def _call(opened: _Opened, tiles: NDArray[np.float32], count: int) -> _Answer | 
     """Return the answer to a further probe; None where its range of numbers suits no network."""
     try:
         found: _Answer = opened.call(tiles)
+    except ModelTimeoutError:
+        raise
     except Exception:  # noqa: BLE001 (the libraries' errors have no common base)
         return None
     finite = all(array.dtype.kind != "f" or np.isfinite(array).all() for _, array in found)
@@ -217,8 +222,13 @@ def _open_onnx(path: Path) -> _Opened:
     check_float32(path, inputs[0].type)
     names = [output.name for output in session.get_outputs()]
 
+    answering = importlib.import_module("swath.runtimes.onnx_session").answering
+    limit = TimeLimit.of(path)
+
     def call(tiles: NDArray[np.float32]) -> _Answer:
-        return list(zip(names, session.run(names, {inputs[0].name: tiles}), strict=True))
+        with answering(limit) as options:
+            answers = session.run(names, {inputs[0].name: tiles}, options)
+        return list(zip(names, answers, strict=True))
 
     shape = tuple(axis if isinstance(axis, int) else None for axis in inputs[0].shape)
     notes = dict(session.get_modelmeta().custom_metadata_map)
@@ -240,7 +250,7 @@ def _open_pt2(path: Path) -> _Opened:
     name, shape, dtype = inputs[0]
     check_float32(path, dtype)
     count = sum(parameter.numel() for parameter in program.parameters())
-    return _Opened(_torch_call(program.module()), name, tuple(shape), {}, count)
+    return _Opened(_torch_call(program.module(), path), name, tuple(shape), {}, count)
 
 
 def _open_torchscript(path: Path) -> _Opened:
@@ -251,17 +261,18 @@ def _open_torchscript(path: Path) -> _Opened:
     except Exception as error:
         raise not_runnable(path, error) from error
     count = sum(parameter.numel() for parameter in module.parameters())
-    return _Opened(_torch_call(module), "image", None, torchscript_notes(path), count)
+    return _Opened(_torch_call(module, path), "image", None, torchscript_notes(path), count)
 
 
 _OPEN = {"onnx": _open_onnx, "pt2": _open_pt2, "torchscript": _open_torchscript}
 
 
-def _torch_call(module: Any) -> Any:
+def _torch_call(module: Any, path: Path) -> Any:
     torch = importlib.import_module("torch")
+    limit = TimeLimit.of(path)
 
     def call(tiles: NDArray[np.float32]) -> _Answer:
-        with torch.inference_mode():
+        with torch.inference_mode(), limit.watch("answered"):
             answer = module(torch.from_numpy(tiles))
         return [(name, tensor.numpy()) for name, tensor in _named(answer)]
 

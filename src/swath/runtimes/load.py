@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from swath.errors import PackageError
+from swath.errors import ModelTimeoutError, PackageError
 from swath.payloads import Engine
 from swath.runtimes import device
+from swath.runtimes.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from swath.mlm import ModelDescription, WeightsFormat
@@ -90,6 +91,7 @@ def load_model(
     Raises:
         PackageError: no weights of the package can be run here.
         NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
+        ModelTimeoutError: it does not answer.
     """
     gpu = device.find_gpu()
     fallbacks: list[str] = []
@@ -164,7 +166,9 @@ def _here(package: ModelPackage, *, gpu: bool) -> _Ways:
 def _load(way: _Way, description: ModelDescription, fallbacks: list[str], *, gpu: bool) -> Model:
     name, library = _MODULES[way.runtime]
     described = msgspec.structs.replace(description, precision=way.precision)
-    loaded: Any = importlib.import_module(name).load(way.weights, described, way.runtime)
+    library_module: Any = importlib.import_module(name)
+    with TimeLimit.of(way.weights.path, way.runtime).watch("been loaded"):
+        loaded = library_module.load(way.weights, described, way.runtime)
     on = device.describe("cuda" if gpu and device.library_uses_gpu(library) else "cpu")
     loaded.engine = Engine(
         device=on.name,
@@ -183,6 +187,8 @@ def _fault(model: Model, description: ModelDescription, precision: Precision) ->
     tile = np.zeros((len(description.bands), *[description.tile_size] * 2), np.uint8)
     try:
         answers = model([tile])
+    except ModelTimeoutError:
+        raise
     except Exception as error:  # noqa: BLE001 (the libraries' errors have no common base)
         return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
     numbers = [np.asarray(output) for answer in answers for output in answer]

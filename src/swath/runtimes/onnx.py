@@ -23,6 +23,7 @@ from swath.runtimes.model import (
     not_runnable,
 )
 from swath.runtimes.onnx_session import OnnxModel
+from swath.runtimes.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,16 +58,18 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx")
     fixed = fixed_batch(weights.path, inputs, description)
     check_float32(weights.path, session.get_inputs()[0].type)
     fixed = fixed if description.batched else 1
+    limit = TimeLimit.of(weights.path, way)
     if session.get_providers()[0] == _CPU:
         return OnnxModel(
             session,
             description,
+            limit=limit,
             # A CPU gains nothing from batches, and a tile alone gives the same in any company.
             batch_size=fixed or 1,
             fixed=fixed is not None,
             workers=cpu_workers()[0],
         )
-    model = _on_gpu(session, description, fixed)
+    model = _on_gpu(session, description, limit, fixed)
     if fixed is None:
         model.batch_size = best_batch_size(seconds_of(model, description), description.batch_size)
     return model
@@ -117,7 +120,10 @@ def _open(path: Path, providers: list[Provider]) -> onnxruntime.InferenceSession
 
 
 def _on_gpu(
-    session: onnxruntime.InferenceSession, description: ModelDescription, fixed: int | None
+    session: onnxruntime.InferenceSession,
+    description: ModelDescription,
+    limit: TimeLimit,
+    fixed: int | None,
 ) -> OnnxModel:
     """A model on a GPU: fed by torch where that sees it, too, or else by the host."""
     model = OnnxModel
@@ -129,6 +135,7 @@ def _on_gpu(
     return model(
         session,
         description,
+        limit=limit,
         batch_size=fixed or description.batch_size,
         fixed=fixed is not None,
         workers=GPU_WORKERS,

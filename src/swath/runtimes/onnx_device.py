@@ -11,7 +11,8 @@ import torch
 
 from swath.runtimes.device_feed import DeviceFeed
 from swath.runtimes.model import memory_errors, per_tile
-from swath.runtimes.onnx_session import OnnxModel
+from swath.runtimes.onnx_session import OnnxModel, answering
+from swath.runtimes.time_limit import UNLIMITED, TimeLimit
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,8 +34,11 @@ class OnnxDeviceModel(OnnxModel):
         batch_size: int = 1,
         fixed: bool = False,
         workers: int = 1,
+        limit: TimeLimit = UNLIMITED,
     ) -> None:
-        super().__init__(session, description, batch_size=batch_size, fixed=fixed, workers=workers)
+        super().__init__(
+            session, description, batch_size=batch_size, fixed=fixed, workers=workers, limit=limit
+        )
         self._device = device
         self._device_feed = DeviceFeed(description, device, channels_last=False)
         self._turn = threading.Lock()
@@ -64,7 +68,8 @@ class OnnxDeviceModel(OnnxModel):
         if self._device.type == "cuda":
             # ONNX Runtime has a stream of its own, which knows nothing of torch's.
             torch.cuda.current_stream(self._device).synchronize()
-        self._session.run_with_iobinding(binding)
+        with answering(self._limit) as options:
+            self._session.run_with_iobinding(binding, options)
         outputs: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return outputs
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import onnxruntime
 
 from swath.runtimes.host_feed import HostFeed
 from swath.runtimes.model import Batches, Outputs, memory_errors, per_tile
+from swath.runtimes.time_limit import UNLIMITED, TimeLimit
 
 if TYPE_CHECKING:
-    import onnxruntime
     from numpy.typing import NDArray
 
     from swath.mlm import ModelDescription
+
+_FATAL_ONLY = 4
 
 
 class OnnxModel(Batches):
@@ -26,6 +31,7 @@ class OnnxModel(Batches):
         batch_size: int = 1,
         fixed: bool = False,
         workers: int = 1,
+        limit: TimeLimit = UNLIMITED,
     ) -> None:
         super().__init__(batch_size, fixed=fixed)
         self.workers = workers
@@ -34,10 +40,29 @@ class OnnxModel(Batches):
         self._outputs = [o.name for o in session.get_outputs()[: len(description.outputs)]]
         self._feed = HostFeed(description)
         self._batched = description.batched
+        self._limit = limit
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
         """The model's outputs for each tile."""
         batch = self.filled(len(tiles))
-        with memory_errors():
-            outputs = self._session.run(self._outputs, {self._input: self._feed(tiles, batch)})
+        fed = {self._input: self._feed(tiles, batch)}
+        with memory_errors(), answering(self._limit) as options:
+            outputs = self._session.run(self._outputs, fed, options)
         return per_tile(outputs, tiles=len(tiles), batch=batch, batched=self._batched)
+
+
+@contextmanager
+def answering(limit: TimeLimit) -> Iterator[onnxruntime.RunOptions]:
+    """Give the options of one run of a session, which is ended once it is late.
+
+    Raises:
+        ModelTimeoutError: it was late.
+    """
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = _FATAL_ONLY  # what is an error is raised, too
+
+    def stop() -> None:
+        options.terminate = True
+
+    with limit.watch("answered", stop):
+        yield options

@@ -21,6 +21,7 @@ from swath.runtimes.model import (
     not_runnable,
     per_tile,
 )
+from swath.runtimes.time_limit import TimeLimit
 
 with telemetry.without_openvinos():
     import openvino
@@ -42,19 +43,20 @@ class OpenVinoModel(Batches):
         compiled: openvino.CompiledModel,
         description: ModelDescription,
         *,
+        limit: TimeLimit,
         batch_size: int,
         workers: int,
     ) -> None:
         super().__init__(batch_size, fixed=True)
         self.workers = workers
-        self._compiled = compiled
+        self._compiled, self._limit = compiled, limit
         self._feed = HostFeed(description)
         self._batched, self._outputs = description.batched, len(description.outputs)
         self._local = threading.local()
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
         """The model's outputs for each tile."""
-        with memory_errors():
+        with memory_errors(), self._limit.watch("answered"):
             found = self._request().infer([self._feed(tiles, self.batch_size)])
         return per_tile(
             [np.asarray(output) for output in found.to_tuple()[: self._outputs]],
@@ -101,7 +103,13 @@ def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenV
     except Exception as error:
         # The library's errors have no common base but Exception.
         raise not_runnable(weights.path, error) from error
-    return OpenVinoModel(compiled, description, batch_size=batch, workers=workers)
+    return OpenVinoModel(
+        compiled,
+        description,
+        limit=TimeLimit.of(weights.path),
+        batch_size=batch,
+        workers=workers,
+    )
 
 
 def _shape(shape: openvino.PartialShape) -> list[int | None]:

@@ -24,6 +24,7 @@ from swath.runtimes.model import (
     not_runnable,
     per_tile,
 )
+from swath.runtimes.time_limit import UNLIMITED, TimeLimit
 from swath.runtimes.torch_files import inputs_of, read_pt2, read_torchscript, runnable
 
 if TYPE_CHECKING:
@@ -54,10 +55,11 @@ class TorchModel(Batches):
         workers: int = 1,
         channels_last: bool = False,
         precision: str = "float32",
+        limit: TimeLimit = UNLIMITED,
     ) -> None:
         super().__init__(batch_size, fixed=fixed)
         self.workers = workers
-        self._module, self._device = module, device
+        self._module, self._device, self._limit = module, device, limit
         self._precision = _PRECISIONS[precision]
         self._batched, self._outputs = description.batched, len(description.outputs)
         self._feed = DeviceFeed(description, device, channels_last=channels_last)
@@ -69,7 +71,7 @@ class TorchModel(Batches):
         batch = self.filled(len(tiles))
         with memory_errors(), torch.inference_mode():
             raw = self._feed.upload(tiles, batch)
-            with self._turn:
+            with self._turn, self._limit.watch("answered"):
                 outputs = self._to_host(self._infer(raw))
         return per_tile(outputs, tiles=len(tiles), batch=batch, batched=self._batched)
 
@@ -120,6 +122,7 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "torch"
         answer,
         description,
         device,
+        limit=TimeLimit.of(weights.path, way),
         # A CPU gains nothing from batches, and a tile alone gives the same in any company.
         batch_size=fixed or 1,
         fixed=fixed is not None,

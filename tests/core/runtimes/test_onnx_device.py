@@ -5,6 +5,7 @@ import pytest
 from swath.package import load_package
 from swath.runtimes import onnx as runtime_onnx
 from swath.runtimes.load import load_model
+from swath.runtimes.time_limit import UNLIMITED
 from tests import networks
 from tests.packages import write_package
 
@@ -53,7 +54,7 @@ def test_it_is_chosen_where_torch_sees_the_gpu(package, monkeypatch):
         package.weights[0].path, providers=["CPUExecutionProvider"]
     )
 
-    model = runtime_onnx._on_gpu(session, package.description, None)
+    model = runtime_onnx._on_gpu(session, package.description, UNLIMITED, None)
 
     assert isinstance(model, OnnxDeviceModel)
     assert model.batch_size == package.description.batch_size
