@@ -84,6 +84,8 @@ class DeploySettings:
     """Buckets of yours, in the same account or shared with it, that SageMaker jobs may read."""
     tolerated_failures: Share = 0
     """The share of a scene's tiles, 0 to 1, that may fail before the run does."""
+    score_threshold: Share | None = None
+    """The lowest score that runs report, at or above that of each package; None: each its own."""
     notification_email: str = ""
     """Who is told of failures. Empty: nobody, until somebody subscribes to the topic."""
     log_retention_days: LogDays = 30

@@ -187,6 +187,7 @@ class SwathStack(Stack):
             default_model=settings.default_model,
             backend=settings.backend,
             tolerated_failures=settings.tolerated_failures,
+            score_threshold=settings.score_threshold,
             dead_letters=self._dead_letters("UnstartedRuns", "start_run"),
             **self._logged,
         )

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from msgspec import UNSET
 from onnx import TensorProto, helper, numpy_helper
 
 from swath import storage
@@ -187,13 +188,25 @@ def package(tmp_path) -> Path:
 def make_plan(tmp_path, package):
     """Plans a run of a scene through the package; gives the plan's address."""
 
-    def make(scene, *, shard_tiles=1000, tolerated_failures=0.0, model=package, work=None):
+    def make(
+        scene,
+        *,
+        shard_tiles=1000,
+        tolerated_failures=0.0,
+        score_threshold=UNSET,
+        model=package,
+        work=None,
+    ):
         uri = str(scene)
         name, digest = describe_package(model)[0].name, describe_package(model)[1]
         request = RunRequest.new(
             scene=SceneRef(uri=uri, etag=storage.etag(uri), dropped_at="2026-11-21T12:00:00+00:00"),
             model=ModelRef(name=name, uri=str(model), digest=digest),
-            options=RunOptions(backend="local", tolerated_failures=tolerated_failures),
+            options=RunOptions(
+                backend="local",
+                tolerated_failures=tolerated_failures,
+                score_threshold=score_threshold,
+            ),
         )
         settings = PlanSettings(
             work_uri=work or str(tmp_path / f"work-{shard_tiles}"), lambda_shard_tiles=shard_tiles

@@ -47,6 +47,7 @@ class StartRun(Function):
         default_model: str,
         backend: str,
         tolerated_failures: float,
+        score_threshold: float | None,
         dead_letters: IQueue,
         log_retention: RetentionDays,
     ) -> None:
@@ -58,6 +59,7 @@ class StartRun(Function):
             incoming_prefix=INCOMING,
             backend=backend,
             tolerated_failures=tolerated_failures,
+            score_threshold=score_threshold,
         )
         super().__init__(
             scope,

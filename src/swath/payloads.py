@@ -13,6 +13,7 @@ import uuid
 from typing import Any, Literal, Self, cast
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from swath.errors import PayloadError
 
@@ -78,10 +79,15 @@ class RunOptions(Payload, frozen=True, kw_only=True):
     backend: Backend = "auto"
     tolerated_failures: float = 0.0
     """The share of planned tiles, 0 to 1, that may fail before the run does."""
+    score_threshold: float | UnsetType = UNSET
+    """The lowest score that is reported, 0 to 1, where it is not the model package's own. JSON
+    names it only where it is set, so that other versions of swath read the options otherwise."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerated_failures <= 1:
             raise ValueError(f"{self.tolerated_failures} tolerated failures; a share is 0 to 1")
+        if self.score_threshold is not UNSET and not 0 <= self.score_threshold <= 1:
+            raise ValueError(f"a score threshold of {self.score_threshold}; a score is 0 to 1")
 
 
 class RunRequest(Payload, frozen=True, kw_only=True):
@@ -283,7 +289,9 @@ def run_id(*, scene: SceneRef, model: ModelRef, options: RunOptions) -> str:
     What tells one drop from another is left out, time and sequencer: the same bytes under the same
     key are the same work. So is the backend, which does not change a detection.
     """
-    parts = [scene.uri, scene.etag, model.name, model.digest, options.tolerated_failures]
+    parts: list[Any] = [scene.uri, scene.etag, model.name, model.digest, options.tolerated_failures]
+    if options.score_threshold is not UNSET:
+        parts.append(float(options.score_threshold))
     digest = bytearray(hashlib.sha256(json.dumps(parts).encode()).digest()[:16])
     digest[6] = 0x80 | (digest[6] & 0x0F)
     digest[8] = 0x80 | (digest[8] & 0x3F)

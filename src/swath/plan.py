@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from swath import storage
 from swath.checked_json import checked, write_checked
@@ -194,9 +195,10 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         PackageError: the model package cannot be used.
         SceneError: the scene cannot be used, or not with this model.
         SceneChangedError: it is not the scene that the request was made for.
-        SettingsError: the request is for an endpoint that is not deployed.
+        SettingsError: the request is for an endpoint that is not deployed, or for scores below
+            those that the package reports.
     """
-    description = _describe_model(request.model)
+    description = _with_threshold(_describe_model(request.model), request.options)
     with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
         footprint(scene.info, Georeferencer.of(scene.info))
         bands = select_bands(scene.info, description.bands)
@@ -225,6 +227,27 @@ def _describe_model(model: ModelRef) -> ModelDescription:
             "it was replaced since the run began; drop the scene again"
         )
     return description
+
+
+def _with_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:
+    """Return the model with the score threshold of a run.
+
+    A threshold may be raised only. Weights may have one of their own inside, and a package's is
+    what its author measured it with.
+
+    Raises:
+        SettingsError: the threshold is below the package's own.
+    """
+    wanted, own = options.score_threshold, description.score_threshold
+    if wanted is UNSET:
+        return description
+    if wanted < own:
+        raise SettingsError(
+            f"the score threshold {wanted:g} is below that of the model package "
+            f"{description.name}, which reports scores from {own:g} on; give {own:g} or more, or "
+            "lower score_threshold in the package's mlm:hyperparameters"
+        )
+    return msgspec.structs.replace(description, score_threshold=wanted)
 
 
 def _plan(

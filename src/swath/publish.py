@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import antimeridian
 import pystac
+from msgspec import UNSET
 
 from swath import __version__, storage
 from swath.detections import NO_LABEL
@@ -97,12 +98,14 @@ def _properties(
     request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData
 ) -> dict[str, Any]:
     counts = read_classes(footer)
+    threshold = request.options.score_threshold
     return {
         "processing:software": {"swath": __version__},
         "swath:scene": request.scene.uri,
         "swath:scene_etag": request.scene.etag,
         "swath:model": request.model.name,
         "swath:model_digest": request.model.digest,
+        **({} if threshold is UNSET else {"swath:score_threshold": threshold}),
         "swath:tiles": merge.tiles.to_json(),
         "swath:detections": merge.detections,
         "swath:warnings": merge.warnings,

@@ -67,6 +67,8 @@ class StartRunSettings(EnvSettings):
     incoming_prefix: str = "incoming/"
     backend: str = "auto"
     tolerated_failures: float = 0.0
+    score_threshold: float | None = None
+    """The lowest score that is reported; None: that of each model package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,4 +190,5 @@ def _parse(name: str, text: str, kind: Any) -> Any:
     try:
         return msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError:
-        raise SettingsError(f"{name} is {text!r}; expected {kind.__name__}") from None
+        expected = getattr(kind, "__name__", None) or str(kind).removesuffix(" | None")
+        raise SettingsError(f"{name} is {text!r}; expected {expected}") from None

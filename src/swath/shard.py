@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+import msgspec
+
 from swath import storage
 from swath.checked_json import read_checked, write_checked
 from swath.detections import Detections, DetectionsWriter
@@ -88,6 +90,8 @@ def run_shard(
     if done is not None and not done.tiles.failed and _are_there(paths, done.files):
         return done
     description, model = load(plan.model)
+    # The plan may have another threshold than the package.
+    description = msgspec.structs.replace(description, score_threshold=plan.answer.score_threshold)
     began = time.monotonic()
     # What an earlier attempt finished with failures is done anew, its tiles all tried again.
     resume = done is None and _was_interrupted(plan, paths, index)

@@ -210,11 +210,19 @@ def run_request(drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue)
         model=choose_model(
             drop.key, catalogue, prefix=settings.incoming_prefix, default=settings.default_model
         ),
-        options=RunOptions.from_json(
-            {"backend": settings.backend, "tolerated_failures": settings.tolerated_failures}
-        ),
+        options=_options(settings),
         requested_at=datetime.now(UTC).isoformat(),
     )
+
+
+def _options(settings: StartRunSettings) -> RunOptions:
+    given: dict[str, Any] = {
+        "backend": settings.backend,
+        "tolerated_failures": settings.tolerated_failures,
+    }
+    if settings.score_threshold is not None:
+        given["score_threshold"] = settings.score_threshold
+    return RunOptions.from_json(given)
 
 
 def _decide(

@@ -57,6 +57,22 @@ def test_failures_can_be_tolerated(run, make_scene, package, tmp_path):
     assert result.exit_code == 0
 
 
+def test_scores_below_a_threshold_are_not_reported(run, make_scene, package, tmp_path):
+    pixels = np.zeros((1, 60, 100), np.int16)
+    pixels[0, 5, 5], pixels[0, 50, 90] = 81, 64
+    given = (make_scene(pixels), "--model", package, "--out", tmp_path / "out")
+
+    result = run(*given, "--score-threshold", "0.85")
+
+    assert result.exit_code == 0
+    assert result.stdout.startswith("1 detections in 40 tiles")
+
+    low = run(*given, "--score-threshold", "0.1")
+
+    assert low.exit_code == EXIT_INPUT
+    assert "which reports scores from 0.5 on; give 0.5 or more" in low.stderr
+
+
 def test_the_database_is_an_option_or_a_variable(run, scene, package, tmp_path, dsn, monkeypatch):
     monkeypatch.setenv("SWATH_DATABASE_URL", dsn)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from swath.errors import PayloadError
 from swath.payloads import (
@@ -54,7 +55,11 @@ requests = st.builds(
     RunRequest.new,
     scene=st.builds(SceneRef, uri=texts, etag=texts, dropped_at=texts),
     model=st.builds(ModelRef, name=texts, uri=texts, digest=texts),
-    options=st.builds(RunOptions, tolerated_failures=st.floats(0, 1)),
+    options=st.builds(
+        RunOptions,
+        tolerated_failures=st.floats(0, 1),
+        score_threshold=st.just(UNSET) | st.floats(0, 1),
+    ),
 )
 
 
@@ -73,6 +78,8 @@ def test_a_payload_survives_the_journey_as_json(payload: Any):
         ({"extra": 1}, "contains unknown field `extra`"),
         ({"options": {"backend": "cloud"}}, r"'cloud' - at `\$.options.backend`"),
         ({"options": {"tolerated_failures": 2}}, r"2.0 tolerated failures.*\$.options"),
+        ({"options": {"score_threshold": 1.5}}, r"a score threshold of 1.5.*\$.options"),
+        ({"options": {"score_threshold": "low"}}, r"got `str` - at .*score_threshold"),
         ({"options": {"tolerated_failures": True}}, r"got `bool` - at .*tolerated_failures"),
     ],
 )
@@ -115,12 +122,25 @@ class TestRunId:
             {"model": ModelRef(name="ships", uri=MODEL.uri, digest="d2")},
             {"model": ModelRef(name="planes", uri=MODEL.uri, digest="d1")},
             {"options": RunOptions(tolerated_failures=0.1)},
+            {"options": RunOptions(score_threshold=0.0)},
+            {"options": RunOptions(score_threshold=0.5)},
         ],
     )
     def test_changes_with_what_determines_the_result(self, other: dict[str, Any]):
         parts: dict[str, Any] = {"scene": SCENE, "model": MODEL, "options": RunOptions()}
 
         assert run_id(**(parts | other)) != REQUEST.run_id
+
+    def test_differs_by_score_threshold(self):
+        options = [RunOptions(score_threshold=score) for score in (0.5, 0.6, 0.61)]
+
+        names = {run_id(scene=SCENE, model=MODEL, options=given) for given in options}
+
+        assert len(names) == 3
+
+
+def test_options_without_a_threshold_are_those_of_other_versions():
+    assert RunOptions().to_json() == {"backend": "auto", "tolerated_failures": 0.0}
 
 
 @given(st.lists(counts, max_size=5))

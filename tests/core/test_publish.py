@@ -77,6 +77,22 @@ def test_the_item_says_how_the_detections_came_about(published):
     assert properties["swath:tiles"]["planned"] == 9
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.75])
+def test_the_item_says_which_score_threshold_the_run_had(request_, merged, tmp_path, threshold):
+    options = RunOptions(score_threshold=threshold)
+    raised = msgspec.structs.replace(request_, options=options)
+
+    properties = [
+        storage.read_json(publish_run(one, merged(5), str(tmp_path), backend="batch").item_uri)[
+            "properties"
+        ]
+        for one in (raised, request_)
+    ]
+
+    assert properties[0]["swath:score_threshold"] == threshold
+    assert "swath:score_threshold" not in properties[1]
+
+
 def test_the_item_carries_the_run_s_warnings(request_, merged, tmp_path):
     merge = msgspec.structs.replace(merged(5), warnings=["B02 is odd"])
 

@@ -14,9 +14,11 @@ from rasterio.transform import Affine
 from swath import inference, storage
 from swath.detections import NO_LABEL
 from swath.errors import RunIncompleteError, SceneError, ShardInterruptedError
+from swath.evaluation.variant import write_variant
 from swath.local import run_local
 from swath.merge_run import merge_run
-from swath.payloads import RunRequest
+from swath.package import load_package
+from swath.payloads import RunOptions, RunRequest
 from swath.plan import read_plan
 from swath.publish import publish_run
 from swath.segmentation.polygonise import regions_of
@@ -269,3 +271,27 @@ def test_a_mask_is_published_as_an_asset(make_plan, make_scene, segmenter, tmp_p
     assert (asset["data_type"], asset["nodata"]) == ("uint8", NO_LABEL)
     assert [entry["title"] for entry in asset["classification:classes"]] == list(CLASSES)
     assert any("classification" in uri for uri in item["stac_extensions"])
+
+
+def test_a_threshold_of_the_run_is_that_of_a_package(make_scene, segmenter, tmp_path):
+    values = np.random.default_rng(3).integers(0, 3, (1, HEIGHT, WIDTH)).astype(np.float32)
+    values += np.random.default_rng(4).uniform(-0.45, 0.45, values.shape).astype(np.float32)
+    scene = str(make_scene(values, **PLACE))
+    other = write_variant(load_package(segmenter), tmp_path / "other", score_threshold=0.9)
+
+    run_local(scene, str(segmenter), tmp_path / "a", options=RunOptions(score_threshold=0.9))
+    run_local(scene, str(other), tmp_path / "b")
+    run_local(scene, str(segmenter), tmp_path / "own")
+
+    tables, masks = zip(*(outputs_of(tmp_path / name) for name in ("a", "b", "own")), strict=True)
+    assert tables[0] == tables[1]
+    assert tables[0] != tables[2]
+    assert np.array_equal(masks[0], masks[1])
+    assert (masks[0] == NO_LABEL).sum() > (masks[2] == NO_LABEL).sum()
+
+
+def outputs_of(folder):
+    """The polygons with their scores, and the mask."""
+    table = pq.read_table(folder / "detections.parquet", columns=["geometry", "class", "score"])
+    with rasterio.open(folder / "mask.tif") as mask:
+        return table, mask.read(1)

@@ -25,6 +25,7 @@ VALUES = {
     "int": st.integers(),
     "float": st.floats(allow_nan=False),
     "bool": st.booleans(),
+    "float | None": st.none() | st.floats(allow_nan=False),
 }
 
 
@@ -48,6 +49,14 @@ def test_a_bad_number_is_named_with_its_value():
 
     with pytest.raises(SettingsError, match="SWATH_DATABASE_PORT is 'five'; expected int"):
         DatabaseSettings.from_env(env)
+
+
+def test_a_bad_optional_number_is_named_with_its_type():
+    env = {field.name: "" for field in dataclasses.fields(StartRunSettings)}
+    given = {f"SWATH_{name.upper()}": "x" for name in env} | {"SWATH_TOLERATED_FAILURES": "0"}
+
+    with pytest.raises(SettingsError, match=r"SWATH_SCORE_THRESHOLD is 'x'; expected float$"):
+        StartRunSettings.from_env(given)
 
 
 def test_defaults_hold_where_a_variable_is_not_set():

@@ -78,7 +78,7 @@ def test_a_drop_starts_an_execution_named_after_its_run(bucket):
 
 
 def test_a_run_has_the_options_of_the_deployment(bucket):
-    options = {"backend": "batch", "tolerated_failures": 0.25}
+    options = {"backend": "batch", "tolerated_failures": 0.25, "score_threshold": 0.5}
     bucket.settings = dataclasses.replace(bucket.settings, **options)
 
     summary = bucket.handle(bucket.drop())

@@ -25,6 +25,7 @@ from swath.errors import SettingsError
         ("gpu_max_vcpus", 2, "int >= 4"),
         ("spot_bid_percentage", 101, "int <= 100"),
         ("tolerated_failures", 1.5, "float <= 1.0"),
+        ("score_threshold", "2", "float <= 1.0"),
         ("database_max_acu", 1.3, "multiple of 0.5"),
         ("log_retention_days", 31, "30, 60"),
         ("name", "my stack", "regex"),
@@ -86,6 +87,7 @@ def test_the_command_line_overrides_cdk_json_and_gives_text():
             "swath:gpu_max_vcpus": "64",
             "swath:gpu_instance_types": "g5, g6.xlarge",
             "swath:tolerated_failures": "0.25",
+            "swath:score_threshold": "0.4",
             "swath:endpoints": "realtime, async",
             "swath:training": "true",
         }
@@ -99,6 +101,7 @@ def test_the_command_line_overrides_cdk_json_and_gives_text():
         gpu_max_vcpus=64,
         gpu_instance_types=("g5", "g6.xlarge"),
         tolerated_failures=0.25,
+        score_threshold=0.4,
         endpoints=("realtime", "async"),
         training=True,
     )

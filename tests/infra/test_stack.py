@@ -185,6 +185,7 @@ def test_settings_reach_what_they_are_for(synthesize: Callable[..., Any]):
         name="scenes",
         backend="batch",
         tolerated_failures=0.1,
+        score_threshold=0.5,
         lambda_max_tiles=7,
         lambda_concurrency=3,
         default_model="storage-tanks",
@@ -206,6 +207,7 @@ def test_settings_reach_what_they_are_for(synthesize: Callable[..., Any]):
     start = stack.one("AWS::Lambda::Function", "StartRun")["Environment"]["Variables"]
     assert start["SWATH_BACKEND"] == "batch"
     assert start["SWATH_TOLERATED_FAILURES"] == "0.1"
+    assert start["SWATH_SCORE_THRESHOLD"] == "0.5"
     assert start["SWATH_DEFAULT_MODEL"] == "storage-tanks"
     plan = stack.one("AWS::Lambda::Function", "PlanScene")["Environment"]["Variables"]
     assert plan["SWATH_LAMBDA_MAX_TILES"] == "7"

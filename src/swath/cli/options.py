@@ -136,6 +136,17 @@ ToleratedFailures = Annotated[
         callback=finite,
     ),
 ]
+ScoreThreshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SCORE",
+        help="Lowest score to report, at or above the package's own.",
+        show_default="the package's own",
+        min=0,
+        max=1,
+        callback=finite,
+    ),
+]
 ScoreFloor = Annotated[
     float,
     typer.Option(

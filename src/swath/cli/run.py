@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
 from rich.console import Console
 
 from swath.cli import options
@@ -15,6 +16,7 @@ def run(
     model: options.ModelOption,
     out: options.Out,
     database: options.Database = None,
+    score_threshold: options.ScoreThreshold = None,
     tolerated_failures: options.ToleratedFailures = 0.0,
 ) -> None:
     """Run a model on a scene; write detections.parquet and summary.json."""
@@ -28,7 +30,10 @@ def run(
             model,
             out,
             database=database,
-            options=RunOptions(tolerated_failures=tolerated_failures),
+            options=RunOptions(
+                tolerated_failures=tolerated_failures,
+                score_threshold=UNSET if score_threshold is None else score_threshold,
+            ),
             progress=lambda done, of: tell(scene.rsplit("/", 1)[-1], done, of),
         )
     for warning in report.warnings:

@@ -1,8 +1,8 @@
 """A model package with other hyperparameters: as the engine runs it while it is measured.
 
-A curve of precision and recall needs what scores less than the package reports. That is no option
-of a run: a run's name stands for its result, and a package's threshold is part of the package. So
-the engine is given a package of its own, the same files beside an `mlm.json` that says otherwise.
+A curve of precision and recall needs what scores less than the package reports. A run may raise the
+package's threshold, but not lower it. So the engine is given a package of its own: the same files
+beside an `mlm.json` that says otherwise.
 """
 
 from __future__ import annotations
