@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from local_cloud.cloud import LocalCloud, closing_on_signals
 from local_cloud.errors import LocalCloudError
 from local_cloud.synthesis import synthesize
+from local_cloud.watch import INCOMING, Watcher
 from swath.cli import local, options
 from swath.cli.base import RootCommand, print_error
+from swath.cli.problems import printable
+
+_WATCH_SECONDS = 0.5
+_NAMED = ("Bucket", "Endpoint")
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -20,7 +28,7 @@ def main(
 ) -> None:
     """Deploy the stack on this machine and keep it running until Ctrl-C.
 
-    The database is a PostGIS of its own, or a new one on the server of SWATH_DATABASE_URL.
+    The database is a PostGIS of its own, or a new one on the server of SWATH_POSTGIS_SERVER.
     """
     try:
         with closing_on_signals():
@@ -48,35 +56,63 @@ def _run(port: int, context: dict[str, str]) -> None:
         console.print("• deploying the synthesized template")
         cloud.deploy(assembly)
         console.print(describe(cloud), markup=False)
-        cloud.wait()
+        try:
+            _tell(cloud)
+        except (KeyboardInterrupt, SystemExit):
+            console.print("\nstopping: ending the runs under way, and deleting all that is in it")
+            raise
+
+
+def _tell(cloud: LocalCloud) -> None:
+    """Print what happens in a cloud for as long as it lives.
+
+    Raises:
+        LocalCloudError: it ended by itself.
+    """
+    watcher = Watcher(cloud)
+    while True:
+        # Whatever a service refuses here, it is the cloud's end that counts.
+        with contextlib.suppress(BotoCoreError, ClientError):
+            for line in watcher.news():
+                console.print(f"• {printable(line)}", markup=False)
+        cloud.wait(_WATCH_SECONDS)
 
 
 def describe(cloud: LocalCloud) -> str:
     """What one needs to know to use a deployed cloud, as shell commands where possible."""
     scenes = cloud.outputs["ScenesBucket"]
+    credentials = (f"{name}={value}" for name, value in cloud.administrator.items())
     query = "SELECT status, cause, detections, warnings FROM swath.runs"
     return f"""
 The local cloud is up.
 
-Endpoint  {cloud.endpoint}
+Endpoint  {cloud.endpoint}    (of S3 and all other services)
+Console   {cloud.endpoint}/moto-api/
 Database  {cloud.dsn()}
 Logs      {cloud.logs}
 
 {_listed("Buckets", cloud, "Bucket", "s3://")}
 {_listed("SageMaker endpoints", cloud, "Endpoint")}
-The administrator's credentials; each function, job and endpoint has those of its own role:
+{_listed("Other outputs of the stack", cloud)}
+In another terminal, as the administrator (each function, job and endpoint has a role of its own):
 
-  export {" ".join(f"{name}={value}" for name, value in cloud.administrator.items())}
-  aws --endpoint-url {cloud.endpoint} s3 cp scene.tif s3://{scenes}/incoming/
+  export AWS_ENDPOINT_URL={cloud.endpoint} {" ".join(credentials)}
+  aws s3 cp scene.tif s3://{scenes}/{INCOMING}
   psql "{cloud.dsn()}" -c "{query}"
 
-Ctrl-C ends it and deletes all that is in it."""
+Ctrl-C ends it and deletes all that is in it. What happens from now on:
+"""
 
 
-def _listed(title: str, cloud: LocalCloud, kind: str, prefix: str = "") -> str:
-    """The outputs whose names end in `kind`, one a line."""
-    found = sorted((name, value) for name, value in cloud.outputs.items() if name.endswith(kind))
-    lines = (f"\n  {name.removesuffix(kind).lower():<10} {prefix}{value}" for name, value in found)
+def _listed(title: str, cloud: LocalCloud, kind: str = "", prefix: str = "") -> str:
+    """Return the outputs whose names end in `kind`, one a line; without it, those of no kind."""
+    found = sorted(
+        (name.removesuffix(kind).lower(), value) if kind else (name, value)
+        for name, value in cloud.outputs.items()
+        if (name.endswith(kind) if kind else not name.endswith(_NAMED))
+    )
+    width = max((len(name) for name, _ in found), default=0)
+    lines = (f"\n  {name:<{width}} {prefix}{value}" for name, value in found)
     return f"{title}{''.join(lines) or ' none'}\n"
 
 

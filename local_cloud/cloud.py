@@ -141,14 +141,19 @@ class LocalCloud:
         name = self._fresh_database or database
         return conninfo.make_conninfo(**self._superuser, dbname=name)
 
-    def wait(self) -> None:
+    def wait(self, seconds: float | None = None) -> None:
         """Wait for as long as the cloud lives.
+
+        Args:
+            seconds: how long at most.
 
         Raises:
             LocalCloudError: it ended by itself.
         """
         if self._server is not None:
-            self._server.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._server.wait(seconds)
+        if self._server is not None and self._server.returncode is not None:
             raise LocalCloudError(f"it ended by itself:\n{self._last_words()}")
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ from swath.settings import DeviceSettings
 if TYPE_CHECKING:
     from local_cloud.permissions.access import Access
 
-DATABASE_URL = "SWATH_DATABASE_URL"
+POSTGIS_SERVER = "SWATH_POSTGIS_SERVER"
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _database(faults: Faults) -> contextlib.AbstractContextManager[Database]:
-    url = os.environ.get(DATABASE_URL)
+    url = os.environ.get(POSTGIS_SERVER)
     return users_database(url) if url else own_database(faults)
 
 

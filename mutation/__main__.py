@@ -97,7 +97,7 @@ def _workers(trees: list[Tree]) -> Iterator[ProcessPoolExecutor]:
     for tree in trees:
         free.put(tree)
     with postgis() as dsn:
-        os.environ["SWATH_DATABASE_URL"] = dsn
+        os.environ["SWATH_POSTGIS_SERVER"] = dsn
         with ProcessPoolExecutor(len(trees), context, initializer=_start, initargs=(free,)) as pool:
             yield pool
 

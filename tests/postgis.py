@@ -33,8 +33,8 @@ def postgis_server() -> Iterator[PostgisServer]:
 
 @pytest.fixture(scope="session")
 def server(request: pytest.FixtureRequest) -> str:
-    """How to connect as administrator to our own server, or to SWATH_DATABASE_URL's."""
-    if url := os.environ.get("SWATH_DATABASE_URL"):
+    """How to connect as administrator to our own server, or to SWATH_POSTGIS_SERVER's."""
+    if url := os.environ.get("SWATH_POSTGIS_SERVER"):
         return url
     return request.getfixturevalue("postgis_server").dsn()
 

@@ -31,6 +31,7 @@ from local_cloud.demo.results import (
 from local_cloud.demo.truth import count_found
 from local_cloud.errors import LocalCloudError
 from local_cloud.synthesis import synthesize
+from local_cloud.watch import INCOMING
 
 FOLDER = ROOT / "build" / "demo"
 
@@ -89,7 +90,7 @@ def prepare(own: Path | None) -> tuple[Path, Harbour | None]:
 
 def send(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
     """Drop the scene, follow its run, report; whether it succeeded."""
-    bucket, key = cloud.outputs["ScenesBucket"], f"incoming/{scene.name}"
+    bucket, key = cloud.outputs["ScenesBucket"], f"{INCOMING}{scene.name}"
     say(f"dropping the scene: s3://{bucket}/{key}")
     cloud.client("s3").upload_file(str(scene), bucket, key)
     ended = follow(Follower(cloud))

@@ -74,16 +74,21 @@ class Follower:
 
     def follow(self, execution: str, show: Callable[[Progress], None]) -> Ended:
         """Call `show` with the run's progress until it has ended."""
-        machines = self.cloud.client("stepfunctions")
-        states = self._work_states()
         while True:
-            about = machines.describe_execution(executionArn=execution)
-            events = self._history(execution)
-            stages, shards = stages_of(events, states), _planned_shards(events)
-            show(Progress(stages, shards, self._receipts(about["name"]) if shards else 0))
-            if about["status"] != "RUNNING":
-                return _ended(about, stages)
+            progress, ended = self.look(execution)
+            show(progress)
+            if ended:
+                return ended
             time.sleep(_POLL_SECONDS)
+
+    def look(self, execution: str) -> tuple[Progress, Ended | None]:
+        """Return where a run is, and how it ended if it has."""
+        machines = self.cloud.client("stepfunctions")
+        about = machines.describe_execution(executionArn=execution)
+        events = self._history(execution)
+        stages, shards = stages_of(events, self._work_states()), _planned_shards(events)
+        progress = Progress(stages, shards, self._receipts(about["name"]) if shards else 0)
+        return progress, _ended(about, stages) if about["status"] != "RUNNING" else None
 
     def _history(self, execution: str) -> list[dict[str, Any]]:
         machines = self.cloud.client("stepfunctions")

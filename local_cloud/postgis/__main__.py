@@ -5,12 +5,12 @@ import sys
 
 from local_cloud.errors import LocalCloudError
 from local_cloud.postgis.installation import find_or_install
-from local_cloud.server import DATABASE_URL
+from local_cloud.server import POSTGIS_SERVER
 
 
 def main() -> int:
     """Install PostGIS where it is missing; nothing to do where the user named a server."""
-    if os.environ.get(DATABASE_URL):
+    if os.environ.get(POSTGIS_SERVER):
         return 0
     try:
         find_or_install()

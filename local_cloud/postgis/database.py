@@ -137,7 +137,7 @@ def users_database(url: str) -> Iterator[Database]:
             host, port = connection.info.host, connection.info.port
     except psycopg.Error as error:
         raise LocalCloudError(
-            "SWATH_DATABASE_URL names a server that cannot be used: "
+            "SWATH_POSTGIS_SERVER names a server that cannot be used: "
             f"{' '.join(str(error).split())}; correct it, or unset it: the "
             "local cloud then starts a PostGIS of its own"
         ) from error

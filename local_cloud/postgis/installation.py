@@ -13,7 +13,7 @@ from local_cloud.postgis.packages import RELEASE, unpack
 _CONTROL = "usr/share/postgresql/*/extension/postgis.control"
 _SYSTEM = Path("/")
 _OVERRIDE = (
-    "set SWATH_DATABASE_URL to a PostgreSQL server that has PostGIS, for example "
+    "set SWATH_POSTGIS_SERVER to a PostgreSQL server that has PostGIS, for example "
     "postgresql://postgres@127.0.0.1:5432/postgres, or install the packages postgresql and "
     "postgis yourself"
 )

@@ -11,6 +11,8 @@ from swath.errors import SettingsError
 from swath.payloads import ModelRef
 
 Catalogue = Mapping[str, ModelRef]
+MAX_NAMED = 20
+"""How many models a refusal names."""
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -42,12 +44,15 @@ def load_catalogue(uri: str) -> dict[str, ModelRef]:
 def choose_model(key: str, catalogue: Catalogue, *, prefix: str, default: str) -> ModelRef:
     """The model that a key asks for: `<prefix><model>/…` by its name, `<prefix>…` the default.
 
-    A name that the catalogue lacks gives a reference without address or digest. The run then fails
-    where failures are recorded, instead of here where nobody would see it.
+    A name that the catalogue lacks gives a reference without address or digest, which names the
+    models that there are. The run then fails where failures are recorded, instead of here where
+    nobody would see it.
     """
     folder, slash, _ = key.removeprefix(prefix).partition("/")
     name = folder if slash else default
-    return catalogue.get(name) or ModelRef(name=name, uri="", digest="")
+    return catalogue.get(name) or ModelRef(
+        name=name, uri="", digest="", deployed=sorted(catalogue)[:MAX_NAMED]
+    )
 
 
 def _absolute(uri: str, catalogue_uri: str) -> str:

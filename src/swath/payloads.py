@@ -65,12 +65,14 @@ class SceneRef(Payload, frozen=True, kw_only=True):
     """S3's order of the writes to one key, hexadecimal; empty where no event told of the scene."""
 
 
-class ModelRef(Payload, frozen=True, kw_only=True):
+class ModelRef(Payload, frozen=True, kw_only=True, omit_defaults=True):
     """A deployed model package. `uri` and `digest` are empty when no model has that name."""
 
     name: str
     uri: str
     digest: str
+    deployed: list[str] = []
+    """Where no model has that name: the names of those that there are, or of the first of many."""
 
 
 class RunOptions(Payload, frozen=True, kw_only=True):

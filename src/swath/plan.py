@@ -219,7 +219,11 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
 
 def _describe_model(model: ModelRef) -> ModelDescription:
     if not model.uri:
-        raise UnknownModelError(f"no model named {model.name!r} is deployed")
+        there_are = f"; there are {', '.join(model.deployed)}" if model.deployed else ""
+        raise UnknownModelError(
+            f"no model named {model.name!r} is deployed{there_are}: drop the scene into the folder "
+            "of a model, or deploy this one and drop it again"
+        )
     description, digest = describe_package(model.uri)
     if digest != model.digest:
         raise PackageError(

@@ -25,7 +25,18 @@ def test_a_scene_right_below_the_prefix_is_for_the_default_model():
 
 
 def test_a_model_that_is_not_deployed_is_named_without_an_address():
-    assert choose("incoming/tree/x.tif") == ModelRef(name="tree", uri="", digest="")
+    chosen = choose("incoming/tree/x.tif")
+    assert chosen == ModelRef(name="tree", uri="", digest="", deployed=["ships", "trees"])
+    assert chosen.to_json()["deployed"] == ["ships", "trees"]
+    assert "deployed" not in SHIPS.to_json()
+
+
+def test_of_many_models_the_first_are_named():
+    many = {f"model-{number:03}": SHIPS for number in range(500)}
+
+    chosen = choose_model("incoming/tree/x.tif", many, prefix="incoming/", default="ships")
+
+    assert chosen.deployed == sorted(many)[:20]
 
 
 def test_a_default_that_is_not_deployed_is_named_without_an_address():

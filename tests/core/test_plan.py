@@ -360,10 +360,10 @@ class TestSize:
 
 class TestRefused:
     def test_a_model_that_is_not_deployed(self, plan, make_scene):
-        with pytest.raises(UnknownModelError, match="'planes'"):
-            plan(
-                make_scene(np.ones((1, 9, 9), "uint8")), ModelRef(name="planes", uri="", digest="")
-            )
+        planes = ModelRef(name="planes", uri="", digest="", deployed=["ships", "trees"])
+
+        with pytest.raises(UnknownModelError, match="'planes' is deployed; there are ships, trees"):
+            plan(make_scene(np.ones((1, 9, 9), "uint8")), planes)
 
     def test_a_package_that_was_replaced(self, plan, package, make_scene):
         model = package("a")

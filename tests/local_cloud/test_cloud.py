@@ -106,9 +106,9 @@ def broken_assembly(folder: Path) -> Path:
 def test_a_cloud_that_cannot_start_says_why_and_leaves_nothing(
     temporary: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("SWATH_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("SWATH_POSTGIS_SERVER", "postgresql://nobody@127.0.0.1:1/none")
 
-    with pytest.raises(LocalCloudError, match="SWATH_DATABASE_URL"):
+    with pytest.raises(LocalCloudError, match="SWATH_POSTGIS_SERVER"):
         LocalCloud().__enter__()
 
     assert list(temporary.iterdir()) == []

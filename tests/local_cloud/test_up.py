@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import boto3
+import httpx
 import pytest
 
 from local_cloud.cloud import ROOT
@@ -34,16 +35,23 @@ def test_what_it_prints_can_be_used_and_ctrl_c_ends_it():
             shown["AWS_SECRET_ACCESS_KEY"],
             region_name=shown["AWS_DEFAULT_REGION"],
         )
-        s3 = administrator.client("s3", endpoint_url=said["Endpoint"])
+        endpoint = shown["AWS_ENDPOINT_URL"]
+        s3 = administrator.client("s3", endpoint_url=endpoint)
         s3.put_object(Bucket=said["scenes"].removeprefix("s3://"), Key="elsewhere/x", Body=b"")
-        sagemaker = administrator.client("sagemaker", endpoint_url=said["Endpoint"])
+        told = running.stdout.readline()
+        sagemaker = administrator.client("sagemaker", endpoint_url=endpoint)
         served = sagemaker.describe_endpoint(EndpointName=said["serverless"])
+        console = httpx.get(said["Console"]).status_code
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()
 
     assert running.returncode == 0
+    assert f"elsewhere/x: nothing happens for it; scenes are dropped below {said['scenes']}" in told
     assert served["EndpointStatus"] == "InService"
-    assert "gone" in rest
+    assert console == 200
+    assert said["Endpoint"].split()[0] == endpoint
+    assert said["StateMachineArn"].startswith("arn:aws:states:")
+    assert rest.index("stopping") < rest.index("gone")
     assert not Path(said["Logs"]).exists()
 
 
@@ -54,6 +62,7 @@ def iter_facts(lines):
         if value:
             yield name, value.strip()
         if line.startswith("Ctrl-C"):
+            next(lines)
             return
 
 

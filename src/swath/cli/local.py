@@ -26,7 +26,7 @@ app = typer.Typer(
 def up(*, port: options.Port = 0, context: options.Context = None) -> None:
     """Deploy the stack on this machine and keep it running until Ctrl-C.
 
-    The database is a PostGIS of its own, or a new one on the server of SWATH_DATABASE_URL.
+    The database is a PostGIS of its own, or a new one on the server of SWATH_POSTGIS_SERVER.
     """
     settings = [word for setting in context or () for word in ("--context", setting)]
     run_in(CHECKOUT, ["--port", str(port), *settings])

@@ -54,7 +54,7 @@ def test_functions_are_told_of_the_fresh_database(url: str):
     "bad", ["postgresql://postgres@127.0.0.1:1/postgres", "host=localhost port=none"]
 )
 def test_a_server_that_cannot_be_used_is_named_as_the_reason(bad: str):
-    with pytest.raises(LocalCloudError, match="SWATH_DATABASE_URL"), users_database(bad):
+    with pytest.raises(LocalCloudError, match="SWATH_POSTGIS_SERVER"), users_database(bad):
         pass
 
 
