@@ -19,7 +19,7 @@ from swath.cli.problems import printable
 _WATCH_SECONDS = 0.5
 _NAMED = ("Bucket", "Endpoint")
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, emoji=False, soft_wrap=True)
 
 
 def main(
@@ -35,7 +35,7 @@ def main(
             _run(port, dict(_setting(given) for given in context or []))
     except LocalCloudError as error:
         reason = " ".join(str(error).split())
-        print_error(Console(stderr=True), f"the local cloud cannot run: {reason}")
+        print_error(Console(stderr=True, emoji=False), f"the local cloud cannot run: {reason}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         console.print("\nThe local cloud is gone, with all that was in it.")

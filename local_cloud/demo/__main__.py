@@ -35,7 +35,7 @@ from local_cloud.watch import INCOMING
 
 FOLDER = ROOT / "build" / "demo"
 
-console = Console(highlight=False, markup=False, soft_wrap=True)
+console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 

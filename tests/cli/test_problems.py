@@ -1,5 +1,6 @@
 """Whatever goes wrong, a user reads one line; the traceback comes only where it is asked for."""
 
+import ast
 import errno
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from swath.cli import EXIT_BUG, EXIT_FAILED, EXIT_INPUT, app
 from swath.cli.problems import MAX_LETTERS
 from swath.errors import RunIncompleteError, SceneError
+from tests.documented import SOURCES
 
 
 @pytest.fixture
@@ -146,3 +148,25 @@ def test_swath_is_a_module_that_can_be_run():
     )
 
     assert ran.stdout == f"swath {version('swath')}\n"
+
+
+def test_no_console_makes_pictures_of_names():
+    """To rich, the `:secret:` of an ARN is one."""
+    calls = [
+        (path.name, call)
+        for path in SOURCES
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "Console"
+    ]
+    wrong = {
+        name for name, call in calls if "emoji=False" not in (ast.unparse(k) for k in call.keywords)
+    }
+
+    assert len(calls) > 10
+    assert wrong == set()
+
+
+def test_names_that_look_like_pictures_are_printed_as_they_are(ends_with):
+    text = "arn:aws:secretsmanager:eu-west-1:1:secret:x and :ship:"
+
+    assert text in ends_with(SceneError(text)).output

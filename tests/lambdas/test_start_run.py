@@ -176,7 +176,12 @@ def test_a_key_is_taken_as_it_is(machine, context, key):
 def test_the_folder_picks_the_model_even_if_there_is_none(machine, context):
     module.handler(object_created("incoming/trees/x.tif"), context)
     (execution,) = executions(machine)
-    assert json.loads(execution["input"])["model"] == {"name": "trees", "uri": "", "digest": ""}
+    assert json.loads(execution["input"])["model"] == {
+        "name": "trees",
+        "uri": "",
+        "digest": "",
+        "deployed": ["ships"],
+    }
 
 
 @pytest.mark.parametrize("key", ["incoming/", "incoming/x.tif.aux.xml"])

@@ -72,7 +72,7 @@ class OneLineErrors:
             # Whoever read the output has gone, as in `swath … | head`.
             ctx.exit(0)
         except Exception as error:  # noqa: BLE001 (whatever it is, it has one line)
-            console = Console(stderr=True)
+            console = Console(stderr=True, emoji=False)
             if ctx.params.get("debug"):
                 console.print(traceback.format_exc(), markup=False, soft_wrap=True)
             text, code = explain(error)
@@ -119,7 +119,7 @@ def _refuse_empty(command: str, words: Sequence[str]) -> None:
         if option or not word:
             name = option[1] if option else before
             text = f"what follows {name!r} is empty; give a value there, or leave the option out"
-            print_error(Console(stderr=True), text)
+            print_error(Console(stderr=True, emoji=False), text)
             raise Exit(EXIT_INPUT)
 
 
@@ -136,7 +136,7 @@ def _refuse(error: TyperException) -> NoReturn:
     command = context.command_path if context else "swath"
     text = _message(error)
     see = " See" if text.endswith("?") else "; see"
-    print_error(Console(stderr=True), f"{text}{see} `{command} --help`")
+    print_error(Console(stderr=True, emoji=False), f"{text}{see} `{command} --help`")
     raise Exit(error.exit_code) from None
 
 

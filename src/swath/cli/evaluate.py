@@ -50,7 +50,7 @@ def evaluate(
     check_place(context, local=local)
     bounds = parse_bounds(fail_below or [])
     names = split_list(classes)
-    console = Console()
+    console = Console(emoji=False)
     if not local:
         from swath.launching.evaluate import EvaluationJob  # noqa: PLC0415
 
@@ -92,7 +92,7 @@ def evaluate(
             progress=lambda uri, done, of: tell(uri.rsplit("/", 1)[-1], done, of),
         )
     for warning in evaluation.warnings:
-        Console(stderr=True).print(
+        Console(stderr=True, emoji=False).print(
             f"warning: {warning}", markup=False, highlight=False, soft_wrap=True
         )
     console.print(_table(evaluation))

@@ -51,7 +51,7 @@ def invoke(
     for image in images:
         asked.check(image)
     errors: Counter[bool] = Counter()
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     with progress_bar("images") as tell:
         tell("", 0, len(images))
         answers = invoke_images(asked, images, at_once=at_once)

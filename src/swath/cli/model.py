@@ -71,7 +71,7 @@ def init(
             hyperparameters=_assignments(settings or []),
         ),
     )
-    console = Console()
+    console = Console(emoji=False)
     _tell(console, made.report)
     for line in made.assumed:
         _line(console, f"taken for granted: {line}")
@@ -95,12 +95,12 @@ def check(
     from swath.authoring.check import check_package  # noqa: PLC0415
 
     report = check_package(model, images=scene or [], tiles=tiles, tolerance=max_difference)
-    console = Console()
+    console = Console(emoji=False)
     _tell(console, report)
     if not report.passed:
         for fault in report.faults[1:]:
             _line(console, f"failed, too: {fault}")
-        print_error(Console(stderr=True), report.faults[0])
+        print_error(Console(stderr=True, emoji=False), report.faults[0])
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -118,7 +118,7 @@ def show(model: options.Model) -> None:
         shown = "" if fact.group == group else fact.group
         table.add_row(shown, Text(fact.name), Text(fact.value))
         group = fact.group
-    Console().print(table)
+    Console(emoji=False).print(table)
 
 
 @app.command(
@@ -136,7 +136,10 @@ def statistics(
     bands = describe_package(folder)[0].bands
     units = parse_units(unit, len(bands)) if unit else None
     expected = add_statistics(folder, scene, units=units)
-    _line(Console(), f"{folder}: statistics of {expected.scenes} scenes and {len(bands)} bands")
+    _line(
+        Console(emoji=False),
+        f"{folder}: statistics of {expected.scenes} scenes and {len(bands)} bands",
+    )
 
 
 @app.command(
@@ -171,7 +174,7 @@ def optimize(
         tiles=tiles,
         labels=_collection(val_labels, val_scenes),
     )
-    console = Console()
+    console = Console(emoji=False)
     _line(
         console,
         f"{found.agreement.share:.1%} agreement on {found.tiles} tiles; "
@@ -214,7 +217,7 @@ def publish(
             closed=gate,
         ),
     )
-    console = Console()
+    console = Console(emoji=False)
     published = (f"{found.name} {found.digest[:12]}: {place}" for place in found.places)
     for line in (*found.gates, *found.replaced, *published):
         _line(console, line)

@@ -44,7 +44,7 @@ def progress_bar(unit: str) -> Iterator[Tell]:
     Args:
         unit: what is counted, in the plural.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     with Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

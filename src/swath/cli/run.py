@@ -37,11 +37,11 @@ def run(
             progress=lambda done, of: tell(scene.rsplit("/", 1)[-1], done, of),
         )
     for warning in report.warnings:
-        Console(stderr=True).print(
+        Console(stderr=True, emoji=False).print(
             f"warning: {warning}", markup=False, highlight=False, soft_wrap=True
         )
     tiles = report.tiles
-    Console().print(
+    Console(emoji=False).print(
         f"{report.detections} detections in {tiles.planned} tiles "
         f"({tiles.skipped} skipped, {tiles.failed} failed): {out / DETECTIONS}",
         markup=False,

@@ -38,7 +38,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
     try:
         yield asked.is_set
     except TrainingInterruptedError as error:
-        print_error(Console(stderr=True), str(error))
+        print_error(Console(stderr=True, emoji=False), str(error))
         code = CommandExit.TERMINATED if signal.SIGTERM in received else CommandExit.INTERRUPTED
         raise typer.Exit(code) from None
     finally:

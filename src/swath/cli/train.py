@@ -52,7 +52,7 @@ def train(
     # Imported once there is work: `--help` answers at once.
     from swath.training.options import read_options  # noqa: PLC0415
 
-    console = Console()
+    console = Console(emoji=False)
     check_place(context, local=local)
     chosen = read_options(options_file, settings or [])
     of_labels = {"form": label_format, "classes": classes or ""}

@@ -53,7 +53,7 @@ def tune(
     from swath.training.search import is_begun, read_search, run_search  # noqa: PLC0415
 
     check_place(context, local=local)
-    console = Console()
+    console = Console(emoji=False)
     known = read_options(options_file, settings or [])
     wanted = read_search(search, known)
     of_labels = {"form": label_format, "classes": classes or ""}
