@@ -4,6 +4,7 @@ Odd files written through rasterio have corrupted the memory of the process that
 """
 
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -28,21 +29,62 @@ def write_tiff(path, *pages):
         body += stored + bytes(len(stored) % 2)
         place = len(body)
         body = body[:offset_at] + struct.pack("<I", place) + body[offset_at + 4 :]
-        entries, more = b"", b""
-        start = place + 2 + 12 * len(fields) + 4
-        for tag, values in sorted(fields.items()):
-            content = values.tobytes()
-            entry = struct.pack("<HHI", tag, _KINDS[values.dtype.str[1:]], values.size)
-            if len(content) > 4:
-                entry += struct.pack("<I", start + len(more))
-                more += content + bytes(len(content) % 2)
-            else:
-                entry += content.ljust(4, b"\0")
-            entries += entry
-        body += struct.pack("<H", len(fields)) + entries + bytes(4) + more
-        offset_at = start - 4
+        page, offset_at = _page(fields, place)
+        body += page
     Path(path).write_bytes(body)
     return str(path)
+
+
+def write_zeros(path, side, block, *, bands=1, dtype="u1", separate=False, tags=()):
+    """A square scene of zeros in deflated square blocks, all of which are the same bytes."""
+    dtype = np.dtype(dtype)
+    planes, depth = (bands, 1) if separate else (1, bands)
+    body = b"II*\0" + bytes(4) + _deflated_zeros(block * block * depth * dtype.itemsize)
+    body += bytes(len(body) % 2)
+    count = (-(-side // block)) ** 2 * planes
+    fields = {
+        256: [side],
+        257: [side],
+        258: [dtype.itemsize * 8] * bands,
+        259: [8],
+        PHOTOMETRIC: [1],
+        SAMPLES: [bands],
+        284: [2 if separate else 1],
+        322: [block],
+        323: [block],
+        324: np.full(count, 8, "u4"),
+        325: np.full(count, len(body) - 8, "u4"),
+        EXTRA: [0] * (bands - 1) or [0],
+        339: [_FORMATS[dtype.kind]] * bands,
+    }
+    if bands == 1:
+        del fields[EXTRA]
+    fields = {tag: _values(value) for tag, value in (fields | UTM | dict(tags)).items()}
+    page, _ = _page(fields, len(body))
+    Path(path).write_bytes(body[:4] + struct.pack("<I", len(body)) + body[8:] + page)
+    return str(path)
+
+
+def _deflated_zeros(size):
+    pack, chunk = zlib.compressobj(1), bytes(1 << 20)
+    parts = [pack.compress(chunk[: size - at]) for at in range(0, size, len(chunk))]
+    return b"".join([*parts, pack.flush()])
+
+
+def _page(fields, place):
+    """The bytes of a page at a place, and where in the file the place of the next one belongs."""
+    entries, more = b"", b""
+    start = place + 2 + 12 * len(fields) + 4
+    for tag, values in sorted(fields.items()):
+        content = values.tobytes()
+        entry = struct.pack("<HHI", tag, _KINDS[values.dtype.str[1:]], values.size)
+        if len(content) > 4:
+            entry += struct.pack("<I", start + len(more))
+            more += content + bytes(len(content) % 2)
+        else:
+            entry += content.ljust(4, b"\0")
+        entries += entry
+    return struct.pack("<H", len(fields)) + entries + bytes(4) + more, start - 4
 
 
 def metadata(*items):

@@ -31,8 +31,10 @@ def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask
     if not info.masked or info.width * info.height > MAX_SEARCHED_PIXELS:
         return None
     x, y = _spans(grid, grid.columns, axis=0), _spans(grid, grid.rows, axis=1, step=grid.columns)
-    live = np.zeros((grid.rows, grid.columns), np.bool_)
     step = max(1, _BAND_PIXELS // (info.width * info.block_shape[0])) * info.block_shape[0]
+    if not _fits(scene, (info.width, step), bands):
+        return None
+    live = np.zeros((grid.rows, grid.columns), np.bool_)
     for top in range(0, info.height, step):
         bottom = min(info.height, top + step)
         rows = np.flatnonzero((y[:, 0] < bottom) & (y[:, 1] > top))
@@ -41,6 +43,18 @@ def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask
             within = np.clip(y[rows] - top, 0, bottom - top)
             live[rows] |= [_any_in_columns(valid[first:last], x) for first, last in within]
     return None if live.all() else ~live.ravel()
+
+
+def _fits(scene: OpenScene, size: tuple[int, int], bands: Sequence[int]) -> bool:
+    """Whether there is memory for a window of a width and a height; shards may have more."""
+    # A process that only plans has no other use for the package.
+    from swath.reading.reader import check_memory  # noqa: PLC0415
+
+    try:
+        check_memory(scene, bands, np.array([(0, 0, *size)]))
+    except SceneError:
+        return False
+    return True
 
 
 def _read_valid(scene: OpenScene, window: Box, bands: Sequence[int]) -> Mask:

@@ -39,11 +39,14 @@ STRICT = {
 }
 """Settings on which it depends that damage is noticed; no environment variable changes them."""
 
+CACHE_BYTES = 512 << 20
+"""What GDAL keeps of the blocks that it has decoded, of all files together."""
+
 _OPTIONS = {
     # A scene is one object: no listing of its folder, no search for files beside it.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     # By default this is a share of the host's memory, which in a container is not ours.
-    "GDAL_CACHEMAX": 512 << 20,
+    "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_HTTP_MAX_RETRY": 5,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
     "GDAL_HTTP_TIMEOUT": 120,

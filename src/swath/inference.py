@@ -24,7 +24,7 @@ from swath.errors import ModelOutputError, ModelTimeoutError, OutOfMemoryError, 
 from swath.payloads import TileCounts, TileFailure
 from swath.radiometry.sampling import Lattice
 from swath.radiometry.units import conversion, unit_warnings
-from swath.reading import TilePixels, read_alone, read_tiles
+from swath.reading import TilePixels, read_single, read_tiles
 from swath.runtimes.padding import lost, pad
 from swath.runtimes.scaling import Reach, reach_of
 from swath.tasks import Task, task_of
@@ -185,7 +185,7 @@ class Inference:
         # A tile alone has nothing to overlap with: threads would cost more than they save, and
         # endpoints are mostly sent images that are one tile.
         batch = _Batch()
-        batch.add(read_alone(self.scene, self.grid.tile(numbers[0]), self.bands), self._sampler)
+        batch.add(read_single(self.scene, self.grid.tile(numbers[0]), self.bands), self._sampler)
         yield self._infer(batch)
 
     def _in_order(self, numbers: Sequence[int]) -> Generator[_Found]:

@@ -91,6 +91,14 @@ class PlanSettings(EnvSettings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemorySettings(EnvSettings):
+    """The settings of every process that reads scenes."""
+
+    memory_mib: int = 0
+    """MiB that the process may use; 0: what the machine, container or function has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvokeEndpointSettings(EnvSettings):
     """Of `invoke_endpoint`."""
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from swath.dataset import Mask
 from swath.errors import SceneChangedError, TransientError
+from swath.reading.need import fit_threads, need_of_gdal
 from swath.reading.ring import Ring
 from swath.reading.source import source_of
 from swath.reading.wanted import Wanted, wanted
@@ -64,9 +65,11 @@ def read_tiles(
         grid: of the tiles.
         bands: numbers of bands, from 1, in the order wanted.
         numbers: of the tiles; in raster order each block is read once.
-        threads: how many decode; by default, as many as there are CPUs.
+        threads: how many decode; by default, as many as there are CPUs; fewer where memory is
+            short.
 
     Raises:
+        SceneError: there is not enough memory to read it.
         SceneChangedError: the file was replaced since it was opened.
         TransientError: S3 did not answer.
     """
@@ -98,7 +101,10 @@ class _Cutter:
         self._scene, self._bands = scene, bands
         self._nodata, self._masked = scene.nodata_of(bands), scene.has_mask(bands)
         self._rings: list[Ring] = []
-        if layers_wanted := wanted(scene, bands):
+        layers_wanted = wanted(scene, bands)
+        if layers_wanted is None:
+            check_memory(scene, bands, windows)
+        else:
             layers = [(scene.dataset, layers_wanted)]
             if scene.mask:
                 layers.append((scene.mask, Wanted(bands=tuple(scene.mask_bands(bands)))))
@@ -125,6 +131,32 @@ class _Cutter:
         pixels = layers[:count]
         valid = combine(pixels, marks, self._nodata, masked=self._masked)
         return TilePixels(tile, pixels, valid.pixels, valid.bands)
+
+
+def read_single(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
+    """Read the only tile that is wanted, by GDAL, in the thread that calls.
+
+    Raises:
+        SceneError: there is not enough memory to read it.
+        SceneChangedError: the file was replaced since it was opened.
+        TransientError: S3 did not answer.
+    """
+    check_memory(scene, bands, np.array([tile.window]))
+    return read_alone(scene, tile, bands)
+
+
+def check_memory(scene: OpenScene, bands: Sequence[int], windows: Ints) -> None:
+    """Refuse a scene that cannot be read in one thread with the memory that is free.
+
+    Args:
+        scene: what is to be read, by GDAL.
+        bands: numbers of bands, from 1.
+        windows: (n, 4), what is to be read of it.
+
+    Raises:
+        SceneError: the memory does not suffice.
+    """
+    fit_threads(scene.dataset, need_of_gdal(scene.dataset, len(bands), windows), 1)
 
 
 def read_alone(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:

@@ -10,6 +10,7 @@ import numpy as np
 from swath.dataset import Dataset
 from swath.reading.bands import Bands
 from swath.reading.layout import scene_layout
+from swath.reading.need import need_here, need_of_gdal
 from swath.reading.ranges import Head
 from swath.reading.ring import Source
 from swath.reading.tiff import NotReadableError
@@ -25,12 +26,14 @@ def source_of(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers)
     """The source of the blocks that windows (n, 4) need.
 
     Raises:
+        SceneError: there is not enough memory to read it.
         SceneChangedError: the file was replaced since it was opened.
         TransientError: S3 did not answer.
     """
     blocks = _blocks(dataset, wanted, windows, workers)
     if blocks is not None:
         return blocks
+    workers.claim(dataset, need_of_gdal(dataset, wanted.layers, windows))
     handles = workers.handles(dataset)
     return Bands(handles, wanted, windows, readers=workers.readers(len(handles)))
 
@@ -44,6 +47,7 @@ def _blocks(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -
     file = workers.open(dataset)
     try:
         layouts = scene_layout(dataset.reader, Head(file, dataset.known).read)
+        workers.claim(dataset, need_here(layouts[0], wanted.layers, windows))
         rows = range(int(windows[:, 1].min()), int((windows[:, 1] + windows[:, 3]).max()))
         return Blocks(
             file, layouts, wanted, fill=_fill(dataset), rows=rows, decoders=workers.decoders

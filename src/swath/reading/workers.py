@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from swath.dataset import Dataset, open_dataset
+from swath.reading.need import Need, fit_threads
 from swath.reading.ranges import File, open_file
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Workers:
 
     def __init__(self, decoders: int) -> None:
         self._count = decoders
+        self._needs: dict[str, Need] = {}
         self._files = ExitStack()
         self._pools: list[Executor] = []
 
@@ -40,6 +42,18 @@ class Workers:
                 pool.shutdown(wait=False, cancel_futures=True)
             for pool in self._pools:
                 pool.shutdown()
+
+    def claim(self, dataset: Dataset, need: Need) -> None:
+        """Set aside what reading a dataset takes; there are fewer threads where memory is short.
+
+        To be called before there is a thread that reads it.
+
+        Raises:
+            SceneError: there is not enough memory for one thread.
+        """
+        self._needs[dataset.uri] = need
+        together = sum(self._needs.values(), Need(0, 0))
+        self._count = fit_threads(dataset, together, self._count)
 
     @cached_property
     def decoders(self) -> Executor:

@@ -1,0 +1,71 @@
+"""How much memory this process may use, and how much of it is left."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from swath.settings import MemorySettings
+
+MIB = 1 << 20
+_LAMBDA = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
+"""MiB; set by Lambda. https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+_CGROUPS = {
+    "": ("sys/fs/cgroup", "memory.max"),
+    "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+}
+"""Folder and file of a limit, by the controllers in a line of /proc/self/cgroup.
+https://docs.kernel.org/admin-guide/cgroup-v2.html"""
+
+
+def memory_limit(root: Path = Path("/")) -> int:
+    """Return how many bytes this process may use: the least of all limits that it is under.
+
+    These are the setting `SWATH_MEMORY_MIB`, the size of a Lambda function, the limits of control
+    groups (containers, Batch jobs) and the memory of the machine.
+
+    Args:
+        root: where `proc` and `sys` are.
+
+    Raises:
+        SettingsError: the setting is no number.
+    """
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_cgroup_limits(root)]
+    if size := os.environ.get(_LAMBDA, ""):
+        limits.append(int(size) * MIB)
+    if setting := MemorySettings.from_env().memory_mib:
+        limits.append(setting * MIB)
+    return min(limits)
+
+
+def free_memory() -> int:
+    """Return how many bytes this process may use beyond those that it uses; 0 if there are none.
+
+    Raises:
+        SettingsError: the setting `SWATH_MEMORY_MIB` is no number.
+    """
+    return max(0, memory_limit() - _resident())
+
+
+def _cgroup_limits(root: Path) -> Iterator[int]:
+    with suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers not in _CGROUPS:
+                continue
+            folder, name = _CGROUPS[controllers]
+            own = PurePosixPath(path.lstrip("/"))
+            # In a container the folder that is mounted is its own, whatever the path says.
+            for group in (own, *own.parents):
+                with suppress(OSError, ValueError):  # ValueError: "max"
+                    yield int((root / folder / group / name).read_text())
+
+
+def _resident() -> int:
+    """Return the bytes of this process that are in memory; 0 where the system does not say."""
+    with suppress(OSError):
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+    return 0
