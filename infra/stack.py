@@ -263,6 +263,7 @@ class SwathStack(Stack):
             "FindCause",
             runs=self.runs,
             work=self.storage.work,
+            results=self.storage.results,
             batch=self.gpus is not None,
             **self._logged,
         )

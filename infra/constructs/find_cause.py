@@ -23,6 +23,7 @@ class FindCause(Function):
         *,
         runs: RunMachine,
         work: IBucket,
+        results: IBucket,
         batch: bool,
         log_retention: RetentionDays,
     ) -> None:
@@ -30,7 +31,9 @@ class FindCause(Function):
             scope,
             construct_id,
             name="find_cause",
-            environment=FindCauseSettings(work_uri=f"s3://{work.bucket_name}").to_env(),
+            environment=FindCauseSettings(
+                work_uri=f"s3://{work.bucket_name}", results_uri=f"s3://{results.bucket_name}"
+            ).to_env(),
             memory_mib=512,
             timeout=Duration.minutes(1),
             log_retention=log_retention,
@@ -39,6 +42,13 @@ class FindCause(Function):
         allow(self.role, "states:ListMapRuns", on=[runs.executions], because=because)
         allow(self.role, "states:ListExecutions", on=[runs.map_runs], because=because)
         allow(self.role, "states:DescribeExecution", on=[runs.children], because=because)
+        read_objects(self.role, results, "runs/*/*.json")
+        allow(
+            self.role,
+            "s3:PutObject",
+            on=[results.arn_for_objects("runs/*/summary.json")],
+            because="Objects are named by runs, which do not exist at deployment.",
+        )
         if batch:
             allow(self.role, "batch:ListJobs", "batch:DescribeJobs", on=["*"])
             read_objects(self.role, work, "runs/*/failures/*")

@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from swath import storage
-from swath.database.cause import error_of, parse_cause, readable_cause
+from swath.database.cause import error_of, object_in, parse_cause, readable_cause
 from swath.errors import PayloadError, TransientError
 from swath.payloads import JobFailure
 from swath.service_errors import transient_errors
@@ -117,7 +117,7 @@ def _failed(states: SFNClient, map_run: str, since: float) -> Iterator[Any]:
 def _job(cause: str | None) -> dict[str, Any]:
     """Return Batch's description of a job, keys in lower case; empty if the cause is none."""
     parsed = parse_cause(cause or "")
-    return parsed if "jobid" in parsed else {}
+    return parsed if isinstance(parsed.get("jobid"), str) else {}
 
 
 def _of_job(
@@ -125,11 +125,11 @@ def _of_job(
 ) -> tuple[str, str]:
     """Return the error and the cause of a job; of an array, of the child that failed first."""
     name, index = str(job.get("jobname")), 0
-    if (job.get("arrayproperties") or {}).get("size"):
+    if object_in(job, "arrayproperties").get("size"):
         described = _failed_child(batch, job["jobid"])
         index = int(described["arrayProperties"]["index"])
         job = parse_cause(json.dumps(described, default=str))
-    container = job.get("container") or {}
+    container = object_in(job, "container")
     left = _left_by_job(RunPaths(work_uri, name), job["jobid"], container.get("exitcode"))
     if left is None:
         return error_of(job) or error or "States.TaskFailed", _named(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +9,6 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -24,40 +22,23 @@ from swath.payloads import (
     LoadSummary,
     MergeSummary,
     ModelRef,
-    Payload,
     RunOptions,
     RunRequest,
     SceneRef,
     TileCounts,
 )
 from swath.plan import plan_run, read_plan
+from swath.run_report import RunReport, Status
 from swath.runtimes.time_limit import last_words
 from swath.settings import PlanSettings
 from swath.shard import require_unchanged, run_shard
 
-Status = Literal["succeeded", "failed"]
 _LATER = (
     "a later run of this scene and model is in the database; its rows stay, "
     "and those of this run were not loaded"
 )
 Progress = Callable[[int, int], None]
 """Called with how many tiles are done, and of how many; first with none."""
-
-
-class RunReport(Payload, frozen=True, kw_only=True):
-    """What became of a run: the content of `summary.json`."""
-
-    run_id: str
-    status: Status
-    scene: str
-    model: str
-    tiles: TileCounts = TileCounts()
-    detections: int = 0
-    warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
-    """Sentences about what looks wrong, from `MergeSummary`."""
-    cause: str | None = None
-    seconds: dict[str, float] = {}  # noqa: RUF012 (msgspec copies it)
-    """By stage: plan, infer, merge, and load if there was a database."""
 
 
 def _silent(done: int, of: int) -> None:
@@ -116,7 +97,8 @@ def run_local(
         # A run that only failed to load leaves its detections all the same.
         known = isinstance(error, SwathError)
         cause = str(error) if known else f"{type(error).__name__}: {error}"
-        failed = _report(request, watch, status="failed", cause=cause)
+        kind = type(error).__name__
+        failed = _report(request, watch, status="failed", error=kind, cause=cause)
         # A full disk may have no room for the summary either; the error itself is what to show.
         with nullcontext() if known else suppress(OSError):
             put_in_place(out, {**files, SUMMARY: _write(failed, work)})
@@ -224,6 +206,7 @@ def _report(
     *,
     status: Status,
     merged: MergeSummary | None = None,
+    error: str | None = None,
     cause: str | None = None,
 ) -> RunReport:
     return RunReport(
@@ -234,6 +217,7 @@ def _report(
         tiles=merged.tiles if merged else TileCounts(),
         detections=merged.detections if merged else 0,
         warnings=merged.warnings if merged else [],
+        error=error,
         cause=cause,
         seconds=watch.seconds,
     )
@@ -241,5 +225,5 @@ def _report(
 
 def _write(report: RunReport, folder: Path) -> Path:
     path = folder / SUMMARY
-    path.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+    path.write_text(report.to_text(), encoding="utf-8")
     return path

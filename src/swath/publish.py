@@ -21,6 +21,7 @@ from swath import __version__, storage
 from swath.detections import NO_LABEL
 from swath.geoparquet import MEDIA_TYPE, read_classes, read_footer, read_footprint
 from swath.payloads import MergeSummary, PublishSummary, RunRequest
+from swath.run_report import ITEM, SUMMARY, RunReport, results_folder
 from swath.segmentation import masks
 
 if TYPE_CHECKING:
@@ -53,10 +54,10 @@ def publish_run(
     Raises:
         RunIncompleteError: a file is gone, or not the one that the merge wrote.
     """
-    folder = storage.join(results_uri, "runs", request.run_id)
+    folder = results_folder(results_uri, request.run_id)
     summary = PublishSummary(
         detections_uri=storage.join(folder, "detections.parquet"),
-        item_uri=storage.join(folder, "item.json"),
+        item_uri=storage.join(folder, ITEM),
         mask_uri=storage.join(folder, "mask.tif") if merge.mask_uri else "",
     )
     storage.require_etag(merge.uri, merge.etag)
@@ -70,6 +71,9 @@ def publish_run(
     item.properties["swath:backend"] = backend
     item.set_self_href(summary.item_uri)
     storage.copy(merge.uri, summary.detections_uri, content_type=MEDIA_TYPE)
+    report = RunReport.of_success(request, merge).to_text()
+    uri = storage.join(folder, SUMMARY)
+    storage.write_bytes(uri, report.encode(), content_type="application/json")
     document = item.to_dict(include_self_link=True, transform_hrefs=False)
     storage.write_json(summary.item_uri, document, content_type="application/geo+json")
     return summary

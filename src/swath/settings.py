@@ -130,6 +130,8 @@ class FindCauseSettings(EnvSettings):
 
     work_uri: str
     """Where Batch jobs leave why they failed."""
+    results_uri: str
+    """Where the summary of a failed run is written, beside those of runs that succeeded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -90,6 +90,7 @@ def test_a_run_that_fails_by_an_error_of_no_kind_says_so_too(scene, package, tmp
     (summary,) = (tmp_path / "out").iterdir()
     said = json.loads(summary.read_text())
     assert said["status"] == "failed"
+    assert said["error"] == "OSError"
     assert said["cause"] == "OSError: [Errno 28] No space left on device"
 
 

@@ -55,6 +55,15 @@ def test_the_item_can_be_read_back_and_leads_to_the_detections(published):
     assert source.href == request.scene.uri
 
 
+def test_the_summary_says_that_the_run_succeeded(published):
+    request, summary = published
+
+    said = storage.read_json(summary.item_uri.replace("item.json", "summary.json"))
+
+    assert (said["run_id"], said["status"]) == (request.run_id, "succeeded")
+    assert (said["detections"], said["tiles"]["planned"], said["cause"]) == (5, 9, None)
+
+
 def test_the_item_has_what_stac_requires(published):
     _, summary = published
     item = storage.read_json(summary.item_uri)

@@ -54,6 +54,7 @@ def test_a_run_is_published_in_the_results_bucket(payload, set_env, context):
     assert found == {
         f"{root}/detections.parquet": "application/vnd.apache.parquet",
         f"{root}/item.json": "application/geo+json",
+        f"{root}/summary.json": "application/json",
     }
     assert result == {
         "detections_uri": f"s3://results/{root}/detections.parquet",

@@ -50,6 +50,10 @@ class Pipeline:
         return self.outputs["ScenesBucket"]
 
     @property
+    def results(self) -> str:
+        return self.outputs["ResultsBucket"]
+
+    @property
     def machine(self) -> str:
         return self.outputs["StateMachineArn"]
 
@@ -108,6 +112,13 @@ class Pipeline:
         return self.query(
             "SELECT * FROM swath.runs WHERE scene_uri = %s ORDER BY recorded_at, run_id", uri
         )
+
+    def summary(self, run_id: Any) -> dict[str, Any]:
+        """What the results bucket says of a run."""
+        key = f"runs/{run_id}/summary.json"
+        body = self.client("s3").get_object(Bucket=self.results, Key=key)["Body"].read()
+        said: dict[str, Any] = json.loads(body)
+        return said
 
     def detections(self, uri: str) -> list[Any]:
         """The rows of `swath.detections` of a scene."""

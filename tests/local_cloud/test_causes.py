@@ -41,6 +41,9 @@ def test_a_map_fails_for_the_reason_of_a_shard(
     assert "threshold" not in run.cause
     assert not run.error.startswith("States.")
     assert (detail["error"], detail["cause"]) == (run.error, run.cause)
+    summary = pipeline.summary(run.run_id)
+    assert (summary["status"], summary["scene"]) == ("failed", run.scene_uri)
+    assert (summary["error"], summary["cause"]) == (run.error, run.cause)
 
 
 def test_an_array_fails_for_the_reason_of_a_child(

@@ -43,8 +43,9 @@ def readable_cause(cause: str | None, *, status: str = "") -> str:
     """
     parsed = parse_cause(cause or "")
     without = _OF_STATUS.get(status, "no cause was given")
-    text = _of_lambda(parsed) or _of_batch(parsed) or cause or without
-    line = storable(" ".join(text.split()))
+    texts = (_of_lambda(parsed), _of_batch(parsed), cause or "", without)
+    lines = (storable(" ".join(text.split())) for text in texts)
+    line = next(line for line in lines if line)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
 
@@ -62,13 +63,19 @@ def parse_cause(text: str) -> dict[str, Any]:
         text = text.partition(_RETURNED)[2]
     try:
         return _lower(json.loads(text)) if text.lstrip().startswith("{") else {}
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # no JSON, too long a number, or too deep
         return {}
+
+
+def object_in(parsed: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return an object within a cause, empty where there is none of that name."""
+    found = parsed.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def error_of(job: Mapping[str, Any]) -> str:
     """Return the name of the error that ended a job's container; empty if the agent named none."""
-    reason = (job.get("container") or {}).get("reason") or ""
+    reason = object_in(job, "container").get("reason") or ""
     name, colon, _ = str(reason).partition(":")
     return name if colon and name.isidentifier() else ""
 
@@ -85,7 +92,7 @@ def _of_batch(cause: dict[str, Any]) -> str:
     """What Batch says about a job: its reason, its container's, the exit code and the log."""
     if "jobid" not in cause and "statusreason" not in cause:
         return ""
-    container = cause.get("container") or {}
+    container = object_in(cause, "container")
     exit_code, log = container.get("exitcode"), container.get("logstreamname")
     parts = [
         cause.get("statusreason"),

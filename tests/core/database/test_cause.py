@@ -1,8 +1,11 @@
 import json
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from swath.database.cause import LONGEST, readable_cause
+from swath.database.cause import LONGEST, error_of, parse_cause, readable_cause, storable
+from tests.fuzzing import draws
 
 
 @pytest.mark.parametrize(
@@ -98,3 +101,46 @@ def test_a_long_cause_is_cut():
     line = readable_cause("a " * LONGEST)
     assert len(line) == LONGEST
     assert line.endswith("…")
+
+
+NAMES = ["errorMessage", "errorType", "JobId", "jobName", "StatusReason", "Container", "reason",
+         "exitCode", "LogStreamName", "arrayProperties", "x"]  # fmt: skip
+words = st.text(st.characters(codec=None), max_size=20) | st.sampled_from(["\0", "\ud800", " \n"])
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | words,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(NAMES) | words, inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+causes = (
+    words
+    | values.map(json.dumps)
+    | st.builds(lambda value, end: json.dumps(value)[:end], values, st.integers(0, 60))
+    | st.sampled_from(
+        [
+            "[" * 100_000,
+            '{"a":' * 100_000,
+            f'{{"errorMessage": {"9" * 5000}}}',
+            'Returned payload: {"JobId": ' + "[" * 9_000,
+        ]
+    )
+)
+
+
+@pytest.mark.fuzz
+@settings(max_examples=draws(100, fuzz=5000))
+@example(cause='{"JobId": 1, "Container": "x", "arrayProperties": []}', status="FAILED")
+@example(cause='{"errorMessage": ' + "9" * 5000 + "}", status="FAILED")
+@example(cause='{"a":' * 100_000, status="FAILED")
+@example(cause=" \0\ud800\u2028\n", status="FAILED")
+@example(cause=" \u2028\n", status="FAILED")
+@given(cause=st.none() | causes, status=st.sampled_from(["", "FAILED", "TIMED_OUT"]))
+def test_any_cause_is_one_line_that_can_be_stored(cause, status):
+    line = readable_cause(cause, status=status)
+
+    assert 0 < len(line) <= LONGEST
+    assert line == " ".join(line.split())
+    assert storable(line) == line
+    assert isinstance(error_of(parse_cause(cause or "")), str)
