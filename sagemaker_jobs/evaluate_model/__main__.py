@@ -22,11 +22,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swath.errors import InputError, SwathError
-from swath.evaluation.assess import assess, parse_bounds, to_form
+from swath.evaluation.assess import assess, parse_bounds, read_labels, to_form
 from swath.evaluation.evaluate import SCORE_FLOOR
 from swath.evaluation.gate import Verdict
 from swath.exit_codes import JobExit
-from swath.labels.read import read_collection
+from swath.labels.renaming import parse_class_map
 from swath.packing import DESCRIPTION
 
 ROOT = Path("/opt/ml")
@@ -58,6 +58,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--format", default="auto", help="format of the labels")
     parser.add_argument("--classes", metavar="A,B", help="names of the classes, in order")
+    parser.add_argument(
+        "--map", action="append", default=[], metavar="A=B", help="class A of the labels is B"
+    )
     parser.add_argument("--score-floor", type=float, default=SCORE_FLOOR)
     parser.add_argument("--tolerated-failures", type=float, default=0.0)
     return parser.parse_args(arguments)
@@ -66,13 +69,16 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _assess(options: argparse.Namespace, folder: Path) -> Verdict:
     given = folder / "input"
     bounds = parse_bounds(options.fail_below)
+    package = _package(given / "model")
     _, verdict = assess(
-        _package(given / "model"),
-        read_collection(
+        package,
+        read_labels(
+            package,
             _labels(given / "labels"),
             str(given / "images"),
             form=to_form(options.format),
             classes=None if options.classes is None else options.classes.split(","),
+            class_map=parse_class_map(options.map),
         ),
         folder / "output",
         against=_in_use(given / "in_use"),

@@ -4,7 +4,7 @@
     input/data/labels       their labels; absent where they lie beside the images
     input/data/val_images   the scenes to validate on, if they are not among `images`
     input/data/val_labels   their labels; where there are none, there is no such collection
-    input/config/hyperparameters.json   swath's TrainOptions, and `form` and `classes` of the labels
+    input/config/hyperparameters.json   swath's TrainOptions; `form`, `classes`, `map` of the labels
     checkpoints             what an interrupted job goes on from
     model                   the model package
     output/data             `report.html` and `metrics.json`
@@ -41,7 +41,7 @@ from swath.training.figures import line_of
 from swath.training.options import TrainOptions
 
 CHANNELS = ("images", "labels", "val_images", "val_labels")
-_OF_LABELS = ("form", "classes")
+_OF_LABELS = ("form", "classes", "map")
 
 logger = logging.getLogger("swath.train_model")
 

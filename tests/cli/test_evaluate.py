@@ -109,6 +109,38 @@ def test_what_cannot_be_used(run):
     assert "has no figure speed" in result.stderr
 
 
+@pytest.fixture
+def vessels(labels):
+    """The same labels, of a class that the model does not have."""
+    change(labels, lambda content: content["categories"][0].update(name="vessel"))
+
+
+def test_a_class_of_the_labels_can_be_one_of_the_model(run, vessels, tmp_path):
+    refused = run()
+
+    assert refused.exit_code == EXIT_INPUT
+    assert "['vessel'] and the model ['dot']" in refused.stderr
+    assert "as --map vessel=ship" in refused.stderr
+
+    assert run("--map", "vessel=dot").exit_code == 0
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["figures"]["AP"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("vessel=dots", "the model bright has no class 'dots'; it has 'dot'"),
+        ("ferry=dot", "renames the class 'ferry', and "),
+        ("vessel", "--map vessel is no assignment"),
+    ],
+)
+def test_a_map_of_unknown_classes_is_refused_with_those_that_there_are(run, vessels, given, says):
+    result = run("--map", given)
+
+    assert result.exit_code == EXIT_INPUT
+    assert says in result.stderr
+
+
 def test_here_it_needs_a_folder(package, labels, tmp_path):
     given = ["evaluate", str(package), str(labels), str(tmp_path)]
 
@@ -140,7 +172,8 @@ class TestOnSageMaker:
         ]
 
     def test_it_starts_once_the_cost_is_agreed_to(self, launch):
-        result = launch("--classes", "ship", "--fail-below", "AP=0.5", answer="y\n")
+        more = ("--classes", "ship", "--fail-below", "AP=0.5", "--map", "vessel=dot")
+        result = launch(*more, answer="y\n")
 
         assert result.exit_code == 0, result.output
         assert "at most $1.50" in result.output
@@ -150,6 +183,7 @@ class TestOnSageMaker:
         # What the container makes of them is what the command was given.
         options = _parse(arguments)
         assert (options.classes, options.fail_below) == ("ship", ["AP=0.5"])
+        assert options.map == ["vessel=dot"]
         assert (options.format, options.score_floor) == ("auto", 0.01)
 
     def test_the_cost_is_refused(self, launch):
@@ -161,6 +195,7 @@ class TestOnSageMaker:
         [
             (["--out", "here"], "--out is for work on this machine"),
             (["--format", "voc"], "'voc' is not one of 'auto', 'coco'"),
+            (["--map", "vessel=ship"], "the model bright has no class 'ship'; it has 'dot'"),
             (["--against", "s3://other/evaluation.json"], "may not read it"),
         ],
     )

@@ -67,6 +67,16 @@ def test_a_package_that_swath_did_not_make_is_left_alone(squares, tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["package", "notes.txt"]
 
 
+def test_a_class_of_the_labels_gets_another_name_in_the_model(squares, tmp_path):
+    known = json.loads((squares / "labels.json").read_text())["categories"][0]["name"]
+    given = arguments(squares, tmp_path / "out", held_out=HELD_OUT)
+
+    told = run(*given, "--map", f"{known}=plot")
+
+    assert told.exit_code == 0, told.output
+    assert load_package(tmp_path / "out" / "package").description.classes == ("plot",)
+
+
 def test_it_trains_in_bfloat16_on_a_cpu_when_told_to(squares, tmp_path):
     told = run(*arguments(squares, tmp_path / "out", precision="bfloat16"))
 
@@ -114,6 +124,8 @@ def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):
         (["--set", "epochs"], "write key=value"),
         (["--format", "voc"], "is not one of 'auto', 'coco'"),
         (["--options", "nowhere.json"], "no file of options at nowhere.json"),
+        (["--map", "ship"], "write --map vessel=ship"),
+        (["--map", "vessel=ship"], "renames the class 'vessel', and "),
     ],
 )
 def test_what_cannot_be_used_is_told_in_a_line(squares, tmp_path, more, says):
@@ -153,13 +165,16 @@ class TestOnSageMaker:
         assert not self.jobs()
 
     def test_it_starts_once_that_is_agreed_to(self):
-        told = self.run("--set", "name=ports", "--classes", "ship", answer="y\n")
+        told = self.run(
+            *("--set", "name=ports", "--classes", "ship", "--map", "vessel=ship"), answer="y\n"
+        )
 
         assert told.exit_code == 0, told.output
         (job,) = self.jobs()
         assert job["TrainingJobName"] in told.output
         given = job["HyperParameters"]
         assert given.pop("launch")
+        assert json.loads(given.pop("map")) == {"vessel": "ship"}
         assert given == {"name": "ports", "form": "auto", "classes": "ship", "minutes": "162.0"}
         assert f"by --on-sagemaker --checkpoints {job['CheckpointConfig']['S3Uri']}" in told.output
         assert {one["ChannelName"] for one in job["InputDataConfig"]} == {"images", "labels"}

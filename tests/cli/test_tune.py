@@ -123,7 +123,17 @@ def test_there_has_to_be_a_search_to_resume(squares, tmp_path):
 
 
 def test_classes_and_options_reach_the_jobs(stack, search):
-    result = tune(search, "--hourly-price=2", "--yes", "--classes", "ship", "--set", "name=ports")
+    result = tune(
+        search,
+        "--hourly-price=2",
+        "--yes",
+        "--classes",
+        "ship",
+        "--set",
+        "name=ports",
+        "--map",
+        "v=ship",
+    )
 
     assert result.exit_code == 0, result.output
     (job,) = jobs()
@@ -131,4 +141,5 @@ def test_classes_and_options_reach_the_jobs(stack, search):
         HyperParameterTuningJobName=job["HyperParameterTuningJobName"]
     )
     fixed = found["TrainingJobDefinition"]["StaticHyperParameters"]
+    assert json.loads(fixed["map"]) == {"v": "ship"}
     assert (fixed["classes"], fixed["name"]) == ("ship", "ports")

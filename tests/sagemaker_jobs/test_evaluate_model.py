@@ -111,6 +111,17 @@ def test_labels_of_one_file_a_scene(root):
     assert evaluation["figures"]["precision"] == pytest.approx(2 / 3)
 
 
+def test_a_class_of_the_labels_can_be_one_of_the_model(root):
+    path = root / "processing" / "input" / "labels" / "labels.json"
+    content = json.loads(path.read_text())
+    content["categories"][0]["name"] = "vessel"
+    path.write_text(json.dumps(content))
+
+    assert main(["--map", "vessel=dot"], root) == JobExit.DONE
+    assert output(root, "evaluation.json")["figures"]["AP"] == 1
+    assert main(["--map", "vessel=dots"], root) == JobExit.INPUT
+
+
 def geojson(boxes):
     """Boxes in px as polygons in the CRS of the scene, without a class."""
     corners = [[NORTH_UP @ (x, y) for x, y in outline.exterior.coords] for outline in box(*boxes.T)]

@@ -128,6 +128,8 @@ def test_paid_hours_leave_a_package_and_another_launch_goes_on(opt_ml):
         ({"epoch": "1"}, "InputError: there is no option 'epoch'; did you mean epochs?"),
         ({"form": "voc"}, "InputError: form is 'voc'; choose one of auto, coco"),
         ({"classes": "ship"}, "LabelsError: "),
+        ({"map": '{"vessel": "ship"}'}, "LabelsError: --map renames the class 'vessel', and "),
+        ({"map": "vessel=ship"}, "InputError: map is 'vessel=ship': "),
     ],
 )
 def test_why_it_failed_is_left_for_the_jobs_description(opt_ml, hyperparameters, says):

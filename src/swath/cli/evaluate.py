@@ -14,6 +14,7 @@ from swath.cli.options import NO_LABELS
 from swath.cli.progress import progress_bar
 from swath.cli.remote import agree, check_place, require_out, split_list
 from swath.errors import GateError
+from swath.labels.renaming import parse_class_map
 
 if TYPE_CHECKING:
     from swath.evaluation.evaluation import Evaluation
@@ -28,6 +29,7 @@ def evaluate(
     *,
     label_format: options.LabelFormat = "auto",
     classes: options.Classes = None,
+    class_map: options.ClassMap = None,
     against: options.Against = None,
     fail_below: options.FailBelow = None,
     tolerance: options.Tolerance = 0.0,
@@ -43,15 +45,16 @@ def evaluate(
 ) -> None:
     """Measure a model package on labelled scenes; write evaluation.json and report.html."""
     # The engine is imported once there is work: `--help` answers at once.
-    from swath.evaluation.assess import assess, parse_bounds  # noqa: PLC0415
+    from swath.evaluation.assess import assess, check_class_map, parse_bounds, read_labels  # noqa: PLC0415
     from swath.evaluation.evaluate import REPORT  # noqa: PLC0415
-    from swath.labels.read import read_collection  # noqa: PLC0415
 
     check_place(context, local=local)
     bounds = parse_bounds(fail_below or [])
-    names = split_list(classes)
+    names, other_names = split_list(classes), parse_class_map(class_map or [])
     console = Console(emoji=False)
     if not local:
+        if other_names:
+            check_class_map(model, other_names)
         from swath.launching.evaluate import EvaluationJob  # noqa: PLC0415
 
         job = EvaluationJob(
@@ -63,6 +66,7 @@ def evaluate(
                 {
                     "--format": [label_format],
                     "--classes": [] if classes is None else [classes],
+                    "--map": class_map or [],
                     "--fail-below": fail_below or [],
                     "--tolerance": [tolerance],
                     "--score-floor": [score_floor],
@@ -76,8 +80,13 @@ def evaluate(
         _launch(console, job, stack, yes=yes)
         return
     out = require_out(out)
-    collection = read_collection(
-        None if labels == NO_LABELS else labels, scenes, form=label_format, classes=names
+    collection = read_labels(
+        model,
+        None if labels == NO_LABELS else labels,
+        scenes,
+        form=label_format,
+        classes=names,
+        class_map=other_names,
     )
     with progress_bar("tiles") as tell:
         evaluation, verdict = assess(

@@ -114,6 +114,14 @@ LabelFormat = Annotated[
         "--format", metavar="FORMAT", help="Format of the labels: auto, coco, geojson or spacenet."
     ),
 ]
+ClassMap = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="A=B",
+        help="Class A of the labels is class B of the model, as vessel=ship. Repeatable.",
+    ),
+]
 Classes = Annotated[
     str | None, typer.Option(metavar="A,B", help="Names of the classes, in order, with commas.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import typer
 
 from swath.cli.options import NO_LABELS, ON_SAGEMAKER, ON_THIS_MACHINE
 from swath.errors import InputError
+from swath.labels.renaming import parse_class_map
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,6 +61,20 @@ def channels_of(
         "val_images": val_scenes,
     }
     return {name: source for name, source in found.items() if source is not None}
+
+
+def label_options(form: str, classes: str | None, class_map: list[str] | None) -> dict[str, str]:
+    """Return what a training is told of its labels, as its container knows it.
+
+    Raises:
+        InputError: an assignment of classes is none.
+    """
+    names = parse_class_map(class_map or [])
+    return {
+        "form": form,
+        **({"classes": classes} if classes else {}),
+        **({"map": json.dumps(names)} if names else {}),
+    }
 
 
 def split_list(text: str | None) -> tuple[str, ...] | None:

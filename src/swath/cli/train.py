@@ -10,7 +10,7 @@ import typer  # noqa: TC002 (typer reads the annotations)
 from rich.console import Console
 
 from swath.cli import options
-from swath.cli.remote import agree, channels_of, check_place, require_out
+from swath.cli.remote import agree, channels_of, check_place, label_options, require_out
 from swath.cli.stopping import stopping
 from swath.errors import InputError
 from swath.training.contract import CHECKPOINT
@@ -31,6 +31,7 @@ def train(
     val_scenes: options.ValScenes = None,
     label_format: options.LabelFormat = "auto",
     classes: options.Classes = None,
+    class_map: options.ClassMap = None,
     options_file: options.OptionsFile = None,
     settings: options.Set = None,
     local: options.Local = True,
@@ -55,7 +56,7 @@ def train(
     console = Console(emoji=False)
     check_place(context, local=local)
     chosen = read_options(options_file, settings or [])
-    of_labels = {"form": label_format, "classes": classes or ""}
+    of_labels = label_options(label_format, classes, class_map)
     data = channels_of(labels, scenes, val_labels, val_scenes)
     if local:
         out = require_out(out)

@@ -11,7 +11,7 @@ import typer  # noqa: TC002 (typer reads the annotations)
 from rich.console import Console
 
 from swath.cli import options
-from swath.cli.remote import agree, channels_of, check_place, require_out
+from swath.cli.remote import agree, channels_of, check_place, label_options, require_out
 from swath.cli.stopping import stopping
 from swath.errors import InputError
 
@@ -31,6 +31,7 @@ def tune(
     val_scenes: options.ValScenes = None,
     label_format: options.LabelFormat = "auto",
     classes: options.Classes = None,
+    class_map: options.ClassMap = None,
     options_file: options.OptionsFile = None,
     settings: options.Set = None,
     local: options.Local = True,
@@ -56,7 +57,7 @@ def tune(
     console = Console(emoji=False)
     known = read_options(options_file, settings or [])
     wanted = read_search(search, known)
-    of_labels = {"form": label_format, "classes": classes or ""}
+    of_labels = label_options(label_format, classes, class_map)
     data = channels_of(labels, scenes, val_labels, val_scenes)
     if local:
         out = require_out(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -16,8 +16,9 @@ from swath.evaluation.evaluate import OUTPUTS, SCORE_FLOOR, Progress, evaluate, 
 from swath.evaluation.evaluation import Evaluation
 from swath.evaluation.gate import Verdict, check_numbers, compare, require
 from swath.labels.formats import Form
+from swath.labels.read import read_collection
 from swath.output_folder import clear
-from swath.package import load_package
+from swath.package import describe_package, load_package
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
@@ -92,6 +93,50 @@ def assess(
     text = json.dumps(verdict.to_json(), indent=2) + "\n"
     storage.write_bytes(str(out / VERDICT), text.encode())
     return candidate, verdict
+
+
+def read_labels(
+    package: str | Path,
+    labels: str | None,
+    scenes: str,
+    *,
+    form: Form = "auto",
+    classes: Sequence[str] | None = None,
+    class_map: Mapping[str, str] | None = None,
+) -> Collection:
+    """Read the labels that a package is to be measured by.
+
+    Args:
+        package: a folder, a `model.tar.gz` or an S3 URI of one.
+        labels: as for `read_collection`, like the others.
+        scenes: the folder of the scenes.
+        form: the format of the labels.
+        classes: names of the classes, in order.
+        class_map: classes of the labels, and the classes of the package that they are.
+
+    Raises:
+        LabelsError: as `read_collection`.
+        InputError: the package has no class that a class of the labels is said to be.
+    """
+    if class_map:
+        check_class_map(package, class_map)
+    return read_collection(labels, scenes, form=form, classes=classes, class_map=class_map)
+
+
+def check_class_map(package: str | Path, class_map: Mapping[str, str]) -> None:
+    """Check that a package has each class that a class of the labels is said to be.
+
+    Raises:
+        InputError: it lacks one; the message says which there are.
+        PackageError: the package cannot be used.
+    """
+    description, _ = describe_package(package)
+    for old, new in class_map.items():
+        if new not in description.classes:
+            raise InputError(
+                f"--map {old}={new}: the model {description.name} has no class {new!r}; it has "
+                f"{', '.join(map(repr, description.classes))}"
+            )
 
 
 def _check_names(bounds: Mapping[str, float], task: str) -> None:

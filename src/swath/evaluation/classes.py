@@ -59,8 +59,8 @@ class Classes:
         if not shared:
             raise LabelsError(
                 f"the labels name {list(collection.classes)} and the model "
-                f"{list(description.classes)}: classes are the same where their names are; rename "
-                "those of the one or the other"
+                f"{list(description.classes)}: classes are the same where their names are; say "
+                "by --map which of the labels is which of the model, as --map vessel=ship"
             )
         return cls(
             names=names,
@@ -79,7 +79,7 @@ def _refuse_alike(of_model: Sequence[str], of_labels: Sequence[str]) -> None:
         if other is not None and name not in of_model:
             raise LabelsError(
                 f"the labels name the class {name!r} and the model {other!r}: classes are the same "
-                "where their names are; rename one of them"
+                f"where their names are; give --map {name}={other}"
             )
 
 

@@ -45,10 +45,8 @@ class SceneLabels:
     labels: Sequence[Label]
 
 
-def class_list(found: Iterable[SceneLabels], classes: Sequence[str] | None) -> tuple[str, ...]:
-    """The classes of a collection: those asked for, or all that its labels name, in order."""
-    if classes is not None:
-        return tuple(classes)
+def class_list(found: Iterable[SceneLabels]) -> tuple[str, ...]:
+    """Return the classes that labels name, in order."""
     return tuple(sorted({label.class_name for scene in found for label in scene.labels}))
 
 

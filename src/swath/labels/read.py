@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -15,6 +15,7 @@ from swath.labels.formats import Form
 from swath.labels.geojson import read_geojson
 from swath.labels.label import SceneLabels, check_class_names, class_list, labelled_scene
 from swath.labels.matching import match, tile_id
+from swath.labels.renaming import check_renamed, rename_classes
 from swath.labels.text import decode_json, read_text
 
 _OBJECT = "object"
@@ -34,6 +35,8 @@ def read_collection(
     *,
     form: Form = "auto",
     classes: Sequence[str] | None = None,
+    class_map: Mapping[str, str] | None = None,
+    all_mapped: bool = True,
     point_size: float | None = None,
 ) -> Collection:
     """Labelled scenes. Objects are cut off at their scene's edges.
@@ -44,6 +47,8 @@ def read_collection(
         images: the folder of the scenes, or one scene.
         form: of the labels; by default, told from the files.
         classes: names of the classes, in the order wanted; by default those of the labels.
+        class_map: other names of classes of the labels, such as the model's; `classes` are those.
+        all_mapped: whether the labels must have each class of `class_map`.
         point_size: px along each side of the square that stands for a point of a GeoJSON.
 
     Raises:
@@ -53,9 +58,12 @@ def read_collection(
     """
     source = labels or _labels_with(images)
     form = _form_of(source, images) if form == "auto" else form
+    names = class_map or {}
+    required = names if all_mapped else {}
     if form == "coco":
         found, known = read_coco(read_text(source), source=source, images=images)
-        return _collect(found, known if classes is None else classes, source)
+        check_renamed(required, known, source)
+        return _collect(*rename_classes(found, known, names), classes, source)
     scenes = find_scenes(images)
     default = _default_class(classes, spacenet.BUILDING if form == "spacenet" else _OBJECT)
     if source.lower().endswith(".csv"):
@@ -63,11 +71,16 @@ def read_collection(
     else:
         files = _files(source, scenes, form)
         found = read_geojson(files, scenes, default_class=default, point_size=point_size)
-    return _collect(found, class_list(found, classes), source)
+    named = class_list(found)
+    check_renamed(required, named, source)
+    return _collect(*rename_classes(found, named, names), classes, source)
 
 
-def _collect(found: Sequence[SceneLabels], classes: Sequence[str], source: str) -> Collection:
-    """A collection of labels as they were found; outlines only if every label has one."""
+def _collect(
+    found: Sequence[SceneLabels], known: Sequence[str], wanted: Sequence[str] | None, source: str
+) -> Collection:
+    """Return a collection of labels as they were found; outlines only if every label has one."""
+    classes = known if wanted is None else wanted
     outlined = all(label.outline is not None for scene in found for label in scene.labels)
     check_class_names(classes, source)
     sums = digests([scene.scene.uri for scene in found])

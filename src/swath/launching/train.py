@@ -43,7 +43,7 @@ class TrainingJob:
     channels: Mapping[str, str]
     """By name, where the data of each lies: an S3 prefix, or a local path, which is uploaded."""
     of_labels: Mapping[str, str] = field(default_factory=dict)
-    """`form` and `classes`, as far as they are given."""
+    """`form`, `classes` and `map`, as far as they are given."""
     instance_type: str
     hours: float
     """After how many SageMaker stops the training."""

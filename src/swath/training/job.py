@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, get_args
 
@@ -11,7 +11,7 @@ from swath.errors import InputError
 from swath.labels.formats import Form
 from swath.labels.read import read_collection
 from swath.training.cross_validation import cross_validate
-from swath.training.option_values import string_list
+from swath.training.option_values import parsed, string_list
 from swath.training.options import TrainOptions
 from swath.training.train import train
 
@@ -30,6 +30,8 @@ class TrainJob:
     form: Form = "auto"
     classes: tuple[str, ...] | None = None
     """Their names, in the order wanted; None: those of the labels to train on."""
+    class_map: Mapping[str, str] = field(default_factory=dict)
+    """Classes of the labels, and the names that they have in the model."""
 
     @classmethod
     def of(cls, options: TrainOptions, of_labels: Mapping[str, str]) -> Self:
@@ -37,7 +39,7 @@ class TrainJob:
 
         Args:
             options: how to train.
-            of_labels: `form` and `classes`, as far as they are given.
+            of_labels: `form`, `classes` and `map` (a JSON object), as far as they are given.
 
         Raises:
             InputError: a value is not possible; the message names it and what is allowed.
@@ -53,6 +55,9 @@ class TrainJob:
             classes=string_list("classes", of_labels["classes"])
             if of_labels.get("classes")
             else None,
+            class_map=parsed("map", of_labels["map"], dict[str, str])
+            if of_labels.get("map")
+            else {},
         )
 
     def run(
@@ -86,11 +91,11 @@ class TrainJob:
         Raises:
             SwathError: as `read_collection` and `train` raise it.
         """
-        known = read_collection(labels, images, form=self.form, classes=self.classes)
+        known = self._read(labels, images, self.classes)
         val: Collection | None = None
         if val_labels is not None or val_images is not None:
             where = images if val_images is None else val_images
-            val = read_collection(val_labels, where, form=self.form, classes=known.classes)
+            val = self._read(val_labels, where, known.classes, all_mapped=False)
         return train(
             self.options,
             known,
@@ -126,5 +131,22 @@ class TrainJob:
         Raises:
             SwathError: as `read_collection` and `cross_validate` raise it.
         """
-        known = read_collection(labels, images, form=self.form, classes=self.classes)
+        known = self._read(labels, images, self.classes)
         return cross_validate(self.options, known, count, out, stop=stop, tell=tell)
+
+    def _read(
+        self,
+        labels: str | None,
+        images: str,
+        classes: Sequence[str] | None,
+        *,
+        all_mapped: bool = True,
+    ) -> Collection:
+        return read_collection(
+            labels,
+            images,
+            form=self.form,
+            classes=classes,
+            class_map=self.class_map,
+            all_mapped=all_mapped,
+        )
