@@ -10,16 +10,44 @@ from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from botocore.exceptions import (
     ClientError,
     ConnectionError,  # noqa: A004 - botocore's name
+    CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
+    MetadataRetrievalError,
 )
 
 from swath.errors import TransientError
 
-# S3 answers with a status of 400 when it lost patience with a sender:
-# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
-_PASSING = {"RequestTimeout"}
-_NO_ANSWER = (HTTPClientError, ConnectionError, IncompleteReadError, RetriesExceededError)
+# S3 answers with a status of 400 when it lost patience with a sender, and services that speak JSON
+# when they are asked too often, each in its own words:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList,
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+_PASSING = {
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "PriorRequestNotComplete",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "TransactionInProgressException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "SlowDown",
+    "EC2ThrottledException",
+}
+# A host's own credentials come from a service, too, and are renewed while a process runs.
+_NO_ANSWER = (
+    HTTPClientError,
+    ConnectionError,
+    IncompleteReadError,
+    CredentialRetrievalError,
+    MetadataRetrievalError,
+    RetriesExceededError,
+)
 
 
 def passes(error: BaseException | None) -> bool:

@@ -32,11 +32,11 @@ from urllib.request import url2pathname
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError
 
 from swath.encoding import parse_json
 from swath.errors import InputError, PayloadError, RunIncompleteError
-from swath.service_errors import transient_errors
+from swath.service_errors import passes, transient_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -211,8 +211,11 @@ def status_and_head(uri: str, length: int) -> tuple[Status, bytes] | None:
             found = s3().get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}")
             size = int(found["ContentRange"].rpartition("/")[2])
             return Status(found["ETag"].strip('"'), size), found["Body"].read()
-        except (ClientError, HTTPClientError):
-            pass  # missing, empty or broken off: the plain question tells
+        except ClientError:
+            pass  # missing, or empty: the plain question tells
+        except Exception as error:
+            if not passes(error):
+                raise
     there = status(uri)
     return (there, b"") if there else None
 

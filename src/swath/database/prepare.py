@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from swath.database.patience import persist
 from swath.errors import SettingsError, TransientError
+from swath.service_errors import passes
 from swath.settings import PrepareDatabaseSettings
 
 if TYPE_CHECKING:
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
 PATIENCE = 120.0
 
 # https://docs.aws.amazon.com/rdsdataservice/latest/APIReference/API_ExecuteStatement.html
-_PASSING = {
-    *("DatabaseResumingException", "DatabaseUnavailableException", "StatementTimeoutException"),
-    *("ServiceUnavailableError", "InternalServerErrorException", "ThrottlingException"),
-}
+_WAKING = {"DatabaseResumingException", "DatabaseUnavailableException", "StatementTimeoutException"}
 
 
 # PostgreSQL makes whoever creates a role a member of it, and nobody but a superuser can undo that.
@@ -106,10 +104,10 @@ def _execute(
 
     try:
         persist(attempt, mends=_passes, patience=patience)
-    except ClientError as error:
+    except Exception as error:
         if _passes(error):
             raise TransientError(f"the database did not wake: {error}") from error
-        if _LOGIN_REFUSED.search(str(error)):
+        if isinstance(error, ClientError) and _LOGIN_REFUSED.search(str(error)):
             raise SettingsError(_explanation(settings, error)) from error
         raise
 
@@ -124,4 +122,5 @@ def _explanation(settings: PrepareDatabaseSettings, error: ClientError) -> str:
 
 
 def _passes(error: Exception) -> bool:
-    return isinstance(error, ClientError) and error.response["Error"]["Code"] in _PASSING
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+    return code in _WAKING or passes(error)

@@ -12,18 +12,14 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    EndpointConnectionError,
-    HTTPClientError,
-)
+from botocore.exceptions import ClientError
 
 from swath.errors import InputError, SettingsError, SwathError, TransientError
+from swath.service_errors import passes
 
 MODEL_ERROR = "ModelError"
-# Beside these, whatever SageMaker answers with a status of 429 or from 500 on.
-_PASSING = {"ModelNotReadyException", "ServiceUnavailable", "ThrottlingException", "Throttling"}
+# Beside what passes with every service.
+_NOT_READY = {"ModelNotReadyException", "ServiceUnavailable"}
 _UNKNOWN_ENDPOINT = {"ValidationError", "ValidationException"}
 # Refusals by the container that another attempt may not meet.
 _LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
@@ -43,8 +39,10 @@ def calling(endpoint: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _meaning(error, endpoint) from error
-    except (HTTPClientError, ConnectionClosedError, EndpointConnectionError) as error:
-        raise TransientError(f"the endpoint {endpoint!r} gave no answer: {error}") from error
+    except Exception as error:
+        if passes(error):
+            raise TransientError(f"the endpoint {endpoint!r} gave no answer: {error}") from error
+        raise
 
 
 def answered(status: int, body: str, endpoint: str) -> SwathError:
@@ -71,12 +69,7 @@ def _meaning(error: ClientError, endpoint: str) -> Exception:
         return answered(status, str(body), endpoint)
     if code in _UNKNOWN_ENDPOINT:
         return SettingsError(f"the endpoint {endpoint!r}: {error}")
-    status = response["ResponseMetadata"]["HTTPStatusCode"]
-    if (
-        code in _PASSING
-        or status == HTTPStatus.TOO_MANY_REQUESTS
-        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    ):
+    if code in _NOT_READY or passes(error):
         return TransientError(f"the endpoint {endpoint!r}: {error}")
     return error
 

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ClientError
 
 from swath import storage
 from swath.dataset import HEAD, HeadParts, fault, replaced
@@ -110,8 +110,10 @@ class S3File:
             if error.response["Error"]["Code"] == _BEYOND_END:
                 return b""
             raise self._explained(error, offset, length) from error
-        except (BotoCoreError, HTTPClientError) as error:
-            raise TransientError(f"{self._problem(offset, length)}: {error}") from error
+        except Exception as error:
+            if passes(error):
+                raise TransientError(f"{self._problem(offset, length)}: {error}") from error
+            raise
 
     def expect(self, row: int, places: NDArray[np.int64]) -> None:
         """Begin to fetch a row, in as few ranges as make sense."""
@@ -149,8 +151,8 @@ class S3File:
             )
             try:
                 return response["Body"].read()
-            except (BotoCoreError, HTTPClientError):
-                if attempt == _ATTEMPTS - 1:
+            except Exception as error:
+                if attempt == _ATTEMPTS - 1 or not passes(error):
                     raise
         raise AssertionError
 
