@@ -28,12 +28,19 @@ from local_cloud.demo.results import (
     read_postgis,
     summarize,
 )
-from local_cloud.demo.truth import count_found
+from local_cloud.demo.truth import find_hits
 from local_cloud.errors import LocalCloudError
 from local_cloud.synthesis import synthesize
 from local_cloud.watch import INCOMING
 
 FOLDER = ROOT / "build" / "demo"
+NEXT = """
+What next:
+  look at build/demo/preview.png
+  `make demo SCENE=/path/to.tif` takes a scene of yours with the bands B02, B03, B04, B08 and B11
+  `make local` keeps the local cloud running, to drop scenes into and to ask its database
+  docs/model-package.md puts a model of yours in, docs/deploying.md deploys to AWS"""
+_JUDGED = ("ships_found", "ships_drawn", "wrong_boxes")
 
 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -60,6 +67,8 @@ def main(
         raise typer.Exit(1) from None
     console.print(f"\nAll of it took {time.monotonic() - began:.0f} s; see build/demo:")
     console.print("  " + "  ".join(sorted(path.name for path in FOLDER.iterdir())))
+    if succeeded:
+        console.print(NEXT)
     raise typer.Exit(0 if succeeded else 1)
 
 
@@ -98,11 +107,14 @@ def send(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
     if ended.status == "SUCCEEDED":
         landed = read_postgis(cloud.dsn(), ended.run_id)
         found = read_found(fetch_detections(cloud, ended, FOLDER))
-        draw_preview(str(scene), found, FOLDER / "preview.png")
         summary["rows_in_postgis"] = landed.counts
         if harbour:
+            hits = find_hits(found.boxes, harbour.boxes)
+            found = found.judged(hits)
             summary["ships_drawn"] = len(harbour.boxes)
-            summary["ships_found"] = count_found(found.boxes, harbour.boxes)
+            summary["ships_found"] = int(hits.sum())
+            summary["wrong_boxes"] = int((~hits).sum())
+        draw_preview(str(scene), found, FOLDER / "preview.png")
         report(summary, landed)
     else:
         console.print(f"\nRun {ended.run_id} {summary['status']}: {ended.error}: {ended.cause}")
@@ -147,8 +159,11 @@ def report(summary: dict[str, Any], landed: Landed) -> None:
         name, score, polygon = landed.sample
         console.print(f"  the surest: {name}, score {score:.3f}, {polygon}")
     if "ships_drawn" in summary:
-        found, drawn = summary["ships_found"], summary["ships_drawn"]
-        console.print(f"\nOf the {drawn} ships in the harbour, {found} were found.")
+        found, drawn, wrong = (summary[name] for name in _JUDGED)
+        console.print(
+            f"\nOf the {drawn} ships in the harbour, {found} were found. "
+            f"{wrong} boxes are wrong: no ship is there. They are orange in preview.png."
+        )
 
 
 def say(what: str) -> None:

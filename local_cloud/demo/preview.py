@@ -29,6 +29,8 @@ Rgb = NDArray[np.uint8]
 SCENE_SIDE = 1200
 CLOSE_UPS = 3
 GAP = 12
+WRONG = ", but none is there"
+"""What the label of a wrong box ends in; the colours are in the order of the labels."""
 PAPER = (250, 250, 248)
 INK = (30, 34, 40)
 # Okabe and Ito's colours that stand out on water and on land alike, and to colour-blind eyes.
@@ -41,6 +43,10 @@ class Found:
 
     boxes: Boxes
     labels: NDArray[np.str_]
+
+    def judged(self, hits: NDArray[np.bool_]) -> Found:
+        """Return the same boxes, those that are no hits with a label of their own."""
+        return Found(self.boxes, np.where(hits, self.labels, np.char.add(self.labels, WRONG)))
 
     def counts(self) -> dict[str, int]:
         """How many there are of each class, by name."""

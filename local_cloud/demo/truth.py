@@ -1,4 +1,4 @@
-"""How many of the ships that were drawn a run has found."""
+"""Which of the boxes of a run show a ship that was drawn."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ SAME = 0.5
 """Boxes that overlap by this much (intersection over union) show the same ship."""
 
 
-def count_found(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> int:
-    """How many ships have a box of their own, the best pairs first.
+def find_hits(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which boxes show a ship that has no better box, the best pairs first.
 
     Both are (n, 4): x0, y0, x1, y1 in pixels.
     """
     overlaps = _overlaps(boxes, ships)
-    found = 0
+    hits = np.zeros(len(boxes), np.bool_)
     while overlaps.size and overlaps.max() >= SAME:
         box, ship = np.unravel_index(overlaps.argmax(), overlaps.shape)
         overlaps[box, :] = overlaps[:, ship] = 0
-        found += 1
-    return found
+        hits[box] = True
+    return hits
 
 
 def _overlaps(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -62,6 +62,18 @@ def test_each_class_has_a_colour_of_its_own(tmp_path: Path):
     assert len(pixels_of(picture, COLOURS[1]))
 
 
+def test_wrong_boxes_have_a_colour_of_their_own(tmp_path: Path):
+    scene = write_scene(tmp_path / "scene.tif", width=300, height=300, bands=5)
+    boxes = np.array([[50.0, 50, 60, 60], [200, 200, 220, 220]])
+
+    found = Found(boxes, np.array(["ship", "ship"])).judged(np.array([False, True]))
+    picture = draw(scene, found)
+
+    assert found.counts() == {"ship": 1, "ship, but none is there": 1}
+    right, wrong = (pixels_of(picture, colour)[:, 0].min() for colour in COLOURS[:2])
+    assert wrong < right
+
+
 def test_more_detections_than_pixels_are_drawn_all_the_same(tmp_path: Path):
     scene = write_scene(tmp_path / "scene.tif", width=80, height=60, bands=1)
     corners = np.random.default_rng(1).uniform(0, 50, (20_000, 2))

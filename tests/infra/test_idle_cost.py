@@ -1,0 +1,42 @@
+"""What an idle stack costs is one number, worked out from the template, wherever it stands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.idle_cost import ALARM_METRIC, SECRET, idle_cost
+from tests.documented import PAGES, ROOT, SOURCES
+
+STATED = re.compile(r"\$(\d+\.\d\d) a month")
+
+
+def test_the_pages_and_the_code_say_what_the_template_costs(dev: Any):
+    stated = {
+        (path.name, amount)
+        for path in (*PAGES, *SOURCES, ROOT / "CHANGELOG.md")
+        for amount in STATED.findall(path.read_text())
+    }
+
+    assert {name for name, _ in stated} >= {"README.md", "deploying.md"}
+    assert {float(amount) for _, amount in stated} == {idle_cost(dev.json)}
+
+
+def test_each_endpoint_adds_its_alarms(synthesize: Callable[..., Any]):
+    without = synthesize(endpoints="").json
+
+    assert idle_cost(without) == pytest.approx(SECRET + 2 * ALARM_METRIC)
+
+
+def test_an_alarm_is_paid_for_by_the_metrics_that_it_watches():
+    metrics = [{"Id": "a", "MetricStat": {}}, {"Id": "b", "MetricStat": {}}, {"Expression": "a/b"}]
+    alarms = [
+        {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Errors"}},
+        {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Metrics": metrics}},
+    ]
+
+    assert idle_cost({"Resources": dict(enumerate(alarms))}) == pytest.approx(3 * ALARM_METRIC)
+    assert idle_cost({"Resources": {"s": {"Type": "AWS::SecretsManager::Secret"}}}) == SECRET
