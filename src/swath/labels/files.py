@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from swath import storage
 from swath.errors import LabelsError
 from swath.scene import Scene, open_scene
+from swath.service_errors import transient_errors
 
 _SCENES = (".tif", ".tiff", ".jp2", ".j2k", ".ntf", ".nitf")
 _AT_ONCE = 8
@@ -46,12 +47,11 @@ def _listed_here(folder: str) -> Iterable[str]:
 def _listed_s3(folder: str) -> Iterable[str]:
     bucket, key = storage.split_s3(folder)
     prefix = f"{key.rstrip('/')}/" if key else ""
-    pages = (
-        storage.s3()
-        .get_paginator("list_objects_v2")
-        .paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
-    )
-    return [f"s3://{bucket}/{item['Key']}" for page in pages for item in page.get("Contents", [])]
+    lister = storage.s3().get_paginator("list_objects_v2")
+    with transient_errors(f"{folder} cannot be listed"):
+        pages = lister.paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+        items = [item for page in pages for item in page.get("Contents", [])]
+    return [f"s3://{bucket}/{item['Key']}" for item in items]
 
 
 def find_scenes(images: str) -> list[str]:
@@ -102,7 +102,7 @@ def _header(uri: str) -> Scene:
 
 def _digest(uri: str) -> str:
     digest = hashlib.sha256()
-    with _stream(uri) as stream:
+    with transient_errors(f"{uri} cannot be read"), _stream(uri) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()

@@ -1,0 +1,53 @@
+"""Folders of labelled scenes on S3, on a day when S3 fails."""
+
+from io import BytesIO
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from moto import mock_aws
+from urllib3 import HTTPResponse
+
+from swath import storage
+from swath.errors import TransientError
+from swath.labels.files import digests, find_scenes
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """A bucket with a scene, and a client of swath's that is asked for it at once."""
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="maps")
+        client.put_object(Bucket="maps", Key="scenes/a.tif", Body=b"a")
+        monkeypatch.setattr(storage, "s3", lambda: client)
+        yield client
+
+
+def test_a_folder_on_s3_is_listed_and_its_bytes_are_summed(bucket):
+    assert find_scenes("s3://maps/scenes") == ["s3://maps/scenes/a.tif"]
+    (digest,) = digests(["s3://maps/scenes/a.tif"])
+    assert digest.startswith("ca978112")
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda: find_scenes("s3://maps/scenes"), "s3://maps/scenes cannot be listed"),
+        (
+            lambda: digests(["s3://maps/scenes/a.tif"]),
+            "s3://maps/scenes/a.tif cannot be read",
+        ),
+    ],
+)
+def test_what_s3_cannot_do_now_may_be_asked_again(bucket, monkeypatch, ask, said):
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+
+    def answer(request, **_):
+        raw = HTTPResponse(BytesIO(b""), status=503, preload_content=False)
+        return AWSResponse(request.url, 503, {}, raw)
+
+    bucket.meta.events.register_first("before-send.s3", answer)
+
+    with pytest.raises(TransientError, match=said):
+        ask()
