@@ -15,10 +15,12 @@ export UV_PROJECT_ENVIRONMENT := $(VENV)
 SYNC := $(UV) sync --quiet --frozen --inexact --no-default-groups
 # uv installs sources only: where nothing may be kept, each process would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
-# jsii remarks on Node versions; the CDK also reports home.
+# The oldest major version of Node that the CDK runs on, and the oldest that is still maintained.
+NODE_LEAST := 20
+NODE_KEPT := 22
+# tools/check_node says in one line what jsii says in ten; the CDK also reports home.
 export JSII_SILENCE_WARNING_DEPRECATED_NODE_VERSION := 1
-# jsii takes the major version here, so that the next one is remarked on again.
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := $(NODE_LEAST)
 export JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION := 1
 export CDK_DISABLE_CLI_TELEMETRY := true
 say = @printf '• %s\n'
@@ -145,7 +147,7 @@ node_modules/.installed: package-lock.json | node
 
 .PHONY: node
 node:
-	@tools/check_node 20
+	@tools/check_node $(NODE_LEAST) $(NODE_KEPT)
 
 # After the first environment, whichever it is: Python has to be there.
 .PHONY: postgis

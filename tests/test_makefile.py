@@ -5,7 +5,10 @@ modules of swath that these use are loaded.
 """
 
 import ast
+import json
+import os
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -127,3 +130,48 @@ def test_what_a_target_lacks_is_found():
     assert "moto" not in imports
     assert "moto" not in installed_by("bench")
     assert {"uvicorn", "sahi", "torch"} <= installed_by("bench")
+
+
+def node_of(version, folder):
+    """Have `node --version` answer, and run the check of the Makefile's two versions."""
+    node = folder / "node"
+    node.write_text(f"#!/bin/sh\necho {version}\n")
+    node.chmod(0o755)
+    return subprocess.run(
+        ["make", "--silent", "node"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "code", "says"),
+    [
+        ("v18.20.8", 2, "The CDK needs Node.js 22 or newer; here is v18.20.8"),
+        ("v20.20.2", 0, "Node.js v20.20.2 is no longer maintained"),
+        ("v22.12.0", 0, ""),
+        ("v24.1.0", 0, ""),
+    ],
+)
+def test_an_old_node_is_named_in_one_line(tmp_path, version, code, says):
+    checked = node_of(version, tmp_path)
+
+    lines = [line for line in checked.stderr.splitlines() if not line.startswith("make")]
+    assert checked.returncode == code
+    assert len(lines) == (1 if says else 0)
+    assert says in checked.stderr
+    assert checked.stdout == ""
+
+
+def test_every_file_names_the_same_node():
+    kept = re.search(r"NODE_KEPT := (\d+)", (ROOT / "Makefile").read_text())[1]
+
+    assert f"Node.js {kept} or newer" in (ROOT / "README.md").read_text()
+    assert f"Node.js {kept} |" in (ROOT / "docs" / "deploying.md").read_text()
+    for name in ("package.json", "package-lock.json"):
+        package = json.loads((ROOT / name).read_text())
+        package = package.get("packages", {"": package})[""]
+        assert package["engines"] == {"node": f">={kept}"}
