@@ -100,6 +100,7 @@ def test_no_help_cuts_a_word(path, command, columns, monkeypatch):
 
     assert shown.exit_code == 0
     assert "…" not in shown.stdout
+    assert not re.search(r"<[a-z]+(\[\w+\])?( range)?>", shown.stdout), "a type of Python"
     assert max(map(len, shown.stdout.splitlines())) <= columns
     for param in command.get_params(command.make_context("x", [], resilient_parsing=True)):
         assert re.search(rf"(?<![\w-]){re.escape(spelled(param))}(?![\w-])", shown.stdout)

@@ -125,6 +125,8 @@ def _packages():
         yield Fault("Model packages", f"{wrong} as a package", _run(model=model))
         yield Fault("Model packages", f"{wrong} as a package", ("model", "show", model))
         yield Fault("Model packages", f"{wrong} as a package", ("model", "check", model))
+    low = _run("scene.tif", "packages/good", "--score-threshold", "0.01")
+    yield Fault("Model packages", "a score threshold below the package's own", low)
     for name in ("torchvision-op", "custom-op", "truncated-onnx"):
         yield Fault(
             "Model packages", name.replace("-", " "), ("model", "check", f"packages/{name}"), 1
@@ -265,6 +267,12 @@ def _labels():
         "an unknown figure": (good, *labels, "--out", "measured", "--fail-below", "AP=high"),
         "a figure without a value": (good, *labels, "--out", "measured", "--fail-below", "AP50"),
         "a score of 2": (good, *labels, "--out", "measured", "--score-floor", "2"),
+        "a class of the labels that there is not": (good, *labels, "--out", "measured", "--map",
+                                                    "ferry=dot"),
+        "a class of the model that there is not": (good, *labels, "--out", "measured", "--map",
+                                                   "dot=ship"),
+        "`--map` without a name": (good, *labels, "--out", "measured", "--map", "dot"),
+        "an option for SageMaker": (good, *labels, "--out", "measured", "--hours", "3"),
         "a score of NaN": (good, *labels, "--out", "measured", "--score-floor", "nan"),
         "no package": ("absent", *labels, "--out", "measured"),
         "an evaluation that is none": (good, *labels, "--out", "measured", "--against",
@@ -294,6 +302,7 @@ def _training():
         "an unknown option in the file": train("--options", "options/unknown.toml"),
         "a word in the file": train("--options", "options/words.toml"),
         "options of no known form": train("--options", "options/notes.txt"),
+        "a class of the labels that there is not": train("--map", "ferry=dot"),
         "one fold": train("--folds", "1"),
         "more folds than scenes": train("--folds", "9"),
         "nothing to resume": train("--resume"),

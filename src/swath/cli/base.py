@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, NoReturn
 
 from rich.console import Console
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from swath.cli.problems import EXIT_INPUT, explain, printable
@@ -27,22 +27,22 @@ def examples(*commands: str) -> str:
 
 
 class Command(TyperCommand):
-    """A command whose help shows no type for options that take no value."""
+    """A command whose help shows no types of Python."""
 
     def __init__(self, *args: Any, help: str | None = None, **options: Any) -> None:  # noqa: A002
         super().__init__(*args, help=_unwrapped(help), **options)
 
     def get_params(self, ctx: Any) -> Any:
         """Return the arguments and options."""
-        return _untyped_flags(super().get_params(ctx))
+        return _without_types(super().get_params(ctx))
 
 
 class Group(TyperGroup):
-    """A group of commands whose help shows no type for options that take no value."""
+    """A group of commands whose help shows no types of Python."""
 
     def get_params(self, ctx: Any) -> Any:
         """Return the arguments and options."""
-        return _untyped_flags(super().get_params(ctx))
+        return _without_types(super().get_params(ctx))
 
 
 class OneLineErrors:
@@ -99,11 +99,20 @@ def _unwrapped(text: str | None) -> str | None:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
 
 
-def _untyped_flags(params: Any) -> Any:
+def _without_types(params: Any) -> Any:
+    """Leave Python's types out of the help: `<bool>` of a flag, `<list[Path]>` of an argument."""
     for param in params:
-        if getattr(param, "is_flag", False):
+        if isinstance(param, TyperArgument):
+            # Its metavar is its name, so typer shows the type, whatever the metavar is.
+            param.display_type_rich = _no_type  # type: ignore[method-assign]
+        elif param.is_flag:
             param.metavar = ""
     return params
+
+
+def _no_type(ctx: Any) -> str:
+    del ctx
+    return ""
 
 
 def _refuse_empty(command: str, words: Sequence[str]) -> None:
@@ -146,4 +155,5 @@ def _message(error: TyperException) -> str:
     nearest = get_close_matches(given, getattr(error, "possibilities", None) or (), n=1)
     if nearest:
         return f"{error.message}; did you mean {nearest[0]}?"
-    return error.format_message().rstrip(".")
+    # So begins a message of a library that typer checks values with.
+    return error.format_message().rstrip(".").replace(": Value error, ", ": ")

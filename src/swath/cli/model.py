@@ -90,7 +90,7 @@ def check(
 ) -> None:
     """Run each of a package's weights, and compare what they return. Exit code 1 if they differ.
 
-    Without scenes, the tiles are noise and shapes.
+    Without scenes, they run on a black tile and on noise.
     """
     from swath.authoring.check import check_package  # noqa: PLC0415
 

@@ -16,7 +16,7 @@ from swath.cli.numbers import finite
 from swath.labels.formats import Form
 
 WHERE = "Where"
-ON_THIS_MACHINE = "On this machine"
+ON_THIS_MACHINE = "On this machine (--out is required)"
 ON_SAGEMAKER = "On SageMaker"
 """Panels of the help: `swath.cli.remote.check_place` refuses the options of the other place."""
 NO_LABELS = "-"
@@ -123,7 +123,7 @@ ClassMap = Annotated[
     ),
 ]
 Classes = Annotated[
-    str | None, typer.Option(metavar="A,B", help="Names of the classes, in order, with commas.")
+    str | None, typer.Option(metavar="A,B", help="Names of the classes, in order, between commas.")
 ]
 ValLabels = Annotated[
     str | None, typer.Option(metavar="LABELS", help="Labels of the scenes to validate on.")
@@ -229,7 +229,7 @@ From = Annotated[
 ]
 Bands = Annotated[
     str,
-    typer.Option(metavar="A,B", help="Names of the bands, in the network's order, with commas."),
+    typer.Option(metavar="A,B", help="Names of the bands, in the network's order, between commas."),
 ]
 Name = Annotated[
     str | None,

@@ -59,5 +59,5 @@ def check_renamed(names: Mapping[str, str], classes: Sequence[str], source: str)
         if old not in classes:
             raise LabelsError(
                 f"--map renames the class {old!r}, and {source} has "
-                f"{', '.join(map(repr, classes)) or 'no class'}; rename one of them"
+                f"{', '.join(map(repr, classes)) or 'no class'}; name one of its classes"
             )
