@@ -76,6 +76,9 @@ def imports_of(folders: list[str]) -> dict[str, str]:
     while waiting:
         path, late = waiting.pop()
         for name in names_in(ast.parse(path.read_text()), late=late):
+            if path.with_name(f"{name.partition('.')[0]}.py").is_file():
+                # A script finds the modules beside it; they are in the same folder of a target.
+                continue
             if (own := source_of(name)) is not None:
                 if own not in seen:
                     seen.add(own)
