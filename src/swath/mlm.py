@@ -33,6 +33,9 @@ from swath.runtimes.scaling import Scaling, divides_by_zero, reach_of
 
 WeightsFormat = Literal["onnx", "torchscript", "pt2"]
 
+MAX_BANDS = 1024
+MAX_HREF_LETTERS = 1024
+"""Letters of the name of a file of weights, its folders included."""
 INPUT_AXES = ["batch", "bands", "height", "width"]
 MODEL_ROLE = "mlm:model"
 EXPECTED = "swath:statistics"
@@ -137,6 +140,7 @@ def parse_description(text: bytes) -> ModelDescription:
         check_tasks("mlm:tasks", properties.tasks)
     source, options = _only_input(properties), properties.hyperparameters
     bands = tuple(band if isinstance(band, str) else band.name for band in source.bands)
+    _check_bands(bands)
     size = _tile_size(source.input, bands, options)
     answer = read_answer(properties.outputs, options)
     return ModelDescription(
@@ -153,6 +157,17 @@ def parse_description(text: bytes) -> ModelDescription:
         precision=options.precision,
         weights=_weights(item.assets),
     )
+
+
+def _check_bands(bands: tuple[str, ...]) -> None:
+    if len(bands) > MAX_BANDS:
+        raise PackageError(
+            f"mlm:input names {len(bands)} bands; swath feeds {MAX_BANDS} at most: leave out those "
+            "that the model does not need"
+        )
+    # A band may have no name; two bands may have the same.
+    if fault := next((fault for name in bands if name and (fault := fault_of([name]))), None):
+        raise PackageError(f"mlm:input bands names {fault}; rename it")
 
 
 def _only_input(properties: _Properties) -> _Input:
@@ -256,6 +271,11 @@ def _weights(assets: dict[str, _Asset]) -> tuple[WeightsAsset, ...]:
 
 
 def _weight(asset: _Asset) -> WeightsAsset:
+    if len(asset.href) > MAX_HREF_LETTERS:
+        raise PackageError(
+            f"mlm.json: the href of an asset has {len(asset.href)} letters; it may have "
+            f"{MAX_HREF_LETTERS}: shorten the name of the file"
+        )
     path = PurePosixPath(asset.href)
     if "://" in asset.href or path.is_absolute() or ".." in path.parts:
         raise PackageError(

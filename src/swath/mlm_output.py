@@ -48,6 +48,7 @@ _MLM_TASKS: dict[str, TaskName] = {
     "scene-classification": "classification",
     "classification": "classification",
 }
+MAX_CLASSES = 10_000
 _MOST_PIXEL_CLASSES = 255
 """A mask is uint8, and one value stands for no class."""
 
@@ -227,6 +228,11 @@ def _classes(found: Sequence[Output], task: TaskName) -> tuple[str, ...]:
         raise PackageError(
             f"mlm:output classification:classes names {[list(n) for n in named]}; a model needs at "
             "least one class, each of its own name, and the same ones for all of its outputs"
+        )
+    if len(classes) > MAX_CLASSES:
+        raise PackageError(
+            f"mlm:output classification:classes names {len(classes)} classes; swath takes "
+            f"{MAX_CLASSES} at most: leave out those that the model does not tell apart"
         )
     if fault := fault_of(classes):
         raise PackageError(f"mlm:output classification:classes names {fault}; rename it")

@@ -14,6 +14,9 @@ from swath.errors import PackageError
 from swath.mlm import ModelDescription, WeightsAsset, WeightsFormat, parse_description
 from swath.weights_file import check_weights_file
 
+_MAX_REASON_LETTERS = 1000
+"""Letters of what is wrong with a description: it quotes what the package says."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
@@ -86,6 +89,7 @@ def _description(folder: Path, uri: str) -> ModelDescription:
     path = folder / packing.DESCRIPTION
     if not path.is_file():
         raise PackageError(packing.undescribed(uri))
+    packing.check_description_size(uri, path.stat().st_size)
     return _named(uri, path.read_bytes())
 
 
@@ -93,7 +97,9 @@ def _named(uri: str, text: bytes) -> ModelDescription:
     try:
         return parse_description(text)
     except PackageError as error:
-        raise PackageError(f"{uri}: {error}") from None
+        reason = str(error)
+        cut = f"{reason[:_MAX_REASON_LETTERS]} …" if len(reason) > _MAX_REASON_LETTERS else reason
+        raise PackageError(f"{uri}: {cut}") from None
 
 
 def _unpacked(uri: str, digest: str | None) -> tuple[Path, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import shutil
 import tarfile
 import zlib
@@ -23,11 +24,20 @@ MAX_BYTES = 4 * 2**30
 """Size of all files of a package. The archive and what is unpacked from it lie side by side on the
 disk of the Lambda function that infers, which holds 10 GiB at most."""
 MAX_FILES = 1000
+MAX_DESCRIPTION_BYTES = 4 << 20
+"""Bytes of `mlm.json`."""
+MAX_HEADER_BYTES = 1 << 20
+"""Bytes of an archive between two files: long names and other headers, which tarfile holds."""
+MAX_FOLDERS = 10_000
+"""Folders below a package's folder, which are looked through for files."""
+_RECORD = 10 << 10
+"""Bytes that tarfile reads at once."""
 _CHUNK = 2**20
 _WEIGHTS = {".onnx", ".pt", ".pt2", ".pth"}
 _MAX_PADDING = (
     2**20
 )  # bytes; tar fills its last record up, which holds 10 KiB unless told otherwise
+_BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
 _EPOCH = 315532800  # 1980-01-01: the same bytes give the same archive, whenever it is made
 
 
@@ -90,7 +100,8 @@ def scan(archive: Path) -> tuple[str, bytes | None]:
     with _opened(archive) as members:
         for name, content in members:
             if name == DESCRIPTION:
-                description = content.read()
+                description = content.read(MAX_DESCRIPTION_BYTES + 1)
+                check_description_size(archive, len(description))
                 hashes[name] = hashlib.sha256(description).hexdigest()
             else:
                 hashes[name] = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -128,19 +139,45 @@ def _files(folder: Path) -> dict[str, Path]:
     """Name → file, of every file below the folder; what editors and systems hide is left out."""
     if not folder.is_dir():
         raise PackageError(f"{folder} is not a folder; a model package is one, or a model.tar.gz")
-    found = {
-        path.relative_to(folder).as_posix(): path
-        for path in folder.rglob("*")
-        if not path.is_dir() and not _hidden(path.relative_to(folder).parts)
-    }
-    for name, path in found.items():
+    found: dict[str, Path] = {}
+    size = 0
+    for path in _walk(folder):
+        name = path.relative_to(folder).as_posix()
         if path.is_symlink() or not path.is_file():
             raise PackageError(
-                f"{folder}: {name} is not a plain file; copy the file itself there, or remove it"
+                f"{folder}: {name} is not a plain file; a package holds nothing else"
             )
         _check_name(folder, name)
-    _check_size(folder, len(found), sum(path.stat().st_size for path in found.values()))
+        found[name], size = path, size + path.stat().st_size
+        _check_size(folder, len(found), size)
+    if DESCRIPTION in found:
+        check_description_size(folder, found[DESCRIPTION].stat().st_size)
     return found
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Give the files below a folder that are not hidden, as they are found."""
+    for number, (place, folders, files) in enumerate(os.walk(folder), 1):
+        if number > MAX_FOLDERS:
+            raise PackageError(
+                f"{folder} holds more than {MAX_FOLDERS} folders; give a folder that holds a "
+                "model package and nothing else"
+            )
+        folders[:] = sorted(name for name in folders if not _hidden((name,)))
+        yield from (Path(place, name) for name in sorted(files) if not _hidden((name,)))
+
+
+def check_description_size(package: Path | str, size: int) -> None:
+    """Refuse an `mlm.json` that is too large to be one.
+
+    Raises:
+        PackageError: it has more than `MAX_DESCRIPTION_BYTES`.
+    """
+    if size > MAX_DESCRIPTION_BYTES:
+        raise PackageError(
+            f"{package}: {DESCRIPTION} has more than {MAX_DESCRIPTION_BYTES >> 20} MiB; "
+            "leave out what describes no model"
+        )
 
 
 def _check_size(package: Path, files: int, size: int) -> None:
@@ -165,6 +202,37 @@ def _hidden(parts: tuple[str, ...]) -> bool:
     return any(part.startswith(".") or part == "__pycache__" for part in parts)
 
 
+class _Bounded:
+    """The tar within an archive, of which no more can be read than files and short headers.
+
+    tarfile holds a header in memory, however long it says that it is.
+    """
+
+    def __init__(self, archive: Path, source: gzip.GzipFile) -> None:
+        self.source = source
+        self._archive = archive
+        self._left = MAX_HEADER_BYTES
+
+    def allow(self, size: int) -> None:
+        """Let the content of a file be read, and what comes before the next."""
+        self._left = size + MAX_HEADER_BYTES
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes.
+
+        Raises:
+            PackageError: there are too many since the last file.
+        """
+        content = self.source.read(size)
+        self._left -= len(content)
+        if self._left < 0:
+            raise PackageError(
+                f"{self._archive} has more than {MAX_HEADER_BYTES >> 20} MiB of names and notes "
+                "about one file; pack it anew"
+            )
+        return content
+
+
 @contextmanager
 def _opened(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
     """Name and content of each file of an archive, in the archive's order."""
@@ -172,12 +240,13 @@ def _opened(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
         with (
             archive.open("rb") as raw,
             gzip.GzipFile(fileobj=raw) as unzipped,
-            tarfile.open(fileobj=unzipped, mode="r|") as opened,
         ):
-            yield _members(archive, opened, unzipped)
+            bounded = _Bounded(archive, unzipped)
+            with tarfile.open(fileobj=bounded, mode="r|", bufsize=_RECORD) as opened:  # type: ignore[call-overload] # it reads only
+                yield _members(archive, opened, bounded)
     except FileNotFoundError:
         raise PackageError(absent(archive)) from None
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (*_BROKEN, RecursionError, ValueError) as error:
         raise PackageError(
             f"{archive} is not a model.tar.gz that can be read: {error}; {_remedy(archive)}"
         ) from error
@@ -190,7 +259,7 @@ def _remedy(archive: Path) -> str:
 
 
 def _members(
-    archive: Path, opened: tarfile.TarFile, unzipped: gzip.GzipFile
+    archive: Path, opened: tarfile.TarFile, bounded: _Bounded
 ) -> Iterator[tuple[str, IO[bytes]]]:
     count = total = 0
     for member in opened:
@@ -199,6 +268,7 @@ def _members(
         outside = name.is_absolute() or ".." in name.parts
         count, total = count + 1, total + member.size
         _check_size(archive, count, total)
+        bounded.allow(member.size)
         if not outside and (member.isdir() or _hidden(name.parts)):
             continue
         if outside or not member.isreg():
@@ -212,5 +282,5 @@ def _members(
             raise PackageError(f"{archive}: {member.name} cannot be read; pack it anew")
         yield name.as_posix(), content
     # The checksum over all contents comes after tar's padding. tarfile reads neither.
-    if len(unzipped.read(_MAX_PADDING + 1)) > _MAX_PADDING:
+    if len(bounded.source.read(_MAX_PADDING + 1)) > _MAX_PADDING:
         raise PackageError(f"{archive} goes on after its last file; pack it anew")

@@ -6,12 +6,15 @@ is recognised by its bytes and refused, with how to make a file that can be run.
 
 from __future__ import annotations
 
+import os
 import pickletools
+import struct
 import zipfile
 from pathlib import Path
 from typing import Literal
 
 from swath.errors import PackageError
+from swath.memory import memory_limit
 
 Kind = Literal[
     "onnx", "torchscript", "pt2", "checkpoint", "pickle", "safetensors", "pointer", "empty", "other"
@@ -22,6 +25,13 @@ _PICKLE = b"\x80"
 _ZIP = b"PK\x03\x04"
 _POINTER = b"version https://git-lfs"
 _JSON_AT = 8  # safetensors: the length of a JSON header, 8 bytes, then the header
+MAX_DIRECTORY_BYTES = 64 << 20
+"""Bytes of an archive's table of contents."""
+_END_MARK, _END_SIZE = b"PK\x05\x06", 22
+_WIDE_MARK, _WIDE_SIZE, _IS_WIDE = b"PK\x06\x06", 56, 0xFFFFFFFF
+"""The same of archives beyond 4 GiB."""
+_END_BYTES = _END_SIZE + (64 << 10) + _WIDE_SIZE + 20
+"""The end of an archive, with the longest comment, and where a wide one is."""
 _MOST_LISTED = 64 << 20
 _MOST_NAMES = 200_000
 _TENSORS = ("torch", "collections", "_codecs", "numpy")
@@ -124,14 +134,47 @@ def _kind_of_archive(path: Path) -> Kind:
 
 
 def _names(path: Path) -> list[str]:
+    if (size := _directory_bytes(path)) > MAX_DIRECTORY_BYTES:
+        raise PackageError(
+            f"{path} is an archive whose table of contents has {size >> 20} MiB, which no model "
+            "has: export it anew"
+        )
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            expanded = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile as error:
         raise PackageError(f"{path} is a broken archive ({error}): copy it again") from None
     if len(names) > _MOST_NAMES:
-        raise PackageError(f"{path} is an archive of {len(names)} parts, which no model has")
+        raise PackageError(
+            f"{path} is an archive of {len(names)} parts, which no model has: export it anew"
+        )
+    if expanded > (most := memory_limit()):
+        raise PackageError(
+            f"{path} has {expanded >> 20:,} MiB when it is unpacked, and this process may use "
+            f"{most >> 20:,} MiB of memory: give it more, or store the weights in half precision"
+        )
     return names
+
+
+def _directory_bytes(path: Path) -> int:
+    """Return how long an archive says that its table of contents is; 0 where it has none.
+
+    zipfile reads it at once. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+    """
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - _END_BYTES))
+        tail = file.read()
+        at = tail.rfind(_END_MARK)
+        if at < 0 or len(tail) < at + _END_SIZE:
+            return 0
+        (size,) = struct.unpack_from("<I", tail, at + 12)
+        wide = tail.rfind(_WIDE_MARK, 0, at)
+        if wide < 0 or len(tail) < wide + _WIDE_SIZE:
+            return int(size)
+        (wide_size,) = struct.unpack_from("<Q", tail, wide + 40)
+        return max(int(size) if size != _IS_WIDE else 0, int(wide_size))
 
 
 def _maker(path: Path) -> str:

@@ -4,9 +4,12 @@ from pathlib import Path
 import pytest
 from stac_model.schema import MLModelProperties
 
+from swath.class_names import MAX_NAME_LETTERS
 from swath.errors import PackageError
 from swath.merging.matching import Matching
-from swath.mlm import parse_description
+from swath.mlm import MAX_BANDS, MAX_HREF_LETTERS, parse_description
+from swath.mlm_output import MAX_CLASSES
+from swath.package import describe_package
 from swath.runtimes.scaling import Clip, Scale
 from tests.packages import description
 
@@ -259,3 +262,93 @@ def test_two_classes_that_look_alike_are_refused():
 
     with pytest.raises(PackageError, match="differ in nothing that can be seen"):
         parse(set_output(**{"classification:classes": alike}))
+
+
+def of_bands(names):
+    """Describe a model of these bands."""
+
+    def change(item):
+        source = item["properties"]["mlm:input"][0]
+        source["bands"] = names
+        source["input"]["shape"][1] = -1
+        source.pop("value_scaling", None)
+
+    return change
+
+
+def test_bands_are_counted():
+    names = [f"b{number}" for number in range(MAX_BANDS)]
+    assert parse(of_bands(names)).bands == tuple(names)
+
+    with pytest.raises(PackageError, match="mlm:input names 1025 bands; swath feeds 1024 at most"):
+        parse(of_bands([*names, "more"]))
+
+
+def test_names_of_bands_have_the_limits_of_other_names():
+    assert parse(of_bands(["b" * MAX_NAME_LETTERS]))
+
+    for name, words in (("b" * 256, "has 256 letters; it may have 255"), ("a\nb", "a control")):
+        with pytest.raises(PackageError, match="mlm:input bands names '") as caught:
+            parse(of_bands([name]))
+        assert words in str(caught.value)
+
+
+def test_names_of_classes_are_cut_where_they_are_refused():
+    def named(letters):
+        return set_output(**{"classification:classes": [{"name": "c" * letters, "value": 0}]})
+
+    assert parse(named(MAX_NAME_LETTERS))
+    with pytest.raises(PackageError, match="has 256 letters; it may have 255"):
+        parse(named(MAX_NAME_LETTERS + 1))
+    with pytest.raises(PackageError) as caught:
+        parse(named(1_000_000))
+    assert len(str(caught.value)) < 300
+
+
+def test_classes_are_counted():
+    def named(count):
+        def change(item):
+            (output,) = item["properties"]["mlm:output"]
+            output["classification:classes"] = [
+                {"name": f"c{number}", "value": number} for number in range(count)
+            ]
+            output["result"]["shape"] = [-1, 4 + count, 256]
+
+        return change
+
+    assert len(parse(named(MAX_CLASSES)).classes) == MAX_CLASSES
+    with pytest.raises(PackageError, match="names 10001 classes; swath takes 10000 at most"):
+        parse(named(MAX_CLASSES + 1))
+
+
+def test_names_of_weights_are_short():
+    def named(letters):
+        def change(item):
+            (asset,) = item["assets"].values()
+            asset["href"] = "w" * (letters - 5) + ".onnx"
+            asset.pop("file:checksum", None)
+
+        return change
+
+    assert parse(named(MAX_HREF_LETTERS))
+    with pytest.raises(PackageError, match="has 1025 letters; it may have 1024"):
+        parse(named(MAX_HREF_LETTERS + 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda item: item["properties"]["mlm:input"][0]["input"].update(data_type="x" * 10**6),
+        lambda item: item["properties"].update({"mlm:tasks": ["t" * 10**6]}),
+        lambda item: item["properties"]["mlm:input"][0]["input"].update(dim_order=["d" * 10**6]),
+        set_output(**{"classification:classes": [{"name": "c" * 10**6, "value": 0}] * 2}),
+    ],
+    ids=["type of numbers", "task", "axes", "classes"],
+)
+def test_what_a_description_says_is_not_quoted_at_length(tmp_path, change):
+    (tmp_path / "mlm.json").write_text(json.dumps(description(change)))
+
+    with pytest.raises(PackageError) as caught:
+        describe_package(tmp_path)
+
+    assert len(str(caught.value)) < 1200 + len(str(tmp_path))

@@ -4,11 +4,13 @@ import io
 import os
 import random
 import tarfile
+import tracemalloc
 
 import pytest
 
 from swath import packing
 from swath.errors import PackageError
+from swath.package import describe_package
 from tests.fuzzing import draws
 from tests.packages import write_package
 
@@ -229,3 +231,126 @@ def test_a_name_that_is_no_text_in_an_archive_is_refused(tmp_path):
 
     with pytest.raises(PackageError, match=r"'weights-\\udcff' is no UTF-8"):
         packing.package_digest(archive)
+
+
+def headers(kind, size, count=1):
+    """A tar with headers of a kind, of so many bytes each, before its `mlm.json`."""
+    tar = io.BytesIO()
+    entry = tarfile.TarInfo("././@PaxHeader")
+    entry.type, entry.size = kind, size
+    for _ in range(count):
+        tar.write(entry.tobuf(tarfile.GNU_FORMAT))
+        content = b"x" * size if kind != tarfile.XHDTYPE or not size else _pax(size)
+        tar.write(content + bytes(-size % 512))
+    entry = tarfile.TarInfo("mlm.json")
+    entry.size = 2
+    tar.write(entry.tobuf() + b"{}" + bytes(510) + bytes(1024))
+    return tar.getvalue()
+
+
+def _pax(size):
+    """One PAX record of exactly so many bytes."""
+    head = f"{size} comment=".encode()
+    return head + b"x" * (size - len(head) - 1) + b"\n"
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK]
+)
+def test_a_header_is_not_held_whatever_it_says_its_length_is(tmp_path, kind):
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(gzip.compress(headers(kind, 64 << 20), 1))
+
+    tracemalloc.start()
+    with pytest.raises(PackageError, match=r"model\.tar\.gz has more than 1 MiB of names and"):
+        packing.scan(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert most < 4 * packing.MAX_HEADER_BYTES
+
+
+def test_a_header_as_long_as_may_be_is_read(tmp_path):
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(gzip.compress(headers(tarfile.XHDTYPE, packing.MAX_HEADER_BYTES - 20_000)))
+    assert packing.scan(path)[1] == b"{}"
+
+    path.write_bytes(gzip.compress(headers(tarfile.XHDTYPE, packing.MAX_HEADER_BYTES)))
+    with pytest.raises(PackageError, match="names and notes"):
+        packing.scan(path)
+
+
+def test_headers_about_headers_end(tmp_path):
+    path = tmp_path / "model.tar.gz"
+    path.write_bytes(gzip.compress(headers(tarfile.XHDTYPE, 0, count=900)))
+
+    with pytest.raises(PackageError, match=r"model\.tar\.gz"):
+        packing.scan(path)
+
+
+def test_a_description_is_read_up_to_its_limit(tmp_path):
+    most, path = packing.MAX_DESCRIPTION_BYTES, tmp_path / "model.tar.gz"
+    archive_of(path, ("mlm.json", bytes(most)))
+    assert packing.scan(path)[1] == bytes(most)
+
+    archive_of(path, ("mlm.json", bytes(16 * most)))
+    tracemalloc.start()
+    with pytest.raises(PackageError, match=r"mlm\.json has more than 4 MiB; leave out"):
+        packing.scan(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * most
+
+
+def test_a_folders_description_has_the_same_limit(package):
+    with (package / "mlm.json").open("r+b") as file:
+        file.truncate(packing.MAX_DESCRIPTION_BYTES)
+    assert packing.package_digest(package)
+
+    with (package / "mlm.json").open("r+b") as file:
+        file.truncate(packing.MAX_DESCRIPTION_BYTES + 1)
+    with pytest.raises(PackageError, match=r"mlm\.json has more than 4 MiB"):
+        packing.package_digest(package)
+    with pytest.raises(PackageError, match=r"mlm\.json has more than 4 MiB"):
+        describe_package(package)
+
+
+def test_a_folder_is_not_walked_beyond_its_limit(package, monkeypatch):
+    """Somebody gives the folder of all their scenes in place of a package."""
+    for number in range(50):
+        (package / f"{number}").mkdir()
+        (package / f"{number}" / "x.tif").touch()
+    walked, walk = [], os.walk
+
+    def counted(folder):
+        for found in walk(folder):
+            walked.append(found)
+            yield found
+
+    monkeypatch.setattr(os, "walk", counted)
+    monkeypatch.setattr(packing, "MAX_FILES", 52)
+    packing.package_digest(package)
+    walked.clear()
+    monkeypatch.setattr(packing, "MAX_FILES", 10)
+    with pytest.raises(PackageError, match="holds more than the 10 files"):
+        packing.package_digest(package)
+    assert len(walked) < 12
+
+
+def test_folders_without_a_file_are_counted_too(package, monkeypatch):
+    for number in range(10):
+        (package / f"{number}").mkdir()
+    monkeypatch.setattr(packing, "MAX_FOLDERS", 11)
+    packing.package_digest(package)
+
+    monkeypatch.setattr(packing, "MAX_FOLDERS", 10)
+    with pytest.raises(PackageError, match="holds more than 10 folders"):
+        packing.package_digest(package)
+
+
+def test_hidden_folders_are_not_walked(package, monkeypatch):
+    for number in range(10):
+        (package / ".git" / f"{number}").mkdir(parents=True)
+    monkeypatch.setattr(packing, "MAX_FOLDERS", 1)
+
+    packing.package_digest(package)

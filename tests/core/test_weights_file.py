@@ -4,6 +4,7 @@ import zipfile
 
 import pytest
 
+from swath import weights_file
 from swath.errors import PackageError
 from swath.package import load_package
 from swath.weights_file import check_weights_file, kind_of
@@ -114,3 +115,49 @@ def test_a_pickle_that_cannot_be_parsed_is_still_no_model(tmp_path):
 
     with pytest.raises(PackageError, match="Python objects"):
         check_weights_file(tmp_path / "m.pt", "torchscript")
+
+
+def archive(path, entries, size=10, kind=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", kind) as out:
+        for number in range(entries):
+            out.writestr(f"model/data/{number}", bytes(size))
+        out.writestr("model/archive_format", b"pt2")
+    return path
+
+
+def test_the_parts_of_an_archive_are_counted(tmp_path, monkeypatch):
+    path = archive(tmp_path / "model.pt2", 9)
+    monkeypatch.setattr(weights_file, "_MOST_NAMES", 10)
+    check_weights_file(path, "pt2")
+
+    monkeypatch.setattr(weights_file, "_MOST_NAMES", 9)
+    with pytest.raises(PackageError, match=r"model\.pt2 is an archive of 10 parts"):
+        check_weights_file(path, "pt2")
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["zip", "zip64"])
+def test_a_table_of_contents_is_measured_before_it_is_read(tmp_path, monkeypatch, wide):
+    if wide:
+        monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 3)
+    path = archive(tmp_path / "model.pt2", 9)
+    with zipfile.ZipFile(path) as opened:
+        size = sum(46 + len(entry.filename) for entry in opened.infolist())
+    assert (b"PK\x06\x06" in path.read_bytes()) == wide
+    monkeypatch.setattr(weights_file, "MAX_DIRECTORY_BYTES", size)
+    check_weights_file(path, "pt2")
+
+    monkeypatch.setattr(weights_file, "MAX_DIRECTORY_BYTES", size - 1)
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    with pytest.raises(PackageError, match="whose table of contents has"):
+        check_weights_file(path, "pt2")
+
+
+def test_weights_that_unpack_to_more_than_the_memory_are_refused(tmp_path, monkeypatch):
+    path = archive(tmp_path / "model.pt2", 3, size=1 << 20, kind=zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 10_000
+    monkeypatch.setattr(weights_file, "memory_limit", lambda: (3 << 20) + 3)
+    check_weights_file(path, "pt2")
+
+    monkeypatch.setattr(weights_file, "memory_limit", lambda: (3 << 20) + 2)
+    with pytest.raises(PackageError, match="has 3 MiB when it is unpacked, and this process may"):
+        check_weights_file(path, "pt2")
