@@ -99,8 +99,10 @@ def test_the_traceback_is_there_for_those_who_ask(ends_with):
         ),
         (
             ["model", "optimize", "m", "--precision", "int1"],
-            "Invalid value for '--precision': 'int1' is not one of 'float16', 'int8'; "
-            "see `swath model optimize --help`",
+            (
+                "Invalid value for '--precision': 'int1' is not one of 'float16', 'int8'; "
+                "see `swath model optimize --help`"
+            ),
         ),
         (["--colour"], "No such option: --colour; see `swath --help`"),
         (["fly"], "No such command 'fly'; see `swath --help`"),
