@@ -95,8 +95,12 @@ def bright_pixels() -> bytes:
     return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
 
 
-def endless() -> bytes:
-    """The same detector behind a loop of more rounds than anybody could wait for."""
+def endless(above: float | None = None) -> bytes:
+    """The same detector behind a loop of more rounds than anybody could wait for.
+
+    Args:
+        above: only tiles with a scaled pixel above it go into the loop; by default all do.
+    """
     model = onnx.load_from_string(bright_pixels())
     graph = model.graph
     body = helper.make_graph(
@@ -118,8 +122,13 @@ def endless() -> bytes:
     loop = helper.make_node("Loop", ["rounds", "yes", "image"], ["looped"], body=body)
     graph.node[0].input[0] = "looped"
     graph.node.insert(0, loop)
-    for name, value in (("rounds", np.int64(2**63 - 1)), ("yes", np.bool_(True))):
-        graph.initializer.append(numpy_helper.from_array(np.array(value), name))
+    if above is None:
+        graph.initializer.append(numpy_helper.from_array(np.array(np.bool_(True)), "yes"))
+    else:
+        graph.node.insert(0, helper.make_node("Greater", ["most", "above"], ["yes"]))
+        graph.node.insert(0, helper.make_node("ReduceMax", ["image"], ["most"], keepdims=0))
+        graph.initializer.append(numpy_helper.from_array(np.array(np.float32(above)), "above"))
+    graph.initializer.append(numpy_helper.from_array(np.array(np.int64(2**63 - 1)), "rounds"))
     return model.SerializeToString()
 
 

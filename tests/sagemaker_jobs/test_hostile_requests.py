@@ -25,7 +25,7 @@ from onnx import helper, numpy_helper
 
 from tests.errors.provoke import services
 from tests.fuzzing import draws
-from tests.packages import bright_pixels, write_package
+from tests.packages import bright_pixels, endless, write_package
 from tests.serving import bright, dots, encoded, seen, serving
 
 logger = logging.getLogger(__name__)
@@ -310,6 +310,22 @@ def test_a_head_or_body_that_does_not_come_is_not_waited_for(hostile_server):
 def test_headers_are_not_taken_without_end(hostile_server, end, before):
     """One or many of them, in front of a body or behind it."""
     assert status_of(hostile_server, f"POST / HTTP/1.1\r\n{before}{end}".encode()) in {404, 431}
+
+
+def test_an_image_that_the_model_never_answers_for_is_given_up(tmp_path, monkeypatch):
+    """It is the model's fault; others are answered meanwhile and afterwards."""
+    monkeypatch.setenv("SWATH_MODEL_SECONDS", "3")
+    package = write_package(tmp_path / "endless", weights=endless(above=0.995))
+    pixels = dots(3)
+    good = encoded(pixels, "NPY")
+
+    with serving(package) as server, ThreadPoolExecutor(1) as asking:
+        stuck = asking.submit(server.invoke, encoded(np.full_like(pixels, 100), "NPY"))
+        assert seen(server.invoke(good)) == bright(pixels)
+        told = stuck.result()
+        assert (told.status_code, told.json()["error"]) == (500, "ModelTimeoutError")
+        assert "has not answered in 3 s" in told.json()["message"]
+        assert seen(server.invoke(good)) == bright(pixels)
 
 
 # Clients hear why a body was not taken, whichever way they send it.
