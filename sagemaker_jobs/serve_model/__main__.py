@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sagemaker_jobs.serve_model.app import Container
 from sagemaker_jobs.serve_model.server import ModelServer
-from swath.errors import NoGpuError, SettingsError
+from swath.errors import SettingsError
 from swath.exit_codes import JobExit
 from swath.runtimes.device import use_compatible_driver
 from swath.serving.models import Models
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
     )
     if server.serve_model():
         return JobExit.DONE
-    return JobExit.NO_GPU if isinstance(server.failure, NoGpuError) else JobExit.BUG
+    return JobExit.from_error(server.failure) if server.failure else JobExit.BUG
 
 
 def _port(env: Mapping[str, str]) -> int:

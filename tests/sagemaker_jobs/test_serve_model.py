@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from sagemaker_jobs.serve_model.__main__ import NO_GPU, USAGE, main
+from sagemaker_jobs.serve_model.__main__ import main
 from sagemaker_jobs.serve_model.app import Container, create_app
 from swath.errors import ModelOutputError, PackageError, TransientError
+from swath.exit_codes import JobExit
 from swath.local import run_local
 from swath.packing import package_digest
 from swath.payloads import Receipt, ShardRequest
@@ -356,7 +357,7 @@ def test_an_image_that_is_being_sent_is_answered_before_the_end(tmp_path):
 def test_a_package_that_cannot_be_served_ends_the_process(tmp_path, caplog):
     env = {"SM_MODEL_DIR": str(tmp_path), "SWATH_SERVE_HOST": "127.0.0.1"}
 
-    assert main(["serve"], env | {"SAGEMAKER_BIND_TO_PORT": "0"}) == 1
+    assert main(["serve"], env | {"SAGEMAKER_BIND_TO_PORT": "0"}) == JobExit.INPUT
 
     assert "has no mlm.json" in caplog.text
 
@@ -365,16 +366,16 @@ def test_a_gpu_that_cannot_be_used_ends_the_process(package, monkeypatch, caplog
     monkeypatch.setenv("SWATH_DEVICE", "cuda")
     env = {"SM_MODEL_DIR": str(package), "SWATH_SERVE_HOST": "127.0.0.1"}
 
-    assert main(["serve"], env | {"SAGEMAKER_BIND_TO_PORT": "0"}) == NO_GPU
+    assert main(["serve"], env | {"SAGEMAKER_BIND_TO_PORT": "0"}) == JobExit.NO_GPU
 
     assert "SWATH_DEVICE is cuda, but no GPU can be used" in caplog.text
 
 
 def test_arguments_and_settings_are_checked(capsys, caplog):
-    assert main(["train"], {}) == USAGE
+    assert main(["train"], {}) == JobExit.USAGE
     assert "SAGEMAKER_BIND_TO_PORT" in capsys.readouterr().err
-    assert main([], {"SAGEMAKER_BIND_TO_PORT": "http"}) == USAGE
-    assert main([], {"SWATH_SERVE_WAITING": "many"}) == USAGE
+    assert main([], {"SAGEMAKER_BIND_TO_PORT": "http"}) == JobExit.USAGE
+    assert main([], {"SWATH_SERVE_WAITING": "many"}) == JobExit.USAGE
     assert "SAGEMAKER_BIND_TO_PORT is 'http'; expected a number" in caplog.text
     assert "SWATH_SERVE_WAITING is 'many'" in caplog.text
     assert "Traceback" not in caplog.text
