@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from swath import packing, storage
+from swath import model_cache, packing, storage
 from swath.errors import PackageError
 from swath.mlm import ModelDescription, WeightsAsset, WeightsFormat, parse_description
 from swath.weights_file import check_weights_file
@@ -104,7 +103,7 @@ def _named(uri: str, text: bytes) -> ModelDescription:
 
 def _unpacked(uri: str, digest: str | None) -> tuple[Path, str]:
     """Return the folder that an archive is unpacked in, and the archive's digest."""
-    cache = _cache()
+    cache = model_cache.folder()
     if digest and (cache / digest).is_dir():
         return cache / digest, digest
     try:
@@ -140,16 +139,6 @@ def _move(source: Path, target: Path) -> None:
         if not target.is_dir():
             raise
         shutil.rmtree(source)
-
-
-def _cache() -> Path:
-    """A folder that only this user can write to: what lies in it is trusted by its digest."""
-    folder = Path(tempfile.gettempdir(), f"swath-models-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if status.st_uid != os.getuid() or status.st_mode & 0o022:
-        raise PackageError(f"{folder} can be written by other users; remove it")
-    return folder
 
 
 def _verified(folder: Path, asset: WeightsAsset, uri: str) -> Weights:

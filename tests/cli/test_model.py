@@ -3,12 +3,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from swath import packing
+from swath.authoring import check
 from swath.cli import EXIT_FAILED, EXIT_INPUT, app
+from swath.errors import PackageError
 from swath.package import load_package
 from tests.exports import centres, checkpoint, export, ultralytics_notes
 from tests.packages import bright_pixels, write_package
@@ -269,3 +273,28 @@ def test_an_export_is_given_its_unit_and_statistics(model, tmp_path, make_scene)
     known = load_package(tmp_path / "made").description
     assert [(one.scale, one.offset) for one in known.units] == [(0.01, 0), (0.02, 0), (0.03, 1)]
     assert known.expected.scenes == 1
+
+
+@pytest.mark.parametrize("ending", ["well", "badly", "interrupted"])
+def test_check_leaves_nothing_unpacked_behind(model, package, tmp_path, monkeypatch, ending):
+    left = tmp_path / "tmp"
+    left.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(left))
+    packing.pack(package, tmp_path / "model.tar.gz")
+    load, unpacked = check.load_model, []
+
+    def interfered(*args, **options):
+        unpacked.extend(path for path in left.rglob("*.onnx"))
+        if ending == "badly":
+            raise PackageError("it does not run")
+        if ending == "interrupted":
+            raise KeyboardInterrupt
+        return load(*args, **options)
+
+    monkeypatch.setattr(check, "load_model", interfered)
+
+    code = model("check", str(tmp_path / "model.tar.gz")).exit_code
+
+    assert (code == 0) == (ending == "well")
+    assert unpacked
+    assert not [path for path in left.rglob("*") if path.is_file()]

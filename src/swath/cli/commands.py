@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from swath import model_cache
 from swath.cli import evaluate, invoke, local, model, registry, run, train, tune
 from swath.cli.base import Command, RootGroup, examples
 
@@ -87,6 +88,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer's way)
 
 @app.callback()
 def _main(
+    context: typer.Context,
     *,
     debug: Annotated[
         bool, typer.Option("--debug", help="Print the traceback of an error, too.")
@@ -99,3 +101,5 @@ def _main(
     ] = False,
 ) -> None:
     """Find what your model detects in satellite scenes, on a laptop or on AWS."""
+    del debug, show_version  # whoever prints errors looks at the one; the other has ended before
+    context.with_resource(model_cache.temporary())
