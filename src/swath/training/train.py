@@ -25,6 +25,7 @@ from swath.training.loop import Loop, Tell
 from swath.training.networks import build
 from swath.training.progress import STOPPED
 from swath.training.report import REPORTS, TrainReport, write_report
+from swath.training.shared_ground import describe_shared_ground
 from swath.training.spec import ONNX, PT2, package_spec, with_hyperparameters
 from swath.training.validation import validator_of
 
@@ -183,6 +184,8 @@ def _split(
         )
     if val is not None:
         _refuse_shared(train, val)
+        if shared := describe_shared_ground(train, val):
+            _logger.warning("warning: %s", shared)
     return train, val
 
 

@@ -1,0 +1,63 @@
+"""Scenes to validate on that show ground which is trained on, too: they flatter a model.
+
+Neighbouring pixels look alike, so a model that has learnt a place is not measured by it (spatial
+autocorrelation; Ploton et al. 2020, https://doi.org/10.1038/s41467-020-18321-y).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import shapely
+
+from swath.errors import SceneError
+from swath.footprint import footprint
+from swath.georeference import Georeferencer
+from swath.scene import open_scene
+
+if TYPE_CHECKING:
+    from swath.labels.collection import Collection
+
+MAX_SCENES = 1000
+"""How many scenes of each collection are looked at."""
+_LEAST_SHARE = 0.01
+
+
+def describe_shared_ground(train: Collection, val: Collection) -> str:
+    """Return a sentence about scenes of both collections that overlap on Earth; empty if none do.
+
+    Scenes that do not say where they are overlap nothing.
+    """
+    known = [*_footprints(train)]
+    tree = shapely.STRtree([outline for _, outline in known])
+    worst, overlapping = (0.0, "", ""), 0
+    for uri, outline in _footprints(val):
+        shares = [
+            (shapely.area(outline & known[index][1]) / shapely.area(outline), known[index][0], uri)
+            for index in tree.query(outline, predicate="intersects")
+        ]
+        most = max(shares, default=(0.0, "", ""))
+        overlapping += most[0] >= _LEAST_SHARE
+        worst = max(worst, most)
+    if not overlapping:
+        return ""
+    share, trained, validated = worst
+    return (
+        f"{overlapping} of {len(val.scenes)} scenes to validate on show ground that is trained on, "
+        f"too, {validated} to {share:.0%} that of {trained}: the figures flatter the model; hold "
+        "out scenes of other places"
+    )
+
+
+def _footprints(collection: Collection) -> Iterator[tuple[str, shapely.Geometry]]:
+    """Yield the address and the outline (lon, lat) of each scene that has a place on Earth."""
+    for labelled in islice(collection.scenes, MAX_SCENES):
+        with open_scene(labelled.uri) as scene:
+            try:
+                outline = footprint(scene.info, Georeferencer.of(scene.info))
+            except SceneError:
+                continue
+        if not outline.is_empty:
+            yield labelled.uri, shapely.make_valid(outline)
