@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from swath.cli import progress
+
 SWATH = Path(sys.executable).with_name("swath")
 
 
@@ -111,3 +113,19 @@ def test_what_is_printed_meanwhile_goes_above_the_bar():
         "WARNING:root:logged",
     ]
     assert printed == "".join(f"printed {done}\n" for done in range(4))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"), [(4, "8.0 tiles/s"), (64, "30.0 tiles/min"), (500, "3.8 tiles/min")]
+)
+def test_a_slow_model_has_a_rate_too(seconds, says):
+    """A batch of 32 tiles may take longer than the half minute that rich looks back by default."""
+    now = 0.0
+    bar = progress._display("tiles", get_time=lambda: now, disable=True)
+    task = bar.add_task("", total=320)
+    for done in (32, 64):
+        now += seconds
+        bar.update(task, completed=done)
+
+    (row,) = bar.make_tasks_table(bar.tasks).columns[4].cells
+    assert str(row) == says

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -21,9 +22,12 @@ from rich.text import Text
 Tell = Callable[[str, int, int], None]
 """Called with what the work is on, how much of it is done, and how much there is."""
 
+_RATE_SECONDS = 600
+"""How far back the rate looks."""
+
 
 class _RateColumn(ProgressColumn):
-    """How much is done in a second."""
+    """How much is done in a second, or in a minute where that is less than one."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -31,7 +35,10 @@ class _RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} {self._unit}/s")
+        if speed is None:
+            return Text()
+        slow = speed < 1
+        return Text(f"{60 * speed if slow else speed:.1f} {self._unit}/{'min' if slow else 's'}")
 
 
 @contextmanager
@@ -45,14 +52,8 @@ def progress_bar(unit: str) -> Iterator[Tell]:
         unit: what is counted, in the plural.
     """
     console = Console(stderr=True, emoji=False)
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(unit),
-        _RateColumn(unit),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+    with _display(
+        unit,
         console=console,
         transient=True,
         disable=not sys.stderr.isatty() or console.is_dumb_terminal,
@@ -67,3 +68,18 @@ def progress_bar(unit: str) -> Iterator[Tell]:
             display.update(task, completed=done)
 
         yield tell
+
+
+def _display(unit: str, **options: Any) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        _RateColumn(unit),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+        # The engine tells of 32 tiles and more at once, which can take a slow model minutes.
+        speed_estimate_period=_RATE_SECONDS,
+        **options,
+    )
