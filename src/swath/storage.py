@@ -229,6 +229,31 @@ def read_bytes(uri: str) -> bytes:
     return _get(uri) if is_s3(uri) else Path(uri).read_bytes()
 
 
+def read_bounded(uri: str, most: int) -> bytes:
+    """Read the whole object, unless it is larger than it may be.
+
+    Args:
+        uri: its address.
+        most: bytes that are read; a device, which has no end, is read no further.
+
+    Raises:
+        InputError: it is larger.
+        FileNotFoundError: there is no object at the address.
+    """
+    if is_s3(uri):
+        found = status(uri)
+        content = _get(uri) if not found or found.size <= most else None
+    else:
+        with Path(uri).open("rb") as file:
+            content = file.read(most + 1)
+    if content is None or len(content) > most:
+        raise InputError(
+            f"{uri} has more than {most / 2**20:g} MiB, which is all that is read of such a file: "
+            "divide it, or give another one"
+        )
+    return content
+
+
 def read_end(uri: str, length: int) -> bytes:
     """Read the last `length` bytes of the object, or all of it where it has fewer.
 

@@ -16,7 +16,7 @@ from moto import mock_aws
 from urllib3 import HTTPResponse
 
 from swath import storage
-from swath.errors import RunIncompleteError, TransientError
+from swath.errors import InputError, RunIncompleteError, TransientError
 from swath.storage import RunPaths
 
 
@@ -470,3 +470,19 @@ def test_a_file_that_is_gone_or_another_is_refused(root: str, expected: str):
             storage.require_etag(uri, expected)
     else:
         storage.require_etag(uri, expected)
+
+
+def test_an_object_that_is_larger_than_it_may_be_is_not_read(root: str):
+    uri = storage.join(root, "labels.json")
+    storage.write_bytes(uri, b"x" * 100)
+    assert storage.read_bounded(uri, 100) == b"x" * 100
+
+    with pytest.raises(InputError, match=r"labels\.json has more than .* MiB, which is all"):
+        storage.read_bounded(uri, 99)
+    with pytest.raises(FileNotFoundError):
+        storage.read_bounded(storage.join(root, "none"), 99)
+
+
+def test_a_device_without_end_is_read_to_the_limit_only():
+    with pytest.raises(InputError, match=r"/dev/zero has more than 0\.0625 MiB"):
+        storage.read_bounded("/dev/zero", 1 << 16)

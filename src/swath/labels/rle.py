@@ -15,6 +15,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MAX_MASK_PIXELS = 1 << 28
+"""Pixels of one mask, which takes a byte for each of them."""
+
 _FIRST_LETTER = 48
 _MORE = 0x20
 _SIGN = 0x10
@@ -30,8 +33,13 @@ def decode(counts: Sequence[int] | str, size: Sequence[int]) -> NDArray[np.bool_
         size: rows and columns.
 
     Raises:
-        ValueError: the runs do not make up a mask of that size.
+        ValueError: the runs do not make up a mask of that size, or it is too large.
     """
+    if size[0] * size[1] > MAX_MASK_PIXELS:
+        raise ValueError(
+            f"{size[0]} x {size[1]} px are more than the {MAX_MASK_PIXELS} of one mask: give the "
+            "outline as a polygon"
+        )
     lengths = _unpacked(counts) if isinstance(counts, str) else counts
     rows, cols = size
     # Summed as Python's integers, which have no end to run over.

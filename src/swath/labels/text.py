@@ -11,6 +11,9 @@ from swath import storage
 from swath.encoding import to_utf8
 from swath.errors import LabelsError
 
+MAX_LABEL_BYTES = 1 << 30
+"""Bytes of a file of labels, all of which is in memory while it is read."""
+
 _T = TypeVar("_T")
 
 
@@ -19,9 +22,10 @@ def read_text(uri: str) -> bytes:
 
     Raises:
         LabelsError: there is no such file, or it is no text.
+        InputError: it has more bytes than `MAX_LABEL_BYTES`.
     """
     try:
-        content = storage.read_bytes(uri)
+        content = storage.read_bounded(uri, MAX_LABEL_BYTES)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise LabelsError(f"there is no file of labels at {uri}; check the address") from None
     except OSError as error:

@@ -28,6 +28,9 @@ Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
 NetworkName = Literal["detector", "unet", "segformer", "rtdetrv2", "d-fine"]
 Scalar = bool | int | float | str
 
+MAX_OPTION_BYTES = 1 << 20
+"""Bytes of a file of options or of a search."""
+
 OF_NETWORK = "network."
 """Before the name of an option that is the network's own."""
 OF_AUGMENTATION = "augment."
@@ -233,10 +236,26 @@ def read_options(uri: str | None, changes: Sequence[str] = ()) -> TrainOptions:
     return options.replaced(dict(_pair(change) for change in changes))
 
 
+def read_values(uri: str) -> Any:
+    """Return what a JSON or TOML file says.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        InputError: it has more bytes than `MAX_OPTION_BYTES`.
+        ValueError: it is none of the two, or nested too deeply.
+    """
+    text = to_utf8(storage.read_bounded(uri, MAX_OPTION_BYTES)).decode()
+    if Path(uri).suffix != ".toml":
+        return parse_json(text)
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def _file(uri: str) -> Mapping[str, Any]:
     try:
-        text = to_utf8(storage.read_bytes(uri)).decode()
-        found = tomllib.loads(text) if Path(uri).suffix == ".toml" else parse_json(text)
+        found = read_values(uri)
     except FileNotFoundError:
         raise InputError(f"there is no file of options at {uri}; check the address") from None
     except ValueError as error:

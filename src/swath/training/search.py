@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from swath import storage
-from swath.encoding import parse_json, to_utf8
 from swath.errors import InputError
 from swath.extras import not_installed
-from swath.training.options import TrainOptions
+from swath.training.options import TrainOptions, read_values
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -90,9 +87,7 @@ def read_search(uri: str, options: TrainOptions) -> Search:
             have.
     """
     try:
-        content = to_utf8(storage.read_bytes(uri)).decode()
-        found = tomllib.loads(content) if Path(uri).suffix == ".toml" else parse_json(content)
-        search = msgspec.convert(found, Search)
+        search = msgspec.convert(read_values(uri), Search)
     except FileNotFoundError:
         raise InputError(f"there is no search at {uri}; check the address") from None
     except ValueError as error:  # of json, tomllib and msgspec

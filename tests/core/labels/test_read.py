@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from swath import storage
-from swath.errors import LabelsError
+from swath.errors import InputError, LabelsError
+from swath.labels import text
 from swath.labels.read import read_collection
 from tests.label_files import coco, write_json
 
@@ -77,3 +78,14 @@ def test_a_folder_without_scenes_is_refused(port):
 
     with pytest.raises(LabelsError, match=r"there are no scenes in .*empty: it should be a folder"):
         read_collection(labels, str(port / "empty"))
+
+
+def test_a_file_of_labels_has_a_limit(tmp_path, monkeypatch):
+    path = tmp_path / "labels.json"
+    path.write_text("{}")
+    monkeypatch.setattr(text, "MAX_LABEL_BYTES", 2)
+    assert text.read_text(str(path)) == b"{}"
+
+    monkeypatch.setattr(text, "MAX_LABEL_BYTES", 1)
+    with pytest.raises(InputError, match=r"labels\.json has more than"):
+        text.read_text(str(path))

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from faster_coco_eval.core import mask as coco_mask
@@ -23,3 +25,21 @@ def test_masks_in_numbers_run_down_the_columns():
 def test_runs_that_make_no_such_mask_are_refused(counts):
     with pytest.raises(ValueError, match="are wanted"):
         rle.decode(counts, (2, 3))
+
+
+def test_a_mask_has_so_many_pixels_and_no_more(monkeypatch):
+    monkeypatch.setattr(rle, "MAX_MASK_PIXELS", 6)
+    assert rle.decode([6], (2, 3)).shape == (2, 3)
+
+    with pytest.raises(ValueError, match="2 x 4 px are more than the 6 of one mask"):
+        rle.decode([8], (2, 4))
+
+
+def test_a_mask_of_a_scene_too_large_for_one_takes_no_memory():
+    """Five letters that say that 40 gigapixels are hidden."""
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="give the outline as a polygon"):
+        rle.decode([200_000 * 200_000], (200_000, 200_000))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20

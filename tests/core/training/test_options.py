@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swath.errors import InputError
-from swath.training.options import TrainOptions, read_options
+from swath.training.options import MAX_OPTION_BYTES, TrainOptions, read_options
 
 
 @pytest.mark.parametrize(
@@ -154,3 +154,23 @@ def test_steps_see_all_crops_of_an_epoch(crops, batch, accumulate):
 
     assert crops <= seen < crops + batch * accumulate
     assert options.steps == 2 * options.steps_per_epoch
+
+
+@pytest.mark.parametrize("name", ["options.json", "options.toml"])
+def test_a_file_of_options_has_a_limit(tmp_path, name):
+    text = '{"epochs": 3}' if name.endswith("json") else "epochs = 3"
+    path = tmp_path / name
+    path.write_text(text.ljust(MAX_OPTION_BYTES))
+    assert read_options(str(path)).epochs == 3
+
+    path.write_text(text.ljust(MAX_OPTION_BYTES + 1))
+    with pytest.raises(InputError, match=rf"{name} has more than 1 MiB, which is all"):
+        read_options(str(path))
+
+
+@pytest.mark.parametrize(("name", "start"), [("o.json", '{"a":'), ("o.toml", "a = ")])
+def test_options_that_are_nested_without_end_are_refused(tmp_path, name, start):
+    (tmp_path / name).write_text(start + "[" * 100_000)
+
+    with pytest.raises(InputError, match="it is nested too deeply"):
+        read_options(str(tmp_path / name))
