@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndp
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -74,9 +75,17 @@ def _meaning(error: ClientError, endpoint: str) -> Exception:
     return error
 
 
+_TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+_PAGE = 4000
+"""How many letters of a page are looked at."""
+
+
 def _reason(body: str) -> str:
     try:
         told = json.loads(body)
         return f"{told['error']}: {told['message']}"
     except (ValueError, TypeError, KeyError):
+        # A proxy between answers with a page; its text is what it says.
+        if body.lstrip().startswith("<"):
+            body = " ".join(_TAG.sub(" ", body[:_PAGE]).split())
         return body or "nothing"

@@ -83,3 +83,12 @@ def test_nobody_listening_is_transient(monkeypatch):
 @pytest.mark.parametrize("body", ["", "oops", "[]", '{"error": 1}', "null"])
 def test_an_answer_that_is_not_ours_is_told_as_it_is(body):
     assert (body or "nothing") in str(answered(500, body, "e"))
+
+
+def test_a_page_of_a_proxy_is_told_by_its_text():
+    page = "\n<html><style>p { color: red }</style><body><h1>502 Bad Gateway</h1>\n<p>nginx</p>"
+
+    told = str(answered(502, page, "ships"))
+
+    assert told == "the endpoint 'ships' answered 502: 502 Bad Gateway nginx"
+    assert str(answered(502, "<html></html>", "ships")).endswith("answered 502: nothing")
