@@ -43,7 +43,7 @@ test: $(VENV)/.test node_modules/.installed postgis ## All tests; ARGS="-k merge
 	@$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 .PHONY: fuzz
-fuzz: $(VENV)/.test ## Changed inputs of every kind for ten minutes; ARGS="--seed 2 --only packages" for others
+fuzz: $(VENV)/.test ## Changed inputs of every kind for ten minutes; ARGS="--fuzz-seed 2 --only packages" for others
 	$(say) "changing scenes, packages, labels, images and messages"
 	@SWATH_FUZZ=1 $(BIN)/pytest tests/fuzz --numprocesses 0 --timeout 0 --capture no --quiet $(ARGS)
 
