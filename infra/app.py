@@ -5,21 +5,29 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aws_cdk import App
-
-from infra.constructs.network import MIN_ZONES
-from infra.images import ROOT
-from infra.regions import Region, fit
 from infra.settings import DeploySettings
-from infra.stack import SwathStack
 from swath.errors import SettingsError
+
+if TYPE_CHECKING:
+    from aws_cdk import App
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def build(outdir: str | None = None, context: dict[str, object] | None = None) -> App:
     """The app, with the context of `cdk.json` also where no CDK command line passes it on."""
-    defaults = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
-    app = App(outdir=outdir, context={**defaults, **(context or {})})
+    # The CDK takes seconds to start: settings are refused before.
+    from aws_cdk import App  # noqa: PLC0415
+
+    from infra.constructs.network import MIN_ZONES  # noqa: PLC0415
+    from infra.regions import Region, fit  # noqa: PLC0415
+    from infra.stack import SwathStack  # noqa: PLC0415
+
+    app = App(outdir=outdir, context={**_defaults(), **(context or {})})
     # The CDK's command line sets it to where the stack, which is of no region itself, will be
     # deployed: https://docs.aws.amazon.com/cdk/v2/guide/configure-env.html
     region = Region.named(os.environ.get("CDK_DEFAULT_REGION", ""))
@@ -28,8 +36,29 @@ def build(outdir: str | None = None, context: dict[str, object] | None = None) -
     return app
 
 
+def check(env: Mapping[str, str]) -> None:
+    """Check the settings of `cdk.json` and of the CDK's command line without the CDK.
+
+    Args:
+        env: CDK_CONTEXT_JSON has what the command line gives.
+
+    Raises:
+        SettingsError: one cannot be used.
+    """
+    given = json.loads(env.get("CDK_CONTEXT_JSON") or "{}")
+    DeploySettings.from_whole_context({**_defaults(), **given}).models_folder(ROOT)
+
+
+def _defaults() -> dict[str, object]:
+    context: dict[str, object] = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))[
+        "context"
+    ]
+    return context
+
+
 if __name__ == "__main__":
     try:
+        check(os.environ)
         build().synth()
     except SettingsError as error:
         sys.exit(f"swath: {error}")

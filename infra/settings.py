@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import msgspec
-from constructs import Node
 from msgspec import Meta
 
 from infra.instance_types import why_unusable
 from swath.errors import SettingsError
 from swath.settings import has_gpu
+
+if TYPE_CHECKING:
+    from constructs import Node
 
 CONTEXT_KEY = "swath"
 
@@ -109,14 +113,43 @@ class DeploySettings:
         Raises:
             SettingsError: as `from_values`.
         """
-        given = node.try_get_context(CONTEXT_KEY) or {}
+        return cls.from_whole_context(node.get_all_context())
+
+    @classmethod
+    def from_whole_context(cls, context: Mapping[str, Any]) -> Self:
+        """Read the settings among all that an app is given.
+
+        Args:
+            context: `{"swath": {…}}` as in `cdk.json`, and `swath:KEY` of the command line, which
+                overrides it; whatever else there is, is of the CDK.
+
+        Raises:
+            SettingsError: as `from_values`.
+        """
         prefix = f"{CONTEXT_KEY}:"
         overrides = {
             key.removeprefix(prefix): value
-            for key, value in node.get_all_context().items()
+            for key, value in context.items()
             if key.startswith(prefix) and value is not None
         }
-        return cls.from_values(given | overrides)
+        return cls.from_values((context.get(CONTEXT_KEY) or {}) | overrides)
+
+    def models_folder(self, root: Path) -> Path:
+        """Return the folder of the models that are deployed.
+
+        Args:
+            root: folder of the checkout.
+
+        Raises:
+            SettingsError: there is no such folder.
+        """
+        folder = root / self.models_dir
+        if not folder.is_dir():
+            raise SettingsError(
+                f"the deploy setting 'models_dir' is {self.models_dir!r}, and there is no folder "
+                f"{folder}; make it, with a model package in it, or name another"
+            )
+        return folder
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:

@@ -113,7 +113,7 @@ class SwathStack(Stack):
         self.models = ModelCatalogue(
             self,
             "Models",
-            models_dir=ROOT / settings.models_dir,
+            models_dir=settings.models_folder(ROOT),
             default_model=settings.default_model,
         )
         self.failure_topic = FailureTopic(self, "Failures", email=settings.notification_email)

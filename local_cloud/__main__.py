@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
-from local_cloud.cloud import LocalCloud, closing_on_signals
+from local_cloud.cloud import LocalCloud, check_port, closing_on_signals
 from local_cloud.errors import LocalCloudError
+from local_cloud.postgis.database import check_server
 from local_cloud.synthesis import synthesize
 from local_cloud.watch import INCOMING, Watcher
 from swath.cli import local, options
@@ -49,6 +51,9 @@ def _setting(given: str) -> tuple[str, str]:
 
 
 def _run(port: int, context: dict[str, str]) -> None:
+    check_port(port)
+    if url := os.environ.get("SWATH_POSTGIS_SERVER"):
+        check_server(url)
     console.print("• synthesizing the stack with the CDK")
     assembly = synthesize(context)
     console.print("• starting moto, PostgreSQL with PostGIS, and the functions' runtime")

@@ -164,7 +164,7 @@ class LocalCloud:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self) -> None:
-        _check_port(self._port)
+        check_port(self._port)
         self.logs.mkdir()
         with (self.logs / "cloud.log").open("wb") as log:
             self._server = subprocess.Popen(
@@ -195,8 +195,12 @@ class LocalCloud:
         return (self.logs / "cloud.log").read_text(errors="replace")[-2000:]
 
 
-def _check_port(port: int) -> None:
-    """Refuse a port that cannot be listened on: moto's server would wait for it for ever."""
+def check_port(port: int) -> None:
+    """Refuse a port that cannot be listened on: moto's server would wait for it for ever.
+
+    Raises:
+        LocalCloudError: it is in use, or this user may not listen there.
+    """
     with socket.socket() as listener:
         # As the server does, so that the port of a cloud that has just ended is free.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

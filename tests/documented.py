@@ -8,7 +8,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "docs" / "recipes").glob("*.toml"))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    # docs/errors.md has the commands that cannot be used.
+    *sorted(page for page in (ROOT / "docs").glob("*.md") if page.name != "errors.md"),
+]
 SOURCES = [
     path
     for folder in ("src", "local_cloud", "infra", "batch_jobs", "sagemaker_jobs", "lambdas")

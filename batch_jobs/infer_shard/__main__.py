@@ -67,8 +67,12 @@ def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:
         find_gpu()
         receipt = run_shard(uri, index, stop=stop, keep_seconds=options.keep_seconds)
     except InputError as error:
+        try:
+            receipt = refuse_shard(uri, index, error)
+        except InputError:
+            # There is no run that could be told: the job itself says why.
+            raise error from None
         logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
-        receipt = refuse_shard(uri, index, error)
     logger.info("shard done: %s", json.dumps(receipt.to_json()))
     return JobExit.DONE
 

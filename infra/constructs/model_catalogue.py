@@ -46,7 +46,7 @@ class ModelCatalogue(Construct):
         """Pack the packages; the same files give the same assets.
 
         Raises:
-            SettingsError: the folder does not exist or lacks the default model.
+            SettingsError: the folder lacks the default model.
         """
         super().__init__(scope, construct_id)
         sources = dict(_packages(models_dir))
@@ -112,10 +112,6 @@ class ModelCatalogue(Construct):
 
 
 def _packages(folder: Path) -> Iterator[tuple[str, Path]]:
-    if not folder.is_dir():
-        raise SettingsError(
-            f"the deploy setting 'models_dir' is a folder that does not exist: {folder}"
-        )
     for path in folder.iterdir():
         if path.name.startswith("."):
             continue

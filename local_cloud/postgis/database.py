@@ -117,6 +117,27 @@ def own_database(faults: Faults) -> Iterator[Database]:
         )
 
 
+def check_server(url: str) -> None:
+    """Refuse a server that the user names and that cannot be reached.
+
+    Raises:
+        LocalCloudError: it does not answer, or does not let us in.
+    """
+    try:
+        with psycopg.connect(url):
+            pass
+    except psycopg.Error as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: psycopg.Error) -> LocalCloudError:
+    reason = " ".join(str(error).split())
+    return LocalCloudError(
+        f"SWATH_POSTGIS_SERVER names a server that cannot be used: {reason}; "
+        "correct it, or unset it: the local cloud then starts a PostGIS of its own"
+    )
+
+
 @contextlib.contextmanager
 def users_database(url: str) -> Iterator[Database]:
     """A fresh database on a server that the user runs; it is dropped at the end.
@@ -136,11 +157,7 @@ def users_database(url: str) -> Iterator[Database]:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             host, port = connection.info.host, connection.info.port
     except psycopg.Error as error:
-        raise LocalCloudError(
-            "SWATH_POSTGIS_SERVER names a server that cannot be used: "
-            f"{' '.join(str(error).split())}; correct it, or unset it: the "
-            "local cloud then starts a PostGIS of its own"
-        ) from error
+        raise _unusable(error) from error
     try:
         yield Database(
             host=host,

@@ -32,9 +32,13 @@ def load_catalogue(uri: str) -> dict[str, ModelRef]:
     try:
         entries = msgspec.json.decode(storage.read_bytes(uri), type=dict[str, _Entry])
     except FileNotFoundError:
-        raise SettingsError(f"there is no model catalogue at {uri}") from None
+        raise SettingsError(
+            f"there is no model catalogue at {uri}; deploy the stack anew"
+        ) from None
     except msgspec.DecodeError as error:
-        raise SettingsError(f"{uri} is not a model catalogue: {error}") from None
+        raise SettingsError(
+            f"{uri} is not a model catalogue: {error}; deploy the stack anew"
+        ) from None
     return {
         name: ModelRef(name=name, uri=_absolute(entry.uri, uri), digest=entry.digest)
         for name, entry in entries.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 # Module → the extra of pyproject.toml that brings it; `cli` brings the others.
 _EXTRAS = {
     "torch": "torch",
@@ -11,6 +13,17 @@ _EXTRAS = {
     "sagemaker": "sagemaker",
     "openvino": "openvino",
 }
+
+
+def require(*modules: str) -> None:
+    """Refuse to begin long work that needs a module at its end which is not installed.
+
+    Raises:
+        ModuleNotFoundError: the first of the modules that is missing, as an import raises it.
+    """
+    for name in modules:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
 def not_installed(name: str) -> str:

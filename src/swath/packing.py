@@ -121,6 +121,8 @@ def unpack(archive: Path, folder: Path) -> str:
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as out:
                 shutil.copyfileobj(content, out, _CHUNK)
+            if name == DESCRIPTION:
+                check_description_size(archive, target.stat().st_size)
     return package_digest(folder)
 
 

@@ -108,7 +108,14 @@ def split_object(uri: str) -> tuple[str, str]:
 
 
 def join(uri: str, *parts: str) -> str:
-    """An address below another."""
+    """Return an address below another.
+
+    Raises:
+        InputError: the other is on S3, in a bucket that S3 does not allow.
+    """
+    if is_s3(uri):
+        # Without its slashes at the end, `s3:///` would be a folder on this machine.
+        split_s3(uri)
     return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
 
 

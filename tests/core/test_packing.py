@@ -354,3 +354,14 @@ def test_hidden_folders_are_not_walked(package, monkeypatch):
     monkeypatch.setattr(packing, "MAX_FOLDERS", 1)
 
     packing.package_digest(package)
+
+
+def test_a_vast_description_is_refused_by_the_name_of_its_archive(tmp_path):
+    archive = tmp_path / "vast.tar.gz"
+    with tarfile.open(archive, "w:gz") as target:
+        member = tarfile.TarInfo("mlm.json")
+        member.size = packing.MAX_DESCRIPTION_BYTES + 1
+        target.addfile(member, io.BytesIO(bytes(member.size)))
+
+    with pytest.raises(PackageError, match=rf"^{archive}: mlm\.json has more than 4 MiB"):
+        packing.unpack(archive, tmp_path / "unpacked")

@@ -486,3 +486,8 @@ def test_an_object_that_is_larger_than_it_may_be_is_not_read(root: str):
 def test_a_device_without_end_is_read_to_the_limit_only():
     with pytest.raises(InputError, match=r"/dev/zero has more than 0\.0625 MiB"):
         storage.read_bounded("/dev/zero", 1 << 16)
+
+
+def test_an_address_below_a_bucket_without_a_name_is_no_folder_here():
+    with pytest.raises(InputError, match="which S3 does not allow"):
+        storage.join("s3:///", "bright", "model.tar.gz")

@@ -1,51 +1,10 @@
 """Command and fault: the words of each command, and what is wrong."""
 
 import os
-from dataclasses import dataclass, field
 
 from swath.cli import EXIT_FAILED, EXIT_INPUT
-
-NO_CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": None,
-    "AWS_SECRET_ACCESS_KEY": None,
-    "AWS_SESSION_TOKEN": None,
-    "AWS_CONFIG_FILE": "none",
-    "AWS_SHARED_CREDENTIALS_FILE": "none",
-}
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Something wrong, in the words of one command.
-
-    Attributes:
-        group: the heading that it stands below.
-        wrong: what is wrong, for the table.
-        words: the command without `swath`.
-        code: the exit code that it must have.
-        env: environment variables; None takes one away. `{aws}` is the URL of a service that
-            answers each request with the error code that follows it, `{closed}` a port that
-            nothing listens on, `{database}` a PostGIS.
-        missing: a module that is not installed.
-        as_nobody: run without root's powers.
-        largest_file: bytes that the process may write to one file.
-    """
-
-    group: str
-    wrong: str
-    words: tuple[str, ...]
-    code: int = EXIT_INPUT
-    env: dict[str, str | None] = field(default_factory=dict)
-    missing: str = ""
-    as_nobody: bool = False
-    largest_file: int = 0
-
-    @property
-    def own_process(self) -> bool:
-        """Whether it needs a process of its own, or services beside it."""
-        return bool(self.env or self.missing or self.as_nobody or self.largest_file) or any(
-            "{" in word for word in self.words
-        )
+from tests.errors import aws, programs, use
+from tests.errors.fault import Fault, run
 
 
 def all_faults() -> list[Fault]:
@@ -55,16 +14,15 @@ def all_faults() -> list[Fault]:
         *_packages(),
         *_outputs(),
         *_databases(),
-        *_aws(),
+        *aws.faults(),
         *_authoring(),
         *_labels(),
         *_training(),
-        *_installation(),
+        *programs.local_cloud(),
+        *programs.jobs(),
+        *programs.functions(),
+        *use.faults(),
     ]
-
-
-def _run(scene="scene.tif", model="packages/good", *more, out="out"):
-    return ("run", scene, "--model", model, "--out", out, *more)
 
 
 def _scenes():
@@ -92,11 +50,9 @@ def _scenes():
         "has a name that is not UTF-8": os.fsdecode(b"absent-\xe9.tif"),
         "is there, with a name that is not UTF-8": os.fsdecode(b"latin-\xe9.tif"),
     }
-    yield from (
-        Fault("Scenes", f"the scene {wrong}", _run(scene)) for wrong, scene in cases.items()
-    )
-    yield Fault("Scenes", "the scene's pixels are damaged", _run("damaged.tif"), EXIT_FAILED)
-    yield Fault("Scenes", "the scene may not be read", _run("no-access.tif"), as_nobody=True)
+    yield from (Fault("Scenes", f"the scene {wrong}", run(scene)) for wrong, scene in cases.items())
+    yield Fault("Scenes", "the scene's pixels are damaged", run("damaged.tif"), EXIT_FAILED)
+    yield Fault("Scenes", "the scene may not be read", run("no-access.tif"), as_nobody=True)
 
 
 def _packages():
@@ -115,17 +71,17 @@ def _packages():
     )  # fmt: skip
     for name in names:
         yield Fault(
-            "Model packages", name.replace("-", " "), _run(model=f"packages/{name}"), EXIT_INPUT
+            "Model packages", name.replace("-", " "), run(model=f"packages/{name}"), EXIT_INPUT
         )
     for wrong, model in {
         "bare weights": "models/model.onnx",
         "an empty name": "",
         "`s3:///`": "s3:///",
     }.items():
-        yield Fault("Model packages", f"{wrong} as a package", _run(model=model))
+        yield Fault("Model packages", f"{wrong} as a package", run(model=model))
         yield Fault("Model packages", f"{wrong} as a package", ("model", "show", model))
         yield Fault("Model packages", f"{wrong} as a package", ("model", "check", model))
-    low = _run("scene.tif", "packages/good", "--score-threshold", "0.01")
+    low = run("scene.tif", "packages/good", "--score-threshold", "0.01")
     yield Fault("Model packages", "a score threshold below the package's own", low)
     for name in ("torchvision-op", "custom-op", "truncated-onnx"):
         yield Fault(
@@ -137,13 +93,17 @@ def _packages():
 
 
 def _outputs():
-    yield Fault("Output folders", "`--out` is a file", _run(out="a-file"))
-    yield Fault("Output folders", "`--out` is below a file", _run(out="a-file/out"), EXIT_FAILED)
+    yield Fault("Output folders", "`--out` is a file", run(out="a-file"))
+    yield Fault("Output folders", "`--out` is below a file", run(out="a-file/out"), EXIT_FAILED)
     yield Fault(
-        "Output folders", "`--out` cannot be written", _run(out="read-only/out"), 1, as_nobody=True
+        "Output folders", "`--out` cannot be written", run(out="read-only/out"), 1, as_nobody=True
     )
-    yield Fault("Output folders", "`--out` is too long", _run(out="o" * 300), EXIT_FAILED)
-    yield Fault("Output folders", "a file grows too large", _run(), 1, largest_file=1000)
+    yield Fault("Output folders", "`--out` is too long", run(out="o" * 300), EXIT_FAILED)
+    yield Fault("Output folders", "a file grows too large", run(), 1, largest_file=1000)
+    yield Fault("Output folders", "the disk is full", run(out="full/out"), 1, full_disk=True)
+    made = ("model", "init", "models/model.onnx", "--from", "swath", "--bands", "red", "--classes",
+            "dot", "--scaling", "1000", "--out")  # fmt: skip
+    yield Fault("Output folders", "the disk is full", (*made, "full/made"), 1, full_disk=True)
     yield Fault(
         "Output folders",
         "`--out` of a package is a file",
@@ -154,7 +114,7 @@ def _outputs():
 
 def _databases():
     def to(dsn, *more):
-        return _run("scene.tif", "packages/good", "--database", dsn, *more)
+        return run("scene.tif", "packages/good", "--database", dsn, *more)
 
     group = "Databases"
     yield Fault(group, "nothing listens there", to("postgresql://u@127.0.0.1:{closed}/d"), 1)
@@ -168,41 +128,9 @@ def _databases():
     yield Fault(group, "PostGIS cannot be added", to("{no_postgis}"))
 
 
-def _aws():
-    group = "AWS"
-    scene = _run("s3://bucket/scene.tif")
-
-    def answers(code):
-        return {"AWS_ENDPOINT_URL": "{aws}/" + code, "AWS_MAX_ATTEMPTS": "1"}
-
-    yield Fault(group, "no credentials", scene, 1, NO_CREDENTIALS)
-    yield Fault(group, "a profile that is not there", scene, 1, {"AWS_PROFILE": "absent"})
-    yield Fault(
-        group, "no network", scene, 1,
-        {"AWS_ENDPOINT_URL": "http://127.0.0.1:{closed}", "AWS_MAX_ATTEMPTS": "1"},
-    )  # fmt: skip
-    yield Fault(group, "an endpoint that is no URL", scene, 1, {"AWS_ENDPOINT_URL": "nowhere"})
-    for code in ("AccessDenied", "ExpiredToken", "NoSuchBucket", "SlowDown", "InternalError"):
-        expected = EXIT_INPUT if code == "NoSuchBucket" else EXIT_FAILED
-        yield Fault(group, f"S3 answers {code}", scene, expected, answers(code))
-        yield Fault(
-            group, f"S3 answers {code}", ("model", "show", "s3://bucket/model.tar.gz"), expected,
-            answers(code),
-        )  # fmt: skip
-    train = ("train", "-", "s3://bucket/images", "--on-sagemaker", "--yes")
-    invoke = ("invoke", "scene.tif", "--endpoint", "detector")
-    versions = ("model", "versions", "a-group")
-    no_region = {"AWS_DEFAULT_REGION": None, "AWS_REGION": None, "AWS_CONFIG_FILE": "none"}
-    for words in (train, invoke, versions):
-        yield Fault(group, "no region", words, 1, no_region)
-        yield Fault(group, "no credentials", words, 1, NO_CREDENTIALS)
-        for code in ("AccessDeniedException", "ExpiredTokenException", "ResourceLimitExceeded",
-                     "ThrottlingException"):  # fmt: skip
-            yield Fault(group, f"AWS answers {code}", words, 1, answers(code))
-
-
 def _authoring():
     group = "Making packages"
+    whole = ("--classes", "dot", "--scaling", "none")
 
     def init(weights, *more, library="swath"):
         return ("model", "init", f"models/{weights}", "--from", library, "--bands", "red", "--out",
@@ -223,6 +151,26 @@ def _authoring():
         "`--set` has no value": init("model.onnx", "--set", "score_threshold"),
         "`--set` names nothing known": init("model.onnx", "--set", "colour=red"),
         "the library is unknown": init("model.onnx", library="keras"),
+        "weights without a name": init(""),
+        "the weights are a package": ("model", "init", "packages/good", *init("")[3:]),
+        "an operator of torchvision": init("torchvision-op.onnx"),
+        "an operator of somebody's own": init("custom-op.onnx"),
+        "an operator that ONNX lacks": init("unknown-op.onnx"),
+        "the weights want three bands": init("three-bands.onnx"),
+        "a hyperparameter out of range": init("model.onnx", *whole, "--set", "score_threshold=2"),
+        "a hyperparameter in words": init("model.onnx", *whole, "--set", "overlap=many"),
+        "a hyperparameter of deep JSON": init("model.onnx", *whole, "--set", "merge=" + "[" * 5000),
+        "a head that reads other outputs": init("model.onnx", *whole, "--set", "head=prototypes"),
+        "the overlap is a whole tile": init("model.onnx", *whole, "--overlap", "16"),
+        "the tile size is another": init("model.onnx", "--tile-size", "64"),
+        "no class is named": init("model.onnx"),
+        "no scaling is named": init("model.onnx", "--classes", "dot"),
+        "a class is named twice": init("model.onnx", "--scaling", "none", "--classes", "dot,dot"),
+        "a unit that is none": init("model.onnx", *whole, "--unit", "magic,x"),
+        "units of other bands": init("model.onnx", *whole, "--unit", "dn", "--unit", "dn"),
+        "the scene for statistics is absent": init("model.onnx", *whole, "--scene", "absent.tif"),
+        "the scaling divides by 0": init("model.onnx", "--classes", "dot", "--scaling", "0"),
+        "the name has a line break": init("model.onnx", *whole, "--name", "a\nb"),
     }.items():
         yield Fault(group, wrong, words)
     good = "packages/good"
@@ -234,6 +182,21 @@ def _authoring():
         "the tolerance is negative": ("model", "check", good, "--max-difference=-1"),
         "a scene to calibrate with is absent": ("model", "optimize", good, "--out", "small",
                                                 "--precision", "float16", "--scene", "absent.tif"),
+        "a package to optimize is absent": ("model", "optimize", "absent", "--out", "small",
+                                            "--precision", "float16", "--scene", "scene.tif"),
+        "a package to optimize is a feature": ("model", "optimize", "packages/a-feature", "--out",
+                                               "small", "--precision", "int8", "--scene",
+                                               "scene.tif"),
+        "no tiles to calibrate with": ("model", "optimize", good, "--out", "small", "--precision",
+                                       "int8", "--scene", "scene.tif", "--tiles", "0"),
+        "a loss of 2": ("model", "optimize", good, "--out", "small", "--precision", "int8",
+                        "--scene", "scene.tif", "--max-loss", "2"),
+        "the smaller package is a file": ("model", "optimize", good, "--out", "a-file",
+                                          "--precision", "int8", "--scene", "scene.tif"),
+        "no package to publish": ("model", "publish", "absent", "--to", "published"),
+        "a bucket to publish to without a name": ("model", "publish", good, "--to", "s3:///"),
+        "an evaluation that is absent": ("model", "publish", good, "--to", "published",
+                                         "--evaluation", "absent.json"),
         "an unknown precision": ("model", "optimize", good, "--out", "small", "--precision",
                                  "int1", "--scene", "scene.tif"),
         "labels without images": ("model", "publish", good, "--to", "published",
@@ -242,6 +205,8 @@ def _authoring():
                                           "--evaluation", "options/evaluation.json"),
     }.items():  # fmt: skip
         yield Fault(group, wrong, words, EXIT_INPUT)
+    publish = ("model", "publish", good, "--to", "a-file")
+    yield Fault(group, "a folder to publish to is a file", publish, EXIT_FAILED)
 
 
 def _labels():
@@ -318,27 +283,3 @@ def _training():
         words = ("tune", "labels/good.json", "images", "--search", f"options/{name}", "--out",
                  "tuned")  # fmt: skip
         yield Fault(group, f"the search is {name}", words)
-
-
-def _installation():
-    group = "Installation and use"
-    train = ("train", "labels/good.json", "images", "--local", "--out", "trained")
-    for module, words in {
-        "torch": train,
-        "typer": ("--help",),
-        "rasterio": _run(),
-        "boto3": ("model", "versions", "a-group"),
-        "psycopg": _run("scene.tif", "packages/good", "--database", "postgresql:///d"),
-    }.items():
-        yield Fault(group, f"{module} is not installed", words, missing=module)
-    for wrong, words in {
-        "an unknown command": ("fly",),
-        "an unknown option": _run("scene.tif", "packages/good", "--colour", "red"),
-        "a missing option": ("run", "scene.tif"),
-        "a missing argument": ("run",),
-        "a number in words": _run("scene.tif", "packages/good", "--tolerated-failures", "some"),
-        "a number out of range": _run("scene.tif", "packages/good", "--tolerated-failures", "2"),
-        "a number that is NaN": _run("scene.tif", "packages/good", "--tolerated-failures", "nan"),
-        "an image to invoke is absent": ("invoke", "absent.tif", "--endpoint", "e"),
-    }.items():
-        yield Fault(group, wrong, words)

@@ -26,6 +26,22 @@ def write_files(folder: Path) -> None:
     _write_labels(folder / "labels")
     _write_options(folder / "options")
     _write_outputs(folder)
+    _write_jobs(folder / "job")
+
+
+def _write_jobs(folder):
+    """Write the input of training jobs, as SageMaker puts it there."""
+    for name, text in {
+        "none": "{}",
+        "broken": "{",
+        "deep": "[" * DEEP,
+        "list": "[1]",
+        "number": '{"epochs": 1}',
+        "unknown": '{"epoch": "1"}',
+        "range": '{"epochs": "0"}',
+    }.items():
+        (folder / name / "config").mkdir(parents=True)
+        (folder / name / "config" / "hyperparameters.json").write_text(text)
 
 
 def write_scene(path: Path, *, count=1, dtype="uint8", crs="EPSG:32633", **profile) -> Path:
@@ -116,6 +132,9 @@ def _write_packages(packages, models):
             _write_torch(packages / f"{state}-{kind}", f"model{suffix}", data)
     _write_archives(packages)
     models.mkdir()
+    for name in ("torchvision-op", "custom-op", "unknown-op"):
+        (models / f"{name}.onnx").write_bytes((packages / name / "model.onnx").read_bytes())
+    (models / "three-bands.onnx").write_bytes(_onnx_input())
     (models / "model.onnx").write_bytes(good)
     (models / "broken.onnx").write_bytes(good[:100])
     (models / "empty.onnx").write_bytes(b"")
@@ -321,6 +340,7 @@ def _write_options(folder):
         "words.toml": 'epochs = "many"\n',
         "deep.json": "[" * DEEP,
         "notes.txt": "epochs 3",
+        "good.toml": "[ranges.learning_rate]\nlow = 0.0001\nhigh = 0.01\n",
         "search-unknown.toml": 'magic = ["a"]\n',
         "search-empty.toml": "",
         "search.toml": "[learning_rate]\nlow = 1\nhigh = 0.1\n",
@@ -332,6 +352,7 @@ def _write_options(folder):
 
 def _write_outputs(folder):
     (folder / "a-file").write_text("a file")
+    (folder / "full").mkdir()
     (folder / "read-only").mkdir()
     (folder / "read-only").chmod(0o555)
     (folder / "no-access.tif").chmod(0)

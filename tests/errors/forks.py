@@ -1,6 +1,7 @@
 """Runs swath's commands in forks of a process that has imported what they need.
 
-Read one JSON object a line: words, folder, environment and the largest file. Write one a line.
+Read one JSON object a line: program, words, folder, environment and the largest file. Write one a
+line.
 Run as a program, so that nothing but what is imported here is there when it forks.
 """
 
@@ -8,12 +9,14 @@ import gc
 import json
 import os
 import resource
+import runpy
 import signal
 import sys
 import tempfile
 from contextlib import redirect_stderr, suppress
 from importlib import import_module
 from io import StringIO
+from pathlib import Path
 
 MODULES = (
     "swath.cli.commands",
@@ -73,7 +76,7 @@ def become(asked: dict, out: int, err: int) -> None:
     sys.argv = ["swath", *asked["words"]]
     code = 1
     try:
-        import_module("swath.__main__").main()
+        start(asked["program"])
         code = 0
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
@@ -83,6 +86,15 @@ def become(asked: dict, out: int, err: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def start(program: str) -> None:
+    if program == "swath":
+        import_module("swath.__main__").main()
+    elif program == "function":
+        runpy.run_path(str(Path(__file__).with_name("functions.py")), run_name="__main__")
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 def read(file) -> str:

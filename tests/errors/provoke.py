@@ -7,6 +7,7 @@ import resource
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,13 +15,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Self
 
-from tests.errors.faults import Fault
+from tests.errors.fault import Fault
 
 LIMIT_SECONDS = 120
 _STATUS = {"NoSuchBucket": 404, "SlowDown": 503, "InternalError": 500}
 # Root without its power to pass over permissions; whoever else runs this has none.
 _POWERLESS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-_MISSING = "import sys; sys.modules[{module!r}] = None; from swath.__main__ import main; main()"
+_ROOT = Path(__file__).resolve().parents[2]
+# A disk of the process's own; whoever may mount none elsewhere may do so in a namespace of users.
+_SMALL_DISK = (
+    "unshare", "--map-root-user", "--mount", "sh", "-c",
+    'mount -t tmpfs -o size=4k tmpfs full && exec "$0" "$@"',
+)  # fmt: skip
+_TEXT = b"This is no image.\n"
+_MISSING = (
+    "import sys; sys.modules.update(dict.fromkeys({modules})); "
+    "from swath.__main__ import main; main()"
+)
 
 
 @dataclass(frozen=True)
@@ -57,27 +68,59 @@ class _Refusing(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Texts(_Refusing):
+    """Answer as S3 would where each key of each bucket is an object: a text."""
+
+    def _answer(self):
+        body = _TEXT
+        part = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")
+        start, end = int(part[0]), min(int(part[1] or len(body) - 1), len(body) - 1)
+        ranged = "Range" in self.headers
+        self.send_response(206 if ranged else 200)
+        if ranged:
+            self.send_header("Content-Range", f"bytes {start}-{end}/{len(body)}")
+        self.send_header("ETag", '"0123456789abcdef"')
+        self.send_header("Content-Length", str(end + 1 - start))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[start : end + 1])
+
+    do_GET = do_HEAD = do_POST = do_PUT = _answer  # noqa: N815 (the library's names)
+
+
+@contextmanager
+def _served(handler):
+    """The URL of a server, for as long as the block lasts."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @contextmanager
 def services():
     """The services beside the commands: what their names stand for in words and environment."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Refusing)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    with socket.socket() as closed, socket.socket() as used:
+    with (
+        _served(_Refusing) as aws,
+        _served(_Texts) as s3,
+        socket.socket() as closed,
+        socket.socket() as used,
+    ):
         # Bound and not listening: connections are refused, and nobody else can take it.
         closed.bind(("127.0.0.1", 0))
         used.bind(("127.0.0.1", 0))
         used.listen()
-        try:
-            yield {
-                "aws": f"http://127.0.0.1:{server.server_port}",
-                "closed": str(closed.getsockname()[1]),
-                "used": str(used.getsockname()[1]),
-            }
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        ports = {"closed": closed, "used": used}
+        yield {
+            "aws": aws,
+            "s3": s3,
+            **{name: str(one.getsockname()[1]) for name, one in ports.items()},
+        }
 
 
 def environment(fault: Fault, known: dict[str, str]) -> dict[str, str]:
@@ -90,8 +133,12 @@ def environment(fault: Fault, known: dict[str, str]) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "80",
         "NO_COLOR": "1",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), str(_ROOT / "src")]),
     }
-    found.pop("SWATH_DATABASE_URL", None)
+    for name in ("SWATH_DATABASE_URL", "SWATH_POSTGIS_SERVER"):
+        found.pop(name, None)
     for name, value in fault.env.items():
         found.pop(name, None)
         if value is not None:
@@ -113,7 +160,9 @@ class Forks:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "NO_COLOR": "1"},
+            env=os.environ
+            | {"PYTHONPATH": str(_ROOT)}
+            | {"OMP_NUM_THREADS": "1", "COLUMNS": "80", "NO_COLOR": "1"},
         )
 
     def __enter__(self) -> Self:
@@ -124,9 +173,11 @@ class Forks:
 
     def provoke(self, fault: Fault, folder: Path, known: dict[str, str]) -> Said:
         """Run the command in the folder: as a fork where that is possible."""
-        if fault.missing or fault.as_nobody or fault.words[:2] == ("local", "up"):
+        apart = fault.missing or fault.as_nobody or fault.full_disk
+        if apart or fault.words[:2] == ("local", "up"):
             return provoke(fault, folder, known)
         asked = {
+            "program": fault.program,
             "words": [filled(word, known) for word in fault.words],
             "folder": str(folder),
             "environment": environment(fault, known),
@@ -135,8 +186,7 @@ class Forks:
         self._server.stdin.write(json.dumps(asked) + "\n")
         self._server.stdin.flush()
         told = json.loads(self._server.stdout.readline())
-        text = told["err"] + "\n" + (told["out"] if told["code"] else "")
-        return Said(told["code"], masked(text, folder, known), told["seconds"])
+        return Said(told["code"], masked(told["err"], folder, known), told["seconds"])
 
 
 def provoke(fault: Fault, folder: Path, known: dict[str, str]) -> Said:
@@ -144,16 +194,17 @@ def provoke(fault: Fault, folder: Path, known: dict[str, str]) -> Said:
     words = [filled(word, known) for word in fault.words]
     start = ["-m", "swath"]
     if fault.missing:
-        start = ["-c", _MISSING.format(module=fault.missing)]
+        start = ["-c", _MISSING.format(modules=fault.missing.split(", "))]
 
     def limit():
         if fault.largest_file:
             resource.setrlimit(resource.RLIMIT_FSIZE, (fault.largest_file,) * 2)
 
-    powerless = _POWERLESS if fault.as_nobody and not os.getuid() else []
+    before = _POWERLESS if fault.as_nobody and not os.getuid() else ()
+    before = _SMALL_DISK if fault.full_disk else before
     began = _processor_seconds()
     ran = subprocess.run(
-        [*powerless, sys.executable, *start, *words],
+        [*before, sys.executable, *start, *words],
         cwd=folder,
         env=environment(fault, known),
         stdin=subprocess.DEVNULL,
@@ -163,7 +214,7 @@ def provoke(fault: Fault, folder: Path, known: dict[str, str]) -> Said:
         preexec_fn=limit,
     )
     seconds = _processor_seconds() - began
-    text = (ran.stderr + b"\n" + (ran.stdout if ran.returncode else b"")).decode(errors="replace")
+    text = ran.stderr.decode(errors="replace")
     return Said(ran.returncode, masked(text, folder, known), seconds)
 
 
@@ -171,9 +222,23 @@ def masked(text: str, folder: Path, known: dict[str, str]) -> list[str]:
     """The lines of a text, without what differs between machines."""
     for name, value in known.items():
         text = text.replace(value, f"<{name}>")
+    text = text.replace(f"{_ROOT}/", "<swath>/")
     text = text.replace(f"{folder}/", "").replace(str(folder), "<here>")
     text = re.sub(r"0x[0-9a-f]{6,}", "<address>", text)
-    return [line for line in text.splitlines() if line.strip()]
+    text = re.sub(r"\.work-\w{8}", ".work-<some>", text)
+    return [line for line in text.splitlines() if line.strip() and not _is_beside(line)]
+
+
+def _is_beside(line):
+    """Whether a line is what a server logs in any case, or argparse's usage, and no error."""
+    return line.startswith(("INFO ", "usage: ", "  "))
+
+
+def may_mount() -> bool:
+    """Return whether a process may mount a disk of its own on this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "full").mkdir()
+        return not subprocess.run([*_SMALL_DISK, "true"], cwd=folder, check=False).returncode
 
 
 def _processor_seconds():

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
 import typing
 from typing import Any
 
@@ -125,3 +128,27 @@ def test_every_setting_is_documented_with_its_default():
 
 def test_every_allowed_log_retention_is_one_that_cloudwatch_has():
     assert set(LOG_RETENTION) == set(typing.get_args(LogDays))
+
+
+def test_settings_are_refused_before_the_cdk_is_started():
+    program = (
+        "import infra.app, os, sys; infra.app.check(os.environ); print('aws_cdk' in sys.modules)"
+    )
+
+    def check(**context: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT / "src"),
+                "CDK_CONTEXT_JSON": json.dumps(context),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    refused = check(**{"swath:models_dir": "absent"})
+    assert "SettingsError: the deploy setting 'models_dir' is 'absent'" in refused.stderr
+    assert check(**{"swath:stage": "production"}).stdout == "False\n"

@@ -148,7 +148,7 @@ def _input_shape(path: Path, opened: _Opened, bands: int) -> tuple[int | None, .
             "is `return self.detector([tiles[0]])[0]`, for one tile a call"
         )
     if shape[1] not in {None, bands}:
-        raise PackageError(f"{path} takes {shape[1]} bands; {bands} are named")
+        raise PackageError(f"{path} takes {shape[1]} bands; {bands} are named: correct --bands")
     return shape
 
 

@@ -137,7 +137,7 @@ def _evaluation(uri: str | Path, gate: Gate, digest: str) -> Evaluation | None:
         return None
     evaluation = _read(str(gate.evaluation))
     if evaluation is None:
-        raise InputError(f"there is no evaluation at {gate.evaluation}")
+        raise InputError(f"there is no evaluation at {gate.evaluation}; check the path")
     if evaluation.package.digest != digest:
         raise InputError(
             f"{gate.evaluation} is of {evaluation.package.name} "

@@ -102,7 +102,8 @@ def describe_endpoint(name: str) -> Endpoint:
     except ClientError as error:
         if error.response["Error"]["Code"].startswith("Validation"):
             raise SettingsError(
-                f"there is no endpoint {name!r} in this account and region: {error}"
+                f"there is no endpoint {name!r} in this account and region: {error}; the "
+                "outputs of the stack name its endpoints"
             ) from error
         raise
     return _endpoint(name, dict(config))

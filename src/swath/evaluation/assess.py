@@ -155,7 +155,7 @@ def read_evaluation(uri: str) -> Evaluation:
     try:
         return Evaluation.from_json(storage.read_json(uri))
     except FileNotFoundError:
-        raise InputError(f"there is no evaluation at {uri}") from None
+        raise InputError(f"there is no evaluation at {uri}; check the address") from None
     except (ValueError, PayloadError) as error:
         raise InputError(
             f"{uri} is no evaluation.json: {error}; make one by `swath evaluate`"

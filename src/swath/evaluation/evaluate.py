@@ -32,6 +32,7 @@ from swath.evaluation.metrics.matching import match
 from swath.evaluation.metrics.objects import Found, Truth
 from swath.evaluation.scenes import SeenScene, see
 from swath.evaluation.variant import write_variant
+from swath.extras import require
 from swath.output_folder import clear, work_folder
 from swath.package import load_package
 from swath.payloads import RunOptions
@@ -90,12 +91,14 @@ def evaluate(
         LabelsError: the labels do not fit the package.
         InputError: `out` has a file that swath did not write and would replace.
         SwathError: a run failed.
+        ModuleNotFoundError: what the metrics or the report need is not installed.
     """
     loaded = load_package(package)
     description = loaded.description
     classes = _check(description, collection)
     changes = _changes(description, score_floor)
     outlined = description.task in _OUTLINED
+    require("faster_coco_eval", *(("jinja2", "matplotlib") if report else ()))
     scenes: list[SeenScene] = []
     pixels = np.zeros((len(classes.names) + 1,) * 2, np.int64)
     clear(out, OUTPUTS)

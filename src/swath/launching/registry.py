@@ -129,5 +129,8 @@ def _version(client: SageMakerClient, arn: str) -> Version:
 def _explained(error: ClientError, name: str) -> Exception:
     """An error of SageMaker's: the user's where the name is wrong."""
     if error.response["Error"]["Code"] in {"ValidationException", "ResourceNotFound"}:
-        return InputError(f"{name} is not in the registry: {error}")
+        return InputError(
+            f"{name} is not in the registry of this account and region: {error}; check the name "
+            "and AWS_REGION. `swath model versions GROUP` shows the ARNs of versions"
+        )
     return error

@@ -137,7 +137,9 @@ class Checksums:
             return self._damage_of_large(blocks, kept)
         for number, offset, content in self._contents(kept):
             if is_damaged(blocks.compression, content, blocks.block_bytes):
-                return f"the block at byte {offset} does not match its checksum"
+                return (
+                    f"the block at byte {offset} does not match its checksum; copy the file again"
+                )
             blocks.seen[number] = 1
         return ""
 
@@ -151,7 +153,9 @@ class Checksums:
                 for start in range(offset, offset + length, _PIECE)
             )
             if not _whole(blocks.compression, pieces, blocks.block_bytes):
-                return f"the block at byte {offset} does not match its checksum"
+                return (
+                    f"the block at byte {offset} does not match its checksum; copy the file again"
+                )
             blocks.seen[number] = 1
         return ""
 

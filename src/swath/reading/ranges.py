@@ -246,7 +246,8 @@ def open_file(uri: str, etag: str, fetchers: Executor) -> File:
     try:
         return S3File(uri, etag, fetchers) if storage.is_s3(uri) else LocalFile(uri, etag)
     except OSError as error:
-        raise fault(uri, etag, "cannot be opened", str(error)) from error
+        remedy = "; allow this user to read it" if isinstance(error, PermissionError) else ""
+        raise fault(uri, etag, "cannot be opened", f"{error}{remedy}") from error
 
 
 def _cut_off(count: int, length: int) -> NotReadableError:

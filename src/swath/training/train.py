@@ -14,6 +14,7 @@ import torch
 from swath.authoring.description import TRAINING, band_entry
 from swath.earlier_outputs import Output, folder_of
 from swath.errors import InputError, LabelsError, TrainingError, TrainingInterruptedError
+from swath.extras import require
 from swath.package import describe_package
 from swath.packing import DESCRIPTION
 from swath.runtimes.device import find_gpu, torch_device
@@ -89,7 +90,9 @@ def train(
             of another training.
         TrainingError: the loss is NaN, or what was exported is not right.
         TrainingInterruptedError: `stop` said so.
+        ModuleNotFoundError: what the export, the metrics or the report need is not installed.
     """
+    require("onnx", "onnxscript", "faster_coco_eval", "jinja2", "matplotlib")
     train, val = _split(options, train, val)
     inputs = Inputs.of(train, options)
     with _deterministic(options):

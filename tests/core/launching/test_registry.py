@@ -57,5 +57,5 @@ def test_no_package(aws, deployment):
 
 def test_no_such_version(aws):
     arn = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/ships/7"
-    with pytest.raises(InputError, match="not in the registry"):
+    with pytest.raises(InputError, match="not in the registry of this account"):
         decide(arn, "Approved", because="")
