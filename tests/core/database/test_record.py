@@ -163,6 +163,14 @@ def test_words_that_are_no_text_are_recorded(connection, field, letter):
     assert "x?.tif" in row
 
 
+def test_a_cause_of_deep_json_is_recorded(connection):
+    failure = Failure.of_execution(detail(cause='{"a":' * 100_000 + "1" + "}" * 100_000))
+
+    assert record_failure(connection, failure)
+    (row,) = recorded(connection)
+    assert any(str(cell).startswith('{"a":{"a":') for cell in row)
+
+
 def test_an_event_with_no_text_where_a_word_of_some_is_expected_is_refused():
     with pytest.raises(PayloadError):
         Failure.of_execution(detail(status="\ud800"))
