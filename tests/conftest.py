@@ -8,6 +8,7 @@ import pytest
 
 pytest_plugins = [
     "tests.answers",
+    "tests.goldens",
     "tests.packages",
     "tests.postgis",
     "tests.rasters",
