@@ -12,6 +12,9 @@ from infra.constructs.model_catalogue import ModelCatalogue
 from infra.grants import read_objects, write_objects
 from swath.packing import MAX_BYTES
 
+MEMORY_MIB = 3008
+"""The most that a new account gets, and nearly two CPUs."""
+
 
 class InferShard(Function):
     """Lambda `infer_shard`."""
@@ -31,8 +34,7 @@ class InferShard(Function):
             construct_id,
             name="infer_shard",
             environment={},
-            # The most that a new account gets, and nearly two CPUs.
-            memory_mib=3008,
+            memory_mib=MEMORY_MIB,
             timeout=Duration.minutes(15),
             # A package's archive, what is unpacked from it, and the shard's results.
             storage_gib=2 * MAX_BYTES // GIB + 2,

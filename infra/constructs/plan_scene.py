@@ -10,6 +10,7 @@ from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
 from infra.constructs.function import GIB, Function
+from infra.constructs.infer_shard import MEMORY_MIB
 from infra.constructs.model_catalogue import ModelCatalogue
 from infra.grants import read_objects, write_objects
 from swath.packing import MAX_BYTES
@@ -35,6 +36,7 @@ class PlanScene(Function):
         settings = PlanSettings(
             work_uri=f"s3://{work.bucket_name}",
             lambda_max_tiles=lambda_max_tiles,
+            lambda_memory_mib=MEMORY_MIB,
             endpoints=",".join(endpoints),
             batch=batch,
         )

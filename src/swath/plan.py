@@ -28,6 +28,7 @@ from swath.footprint import footprint
 from swath.georeference import Georeferencer
 from swath.heads.answer import Answer
 from swath.interpretation import select_bands
+from swath.memory import MIB
 from swath.package import describe_package
 from swath.payloads import (
     PLAN_VERSION,
@@ -44,13 +45,14 @@ from swath.payloads import (
 )
 from swath.radiometry.comparison import Expected
 from swath.radiometry.units import conversion
-from swath.scene import Placed, Scene, open_scene
+from swath.reading.need import need_of_gdal
+from swath.scene import OpenScene, Placed, Scene, open_scene
 from swath.settings import PlanSettings
 from swath.storage import RunPaths
 from swath.tiles import Grid, Ints, Partition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -61,6 +63,9 @@ MAX_SHARDS = 10_000
 
 MAX_SHARD_COLUMNS = 64
 """A reader holds a few rows of blocks as wide as its shard: some 30,000 px, not the scene."""
+
+_LAMBDA_OWN_MIB = 1000
+"""Of a function's memory, what it has in use before it reads: libraries and a model."""
 
 
 class Plan(Payload, frozen=True, kw_only=True):
@@ -206,8 +211,17 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         size, overlap = description.tile_size, description.overlap
         grid = Grid(scene.info.width, scene.info.height, size, overlap)
         empty = find_empty_tiles(scene, grid, bands)
+        tiles = grid.count - (0 if empty is None else int(empty.sum()))
+        small = tiles <= settings.lambda_max_tiles and _fits_lambda(scene, bands, grid, settings)
+    backend = _choose_backend(request.options.backend, settings, small=small)
     plan = _plan(
-        request, settings, description=description, scene=scene.info, grid=grid, empty=empty
+        request,
+        settings,
+        description=description,
+        scene=scene.info,
+        grid=grid,
+        empty=empty,
+        backend=backend,
     )
     paths = RunPaths(settings.work_uri, request.run_id)
     write_checked(paths.plan, plan.to_json())
@@ -262,9 +276,9 @@ def _plan(
     scene: Scene,
     grid: Grid,
     empty: Mask | None,
+    backend: Backend,
 ) -> Plan:
     skipped = 0 if empty is None else int(empty.sum())
-    backend = _choose_backend(request.options.backend, grid.count - skipped, settings)
     partition = Partition.of(
         grid,
         size=_shard_size(backend, settings),
@@ -300,9 +314,18 @@ def _live(partition: Partition, empty: Mask) -> list[int]:
     return [int(number) for number in np.unique(partition.holder(np.flatnonzero(~empty)))]
 
 
-def _choose_backend(wanted: Backend, tiles: int, settings: PlanSettings) -> Backend:
+def _fits_lambda(
+    scene: OpenScene, bands: Sequence[int], grid: Grid, settings: PlanSettings
+) -> bool:
+    """Whether one thread of a function can read a scene, by the size of its blocks."""
+    windows = grid.windows(range(min(grid.count, MAX_SHARD_COLUMNS)))
+    need = need_of_gdal(scene.dataset, len(bands), windows)
+    return need.threads(1, (settings.lambda_memory_mib - _LAMBDA_OWN_MIB) * MIB) == 1
+
+
+def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> Backend:
+    """Choose where shards run; a small scene is one that functions can read in good time."""
     if wanted == "auto":
-        small = tiles <= settings.lambda_max_tiles
         return "lambda" if small or not settings.batch else "batch"
     if wanted == "batch" and not settings.batch:
         raise SettingsError(

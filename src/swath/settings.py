@@ -79,6 +79,8 @@ class PlanSettings(EnvSettings):
     """Where runs keep their plans and shards: `s3://bucket` or a folder."""
     lambda_max_tiles: int = 2000
     """`auto` sends a scene of at most this many tiles to Lambda, a larger one to Batch."""
+    lambda_memory_mib: int = 3008
+    """The memory of `infer_shard`; `auto` sends a scene to Batch whose blocks are too large."""
     lambda_shard_tiles: int = 32
     batch_shard_tiles: int = 4096
     endpoint_shard_tiles: int = 32

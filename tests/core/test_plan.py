@@ -159,6 +159,20 @@ class TestPlan:
         assert (summary.shards, summary.tiles) == (0, 13)
         assert written.passed_over.skipped == 13
 
+    @pytest.mark.parametrize(("batch", "backend"), [(True, "batch"), (False, "lambda")])
+    def test_a_scene_of_large_blocks_goes_where_the_memory_is(
+        self, plan, package, make_scene, batch, backend
+    ):
+        """A block of 256 MiB: some copies of it do not fit into a function."""
+        blocks = {"tiled": True, "blockxsize": 16384, "blockysize": 16384, "compress": "ZSTD"}
+        scene = make_scene(np.ones((1, 300, 500), "uint8"), SPARSE_OK="TRUE", **blocks)
+        model = package("a", tile_size=64, overlap=16)
+
+        large, _ = plan(scene, model, lambda_memory_mib=1500, batch=batch)
+        ample, _ = plan(scene, model, lambda_memory_mib=10_240, batch=batch)
+
+        assert (large.backend, ample.backend) == (backend, "lambda")
+
     @pytest.mark.parametrize("shard", [-1, 3])
     def test_a_shard_that_is_not_in_the_plan_is_refused(self, plan, package, make_scene, shard):
         scene = make_scene(np.ones((1, 300, 500), "uint8"))
