@@ -1,4 +1,4 @@
-"""What a deployed stack costs while no scene is waiting: `python -m infra.idle_cost`.
+"""The cost of a deployed stack while no scene is waiting: `python -m infra.idle_cost`.
 
 The prices are AWS's for us-east-1, in US dollars a month, of November 2026. Storage comes on top:
 images, objects, the database's pages.

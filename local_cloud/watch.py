@@ -21,7 +21,7 @@ _UNSTARTED = {
 
 @dataclass(slots=True)
 class _Run:
-    """What has been said of a run."""
+    """The lines that were printed about a run."""
 
     scene: str
     said: str = ""

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ import pytest
 from msgspec import UNSET
 from onnx import TensorProto, helper, numpy_helper
 
-from swath import storage
+from swath import packing, storage
 from swath.mlm_output import Hyperparameters, Output, read_answer
 from swath.package import describe_package
 from swath.payloads import ModelRef, RunOptions, RunRequest, SceneRef
@@ -191,6 +192,22 @@ def write_package(folder: Path, change=None, *, weights=None) -> Path:
 def package(tmp_path) -> Path:
     """The folder of the package."""
     return write_package(tmp_path / "bright")
+
+
+@pytest.fixture
+def package_cache(tmp_path, monkeypatch) -> Path:
+    """A folder of this test's own in which packages are unpacked."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def archive(package, tmp_path) -> Path:
+    """The package as an archive."""
+    packing.pack(package, tmp_path / "model.tar.gz")
+    return tmp_path / "model.tar.gz"
 
 
 @pytest.fixture

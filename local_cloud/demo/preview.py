@@ -30,7 +30,7 @@ SCENE_SIDE = 1200
 CLOSE_UPS = 3
 GAP = 12
 WRONG = ", but none is there"
-"""What the label of a wrong box ends in; the colours are in the order of the labels."""
+"""The end of the label of a wrong box; the colours are in the order of the labels."""
 PAPER = (250, 250, 248)
 INK = (30, 34, 40)
 # Okabe and Ito's colours that stand out on water and on land alike, and to colour-blind eyes.

@@ -16,7 +16,7 @@ from pathlib import Path
 from swath.errors import InputError
 
 GENERATOR = '<meta name="generator" content="swath">'
-"""What the pages that swath writes have in their head."""
+"""A part of the head of each page that swath writes."""
 
 _HEAD_BYTES = 4096
 _METADATA_BYTES = 1 << 20

@@ -1,5 +1,4 @@
 import errno
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,20 +9,7 @@ from swath.errors import PackageError
 from swath.package import describe_package, load_package
 from tests.packages import write_package
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    """A cache of this test's own."""
-    folder = tmp_path / "cache"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
-
-
-@pytest.fixture
-def archive(package, tmp_path):
-    packing.pack(package, tmp_path / "model.tar.gz")
-    return tmp_path / "model.tar.gz"
+pytestmark = pytest.mark.usefixtures("package_cache")
 
 
 @pytest.fixture(params=["folder", "archive", "s3"])
@@ -49,10 +35,10 @@ def test_every_form_gives_the_same_package(uri, package):
     assert loaded.weights[0].path.read_bytes() == (package / "model.onnx").read_bytes()
 
 
-def test_describing_unpacks_nothing(archive, cache):
+def test_describing_unpacks_nothing(archive, package_cache):
     describe_package(archive)
 
-    assert list(cache.iterdir()) == []
+    assert list(package_cache.iterdir()) == []
 
 
 def test_an_archive_is_fetched_once_a_digest(archive):
@@ -78,20 +64,20 @@ def test_weights_alone_are_told_how_to_become_a_package(package):
         describe_package(package / "model.onnx")
 
 
-def test_many_at_once_unpack_the_same(archive, cache):
+def test_many_at_once_unpack_the_same(archive, package_cache):
     with ThreadPoolExecutor(8) as pool:
         loaded = list(pool.map(lambda _: load_package(archive), range(16)))
 
     assert len({one.weights for one in loaded}) == 1
-    assert [p.name for p in next(cache.iterdir()).iterdir()] == [loaded[0].digest]
+    assert [p.name for p in next(package_cache.iterdir()).iterdir()] == [loaded[0].digest]
 
 
-def test_a_full_disk_is_cleared_of_other_packages(archive, tmp_path, cache, monkeypatch):
+def test_a_full_disk_is_cleared_of_other_packages(archive, tmp_path, package_cache, monkeypatch):
     other = write_package(tmp_path / "other")
     (other / "README.md").write_text("of another kind")
     packing.pack(other, tmp_path / "other.tar.gz")
     earlier = load_package(tmp_path / "other.tar.gz").digest
-    (kept,) = cache.iterdir()
+    (kept,) = package_cache.iterdir()
     unpack = packing.unpack
 
     def unpack_where_there_is_room(source, target):
@@ -121,17 +107,17 @@ def test_a_package_too_large_for_an_empty_disk_is_an_error(archive, monkeypatch)
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o720, 0o702])
-def test_a_cache_that_others_can_write_to_is_not_trusted(archive, cache, mode):
+def test_a_cache_that_others_can_write_to_is_not_trusted(archive, package_cache, mode):
     load_package(archive)
-    next(cache.iterdir()).chmod(mode)
+    next(package_cache.iterdir()).chmod(mode)
 
     with pytest.raises(PackageError, match="written by other users"):
         load_package(archive)
 
 
-def test_a_cache_that_others_can_only_read_is_trusted(archive, cache):
+def test_a_cache_that_others_can_only_read_is_trusted(archive, package_cache):
     load_package(archive)
-    next(cache.iterdir()).chmod(0o755)
+    next(package_cache.iterdir()).chmod(0o755)
 
     assert load_package(archive)
 

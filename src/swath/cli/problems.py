@@ -13,7 +13,7 @@ EXIT_FAILED = CommandExit.FAILED
 EXIT_INPUT = CommandExit.INPUT
 EXIT_BUG = CommandExit.BUG
 MAX_LETTERS = 1500
-"""Of a line about an error, as a screen or two show it."""
+"""The most letters of a line about an error: a screen or two."""
 
 
 def explain(error: Exception) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""What commands with jobs on SageMaker share: the place of the work, data, consent to the cost."""
+"""Shared parts of commands with jobs on SageMaker: the place, the data, consent to the cost."""
 
 from __future__ import annotations
 
