@@ -31,16 +31,18 @@ NOT_IMPORTED = ("swath.runtimes.openvino", "swath.database.migrations.", "swath.
 
 
 def import_all():
-    """Import each module of swath, so that each class of it is known."""
+    """Import each module of swath and each function, so that each class of them is known."""
     for module in pkgutil.walk_packages(swath.__path__, "swath."):
         if not module.name.startswith(NOT_IMPORTED):
             importlib.import_module(module.name)
+    for handler in Path("lambdas").glob("*/handler.py"):
+        importlib.import_module(f"lambdas.{handler.parent.name}.handler")
 
 
 def subclasses(cls):
-    """All classes below a class, except those of tests."""
+    """All classes below a class that swath or a function has."""
     below = [sub for direct in cls.__subclasses__() for sub in (direct, *subclasses(direct))]
-    return {sub for sub in below if sub.__module__.partition(".")[0] != "tests"}
+    return {sub for sub in below if sub.__module__.partition(".")[0] in {"swath", "lambdas"}}
 
 
 def test_messages(golden):
