@@ -33,6 +33,8 @@ _HIGHEST = 91
 """Degrees of latitude; a global grid may stick out over the pole by half of a large pixel."""
 _MAX_TURNS = 10
 """How often a scene may go around the Earth: one that says more is damaged."""
+_OFF = 0.02
+"""px by which a position may come back elsewhere; at a pole a whole map may be narrower than 1."""
 _CHUNK = 1 << 18
 _HALF_TURN = 180
 _BENT = 0.25
@@ -124,7 +126,7 @@ class Georeferencer:
     def _is_there(self, x: Floats, y: Floats, lon: Floats, lat: Floats) -> NDArray[np.bool_]:
         """Tell which positions in the CRS are those that the map has for their lon and lat."""
         back_x, back_y = reproject(LON_LAT, self.crs, lon, lat)
-        return np.asarray(np.hypot(back_x - x, back_y - y) < self._pixel)
+        return np.asarray(np.hypot(back_x - x, back_y - y) < _OFF * self._pixel)
 
     def polygons(self, boxes: ArrayLike) -> NDArray[np.object_]:
         """The outlines of boxes, (n, 4) x0, y0, x1, y1 in scene px.

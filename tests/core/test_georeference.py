@@ -19,6 +19,7 @@ from swath.errors import SceneError
 from swath.georeference import Georeferencer
 from swath.payloads import Georeference
 from swath.scene import Placed, Scene, open_scene
+from tests.anywhere import SIDE, Somewhere
 from tests.placing import assert_placed_alike
 from tests.rasters import NORTH_UP
 
@@ -573,3 +574,12 @@ def _unwrapped(info):
     """The outline of a whole scene, with longitudes from 0 to 360."""
     polygon = corners_of(info.transform, info.crs, [0, 0, info.width, info.height])
     return shapely.transform(polygon, lambda lon_lat: lon_lat % [360, 90])
+
+
+def test_positions_off_a_map_that_is_narrower_than_a_pixel_are_nowhere(tmp_path):
+    """PROJ puts what lies beyond a sinusoidal map's edge over what lies on it."""
+    scene = Somewhere("sinusoidal, at the pole", tmp_path)
+    edge = 180 * np.sin(np.radians(0.01)) / (10 / SIDE)  # px; the map's edge 0.01 degrees off
+    row = 0.01 / (10 / SIDE)
+    lon, lat = scene.georeferencer.points([0.9 * edge, 1.1 * edge, 3 * edge], [row] * 3)
+    assert np.isfinite(lon).tolist() == np.isfinite(lat).tolist() == [True, False, False]

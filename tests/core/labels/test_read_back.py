@@ -18,8 +18,6 @@ from tests.fuzzing import draws
 
 CLOSE = 0.1
 """px."""
-POINTED = 89.5
-"""Degrees of latitude."""
 
 
 @pytest.fixture(scope="module", params=KINDS, name="scene")
@@ -63,7 +61,6 @@ def as_coco(path, table):
 @given(outlines=OUTLINES)
 def test_own_detections_come_back_as_the_same_pixels(scene, tmp_path_factory, outlines):
     folder = tmp_path_factory.mktemp("own")
-    outlines = [outline for outline in outlines if not _is_at_point(scene, outline)]
     wanted = scene.write_detections(folder / "detections.parquet", detected(outlines))
     if not len(wanted):
         return
@@ -84,19 +81,6 @@ def test_own_detections_come_back_as_the_same_pixels(scene, tmp_path_factory, ou
     off = (back.boxes - wanted.box)[~whole]
     assert (off[:, :2] >= -CLOSE).all()
     assert (off[:, 2:] <= CLOSE).all()
-
-
-def _is_at_point(scene, outline):
-    """Tell whether an outline comes near the point in which a sinusoidal map ends at a pole.
-
-    There the map is narrower than a pixel, and outlines of some boxes are known to be wrong.
-    """
-    x0, y0, x1, y1 = outline.bounds
-    _, lat = scene.georeferencer.points(
-        *np.meshgrid(np.linspace(x0, x1, 30), np.linspace(y0, y1, 30))
-    )
-    sharp = "Sinusoidal" in scene.info.crs.to_wkt()
-    return sharp and np.nanmax(np.abs(lat), initial=0) > POINTED
 
 
 def _is_whole(georeferencer, box):
