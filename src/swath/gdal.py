@@ -40,7 +40,7 @@ STRICT = {
 """Settings on which it depends that damage is noticed; no environment variable changes them."""
 
 CACHE_BYTES = 512 << 20
-"""What GDAL keeps of the blocks that it has decoded, of all files together."""
+"""Decoded blocks that GDAL keeps in memory, of all files together."""
 
 _OPTIONS = {
     # A scene is one object: no listing of its folder, no search for files beside it.

@@ -117,7 +117,7 @@ class Inference:
     reach: Reach = field(init=False)
     """The numbers that float32 holds once they are scaled."""
     _lost: dict[str, float] = field(init=False, default_factory=dict)
-    """Of each band, the greatest number that it cannot hold, if there was one."""
+    """The greatest number that float32 cannot hold, by band; none where all are held."""
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -129,7 +129,7 @@ class Inference:
 
     @property
     def warnings(self) -> list[str]:
-        """What is odd about the units and the numbers of the scene, a sentence each."""
+        """A sentence about each oddity in the units and the numbers of the scene."""
         known = self.description
         odd = unit_warnings(self.scene.info, self.bands, known.bands, known.units)
         if self._lost:

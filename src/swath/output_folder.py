@@ -28,7 +28,7 @@ RUN = (
     Output(DETECTIONS, is_detections),
     Output(MASK, is_mask),
 )
-"""What a run writes."""
+"""The files that a run writes."""
 _WORK = ".work-"
 
 

@@ -65,7 +65,7 @@ MAX_SHARD_COLUMNS = 64
 """A reader holds a few rows of blocks as wide as its shard: some 30,000 px, not the scene."""
 
 _LAMBDA_OWN_MIB = 1000
-"""Of a function's memory, what it has in use before it reads: libraries and a model."""
+"""Memory that a function has in use before it reads: libraries and a model."""
 
 
 class Plan(Payload, frozen=True, kw_only=True):
@@ -211,9 +211,13 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         size, overlap = description.tile_size, description.overlap
         grid = Grid(scene.info.width, scene.info.height, size, overlap)
         empty = find_empty_tiles(scene, grid, bands)
-        tiles = grid.count - (0 if empty is None else int(empty.sum()))
-        small = tiles <= settings.lambda_max_tiles and _fits_lambda(scene, bands, grid, settings)
-    backend = _choose_backend(request.options.backend, settings, small=small)
+        skipped = 0 if empty is None else int(empty.sum())
+        small = grid.count - skipped <= settings.lambda_max_tiles
+        backend = _choose_backend(
+            request.options.backend,
+            settings,
+            small=small and _fits_lambda(scene, bands, grid, settings),
+        )
     plan = _plan(
         request,
         settings,
@@ -221,6 +225,7 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         scene=scene.info,
         grid=grid,
         empty=empty,
+        skipped=skipped,
         backend=backend,
     )
     paths = RunPaths(settings.work_uri, request.run_id)
@@ -276,9 +281,9 @@ def _plan(
     scene: Scene,
     grid: Grid,
     empty: Mask | None,
+    skipped: int,
     backend: Backend,
 ) -> Plan:
-    skipped = 0 if empty is None else int(empty.sum())
     partition = Partition.of(
         grid,
         size=_shard_size(backend, settings),

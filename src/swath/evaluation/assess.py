@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 VERDICT = "verdict.json"
 IN_USE = "in-use"
 ASSESSMENT = (Output(VERDICT, json_with("passed", "compared")), *OUTPUTS)
-"""What is written beside the figures of the package in use."""
+"""The files that an assessment writes, beside the folder `in-use`."""
 
 
 def assess(
