@@ -6,13 +6,17 @@ https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.htm
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import msgspec
 
+from swath.database.cause import readable_cause, storable
 from swath.errors import PayloadError
 from swath.payloads import RunRequest
+
+FailedStatus = Literal["failed", "timed_out", "aborted"]
 
 
 class EndedExecution(msgspec.Struct, frozen=True):
@@ -53,3 +57,43 @@ class EndedExecution(msgspec.Struct, frozen=True):
             PayloadError: its input is no run.
         """
         return RunRequest.from_json(msgspec.json.decode(self.request))
+
+
+class _Detail(EndedExecution, frozen=True):
+    """The fields that are read of an event about a run that failed."""
+
+    status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
+    error: str | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A run that ended without a result."""
+
+    request: RunRequest
+    status: FailedStatus
+    error: str
+    cause: str
+    at: datetime
+
+    @classmethod
+    def of_execution(cls, detail: Any) -> Self:
+        """Read the `detail` of Step Functions' event about a failed execution.
+
+        Raises:
+            PayloadError: this is not such an event, or the execution's input was no run.
+        """
+        try:
+            found = _Detail.read(detail)
+            request = found.run_request()
+        except msgspec.MsgspecError as error:
+            raise PayloadError(f"not the event of a failed run: {error}") from None
+        status: FailedStatus = found.status.lower()  # type: ignore[assignment]
+        return cls(
+            request=request,
+            status=status,
+            error=storable(found.error or found.status),
+            cause=readable_cause(found.cause, status=found.status),
+            at=found.ended_at,
+        )

@@ -20,8 +20,9 @@ from msgspec import UNSET
 from swath import __version__, storage
 from swath.detections import NO_LABEL
 from swath.geoparquet import MEDIA_TYPE, read_classes, read_footer, read_footprint
+from swath.output_folder import SUMMARY
 from swath.payloads import MergeSummary, PublishSummary, RunRequest
-from swath.run_report import ITEM, SUMMARY, RunReport, results_folder
+from swath.run_report import ITEM, RunReport, results_folder
 from swath.segmentation import masks
 
 if TYPE_CHECKING:

@@ -6,16 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import msgspec
-
 from swath import storage
-from swath.database.cause import readable_cause, storable
 from swath.encoding import parse_json
 from swath.errors import PayloadError
-from swath.execution_events import EndedExecution
+from swath.execution_events import Failure
+from swath.output_folder import SUMMARY
 from swath.payloads import MergeSummary, Payload, RunRequest, TileCounts
 
-SUMMARY = "summary.json"
 ITEM = "item.json"
 Status = Literal["succeeded", "failed", "timed_out", "aborted"]
 
@@ -58,12 +55,6 @@ class RunReport(Payload, frozen=True, kw_only=True):
         )
 
 
-class _Detail(EndedExecution, frozen=True):
-    status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
-    error: str | None = None
-    cause: str | None = None
-
-
 def results_folder(results_uri: str, run_id: str) -> str:
     """Return where the results of a run lie."""
     return storage.join(results_uri, "runs", run_id)
@@ -98,20 +89,15 @@ def write_failure(detail: Mapping[str, Any], results_uri: str) -> bool:
 
 
 def _failed(detail: Mapping[str, Any]) -> RunReport:
-    try:
-        ended = _Detail.read(detail)
-        request = ended.run_request()
-    except msgspec.MsgspecError as error:
-        raise PayloadError(f"not the event of a failed run: {error}") from None
-    status: Any = ended.status.lower()
+    failure = Failure.of_execution(detail)
     return RunReport(
-        run_id=request.run_id,
-        status=status,
-        scene=request.scene.uri,
-        model=request.model.name,
-        error=storable(ended.error or ended.status),
-        cause=readable_cause(ended.cause, status=ended.status),
-        ended_at=ended.ended_at.isoformat(timespec="milliseconds"),
+        run_id=failure.request.run_id,
+        status=failure.status,
+        scene=failure.request.scene.uri,
+        model=failure.request.model.name,
+        error=failure.error,
+        cause=failure.cause,
+        ended_at=failure.at.isoformat(timespec="milliseconds"),
     )
 
 

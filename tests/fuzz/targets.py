@@ -164,7 +164,7 @@ def read_message(path: Path) -> Iterator[Outcome]:
 
 
 def _messages() -> dict[str, Callable[[Path], object]]:
-    from swath.database.record import Failure  # noqa: PLC0415
+    from swath.execution_events import Failure  # noqa: PLC0415
     from swath.payloads import Receipt, RunRequest  # noqa: PLC0415
     from swath.plan import read_plan  # noqa: PLC0415
     from swath.start import End  # noqa: PLC0415

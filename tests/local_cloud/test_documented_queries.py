@@ -15,7 +15,8 @@ from swath.database.connect import connect
 from swath.database.load import load_run
 from swath.database.migrate import migrate
 from swath.database.prepare import prepare_database
-from swath.database.record import Failure, record_failure
+from swath.database.record import record_failure
+from swath.execution_events import Failure
 from tests.postgis import Cluster
 from tests.runs import NOON, run_request
 

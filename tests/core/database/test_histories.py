@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from swath.database.load import load_run
-from swath.database.record import Failure, record_failure
+from swath.database.record import record_failure
+from swath.execution_events import Failure
 from swath.payloads import ModelRef, RunRequest
 from swath.settings import StartRunSettings
 from swath.start import Drop, run_request, start_run, start_waiting

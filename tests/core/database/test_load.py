@@ -15,8 +15,9 @@ from swath import storage
 from swath.database import load
 from swath.database.connect import connect_dsn
 from swath.database.load import load_run
-from swath.database.record import Failure, record_failure
+from swath.database.record import record_failure
 from swath.errors import RunIncompleteError, SceneChangedError, TransientError
+from swath.execution_events import Failure
 from swath.payloads import LoadSummary
 from tests.runs import NOON, run_request
 

@@ -6,8 +6,9 @@ import pytest
 
 from swath.database.connect import connect_dsn
 from swath.database.load import load_run
-from swath.database.record import Failure, record_failure
+from swath.database.record import record_failure
 from swath.errors import PayloadError, TransientError
+from swath.execution_events import Failure
 from tests.runs import run_request
 
 
