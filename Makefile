@@ -60,7 +60,7 @@ errors: $(VENV)/.test node_modules/.installed postgis ## Provoke each error that
 .PHONY: chaos
 chaos: $(VENV)/.test node_modules/.installed postgis ## 200 seeded scenarios of faults in the local cloud; ARGS="--seed 17" for one of them
 	$(say) "playing scenarios of faults"
-	@SWATH_FUZZ=1 $(BIN)/pytest tests/local_cloud/chaos --numprocesses 0 -p no:randomly $(ARGS)
+	@SWATH_FUZZ=1 $(BIN)/pytest tests/integration/chaos --numprocesses 0 -p no:randomly $(ARGS)
 
 .PHONY: mutate
 mutate: $(VENV)/.test node_modules/.installed postgis ## Change the critical modules, one thing at a time: do the tests notice? ARGS="--seed 2 merging"

@@ -20,15 +20,15 @@ from benchmarks.sides.device import Device
 from benchmarks.worker import ROOT
 from sagemaker_jobs.serve_model.app import Container
 from sagemaker_jobs.serve_model.server import ModelServer
-from swath.serving.batching import Batcher
-from swath.serving.models import Models
-from swath.serving.service import Service
-from swath.serving.settings import ServeSettings
+from swath.sagemaker.server.batcher import Batcher
+from swath.sagemaker.server.models import Models
+from swath.sagemaker.server.service import Service
+from swath.sagemaker.server.settings import ServeSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.runtimes.model import Model, Outputs
+    from swath.models.runtimes.base import Model, Outputs
 
 BATCH = 16
 

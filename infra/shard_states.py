@@ -26,7 +26,7 @@ from aws_cdk.aws_stepfunctions_tasks import BatchSubmitJob, LambdaInvoke
 from constructs import Construct
 
 from infra.retries import UNREAD, retry, retry_function
-from swath.payloads import Backend
+from swath.messages import Backend
 
 # Refusals to take a job, as far as they pass; a job that fails is States.TaskFailed.
 _BATCH_ERRORS = ["Batch.ServerException", "Batch.AWSBatchException", "Batch.BatchException"]

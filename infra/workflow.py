@@ -27,7 +27,7 @@ from infra.shard_states import (
     infer_shards,
     infer_shards_on_batch,
 )
-from swath.payloads import Backend
+from swath.messages import Backend
 
 EVENT_SOURCE = "swath"
 RUN_COMPLETED = "Run Completed"

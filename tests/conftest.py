@@ -7,14 +7,14 @@ import hypothesis
 import pytest
 
 pytest_plugins = [
-    "tests.answers",
-    "tests.goldens",
-    "tests.packages",
-    "tests.postgis",
-    "tests.rasters",
-    "tests.runs",
-    "tests.serving",
-    "tests.squares",
+    "tests.helpers.answers",
+    "tests.helpers.goldens",
+    "tests.helpers.packages",
+    "tests.helpers.postgis",
+    "tests.helpers.rasters",
+    "tests.helpers.runs",
+    "tests.helpers.serving",
+    "tests.helpers.squares",
 ]
 
 # As many tests as there are cores run side by side; with torch's threads besides, all would wait.

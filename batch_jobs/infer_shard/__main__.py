@@ -25,11 +25,11 @@ from contextlib import contextmanager
 
 from swath import storage
 from swath.errors import InputError, SwathError
-from swath.exit_codes import JobExit
-from swath.payloads import JobFailure
-from swath.runtimes.device import find_gpu, use_compatible_driver
-from swath.runtimes.time_limit import last_words
-from swath.shard import KEEP_SECONDS, refuse_shard, run_shard
+from swath.errors.exit_codes import JobExit
+from swath.messages import JobFailure
+from swath.models.runtimes.device import find_gpu, use_compatible_driver
+from swath.models.runtimes.time_limit import last_words
+from swath.pipeline.shard import KEEP_SECONDS, refuse_shard, run_shard
 from swath.storage import RunPaths
 
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"

@@ -22,7 +22,7 @@ from rasterio.windows import Window
 
 from benchmarks.meter import Meter, Sample
 from benchmarks.models.package import OVERLAP, TILE
-from swath.tiles import Grid
+from swath.raster.tiles import Grid
 
 Infer = Callable[[NDArray[np.float32]], object]
 _PREPARED = 48

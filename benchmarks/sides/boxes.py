@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import scenes
-from swath.detections import Detections
-from swath.tiles import Grid
+from swath.detection.detections import Detections
+from swath.raster.tiles import Grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,8 +15,8 @@ from benchmarks.models.package import DETECTIONS, TILE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.payloads import Engine
-    from swath.runtimes.model import Outputs
+    from swath.messages import Engine
+    from swath.models.runtimes.base import Outputs
 
 _ANSWERS = 16
 

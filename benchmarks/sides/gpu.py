@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.meter import Meter, Sample
 from benchmarks.sides import runs
 from benchmarks.sides.alone import prepared_tiles
-from swath.package import load_package
-from swath.runtimes.load import load_model
+from swath.models.package import load_package
+from swath.models.runtimes.load import load_model
 
 if TYPE_CHECKING:
     import numpy as np

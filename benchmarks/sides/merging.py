@@ -17,7 +17,7 @@ _FEW = 300
 
 def swath(count: int, repeats: int = 1) -> Sample:
     """The merge of swath, from arrays to arrays; the time is the median of the repeats'."""
-    from swath.merging.seams import Seams, merge_detections  # noqa: PLC0415 (peers are spared it)
+    from swath.detection.stitching.stitcher import Seams, merge_detections  # noqa: PLC0415 (peers are spared it)
 
     seen, seams = load_boxes(count), Seams(make_grid(count))
     merge_detections(seen.take(slice(0, _FEW)), seams)

@@ -17,7 +17,7 @@ from rasterio.windows import Window
 
 from benchmarks.meter import Meter, Sample
 from swath import storage
-from swath.tiles import Grid
+from swath.raster.tiles import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,8 +74,8 @@ def swath(
     counter = _Counter()
     with counter.counting(count_decodes):
         # The decoders are looked up when they are imported.
-        from swath.reading import read_tiles  # noqa: PLC0415
-        from swath.scene import open_scene  # noqa: PLC0415
+        from swath.raster.reader import read_tiles  # noqa: PLC0415
+        from swath.raster.scene import open_scene  # noqa: PLC0415
 
         def read(uri: str, most: int | None = None) -> tuple[int, int]:
             tiles = pixels = 0

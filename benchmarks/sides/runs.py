@@ -15,12 +15,12 @@ from benchmarks.sides.device import Device
 from benchmarks.virtual import VirtualScene
 from swath import storage
 from swath.errors import ShardInterruptedError
-from swath.merge_run import merge_run
-from swath.package import describe_package
-from swath.payloads import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
-from swath.plan import plan_run, read_plan
+from swath.messages import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
+from swath.models.package import describe_package
+from swath.pipeline.merge import merge_run
+from swath.pipeline.plan import plan_run, read_plan
+from swath.pipeline.shard import run_shard
 from swath.settings import PlanSettings
-from swath.shard import run_shard
 from swath.storage import RunPaths
 
 if TYPE_CHECKING:
@@ -134,4 +134,4 @@ def _computing(device: Device) -> AbstractContextManager[Any]:
     """While entered, models are loaded onto the device, if it takes any time."""
     if not device.seconds:
         return nullcontext()
-    return patch("swath.shard.load_model", lambda *_, **__: device)
+    return patch("swath.pipeline.shard.load_model", lambda *_, **__: device)

@@ -17,8 +17,8 @@ from benchmarks.container import serving
 from benchmarks.meter import Meter, Sample
 from benchmarks.models.package import TILE
 from benchmarks.texture import Landscape
-from swath.package import load_package
-from swath.runtimes.load import load_model
+from swath.models.package import load_package
+from swath.models.runtimes.load import load_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,9 +13,9 @@ import shapely
 from benchmarks.meter import Meter, Sample
 from benchmarks.sides.boxes import load_boxes, make_grid
 from benchmarks.virtual import VirtualScene
-from swath.geoparquet import GeoParquetWriter
-from swath.georeference import Georeferencer
-from swath.scene import open_scene
+from swath.detection.geoparquet import GeoParquetWriter
+from swath.raster.georeference import Georeferencer
+from swath.raster.scene import open_scene
 
 _CLASSES = ("car", "ship", "house", "tree")
 _CHUNK = 65536

@@ -10,7 +10,7 @@ from constructs import Construct
 from infra.constructs.function import GIB, Function
 from infra.constructs.model_catalogue import ModelCatalogue
 from infra.grants import read_objects, write_objects
-from swath.packing import MAX_BYTES
+from swath.models.packing import MAX_BYTES
 
 MEMORY_MIB = 3008
 """The most that a new account gets, and nearly two CPUs."""

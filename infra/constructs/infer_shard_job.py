@@ -20,7 +20,7 @@ from infra.constructs.model_catalogue import ModelCatalogue
 from infra.constructs.region import region_variables
 from infra.grants import acknowledge, read_objects, write_objects
 from infra.images import batch_image
-from swath.exit_codes import JobExit
+from swath.errors.exit_codes import JobExit
 from swath.settings import DeviceSettings
 
 # One job fills the smallest host of each GPU family: 4 vCPUs and 16 GiB, less what the host needs.

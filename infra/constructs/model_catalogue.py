@@ -15,7 +15,7 @@ from constructs import Construct
 
 from infra.grants import allow
 from swath.errors import SettingsError
-from swath.packing import pack, package_digest
+from swath.models.packing import pack, package_digest
 
 _ARCHIVE = ".tar.gz"
 # Also those of earlier deployments, which the CDK's `Asset` named.

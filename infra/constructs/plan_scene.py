@@ -13,7 +13,7 @@ from infra.constructs.function import GIB, Function
 from infra.constructs.infer_shard import MEMORY_MIB
 from infra.constructs.model_catalogue import ModelCatalogue
 from infra.grants import read_objects, write_objects
-from swath.packing import MAX_BYTES
+from swath.models.packing import MAX_BYTES
 from swath.settings import PlanSettings
 
 

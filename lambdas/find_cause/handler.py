@@ -14,9 +14,9 @@ from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, event
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from swath.causes import explain
 from swath.errors import SwathError
-from swath.run_report import write_failure
+from swath.pipeline.causes import explain
+from swath.pipeline.run_report import write_failure
 from swath.settings import FindCauseSettings
 
 logger = Logger(service="find_cause")

@@ -10,8 +10,8 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.errors import InputError
-from swath.payloads import Payload
-from swath.shard import refuse_shard, run_shard
+from swath.messages import Payload
+from swath.pipeline.shard import refuse_shard, run_shard
 
 logger = Logger(service="infer_shard")
 tracer = Tracer(service="infer_shard")

@@ -11,8 +11,8 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.endpoints.invoke import invoke_endpoint
-from swath.payloads import ShardRequest
+from swath.messages import ShardRequest
+from swath.sagemaker.client.shards import invoke_endpoint
 from swath.settings import InvokeEndpointSettings
 
 logger = Logger(service="invoke_endpoint")

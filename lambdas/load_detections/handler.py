@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.database.connect import connect
 from swath.database.load import load_run
-from swath.payloads import MergedRun
+from swath.messages import MergedRun
 from swath.settings import DatabaseSettings
 
 logger = Logger(service="load_detections")

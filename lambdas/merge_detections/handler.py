@@ -9,8 +9,8 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.merge_run import merge_run
-from swath.payloads import Payload
+from swath.messages import Payload
+from swath.pipeline.merge import merge_run
 
 logger = Logger(service="merge_detections")
 tracer = Tracer(service="merge_detections")

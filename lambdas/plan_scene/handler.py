@@ -10,8 +10,8 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.payloads import RunRequest
-from swath.plan import plan_run
+from swath.messages import RunRequest
+from swath.pipeline.plan import plan_run
 from swath.settings import PlanSettings
 
 logger = Logger(service="plan_scene")

@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.database.prepare import prepare_database
+from swath.database.bootstrap import prepare_database
 from swath.settings import PrepareDatabaseSettings
 
 logger = Logger(service="prepare_database")

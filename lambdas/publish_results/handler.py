@@ -10,8 +10,8 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.payloads import MergedRun
-from swath.publish import publish_run
+from swath.messages import MergedRun
+from swath.pipeline.publish import publish_run
 from swath.settings import PublishSettings
 
 logger = Logger(service="publish_results")

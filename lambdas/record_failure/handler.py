@@ -14,8 +14,8 @@ from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, event
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.database.connect import connect
-from swath.database.record import record_failure
-from swath.execution_events import Failure
+from swath.database.failures import record_failure
+from swath.messages.execution_events import Failure
 from swath.settings import DatabaseSettings
 
 logger = Logger(service="record_failure")

@@ -12,7 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import SNSEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.endpoints.asynchronous import Notification, resume_run
+from swath.sagemaker.client.async_shards import Notification, resume_run
 from swath.settings import ResumeRunSettings
 
 logger = Logger(service="resume_run")

@@ -17,9 +17,9 @@ from aws_lambda_powertools.utilities.data_classes import (
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.catalogue import Catalogue, load_catalogue
+from swath.models.catalog import Catalogue, load_catalogue
+from swath.pipeline.start import Drop, start_run, start_waiting
 from swath.settings import StartRunSettings
-from swath.start import Drop, start_run, start_waiting
 
 logger = Logger(service="start_run")
 tracer = Tracer(service="start_run")

@@ -10,8 +10,8 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.endpoints.asynchronous import submit_shard
-from swath.payloads import ShardRequest
+from swath.messages import ShardRequest
+from swath.sagemaker.client.async_shards import submit_shard
 from swath.settings import SubmitShardSettings
 
 logger = Logger(service="submit_shard")

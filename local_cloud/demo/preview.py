@@ -15,8 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 from rasterio.enums import Resampling
 from rasterio.windows import Window
 
-from swath import gdal
-from swath.dataset import explained, open_dataset
+from swath.raster import gdal_env
+from swath.raster.dataset import explained, open_dataset
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -86,7 +86,7 @@ def draw_preview(scene: str, found: Found, target: Path) -> None:
     with (
         open_dataset(scene) as dataset,
         explained(scene, dataset.etag, "cannot be drawn"),
-        gdal.warnings_raised(),
+        gdal_env.warnings_raised(),
     ):
         source = dataset.reader
         whole, close_ups = _lay_out(source.width, source.height, found.boxes)

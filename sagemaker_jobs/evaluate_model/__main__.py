@@ -22,12 +22,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swath.errors import InputError, SwathError
+from swath.errors.exit_codes import JobExit
 from swath.evaluation.assess import assess, parse_bounds, read_labels, to_form
 from swath.evaluation.evaluate import SCORE_FLOOR
 from swath.evaluation.gate import Verdict
-from swath.exit_codes import JobExit
 from swath.labels.renaming import parse_class_map
-from swath.packing import DESCRIPTION
+from swath.models.packing import DESCRIPTION
 
 ROOT = Path("/opt/ml")
 _MESSAGE_BYTES = 1024

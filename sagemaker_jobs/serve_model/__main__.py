@@ -16,11 +16,11 @@ from pathlib import Path
 from sagemaker_jobs.serve_model.app import Container
 from sagemaker_jobs.serve_model.server import ModelServer
 from swath.errors import SettingsError
-from swath.exit_codes import JobExit
-from swath.runtimes.device import use_compatible_driver
-from swath.serving.models import Models
-from swath.serving.service import Service
-from swath.serving.settings import ServeSettings
+from swath.errors.exit_codes import JobExit
+from swath.models.runtimes.device import use_compatible_driver
+from swath.sagemaker.server.models import Models
+from swath.sagemaker.server.service import Service
+from swath.sagemaker.server.settings import ServeSettings
 
 logger = logging.getLogger("swath.serve_model")
 

@@ -15,12 +15,10 @@ from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
 from sagemaker_jobs.serve_model.body import CloseUnread, spooled
-from swath.encoding import parse_json
 from swath.errors import InputError, PayloadError, SwathError, TransientError
-from swath.payloads import ShardRequest
-from swath.serving import media
-from swath.serving.admission import Budget
-from swath.serving.errors import (
+from swath.messages import ShardRequest
+from swath.sagemaker.server import content_types
+from swath.sagemaker.server.errors import (
     BusyError,
     DrainingError,
     NotAcceptableError,
@@ -28,8 +26,10 @@ from swath.serving.errors import (
     TooSlowError,
     UnknownTypeError,
 )
-from swath.serving.service import Service
-from swath.serving.settings import ServeSettings
+from swath.sagemaker.server.limits import Budget
+from swath.sagemaker.server.service import Service
+from swath.sagemaker.server.settings import ServeSettings
+from swath.storage.encoding import parse_json
 
 logger = logging.getLogger("swath.serve_model")
 
@@ -111,16 +111,16 @@ def create_app(container: Container) -> FastAPI:
 async def _invoke(container: Container, request: Request) -> Response:
     service = container.taking()
     content_type = request.headers.get("content-type", "")
-    media.check_type(content_type)
-    media.check_encoding(request.headers.get("content-encoding", ""))
-    if media.media_type(content_type) == media.JSON:
+    content_types.check_type(content_type)
+    content_types.check_encoding(request.headers.get("content-encoding", ""))
+    if content_types.media_type(content_type) == content_types.JSON:
         return await _shard(container, service, request)
-    answer = media.answer_type(request.headers.get("accept", ""))
+    answer = content_types.answer_type(request.headers.get("accept", ""))
     limit = container.settings.serve_max_body_bytes
     seconds = container.settings.serve_body_seconds
     async with spooled(request, container.disk, limit=limit, seconds=seconds) as path:
         with path.open("rb") as file:
-            kind = media.image_format(content_type, file.read(media.MAGIC_BYTES))
+            kind = content_types.image_format(content_type, file.read(content_types.MAGIC_BYTES))
         found = await asyncio.wrap_future(service.detect(path, kind, answer))
     return Response(found, media_type=answer)
 
@@ -134,7 +134,7 @@ async def _shard(container: Container, service: Service, request: Request) -> Re
         except ValueError as error:
             raise PayloadError(f"the request is not JSON: {error}") from None
     receipt = await asyncio.wrap_future(service.infer(asked))
-    return Response(msgspec.json.encode(receipt), media_type=media.JSON)
+    return Response(msgspec.json.encode(receipt), media_type=content_types.JSON)
 
 
 def _refusal(error: Exception) -> Response:
@@ -146,4 +146,4 @@ def _refusal(error: Exception) -> Response:
     # What the caller sent may be repeated there, lone surrogates included.
     message = str(error).encode(errors="backslashreplace").decode()
     told = {"error": type(error).__name__, "message": message}
-    return Response(msgspec.json.encode(told), status, headers, media.JSON)
+    return Response(msgspec.json.encode(told), status, headers, content_types.JSON)

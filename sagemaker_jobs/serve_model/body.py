@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swath.serving.admission import Budget
-from swath.serving.errors import BusyError, TooLargeError, TooSlowError
+from swath.sagemaker.server.errors import BusyError, TooLargeError, TooSlowError
+from swath.sagemaker.server.limits import Budget
 
 if TYPE_CHECKING:
     from fastapi import Request

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from swath.serving import media
+from swath.sagemaker.server import content_types
 
 MAX_HEAD_BYTES = 64 << 10
 """The request line and the headers of a request, trailers included."""
@@ -119,7 +119,8 @@ class Connection(HttpToolsProtocol):
             answer = msgspec.json.encode({"error": "HttpError", "message": message})
             self.transport.write(
                 STATUS_LINE[status]
-                + f"content-type: {media.JSON}\r\ncontent-length: {len(answer)}\r\n".encode()
+                + f"content-type: {content_types.JSON}\r\n".encode()
+                + f"content-length: {len(answer)}\r\n".encode()
                 + b"connection: close\r\n\r\n"
                 + answer
             )

@@ -15,7 +15,7 @@ import uvicorn
 from sagemaker_jobs.serve_model.app import Container, create_app
 from sagemaker_jobs.serve_model.connection import Connection
 from swath.errors import SwathError
-from swath.serving.service import Service
+from swath.sagemaker.server.service import Service
 
 logger = logging.getLogger("swath.serve_model")
 

@@ -33,11 +33,11 @@ from pathlib import Path
 
 from sagemaker_jobs.train_model.folders import Folders
 from swath.errors import InputError, SwathError, TrainingInterruptedError
-from swath.exit_codes import JobExit
-from swath.runtimes.device import describe, find_gpu, use_compatible_driver
+from swath.errors.exit_codes import JobExit
+from swath.models.runtimes.device import describe, find_gpu, use_compatible_driver
 from swath.settings import has_gpu
 from swath.training.contract import LAUNCH
-from swath.training.figures import line_of
+from swath.training.log_lines import line_of
 from swath.training.options import TrainOptions
 
 CHANNELS = ("images", "labels", "val_images", "val_labels")

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from swath.encoding import parse_json
 from swath.errors import InputError
+from swath.storage.encoding import parse_json
 
 ROOT = "/opt/ml"
 _MESSAGE_BYTES = 1024

@@ -1,6 +1,6 @@
 """Find what your model detects in satellite scenes, on a laptop or on AWS, with the same result."""
 
-from swath import telemetry
+from swath.observability import telemetry
 
 __version__ = "0.1.0"
 

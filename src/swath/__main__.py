@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from swath.cli.problems import EXIT_INPUT
-from swath.extras import not_installed
+from swath.errors.extras import not_installed
 
 
 def main() -> None:

@@ -11,11 +11,12 @@ import pytest
 
 from batch_jobs.infer_shard import __main__ as module
 from batch_jobs.infer_shard.__main__ import ARRAY_INDEX, JOB_ID, main
-from swath import inference, storage
+from swath import storage
+from swath.detection import engine
 from swath.errors import ModelOutputError, NoGpuError, TransientError
-from swath.exit_codes import JobExit
+from swath.errors.exit_codes import JobExit
 from swath.storage import RunPaths
-from tests.runs import receipt_of
+from tests.helpers.runs import receipt_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,7 +109,7 @@ def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypa
 
     real = module.run_shard
     monkeypatch.setattr(module, "run_shard", interrupted)
-    monkeypatch.setattr(inference, "TOGETHER", 1)  # the shard has but eight tiles
+    monkeypatch.setattr(engine, "TOGETHER", 1)  # the shard has but eight tiles
 
     assert main(["--plan-uri", plan_uri], {}) == JobExit.INTERRUPTED
     assert receipts(plan_uri) == []

@@ -13,8 +13,8 @@ from benchmarks.models.network import (
 )
 from benchmarks.models.package import DETECTIONS, calibrate, make_packages, sample_tiles
 from benchmarks.sides.device import Device, make_answers
-from swath.package import load_package
-from swath.runtimes.load import load_model
+from swath.models.package import load_package
+from swath.models.runtimes.load import load_model
 from tests.benchmarks.conftest import TINY
 
 SIDE = 512

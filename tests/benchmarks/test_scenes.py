@@ -7,7 +7,7 @@ from benchmarks.scenes import SceneSpec, make_scene
 from benchmarks.texture import BAND, Landscape
 from benchmarks.virtual import BLOCK, VirtualScene
 from swath import storage
-from swath.scene import open_scene
+from swath.raster.scene import open_scene
 
 
 @pytest.fixture

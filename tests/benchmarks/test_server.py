@@ -7,7 +7,7 @@ import rasterio
 
 from benchmarks.server import BUCKET, serving
 from swath import storage
-from swath.scene import open_scene
+from swath.raster.scene import open_scene
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from benchmarks.sides import boxes, merging, reading, runs, writing
 from benchmarks.suite import geoparquet, reading_local
 from benchmarks.virtual import VirtualScene
 from benchmarks.worker import main, run_side
-from swath.detections import Detections
+from swath.detection.detections import Detections
 
 SOURCES = sorted(Path(command.__file__).parent.glob("suite/*.py"))
 

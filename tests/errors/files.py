@@ -12,7 +12,7 @@ import rasterio
 from onnx import TensorProto, helper
 from rasterio.transform import Affine
 
-from tests.packages import TILE, bright_pixels, description, write_package
+from tests.helpers.packages import TILE, bright_pixels, description, write_package
 
 NORTH_UP = Affine(10, 0, 500_000, 0, -10, 5_000_000)
 SIDE = 40

@@ -20,13 +20,13 @@ from pathlib import Path
 
 MODULES = (
     "swath.cli.commands",
-    "swath.local",
+    "swath.pipeline.local",
     "swath.evaluation.assess",
     "swath.labels.read",
-    "swath.authoring.check",
-    "swath.authoring.initialise",
-    "swath.authoring.publish",
-    "swath.launching.train",
+    "swath.packaging.check",
+    "swath.packaging.init_package",
+    "swath.packaging.publish",
+    "swath.sagemaker.jobs.train",
     "swath.database.load",
     "onnxruntime",
     "psycopg",

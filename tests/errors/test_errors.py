@@ -11,8 +11,8 @@ from tests.errors.faults import all_faults
 from tests.errors.files import write_files
 from tests.errors.page import PAGE, complaints, is_slow, row, row_start, rows, write_page
 from tests.errors.provoke import Forks, may_mount, services
-from tests.fuzzing import FUZZING, draws
-from tests.postgis import new_database
+from tests.helpers.fuzzing import FUZZING, draws
+from tests.helpers.postgis import new_database
 
 WRITING = os.environ.get("SWATH_WRITE_ERRORS") == "1"
 SEED = 11

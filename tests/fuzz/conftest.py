@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.runner import Choice
-from tests.fuzzing import FUZZING
+from tests.helpers.fuzzing import FUZZING
 
 FEW = Choice(inputs=600, workers=1)
 

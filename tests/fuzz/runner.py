@@ -70,7 +70,7 @@ class Fuzz:
                 self.folder / "packages", ROOT / "tests" / "small_models" / "ships"
             ),
             "messages": seeds.write_messages(
-                self.folder / "messages", ROOT / "tests" / "core" / "plans"
+                self.folder / "messages", ROOT / "tests" / "unit" / "pipeline" / "plans"
             ),
         }
         self.tallies = {target: Tally() for target in self.sound}

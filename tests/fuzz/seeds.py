@@ -10,9 +10,9 @@ import sys
 import tarfile
 from pathlib import Path
 
-from swath.payloads import PLAN_VERSION
+from swath.messages import PLAN_VERSION
 from tests.fuzz.mutators import damage_bytes, damage_json
-from tests.packages import write_package
+from tests.helpers.packages import write_package
 
 ROWS, COLS = 110, 130
 SCENE = "scene_tile_1.tif"

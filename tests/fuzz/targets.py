@@ -15,14 +15,14 @@ import numpy as np
 import rasterio
 
 from swath.cli.problems import EXIT_BUG, explain
-from swath.empty_tiles import find_empty_tiles
 from swath.errors import PayloadError, SceneError
-from swath.footprint import footprint
-from swath.georeference import Georeferencer
-from swath.reading import read_tiles
-from swath.scene import OpenScene, open_scene
-from swath.serving.images import open_image
-from swath.tiles import Grid
+from swath.raster.empty_tiles import find_empty_tiles
+from swath.raster.footprint import footprint
+from swath.raster.georeference import Georeferencer
+from swath.raster.reader import read_tiles
+from swath.raster.scene import OpenScene, open_scene
+from swath.raster.tiles import Grid
+from swath.sagemaker.server.images import open_image
 
 TILE = 64
 MAX_TILES = 40
@@ -137,8 +137,8 @@ def read_labels(path: Path) -> Iterator[Outcome]:
 
 def use_package(path: Path) -> Iterator[Outcome]:
     """Load a package and have it look at a tile without anything in it."""
-    from swath.package import load_package  # noqa: PLC0415 (takes onnxruntime)
-    from swath.runtimes.load import load_model  # noqa: PLC0415
+    from swath.models.package import load_package  # noqa: PLC0415 (takes onnxruntime)
+    from swath.models.runtimes.load import load_model  # noqa: PLC0415
 
     try:
         package = load_package(path)
@@ -164,10 +164,10 @@ def read_message(path: Path) -> Iterator[Outcome]:
 
 
 def _messages() -> dict[str, Callable[[Path], object]]:
-    from swath.execution_events import Failure  # noqa: PLC0415
-    from swath.payloads import Receipt, RunRequest  # noqa: PLC0415
-    from swath.plan import read_plan  # noqa: PLC0415
-    from swath.start import End  # noqa: PLC0415
+    from swath.messages import Receipt, RunRequest  # noqa: PLC0415
+    from swath.messages.execution_events import Failure  # noqa: PLC0415
+    from swath.pipeline.plan import read_plan  # noqa: PLC0415
+    from swath.pipeline.start import End  # noqa: PLC0415
 
     def ended(path):
         detail = _parsed(path)

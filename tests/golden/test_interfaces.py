@@ -17,17 +17,17 @@ import swath
 from swath import storage
 from swath.cli import app
 from swath.errors import SwathError
-from swath.local import run_local
-from swath.merge_run import merge_run
-from swath.payloads import Payload
-from swath.plan import read_plan
-from swath.publish import publish_run
+from swath.messages import Payload
+from swath.pipeline.local import run_local
+from swath.pipeline.merge import merge_run
+from swath.pipeline.plan import read_plan
+from swath.pipeline.publish import publish_run
+from swath.pipeline.shard import run_shard
 from swath.settings import EnvSettings, variable
-from swath.shard import run_shard
-from tests.runs import run_request
+from tests.helpers.runs import run_request
 
 # One needs an extra, others are Alembic's to import.
-NOT_IMPORTED = ("swath.runtimes.openvino", "swath.database.migrations.", "swath.__main__")
+NOT_IMPORTED = ("swath.models.runtimes.openvino", "swath.database.migrations.", "swath.__main__")
 
 
 def import_all():
@@ -74,7 +74,7 @@ def test_errors(golden):
 
 def test_environment_variables(golden):
     import_all()
-    importlib.import_module("swath.serving.settings")
+    importlib.import_module("swath.sagemaker.server.settings")
     found = {}
     for cls in subclasses(EnvSettings):
         for field in dataclasses.fields(cls):

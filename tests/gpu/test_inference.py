@@ -8,13 +8,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from swath.errors import OutOfMemoryError  # noqa: E402 (torch first)
-from swath.runtimes.batch_size import best_batch_size, seconds_of  # noqa: E402
-from swath.runtimes.device_feed import DeviceFeed  # noqa: E402
-from swath.runtimes.host_feed import HostFeed  # noqa: E402
-from swath.runtimes.load import load_model  # noqa: E402
-from swath.runtimes.torch import TorchModel  # noqa: E402
-from swath.serving.batching import Batcher  # noqa: E402
-from tests import bodies  # noqa: E402
+from swath.models.runtimes.batch_size import best_batch_size, seconds_of  # noqa: E402
+from swath.models.runtimes.device_input import DeviceFeed  # noqa: E402
+from swath.models.runtimes.host_input import HostFeed  # noqa: E402
+from swath.models.runtimes.load import load_model  # noqa: E402
+from swath.models.runtimes.torch import TorchModel  # noqa: E402
+from swath.sagemaker.server.batcher import Batcher  # noqa: E402
+from tests.helpers import bodies  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 

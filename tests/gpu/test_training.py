@@ -10,8 +10,8 @@ pytest.importorskip("transformers")
 from swath.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402 (torch first)
 from swath.training.job import TrainJob  # noqa: E402
 from swath.training.options import TrainOptions  # noqa: E402
-from tests.learners import SMALL, batch, learner  # noqa: E402
-from tests.squares import HELD_OUT, OPTIONS, write_squares  # noqa: E402
+from tests.helpers.learners import SMALL, batch, learner  # noqa: E402
+from tests.helpers.squares import HELD_OUT, OPTIONS, write_squares  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 

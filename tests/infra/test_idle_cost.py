@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infra.idle_cost import ALARM_METRIC, SECRET, idle_cost
-from tests.documented import PAGES, ROOT, SOURCES
+from tests.helpers.documented import PAGES, ROOT, SOURCES
 
 STATED = re.compile(r"\$(\d+\.\d\d) a month")
 

@@ -18,7 +18,7 @@ FILES = (
     "uv.lock",
     "README.md",
     "docs/deploying.md",
-    "src/swath/storage.py",
+    "src/swath/storage/__init__.py",
     "src/swath/cli/run.py",
     "lambdas/Dockerfile",
     "lambdas/plan_scene/handler.py",
@@ -62,7 +62,7 @@ def image_of_plan_scene(
 @pytest.mark.parametrize(
     "changed",
     [
-        "src/swath/storage.py",
+        "src/swath/storage/__init__.py",
         "lambdas/plan_scene/handler.py",
         "lambdas/infer_shard/handler.py",  # in the same image
         "lambdas/Dockerfile",
@@ -107,7 +107,7 @@ def test_the_build_sees_what_its_dockerfile_copies(dev: Any):
     assert len(staged) == 4
     for folder in staged:
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
-        assert {"pyproject.toml", "uv.lock", "src/swath/errors.py"} <= files
+        assert {"pyproject.toml", "uv.lock", "src/swath/errors/__init__.py"} <= files
         assert not any("__pycache__" in name or "cli/" in name for name in files)
         assert len([name for name in files if name.endswith("/Dockerfile")]) == 1
 

@@ -13,8 +13,8 @@ import pytest
 from infra.images import ROOT
 from local_cloud.stacks.template import references
 from swath.errors import SettingsError
-from tests.documented import PAGES, commands
-from tests.stacks import OUTPUTS
+from tests.helpers.documented import PAGES, commands
+from tests.helpers.stacks import OUTPUTS
 
 STATEFUL = ("AWS::S3::Bucket", "AWS::RDS::DBCluster")
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.retries.policy import Retrier
 from swath import errors
-from swath.payloads import MergeSummary, PlanSummary, PublishSummary, RunRequest, ShardRequest
+from swath.messages import MergeSummary, PlanSummary, PublishSummary, RunRequest, ShardRequest
 from swath.storage import RunPaths
 
 

@@ -5,7 +5,7 @@ import pytest
 from lambdas.find_cause import handler as module
 from swath import storage
 from swath.errors import TransientError
-from swath.payloads import JobFailure, ModelRef, RunOptions, RunRequest, SceneRef
+from swath.messages import JobFailure, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.settings import FindCauseSettings
 from swath.storage import RunPaths
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from lambdas.infer_shard import handler as module
-from swath import shard
 from swath.errors import PayloadError, TransientError
-from tests.runs import receipt_of
+from swath.pipeline import shard
+from tests.helpers.runs import receipt_of
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ import pytest
 
 from lambdas.invoke_endpoint import handler as module
 from swath.errors import InputError, PayloadError, TransientError
-from swath.payloads import Receipt, TileCounts
+from swath.messages import Receipt, TileCounts
 from swath.settings import InvokeEndpointSettings
-from tests.answers import Answer, refused
+from tests.helpers.answers import Answer, refused
 
 SHARD = {"plan_uri": "s3://work/runs/r/plan.json", "index": 3}
 RECEIPT = Receipt(

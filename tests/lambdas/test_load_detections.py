@@ -2,8 +2,8 @@ import pytest
 
 from lambdas.load_detections import handler as module
 from swath.errors import PayloadError
-from swath.payloads import PlanSummary
-from tests.runs import run_request
+from swath.messages import PlanSummary
+from tests.helpers.runs import run_request
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from lambdas.merge_detections import handler as module
 from swath.errors import PayloadError, RunIncompleteError
-from swath.shard import run_shard
+from swath.pipeline.shard import run_shard
 
 
 @pytest.fixture

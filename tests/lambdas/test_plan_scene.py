@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from lambdas.plan_scene import handler as module
-from swath import packing, storage
+from swath import storage
 from swath.errors import PayloadError, SceneError, UnknownModelError
-from swath.payloads import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
-from swath.plan import read_plan
+from swath.messages import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
+from swath.models import packing
+from swath.pipeline.plan import read_plan
 from swath.settings import PlanSettings
 
 SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"

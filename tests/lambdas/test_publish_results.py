@@ -8,7 +8,7 @@ from moto import mock_aws
 
 from lambdas.publish_results import handler as module
 from swath import storage
-from swath.payloads import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
+from swath.messages import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
 from swath.settings import PublishSettings
 
 

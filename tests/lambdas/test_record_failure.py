@@ -3,7 +3,7 @@ import json
 import pytest
 
 from lambdas.record_failure import handler as module
-from tests.runs import run_request
+from tests.helpers.runs import run_request
 
 
 @pytest.fixture(autouse=True)

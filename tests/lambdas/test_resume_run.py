@@ -6,12 +6,12 @@ import pytest
 
 from lambdas.resume_run import handler as module
 from swath import storage
-from swath.endpoints.asynchronous import attempt
 from swath.errors import PayloadError
-from swath.payloads import Receipt, ShardRequest, TileCounts
+from swath.messages import Receipt, ShardRequest, TileCounts
+from swath.sagemaker.client.async_shards import attempt
 from swath.settings import ResumeRunSettings
 from swath.storage import RunPaths
-from tests.answers import Answer
+from tests.helpers.answers import Answer
 
 RECEIPT = Receipt(
     run_id="r",

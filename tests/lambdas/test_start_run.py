@@ -10,7 +10,7 @@ from moto import mock_aws
 from lambdas.start_run import handler as module
 from swath import storage
 from swath.errors import SettingsError
-from swath.payloads import RunRequest
+from swath.messages import RunRequest
 from swath.settings import StartRunSettings
 
 

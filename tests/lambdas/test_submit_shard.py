@@ -6,7 +6,7 @@ from lambdas.submit_shard import handler as module
 from swath import storage
 from swath.errors import PayloadError, TransientError
 from swath.settings import SubmitShardSettings
-from tests.answers import Answer
+from tests.helpers.answers import Answer
 
 OUTPUT = "s3://work/invocations/answers/0.out"
 

@@ -11,14 +11,14 @@ import pytest
 
 from local_cloud.cloud import ROOT
 from local_cloud.moto_patches.data_api import execute
+from swath.database.bootstrap import prepare_database
 from swath.database.connect import connect
+from swath.database.failures import record_failure
 from swath.database.load import load_run
 from swath.database.migrate import migrate
-from swath.database.prepare import prepare_database
-from swath.database.record import record_failure
-from swath.execution_events import Failure
-from tests.postgis import Cluster
-from tests.runs import NOON, run_request
+from swath.messages.execution_events import Failure
+from tests.helpers.postgis import Cluster
+from tests.helpers.runs import NOON, run_request
 
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md")])
 

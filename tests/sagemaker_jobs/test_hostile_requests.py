@@ -24,9 +24,9 @@ from botocore.exceptions import ClientError
 from onnx import helper, numpy_helper
 
 from tests.errors.provoke import services
-from tests.fuzzing import draws
-from tests.packages import bright_pixels, endless, write_package
-from tests.serving import bright, dots, encoded, seen, serving
+from tests.helpers.fuzzing import draws
+from tests.helpers.packages import bright_pixels, endless, write_package
+from tests.helpers.serving import bright, dots, encoded, seen, serving
 
 logger = logging.getLogger(__name__)
 

@@ -19,18 +19,18 @@ import shapely
 from sagemaker_jobs.serve_model.__main__ import main
 from sagemaker_jobs.serve_model.app import Container, create_app
 from swath.errors import ModelOutputError, PackageError, TransientError
-from swath.exit_codes import JobExit
-from swath.local import run_local
-from swath.packing import package_digest
-from swath.payloads import Receipt, ShardRequest
-from swath.serving.models import Models
-from swath.serving.service import Service
-from swath.serving.settings import ServeSettings
-from swath.shard import run_shard
+from swath.errors.exit_codes import JobExit
+from swath.messages import Receipt, ShardRequest
+from swath.models.packing import package_digest
+from swath.pipeline.local import run_local
+from swath.pipeline.shard import run_shard
+from swath.sagemaker.server.models import Models
+from swath.sagemaker.server.service import Service
+from swath.sagemaker.server.settings import ServeSettings
 from swath.storage import RunPaths
-from tests.packages import write_package
-from tests.runs import receipt_of
-from tests.serving import PLACED, bright, decoded, dots, encoded, seen, serving
+from tests.helpers.packages import write_package
+from tests.helpers.runs import receipt_of
+from tests.helpers.serving import PLACED, bright, decoded, dots, encoded, seen, serving
 
 pytestmark = pytest.mark.enable_socket
 

@@ -14,11 +14,11 @@ import pytest
 from sagemaker_jobs.train_model.__main__ import main
 from sagemaker_jobs.train_model.folders import Folders
 from swath.errors import InputError
-from swath.exit_codes import JobExit
-from swath.package import load_package
-from swath.runtimes import device
-from swath.training.figures import METRICS
-from tests.squares import OPTIONS, options
+from swath.errors.exit_codes import JobExit
+from swath.models.package import load_package
+from swath.models.runtimes import device
+from swath.training.log_lines import METRICS
+from tests.helpers.squares import OPTIONS, options
 
 ROOT = Path(__file__).resolve().parents[2]
 

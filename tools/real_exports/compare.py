@@ -20,14 +20,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import cases
 
-from swath.authoring.initialise import InitOptions, init_package
-from swath.authoring.value_scaling import parse_scaling
-from swath.detect import detections_of
+from swath.detection.decode import classification, semantic
+from swath.detection.postprocess import detections_of
 from swath.errors import SwathError
-from swath.heads import pixels, whole
-from swath.package import load_package
-from swath.runtimes.load import load_model
-from swath.tiles import Grid
+from swath.models.package import load_package
+from swath.models.runtimes.load import load_model
+from swath.packaging.init_package import InitOptions, init_package
+from swath.packaging.value_scaling import parse_scaling
+from swath.raster.tiles import Grid
 
 MOST_REFUSED = 1
 _FEWEST, _MOST = 10, 200
@@ -75,14 +75,14 @@ def run(make: Callable[[Path], cases.Case]) -> tuple[str, str]:
 def _compare(outputs: Any, description: Any, case: cases.Case) -> tuple[str, str]:
     size = cases.networks.SIZE
     if description.task == "segmentation":
-        label, score = pixels.read(outputs, description, size)
+        label, score = semantic.read(outputs, description, size)
         label = np.where(score >= description.score_threshold, label.astype(int), -1)
         same = float((label == case.label).mean())
         found = len(np.unique(label))
         right = same > 0.999 and found > 1
-        return "equal" if right else "wrong", f"{same:.4%} of the pixels, {found} values"
+        return "equal" if right else "wrong", f"{same:.4%} of the semantic, {found} values"
     if description.task == "classification":
-        label, score = whole.read(outputs, description)
+        label, score = classification.read(outputs, description)
         expected, chance = case.label
         right = label == expected and abs(score - chance) < 1e-3
         return "equal" if right else "wrong", f"class {label} {score:.4f}, {expected} {chance:.4f}"

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from swath import model_cache
 from swath.cli import evaluate, invoke, local, model, registry, run, train, tune
 from swath.cli.base import Command, RootGroup, examples
+from swath.models import model_cache
 
 _DETECT, _MAKE, _STACK = "Detect", "Make models", "Local cloud"
 _REGISTRY = "SageMaker's registry"

@@ -17,8 +17,8 @@ from swath.errors import GateError
 from swath.labels.renaming import parse_class_map
 
 if TYPE_CHECKING:
-    from swath.evaluation.evaluation import Evaluation
-    from swath.launching.evaluate import EvaluationJob
+    from swath.evaluation.results import Evaluation
+    from swath.sagemaker.jobs.evaluate import EvaluationJob
 
 
 def evaluate(
@@ -55,7 +55,7 @@ def evaluate(
     if not local:
         if other_names:
             check_class_map(model, other_names)
-        from swath.launching.evaluate import EvaluationJob  # noqa: PLC0415
+        from swath.sagemaker.jobs.evaluate import EvaluationJob  # noqa: PLC0415
 
         job = EvaluationJob(
             package=model,
@@ -116,8 +116,8 @@ def _arguments(options: Mapping[str, Sequence[str | float]]) -> list[str]:
 
 
 def _launch(console: Console, job: EvaluationJob, stack: str, *, yes: bool) -> None:
-    from swath.launching.deployment import Deployment  # noqa: PLC0415 (boto3 takes its time)
-    from swath.launching.evaluate import ceiling_of, check, launch  # noqa: PLC0415
+    from swath.sagemaker.jobs.evaluate import ceiling_of, check, launch  # noqa: PLC0415
+    from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
 
     deployment = Deployment.of(stack)
     check(job, deployment)

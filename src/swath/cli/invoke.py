@@ -16,7 +16,7 @@ from swath.cli.progress import progress_bar
 from swath.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
-    from swath.endpoints.images import Endpoint
+    from swath.sagemaker.client.images import Endpoint
 
 SUFFIX = ".geojson"
 
@@ -41,7 +41,7 @@ def invoke(
     to the current folder. Each file is named after its image.
     """
     # boto3 is imported once there is work: `--help` answers at once.
-    from swath.endpoints.images import describe_endpoint, invoke_images  # noqa: PLC0415
+    from swath.sagemaker.client.images import describe_endpoint, invoke_images  # noqa: PLC0415
 
     for image in images:
         if not image.is_file():

@@ -13,12 +13,12 @@ from swath.cli import options
 from swath.cli.base import Command, Group, examples, print_error
 from swath.cli.problems import EXIT_FAILED
 from swath.cli.remote import split_list
-from swath.encoding import parse_json
 from swath.errors import InputError
+from swath.storage.encoding import parse_json
 
 if TYPE_CHECKING:
-    from swath.authoring.check import CheckReport
     from swath.labels.collection import Collection
+    from swath.packaging.check import CheckReport
 
 app = typer.Typer(
     cls=Group, no_args_is_help=True, help="Make, check, show, shrink and publish model packages."
@@ -51,8 +51,8 @@ def init(
 
     The statistics of the scenes are part of the package: a run warns of a scene that differs.
     """
-    from swath.authoring.initialise import InitOptions, init_package  # noqa: PLC0415
-    from swath.authoring.value_scaling import parse_scaling  # noqa: PLC0415
+    from swath.packaging.init_package import InitOptions, init_package  # noqa: PLC0415
+    from swath.packaging.value_scaling import parse_scaling  # noqa: PLC0415
 
     made = init_package(
         weights,
@@ -92,7 +92,7 @@ def check(
 
     Without scenes, they run on a black tile and on noise.
     """
-    from swath.authoring.check import check_package  # noqa: PLC0415
+    from swath.packaging.check import check_package  # noqa: PLC0415
 
     report = check_package(model, images=scene or [], tiles=tiles, tolerance=max_difference)
     console = Console(emoji=False)
@@ -107,7 +107,7 @@ def check(
 @app.command("show", cls=Command, epilog=examples("swath model show models/ships"))
 def show(model: options.Model) -> None:
     """Show what a package says of itself."""
-    from swath.authoring.facts import facts_of  # noqa: PLC0415
+    from swath.packaging.summary import facts_of  # noqa: PLC0415
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
@@ -130,8 +130,8 @@ def statistics(
     folder: options.ModelFolder, *, scene: options.SceneOption, unit: options.Unit = None
 ) -> None:
     """Add the statistics of training scenes to a package; a run warns of a scene that differs."""
-    from swath.authoring.statistics import add_statistics, parse_units  # noqa: PLC0415
-    from swath.package import describe_package  # noqa: PLC0415
+    from swath.models.package import describe_package  # noqa: PLC0415
+    from swath.packaging.statistics import add_statistics, parse_units  # noqa: PLC0415
 
     bands = describe_package(folder)[0].bands
     units = parse_units(unit, len(bands)) if unit else None
@@ -163,7 +163,7 @@ def optimize(
     The scenes calibrate the smaller weights, and the loss is measured on them; with labels, it is
     also measured as AP or mIoU.
     """
-    from swath.authoring.optimise import optimise_package  # noqa: PLC0415
+    from swath.packaging.optimize import optimise_package  # noqa: PLC0415
 
     found = optimise_package(
         model,
@@ -205,7 +205,7 @@ def publish(
     gate: options.Gate = True,
 ) -> None:
     """Put a package where it is used from, unless it falls below the one that is there."""
-    from swath.authoring.publish import Gate, publish_package  # noqa: PLC0415
+    from swath.packaging.publish import Gate, publish_package  # noqa: PLC0415
 
     found = publish_package(
         model,

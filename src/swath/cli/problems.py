@@ -6,8 +6,8 @@ import errno
 import sys
 
 from swath.errors import InputError, SwathError, TransientError
-from swath.exit_codes import CommandExit
-from swath.extras import not_installed
+from swath.errors.exit_codes import CommandExit
+from swath.errors.extras import not_installed
 
 EXIT_FAILED = CommandExit.FAILED
 EXIT_INPUT = CommandExit.INPUT

@@ -9,22 +9,22 @@ from rich.console import Console
 from swath.cli import options
 
 if TYPE_CHECKING:
-    from swath.launching.registry import Approval, Version
+    from swath.sagemaker.jobs.registry import Approval, Version
 
 
 def register(
     model: options.ModelUri, group: options.Group, *, stack: options.Stack = "swath"
 ) -> None:
     """Make a package the next version of a group; the group is made if there is none."""
-    from swath.launching.deployment import Deployment  # noqa: PLC0415 (boto3 takes its time)
-    from swath.launching.registry import register as make  # noqa: PLC0415
+    from swath.sagemaker.jobs.registry import register as make  # noqa: PLC0415
+    from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
 
     _show(make(model, group, Deployment.of(stack)))
 
 
 def versions(group: options.Group) -> None:
     """List the versions of a group, the newest first."""
-    from swath.launching.registry import versions as known  # noqa: PLC0415
+    from swath.sagemaker.jobs.registry import versions as known  # noqa: PLC0415
 
     for version in known(group):
         _show(version)
@@ -53,9 +53,9 @@ def transform(
 
     The job runs on CPUs: choose an instance type without a GPU.
     """
-    from swath.launching.deployment import Deployment  # noqa: PLC0415
-    from swath.launching.transform import TransformRequest  # noqa: PLC0415
-    from swath.launching.transform import transform as start  # noqa: PLC0415
+    from swath.sagemaker.jobs.transform import TransformRequest  # noqa: PLC0415
+    from swath.sagemaker.jobs.transform import transform as start  # noqa: PLC0415
+    from swath.stack import Deployment  # noqa: PLC0415
 
     kind: Any = instance_type  # one of hundreds of literals
     request = TransformRequest(
@@ -68,7 +68,7 @@ def transform(
 
 
 def _decide(version: str, approval: Approval, reason: str) -> None:
-    from swath.launching.registry import decide  # noqa: PLC0415
+    from swath.sagemaker.jobs.registry import decide  # noqa: PLC0415
 
     _show(decide(version, approval, because=reason))
 

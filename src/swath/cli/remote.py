@@ -15,7 +15,7 @@ from swath.labels.renaming import parse_class_map
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from swath.launching.costs import Ceiling
+    from swath.sagemaker.jobs.costs import Ceiling
 
 
 def check_place(context: typer.Context, *, local: bool) -> None:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from swath.cli import options
 from swath.cli.progress import progress_bar
-from swath.payloads import RunOptions
+from swath.messages import RunOptions
 
 
 def run(
@@ -21,8 +21,8 @@ def run(
 ) -> None:
     """Run a model on a scene; write detections.parquet and summary.json."""
     # GDAL, ONNX Runtime and Arrow are imported once there is work: `--help` answers at once.
-    from swath.local import run_local  # noqa: PLC0415
-    from swath.output_folder import DETECTIONS  # noqa: PLC0415
+    from swath.pipeline.local import run_local  # noqa: PLC0415
+    from swath.storage.output_folder import DETECTIONS  # noqa: PLC0415
 
     with progress_bar("tiles") as tell:
         report = run_local(

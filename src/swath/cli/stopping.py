@@ -13,7 +13,7 @@ from rich.console import Console
 
 from swath.cli.base import print_error
 from swath.errors import TrainingInterruptedError
-from swath.exit_codes import CommandExit
+from swath.errors.exit_codes import CommandExit
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from swath.errors import InputError
 from swath.training.contract import CHECKPOINT
 
 if TYPE_CHECKING:
-    from swath.launching.train import TrainingJob
+    from swath.sagemaker.jobs.train import TrainingJob
     from swath.training.options import TrainOptions
 
 CHECKPOINTS = "checkpoints"
@@ -65,7 +65,7 @@ def train(
         else:
             _train_here(console, chosen, data, of_labels, out, resume=resume)
         return
-    from swath.launching.train import TrainingJob  # noqa: PLC0415
+    from swath.sagemaker.jobs.train import TrainingJob  # noqa: PLC0415
 
     job = TrainingJob(
         options=chosen,
@@ -89,9 +89,9 @@ def _train_here(
     *,
     resume: bool,
 ) -> None:
-    from swath.output_folder import clear  # noqa: PLC0415
-    from swath.training.figures import line_of  # noqa: PLC0415
+    from swath.storage.output_folder import clear  # noqa: PLC0415
     from swath.training.job import TrainJob  # noqa: PLC0415 (torch comes with it)
+    from swath.training.log_lines import line_of  # noqa: PLC0415
     from swath.training.report import REPORT  # noqa: PLC0415
     from swath.training.train import OUTPUTS  # noqa: PLC0415
 
@@ -124,8 +124,8 @@ def _cross_validate_here(
     folds: int,
 ) -> None:
     from swath.training.cross_validation import FOLDS  # noqa: PLC0415
-    from swath.training.figures import line_of  # noqa: PLC0415
     from swath.training.job import TrainJob  # noqa: PLC0415 (torch comes with it)
+    from swath.training.log_lines import line_of  # noqa: PLC0415
 
     if data.keys() & {"val_labels", "val_images"}:
         raise InputError("--folds validates on the scenes themselves: leave --val-… out")
@@ -144,8 +144,8 @@ def _cross_validate_here(
 
 
 def _launch(console: Console, job: TrainingJob, stack: str, *, yes: bool) -> None:
-    from swath.launching.deployment import Deployment  # noqa: PLC0415 (boto3 takes its time)
-    from swath.launching.train import ceiling_of, check, launch  # noqa: PLC0415
+    from swath.sagemaker.jobs.train import ceiling_of, check, launch  # noqa: PLC0415
+    from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
 
     deployment = Deployment.of(stack)
     check(job, deployment)

@@ -16,7 +16,7 @@ from swath.cli.stopping import stopping
 from swath.errors import InputError
 
 if TYPE_CHECKING:
-    from swath.launching.train import TrainingJob
+    from swath.sagemaker.jobs.train import TrainingJob
     from swath.training.options import TrainOptions
     from swath.training.search import Outcome, Search
 
@@ -69,7 +69,7 @@ def tune(
             here = _Here(data, of_labels, folds, stop, console)
             _tell(console, wanted.metric, run_search(wanted, known, here, out, given))
         return
-    from swath.launching.train import TrainingJob  # noqa: PLC0415
+    from swath.sagemaker.jobs.train import TrainingJob  # noqa: PLC0415
 
     training = TrainingJob(
         options=known,
@@ -92,9 +92,9 @@ def _launch(
     instances: int,
     yes: bool,
 ) -> None:
-    from swath.launching.deployment import Deployment  # noqa: PLC0415 (boto3 takes its time)
-    from swath.launching.train import ceiling_of, check  # noqa: PLC0415
-    from swath.launching.tune import TuningJob, launch_tuning  # noqa: PLC0415
+    from swath.sagemaker.jobs.train import ceiling_of, check  # noqa: PLC0415
+    from swath.sagemaker.jobs.tune import TuningJob, launch_tuning  # noqa: PLC0415
+    from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
 
     deployment = Deployment.of(stack)
     check(training, deployment)
@@ -130,8 +130,8 @@ class _Here:
 
     def __call__(self, options: TrainOptions, out: Path) -> Mapping[str, float]:
         """Return the metrics of a model trained with these options, or their means over folds."""
-        from swath.training.figures import line_of  # noqa: PLC0415 (torch comes with the next)
         from swath.training.job import TrainJob  # noqa: PLC0415
+        from swath.training.log_lines import line_of  # noqa: PLC0415 (torch comes with the next)
 
         job = TrainJob.of(options, self.of_labels)
         labels, images = self.data.get("labels"), self.data["images"]

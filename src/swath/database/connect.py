@@ -11,9 +11,9 @@ from typing import Any
 import boto3
 import psycopg
 
-from swath.database.patience import persist
 from swath.errors import SettingsError, TransientError
 from swath.settings import DatabaseSettings
+from swath.storage.retry import persist
 
 # Aurora takes about 15 s to resume, longer after a day's pause; it holds or refuses connections.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html

@@ -1,6 +1,6 @@
 """Load a run's detections: all of them in one transaction, in place of the scene's earlier ones.
 
-`swath.versions` says which of two runs of a scene is the later one.
+`swath.messages.versions` says which of two runs of a scene is the later one.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from swath.database import copy_rows
 from swath.database.connect import Connection, transient_errors
 from swath.database.runs import run_row, write_run
 from swath.errors import RunIncompleteError
-from swath.payloads import LoadSummary, MergeSummary, RunRequest
-from swath.versions import Version
+from swath.messages import LoadSummary, MergeSummary, RunRequest
+from swath.messages.versions import Version
 
 # Some 7 MB of boxes a batch: large enough for NumPy, small beside any Lambda's memory.
 _BATCH_ROWS = 50_000

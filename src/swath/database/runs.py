@@ -10,8 +10,8 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from swath.database.connect import Connection
-from swath.payloads import RunRequest, TileCounts
-from swath.versions import Version
+from swath.messages import RunRequest, TileCounts
+from swath.messages.versions import Version
 
 # A run keeps the latest of its drops, whichever of its executions ends last.
 _LATEST = ("scene_dropped_at", "scene_sequencer", "requested_at")

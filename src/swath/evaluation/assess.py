@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 
 from swath import storage
-from swath.earlier_outputs import Output, json_with
 from swath.errors import InputError, PayloadError
 from swath.evaluation.evaluate import OUTPUTS, SCORE_FLOOR, Progress, evaluate, figures_of
-from swath.evaluation.evaluation import Evaluation
 from swath.evaluation.gate import Verdict, check_numbers, compare, require
+from swath.evaluation.results import Evaluation
 from swath.labels.formats import Form
 from swath.labels.read import read_collection
-from swath.output_folder import clear
-from swath.package import describe_package, load_package
+from swath.models.package import describe_package, load_package
+from swath.storage.earlier_outputs import Output, json_with
+from swath.storage.output_folder import clear
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection

@@ -9,10 +9,10 @@ import numpy as np
 import shapely
 
 if TYPE_CHECKING:
-    from swath.evaluation.classes import Classes
+    from swath.detection.boxes import Indices
+    from swath.evaluation.class_mapping import Classes
     from swath.evaluation.metrics.objects import Truth
-    from swath.evaluation.scenes import SeenScene
-    from swath.merging.boxes import Indices
+    from swath.evaluation.run_scenes import SeenScene
 
 
 def doubts_about(classes: Classes, scenes: Sequence[SeenScene]) -> Iterator[str]:

@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath import storage
-from swath.earlier_outputs import Output, is_page, json_with
 from swath.errors import LabelsError, PackageError
-from swath.evaluation.classes import Classes
+from swath.errors.extras import require
+from swath.evaluation.class_mapping import Classes
 from swath.evaluation.doubts import doubts_about
-from swath.evaluation.evaluation import (
+from swath.evaluation.figures import at_threshold, measure_objects, measure_pixels
+from swath.evaluation.masks import count_scene, drawn, of_mask
+from swath.evaluation.metrics.confusion import confusion
+from swath.evaluation.metrics.curves import Counts
+from swath.evaluation.metrics.matching import match
+from swath.evaluation.metrics.objects import Found, Truth
+from swath.evaluation.package_variant import write_variant
+from swath.evaluation.results import (
     CollectionUsed,
     Conditions,
     Evaluation,
@@ -24,26 +31,19 @@ from swath.evaluation.evaluation import (
     PixelFigures,
     SceneFigures,
 )
-from swath.evaluation.masks import count_scene, drawn, of_mask
-from swath.evaluation.measure import at_threshold, measure_objects, measure_pixels
-from swath.evaluation.metrics.confusion import confusion
-from swath.evaluation.metrics.curves import Counts
-from swath.evaluation.metrics.matching import match
-from swath.evaluation.metrics.objects import Found, Truth
-from swath.evaluation.scenes import SeenScene, see
-from swath.evaluation.variant import write_variant
-from swath.extras import require
-from swath.output_folder import clear, work_folder
-from swath.package import load_package
-from swath.payloads import RunOptions
-from swath.run_warnings import gather_warnings
+from swath.evaluation.run_scenes import SeenScene, see
+from swath.messages import RunOptions
+from swath.messages.run_warnings import gather_warnings
+from swath.models.package import load_package
+from swath.storage.earlier_outputs import Output, is_page, json_with
+from swath.storage.output_folder import clear, work_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection
-    from swath.mlm import ModelDescription
-    from swath.package import ModelPackage
+    from swath.models.mlm import ModelDescription
+    from swath.models.package import ModelPackage
 
 EVALUATION = "evaluation.json"
 REPORT = "report.html"
@@ -277,7 +277,7 @@ def _write_report(
 ) -> None:
     # Imported here, so that figures alone need neither matplotlib nor jinja2.
     from swath.evaluation.report import render  # noqa: PLC0415
-    from swath.evaluation.worst import worst_tiles  # noqa: PLC0415
+    from swath.evaluation.worst_tiles import worst_tiles  # noqa: PLC0415
 
     chips = worst_tiles(
         scenes, description.bands, threshold=_threshold(description), iou=evaluation.conditions.iou

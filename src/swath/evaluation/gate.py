@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from swath.errors import InputError
-from swath.evaluation.evaluation import Evaluation
-from swath.payloads import Payload
+from swath.evaluation.results import Evaluation
+from swath.messages import Payload
 
 OBJECTS = ("AP", "AP50", "best_F1")
 MASKS = ("mIoU", "pixel_F1", "polygon_F1")

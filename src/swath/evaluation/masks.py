@@ -12,11 +12,11 @@ from affine import Affine
 from rasterio.features import rasterize
 from rasterio.windows import Window
 
-from swath.dataset import open_dataset
-from swath.detections import NO_LABEL
+from swath.detection.detections import NO_LABEL
 from swath.evaluation.metrics.pixels import count_pixels
-from swath.interpretation import select_bands
-from swath.scene import Box, open_scene
+from swath.raster.dataset import open_dataset
+from swath.raster.interpretation import select_bands
+from swath.raster.scene import Box, open_scene
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from swath.evaluation.evaluation import CurvePoints, Evaluation
+    from swath.evaluation.results import CurvePoints, Evaluation
 
 _STYLE: Any = {
     # Text stays text: the page's font, and a tenth of the size.

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from swath.evaluation import plots
-from swath.evaluation.evaluation import BACKGROUND
+from swath.evaluation.results import BACKGROUND
 
 if TYPE_CHECKING:
-    from swath.evaluation.evaluation import Evaluation
-    from swath.evaluation.worst import Chip
+    from swath.evaluation.results import Evaluation
+    from swath.evaluation.worst_tiles import Chip
 
 _TEMPLATE = "report.html.j2"
 _OBJECT_CARDS = (

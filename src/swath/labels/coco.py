@@ -17,12 +17,12 @@ from swath.errors import LabelsError, SceneError
 from swath.labels.coco_shapes import Annotation, is_turned, shape_of
 from swath.labels.coco_units import check_units
 from swath.labels.files import read_headers
-from swath.labels.label import Label, SceneLabels
 from swath.labels.orientation import refuse_turned
+from swath.labels.records import Label, SceneLabels
 from swath.labels.text import decode_json, refuse_repeated_members
 
 if TYPE_CHECKING:
-    from swath.scene import Scene
+    from swath.raster.scene import Scene
 
 
 class _Image(msgspec.Struct):

@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 import shapely
 
+from swath.detection.segmentation.polygonize import polygons_of_mask
 from swath.errors import LabelsError
 from swath.labels import rle
 from swath.labels.objects import FARTHEST, polygons_of
-from swath.segmentation.polygonise import polygons_of_mask
 
 if TYPE_CHECKING:
-    from swath.scene import Scene
+    from swath.raster.scene import Scene
 
 Bounds = tuple[float, float, float, float]
 

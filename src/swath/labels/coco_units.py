@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.coco_shapes import Annotation
-    from swath.labels.label import Label
-    from swath.scene import Scene
+    from swath.labels.records import Label
+    from swath.raster.scene import Scene
 
 _LEEWAY = 1.0
 """px; as of labels that others cut off at a scene's edge."""

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from swath import storage
 from swath.errors import LabelsError
-from swath.scene import Scene, open_scene
-from swath.service_errors import transient_errors
+from swath.errors.service_errors import transient_errors
+from swath.raster.scene import Scene, open_scene
 
 _SCENES = (".tif", ".tiff", ".jp2", ".j2k", ".ntf", ".nitf")
 _AT_ONCE = 8

@@ -18,9 +18,9 @@ import shapely
 from swath.errors import LabelsError
 from swath.labels.crs_member import LON_LAT, crs_of, refuse_own_crs
 from swath.labels.files import read_headers
-from swath.labels.label import Label, SceneLabels
+from swath.labels.georeferencing import Footprint
 from swath.labels.objects import FARTHEST, polygons_of
-from swath.labels.positions import Footprint
+from swath.labels.records import Label, SceneLabels
 from swath.labels.text import decode_json, read_text, refuse_repeated_members
 from swath.labels.turns import place_on_map
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.crs import CRS
 
-    from swath.scene import Scene
+    from swath.raster.scene import Scene
 
 CLASS_PROPERTIES = ("class", "class_name", "label", "category")
 """Where a feature's class may stand, the first that it has."""

@@ -12,8 +12,8 @@ from swath.errors import LabelsError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.georeference import Georeferencer
-    from swath.scene import Scene
+    from swath.raster.georeference import Georeferencer
+    from swath.raster.scene import Scene
 
     Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from swath import storage
 from swath.errors import LabelsError
 from swath.labels.files import each
-from swath.reading import tiff
+from swath.raster.reader import tiff_header
 
 _UPRIGHT = 1
 _ENDINGS = (".tif", ".tiff")
@@ -47,13 +47,13 @@ def _orientation(uri: str) -> int:
         found = storage.status_and_head(uri, _HEAD)
         head = found[1] if found else b""
         return _tag(lambda offset, length: head[offset : offset + length])
-    except (tiff.NotReadableError, ValueError):
+    except (tiff_header.NotReadableError, ValueError):
         return _UPRIGHT  # whoever reads the pixels says what is wrong
 
 
-def _tag(read: tiff.ReadBytes) -> int:
-    first, *_ = tiff.pages(read)
-    return first.number(tiff.ORIENTATION, _UPRIGHT)
+def _tag(read: tiff_header.ReadBytes) -> int:
+    first, *_ = tiff_header.pages(read)
+    return first.number(tiff_header.ORIENTATION, _UPRIGHT)
 
 
 def _part(file: BinaryIO, offset: int, length: int) -> bytes:

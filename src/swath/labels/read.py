@@ -13,9 +13,9 @@ from swath.labels.collection import Collection
 from swath.labels.files import digests, find_scenes, listed, stem
 from swath.labels.formats import Form
 from swath.labels.geojson import read_geojson
-from swath.labels.label import SceneLabels, check_class_names, class_list, labelled_scene
-from swath.labels.matching import match, tile_id
+from swath.labels.records import SceneLabels, check_class_names, class_list, labelled_scene
 from swath.labels.renaming import check_renamed, rename_classes
+from swath.labels.scene_matching import match, tile_id
 from swath.labels.text import decode_json, read_text
 
 _OBJECT = "object"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from swath.errors import InputError, LabelsError
 
 if TYPE_CHECKING:
-    from swath.labels.label import SceneLabels
+    from swath.labels.records import SceneLabels
 
 
 def parse_class_map(texts: Sequence[str]) -> dict[str, str]:

@@ -18,10 +18,10 @@ import shapely
 from swath import storage
 from swath.errors import LabelsError
 from swath.labels.files import listed, read_headers
-from swath.labels.label import Label, SceneLabels
-from swath.labels.matching import by_tile, tile_id
 from swath.labels.objects import FARTHEST, polygons_of
 from swath.labels.orientation import refuse_turned
+from swath.labels.records import Label, SceneLabels
+from swath.labels.scene_matching import by_tile, tile_id
 from swath.labels.text import read_text
 
 BUILDING = "building"

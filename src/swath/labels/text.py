@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from swath import storage
-from swath.encoding import to_utf8
 from swath.errors import LabelsError
+from swath.storage.encoding import to_utf8
 
 MAX_LABEL_BYTES = 1 << 30
 """Bytes of a file of labels, all of which is in memory while it is read."""

@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 import shapely.affinity
 
-from swath.projection import reproject, without_session, world_width
+from swath.raster.projection import reproject, without_session, world_width
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from swath import storage
-from swath.earlier_outputs import Output, json_with
 from swath.errors import InputError
 from swath.labels.splits import folds
-from swath.output_folder import clear
-from swath.payloads import Payload
+from swath.messages import Payload
+from swath.storage.earlier_outputs import Output, json_with
+from swath.storage.output_folder import clear
 from swath.training.options import TrainOptions
 from swath.training.report import METRICS
 from swath.training.train import train

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from swath.authoring import samples
-from swath.authoring.agreement import difference
-from swath.authoring.check import TOLERANCE, check_package
-from swath.authoring.description import PackageSpec, write_description
 from swath.errors import TrainingError
-from swath.package import load_package
-from swath.runtimes.load import load_model
-from swath.runtimes.torch import TorchModel
-from swath.training.spec import ONNX, PT2
+from swath.models.package import load_package
+from swath.models.runtimes.load import load_model
+from swath.models.runtimes.torch import TorchModel
+from swath.packaging import sample_tiles
+from swath.packaging.check import TOLERANCE, check_package
+from swath.packaging.compare_outputs import difference
+from swath.packaging.write_mlm import PackageSpec, write_description
+from swath.training.package_spec import ONNX, PT2
 
 if TYPE_CHECKING:
     from swath.training.networks import Network
@@ -129,7 +129,7 @@ def _difference(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) ->
     return max(
         (
             difference(trained([tile])[0], exported([tile])[0], description)
-            for tile in samples.of_scenes(scenes, description, count=_TILES)
+            for tile in sample_tiles.of_scenes(scenes, description, count=_TILES)
         ),
         default=0.0,
     )

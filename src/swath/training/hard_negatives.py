@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.evaluation.metrics.pairs import pairs_of
-from swath.training.crops import HardNegative
+from swath.training.data.sampler import HardNegative
 from swath.training.validation import found_of, truth_of
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
-    from swath.training.scenes import Observer
+    from swath.training.predict_scenes import Observer
 
 MOST = 1000
 """The surest ones are kept."""

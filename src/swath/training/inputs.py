@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.authoring.statistics import parse_units
 from swath.errors import InputError
-from swath.interpretation import select_bands
 from swath.labels.files import read_headers
-from swath.radiometry.scenes import expect
-from swath.runtimes.model import available_cpus
-from swath.runtimes.scaling import MinMax, Scaling, ZScore
-from swath.training.augment import augment
-from swath.training.crops import CropSampler, HardNegative, generator
-from swath.training.feed import Feed
-from swath.training.statistics import BandStatistics, band_statistics
+from swath.models.runtimes.base import available_cpus
+from swath.models.scaling import MinMax, Scaling, ZScore
+from swath.packaging.statistics import parse_units
+from swath.raster.interpretation import select_bands
+from swath.raster.radiometry.scenes import expect
+from swath.training.data.augment import augment
+from swath.training.data.sampler import CropSampler, HardNegative, generator
+from swath.training.data.statistics import BandStatistics, band_statistics
+from swath.training.loader import Feed
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
-    from swath.radiometry.comparison import Expected
-    from swath.radiometry.units import Units
-    from swath.scene import Scene
-    from swath.training.crop import Crop
+    from swath.raster.radiometry.comparison import Expected
+    from swath.raster.radiometry.units import Units
+    from swath.raster.scene import Scene
+    from swath.training.data.crop import Crop
     from swath.training.options import TrainOptions
 
 _OF_AUGMENTATION = 1

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from swath.errors import TrainingError
-from swath.training.average import Average
+from swath.training.ema import Average
 from swath.training.networks import in_float32
 from swath.training.schedule import rate_factor
 
 if TYPE_CHECKING:
-    from swath.training.feed import Batch
+    from swath.training.loader import Batch
     from swath.training.networks import Network
     from swath.training.options import TrainOptions
 

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 from swath.errors import TrainingInterruptedError
 from swath.training.checkpoint import load_checkpoint, save_checkpoint
 from swath.training.hard_negatives import find_hard_negatives
+from swath.training.package_spec import with_hyperparameters
+from swath.training.predict_scenes import Observer
 from swath.training.progress import EPOCHS, MINUTES, PATIENCE, Point, Progress
-from swath.training.scenes import Observer
-from swath.training.spec import with_hyperparameters
 
 if TYPE_CHECKING:
-    from swath.authoring.description import PackageSpec
     from swath.labels.collection import Collection
-    from swath.training.crops import HardNegative
-    from swath.training.feed import Batch, Feed
+    from swath.packaging.write_mlm import PackageSpec
+    from swath.training.data.sampler import HardNegative
     from swath.training.learner import Learner
+    from swath.training.loader import Batch, Feed
     from swath.training.options import TrainOptions
     from swath.training.validation import Validator
 

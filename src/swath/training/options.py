@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Meta
 
 from swath import storage
-from swath.encoding import parse_json, to_utf8
 from swath.errors import InputError
-from swath.training.augment import AugmentOptions
+from swath.storage.encoding import parse_json, to_utf8
+from swath.training.data.augment import AugmentOptions
 from swath.training.option_values import parsed, typed
 
 Positive = Annotated[int, Meta(ge=1)]

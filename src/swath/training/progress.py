@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from swath.training.crops import HardNegative
+from swath.training.data.sampler import HardNegative
 from swath.training.validation import Validation
 
 Point = dict[str, float]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swath import storage
-from swath.earlier_outputs import Output, is_page, json_with
-from swath.payloads import Payload
+from swath.messages import Payload
+from swath.storage.earlier_outputs import Output, is_page, json_with
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from swath.errors import InputError
-from swath.extras import not_installed
+from swath.errors.extras import not_installed
 from swath.training.options import TrainOptions, read_values
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import shapely
 
 from swath.errors import SceneError
-from swath.footprint import footprint
-from swath.georeference import Georeferencer
-from swath.scene import open_scene
+from swath.raster.footprint import footprint
+from swath.raster.georeference import Georeferencer
+from swath.raster.scene import open_scene
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection

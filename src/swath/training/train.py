@@ -11,34 +11,34 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from swath.authoring.description import TRAINING, band_entry
-from swath.earlier_outputs import Output, folder_of
 from swath.errors import InputError, LabelsError, TrainingError, TrainingInterruptedError
-from swath.extras import require
-from swath.package import describe_package
-from swath.packing import DESCRIPTION
-from swath.runtimes.device import find_gpu, torch_device
-from swath.runtimes.model import available_cpus
+from swath.errors.extras import require
+from swath.models.package import describe_package
+from swath.models.packing import DESCRIPTION
+from swath.models.runtimes.base import available_cpus
+from swath.models.runtimes.device import find_gpu, torch_device
+from swath.packaging.write_mlm import TRAINING, band_entry
+from swath.storage.earlier_outputs import Output, folder_of
 from swath.training.export import export
 from swath.training.inputs import Inputs
 from swath.training.learner import Learner
 from swath.training.loop import Loop, Tell
 from swath.training.networks import build
+from swath.training.package_spec import ONNX, PT2, package_spec, with_hyperparameters
 from swath.training.progress import STOPPED
 from swath.training.report import REPORTS, TrainReport, write_report
 from swath.training.shared_ground import describe_shared_ground
-from swath.training.spec import ONNX, PT2, package_spec, with_hyperparameters
 from swath.training.validation import validator_of
 
 if TYPE_CHECKING:
-    from swath.authoring.description import PackageSpec
     from swath.labels.collection import Collection
-    from swath.radiometry.comparison import Expected
-    from swath.radiometry.units import Unit
+    from swath.packaging.write_mlm import PackageSpec
+    from swath.raster.radiometry.comparison import Expected
+    from swath.raster.radiometry.units import Unit
+    from swath.training.data.statistics import BandStatistics
     from swath.training.networks import Network
     from swath.training.options import TrainOptions
     from swath.training.progress import Point, Progress
-    from swath.training.statistics import BandStatistics
     from swath.training.validation import Validator
 
 PACKAGE = "package"

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from swath.detections import NO_LABEL, Detections
+from swath.detection.detections import NO_LABEL, Detections
 from swath.errors import InputError
 from swath.evaluation.metrics.coco import coco_figures
 from swath.evaluation.metrics.curves import Curve, curve_of
 from swath.evaluation.metrics.matching import match
 from swath.evaluation.metrics.objects import Found, Truth
 from swath.evaluation.metrics.pixels import count_pixels, pixel_f1, pixel_iou
-from swath.interpretation import select_bands
-from swath.training.class_maps import UNKNOWN, Painter
-from swath.training.crop import NOTHING
+from swath.raster.interpretation import select_bands
+from swath.training.data.class_maps import UNKNOWN, Painter
+from swath.training.data.crop import NOTHING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection
-    from swath.scene import OpenScene
-    from swath.tiles import Tile
-    from swath.training.scenes import Observer
+    from swath.raster.scene import OpenScene
+    from swath.raster.tiles import Tile
+    from swath.training.predict_scenes import Observer
 
 AP50, MIOU = "ap50", "miou"
 LEAST_SCORE = 0.05

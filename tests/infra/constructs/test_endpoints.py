@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.images import ROOT
-from swath.packing import package_digest
+from swath.models.packing import package_digest
 
 KINDS = ("Realtime", "Async", "Serverless")
 ON_HOSTS = ("Realtime", "Async")

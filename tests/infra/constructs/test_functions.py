@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.images import ROOT
-from swath.packing import MAX_BYTES
+from swath.models.packing import MAX_BYTES
 from swath.settings import (
     DatabaseSettings,
     FindCauseSettings,

@@ -16,7 +16,7 @@ from moto.batch.utils import lowercase_first_key
 from infra import check
 from infra.images import ROOT
 from local_cloud.retry_rules import check_retry_rules, retries
-from swath.exit_codes import JobExit
+from swath.errors.exit_codes import JobExit
 
 
 def test_spot_comes_first_and_on_demand_where_there_is_none(dev: Any):

@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from swath.packing import package_digest
+from swath.models.packing import package_digest
 
 
 def catalogue(stack: Any) -> dict[str, dict[str, str]]:

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from local_cloud.moto_patches import data_api
 from local_cloud.services import Services
+from tests.helpers.postgis import Cluster
 from tests.local_cloud.canaries.aws import Aws, applied
-from tests.postgis import Cluster
 
 
 def run(aws: Aws, sql: str, secret: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import rasterio
 from local_cloud.demo.harbour import BANDS, Harbour, draw_harbour, write_harbour
 from local_cloud.demo.results import read_found
 from local_cloud.demo.truth import find_hits
-from swath.local import run_local
+from swath.pipeline.local import run_local
 
 ROOT = Path(__file__).resolve().parents[3]
 

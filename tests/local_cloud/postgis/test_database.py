@@ -8,7 +8,7 @@ import pytest
 from local_cloud.errors import LocalCloudError
 from local_cloud.postgis.database import users_database
 from local_cloud.postgis.server import PostgisServer
-from tests.postgis import Cluster
+from tests.helpers.postgis import Cluster
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.postgis import Cluster
+from tests.helpers.postgis import Cluster
 
 REFUSED = [
     "CREATE EXTENSION postgis_raster CASCADE",

@@ -10,7 +10,7 @@ import pytest
 
 from local_cloud.postgis.server import PostgisServer
 from local_cloud.postgis.tokens import Token
-from tests.postgis import Cluster
+from tests.helpers.postgis import Cluster
 
 
 def token(

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from swath.detection.boxes import spread
+from swath.detection.stitching.grouping import components
 from swath.evaluation.metrics.pairs import Pairs, pairs_of
-from swath.merging.boxes import spread
-from swath.merging.joins import components
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from swath.detection.boxes import Floats, Indices
     from swath.evaluation.metrics.objects import Found, Objects, Truth
-    from swath.merging.boxes import Floats, Indices
 
 Size = Literal["all", "small", "medium", "large"]
 

@@ -10,8 +10,8 @@ from swath.evaluation.metrics.matching import match
 from swath.evaluation.metrics.pairs import pairs_of
 
 if TYPE_CHECKING:
+    from swath.detection.boxes import Indices
     from swath.evaluation.metrics.objects import Found, Truth
-    from swath.merging.boxes import Indices
 
 
 def confusion(truth: Truth, found: Found, classes: int, *, at: float = 0.5) -> Indices:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.merging.boxes import Floats, Indices, ratio
+from swath.detection.boxes import Floats, Indices, ratio
 
 if TYPE_CHECKING:
     from swath.evaluation.metrics.matching import Matches

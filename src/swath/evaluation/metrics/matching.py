@@ -12,8 +12,8 @@ from swath.evaluation.metrics.pairs import Pairs, pairs_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from swath.detection.boxes import Indices
     from swath.evaluation.metrics.objects import Found, Truth
-    from swath.merging.boxes import Indices
 
 _NEARLY_ONE = 1 - 1e-10
 """So that at an IoU of 1 the rounding of an area decides nothing; as COCO has it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import shapely
 
-from swath.merging import boxes
+from swath.detection import boxes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

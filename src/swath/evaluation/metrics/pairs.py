@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from swath.merging.boxes import Floats, Indices, meetings, ratio, shared_area
+from swath.detection.boxes import Floats, Indices, meetings, ratio, shared_area
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

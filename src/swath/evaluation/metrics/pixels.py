@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.merging.boxes import Floats, Indices
+from swath.detection.boxes import Floats, Indices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,8 +17,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from swath.authoring.description import OutputSpec
 from swath.errors import InputError
+from swath.packaging.write_mlm import OutputSpec
 from swath.training.networks.assignment import centres
 from swath.training.networks.blocks import folded
 from swath.training.networks.detector import Detector, Maps

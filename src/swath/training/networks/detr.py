@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from swath.authoring.description import OutputSpec
 from swath.errors import InputError
+from swath.packaging.write_mlm import OutputSpec
 from swath.training.networks.library import Source, load
 from swath.training.networks.network import Head, Network, Targets
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.authoring.description import OutputSpec
+    from swath.packaging.write_mlm import OutputSpec
 
 
 class Head(TypedDict):

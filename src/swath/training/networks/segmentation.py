@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, one_hot
 
-from swath.authoring.description import OutputSpec
 from swath.errors import InputError
-from swath.training.crop import NOTHING
+from swath.packaging.write_mlm import OutputSpec
+from swath.training.data.crop import NOTHING
 from swath.training.networks.losses import soft_dice
 from swath.training.networks.network import Head, Network, Targets
 

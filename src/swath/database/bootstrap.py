@@ -1,0 +1,126 @@
+"""What the schema stands on and only an administrator may make: the role, PostGIS, the grants.
+
+Done through the RDS Data API, which is reached over HTTPS with the cluster's own secret: the
+function needs no place in the network, no password and no driver.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import ClientError
+
+from swath.errors import SettingsError, TransientError
+from swath.errors.service_errors import passes
+from swath.settings import PrepareDatabaseSettings
+from swath.storage.retry import persist
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds_data import RDSDataServiceClient
+
+PATIENCE = 120.0
+
+# https://docs.aws.amazon.com/rdsdataservice/latest/APIReference/API_ExecuteStatement.html
+_WAKING = {"DatabaseResumingException", "DatabaseUnavailableException", "StatementTimeoutException"}
+
+
+# PostgreSQL makes whoever creates a role a member of it, and nobody but a superuser can undo that.
+# A role that only creates, and is dropped at once, leaves the new one without members.
+# https://www.postgresql.org/docs/17/role-attributes.html
+_CREATE_ROLE = """\
+DO $$ BEGIN
+    IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{user}') THEN RETURN; END IF;
+    CREATE ROLE swath_creator CREATEROLE;
+    GRANT swath_creator TO CURRENT_USER;
+    SET LOCAL ROLE swath_creator;
+    CREATE ROLE {user} LOGIN;
+    RESET ROLE;
+    DROP ROLE swath_creator;
+EXCEPTION WHEN insufficient_privilege OR duplicate_object THEN
+    CREATE ROLE {user} LOGIN;
+END $$"""
+
+# The first is a wrong password, the second a rule that lets nobody in by one.
+_LOGIN_REFUSED = re.compile("authentication failed|28P01|28000|pg_hba.conf rejects")
+
+
+def statements(database: str, user: str) -> list[str]:
+    """Return the SQL that prepares a database for its user; running it again changes nothing.
+
+    Members of `rds_iam`, at any remove, log in by token, and the Data API logs the master user in
+    by password. So the master user must not become a member of `user`, and the last statement
+    shows that it can still log in.
+
+    Raises:
+        SettingsError: a name would need quoting.
+    """
+    for name in (database, user):
+        if not re.fullmatch("[a-z_][a-z0-9_]{0,62}", name):
+            raise SettingsError(f"{name!r} is no plain PostgreSQL name: lower case, digits, _")
+    return [
+        _CREATE_ROLE.format(user=user),
+        "CREATE EXTENSION IF NOT EXISTS postgis",
+        f"GRANT CONNECT, CREATE, TEMPORARY ON DATABASE {database} TO {user}",
+        f"GRANT rds_iam TO {user}",
+        "SELECT 1",
+    ]
+
+
+def prepare_database(
+    settings: PrepareDatabaseSettings,
+    *,
+    client: RDSDataServiceClient | None = None,
+    patience: float = PATIENCE,
+) -> int:
+    """Prepare the cluster's database, waiting for it to wake.
+
+    Returns:
+        The number of statements that were run.
+
+    Raises:
+        SettingsError: a name would need quoting, or the master user may not log in.
+        TransientError: the database was not to be had within `patience` seconds.
+        botocore.exceptions.ClientError: the database refused a statement.
+    """
+    client = client or boto3.client("rds-data")
+    todo = statements(settings.database_name, settings.database_user)
+    for statement in todo:
+        _execute(client, settings, statement, patience)
+    return len(todo)
+
+
+def _execute(
+    client: RDSDataServiceClient, settings: PrepareDatabaseSettings, statement: str, patience: float
+) -> None:
+    def attempt(_remaining: float) -> None:
+        client.execute_statement(
+            resourceArn=settings.cluster_arn,
+            secretArn=settings.master_secret_arn,
+            database=settings.database_name,
+            sql=statement,
+        )
+
+    try:
+        persist(attempt, mends=_passes, patience=patience)
+    except Exception as error:
+        if _passes(error):
+            raise TransientError(f"the database did not wake: {error}") from error
+        if isinstance(error, ClientError) and _LOGIN_REFUSED.search(str(error)):
+            raise SettingsError(_explanation(settings, error)) from error
+        raise
+
+
+def _explanation(settings: PrepareDatabaseSettings, error: ClientError) -> str:
+    return (
+        f"the Data API cannot log in as the master user of {settings.cluster_arn} ({error}): if "
+        "RDS counts that user as a member of rds_iam, whose members log in by token only, turn the "
+        f"cluster's IAM authentication off, run REVOKE rds_iam FROM {settings.database_user}, turn "
+        "it on and deploy again"
+    )
+
+
+def _passes(error: Exception) -> bool:
+    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+    return code in _WAKING or passes(error)

@@ -1,0 +1,1 @@
+"""Tiles to the detections of one scene, in one process."""

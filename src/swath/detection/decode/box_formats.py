@@ -1,0 +1,53 @@
+"""Boxes in the forms that models give them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.detection.boxes import Boxes, Floats
+    from swath.models.output_spec import BoxFormat
+
+
+def to_xyxy(boxes: Floats, box_format: BoxFormat) -> Boxes:
+    """Axis-aligned boxes (n, 4) as upper left and lower right corner."""
+    first, second = boxes[:, :2], boxes[:, 2:]
+    if box_format == "xyxy":
+        return boxes
+    low = first - second / 2 if box_format == "cxcywh" else first
+    return np.concatenate([low, low + second], axis=1)
+
+
+def to_corners(boxes: Floats, box_format: BoxFormat) -> Floats:
+    """Oriented boxes as their corners, (n, 4, 2) of x, y.
+
+    Args:
+        boxes: `xyxyxyxy` (n, 8), or `cxcywhr` (n, 5), whose angle in radians turns the box's width
+            from the x axis towards the y axis: clockwise on a screen.
+        box_format: one of these two.
+    """
+    if box_format == "xyxyxyxy":
+        return boxes.reshape(-1, 4, 2)
+    centre, width, height, angle = boxes[:, :2], boxes[:, 2:3], boxes[:, 3:4], boxes[:, 4:5]
+    cos, sin = np.cos(angle), np.sin(angle)
+    along = np.concatenate([cos, sin], axis=1) * np.maximum(width, 0) / 2
+    across = np.concatenate([-sin, cos], axis=1) * np.maximum(height, 0) / 2
+    around = [-along - across, along - across, along + across, across - along]
+    corners: Floats = centre[:, None] + np.stack(around, axis=1)
+    return corners
+
+
+def to_outlines(corners: Floats) -> NDArray[np.object_]:
+    """The quadrilaterals of four corners each, (n, 4, 2), in whatever order these are given.
+
+    What they enclose has area, or else the outline is a line or a point.
+    """
+    outline = np.atleast_1d(shapely.polygons(corners))
+    crossed = ~shapely.is_valid(outline)
+    outline[crossed] = shapely.convex_hull(outline[crossed])
+    return outline

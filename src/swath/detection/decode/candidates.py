@@ -1,0 +1,93 @@
+"""What a head finds in one tile, before doubles are settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from swath.detection.decode.box_formats import to_corners, to_outlines, to_xyxy
+from swath.detection.decode.outputs import check_scores
+from swath.errors import ModelOutputError
+
+if TYPE_CHECKING:
+    from swath.detection.boxes import Boxes, Floats, Indices
+    from swath.models.output_spec import Answer
+
+Outlines = NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """Objects with area, in px of the tile, in the model's order."""
+
+    box: Boxes
+    """float64 (n, 4): x0, y0, x1, y1; the envelopes of the outlines where there are any."""
+    score: NDArray[np.float32]
+    label: NDArray[np.int16]
+    """Index into the package's classes."""
+    row: Indices
+    """Which of the model's candidates they are."""
+    outline: Outlines | None = None
+    """(n,) shapely Polygons; None: the boxes themselves."""
+
+    def take(self, rows: Indices) -> Candidates:
+        """Some of them."""
+        return Candidates(
+            self.box[rows],
+            self.score[rows],
+            self.label[rows],
+            self.row[rows],
+            None if self.outline is None else self.outline[rows],
+        )
+
+    def outlined(self, outline: Outlines) -> Candidates:
+        """With outlines, and their envelopes for boxes."""
+        box = shapely.bounds(outline).reshape(-1, 4)
+        return Candidates(box, self.score, self.label, self.row, outline)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What counts of a model's candidates: its score reaches the threshold."""
+
+    row: Indices
+    score: NDArray[Any]
+    label: Indices
+    """Index into the package's classes."""
+
+
+def to_candidates(numbers: NDArray[Any], found: Found, answer: Answer, size: int) -> Candidates:
+    """Candidates from boxes as the model gives them; those without area are dropped.
+
+    Args:
+        numbers: (n, columns) of the package's box format, in its units: one for each that is found.
+        found: what is found.
+        answer: what the package says of its outputs.
+        size: of the tile, px.
+
+    Raises:
+        ModelOutputError: a box has an infinite side, or a score is above 1.
+    """
+    numbers = numbers.astype(np.float64)
+    if not np.isfinite(numbers).all():
+        raise ModelOutputError("the model returned a box with an infinite side")
+    if answer.box_units == "normalised":
+        numbers[:, : 4 if answer.box_format == "cxcywhr" else None] *= size
+    box, outline, solid = _shapes(numbers, answer)
+    score, label = found.score.astype(np.float32), found.label.astype(np.int16)
+    check_scores(score)
+    every = Candidates(box, score, label, found.row, outline)
+    return every if solid.all() else every.take(np.flatnonzero(solid))
+
+
+def _shapes(numbers: Floats, answer: Answer) -> tuple[Boxes, Outlines | None, NDArray[np.bool_]]:
+    """Envelopes, outlines where the boxes are oriented, and which of them have area."""
+    if answer.task == "oriented-detection":
+        outline = to_outlines(to_corners(numbers, answer.box_format))
+        return shapely.bounds(outline).reshape(-1, 4), outline, shapely.area(outline) > 0
+    box = to_xyxy(numbers, answer.box_format)
+    return box, None, np.all(box[:, 2:] > box[:, :2], axis=1)

@@ -1,0 +1,49 @@
+"""Classes that a model gives by number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath.detection.decode.candidates import Found
+from swath.errors import ModelOutputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.models.output_spec import Answer
+
+
+def labelled(score: NDArray[Any], label: NDArray[Any], answer: Answer) -> Found:
+    """Candidates whose score reaches the threshold; those of the background are left out.
+
+    Args:
+        score: (n,).
+        label: (n,) of numbers of classes; 0 is the background where they count from 1.
+        answer: the threshold, the classes and where they count from.
+
+    Raises:
+        ModelOutputError: there is no such class.
+    """
+    rows = np.flatnonzero(score >= answer.score_threshold)
+    check_classes(label[rows], answer)
+    place = label[rows].astype(np.int64) - answer.first_label
+    some = place >= 0
+    return Found(rows[some], score[rows][some], place[some])
+
+
+def check_classes(label: NDArray[Any], answer: Answer) -> None:
+    """Refuse numbers of no class; 0 is the background where classes count from 1.
+
+    Raises:
+        ModelOutputError: there is no such class.
+    """
+    if not label.size:
+        return
+    least, most = label.min(), label.max()
+    if least < 0 or most >= len(answer.classes) + answer.first_label:
+        raise ModelOutputError(
+            f"the model returned the label {least if least < 0 else most:g}; mlm.json names "
+            f"{len(answer.classes)} classes, counted from {answer.first_label} (first_label)"
+        )

@@ -1,0 +1,28 @@
+"""One class for a whole tile: tile classification."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.detection.decode.outputs import activated, check_scores, output, softmax_of
+
+if TYPE_CHECKING:
+    from swath.models.output_spec import Answer
+    from swath.models.runtimes.base import Outputs
+
+
+def read(outputs: Outputs, answer: Answer) -> tuple[int, np.float32]:
+    """The class of the highest score, and its probability.
+
+    Raises:
+        ModelOutputError: the output is not what the package says, or holds NaN.
+    """
+    scores = output(outputs, "scores", answer, (len(answer.classes),)).astype(np.float32)
+    label = int(scores.argmax())
+    if answer.activation == "softmax":
+        return label, softmax_of(scores[[label]], scores)[0]
+    probability = activated(scores, answer)
+    check_scores(probability)
+    return label, probability[label]

@@ -1,0 +1,46 @@
+"""Logits and boxes in two outputs: DETR and its kin, each query one object at most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.detection.decode.candidates import Candidates, Found, to_candidates
+from swath.detection.decode.outputs import output, softmax_of
+from swath.detection.decode.yolo import best
+from swath.models.output_spec import COLUMNS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.models.output_spec import Answer
+    from swath.models.runtimes.base import Outputs
+
+
+def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+    """Candidates of one tile.
+
+    A softmax, here or inside the model, has a last column for no object.
+
+    Raises:
+        ModelOutputError: the outputs are not what the package says, or hold NaN.
+    """
+    classes = len(answer.classes)
+    nothing = answer.activation == "softmax"
+    shapes = [(-1, classes + nothing)]
+    if answer.activation == "none":
+        shapes.append((-1, classes + 1))
+    logits = output(outputs, "logits", answer, *shapes)
+    boxes = output(outputs, "boxes", answer, (len(logits), COLUMNS[answer.box_format]))
+    found = _softmax(logits, answer) if nothing else best(logits[:, :classes].T, answer)
+    return to_candidates(boxes[found.row], found, answer, size)
+
+
+def _softmax(logits: NDArray[np.floating], answer: Answer) -> Found:
+    """The best class of each query; the last of the logits is for no object."""
+    logits = logits.astype(np.float32)
+    label = logits[:, :-1].argmax(axis=1)
+    score = softmax_of(logits[np.arange(len(logits)), label], logits.T)
+    rows = np.flatnonzero(score >= answer.score_threshold)
+    return Found(rows, score[rows], label[rows])

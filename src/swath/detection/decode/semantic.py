@@ -1,0 +1,79 @@
+"""A class for each pixel: semantic segmentation, as scores of all classes or as a label map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swath.detection.decode.class_labels import check_classes
+from swath.detection.decode.outputs import Scores, activated, check_scores, output, softmax_of
+from swath.detection.decode.resample import bilinear
+from swath.detection.detections import NO_LABEL
+
+if TYPE_CHECKING:
+    from swath.models.output_spec import Answer
+    from swath.models.runtimes.base import Outputs
+
+Labels = NDArray[np.uint8]
+
+
+def read(outputs: Outputs, answer: Answer, size: int) -> tuple[Labels, Scores]:
+    """The class of each pixel of a tile and its probability, both (size, size).
+
+    An output at a lower resolution is brought to the tile's: scores linearly, labels as they are.
+
+    Returns:
+        uint8 indices into the package's classes, NO_LABEL where a label map says nothing; float32,
+        1 throughout for a label map.
+
+    Raises:
+        ModelOutputError: the output is not what the package says, or holds NaN.
+    """
+    if answer.head == "labels":
+        label = _label_map(outputs, answer, size)
+        return label, np.ones(label.shape, np.float32)
+    scores = output(outputs, "scores", answer, (len(answer.classes), -1, -1))
+    if scores.shape[1:] != (size, size):
+        rows, cols = (_centres(length, size) for length in scores.shape[1:])
+        scores = bilinear(scores.astype(np.float32), rows, cols)
+    return _best(scores, answer)
+
+
+def _best(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
+    """The class of the highest score, the first of equals, and its probability."""
+    best = scores[0].astype(np.float32)
+    label = np.zeros(best.shape, np.uint8)
+    # A class at a time, since an argmax over the first axis strides through memory, and without a
+    # branch for each pixel: a class that is better than those before it has the largest number.
+    for number, score in enumerate(scores[1:], 1):
+        np.maximum(label, (score > best) * np.uint8(number), out=label)
+        np.maximum(best, score, out=best)
+    if answer.activation == "softmax":
+        return label, softmax_of(best, scores)
+    probability = activated(best, answer)
+    check_scores(probability)
+    return label, probability
+
+
+def _label_map(outputs: Outputs, answer: Answer, size: int) -> Labels:
+    given = output(outputs, "labels", answer, (-1, -1), (1, -1, -1))
+    given = given.reshape(given.shape[-2:])
+    if answer.ignore_label is not None:
+        nothing = given == answer.ignore_label
+        given = np.where(nothing, answer.first_label, given)
+    check_classes(given, answer)
+    # Where classes count from 1, 0 becomes NO_LABEL: the numbers go round.
+    label = given.astype(np.uint8) - np.uint8(answer.first_label)
+    if answer.ignore_label is not None:
+        label[nothing] = NO_LABEL
+    if label.shape == (size, size):
+        return label
+    rows, cols = (_centres(length, size).astype(np.int64) for length in label.shape)
+    return label[rows[:, None], cols]
+
+
+def _centres(length: int, size: int) -> NDArray[np.float64]:
+    """Where the centres of a tile's pixels lie along an axis of `length` px in its stead."""
+    return (np.arange(size) + 0.5) * length / size

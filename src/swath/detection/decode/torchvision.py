@@ -1,0 +1,67 @@
+"""Boxes, labels and scores in outputs of their own, and masks where there are instances.
+
+That is what torchvision's detectors return, doubles settled; Mask R-CNN's masks are probabilities
+over the whole tile, `(n, 1, rows, cols)`. NMS plugins add how many of the rows are objects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.detection.decode.candidates import Candidates, to_candidates
+from swath.detection.decode.class_labels import labelled
+from swath.detection.decode.outputs import check_numbers, output, shaped
+from swath.detection.segmentation.polygonize import polygons_of_mask
+from swath.errors import ModelOutputError
+from swath.models.output_spec import COLUMNS
+
+if TYPE_CHECKING:
+    from swath.detection.decode.candidates import Outlines
+    from swath.models.output_spec import Answer
+    from swath.models.runtimes.base import Outputs
+
+
+def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+    """Candidates of one tile.
+
+    Raises:
+        ModelOutputError: the outputs are not what the package says, or hold NaN.
+    """
+    scores = output(outputs, "scores", answer, (-1,))
+    boxes = output(outputs, "boxes", answer, (len(scores), COLUMNS[answer.box_format]))
+    labels = output(outputs, "labels", answer, (len(scores),))
+    if "count" in answer.outputs:
+        count = _count(outputs, answer, len(scores))
+        scores, labels = scores[:count], labels[:count]
+    found = labelled(scores, labels, answer)
+    return to_candidates(boxes[found.row], found, answer, size)
+
+
+def _count(outputs: Outputs, answer: Answer, most: int) -> int:
+    """Return how many of the rows are objects; NMS plugins leave the others as they were.
+
+    Raises:
+        ModelOutputError: it is no whole number from 0 to the number of rows.
+    """
+    given = float(output(outputs, "count", answer, (), (1,)).reshape(-1)[0])
+    if not given.is_integer() or not 0 <= given <= most:
+        raise ModelOutputError(f"the model returned the count {given:g} for {most} rows")
+    return int(given)
+
+
+def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Outlines:
+    """The outlines of candidates, in px of the tile; None for one without a pixel.
+
+    Raises:
+        ModelOutputError: the masks are not what the package says, or hold NaN.
+    """
+    count = len(shaped(outputs, "scores", answer, (-1,)))
+    masks = shaped(outputs, "masks", answer, (count, 1, size, size), (count, size, size))
+    masks = masks.reshape(-1, size, size)
+    outline = np.empty(len(of.row), np.object_)
+    for place, row in enumerate(of.row):
+        check_numbers(masks[row], "masks")
+        outline[place] = polygons_of_mask(masks[row] >= answer.mask_threshold)
+    return outline

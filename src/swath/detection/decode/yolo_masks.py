@@ -1,0 +1,76 @@
+"""Rows and prototype masks that they mix: the YOLO family's instance segmentation (YOLACT, 2019).
+
+A row is a box, a score a class and a share of each prototype. An instance's mask is the sigmoid of
+the prototypes' sum by these shares, brought to the size of the tile and cut to the box.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.detection.decode.candidates import Candidates, to_candidates
+from swath.detection.decode.outputs import logit, output
+from swath.detection.decode.resample import bilinear
+from swath.detection.decode.yolo import best, by_channel
+from swath.detection.segmentation.polygonize import polygons_of_mask
+from swath.models.output_spec import COLUMNS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.detection.boxes import Floats
+    from swath.detection.decode.candidates import Outlines
+    from swath.models.output_spec import Answer
+    from swath.models.runtimes.base import Outputs
+
+
+def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+    """Candidates of one tile.
+
+    Raises:
+        ModelOutputError: the outputs are not what the package says, or hold NaN.
+    """
+    columns, classes = COLUMNS[answer.box_format], len(answer.classes)
+    prototypes = output(outputs, "prototypes", answer, (-1, -1, -1))
+    channels = by_channel(outputs, answer, columns + classes + len(prototypes))
+    found = best(channels[columns : columns + classes], answer)
+    return to_candidates(channels[:columns, found.row].T, found, answer, size)
+
+
+def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Outlines:
+    """The outlines of candidates, in px of the tile; None for one without a pixel."""
+    prototypes = output(outputs, "prototypes", answer, (-1, -1, -1)).astype(np.float32)
+    channels = by_channel(outputs, answer, -1)
+    shares = channels[len(channels) - len(prototypes) :, of.row].T.astype(np.float32)
+    least = logit(answer.mask_threshold)
+    outline = np.empty(len(of.row), np.object_)
+    for place, (share, box) in enumerate(zip(shares, of.box, strict=True)):
+        x0, y0, x1, y1 = _pixels_within(box, size)
+        if x0 < x1 and y0 < y1:
+            mixed = _mixed(prototypes, share, np.arange(y0, y1), np.arange(x0, x1), size)
+            outline[place] = polygons_of_mask(mixed >= least, (x0, y0))
+    return outline
+
+
+def _pixels_within(box: Floats, size: int) -> tuple[int, int, int, int]:
+    """The pixels of the tile whose centres are in a box, x0, y0, x1, y1: its sides, rounded."""
+    x0, y0, x1, y1 = np.floor(np.clip(box, 0, size) + 0.5).astype(int).tolist()
+    return x0, y0, x1, y1
+
+
+def _mixed(
+    prototypes: NDArray[np.float32],
+    share: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    size: int,
+) -> NDArray[np.float32]:
+    """The prototypes' sum by shares, at pixels of the tile; only what these need is summed."""
+    _, height, width = prototypes.shape
+    y, x = (rows + 0.5) * height / size, (cols + 0.5) * width / size
+    top, left = max(0, math.floor(y[0] - 0.5)), max(0, math.floor(x[0] - 0.5))
+    near = prototypes[:, top : math.floor(y[-1] + 0.5) + 1, left : math.floor(x[-1] + 0.5) + 1]
+    return bilinear(np.tensordot(share, near, axes=1), y - top, x - left)

@@ -1,0 +1,280 @@
+"""Detections as GeoParquet 1.1, for any program that reads it.
+
+https://geoparquet.org/releases/v1.1.0/
+
+Rings of four corners become WKB in one array of fixed records, without an object for each. Columns
+of numbers are split into streams of bytes before they are compressed; WKB is stored as it is, as no
+codec that keeps up with a disk finds much in it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from swath import storage
+from swath.detection.detections import MOST_CORNERS, Detections
+from swath.raster.polygons import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+ROW_GROUP = 65536
+MEDIA_TYPE = "application/vnd.apache.parquet"
+FOOTPRINT = "swath:footprint"
+"""A key of the file's metadata: the scene's outline, GeoJSON."""
+CLASSES = "swath:classes"
+"""Another: how many detections there are of each class, in the order of the labels, JSON."""
+_FOOTER_END = 8
+"""Bytes at the end of a Parquet file: the footer's length, little-endian, and `PAR1`."""
+_LIKELY_FOOTER = 64 * 1024
+"""Bytes; that of a larger file is asked for once more."""
+_BBOX = ("xmin", "ymin", "xmax", "ymax")
+_PIXELS = ("x_min", "y_min", "x_max", "y_max")
+_CONSTANTS = ("run_id", "scene", "model")
+_TEXT = pa.dictionary(pa.int32(), pa.string())
+_COVER = [pa.field(name, pa.float64(), nullable=False) for name in _BBOX]
+_SCHEMA = pa.schema(
+    [
+        pa.field(name, kind, nullable=False)
+        for name, kind in [
+            ("class", _TEXT),
+            ("score", pa.float32()),
+            ("geometry", pa.binary()),
+            ("bbox", pa.struct(_COVER)),
+            *((name, pa.float64()) for name in _PIXELS),
+            ("tile", pa.int64()),
+            ("run_id", _TEXT),
+            ("scene", _TEXT),
+            ("model", _TEXT),
+        ]
+    ]
+)
+_POSITIONS = [*(f"bbox.{name}" for name in _BBOX), *_PIXELS]
+_SEARCHED = [*_POSITIONS, "class", "score", "tile"]
+_STORED: dict[str, Any] = {
+    "use_dictionary": ["class", *_CONSTANTS],
+    "use_byte_stream_split": _POSITIONS,
+    "compression": {"geometry": "none", **dict.fromkeys([*_SEARCHED, *_CONSTANTS], "snappy")},
+    # The least and the greatest WKB say nothing to anybody.
+    "write_statistics": _SEARCHED,
+    "write_batch_size": ROW_GROUP,
+}
+_RING_HEAD = np.frombuffer(struct.pack("<BIII", 1, 3, 1, 5), np.uint8)
+"""WKB, little-endian, of a polygon of one ring of five positions; these follow."""
+
+
+class GeoParquetWriter:
+    """Writes detections in the order given, in row groups whose size depends on nothing else.
+
+    One row group is encoded while the next is made ready.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        classes: Sequence[str],
+        run_id: str,
+        scene: str,
+        model: str,
+        footprint: shapely.Geometry,
+    ) -> None:
+        """Begin a file.
+
+        Args:
+            path: where.
+            classes: names, by their labels.
+            run_id: of all rows.
+            scene: its URI.
+            model: its name.
+            footprint: of the scene, lon and lat: where there are no rows, nothing was found.
+        """
+        self._footprint = shapely.to_geojson(footprint)
+        self._classes = pa.array(classes, pa.string())
+        self._constants = (run_id, scene, model)
+        self._writer = pq.ParquetWriter(path, _SCHEMA, **_STORED)
+        self._encoder = ThreadPoolExecutor(1)
+        self._encoding: Future[None] | None = None
+        self._waiting: list[tuple[Detections, Places]] = []
+        self._rows = self._corners = 0
+        self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
+        self._types: set[int] = set()
+        self._by_class = np.zeros(len(classes), np.int64)
+        self.count = 0
+        self.unplaced = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._flush()
+                self._wait()
+                self._writer.add_key_value_metadata(
+                    {
+                        "geo": json.dumps(self._metadata()),
+                        FOOTPRINT: self._footprint,
+                        CLASSES: json.dumps(self._counts()),
+                    }
+                )
+        finally:
+            self._encoder.shutdown()
+            self._writer.close()
+
+    def write(self, rows: Detections, places: Places) -> None:
+        """Add detections; what is nowhere on Earth, as off the disc of a weather satellite, is not.
+
+        Args:
+            rows: the detections.
+            places: where each of them is.
+        """
+        found = places.found
+        self.unplaced += len(found) - int(found.sum())
+        if not found.all():
+            rows, places = rows.take(found), places.take(found)
+        corners = np.cumsum(places.corners)
+        start = 0
+        while start < len(rows):
+            before = corners[start - 1] if start else 0
+            room = np.searchsorted(corners, before + MOST_CORNERS - self._corners) + 1
+            stop = int(min(room, start + ROW_GROUP - self._rows, len(rows)))
+            part = slice(start, stop)
+            self._waiting.append((rows.take(part), places.take(part)))
+            self._rows += stop - start
+            self._corners += int(corners[stop - 1] - before)
+            if self._rows == ROW_GROUP or self._corners >= MOST_CORNERS:
+                self._flush()
+            start = stop
+
+    def _flush(self) -> None:
+        if self._rows:
+            parts, others = zip(*self._waiting, strict=True)
+            table = self._table(Detections.concatenate(parts), Places.concatenate(others))
+            self._wait()
+            self._encoding = self._encoder.submit(self._writer.write_table, table)
+        self._waiting, self._rows, self._corners = [], 0, 0
+
+    def _wait(self) -> None:
+        """Until the row group before is written, or to learn why it is not."""
+        if self._encoding:
+            self._encoding.result()
+            self._encoding = None
+
+    def _table(self, rows: Detections, places: Places) -> pa.Table:
+        bounds = places.bounds()
+        self._by_class += np.bincount(rows.label, minlength=len(self._by_class))
+        self._note(places, bounds)
+        return pa.table(
+            [
+                pa.DictionaryArray.from_arrays(rows.label.astype(np.int32), self._classes),
+                rows.score,
+                _wkb(places),
+                pa.StructArray.from_arrays([pa.array(edge) for edge in bounds], fields=_COVER),
+                *np.ascontiguousarray(rows.box.T),
+                rows.tile,
+                *(_repeated(text, len(rows)) for text in self._constants),
+            ],
+            schema=_SCHEMA,
+        )
+
+    def _note(self, places: Places, bounds: NDArray[np.float64]) -> None:
+        """Keep what the file's metadata says of all its rows."""
+        self._bounds[:2] = np.minimum(self._bounds[:2], bounds[:2].min(axis=1))
+        self._bounds[2:] = np.maximum(self._bounds[2:], bounds[2:].max(axis=1))
+        if places.is_ring.any():
+            self._types.add(shapely.GeometryType.POLYGON)
+        if places.shape is not None:
+            self._types.update(shapely.get_type_id(places.shape[~places.is_ring]).tolist())
+        self.count += len(places)
+
+    def _metadata(self) -> dict[str, Any]:
+        column: dict[str, Any] = {
+            "encoding": "WKB",
+            "geometry_types": sorted(_TYPE_NAMES[number] for number in self._types),
+            # Without "crs" it is OGC:CRS84: longitude and latitude on WGS 84.
+            "covering": {"bbox": {name: ["bbox", name] for name in _BBOX}},
+        }
+        if self.count:
+            column["bbox"] = [float(value) for value in self._bounds]
+        return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
+
+    def _counts(self) -> dict[str, int]:
+        return dict(zip(self._classes.to_pylist(), self._by_class.tolist(), strict=True))
+
+
+def read_footer(uri: str) -> pq.FileMetaData:
+    """Read what a file says of itself, and none of its rows.
+
+    Args:
+        uri: an S3 URI or a local path.
+
+    Raises:
+        FileNotFoundError: there is no file.
+    """
+    end = storage.read_end(uri, _LIKELY_FOOTER)
+    length = int.from_bytes(end[-_FOOTER_END:][:4], "little") + _FOOTER_END
+    if length > len(end):
+        end = storage.read_end(uri, length)
+    return pq.read_metadata(pa.BufferReader(end))
+
+
+def read_footprint(footer: pq.FileMetaData) -> dict[str, Any]:
+    """Return the outline of the scene whose detections these are: a geometry of GeoJSON."""
+    outline: dict[str, Any] = json.loads(footer.metadata[FOOTPRINT.encode()])
+    return outline
+
+
+def read_classes(footer: pq.FileMetaData) -> dict[str, int]:
+    """Return how many detections there are of each of the model's classes, in its order."""
+    counts: dict[str, int] = json.loads(footer.metadata[CLASSES.encode()])
+    return counts
+
+
+_TYPE_NAMES = {
+    shapely.GeometryType.POLYGON: "Polygon",
+    shapely.GeometryType.MULTIPOLYGON: "MultiPolygon",
+}
+
+
+def _wkb(places: Places) -> pa.Array:
+    """Each place as WKB, little-endian."""
+    if places.shape is None:
+        return _rings_as_wkb(places.ring)
+    is_ring = places.is_ring
+    others = pa.array(shapely.to_wkb(places.shape[~is_ring], byte_order=1), pa.binary())
+    both = pa.concat_arrays([_rings_as_wkb(places.ring[is_ring]), others])
+    # Where in `both` each row is: a stable sort of which it is, undone.
+    return both.take(pa.array(np.argsort(np.argsort(~is_ring, kind="stable"))))
+
+
+def _rings_as_wkb(ring: NDArray[np.float64]) -> pa.Array:
+    positions = np.ascontiguousarray(ring, "<f8").reshape(len(ring), 10).view(np.uint8)
+    size = len(_RING_HEAD) + positions.shape[1]
+    # Arrow's memory is warm: NumPy would ask the system for fresh pages each time.
+    content = pa.allocate_buffer(len(ring) * size)
+    records = np.frombuffer(content, np.uint8).reshape(len(ring), size)
+    records[:, : len(_RING_HEAD)], records[:, len(_RING_HEAD) :] = _RING_HEAD, positions
+    ends = pa.py_buffer(np.arange(len(ring) + 1, dtype=np.int32) * size)
+    return pa.Array.from_buffers(pa.binary(), len(ring), [None, ends, content])
+
+
+def _repeated(text: str, count: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [text])

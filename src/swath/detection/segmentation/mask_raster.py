@@ -1,0 +1,204 @@
+"""A segmentation as a raster: the class of each pixel, in the pixels of its scene.
+
+Each shard writes the labels of its cores, tile by tile, to a file of its own that covers its tiles
+and no more. The merge lays a virtual mosaic over these files and has GDAL copy it, block by block,
+into one cloud-optimised GeoTIFF. No step holds more than GDAL's block cache, whatever the scene.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import rasterio
+from rasterio.env import Env
+from rasterio.session import DummySession
+from rasterio.shutil import copy
+from rasterio.windows import Window
+
+from swath import storage
+from swath.detection.detections import NO_LABEL
+from swath.raster import gdal_env
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from swath.raster.scene import Box, Placed
+    from swath.raster.tiles import Grid, Ints, Tile
+
+MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
+_CLASS = "CLASS_"
+_CACHE = 128 << 20
+_BLOCK = 512
+_PART = {
+    "driver": "GTiff",
+    "count": 1,
+    "dtype": "uint8",
+    "nodata": NO_LABEL,
+    "tiled": True,
+    "blockxsize": _BLOCK,
+    "blockysize": _BLOCK,
+    # Read once and then thrown away; blocks that no tile reaches take no room.
+    "compress": "ZSTD",
+    "ZSTD_LEVEL": 1,
+    "SPARSE_OK": True,
+    "BIGTIFF": "IF_SAFER",
+}
+_MASK = {
+    "driver": "COG",
+    "COMPRESS": "DEFLATE",
+    "BLOCKSIZE": _BLOCK,
+    "BIGTIFF": "IF_SAFER",
+    # Each pixel of an overview is a class that is there, and each class keeps its share.
+    "OVERVIEW_RESAMPLING": "NEAREST",
+}
+
+
+def extent(grid: Grid, tiles: Ints) -> Box:
+    """The least window that holds the cores of tiles: x, y, width, height in scene px."""
+    cores = grid.cores(tiles)
+    x, y = (int(v) for v in cores[:, :2].min(axis=0))
+    x_end, y_end = (int(v) for v in cores[:, 2:].max(axis=0))
+    return x, y, x_end - x, y_end - y
+
+
+@contextmanager
+def writing_part(uri: str, window: Box, *, earlier: str | None = None) -> Iterator[MaskPart]:
+    """A shard's part of the mask, to be written; it is there when the block ends, or not at all.
+
+    Args:
+        uri: where it shall be.
+        window: which part of the scene it covers: x, y, width, height.
+        earlier: where an interrupted attempt left its part, to go on from.
+    """
+    with storage.writing(uri) as path:
+        if earlier:
+            storage.copy(earlier, str(path))
+        part = MaskPart(path, window, resume=earlier is not None)
+        try:
+            yield part
+        finally:
+            part.close()
+
+
+class MaskPart:
+    """The labels of one shard's cores, in a file; what no tile has said is NO_LABEL."""
+
+    def __init__(self, path: Path, window: Box, *, resume: bool = False) -> None:
+        """Open the file for writing.
+
+        Args:
+            path: the file.
+            window: which part of the scene it covers: x, y, width, height.
+            resume: go on with the file that is there.
+        """
+        self._path = path
+        self._x, self._y, width, height = window
+        with _environment():
+            self._file: Any = (
+                self._again()
+                if resume
+                else rasterio.open(path, "w", width=width, height=height, **_PART)
+            )
+
+    def write(self, tile: Tile, labels: NDArray[np.uint8]) -> None:
+        """Keep the labels (rows, cols) of a tile's core."""
+        rows, cols = labels.shape
+        x, y = tile.core[:2]
+        with _environment():
+            self._file.write(labels, 1, window=Window(x - self._x, y - self._y, cols, rows))
+
+    def keep(self, uri: str) -> str:
+        """Put what there is where another attempt can go on from it; return its SHA-256."""
+        kept = self.digest()
+        storage.copy(str(self._path), uri)
+        self._file = self._again()
+        return kept
+
+    def digest(self) -> str:
+        """End the file; return its SHA-256."""
+        self.close()
+        return storage.digest(self._path)
+
+    def _again(self) -> Any:
+        with _environment():
+            return rasterio.open(self._path, "r+", driver="GTiff")
+
+    def close(self) -> None:
+        """End the file; it is whole from then on."""
+        with _environment():
+            self._file.close()
+
+
+def assemble(
+    parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str], path: Path
+) -> None:
+    """Write the mask of a scene as a cloud-optimised GeoTIFF with overviews.
+
+    Args:
+        parts: the shards' files, and the window of the scene that each covers. None overlaps
+            another, since shards are rectangles of tiles.
+        scene: whose place on Earth the mask takes over: geotransform or ground control points.
+        classes: the names of the labels, kept in the band's metadata.
+        path: the file to write.
+    """
+    mosaic = ET.tostring(_mosaic(parts, scene, classes), encoding="unicode")
+    with _environment(), gdal_env.warnings_raised():
+        copy(mosaic, path, **_MASK)
+
+
+def _environment() -> Env:
+    # By default the cache is a share of the host's memory, which in a container is not ours.
+    return Env(session=DummySession(), GDAL_CACHEMAX=_CACHE, **gdal_env.STRICT)
+
+
+def _mosaic(parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str]) -> ET.Element:
+    """A GDAL virtual dataset; https://gdal.org/en/stable/drivers/raster/vrt.html."""
+    root = ET.Element("VRTDataset", rasterXSize=str(scene.width), rasterYSize=str(scene.height))
+    crs = scene.crs.to_wkt() if scene.crs else ""
+    if scene.transform:
+        _text(root, "SRS", crs)
+        _text(root, "GeoTransform", ", ".join(map(repr, scene.transform.to_gdal())))
+    else:
+        points = ET.SubElement(root, "GCPList", Projection=crs)
+        for number, gcp in enumerate(scene.gcps):
+            place = {"Pixel": gcp.col, "Line": gcp.row, "X": gcp.x, "Y": gcp.y, "Z": gcp.z or 0.0}
+            values = {name: repr(float(value)) for name, value in place.items()}
+            ET.SubElement(points, "GCP", {"Id": str(number), **values})
+    band = ET.SubElement(root, "VRTRasterBand", dataType="Byte", band="1")
+    named = ET.SubElement(band, "Metadata")
+    for label, name in enumerate(classes):
+        _text(named, "MDI", name, key=f"{_CLASS}{label}")
+    _text(band, "NoDataValue", str(NO_LABEL))
+    for part, window in parts:
+        band.append(_source(part, window))
+    return root
+
+
+def _source(part: Path, window: Box) -> ET.Element:
+    x, y, width, height = window
+    source = ET.Element("SimpleSource")
+    _text(source, "SourceFilename", str(part.absolute()), relativeToVRT="0")
+    _text(source, "SourceBand", "1")
+    # With its properties told, a file is opened only when its turn comes.
+    ET.SubElement(
+        source,
+        "SourceProperties",
+        RasterXSize=str(width),
+        RasterYSize=str(height),
+        DataType="Byte",
+        BlockXSize=str(_BLOCK),
+        BlockYSize=str(_BLOCK),
+    )
+    size = {"xSize": str(width), "ySize": str(height)}
+    ET.SubElement(source, "SrcRect", {"xOff": "0", "yOff": "0", **size})
+    ET.SubElement(source, "DstRect", {"xOff": str(x), "yOff": str(y), **size})
+    return source
+
+
+def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
+    ET.SubElement(parent, tag, attributes).text = text

@@ -1,0 +1,232 @@
+"""Rasters as polygons: exact, along pixel edges, holes and all.
+
+Pixels that share a side are one region; those that meet only in a corner are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+
+from swath.detection.detections import NO_LABEL, Detections, Seen
+from swath.detection.segmentation.rings import Corners, Floats, Ints, Rings, areas, polygons, walk
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.raster.tiles import Tile
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """The regions of a raster, from top to bottom and from left to right."""
+
+    outline: NDArray[np.object_]
+    """(n,) shapely Polygons, valid ones; a region has one."""
+    label: NDArray[Any]
+    """(n,) of the raster's dtype."""
+    area: Floats
+    """(n,) in px."""
+    total: Floats
+    """(n,) the sum of the weights of its pixels."""
+
+
+def segments_of(
+    labels: NDArray[Any],
+    probability: NDArray[np.floating[Any]],
+    tile: Tile,
+    *,
+    valid: NDArray[np.bool_] | None = None,
+    threshold: float = 0.0,
+    background: Collection[int] = (),
+) -> Seen:
+    """What a tile owns of a semantic segmentation: the regions of its core, and its labels.
+
+    Args:
+        labels: (rows, cols) of the tile, or of its window: each pixel's class.
+        probability: the same pixels' probability of that class.
+        tile: the tile.
+        valid: (rows, cols) of the tile's window, True = valid; None where all is.
+        threshold: a pixel whose probability is less has no class.
+        background: classes that count as none.
+
+    Returns:
+        A detection for each region; its score is the mean probability over its pixels.
+    """
+    x0, y0, x1, y1 = tile.core
+    core = np.s_[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x]
+    likely = probability[core]
+    nothing = ~(likely >= threshold)  # nor where it is NaN
+    for label in background:
+        nothing |= labels[core] == label
+    if valid is not None:
+        nothing |= ~valid[core]
+    own = np.where(nothing, NO_LABEL, labels[core]).astype(np.uint8)
+    regions = regions_of(own, likely, background=NO_LABEL, offset=(x0, y0))
+    detections = Detections.of_tile(
+        shapely.bounds(regions.outline).reshape(-1, 4),
+        (regions.total / regions.area).astype(np.float32),
+        regions.label.astype(np.int16),
+        tile.index,
+        regions.outline,
+    )
+    return Seen(detections, own)
+
+
+def polygons_of_mask(
+    mask: NDArray[np.bool_], offset: tuple[int, int] = (0, 0)
+) -> shapely.Polygon | shapely.MultiPolygon | None:
+    """The outline of the pixels that are set; None where none is.
+
+    Args:
+        mask: (rows, cols).
+        offset: (x, y) of its upper left corner.
+    """
+    outline = regions_of(mask.view(np.uint8), background=0, offset=offset).outline
+    if len(outline) > 1:
+        return shapely.MultiPolygon(list(outline))
+    return outline[0] if len(outline) else None
+
+
+def regions_of(
+    labels: NDArray[Any],
+    weight: NDArray[Any] | None = None,
+    *,
+    background: int = NO_LABEL,
+    offset: tuple[int, int] = (0, 0),
+) -> Regions:
+    """The regions of pixels of one label.
+
+    Args:
+        labels: (rows, cols) of integers.
+        weight: (rows, cols); by default, 1 a pixel.
+        background: the label whose pixels are in no region.
+        offset: (x, y) of the upper left corner.
+    """
+    framed = np.pad(labels, 1, constant_values=background)
+    corners, label = _corners(framed, background)
+    if not len(corners.x):
+        nothing = np.empty(0)
+        return Regions(np.empty(0, np.object_), labels[:0, 0], nothing, nothing)
+    rings = walk(corners)
+    inside = areas(corners, rings)
+    hole = inside < 0
+    region = _regions(framed, corners, rings, hole)
+    area = np.bincount(region, inside).astype(np.float64)
+    return Regions(
+        polygons(corners, rings, region, hole, offset),
+        label[rings.edge[rings.start[~hole]]],
+        area,
+        area if weight is None else _totals(weight, framed, corners, rings, region),
+    )
+
+
+def _corners(framed: NDArray[Any], background: int) -> tuple[Corners, NDArray[Any]]:
+    """All corners of all regions, and the label of each level edge."""
+    point, (a, b, c, d) = _turns(framed)
+    top, left, right, bottom = a != b, a != c, b != d, c != d
+    # A pixel has a corner where the pixels beside it and above or below it are both not its like,
+    # or where they are and the one across is not.
+    corner = np.array(
+        [
+            [np.where(bottom, left, ~left & top), np.where(bottom, right, ~right & top)],
+            [np.where(top, left, ~left & right), np.where(top, right, ~right & left)],
+        ]
+    ).transpose(0, 2, 1)
+    pixel = np.array([[c, d], [a, b]]).transpose(0, 2, 1)
+    found = np.flatnonzero(corner & (pixel != background))
+    # Along a line, and on one side of it, edges follow one another: each second corner ends one.
+    pair, side = found >> 1, found & 1
+    below = pair < len(point)
+    y, x = np.divmod(point[pair - len(point) * ~below], framed.shape[1])
+    upright = np.argsort(((x * 2 + side) * len(framed) + y) * 2 + below).reshape(-1, 2)
+    other = np.empty_like(found)
+    other[upright[:, 0]], other[upright[:, 1]] = upright[:, 1], upright[:, 0]
+    falling = np.flatnonzero((a == d) & (a != b) & (a != c) & (a != background))
+    rising = np.flatnonzero((b == c) & (b != a) & (b != d) & (b != background))
+    upper = np.concatenate([falling * 2, rising * 2 + 1]) + 2 * len(point)
+    lower = np.concatenate([falling * 2 + 1, rising * 2])
+    twins = np.searchsorted(found, np.stack([upper, lower], axis=1))
+    return Corners(x, y, below[::2], other, twins), pixel.ravel()[found[::2]]
+
+
+def _turns(framed: NDArray[Any]) -> tuple[Ints, list[NDArray[Any]]]:
+    """The points where an outline may turn, from left to right in each row of points.
+
+    Returns:
+        The flat index of the pixel that is upper left of each, and the labels around it: upper
+        left, upper right, lower left and lower right.
+    """
+    flat, width = framed.ravel(), framed.shape[1]
+    beside, above = flat[1:] != flat[:-1], flat[width:] != flat[:-width]
+    # Where one row ends and the next begins there is the frame, and nothing changes.
+    point = np.flatnonzero((beside[:-width] | beside[width:]) & (above[:-1] | above[1:]))
+    return point, [flat[point + step] for step in (0, 1, width, width + 1)]
+
+
+def _regions(framed: NDArray[Any], corners: Corners, rings: Rings, hole: NDArray[np.bool_]) -> Ints:
+    """The region of each ring: that of the ring seen when looking up from a hole's upper edge."""
+    if not hole.any():
+        return np.arange(rings.count)
+    under = int(np.count_nonzero(corners.below))
+    upper = np.where(rings.edge < under, len(corners.x), rings.edge)
+    edge = np.minimum.reduceat(upper, rings.start)[hole]
+    seen = np.arange(rings.count)
+    seen[hole] = rings.ring[_edges_above(framed, corners, under, edge)]
+    while hole[seen].any():  # a ring that is seen begins higher up, so this ends
+        seen = seen[seen]
+    return np.asarray((np.cumsum(~hole) - 1)[seen])
+
+
+def _edges_above(framed: NDArray[Any], corners: Corners, under: int, edge: Ints) -> Ints:
+    """Of the pixels that rest on level edges, the level edge at the upper end of their column.
+
+    Args:
+        framed: the labels, with a frame.
+        corners: all of them.
+        under: how many level edges have their region below; they come first, row by row.
+        edge: of those that have it above.
+    """
+    x, y = corners.x[2 * edge], corners.y[2 * edge]
+    columns, place = np.unique(x, return_inverse=True)
+    changes = framed[1:, columns + 1] != framed[:-1, columns + 1]
+    lines = np.where(changes, np.arange(len(changes))[:, None], 0)
+    top = np.maximum.accumulate(lines, axis=0)[y - 1, place]
+    width = framed.shape[1]
+    left = corners.y[: 2 * under : 2] * width + corners.x[: 2 * under : 2]
+    return np.asarray(np.searchsorted(left, top * width + x, side="right") - 1)
+
+
+def _totals(
+    weight: NDArray[Any], framed: NDArray[Any], corners: Corners, rings: Rings, region: Ints
+) -> Floats:
+    """The sum of the weights of each region's pixels.
+
+    Each row of the raster is a string of runs of one label, and where one begins there is an edge:
+    the run is of the region on the edge's right.
+    """
+    starts = np.ones(weight.shape, np.bool_)
+    np.not_equal(framed[1:-1, 2:-1], framed[1:-1, 1:-2], out=starts[:, 1:])
+    runs = np.flatnonzero(starts)
+    sums = np.add.reduceat(weight.ravel(), runs, dtype=np.float64)
+    place, ring = _beginnings(corners, rings, weight.shape[1])
+    owner = np.zeros(weight.size, np.int32)
+    owner[place] = region[ring] + 1
+    return np.bincount(owner[runs], sums, minlength=region.max() + 2)[1:].astype(np.float64)
+
+
+def _beginnings(corners: Corners, rings: Rings, width: int) -> tuple[Ints, Ints]:
+    """The flat index of each pixel with an edge on its left, and the ring of that edge."""
+    first, second = rings.corner[::2], rings.corner[1::2]
+    following = np.roll(first, -1)
+    following[np.append(rings.start[1:], len(first)) - 1] = first[rings.start]
+    low, high = corners.y[following], corners.y[second]
+    upward = np.flatnonzero(low < high)  # so the region is on the right of the edge
+    length = (high - low)[upward]
+    row = np.arange(length.sum()) - np.repeat(np.cumsum(length) - high[upward], length)
+    place = row * width + np.repeat(corners.x[second[upward]], length)
+    return place, np.repeat(rings.ring[rings.edge[upward]], length)

@@ -1,0 +1,199 @@
+"""Seams between the cores of tiles: of regions that cores cut, each whole again.
+
+Each pixel is in one core, so nothing is seen twice and nothing is compared: two regions of a class
+that share a piece of a border between cores are one. What comes out is, to the last corner, what
+the whole scene's labels would have given in one piece. Pixels that meet only in a corner belong
+together no more across a border than within a core.
+
+A region may be as large as the scene (the sea), and its outline is held in memory whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from swath.detection.detections import Detections, Flag
+from swath.detection.segmentation.rings import Ints, join
+from swath.detection.stitching.grouping import components
+from swath.raster.tiles import Grid
+
+Inside = Callable[[Ints], NDArray[np.bool_]]
+
+_AT_ONCE = 1_000_000
+"""How many vertices are looked at together, some 300 bytes each; a region has all of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSeams:
+    """The seams of a grid of tiles, for regions of pixels."""
+
+    grid: Grid
+    min_area: float = 0.0
+    """Regions of fewer px, when they are whole, are dropped."""
+
+    def sort_out(self, seen: Detections) -> Detections:
+        """Flag the regions that touch another core; each is its tile's own.
+
+        Args:
+            seen: the regions of tiles' cores, as `polygonise.segments_of` gives them.
+        """
+        part = self._open_sides(seen).any(axis=1)
+        flags = np.where(part, np.uint8(Flag.PART), np.uint8(0))
+        regions = Detections(seen.box, seen.score, seen.label, seen.tile, flags, seen.outline)
+        return regions if self.min_area <= 1 else regions.take(part | self._large(regions))
+
+    def settle(self, flagged: Detections) -> Detections:
+        """Join the flagged regions of all tiles.
+
+        A joined region's score is the mean over its pixels, and its tile the one that holds the
+        largest piece of it.
+        """
+        parts = flagged.ordered()
+        return self._whole(parts, components(len(parts), *self._contacts(parts)))
+
+    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+        """Join those of which no piece touches the core of a tile outside.
+
+        Args:
+            flagged: what `sort_out` flagged, of the tiles inside.
+            inside: whether tiles of these numbers are.
+
+        Returns:
+            Whole regions, and those still flagged, untouched.
+        """
+        parts = flagged.ordered()
+        open_ = np.zeros(len(parts), np.bool_)
+        steps = (-1, -self.grid.columns, 1, self.grid.columns)
+        for touches, step in zip(self._open_sides(parts).T, steps, strict=True):
+            open_[touches] |= ~inside(parts.tile[touches] + step)
+        component = components(len(parts), *self._contacts(parts))
+        still = np.isin(component, component[open_])
+        return self._whole(parts.take(~still), component[~still]), parts.take(still)
+
+    def _whole(self, parts: Detections, component: Ints) -> Detections:
+        """Parts as wholes; those of one component are one."""
+        _, component, count = np.unique(component, return_inverse=True, return_counts=True)
+        alone = count[component] == 1
+        _, component = np.unique(component[~alone], return_inverse=True)
+        whole = Detections.concatenate(
+            [_unflagged(parts.take(alone)), *_joined(parts.take(~alone), component)]
+        )
+        return whole.take(self._large(whole))
+
+    def _open_sides(self, seen: Detections) -> NDArray[np.bool_]:
+        """(n, 4): whether a region touches the core left of, above, right of or below its own."""
+        cores = self.grid.cores(seen.tile)
+        scene = np.array([0, 0, self.grid.width, self.grid.height])
+        return np.asarray((seen.box == cores) & (cores != scene))
+
+    def _large(self, regions: Detections) -> NDArray[np.bool_]:
+        return np.asarray(shapely.area(_outlines(regions)) >= self.min_area)
+
+    def _contacts(self, flagged: Detections) -> tuple[Ints, Ints]:
+        """Pairs of regions of one class that share a piece of a border between cores."""
+        outlines = _outlines(flagged)
+        borders = [
+            self._borders(flagged.take(rows), rows.start)
+            for rows in _batches(shapely.get_num_coordinates(outlines))
+        ]
+        left, above, right, below = (np.concatenate(side) for side in zip(*borders, strict=True))
+        pairs = [_meeting(right, left), _meeting(below, above)]
+        a, b = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        return a, b
+
+    def _borders(self, regions: Detections, first: int) -> list[Ints]:
+        """Where regions touch the left, upper, right and lower border of their tiles' cores.
+
+        Returns:
+            Four arrays (n, 5): the border's place, the label, start and end along the border, and
+            the region's number, counted from `first`.
+        """
+        points, region = shapely.get_coordinates(
+            shapely.get_exterior_ring(_outlines(regions)), return_index=True
+        )
+        edge = np.flatnonzero(region[1:] == region[:-1])
+        ends = np.rint(np.stack([points[edge], points[edge + 1]])).astype(np.int64)
+        cores, region = self.grid.cores(regions.tile), region[edge]
+        borders = []
+        for side in range(4):
+            across = side % 2
+            line, along = ends[:, :, across], ends[:, :, 1 - across]
+            there = np.flatnonzero((line[0] == line[1]) & (line[0] == cores[region, side]))
+            number, along = region[there], along[:, there]
+            columns = [line[0, there], regions.label[number], *np.sort(along, axis=0)]
+            borders.append(np.stack([*columns, number + first], axis=1))
+        return borders
+
+
+def _meeting(before: Ints, after: Ints) -> tuple[Ints, Ints]:
+    """Pairs of regions on the two sides of a line that share more than a point of it.
+
+    Args:
+        before: (n, 5) line, label, start and end along the line, region. None overlaps another.
+        after: the same, (m, 5), of the other side.
+    """
+    both = np.concatenate([before, after])
+    if not len(both):
+        return both[:, 4], both[:, 4]
+    _, place = np.unique(both[:, :2], axis=0, return_inverse=True)
+    # One axis for all lines and labels, each on a stretch of its own.
+    both[:, 2:4] += place.reshape(-1, 1) * (both[:, 3].max() + 1)
+    before, after = both[: len(before)], both[len(before) :]
+    after = after[np.argsort(after[:, 2])]
+    first = np.searchsorted(after[:, 3], before[:, 2], side="right")
+    last = np.searchsorted(after[:, 2], before[:, 3], side="left")
+    count = last - first
+    steps = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    return np.repeat(before[:, 4], count), after[np.repeat(first, count) + steps, 4]
+
+
+def _joined(parts: Detections, component: Ints) -> Iterator[Detections]:
+    """Parts as wholes, numbered from 0 by `component`; some wholes at a time."""
+    if not len(parts):
+        return
+    order = np.argsort(component, kind="stable")
+    parts, component = parts.take(order), component[order]
+    starts = np.flatnonzero(np.diff(component, prepend=-1))
+    ends = np.append(starts[1:], len(parts))
+    for wholes in _batches(np.add.reduceat(shapely.get_num_coordinates(_outlines(parts)), starts)):
+        rows = slice(starts[wholes.start], ends[wholes.stop - 1])
+        yield _wholes(parts.take(rows), component[rows] - wholes.start)
+
+
+def _wholes(parts: Detections, component: Ints) -> Detections:
+    outline = _outlines(parts)
+    area = shapely.area(outline)
+    order = np.lexsort((parts.tile, -area, component))
+    largest = order[np.flatnonzero(np.diff(component[order], prepend=-1))]
+    whole = join(outline, component)
+    pixels, weight = np.bincount(component, area), np.bincount(component, area * parts.score)
+    return Detections(
+        box=shapely.bounds(whole).reshape(-1, 4),
+        score=(weight / pixels).astype(np.float32),
+        label=parts.label[largest],
+        tile=parts.tile[largest],
+        flags=np.zeros(len(whole), np.uint8),
+        outline=whole,
+    )
+
+
+def _batches(size: Ints) -> list[slice]:
+    """Rows that follow one another, as many as are of about one size together; at least one."""
+    batch = np.cumsum(size) // _AT_ONCE
+    cuts = np.flatnonzero(np.diff(batch)) + 1
+    return [slice(int(a), int(b)) for a, b in pairwise([0, *cuts, len(size)])]
+
+
+def _unflagged(parts: Detections) -> Detections:
+    flags = np.zeros(len(parts), np.uint8)
+    return Detections(parts.box, parts.score, parts.label, parts.tile, flags, parts.outline)
+
+
+def _outlines(regions: Detections) -> NDArray[np.object_]:
+    return shapely.box(*regions.box.T) if regions.outline is None else regions.outline

@@ -1,0 +1,138 @@
+"""Views of objects by different tiles, and how well two views agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from swath.detection.boxes import Floats, Indices, Mask, neighbours
+from swath.detection.detections import Detections
+from swath.detection.overlap import Shapes
+from swath.detection.stitching.agreement import Shared
+from swath.detection.stitching.ownership import Answer
+from swath.models.nms_options import Matching
+from swath.raster.tiles import Grid
+
+_ALIKE = 0.5
+"""How far two views of one object must agree where both tiles saw it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Views:
+    """Detections with what is known of each from its tile's place along x and along y."""
+
+    grid: Grid
+    seen: Detections
+    x: Answer
+    y: Answer
+    tolerance: float
+    clear: float
+    """How many px a side of one view may lie from that of another of the same object."""
+
+    @property
+    def part(self) -> Mask:
+        """Which are of objects that no tile saw whole."""
+        return self.x.part | self.y.part
+
+    @property
+    def whole(self) -> Mask:
+        """Which keep clear of the edges of the tile that saw them."""
+        return self.x.held & self.y.held
+
+    @property
+    def guest(self) -> Mask:
+        """Which are another tile's."""
+        return self.x.guest | self.y.guest
+
+    @property
+    def owner(self) -> Indices:
+        """The tile that owns each, as the tile that saw it takes it."""
+        return self.y.owner * self.grid.columns + self.x.owner
+
+    def pairs(self, matching: Matching) -> tuple[Indices, Indices, Floats]:
+        """Pairs that may be of one object, and how well they match, above 0.
+
+        They are of one class and of two tiles. Whole views match as the package says; of others,
+        what both tiles saw must agree.
+        """
+        a, b = neighbours(self.seen.box, margin=self.tolerance)
+        rivals = self.seen.label[a] == self.seen.label[b]
+        rivals &= self.seen.tile[a] != self.seen.tile[b]
+        a, b = a[rivals], b[rivals]
+        whole = self.whole[a] & self.whole[b]
+        found = [self._alike(a[whole], b[whole], matching), self._agreeing(a[~whole], b[~whole])]
+        first, second, weight = (np.concatenate(column) for column in zip(*found, strict=True))
+        return first, second, weight
+
+    def _alike(self, a: Indices, b: Indices, matching: Matching) -> tuple[Indices, Indices, Floats]:
+        shapes = Shapes(self.seen.box, self.seen.outline)
+        weight = shapes.likeness(a, b, matching.metric)
+        match = (weight >= matching.threshold) & (weight > 0)
+        return a[match], b[match], weight[match]
+
+    def _agreeing(self, a: Indices, b: Indices) -> tuple[Indices, Indices, Floats]:
+        unsure, place = self.x.unsure | self.y.unsure, self._place()
+        open_low = np.stack([self.x.open_low, self.y.open_low], axis=1)
+        open_high = np.stack([self.x.open_high, self.y.open_high], axis=1)
+        # What is surely no part is compared with no part.
+        near = (unsure[a] | ~self.part[b]) & (unsure[b] | ~self.part[a])
+        for one, other in ((a, b), (b, a)):
+            step = place[other] - place[one]
+            near &= self._goes_on(one, other, step, open_low[one], open_high[one])
+        a, b = a[near], b[near]
+        step = place[b] - place[a]
+        weight = self._agreement(a, b, step)
+        match = weight >= _ALIKE
+        return a[match], b[match], weight[match]
+
+    def _agreement(self, a: Indices, b: Indices, step: Indices) -> Floats:
+        """How well pairs agree, 0 where one does not go on into the other's tile."""
+        shared, beside = self._shared(a, b), abs(step).sum(axis=1) == 1
+        if self.seen.outline is None:
+            # What tiles further apart share of a part's box, those between them share too.
+            beside |= ~self.part[a] & ~self.part[b]
+            return np.where(beside, shared.of_boxes(self.seen.box[a], self.seen.box[b]), 0)
+        doubtful = np.stack([self.x.doubtful, self.y.doubtful], axis=1)
+        in_a, in_b = (shared.clip(self.seen.outline[rows]) for rows in (a, b))
+        weight = np.where(beside | ~shared.empty, shared.of_outlines(in_a, in_b), 0)
+        for one, other, towards, seen in ((a, b, step, in_a), (b, a, -step, in_b)):
+            at_low, at_high = shared.reached(seen, self.clear)
+            at_low, at_high = at_low | doubtful[one], at_high | doubtful[one]
+            weight *= self._goes_on(one, other, towards, at_low, at_high)
+        return weight
+
+    def _goes_on(
+        self, rows: Indices, others: Indices, step: Indices, at_low: Mask, at_high: Mask
+    ) -> Mask:
+        """Whether views may go on into the tiles of others; if not, those left them to these.
+
+        Args:
+            rows: the views.
+            others: of each pair, the other.
+            step: (n, 2), how many places across and down it is to the tile of the other.
+            at_low: (n, 2), whether views reach the low end of their tile along x and y.
+            at_high: the same of the high end.
+        """
+        low, high = self._windows()
+        # A tile leaves nothing to one that begins or ends where the view does.
+        box = self.seen.box[others]
+        at_high = at_high | (box[:, :2] - self.clear <= low[rows])
+        at_low = at_low | (box[:, 2:] + self.clear >= high[rows])
+        goes_on: Mask = np.any((step > 0) & at_high | (step < 0) & at_low, axis=1)
+        return goes_on
+
+    def _place(self) -> Indices:
+        """The column and row of each tile, (n, 2)."""
+        row, column = np.divmod(self.seen.tile, self.grid.columns)
+        return np.stack([column, row], axis=1)
+
+    def _windows(self) -> tuple[Floats, Floats]:
+        """The corners of each tile's window, (n, 2) each."""
+        windows = self.grid.windows(self.seen.tile).astype(np.float64)
+        return windows[:, :2], windows[:, :2] + windows[:, 2:]
+
+    def _shared(self, a: Indices, b: Indices) -> Shared:
+        """Where the windows of pairs overlap."""
+        low, high = self._windows()
+        return Shared(np.maximum(low[a], low[b]), np.minimum(high[a], high[b]), self.tolerance)

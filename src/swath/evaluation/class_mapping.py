@@ -1,0 +1,93 @@
+"""Which class of a model is which class of the labels."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.errors import LabelsError
+from swath.evaluation.results import BACKGROUND
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.labels.collection import Collection
+    from swath.models.mlm import ModelDescription
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classes:
+    """The classes that are measured: those that are labelled, but for the model's background."""
+
+    names: tuple[str, ...]
+    of_labels: NDArray[np.int64]
+    """For each class of the labels, its place in `names`; -1 for the background."""
+    of_model: NDArray[np.int64]
+    """For each class of the model, its place in `names`; -1 where nothing is labelled so."""
+    unlabelled: tuple[str, ...]
+    """Classes of the model that the labels do not know: nothing can be said of them."""
+
+    @property
+    def unknown(self) -> NDArray[np.bool_]:
+        """(names,): True where the model knows no such class, so all its objects are missed."""
+        return np.isin(np.arange(len(self.names)), self.of_model, invert=True)
+
+    @classmethod
+    def of(cls, description: ModelDescription, collection: Collection) -> Classes:
+        """Pair the classes of a model with those of labels: they are the same by name.
+
+        Raises:
+            LabelsError: no class of the model is labelled, or two names differ in capitals, spaces
+                or hyphens alone, so that one class would count as two.
+        """
+        if BACKGROUND in collection.classes:
+            raise LabelsError(
+                f"the labels name a class {BACKGROUND!r}, as reports call what is of no class; "
+                "rename it"
+            )
+        _refuse_alike(description.classes, collection.classes)
+        background = description.background
+        nothing = None if background is None else description.classes[background]
+        names = tuple(name for name in collection.classes if name != nothing)
+        places = {name: place for place, name in enumerate(names)}
+        shared = [name for name in description.classes if name in places]
+        if not shared:
+            raise LabelsError(
+                f"the labels name {list(collection.classes)} and the model "
+                f"{list(description.classes)}: classes are the same where their names are; say "
+                "by --map which of the labels is which of the model, as --map vessel=ship"
+            )
+        return cls(
+            names=names,
+            of_labels=_places(collection.classes, places),
+            of_model=_places(description.classes, places),
+            unlabelled=tuple(
+                name for name in description.classes if name not in places and name != nothing
+            ),
+        )
+
+
+def _refuse_alike(of_model: Sequence[str], of_labels: Sequence[str]) -> None:
+    alone = {_plain(name): name for name in of_model if name not in of_labels}
+    for name in of_labels:
+        other = alone.get(_plain(name))
+        if other is not None and name not in of_model:
+            raise LabelsError(
+                f"the labels name the class {name!r} and the model {other!r}: classes are the same "
+                f"where their names are; give --map {name}={other}"
+            )
+
+
+def _plain(name: str) -> str:
+    """Return a name without what people write now so, now otherwise."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return " ".join(re.sub(r"[\s_-]+", " ", folded).split()) or folded
+
+
+def _places(names: tuple[str, ...], places: dict[str, int]) -> NDArray[np.int64]:
+    return np.array([places.get(name, -1) for name in names], np.int64)

@@ -1,0 +1,148 @@
+"""Scenes through the engine: planned, inferred in shards and merged, as any run is."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import shapely
+
+from swath.detection.detections import Detections
+from swath.errors import LabelsError
+from swath.evaluation.metrics.objects import Found, Truth
+from swath.messages import RunOptions, TileCounts
+from swath.pipeline.local import Stopwatch, request_of, run_steps
+from swath.pipeline.merge import read_merged
+from swath.pipeline.plan import read_plan
+from swath.storage import RunPaths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from swath.evaluation.class_mapping import Classes
+    from swath.labels.collection import LabelledScene
+    from swath.raster.tiles import Grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeenScene:
+    """A labelled scene and what the engine made of it."""
+
+    uri: str
+    grid: Grid
+    tiles: TileCounts
+    warnings: Sequence[str]
+    """Of the run, from `MergeSummary`."""
+    seconds: float
+    """Of planning, inference and merging."""
+    truth: Truth
+    ground: Truth
+    """The labels, background too: its class is the number of the classes measured."""
+    found: Found
+    mask: Path | None
+    """The scene's mask, where the package gives one; it is there while the scene is open."""
+
+
+@contextmanager
+def see(
+    scene: LabelledScene,
+    number: int,
+    *,
+    model: Path,
+    classes: Classes,
+    outlined: bool,
+    work: Path,
+    options: RunOptions,
+    progress: Callable[[int, int], None],
+) -> Iterator[SeenScene]:
+    """Run a scene through the engine; what it leaves on disk is there until the block ends.
+
+    Args:
+        scene: its labels.
+        number: of the scene, for its rows.
+        model: the folder of the model package.
+        classes: which are measured.
+        outlined: whether outlines are compared, or boxes.
+        work: a folder that the run may use.
+        options: of the run.
+        progress: called with how many tiles are done, and of how many.
+
+    Raises:
+        SwathError: the run failed.
+        LabelsError: outlines are to be compared and the labels have none, or the scene is of
+            another size than its labels say.
+    """
+    ground = _ground(scene, number, classes, outlined=outlined)
+    request = request_of(scene.uri, str(model), options)
+    watch = Stopwatch()
+    with tempfile.TemporaryDirectory(dir=work, prefix="run-") as folder:
+        merged = run_steps(request, folder, watch, progress)
+        paths = RunPaths(folder, request.run_id)
+        plan = read_plan(paths.plan)
+        if (plan.width, plan.height) != (scene.width, scene.height):
+            raise LabelsError(
+                f"{scene.uri} has {plan.width} x {plan.height} px; its labels are of "
+                f"{scene.width} x {scene.height} px"
+            )
+        rows = Detections.concatenate(list(read_merged(paths.plan)))
+        yield SeenScene(
+            uri=scene.uri,
+            grid=plan.grid,
+            tiles=merged.tiles,
+            warnings=merged.warnings,
+            seconds=round(sum(watch.seconds.values()), 3),
+            truth=ground.take(ground.label < len(classes.names)),
+            ground=ground,
+            found=_found(rows, number, classes, outlined=outlined),
+            mask=Path(merged.mask_uri) if merged.mask_uri else None,
+        )
+
+
+def _ground(scene: LabelledScene, number: int, classes: Classes, *, outlined: bool) -> Truth:
+    if outlined and scene.outlines is None:
+        raise LabelsError(
+            f"the labels of {scene.uri} are boxes and the package gives outlines: label them by "
+            "polygons"
+        )
+    label = classes.of_labels[scene.classes]
+    return Truth(
+        scene=np.full(len(label), number, np.int64),
+        label=np.where(label < 0, len(classes.names), label),
+        box=scene.boxes,
+        outline=_sound(scene.outlines) if outlined else None,
+        crowd=scene.crowd,
+        size=scene.sizes,
+    )
+
+
+def _found(rows: Detections, number: int, classes: Classes, *, outlined: bool) -> Found:
+    label = classes.of_model[rows.label]
+    found = Found(
+        scene=np.full(len(label), number, np.int64),
+        label=label,
+        box=rows.box,
+        outline=_outlines(rows) if outlined else None,
+        score=rows.score.astype(np.float64),
+    )
+    return found.take(label >= 0)
+
+
+def _outlines(rows: Detections) -> NDArray[np.object_]:
+    if rows.outline is None:
+        return np.asarray(shapely.box(*rows.box.T), np.object_)
+    return _sound(rows.outline)
+
+
+def _sound(outlines: NDArray[np.object_] | None) -> NDArray[np.object_]:
+    """Outlines that GEOS can intersect: those that cross themselves are mended."""
+    mended = np.array(outlines, np.object_)
+    crossed = ~shapely.is_valid(mended)
+    mended[crossed] = shapely.make_valid(mended[crossed])
+    return mended

@@ -1,0 +1,1 @@
+"""A model package: describe it, verify it, load it, run it."""

@@ -1,0 +1,300 @@
+"""What a model package says of itself: `mlm.json`, a STAC Item by the MLM extension 1.6.
+
+The extension's schema leaves open what swath must know to run a model (it has no field for box
+format, overlap or thresholds, and does not count scalings), so this module reads strictly and says
+what is wrong. https://github.com/stac-extensions/mlm
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from swath.errors import PackageError
+from swath.models.class_names import fault_of
+from swath.models.mlm_output import (
+    Hyperparameters,
+    Named,
+    Output,
+    Precision,
+    Structure,
+    check_tasks,
+    read_answer,
+)
+from swath.models.output_spec import Answer
+from swath.models.scaling import Scaling, divides_by_zero, reach_of
+from swath.raster.radiometry.comparison import Expected
+from swath.raster.radiometry.units import Unit, Units
+from swath.storage.encoding import to_utf8
+
+WeightsFormat = Literal["onnx", "torchscript", "pt2"]
+
+MAX_BANDS = 1024
+MAX_HREF_LETTERS = 1024
+"""Letters of the name of a file of weights, its folders included."""
+INPUT_AXES = ["batch", "bands", "height", "width"]
+MODEL_ROLE = "mlm:model"
+EXPECTED = "swath:statistics"
+"""The property that says what the bands of the training scenes are like."""
+FORMATS: dict[str, WeightsFormat] = {".onnx": "onnx", ".pt": "torchscript", ".pt2": "pt2"}
+_REMEDY = "correct it by the STAC extension MLM 1.6, or make it anew with `swath model init`"
+_ORDINARY = (-(1 << 15), (1 << 16) - 1)
+"""The numbers of 16 bits, signed or not: each scaling must keep them in float32."""
+_SHA256_MULTIHASH = re.compile("1220[0-9a-f]{64}")  # function 0x12 (SHA2-256), 0x20 bytes
+
+
+class WeightsAsset(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of weights, as the description names it."""
+
+    name: str
+    format: WeightsFormat
+    sha256: str | None
+
+
+class ModelDescription(Answer, frozen=True, kw_only=True):
+    """What `mlm.json` says, checked and in swath's words."""
+
+    name: str
+    bands: tuple[str, ...]
+    scaling: tuple[Scaling | None, ...]
+    """One a band."""
+    units: Units
+    """One a band: of the numbers that the scaling expects."""
+    expected: Expected | None
+    """The statistics of the training scenes' bands, in those units."""
+    tile_size: int
+    overlap: int
+    batch_size: int
+    fill_value: float
+    precision: Precision
+    """What a GPU may compute in; a CPU computes in float32."""
+    weights: tuple[WeightsAsset, ...]
+
+    @property
+    def answer(self) -> Answer:
+        """The part that tells of the model's outputs, which is all that the merge needs."""
+        return Answer(**{name: getattr(self, name) for name in Answer.__struct_fields__})
+
+
+class _Input(msgspec.Struct):
+    bands: list[str | Named]
+    input: Structure
+    value_scaling: list[Scaling | None] | None = None
+
+
+class _Band(msgspec.Struct):
+    """A band by STAC 1.1, with the fields of its raster extension.
+
+    https://github.com/stac-extensions/raster
+    """
+
+    name: str = ""
+    unit: str | None = None
+    scale: float | None = msgspec.field(name="raster:scale", default=None)
+    offset: float | None = msgspec.field(name="raster:offset", default=None)
+
+
+class _Properties(msgspec.Struct):
+    name: str = msgspec.field(name="mlm:name")
+    inputs: list[_Input] = msgspec.field(name="mlm:input")
+    outputs: list[Output] = msgspec.field(name="mlm:output")
+    hyperparameters: Hyperparameters = msgspec.field(name="mlm:hyperparameters")
+    batch_size: Annotated[int, Meta(gt=0)] = msgspec.field(
+        name="mlm:batch_size_suggestion", default=8
+    )
+    bands: list[_Band] = msgspec.field(default_factory=list)
+    expected: Expected | None = msgspec.field(name=EXPECTED, default=None)
+    tasks: list[str] = msgspec.field(name="mlm:tasks", default_factory=list)
+
+
+class _Asset(msgspec.Struct):
+    href: str
+    roles: list[str] = msgspec.field(default_factory=list)
+    checksum: str | None = msgspec.field(name="file:checksum", default=None)
+
+
+class _Item(msgspec.Struct):
+    properties: _Properties
+    assets: dict[str, _Asset]
+
+
+def parse_description(text: bytes) -> ModelDescription:
+    """Read an `mlm.json`.
+
+    Raises:
+        PackageError: it is not one, describes something that swath cannot run, or contradicts
+            itself; the message names the field.
+    """
+    try:
+        item = msgspec.json.decode(to_utf8(text), type=_Item)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise PackageError(f"mlm.json: {error}; {_REMEDY}") from None
+    properties = item.properties
+    if properties.name and (fault := fault_of([properties.name])):
+        raise PackageError(f"mlm:name is {fault}; rename the model")
+    if properties.tasks:
+        check_tasks("mlm:tasks", properties.tasks)
+    source, options = _only_input(properties), properties.hyperparameters
+    bands = tuple(band if isinstance(band, str) else band.name for band in source.bands)
+    _check_bands(bands)
+    size = _tile_size(source.input, bands, options)
+    answer = read_answer(properties.outputs, options)
+    return ModelDescription(
+        **{name: getattr(answer, name) for name in answer.__struct_fields__},
+        name=properties.name,
+        bands=bands,
+        scaling=_scaling(source, bands, options.fill_value),
+        units=_units(properties.bands, bands),
+        expected=_expected(properties.expected, bands),
+        tile_size=size,
+        overlap=_overlap(options.overlap, size),
+        batch_size=properties.batch_size,
+        fill_value=options.fill_value,
+        precision=options.precision,
+        weights=_weights(item.assets),
+    )
+
+
+def _check_bands(bands: tuple[str, ...]) -> None:
+    if len(bands) > MAX_BANDS:
+        raise PackageError(
+            f"mlm:input names {len(bands)} bands; swath feeds {MAX_BANDS} at most: leave out those "
+            "that the model does not need"
+        )
+    # A band may have no name; two bands may have the same.
+    if fault := next((fault for name in bands if name and (fault := fault_of([name]))), None):
+        raise PackageError(f"mlm:input bands names {fault}; rename it")
+
+
+def _only_input(properties: _Properties) -> _Input:
+    if len(properties.inputs) != 1:
+        raise PackageError(f"mlm:input has {len(properties.inputs)} entries; swath runs one input")
+    return properties.inputs[0]
+
+
+def _scaling(
+    source: _Input, bands: tuple[str, ...], fill_value: float
+) -> tuple[Scaling | None, ...]:
+    given = source.value_scaling or [None]
+    if len(given) not in {1, len(bands)}:
+        raise PackageError(
+            f"mlm:input has {len(bands)} bands ({', '.join(bands)}) and {len(given)} value_scaling "
+            "entries; give one for all bands, or one for each"
+        )
+    if wrong := next((s for s in given if divides_by_zero(s)), None):
+        raise PackageError(
+            f"mlm:input value_scaling {wrong} divides by zero or reverses its range; give other "
+            "numbers"
+        )
+    for scaling in given:
+        low, high = reach_of([scaling]).common
+        if not low <= _ORDINARY[0] <= _ORDINARY[1] <= high:
+            raise PackageError(
+                f"mlm:input value_scaling {scaling} brings numbers of 16 bits beyond float32; give "
+                "the minimum, maximum, mean or stddev of the scene's own numbers"
+            )
+        if not low <= fill_value <= high:
+            raise PackageError(
+                f"mlm:hyperparameters fill_value {fill_value:g} is beyond float32 once {scaling} "
+                "has scaled it; give a number such as the scenes have"
+            )
+    return tuple(given) if len(given) == len(bands) else tuple(given) * len(bands)
+
+
+def _units(described: list[_Band], bands: tuple[str, ...]) -> Units:
+    """Return the unit of each input band, from the Item's `bands` of the same names."""
+    known = {band.name: band for band in described}
+    return tuple(_unit(known[name]) if name in known else None for name in bands)
+
+
+def _unit(band: _Band) -> Unit | None:
+    if band.unit is None and band.scale is None and band.offset is None:
+        return None
+    scale = 1.0 if band.scale is None else band.scale
+    unit = Unit(name=band.unit or "", scale=scale, offset=band.offset or 0.0)
+    if not unit.is_possible:
+        raise PackageError(
+            f"bands: {band.name} has the raster:scale {unit.scale} and the raster:offset "
+            f"{unit.offset}, which make no number"
+        )
+    return unit
+
+
+def _expected(expected: Expected | None, bands: tuple[str, ...]) -> Expected | None:
+    if expected is not None and not expected.fits(len(bands)):
+        raise PackageError(
+            f"{EXPECTED} is incomplete, or not of {len(bands)} bands ({', '.join(bands)}); make it "
+            "anew with `swath model statistics`"
+        )
+    return expected
+
+
+def _tile_size(source: Structure, bands: tuple[str, ...], options: Hyperparameters) -> int:
+    if source.dim_order != INPUT_AXES or len(source.shape) != len(INPUT_AXES):
+        raise PackageError(
+            f"mlm:input has axes {source.dim_order} and shape {source.shape}; "
+            f"swath feeds {INPUT_AXES}"
+        )
+    if source.data_type != "float32":
+        raise PackageError(f"mlm:input data_type is {source.data_type!r}; swath feeds float32")
+    _, count, height, width = source.shape
+    if not bands or count not in {-1, len(bands)}:
+        raise PackageError(f"mlm:input takes {count} bands and names {len(bands)}: {bands}")
+    if height != width:
+        raise PackageError(f"mlm:input is {width} x {height} px; swath cuts square tiles")
+    size = options.tile_size if width == -1 else width
+    if size is None or size < 1 or options.tile_size not in {None, size}:
+        raise PackageError(
+            f"mlm:input is {width} px wide and mlm:hyperparameters tile_size is "
+            f"{options.tile_size}; one of them must give the size of a tile"
+        )
+    return size
+
+
+def _overlap(overlap: int, size: int) -> int:
+    if overlap >= size:
+        raise PackageError(f"tiles of {size} px cannot overlap by {overlap} px; give fewer px")
+    return overlap
+
+
+def _weights(assets: dict[str, _Asset]) -> tuple[WeightsAsset, ...]:
+    found = tuple(_weight(asset) for asset in assets.values() if MODEL_ROLE in asset.roles)
+    if not found:
+        raise PackageError(
+            f"mlm.json has no asset with the role {MODEL_ROLE}; give it to the weights"
+        )
+    return found
+
+
+def _weight(asset: _Asset) -> WeightsAsset:
+    if len(asset.href) > MAX_HREF_LETTERS:
+        raise PackageError(
+            f"mlm.json: the href of an asset has {len(asset.href)} letters; it may have "
+            f"{MAX_HREF_LETTERS}: shorten the name of the file"
+        )
+    path = PurePosixPath(asset.href)
+    if "://" in asset.href or path.is_absolute() or ".." in path.parts:
+        raise PackageError(
+            f"mlm.json: the weights {asset.href} must lie inside the package; copy them "
+            "there, and correct the href"
+        )
+    if path.suffix not in FORMATS:
+        raise PackageError(
+            f"mlm.json: {asset.href} is of no format that swath runs; use .onnx, .pt (TorchScript) "
+            "or .pt2 (torch.export)"
+        )
+    checksum = asset.checksum
+    if checksum is not None and not _SHA256_MULTIHASH.fullmatch(checksum):
+        raise PackageError(
+            f"mlm.json: file:checksum of {asset.href} is no SHA2-256 multihash; leave it out, "
+            "or make the package anew with `swath model init`"
+        )
+    return WeightsAsset(
+        name=path.as_posix(),
+        format=FORMATS[path.suffix],
+        sha256=checksum.removeprefix("1220") if checksum else None,
+    )

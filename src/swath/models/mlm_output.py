@@ -1,0 +1,307 @@
+"""What a model package says of its outputs, read strictly.
+
+The MLM extension names tasks and shapes; what else it takes to read an output stands in
+`mlm:hyperparameters`, since the extension has no fields for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from swath.errors import PackageError
+from swath.models.class_names import fault_of
+from swath.models.mlm_shapes import check_shapes
+from swath.models.nms_options import Matching
+from swath.models.output_spec import (
+    ACTIVATIONS,
+    BOX_FORMATS,
+    COLUMNS,
+    HEADS,
+    OF_BOXES,
+    READ_BY,
+    ROLES,
+    Activation,
+    AnglePlace,
+    Answer,
+    BoxFormat,
+    BoxUnits,
+    HeadName,
+    OutputLayout,
+    Role,
+    TaskName,
+)
+
+Precision = Literal["float32", "float16", "bfloat16"]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+# By preference: an output may name several.
+_MLM_TASKS: dict[str, TaskName] = {
+    "object-detection": "detection",
+    "detection": "detection",
+    "instance-segmentation": "instance-segmentation",
+    "semantic-segmentation": "segmentation",
+    "segmentation": "segmentation",
+    "scene-classification": "classification",
+    "classification": "classification",
+}
+MAX_CLASSES = 10_000
+_MOST_PIXEL_CLASSES = 255
+"""A mask is uint8, and one value stands for no class."""
+
+
+class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True):
+    """Of `mlm:hyperparameters`, the ones that swath reads; others are left alone."""
+
+    overlap: Annotated[int, Meta(ge=0)]
+    """How many px neighbouring tiles share."""
+    tile_size: Annotated[int, Meta(gt=0)] | None = None
+    """Where the input's shape leaves height and width open."""
+    fill_value: float = 0.0
+    """What stands in for pixels that are not valid, in the scene's numbers, before scaling."""
+    precision: Precision = "float32"
+    score_threshold: Share | None = None
+    iou_threshold: Share = 0.5
+    merge: dict[str, Any] | None = None
+    head: HeadName | None = None
+    box_format: BoxFormat | None = None
+    box_units: BoxUnits | None = None
+    output_layout: OutputLayout | None = None
+    angle: AnglePlace | None = None
+    score_activation: Activation | None = None
+    first_label: Literal[0, 1] | None = None
+    mask_threshold: Share | None = None
+    background: str | None = None
+    ignore_label: int | None = None
+    min_area: Annotated[float, Meta(ge=0)] | None = None
+    mask: bool | None = None
+
+
+class Named(msgspec.Struct):
+    """Whatever has a name."""
+
+    name: str
+
+
+class Structure(msgspec.Struct):
+    """An array, by the MLM extension."""
+
+    shape: list[int]
+    dim_order: list[str]
+    data_type: str
+
+
+class Output(msgspec.Struct):
+    """An entry of `mlm:output`: one of the model's outputs."""
+
+    tasks: list[str]
+    result: Structure
+    name: str = ""
+    classes: list[Named] = msgspec.field(name="classification:classes", default_factory=list)
+
+    @property
+    def swath_tasks(self) -> set[TaskName]:
+        """What swath could do with it."""
+        return {_MLM_TASKS[name] for name in self.tasks if name in _MLM_TASKS}
+
+
+def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
+    """What `mlm:output` and `mlm:hyperparameters` say of a model's outputs.
+
+    Raises:
+        PackageError: they describe nothing that swath reads, or contradict each other; the message
+            names the field.
+    """
+    mlm_task = _task(entries)
+    task = _oriented(mlm_task, options)
+    head = _head(task, options)
+    _check_options(task, head, options)
+    found = [entry for entry in entries if mlm_task in entry.swath_tasks]
+    roles = _roles(task, head, found)
+    classes = _classes(found, task)
+    answer = Answer(
+        task=task,
+        head=head,
+        outputs=_places(entries, mlm_task, roles),
+        batched=True,
+        classes=classes,
+        score_threshold=_score_threshold(head, options),
+        matching=_matching(options),
+        box_format=_box_format(task, head, options),
+        box_units=options.box_units or ("normalised" if head == "detr" else "px"),
+        output_layout=options.output_layout or "channels_first",
+        angle=options.angle or "after_box",
+        activation=_activation(head, options, classes),
+        first_label=_first_label(head, options),
+        mask_threshold=0.5 if options.mask_threshold is None else options.mask_threshold,
+        background=_background(options, classes),
+        ignore_label=options.ignore_label,
+        min_area=options.min_area or 0.0,
+        mask=bool(options.mask),
+    )
+    shapes = dict(zip(roles, (entry.result.shape for entry in found), strict=True))
+    return msgspec.structs.replace(answer, batched=check_shapes(shapes, answer))
+
+
+def check_tasks(field: str, names: Sequence[str]) -> None:
+    """Refuse names of tasks of which swath runs a model for none.
+
+    Raises:
+        PackageError: there is none; the message has the field, the names and those that are known.
+    """
+    if not any(name in _MLM_TASKS for name in names):
+        raise PackageError(
+            f"{field} names the tasks {list(names)}; swath runs a model for one of "
+            f"{', '.join(_MLM_TASKS)}"
+        )
+
+
+def _task(entries: Sequence[Output]) -> TaskName:
+    check_tasks("mlm:output", sorted({task for entry in entries for task in entry.tasks}))
+    named = {task for entry in entries for task in entry.swath_tasks}
+    return next(task for task in _MLM_TASKS.values() if task in named)
+
+
+def _oriented(task: TaskName, options: Hyperparameters) -> TaskName:
+    """The extension has no name for the detection of oriented boxes: their format tells."""
+    oriented = options.box_format is not None and COLUMNS[options.box_format] > COLUMNS["xyxy"]
+    if oriented and task == "instance-segmentation":
+        raise PackageError(
+            f"mlm:hyperparameters box_format is {options.box_format}; the boxes of "
+            "instance-segmentation are xyxy, xywh or cxcywh"
+        )
+    return "oriented-detection" if oriented and task == "detection" else task
+
+
+def _head(task: TaskName, options: Hyperparameters) -> HeadName:
+    head = options.head or HEADS[task][0]
+    if head not in HEADS[task]:
+        raise PackageError(
+            f"mlm:hyperparameters head is {head}; for {task} it is {' or '.join(HEADS[task])}"
+        )
+    return head
+
+
+def _check_options(task: TaskName, head: HeadName, options: Hyperparameters) -> None:
+    for name, readers in READ_BY.items():
+        value = getattr(options, name)
+        if value is not None and not readers & {task, head}:
+            raise PackageError(
+                f"mlm:hyperparameters {name} is {value!r}, which means nothing for {task} with the "
+                f"head {head} (it is for {', '.join(sorted(readers))}): leave it out"
+            )
+
+
+def _roles(task: TaskName, head: HeadName, found: Sequence[Output]) -> tuple[Role, ...]:
+    """What the entries are: by their names where these are the roles', else by their order."""
+    masks = task == "instance-segmentation" and head == "torchvision"
+    roles: tuple[Role, ...] = (*ROLES[head], "masks") if masks else ROLES[head]
+    if head == "torchvision" and any(entry.name == "count" for entry in found):
+        roles = (*roles, "count")
+    if len(found) != len(roles):
+        raise PackageError(
+            f"mlm:output has {len(found)} entries for {task}; the head {head} reads {len(roles)} "
+            f"({', '.join(roles)}): describe each in an entry, in this order"
+        )
+    # torchvision's detectors differ in the order of labels and scores.
+    by_name = {str(role): role for role in roles}
+    named = tuple(by_name[entry.name] for entry in found if entry.name in by_name)
+    return named if {*named} == {*roles} else roles
+
+
+def _places(
+    entries: Sequence[Output], task: TaskName, roles: Sequence[Role]
+) -> tuple[Role | None, ...]:
+    """The roles at the places of the outputs that have them."""
+    places = [place for place, entry in enumerate(entries) if task in entry.swath_tasks]
+    role_at = dict(zip(places, roles, strict=True))
+    return tuple(role_at.get(place) for place in range(places[-1] + 1))
+
+
+def _classes(found: Sequence[Output], task: TaskName) -> tuple[str, ...]:
+    named = [tuple(entry.name for entry in output.classes) for output in found if output.classes]
+    classes = named[0] if named else ()
+    if not classes or len(set(classes)) != len(classes) or any(n != classes for n in named):
+        raise PackageError(
+            f"mlm:output classification:classes names {[list(n) for n in named]}; a model needs at "
+            "least one class, each of its own name, and the same ones for all of its outputs"
+        )
+    if len(classes) > MAX_CLASSES:
+        raise PackageError(
+            f"mlm:output classification:classes names {len(classes)} classes; swath takes "
+            f"{MAX_CLASSES} at most: leave out those that the model does not tell apart"
+        )
+    if fault := fault_of(classes):
+        raise PackageError(f"mlm:output classification:classes names {fault}; rename it")
+    if task == "segmentation" and len(classes) > _MOST_PIXEL_CLASSES:
+        raise PackageError(
+            f"mlm:output classification:classes names {len(classes)} classes; "
+            f"swath segments into {_MOST_PIXEL_CLASSES} at most"
+        )
+    return classes
+
+
+def _score_threshold(head: HeadName, options: Hyperparameters) -> float:
+    if options.score_threshold is None and head != "labels":
+        raise PackageError(
+            "mlm:hyperparameters has no score_threshold: say from which score on, 0 to 1, "
+            "an answer counts"
+        )
+    return options.score_threshold or 0.0
+
+
+def _matching(options: Hyperparameters) -> Matching:
+    chosen = {"threshold": options.iou_threshold} | (options.merge or {})
+    try:
+        return msgspec.convert(chosen, Matching)
+    except msgspec.ValidationError as error:
+        raise PackageError(f"mlm:hyperparameters merge is {options.merge}: {error}") from None
+
+
+def _box_format(task: TaskName, head: HeadName, options: Hyperparameters) -> BoxFormat:
+    chosen = options.box_format or BOX_FORMATS.get(head)
+    if chosen is None and task in OF_BOXES:
+        raise PackageError(
+            f"mlm:hyperparameters has no box_format; the head {head} needs one: "
+            f"{' or '.join(COLUMNS)}"
+        )
+    return chosen or "xyxy"
+
+
+def _activation(head: HeadName, options: Hyperparameters, classes: tuple[str, ...]) -> Activation:
+    offered = ACTIVATIONS.get(head, ("none",))
+    chosen = options.score_activation or offered[0]
+    if chosen not in offered:
+        raise PackageError(
+            f"mlm:hyperparameters score_activation is {chosen}; "
+            f"for the head {head} it is {' or '.join(offered)}"
+        )
+    if head == "scores" and chosen == "softmax" and len(classes) == 1:
+        raise PackageError(
+            "mlm:hyperparameters score_activation is softmax, which gives one class alone the "
+            "score 1 everywhere: use sigmoid"
+        )
+    return chosen
+
+
+def _first_label(head: HeadName, options: Hyperparameters) -> int:
+    if head == "torchvision" and options.first_label is None:
+        raise PackageError(
+            "mlm:hyperparameters has no first_label; the head torchvision needs it: 1 where the "
+            "model's labels count from 1 and 0 is the background, as torchvision's own do, else 0"
+        )
+    return options.first_label or 0
+
+
+def _background(options: Hyperparameters, classes: tuple[str, ...]) -> int | None:
+    if options.background is None:
+        return None
+    if options.background not in classes:
+        raise PackageError(
+            f"mlm:hyperparameters background is {options.background!r}, "
+            f"which is none of the classes {list(classes)}"
+        )
+    return classes.index(options.background)

@@ -1,0 +1,159 @@
+"""Model packages: where they come from, and the checks before anything in them is run."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from swath import storage
+from swath.errors import PackageError
+from swath.models import model_cache, packing
+from swath.models.mlm import ModelDescription, WeightsAsset, WeightsFormat, parse_description
+from swath.models.weights import check_weights_file
+
+_MAX_REASON_LETTERS = 1000
+"""Letters of what is wrong with a description: it quotes what the package says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """One file of weights on this machine, its checksum verified."""
+
+    path: Path
+    format: WeightsFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPackage:
+    """A model package whose files lie on this machine."""
+
+    digest: str
+    description: ModelDescription
+    weights: tuple[Weights, ...]
+
+
+def describe_package(uri: str | Path) -> tuple[ModelDescription, str]:
+    """What a package says of itself, and its digest; nothing is unpacked, no weights are opened.
+
+    Args:
+        uri: a folder, a local `model.tar.gz` or an S3 URI of one.
+
+    Raises:
+        PackageError: there is no package, or its `mlm.json` cannot be used.
+    """
+    uri = str(uri)
+    if not storage.is_s3(uri) and Path(uri).is_dir():
+        return _description(Path(uri), uri), packing.package_digest(Path(uri))
+    try:
+        with storage.reading(uri) as archive:
+            digest, text = packing.scan(archive)
+    except FileNotFoundError:
+        raise PackageError(packing.absent(uri)) from None
+    if text is None:
+        raise PackageError(packing.undescribed(uri))
+    return _named(uri, text), digest
+
+
+def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:
+    """A package's files, on this machine and verified. An archive is unpacked once a digest.
+
+    Args:
+        uri: a folder, a local `model.tar.gz` or an S3 URI of one.
+        digest: what the package must be; an archive unpacked earlier is then not fetched again.
+
+    Raises:
+        PackageError: there is no package, it contradicts itself, or it is not the one of `digest`.
+    """
+    uri = str(uri)
+    if not storage.is_s3(uri) and Path(uri).is_dir():
+        folder, found = Path(uri), packing.package_digest(Path(uri))
+    else:
+        folder, found = _unpacked(uri, digest)
+    if digest not in {None, found}:
+        raise PackageError(
+            f"{uri} has the digest {found}, not {digest}: it was replaced since the run began; "
+            "drop the scene again"
+        )
+    description = _description(folder, uri)
+    return ModelPackage(
+        digest=found,
+        description=description,
+        weights=tuple(_verified(folder, asset, uri) for asset in description.weights),
+    )
+
+
+def _description(folder: Path, uri: str) -> ModelDescription:
+    path = folder / packing.DESCRIPTION
+    if not path.is_file():
+        raise PackageError(packing.undescribed(uri))
+    packing.check_description_size(uri, path.stat().st_size)
+    return _named(uri, path.read_bytes())
+
+
+def _named(uri: str, text: bytes) -> ModelDescription:
+    try:
+        return parse_description(text)
+    except PackageError as error:
+        reason = str(error)
+        cut = f"{reason[:_MAX_REASON_LETTERS]} …" if len(reason) > _MAX_REASON_LETTERS else reason
+        raise PackageError(f"{uri}: {cut}") from None
+
+
+def _unpacked(uri: str, digest: str | None) -> tuple[Path, str]:
+    """Return the folder that an archive is unpacked in, and the archive's digest."""
+    cache = model_cache.folder()
+    if digest and (cache / digest).is_dir():
+        return cache / digest, digest
+    try:
+        return _unpack(uri, cache)
+    except OSError as error:
+        others = list(cache.iterdir())
+        if error.errno != errno.ENOSPC or not others:
+            raise
+    # A function's disk holds one of the largest packages, but a scene before may have had another.
+    for other in others:
+        shutil.rmtree(other, ignore_errors=True)
+    return _unpack(uri, cache)
+
+
+def _unpack(uri: str, cache: Path) -> tuple[Path, str]:
+    try:
+        with (
+            storage.reading(uri) as archive,
+            tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as temporary,
+        ):
+            found = packing.unpack(archive, Path(temporary, "package"))
+            _move(Path(temporary, "package"), cache / found)
+    except FileNotFoundError:
+        raise PackageError(packing.absent(uri)) from None
+    return cache / found, found
+
+
+def _move(source: Path, target: Path) -> None:
+    """Rename into place, unless another process was there first with the same content."""
+    try:
+        source.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        shutil.rmtree(source)
+
+
+def _verified(folder: Path, asset: WeightsAsset, uri: str) -> Weights:
+    """Return weights that are what the package at `uri`, which lies in the folder, says."""
+    path = folder / asset.name
+    if not path.is_file():
+        raise PackageError(
+            f"{uri} has no {asset.name}, which its mlm.json names: copy it there, or correct "
+            "the asset's href"
+        )
+    if asset.sha256 and (found := packing.sha256(path)) != asset.sha256:
+        raise PackageError(
+            f"{uri}: {asset.name} has the SHA-256 {found}; mlm.json's file:checksum says "
+            f"{asset.sha256}: copy the package again, or make it anew with `swath model init`"
+        )
+    check_weights_file(path, asset.format)
+    return Weights(path=path, format=asset.format)

@@ -1,0 +1,48 @@
+"""Tiles for a model that computes on the CPU: scaled into one float32 array a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath.models.scaling import scale_into, steps_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.models.mlm import ModelDescription
+    from swath.models.scaling import Pixels
+
+
+class HostFeed:
+    """Scales tiles, each thread into an array of its own that it uses again and again."""
+
+    def __init__(self, description: ModelDescription) -> None:
+        self._steps = [steps_of(scaling) for scaling in description.scaling]
+        self._shape = (len(description.bands), description.tile_size, description.tile_size)
+        self._local = threading.local()
+
+    def __call__(self, tiles: Sequence[NDArray[Any]], batch: int) -> Pixels:
+        """The tiles as the model takes them.
+
+        Args:
+            tiles: (bands, size, size) each, in the scene's numbers.
+            batch: how many the model is given; past the last tile it gets zeros.
+
+        Returns:
+            float32 (batch, bands, size, size), overwritten by this thread's next call.
+        """
+        stack = self._stack(batch)
+        for place, tile in zip(stack, tiles, strict=False):
+            scale_into(place, tile, self._steps)
+        stack[len(tiles) :] = 0
+        return stack
+
+    def _stack(self, batch: int) -> Pixels:
+        held: Pixels | None = getattr(self._local, "stack", None)
+        if held is None or len(held) < batch:
+            held = self._local.stack = np.empty((batch, *self._shape), np.float32)
+        return held[:batch]

@@ -1,0 +1,79 @@
+"""Models in ONNX form on a GPU, where torch brings the tiles and scales them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from swath.models.runtimes.base import memory_errors, per_tile
+from swath.models.runtimes.device_input import DeviceFeed
+from swath.models.runtimes.onnx_session import OnnxModel, answering
+from swath.models.runtimes.time_limit import UNLIMITED, TimeLimit
+
+if TYPE_CHECKING:
+    import onnxruntime
+    from numpy.typing import NDArray
+
+    from swath.models.mlm import ModelDescription
+    from swath.models.runtimes.base import Outputs
+
+
+class OnnxDeviceModel(OnnxModel):
+    """An inference session that reads its input where torch has scaled it."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        description: ModelDescription,
+        *,
+        device: torch.device,
+        batch_size: int = 1,
+        fixed: bool = False,
+        workers: int = 1,
+        limit: TimeLimit = UNLIMITED,
+    ) -> None:
+        super().__init__(
+            session, description, batch_size=batch_size, fixed=fixed, workers=workers, limit=limit
+        )
+        self._device = device
+        self._device_feed = DeviceFeed(description, device, channels_last=False)
+        self._turn = threading.Lock()
+
+    def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
+        """The model's outputs for each tile."""
+        batch = self.filled(len(tiles))
+        with memory_errors(), torch.inference_mode():
+            raw = self._device_feed.upload(tiles, batch)
+            with self._turn:
+                outputs = self._infer(self._device_feed.scale(raw))
+        return per_tile(outputs, tiles=len(tiles), batch=batch, batched=self._batched)
+
+    def _infer(self, pixels: torch.Tensor) -> list[NDArray[Any]]:
+        """The outputs, on the host, for float32 (batch, bands, size, size) on the device."""
+        binding = self._session.io_binding()
+        binding.bind_input(
+            name=self._input,
+            device_type=self._device.type,
+            device_id=self._device.index or 0,
+            element_type=np.float32,
+            shape=tuple(pixels.shape),
+            buffer_ptr=pixels.data_ptr(),
+        )
+        for output in self._outputs:
+            binding.bind_output(output)
+        if self._device.type == "cuda":
+            # ONNX Runtime has a stream of its own, which knows nothing of torch's.
+            torch.cuda.current_stream(self._device).synchronize()
+        with answering(self._limit) as options:
+            self._session.run_with_iobinding(binding, options)
+        outputs: list[NDArray[Any]] = binding.copy_outputs_to_cpu()
+        return outputs
+
+
+def gpu() -> torch.device | None:
+    """The GPU, if torch sees one."""
+    return torch.device("cuda", 0) if torch.cuda.is_available() else None

@@ -1,0 +1,68 @@
+"""Models in ONNX form, loaded: tiles go in from the host, scaled there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import onnxruntime
+
+from swath.models.runtimes.base import Batches, Outputs, memory_errors, per_tile
+from swath.models.runtimes.host_input import HostFeed
+from swath.models.runtimes.time_limit import UNLIMITED, TimeLimit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.models.mlm import ModelDescription
+
+_FATAL_ONLY = 4
+
+
+class OnnxModel(Batches):
+    """An inference session whose tiles are scaled by the host."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        description: ModelDescription,
+        *,
+        batch_size: int = 1,
+        fixed: bool = False,
+        workers: int = 1,
+        limit: TimeLimit = UNLIMITED,
+    ) -> None:
+        super().__init__(batch_size, fixed=fixed)
+        self.workers = workers
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self._outputs = [o.name for o in session.get_outputs()[: len(description.outputs)]]
+        self._feed = HostFeed(description)
+        self._batched = description.batched
+        self._limit = limit
+
+    def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
+        """The model's outputs for each tile."""
+        batch = self.filled(len(tiles))
+        fed = {self._input: self._feed(tiles, batch)}
+        with memory_errors(), answering(self._limit) as options:
+            outputs = self._session.run(self._outputs, fed, options)
+        return per_tile(outputs, tiles=len(tiles), batch=batch, batched=self._batched)
+
+
+@contextmanager
+def answering(limit: TimeLimit) -> Iterator[onnxruntime.RunOptions]:
+    """Give the options of one run of a session, which is ended once it is late.
+
+    Raises:
+        ModelTimeoutError: it was late.
+    """
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = _FATAL_ONLY  # what is an error is raised, too
+
+    def stop() -> None:
+        options.terminate = True
+
+    with limit.watch("answered", stop):
+        yield options

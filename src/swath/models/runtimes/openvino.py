@@ -1,0 +1,117 @@
+"""Models in ONNX form, run by OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath.errors import PackageError
+from swath.models.runtimes.base import (
+    Batches,
+    Outputs,
+    check_float32,
+    cpu_workers,
+    fixed_batch,
+    memory_errors,
+    not_runnable,
+    per_tile,
+)
+from swath.models.runtimes.host_input import HostFeed
+from swath.models.runtimes.time_limit import TimeLimit
+from swath.observability import telemetry
+
+with telemetry.without_openvinos():
+    import openvino
+    from openvino.frontend import FrontEndManager
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.models.mlm import ModelDescription
+    from swath.models.package import Weights
+    from swath.models.runtimes.base import Runtime
+
+
+class OpenVinoModel(Batches):
+    """A compiled model, and a request for each thread that calls it."""
+
+    def __init__(
+        self,
+        compiled: openvino.CompiledModel,
+        description: ModelDescription,
+        *,
+        limit: TimeLimit,
+        batch_size: int,
+        workers: int,
+    ) -> None:
+        super().__init__(batch_size, fixed=True)
+        self.workers = workers
+        self._compiled, self._limit = compiled, limit
+        self._feed = HostFeed(description)
+        self._batched, self._outputs = description.batched, len(description.outputs)
+        self._local = threading.local()
+
+    def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
+        """The model's outputs for each tile."""
+        with memory_errors(), self._limit.watch("answered"):
+            found = self._request().infer([self._feed(tiles, self.batch_size)])
+        return per_tile(
+            [np.asarray(output) for output in found.to_tuple()[: self._outputs]],
+            tiles=len(tiles),
+            batch=self.batch_size,
+            batched=self._batched,
+        )
+
+    def _request(self) -> openvino.InferRequest:
+        request: openvino.InferRequest | None = getattr(self._local, "request", None)
+        if request is None:
+            request = self._local.request = self._compiled.create_infer_request()
+        return request
+
+
+def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenVinoModel:
+    """Load weights.
+
+    Raises:
+        PackageError: it is no ONNX model, or takes an input of another shape.
+    """
+    del way
+    workers, threads = cpu_workers()
+    options = {
+        # Without this hint it computes in bfloat16 where the CPU can.
+        "INFERENCE_PRECISION_HINT": "f32",
+        "NUM_STREAMS": str(workers),
+        "INFERENCE_NUM_THREADS": str(workers * threads),
+    }
+    core = openvino.Core()
+    try:
+        # The core would ask each of its readers, and those of other formats print their errors.
+        reader = FrontEndManager().load_by_framework("onnx")
+        model = reader.convert(reader.load(str(weights.path)))
+        inputs = [(i.any_name, _shape(i.partial_shape)) for i in model.inputs]
+        batch = fixed_batch(weights.path, inputs, description) or 1
+        check_float32(weights.path, model.inputs[0].element_type.get_type_name())
+        # It is faster for shapes that it knows beforehand.
+        size = description.tile_size
+        model.reshape([batch, len(description.bands), size, size])
+        compiled = core.compile_model(model, "CPU", options)
+    except PackageError:
+        raise
+    except Exception as error:
+        # The library's errors have no common base but Exception.
+        raise not_runnable(weights.path, error) from error
+    return OpenVinoModel(
+        compiled,
+        description,
+        limit=TimeLimit.of(weights.path),
+        batch_size=batch,
+        workers=workers,
+    )
+
+
+def _shape(shape: openvino.PartialShape) -> list[int | None]:
+    """Along each axis the length, None where it is open."""
+    return [axis.get_length() if axis.is_static else None for axis in shape]

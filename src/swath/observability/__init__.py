@@ -1,0 +1,1 @@
+"""Logs, traces and metrics of swath, and the reports of libraries switched off."""

@@ -1,0 +1,158 @@
+"""How far two runs of a model agree: to the digit, or in what they find.
+
+What a head says of every place of a tile is compared number by number. Models that return a list of
+objects may return it in another order when a digit changes, so of those the objects are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from swath.detection.boxes import iou
+from swath.detection.decode import classification, semantic
+from swath.detection.detections import NO_LABEL
+from swath.packaging.coverage import objects_of, reported_class, reported_pixels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.detection.detections import Detections
+    from swath.models.mlm import ModelDescription
+    from swath.models.runtimes.base import Outputs
+
+_LISTS = {"labelled", "detr", "torchvision"}
+_LOW_SCORE = 0.05
+_SAME_OBJECT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """The number of objects, pixels or tiles that two models report alike."""
+
+    alike: int
+    of: int
+    """How many either reports; 0 proves nothing."""
+
+    @property
+    def share(self) -> float:
+        """0 to 1; 1 where neither reports anything."""
+        return self.alike / self.of if self.of else 1.0
+
+    def __add__(self, other: Agreement) -> Agreement:
+        return Agreement(self.alike + other.alike, self.of + other.of)
+
+
+def difference(one: Outputs, other: Outputs, description: ModelDescription) -> float:
+    """The largest difference between two answers for a tile, 0 where they are equal.
+
+    Of numbers, relative to the largest of its output; of lists of objects, in scores and in
+    overlaps, an object that only one of them has counting with its score.
+
+    Raises:
+        ModelOutputError: an answer is not what the package says.
+    """
+    if description.head in _LISTS:
+        return _difference_of_objects(one, other, description)
+    if description.head == "labels":
+        return float(np.mean(_read(one, 0, description) != _read(other, 0, description)))
+    places = [place for place, role in enumerate(description.outputs) if role]
+    return max(
+        _relative(_read(one, place, description), _read(other, place, description))
+        for place in places
+    )
+
+
+def agreement(one: Outputs, other: Outputs, description: ModelDescription) -> Agreement:
+    """Compare what two answers for a tile report.
+
+    Objects: twice the pairs of one class that overlap by more than half, of the objects of both.
+    Segmentation: the pixels of one class, of those that either reports. Classification: the tile,
+    where either reports a class.
+
+    Raises:
+        ModelOutputError: an answer is not what the package says.
+    """
+    if description.task == "segmentation":
+        first, second = (reported_pixels(answer, description) for answer in (one, other))
+        either = (first != NO_LABEL) | (second != NO_LABEL)
+        return Agreement(int((first == second)[either].sum()), int(either.sum()))
+    if description.task == "classification":
+        classes = {reported_class(answer, description) for answer in (one, other)}
+        return Agreement(int(len(classes) == 1 and None not in classes), int(classes != {None}))
+    first_found, second_found = objects_of(one, description), objects_of(other, description)
+    pairs = _pairs(first_found, second_found)
+    return Agreement(2 * len(pairs), len(first_found) + len(second_found))
+
+
+def read_answer(outputs: Outputs, description: ModelDescription) -> int:
+    """Read an answer as a run would; how many objects, pixels or tiles it speaks of.
+
+    Raises:
+        ModelOutputError: it is not what the package says.
+    """
+    if description.task == "segmentation":
+        return int(semantic.read(outputs, description, description.tile_size)[0].size)
+    if description.task == "classification":
+        classification.read(outputs, description)
+        return 1
+    return len(objects_of(outputs, description))
+
+
+def _difference_of_objects(one: Outputs, other: Outputs, description: ModelDescription) -> float:
+    lowered = min(description.score_threshold, _LOW_SCORE)
+    curious = msgspec.structs.replace(description, score_threshold=lowered)
+    first, second = objects_of(one, curious), objects_of(other, curious)
+    pairs = _pairs(first, second)
+    differences = [0.0]
+    for a, b, overlap in pairs:
+        differences += [1 - overlap, abs(float(first.score[a]) - float(second.score[b]))]
+    for found, matched in ((first, {a for a, *_ in pairs}), (second, {b for _, b, _ in pairs})):
+        alone = [row for row in range(len(found)) if row not in matched]
+        # What is just above the threshold here may be just below it there.
+        differences += [float(found.score[row]) - lowered for row in alone]
+    return max(differences)
+
+
+def _pairs(one: Detections, other: Detections) -> list[tuple[int, int, float]]:
+    """Rows of the same object and their overlap: of one class, the better scores first."""
+    free = np.ones(len(other), bool)
+    pairs = []
+    for row in np.argsort(-one.score, kind="stable").tolist():
+        if not free.any():
+            break
+        overlap = iou(np.repeat(one.box[[row]], len(other), axis=0), other.box)
+        overlap = np.where(free & (other.label == one.label[row]), overlap, 0)
+        best = int(overlap.argmax())
+        if overlap[best] > _SAME_OBJECT:
+            free[best] = False
+            pairs.append((row, best, float(overlap[best])))
+    return pairs
+
+
+def _read(outputs: Outputs, place: int, description: ModelDescription) -> NDArray[np.float64]:
+    if description.head == "labels":
+        place = description.outputs.index("labels")
+    return np.asarray(outputs[place], np.float64)
+
+
+def _relative(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    if one.shape != other.shape:
+        return float("inf")
+    if not one.size:
+        return 0.0
+    return float(np.abs(one - other).max() / max(1.0, np.abs(one).max()))
+
+
+def mean_agreement(
+    one: Sequence[Outputs], other: Sequence[Outputs], description: ModelDescription
+) -> Agreement:
+    """What two models see alike in all of some tiles."""
+    found = Agreement(0, 0)
+    for first, second in zip(one, other, strict=True):
+        found += agreement(first, second, description)
+    return found

@@ -1,0 +1,240 @@
+"""Readings of outputs that list objects: boxes, and scores and classes in outputs of their own.
+
+Scores are a number a box beside the number of its class, as torchvision and NMS plugins return
+them, or a number a class (DETR, YOLO-NAS). NMS plugins add how many of the rows are objects.
+https://github.com/NVIDIA/TensorRT/tree/main/plugin/efficientNMSPlugin
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations, product
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from swath.models.output_spec import Role
+from swath.packaging.conventions.convention import (
+    Understood,
+    output,
+    passed_over,
+    split_background,
+)
+from swath.packaging.evidence import (
+    is_whole,
+    judge_boxes,
+    judge_labels,
+    judge_scores,
+)
+from swath.packaging.readings import Reading
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.models.output_spec import BoxFormat, BoxUnits
+    from swath.packaging.inspect_weights import Exported, Returned
+
+Convention = Literal["ultralytics", "torchvision"]
+_BOX = 4
+_UNBATCHED, _MASKS = 2, 4
+"""How many axes boxes have without a batch, and masks with or without."""
+_WORDS: dict[str, Role] = {
+    "box": "boxes",
+    "label": "labels",
+    "class": "labels",
+    "cls": "labels",
+    "score": "scores",
+    "conf": "scores",
+    "prob": "scores",
+    "mask": "masks",
+    "num": "count",
+    "valid": "count",
+    "count": "count",
+}
+_FORMATS: dict[BoxFormat, str] = {"xyxy": "two corners", "cxcywh": "a centre and sides"}
+_UNITS: dict[BoxUnits, str] = {"px": "in px", "normalised": "in shares of the tile"}
+
+
+def role_by_name(name: str) -> Role | None:
+    """Return what an output is by its name; None where the name does not tell."""
+    found = {role for word, role in _WORDS.items() if word in name.lower()}
+    if "count" in found:
+        return "count"
+    return found.pop() if len(found) == 1 else None
+
+
+def is_listed(exported: Exported) -> bool:
+    """Return whether the outputs can be boxes, scores and numbers of classes, each apart."""
+    return next(_assignments(exported), None) is not None
+
+
+def listed_readings(
+    exported: Exported, names: Sequence[str], convention: Convention
+) -> list[Reading]:
+    """Return the readings of outputs that are boxes, scores and numbers of classes.
+
+    Args:
+        exported: the network.
+        names: of the classes; a background before them is left out.
+        convention: whose it is where the numbers leave it open: torchvision's boxes are two
+            corners in px and its classes count from 1, those of NMS plugins count from 0.
+    """
+    background, classes = split_background(names)
+    first = int(convention == "torchvision" or background is not None)
+    return [
+        _reading(exported, roles, classes, box_format, units, label, first)
+        for roles, box_format, units, label in product(
+            _assignments(exported), _FORMATS, _UNITS, (0, 1)
+        )
+    ]
+
+
+def _assignments(exported: Exported) -> Iterator[tuple[Role | None, ...]]:
+    """Yield what the outputs can be by their axes and types, all ways."""
+    outputs = exported.outputs
+    for boxes in (p for p, found in enumerate(outputs) if _is_boxes(found)):
+        axes = outputs[boxes].shape[:-1]
+        vectors = [p for p, found in enumerate(outputs) if found.shape == axes]
+        for labels, scores in permutations([p for p in vectors if p != boxes], 2):
+            if outputs[scores].is_whole:
+                continue
+            roles: list[Role | None] = [None] * len(outputs)
+            roles[boxes], roles[labels], roles[scores] = "boxes", "labels", "scores"
+            for place, found in enumerate(outputs):
+                if roles[place] is None:
+                    roles[place] = _other(found, axes)
+            if _names_agree(outputs, roles):
+                yield tuple(roles)
+
+
+def _is_boxes(found: Returned) -> bool:
+    return len(found.shape) in {2, 3} and found.shape[-1] == _BOX
+
+
+def _other(found: Returned, axes: tuple[int, ...]) -> Role | None:
+    """Return the role of an output beside boxes, scores and labels."""
+    if len(found.shape) == _MASKS and found.shape[: len(axes)] == axes:
+        return "masks"
+    first = axes[:-1]
+    single = found.shape in {(*first, 1), first} and found.shape != ()
+    whole = all(is_whole(value) for value in found.values)
+    return "count" if single and whole and role_by_name(found.name) in {"count", None} else None
+
+
+def _names_agree(outputs: Sequence[Returned], roles: Sequence[Role | None]) -> bool:
+    """Return whether no name contradicts the roles."""
+    said = [(role_by_name(found.name), role) for found, role in zip(outputs, roles, strict=True)]
+    return all(name is None or name == role or role is None for name, role in said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The objects among the rows of all probes and tiles."""
+
+    boxes: NDArray[np.float64]
+    labels: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+def _reading(
+    exported: Exported,
+    roles: tuple[Role | None, ...],
+    classes: tuple[str, ...],
+    box_format: BoxFormat,
+    units: BoxUnits,
+    first: int,
+    usual: int,
+) -> Reading:
+    rows = _rows(exported, roles)
+    boxes = judge_boxes(rows.boxes, box_format, units, exported.size)
+    listed = judge_labels(rows.labels, rows.scores, first, len(classes))
+    unusual = judge_labels(rows.labels, rows.scores, usual, len(classes)).fault is not None
+    scores = judge_scores(rows.scores, "none")
+    fault = scores.fault or listed.fault or _fault_of_type(exported, roles) or boxes.fault
+    ordered = "".join(f", {role}" for role in roles if role)[2:]
+    masks = "masks" in roles
+    batched = len(exported.outputs[roles.index("boxes")].shape) > _UNBATCHED
+    options: dict[str, Any] = {
+        "head": "torchvision",
+        "first_label": first,
+        "score_threshold": 0.5,
+        "box_format": box_format,
+        "box_units": units,
+    }
+    return Reading(
+        words=f"{ordered}, a box by {_FORMATS[box_format]} {_UNITS[units]}, classes from {first}",
+        settings={name: options[name] for name in ("first_label", "box_format", "box_units")},
+        understood=Understood(
+            task="instance-segmentation" if masks else "object-detection",
+            outputs=tuple(
+                output(
+                    found,
+                    _axes(found, role, batched=batched),
+                    exported,
+                    name=role,
+                    open_axes=_open(found, role, batched=batched),
+                )
+                if role
+                else passed_over(found)
+                for found, role in zip(exported.outputs, roles, strict=True)
+            ),
+            hyperparameters={**options, "merge": {"strategy": "none"}},
+            classes=classes,
+        ),
+        fault=fault,
+        doubtful=fault is not None and fault == boxes.fault and boxes.doubtful,
+        declared=box_format == "xyxy"
+        and (first == usual or unusual)
+        and (units == "px" or len(rows.boxes) > 0),
+    )
+
+
+def _fault_of_type(exported: Exported, roles: tuple[Role | None, ...]) -> str | None:
+    """Say what speaks against numbers of classes and scores as all of them are, padding too."""
+    at = {role: found for found, role in zip(exported.outputs, roles, strict=True) if role}
+    labels, scores = at["labels"], at["scores"]
+    if not all(is_whole(value) for value in labels.values):
+        return "numbers of classes are no whole numbers"
+    told = labels.is_whole or role_by_name(labels.name) or role_by_name(scores.name)
+    some = any(value.any() for value in scores.values)
+    if some and not told and all(is_whole(value) for value in scores.values):
+        return "scores are whole numbers"
+    return None
+
+
+def _rows(exported: Exported, roles: tuple[Role | None, ...]) -> _Rows:
+    """Return the objects; rows beyond their count, or without a score, are none."""
+    at = {role: found for found, role in zip(exported.outputs, roles, strict=True) if role}
+    parts: list[tuple[NDArray[Any], ...]] = []
+    for probe in range(len(at["boxes"].natural)):
+        boxes = at["boxes"].values[probe].reshape(-1, _BOX)
+        labels, scores = (at[name].values[probe].reshape(-1) for name in ("labels", "scores"))
+        kept = scores > 0
+        if "count" in at:
+            counts = at["count"].values[probe].reshape(-1, 1)
+            kept &= (np.arange(len(scores) // len(counts)) < counts).reshape(-1)
+        parts.append((boxes[kept], labels[kept], scores[kept]))
+    boxes, labels, scores = (
+        np.concatenate(part).astype(np.float64) for part in zip(*parts, strict=True)
+    )
+    return _Rows(boxes, labels, scores)
+
+
+def _axes(found: Returned, role: Role, *, batched: bool) -> tuple[str, ...]:
+    """Name the axes of an output."""
+    own = {"boxes": ("coordinate",), "masks": ("height", "width")}
+    if role == "count":
+        return ("batch", "one")[: len(found.shape)] if batched else ("one",)
+    if role == "masks" and not batched:
+        return ("detection", "channel", *own[role])
+    return (*(("batch",) if batched else ()), "detection", *own.get(role, ()))
+
+
+def _open(found: Returned, role: Role, *, batched: bool) -> list[int]:
+    """Return the axes of any length: that of objects, where each tile has others."""
+    if role == "count":
+        return []
+    if not batched:
+        return [0]
+    return [1] if len({value.shape for value in found.values}) > 1 else []

@@ -1,0 +1,299 @@
+"""The inputs and outputs of an exported network, found by running the file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath.errors import ModelTimeoutError, PackageError
+from swath.errors.extras import not_installed
+from swath.models.runtimes.base import check_float32, not_runnable
+from swath.models.runtimes.time_limit import TimeLimit
+from swath.models.weights import check_weights_file, kind_of
+from swath.packaging.exporter_notes import (
+    count_parameters,
+    files_beside,
+    noted_side,
+    torchscript_notes,
+)
+from swath.packaging.probes import NATURAL, probe_tiles
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.models.mlm import WeightsFormat
+
+SUFFIXES: dict[WeightsFormat, str] = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2"}
+_IMAGE_AXES = 4
+_Answer = list[tuple[str, "NDArray[Any]"]]
+"""The outputs by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Returned:
+    """One of the network's outputs, as it came back for tiles that hold no objects."""
+
+    name: str
+    shape: tuple[int, ...]
+    data_type: str
+    values: tuple[NDArray[Any], ...] = field(default=(), repr=False, compare=False)
+    """The arrays themselves, one for each probe; the first has `shape`."""
+
+    @property
+    def natural(self) -> tuple[NDArray[Any], ...]:
+        """The arrays for probes that are in the range of most networks."""
+        return self.values[:NATURAL]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it holds integers."""
+        return self.data_type.startswith(("int", "uint"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """An exported network."""
+
+    path: Path
+    format: WeightsFormat
+    input_name: str
+    batch: int | None
+    """The number of tiles that it insists on; None: any."""
+    bands: int
+    size: int
+    """px along each side of a tile."""
+    outputs: tuple[Returned, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What the exporter wrote into the file."""
+    beside: Mapping[str, Any] = field(default_factory=dict)
+    """By name, the JSON files that lie beside it: transformers writes its configuration there."""
+    parameters: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A network that can be called, and what its file says of its input; None: it does not."""
+
+    call: Any
+    input_name: str
+    shape: tuple[int | None, ...] | None
+    metadata: Mapping[str, str]
+    parameters: int | None
+
+
+def format_of(path: Path) -> WeightsFormat:
+    """The format of a file of weights, by its content.
+
+    Raises:
+        PackageError: there is no file, or swath does not run it; the message says what to do.
+    """
+    if not path.is_file():
+        raise PackageError(f"there are no weights at {path}; check the path")
+    kind = kind_of(path)
+    if kind in SUFFIXES:
+        return kind
+    by_suffix = {suffix: name for name, suffix in SUFFIXES.items()}
+    expected = by_suffix.get(path.suffix, "torchscript")
+    check_weights_file(path, expected)
+    raise PackageError(
+        f"{path} is no ONNX model, no TorchScript and no exported program (.pt2): export the "
+        "network with torch.onnx.export, torch.jit.save or torch.export.save"
+    )
+
+
+def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exported:
+    """Open an exported network and run it on probes: noise and shapes in several ranges.
+
+    Args:
+        path: of the weights.
+        bands: how many bands it is to be fed.
+        size: px along each side of a tile, where the file leaves it open.
+
+    Raises:
+        PackageError: it cannot be run, takes something else, or leaves the size of a tile open.
+    """
+    kind = format_of(path)
+    _library("onnxruntime" if kind == "onnx" else "torch", path)
+    with TimeLimit.of(path).watch("been loaded"):
+        opened = _OPEN[kind](path)
+    shape = _input_shape(path, opened, bands)
+    side = _side(path, shape[2:], size, opened.metadata)
+    return Exported(
+        path=path,
+        format=kind,
+        input_name=opened.input_name,
+        batch=shape[0],
+        bands=bands,
+        size=side,
+        outputs=_run(path, opened, (shape[0] or 1, bands, side, side)),
+        metadata=opened.metadata,
+        beside=files_beside(path),
+        parameters=opened.parameters,
+    )
+
+
+def _input_shape(path: Path, opened: _Opened, bands: int) -> tuple[int | None, ...]:
+    """(batch, bands, height, width); None for any length, or where the file does not say."""
+    shape = opened.shape or (None,) * _IMAGE_AXES
+    if len(shape) != _IMAGE_AXES:
+        raise PackageError(
+            f"{path} takes an input of shape {list(shape)}; swath feeds (batch, bands, height, "
+            "width). torchvision's detectors take a list of images: export a module whose forward "
+            "is `return self.detector([tiles[0]])[0]`, for one tile a call"
+        )
+    if shape[1] not in {None, bands}:
+        raise PackageError(f"{path} takes {shape[1]} bands; {bands} are named: correct --bands")
+    return shape
+
+
+def _side(
+    path: Path,
+    given: tuple[int | None, ...],
+    size: int | None,
+    metadata: Mapping[str, str],
+) -> int:
+    """The size of a tile: by the file, else by the exporter's notes, else as told."""
+    height, width = given
+    if height != width:
+        raise PackageError(
+            f"{path} takes tiles of {width} x {height} px; swath cuts square ones: "
+            "export the network for those"
+        )
+    if height is not None and size not in {None, height}:
+        raise PackageError(
+            f"{path} takes tiles of {height} px; {size} px cannot be chosen: leave --tile-size out"
+        )
+    found = height or size or noted_side(metadata)
+    if found is None:
+        raise PackageError(f"{path} leaves the size of a tile open: choose one with --tile-size")
+    return found
+
+
+def _run(path: Path, opened: _Opened, shape: tuple[int, ...]) -> tuple[Returned, ...]:
+    first, *more = probe_tiles(shape)
+    try:
+        found = opened.call(first)
+    except (PackageError, ModelTimeoutError):
+        raise
+    except Exception as error:
+        # The libraries' errors have no common base but Exception.
+        raise PackageError(f"{path} cannot be run on tiles {shape}: {error}") from error
+    answers = [found, *(answer for tiles in more if (answer := _call(opened, tiles, len(found))))]
+    return tuple(
+        Returned(
+            name=name,
+            shape=array.shape,
+            data_type=str(array.dtype),
+            values=tuple(answer[place][1] for answer in answers),
+        )
+        for place, (name, array) in enumerate(found)
+    )
+
+
+def _call(opened: _Opened, tiles: NDArray[np.float32], count: int) -> _Answer | None:
+    """Return the answer to a further probe; None where its range of numbers suits no network."""
+    try:
+        found: _Answer = opened.call(tiles)
+    except ModelTimeoutError:
+        raise
+    except Exception:  # noqa: BLE001 (the libraries' errors have no common base)
+        return None
+    finite = all(array.dtype.kind != "f" or np.isfinite(array).all() for _, array in found)
+    return found if len(found) == count and finite else None
+
+
+def _open_onnx(path: Path) -> _Opened:
+    onnxruntime = _library("onnxruntime", path)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise not_runnable(path, error) from error
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise PackageError(f"{path} takes {[i.name for i in inputs]}; swath feeds one input")
+    check_float32(path, inputs[0].type)
+    names = [output.name for output in session.get_outputs()]
+
+    answering = importlib.import_module("swath.models.runtimes.onnx_session").answering
+    limit = TimeLimit.of(path)
+
+    def call(tiles: NDArray[np.float32]) -> _Answer:
+        with answering(limit) as options:
+            answers = session.run(names, {inputs[0].name: tiles}, options)
+        return list(zip(names, answers, strict=True))
+
+    shape = tuple(axis if isinstance(axis, int) else None for axis in inputs[0].shape)
+    notes = dict(session.get_modelmeta().custom_metadata_map)
+    return _Opened(call, inputs[0].name, shape, notes, count_parameters(path))
+
+
+def _open_pt2(path: Path) -> _Opened:
+    _library("torch", path)
+    files = importlib.import_module("swath.models.runtimes.torch_files")
+    try:
+        program = files.read_pt2(path)
+    except PackageError:
+        raise
+    except Exception as error:
+        raise not_runnable(path, error) from error
+    inputs = files.inputs_of(program)
+    if len(inputs) != 1:
+        raise PackageError(f"{path} takes {[name for name, *_ in inputs]}; swath feeds one input")
+    name, shape, dtype = inputs[0]
+    check_float32(path, dtype)
+    count = sum(parameter.numel() for parameter in program.parameters())
+    return _Opened(_torch_call(program.module(), path), name, tuple(shape), {}, count)
+
+
+def _open_torchscript(path: Path) -> _Opened:
+    torch = _library("torch", path)
+    files = importlib.import_module("swath.models.runtimes.torch_files")
+    try:
+        module = files.read_torchscript(path, torch.device("cpu"))
+    except Exception as error:
+        raise not_runnable(path, error) from error
+    count = sum(parameter.numel() for parameter in module.parameters())
+    return _Opened(_torch_call(module, path), "image", None, torchscript_notes(path), count)
+
+
+_OPEN = {"onnx": _open_onnx, "pt2": _open_pt2, "torchscript": _open_torchscript}
+
+
+def _torch_call(module: Any, path: Path) -> Any:
+    torch = importlib.import_module("torch")
+    limit = TimeLimit.of(path)
+
+    def call(tiles: NDArray[np.float32]) -> _Answer:
+        with torch.inference_mode(), limit.watch("answered"):
+            answer = module(torch.from_numpy(tiles))
+        return [(name, tensor.numpy()) for name, tensor in _named(answer)]
+
+    return call
+
+
+def _named(answer: Any, name: str = "output") -> Iterator[tuple[str, Any]]:
+    """The tensors of an answer in their order, by their keys where they have any."""
+    if isinstance(answer, Mapping):
+        for key, part in answer.items():
+            yield from _named(part, str(key))
+    elif isinstance(answer, list | tuple):
+        for place, part in enumerate(answer):
+            yield from _named(part, f"{name}{place}")
+    elif hasattr(answer, "numpy"):
+        yield name, answer
+    else:
+        raise PackageError(f"the network returns a {type(answer).__name__}, which is no tensor")
+
+
+def _library(name: str, path: Path) -> Any:
+    if importlib.util.find_spec(name) is None:
+        raise PackageError(f"{path}: {not_installed(name)}")
+    return importlib.import_module(name)

@@ -1,0 +1,236 @@
+"""A smaller package of a model, and what it costs: measured on scenes, refused where too much."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swath.errors import InputError, PackageError
+from swath.models import packing
+from swath.models.package import ModelPackage, Weights, load_package
+from swath.models.runtimes.base import Model
+from swath.models.runtimes.load import load_model
+from swath.packaging import sample_tiles
+from swath.packaging.check import OPTIMISED, check_package, folder_of, milliseconds
+from swath.packaging.compare_outputs import Agreement, mean_agreement
+from swath.packaging.quantize import Precision, to_float16, to_int8
+from swath.packaging.write_mlm import assets_of, write_item
+from swath.storage.output_folder import work_folder
+
+if TYPE_CHECKING:
+    from swath.labels.collection import Collection
+    from swath.packaging.sample_tiles import Tile
+
+_WEIGHTS = "model.onnx"
+_TILES = 32
+_FIGURES = ("AP50", "mIoU")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimised:
+    """What a smaller package costs, and what it brings."""
+
+    precision: Precision
+    agreement: Agreement
+    """The agreement of their reports in the scenes' tiles."""
+    tiles: int
+    bytes_before: int
+    bytes_after: int
+    milliseconds_before: float
+    """A tile, on this machine's CPU with ONNX Runtime."""
+    milliseconds_after: float
+    accuracy_before: float | None = None
+    """On labelled scenes, where there are any: AP at an IoU of 0.5, mIoU of a segmentation."""
+    accuracy_after: float | None = None
+
+    @property
+    def loss(self) -> float:
+        """Of AP or mIoU where it was measured, else the share of what is no longer seen alike."""
+        if self.accuracy_before is not None and self.accuracy_after is not None:
+            return self.accuracy_before - self.accuracy_after
+        return 1 - self.agreement.share
+
+
+def optimise_package(
+    uri: str | Path,
+    out: Path,
+    precision: Precision,
+    *,
+    scenes: Sequence[str],
+    tolerance: float,
+    labels: Collection | None = None,
+    tiles: int = _TILES,
+) -> Optimised:
+    """Make a package whose ONNX weights compute in fewer bits.
+
+    Args:
+        uri: the package: a folder, a local `model.tar.gz` or an S3 URI of one.
+        out: the folder to make, whole or not at all.
+        precision: `float16` or `int8`.
+        scenes: to calibrate with, and to compare on other tiles of.
+        tolerance: how much may be lost: of AP or mIoU where there are labels, else of agreement.
+        labels: labelled scenes to measure it on, through the engine.
+        tiles: how many to calibrate with, and how many to compare on.
+
+    Raises:
+        InputError: the folder is there already, or there are no scenes, or none in which a package
+            finds anything.
+        PackageError: the package has no ONNX weights, they cannot be converted, or too much of what
+            they see is lost.
+    """
+    if out.exists():
+        raise InputError(f"{out} is there already; remove it, or choose another folder")
+    if not scenes:
+        raise InputError(
+            "there is no scene to measure the loss on: give --scene, as often as needed"
+        )
+    package = load_package(uri)
+    source = _onnx_of(package)
+    with work_folder(out.parent) as work:
+        folder = work / "package"
+        folder.mkdir()
+        _convert(source, folder / _WEIGHTS, precision, package, scenes, tiles)
+        _describe(folder_of(package), folder, package, precision)
+        report = check_package(folder)
+        if not report.passed:
+            raise PackageError(f"the {precision} weights do not work: {'; '.join(report.faults)}")
+        shown = list(sample_tiles.of_scenes(scenes, package.description, count=tiles))
+        if not shown:
+            raise InputError(f"there is no valid pixel in {', '.join(scenes)}")
+        accuracy = _accuracy(uri, folder, labels)
+        found = _measured(package, source, folder, precision, shown, accuracy)
+        _check_proof(found, scenes)
+        if found.loss > tolerance:
+            what = "agreement" if found.accuracy_before is None else "AP or mIoU"
+            raise PackageError(
+                f"{out} was not made: {precision} loses {found.loss:.3f} of {what}, more than the "
+                f"{tolerance:g} of --max-loss. More or other --scene to calibrate with may help"
+            )
+        _describe(folder_of(package), folder, package, precision, found)
+        folder.rename(out)
+    return found
+
+
+def _check_proof(found: Optimised, scenes: Sequence[str]) -> None:
+    """Refuse a comparison in which there is nothing to lose.
+
+    Raises:
+        InputError: neither package finds an object in the scenes, or the original is worth nothing
+            on the labelled ones.
+    """
+    if found.accuracy_before == 0:
+        raise InputError(
+            "this proves nothing: AP or mIoU of the package is 0 on the labelled scenes, so the "
+            "smaller one has nothing to lose; give --val-labels of scenes with objects that it "
+            "finds"
+        )
+    if found.accuracy_before is None and not found.agreement.of:
+        raise InputError(
+            f"this proves nothing: neither package finds an object in {found.tiles} tiles of "
+            f"{', '.join(scenes)}, so the smaller one has nothing to lose; give --scene with "
+            "objects, or more --tiles"
+        )
+
+
+def _onnx_of(package: ModelPackage) -> Weights:
+    for weights in package.weights:
+        if weights.format == "onnx":
+            return weights
+    raise PackageError(
+        f"the package {package.description.name} has no ONNX weights to make smaller"
+    )
+
+
+def _convert(
+    source: Weights,
+    target: Path,
+    precision: Precision,
+    package: ModelPackage,
+    scenes: Sequence[str],
+    tiles: int,
+) -> None:
+    if precision == "float16":
+        to_float16(source.path, target)
+        return
+    # Calibrated on other tiles than compared on, as far as the scenes have others.
+    calibration = sample_tiles.of_scenes(scenes, package.description, count=tiles, offset=0.0)
+    to_int8(source.path, target, calibration, package.description)
+
+
+def _describe(
+    original: Path,
+    folder: Path,
+    package: ModelPackage,
+    precision: Precision,
+    found: Optimised | None = None,
+) -> None:
+    """The original's description, with other weights and what they were measured to be."""
+    item: dict[str, Any] = json.loads((original / packing.DESCRIPTION).read_bytes())
+    properties = item["properties"]
+    properties["mlm:name"] = item["id"] = f"{package.description.name}-{precision}"
+    item["assets"] = assets_of(folder, [_WEIGHTS])
+    properties[OPTIMISED] = {"from": package.digest, "precision": precision}
+    if found:
+        properties[OPTIMISED] |= {
+            "agreement": round(found.agreement.share, 4),
+            "tiles": found.tiles,
+            "accuracy_before": found.accuracy_before,
+            "accuracy_after": found.accuracy_after,
+        }
+    write_item(folder, item)
+
+
+def _measured(
+    package: ModelPackage,
+    source: Weights,
+    folder: Path,
+    precision: Precision,
+    shown: Sequence[Tile],
+    accuracy: tuple[float | None, float | None],
+) -> Optimised:
+    before, after = _loaded(package), _loaded(load_package(folder))
+    return Optimised(
+        precision=precision,
+        agreement=_compared(before, after, shown, package),
+        tiles=len(shown),
+        bytes_before=source.path.stat().st_size,
+        bytes_after=(folder / _WEIGHTS).stat().st_size,
+        milliseconds_before=milliseconds(before, shown[0]),
+        milliseconds_after=milliseconds(after, shown[0]),
+        accuracy_before=accuracy[0],
+        accuracy_after=accuracy[1],
+    )
+
+
+def _loaded(package: ModelPackage) -> Model:
+    return load_model(package, runtime="onnx", format="onnx")
+
+
+def _compared(
+    before: Model, after: Model, tiles: Sequence[Tile], package: ModelPackage
+) -> Agreement:
+    """What two models see alike in tiles, each shown alone."""
+    one = [outputs for tile in tiles for outputs in before([tile])]
+    other = [outputs for tile in tiles for outputs in after([tile])]
+    return mean_agreement(one, other, package.description)
+
+
+def _accuracy(
+    uri: str | Path, smaller: Path, labels: Collection | None
+) -> tuple[float | None, float | None]:
+    """AP at an IoU of 0.5, or mIoU of a segmentation, of both on labelled scenes."""
+    if labels is None:
+        return None, None
+    # It needs more than the rest.
+    from swath.evaluation.evaluate import evaluate  # noqa: PLC0415
+
+    found = []
+    for package in (str(uri), str(smaller)):
+        with tempfile.TemporaryDirectory() as folder:
+            figures = evaluate(package, labels, Path(folder), report=False).figures
+        found.append(next((figures[name] for name in _FIGURES if figures.get(name)), 0.0))
+    return found[0], found[1]

@@ -1,0 +1,99 @@
+"""Statistics and units of a package's bands, added to what it says of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from swath.errors import InputError
+from swath.models import packing
+from swath.models.mlm import EXPECTED, parse_description
+from swath.packaging.write_mlm import RASTER, band_entry, write_item
+from swath.raster.radiometry.comparison import Expected
+from swath.raster.radiometry.units import Unit, Units
+
+_UNIT_FORM = "NAME, NAME,SCALE or NAME,SCALE,OFFSET, as in reflectance,0.0001,-0.1"
+
+
+def parse_units(texts: Sequence[str], bands: int) -> Units:
+    """Read the units of bands from a command line.
+
+    Args:
+        texts: one for all bands, or one for each, as in `reflectance,0.0001,-0.1`: the quantity,
+            and the scale and the offset by which a number becomes it.
+        bands: how many there are.
+
+    Raises:
+        InputError: a text is no unit, or there are too few or too many.
+    """
+    if len(texts) not in {1, bands}:
+        raise InputError(
+            f"{len(texts)} units are given for {bands} bands; give one for all, or one for each"
+        )
+    units = tuple(_parse_unit(text) for text in texts)
+    return units if len(units) == bands else units * bands
+
+
+def add_statistics(folder: Path, scenes: Sequence[str], *, units: Units | None = None) -> Expected:
+    """Write the statistics of scenes into the `mlm.json` of a package's folder.
+
+    Args:
+        folder: of the package.
+        scenes: those that the model was trained on, or others like them.
+        units: of the package's bands, in place of those that it states.
+
+    Raises:
+        InputError: no scene has enough valid pixels, or there is no package in the folder.
+        PackageError: what the package says cannot be used.
+        SceneError: a scene cannot be read, or lacks a band.
+    """
+    # GDAL is imported where there are scenes.
+    from swath.raster.radiometry.scenes import expect  # noqa: PLC0415
+
+    path = folder / packing.DESCRIPTION
+    if not path.is_file():
+        raise InputError(f"{folder} has no {packing.DESCRIPTION}: give the folder of a package")
+    text = path.read_bytes()
+    description = parse_description(text)
+    units = description.units if units is None else units
+    expected = expect(scenes, description.bands, units)
+    if expected is None:
+        raise InputError(
+            f"none of the {len(scenes)} scenes has enough valid pixels for statistics; give larger "
+            "ones"
+        )
+    item: dict[str, Any] = json.loads(text)
+    item["properties"][EXPECTED] = msgspec.to_builtins(expected)
+    _set_units(item, description.bands, units)
+    write_item(folder, item)
+    return expected
+
+
+def _set_units(item: dict[str, Any], bands: Sequence[str], units: Units) -> None:
+    """Write the units of bands into an Item's `bands`, which keep what else is said of them."""
+    described: list[dict[str, Any]] = item["properties"].setdefault("bands", [])
+    known = {band.get("name"): band for band in described}
+    for name, unit in zip(bands, units, strict=True):
+        if name not in known:
+            known[name] = {"name": name}
+            described.append(known[name])
+        for key in ("unit", "raster:scale", "raster:offset"):
+            known[name].pop(key, None)
+        known[name].update(band_entry(name, unit))
+    if any(units) and RASTER not in item.setdefault("stac_extensions", []):
+        item["stac_extensions"].append(RASTER)
+
+
+def _parse_unit(text: str) -> Unit:
+    name, *numbers = [part.strip() for part in text.split(",")]
+    try:
+        unit = Unit(name, *map(float, numbers))
+    except (TypeError, ValueError):
+        unit = Unit(scale=0)
+    if not unit.is_possible:
+        raise InputError(f"{text!r} is no unit; write {_UNIT_FORM}, with a scale that is not 0")
+    return unit

@@ -1,0 +1,134 @@
+"""Everything that there is to know of a package, in lines to be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swath.models import packing
+from swath.models.mlm import EXPECTED
+from swath.models.package import load_package
+from swath.models.weights import kind_of
+from swath.packaging.check import folder_of
+from swath.packaging.write_mlm import TRAINING
+
+if TYPE_CHECKING:
+    from swath.models.mlm import ModelDescription
+    from swath.models.package import ModelPackage
+
+_SHOWN_ELSEWHERE = {"bands", EXPECTED, "datetime", "start_datetime", "end_datetime", TRAINING}
+_MOST_CLASSES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A line: what it is of, what it is, and its value."""
+
+    group: str
+    name: str
+    value: str
+
+
+def facts_of(uri: str | Path) -> list[Fact]:
+    """What a package says of itself, group by group.
+
+    Raises:
+        PackageError: there is no package, it contradicts itself, or a checksum is off.
+    """
+    package = load_package(uri)
+    item = json.loads((folder_of(package) / packing.DESCRIPTION).read_bytes())
+    return [
+        Fact(group, name, value)
+        for group, lines in (
+            ("model", _model(package, item["properties"])),
+            ("input", _input(package.description)),
+            ("output", _output(package.description, item["properties"])),
+            ("weights", _weights(package)),
+            ("training", _training(item["properties"].get(TRAINING) or {})),
+            ("provenance", _provenance(item)),
+        )
+        for name, value in lines
+    ]
+
+
+def _model(package: ModelPackage, properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "name", package.description.name
+    yield "digest", package.digest
+    yield "architecture", str(properties.get("mlm:architecture", "unknown"))
+    if count := properties.get("mlm:total_parameters"):
+        yield "parameters", f"{count:,}"
+    yield "task", package.description.task
+    yield "head", package.description.head
+
+
+def _input(description: ModelDescription) -> Iterator[tuple[str, str]]:
+    size, overlap = description.tile_size, description.overlap
+    yield "tile", f"{size} x {size} px, neighbours overlap by {overlap} px"
+    inputs = zip(description.bands, description.scaling, description.units, strict=True)
+    for band, scaling, unit in inputs:
+        fields = msgspec.to_builtins(scaling) if scaling else {"type": "as it is"}
+        words = ", ".join(f"{key} {value}" for key, value in fields.items() if key != "type")
+        stated = f" of numbers in {unit}" if unit else ""
+        yield f"band {band}", f"{fields['type']} {words}".strip() + stated
+    if description.expected:
+        yield "statistics", f"of {description.expected.scenes} scenes"
+    yield "fill value", f"{description.fill_value:g}"
+    yield "batch on a GPU", f"{description.batch_size} tiles to begin with"
+
+
+def _output(
+    description: ModelDescription, properties: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    for entry in properties["mlm:output"]:
+        shape = ", ".join(str(length).replace("-1", "any") for length in entry["result"]["shape"])
+        yield entry.get("name", "output"), f"({shape}) {entry['result']['data_type']}"
+    names = description.classes
+    more = f" and {len(names) - _MOST_CLASSES} more" if len(names) > _MOST_CLASSES else ""
+    yield "classes", ", ".join(names[:_MOST_CLASSES]) + more
+    options = properties["mlm:hyperparameters"]
+    for name in sorted(options):
+        if name not in {"overlap", "fill_value", "tile_size", "head"}:
+            yield name, _text(options[name])
+
+
+def _weights(package: ModelPackage) -> Iterator[tuple[str, str]]:
+    for weights, asset in zip(package.weights, package.description.weights, strict=True):
+        size = weights.path.stat().st_size / 1e6
+        checksum = "checksum verified" if asset.sha256 else "no checksum"
+        kind = kind_of(weights.path)
+        yield (
+            asset.name,
+            f"{weights.format if kind == 'other' else kind}, {size:.2f} MB, {checksum}",
+        )
+
+
+def _training(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of what `swath train` notes, all but the options: they are a page of their own."""
+    for part, data in record.get("data", {}).items():
+        if data:
+            what = f"{data['objects']} objects in {len(data['scenes'])} scenes"
+            yield f"{part} data", f"{what}, digest {data['digest']}"
+    if "steps" in record:
+        yield "length", f"{record['epochs']} epochs, {record['steps']} steps"
+    for name, value in record.get("metrics", {}).items():
+        yield name, f"{value:.4g}"
+
+
+def _provenance(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    properties = item["properties"]
+    for name in sorted(properties):
+        if not name.startswith("mlm:") and name not in _SHOWN_ELSEWHERE:
+            yield name, _text(properties[name])
+    if properties.get("start_datetime"):
+        yield "time", f"{properties['start_datetime']} to {properties['end_datetime']}"
+    for link in item.get("links", []):
+        yield link.get("rel", "link"), f"{link.get('title', '')} {link['href']}".strip()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,82 @@
+"""How pixels become the network's numbers, as told on a command line or by a configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from swath.errors import InputError, PackageError
+from swath.models.scaling import Scale, Scaling, ZScore
+
+Scalings = tuple[Scaling | None, ...]
+
+# Of ImageNet's pictures, in shares of 255: https://docs.pytorch.org/vision/stable/models.html
+_MEAN, _STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_BYTE = 255.0
+WORDS = (
+    "none, a number to divide by (255, 10000), imagenet, or a JSON file with STAC MLM's "
+    "value_scaling"
+)
+
+
+def parse_scaling(text: str) -> Scalings:
+    """One scaling for all bands, or one for each.
+
+    Args:
+        text: `none`; a number to divide by; `imagenet`, for three bands of 8 bits; or the path of
+            a JSON file with the `value_scaling` of STAC MLM.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if text == "none":
+        return (None,)
+    if text == "imagenet":
+        return normalised(_MEAN, _STDDEV, over=_BYTE)
+    try:
+        return (Scale(value=float(text)),)
+    except ValueError:
+        pass
+    if not Path(text).is_file():
+        raise InputError(f"the scaling {text!r} is not known; give {WORDS}")
+    try:
+        found = msgspec.json.decode(Path(text).read_bytes(), type=list[Scaling | None])
+    except msgspec.DecodeError as error:
+        raise InputError(
+            f"{text} is no value_scaling of STAC MLM: {error}; it is a list of objects, as "
+            '[{"type": "min-max", "minimum": 0, "maximum": 255}]'
+        ) from None
+    return tuple(found)
+
+
+def normalised(mean: Sequence[float], stddev: Sequence[float], *, over: float) -> Scalings:
+    """`(data / over - mean) / stddev`, in one step a band."""
+    return tuple(
+        ZScore(mean=one * over, stddev=other * over)
+        for one, other in zip(mean, stddev, strict=True)
+    )
+
+
+def of_processor(config: Mapping[str, Any]) -> Scalings:
+    """What a `preprocessor_config.json` of transformers does to pixels.
+
+    https://huggingface.co/docs/transformers/main_classes/image_processor
+
+    Raises:
+        PackageError: it does not hold what it says it uses.
+    """
+    factor = config.get("rescale_factor", 1 / _BYTE) if config.get("do_rescale", True) else 1.0
+    if not config.get("do_normalize", False):
+        return (None,) if factor == 1 else (Scale(value=round(1 / factor, 6)),)
+    try:
+        mean, stddev = config["image_mean"], config["image_std"]
+        return normalised(mean, stddev, over=round(1 / factor, 6))
+    except (KeyError, TypeError, ValueError) as error:
+        raise PackageError(
+            f"preprocessor_config.json normalises without image_mean and image_std "
+            f"({json.dumps(str(error))}): give --scaling"
+        ) from None

@@ -1,0 +1,1 @@
+"""A run, distributed over functions and jobs, and the same on one machine."""

@@ -1,0 +1,170 @@
+"""The true cause of a failed run: that of the shard which failed first.
+
+Step Functions says of a Distributed Map no more than that its threshold was exceeded, and Batch of
+an array that a child failed. The shard's own words are with its child execution or child job. A job
+that fails by an error of its own leaves them in the work bucket: Batch has the exit code only.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from swath import storage
+from swath.errors import PayloadError, TransientError
+from swath.errors.service_errors import transient_errors
+from swath.messages import JobFailure
+from swath.messages.failure_cause import error_of, object_in, parse_cause, readable_cause
+from swath.storage import RunPaths
+
+if TYPE_CHECKING:
+    from mypy_boto3_batch import BatchClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+logger = logging.getLogger(__name__)
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+_MAP_FAILED = "States.ExceedToleratedFailureThreshold"
+_MAP_WORDS = "tolerated failure threshold"
+_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """The clients that are asked for a shard's own words."""
+
+    states: SFNClient
+    batch: BatchClient
+
+
+@functools.cache
+def clients() -> Clients:
+    """Return this process's clients."""
+    return Clients(
+        states=boto3.client("stepfunctions", config=_RETRIES),
+        batch=boto3.client("batch", config=_RETRIES),
+    )
+
+
+def explain(
+    detail: Mapping[str, Any], *, work_uri: str, services: Clients | None = None
+) -> dict[str, Any]:
+    """Return the detail of a failed execution's event with its true error and cause.
+
+    Args:
+        detail: of Step Functions' "Execution Status Change" event.
+        work_uri: where jobs leave their words.
+        services: by default this process's clients.
+
+    Returns:
+        The same fields, with `error` and a readable `cause` that names the shard, if it was one.
+
+    Raises:
+        TransientError: a service failed in a way that passes, or lists no failed shard yet.
+        botocore.exceptions.ClientError: a service refused.
+    """
+    services = services or clients()
+    status, error, cause = detail["status"], detail.get("error"), detail.get("cause")
+    with transient_errors(f"the cause of {detail['executionArn']} cannot be read"):
+        if error == _MAP_FAILED or _MAP_WORDS in (cause or ""):
+            error, cause = _of_map(services.states, detail)
+        elif job := _job(cause):
+            error, cause = _of_job(services.batch, job, work_uri, error)
+    return {
+        **detail,
+        "error": error or status,
+        "cause": readable_cause(cause, status=status),
+    }
+
+
+def _of_map(states: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the error and the cause of the child execution that failed first."""
+    run = detail["executionArn"]
+    pages = states.get_paginator("list_map_runs").paginate(executionArn=run)
+    # A Map that is retried has a run for each attempt.
+    maps = [found for page in pages for found in page["mapRuns"]]
+    map_run = max(maps, key=lambda found: found["startDate"], default=None)
+    since = (detail.get("redriveDate") or 0) / 1000
+    failed = _failed(states, map_run["mapRunArn"], since) if map_run else iter(())
+    first = min(failed, key=lambda child: child["stopDate"], default=None)
+    if first is None:
+        # ListExecutions is eventually consistent.
+        raise TransientError(f"no failed shard of {run} is listed yet")
+    child = states.describe_execution(executionArn=first["executionArn"])
+    error = child.get("error") or child["status"]
+    cause = readable_cause(child.get("cause"), status=child["status"])
+    return error, _named(json.loads(child.get("input") or "{}").get("index"), cause)
+
+
+def _failed(states: SFNClient, map_run: str, since: float) -> Iterator[Any]:
+    """Yield the children that failed since the run was taken up again, if it was."""
+    pages = states.get_paginator("list_executions")
+    for status in ("FAILED", "TIMED_OUT"):
+        for page in pages.paginate(mapRunArn=map_run, statusFilter=status):
+            for child in page["executions"]:
+                if child["stopDate"].timestamp() >= since:
+                    yield child
+
+
+def _job(cause: str | None) -> dict[str, Any]:
+    """Return Batch's description of a job, keys in lower case; empty if the cause is none."""
+    parsed = parse_cause(cause or "")
+    return parsed if isinstance(parsed.get("jobid"), str) else {}
+
+
+def _of_job(
+    batch: BatchClient, job: dict[str, Any], work_uri: str, error: str | None
+) -> tuple[str, str]:
+    """Return the error and the cause of a job; of an array, of the child that failed first."""
+    name, index = str(job.get("jobname")), 0
+    if object_in(job, "arrayproperties").get("size"):
+        described = _failed_child(batch, job["jobid"])
+        index = int(described["arrayProperties"]["index"])
+        job = parse_cause(json.dumps(described, default=str))
+    container = object_in(job, "container")
+    left = _left_by_job(RunPaths(work_uri, name), job["jobid"], container.get("exitcode"))
+    if left is None:
+        return error_of(job) or error or "States.TaskFailed", _named(
+            index, readable_cause(json.dumps(job))
+        )
+    log = container.get("logstreamname")
+    return left.error, _named(index, f"{left.cause} (log stream {log})" if log else left.cause)
+
+
+def _failed_child(batch: BatchClient, array: str) -> Any:
+    """Return the description of an array's child job that failed first."""
+    pages = batch.get_paginator("list_jobs").paginate(arrayJobId=array, jobStatus="FAILED")
+    failed = (child for page in pages for child in page["jobSummaryList"])
+    first = min(failed, key=lambda child: child.get("stoppedAt", 0), default=None)
+    if first is None:
+        raise TransientError(f"no failed child of the job {array} is listed yet")
+    return batch.describe_jobs(jobs=[first["jobId"]])["jobs"][0]
+
+
+def _left_by_job(paths: RunPaths, job: str, exit_code: int | None) -> JobFailure | None:
+    """Return a job's own words, unless its last attempt ended before it could leave any.
+
+    They are those of the last attempt only where that ended with the exit code which they tell: an
+    earlier attempt may have left some, too.
+    """
+    uri = paths.job_failure(job)
+    try:
+        left = JobFailure.from_json(storage.read_json(uri))
+    except FileNotFoundError:
+        return None
+    except (ClientError, PayloadError, ValueError) as error:
+        logger.warning("%s cannot be read: %s", uri, error)
+        return None
+    return left if left.exit_code == exit_code else None
+
+
+def _named(index: Any, cause: str) -> str:
+    return f"shard {index}: {cause}" if index is not None else cause

@@ -1,0 +1,237 @@
+"""A run on one machine, without any cloud: the same steps, one after the other, in one process."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from swath import storage
+from swath.errors import SceneError, SwathError
+from swath.errors.exit_codes import CommandExit
+from swath.messages import (
+    LoadSummary,
+    MergeSummary,
+    ModelRef,
+    RunOptions,
+    RunRequest,
+    SceneRef,
+    TileCounts,
+)
+from swath.models.package import describe_package
+from swath.models.runtimes.time_limit import last_words
+from swath.pipeline.merge import merge_run
+from swath.pipeline.plan import plan_run, read_plan
+from swath.pipeline.run_report import RunReport, Status
+from swath.pipeline.shard import require_unchanged, run_shard
+from swath.settings import PlanSettings
+from swath.storage.output_folder import (
+    DETECTIONS,
+    MASK,
+    RUN,
+    SUMMARY,
+    clear,
+    put_in_place,
+    work_folder,
+)
+
+_LATER = (
+    "a later run of this scene and model is in the database; its rows stay, "
+    "and those of this run were not loaded"
+)
+Progress = Callable[[int, int], None]
+"""Called with how many tiles are done, and of how many; first with none."""
+
+
+def _silent(done: int, of: int) -> None:
+    """No progress is shown."""
+
+
+@dataclass(slots=True)
+class Stopwatch:
+    """How long each stage took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Take the time of what is done within."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.perf_counter() - started, 3)
+
+
+def run_local(
+    scene: str,
+    model: str,
+    out: Path,
+    *,
+    database: str | None = None,
+    options: RunOptions | None = None,
+    progress: Progress = _silent,
+) -> RunReport:
+    """Find what a model sees in a scene; write `detections.parquet` and `summary.json`.
+
+    A segmentation whose model package asks for a mask has `mask.tif`, too. The files of an earlier
+    run in the folder are removed first.
+
+    Args:
+        scene: a path or S3 URI.
+        model: the model package: a folder, a `model.tar.gz` or an S3 URI of one.
+        out: the folder to write to.
+        database: a DSN; the detections are loaded there too.
+        options: of the run; the backend is always `local`.
+        progress: called after each batch of tiles.
+
+    Raises:
+        InputError: there is no such scene or package, or `out` has a file that swath did not write
+            and would replace.
+        SwathError: the run failed; `summary.json` says so as well, whatever the error.
+    """
+    clear(out, RUN)
+    request = request_of(scene, model, options or RunOptions())
+    watch = Stopwatch()
+    files: dict[str, Path] = {}
+
+    def fail(error: Exception) -> None:
+        # A run that only failed to load leaves its detections all the same.
+        known = isinstance(error, SwathError)
+        cause = str(error) if known else f"{type(error).__name__}: {error}"
+        kind = type(error).__name__
+        failed = _report(request, watch, status="failed", error=kind, cause=cause)
+        # A full disk may have no room for the summary either; the error itself is what to show.
+        with nullcontext() if known else suppress(OSError):
+            put_in_place(out, {**files, SUMMARY: _write(failed, work)})
+
+    def end(error: Exception) -> CommandExit:
+        fail(error)
+        shutil.rmtree(work, ignore_errors=True)
+        return CommandExit.FAILED
+
+    with work_folder(out) as work, last_words(end):
+        try:
+            if database is not None:
+                _prepare(database)
+            merged = run_steps(request, str(work), watch, progress)
+            files[DETECTIONS] = Path(merged.uri)
+            if merged.mask_uri:
+                files[MASK] = Path(merged.mask_uri)
+            if database is not None:
+                with watch.stage("load"):
+                    superseded = _load(database, request, merged).superseded
+                if superseded:
+                    merged = msgspec.structs.replace(merged, warnings=[*merged.warnings, _LATER])
+            report = _report(request, watch, status="succeeded", merged=merged)
+        except Exception as error:
+            fail(error)
+            raise
+        put_in_place(out, {**files, SUMMARY: _write(report, work)})
+    return report
+
+
+def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
+    """The run of what lies at the two addresses now.
+
+    Raises:
+        SceneError: there is no scene.
+        PackageError: there is no model package, or it cannot be used.
+    """
+    scene = storage.resolve(scene)
+    began = datetime.now(UTC).isoformat()
+    etag = storage.etag(scene)
+    if etag is None:
+        raise SceneError(f"there is no scene at {scene}; check the address")
+    model = storage.resolve(model)
+    description, digest = describe_package(model)
+    return RunRequest.new(
+        scene=SceneRef(uri=scene, etag=etag, dropped_at=began),
+        model=ModelRef(name=description.name, uri=model, digest=digest),
+        options=msgspec.structs.replace(options, backend="local"),
+    )
+
+
+def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progress) -> MergeSummary:
+    """Plan, infer and merge in a folder of work."""
+    with watch.stage("plan"):
+        plan = plan_run(request, PlanSettings(work_uri=work))
+    with watch.stage("infer"):
+        total = read_plan(plan.uri).tiles_to_infer
+        done = 0
+        progress(done, total)
+        for index in range(plan.shards):
+
+            def tell(tiles: int, before: int = done) -> None:
+                progress(before + tiles, total)
+
+            receipt = run_shard(plan.uri, index, progress=tell)
+            done += receipt.tiles.planned
+            progress(done, total)
+    with watch.stage("merge"):
+        return merge_run(plan.uri)
+
+
+def _prepare(database: str) -> None:
+    """Migrate the database, so that one that cannot be used is refused before the inference.
+
+    Raises:
+        SettingsError: the address or the database cannot be used.
+        TransientError: there is no connection.
+    """
+    # Imported here, so that a run without a database needs no driver.
+    from swath.database.connect import connect_dsn  # noqa: PLC0415
+    from swath.database.migrate import migrate  # noqa: PLC0415
+
+    with closing(connect_dsn(database)) as connection:
+        migrate(connection)
+
+
+def _load(database: str, request: RunRequest, merged: MergeSummary) -> LoadSummary:
+    from swath.database.connect import connect_dsn  # noqa: PLC0415
+    from swath.database.load import load_run  # noqa: PLC0415
+
+    with closing(connect_dsn(database)) as connection:
+        return load_run(
+            connection,
+            request,
+            merged,
+            backend="local",
+            # No event tells of a local file, so the file itself says which version is the later.
+            check=lambda: require_unchanged(request.scene),
+        )
+
+
+def _report(
+    request: RunRequest,
+    watch: Stopwatch,
+    *,
+    status: Status,
+    merged: MergeSummary | None = None,
+    error: str | None = None,
+    cause: str | None = None,
+) -> RunReport:
+    return RunReport(
+        run_id=request.run_id,
+        status=status,
+        scene=request.scene.uri,
+        model=request.model.name,
+        tiles=merged.tiles if merged else TileCounts(),
+        detections=merged.detections if merged else 0,
+        warnings=merged.warnings if merged else [],
+        error=error,
+        cause=cause,
+        seconds=watch.seconds,
+    )
+
+
+def _write(report: RunReport, folder: Path) -> Path:
+    path = folder / SUMMARY
+    path.write_text(report.to_text(), encoding="utf-8")
+    return path

@@ -1,0 +1,153 @@
+"""Put a run's results where other programs find them, described by a STAC Item.
+
+Detections are GeoParquet; a segmentation's mask, if the model package asks for one, is a COG.
+
+They lie in the results bucket under the run's id, so a later run of the scene never writes over an
+earlier one's files; which run is current, the database knows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import antimeridian
+import pystac
+from msgspec import UNSET
+
+from swath import __version__, storage
+from swath.detection.detections import NO_LABEL
+from swath.detection.geoparquet import MEDIA_TYPE, read_classes, read_footer, read_footprint
+from swath.detection.segmentation import mask_raster
+from swath.messages import MergeSummary, PublishSummary, RunRequest
+from swath.pipeline.run_report import ITEM, RunReport, results_folder
+from swath.storage.output_folder import SUMMARY
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+_EXTENSIONS = [
+    "https://stac-extensions.github.io/processing/v1.2.0/schema.json",
+    "https://stac-extensions.github.io/table/v1.2.0/schema.json",
+]
+_CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
+_NOT_IN_NAMES = re.compile("[^0-9A-Za-z_-]+")
+
+
+def publish_run(
+    request: RunRequest, merge: MergeSummary, results_uri: str, *, backend: str
+) -> PublishSummary:
+    """Copy a run's results into the results bucket and describe them; the same again each time.
+
+    S3 copies them itself. Of the detections only the file's footer is read, of a mask nothing.
+
+    The item is written last: where it is, the results are. The scene is not looked at: by now it
+    may have been replaced, and is what the next run is for.
+
+    Args:
+        request: the run.
+        merge: its merged detections.
+        results_uri: the bucket or folder of results.
+        backend: where its shards ran.
+
+    Raises:
+        RunIncompleteError: a file is gone, or not the one that the merge wrote.
+    """
+    folder = results_folder(results_uri, request.run_id)
+    summary = PublishSummary(
+        detections_uri=storage.join(folder, "detections.parquet"),
+        item_uri=storage.join(folder, ITEM),
+        mask_uri=storage.join(folder, "mask.tif") if merge.mask_uri else "",
+    )
+    storage.require_etag(merge.uri, merge.etag)
+    footer = read_footer(merge.uri)
+    item = describe(request, merge, footer)
+    if merge.mask_uri:
+        storage.require_etag(merge.mask_uri, merge.mask_etag)
+        item.add_asset("mask", _mask_asset(read_classes(footer)))
+        item.stac_extensions.append(_CLASSIFICATION)
+        storage.copy(merge.mask_uri, summary.mask_uri, content_type=mask_raster.MEDIA_TYPE)
+    item.properties["swath:backend"] = backend
+    item.set_self_href(summary.item_uri)
+    storage.copy(merge.uri, summary.detections_uri, content_type=MEDIA_TYPE)
+    report = RunReport.of_success(request, merge).to_text()
+    uri = storage.join(folder, SUMMARY)
+    storage.write_bytes(uri, report.encode(), content_type="application/json")
+    document = item.to_dict(include_self_link=True, transform_hrefs=False)
+    storage.write_json(summary.item_uri, document, content_type="application/geo+json")
+    return summary
+
+
+def describe(request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData) -> pystac.Item:
+    """Make a STAC Item for a run's detections.
+
+    Its `datetime` is when the scene was dropped: when it was taken, its file need not say.
+    """
+    geometry = read_footprint(footer)
+    item = pystac.Item(
+        id=request.run_id,
+        geometry=geometry,
+        bbox=list(antimeridian.bbox(geometry)),
+        datetime=datetime.fromisoformat(request.scene.dropped_at),
+        properties=_properties(request, merge, footer),
+        stac_extensions=list(_EXTENSIONS),
+    )
+    item.add_asset("detections", _asset(footer))
+    item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, request.scene.uri, title="scene"))
+    return item
+
+
+def _properties(
+    request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData
+) -> dict[str, Any]:
+    counts = read_classes(footer)
+    threshold = request.options.score_threshold
+    return {
+        "processing:software": {"swath": __version__},
+        "swath:scene": request.scene.uri,
+        "swath:scene_etag": request.scene.etag,
+        "swath:model": request.model.name,
+        "swath:model_digest": request.model.digest,
+        **({} if threshold is UNSET else {"swath:score_threshold": threshold}),
+        "swath:tiles": merge.tiles.to_json(),
+        "swath:detections": merge.detections,
+        "swath:warnings": merge.warnings,
+        "swath:classes": {name: counts[name] for name in sorted(counts) if counts[name]},
+    }
+
+
+def _asset(footer: pq.FileMetaData) -> pystac.Asset:
+    schema = footer.schema.to_arrow_schema()
+    columns = [{"name": field.name, "type": str(field.type)} for field in schema]
+    return pystac.Asset(
+        "./detections.parquet",
+        title="Detections",
+        media_type=MEDIA_TYPE,
+        roles=["data"],
+        extra_fields={
+            "table:row_count": footer.num_rows,
+            "table:primary_geometry": "geometry",
+            "table:columns": columns,
+        },
+    )
+
+
+def _mask_asset(names: Iterable[str]) -> pystac.Asset:
+    classes = [
+        {"value": label, "name": _NOT_IN_NAMES.sub("_", name), "title": name}
+        for label, name in enumerate(names)
+    ]
+    return pystac.Asset(
+        "./mask.tif",
+        title="Mask",
+        description="The class of each pixel",
+        media_type=mask_raster.MEDIA_TYPE,
+        roles=["data", "labels"],
+        extra_fields={
+            "data_type": "uint8",
+            "nodata": NO_LABEL,
+            "classification:classes": classes,
+        },
+    )

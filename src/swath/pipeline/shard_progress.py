@@ -1,0 +1,139 @@
+"""The progress of a shard: its detections so far, kept every few minutes and when it is stopped."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from swath import storage
+from swath.detection.detections import Detections, DetectionsWriter, read_detections, read_note
+from swath.detection.engine import Inference
+from swath.detection.tasks import Inside
+from swath.messages import Payload, TileCounts, TileFailure
+from swath.raster.radiometry.sampling import Samples
+
+_PROGRESS = "swath:progress"
+
+
+class Progress(Payload, frozen=True, kw_only=True):
+    """Progress of a shard that was interrupted, kept in the file of its detections."""
+
+    next_tile: int
+    tiles: TileCounts
+    failures: list[TileFailure]
+    samples: str = ""
+    """Samples of the tiles so far: `Samples.to_bytes`, zlib, base64."""
+
+
+class Findings:
+    """Detections of a shard's tiles: in its file those that are settled, in memory the others.
+
+    Attributes:
+        inference: of the shard's tiles.
+        out: writes the file; another one after each `keep`.
+    """
+
+    def __init__(self, inference: Inference, path: Path) -> None:
+        """Begin a file.
+
+        Args:
+            inference: of the shard's tiles.
+            path: the file.
+        """
+        self.inference = inference
+        self._path = path
+        self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.out.__exit__(kind, error, trace)
+
+    def take_up(self, partial: str) -> None:
+        """Take over what an interrupted attempt found, and how far it came."""
+        with storage.reading(partial) as path:
+            progress = _progress(path)
+            for found in read_detections(path):
+                self._add(found)
+        self.inference.next_tile = progress.next_tile
+        self.inference.tiles = progress.tiles
+        self.inference.failures = progress.failures
+        if progress.samples:
+            self.inference.samples = [self._unpack(progress.samples)]
+
+    def infer(self, tiles: list[int], stop: Callable[[], bool], keep: Callable[[], None]) -> bool:
+        """Go on to the last tile; False if `stop` said so before. Until then, `keep` is called."""
+        left = [tile for tile in tiles if tile >= self.inference.next_tile]
+        for found in self.inference.run(left):
+            self._add(found)
+            if self.inference.next_tile > left[-1]:
+                break
+            if stop():
+                return False
+            keep()
+        return True
+
+    def keep(self, uri: str) -> str:
+        """End the file, and put it where another attempt takes it up; return its SHA-256."""
+        self.out.append(Detections.concatenate(self._flagged))
+        progress = Progress(
+            next_tile=self.inference.next_tile,
+            tiles=self.inference.tiles,
+            failures=self.inference.failures,
+            samples=self._pack(),
+        )
+        self.out.note(_PROGRESS, msgspec.json.encode(progress).decode())
+        self.out.close()
+        storage.copy(str(self._path), uri)
+        return storage.digest(self._path)
+
+    def go_on(self) -> None:
+        """Begin another file with all that the last one holds: a Parquet file has but one end."""
+        ended = self._path.with_name(f"{self._path.name}.ended")
+        self._path.rename(ended)
+        try:
+            self._begin()
+            for found in read_detections(ended):
+                self._add(found)
+        finally:
+            ended.unlink()
+
+    def settle(self, inside: Inside) -> Detections:
+        """End the file with what is settled within the shard; returns what is not."""
+        flagged = Detections.concatenate(self._flagged)
+        settled, others = self.inference.task.settle_inside(flagged, inside)
+        self.out.finish(settled.ordered())
+        return others
+
+    def _pack(self) -> str:
+        known = Samples.join(self.inference.samples, len(self.inference.bands))
+        return base64.b64encode(zlib.compress(known.to_bytes())).decode() if len(known) else ""
+
+    def _unpack(self, text: str) -> Samples:
+        data = zlib.decompress(base64.b64decode(text))
+        return Samples.from_bytes(data, len(self.inference.bands))
+
+    def _begin(self) -> None:
+        self.out = DetectionsWriter(self._path)
+        self._flagged: list[Detections] = []
+
+    def _add(self, found: Detections) -> None:
+        flagged = found.flags != 0
+        self.out.append(found.take(~flagged))
+        self._flagged.append(found.take(flagged))
+
+
+def _progress(path: Path) -> Progress:
+    return msgspec.json.decode(read_note(path, _PROGRESS), type=Progress)

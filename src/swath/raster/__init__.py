@@ -1,0 +1,1 @@
+"""A scene: open it, read its tiles, say where it is on Earth."""

@@ -1,0 +1,271 @@
+"""What a file says of its own numbers: obeyed, or refused in one sentence.
+
+Colour interpretation, colour tables, inverted grey, orientation and pages say what the numbers of a
+raster mean. A model that is shown them as they are would see red as blue, or the number of a colour
+as its brightness.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rasterio._err import CPLE_BaseError
+
+from swath.errors import SceneError
+
+if TYPE_CHECKING:
+    from swath.raster.dataset import Dataset
+    from swath.raster.scene import Scene
+
+COLOURS = {
+    "red": ("red", "b04", "b4"),
+    "green": ("green", "b03", "b3"),
+    "blue": ("blue", "b02", "b2"),
+    "nir": ("nir", "b08"),
+}
+"""Names of bands by their colour: as such, or as Sentinel-2 and Landsat 8 number them."""
+_LETTERS = {"r": "red", "g": "green", "b": "blue"}
+"""Names of bands where all three are there."""
+_PLAIN = {None, "alpha", *COLOURS, "pan", "coastal", "rededge", "swir", "mwir", "lwir", "tir"}
+"""Colours whose numbers are brightnesses of their own."""
+_DISPLAYED = ("red", "green", "blue")
+"""Colours that GDAL gives the first bands of any file of 8 bits, whether or not they have them."""
+_TURNED = "is stored turned or mirrored (orientation {}): store its rows upright, {}"
+_SPACES = {
+    8: "CIELab",
+    9: "ICCLab",
+    10: "ITULab",
+    32803: "colour filter array",
+    32844: "LogL",
+    32845: "LogLuv",
+}
+"""TIFF's photometric interpretations whose samples GDAL gives as they are, and no model takes."""
+_PNG_START = 8
+"""Bytes before the first chunk of a PNG."""
+_MAX_CHUNKS, _MAX_CHUNK_BYTES = 1000, 64 << 10
+_BYTE = 8
+
+
+def check_interpretation(dataset: Dataset) -> None:
+    """Refuse a scene whose numbers are none that a model could be shown as they are.
+
+    Raises:
+        SceneError: it has several pages, is stored turned, or has samples of another kind.
+    """
+    uri, reader = dataset.uri, dataset.reader
+    pages = reader.subdatasets
+    if pages:
+        raise SceneError(
+            f"{uri} has {len(pages)} pages; give each as a file of its own: "
+            f"gdal_translate {pages[0].replace(uri, 'in')} out.tif"
+        )
+    if reader.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":
+        raise SceneError(
+            f"{uri} says that 0 is white (MINISWHITE); invert it, for example with "
+            "gdal_calc.py -A in.tif --calc='255-A'"
+        )
+    if list(colours_of(dataset)).count("alpha") > 1:
+        raise SceneError(f"{uri} has several alpha bands; keep the one that counts")
+    if reader.driver == "GTiff":
+        _check_tags(dataset)
+
+
+def check_picture(picture: Dataset) -> None:
+    """Refuse a PNG or JPEG whose numbers are none that a model could be shown as they are.
+
+    Raises:
+        SceneError: it has a palette, fewer than 8 bits, several frames, or is turned.
+    """
+    uri, reader = picture.uri, picture.reader
+    if "palette" in colours_of(picture):
+        raise SceneError(f"{uri} has a palette; save it in RGB or in grey")
+    bits = int(reader.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", _BYTE))
+    if bits < _BYTE:
+        raise SceneError(f"{uri} has {bits} bits a pixel; save it with 8")
+    orientation = reader.tags().get("EXIF_Orientation", "1").strip()
+    if reader.driver == "PNG":
+        chunks = _png_chunks(uri)
+        if b"acTL" in chunks:
+            raise SceneError(f"{uri} has several frames; send one image at a time")
+        orientation = str(_exif_orientation(chunks.get(b"eXIf", b"")))
+    if orientation not in {"0", "1"}:
+        raise SceneError(
+            f"{uri} {_TURNED.format(orientation, 'for example with mogrify -auto-orient')}"
+        )
+
+
+def colours_of(dataset: Dataset) -> tuple[str | None, ...]:
+    """Return the bands' colour interpretations: `red`, `alpha` …; None for grey and undefined."""
+    try:
+        names = [str(colour.name) for colour in dataset.reader.colorinterp]
+    except CPLE_BaseError:  # this one property fails on tags that GDAL otherwise passes over
+        return tuple(None for _ in dataset.reader.indexes)
+    return tuple(None if name in {"gray", "undefined"} else name for name in names)
+
+
+def select_bands(scene: Scene, wanted: Sequence[str]) -> list[int]:
+    """Return the numbers, from 1, of the bands that a model wants, in its order.
+
+    Bands are found by description, by colour, or, where the scene describes none, by position if
+    it has as many as are wanted (an alpha band is not counted).
+
+    Raises:
+        SceneError: they cannot be told, or the scene contradicts itself; the message says what the
+            scene has and what is wanted.
+    """
+    found = _by_description(scene, wanted) or _by_colour(scene, wanted)
+    if found is None:
+        found = _by_position(scene, wanted)
+    _check_chosen(scene, wanted, found)
+    return found
+
+
+def _by_description(scene: Scene, wanted: Sequence[str]) -> list[int] | None:
+    known = [name.casefold() if name else None for name in scene.band_names]
+    counts = [known.count(name.casefold()) for name in wanted]
+    if max(counts) > 1:
+        raise SceneError(_unknown(scene, scene.count, wanted))
+    if min(counts) == 0:
+        return None
+    found = [known.index(name.casefold()) + 1 for name in wanted]
+    if scene.colours[: len(_DISPLAYED)] != _DISPLAYED:
+        _check_agrees(scene, found)
+    return found
+
+
+def _by_colour(scene: Scene, wanted: Sequence[str]) -> list[int] | None:
+    colours = _colours_of_names(wanted)
+    by_name = [name.casefold() for name in wanted]
+    for names in (by_name, colours):
+        known = all(name and scene.colours.count(name) == 1 for name in names)
+        if known and len(set(names)) == len(names):
+            found = [scene.colours.index(name) + 1 for name in names]
+            _check_agrees(scene, found)
+            return found
+    return None
+
+
+def _by_position(scene: Scene, wanted: Sequence[str]) -> list[int]:
+    image = [number for number, colour in enumerate(scene.colours, 1) if colour != "alpha"]
+    if any(scene.band_names) or len(image) != len(wanted):
+        raise SceneError(_unknown(scene, len(image), wanted))
+    for name, colour, number in zip(wanted, _colours_of_names(wanted), image, strict=True):
+        said = scene.colours[number - 1]
+        if said and colour and said != colour:
+            raise SceneError(
+                f"{scene.uri} says that its band {number} is {said}, where the model wants {name} "
+                f"({', '.join(wanted)}); name the scene's bands after the model's, or mend their "
+                f"colours: gdal_edit.py -colorinterp_{number} {colour}"
+            )
+    return image
+
+
+def _unknown(scene: Scene, count: int, wanted: Sequence[str]) -> str:
+    if any(scene.band_names):
+        has = "the bands " + ", ".join(name or "(unnamed)" for name in scene.band_names)
+    else:
+        alpha = " and an alpha band" if "alpha" in scene.colours else ""
+        has = f"{count} bands without names{alpha}"
+    return (
+        f"{scene.uri} has {has}; the model wants {', '.join(wanted)}. "
+        "Name the scene's bands after the model's (gdal_edit.py can), or give it just those bands"
+    )
+
+
+def _check_agrees(scene: Scene, bands: Sequence[int]) -> None:
+    """Refuse bands whose descriptions and colours are of different colours."""
+    described = _colours_of_names([name or "" for name in scene.band_names])
+    for number in bands:
+        name, colour = scene.band_names[number - 1], scene.colours[number - 1]
+        if colour in COLOURS and described[number - 1] not in {None, colour}:
+            raise SceneError(
+                f"{scene.uri} calls its band {number} {name} and gives it the colour {colour}; "
+                f"mend the one or the other: gdal_edit.py -colorinterp_{number} undefined"
+            )
+
+
+def _check_chosen(scene: Scene, wanted: Sequence[str], bands: Sequence[int]) -> None:
+    """Refuse bands whose numbers are no brightness."""
+    for name, number in zip(wanted, bands, strict=True):
+        colour = scene.colours[number - 1]
+        if colour == "alpha":
+            raise SceneError(
+                f"{scene.uri} says that its band {number}, which the model wants as {name}, is "
+                "what hides the others (alpha); if it is not: "
+                f"gdal_edit.py -colorinterp_{number} undefined"
+            )
+        if colour == "palette":
+            raise SceneError(
+                f"{scene.uri} has a colour table: its numbers are no brightness; "
+                "gdal_translate -expand rgb in.tif out.tif (or -expand gray) makes them so"
+            )
+        if colour not in _PLAIN and colour != name.casefold() and not _is_radar(colour):
+            raise SceneError(
+                f"{scene.uri} says that its band {number}, which the model wants as {name}, is "
+                f"{colour}; convert the scene to the model's colours"
+            )
+
+
+def _is_radar(colour: str | None) -> bool:
+    return bool(colour) and str(colour).startswith(("sar", "other"))
+
+
+def _colours_of_names(names: Sequence[str]) -> list[str | None]:
+    """Return the colour that each name says, if any."""
+    folded = [name.casefold() for name in names]
+    letters = _LETTERS if set(_LETTERS) <= set(folded) else {}
+    known = {name: colour for colour, alike in COLOURS.items() for name in alike} | letters
+    return [known.get(name) for name in folded]
+
+
+def _check_tags(dataset: Dataset) -> None:
+    """Look at what a TIFF says and GDAL passes over."""
+    # The reader's package imports scenes, which import this module.
+    from swath.raster.reader import tiff_header  # noqa: PLC0415
+    from swath.raster.reader.byte_ranges import opened_file  # noqa: PLC0415
+
+    try:
+        with opened_file(dataset.uri, dataset.etag, dataset.known) as head:
+            page = tiff_header.first_page(head.read)
+            orientation = page.number(tiff_header.ORIENTATION, 1)
+            photometric = page.number(tiff_header.PHOTOMETRIC, 1)
+    except tiff_header.NotReadableError:
+        return  # GDAL reads it, in its own way
+    if photometric in _SPACES:
+        raise SceneError(
+            f"{dataset.uri} has colours of the kind {_SPACES[photometric]}; convert it to RGB"
+        )
+    # What is georeferenced is where its stored rows and columns are.
+    placed = not dataset.reader.transform.is_identity or dataset.reader.gcps[0]
+    if orientation not in {0, 1} and not placed:
+        remedy = "or georeference them as they are"
+        raise SceneError(f"{dataset.uri} {_TURNED.format(orientation, remedy)}")
+
+
+def _png_chunks(path: str) -> dict[bytes, bytes]:
+    """Return the chunks of a PNG before its pixels, the first bytes of the last of each kind."""
+    chunks: dict[bytes, bytes] = {}
+    with Path(path).open("rb") as file:
+        file.seek(_PNG_START)
+        for _ in range(_MAX_CHUNKS):
+            head = file.read(8)
+            length, kind = int.from_bytes(head[:4], "big"), head[4:]
+            if kind in {b"IDAT", b""}:
+                break
+            chunks[kind] = file.read(min(length, _MAX_CHUNK_BYTES))
+            file.seek(length - len(chunks[kind]) + 4, os.SEEK_CUR)
+    return chunks
+
+
+def _exif_orientation(exif: bytes) -> int:
+    from swath.raster.reader import tiff_header  # noqa: PLC0415 (see above)
+
+    try:
+        return tiff_header.first_page(lambda at, length: exif[at : at + length]).number(
+            tiff_header.ORIENTATION, 1
+        )
+    except tiff_header.NotReadableError:
+        return 1

@@ -1,0 +1,76 @@
+"""What to expect of the bands of scenes, from the scenes themselves."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from swath.errors import SceneError
+from swath.raster.interpretation import select_bands
+from swath.raster.radiometry.comparison import MAX_PROFILES, MIN_SAMPLES, Expected
+from swath.raster.radiometry.profile import Profile, profile_of
+from swath.raster.radiometry.sampling import Lattice, Samples
+from swath.raster.radiometry.units import Units, conversion
+from swath.raster.reader import read_tiles
+from swath.raster.scene import open_scene
+from swath.raster.tiles import Grid
+
+_TILE = 512
+"""px along each side of what is read together."""
+
+_logger = logging.getLogger(__name__)
+
+
+def expect(uris: Sequence[str], bands: Sequence[str], units: Units) -> Expected | None:
+    """Return the statistics of scenes' bands, as a model package holds them.
+
+    Of more scenes than a package can hold profiles of, evenly spread ones are read.
+
+    Args:
+        uris: the scenes.
+        bands: the names of the model's bands.
+        units: those of the model's numbers.
+
+    Returns:
+        The statistics; None where no scene has enough valid pixels.
+
+    Raises:
+        SceneError: a scene cannot be read, or lacks a band.
+    """
+    places = np.linspace(0, len(uris) - 1, min(len(uris), MAX_PROFILES)).round().astype(int)
+    profiles = [profile_scene(uris[place], bands, units) for place in places]
+    known = [profile for profile in profiles if profile]
+    if len(known) < len(profiles):
+        _logger.info(
+            "%d of %d scenes are too small for statistics of their bands",
+            len(profiles) - len(known),
+            len(profiles),
+        )
+    return Expected.of(known) if known else None
+
+
+def profile_scene(uri: str, bands: Sequence[str], units: Units) -> Profile | None:
+    """Return the profile of a scene; None where too few of its pixels are valid.
+
+    Raises:
+        SceneError: the scene cannot be read, or lacks a band.
+    """
+    with open_scene(uri) as scene:
+        info = scene.info
+        numbers = select_bands(info, bands)
+        convert = conversion(info, numbers, bands, units)
+        grid, lattice = (
+            Grid(info.width, info.height, _TILE, 0),
+            Lattice.over(info.width, info.height),
+        )
+        parts = []
+        for read in read_tiles(scene, grid, numbers, range(grid.count)):
+            if read.pixels is None:
+                raise SceneError(f"{uri}: {read.error}") from read.error
+            tile = read.tile
+            origin = (tile.x, tile.y)
+            parts.append(lattice.take(read.pixels, read.shown, origin, tile.core, convert))
+    samples = Samples.join(parts, len(bands))
+    return profile_of(samples) if len(samples.complete()) >= MIN_SAMPLES else None

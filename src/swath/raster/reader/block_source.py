@@ -1,0 +1,70 @@
+"""Where the blocks of a raster come from: decoded here where that is surely right, or by GDAL."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.raster.dataset import Dataset
+from swath.raster.reader.block_cache import Source
+from swath.raster.reader.byte_ranges import Head
+from swath.raster.reader.gdal_rows import Bands
+from swath.raster.reader.memory_check import need_here, need_of_gdal
+from swath.raster.reader.tiff_header import NotReadableError
+from swath.raster.reader.tiff_layout import scene_layout
+from swath.raster.reader.validity import Wanted
+from swath.raster.reader.workers import Workers
+
+if TYPE_CHECKING:
+    from swath.raster.reader.geotiff_blocks import Blocks
+    from swath.raster.tiles import Ints
+
+
+def source_of(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -> Source:
+    """The source of the blocks that windows (n, 4) need.
+
+    Raises:
+        SceneError: there is not enough memory to read it.
+        SceneChangedError: the file was replaced since it was opened.
+        TransientError: S3 did not answer.
+    """
+    blocks = _blocks(dataset, wanted, windows, workers)
+    if blocks is not None:
+        return blocks
+    workers.claim(dataset, need_of_gdal(dataset, wanted.layers, windows))
+    handles = workers.handles(dataset)
+    return Bands(handles, wanted, windows, readers=workers.readers(len(handles)))
+
+
+def _blocks(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -> Blocks | None:
+    """The blocks of a GeoTIFF; None where GDAL is to read them."""
+    if dataset.reader.driver != "GTiff" or importlib.util.find_spec("imagecodecs") is None:
+        return None
+    from swath.raster.reader.geotiff_blocks import Blocks  # noqa: PLC0415 (an image without it has GDAL)
+
+    file = workers.open(dataset)
+    try:
+        layouts = scene_layout(dataset.reader, Head(file, dataset.known).read)
+        workers.claim(dataset, need_here(layouts[0], wanted.layers, windows))
+        rows = range(int(windows[:, 1].min()), int((windows[:, 1] + windows[:, 3]).max()))
+        return Blocks(
+            file, layouts, wanted, fill=_fill(dataset), rows=rows, decoders=workers.decoders
+        )
+    except NotReadableError:
+        return None
+
+
+def _fill(dataset: Dataset) -> float | None:
+    """What GDAL puts where a file leaves a block out; None where it is not sure."""
+    values, dtype = set(dataset.reader.nodatavals), np.dtype(dataset.reader.dtypes[0])
+    if len(values) > 1:
+        return None
+    (value,) = values
+    if value is None:
+        return 0
+    if dtype.kind == "f":
+        return float(value)
+    limits = np.iinfo(dtype)
+    return value if limits.min <= value <= limits.max and float(value).is_integer() else None

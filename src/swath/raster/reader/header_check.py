@@ -1,0 +1,126 @@
+"""Limits of a raster's header, checked before GDAL opens the file.
+
+GDAL reads all metadata when it opens a file, and looks through all earlier items for each new one:
+the time grows with the square of their number. Each thread that reads opens the file once more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swath.errors import SceneError
+from swath.raster.reader.tiff_header import (
+    BLOCK_TABLES,
+    GDAL_METADATA,
+    NotReadableError,
+    ReadBytes,
+    directories,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MAX_PAGES = 512
+"""Pages of a TIFF: an image, its overviews, and a mask of each."""
+MAX_TAGS = 1024
+"""Tags of one page: libtiff compares each with all others."""
+MAX_ITEMS = 10_000
+"""XML elements of GDAL's own metadata, on all pages together."""
+MAX_METADATA_BYTES = 16 << 20
+"""Bytes of a file that are neither pixels nor tables of blocks."""
+MAX_BOXES = 1000
+"""Boxes of a JPEG 2000 file, those within boxes not counted."""
+
+_SIZES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8])
+"""Bytes of a value by its TIFF type; 0 where there is no such type."""
+_TABLES = [tag for tags in BLOCK_TABLES.values() for tag in tags]
+_SHORTEST_ITEM = len("<Item/>")
+_JP2_START = b"\0\0\0\x0cjP  "
+_BOX_HEAD, _LONG_BOX_HEAD = 8, 16
+_REWRITE = "write it anew: gdal_translate -of COG"
+
+
+def check_header(uri: str, size: int, read: ReadBytes) -> None:
+    """Refuse a file whose header would take GDAL much time or memory.
+
+    What is damaged, or of another format, is left to GDAL.
+
+    Args:
+        uri: the file's address.
+        size: its number of bytes.
+        read: reads its bytes.
+
+    Raises:
+        SceneError: it has too many pages, tags, items or boxes, or too many bytes of metadata.
+        SceneChangedError: it was replaced meanwhile.
+        TransientError: S3 did not answer.
+    """
+    try:
+        if read(0, len(_JP2_START)) == _JP2_START:
+            _check_boxes(uri, size, read)
+        else:
+            _check_pages(uri, size, read)
+    except NotReadableError:
+        return
+
+
+def _check_pages(uri: str, size: int, read: ReadBytes) -> None:
+    total = items = xml_bytes = 0
+    for number, entries in enumerate(directories(read, MAX_TAGS), 1):
+        if number > MAX_PAGES:
+            raise SceneError(
+                f"{uri} has more than {MAX_PAGES} pages (images, overviews and masks); {_REWRITE}"
+            )
+        if len(entries) > MAX_TAGS:
+            raise SceneError(f"{uri} has a page of more than {MAX_TAGS} tags; {_REWRITE}")
+        lengths = _lengths(entries, size)
+        total += entries.nbytes + int(lengths.sum())
+        _check_bytes(uri, total)
+        for entry in np.flatnonzero(entries["tag"] == GDAL_METADATA):
+            xml_bytes += int(lengths[entry])
+            if xml_bytes > MAX_ITEMS * _SHORTEST_ITEM:  # otherwise there cannot be too many
+                xml = read(int(entries["value"][entry]), int(lengths[entry]))
+                items += xml.count(b"<") - xml.count(b"</")
+        if items > MAX_ITEMS:
+            raise SceneError(
+                f"{uri} has {items} items of GDAL's metadata; swath reads {MAX_ITEMS} at most: "
+                "write it anew without them: gdal_translate -nomd -of COG"
+            )
+
+
+def _lengths(entries: NDArray[np.void], size: int) -> NDArray[np.int64]:
+    """Return the bytes of the values of each entry that follow the page; 0 where none can."""
+    kinds = np.where(entries["kind"] < len(_SIZES), entries["kind"], 0)
+    counts = np.minimum(entries["count"], size + 1).astype(np.int64)
+    lengths = counts * _SIZES[kinds]
+    inline = entries.dtype["value"].itemsize
+    ends = np.minimum(entries["value"], size).astype(np.int64) + lengths
+    outside = (lengths > inline) & (ends <= size) & ~np.isin(entries["tag"], _TABLES)
+    return np.where(outside, lengths, 0)
+
+
+def _check_boxes(uri: str, size: int, read: ReadBytes) -> None:
+    total = number = offset = 0
+    while offset < size:
+        head = read(offset, _LONG_BOX_HEAD)
+        length = int.from_bytes(head[:4])
+        if length == 1:
+            length = int.from_bytes(head[8:])
+        length = min(length or size, size - offset)
+        if length < _BOX_HEAD:
+            return
+        total += length if head[4:8] != b"jp2c" else 0
+        _check_bytes(uri, total)
+        number, offset = number + 1, offset + length
+        if number > MAX_BOXES:
+            raise SceneError(f"{uri} has more than {MAX_BOXES} boxes; {_REWRITE}")
+
+
+def _check_bytes(uri: str, total: int) -> None:
+    if total > MAX_METADATA_BYTES:
+        raise SceneError(
+            f"{uri} has more than {MAX_METADATA_BYTES >> 20} MiB of metadata; write it anew "
+            "without: gdal_translate -nomd -noxmp -of COG"
+        )

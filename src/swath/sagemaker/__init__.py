@@ -1,0 +1,1 @@
+"""Everything of Amazon SageMaker: the container, its clients and the jobs."""

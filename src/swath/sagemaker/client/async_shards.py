@@ -1,0 +1,157 @@
+"""Having a shard inferred by an asynchronous endpoint, which tells by SNS when it is done.
+
+The request is an object in the work bucket and carries the token of the state that waits for it.
+SageMaker says in its notification which object it answered, so the token is found again there:
+https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-check-predictions.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Self
+
+import boto3
+
+from swath import storage
+from swath.errors import PayloadError, SwathError
+from swath.messages import Payload, ShardRequest
+from swath.sagemaker.client.errors import answered, calling
+from swath.sagemaker.client.shards import JSON, read_receipt, runtime
+from swath.settings import SubmitShardSettings
+from swath.storage import RunPaths
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+# `ClientError: Received client error (400) from model. See …`, or without a status.
+_STATUS = re.compile(r"\((\d{3})\)")
+# Step Functions takes no more.
+_CAUSE_LENGTH = 32_768
+
+Outcome = Literal["resumed", "failed", "ignored", "stale"]
+
+
+class Submission(Payload, frozen=True, kw_only=True):
+    """A shard that an endpoint was asked for, and where its answer will be."""
+
+    request_uri: str
+    output_uri: str
+
+
+class Resumption(Payload, frozen=True, kw_only=True):
+    """What became of a notification: `stale` if nobody waits any more for what it tells."""
+
+    outcome: Outcome
+    request_uri: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """SageMaker's word that it is done with a request."""
+
+    endpoint: str
+    request_uri: str
+    inference_id: str
+    output_uri: str
+    """Empty where the inference failed."""
+    failure: str
+    """Empty where it did not."""
+
+    @classmethod
+    def of_message(cls, text: str) -> Self:
+        """Read the message that is published to the success and the error topic.
+
+        Raises:
+            PayloadError: it is not one.
+        """
+        try:
+            message = json.loads(text)
+            request = message["requestParameters"]
+            completed = message["invocationStatus"] == "Completed"
+            return cls(
+                endpoint=request["endpointName"],
+                request_uri=request["inputLocation"],
+                inference_id=message.get("inferenceId", ""),
+                output_uri=message["responseParameters"]["outputLocation"] if completed else "",
+                failure="" if completed else str(message.get("failureReason") or "unknown"),
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            raise PayloadError(f"not a notification of SageMaker's ({error!r}): {text}") from None
+
+
+def submit_shard(request: ShardRequest, settings: SubmitShardSettings) -> Submission:
+    """Queue one shard; its answer comes with a notification.
+
+    Raises:
+        TransientError: SageMaker did not take it; the caller is to try again.
+        SettingsError: there is no such endpoint.
+    """
+    uri = RunPaths.of_plan(request.plan_uri).request(request.index)
+    storage.write_json(uri, request.to_json())
+    with calling(settings.endpoint_name):
+        answer = runtime().invoke_endpoint_async(
+            EndpointName=settings.endpoint_name,
+            InputLocation=uri,
+            InferenceId=attempt(request),
+            ContentType=JSON,
+            Accept=JSON,
+            RequestTTLSeconds=settings.queue_seconds,
+            InvocationTimeoutSeconds=settings.inference_seconds,
+        )
+    return Submission(request_uri=uri, output_uri=answer["OutputLocation"])
+
+
+def attempt(request: ShardRequest) -> str:
+    """The name of one attempt at a shard: 64 characters that follow from its token."""
+    return hashlib.sha256(request.task_token.encode()).hexdigest()
+
+
+def resume_run(
+    notification: Notification, *, work_uri: str, states: SFNClient | None = None
+) -> Resumption:
+    """Let the state go on that waits for a shard: with its receipt, or with why there is none.
+
+    Images that people sent to the endpoint are ignored, and so is what is told twice.
+
+    Raises:
+        PayloadError: the endpoint's answer is no receipt.
+    """
+    if not notification.request_uri.startswith(storage.join(work_uri, "runs", "")):
+        return _result("ignored", notification, "not of a run")
+    try:
+        request = ShardRequest.from_json(storage.read_json(notification.request_uri))
+    except FileNotFoundError:
+        return _result("stale", notification, "the run's objects have expired")
+    if notification.inference_id != attempt(request):
+        return _result("stale", notification, "of an earlier attempt")
+    return _report(notification, request.task_token, states or boto3.client("stepfunctions"))
+
+
+def _report(notification: Notification, token: str, states: SFNClient) -> Resumption:
+    try:
+        if notification.failure:
+            error = _failure(notification)
+            cause = str(error)[:_CAUSE_LENGTH]
+            states.send_task_failure(taskToken=token, error=type(error).__name__, cause=cause)
+            return _result("failed", notification, cause)
+        receipt = read_receipt(
+            storage.read_bytes(notification.output_uri), notification.endpoint
+        ).to_json()
+        states.send_task_success(taskToken=token, output=json.dumps(receipt))
+    except (states.exceptions.TaskDoesNotExist, states.exceptions.TaskTimedOut):
+        return _result("stale", notification, "nobody waits for it")
+    return _result("resumed", notification)
+
+
+def _failure(notification: Notification) -> SwathError:
+    found = _STATUS.search(notification.failure)
+    status = int(found[1]) if found else 0
+    return answered(status, notification.failure, notification.endpoint)
+
+
+def _result(outcome: Outcome, notification: Notification, reason: str = "") -> Resumption:
+    return Resumption(outcome=outcome, request_uri=notification.request_uri, reason=reason)

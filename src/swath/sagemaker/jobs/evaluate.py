@@ -1,0 +1,168 @@
+"""Evaluations on SageMaker: the same measurement as on a laptop, as a Processing job."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from swath import storage
+from swath.models.package import describe_package
+from swath.models.packing import pack
+from swath.sagemaker.jobs.costs import PROCESSING, Ceiling, ceiling
+from swath.sagemaker.jobs.hosts import check_has_no_accelerator
+from swath.sagemaker.jobs.inputs import check_inputs, upload_inputs
+from swath.sagemaker.jobs.names import unique_name
+
+if TYPE_CHECKING:
+    from swath.stack import Deployment
+
+FOLDER = "/opt/ml/processing"
+_VOLUME_GIB = 100
+_HOUR = 3600
+_PACKAGES = ("model", "in_use")
+_ON_CPU = "figures are measured on a CPU, so that they do not depend on the machine"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationJob:
+    """An evaluation to be launched. Sources are S3 URIs or local paths, which are uploaded."""
+
+    package: str
+    """The model package: a folder or a `model.tar.gz`."""
+    images: str
+    """The folder of the scenes."""
+    labels: str | None
+    """A file or a folder; None: they lie with the images."""
+    against: str | None
+    """The package in use or its `evaluation.json`; None: nothing is compared."""
+    arguments: Sequence[str]
+    """Arguments of the container's command line."""
+    instance_type: str
+    hours: float
+    """After how many SageMaker stops the job."""
+    hourly_price: float | None = None
+    """US dollars; by default, what AWS's price list says."""
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """What the job reads, by the names of the folders that its container looks in."""
+        known = {
+            "model": self.package,
+            "images": self.images,
+            "labels": self.labels,
+            "in_use": self.against,
+        }
+        return {name: source for name, source in known.items() if source is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchedEvaluation:
+    """An evaluation that was started."""
+
+    name: str
+    report: str
+    """The S3 URI below which `report.html`, `evaluation.json` and `verdict.json` will lie."""
+
+
+def ceiling_of(job: EvaluationJob, region: str) -> Ceiling:
+    """Return what the job can cost at most.
+
+    Raises:
+        InputError: the price is not known.
+    """
+    return ceiling(
+        job.instance_type, job.hours, region, price=job.hourly_price, component=PROCESSING
+    )
+
+
+def check(job: EvaluationJob, deployment: Deployment) -> None:
+    """Check that the job can run on its host and read its sources.
+
+    Raises:
+        InputError: it cannot.
+    """
+    check_has_no_accelerator(job.instance_type, because=_ON_CPU)
+    packages = {name: one for name, one in job.sources.items() if name in _PACKAGES}
+    for name, source in job.sources.items():
+        if storage.is_s3(source) and name in packages:
+            more = [deployment.packages_uri, f"{deployment.evaluations_uri}/"]
+            deployment.check_readable(source, besides=more)
+        else:
+            check_inputs({name: source}, deployment)
+
+
+def launch(job: EvaluationJob, deployment: Deployment) -> LaunchedEvaluation:
+    """Start an evaluation.
+
+    Raises:
+        InputError: the stack does not evaluate, or `check` raises it.
+        PackageError: there is no package, or it cannot be used.
+    """
+    check(job, deployment)
+    role, image = deployment.evaluation_role, deployment.evaluation_image
+    description, digest = describe_package(job.package)
+    name = unique_name(description.name)
+    report = storage.join(deployment.evaluations_uri, name)
+    sources = _uploaded(job.sources, deployment)
+    boto3.client("sagemaker", region_name=deployment.region).create_processing_job(
+        ProcessingJobName=name,
+        RoleArn=role,
+        AppSpecification={"ImageUri": image, "ContainerArguments": list(job.arguments)}
+        if job.arguments
+        else {"ImageUri": image},
+        ProcessingInputs=[_input(folder, uri) for folder, uri in sources.items()],
+        ProcessingOutputConfig={"Outputs": [_output(report)]},
+        ProcessingResources={"ClusterConfig": _host(job.instance_type)},
+        StoppingCondition={"MaxRuntimeInSeconds": round(job.hours * _HOUR)},
+        Tags=[{"Key": "swath:digest", "Value": digest}],
+    )
+    return LaunchedEvaluation(name=name, report=f"{report}/")
+
+
+def _uploaded(sources: dict[str, str], deployment: Deployment) -> dict[str, str]:
+    """The S3 URI of each source; a package that is a folder here is packed."""
+    with tempfile.TemporaryDirectory(prefix="swath-evaluate-") as temporary:
+        packed = dict(sources)
+        for name in _PACKAGES:
+            source = sources.get(name, "")
+            if source and not storage.is_s3(source) and Path(source).is_dir():
+                archive = Path(temporary, name, "model.tar.gz")
+                archive.parent.mkdir()
+                pack(Path(source), archive)
+                packed[name] = str(archive)
+        remote = {name: uri for name, uri in packed.items() if storage.is_s3(uri)}
+        here = {name: path for name, path in packed.items() if name not in remote}
+        return remote | upload_inputs(here, deployment)
+
+
+def _input(folder: str, uri: str) -> Any:
+    return {
+        "InputName": folder,
+        "S3Input": {
+            "S3Uri": uri,
+            "LocalPath": f"{FOLDER}/input/{folder}",
+            "S3DataType": "S3Prefix",
+            "S3InputMode": "File",
+        },
+    }
+
+
+def _output(report: str) -> Any:
+    return {
+        "OutputName": "report",
+        "S3Output": {
+            "S3Uri": report,
+            "LocalPath": f"{FOLDER}/output",
+            # Not at the job's end: a package that is refused fails the job, and its report counts.
+            "S3UploadMode": "Continuous",
+        },
+    }
+
+
+def _host(instance_type: str) -> Any:
+    return {"InstanceType": instance_type, "InstanceCount": 1, "VolumeSizeInGB": _VOLUME_GIB}

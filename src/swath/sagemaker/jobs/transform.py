@@ -1,0 +1,134 @@
+"""Batch transform: every image below an S3 prefix through a model, each with its answer beside it.
+
+For images as an endpoint takes them. Scenes are better dropped into the bucket: they are cut into
+shards, and their detections merged and loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import boto3
+from botocore.exceptions import ClientError
+
+from swath import storage
+from swath.errors import InputError
+from swath.models.package import describe_package
+from swath.sagemaker.jobs.chips import MAX_IMAGE_MB, Chips, list_chips
+from swath.sagemaker.jobs.hosts import check_has_no_accelerator
+from swath.sagemaker.jobs.names import unique_name, with_suffix
+from swath.sagemaker.jobs.registry import ARCHIVE
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.literals import TransformInstanceTypeType
+    from mypy_boto3_sagemaker.type_defs import TagTypeDef
+
+    from swath.stack import Deployment
+
+Accept = Literal["application/geo+json", "application/json"]
+
+_AT_ONCE = 100 // MAX_IMAGE_MB
+"""Images under way on an instance: they may be 100 MB together.
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html"""
+_NO_GPU = (
+    "batch transform's GPU hosts have drivers for CUDA 12 at most, and swath computes with CUDA "
+    "13. Drop scenes into the bucket, or use the asynchronous endpoint, to compute on a GPU"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformRequest:
+    """Which images through which model."""
+
+    package: str
+    """The S3 URI of a `model.tar.gz`."""
+    images: str
+    """An S3 prefix; the images below it are taken."""
+    out: str
+    """An S3 prefix; the answer to `a.tif` is `a.tif.out` below it."""
+    instance_type: TransformInstanceTypeType
+    instances: int = 1
+    accept: Accept = "application/geo+json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformJob:
+    """A transform job that was started."""
+
+    name: str
+    chips: Chips
+
+
+def transform(request: TransformRequest, deployment: Deployment) -> TransformJob:
+    """Start a batch transform job, and make the SageMaker model that it uses unless there is one.
+
+    Raises:
+        InputError: an address is none on S3, the stack's role may not use it, there is no image,
+            or the host has a GPU.
+        PackageError: there is no package, or it cannot be used.
+    """
+    _check(request, deployment)
+    chips = list_chips(request.images)
+    description, digest = describe_package(request.package)
+    tags: list[TagTypeDef] = [{"Key": "swath:digest", "Value": digest}]
+    name = unique_name(description.name)
+    manifest = storage.join(deployment.jobs_uri, "manifests", f"{name}.json")
+    storage.write_json(manifest, chips.manifest)
+    boto3.client("sagemaker").create_transform_job(
+        TransformJobName=name,
+        ModelName=_model(request.package, description.name, tags, deployment),
+        BatchStrategy="SingleRecord",
+        MaxConcurrentTransforms=_AT_ONCE,
+        MaxPayloadInMB=MAX_IMAGE_MB,
+        ModelClientConfig={"InvocationsMaxRetries": 3, "InvocationsTimeoutInSeconds": 600},
+        TransformInput={
+            "DataSource": {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": manifest}},
+            # What type each is, the container sees by its first bytes.
+            "ContentType": "application/octet-stream",
+            "SplitType": "None",
+        },
+        TransformOutput={"S3OutputPath": request.out, "Accept": request.accept},
+        TransformResources={
+            "InstanceType": request.instance_type,
+            "InstanceCount": request.instances,
+        },
+        Tags=tags,
+    )
+    return TransformJob(name=name, chips=chips)
+
+
+def _check(request: TransformRequest, deployment: Deployment) -> None:
+    for uri in (request.package, request.images, request.out):
+        if not storage.is_s3(uri):
+            raise InputError(f"{uri} is no S3 URI; a job on SageMaker reads and writes S3 only")
+    if not request.package.endswith(ARCHIVE):
+        raise InputError(f"{request.package} is no {ARCHIVE} file, which SageMaker asks for")
+    check_has_no_accelerator(request.instance_type, because=_NO_GPU)
+    deployment.check_readable(request.package, besides=[deployment.packages_uri])
+    deployment.check_readable(request.images)
+    deployment.check_transforms_writable(request.out)
+
+
+def _model(package: str, name: str, tags: list[TagTypeDef], deployment: Deployment) -> str:
+    """Make the SageMaker model of a package and an image, or return the one that there is.
+
+    A model costs nothing and cannot be changed, so one serves all jobs of the same package.
+    """
+    role, image = deployment.serving_role, deployment.serving_image
+    identity = "\n".join([package, image, role, *(tag["Value"] for tag in tags)])
+    model = with_suffix(name, hashlib.sha256(identity.encode()).hexdigest()[:16])
+    try:
+        boto3.client("sagemaker").create_model(
+            ModelName=model,
+            ExecutionRoleArn=role,
+            # Not `ModelDataSource`, which batch transforms do not know:
+            # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
+            PrimaryContainer={"Image": image, "ModelDataUrl": package},
+            Tags=tags,
+        )
+    except ClientError as error:
+        if "already exist" not in str(error).lower():
+            raise
+    return model

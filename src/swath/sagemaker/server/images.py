@@ -1,0 +1,234 @@
+"""Images of requests, opened as scenes: the same engine reads them, tile by tile.
+
+A GeoTIFF is a scene as it is. Of the others, which have no tiles that can be read one by one, a
+GeoTIFF is made first, a few rows at a time, so that a large image is never in memory whole. What a
+header claims is held against the limits before a pixel is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from rasterio.enums import ColorInterp
+from rasterio.env import Env
+from rasterio.session import DummySession
+from rasterio.windows import Window
+
+from swath import storage
+from swath.errors import SceneError, SwathError
+from swath.raster import gdal_env
+from swath.raster.dataset import Dataset, opened
+from swath.raster.interpretation import check_picture
+from swath.raster.scene import open_scene
+from swath.sagemaker.server.errors import TooLargeError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.raster.scene import OpenScene, Scene
+    from swath.sagemaker.server.content_types import Format
+
+_DRIVERS = {"png": "PNG", "jpeg": "JPEG"}
+_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+_BLOCK = 256
+"""px along each side of a block of the GeoTIFFs that are made."""
+_NPY_AXES = 3
+_MAX_NPY_HEADER_BYTES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What an image's header claims."""
+
+    width: int
+    height: int
+    bands: int
+    dtype: np.dtype[Any]
+    block: tuple[int, int]
+    """(rows, cols) of what is decoded at once."""
+    tells_bands: bool = True
+    """Whether the format can say what its bands are; an NPY file cannot."""
+
+    @property
+    def bytes(self) -> int:
+        """Of all pixels; of a block, where that is more."""
+        rows, cols = self.block
+        pixels = max(self.width * self.height, rows * cols)
+        return pixels * self.bands * self.dtype.itemsize
+
+    def check(self, max_pixels: int, wanted: Sequence[str]) -> None:
+        """Refuse an image that is too large, or that has bands which nobody could choose from.
+
+        Args:
+            max_pixels: the most px of one band.
+            wanted: the model's bands.
+
+        Raises:
+            TooLargeError: it is too large.
+            SceneError: it has not as many bands as the model takes, and does not say what they are.
+        """
+        if not self.tells_bands and self.bands != len(wanted):
+            raise SceneError(
+                f"the image has {self.bands} bands without names; the model wants "
+                f"{', '.join(wanted)}"
+            )
+        if self.width * self.height > max_pixels:
+            raise TooLargeError(
+                f"the image has {self.width} x {self.height} px; this endpoint takes "
+                f"{max_pixels} px at most: cut it, or drop it into the stack's bucket of scenes"
+            )
+
+
+Admit = Callable[[Size], AbstractContextManager[None]]
+"""Lets an image in once there is room for it, or raises."""
+
+
+@contextmanager
+def open_image(path: Path, kind: Format, admit: Admit) -> Iterator[OpenScene]:
+    """Open an image as a scene; what is made of it lies beside it, and goes again.
+
+    Args:
+        path: the image's bytes.
+        kind: what they are.
+        admit: told what the header claims, before a pixel is decoded; held until the image is
+            closed.
+
+    Raises:
+        SceneError: it cannot be opened or, unless it is a GeoTIFF, decoded.
+    """
+    with _named(path), ExitStack() as stack:
+        if kind == "tiff":
+            scene = stack.enter_context(open_scene(str(path)))
+            stack.enter_context(admit(_claimed_by(scene.info)))
+        else:
+            made = path.with_name(f"{path.name}.tif")
+            stack.callback(made.unlink, missing_ok=True)
+            write = _write_numpy if kind == "npy" else _write_picture
+            write(path, kind, made, lambda size: stack.enter_context(admit(size)))
+            scene = stack.enter_context(open_scene(str(made)))
+        yield scene
+
+
+def _claimed_by(info: Scene) -> Size:
+    return Size(info.width, info.height, info.count, np.dtype(info.dtype), info.block_shape)
+
+
+def _write_numpy(source: Path, kind: Format, target: Path, admit: Callable[[Size], None]) -> None:
+    del kind
+    pixels = _numpy(source)
+    bands, height, width = pixels.shape
+    native = pixels.dtype.newbyteorder("=")
+    admit(Size(width, height, bands, native, (1, width), tells_bands=False))
+    with _tiff(target, pixels.shape, native) as out:
+        for window in _windows(pixels.shape):
+            rows = slice(window.row_off, window.row_off + window.height)
+            out.write(np.asarray(pixels[:, rows], native), window=window)
+
+
+def _write_picture(source: Path, kind: Format, target: Path, admit: Callable[[Size], None]) -> None:
+    with _opened(source, kind) as picture:
+        reader = picture.reader
+        shape, dtype = (reader.count, *reader.shape), np.dtype(reader.dtypes[0])
+        admit(Size(reader.width, reader.height, reader.count, dtype, (1, reader.width)))
+        hidden = not picture.all_valid and ColorInterp.alpha not in reader.colorinterp
+        with _tiff(target, shape, dtype, reader.colorinterp) as out:
+            for window in _windows(shape):
+                out.write(picture.read(window, range(1, reader.count + 1)), window=window)
+                if hidden:
+                    out.write_mask(picture.read_mask(window, 1), window=window)
+
+
+def _windows(shape: tuple[int, ...]) -> Iterator[Window]:
+    """Rows of blocks."""
+    _, height, width = shape
+    for top in range(0, height, _BLOCK):
+        yield Window(0, top, width, min(_BLOCK, height - top))
+
+
+@contextmanager
+def _tiff(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], colours: tuple[ColorInterp, ...] = ()
+) -> Iterator[Any]:
+    """A GeoTIFF to write to: uncompressed, in blocks, nowhere on Earth."""
+    bands, height, width = shape
+    with (
+        Env(session=DummySession(), GDAL_TIFF_INTERNAL_MASK="YES", **gdal_env.STRICT),
+        rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=width,
+            height=height,
+            count=bands,
+            dtype=dtype.name,
+            tiled=True,
+            blockxsize=_BLOCK,
+            blockysize=_BLOCK,
+            bigtiff="IF_SAFER",
+        ) as out,
+    ):
+        if colours:
+            out.colorinterp = colours
+        yield out
+
+
+def _numpy(path: Path) -> NDArray[Any]:
+    """The array in a file, (bands, rows, cols), not yet read."""
+    untyped: Any = np.lib.format
+    try:
+        _check_header_size(path)
+        pixels: NDArray[Any] = untyped.open_memmap(path, mode="r")
+    except Exception as error:
+        # NumPy has Python's own tokenizer and parser read the header: their errors have no base.
+        raise SceneError(f"the image is no NPY file that can be read: {error}") from error
+    if pixels.dtype.newbyteorder("=").name not in _DTYPES:
+        raise SceneError(
+            f"the NPY image has numbers of type {pixels.dtype}; it can have one of "
+            f"{', '.join(_DTYPES)}"
+        )
+    if pixels.ndim == _NPY_AXES - 1:
+        pixels = pixels[None]
+    if pixels.ndim != _NPY_AXES or not pixels.size:
+        raise SceneError(
+            f"the NPY image has the shape {pixels.shape}; it must be (bands, rows, cols)"
+        )
+    return pixels
+
+
+def _check_header_size(path: Path) -> None:
+    """Refuse a header that is not one of a few numbers; NumPy would read it whole, and then refuse.
+
+    https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+    """
+    with path.open("rb") as file:
+        start = file.read(len(np.lib.format.MAGIC_PREFIX) + 6)
+    major, size = start[-6], start[-4:]
+    length = int.from_bytes(size[:2] if major == 1 else size, "little")
+    if length > _MAX_NPY_HEADER_BYTES:
+        raise ValueError(f"its header has {length} bytes, of {_MAX_NPY_HEADER_BYTES} at most")
+
+
+@contextmanager
+def _opened(path: Path, kind: Format) -> Iterator[Dataset]:
+    """A PNG or JPEG whose pixels mean what they say."""
+    driver = _DRIVERS[kind]
+    etag = storage.etag(str(path)) or ""
+    with opened(str(path), etag, [driver], f"cannot be opened as {driver}") as picture:
+        check_picture(picture)
+        yield picture
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Within, what is wrong is said of the image, and not of the file that it was put in."""
+    try:
+        yield
+    except SwathError as error:
+        text = str(error).replace(f"{path}.tif", "the image").replace(str(path), "the image")
+        raise type(error)(text) from error

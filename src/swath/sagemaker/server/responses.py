@@ -1,0 +1,125 @@
+"""Detections as an endpoint answers with them: GeoJSON for maps, JSON in pixels for programs.
+
+GeoJSON is in longitude and latitude (RFC 7946) where the image says where it is. Where it does not,
+positions are pixels from the upper left corner, x to the right and y down, and a member `"crs":
+null` says so: in the specification of 2008, which GDAL and QGIS read, it means that no coordinate
+reference system can be assumed. https://geojson.org/geojson-spec#coordinate-reference-system-objects
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import shapely
+
+from swath.detection.detections import outlines_of
+from swath.errors import SceneError
+from swath.raster.georeference import Georeferencer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from swath.detection.detect_scene import Found
+    from swath.detection.detections import Detections
+    from swath.raster.scene import Scene
+
+_PIXELS = ("x_min", "y_min", "x_max", "y_max")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Which model answers."""
+
+    name: str
+    digest: str
+    classes: Sequence[str]
+
+    def to_json(self) -> dict[str, str]:
+        """As a member of an answer."""
+        return {"name": self.name, "digest": self.digest}
+
+
+def to_geojson(found: Found, image: Scene, source: Source) -> bytes:
+    """A FeatureCollection; its properties are named as the columns of a run's GeoParquet file."""
+    rows, shapes, placed = found.detections, None, True
+    try:
+        georeferencer = Georeferencer.of(image)
+    except SceneError:
+        placed, shapes = False, _pixel_shapes(rows)
+    else:
+        places = georeferencer.place(rows.box, rows.outline)
+        rows, shapes = rows.take(places.found), places.take(places.found).polygons()
+    collection: dict[str, Any] = {"type": "FeatureCollection"}
+    if not placed:
+        collection["crs"] = None
+    return msgspec.json.encode(
+        collection
+        | {
+            "features": _features(rows, shapes, source.classes),
+            "model": source.to_json(),
+            "tiles": found.tiles.to_json(),
+            "warnings": found.warnings,
+        }
+    )
+
+
+def to_json(found: Found, image: Scene, source: Source) -> bytes:
+    """Detections in pixels, whether the image is georeferenced or not."""
+    rows = found.detections
+    shapes = _encoded(_pixel_shapes(rows))
+    columns = (rows.label.tolist(), _scores(rows), rows.box.tolist(), shapes)
+    return msgspec.json.encode(
+        {
+            "width": image.width,
+            "height": image.height,
+            "model": source.to_json(),
+            "tiles": found.tiles.to_json(),
+            "warnings": found.warnings,
+            "detections": [
+                {
+                    "class": source.classes[label],
+                    "score": score,
+                    "box": box,
+                    "polygon": shape,
+                }
+                for label, score, box, shape in zip(*columns, strict=True)
+            ],
+        }
+    )
+
+
+def _features(
+    rows: Detections, shapes: NDArray[np.object_], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    columns = (rows.label.tolist(), _scores(rows), rows.box.tolist(), _encoded(shapes))
+    return [
+        {
+            "type": "Feature",
+            "geometry": shape,
+            "properties": {
+                "class": classes[label],
+                "score": score,
+                **dict(zip(_PIXELS, box, strict=True)),
+            },
+        }
+        for label, score, box, shape in zip(*columns, strict=True)
+    ]
+
+
+def _scores(rows: Detections) -> list[float]:
+    """As the decimals that tell one float32 from its neighbours, and no more."""
+    return [float(str(score)) for score in rows.score]
+
+
+def _encoded(shapes: NDArray[np.object_]) -> list[msgspec.Raw]:
+    """Each as a GeoJSON geometry."""
+    return [msgspec.Raw(text.encode()) for text in shapely.to_geojson(shapes)]
+
+
+def _pixel_shapes(rows: Detections) -> NDArray[np.object_]:
+    return outlines_of(rows.box) if rows.outline is None else rows.outline

@@ -1,0 +1,126 @@
+"""Requests answered, from a file of bytes or a shard's address to the bytes of an answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from swath.detection.detect_scene import detect
+from swath.errors import InputError, PayloadError
+from swath.messages import Receipt, ShardRequest
+from swath.models.runtimes.base import available_cpus
+from swath.pipeline.plan import read_plan
+from swath.pipeline.shard import refuse_shard, run_shard
+from swath.sagemaker.server.content_types import GEOJSON
+from swath.sagemaker.server.images import Size, open_image
+from swath.sagemaker.server.limits import Budget, Line
+from swath.sagemaker.server.models import Models
+from swath.sagemaker.server.responses import to_geojson, to_json
+from swath.storage import RunPaths
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from swath.sagemaker.server.content_types import Format
+    from swath.sagemaker.server.settings import ServeSettings
+
+logger = logging.getLogger("swath.serve_model")
+
+_REFUSED = {"403", "AccessDenied", "AllAccessDisabled"}
+_MOST_THREADS = 64
+"""Images at work at once: what fills two batches of the largest size would be more."""
+
+
+class Service:
+    """One model, and all who ask it."""
+
+    def __init__(self, models: Models, settings: ServeSettings) -> None:
+        self.models = models
+        self._settings = settings
+        self._draining = threading.Event()
+        self._memory = Budget(settings.serve_memory_bytes)
+        # While one batch's images are with the model, the next one's are decoded.
+        threads = min(_MOST_THREADS, 2 * models.own.batch_size + 2 * available_cpus())
+        self._images = Line("images", threads=threads, waiting=settings.serve_waiting)
+        self._shards = Line(
+            "shards", threads=settings.serve_shards, waiting=settings.serve_waiting_shards
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken."""
+        return not self._draining.is_set()
+
+    def detect(self, path: Path, kind: Format, answer: str) -> Future[bytes]:
+        """Have the model look at an image.
+
+        Args:
+            path: the image's bytes; to be kept until the answer is there.
+            kind: what they are.
+            answer: the media type to answer in.
+
+        Raises:
+            BusyError: too many wait already.
+        """
+        return self._images.submit(self._detect, path, kind, answer)
+
+    def infer(self, request: ShardRequest) -> Future[Receipt]:
+        """Have a shard run; its results go to the plan's place.
+
+        Raises:
+            BusyError: too many wait already.
+        """
+        return self._shards.submit(self._infer, request)
+
+    def drain(self) -> None:
+        """Take no more; shards keep their progress and end, images that are here are answered."""
+        self._draining.set()
+
+    def close(self) -> None:
+        """Drain, and wait until all is done."""
+        self.drain()
+        self._images.close()
+        self._shards.close()
+        self.models.own.close()
+
+    def _detect(self, path: Path, kind: Format, answer: str) -> bytes:
+        with open_image(path, kind, self._admitted) as scene:
+            found = detect(scene, self.models.description, self.models.own)
+            write = to_geojson if answer == GEOJSON else to_json
+            return write(found, scene.info, self.models.source)
+
+    def _admitted(self, size: Size) -> AbstractContextManager[None]:
+        size.check(self._settings.serve_max_pixels, self.models.description.bands)
+        return self._memory.holding(size.bytes)
+
+    def _infer(self, request: ShardRequest) -> Receipt:
+        uri, index = request.plan_uri, request.index
+        try:
+            return run_shard(uri, index, stop=self._draining.is_set, load=self.models.of)
+        except InputError as error:
+            _require_shard(uri, index)
+            logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
+            return refuse_shard(uri, index, error)
+        except (OSError, ClientError):
+            _require_shard(uri, index)
+            raise
+
+
+def _require_shard(uri: str, index: int) -> None:
+    """Refuse a request for a shard of no plan that this endpoint may read.
+
+    Raises:
+        PayloadError: there is no plan, or no such shard in it.
+    """
+    RunPaths.of_plan(uri)
+    try:
+        read_plan(uri).tiles(index)
+    except (OSError, ClientError) as error:
+        if isinstance(error, ClientError) and error.response["Error"]["Code"] not in _REFUSED:
+            raise
+        raise PayloadError(f"there is no plan at {uri} that may be read") from None

@@ -1,0 +1,1 @@
+"""Crops of labelled scenes, ready to be learnt from."""

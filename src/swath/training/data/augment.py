@@ -1,0 +1,190 @@
+"""Crops as they might have been: seen from another side, from nearer, in another light.
+
+Overhead imagery has no up: every flip and quarter turn of a scene is one that could have been.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from swath.training.data.resize import Zoom
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.training.data.crop import Crop
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Amount = Annotated[float, Meta(ge=0, le=2)]
+Factor = Annotated[float, Meta(ge=0.25, le=4)]
+
+
+class AugmentOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be done to a crop. An amount of 0 changes nothing."""
+
+    flips: bool = True
+    """Mirror crops, left to right and upside down, each half of the time."""
+    turns: bool = True
+    """Turn crops by quarter turns; together with `flips`, all eight positions are as likely."""
+    scale: tuple[Factor, Factor] = (0.8, 1.25)
+    """The smallest and the largest factor by which a crop is zoomed."""
+    scaled: Share = 0.5
+    """The share of crops that are zoomed."""
+    gain: Amount = 0.1
+    """All bands are multiplied by one factor between exp(-gain) and exp(gain): another light."""
+    band_gain: Amount = 0.05
+    """Each band is multiplied by such a factor of its own: another atmosphere."""
+    shift: Amount = 0.05
+    """To all bands up to so many standard deviations of each are added or taken away."""
+    band_shift: Amount = 0.05
+    """The same, by another amount for each band."""
+    noise: Amount = 0.0
+    """Standard deviation of what is added to each pixel, in standard deviations of its band."""
+
+    def __post_init__(self) -> None:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"scale is {self.scale}; it is the smallest factor, then the largest")
+
+    def margin(self, size: int) -> int:
+        """How many px a crop must have beyond each side so that zooming out shows a scene there."""
+        smallest = self.scale[0] if self.scaled else 1.0
+        return max(0, math.ceil((size / smallest - size) / 2))
+
+    @property
+    def radiometric(self) -> bool:
+        """Whether the numbers of pixels change."""
+        return any((self.gain, self.band_gain, self.shift, self.band_shift, self.noise))
+
+
+def augment(
+    crop: Crop,
+    options: AugmentOptions,
+    rng: np.random.Generator,
+    *,
+    size: int | None = None,
+    spread: Sequence[float] | None = None,
+) -> Crop:
+    """A crop, changed at random; boxes, outlines and class map follow its pixels.
+
+    What a change puts over the crop's edge is cut off by the rule of `Objects.within`.
+
+    Args:
+        crop: stays as it is.
+        options: what may be done.
+        rng: the same gives the same.
+        size: px along each side of the result, the middle of the crop; by default, its own.
+        spread: standard deviation of each band; by default, that of the crop's valid pixels.
+
+    Returns:
+        The crop; its pixels are float32 if they were zoomed or changed, else of their own dtype.
+    """
+    changed = _zoomed(crop, options, rng, crop.size if size is None else size)
+    changed = _turned(changed, options, rng)
+    if options.radiometric:
+        return replace(changed, pixels=_in_other_light(changed, options, rng, spread))
+    return changed
+
+
+def _zoomed(crop: Crop, options: AugmentOptions, rng: np.random.Generator, size: int) -> Crop:
+    chosen = rng.random() < options.scaled
+    low, high = map(math.log, options.scale)
+    factor = math.exp(rng.uniform(low, high)) if chosen else 1.0
+    if factor == 1:
+        return crop if size == crop.size else _middle(crop, size)
+    zoom = Zoom(crop.size, size, factor)
+    return replace(
+        crop,
+        pixels=zoom.pixels(crop.pixels),
+        valid=zoom.valid(crop.valid),
+        valid_bands=None if crop.valid_bands is None else zoom.valid(crop.valid_bands),
+        labels=None if crop.labels is None else zoom.labels(crop.labels),
+        objects=crop.objects.moved(zoom.points).within((0, 0, size, size)),
+    )
+
+
+def _middle(crop: Crop, size: int) -> Crop:
+    start = (crop.size - size) // 2
+    inner = slice(start, start + size)
+    return replace(
+        crop,
+        pixels=crop.pixels[:, inner, inner],
+        valid=crop.valid[inner, inner],
+        valid_bands=None if crop.valid_bands is None else crop.valid_bands[:, inner, inner],
+        labels=None if crop.labels is None else crop.labels[inner, inner],
+        objects=crop.objects.moved(lambda points: points - start).within((0, 0, size, size)),
+    )
+
+
+def _turned(crop: Crop, options: AugmentOptions, rng: np.random.Generator) -> Crop:
+    across, down = (rng.integers(2, size=2) * options.flips).tolist()
+    quarters = int(rng.integers(4)) * options.turns
+    if not (across or down or quarters):
+        return crop
+
+    def layer(pixels: NDArray[Any]) -> NDArray[Any]:
+        axes = [axis for axis, flipped in ((-1, across), (-2, down)) if flipped]
+        return np.ascontiguousarray(np.rot90(np.flip(pixels, axes), quarters, axes=(-2, -1)))
+
+    return replace(
+        crop,
+        pixels=layer(crop.pixels),
+        valid=layer(crop.valid),
+        valid_bands=None if crop.valid_bands is None else layer(crop.valid_bands),
+        labels=None if crop.labels is None else layer(crop.labels),
+        objects=crop.objects.moved(_turn(crop.size, (across, down), quarters)),
+    )
+
+
+def _turn(
+    size: int, flips: tuple[int, int], quarters: int
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Where positions come to lie, as `np.flip` and `np.rot90` move pixels."""
+
+    def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, y = (size - axis if flip else axis for axis, flip in zip(points.T, flips, strict=True))
+        for _ in range(quarters):
+            x, y = y, size - x
+        return np.stack([x, y], axis=1)
+
+    return place
+
+
+def _in_other_light(
+    crop: Crop,
+    options: AugmentOptions,
+    rng: np.random.Generator,
+    spread: Sequence[float] | None,
+) -> NDArray[np.float32]:
+    pixels = crop.pixels.astype(np.float32)
+    bands = len(pixels)
+    factors = np.exp(_amount(rng, options.gain) + _amount(rng, options.band_gain, bands))
+    shifts = _amount(rng, options.shift) + _amount(rng, options.band_shift, bands)
+    deviations = np.zeros(bands)
+    if options.shift or options.band_shift or options.noise:
+        deviations = _spread(pixels, crop) if spread is None else np.asarray(spread, np.float64)
+    for band, factor, shift, deviation in zip(pixels, factors, shifts, deviations, strict=True):
+        band *= np.float32(factor)  # noqa: PLW2901 (a view)
+        band += np.float32(shift * deviation)  # noqa: PLW2901
+        if options.noise:
+            grain = rng.standard_normal(band.shape, np.float32)
+            grain *= np.float32(options.noise * deviation)
+            band += grain  # noqa: PLW2901
+    return pixels
+
+
+def _amount(rng: np.random.Generator, most: float, count: int = 1) -> NDArray[np.float64]:
+    return np.asarray(rng.uniform(-most, most, count))
+
+
+def _spread(pixels: NDArray[np.float32], crop: Crop) -> NDArray[np.float64]:
+    shown = np.broadcast_to(crop.shown, pixels.shape)
+    values = (band[here] for band, here in zip(pixels, shown, strict=True))
+    deviations = np.array([np.std(v, dtype=np.float64) if v.size else 0.0 for v in values])
+    return np.where(np.isfinite(deviations), deviations, 0.0)

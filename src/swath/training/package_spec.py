@@ -1,0 +1,70 @@
+"""What the package of a model in training says of it, before there is a package."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from swath.models.mlm import ModelDescription, parse_description
+from swath.packaging.write_mlm import PackageSpec, item_of
+
+if TYPE_CHECKING:
+    from swath.models.scaling import Scaling
+    from swath.raster.radiometry.units import Units
+    from swath.training.networks import Network
+    from swath.training.options import TrainOptions
+
+ONNX, PT2 = "model.onnx", "model.pt2"
+
+
+def package_spec(
+    network: Network,
+    options: TrainOptions,
+    *,
+    bands: Sequence[str],
+    scaling: Sequence[Scaling | None],
+    classes: Sequence[str],
+    units: Units = (),
+) -> PackageSpec:
+    """What is to be said of a network, whatever its weights."""
+    head = network.head()
+    hyperparameters: dict[str, Any] = dict(head["hyperparameters"])
+    if options.fill_value:
+        hyperparameters["fill_value"] = options.fill_value
+    if options.score_threshold is not None:
+        hyperparameters["score_threshold"] = options.score_threshold
+    return PackageSpec(
+        name=options.name,
+        architecture=head["architecture"],
+        task=head["task"],
+        bands=tuple(bands),
+        scaling=tuple(scaling),
+        tile_size=options.tile_size,
+        overlap=options.overlap,
+        outputs=head["outputs"],
+        classes=tuple(classes),
+        hyperparameters=hyperparameters,
+        weights=(PT2, ONNX),
+        units=units,
+        parameters=sum(weight.numel() for weight in network.parameters()),
+    )
+
+
+def with_hyperparameters(spec: PackageSpec, changes: Mapping[str, Any]) -> PackageSpec:
+    """The same model, its answers read in another way."""
+    return replace(spec, hyperparameters={**spec.hyperparameters, **changes})
+
+
+def description_of(spec: PackageSpec) -> ModelDescription:
+    """What the engine would read of a package of that spec, whose weights are yet to be written."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, PT2).touch()
+        item = item_of(Path(folder), replace(spec, weights=(PT2,)))
+    description = parse_description(json.dumps(item).encode())
+    return msgspec.structs.replace(description, weights=())

@@ -1,0 +1,118 @@
+"""Whole scenes through a network in training: by the engine, as its package will be run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from swath.detection.detections import Detections
+from swath.detection.engine import Inference
+from swath.errors import TrainingError, TrainingInterruptedError
+from swath.models.runtimes.base import cpu_workers
+from swath.models.runtimes.torch import TorchModel
+from swath.raster.interpretation import select_bands
+from swath.raster.scene import OpenScene, open_scene
+from swath.raster.tiles import Grid
+from swath.training.package_spec import description_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from swath.models.mlm import ModelDescription
+    from swath.packaging.write_mlm import PackageSpec
+    from swath.raster.tiles import Tile
+    from swath.training.networks import Network
+
+OnLabels = Callable[[OpenScene, "Tile", "NDArray[np.uint8]"], None]
+
+
+class Observer:
+    """Looks at whole scenes with a network as it is now."""
+
+    def __init__(
+        self,
+        network: Network,
+        spec: PackageSpec,
+        device: torch.device,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Prepare the network's exported form.
+
+        Args:
+            network: nothing of it is changed.
+            spec: how its answers are to be read.
+            device: where it computes.
+            stop: asked now and then; once it says yes, TrainingInterruptedError is raised.
+        """
+        self.description: ModelDescription = description_of(spec)
+        self._device, self._stop = device, stop
+        module: Any = network.exported().eval()
+        on_gpu = device.type == "cuda"
+        self._model = TorchModel(
+            module.to(device, memory_format=torch.channels_last),
+            self.description,
+            device,
+            batch_size=spec.batch_size if on_gpu else 1,
+            workers=1 if on_gpu else cpu_workers()[0],
+            channels_last=True,
+        )
+
+    def detections(self, uri: str, on_labels: OnLabels | None = None) -> Detections:
+        """What it sees in a scene, seams settled.
+
+        Args:
+            uri: of the scene.
+            on_labels: told of each pixel's class in each tile's core, of a segmenter whose spec
+                asks for masks.
+
+        Raises:
+            SceneError: the scene cannot be opened.
+            TrainingError: a tile cannot be read, or the answer for it holds NaN.
+            TrainingInterruptedError: `stop` said so.
+        """
+        with _threads_for_tiles(self._device), open_scene(uri) as scene:
+            inference = self._inference(scene, on_labels)
+            parts = []
+            for found in inference.run(range(inference.grid.count)):
+                parts.append(found)
+                if self._stop():
+                    raise TrainingInterruptedError(f"stopped while {uri} was looked at")
+            if inference.failures:
+                first = inference.failures[0]
+                raise TrainingError(
+                    f"{inference.tiles.failed} of {inference.tiles.planned} tiles of {uri} failed, "
+                    f"the first at column {first.column}, row {first.row}: {first.cause}"
+                )
+            seen = Detections.concatenate(parts)
+            flagged = seen.flags != 0
+            settled = inference.task.settle(seen.take(flagged))
+        return Detections.concatenate([seen.take(~flagged), settled]).ordered()
+
+    def _inference(self, scene: OpenScene, on_labels: OnLabels | None) -> Inference:
+        known = self.description
+        grid = Grid(scene.info.width, scene.info.height, known.tile_size, known.overlap)
+        return Inference(
+            scene=scene,
+            bands=select_bands(scene.info, known.bands),
+            grid=grid,
+            description=known,
+            model=self._model,
+            on_labels=(lambda tile, labels: on_labels(scene, tile, labels)) if on_labels else None,
+        )
+
+
+@contextmanager
+def _threads_for_tiles(device: torch.device) -> Iterator[None]:
+    """Within, each tile is one thread's, as the engine has it on a CPU."""
+    before = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(cpu_workers()[1])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

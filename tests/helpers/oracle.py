@@ -1,0 +1,79 @@
+"""An oracle detector: objects known, and each tile reports what of them lies in its window."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+
+from swath.detection.detections import Detections
+from swath.detection.stitching.stitcher import Seams
+from swath.raster.tiles import Grid
+
+
+def windows_of(grid: Grid) -> np.ndarray:
+    """The window of each tile, x0, y0, x1, y1."""
+    windows = grid.windows(np.arange(grid.count)).astype(np.float64)
+    windows[:, 2:] += windows[:, :2]
+    return windows
+
+
+def clip(boxes: np.ndarray, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes within each of the windows, (windows, boxes, 4), and which of them are anything."""
+    low = np.maximum(boxes[..., :, :2], windows[:, None, :2])
+    high = np.minimum(boxes[..., :, 2:], windows[:, None, 2:])
+    return np.concatenate([low, high], axis=2), (high > low).all(axis=2)
+
+
+def see_boxes(
+    grid: Grid, boxes: np.ndarray, labels: np.ndarray, *, moved: np.ndarray | float = 0.0
+) -> Detections:
+    """What the tiles see of boxes; `moved` (tiles, boxes, 4) is by how much each tile errs."""
+    views, visible = clip(boxes[None] + moved, windows_of(grid))
+    tile, number = np.nonzero(visible)
+    return _detections(views[visible], labels[number], tile)
+
+
+def see_outlines(grid: Grid, outlines: np.ndarray, labels: np.ndarray) -> Detections:
+    """What the tiles see of polygons."""
+    views = shapely.intersection(shapely.box(*windows_of(grid).T)[:, None], outlines[None])
+    tile, number = np.nonzero(shapely.area(views) > 1e-9)
+    seen = views[tile, number]
+    return _detections(shapely.bounds(seen), labels[number], tile, seen)
+
+
+def _detections(box, label, tile, outline=None) -> Detections:
+    count = len(tile)
+    return Detections(
+        box.reshape(-1, 4),
+        np.linspace(0.3, 0.9, count, dtype=np.float32),
+        label.astype(np.int16),
+        tile.astype(np.int64),
+        np.zeros(count, np.uint8),
+        outline,
+    )
+
+
+def merged(seams: Seams, seen: Detections) -> Detections:
+    """All at once: sorted out, then settled."""
+    mine = seams.sort_out(seen)
+    open_ = mine.flags != 0
+    settled = seams.settle(mine.take(open_))
+    return Detections.concatenate([mine.take(~open_), settled]).ordered()
+
+
+def merged_by_shards(seams: Seams, seen: Detections, shard: np.ndarray) -> Detections:
+    """In shards, the last first: each settles what is its own, and what is left comes last.
+
+    Args:
+        seams: between the tiles.
+        seen: by all tiles.
+        shard: of each tile.
+    """
+    done, left = [], []
+    for number in range(shard.max() + 1)[::-1]:
+        mine = seams.sort_out(seen.take(shard[seen.tile] == number))
+        flagged = mine.take(mine.flags != 0)
+        settled, others = seams.settle_inside(flagged, lambda tiles, n=number: shard[tiles] == n)
+        done += [mine.take(mine.flags == 0), settled]
+        left.append(others)
+    return Detections.concatenate([*done, seams.settle(Detections.concatenate(left))]).ordered()

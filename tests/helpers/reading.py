@@ -1,0 +1,86 @@
+"""Reading through `read_tiles` compared with window by window, and what it goes through."""
+
+import re
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from swath.errors import SceneChangedError, SwathError, TransientError
+from swath.raster.reader import block_source, read_tiles, tile_reader
+from swath.raster.scene import open_scene
+from swath.raster.tiles import Grid
+
+
+def image_bands(info):
+    """The numbers of a scene's bands that are no alpha."""
+    return [number for number, colour in enumerate(info.colours, 1) if colour != "alpha"]
+
+
+def assert_same(scene, grid, bands, numbers, threads=2):
+    """Every tile has the pixels, validity or error that `OpenScene.read` has for it."""
+    count = 0
+    for number, got in zip(
+        numbers, read_tiles(scene, grid, bands, numbers, threads=threads), strict=True
+    ):
+        assert got.tile == grid.tile(int(number))
+        count += 1
+        try:
+            pixels, valid = scene.read(got.tile.window, bands)
+        except (SceneChangedError, TransientError):
+            raise
+        except SwathError as error:
+            assert _told(got.error) == _told(error)  # noqa: PT017 (both must fail)
+            assert got.pixels is None
+            continue
+        assert got.error is None
+        assert got.pixels.dtype == pixels.dtype
+        np.testing.assert_array_equal(got.pixels, pixels)
+        assert got.valid is None or not got.valid.all()
+        np.testing.assert_array_equal(np.True_ if got.valid is None else got.valid, valid)
+    return count
+
+
+def _told(error):
+    """An error's text but for the row: libtiff counts those from where it last read."""
+    return re.sub(r"at scanline \d+|at row \d+, col \d+", "", str(error))
+
+
+def assert_reads_same(path, *, size=100, overlap=20, bands=None):
+    """All tiles of a scene are the same."""
+    with open_scene(str(path)) as scene:
+        grid = Grid(scene.info.width, scene.info.height, size, overlap)
+        assert_same(scene, grid, bands or image_bands(scene.info), range(grid.count))
+
+
+class Sources:
+    """What reading went through: the sources, and how many tiles were read alone."""
+
+    def __init__(self):
+        self.made = []
+        self.alone = 0
+
+    @property
+    def names(self):
+        """Of the sources' classes, each once."""
+        return {type(made).__name__ for made in self.made}
+
+
+@contextmanager
+def watched():
+    """Notes what reading goes through."""
+    sources = Sources()
+
+    def source_of(*args):
+        sources.made.append(block_source.source_of(*args))
+        return sources.made[-1]
+
+    def read_alone(*args):
+        sources.alone += 1
+        return original(*args)
+
+    original = tile_reader.read_alone
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tile_reader, "source_of", source_of)
+        patch.setattr(tile_reader, "read_alone", read_alone)
+        yield sources

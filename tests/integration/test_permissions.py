@@ -1,0 +1,174 @@
+"""Each call of a role is granted, and each grant is needed by a call.
+
+What a change of the stack needs or no longer needs is told here by name: grant the call where the
+role is made in `infra/constructs`, take an unused statement away, or have `flows.py` use it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_cloud.cloud import LocalCloud
+from tests.integration import flows
+from tests.integration.grants import Grant, Roles, Unproven, roles_of
+from tests.integration.pipeline import Pipeline
+from tests.integration.test_pipeline import write_scene
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
+
+# At most ten. Each of these grants stays, though no call of the local cloud shows it to be needed.
+UNPROVEN = (
+    Unproven("boto3 aborts an upload in parts that fails; here none fails", "s3:AbortMultipart*"),
+    Unproven(
+        "the CDK lets machines call each version of a function; they call none by version",
+        "lambda:InvokeFunction",
+        ("arn:aws:lambda:*:function:*:[*]",),
+        "*Machine",
+    ),
+    Unproven("of executions that are aborted, and of jobs that find no host", "batch:TerminateJob"),
+    Unproven("the CDK gives them with SendMessage to an on-failure queue", "sqs:Get*"),
+    Unproven(
+        "AWS does not say whether a Map's child is checked on the machine or on <machine>/<label>; "
+        "the local cloud checks the latter",
+        "states:SendTask*",
+        ("*:stateMachine:swath-runs",),
+        "ResumeRun",
+    ),
+    Unproven(
+        "the label of the only asynchronous Map",
+        "states:SendTask*",
+        ("*:stateMachine:swath-runs/[*]",),
+        "ResumeRun",
+        used=True,
+    ),
+    Unproven(
+        "the host watch runs on a schedule, and no schedule passes here", "*", roles="GpuWatch*"
+    ),
+    Unproven("services name log streams as they like", "logs:*", ("*:log-group:*",), used=True),
+    Unproven(
+        "a run that is redriven after a deployment has the package and the job definition that it "
+        "began with",
+        "*",
+        ("arn:aws:s3:::cdk-hnb659fds-assets-*/[*].gz", "*:job-definition/[*]"),
+        used=True,
+    ),
+)
+
+
+@pytest.fixture(scope="session")
+def roles(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Roles:
+    """The roles, once all flows have been run."""
+    flows.drive(pipeline, tmp_path_factory.mktemp("flows"))
+    return roles_of(pipeline.cloud, "swath")
+
+
+def excuse(grant: Grant) -> Unproven | None:
+    return next((one for one in UNPROVEN if one.covers(grant)), None)
+
+
+def test_each_call_is_granted(roles: Roles):
+    assert [f"{call.role} may not {call}" for call in roles.refused] == []
+    assert sum(map(len, roles.calls.values())) > 500
+
+
+def test_each_grant_is_used_by_a_call_that_nothing_else_allows(roles: Roles):
+    unused, table = [], []
+    for grant in roles.every():
+        one, call = excuse(grant), roles.used_by(grant)
+        table.append(f"{grant}\n    {call.resource if call else one.because if one else 'UNUSED'}")
+        if call is None and (one is None or one.used):
+            unused.append(str(grant))
+    write_table(table)
+
+    assert unused == []
+
+
+def write_table(lines: list[str]) -> None:
+    """The list of grants with the call that uses each, for people to read."""
+    build = Path(__file__).resolve().parents[2] / "build"
+    build.mkdir(exist_ok=True)
+    (build / "permissions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_taking_away_or_narrowing_a_grant_loses_a_call(roles: Roles):
+    survivors, removed, narrowed, excused = [], 0, 0, 0
+    for grant in roles.every():
+        one = excuse(grant)
+        if one is None or one.used:
+            removed += 1
+            if roles.used_by(grant) is None:
+                survivors.append(f"without {grant}")
+        if one is None:
+            narrowed += 1
+            if roles.narrowed(grant) is None:
+                survivors.append(f"narrower: {grant}")
+        else:
+            excused += 1
+    print(  # noqa: T201 - the counts are what people ask for
+        f"{removed} grants taken away, {narrowed} narrowed, {len(survivors)} unnoticed; "
+        f"{excused} on the list of {len(UNPROVEN)}"
+    )
+
+    assert survivors == []
+
+
+def test_the_list_of_what_is_unproven_is_short_and_about_something(roles: Roles):
+    idle = [one.because for one in UNPROVEN if not any(map(one.covers, roles.every()))]
+
+    assert len(UNPROVEN) <= 10
+    assert idle == []
+
+
+@pytest.mark.parametrize("function", ["PlanScene", "MergeDetections"])
+def test_a_run_fails_by_name_where_a_function_lacks_a_grant(
+    pipeline: Pipeline, tmp_path: Path, function: str
+):
+    """What every run met when the merge read a package that its role did not cover."""
+    uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=80), f"elsewhere/no-{function}.tif")
+    with without(pipeline.cloud, function, "s3:GetObject"):
+        execution = pipeline.start(pipeline.request(uri, "lambda"))
+        run = pipeline.wait(uri)
+        entered = states(pipeline, execution)
+
+    assert run.status == "failed"
+    assert "403" in run.cause or "AccessDenied" in run.cause
+    assert entered[-1] == function
+    role = role_name(pipeline.cloud, function)
+    refused = {(c.role, c.action) for c, allowed in pipeline.cloud.calls if not allowed}
+    assert (role, "s3:GetObject") in refused
+
+
+def states(pipeline: Pipeline, execution: str) -> list[str]:
+    """The names of the machine's states that an execution has entered."""
+    history = pipeline.client("stepfunctions").get_execution_history(executionArn=execution)
+    details = (event.get("stateEnteredEventDetails") for event in history["events"])
+    return [one["name"] for one in details if one]
+
+
+@contextmanager
+def without(cloud: LocalCloud, function: str, action: str) -> Iterator[None]:
+    """A function's role lacks an action for a while."""
+    iam, name = cloud.client("iam"), role_name(cloud, function)
+    (policy,) = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    before = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    less: Any = json.loads(json.dumps(before))
+    less["Statement"] = [s for s in less["Statement"] if action not in s["Action"]]
+    assert less != before
+    iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(less))
+    try:
+        yield
+    finally:
+        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(before))
+
+
+def role_name(cloud: LocalCloud, function: str) -> str:
+    roles = cloud.client("iam").get_paginator("list_roles").paginate()
+    names = [role["RoleName"] for page in roles for role in page["Roles"]]
+    (found,) = (name for name in names if name.startswith(f"swath-{function}Role"))
+    return str(found)

@@ -1,0 +1,91 @@
+"""What `swath local up` says of scenes and runs, on the stack that all tests share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from local_cloud.cloud import LocalCloud
+from local_cloud.watch import INCOMING, Watcher
+from swath.settings import StartRunSettings
+from tests.integration.pipeline import Pipeline
+
+pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
+
+
+class Listener:
+    """Gathers what a watcher says of the objects of one test."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self.watcher = Watcher(cloud)
+        for _ in self.watcher.news():
+            """What other tests have done before is no news here."""
+        self.said: list[str] = []
+
+    def until(self, part: str) -> str:
+        """Return the first new line that holds this text."""
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            new = [*self.watcher.news()]
+            self.said += new
+            for line in new:
+                if part in line:
+                    return line
+        raise AssertionError(f"nothing was said of {part}: {self.said}")
+
+
+@pytest.fixture
+def listener(cloud: LocalCloud) -> Listener:
+    return Listener(cloud)
+
+
+@pytest.fixture
+def scene(make_scene: Callable[..., str]) -> Path:
+    return Path(make_scene(np.full((5, 60, 100), 200, np.uint16), name="watched"))
+
+
+def test_scenes_are_dropped_where_start_run_looks():
+    fields = StartRunSettings.__dataclass_fields__
+
+    assert fields["incoming_prefix"].default == INCOMING
+
+
+def test_a_run_is_told_from_its_start_to_its_end(
+    pipeline: Pipeline, listener: Listener, scene: Path
+):
+    uri = pipeline.drop(scene, "incoming/watched.tif")
+    start = listener.until(f"starts: ships on {uri}")
+    run = start.split()[1]
+    end = listener.until(f"run {run} succeeded after ")
+
+    assert end.endswith(" detections")
+    stages = [line.split(": ")[1] for line in listener.said if line.startswith(f"run {run}: ")]
+    assert stages
+    assert set(stages) <= {"plan", "infer", "merge", "load", "publish", "announce"}
+    assert [line for line in listener.watcher.news() if run in line] == []
+
+    # The same bytes once more.
+    pipeline.drop(scene, "incoming/watched.tif")
+    assert "its run is there" in listener.until(uri)
+
+
+def test_a_run_that_fails_says_why(pipeline: Pipeline, listener: Listener, scene: Path):
+    uri = pipeline.drop(scene, "incoming/planes/watched.tif")
+    run = listener.until(f"starts: planes on {uri}").split()[1]
+
+    end = listener.until(f"run {run} failed: ")
+
+    assert "UnknownModelError: no model named 'planes' is deployed; there are " in end
+    assert "ships" in end
+
+
+def test_objects_that_start_nothing_are_named(pipeline: Pipeline, listener: Listener, scene: Path):
+    uri = pipeline.drop(scene, "elsewhere/watched.tif")
+    assert listener.until(uri).endswith(f"dropped below s3://{pipeline.scenes}/{INCOMING}")
+
+    uri = pipeline.drop(scene, "incoming/watched.tif.aux.xml")
+    assert listener.until(uri) == f"{uri}: a file that accompanies a scene"

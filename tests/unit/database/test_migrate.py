@@ -1,0 +1,188 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from swath.database import load
+from swath.database import migrate as module
+from swath.database.connect import connect_dsn
+from swath.database.load import load_run
+from swath.database.migrate import migrate
+from swath.database.runs import write_run
+from swath.errors import SettingsError
+from tests.helpers.runs import run_request
+
+HEAD = "0004"
+
+
+def relations(connection):
+    rows = connection.execute(
+        "SELECT relname, obj_description(oid) FROM pg_class"
+        " WHERE relnamespace = 'swath'::regnamespace AND relkind IN ('r', 'v')"
+    )
+    return dict(rows.fetchall())
+
+
+def test_an_empty_database_gets_postgis_and_the_schema(empty_dsn):
+    with connect_dsn(empty_dsn) as connection:
+        assert migrate(connection) == HEAD
+        assert relations(connection).keys() == {
+            *("runs", "detections", "scene_detections", "migration"),
+        }
+
+
+def test_migrating_again_changes_nothing(connection):
+    connection.execute(
+        "INSERT INTO swath.runs (run_id, scene_uri, scene_etag, scene_dropped_at, model,"
+        " model_digest, options, status, ended_at)"
+        " VALUES (gen_random_uuid(), 's', 'e', now(), 'm', 'd', '{}', 'failed', now())"
+    )
+    connection.commit()
+    assert migrate(connection) == HEAD
+    assert connection.execute("SELECT count(*) FROM swath.runs").fetchone() == (1,)
+
+
+def test_a_database_of_a_later_release_is_left_as_it_is(empty_dsn):
+    """Roll back: the earlier release's image meets what the later one's has migrated."""
+    with connect_dsn(empty_dsn) as connection:
+        migrate(connection)
+        connection.execute("ALTER TABLE swath.runs ADD COLUMN later int")
+        connection.execute("UPDATE swath.migration SET version_num = '9999'")
+        connection.commit()
+
+        assert migrate(connection) == "9999"
+
+        assert connection.execute("SELECT version_num FROM swath.migration").fetchall() == [
+            ("9999",)
+        ]
+        assert connection.execute("SELECT later FROM swath.runs").fetchall() == []
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
+
+
+def test_migrations_at_once_take_turns(empty_dsn):
+    def one(_):
+        with connect_dsn(empty_dsn) as connection:
+            return migrate(connection)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(one, range(4))) == [HEAD] * 4
+
+
+def test_every_relation_and_its_purpose_can_be_read_in_the_database(connection):
+    described = relations(connection)
+    del described["migration"]
+    assert all(described.values())
+
+
+def test_a_migration_leaves_the_connection_usable(empty_dsn):
+    with connect_dsn(empty_dsn) as connection:
+        migrate(connection)
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.fixture
+def humble(empty_dsn):
+    """A user who may log in and no more."""
+    with psycopg.connect(empty_dsn, autocommit=True) as admin:
+        role = sql.Identifier(f"humble_{admin.info.dbname}")
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'secret'").format(role))
+        user = role.as_string()[1:-1]
+        yield admin, psycopg.conninfo.make_conninfo(empty_dsn, user=user, password="secret")
+        for statement in (
+            "REASSIGN OWNED BY {} TO CURRENT_USER",
+            "DROP OWNED BY {}",
+            "DROP ROLE {}",
+        ):
+            admin.execute(sql.SQL(statement).format(role))
+
+
+def test_a_user_who_may_not_create_postgis_is_told_what_to_ask_for(humble):
+    _, dsn = humble
+    with (
+        connect_dsn(dsn) as connection,
+        pytest.raises(SettingsError, match=r"let an administrator .* run CREATE EXTENSION postgis"),
+    ):
+        migrate(connection)
+
+
+def test_a_user_who_may_not_create_a_schema_is_told_what_to_ask_for(humble):
+    admin, dsn = humble
+    admin.execute("CREATE EXTENSION postgis")
+    with (
+        connect_dsn(dsn) as connection,
+        pytest.raises(SettingsError, match=r"let an administrator .* run CREATE SCHEMA swath"),
+    ):
+        migrate(connection)
+
+
+def test_a_user_needs_no_more_than_the_right_to_create_in_the_database(humble):
+    admin, dsn = humble
+    admin.execute("CREATE EXTENSION postgis")
+    with connect_dsn(dsn) as connection:
+        names = [sql.Identifier(connection.info.dbname), sql.Identifier(connection.info.user)]
+        admin.execute(sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(*names))
+        migrate(connection)
+        admin.execute(sql.SQL("REVOKE CREATE ON DATABASE {} FROM {}").format(*names))
+        assert migrate(connection) == HEAD
+
+
+def columns(connection, table):
+    query = f"SELECT * FROM swath.{table} LIMIT 0"  # noqa: S608 (the names are the test's)
+    return list(connection.execute(query).description or ())
+
+
+def rows(connection, table, names="*"):
+    query = f"SELECT {names} FROM swath.{table} ORDER BY 1"  # noqa: S608 (the names are the test's)
+    return connection.execute(query).fetchall()
+
+
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003"])
+def test_what_an_earlier_release_has_loaded_stays(empty_dsn, merged, monkeypatch, revision):
+    upgrade = module.command.upgrade
+    with connect_dsn(empty_dsn) as connection, monkeypatch.context() as patched:
+        patched.setattr(module.command, "upgrade", lambda config, _: upgrade(config, revision))
+        migrate(connection)
+        names = {
+            table: ", ".join(column.name for column in columns(connection, table))
+            for table in ("runs", "detections")
+        }
+        known = names["runs"].split(", ")
+        patched.setattr(
+            load,
+            "write_run",
+            lambda on, row: write_run(on, {name: row[name] for name in row if name in known}),
+        )
+        # That release asked nothing of columns that came later.
+        patched.setattr(load, "_is_superseded", lambda *_: False)
+        load_run(connection, run_request(), merged(3))
+        before = {table: rows(connection, table, names[table]) for table in names}
+
+    with connect_dsn(empty_dsn) as connection:
+        assert migrate(connection) == HEAD
+        assert {table: rows(connection, table, names[table]) for table in before} == before
+        load_run(connection, run_request(minutes=1), merged(4))
+        assert len(rows(connection, "detections")) == 4
+
+
+def test_the_owner_of_the_database_reads_everything_in_it_and_changes_nothing(humble, merged):
+    admin, dsn = humble
+    names = [sql.Identifier(admin.info.dbname), sql.Identifier(user_of(dsn))]
+    admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(*names))
+    with connect_dsn(psycopg.conninfo.make_conninfo(admin.info.dsn)) as connection:
+        migrate(connection)
+        load_run(connection, run_request(), merged(3))
+        connection.execute("CREATE TABLE swath.of_a_later_step ()")
+        everything = [*relations(connection)]
+        connection.commit()
+
+    with connect_dsn(dsn) as owner:
+        for relation in everything:
+            owner.execute(sql.SQL("SELECT FROM swath.{}").format(sql.Identifier(relation)))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            owner.execute("DELETE FROM swath.runs")
+
+
+def user_of(dsn):
+    return psycopg.conninfo.conninfo_to_dict(dsn)["user"]

@@ -1,0 +1,113 @@
+"""Against searches among the ends, starts and borders of tiles, which say what is meant."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from swath.detection.stitching.ownership import Axis
+from swath.raster.tiles import Grid
+
+
+@st.composite
+def axes(draw):
+    size = draw(st.integers(4, 64))
+    overlap = draw(st.integers(0, size - 1))
+    length = draw(st.integers(1, size + 6 * (size - overlap)))
+    which = draw(st.integers(0, 1))
+    width, height = (length, 50) if which == 0 else (50, length)
+    grid = Grid(width=width, height=height, size=size, overlap=overlap)
+    margin = draw(st.sampled_from([0.0, 2.0]))
+    return Axis.of(grid, which, tolerance=margin, jitter=margin), float(length)
+
+
+def seen(axis, length, rows):
+    """Intervals as places see them: those of `rows`, clipped, and the places."""
+    low, high, place = [], [], []
+    for start, end in rows:
+        ends = sorted((start * length, end * length))
+        for at in range(axis.count):
+            view = max(ends[0], axis.starts[at]), min(ends[1], axis.ends[at])
+            if view[0] < view[1]:
+                low.append(view[0])
+                high.append(view[1])
+                place.append(at)
+    return np.array(low), np.array(high), np.array(place, np.int64)
+
+
+intervals = st.lists(
+    st.tuples(st.integers(0, 64), st.integers(0, 64)).map(lambda r: (r[0] / 64, r[1] / 64)),
+    max_size=8,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(axis=axes(), rows=intervals)
+def test_the_arithmetic_is_a_search(axis, rows):
+    axis, length = axis
+    low, high, place = seen(axis, length, rows)
+    jitter, clear = axis.jitter, axis.tolerance + axis.jitter
+    # Once as they lie, and once moved by the jitter either way.
+    firsts, lasts, cores = zip(
+        *(searched(axis, low + shift, high + shift) for shift in (-jitter, 0, jitter)), strict=True
+    )
+    first, last = firsts[1], lasts[1]
+    least, owner, most = (
+        np.minimum(np.maximum(core, first), last)
+        for core, first, last in zip(cores, firsts, lasts, strict=True)
+    )
+    part, unsure = first > last, firsts[2] > lasts[0]
+    doubtful = ~part & (unsure | (least < most))
+
+    answer = axis.ask(low, high, place)
+
+    np.testing.assert_array_equal(answer.part, part)
+    np.testing.assert_array_equal(answer.held, (first <= place) & (place <= last))
+    np.testing.assert_array_equal(answer.owner, np.where(part, place, owner))
+    np.testing.assert_array_equal(answer.guest, ~part & (owner != place))
+    np.testing.assert_array_equal(answer.unsure, unsure)
+    np.testing.assert_array_equal(answer.doubtful, doubtful)
+    np.testing.assert_array_equal(answer.keep, unsure | ((least <= place) & (place <= most)))
+    np.testing.assert_array_equal(answer.open_low, doubtful | (low - clear <= axis.starts[place]))
+    np.testing.assert_array_equal(answer.open_high, doubtful | (high + clear >= axis.ends[place]))
+
+
+def searched(axis, low, high):
+    """The first and the last place that hold intervals, and those whose cores hold the centres."""
+    first = np.searchsorted(axis.ends, high + axis.tolerance, side="right")
+    last = np.searchsorted(axis.starts, low - axis.tolerance, side="left") - 1
+    core = np.searchsorted(axis.borders[1:-1], (low + high) / 2, side="right")
+    # Nothing lies before the first place nor after the last, however it is moved.
+    return np.minimum(first, axis.count - 1), np.maximum(last, 0), core
+
+
+@settings(max_examples=200, deadline=None)
+@given(axis=axes(), rows=intervals)
+def test_what_is_surely_its_own_is_kept_without_a_doubt(axis, rows):
+    axis, length = axis
+    low, high, place = seen(axis, length, rows)
+
+    sure, answer = axis.surely(low, high, place), axis.ask(low, high, place)
+
+    assert answer.keep[sure].all()
+    assert not (answer.unsure | answer.doubtful | answer.guest)[sure].any()
+
+
+@settings(max_examples=200, deadline=None)
+@given(axis=axes(), rows=intervals)
+def test_every_interval_is_kept_by_a_place_and_its_owner_keeps_it(axis, rows):
+    axis, length = axis
+    for row in rows:
+        low, high, place = seen(axis, length, [row])
+        answer = axis.ask(low, high, place)
+        assert answer.keep.any() or not len(low)
+        assert answer.keep[answer.owner == place].all()
+
+
+def test_a_reach_is_of_all_windows_that_are_met():
+    axis = Axis.of(
+        Grid(width=160, height=50, size=64, overlap=16), 0, tolerance=0.0, jitter=0.0
+    )  # windows 0-64, 48-112, 96-160
+
+    low, high = np.array([0.0, 64.0, 70.0, 100.0]), np.array([48.0, 70.0, 90.0, 105.0])
+
+    assert [r.tolist() for r in axis.reach(low, high)] == [[0, 0, 1, 1], [1, 1, 1, 2]]

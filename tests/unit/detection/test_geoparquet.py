@@ -1,0 +1,211 @@
+"""GeoParquet files: what they hold, read by pyarrow and shapely, and how their rows are grouped."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swath.database import copy_rows
+from swath.detection import geoparquet as module
+from swath.detection.detections import Detections
+from swath.detection.geoparquet import GeoParquetWriter
+from swath.raster.polygons import Places
+
+CLASSES = ["ship", "boat"]
+FOOTPRINT = shapely.box(0, 0, 110, 110)
+
+
+def some(count, seed=0):
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 100, (count, 2))
+    box = np.concatenate([low, low + rng.uniform(1, 9, (count, 2))], axis=1)
+    score, label = rng.random(count).astype(np.float32), rng.integers(0, 2, count).astype(np.int16)
+    return Detections(box, score, label, np.arange(count), np.zeros(count, np.uint8))
+
+
+def rings(rows):
+    """Boxes in px taken for degrees."""
+    x0, y0, x1, y1 = rows.box.T
+    return Places.of_rings(np.stack([x0, x1, x1, x0], 1), np.stack([y0, y0, y1, y1], 1))
+
+
+def with_shapes(places, shapes):
+    """The same places, some of them shapes: a dict of rows."""
+    ring, shape = places.ring.copy(), places.shapes
+    for row, value in shapes.items():
+        ring[row], shape[row] = np.nan, value
+    return Places(ring, shape)
+
+
+def write(path, rows, places, sizes=None):
+    constants = {"run_id": "r", "scene": "s", "model": "m", "footprint": FOOTPRINT}
+    with GeoParquetWriter(path, classes=CLASSES, **constants) as out:
+        start = 0
+        for size in sizes or [len(rows)]:
+            part = slice(start, start + size)
+            out.write(rows.take(part), places.take(part))
+            start += size
+    return out.count
+
+
+def test_it_says_where_its_scene_is(tmp_path):
+    rows = some(0)
+    write(tmp_path / "x", rows, rings(rows))
+    outline = module.read_footprint(module.read_footer(str(tmp_path / "x")))
+    assert shapely.equals(shapely.geometry.shape(outline), FOOTPRINT)
+
+
+@pytest.mark.parametrize("likely", [8, 64 * 1024])
+@pytest.mark.parametrize("count", [0, 250])
+def test_its_footer_tells_how_many_there_are_of_each_class(tmp_path, monkeypatch, count, likely):
+    """Also where the footer is larger than what is read of the file at first."""
+    monkeypatch.setattr(module, "ROW_GROUP", 33)
+    monkeypatch.setattr(module, "_LIKELY_FOOTER", likely)
+    rows = some(count)
+    write(tmp_path / "x", rows, rings(rows))
+
+    footer = module.read_footer(str(tmp_path / "x"))
+
+    counts = np.bincount(rows.label, minlength=len(CLASSES)).tolist()
+    assert list(module.read_classes(footer).items()) == list(zip(CLASSES, counts, strict=True))
+    assert footer.num_rows == count
+    assert footer.num_row_groups == -(-count // 33)
+    assert footer.schema.to_arrow_schema() == pq.read_schema(tmp_path / "x")
+
+
+def shapes_in(table):
+    return shapely.from_wkb(table["geometry"].to_numpy(zero_copy_only=False))
+
+
+def test_every_column_is_what_was_given(tmp_path):
+    rows = some(50)
+    places = rings(rows)
+
+    assert write(tmp_path / "x", rows, places) == 50
+
+    table = pq.read_table(tmp_path / "x")
+    assert table["class"].to_pylist() == [CLASSES[label] for label in rows.label]
+    np.testing.assert_array_equal(table["score"].to_numpy(), rows.score)
+    np.testing.assert_array_equal(table["tile"].to_numpy(), rows.tile)
+    for name, values in zip(("x_min", "y_min", "x_max", "y_max"), rows.box.T, strict=True):
+        np.testing.assert_array_equal(table[name].to_numpy(), values)
+    for name, value in {"run_id": "r", "scene": "s", "model": "m"}.items():
+        assert set(table[name].to_pylist()) == {value}
+    assert shapely.equals_exact(shapes_in(table), shapely.box(*rows.box.T), normalize=True).all()
+    bbox = [list(row.values()) for row in table["bbox"].to_pylist()]
+    np.testing.assert_array_equal(bbox, shapely.bounds(shapes_in(table)))
+
+
+def test_wkb_is_byte_for_byte_that_of_shapely(tmp_path):
+    rows = some(20)
+    places = rings(rows)
+    write(tmp_path / "x", rows, places)
+
+    written = pq.read_table(tmp_path / "x")["geometry"].to_pylist()
+
+    assert written == list(shapely.to_wkb(shapely.polygons(places.ring), byte_order=1))
+
+
+def test_rings_and_shapes_keep_their_order(tmp_path):
+    hole = shapely.Point(5, 5).buffer(3) - shapely.Point(5, 5).buffer(1)
+    two = shapely.MultiPolygon([shapely.box(-180, 0, -179, 1), shapely.box(179, 0, 180, 1)])
+    rows = some(9)
+    places = with_shapes(rings(rows), {0: hole, 4: two, 8: hole})
+
+    write(tmp_path / "x", rows, places)
+
+    table = pq.read_table(tmp_path / "x")
+    assert shapely.equals_exact(shapes_in(table), places.polygons()).all()
+    assert table["bbox"][4].as_py() == {"xmin": -180, "ymin": 0, "xmax": 180, "ymax": 1}
+    meta = json.loads(pq.read_metadata(tmp_path / "x").metadata[b"geo"])
+    assert meta["columns"]["geometry"]["geometry_types"] == ["MultiPolygon", "Polygon"]
+    everywhere = shapely.total_bounds(places.polygons())
+    assert meta["columns"]["geometry"]["bbox"] == everywhere.tolist()
+
+
+def test_what_is_nowhere_has_no_row(tmp_path):
+    rows = some(6)
+    places = with_shapes(rings(rows), {1: None, 4: None})
+
+    assert write(tmp_path / "x", rows, places) == 4
+
+    assert pq.read_table(tmp_path / "x")["tile"].to_pylist() == [0, 2, 3, 5]
+
+
+def test_the_database_takes_what_is_written(tmp_path):
+    """It reads rings and other shapes alike, in batches that do not end where row groups do."""
+    rows = some(30)
+    write(tmp_path / "x", rows, with_shapes(rings(rows), {3: shapely.Point(5, 5).buffer(3)}))
+
+    with pq.ParquetFile(tmp_path / "x") as file:
+        columns = next(file.iter_batches(batch_size=30)).select(
+            ["class", "score", "tile", "geometry"]
+        )
+    run_id = "00000000-0000-8000-8000-000000000000"
+
+    plain = copy_rows.copy_rows(run_id, *columns.slice(0, 1).columns)
+    whole = copy_rows.copy_rows(run_id, *columns.columns)
+
+    assert len(plain) == copy_rows._ROW.itemsize + len(columns["class"][0].as_py()) + 93 - 5
+    assert bytes(whole).startswith(bytes(plain))
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.booleans())
+def test_row_groups_do_not_depend_on_what_is_written_at_once(tmp_path_factory, sizes, shaped):
+    folder = tmp_path_factory.mktemp("files")
+    rows = some(sum(sizes))
+    places = rings(rows)
+    if shaped:
+        circle = shapely.Point(5, 5).buffer(3)
+        places = with_shapes(places, {0: circle, len(rows) // 2: None, len(rows) - 1: circle})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "ROW_GROUP", 10)
+        patch.setattr(module, "MOST_CORNERS", 70)
+        write(folder / "a", rows, places)
+        write(folder / "b", rows, places, sizes)
+
+    assert (folder / "a").read_bytes() == (folder / "b").read_bytes()
+
+
+def test_a_row_group_holds_so_many_rows_or_corners(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    monkeypatch.setattr(module, "MOST_CORNERS", 500)
+    long = shapely.segmentize(shapely.box(0, 0, 1, 1), 0.01)  # 401 corners
+    rows = some(30)
+    write(tmp_path / "x", rows, with_shapes(rings(rows), {20: long, 21: long}))
+
+    meta = pq.read_metadata(tmp_path / "x")
+
+    assert [meta.row_group(i).num_rows for i in range(meta.num_row_groups)] == [10, 10, 2, 8]
+
+
+def test_an_error_while_encoding_is_not_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    rows = some(40)
+
+    def fail(*_):
+        raise OSError("no space")
+
+    monkeypatch.setattr(module.pq.ParquetWriter, "write_table", fail)
+
+    with pytest.raises(OSError, match="no space"):
+        write(tmp_path / "x", rows, rings(rows))
+
+
+def test_the_file_can_be_read_by_row_group_with_statistics(tmp_path):
+    rows = some(100)
+    write(tmp_path / "x", rows, rings(rows))
+
+    group = pq.read_metadata(tmp_path / "x").row_group(0)
+
+    columns = [group.column(i) for i in range(group.num_columns)]
+    stats = {c.path_in_schema: c.statistics for c in columns}
+    assert stats["bbox.xmin"].min == rows.box[:, 0].min()
+    assert stats["tile"].max == 99
+    assert stats["geometry"] is stats["run_id"] is None
+    assert pq.read_schema(tmp_path / "x").field("geometry").type == pa.binary()

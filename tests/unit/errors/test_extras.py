@@ -1,0 +1,30 @@
+"""Optional modules are missed before the work begins, and named with what installs them."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from swath.errors import extras
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("module", sorted(extras._EXTRAS))
+def test_each_module_has_the_extra_that_brings_it(module):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    brought = project["optional-dependencies"][extras._EXTRAS[module]]
+
+    assert module in {re.split(r"[\\[>=]", requirement)[0] for requirement in brought}
+
+
+def test_a_module_that_is_missing_is_named(monkeypatch):
+    extras.require("json", "msgspec")
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+
+    with pytest.raises(ModuleNotFoundError) as refused:
+        extras.require("json", "jinja2")
+    assert refused.value.name == "jinja2"
+    assert "`pip install '.[cli]'`" in extras.not_installed("jinja2")

@@ -1,0 +1,147 @@
+"""Pixels of whole evaluations, worked out again at the centre of each pixel.
+
+Drawn are polygons of three classes, one of them the model's background, that nest, touch, cross
+tiles and windows, have holes and lie over the scene's edge; crowds; pixels without data; and what
+the model says, a class a pixel, one of which nobody labelled.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import shapely
+
+from swath.evaluation import masks
+from swath.evaluation.evaluate import evaluate
+from swath.evaluation.metrics.objects import Truth
+from swath.labels.collection import Collection
+from swath.labels.objects import Objects, polygons_of
+from swath.training.data.class_maps import UNKNOWN, Painter
+from swath.training.data.crop import NOTHING
+from tests.helpers import oracles
+from tests.helpers.fuzzing import draws
+from tests.helpers.labelled import HEIGHT, WIDTH, collection_of
+from tests.helpers.packages import TILE, for_task, write_package
+
+LABELS = ("road", "land", "water")
+MODEL = ("land", "water", "road", "cloud")
+MEASURED = ("road", "water")
+CROWDED = 0.25
+
+
+@pytest.fixture
+def package(tmp_path):
+    shape = {"labels": [-1, TILE, TILE]}
+    change = for_task(
+        "semantic-segmentation", shape, classes=MODEL, head="labels", background="land"
+    )
+    return write_package(tmp_path / "map", change, weights=oracles.label_map())
+
+
+def polygon(rng):
+    """A polygon of a few corners, one in three with a hole in it."""
+    middle = rng.uniform((0, 0), (WIDTH, HEIGHT))
+    angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 9)))
+    reach = rng.uniform(0.2, 1, len(angles)) * rng.choice([3, 10, 30])
+    ring = middle + np.stack([np.cos(angles), np.sin(angles)], 1) * reach[:, None]
+    shape = polygons_of(shapely.Polygon(ring))
+    if rng.random() < 0.3:
+        shape = shape.difference(shape.buffer(-0.2 * reach.mean()))
+    return shape
+
+
+def labels(rng):
+    """Outlines, classes and crowds, cut at the scene's edges as labels are when they are read."""
+    drawn = [polygon(rng) for _ in range(rng.integers(0, 9))]
+    drawn += [shape.buffer(-2) for shape in drawn if rng.random() < 0.5]  # nested, or gone
+    drawn += [shapely.affinity.translate(shape, 40) for shape in drawn[:2]]
+    whole = np.array([shape for shape in drawn if shape.area > 1], object)
+    return Objects(
+        boxes=shapely.bounds(whole).reshape(-1, 4),
+        classes=rng.integers(0, len(LABELS), len(whole)),
+        crowd=rng.random(len(whole)) < CROWDED,
+        outlines=whole,
+    ).within((0, 0, WIDTH, HEIGHT), least_visible=0)
+
+
+def known_at_each_pixel(objects, background):
+    """(rows, cols): the class of the smallest object at each centre; -1 where only crowds are."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    known = np.full((HEIGHT, WIDTH), background)
+    inside = [shapely.contains_xy(outline, x, y) for outline in objects.outlines]
+    for one, crowd in zip(inside, objects.crowd, strict=True):
+        known[one & crowd] = -1
+    for row in np.argsort(-shapely.area(objects.outlines), kind="stable"):
+        if not objects.crowd[row]:
+            known[inside[row]] = objects.classes[row]
+    return known
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", range(draws(4, fuzz=200)))
+def test_pixels_are_those_of_a_loop_over_them(package, make_scene, tmp_path, monkeypatch, seed):
+    monkeypatch.setattr(masks, "_WINDOW", 37)
+    rng = np.random.default_rng(seed)
+    said = rng.integers(0, len(MODEL), (HEIGHT // 4, WIDTH // 4)).repeat(4, 0).repeat(4, 1)
+    valid = rng.random((HEIGHT, WIDTH)) < rng.choice([0.9, 1.0])
+    scene = make_scene(said[None].astype(np.uint8), mask=valid.astype(np.uint8) * 255)
+    objects = labels(rng)
+    (labelled,) = collection_of([(scene, objects.outlines)]).scenes
+    labelled = dataclasses.replace(labelled, classes=objects.classes, crowd=objects.crowd)
+
+    evaluation = evaluate(
+        package, Collection.of([labelled], LABELS), tmp_path / "out", report=False
+    )
+
+    known = known_at_each_pixel(objects, LABELS.index("land"))
+    numbers = {name: place for place, name in enumerate(MEASURED)}
+    of_labels = np.array([numbers.get(name, 2) for name in LABELS])
+    of_model = np.array([numbers.get(name, 2) for name in MODEL])
+    counts = np.zeros((3, 3), int)
+    counted = valid & (known >= 0)
+    np.add.at(counts, (of_labels[known[counted]], of_model[said[counted]]), 1)
+    assert evaluation.pixels.counts == counts.tolist()
+    shares = [share(counts[i, i], counts[i].sum() + counts[:, i].sum()) for i in range(3)]
+    assert list(evaluation.pixels.f1.values()) == pytest.approx(
+        [None if s is None else 2 * s for s in shares]
+    )
+    iou = [None if s is None else s / (1 - s) for s in shares]
+    assert list(evaluation.pixels.iou.values()) == pytest.approx(iou)
+    several = [one for one in iou[:2] if one is not None]
+    assert evaluation.figures["mIoU"] == (pytest.approx(np.mean(several)) if several else None)
+    assert evaluation.figures["pixel_accuracy"] == pytest.approx(counts.trace() / counts.sum())
+
+
+def share(part, whole):
+    return part / whole if whole else None
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", range(draws(10, fuzz=500)))
+def test_what_is_trained_on_is_what_is_measured_against(make_scene, seed):
+    objects = labels(np.random.default_rng(seed))
+    scene = make_scene(np.zeros((1, HEIGHT, WIDTH), np.uint8))
+    (labelled,) = collection_of([(scene, objects.outlines)]).scenes
+    labelled = dataclasses.replace(labelled, classes=objects.classes, crowd=objects.crowd)
+
+    painted = Painter(Collection.of([labelled], LABELS))(0, (0, 0, WIDTH, HEIGHT)).astype(int)
+
+    painted[painted == NOTHING] = len(LABELS)
+    painted[painted == UNKNOWN] = -1
+    np.testing.assert_array_equal(painted, known_at_each_pixel(objects, len(LABELS)))
+
+
+def test_more_classes_than_a_byte_tells_apart(make_scene):
+    scene = make_scene(np.ones((1, HEIGHT, WIDTH), np.uint8))
+    one = np.array([shapely.box(0, 0, 10, 10)], object)
+    truth = Truth(
+        scene=np.zeros(1, np.int64),
+        label=np.array([299]),
+        box=shapely.bounds(one),
+        outline=one,
+        crowd=np.zeros(1, np.bool_),
+    )
+
+    counts = masks.count_scene(scene, ["gray"], truth, masks.drawn(truth, 300), 300)
+
+    assert (counts[299, 299], counts[300, 300]) == (100, HEIGHT * WIDTH - 100)

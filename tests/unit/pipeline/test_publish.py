@@ -1,0 +1,183 @@
+"""What lands in the results folder."""
+
+import json
+
+import msgspec
+import numpy as np
+import pyarrow.parquet as pq
+import pystac
+import pytest
+import shapely
+
+from swath import storage
+from swath.errors import RunIncompleteError
+from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
+from swath.pipeline.publish import publish_run
+from tests.helpers.anywhere import KINDS, SIDE, Somewhere
+from tests.helpers.runs import FOOTPRINT
+
+SCENE = SceneRef(uri="s3://scenes/incoming/gone.tif", etag="a", dropped_at="2026-11-21T12:00:00Z")
+
+
+@pytest.fixture
+def request_():
+    """Of a run whose scene is no longer there."""
+    return RunRequest.new(
+        scene=SCENE,
+        model=ModelRef(name="ships", uri="s3://m/ships.tar.gz", digest="d1"),
+        options=RunOptions(),
+    )
+
+
+@pytest.fixture
+def published(request_, merged, tmp_path):
+    """A run, published; its request and its summary."""
+    summary = publish_run(request_, merged(5), str(tmp_path / "results"), backend="batch")
+    return request_, summary
+
+
+def test_the_detections_are_copied_as_they_are(published):
+    request, summary = published
+    assert summary.detections_uri.endswith(f"results/runs/{request.run_id}/detections.parquet")
+    assert pq.read_table(summary.detections_uri).num_rows == 5
+
+
+def test_the_item_can_be_read_back_and_leads_to_the_detections(published):
+    request, summary = published
+
+    item = pystac.Item.from_file(summary.item_uri)
+
+    assert item.id == request.run_id
+    assert item.datetime.isoformat() == "2026-11-21T12:00:00+00:00"
+    assert item.assets["detections"].get_absolute_href() == summary.detections_uri
+    assert item.assets["detections"].media_type == "application/vnd.apache.parquet"
+    (source,) = item.get_links("derived_from")
+    assert source.href == request.scene.uri
+
+
+def test_the_summary_says_that_the_run_succeeded(published):
+    request, summary = published
+
+    said = storage.read_json(summary.item_uri.replace("item.json", "summary.json"))
+
+    assert (said["run_id"], said["status"]) == (request.run_id, "succeeded")
+    assert (said["detections"], said["tiles"]["planned"], said["cause"]) == (5, 9, None)
+
+
+def test_the_item_has_what_stac_requires(published):
+    _, summary = published
+    item = storage.read_json(summary.item_uri)
+    assert item["type"] == "Feature"
+    assert item["stac_version"].startswith("1.")
+    assert item.keys() >= {"id", "geometry", "bbox", "properties", "links", "assets"}
+    assert "datetime" in item["properties"]
+    assert shapely.from_geojson(json.dumps(item["geometry"])).is_valid
+
+
+def test_the_item_says_how_the_detections_came_about(published):
+    request, summary = published
+    properties = pystac.Item.from_file(summary.item_uri).properties
+    assert properties["swath:scene"] == request.scene.uri
+    assert properties["swath:model"] == "ships"
+    assert properties["swath:model_digest"] == "d1"
+    assert properties["swath:backend"] == "batch"
+    assert properties["swath:classes"] == {"boat": 2, "ship": 3}
+    assert properties["swath:detections"] == 5
+    assert properties["swath:tiles"]["planned"] == 9
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.75])
+def test_the_item_says_which_score_threshold_the_run_had(request_, merged, tmp_path, threshold):
+    options = RunOptions(score_threshold=threshold)
+    raised = msgspec.structs.replace(request_, options=options)
+
+    properties = [
+        storage.read_json(publish_run(one, merged(5), str(tmp_path), backend="batch").item_uri)[
+            "properties"
+        ]
+        for one in (raised, request_)
+    ]
+
+    assert properties[0]["swath:score_threshold"] == threshold
+    assert "swath:score_threshold" not in properties[1]
+
+
+def test_the_item_carries_the_run_s_warnings(request_, merged, tmp_path):
+    merge = msgspec.structs.replace(merged(5), warnings=["B02 is odd"])
+
+    summary = publish_run(request_, merge, str(tmp_path / "results"), backend="batch")
+
+    assert storage.read_json(summary.item_uri)["properties"]["swath:warnings"] == ["B02 is odd"]
+
+
+def test_the_item_describes_the_table(published):
+    _, summary = published
+    fields = pystac.Item.from_file(summary.item_uri).assets["detections"].extra_fields
+    assert fields["table:row_count"] == 5
+    assert fields["table:primary_geometry"] == "geometry"
+    assert {"name": "score", "type": "float"} in fields["table:columns"]
+
+
+def test_publishing_again_gives_the_same_files(published, merged, tmp_path):
+    request, summary = published
+    before = storage.read_bytes(summary.item_uri)
+    again = publish_run(request, merged(5), str(tmp_path / "results"), backend="batch")
+    assert again == summary
+    assert storage.read_bytes(summary.item_uri) == before
+
+
+def test_a_scene_without_detections_is_published_too(request_, merged, tmp_path):
+    summary = publish_run(request_, merged(0), str(tmp_path / "results"), backend="lambda")
+    assert pystac.Item.from_file(summary.item_uri).properties["swath:classes"] == {}
+
+
+def test_the_item_is_where_the_scene_is(published):
+    _, summary = published
+    item = pystac.Item.from_file(summary.item_uri)
+    assert shapely.equals(shapely.geometry.shape(item.geometry), FOOTPRINT)
+    assert item.bbox == list(FOOTPRINT.bounds)
+
+
+def test_across_the_antimeridian_the_bbox_says_so(request_, merged, tmp_path):
+    parts = shapely.MultiPolygon([shapely.box(179, 10, 180, 12), shapely.box(-180, 10, -178, 12)])
+    summary = publish_run(request_, merged(1, footprint=parts), str(tmp_path), backend="batch")
+    item = pystac.Item.from_file(summary.item_uri)
+    assert item.geometry["type"] == "MultiPolygon"
+    assert item.bbox == [179, 10, -178, 12]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_bbox_is_that_of_the_scene_wherever_it_is(kind, request_, merged, tmp_path):
+    """West, south, east, north; across the antimeridian west is greater than east (RFC 7946)."""
+    scene = Somewhere(kind, tmp_path)
+    summary = publish_run(
+        request_, merged(1, footprint=scene.outline), str(tmp_path), backend="batch"
+    )
+    item = pystac.Item.from_file(summary.item_uri)
+    (west, south, east, north), outline = item.bbox, shapely.geometry.shape(item.geometry)
+    centre = np.arange(0.5, SIDE)
+    lon, lat = scene.georeferencer.points(centre, centre[:, None])
+    there = np.isfinite(lon)
+    lon, lat = lon[there], lat[there]
+
+    assert -180 <= west <= 180
+    assert -180 <= east <= 180
+    assert -90 <= south < north <= 90
+    across = (west <= lon) & (lon <= east) if west < east else (west <= lon) | (lon <= east)
+    held = across & (south <= lat) & (lat <= north)
+    # Where the Earth ends within the scene, its outline follows that to a part of a pixel.
+    assert held.mean() > (0.97 if not there.all() else 0.9999)
+    # No smaller one would do: the outline reaches all of its edges.
+    x, y = shapely.get_coordinates(outline).T
+    assert [y.min(), y.max()] == [south, north]
+    assert west in x
+    assert east in x
+    if west > east:
+        assert not shapely.intersects(outline, shapely.box(east + 1e-6, -90, west - 1e-6, 90))
+
+
+def test_a_file_that_the_merge_did_not_write_is_not_published(request_, merged, tmp_path):
+    summary = msgspec.structs.replace(merged(5), etag="of another file")
+    with pytest.raises(RunIncompleteError, match="is not the file that this run wrote"):
+        publish_run(request_, summary, str(tmp_path / "results"), backend="batch")
+    assert not (tmp_path / "results").exists()
