@@ -1,4 +1,4 @@
-"""How much memory this process may use, and how much of it is left."""
+"""How many CPUs and how much memory this process may use."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ _CGROUPS = {
 }
 """Folder and file of a limit, by the controllers in a line of /proc/self/cgroup.
 https://docs.kernel.org/admin-guide/cgroup-v2.html"""
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def memory_limit(root: Path = Path("/")) -> int:

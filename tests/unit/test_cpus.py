@@ -1,10 +1,10 @@
-"""How much memory a process may use: the least of all limits."""
+"""How many CPUs and how much memory a process may use."""
 
 import os
 
 import pytest
 
-from swath.cpus import MIB, free_memory, memory_limit
+from swath.cpus import MIB, available_cpus, free_memory, memory_limit
 from swath.errors import SettingsError
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -86,3 +86,7 @@ def test_what_is_in_use_is_not_free(monkeypatch):
     assert block
     monkeypatch.setenv("SWATH_MEMORY_MIB", "1")
     assert free_memory() == 0
+
+
+def test_the_cpus_are_those_that_the_process_may_run_on():
+    assert available_cpus() == len(os.sched_getaffinity(0))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from swath.cpus import available_cpus
 from swath.errors import InputError
 from swath.labels.files import read_headers
-from swath.models.runtimes.base import available_cpus
 from swath.models.scaling import MinMax, Scaling, ZScore
 from swath.packaging.statistics import parse_units
 from swath.raster.interpretation import select_bands

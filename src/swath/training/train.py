@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from swath.cpus import available_cpus
 from swath.errors import InputError, LabelsError, TrainingError, TrainingInterruptedError
 from swath.errors.extras import require
 from swath.models.package import describe_package
 from swath.models.packing import DESCRIPTION
-from swath.models.runtimes.base import available_cpus
 from swath.models.runtimes.device import find_gpu, torch_device
 from swath.packaging.write_mlm import TRAINING, band_entry
 from swath.storage.earlier_outputs import Output, folder_of

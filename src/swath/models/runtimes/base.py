@@ -5,13 +5,13 @@ A library is imported only when its format is run, so a Lambda needs no torch.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from swath.cpus import available_cpus
 from swath.errors import ModelOutputError, OutOfMemoryError, PackageError
 
 if TYPE_CHECKING:
@@ -91,13 +91,6 @@ class Batches:
     def filled(self, tiles: int) -> int:
         """How large the batch must be in which the model is shown some tiles."""
         return self.batch_size if self.fixed else tiles
-
-
-def available_cpus() -> int:
-    """How many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def cpu_workers() -> tuple[int, int]:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
+from swath.cpus import available_cpus
 from swath.errors import NoGpuError, PackageError
 from swath.models.runtimes import device
 from swath.models.runtimes.base import (
     GPU_WORKERS,
-    available_cpus,
     check_float32,
     cpu_workers,
     fixed_batch,

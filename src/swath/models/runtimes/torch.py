@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from swath.cpus import available_cpus
 from swath.errors import ModelOutputError, PackageError
 from swath.models.runtimes.base import (
     GPU_WORKERS,
     Batches,
-    available_cpus,
     check_float32,
     cpu_workers,
     fixed_batch,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath.cpus import available_cpus
 from swath.errors import SceneChangedError, TransientError
-from swath.models.runtimes.base import available_cpus
 from swath.raster.dataset import Mask
 from swath.raster.reader.block_cache import Ring
 from swath.raster.reader.block_source import source_of

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from swath.cpus import available_cpus
 from swath.detection.detect_scene import detect
 from swath.errors import InputError, PayloadError
 from swath.messages import Receipt, ShardRequest
-from swath.models.runtimes.base import available_cpus
 from swath.pipeline.plan import read_plan
 from swath.pipeline.shard import refuse_shard, run_shard
 from swath.sagemaker.server.content_types import GEOJSON

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath.cpus import available_cpus
 from swath.errors import LabelsError
 from swath.labels.files import read_headers
-from swath.models.runtimes.base import available_cpus
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import Conversion, Units, conversion
 from swath.raster.scene import Box, OpenScene, Scene, open_scene

@@ -1,4 +1,3 @@
-import os
 import re
 
 import numpy as np
@@ -9,7 +8,6 @@ from swath.models.package import load_package
 from swath.models.runtimes import base as runtime
 from swath.models.runtimes.base import (
     Batches,
-    available_cpus,
     cpu_workers,
     memory_errors,
     per_tile,
@@ -33,10 +31,6 @@ def test_a_model_answers_for_a_batch(loaded):
     assert raw.shape == (5, TILE * TILE)
     assert raw.dtype == np.float32
     assert raw[:, 2 * TILE + 3].tolist() == [3.5, 2.5, 1, 1, 0.5]
-
-
-def test_threads_are_as_many_as_the_cpus_given():
-    assert available_cpus() == len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(
