@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import shapely
 
 from swath.errors import LabelsError
-from swath.labels.digest import digest_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class Collection:
     def of(cls, scenes: Iterable[LabelledScene], classes: Iterable[str]) -> Collection:
         """Those scenes, with their digest."""
         scenes, classes = tuple(scenes), tuple(classes)
-        return cls(scenes=scenes, classes=classes, digest=digest_of(scenes, classes))
+        return cls(scenes=scenes, classes=classes, digest=_digest(scenes, classes))
 
     def subset(self, names: Iterable[str]) -> Collection:
         """The scenes of those names or addresses, in the order of the collection.
@@ -98,3 +98,29 @@ class Collection:
             )
         has = ", ".join(scene.name for scene in self.scenes[:20])
         raise LabelsError(f"there is no scene {name} in the collection; it has {has}")
+
+
+def _digest(scenes: Iterable[LabelledScene], classes: Sequence[str]) -> str:
+    """Return a SHA-256, hex, that differs wherever a scene, a label or a class does.
+
+    Scenes count by name, not by folder, so that a copy of the collection has the same digest.
+    The order of the scenes does not matter.
+    """
+    whole = hashlib.sha256(repr(tuple(classes)).encode())
+    for part in sorted(map(_digest_scene, scenes)):
+        whole.update(part)
+    return whole.hexdigest()
+
+
+def _digest_scene(scene: LabelledScene) -> bytes:
+    known = repr((scene.name, scene.sha256, scene.width, scene.height, len(scene.boxes)))
+    digest = hashlib.sha256(known.encode())
+    digest.update(np.ascontiguousarray(scene.boxes, "<f8").tobytes())
+    digest.update(np.ascontiguousarray(scene.classes, "<i8").tobytes())
+    digest.update(np.ascontiguousarray(scene.crowd, np.bool_).tobytes())
+    if scene.areas is not None:
+        digest.update(np.ascontiguousarray(scene.areas, "<f8").tobytes())
+    if scene.outlines is not None:
+        for outline in shapely.to_wkb(scene.outlines, byte_order=1):
+            digest.update(outline)
+    return digest.digest()
