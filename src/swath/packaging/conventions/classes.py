@@ -18,8 +18,8 @@ from swath.packaging.conventions.convention import (
     only,
     shapes_of,
 )
+from swath.packaging.conventions.readings import Reading, choose
 from swath.packaging.evidence import is_probability, is_whole, sums_to_one
-from swath.packaging.readings import Reading, choose
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

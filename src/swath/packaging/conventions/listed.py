@@ -21,13 +21,13 @@ from swath.packaging.conventions.convention import (
     passed_over,
     split_background,
 )
+from swath.packaging.conventions.readings import Reading
 from swath.packaging.evidence import (
     is_whole,
     judge_boxes,
     judge_labels,
     judge_scores,
 )
-from swath.packaging.readings import Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath.packaging.conventions.convention import Understood, output, passed_over
+from swath.packaging.conventions.readings import Reading
 from swath.packaging.evidence import (
     ENOUGH,
     best,
@@ -17,7 +18,6 @@ from swath.packaging.evidence import (
     judge_scores,
     sums_to_one,
 )
-from swath.packaging.readings import Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

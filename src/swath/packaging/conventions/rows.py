@@ -15,6 +15,7 @@ import numpy as np
 
 from swath.models.output_spec import COLUMNS
 from swath.packaging.conventions.convention import Understood, output, passed_over
+from swath.packaging.conventions.readings import Reading
 from swath.packaging.evidence import (
     ENOUGH,
     FINE,
@@ -27,7 +28,6 @@ from swath.packaging.evidence import (
     judge_labels,
     judge_scores,
 )
-from swath.packaging.readings import Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

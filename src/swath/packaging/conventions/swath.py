@@ -18,8 +18,8 @@ from swath.packaging.conventions.convention import (
     need_classes,
     shapes_of,
 )
+from swath.packaging.conventions.readings import choose
 from swath.packaging.conventions.rows import Declared, row_readings
-from swath.packaging.readings import choose
 
 if TYPE_CHECKING:
     from swath.packaging.inspect_weights import Exported

@@ -18,7 +18,7 @@ from swath.models.scaling import Scale
 from swath.packaging.conventions.classes import of_pixels, of_tiles
 from swath.packaging.conventions.convention import Understood, need_classes, shapes_of
 from swath.packaging.conventions.listed import is_listed, listed_readings
-from swath.packaging.readings import choose
+from swath.packaging.conventions.readings import choose
 
 if TYPE_CHECKING:
     from swath.packaging.inspect_weights import Exported

@@ -23,7 +23,7 @@ from swath.packaging.conventions.convention import (
     shapes_of,
 )
 from swath.packaging.conventions.queries import query_places, query_readings
-from swath.packaging.readings import choose
+from swath.packaging.conventions.readings import choose
 from swath.packaging.value_scaling import of_processor
 
 if TYPE_CHECKING:

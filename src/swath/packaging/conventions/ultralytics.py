@@ -29,9 +29,9 @@ from swath.packaging.conventions.convention import (
 )
 from swath.packaging.conventions.listed import is_listed, listed_readings
 from swath.packaging.conventions.queries import query_places, query_readings
+from swath.packaging.conventions.readings import choose
 from swath.packaging.conventions.rows import Declared, by_row, row_readings
 from swath.packaging.evidence import distinct, judge_boxes, judge_labels, judge_scores
-from swath.packaging.readings import choose
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
