@@ -27,11 +27,10 @@ from constructs import Construct
 
 from infra.retries import UNREAD, retry, retry_function
 from swath.messages import Backend
+from swath.pipeline.paths import SHARD_LIST, run_key
 
 # Refusals to take a job, as far as they pass; a job that fails is States.TaskFailed.
 _BATCH_ERRORS = ["Batch.ServerException", "Batch.AWSBatchException", "Batch.BatchException"]
-# As `swath.storage.RunPaths` has it.
-_SHARD_LIST = "runs/{}/shards.json"
 # A notification that is lost: the shard is asked for again, and found done.
 _LOST = "States.Timeout"
 
@@ -77,7 +76,8 @@ def infer_shards(scope: Construct, mapped: Mapped, *, work: IBucket) -> Distribu
         f"InferShardsOn{mapped.place}",
         label=mapped.label,
         item_reader=S3JsonItemReader(
-            bucket=work, key=JsonPath.format(_SHARD_LIST, JsonPath.string_at("$.run_id"))
+            bucket=work,
+            key=JsonPath.format(run_key("{}", SHARD_LIST), JsonPath.string_at("$.run_id")),
         ),
         item_selector=item,
         max_concurrency=mapped.concurrency,

@@ -29,8 +29,8 @@ from swath.errors.exit_codes import JobExit
 from swath.messages import JobFailure
 from swath.models.runtimes.device import find_gpu, use_compatible_driver
 from swath.models.runtimes.time_limit import last_words
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.shard import KEEP_SECONDS, refuse_shard, run_shard
-from swath.storage import RunPaths
 
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 JOB_ID = "AWS_BATCH_JOB_ID"

@@ -18,10 +18,10 @@ from swath.errors import ShardInterruptedError
 from swath.messages import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
 from swath.models.package import describe_package
 from swath.pipeline.merge import merge_run
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import plan_run, read_plan
 from swath.pipeline.shard import run_shard
 from swath.settings import PlanSettings
-from swath.storage import RunPaths
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

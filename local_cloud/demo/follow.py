@@ -12,7 +12,7 @@ from typing import Any
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.errors import LocalCloudError
-from swath.storage import RunPaths
+from swath.pipeline.paths import SHARDS, run_key
 
 _POLL_SECONDS = 0.2
 _START_SECONDS = 60
@@ -104,7 +104,7 @@ class Follower:
 
     def _receipts(self, run_id: str) -> int:
         bucket = self.cloud.outputs["WorkBucket"]
-        prefix = RunPaths("", run_id).receipt(0).lstrip("/").removesuffix("0.json")
+        prefix = run_key(run_id, SHARDS, "")
         pages = self.cloud.client("s3").get_paginator("list_objects_v2")
         return sum(
             item["Key"].endswith(".json")

@@ -15,7 +15,7 @@ from swath import storage
 from swath.detection import engine
 from swath.errors import ModelOutputError, NoGpuError, TransientError
 from swath.errors.exit_codes import JobExit
-from swath.storage import RunPaths
+from swath.pipeline.paths import RunPaths
 from tests.helpers.runs import receipt_of
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,9 +11,9 @@ import shapely
 
 from swath.detection import geoparquet
 from swath.messages import MergeSummary, ModelRef, RunOptions, RunRequest, SceneRef, TileCounts
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
 from swath.pipeline.shard import read_receipt
-from swath.storage import RunPaths
 
 FOOTPRINT = shapely.box(128, 34, 130, 36)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

@@ -8,7 +8,6 @@ import pytest
 from benchmarks.retries.policy import Retrier
 from swath import errors
 from swath.messages import MergeSummary, PlanSummary, PublishSummary, RunRequest, ShardRequest
-from swath.storage import RunPaths
 
 
 @pytest.fixture
@@ -257,11 +256,9 @@ def test_the_map_reads_the_list_of_shards_and_keeps_nothing_of_their_output(
 ):
     map_state = states["InferShardsOnLambda"]
     key = map_state["ItemReader"]["Parameters"]["Key.$"]
-    paths = RunPaths(work_uri="s3://work", run_id="RUN")
 
     assert map_state["ItemReader"]["ReaderConfig"] == {"InputType": "JSON"}
     assert key == "States.Format('runs/{}/shards.json', $.run_id)"
-    assert paths.shard_list == "s3://work/runs/RUN/shards.json"
     assert map_state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
     assert map_state["ItemSelector"] == {
         "plan_uri.$": "$.plan.uri",

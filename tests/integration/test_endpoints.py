@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from rasterio.windows import Window
 
 from swath.pipeline.local import run_local
-from swath.storage import RunPaths
+from swath.pipeline.paths import RunPaths
 from tests.integration.pipeline import Pipeline, eventually
 from tests.integration.test_pipeline import SHIPS, port, write_scene
 from tests.local_cloud.canaries.aws import create_role, document, new_name

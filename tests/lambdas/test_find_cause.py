@@ -6,8 +6,8 @@ from lambdas.find_cause import handler as module
 from swath import storage
 from swath.errors import TransientError
 from swath.messages import JobFailure, ModelRef, RunOptions, RunRequest, SceneRef
+from swath.pipeline.paths import RunPaths
 from swath.settings import FindCauseSettings
-from swath.storage import RunPaths
 
 RUN = "arn:aws:states:eu-west-1:123456789012:execution:swath-runs:0197"
 

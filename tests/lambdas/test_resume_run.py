@@ -8,9 +8,9 @@ from lambdas.resume_run import handler as module
 from swath import storage
 from swath.errors import PayloadError
 from swath.messages import Receipt, ShardRequest, TileCounts
+from swath.pipeline.paths import RunPaths
 from swath.sagemaker.client.async_shards import attempt
 from swath.settings import ResumeRunSettings
-from swath.storage import RunPaths
 from tests.helpers.answers import Answer
 
 RECEIPT = Receipt(

@@ -23,11 +23,11 @@ from swath.errors.exit_codes import JobExit
 from swath.messages import Receipt, ShardRequest
 from swath.models.packing import package_digest
 from swath.pipeline.local import run_local
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.shard import run_shard
 from swath.sagemaker.server.models import Models
 from swath.sagemaker.server.service import Service
 from swath.sagemaker.server.settings import ServeSettings
-from swath.storage import RunPaths
 from tests.helpers.packages import write_package
 from tests.helpers.runs import receipt_of
 from tests.helpers.serving import PLACED, bright, decoded, dots, encoded, seen, serving

@@ -17,7 +17,6 @@ from urllib3 import HTTPResponse
 
 from swath import storage
 from swath.errors import InputError, RunIncompleteError, TransientError
-from swath.storage import RunPaths
 
 
 @pytest.fixture
@@ -318,20 +317,6 @@ def test_who_reads_a_file_keeps_it_while_it_is_replaced(tmp_path: Path):
             write(uri, b"new")
             assert reader.read() == b"old"
         assert storage.read_bytes(uri) == b"new"
-
-
-class TestRunPaths:
-    @pytest.mark.parametrize("work", ["s3://work", "s3://work/deep/er", "/data/runs/w"])
-    def test_are_found_again_from_the_plan(self, work: str):
-        paths = RunPaths(work, "id-1")
-
-        assert RunPaths.of_plan(paths.plan) == paths
-
-    def test_keep_each_shard_apart(self):
-        paths = RunPaths("s3://work", "id-1")
-
-        assert paths.shard(3) == "s3://work/runs/id-1/shards/3.parquet"
-        assert paths.receipt(3) == "s3://work/runs/id-1/shards/3.json"
 
 
 def test_objects_are_read_one_after_the_other(root: str):

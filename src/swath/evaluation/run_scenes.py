@@ -18,8 +18,8 @@ from swath.evaluation.metrics.objects import Found, Truth
 from swath.messages import RunOptions, TileCounts
 from swath.pipeline.local import Stopwatch, request_of, run_steps
 from swath.pipeline.merge import read_merged
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
-from swath.storage import RunPaths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -23,7 +23,7 @@ from swath.errors import PayloadError, TransientError
 from swath.errors.service_errors import transient_errors
 from swath.messages import JobFailure
 from swath.messages.failure_cause import error_of, object_in, parse_cause, readable_cause
-from swath.storage import RunPaths
+from swath.pipeline.paths import RunPaths
 
 if TYPE_CHECKING:
     from mypy_boto3_batch import BatchClient

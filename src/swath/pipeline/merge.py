@@ -26,6 +26,7 @@ from swath.detection.tasks import Task, task_of
 from swath.errors import RunIncompleteError
 from swath.messages import MergeSummary, Receipt, TileCounts
 from swath.messages.run_warnings import gather_warnings
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import Plan, read_plan
 from swath.pipeline.shard import read_receipt
 from swath.raster.footprint import footprint
@@ -33,7 +34,6 @@ from swath.raster.georeference import Georeferencer
 from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import Lattice, Samples
 from swath.raster.scene import Placed
-from swath.storage import RunPaths
 
 _READERS = 16
 _AHEAD = 8

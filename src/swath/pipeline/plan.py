@@ -37,6 +37,8 @@ from swath.messages import (
 )
 from swath.models.output_spec import Answer
 from swath.models.package import describe_package
+from swath.pipeline.paths import RunPaths
+from swath.pipeline.shard_layout import Partition
 from swath.raster.dataset import Mask
 from swath.raster.empty_tiles import find_empty_tiles
 from swath.raster.footprint import footprint
@@ -46,9 +48,8 @@ from swath.raster.radiometry.comparison import Expected
 from swath.raster.radiometry.units import conversion
 from swath.raster.reader.memory_check import need_of_gdal
 from swath.raster.scene import OpenScene, Placed, Scene, open_scene
-from swath.raster.tiles import Grid, Ints, Partition
+from swath.raster.tiles import Grid, Ints
 from swath.settings import PlanSettings
-from swath.storage import RunPaths
 from swath.storage.checked_json import checked, write_checked
 
 if TYPE_CHECKING:

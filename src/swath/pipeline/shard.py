@@ -27,12 +27,12 @@ from swath.models.mlm import ModelDescription
 from swath.models.package import load_package
 from swath.models.runtimes.base import Model
 from swath.models.runtimes.load import load_model
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import Plan, read_plan
 from swath.pipeline.shard_progress import Findings
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.sampling import Samples
 from swath.raster.scene import open_scene
-from swath.storage import RunPaths
 from swath.storage.checked_json import read_checked, write_checked
 
 logger = logging.getLogger(__name__)

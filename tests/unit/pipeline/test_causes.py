@@ -11,7 +11,7 @@ from swath import storage
 from swath.errors import TransientError
 from swath.messages import JobFailure
 from swath.pipeline.causes import explain
-from swath.storage import RunPaths
+from swath.pipeline.paths import RunPaths
 
 RUN = "arn:aws:states:eu-west-1:123456789012:execution:swath-runs:0197"
 OVER = "The specified tolerated failure threshold was exceeded"

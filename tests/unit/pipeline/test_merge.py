@@ -26,12 +26,12 @@ from swath.errors import (
 from swath.messages import Receipt, TileCounts
 from swath.pipeline import shard as shard_module
 from swath.pipeline.merge import merge_run
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
 from swath.pipeline.shard import refuse_shard, run_shard
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.scene import open_scene
-from swath.storage import RunPaths
 from swath.storage.checked_json import read_checked, write_checked
 from tests.helpers.packages import OracleModel
 from tests.helpers.runs import receipt_of

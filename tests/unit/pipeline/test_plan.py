@@ -21,11 +21,11 @@ from swath.errors import (
 )
 from swath.messages import PLAN_VERSION, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.models import packing
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import MAX_SHARD_COLUMNS, plan_run, read_plan
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from swath.settings import PlanSettings
-from swath.storage import RunPaths
 from swath.storage.checked_json import read_checked, write_checked
 from tests.helpers.placing import assert_placed_alike
 from tests.helpers.rasters import real_files, sparse

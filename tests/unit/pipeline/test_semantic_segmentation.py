@@ -21,10 +21,10 @@ from swath.messages import RunOptions, RunRequest
 from swath.models.package import load_package
 from swath.pipeline.local import run_local
 from swath.pipeline.merge import merge_run
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
 from swath.pipeline.publish import publish_run
 from swath.pipeline.shard import refuse_shard, run_shard
-from swath.storage import RunPaths
 from tests.helpers.packages import TILE, for_task, write_package
 
 CLASSES = ("land", "water", "wood")

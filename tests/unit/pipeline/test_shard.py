@@ -13,9 +13,9 @@ from swath.errors import PackageError, SceneChangedError, SceneError, ShardInter
 from swath.messages import Engine, TileCounts
 from swath.models import packing
 from swath.pipeline import shard as module
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
 from swath.pipeline.shard import refuse_shard, run_shard
-from swath.storage import RunPaths
 from swath.storage.checked_json import write_checked
 from tests.helpers.runs import receipt_of
 

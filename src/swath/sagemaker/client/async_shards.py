@@ -18,10 +18,10 @@ import boto3
 from swath import storage
 from swath.errors import PayloadError, SwathError
 from swath.messages import Payload, ShardRequest
+from swath.pipeline.paths import RunPaths
 from swath.sagemaker.client.errors import answered, calling
 from swath.sagemaker.client.shards import JSON, read_receipt, runtime
 from swath.settings import SubmitShardSettings
-from swath.storage import RunPaths
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

@@ -14,6 +14,7 @@ from swath.cpus import available_cpus
 from swath.detection.detect_scene import detect
 from swath.errors import InputError, PayloadError
 from swath.messages import Receipt, ShardRequest
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
 from swath.pipeline.shard import refuse_shard, run_shard
 from swath.sagemaker.server.content_types import GEOJSON
@@ -21,7 +22,6 @@ from swath.sagemaker.server.images import Size, open_image
 from swath.sagemaker.server.limits import Budget, Line
 from swath.sagemaker.server.models import Models
 from swath.sagemaker.server.responses import to_geojson, to_json
-from swath.storage import RunPaths
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

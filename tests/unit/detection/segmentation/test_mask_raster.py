@@ -12,8 +12,9 @@ from rasterio.control import GroundControlPoint
 
 from swath.detection.detections import NO_LABEL
 from swath.detection.segmentation.mask_raster import MaskPart, assemble, extent
+from swath.pipeline.shard_layout import Partition
 from swath.raster.scene import open_scene
-from swath.raster.tiles import Grid, Partition
+from swath.raster.tiles import Grid
 from tests.helpers.rasters import NORTH_UP, UTM
 
 CLASSES = ("water", "bare & <rock>", "wood")

@@ -21,12 +21,12 @@ from swath.models.runtimes.load import load_model
 from swath.pipeline import shard as shard_module
 from swath.pipeline.local import run_local
 from swath.pipeline.merge import merge_run
+from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
 from swath.pipeline.shard import run_shard
 from swath.raster.radiometry.scenes import expect
 from swath.raster.scene import open_scene
 from swath.sagemaker.server.responses import Source, to_geojson, to_json
-from swath.storage import RunPaths
 from tests.helpers.packages import OracleModel, write_package
 
 WIDTH, HEIGHT = 310, 290

@@ -8,6 +8,7 @@ import pytest
 from swath import storage
 from swath.errors import PayloadError, SettingsError, TransientError
 from swath.messages import Receipt, ShardRequest, TileCounts
+from swath.pipeline.paths import RunPaths
 from swath.sagemaker.client.async_shards import (
     Notification,
     attempt,
@@ -15,7 +16,6 @@ from swath.sagemaker.client.async_shards import (
     submit_shard,
 )
 from swath.settings import SubmitShardSettings
-from swath.storage import RunPaths
 from tests.helpers.answers import Answer
 
 SETTINGS = SubmitShardSettings(
