@@ -19,6 +19,8 @@ pytest_plugins = [
 
 # As many tests as there are cores run side by side; with torch's threads besides, all would wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Powertools reads it when a function's module is imported, which is before any fixture.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "swath")
 
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("swath", deadline=None)

@@ -9,18 +9,15 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from swath.errors import SwathError
+from swath.observability.powertools import logger, tracer
 from swath.pipeline.causes import explain
 from swath.pipeline.run_report import write_failure
 from swath.settings import FindCauseSettings
-
-logger = Logger(service="find_cause")
-tracer = Tracer(service="find_cause")
 
 
 @logger.inject_lambda_context

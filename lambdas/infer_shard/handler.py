@@ -5,17 +5,13 @@ Called by the state machine's Map, once a shard.
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.errors import InputError
 from swath.messages import Payload
+from swath.observability.powertools import logger, metrics, tracer
 from swath.pipeline.shard import refuse_shard, run_shard
-
-logger = Logger(service="infer_shard")
-tracer = Tracer(service="infer_shard")
-metrics = Metrics(namespace="swath", service="infer_shard")
 
 
 class InferShard(Payload, frozen=True, kw_only=True):

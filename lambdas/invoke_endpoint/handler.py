@@ -7,17 +7,13 @@ many shards are under way.
 import functools
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.messages import ShardRequest
+from swath.observability.powertools import logger, metrics, tracer
 from swath.sagemaker.client.shards import invoke_endpoint
 from swath.settings import InvokeEndpointSettings
-
-logger = Logger(service="invoke_endpoint")
-tracer = Tracer(service="invoke_endpoint")
-metrics = Metrics(namespace="swath", service="invoke_endpoint")
 
 
 @logger.inject_lambda_context

@@ -6,18 +6,14 @@ Called by the state machine, inside the database's network.
 import functools
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.database.connect import connect
 from swath.database.load import load_run
 from swath.messages import MergedRun
+from swath.observability.powertools import logger, metrics, tracer
 from swath.settings import DatabaseSettings
-
-logger = Logger(service="load_detections")
-tracer = Tracer(service="load_detections")
-metrics = Metrics(namespace="swath", service="load_detections")
 
 
 @logger.inject_lambda_context

@@ -5,16 +5,12 @@ Called by the state machine.
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.messages import Payload
+from swath.observability.powertools import logger, metrics, tracer
 from swath.pipeline.merge import merge_run
-
-logger = Logger(service="merge_detections")
-tracer = Tracer(service="merge_detections")
-metrics = Metrics(namespace="swath", service="merge_detections")
 
 
 class MergeDetections(Payload, frozen=True, kw_only=True):

@@ -6,17 +6,13 @@ again changes nothing.
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.database.connect import connect
 from swath.database.migrate import migrate
+from swath.observability.powertools import logger, metrics, tracer
 from swath.settings import DatabaseSettings
-
-logger = Logger(service="migrate_database")
-tracer = Tracer(service="migrate_database")
-metrics = Metrics(namespace="swath", service="migrate_database")
 
 
 @logger.inject_lambda_context

@@ -6,17 +6,13 @@ Called by the state machine, first.
 import functools
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.messages import RunRequest
+from swath.observability.powertools import logger, metrics, tracer
 from swath.pipeline.plan import plan_run
 from swath.settings import PlanSettings
-
-logger = Logger(service="plan_scene")
-tracer = Tracer(service="plan_scene")
-metrics = Metrics(namespace="swath", service="plan_scene")
 
 
 @logger.inject_lambda_context

@@ -5,16 +5,12 @@ Called on every deployment, before `migrate_database`; running it again changes 
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.database.bootstrap import prepare_database
+from swath.observability.powertools import logger, metrics, tracer
 from swath.settings import PrepareDatabaseSettings
-
-logger = Logger(service="prepare_database")
-tracer = Tracer(service="prepare_database")
-metrics = Metrics(namespace="swath", service="prepare_database")
 
 
 @logger.inject_lambda_context

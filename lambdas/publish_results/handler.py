@@ -6,17 +6,13 @@ Called by the state machine.
 import functools
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.messages import MergedRun
+from swath.observability.powertools import logger, metrics, tracer
 from swath.pipeline.publish import publish_run
 from swath.settings import PublishSettings
-
-logger = Logger(service="publish_results")
-tracer = Tracer(service="publish_results")
-metrics = Metrics(namespace="swath", service="publish_results")
 
 
 @logger.inject_lambda_context

@@ -8,7 +8,6 @@ that its own failed execution waits in the dead letter queue.
 import functools
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import EventBridgeEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,11 +15,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from swath.database.connect import connect
 from swath.database.failures import record_failure
 from swath.messages.execution_events import Failure
+from swath.observability.powertools import logger, metrics, tracer
 from swath.settings import DatabaseSettings
-
-logger = Logger(service="record_failure")
-tracer = Tracer(service="record_failure")
-metrics = Metrics(namespace="swath", service="record_failure")
 
 
 @logger.inject_lambda_context

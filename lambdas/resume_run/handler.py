@@ -7,17 +7,13 @@ Lambda delivers the message again, and after that it waits in the dead letter qu
 import functools
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import SNSEvent, event_source
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from swath.observability.powertools import logger, metrics, tracer
 from swath.sagemaker.client.async_shards import Notification, resume_run
 from swath.settings import ResumeRunSettings
-
-logger = Logger(service="resume_run")
-tracer = Tracer(service="resume_run")
-metrics = Metrics(namespace="swath", service="resume_run")
 
 
 @logger.inject_lambda_context

@@ -8,7 +8,6 @@ on: Lambda delivers the event again, and after that it waits in the dead letter 
 import functools
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import (
     EventBridgeEvent,
@@ -18,12 +17,9 @@ from aws_lambda_powertools.utilities.data_classes import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.models.catalog import Catalogue, load_catalogue
+from swath.observability.powertools import logger, metrics, tracer
 from swath.pipeline.start import Drop, start_run, start_waiting
 from swath.settings import StartRunSettings
-
-logger = Logger(service="start_run")
-tracer = Tracer(service="start_run")
-metrics = Metrics(namespace="swath", service="start_run")
 
 
 @logger.inject_lambda_context

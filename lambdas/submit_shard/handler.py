@@ -6,17 +6,13 @@ Called by the state machine's Map, once a shard, in a state that then waits for 
 import functools
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.messages import ShardRequest
+from swath.observability.powertools import logger, metrics, tracer
 from swath.sagemaker.client.async_shards import submit_shard
 from swath.settings import SubmitShardSettings
-
-logger = Logger(service="submit_shard")
-tracer = Tracer(service="submit_shard")
-metrics = Metrics(namespace="swath", service="submit_shard")
 
 
 @logger.inject_lambda_context
