@@ -50,6 +50,7 @@ _MODULES = (
     "src/swath/models/packing.py",
     "src/swath/models/mlm*.py",
     "src/swath/database/copy_rows.py",
+    "src/swath/raster/files/*.py",
     "src/swath/raster/reader/*.py",
     "src/swath/detection/stitching/*.py",
     "src/swath/detection/boxes.py",

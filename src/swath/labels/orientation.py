@@ -12,7 +12,7 @@ from typing import BinaryIO
 from swath import storage
 from swath.errors import LabelsError
 from swath.labels.files import each
-from swath.raster.reader import tiff_header
+from swath.raster.files import tiff_header
 
 _UPRIGHT = 1
 _ENDINGS = (".tif", ".tiff")

@@ -25,7 +25,7 @@ from swath.raster import gdal_env
 if TYPE_CHECKING:
     from rasterio.windows import Window
 
-    from swath.raster.reader.checksums import Checksums
+    from swath.raster.files.checksums import Checksums
 
 HEAD = 32 << 10
 """Bytes; what is fetched at least of a header. It holds the tables of a scene of 20,000 px."""
@@ -99,7 +99,7 @@ class Dataset:
     def _find_checksums(self) -> Checksums | None:
         if self.reader.driver != "GTiff":
             return None
-        from swath.raster.reader.checksums import checksums_of  # noqa: PLC0415 (it imports this module)
+        from swath.raster.files.checksums import checksums_of  # noqa: PLC0415 (it imports this module)
 
         return checksums_of(self)
 
@@ -170,8 +170,8 @@ def opened(
 def _check_header(uri: str, status: storage.Status, head: bytes) -> HeadParts:
     """Refuse a header that is too large; return the parts of it that were read."""
     # The reader's package imports this module.
-    from swath.raster.reader.byte_ranges import opened_file  # noqa: PLC0415
-    from swath.raster.reader.header_check import check_header  # noqa: PLC0415
+    from swath.raster.files.byte_ranges import opened_file  # noqa: PLC0415
+    from swath.raster.files.header_check import check_header  # noqa: PLC0415
 
     try:
         with opened_file(uri, status.etag, ((0, head),) if head else ()) as file:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.raster.dataset import Dataset
+from swath.raster.files.byte_ranges import Head
+from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.files.tiff_layout import scene_layout
 from swath.raster.reader.block_cache import Source
-from swath.raster.reader.byte_ranges import Head
 from swath.raster.reader.gdal_rows import Bands
 from swath.raster.reader.memory_check import need_here, need_of_gdal
-from swath.raster.reader.tiff_header import NotReadableError
-from swath.raster.reader.tiff_layout import scene_layout
 from swath.raster.reader.validity import Wanted
 from swath.raster.reader.workers import Workers
 

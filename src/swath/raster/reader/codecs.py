@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import imagecodecs
 import numpy as np
 
-from swath.raster.reader import tiff_layout
+from swath.raster.files import tiff_layout
+from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.files.tiff_layout import Layout
 from swath.raster.reader.block_schedule import Part
-from swath.raster.reader.tiff_header import NotReadableError
-from swath.raster.reader.tiff_layout import Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
+from swath.raster.files.byte_ranges import File, places_of
+from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.files.tiff_layout import Layout, decoded_here
 from swath.raster.reader.block_schedule import BlockRow, Lattice, Part
 from swath.raster.reader.buffer_pool import Memory
-from swath.raster.reader.byte_ranges import File, places_of
 from swath.raster.reader.codecs import Decoder, decode_mask
 from swath.raster.reader.single_block_tiff import Capsule
-from swath.raster.reader.tiff_header import NotReadableError
-from swath.raster.reader.tiff_layout import Layout, decoded_here
 from swath.raster.reader.validity import Wanted
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from rasterio.enums import Interleaving
 from swath.cpus import MIB, free_memory
 from swath.errors import SceneError
 from swath.raster import gdal_env
+from swath.raster.files.tiff_layout import Layout, decoded_here
 from swath.raster.reader.block_cache import ROWS_AHEAD
-from swath.raster.reader.tiff_layout import Layout, decoded_here
 
 if TYPE_CHECKING:
     from swath.raster.dataset import Dataset

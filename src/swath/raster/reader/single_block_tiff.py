@@ -14,11 +14,11 @@ from rasterio.io import MemoryFile
 from rasterio.session import DummySession
 
 from swath.raster import gdal_env
-from swath.raster.reader import tiff_header
+from swath.raster.files import tiff_header
+from swath.raster.files.checksums import is_damaged
+from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.files.tiff_layout import JPEG, LZMA, Layout
 from swath.raster.reader.block_schedule import Part
-from swath.raster.reader.checksums import is_damaged
-from swath.raster.reader.tiff_header import NotReadableError
-from swath.raster.reader.tiff_layout import JPEG, LZMA, Layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

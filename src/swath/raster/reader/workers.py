@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from swath.raster.dataset import Dataset, open_dataset
-from swath.raster.reader.byte_ranges import File, open_file
+from swath.raster.files.byte_ranges import File, open_file
 from swath.raster.reader.memory_check import Need, fit_threads
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from swath.raster.files.tiff_layout import ZSTD
 from swath.raster.reader import codecs
 from swath.raster.reader.codecs import Decoder
-from swath.raster.reader.tiff_layout import ZSTD
 from tests.helpers.rasters import NORTH_UP
 from tests.helpers.reading import assert_reads_same, watched
 

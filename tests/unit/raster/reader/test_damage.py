@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from swath.errors import SceneError, SwathError
-from swath.raster.reader import read_tiles, tiff_header
+from swath.raster.files import tiff_header
+from swath.raster.reader import read_tiles
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from swath.sagemaker.server.images import open_image

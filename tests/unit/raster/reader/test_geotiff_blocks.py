@@ -8,9 +8,9 @@ import pytest
 
 from swath import storage
 from swath.raster.dataset import open_dataset
-from swath.raster.reader import tiff_header
-from swath.raster.reader.tiff_header import NotReadableError, pages
-from swath.raster.reader.tiff_layout import scene_layout
+from swath.raster.files import tiff_header
+from swath.raster.files.tiff_header import NotReadableError, pages
+from swath.raster.files.tiff_layout import scene_layout
 from tests.helpers.reading import assert_reads_same, watched
 
 ROWS, COLS = 100, 130

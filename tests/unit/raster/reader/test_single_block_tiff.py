@@ -9,10 +9,10 @@ from rasterio.errors import RasterioError
 
 from swath import storage
 from swath.raster import gdal_env
+from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.files.tiff_layout import scene_layout
 from swath.raster.reader.block_schedule import Part
 from swath.raster.reader.single_block_tiff import Capsule
-from swath.raster.reader.tiff_header import NotReadableError
-from swath.raster.reader.tiff_layout import scene_layout
 
 ROWS, COLS = 100, 130
 ENCODINGS = ["jpeg", "lerc", "lzma"]

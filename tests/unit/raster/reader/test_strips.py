@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 
 from swath.errors import SceneError
 from swath.raster.dataset import HEAD, Dataset
-from swath.raster.reader import (
-    checksums,
-    codecs,
-    geotiff_blocks,
-    read_tiles,
-    tiff_header,
-    tiff_layout,
-)
-from swath.raster.reader.byte_ranges import LocalFile
+from swath.raster.files import checksums, tiff_header, tiff_layout
+from swath.raster.files.byte_ranges import LocalFile
+from swath.raster.reader import codecs, geotiff_blocks, read_tiles
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from tests.helpers.fuzzing import draws

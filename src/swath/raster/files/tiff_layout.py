@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rasterio.enums import Interleaving
 
-from swath.raster.reader import tiff_header
-from swath.raster.reader.tiff_header import NotReadableError, Page, ReadBytes
+from swath.raster.files import tiff_header
+from swath.raster.files.tiff_header import NotReadableError, Page, ReadBytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

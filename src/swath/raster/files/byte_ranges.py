@@ -21,7 +21,7 @@ from swath import storage
 from swath.errors import SceneChangedError, SwathError, TransientError
 from swath.errors.service_errors import passes
 from swath.raster.dataset import HEAD, HeadParts, fault, replaced
-from swath.raster.reader.tiff_header import NotReadableError
+from swath.raster.files.tiff_header import NotReadableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swath import storage
-from swath.raster.reader import tiff_header
-from swath.raster.reader.tiff_header import NotReadableError, pages
-from swath.raster.reader.tiff_layout import scene_layout
+from swath.raster.files import tiff_header
+from swath.raster.files.tiff_header import NotReadableError, pages
+from swath.raster.files.tiff_layout import scene_layout
 
 
 def reading(content):

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swath.raster.reader import tiff_header
-from swath.raster.reader.byte_ranges import Head, joined, open_file
-from swath.raster.reader.tiff_header import NotReadableError, Page
-from swath.raster.reader.tiff_layout import DEFLATE, LARGEST_STRIP, LZMA, MASK_PAGE, OLD_DEFLATE
+from swath.raster.files import tiff_header
+from swath.raster.files.byte_ranges import Head, joined, open_file
+from swath.raster.files.tiff_header import NotReadableError, Page
+from swath.raster.files.tiff_layout import DEFLATE, LARGEST_STRIP, LZMA, MASK_PAGE, OLD_DEFLATE
 
 if TYPE_CHECKING:
     from rasterio.windows import Window
 
     from swath.raster.dataset import Dataset
-    from swath.raster.reader.byte_ranges import File
+    from swath.raster.files.byte_ranges import File
 
 # An image without it has zlib.
 _inflate: Any = (

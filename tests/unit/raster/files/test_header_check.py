@@ -10,8 +10,8 @@ import rasterio
 from swath import storage
 from swath.errors import SceneError
 from swath.raster import dataset
-from swath.raster.reader import header_check
-from swath.raster.reader.byte_ranges import LocalFile, S3File
+from swath.raster.files import header_check
+from swath.raster.files.byte_ranges import LocalFile, S3File
 from swath.raster.scene import open_scene
 from swath.sagemaker.server.images import open_image
 from tests.helpers.tiffs import METADATA, PLACED, UTM, metadata, write_tiff

@@ -10,10 +10,10 @@ import rasterio
 from rasterio.windows import Window
 
 from swath.raster.dataset import open_dataset
-from swath.raster.reader import tiff_header
-from swath.raster.reader.checksums import Blocks, Checksums, is_damaged
-from swath.raster.reader.tiff_header import NotReadableError
-from swath.raster.reader.tiff_layout import DEFLATE, LZMA, OLD_DEFLATE
+from swath.raster.files import tiff_header
+from swath.raster.files.checksums import Blocks, Checksums, is_damaged
+from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.files.tiff_layout import DEFLATE, LZMA, OLD_DEFLATE
 
 ROWS, COLS = 100, 130
 WHOLE = Window(0, 0, COLS, ROWS)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from swath import storage
 from swath.errors import SceneChangedError, SceneError, TransientError
 from swath.raster.dataset import open_dataset
-from swath.raster.reader.byte_ranges import (
+from swath.raster.files.byte_ranges import (
     HEAD,
     Head,
     LocalFile,
@@ -21,7 +21,7 @@ from swath.raster.reader.byte_ranges import (
     open_file,
     opened_file,
 )
-from swath.raster.reader.tiff_header import NotReadableError
+from swath.raster.files.tiff_header import NotReadableError
 
 MB = 1 << 20
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.errors import SceneError
-from swath.raster.reader.tiff_header import (
+from swath.raster.files.tiff_header import (
     BLOCK_TABLES,
     GDAL_METADATA,
     NotReadableError,
