@@ -81,7 +81,7 @@ def test_a_mutant_that_is_gone_is_said_to_be(root):
 
 
 def test_a_seed_draws_the_same_and_another_one_others():
-    targets = [target for target in find_targets(ROOT) if is_named(target.module, ["merging/"])]
+    targets = [target for target in find_targets(ROOT) if is_named(target.module, ["stitching/"])]
     one, again, other = (draw(ROOT, targets, seed=seed, count=40) for seed in "112")
 
     assert one == again
