@@ -7,7 +7,6 @@ import os
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 
 from local_cloud.cloud import LocalCloud, check_port, closing_on_signals
 from local_cloud.errors import LocalCloudError
@@ -15,13 +14,12 @@ from local_cloud.postgis.database import check_server
 from local_cloud.synthesis import synthesize
 from local_cloud.watch import INCOMING, Watcher
 from swath.cli import local, options
-from swath.cli.base import RootCommand, print_error
+from swath.cli.base import RootCommand
+from swath.cli.console import print_error, print_line
 from swath.cli.problems import printable
 
 _WATCH_SECONDS = 0.5
 _NAMED = ("Bucket", "Endpoint")
-
-console = Console(highlight=False, emoji=False, soft_wrap=True)
 
 
 def main(
@@ -37,10 +35,10 @@ def main(
             _run(port, dict(_setting(given) for given in context or []))
     except LocalCloudError as error:
         reason = " ".join(str(error).split())
-        print_error(Console(stderr=True, emoji=False), f"the local cloud cannot run: {reason}")
+        print_error(f"the local cloud cannot run: {reason}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        console.print("\nThe local cloud is gone, with all that was in it.")
+        print_line("\nThe local cloud is gone, with all that was in it.")
 
 
 def _setting(given: str) -> tuple[str, str]:
@@ -54,17 +52,17 @@ def _run(port: int, context: dict[str, str]) -> None:
     check_port(port)
     if url := os.environ.get("SWATH_POSTGIS_SERVER"):
         check_server(url)
-    console.print("• synthesizing the stack with the CDK")
+    print_line("• synthesizing the stack with the CDK")
     assembly = synthesize(context)
-    console.print("• starting moto, PostgreSQL with PostGIS, and the functions' runtime")
+    print_line("• starting moto, PostgreSQL with PostGIS, and the functions' runtime")
     with LocalCloud(port=port) as cloud:
-        console.print("• deploying the synthesized template")
+        print_line("• deploying the synthesized template")
         cloud.deploy(assembly)
-        console.print(describe(cloud), markup=False)
+        print_line(describe(cloud))
         try:
             _tell(cloud)
         except (KeyboardInterrupt, SystemExit):
-            console.print("\nstopping: ending the runs under way, and deleting all that is in it")
+            print_line("\nstopping: ending the runs under way, and deleting all that is in it")
             raise
 
 
@@ -79,7 +77,7 @@ def _tell(cloud: LocalCloud) -> None:
         # Whatever a service refuses here, it is the cloud's end that counts.
         with contextlib.suppress(BotoCoreError, ClientError):
             for line in watcher.news():
-                console.print(f"• {printable(line)}", markup=False)
+                print_line(f"• {printable(line)}")
         cloud.wait(_WATCH_SECONDS)
 
 

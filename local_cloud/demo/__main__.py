@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
-from rich.progress import Progress as Bar
 
 from local_cloud.cloud import ROOT, LocalCloud, closing_on_signals
 from local_cloud.demo.follow import Ended, Follower, Progress
@@ -32,6 +29,7 @@ from local_cloud.demo.truth import find_hits
 from local_cloud.errors import LocalCloudError
 from local_cloud.synthesis import synthesize
 from local_cloud.watch import INCOMING
+from swath.cli.console import print_line, progress_bar
 
 FOLDER = ROOT / "build" / "demo"
 NEXT = """
@@ -42,7 +40,6 @@ What next:
   docs/model-package.md puts a model of yours in, docs/deploying.md deploys to AWS"""
 _JUDGED = ("ships_found", "ships_drawn", "wrong_boxes")
 
-console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -54,7 +51,7 @@ def main(
 ) -> None:
     """Send a scene through the local cloud and show what becomes of it."""
     if scene is not None and not scene.is_file():
-        console.print(f"there is no scene at {scene}")
+        print_line(f"there is no scene at {scene}")
         raise typer.Exit(2)
     began = time.monotonic()
     shutil.rmtree(FOLDER, ignore_errors=True)
@@ -63,12 +60,12 @@ def main(
         with closing_on_signals():
             succeeded = run_demo(scene)
     except LocalCloudError as error:
-        console.print(f"the demo cannot go on: {error}")
+        print_line(f"the demo cannot go on: {error}")
         raise typer.Exit(1) from None
-    console.print(f"\nAll of it took {time.monotonic() - began:.0f} s; see build/demo:")
-    console.print("  " + "  ".join(sorted(path.name for path in FOLDER.iterdir())))
+    print_line(f"\nAll of it took {time.monotonic() - began:.0f} s; see build/demo:")
+    print_line("  " + "  ".join(sorted(path.name for path in FOLDER.iterdir())))
     if succeeded:
-        console.print(NEXT)
+        print_line(NEXT)
     raise typer.Exit(0 if succeeded else 1)
 
 
@@ -117,7 +114,7 @@ def send(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
         draw_preview(str(scene), found, FOLDER / "preview.png")
         report(summary, landed)
     else:
-        console.print(f"\nRun {ended.run_id} {summary['status']}: {ended.error}: {ended.cause}")
+        print_line(f"\nRun {ended.run_id} {summary['status']}: {ended.error}: {ended.cause}")
     (FOLDER / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return ended.status == "SUCCEEDED"
 
@@ -125,20 +122,18 @@ def send(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
 def follow(follower: Follower) -> Ended:
     """Show each stage as it ends and, on a terminal, how many of its shards are done."""
     execution = follower.first_execution()
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
-        printed = 0
+    printed = 0
+    with progress_bar("shards") as report_progress:
 
         def show(progress: Progress) -> None:
             nonlocal printed
             done = [stage for stage in progress.stages if stage.seconds is not None]
             for stage in done[printed:]:
-                console.print(f"  {stage.name:<10} {stage.seconds:6.2f} s")
+                print_line(f"  {stage.name:<10} {stage.seconds:6.2f} s")
             printed = len(done)
             current = next((s.name for s in progress.stages if s.seconds is None), "")
             shards = progress.shards if current == "infer" else None
-            bar.update(task, description=current, total=shards, completed=progress.receipts)
+            report_progress(current, progress.receipts, shards)
 
         return follower.follow(execution, show)
 
@@ -146,21 +141,21 @@ def follow(follower: Follower) -> Ended:
 def report(summary: dict[str, Any], landed: Landed) -> None:
     """Print what became of the run and what landed in PostGIS."""
     tiles = summary["tiles"]
-    console.print(
+    print_line(
         f"\nRun {summary['run_id']} on {summary['backend']}: {tiles['planned']} tiles planned, "
         f"{tiles['succeeded']} succeeded, {tiles['failed']} failed, {tiles['skipped']} skipped"
     )
     for warning in summary["warnings"]:
-        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
-    console.print("\nIn PostGIS, table swath.detections:")
+        print_line(f"warning: {warning}")
+    print_line("\nIn PostGIS, table swath.detections:")
     for name, count in (landed.counts or {"no rows": 0}).items():
-        console.print(f"  {name:<12} {count}")
+        print_line(f"  {name:<12} {count}")
     if landed.sample:
         name, score, polygon = landed.sample
-        console.print(f"  the surest: {name}, score {score:.3f}, {polygon}")
+        print_line(f"  the surest: {name}, score {score:.3f}, {polygon}")
     if "ships_drawn" in summary:
         found, drawn, wrong = (summary[name] for name in _JUDGED)
-        console.print(
+        print_line(
             f"\nOf the {drawn} ships in the harbour, {found} were found. "
             f"{wrong} boxes are wrong: no ship is there. They are orange in preview.png."
         )
@@ -168,7 +163,7 @@ def report(summary: dict[str, Any], landed: Landed) -> None:
 
 def say(what: str) -> None:
     """One line about what happens next."""
-    console.print(f"• {what}")
+    print_line(f"• {what}")
 
 
 if __name__ == "__main__":

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from itertools import pairwise
 from typing import Any, NoReturn
 
-from rich.console import Console
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
-from swath.cli.problems import EXIT_INPUT, explain, printable
+from swath.cli.console import print_error, print_traceback
+from swath.cli.problems import EXIT_INPUT, explain
 
 # How typer ends a command.
 _ENDINGS = (Exit, Abort)
@@ -72,11 +71,10 @@ class OneLineErrors:
             # Whoever read the output has gone, as in `swath … | head`.
             ctx.exit(0)
         except Exception as error:  # noqa: BLE001 (whatever it is, it has one line)
-            console = Console(stderr=True, emoji=False)
             if ctx.params.get("debug"):
-                console.print(traceback.format_exc(), markup=False, soft_wrap=True)
+                print_traceback()
             text, code = explain(error)
-            print_error(console, text)
+            print_error(text)
             ctx.exit(code)
 
 
@@ -86,11 +84,6 @@ class RootGroup(OneLineErrors, Group):
 
 class RootCommand(OneLineErrors, Command):
     """A command of its own program."""
-
-
-def print_error(console: Console, text: str) -> None:
-    """Print an error in one line that a terminal shows as it is."""
-    console.print(f"error: {printable(text)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _unwrapped(text: str | None) -> str | None:
@@ -127,8 +120,9 @@ def _refuse_empty(command: str, words: Sequence[str]) -> None:
         option = re.fullmatch(r"(--[\w-]+)=", word)
         if option or not word:
             name = option[1] if option else before
-            text = f"what follows {name!r} is empty; give a value there, or leave the option out"
-            print_error(Console(stderr=True, emoji=False), text)
+            print_error(
+                f"what follows {name!r} is empty; give a value there, or leave the option out"
+            )
             raise Exit(EXIT_INPUT)
 
 
@@ -145,7 +139,7 @@ def _refuse(error: TyperException) -> NoReturn:
     command = context.command_path if context else "swath"
     text = _message(error)
     see = " See" if text.endswith("?") else "; see"
-    print_error(Console(stderr=True, emoji=False), f"{text}{see} `{command} --help`")
+    print_error(f"{text}{see} `{command} --help`")
     raise Exit(error.exit_code) from None
 
 

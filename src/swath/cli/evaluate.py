@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer  # noqa: TC002 (typer reads the annotations)
-from rich.console import Console
 from rich.table import Table
 
 from swath.cli import options
+from swath.cli.console import print_line, print_table, print_warning, progress_bar
 from swath.cli.options import NO_LABELS
-from swath.cli.progress import progress_bar
 from swath.cli.remote import agree, check_place, require_out, split_list
 from swath.errors import GateError
 from swath.labels.renaming import parse_class_map
@@ -51,7 +50,6 @@ def evaluate(
     check_place(context, local=local)
     bounds = parse_bounds(fail_below or [])
     names, other_names = split_list(classes), parse_class_map(class_map or [])
-    console = Console(emoji=False)
     if not local:
         if other_names:
             check_class_map(model, other_names)
@@ -77,7 +75,7 @@ def evaluate(
             hours=hours,
             hourly_price=hourly_price,
         )
-        _launch(console, job, stack, yes=yes)
+        _launch(job, stack, yes=yes)
         return
     out = require_out(out)
     collection = read_labels(
@@ -101,11 +99,9 @@ def evaluate(
             progress=lambda uri, done, of: tell(uri.rsplit("/", 1)[-1], done, of),
         )
     for warning in evaluation.warnings:
-        Console(stderr=True, emoji=False).print(
-            f"warning: {warning}", markup=False, highlight=False, soft_wrap=True
-        )
-    console.print(_table(evaluation))
-    console.print(f"report: {out / REPORT}", markup=False, highlight=False, soft_wrap=True)
+        print_warning(warning)
+    print_table(_table(evaluation))
+    print_line(f"report: {out / REPORT}")
     if not verdict.passed:
         raise GateError(str(verdict))
 
@@ -115,19 +111,16 @@ def _arguments(options: Mapping[str, Sequence[str | float]]) -> list[str]:
     return [word for name, values in options.items() for one in values for word in (name, str(one))]
 
 
-def _launch(console: Console, job: EvaluationJob, stack: str, *, yes: bool) -> None:
+def _launch(job: EvaluationJob, stack: str, *, yes: bool) -> None:
     from swath.sagemaker.jobs.evaluate import ceiling_of, check, launch  # noqa: PLC0415
     from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
 
     deployment = Deployment.of(stack)
     check(job, deployment)
-    agree(console, ceiling_of(job, deployment.region), yes=yes)
+    agree(ceiling_of(job, deployment.region), yes=yes)
     started = launch(job, deployment)
-    for text in (
-        f"started the processing job {started.name}",
-        f"its report will be below {started.report}",
-    ):
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    print_line(f"started the processing job {started.name}")
+    print_line(f"its report will be below {started.report}")
 
 
 def _table(evaluation: Evaluation) -> Table:

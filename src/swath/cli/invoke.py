@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import typer
-from rich.console import Console
 
 from swath.cli import options
+from swath.cli.console import print_error, print_warning, progress_bar
 from swath.cli.problems import EXIT_FAILED, EXIT_INPUT
-from swath.cli.progress import progress_bar
 from swath.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ def invoke(
     for image in images:
         asked.check(image)
     errors: Counter[bool] = Counter()
-    console = Console(stderr=True, emoji=False)
     with progress_bar("images") as tell:
         tell("", 0, len(images))
         answers = invoke_images(asked, images, at_once=at_once)
@@ -60,10 +58,10 @@ def invoke(
             if isinstance(answer, bytes):
                 _write(answer, targets[image])
                 for warning in msgspec.json.decode(answer, type=_Answer).warnings:
-                    console.print(f"warning: {image}: {warning}", markup=False, soft_wrap=True)
+                    print_warning(f"{image}: {warning}")
                 continue
             errors[isinstance(answer, InputError)] += 1
-            console.print(f"error: {image}: {answer}", markup=False, soft_wrap=True)
+            print_error(f"{image}: {answer}")
     if errors:
         # As for one error: whether all of them are the images' own.
         raise typer.Exit(EXIT_FAILED if errors[False] else EXIT_INPUT)

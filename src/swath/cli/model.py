@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from swath.cli import options
-from swath.cli.base import Command, Group, examples, print_error
+from swath.cli.base import Command, Group, examples
+from swath.cli.console import print_error, print_line, print_table
 from swath.cli.problems import EXIT_FAILED
 from swath.cli.remote import split_list
 from swath.errors import InputError
-from swath.storage.encoding import parse_json
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
@@ -71,11 +70,10 @@ def init(
             hyperparameters=_assignments(settings or []),
         ),
     )
-    console = Console(emoji=False)
-    _tell(console, made.report)
+    _print_trials(made.report)
     for line in made.assumed:
-        _line(console, f"taken for granted: {line}")
-    _line(console, f"{out}: look at it with `swath model show {out}`")
+        print_line(f"taken for granted: {line}")
+    print_line(f"{out}: look at it with `swath model show {out}`")
 
 
 @app.command(
@@ -95,12 +93,11 @@ def check(
     from swath.packaging.check import check_package  # noqa: PLC0415
 
     report = check_package(model, images=scene or [], tiles=tiles, tolerance=max_difference)
-    console = Console(emoji=False)
-    _tell(console, report)
+    _print_trials(report)
     if not report.passed:
         for fault in report.faults[1:]:
-            _line(console, f"failed, too: {fault}")
-        print_error(Console(stderr=True, emoji=False), report.faults[0])
+            print_line(f"failed, too: {fault}")
+        print_error(report.faults[0])
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -118,7 +115,7 @@ def show(model: options.Model) -> None:
         shown = "" if fact.group == group else fact.group
         table.add_row(shown, Text(fact.name), Text(fact.value))
         group = fact.group
-    Console(emoji=False).print(table)
+    print_table(table)
 
 
 @app.command(
@@ -136,8 +133,7 @@ def statistics(
     bands = describe_package(folder)[0].bands
     units = parse_units(unit, len(bands)) if unit else None
     expected = add_statistics(folder, scene, units=units)
-    _line(
-        Console(emoji=False),
+    print_line(
         f"{folder}: statistics of {expected.scenes} scenes and {len(bands)} bands",
     )
 
@@ -174,16 +170,14 @@ def optimize(
         tiles=tiles,
         labels=_collection(val_labels, val_scenes),
     )
-    console = Console(emoji=False)
-    _line(
-        console,
+    print_line(
         f"{found.agreement.share:.1%} agreement on {found.tiles} tiles; "
         f"{found.bytes_before / 1e6:.2f} to {found.bytes_after / 1e6:.2f} MB; "
         f"{found.milliseconds_before:.1f} to {found.milliseconds_after:.1f} ms a tile here",
     )
     if found.accuracy_before is not None and found.accuracy_after is not None:
-        _line(console, f"AP or mIoU {found.accuracy_before:.3f} to {found.accuracy_after:.3f}")
-    _line(console, str(out))
+        print_line(f"AP or mIoU {found.accuracy_before:.3f} to {found.accuracy_after:.3f}")
+    print_line(str(out))
 
 
 @app.command(
@@ -217,14 +211,13 @@ def publish(
             closed=gate,
         ),
     )
-    console = Console(emoji=False)
     published = (f"{found.name} {found.digest[:12]}: {place}" for place in found.places)
     for line in (*found.gates, *found.replaced, *published):
-        _line(console, line)
+        print_line(line)
 
 
-def _tell(console: Console, report: CheckReport) -> None:
-    """A line for each trial."""
+def _print_trials(report: CheckReport) -> None:
+    """Print a row for each trial of a check."""
     table = Table(box=None, pad_edge=False)
     for column in ("weights", "run by", "batch", "ms a tile", "difference", ""):
         table.add_column(column)
@@ -237,21 +230,18 @@ def _tell(console: Console, report: CheckReport) -> None:
             "" if trial.difference is None else f"{trial.difference:.1e}",
             "failed" if trial.fault else "passed",
         )
-    console.print(table)
-    _line(
-        console,
+    print_table(table)
+    print_line(
         f"{report.name} {report.digest[:12]}: {report.tiles} tiles each, checksums verified, "
         f"differences up to {report.tolerance:g} allowed",
     )
     for warning in report.warnings:
-        _line(console, f"warning: {warning}")
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        print_line(f"warning: {warning}")
 
 
 def _assignments(settings: list[str]) -> dict[str, Any]:
+    from swath.storage.encoding import parse_json  # noqa: PLC0415 (boto3 comes with it)
+
     found = {}
     for setting in settings:
         name, equals, value = setting.partition("=")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-
 from swath.cli import options
+from swath.cli.console import print_line
 
 if TYPE_CHECKING:
     from swath.sagemaker.jobs.registry import Approval, Version
@@ -63,8 +62,8 @@ def transform(
     )
     job = start(request, Deployment.of(stack))
     if job.chips.notice:
-        _print(job.chips.notice)
-    _print(f"started the transform job {job.name} of {len(job.chips.keys)} image(s)")
+        print_line(job.chips.notice)
+    print_line(f"started the transform job {job.name} of {len(job.chips.keys)} image(s)")
 
 
 def _decide(version: str, approval: Approval, reason: str) -> None:
@@ -74,8 +73,4 @@ def _decide(version: str, approval: Approval, reason: str) -> None:
 
 
 def _show(version: Version) -> None:
-    _print(f"{version.arn}  {version.approval}  {version.digest}")
-
-
-def _print(text: str) -> None:
-    Console(emoji=False).print(text, markup=False, highlight=False, soft_wrap=True)
+    print_line(f"{version.arn}  {version.approval}  {version.digest}")

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from swath.cli.console import print_line
 from swath.cli.options import NO_LABELS, ON_SAGEMAKER, ON_THIS_MACHINE
 from swath.errors import InputError
 from swath.labels.renaming import parse_class_map
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from swath.sagemaker.jobs.costs import Ceiling
 
 
@@ -84,8 +83,8 @@ def split_list(text: str | None) -> tuple[str, ...] | None:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def agree(console: Console, ceiling: Ceiling, *, yes: bool) -> None:
+def agree(ceiling: Ceiling, *, yes: bool) -> None:
     """Show what it may cost, and go on only if that is agreed to."""
-    console.print(f"This costs {ceiling}.", markup=False, highlight=False, soft_wrap=True)
+    print_line(f"This costs {ceiling}.")
     if not yes:
         typer.confirm("Start?", abort=True)

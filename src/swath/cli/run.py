@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from msgspec import UNSET
-from rich.console import Console
 
 from swath.cli import options
-from swath.cli.progress import progress_bar
+from swath.cli.console import print_line, print_warning, progress_bar
 from swath.messages import RunOptions
 
 
@@ -37,14 +36,9 @@ def run(
             progress=lambda done, of: tell(scene.rsplit("/", 1)[-1], done, of),
         )
     for warning in report.warnings:
-        Console(stderr=True, emoji=False).print(
-            f"warning: {warning}", markup=False, highlight=False, soft_wrap=True
-        )
+        print_warning(warning)
     tiles = report.tiles
-    Console(emoji=False).print(
+    print_line(
         f"{report.detections} detections in {tiles.planned} tiles "
-        f"({tiles.skipped} skipped, {tiles.failed} failed): {out / DETECTIONS}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        f"({tiles.skipped} skipped, {tiles.failed} failed): {out / DETECTIONS}"
     )

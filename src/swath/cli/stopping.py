@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.console import Console
 
-from swath.cli.base import print_error
+from swath.cli.console import print_error
 from swath.errors import TrainingInterruptedError
 from swath.errors.exit_codes import CommandExit
 
@@ -38,7 +37,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
     try:
         yield asked.is_set
     except TrainingInterruptedError as error:
-        print_error(Console(stderr=True, emoji=False), str(error))
+        print_error(str(error))
         code = CommandExit.TERMINATED if signal.SIGTERM in received else CommandExit.INTERRUPTED
         raise typer.Exit(code) from None
     finally:

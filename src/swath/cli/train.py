@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer  # noqa: TC002 (typer reads the annotations)
-from rich.console import Console
 
 from swath.cli import options
+from swath.cli.console import print_line
 from swath.cli.remote import agree, channels_of, check_place, label_options, require_out
 from swath.cli.stopping import stopping
 from swath.errors import InputError
@@ -53,7 +53,6 @@ def train(
     # Imported once there is work: `--help` answers at once.
     from swath.training.options import read_options  # noqa: PLC0415
 
-    console = Console(emoji=False)
     check_place(context, local=local)
     chosen = read_options(options_file, settings or [])
     of_labels = label_options(label_format, classes, class_map)
@@ -61,9 +60,9 @@ def train(
     if local:
         out = require_out(out)
         if folds:
-            _cross_validate_here(console, chosen, data, of_labels, out, folds=folds)
+            _cross_validate_here(chosen, data, of_labels, out, folds=folds)
         else:
-            _train_here(console, chosen, data, of_labels, out, resume=resume)
+            _train_here(chosen, data, of_labels, out, resume=resume)
         return
     from swath.sagemaker.jobs.train import TrainingJob  # noqa: PLC0415
 
@@ -77,11 +76,10 @@ def train(
         spot=not on_demand,
         hourly_price=hourly_price,
     )
-    _launch(console, job, stack, yes=yes)
+    _launch(job, stack, yes=yes)
 
 
 def _train_here(
-    console: Console,
     options: TrainOptions,
     data: Mapping[str, str],
     of_labels: Mapping[str, str],
@@ -109,13 +107,12 @@ def _train_here(
             out=out,
             checkpoints=checkpoints,
             stop=stop,
-            tell=lambda point: _print(console, line_of(point)),
+            tell=lambda point: print_line(line_of(point)),
         )
-    _print(console, f"{report.package}: {_figures(report.metrics)}; see {out / REPORT}")
+    print_line(f"{report.package}: {_figures(report.metrics)}; see {out / REPORT}")
 
 
 def _cross_validate_here(
-    console: Console,
     options: TrainOptions,
     data: Mapping[str, str],
     of_labels: Mapping[str, str],
@@ -136,24 +133,24 @@ def _cross_validate_here(
             count=folds,
             out=out,
             stop=stop,
-            tell=lambda number: lambda point: _print(console, f"fold={number}; {line_of(point)}"),
+            tell=lambda number: lambda point: print_line(f"fold={number}; {line_of(point)}"),
         )
     for fold in found.folds:
-        _print(console, f"{', '.join(fold.scenes)}: {_figures(fold.metrics)}")
-    _print(console, f"mean of {folds} folds: {_figures(found.mean)}; see {out / FOLDS}")
+        print_line(f"{', '.join(fold.scenes)}: {_figures(fold.metrics)}")
+    print_line(f"mean of {folds} folds: {_figures(found.mean)}; see {out / FOLDS}")
 
 
-def _launch(console: Console, job: TrainingJob, stack: str, *, yes: bool) -> None:
+def _launch(job: TrainingJob, stack: str, *, yes: bool) -> None:
     from swath.sagemaker.jobs.train import ceiling_of, check, launch  # noqa: PLC0415
     from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
 
     deployment = Deployment.of(stack)
     check(job, deployment)
-    agree(console, ceiling_of(job, deployment.region), yes=yes)
+    agree(ceiling_of(job, deployment.region), yes=yes)
     started = launch(job, deployment)
-    _print(console, f"started the training job {started.name}")
-    _print(console, f"its package will be {started.package}")
-    _print(console, f"go on with it later by --on-sagemaker --checkpoints {started.checkpoints}")
+    print_line(f"started the training job {started.name}")
+    print_line(f"its package will be {started.package}")
+    print_line(f"go on with it later by --on-sagemaker --checkpoints {started.checkpoints}")
 
 
 def _check(checkpoints: Path, *, resume: bool) -> None:
@@ -166,10 +163,6 @@ def _check(checkpoints: Path, *, resume: bool) -> None:
         )
     if resume and not begun:
         raise InputError(f"{checkpoints} has no checkpoint to go on from: leave --resume out")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _figures(metrics: dict[str, float]) -> str:

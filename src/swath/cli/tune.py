@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer  # noqa: TC002 (typer reads the annotations)
-from rich.console import Console
 
 from swath.cli import options
+from swath.cli.console import print_line
 from swath.cli.remote import agree, channels_of, check_place, label_options, require_out
 from swath.cli.stopping import stopping
 from swath.errors import InputError
@@ -54,7 +54,6 @@ def tune(
     from swath.training.search import is_begun, read_search, run_search  # noqa: PLC0415
 
     check_place(context, local=local)
-    console = Console(emoji=False)
     known = read_options(options_file, settings or [])
     wanted = read_search(search, known)
     of_labels = label_options(label_format, classes, class_map)
@@ -66,8 +65,8 @@ def tune(
         _check(out, begun=is_begun(out), resume=resume)
         given = {**data, **of_labels, "folds": str(folds or "none")}
         with stopping() as stop:
-            here = _Here(data, of_labels, folds, stop, console)
-            _tell(console, wanted.metric, run_search(wanted, known, here, out, given))
+            here = _Here(data, of_labels, folds, stop)
+            _tell(wanted.metric, run_search(wanted, known, here, out, given))
         return
     from swath.sagemaker.jobs.train import TrainingJob  # noqa: PLC0415
 
@@ -80,11 +79,10 @@ def tune(
         spot=not on_demand,
         hourly_price=hourly_price,
     )
-    _launch(console, training, wanted, stack, instances=instances, yes=yes)
+    _launch(training, wanted, stack, instances=instances, yes=yes)
 
 
 def _launch(
-    console: Console,
     training: TrainingJob,
     search: Search,
     stack: str,
@@ -98,11 +96,10 @@ def _launch(
 
     deployment = Deployment.of(stack)
     check(training, deployment)
-    agree(console, ceiling_of(training, deployment.region, jobs=search.trials), yes=yes)
+    agree(ceiling_of(training, deployment.region, jobs=search.trials), yes=yes)
     job = TuningJob(training=training, search=search, at_once=instances)
     name, checkpoints = launch_tuning(job, deployment)
-    _print(
-        console,
+    print_line(
         f"started the tuning job {name}\ngo on with one of its trainings later by `swath train "
         f"--on-sagemaker` with its options and --checkpoints {checkpoints}",
     )
@@ -126,7 +123,6 @@ class _Here:
     of_labels: Mapping[str, str]
     folds: int | None
     stop: Callable[[], bool]
-    console: Console
 
     def __call__(self, options: TrainOptions, out: Path) -> Mapping[str, float]:
         """Return the metrics of a model trained with these options, or their means over folds."""
@@ -143,9 +139,7 @@ class _Here:
                 out=out,
                 stop=self.stop,
                 tell=lambda number: (
-                    lambda point: _print(
-                        self.console, f"{out.name}: fold={number}; {line_of(point)}"
-                    )
+                    lambda point: print_line(f"{out.name}: fold={number}; {line_of(point)}")
                 ),
             ).mean
         return job.run(
@@ -156,14 +150,10 @@ class _Here:
             out=out,
             checkpoints=out / "checkpoints",
             stop=self.stop,
-            tell=lambda point: _print(self.console, f"{out.name}: {line_of(point)}"),
+            tell=lambda point: print_line(f"{out.name}: {line_of(point)}"),
         ).metrics
 
 
-def _tell(console: Console, metric: str, outcome: Outcome) -> None:
+def _tell(metric: str, outcome: Outcome) -> None:
     chosen = " ".join(f"--set {name}={value}" for name, value in outcome.chosen.items())
-    _print(console, f"best {metric} {outcome.value:.4f}: {chosen}\n{outcome.folder}")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+    print_line(f"best {metric} {outcome.value:.4f}: {chosen}\n{outcome.folder}")

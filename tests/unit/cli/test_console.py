@@ -1,4 +1,4 @@
-"""The progress bar, on a terminal and elsewhere."""
+"""What commands print, on a terminal and elsewhere: lines, warnings, errors, the bar."""
 
 import os
 import pty
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swath.cli import progress
+from swath.cli import console
 
 SWATH = Path(sys.executable).with_name("swath")
 
@@ -36,12 +36,15 @@ def screen(written):
     return [line.rstrip() for line in lines if line.strip()]
 
 
-def on_terminal(words, **variables):
-    """Run a program whose standard error is a terminal: what it prints, and what it shows."""
+def on_terminal(words, *, output=subprocess.PIPE, **variables):
+    """Run a program whose standard error is a terminal: what it prints, and what it shows.
+
+    Its output goes to the same terminal if `output` is None.
+    """
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"} | variables
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=theirs, env=environment, text=True
+        words, stdout=output or theirs, stderr=theirs, env=environment, text=True
     ) as process:
         os.close(theirs)
         shown = b""
@@ -50,7 +53,7 @@ def on_terminal(words, **variables):
                 shown += part
         except OSError:  # the other side is closed
             pass
-        printed = process.stdout.read()
+        printed = process.stdout.read() if output else ""
     os.close(ours)
     assert process.returncode == 0, shown
     return printed, shown.decode()
@@ -95,7 +98,7 @@ def test_elsewhere_nothing_is_shown(words, variables):
 def test_what_is_printed_meanwhile_goes_above_the_bar():
     code = (
         "import logging, sys\n"
-        "from swath.cli.progress import progress_bar\n"
+        "from swath.cli.console import progress_bar\n"
         "with progress_bar('tiles') as tell:\n"
         "    for done in range(4):\n"
         "        tell('a[b].tif', done, 4)\n"
@@ -115,13 +118,49 @@ def test_what_is_printed_meanwhile_goes_above_the_bar():
     assert printed == "".join(f"printed {done}\n" for done in range(4))
 
 
+PRINTS = (
+    "from swath.cli.console import print_error, print_line, print_warning, progress_bar\n"
+    "with progress_bar('tiles') as report:\n"
+    "    report('a.tif', 0, 2)\n"
+    "    print_line('[b]1 of 2[/b] :ship: ' + 100 * 'x')\n"
+    "    print_warning('[b]odd[/b] 7\\n8')\n"
+    "    report('a.tif', 1, 2)\n"
+    "    print_error('bad \\x1b[2J 9')\n"
+    "    report('b.tif', 1, 3)\n"
+)
+LINE = "[b]1 of 2[/b] :ship: " + 100 * "x"
+MESSAGES = ["warning: [b]odd[/b] 7\\n8", "error: bad \\x1b[2J 9"]
+
+
+@pytest.mark.parametrize("output", [subprocess.PIPE, None], ids=["pipe", "terminal"])
+def test_lines_warnings_and_errors_go_above_the_bar_as_they_are(output):
+    printed, shown = on_terminal([sys.executable, "-c", PRINTS], output=output)
+
+    # What is written over nothing else: a bar in the same row would be a part of the line.
+    lines = screen(shown.replace("\r\n", "\n\r"))
+    if output:
+        assert printed == f"{LINE}\n"
+        assert lines == MESSAGES
+    else:
+        assert lines == [LINE, *MESSAGES]
+    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown)
+    assert re.search(r"b\.tif .* 1/3 tiles", plain)
+
+
+def test_a_pipe_gets_what_a_terminal_shows():
+    ran = subprocess.run([sys.executable, "-c", PRINTS], capture_output=True, text=True, check=True)
+
+    assert ran.stdout == f"{LINE}\n"
+    assert ran.stderr.splitlines() == MESSAGES
+
+
 @pytest.mark.parametrize(
     ("seconds", "says"), [(4, "8.0 tiles/s"), (64, "30.0 tiles/min"), (500, "3.8 tiles/min")]
 )
 def test_a_slow_model_has_a_rate_too(seconds, says):
     """A batch of 32 tiles may take longer than the half minute that rich looks back by default."""
     now = 0.0
-    bar = progress._display("tiles", get_time=lambda: now, disable=True)
+    bar = console._display("tiles", get_time=lambda: now, disable=True)
     task = bar.add_task("", total=320)
     for done in (32, 64):
         now += seconds
