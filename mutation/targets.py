@@ -35,6 +35,7 @@ _RUN = (
     "src/swath/pipeline/latest_drop.py",
     "src/swath/pipeline/shard.py",
     "src/swath/pipeline/plan.py",
+    "src/swath/pipeline/planning.py",
     "src/swath/pipeline/merge.py",
     "src/swath/storage/__init__.py",
     "src/swath/database/load.py",

@@ -19,7 +19,8 @@ from swath.messages import ModelRef, PlanSummary, RunOptions, RunRequest, SceneR
 from swath.models.package import describe_package
 from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import plan_run, read_plan
+from swath.pipeline.plan import read_plan
+from swath.pipeline.planning import plan_run
 from swath.pipeline.shard import run_shard
 from swath.settings import PlanSettings
 

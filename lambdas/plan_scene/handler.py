@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.messages import RunRequest
 from swath.observability.powertools import logger, metrics, tracer
-from swath.pipeline.plan import plan_run
+from swath.pipeline.planning import plan_run
 from swath.settings import PlanSettings
 
 

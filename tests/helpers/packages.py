@@ -18,7 +18,7 @@ from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
 from swath.models import packing
 from swath.models.mlm_output import Hyperparameters, Output, read_answer
 from swath.models.package import describe_package
-from swath.pipeline.plan import plan_run
+from swath.pipeline.planning import plan_run
 from swath.settings import PlanSettings
 
 TILE = 16

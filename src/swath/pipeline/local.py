@@ -27,7 +27,8 @@ from swath.messages import (
 from swath.models.package import describe_package
 from swath.models.runtimes.time_limit import last_words
 from swath.pipeline.merge import merge_run
-from swath.pipeline.plan import plan_run, read_plan
+from swath.pipeline.plan import read_plan
+from swath.pipeline.planning import plan_run
 from swath.pipeline.run_report import RunReport, Status
 from swath.pipeline.shard import require_unchanged, run_shard
 from swath.settings import PlanSettings

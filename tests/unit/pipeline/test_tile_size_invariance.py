@@ -21,7 +21,7 @@ from swath.detection.boxes import iou
 from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
 from swath.models import packing
 from swath.pipeline.merge import merge_run
-from swath.pipeline.plan import plan_run
+from swath.pipeline.planning import plan_run
 from swath.pipeline.shard import run_shard
 from swath.settings import PlanSettings
 

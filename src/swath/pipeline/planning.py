@@ -1,0 +1,213 @@
+"""Planning a run: which tiles, in which shards, on which backend.
+
+A scene that is damaged or does not fit its model is refused here, before anything is paid for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+
+from swath import storage
+from swath.cpus import MIB
+from swath.errors import PackageError, SettingsError, UnknownModelError
+from swath.messages import Backend, ModelRef, PlanSummary, RunOptions, RunRequest
+from swath.models.package import describe_package
+from swath.pipeline.paths import RunPaths
+from swath.pipeline.plan import Plan, pack_flags
+from swath.pipeline.shard_layout import Partition
+from swath.raster.dataset import Mask
+from swath.raster.empty_tiles import find_empty_tiles
+from swath.raster.footprint import footprint
+from swath.raster.georeference import Georeferencer
+from swath.raster.interpretation import select_bands
+from swath.raster.radiometry.units import conversion
+from swath.raster.reader.memory_check import need_of_gdal
+from swath.raster.scene import OpenScene, Scene, open_scene
+from swath.raster.tiles import Grid
+from swath.settings import PlanSettings
+from swath.storage.checked_json import write_checked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from swath.models.mlm import ModelDescription
+
+MAX_SHARDS = 10_000
+"""An AWS Batch array job has no more children."""
+
+MAX_SHARD_COLUMNS = 64
+"""A reader holds a few rows of blocks as wide as its shard: some 30,000 px, not the scene."""
+
+_LAMBDA_OWN_MIB = 1000
+"""Memory that a function has in use before it reads: libraries and a model."""
+
+
+def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
+    """Check a request, plan its run, and write the plan and the list of its shards.
+
+    Raises:
+        UnknownModelError: no model of that name is deployed.
+        PackageError: the model package cannot be used.
+        SceneError: the scene cannot be used, or not with this model.
+        SceneChangedError: it is not the scene that the request was made for.
+        SettingsError: the request is for an endpoint that is not deployed, or for scores below
+            those that the package reports.
+    """
+    description = _with_threshold(_describe_model(request.model), request.options)
+    with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
+        footprint(scene.info, Georeferencer.of(scene.info))
+        bands = select_bands(scene.info, description.bands)
+        conversion(scene.info, bands, description.bands, description.units)
+        size, overlap = description.tile_size, description.overlap
+        grid = Grid(scene.info.width, scene.info.height, size, overlap)
+        empty = find_empty_tiles(scene, grid, bands)
+        skipped = 0 if empty is None else int(empty.sum())
+        small = grid.count - skipped <= settings.lambda_max_tiles
+        backend = _choose_backend(
+            request.options.backend,
+            settings,
+            small=small and _fits_lambda(scene, bands, grid, settings),
+        )
+    plan = _plan(
+        request,
+        settings,
+        description=description,
+        scene=scene.info,
+        grid=grid,
+        empty=empty,
+        skipped=skipped,
+        backend=backend,
+    )
+    paths = RunPaths(settings.work_uri, request.run_id)
+    write_checked(paths.plan, plan.to_json())
+    storage.write_json(paths.shard_list, list(range(len(plan.shards))))
+    return PlanSummary(
+        uri=paths.plan, backend=plan.backend, shards=len(plan.shards), tiles=grid.count
+    )
+
+
+def _describe_model(model: ModelRef) -> ModelDescription:
+    if not model.uri:
+        there_are = f"; there are {', '.join(model.deployed)}" if model.deployed else ""
+        raise UnknownModelError(
+            f"no model named {model.name!r} is deployed{there_are}: drop the scene into the folder "
+            "of a model, or deploy this one and drop it again"
+        )
+    description, digest = describe_package(model.uri)
+    if digest != model.digest:
+        raise PackageError(
+            f"{model.uri} has the digest {digest}, not {model.digest}: "
+            "it was replaced since the run began; drop the scene again"
+        )
+    return description
+
+
+def _with_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:
+    """Return the model with the score threshold of a run.
+
+    A threshold may be raised only. Weights may have one of their own inside, and a package's is
+    what its author measured it with.
+
+    Raises:
+        SettingsError: the threshold is below the package's own.
+    """
+    wanted, own = options.score_threshold, description.score_threshold
+    if wanted is UNSET:
+        return description
+    if wanted < own:
+        raise SettingsError(
+            f"the score threshold {wanted:g} is below that of the model package "
+            f"{description.name}, which reports scores from {own:g} on; give {own:g} or more, or "
+            "lower score_threshold in the package's mlm:hyperparameters"
+        )
+    return msgspec.structs.replace(description, score_threshold=wanted)
+
+
+def _plan(
+    request: RunRequest,
+    settings: PlanSettings,
+    *,
+    description: ModelDescription,
+    scene: Scene,
+    grid: Grid,
+    empty: Mask | None,
+    skipped: int,
+    backend: Backend,
+) -> Plan:
+    partition = Partition.of(
+        grid,
+        size=_shard_size(backend, settings),
+        limit=MAX_SHARDS,
+        widest=MAX_SHARD_COLUMNS,
+        whole_rows=scene.block_shape[1] >= scene.width,
+    )
+    live = range(partition.count) if empty is None else _live(partition, empty)
+    return Plan(
+        run_id=request.run_id,
+        scene=request.scene,
+        georeference=scene.georeference,
+        model=request.model,
+        answer=description.answer,
+        bands=description.bands,
+        expected=description.expected,
+        options=request.options,
+        backend=backend,
+        width=grid.width,
+        height=grid.height,
+        tile_size=grid.size,
+        overlap=grid.overlap,
+        column_cuts=partition.columns,
+        row_cuts=partition.rows,
+        shards=tuple(live),
+        skipped="" if empty is None else pack_flags(empty),
+        skipped_count=skipped,
+    )
+
+
+def _live(partition: Partition, empty: Mask) -> list[int]:
+    """The rectangles that hold a tile with a valid pixel, increasing."""
+    return [int(number) for number in np.unique(partition.holder(np.flatnonzero(~empty)))]
+
+
+def _fits_lambda(
+    scene: OpenScene, bands: Sequence[int], grid: Grid, settings: PlanSettings
+) -> bool:
+    """Whether one thread of a function can read a scene, by the size of its blocks."""
+    windows = grid.windows(range(min(grid.count, MAX_SHARD_COLUMNS)))
+    need = need_of_gdal(scene.dataset, len(bands), windows)
+    return need.threads(1, (settings.lambda_memory_mib - _LAMBDA_OWN_MIB) * MIB) == 1
+
+
+def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> Backend:
+    """Choose where shards run; a small scene is one that functions can read in good time."""
+    if wanted == "auto":
+        return "lambda" if small or not settings.batch else "batch"
+    if wanted == "batch" and not settings.batch:
+        raise SettingsError(
+            "the backend 'batch' has no GPU queue in this stack; set the deploy setting 'backend' "
+            "to 'auto' or 'batch'"
+        )
+    kind = wanted.removeprefix("sagemaker-")
+    if kind != wanted and kind not in settings.endpoints.split(","):
+        raise SettingsError(
+            f"the backend {wanted!r} has no endpoint in this stack, which has "
+            f"{settings.endpoints or 'none'}; add {kind!r} to the deploy setting 'endpoints'"
+        )
+    return wanted
+
+
+def _shard_size(backend: Backend, settings: PlanSettings) -> int:
+    """How many tiles a shard should have."""
+    match backend:
+        case "batch":
+            return settings.batch_shard_tiles
+        case "sagemaker-async":
+            return settings.async_shard_tiles
+        case "sagemaker-realtime" | "sagemaker-serverless":
+            return settings.endpoint_shard_tiles
+        case _:
+            return settings.lambda_shard_tiles
