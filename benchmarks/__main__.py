@@ -17,6 +17,7 @@ SUITE = (
     "reading_local",
     "reading_http",
     "merge",
+    "polygons",
     "end_to_end",
     "device",
     "geoparquet",

@@ -26,6 +26,8 @@ class Figure:
 
 _LIMIT = "decode limit / swath, {}, 8192², tiles 640/64, two threads"
 _WINDOWS = "rasterio windows / swath, {}, same tiles"
+_ASYNC = "async-geotiff windows, 16 at once / swath, {}, same tiles"
+_POLYGONS = "label rasters of {} as polygons: rasterio.features.shapes / swath"
 _ALONE = "model alone / COG to Parquet, {}"
 _DEVICE = "device-bound time / wall, device of 2 ms a tile, {}"
 _HTTP = "over 20 ms of latency, RGB deflate 8192²: "
@@ -41,6 +43,10 @@ _FIGURES = (
     Figure("windows_rgb8_zstd", _WINDOWS.format("RGB zstd"), 1, "higher"),
     Figure("windows_ms16_deflate", _WINDOWS.format("4 x uint16 deflate"), 1, "higher"),
     Figure("windows_ms16_zstd", _WINDOWS.format("4 x uint16 zstd"), 1, "higher"),
+    Figure("async_geotiff_rgb8_deflate", _ASYNC.format("RGB deflate"), 1, "higher"),
+    Figure("async_geotiff_rgb8_zstd", _ASYNC.format("RGB zstd"), 1, "higher"),
+    Figure("async_geotiff_ms16_deflate", _ASYNC.format("4 x uint16 deflate"), 1, "higher"),
+    Figure("async_geotiff_ms16_zstd", _ASYNC.format("4 x uint16 zstd"), 1, "higher"),
     Figure(
         "reading_memory",
         "memory that reading adds, scene 4 times as high / the same width once",
@@ -57,6 +63,10 @@ _FIGURES = (
     Figure("merge_lsnms", "1M boxes: lsnms / swath", 1, "higher"),
     Figure("merge_exponent", "growth of swath's merge, 100k to 1M boxes: exponent", 1.08, "lower"),
     Figure("merge_memory", "memory that merging 1M boxes adds", 150, "lower", "MB"),
+    # Polygons
+    Figure("polygons_fields", _POLYGONS.format("large fields"), 1, "higher"),
+    Figure("polygons_objects", _POLYGONS.format("small objects"), 1, "higher"),
+    Figure("polygons_speckle", _POLYGONS.format("speckle"), 1, "higher"),
     # From end to end
     Figure("shard_1m_onnx", _ALONE.format("1M parameters, .onnx, 8192²"), 0.92, "higher"),
     Figure("shard_1m_pt2", _ALONE.format("1M parameters, .pt2, 8192²"), 0.92, "higher"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ SIZE, OVERLAP = 640, 64
 """px, of the tiles."""
 THREADS = 2
 _CONNECTIONS = 8
+_WINDOWS_AT_ONCE = 16
+"""Windows that an asynchronous reader is asked for together."""
 _PART = 4 << 20
 """Bytes of a request that only fetches."""
 
@@ -111,6 +114,31 @@ def windows(path: str, local: str | None = None, companions: Sequence[int] = ())
         for window in grid.windows(range(grid.count)).tolist():
             pixels += scene.read(window=Window(*window))[0].size
     return meter.sample(tiles=grid.count, pixels=pixels)
+
+
+def async_geotiff(path: str) -> Sample:
+    """The same tiles as windows of async-geotiff, several at once, decoded on its own threads."""
+    from async_geotiff import GeoTIFF, Window  # noqa: PLC0415 - its own Window
+    from async_tiff.store import LocalStore  # noqa: PLC0415
+
+    async def read() -> Sample:
+        store = LocalStore(Path(path).parent)
+        scene = await GeoTIFF.open(Path(path).name, store=store)
+        grid = Grid(scene.width, scene.height, SIZE, OVERLAP)
+        turns = asyncio.Semaphore(_WINDOWS_AT_ONCE)
+
+        async def one(x: int, y: int, width: int, height: int) -> int:
+            async with turns:
+                tile = await scene.read(window=Window(x, y, width, height))
+                return int(tile.data[0].size)
+
+        await one(0, 0, SIZE, SIZE)
+        windows = grid.windows(range(grid.count)).tolist()
+        with Meter() as meter:
+            pixels = sum(await asyncio.gather(*(one(*window) for window in windows)))
+        return meter.sample(tiles=grid.count, pixels=pixels)
+
+    return asyncio.run(read())
 
 
 def network(url: str, start: int, stop: int, companions: Sequence[int] = ()) -> Sample:

@@ -1,4 +1,4 @@
-"""Reading from disk: how near to the decode limit, and how far from rasterio's windows."""
+"""Reading from disk: swath beside the decode limit, rasterio's windows and async-geotiff."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from benchmarks.worker import run_side, temporary_folder
 KINDS: tuple[Kind, ...] = ("rgb8", "ms16")
 COMPRESSIONS: tuple[Compression, ...] = ("deflate", "zstd")
 
+_READERS = ("swath", "windows", "async_geotiff")
+
 
 def run(*, quick: bool) -> Iterator[Result]:
     """Four kinds of scene; then one as wide and four times as high."""
@@ -28,13 +30,18 @@ def run(*, quick: bool) -> Iterator[Result]:
         say(f"  {name}, {size} x {size} px")
         sides = {
             side: partial(run_side, f"reading:{side}", path=str(spec.path))
-            for side in ("limit", "swath", "windows")
+            for side in ("limit", *_READERS)
         }
         rounds = compare(sides, rounds=7, quick=quick)
+        pixels = {one[side]["pixels"] for one in rounds for side in _READERS}
+        if len(pixels) != 1:
+            raise RuntimeError(f"the readers read different numbers of pixels: {pixels}")
         against_limit = ratio(rounds, "limit", "swath")
         yield result(f"reading_{name}", against_limit, only(rounds, "limit", "swath"))
         against_windows = ratio(rounds, "windows", "swath")
         yield result(f"windows_{name}", against_windows, only(rounds, "windows", "swath"))
+        against_async = ratio(rounds, "async_geotiff", "swath")
+        yield result(f"async_geotiff_{name}", against_async, only(rounds, "async_geotiff", "swath"))
     yield _memory(quick=quick)
 
 

@@ -11,7 +11,7 @@ import benchmarks.__main__ as command
 from benchmarks import scenes
 from benchmarks.figures import FIGURES
 from benchmarks.harness import Patience
-from benchmarks.sides import boxes, merging, reading, runs, writing
+from benchmarks.sides import boxes, merging, polygons, reading, runs, writing
 from benchmarks.suite import geoparquet, reading_local
 from benchmarks.virtual import VirtualScene
 from benchmarks.worker import main, run_side
@@ -53,7 +53,16 @@ def test_the_sides_that_a_benchmark_names_exist(path):
 
 def test_every_figure_is_some_benchmarks():
     text = "".join(path.read_text() for path in SOURCES)
-    made_up = {"reading_", "windows_", "shard_", "sahi_", "device_", "gpu_"}
+    made_up = {
+        "reading_",
+        "windows_",
+        "async_geotiff_",
+        "polygons_",
+        "shard_",
+        "sahi_",
+        "device_",
+        "gpu_",
+    }
     for name in FIGURES:
         assert f'"{name}"' in text or any(
             f'f"{part}{{' in text for part in made_up if name.startswith(part)
@@ -81,7 +90,7 @@ def test_a_run_writes_results_and_the_page(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("benchmarks.harness.PATIENCE", Patience(0))
     monkeypatch.setattr("benchmarks.results.Result.write", lambda one: written.append(one.name))
     monkeypatch.setattr(command, "update_page", lambda _: written.append("page"))
-    sample = {"wall": 1.0, "cpu": 1.0, "others": 0.0, "added_mb": 7.0}
+    sample = {"wall": 1.0, "cpu": 1.0, "others": 0.0, "added_mb": 7.0, "pixels": 9}
     monkeypatch.setattr(reading_local, "run_side", lambda *_, **__: sample)
     monkeypatch.setattr(reading_local, "make_scenes", lambda _: None)
     monkeypatch.setattr(VirtualScene, "write", lambda *_: tmp_path)
@@ -91,7 +100,7 @@ def test_a_run_writes_results_and_the_page(monkeypatch, tmp_path, capsys):
             f"{what}_{kind}_{how}"
             for kind in ("rgb8", "ms16")
             for how in ("deflate", "zstd")
-            for what in ("reading", "windows")
+            for what in ("reading", "windows", "async_geotiff")
         ),
         "reading_memory",
         "page",
@@ -139,6 +148,13 @@ def test_merging_leaves_each_object_once(cache):
     merged = merging.swath(3000, repeats=2)
     assert 1500 < merged["detections"] < 2900
     assert len(merged["walls"]) == 2
+
+
+@pytest.mark.parametrize("pattern", ["fields", "objects"])
+def test_both_sides_make_the_same_polygons(pattern, monkeypatch):
+    monkeypatch.setitem(polygons._PATTERNS, pattern, (2, polygons._PATTERNS[pattern][1]))
+    made = polygons.swath(pattern)["polygons"]
+    assert made == polygons.gdal(pattern)["polygons"] > 50
 
 
 def test_both_files_hold_all_rows(cache):

@@ -1,4 +1,9 @@
-"""Reading the tiles of a shard, in their order."""
+"""Read the tiles of a shard, in their order, decoding each block of the file once.
+
+Tiles overlap, so readers of windows decode a block several times: rasterio takes twice as long as
+this reader, and async-geotiff some four times (`make bench ARGS=reading_local`). Both were tried
+underneath it; neither tells which of a file's blocks are damaged, which `checksums` notices.
+"""
 
 from __future__ import annotations
 

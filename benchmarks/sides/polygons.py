@@ -1,0 +1,66 @@
+"""Label rasters as polygons: swath and GDAL, to the same shapely polygons."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import shapely
+
+from benchmarks.meter import Meter, Sample
+from swath.detection.detections import NO_LABEL
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Pattern = Literal["fields", "objects", "speckle"]
+_SIDE = 512
+"""px, of a tile's core."""
+_PATTERNS: dict[Pattern, tuple[int, float]] = {
+    "fields": (20, 24.0),
+    "objects": (20, 4.0),
+    "speckle": (4, 0.7),
+}
+"""How many tiles, and the smoothing of their noise: standard deviation in px."""
+
+
+def swath(pattern: Pattern) -> Sample:
+    """The polygons of each tile by swath."""
+    from swath.detection.segmentation.polygonize import regions_of  # noqa: PLC0415
+
+    rasters = draw(pattern)
+    regions_of(rasters[0])
+    with Meter() as meter:
+        regions = [regions_of(labels) for labels in rasters]
+    return meter.sample(polygons=sum(len(one.outline) for one in regions))
+
+
+def gdal(pattern: Pattern) -> Sample:
+    """The same polygons by rasterio.features.shapes, whose GeoJSON becomes shapely's polygons."""
+    from rasterio.features import shapes  # noqa: PLC0415
+
+    def polygons(labels: NDArray[np.uint8]) -> list[shapely.Geometry]:
+        found = shapes(labels, mask=labels != NO_LABEL, connectivity=4)
+        return [shapely.geometry.shape(geometry) for geometry, _ in found]
+
+    rasters = draw(pattern)
+    polygons(rasters[0])
+    with Meter() as meter:
+        count = sum(len(polygons(labels)) for labels in rasters)
+    return meter.sample(polygons=count)
+
+
+def draw(pattern: Pattern) -> list[NDArray[np.uint8]]:
+    """Draw label rasters as segmentations give them: large fields, small objects or speckle."""
+    tiles, smoothing = _PATTERNS[pattern]
+    rng = np.random.default_rng(0)
+    return [_labels(rng.standard_normal((_SIDE, _SIDE)), smoothing) for _ in range(tiles)]
+
+
+def _labels(noise: NDArray[np.float64], smoothing: float) -> NDArray[np.uint8]:
+    """Return the classes of smoothed noise: four of them in one half, none in the other."""
+    y, x = np.fft.fftfreq(_SIDE)[:, None], np.fft.rfftfreq(_SIDE)
+    gaussian = np.exp(-2 * (np.pi * smoothing) ** 2 * (x**2 + y**2))
+    smooth = np.fft.irfft2(np.fft.rfft2(noise) * gaussian)
+    classes = np.digitize(smooth, np.quantile(smooth, [0.5, 0.7, 0.8, 0.9]))
+    return np.where(classes == 0, NO_LABEL, classes - 1).astype(np.uint8)
