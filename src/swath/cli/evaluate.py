@@ -43,9 +43,8 @@ def evaluate(
     yes: options.Yes = False,
 ) -> None:
     """Measure a model package on labelled scenes; write evaluation.json and report.html."""
-    # The engine is imported once there is work: `--help` answers at once.
-    from swath.evaluation.assess import assess, check_class_map, parse_bounds, read_labels  # noqa: PLC0415
-    from swath.evaluation.evaluate import REPORT  # noqa: PLC0415
+    from swath.evaluation.assess import assess, check_class_map, parse_bounds, read_labels
+    from swath.evaluation.evaluate import REPORT
 
     check_place(context, local=local)
     bounds = parse_bounds(fail_below or [])
@@ -53,7 +52,7 @@ def evaluate(
     if not local:
         if other_names:
             check_class_map(model, other_names)
-        from swath.sagemaker.jobs.evaluate import EvaluationJob  # noqa: PLC0415
+        from swath.sagemaker.jobs.evaluate import EvaluationJob
 
         job = EvaluationJob(
             package=model,
@@ -112,8 +111,8 @@ def _arguments(options: Mapping[str, Sequence[str | float]]) -> list[str]:
 
 
 def _launch(job: EvaluationJob, stack: str, *, yes: bool) -> None:
-    from swath.sagemaker.jobs.evaluate import ceiling_of, check, launch  # noqa: PLC0415
-    from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
+    from swath.sagemaker.jobs.evaluate import ceiling_of, check, launch
+    from swath.stack import Deployment
 
     deployment = Deployment.of(stack)
     check(job, deployment)

@@ -39,8 +39,7 @@ def invoke(
     Without --out, the answer for one image goes to standard output, and the answers for several go
     to the current folder. Each file is named after its image.
     """
-    # boto3 is imported once there is work: `--help` answers at once.
-    from swath.sagemaker.client.images import describe_endpoint, invoke_images  # noqa: PLC0415
+    from swath.sagemaker.client.images import describe_endpoint, invoke_images
 
     for image in images:
         if not image.is_file():

@@ -24,7 +24,6 @@ app = typer.Typer(
 )
 
 
-# What works is imported where it is used: `--help` answers at once.
 @app.command(
     "init",
     cls=Command,
@@ -50,8 +49,8 @@ def init(
 
     The statistics of the scenes are part of the package: a run warns of a scene that differs.
     """
-    from swath.packaging.init_package import InitOptions, init_package  # noqa: PLC0415
-    from swath.packaging.value_scaling import parse_scaling  # noqa: PLC0415
+    from swath.packaging.init_package import InitOptions, init_package
+    from swath.packaging.value_scaling import parse_scaling
 
     made = init_package(
         weights,
@@ -90,7 +89,7 @@ def check(
 
     Without scenes, they run on a black tile and on noise.
     """
-    from swath.packaging.check import check_package  # noqa: PLC0415
+    from swath.packaging.check import check_package
 
     report = check_package(model, images=scene or [], tiles=tiles, tolerance=max_difference)
     _print_trials(report)
@@ -104,7 +103,7 @@ def check(
 @app.command("show", cls=Command, epilog=examples("swath model show models/ships"))
 def show(model: options.Model) -> None:
     """Show what a package says of itself."""
-    from swath.packaging.summary import facts_of  # noqa: PLC0415
+    from swath.packaging.summary import facts_of
 
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
@@ -127,8 +126,8 @@ def statistics(
     folder: options.ModelFolder, *, scene: options.SceneOption, unit: options.Unit = None
 ) -> None:
     """Add the statistics of training scenes to a package; a run warns of a scene that differs."""
-    from swath.models.package import describe_package  # noqa: PLC0415
-    from swath.packaging.statistics import add_statistics, parse_units  # noqa: PLC0415
+    from swath.models.package import describe_package
+    from swath.packaging.statistics import add_statistics, parse_units
 
     bands = describe_package(folder)[0].bands
     units = parse_units(unit, len(bands)) if unit else None
@@ -159,7 +158,7 @@ def optimize(
     The scenes calibrate the smaller weights, and the loss is measured on them; with labels, it is
     also measured as AP or mIoU.
     """
-    from swath.packaging.optimize import optimise_package  # noqa: PLC0415
+    from swath.packaging.optimize import optimise_package
 
     found = optimise_package(
         model,
@@ -199,7 +198,7 @@ def publish(
     gate: options.Gate = True,
 ) -> None:
     """Put a package where it is used from, unless it falls below the one that is there."""
-    from swath.packaging.publish import Gate, publish_package  # noqa: PLC0415
+    from swath.packaging.publish import Gate, publish_package
 
     found = publish_package(
         model,
@@ -240,7 +239,7 @@ def _print_trials(report: CheckReport) -> None:
 
 
 def _assignments(settings: list[str]) -> dict[str, Any]:
-    from swath.storage.encoding import parse_json  # noqa: PLC0415 (boto3 comes with it)
+    from swath.storage.encoding import parse_json
 
     found = {}
     for setting in settings:
@@ -259,6 +258,6 @@ def _collection(labels: str | None, scenes: str | None) -> Collection | None:
         return None
     if scenes is None:
         raise InputError("--val-labels needs --val-scenes, the folder of their scenes")
-    from swath.labels.read import read_collection  # noqa: PLC0415
+    from swath.labels.read import read_collection
 
     return read_collection(labels, scenes)

@@ -54,7 +54,7 @@ def _explain(error: Exception) -> tuple[str, int]:
         return not_installed(str(error.name)), EXIT_INPUT
     # botocore takes long to import; where nothing imported it, nothing raised its errors.
     if "botocore" in sys.modules:
-        from swath.cli import aws_errors  # noqa: PLC0415
+        from swath.cli import aws_errors
 
         if aws_errors.is_of_aws(error):
             return aws_errors.explain(error), EXIT_FAILED
@@ -93,7 +93,7 @@ _REMEDIES = {
 def _with_remedy(error: SwathError) -> str:
     """Return the sentence of swath's own error, and the remedy where AWS's SDK led to it."""
     if isinstance(error, TransientError) and "botocore" in sys.modules and error.__cause__:
-        from swath.cli import aws_errors  # noqa: PLC0415 (takes as long as botocore does)
+        from swath.cli import aws_errors
 
         return aws_errors.with_remedy(str(error), error.__cause__)
     return str(error)

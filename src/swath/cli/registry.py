@@ -15,15 +15,15 @@ def register(
     model: options.ModelUri, group: options.Group, *, stack: options.Stack = "swath"
 ) -> None:
     """Make a package the next version of a group; the group is made if there is none."""
-    from swath.sagemaker.jobs.registry import register as make  # noqa: PLC0415
-    from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
+    from swath.sagemaker.jobs.registry import register as make
+    from swath.stack import Deployment
 
     _show(make(model, group, Deployment.of(stack)))
 
 
 def versions(group: options.Group) -> None:
     """List the versions of a group, the newest first."""
-    from swath.sagemaker.jobs.registry import versions as known  # noqa: PLC0415
+    from swath.sagemaker.jobs.registry import versions as known
 
     for version in known(group):
         _show(version)
@@ -52,9 +52,9 @@ def transform(
 
     The job runs on CPUs: choose an instance type without a GPU.
     """
-    from swath.sagemaker.jobs.transform import TransformRequest  # noqa: PLC0415
-    from swath.sagemaker.jobs.transform import transform as start  # noqa: PLC0415
-    from swath.stack import Deployment  # noqa: PLC0415
+    from swath.sagemaker.jobs.transform import TransformRequest
+    from swath.sagemaker.jobs.transform import transform as start
+    from swath.stack import Deployment
 
     kind: Any = instance_type  # one of hundreds of literals
     request = TransformRequest(
@@ -67,7 +67,7 @@ def transform(
 
 
 def _decide(version: str, approval: Approval, reason: str) -> None:
-    from swath.sagemaker.jobs.registry import decide  # noqa: PLC0415
+    from swath.sagemaker.jobs.registry import decide
 
     _show(decide(version, approval, because=reason))
 

@@ -19,9 +19,8 @@ def run(
     tolerated_failures: options.ToleratedFailures = 0.0,
 ) -> None:
     """Run a model on a scene; write detections.parquet and summary.json."""
-    # GDAL, ONNX Runtime and Arrow are imported once there is work: `--help` answers at once.
-    from swath.pipeline.local import run_local  # noqa: PLC0415
-    from swath.storage.output_folder import DETECTIONS  # noqa: PLC0415
+    from swath.pipeline.local import run_local
+    from swath.storage.output_folder import DETECTIONS
 
     with progress_bar("tiles") as tell:
         report = run_local(

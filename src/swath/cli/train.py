@@ -50,8 +50,7 @@ def train(
 
     Validation scenes are taken from SCENES if only --val-labels is given.
     """
-    # Imported once there is work: `--help` answers at once.
-    from swath.training.options import read_options  # noqa: PLC0415
+    from swath.training.options import read_options
 
     check_place(context, local=local)
     chosen = read_options(options_file, settings or [])
@@ -64,7 +63,7 @@ def train(
         else:
             _train_here(chosen, data, of_labels, out, resume=resume)
         return
-    from swath.sagemaker.jobs.train import TrainingJob  # noqa: PLC0415
+    from swath.sagemaker.jobs.train import TrainingJob
 
     job = TrainingJob(
         options=chosen,
@@ -87,11 +86,11 @@ def _train_here(
     *,
     resume: bool,
 ) -> None:
-    from swath.storage.output_folder import clear  # noqa: PLC0415
-    from swath.training.job import TrainJob  # noqa: PLC0415 (torch comes with it)
-    from swath.training.log_lines import line_of  # noqa: PLC0415
-    from swath.training.report import REPORT  # noqa: PLC0415
-    from swath.training.train import OUTPUTS  # noqa: PLC0415
+    from swath.storage.output_folder import clear
+    from swath.training.job import TrainJob
+    from swath.training.log_lines import line_of
+    from swath.training.report import REPORT
+    from swath.training.train import OUTPUTS
 
     job = TrainJob.of(options, of_labels)
     checkpoints = out / CHECKPOINTS
@@ -120,9 +119,9 @@ def _cross_validate_here(
     *,
     folds: int,
 ) -> None:
-    from swath.training.cross_validation import FOLDS  # noqa: PLC0415
-    from swath.training.job import TrainJob  # noqa: PLC0415 (torch comes with it)
-    from swath.training.log_lines import line_of  # noqa: PLC0415
+    from swath.training.cross_validation import FOLDS
+    from swath.training.job import TrainJob
+    from swath.training.log_lines import line_of
 
     if data.keys() & {"val_labels", "val_images"}:
         raise InputError("--folds validates on the scenes themselves: leave --val-… out")
@@ -141,8 +140,8 @@ def _cross_validate_here(
 
 
 def _launch(job: TrainingJob, stack: str, *, yes: bool) -> None:
-    from swath.sagemaker.jobs.train import ceiling_of, check, launch  # noqa: PLC0415
-    from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
+    from swath.sagemaker.jobs.train import ceiling_of, check, launch
+    from swath.stack import Deployment
 
     deployment = Deployment.of(stack)
     check(job, deployment)

@@ -50,8 +50,8 @@ def tune(
 
     With --folds, options are compared by the mean of the folds.
     """
-    from swath.training.options import read_options  # noqa: PLC0415
-    from swath.training.search import is_begun, read_search, run_search  # noqa: PLC0415
+    from swath.training.options import read_options
+    from swath.training.search import is_begun, read_search, run_search
 
     check_place(context, local=local)
     known = read_options(options_file, settings or [])
@@ -68,7 +68,7 @@ def tune(
             here = _Here(data, of_labels, folds, stop)
             _tell(wanted.metric, run_search(wanted, known, here, out, given))
         return
-    from swath.sagemaker.jobs.train import TrainingJob  # noqa: PLC0415
+    from swath.sagemaker.jobs.train import TrainingJob
 
     training = TrainingJob(
         options=known,
@@ -90,9 +90,9 @@ def _launch(
     instances: int,
     yes: bool,
 ) -> None:
-    from swath.sagemaker.jobs.train import ceiling_of, check  # noqa: PLC0415
-    from swath.sagemaker.jobs.tune import TuningJob, launch_tuning  # noqa: PLC0415
-    from swath.stack import Deployment  # noqa: PLC0415 (boto3 takes its time)
+    from swath.sagemaker.jobs.train import ceiling_of, check
+    from swath.sagemaker.jobs.tune import TuningJob, launch_tuning
+    from swath.stack import Deployment
 
     deployment = Deployment.of(stack)
     check(training, deployment)
@@ -126,8 +126,8 @@ class _Here:
 
     def __call__(self, options: TrainOptions, out: Path) -> Mapping[str, float]:
         """Return the metrics of a model trained with these options, or their means over folds."""
-        from swath.training.job import TrainJob  # noqa: PLC0415
-        from swath.training.log_lines import line_of  # noqa: PLC0415 (torch comes with the next)
+        from swath.training.job import TrainJob
+        from swath.training.log_lines import line_of
 
         job = TrainJob.of(options, self.of_labels)
         labels, images = self.data.get("labels"), self.data["images"]
