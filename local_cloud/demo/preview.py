@@ -16,7 +16,8 @@ from rasterio.enums import Resampling
 from rasterio.windows import Window
 
 from swath.raster import gdal_env
-from swath.raster.dataset import explained, open_dataset
+from swath.raster.dataset import open_dataset
+from swath.raster.gdal_errors import translate_gdal_errors
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -85,7 +86,7 @@ def draw_preview(scene: str, found: Found, target: Path) -> None:
     """Draw the scene with its detections into a PNG file."""
     with (
         open_dataset(scene) as dataset,
-        explained(scene, dataset.etag, "cannot be drawn"),
+        translate_gdal_errors(scene, dataset.etag, "cannot be drawn"),
         gdal_env.warnings_raised(),
     ):
         source = dataset.reader

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,33 +10,27 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from botocore.exceptions import BotoCoreError, ClientError
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
 from rasterio.enums import Interleaving, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
 from swath import storage
-from swath.errors import SceneChangedError, SceneError, SwathError, TransientError
+from swath.errors import SceneError
 from swath.raster import gdal_env
+from swath.raster.files.byte_ranges import HEAD, HeadParts, opened_file
+from swath.raster.files.checksums import Checksums, checksums_of
+from swath.raster.files.header_check import check_header
+from swath.raster.gdal_errors import gdal_error, scene_changed, translate_gdal_errors
 
 if TYPE_CHECKING:
     from rasterio.windows import Window
 
-    from swath.raster.files.checksums import Checksums
-
-HEAD = 32 << 10
-"""Bytes; what is fetched at least of a header. It holds the tables of a scene of 20,000 px."""
 MAX_BLOCK_BYTES = 512 << 20
 _DTYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
-_TRANSIENT = re.compile(r"CURL error|HTTP response code: (429|5\d\d)|reduce your request rate")
-_REASON_LENGTH = 400
 _PROBLEM = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
 
 Mask = NDArray[np.bool_]
-HeadParts = tuple[tuple[int, bytes], ...]
-"""Parts of a file's header: where each begins, and its bytes."""
 
 # `Scene.transform` tells as much. For the whole process: what is ignored for a moment only is
 # ignored, or not, in all other threads too.
@@ -78,7 +71,7 @@ class Dataset:
 
     @contextmanager
     def _reading(self, problem: str) -> Iterator[None]:
-        with explained(self.uri, self.etag, problem), self._lock:
+        with translate_gdal_errors(self.uri, self.etag, problem), self._lock:
             if self._stale:
                 self._reopen()
             try:
@@ -99,9 +92,7 @@ class Dataset:
     def _find_checksums(self) -> Checksums | None:
         if self.reader.driver != "GTiff":
             return None
-        from swath.raster.files.checksums import checksums_of  # noqa: PLC0415 (it imports this module)
-
-        return checksums_of(self)
+        return checksums_of(self.uri, self.etag, self.known)
 
     def _reopen(self) -> None:
         """Forget what GDAL has decoded; a damaged block would be given out the second time."""
@@ -135,7 +126,7 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
         raise SceneError(f"there is no scene at {uri}; check the address")
     status, head = found
     if etag not in {None, status.etag}:
-        raise SceneChangedError(replaced(uri))
+        raise scene_changed(uri)
     if status.size == 0:
         raise SceneError(f"{uri} is empty (0 bytes); copy it again")
     known = _check_header(uri, status, head)
@@ -159,7 +150,7 @@ def opened(
         known: parts of its header that are here already.
     """
     with ExitStack() as stack:
-        with explained(uri, etag, problem):
+        with translate_gdal_errors(uri, etag, problem):
             reader = DatasetReader(gdal_env.path(uri), driver=list(drivers))
             stack.callback(reader.close)
             dataset = Dataset(uri, etag, reader, reader.mask_flag_enums, known)
@@ -169,16 +160,12 @@ def opened(
 
 def _check_header(uri: str, status: storage.Status, head: bytes) -> HeadParts:
     """Refuse a header that is too large; return the parts of it that were read."""
-    # The reader's package imports this module.
-    from swath.raster.files.byte_ranges import opened_file  # noqa: PLC0415
-    from swath.raster.files.header_check import check_header  # noqa: PLC0415
-
     try:
         with opened_file(uri, status.etag, ((0, head),) if head else ()) as file:
             check_header(uri, status.size, file.read)
             return file.parts
     except OSError as error:
-        raise fault(uri, status.etag, _PROBLEM, str(error)) from error
+        raise gdal_error(uri, status.etag, _PROBLEM, str(error)) from error
 
 
 def _check_pixels(uri: str, reader: DatasetReader) -> None:
@@ -213,45 +200,6 @@ def _check_size(uri: str, reader: DatasetReader, size: int) -> None:
             f"{uri} ({stated}) has blocks of {block >> 20} MiB; at most {MAX_BLOCK_BYTES >> 20} "
             "MiB are decoded at once: rewrite it in tiles with gdal_translate -of COG"
         )
-
-
-@contextmanager
-def explained(uri: str, etag: str, problem: str) -> Iterator[None]:
-    """Let GDAL work on a file; when it cannot, say so: the file, its `problem`, GDAL's reason."""
-    try:
-        with gdal_env.environment(uri, etag):
-            yield
-    except (RasterioError, CPLE_BaseError) as error:
-        reason = _reason(error).replace(f"'{gdal_env.path(uri)}' ", "")
-        raise fault(uri, etag, problem, reason) from error
-
-
-def fault(uri: str, etag: str, problem: str, reason: str) -> SwathError:
-    """The error that says whose fault it is that GDAL could not read."""
-    text = f"{uri} {problem}: {reason}"
-    if _TRANSIENT.search(reason):
-        return TransientError(text)
-    try:
-        changed = storage.etag(uri) != etag
-    except (BotoCoreError, ClientError, TransientError):
-        return TransientError(text)
-    return SceneChangedError(replaced(uri)) if changed else SceneError(text)
-
-
-def replaced(uri: str) -> str:
-    """What to say of a file that is no longer the one that was opened."""
-    return f"{uri} was replaced while its run was under way; drop it again to run it anew"
-
-
-def _reason(error: BaseException) -> str:
-    """What GDAL said, the first cause first."""
-    reasons: list[str] = []
-    cause: BaseException | None = error
-    while cause:
-        reasons.append(" ".join(str(cause).split()))
-        cause = cause.__cause__ or cause.__context__
-    told = [reason for reason in dict.fromkeys(reversed(reasons)) if "previous exc" not in reason]
-    return "; ".join(told)[:_REASON_LENGTH] or "GDAL does not say why"
 
 
 def _text(window: Window) -> str:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from rasterio._err import CPLE_BaseError
 
 from swath.errors import SceneError
+from swath.raster.files import tiff_header
+from swath.raster.files.byte_ranges import opened_file
 
 if TYPE_CHECKING:
     from swath.raster.dataset import Dataset
@@ -223,10 +225,6 @@ def _colours_of_names(names: Sequence[str]) -> list[str | None]:
 
 def _check_tags(dataset: Dataset) -> None:
     """Look at what a TIFF says and GDAL passes over."""
-    # The reader's package imports scenes, which import this module.
-    from swath.raster.files import tiff_header  # noqa: PLC0415
-    from swath.raster.files.byte_ranges import opened_file  # noqa: PLC0415
-
     try:
         with opened_file(dataset.uri, dataset.etag, dataset.known) as head:
             page = tiff_header.first_page(head.read)
@@ -261,8 +259,6 @@ def _png_chunks(path: str) -> dict[bytes, bytes]:
 
 
 def _exif_orientation(exif: bytes) -> int:
-    from swath.raster.files import tiff_header  # noqa: PLC0415 (see above)
-
     try:
         return tiff_header.first_page(lambda at, length: exif[at : at + length]).number(
             tiff_header.ORIENTATION, 1

@@ -22,7 +22,8 @@ from rasterio.windows import Window
 from swath import storage
 from swath.errors import SceneError
 from swath.messages import Georeference
-from swath.raster.dataset import Dataset, Mask, explained, open_dataset
+from swath.raster.dataset import Dataset, Mask, open_dataset
+from swath.raster.gdal_errors import translate_gdal_errors
 from swath.raster.interpretation import check_interpretation, colours_of
 from swath.raster.radiometry.units import Units, stated_unit
 from swath.raster.validity import Marks, Valid, can_be, combine, marks_of, shown_by
@@ -240,7 +241,7 @@ def _check_mask(mask: Dataset, scene: Scene) -> None:
 
 
 def _describe(dataset: Dataset, *, masked: bool) -> Scene:
-    with explained(dataset.uri, dataset.etag, "has a header that cannot be understood"):
+    with translate_gdal_errors(dataset.uri, dataset.etag, "has a header that cannot be understood"):
         check_interpretation(dataset)
         return _read_header(dataset, masked=masked)
 

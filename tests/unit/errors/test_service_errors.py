@@ -112,7 +112,7 @@ ELSEWHERE = {
     # Whatever keeps the price list away, the user gives the price.
     "src/swath/sagemaker/jobs/costs.py": {"BotoCoreError"},
     # Where nobody can say whether the scene was replaced, another attempt may.
-    "src/swath/raster/dataset.py": {"BotoCoreError"},
+    "src/swath/raster/gdal_errors.py": {"BotoCoreError"},
     # Whatever else AWS's SDK says is no fault of the request.
     "sagemaker_jobs/serve_model/app.py": {"BotoCoreError"},
 }

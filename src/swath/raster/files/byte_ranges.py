@@ -18,14 +18,18 @@ import numpy as np
 from botocore.exceptions import ClientError
 
 from swath import storage
-from swath.errors import SceneChangedError, SwathError, TransientError
+from swath.errors import SwathError, TransientError
 from swath.errors.service_errors import passes
-from swath.raster.dataset import HEAD, HeadParts, fault, replaced
 from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.gdal_errors import gdal_error, scene_changed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+HEAD = 32 << 10
+"""Bytes; what is fetched at least of a header. It holds the tables of a scene of 20,000 px."""
+HeadParts = tuple[tuple[int, bytes], ...]
+"""Parts of a file's header: the offset of each part, and its bytes."""
 _WASTE = 0.04
 """How much of what is fetched may lie between blocks: a COG has 8 bytes there."""
 _SLACK = 16 << 10
@@ -75,7 +79,7 @@ class LocalFile:
     def expect(self, row: int, places: NDArray[np.int64]) -> None:  # noqa: ARG002
         """See that the file is still the one opened; the system itself reads ahead."""
         if storage.etag(self._uri) != self._etag:
-            raise SceneChangedError(replaced(self._uri))
+            raise scene_changed(self._uri)
 
     def content(self, row: int, offset: int, length: int) -> memoryview:  # noqa: ARG002
         """The bytes there."""
@@ -160,11 +164,11 @@ class S3File:
         """The error that says whose fault it is that S3 refused."""
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == HTTPStatus.PRECONDITION_FAILED:
-            return SceneChangedError(replaced(self.uri))
+            return scene_changed(self.uri)
         if passes(error):
             return TransientError(f"{self._problem(offset, length)}: {error}")
         problem = f"cannot be read at bytes {offset} to {offset + length}"
-        return fault(self.uri, self.etag, problem, str(error))
+        return gdal_error(self.uri, self.etag, problem, str(error))
 
     def _problem(self, offset: int, length: int) -> str:
         return f"{self.uri} cannot be read at bytes {offset} to {offset + length}"
@@ -247,7 +251,7 @@ def open_file(uri: str, etag: str, fetchers: Executor) -> File:
         return S3File(uri, etag, fetchers) if storage.is_s3(uri) else LocalFile(uri, etag)
     except OSError as error:
         remedy = "; allow this user to read it" if isinstance(error, PermissionError) else ""
-        raise fault(uri, etag, "cannot be opened", f"{error}{remedy}") from error
+        raise gdal_error(uri, etag, "cannot be opened", f"{error}{remedy}") from error
 
 
 def _cut_off(count: int, length: int) -> NotReadableError:

@@ -6,6 +6,7 @@ of a damaged block it gives out what it made up. Blocks that are decoded here ar
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import lzma
@@ -25,15 +26,8 @@ from swath.raster.files.tiff_layout import DEFLATE, LARGEST_STRIP, LZMA, MASK_PA
 if TYPE_CHECKING:
     from rasterio.windows import Window
 
-    from swath.raster.dataset import Dataset
-    from swath.raster.files.byte_ranges import File
+    from swath.raster.files.byte_ranges import File, HeadParts
 
-# An image without it has zlib.
-_inflate: Any = (
-    importlib.import_module("imagecodecs").deflate_decode
-    if importlib.util.find_spec("imagecodecs")
-    else None
-)
 _SEPARATE = 2
 Content = Any
 """The bytes of a block: a memoryview, which imagecodecs takes though its type hints deny it."""
@@ -112,10 +106,11 @@ class Blocks:
 class Checksums:
     """Holds the blocks of a file to their checksums, each once."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, uri: str, etag: str, known: HeadParts = ()) -> None:
+        """Open a TIFF of which parts of the header may be known already."""
         self._fetchers = ThreadPoolExecutor(1)
-        self._file: File = open_file(dataset.uri, dataset.etag, self._fetchers)
-        image, *others = tiff_header.pages(Head(self._file, dataset.known).read)
+        self._file: File = open_file(uri, etag, self._fetchers)
+        image, *others = tiff_header.pages(Head(self._file, known).read)
         masks = [
             page for page in others if page.number(tiff_header.NEW_SUBFILE_TYPE, 0) == MASK_PAGE
         ]
@@ -178,10 +173,10 @@ class Checksums:
         self._fetchers.shutdown()
 
 
-def checksums_of(dataset: Dataset) -> Checksums | None:
-    """Return what holds the blocks of a file to their checksums; None where they have none."""
+def checksums_of(uri: str, etag: str, known: HeadParts = ()) -> Checksums | None:
+    """Return the checksums of a TIFF's blocks; None where its header is damaged."""
     try:
-        return Checksums(dataset)
+        return Checksums(uri, etag, known)
     except NotReadableError:
         return None
 
@@ -193,11 +188,23 @@ def is_damaged(compression: int, content: Content, length: int) -> bool:
     return not _whole(compression, [content], length)
 
 
+@functools.cache
+def _fast_inflate() -> Any:
+    """Return the inflate of imagecodecs; None in an image without it, which has zlib.
+
+    The import takes 20 ms, which a process that only opens scenes does not pay.
+    """
+    if importlib.util.find_spec("imagecodecs") is None:
+        return None
+    return importlib.import_module("imagecodecs").deflate_decode
+
+
 def _decodes_quickly(content: Content, length: int) -> bool:
-    if _inflate is None:
+    inflate = _fast_inflate()
+    if inflate is None:
         return False
     try:
-        return len(_inflate(content, out=bytearray(length))) <= length
+        return len(inflate(content, out=bytearray(length))) <= length
     except Exception:  # noqa: BLE001 (whatever it raises, zlib decides)
         return False
 

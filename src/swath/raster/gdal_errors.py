@@ -1,0 +1,71 @@
+"""GDAL's errors as swath's own: whose fault a failed read is, and whether a retry helps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+from rasterio._err import CPLE_BaseError
+from rasterio.errors import RasterioError
+
+from swath import storage
+from swath.errors import SceneChangedError, SceneError, SwathError, TransientError
+from swath.raster import gdal_env
+
+_TRANSIENT = re.compile(r"CURL error|HTTP response code: (429|5\d\d)|reduce your request rate")
+_MAX_REASON_LENGTH = 400
+
+
+@contextmanager
+def translate_gdal_errors(uri: str, etag: str, problem: str) -> Iterator[None]:
+    """Let GDAL work on a file, and translate GDAL's error to one of swath's.
+
+    Args:
+        uri: S3 URI or path of the file.
+        etag: ETag of the version that is open.
+        problem: Predicate of the error's sentence, whose subject is the file.
+
+    Raises:
+        SceneError: GDAL cannot read the file.
+        SceneChangedError: The file was replaced since it was opened.
+        TransientError: S3 did not answer.
+    """
+    try:
+        with gdal_env.environment(uri, etag):
+            yield
+    except (RasterioError, CPLE_BaseError) as error:
+        reason = _reason(error).replace(f"'{gdal_env.path(uri)}' ", "")
+        raise gdal_error(uri, etag, problem, reason) from error
+
+
+def gdal_error(uri: str, etag: str, problem: str, reason: str) -> SwathError:
+    """Return the error that says whose fault a failed read is."""
+    text = f"{uri} {problem}: {reason}"
+    if _TRANSIENT.search(reason):
+        return TransientError(text)
+    try:
+        changed = storage.etag(uri) != etag
+    except (BotoCoreError, ClientError, TransientError):
+        return TransientError(text)
+    return scene_changed(uri) if changed else SceneError(text)
+
+
+def scene_changed(uri: str) -> SceneChangedError:
+    """Return the error for a file that was replaced since it was opened."""
+    return SceneChangedError(
+        f"{uri} was replaced while its run was under way; drop it again to run it anew"
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """Return GDAL's messages, the first cause first."""
+    messages: list[str] = []
+    cause: BaseException | None = error
+    while cause:
+        messages.append(" ".join(str(cause).split()))
+        cause = cause.__cause__ or cause.__context__
+    causes = dict.fromkeys(reversed(messages))
+    text = "; ".join(message for message in causes if "previous exc" not in message)
+    return text[:_MAX_REASON_LENGTH] or "GDAL does not say why"
