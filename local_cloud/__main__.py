@@ -13,9 +13,10 @@ from local_cloud.errors import LocalCloudError
 from local_cloud.postgis.database import check_server
 from local_cloud.synthesis import synthesize
 from local_cloud.watch import INCOMING, Watcher
-from swath.cli import local, options
+from swath.cli import local
 from swath.cli.base import RootCommand
 from swath.cli.console import print_error, print_line
+from swath.cli.options import local_cloud
 from swath.cli.problems import printable
 
 _WATCH_SECONDS = 0.5
@@ -23,8 +24,8 @@ _NAMED = ("Bucket", "Endpoint")
 
 
 def main(
-    port: options.Port = 0,
-    context: options.Context = None,
+    port: local_cloud.Port = 0,
+    context: local_cloud.Context = None,
 ) -> None:
     """Deploy the stack on this machine and keep it running until Ctrl-C.
 

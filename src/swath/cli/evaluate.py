@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import typer  # noqa: TC002 (typer reads the annotations)
 from rich.table import Table
 
-from swath.cli import options
 from swath.cli.console import print_line, print_table, print_warning, progress_bar
-from swath.cli.options import NO_LABELS
+from swath.cli.options import inputs, jobs, limits
+from swath.cli.options.inputs import NO_LABELS
 from swath.cli.remote import agree, check_place, require_out, split_list
 from swath.errors import GateError
 from swath.labels.renaming import parse_class_map
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
 
 def evaluate(
     context: typer.Context,
-    model: options.Model,
-    labels: options.Labels,
-    scenes: options.Scenes,
+    model: inputs.Model,
+    labels: inputs.Labels,
+    scenes: inputs.Scenes,
     *,
-    label_format: options.LabelFormat = "auto",
-    classes: options.Classes = None,
-    class_map: options.ClassMap = None,
-    against: options.Against = None,
-    fail_below: options.FailBelow = None,
-    tolerance: options.Tolerance = 0.0,
-    score_floor: options.ScoreFloor = 0.01,
-    tolerated_failures: options.ToleratedFailures = 0.0,
-    local: options.Local = True,
-    out: options.LocalOut = None,
-    stack: options.Stack = "swath",
-    instance_type: options.InstanceType = "ml.m5.xlarge",
-    hours: options.Hours = 2,
-    hourly_price: options.HourlyPrice = None,
-    yes: options.Yes = False,
+    label_format: inputs.LabelFormat = "auto",
+    classes: inputs.Classes = None,
+    class_map: inputs.ClassMap = None,
+    against: limits.Against = None,
+    fail_below: limits.FailBelow = None,
+    tolerance: limits.Tolerance = 0.0,
+    score_floor: limits.ScoreFloor = 0.01,
+    tolerated_failures: limits.ToleratedFailures = 0.0,
+    local: jobs.Local = True,
+    out: jobs.LocalOut = None,
+    stack: jobs.Stack = "swath",
+    instance_type: jobs.InstanceType = "ml.m5.xlarge",
+    hours: jobs.Hours = 2,
+    hourly_price: jobs.HourlyPrice = None,
+    yes: jobs.Yes = False,
 ) -> None:
     """Measure a model package on labelled scenes; write evaluation.json and report.html."""
     from swath.evaluation.assess import assess, check_class_map, parse_bounds, read_labels

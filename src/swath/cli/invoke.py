@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import typer
 
-from swath.cli import options
 from swath.cli.console import print_error, print_warning, progress_bar
+from swath.cli.options import inputs, jobs, limits
 from swath.cli.problems import EXIT_FAILED, EXIT_INPUT
 from swath.errors import InputError, SettingsError
 
@@ -27,12 +27,12 @@ class _Answer(msgspec.Struct):
 
 
 def invoke(
-    images: options.Images,
+    images: inputs.Images,
     *,
-    endpoint: options.Endpoint,
-    asynchronous: options.Asynchronous = False,
-    out: options.OptionalOut = None,
-    at_once: options.AtOnce = 4,
+    endpoint: jobs.Endpoint,
+    asynchronous: jobs.Asynchronous = False,
+    out: inputs.OptionalOut = None,
+    at_once: limits.AtOnce = 4,
 ) -> None:
     """Send images to a SageMaker endpoint; write its detections as GeoJSON.
 

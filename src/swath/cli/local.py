@@ -8,8 +8,8 @@ from pathlib import Path
 
 import typer
 
-from swath.cli import options
 from swath.cli.base import Command, Group, examples
+from swath.cli.options import local_cloud
 from swath.errors import SettingsError
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 
 @app.command("up", cls=Command, epilog=EXAMPLES)
-def up(*, port: options.Port = 0, context: options.Context = None) -> None:
+def up(*, port: local_cloud.Port = 0, context: local_cloud.Context = None) -> None:
     """Deploy the stack on this machine and keep it running until Ctrl-C.
 
     The database is a PostGIS of its own, or a new one on the server of SWATH_POSTGIS_SERVER.

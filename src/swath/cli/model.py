@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from swath.cli import options
 from swath.cli.base import Command, Group, examples
 from swath.cli.console import print_error, print_line, print_table
+from swath.cli.options import inputs, jobs, limits, packages
 from swath.cli.problems import EXIT_FAILED
 from swath.cli.remote import split_list
 from swath.errors import InputError
@@ -30,20 +30,20 @@ app = typer.Typer(
     epilog=examples("swath model init m.onnx --from ultralytics --bands red,green,blue --out m"),
 )
 def init(
-    weights: options.Weights,
+    weights: packages.Weights,
     *,
-    library: options.From,
-    bands: options.Bands,
-    out: options.Out,
-    name: options.Name = None,
-    scaling: options.Scaling = None,
-    classes: options.Classes = None,
-    tile_size: options.TileSize = None,
-    overlap: options.Overlap = None,
-    unit: options.Unit = None,
-    scene: options.OptionalScene = None,
-    architecture: options.Architecture = None,
-    settings: options.Set = None,
+    library: packages.From,
+    bands: packages.Bands,
+    out: inputs.Out,
+    name: packages.Name = None,
+    scaling: packages.Scaling = None,
+    classes: inputs.Classes = None,
+    tile_size: packages.TileSize = None,
+    overlap: packages.Overlap = None,
+    unit: packages.Unit = None,
+    scene: inputs.OptionalScene = None,
+    architecture: packages.Architecture = None,
+    settings: jobs.Set = None,
 ) -> None:
     """Make a package of weights that Ultralytics, torchvision, transformers or smp exported.
 
@@ -79,11 +79,11 @@ def init(
     "check", cls=Command, epilog=examples("swath model check models/ships --scene scene.tif")
 )
 def check(
-    model: options.Model,
+    model: inputs.Model,
     *,
-    scene: options.OptionalScene = None,
-    tiles: options.Tiles = 4,
-    max_difference: options.MaxDifference = None,
+    scene: inputs.OptionalScene = None,
+    tiles: limits.Tiles = 4,
+    max_difference: limits.MaxDifference = None,
 ) -> None:
     """Run each of a package's weights, and compare what they return. Exit code 1 if they differ.
 
@@ -101,7 +101,7 @@ def check(
 
 
 @app.command("show", cls=Command, epilog=examples("swath model show models/ships"))
-def show(model: options.Model) -> None:
+def show(model: inputs.Model) -> None:
     """Show what a package says of itself."""
     from swath.packaging.summary import facts_of
 
@@ -123,7 +123,7 @@ def show(model: options.Model) -> None:
     epilog=examples("swath model statistics models/ships --scene a.tif --scene b.tif"),
 )
 def statistics(
-    folder: options.ModelFolder, *, scene: options.SceneOption, unit: options.Unit = None
+    folder: packages.ModelFolder, *, scene: inputs.SceneOption, unit: packages.Unit = None
 ) -> None:
     """Add the statistics of training scenes to a package; a run warns of a scene that differs."""
     from swath.models.package import describe_package
@@ -143,15 +143,15 @@ def statistics(
     epilog=examples("swath model optimize models/ships --precision int8 --scene a.tif --out small"),
 )
 def optimize(
-    model: options.Model,
+    model: inputs.Model,
     *,
-    out: options.Out,
-    precision: options.PrecisionOption,
-    scene: options.SceneOption,
-    max_loss: options.MaxLoss = 0.02,
-    tiles: options.Tiles = 32,
-    val_labels: options.ValLabels = None,
-    val_scenes: options.ValScenes = None,
+    out: inputs.Out,
+    precision: packages.PrecisionOption,
+    scene: inputs.SceneOption,
+    max_loss: limits.MaxLoss = 0.02,
+    tiles: limits.Tiles = 32,
+    val_labels: inputs.ValLabels = None,
+    val_scenes: inputs.ValScenes = None,
 ) -> None:
     """Make a smaller package of a model, unless it loses too much.
 
@@ -188,14 +188,14 @@ def optimize(
     ),
 )
 def publish(
-    model: options.Model,
+    model: inputs.Model,
     *,
-    to: options.To,
-    val_labels: options.ValLabels = None,
-    val_scenes: options.ValScenes = None,
-    evaluation: options.Evaluation = None,
-    tolerance: options.Tolerance = 0.0,
-    gate: options.Gate = True,
+    to: packages.To,
+    val_labels: inputs.ValLabels = None,
+    val_scenes: inputs.ValScenes = None,
+    evaluation: packages.Evaluation = None,
+    tolerance: limits.Tolerance = 0.0,
+    gate: limits.Gate = True,
 ) -> None:
     """Put a package where it is used from, unless it falls below the one that is there."""
     from swath.packaging.publish import Gate, publish_package

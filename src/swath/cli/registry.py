@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from swath.cli import options
 from swath.cli.console import print_line
+from swath.cli.options import jobs
 
 if TYPE_CHECKING:
     from swath.sagemaker.jobs.registry import Approval, Version
 
 
-def register(
-    model: options.ModelUri, group: options.Group, *, stack: options.Stack = "swath"
-) -> None:
+def register(model: jobs.ModelUri, group: jobs.Group, *, stack: jobs.Stack = "swath") -> None:
     """Make a package the next version of a group; the group is made if there is none."""
     from swath.sagemaker.jobs.registry import register as make
     from swath.stack import Deployment
@@ -21,7 +19,7 @@ def register(
     _show(make(model, group, Deployment.of(stack)))
 
 
-def versions(group: options.Group) -> None:
+def versions(group: jobs.Group) -> None:
     """List the versions of a group, the newest first."""
     from swath.sagemaker.jobs.registry import versions as known
 
@@ -29,24 +27,24 @@ def versions(group: options.Group) -> None:
         _show(version)
 
 
-def approve(version: options.Version, *, reason: options.Reason = "") -> None:
+def approve(version: jobs.Version, *, reason: jobs.Reason = "") -> None:
     """Approve a version of a model."""
     _decide(version, "Approved", reason)
 
 
-def reject(version: options.Version, *, reason: options.Reason = "") -> None:
+def reject(version: jobs.Version, *, reason: jobs.Reason = "") -> None:
     """Reject a version of a model."""
     _decide(version, "Rejected", reason)
 
 
 def transform(
-    model: options.ModelUri,
-    images: options.ImagesPrefix,
-    results: options.ResultsPrefix,
+    model: jobs.ModelUri,
+    images: jobs.ImagesPrefix,
+    results: jobs.ResultsPrefix,
     *,
-    instance_type: options.InstanceType = "ml.m5.xlarge",
-    instances: options.Instances = 1,
-    stack: options.Stack = "swath",
+    instance_type: jobs.InstanceType = "ml.m5.xlarge",
+    instances: jobs.Instances = 1,
+    stack: jobs.Stack = "swath",
 ) -> None:
     """Send the images below an S3 prefix through a model, as a SageMaker batch transform job.
 

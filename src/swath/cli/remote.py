@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from swath.cli.console import print_line
-from swath.cli.options import NO_LABELS, ON_SAGEMAKER, ON_THIS_MACHINE
+from swath.cli.options.inputs import NO_LABELS
+from swath.cli.options.jobs import ON_SAGEMAKER, ON_THIS_MACHINE
 from swath.errors import InputError
 from swath.labels.renaming import parse_class_map
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from swath.cli import options
 from swath.cli.console import print_line, print_warning, progress_bar
+from swath.cli.options import inputs, limits
 from swath.messages import RunOptions
 
 
 def run(
-    scene: options.Scene,
+    scene: inputs.Scene,
     *,
-    model: options.ModelOption,
-    out: options.Out,
-    database: options.Database = None,
-    score_threshold: options.ScoreThreshold = None,
-    tolerated_failures: options.ToleratedFailures = 0.0,
+    model: inputs.ModelOption,
+    out: inputs.Out,
+    database: inputs.Database = None,
+    score_threshold: limits.ScoreThreshold = None,
+    tolerated_failures: limits.ToleratedFailures = 0.0,
 ) -> None:
     """Run a model on a scene; write detections.parquet and summary.json."""
     from swath.pipeline.local import run_local

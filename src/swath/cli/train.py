@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer  # noqa: TC002 (typer reads the annotations)
 
-from swath.cli import options
 from swath.cli.console import print_line
+from swath.cli.options import inputs, jobs
 from swath.cli.remote import agree, channels_of, check_place, label_options, require_out
 from swath.cli.stopping import stopping
 from swath.errors import InputError
@@ -24,27 +24,27 @@ CHECKPOINTS = "checkpoints"
 
 def train(
     context: typer.Context,
-    labels: options.Labels,
-    scenes: options.Scenes,
+    labels: inputs.Labels,
+    scenes: inputs.Scenes,
     *,
-    val_labels: options.ValLabels = None,
-    val_scenes: options.ValScenes = None,
-    label_format: options.LabelFormat = "auto",
-    classes: options.Classes = None,
-    class_map: options.ClassMap = None,
-    options_file: options.OptionsFile = None,
-    settings: options.Set = None,
-    local: options.Local = True,
-    out: options.LocalOut = None,
-    resume: options.Resume = False,
-    folds: options.Folds = None,
-    stack: options.Stack = "swath",
-    instance_type: options.InstanceType = "ml.g5.xlarge",
-    hours: options.Hours = 2,
-    on_demand: options.OnDemand = False,
-    hourly_price: options.HourlyPrice = None,
-    yes: options.Yes = False,
-    checkpoints: options.Checkpoints = None,
+    val_labels: inputs.ValLabels = None,
+    val_scenes: inputs.ValScenes = None,
+    label_format: inputs.LabelFormat = "auto",
+    classes: inputs.Classes = None,
+    class_map: inputs.ClassMap = None,
+    options_file: jobs.OptionsFile = None,
+    settings: jobs.Set = None,
+    local: jobs.Local = True,
+    out: jobs.LocalOut = None,
+    resume: jobs.Resume = False,
+    folds: jobs.Folds = None,
+    stack: jobs.Stack = "swath",
+    instance_type: jobs.InstanceType = "ml.g5.xlarge",
+    hours: jobs.Hours = 2,
+    on_demand: jobs.OnDemand = False,
+    hourly_price: jobs.HourlyPrice = None,
+    yes: jobs.Yes = False,
+    checkpoints: jobs.Checkpoints = None,
 ) -> None:
     """Train a model on labelled scenes; write its package, report.html and metrics.json.
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from local_cloud.__main__ import app as local_cloud
 from swath.cli import EXIT_INPUT, app
-from swath.cli.options import ON_SAGEMAKER, ON_THIS_MACHINE
+from swath.cli.options.jobs import ON_SAGEMAKER, ON_THIS_MACHINE
 
 
 def walk(command, path):

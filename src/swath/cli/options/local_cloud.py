@@ -1,0 +1,23 @@
+"""How the local cloud is started."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Port = Annotated[
+    int,
+    typer.Option(
+        metavar="PORT", help="Port of the endpoint; 0 takes a free one.", min=0, max=65535
+    ),
+]
+Context = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--context",
+        "-c",
+        metavar="KEY=VALUE",
+        help="Deploy setting, as swath:backend=batch. Repeatable.",
+    ),
+]
