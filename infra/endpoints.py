@@ -13,6 +13,8 @@ from infra.constructs.serverless_endpoint import ServerlessEndpoint
 from infra.constructs.submit_shard import SubmitShard
 from infra.settings import DeploySettings
 from infra.shard_states import Mapped
+from swath.messages import Backend
+from swath.settings import EndpointKind
 
 # Shards of one run for each host: as many as it works on, and as many again that wait, which is
 # what calls for another host.
@@ -35,11 +37,11 @@ class Endpoints:
         self.names: dict[str, str] = {}
         self.backends: list[Mapped] = []
         self.asynchronous: AsyncEndpoint | None = None
-        if "realtime" in settings.endpoints:
+        if EndpointKind.REALTIME in settings.endpoints:
             self._add_realtime()
-        if "async" in settings.endpoints:
+        if EndpointKind.ASYNC in settings.endpoints:
             self._add_async()
-        if "serverless" in settings.endpoints:
+        if EndpointKind.SERVERLESS in settings.endpoints:
             self._add_serverless()
 
     def _add_realtime(self) -> None:
@@ -53,7 +55,7 @@ class Endpoints:
         self.names["Realtime"] = endpoint.name
         self.backends.append(
             Mapped(
-                backend="sagemaker-realtime",
+                backend=Backend.SAGEMAKER_REALTIME,
                 place="RealtimeEndpoint",
                 label="InferShardsRealtime",
                 function=self._invoke("InvokeEndpointRealtime", endpoint),
@@ -80,7 +82,7 @@ class Endpoints:
         self.asynchronous = endpoint
         self.backends.append(
             Mapped(
-                backend="sagemaker-async",
+                backend=Backend.SAGEMAKER_ASYNC,
                 place="AsyncEndpoint",
                 label="InferShardsAsync",
                 function=submit.function,
@@ -100,7 +102,7 @@ class Endpoints:
         self.names["Serverless"] = endpoint.name
         self.backends.append(
             Mapped(
-                backend="sagemaker-serverless",
+                backend=Backend.SAGEMAKER_SERVERLESS,
                 place="ServerlessEndpoint",
                 label="InferShardsServerless",
                 function=self._invoke("InvokeEndpointServerless", endpoint),

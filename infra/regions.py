@@ -17,7 +17,7 @@ from typing import Any, Self
 from infra.instance_types import family
 from infra.settings import DeploySettings
 from swath.errors import SettingsError
-from swath.settings import has_gpu
+from swath.settings import EndpointKind, has_gpu
 
 TABLE = Path(__file__).with_name("regions.json")
 DEFAULTS = DeploySettings()
@@ -127,7 +127,7 @@ def with_defaults(settings: DeploySettings, region: Region) -> DeploySettings:
 
 
 def _on_hosts(settings: DeploySettings) -> bool:
-    return bool({"realtime", "async"} & set(settings.endpoints))
+    return bool({EndpointKind.REALTIME, EndpointKind.ASYNC} & set(settings.endpoints))
 
 
 def _some(names: Iterable[str]) -> str:

@@ -13,7 +13,8 @@ from msgspec import Meta
 
 from infra.instance_types import why_unusable
 from swath.errors import SettingsError
-from swath.settings import has_gpu
+from swath.messages import Backend
+from swath.settings import EndpointKind, has_gpu
 
 if TYPE_CHECKING:
     from constructs import Node
@@ -27,10 +28,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 StackName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9-]{0,29}$")]
 # Half an ACU is the least step; 256 the most that Aurora has.
 Acu = Annotated[float, Meta(ge=0, le=256, multiple_of=0.5)]
-EndpointKind = Literal["realtime", "async", "serverless"]
-DeployedBackend = Literal[
-    "auto", "lambda", "batch", "sagemaker-realtime", "sagemaker-async", "sagemaker-serverless"
-]
+DEPLOYED_BACKENDS = tuple(backend for backend in Backend if backend is not Backend.LOCAL)
 InstanceType = Annotated[str, Meta(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 BucketName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365]
@@ -51,7 +49,7 @@ class DeploySettings:
     """Each folder or `.tar.gz` file in this folder is a model package and gives it its name."""
     default_model: str = "ships"
     """The model of a scene that is dropped at `incoming/` itself."""
-    backend: DeployedBackend = "auto"
+    backend: Backend = Backend.AUTO
     """Where shards run. `auto`: on Lambda if the scene has at most `lambda_max_tiles` tiles."""
     lambda_max_tiles: Count = 2000
     lambda_concurrency: Count = 100
@@ -73,7 +71,7 @@ class DeploySettings:
     database_min_acu: Acu = 0
     """With 0 the database pauses when nobody uses it."""
     database_max_acu: Annotated[float, Meta(ge=1, le=256, multiple_of=0.5)] = 4
-    endpoints: tuple[EndpointKind, ...] = ("serverless",)
+    endpoints: tuple[EndpointKind, ...] = (EndpointKind.SERVERLESS,)
     """SageMaker endpoints that serve the default model, and shards of any; one of each kind."""
     endpoint_instance_type: InstanceType = "ml.g5.xlarge"
     """Of the real-time and the asynchronous endpoint; without a GPU they get the CPU image."""
@@ -99,7 +97,7 @@ class DeploySettings:
     @property
     def has_gpu_queue(self) -> bool:
         """Whether a run can go to AWS Batch: without, the stack has no queue, job or GPU image."""
-        return self.backend in {"auto", "batch"}
+        return self.backend in {Backend.AUTO, Backend.BATCH}
 
     @property
     def retain(self) -> bool:
@@ -184,11 +182,13 @@ class DeploySettings:
                 "the deploy setting 'endpoint_instance_type' is "
                 f"{self.endpoint_instance_type!r}, which {why}"
             )
-        kind = self.backend.removeprefix("sagemaker-")
-        if kind != self.backend and kind not in self.endpoints:
+        if self.backend not in DEPLOYED_BACKENDS:
+            raise _refusal("backend", str(self.backend), ", ".join(DEPLOYED_BACKENDS))
+        kind = self.backend.endpoint_kind
+        if kind and kind not in self.endpoints:
             raise SettingsError(
-                f"the deploy setting 'backend' is {self.backend!r}; allowed is an endpoint that "
-                f"is deployed, so add {kind!r} to 'endpoints', which has "
+                f"the deploy setting 'backend' is '{self.backend}'; allowed is an endpoint that "
+                f"is deployed, so add '{kind}' to 'endpoints', which has "
                 f"{', '.join(self.endpoints) or 'none'}"
             )
 
@@ -199,14 +199,20 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(
-            f"the deploy setting {name!r} is {value!r}; allowed is {_allowed(kind, error)}"
-        ) from None
+        raise _refusal(name, value, _allowed(kind, error)) from None
+
+
+def _refusal(name: str, value: Any, allowed: str) -> SettingsError:
+    return SettingsError(f"the deploy setting {name!r} is {value!r}; allowed is {allowed}")
 
 
 def _allowed(kind: Any, error: msgspec.ValidationError) -> str:
     if typing.get_origin(kind) is tuple:
         kind = typing.get_args(kind)[0]
+    if kind is Backend:
+        return ", ".join(DEPLOYED_BACKENDS)
+    if kind is EndpointKind:
+        return ", ".join(EndpointKind)
     if typing.get_origin(kind) is Literal:
         return ", ".join(map(str, typing.get_args(kind)))
     return str(error).removeprefix("Expected ").replace("`", "")

@@ -42,6 +42,7 @@ from infra.images import ROOT
 from infra.settings import DeploySettings, LogDays
 from infra.shard_states import Gpus, Mapped
 from infra.workflow import Steps
+from swath.messages import Backend
 
 LOG_RETENTION: dict[LogDays, RetentionDays] = {
     1: RetentionDays.ONE_DAY,
@@ -218,7 +219,7 @@ class SwathStack(Stack):
                 self, "PublishResults", work=work, results=results, **self._logged
             ).function,
             on_lambda=Mapped(
-                backend="lambda",
+                backend=Backend.LAMBDA,
                 place="Lambda",
                 label="InferShards",
                 function=self.infer_shard,

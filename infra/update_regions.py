@@ -19,7 +19,7 @@ from infra.images import ROOT
 from infra.instance_types import why_unusable
 from infra.regions import DEFAULTS, TABLE, Region, lacks, names, with_defaults
 from infra.settings import DeploySettings
-from swath.settings import has_gpu
+from swath.settings import EndpointKind, has_gpu
 
 PAGE = ROOT / "docs/regions.md"
 # Other partitions: China, the US government's, the European sovereign cloud.
@@ -111,7 +111,7 @@ def _row(name: str) -> tuple[str, str, str, str]:
     assert region is not None  # noqa: S101 - the name is of the table
     missing: dict[str, None] = {}
     chosen: list[DeploySettings] = []
-    for endpoints in (DEFAULTS.endpoints, ("async",)):
+    for endpoints in (DEFAULTS.endpoints, (EndpointKind.ASYNC,)):
         settings = with_defaults(DeploySettings(endpoints=endpoints), region)
         chosen.append(settings)
         for lack in lacks(settings, region):

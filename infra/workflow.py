@@ -74,7 +74,7 @@ def way(scope: Construct, steps: Steps) -> Chain:
     if gpus := steps.on_gpus:
         choice = choice.when(
             one_shard_on_batch(), infer_shard_on_batch(scope, gpus).next(finish)
-        ).when(on("batch"), infer_shards_on_batch(scope, gpus).next(finish))
+        ).when(on(Backend.BATCH), infer_shards_on_batch(scope, gpus).next(finish))
     for mapped in steps.on_endpoints:
         shards = infer_shards(scope, mapped, work=steps.work)
         choice = choice.when(on(mapped.backend), shards.next(finish))
@@ -107,7 +107,7 @@ def on(backend: Backend) -> Condition:
 
 def one_shard_on_batch() -> Condition:
     """The plan is for one GPU: an array job has two children at least."""
-    return Condition.and_(on("batch"), Condition.number_equals("$.plan.shards", 1))
+    return Condition.and_(on(Backend.BATCH), Condition.number_equals("$.plan.shards", 1))
 
 
 def merge_detections(scope: Construct, steps: Steps) -> LambdaInvoke:

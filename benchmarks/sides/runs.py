@@ -15,7 +15,7 @@ from benchmarks.sides.device import Device
 from benchmarks.virtual import VirtualScene
 from swath import storage
 from swath.errors import ShardInterruptedError
-from swath.messages import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
+from swath.messages import Backend, ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
 from swath.models.package import describe_package
 from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
@@ -40,7 +40,7 @@ def make_plan(scene: str, package: str, work: str, shard_tiles: int = _BATCH_SHA
     request = RunRequest.new(
         scene=SceneRef(uri=scene, etag=etag, dropped_at="2026-01-01T00:00:00+00:00"),
         model=ModelRef(name=description.name, uri=package, digest=digest),
-        options=RunOptions(backend="batch"),
+        options=RunOptions(backend=Backend.BATCH),
     )
     return plan_run(request, PlanSettings(work_uri=work, batch_shard_tiles=shard_tiles))
 

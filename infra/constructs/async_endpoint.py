@@ -12,7 +12,7 @@ from constructs import Construct
 from infra.constructs.endpoint import NAMESPACE, Endpoint, Serving
 from infra.constructs.endpoint_hosts import HostScaling, hosts
 from infra.grants import allow, read_objects, write_objects
-from swath.settings import has_gpu
+from swath.settings import EndpointKind, has_gpu
 
 INVOCATIONS = "invocations"
 # While one shard is inferred the next one is read.
@@ -39,7 +39,11 @@ class AsyncEndpoint(Endpoint):
         serving: Serving,
     ) -> None:
         super().__init__(
-            scope, construct_id, kind="async", gpu=has_gpu(instance_type), serving=serving
+            scope,
+            construct_id,
+            kind=EndpointKind.ASYNC,
+            gpu=has_gpu(instance_type),
+            serving=serving,
         )
         self.succeeded = Topic(self, "Succeeded", enforce_ssl=True)
         self.failed = Topic(self, "Failed", enforce_ssl=True)

@@ -20,7 +20,7 @@ from infra.constructs.region import region_variables
 from infra.constructs.sagemaker_role import SageMakerRole
 from infra.grants import read_objects, write_objects
 from infra.images import serving_image
-from swath.settings import DeviceSettings
+from swath.settings import DeviceSettings, EndpointKind
 
 VARIANT = "AllTraffic"
 NAMESPACE = "AWS/SageMaker"
@@ -67,7 +67,13 @@ class Endpoint(Construct):
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, kind: str, gpu: bool, serving: Serving
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        kind: EndpointKind,
+        gpu: bool,
+        serving: Serving,
     ) -> None:
         super().__init__(scope, construct_id)
         self.name = f"{Stack.of(self).stack_name}-{kind}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from aws_cdk import Duration
 from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
@@ -14,7 +12,7 @@ from infra.constructs.infer_shard import MEMORY_MIB
 from infra.constructs.model_catalogue import ModelCatalogue
 from infra.grants import read_objects, write_objects
 from swath.models.packing import MAX_BYTES
-from swath.settings import PlanSettings
+from swath.settings import EndpointKind, PlanSettings
 
 
 class PlanScene(Function):
@@ -29,7 +27,7 @@ class PlanScene(Function):
         work: IBucket,
         models: ModelCatalogue,
         lambda_max_tiles: int,
-        endpoints: Sequence[str],
+        endpoints: tuple[EndpointKind, ...],
         batch: bool,
         log_retention: RetentionDays,
     ) -> None:
@@ -37,7 +35,7 @@ class PlanScene(Function):
             work_uri=f"s3://{work.bucket_name}",
             lambda_max_tiles=lambda_max_tiles,
             lambda_memory_mib=MEMORY_MIB,
-            endpoints=",".join(endpoints),
+            endpoints=endpoints,
             batch=batch,
         )
         super().__init__(

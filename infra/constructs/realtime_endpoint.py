@@ -7,7 +7,7 @@ from constructs import Construct
 
 from infra.constructs.endpoint import Endpoint, Serving
 from infra.constructs.endpoint_hosts import HostScaling, hosts
-from swath.settings import has_gpu
+from swath.settings import EndpointKind, has_gpu
 
 # More requests at a time than this on a host call for another host.
 _REQUESTS_PER_HOST = 2
@@ -26,7 +26,11 @@ class RealtimeEndpoint(Endpoint):
         serving: Serving,
     ) -> None:
         super().__init__(
-            scope, construct_id, kind="realtime", gpu=has_gpu(instance_type), serving=serving
+            scope,
+            construct_id,
+            kind=EndpointKind.REALTIME,
+            gpu=has_gpu(instance_type),
+            serving=serving,
         )
         self.endpoint = self._deploy(
             hosts(instance_type),

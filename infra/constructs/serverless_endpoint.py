@@ -6,6 +6,7 @@ from aws_cdk.aws_sagemaker import CfnEndpointConfig
 from constructs import Construct
 
 from infra.constructs.endpoint import Endpoint, Serving
+from swath.settings import EndpointKind
 
 
 class ServerlessEndpoint(Endpoint):
@@ -20,7 +21,9 @@ class ServerlessEndpoint(Endpoint):
         max_concurrency: int,
         serving: Serving,
     ) -> None:
-        super().__init__(scope, construct_id, kind="serverless", gpu=False, serving=serving)
+        super().__init__(
+            scope, construct_id, kind=EndpointKind.SERVERLESS, gpu=False, serving=serving
+        )
         self.endpoint = self._deploy(
             {
                 "serverless_config": CfnEndpointConfig.ServerlessConfigProperty(

@@ -21,6 +21,7 @@ from infra.constructs.model_catalogue import ModelCatalogue
 from infra.constructs.run_machine import RunMachine
 from infra.ended_executions import ENDED, ended_executions
 from infra.grants import allow, read_objects, write_objects
+from swath.messages import Backend
 from swath.settings import StartRunSettings
 
 INCOMING = "incoming/"
@@ -45,7 +46,7 @@ class StartRun(Function):
         runs: RunMachine,
         models: ModelCatalogue,
         default_model: str,
-        backend: str,
+        backend: Backend,
         tolerated_failures: float,
         score_threshold: float | None,
         dead_letters: IQueue,

@@ -1,7 +1,7 @@
 """Environment variables: each name is written once, for the side that sets and the side that reads.
 
-Values are strings, numbers and booleans only, so that CDK tokens (which are strings until deploy
-time) pass through `to_env` untouched.
+Values are strings, numbers, booleans and tuples of an enumeration only, so that CDK tokens (which
+are strings until deploy time) pass through `to_env` untouched. Commas separate a tuple's members.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Self
 
 import msgspec
@@ -21,6 +22,14 @@ from swath.errors import SettingsError
 PREFIX = "SWATH_"
 
 
+class EndpointKind(StrEnum):
+    """A kind of SageMaker endpoint; a stack has at most one endpoint of each."""
+
+    REALTIME = "realtime"
+    ASYNC = "async"
+    SERVERLESS = "serverless"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvSettings:
     """A field `work_bucket` is the variable `SWATH_WORK_BUCKET`."""
@@ -28,7 +37,7 @@ class EnvSettings:
     def to_env(self) -> dict[str, str]:
         """The variables to set on the container that reads these settings."""
         return {
-            variable(f.name): str(value).lower() if isinstance(value, bool) else str(value)
+            variable(f.name): _format(value)
             for f in dataclasses.fields(self)
             if (value := getattr(self, f.name)) is not None
         }
@@ -86,8 +95,8 @@ class PlanSettings(EnvSettings):
     endpoint_shard_tiles: int = 32
     """A real-time or serverless endpoint has a minute for a shard."""
     async_shard_tiles: int = 1024
-    endpoints: str = ""
-    """The kinds of endpoint that are deployed: of `realtime,async,serverless`, with commas."""
+    endpoints: tuple[EndpointKind, ...] = ()
+    """The kinds of endpoint that are deployed; in the environment with commas between them."""
     batch: bool = True
     """Whether the queue of AWS Batch is deployed; without it `auto` is Lambda."""
 
@@ -198,9 +207,24 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
+def _format(value: Any) -> str:
+    match value:
+        case bool():
+            return str(value).lower()
+        case tuple():
+            return ",".join(value)
+        case _:
+            return str(value)
+
+
 def _parse(name: str, text: str, kind: Any) -> Any:
+    is_tuple = typing.get_origin(kind) is tuple
+    value = [part for part in text.split(",") if part] if is_tuple else text
     try:
-        return msgspec.convert(text, kind, strict=False)
+        return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError:
-        expected = getattr(kind, "__name__", None) or str(kind).removesuffix(" | None")
+        if is_tuple:
+            expected = f"a list, with commas, of {', '.join(typing.get_args(kind)[0])}"
+        else:
+            expected = getattr(kind, "__name__", None) or str(kind).removesuffix(" | None")
         raise SettingsError(f"{name} is {text!r}; expected {expected}") from None

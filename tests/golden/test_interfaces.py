@@ -50,8 +50,20 @@ def test_messages(golden):
     found = {}
     for cls in subclasses(Payload):
         (schema,), parts = msgspec.json.schema_components([cls])
-        found[cls.__name__] = parts[schema["$ref"].rpartition("/")[2]]
+        enums = {f"#/$defs/{name}": part for name, part in parts.items() if "enum" in part}
+        found[cls.__name__] = with_values(parts[schema["$ref"].rpartition("/")[2]], enums)
     golden("messages", {name: without_prose(schema) for name, schema in found.items()})
+
+
+def with_values(schema, enums):
+    """A schema with the values of its enumerations where they are referred to."""
+    if isinstance(schema, dict):
+        values = enums.get(schema.get("$ref"), {}).get("enum")
+        inner = {
+            k: with_values(v, enums) for k, v in schema.items() if not (values and k == "$ref")
+        }
+        return inner | ({"enum": values} if values else {})
+    return [with_values(part, enums) for part in schema] if isinstance(schema, list) else schema
 
 
 def without_prose(schema):
@@ -79,7 +91,10 @@ def test_environment_variables(golden):
     for cls in subclasses(EnvSettings):
         for field in dataclasses.fields(cls):
             needed = field.default is dataclasses.MISSING
-            default = None if needed else str(field.default)
+            value = field.default
+            default = (
+                None if needed else ",".join(value) if isinstance(value, tuple) else str(value)
+            )
             found.setdefault(variable(field.name), []).append([str(field.type), needed, default])
     unique = {name: sorted({tuple(use) for use in uses}, key=str) for name, uses in found.items()}
     golden("environment", {name: [list(use) for use in uses] for name, uses in unique.items()})

@@ -14,7 +14,7 @@ from msgspec import UNSET
 from onnx import TensorProto, helper, numpy_helper
 
 from swath import storage
-from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
+from swath.messages import Backend, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.models import packing
 from swath.models.mlm_output import Hyperparameters, Output, read_answer
 from swath.models.package import describe_package
@@ -230,7 +230,7 @@ def make_plan(tmp_path, package):
             scene=SceneRef(uri=uri, etag=storage.etag(uri), dropped_at="2026-11-21T12:00:00+00:00"),
             model=ModelRef(name=name, uri=str(model), digest=digest),
             options=RunOptions(
-                backend="local",
+                backend=Backend.LOCAL,
                 tolerated_failures=tolerated_failures,
                 score_threshold=score_threshold,
             ),

@@ -10,7 +10,15 @@ import pytest
 import shapely
 
 from swath.detection import geoparquet
-from swath.messages import MergeSummary, ModelRef, RunOptions, RunRequest, SceneRef, TileCounts
+from swath.messages import (
+    Backend,
+    MergeSummary,
+    ModelRef,
+    RunOptions,
+    RunRequest,
+    SceneRef,
+    TileCounts,
+)
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
 from swath.pipeline.shard import read_receipt
@@ -34,7 +42,7 @@ def run_request(
     return RunRequest.new(
         scene=SceneRef(uri=uri, etag=etag, dropped_at=at, sequencer=sequencer),
         model=ModelRef(name=model, uri="s3://m/m.tar.gz", digest=digest),
-        options=RunOptions(backend="batch"),
+        options=RunOptions(backend=Backend.BATCH),
         requested_at=requested_at,
     )
 

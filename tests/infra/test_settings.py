@@ -22,6 +22,7 @@ from swath.errors import SettingsError
     ("key", "value", "allowed"),
     [
         ("stage", "prod", "dev, production"),
+        ("backend", "cloud", "auto, lambda, batch, sagemaker-realtime"),
         ("backend", "local", "auto, lambda, batch, sagemaker-realtime"),
         ("lambda_max_tiles", 0, "int >= 1"),
         ("lambda_max_tiles", "many", "int"),

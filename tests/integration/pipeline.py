@@ -75,13 +75,15 @@ class Pipeline:
         self.client("s3").put_object(Bucket=self.scenes, Key=key, Body=path.read_bytes())
         return f"s3://{self.scenes}/{key}"
 
-    def request(self, uri: str, backend: Backend, model: ModelRef | None = None) -> RunRequest:
+    def request(
+        self, uri: str, backend: Backend | str, model: ModelRef | None = None
+    ) -> RunRequest:
         """What start_run would ask for, but with a backend and model of the caller's choice."""
         head = self.client("s3").head_object(Bucket=self.scenes, Key=uri.split("/", 3)[3])
         scene = SceneRef(
             uri=uri, etag=head["ETag"].strip('"'), dropped_at=head["LastModified"].isoformat()
         )
-        options = RunOptions(backend=backend)
+        options = RunOptions(backend=Backend(backend))
         return RunRequest.new(scene=scene, model=model or self.model, options=options)
 
     def start(self, request: RunRequest, *, machine: str = "") -> str:

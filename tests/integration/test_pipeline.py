@@ -23,11 +23,11 @@ PORTS = (
     *("durban", "hedland", "honolulu", "klang"),
 )
 BACKENDS: tuple[Backend, ...] = (
-    "lambda",
-    "batch",
-    "sagemaker-realtime",
-    "sagemaker-async",
-    "sagemaker-serverless",
+    Backend.LAMBDA,
+    Backend.BATCH,
+    Backend.SAGEMAKER_REALTIME,
+    Backend.SAGEMAKER_ASYNC,
+    Backend.SAGEMAKER_SERVERLESS,
 )
 SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
 

@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from swath.errors import PayloadError
 from swath.messages import (
+    Backend,
     ModelRef,
     PlanSummary,
     Receipt,
@@ -22,6 +23,7 @@ from swath.messages import (
     TileFailure,
     run_id,
 )
+from swath.settings import EndpointKind
 
 SCENE = SceneRef(uri="s3://scenes/incoming/x.tif", etag="abc", dropped_at="2026-01-02T03:04:05Z")
 MODEL = ModelRef(name="ships", uri="s3://models/ships.tar.gz", digest="d1")
@@ -97,10 +99,37 @@ def test_a_missing_field_is_named():
 
 
 def test_an_integer_is_not_a_boolean():
-    data = PlanSummary(uri="u", backend="lambda", shards=1, tiles=1).to_json() | {"shards": True}
+    data = PlanSummary(uri="u", backend=Backend.LAMBDA, shards=1, tiles=1).to_json() | {
+        "shards": True
+    }
 
     with pytest.raises(PayloadError, match=r"got `bool` - at `\$\.shards`"):
         PlanSummary.from_json(data)
+
+
+@pytest.mark.parametrize(
+    ("backend", "kind"),
+    [
+        ("auto", None),
+        ("local", None),
+        ("lambda", None),
+        ("batch", None),
+        ("sagemaker-realtime", "realtime"),
+        ("sagemaker-async", "async"),
+        ("sagemaker-serverless", "serverless"),
+    ],
+)
+def test_a_backend_is_text_in_json_and_knows_its_endpoint(backend: str, kind: str | None):
+    options = RunOptions.from_json({"backend": backend})
+
+    assert (options.backend, options.backend.endpoint_kind) == (Backend(backend), kind)
+    assert json.dumps(options.to_json()["backend"]) == f'"{backend}"'
+
+
+def test_each_kind_of_endpoint_is_a_backend_and_no_other():
+    assert sorted(backend.endpoint_kind for backend in Backend if backend.endpoint_kind) == sorted(
+        EndpointKind
+    )
 
 
 class TestRunId:
@@ -110,7 +139,7 @@ class TestRunId:
     def test_does_not_depend_on_the_time_of_the_drop_or_the_backend(self):
         later = SceneRef(uri=SCENE.uri, etag=SCENE.etag, dropped_at="2027-01-01T00:00:00Z")
 
-        again = run_id(scene=later, model=MODEL, options=RunOptions(backend="batch"))
+        again = run_id(scene=later, model=MODEL, options=RunOptions(backend=Backend.BATCH))
 
         assert again == REQUEST.run_id
 

@@ -9,6 +9,7 @@ from swath import settings
 from swath.errors import SettingsError
 from swath.settings import (
     DatabaseSettings,
+    EndpointKind,
     EnvSettings,
     PlanSettings,
     StartRunSettings,
@@ -25,6 +26,7 @@ VALUES = {
     "int": st.integers(),
     "float": st.floats(allow_nan=False),
     "bool": st.booleans(),
+    "tuple[EndpointKind, ...]": st.lists(st.sampled_from(EndpointKind)).map(tuple),
     "float | None": st.none() | st.floats(allow_nan=False),
 }
 SECONDS = st.floats(0, allow_infinity=False, exclude_min=True)
@@ -51,6 +53,21 @@ def test_a_bad_number_is_named_with_its_value():
 
     with pytest.raises(SettingsError, match="SWATH_DATABASE_PORT is 'five'; expected int"):
         DatabaseSettings.from_env(env)
+
+
+def test_commas_separate_the_kinds_of_endpoint():
+    settings = PlanSettings.from_env({"SWATH_WORK_URI": "w", "SWATH_ENDPOINTS": "realtime,async"})
+
+    assert settings.endpoints == (EndpointKind.REALTIME, EndpointKind.ASYNC)
+    assert settings.to_env()["SWATH_ENDPOINTS"] == "realtime,async"
+    assert PlanSettings.from_env({"SWATH_WORK_URI": "w", "SWATH_ENDPOINTS": ""}).endpoints == ()
+
+
+def test_a_kind_of_endpoint_that_there_is_not_is_named_beside_those_that_there_are():
+    known = "a list, with commas, of realtime, async, serverless"
+
+    with pytest.raises(SettingsError, match=f"ENDPOINTS is 'async,fast'; expected {known}$"):
+        PlanSettings.from_env({"SWATH_WORK_URI": "w", "SWATH_ENDPOINTS": "async,fast"})
 
 
 def test_a_bad_optional_number_is_named_with_its_type():

@@ -10,23 +10,40 @@ import hashlib
 import json
 import threading
 import uuid
-from typing import Any, Literal, Self, cast
+from enum import StrEnum
+from typing import Any, Self, cast
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from swath.errors import PayloadError
+from swath.settings import EndpointKind
 
-Backend = Literal[
-    "auto",
-    "local",
-    "lambda",
-    "batch",
-    "sagemaker-realtime",
-    "sagemaker-async",
-    "sagemaker-serverless",
-]
 
+class Backend(StrEnum):
+    """A backend that infers the shards of a run."""
+
+    AUTO = "auto"
+    """The choice is the planner's."""
+    LOCAL = "local"
+    """The process that plans the run; no deployment has it."""
+    LAMBDA = "lambda"
+    BATCH = "batch"
+    SAGEMAKER_REALTIME = "sagemaker-realtime"
+    SAGEMAKER_ASYNC = "sagemaker-async"
+    SAGEMAKER_SERVERLESS = "sagemaker-serverless"
+
+    @property
+    def endpoint_kind(self) -> EndpointKind | None:
+        """The kind of SageMaker endpoint that infers the shards; None without an endpoint."""
+        return _ENDPOINT_KINDS.get(self)
+
+
+_ENDPOINT_KINDS = {
+    Backend.SAGEMAKER_REALTIME: EndpointKind.REALTIME,
+    Backend.SAGEMAKER_ASYNC: EndpointKind.ASYNC,
+    Backend.SAGEMAKER_SERVERLESS: EndpointKind.SERVERLESS,
+}
 
 _resolving = threading.Lock()
 # msgspec 0.22 works out a type when it first reads one, and crashes if two threads do so at once.
@@ -78,7 +95,7 @@ class ModelRef(Payload, frozen=True, kw_only=True, omit_defaults=True):
 class RunOptions(Payload, frozen=True, kw_only=True):
     """What a run may choose beside its scene and its model."""
 
-    backend: Backend = "auto"
+    backend: Backend = Backend.AUTO
     tolerated_failures: float = 0.0
     """The share of planned tiles, 0 to 1, that may fail before the run does."""
     score_threshold: float | UnsetType = UNSET

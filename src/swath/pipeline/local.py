@@ -16,6 +16,7 @@ from swath import storage
 from swath.errors import SceneError, SwathError
 from swath.errors.exit_codes import CommandExit
 from swath.messages import (
+    Backend,
     LoadSummary,
     MergeSummary,
     ModelRef,
@@ -155,7 +156,7 @@ def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
     return RunRequest.new(
         scene=SceneRef(uri=scene, etag=etag, dropped_at=began),
         model=ModelRef(name=description.name, uri=model, digest=digest),
-        options=msgspec.structs.replace(options, backend="local"),
+        options=msgspec.structs.replace(options, backend=Backend.LOCAL),
     )
 
 
@@ -203,7 +204,7 @@ def _load(database: str, request: RunRequest, merged: MergeSummary) -> LoadSumma
             connection,
             request,
             merged,
-            backend="local",
+            backend=Backend.LOCAL,
             # No event tells of a local file, so the file itself says which version is the later.
             check=lambda: require_unchanged(request.scene),
         )

@@ -184,18 +184,19 @@ def _fits_lambda(
 
 def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> Backend:
     """Choose where shards run; a small scene is one that functions can read in good time."""
-    if wanted == "auto":
-        return "lambda" if small or not settings.batch else "batch"
-    if wanted == "batch" and not settings.batch:
+    if wanted is Backend.AUTO:
+        return Backend.LAMBDA if small or not settings.batch else Backend.BATCH
+    if wanted is Backend.BATCH and not settings.batch:
         raise SettingsError(
             "the backend 'batch' has no GPU queue in this stack; set the deploy setting 'backend' "
             "to 'auto' or 'batch'"
         )
-    kind = wanted.removeprefix("sagemaker-")
-    if kind != wanted and kind not in settings.endpoints.split(","):
+    kind = wanted.endpoint_kind
+    if kind and kind not in settings.endpoints:
         raise SettingsError(
-            f"the backend {wanted!r} has no endpoint in this stack, which has "
-            f"{settings.endpoints or 'none'}; add {kind!r} to the deploy setting 'endpoints'"
+            f"the backend '{wanted}' has no endpoint in this stack, which has "
+            f"{','.join(settings.endpoints) or 'none'}; add '{kind}' to the deploy setting "
+            "'endpoints'"
         )
     return wanted
 
@@ -203,11 +204,11 @@ def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> 
 def _shard_size(backend: Backend, settings: PlanSettings) -> int:
     """How many tiles a shard should have."""
     match backend:
-        case "batch":
+        case Backend.BATCH:
             return settings.batch_shard_tiles
-        case "sagemaker-async":
+        case Backend.SAGEMAKER_ASYNC:
             return settings.async_shard_tiles
-        case "sagemaker-realtime" | "sagemaker-serverless":
+        case Backend.SAGEMAKER_REALTIME | Backend.SAGEMAKER_SERVERLESS:
             return settings.endpoint_shard_tiles
         case _:
             return settings.lambda_shard_tiles

@@ -17,14 +17,14 @@ from swath.errors import (
     SettingsError,
     UnknownModelError,
 )
-from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
+from swath.messages import Backend, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.models import packing
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import read_plan
 from swath.pipeline.planning import MAX_SHARD_COLUMNS, plan_run
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
-from swath.settings import PlanSettings
+from swath.settings import EndpointKind, PlanSettings
 from tests.helpers.placing import assert_placed_alike
 from tests.helpers.rasters import real_files, sparse
 
@@ -84,7 +84,7 @@ def plan(tmp_path):
                 dropped_at="2026-11-21T12:00:00Z",
             ),
             model=model,
-            options=RunOptions(backend=backend),
+            options=RunOptions(backend=Backend(backend)),
         )
         summary = plan_run(request, PlanSettings(work_uri=str(tmp_path / "work"), **changes))
         return summary, read_plan(summary.uri)
@@ -259,7 +259,7 @@ class TestBackend:
             scene,
             package("a", tile_size=64, overlap=16),
             backend=f"sagemaker-{kind}",
-            endpoints="realtime,async,serverless",
+            endpoints=tuple(EndpointKind),
             endpoint_shard_tiles=8,
             async_shard_tiles=40,
         )
@@ -268,14 +268,17 @@ class TestBackend:
         assert least <= max(len(written.tiles(shard)) for shard in range(summary.shards)) <= most
 
     @pytest.mark.parametrize(
-        ("endpoints", "there_is"), [("", "none"), ("serverless", "serverless")]
+        ("endpoints", "there_is"),
+        [((), "none"), ((EndpointKind.SERVERLESS, EndpointKind.REALTIME), "serverless,realtime")],
     )
     def test_an_endpoint_that_is_not_deployed_is_refused(
         self, plan, package, make_scene, endpoints, there_is
     ):
         scene = make_scene(np.ones((1, 300, 500), "uint8"))
 
-        with pytest.raises(SettingsError, match=f"which has {there_is}; add 'async' to"):
+        with pytest.raises(
+            SettingsError, match=f"'sagemaker-async' has .* which has {there_is}; add 'async' to"
+        ):
             plan(scene, package("a"), backend="sagemaker-async", endpoints=endpoints)
 
     def test_without_a_gpu_queue_batch_is_refused_and_auto_is_lambda(

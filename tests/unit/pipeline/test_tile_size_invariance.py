@@ -18,7 +18,7 @@ import pytest
 
 from swath import storage
 from swath.detection.boxes import iou
-from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
+from swath.messages import Backend, ModelRef, RunOptions, RunRequest, SceneRef
 from swath.models import packing
 from swath.pipeline.merge import merge_run
 from swath.pipeline.planning import plan_run
@@ -62,7 +62,7 @@ def find(data, tmp_path):
         request = RunRequest.new(
             scene=SceneRef(uri=scene, etag=storage.etag(scene), dropped_at="2026-11-21T12:00:00Z"),
             model=ModelRef(name="ships", uri=str(folder), digest=digest),
-            options=RunOptions(backend="local"),
+            options=RunOptions(backend=Backend.LOCAL),
         )
         settings = PlanSettings(
             work_uri=str(tmp_path / f"work-{name}"), lambda_shard_tiles=shard_tiles
