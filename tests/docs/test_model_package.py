@@ -9,7 +9,7 @@ from stac_model.schema import MLModelProperties
 
 from swath.models.mlm import parse_description
 from swath.models.nms_options import Matching
-from swath.raster.radiometry.units import Unit
+from swath.raster.band_units import Unit
 from tests.helpers.packages import description
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "model-package.md").read_text()

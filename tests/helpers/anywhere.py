@@ -16,7 +16,8 @@ from swath.detection.geoparquet import GeoParquetWriter
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.projection import LON_LAT
-from swath.raster.scene import Placed, open_scene
+from swath.raster.scene import open_scene
+from swath.raster.scene_info import Placed
 
 SINUSOIDAL = "+proj=sinu +lon_0=0 +x_0=0 +y_0=0 +R=6371007.181 +units=m +no_defs"
 GEOSTATIONARY = "+proj=geos +h=35785831 +lon_0=-75 +sweep=x +ellps=GRS80 +units=m +no_defs"

@@ -16,7 +16,8 @@ from swath.detection.detections import NO_LABEL
 from swath.evaluation.metrics.pixels import count_pixels
 from swath.raster.dataset import open_dataset
 from swath.raster.interpretation import select_bands
-from swath.raster.scene import Box, open_scene
+from swath.raster.scene import open_scene
+from swath.raster.scene_info import Box
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

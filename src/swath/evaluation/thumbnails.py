@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.image import imsave
 
 from swath.raster.interpretation import COLOURS, select_bands
-from swath.raster.scene import Box, OpenScene, Scene
+from swath.raster.scene import OpenScene
+from swath.raster.scene_info import Box, SceneInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def picture_of(scene: OpenScene, window: Box, bands: Sequence[str]) -> str:
     return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode()
 
 
-def display_bands(scene: Scene, bands: Sequence[str]) -> list[int]:
+def display_bands(scene: SceneInfo, bands: Sequence[str]) -> list[int]:
     """Red, green and blue if the scene has them; else the model's first three, or its first."""
     for known in (scene.colours, scene.band_names):
         names = [(name or "").casefold() for name in known]

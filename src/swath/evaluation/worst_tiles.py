@@ -11,7 +11,8 @@ import shapely
 
 from swath.evaluation.metrics.matching import Matches, match
 from swath.evaluation.thumbnails import picture_of
-from swath.raster.scene import Box, open_scene
+from swath.raster.scene import open_scene
+from swath.raster.scene_info import Box
 
 if TYPE_CHECKING:
     from swath.detection.boxes import Indices

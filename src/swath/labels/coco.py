@@ -22,7 +22,7 @@ from swath.labels.records import Label, SceneLabels
 from swath.labels.text import decode_json, refuse_repeated_members
 
 if TYPE_CHECKING:
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
 
 class _Image(msgspec.Struct):
@@ -99,7 +99,7 @@ def _repeated(values: Iterable[Hashable]) -> Hashable | None:
     return None
 
 
-def _headers(images: Sequence[_Image], source: str, folder: str) -> list[Scene]:
+def _headers(images: Sequence[_Image], source: str, folder: str) -> list[SceneInfo]:
     uris = [_address(image, folder) for image in images]
     _refuse_twice(images, uris, source)
     try:
@@ -150,7 +150,7 @@ def _missing(image: _Image, uri: str, source: str) -> str:
 
 def _label(
     annotation: Annotation,
-    scenes: dict[int | str, Scene],
+    scenes: dict[int | str, SceneInfo],
     names: dict[int | str, str],
     source: str,
     *,

@@ -21,7 +21,7 @@ from swath.labels import rle
 from swath.labels.objects import FARTHEST, polygons_of
 
 if TYPE_CHECKING:
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
 Bounds = tuple[float, float, float, float]
 
@@ -85,7 +85,7 @@ def is_turned(annotation: Annotation) -> bool:
     return turn is not None and turn % 360 != 0
 
 
-def shape_of(annotation: Annotation, scene: Scene, where: str, *, oriented: bool) -> Shape:
+def shape_of(annotation: Annotation, scene: SceneInfo, where: str, *, oriented: bool) -> Shape:
     """Return the shape of an annotation's object.
 
     Args:
@@ -195,7 +195,7 @@ def _area(annotation: Annotation, where: str) -> float | None:
     return annotation.area or None
 
 
-def _outline(annotation: Annotation, scene: Scene, where: str) -> Any:
+def _outline(annotation: Annotation, scene: SceneInfo, where: str) -> Any:
     drawn = annotation.segmentation
     if not drawn:
         return None
@@ -213,7 +213,7 @@ def _outline(annotation: Annotation, scene: Scene, where: str) -> Any:
     return shape
 
 
-def _outline_of_runs(runs: Runs, scene: Scene, where: str) -> Any:
+def _outline_of_runs(runs: Runs, scene: SceneInfo, where: str) -> Any:
     if runs.size != (scene.height, scene.width):
         raise LabelsError(
             f"{where} has a mask of {runs.size[0]} x {runs.size[1]} (rows x columns), and its "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from swath.labels.coco_shapes import Annotation
     from swath.labels.records import Label
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
 _LEEWAY = 1.0
 """px; as of labels that others cut off at a scene's edge."""
@@ -25,7 +25,7 @@ _EXACT = 0.01
 def check_units(
     annotations: Sequence[Annotation],
     labels: Sequence[Label],
-    scenes: Mapping[int | str, Scene],
+    scenes: Mapping[int | str, SceneInfo],
     source: str,
 ) -> None:
     """Refuse boxes that are shares of their scenes, or corners, instead of x, y, width and height.

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from swath import storage
 from swath.errors import LabelsError
 from swath.errors.service_errors import transient_errors
-from swath.raster.scene import Scene, open_scene
+from swath.raster.scene import open_scene
+from swath.raster.scene_info import SceneInfo
 
 _SCENES = (".tif", ".tiff", ".jp2", ".j2k", ".ntf", ".nitf")
 _AT_ONCE = 8
@@ -71,7 +72,7 @@ def find_scenes(images: str) -> list[str]:
     return found
 
 
-def read_headers(uris: Sequence[str]) -> list[Scene]:
+def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
     """What the headers of scenes say.
 
     Raises:
@@ -95,7 +96,7 @@ def digests(uris: Sequence[str]) -> list[str]:
     return each(_digest, uris)
 
 
-def _header(uri: str) -> Scene:
+def _header(uri: str) -> SceneInfo:
     with open_scene(uri) as scene:
         return scene.info
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.crs import CRS
 
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
 CLASS_PROPERTIES = ("class", "class_name", "label", "category")
 """Where a feature's class may stand, the first that it has."""
@@ -149,7 +149,7 @@ def _placed(features: Features, place: Footprint, point_size: float | None) -> I
 
 
 def _spread(
-    features: Features, headers: Sequence[Scene], point_size: float | None
+    features: Features, headers: Sequence[SceneInfo], point_size: float | None
 ) -> list[SceneLabels]:
     """The labels of one file, each in all the scenes that it lies in."""
     places = [Footprint.of(header) for header in headers]
@@ -182,7 +182,7 @@ def _is_placed(shapes: NDArray[Any]) -> NDArray[np.bool_]:
     return placed
 
 
-def _refuse_unplaced(features: Features, shapes: NDArray[Any], scene: Scene) -> None:
+def _refuse_unplaced(features: Features, shapes: NDArray[Any], scene: SceneInfo) -> None:
     lost = np.flatnonzero(~_is_placed(shapes))
     if len(lost):
         raise LabelsError(
@@ -225,12 +225,12 @@ def _square(point: Any, name: str, size: float | None) -> Any:
     return shapely.box(x - size / 2, y - size / 2, x + size / 2, y + size / 2)
 
 
-def _is_in(label: Label, scene: Scene) -> bool:
+def _is_in(label: Label, scene: SceneInfo) -> bool:
     x_min, y_min, x_max, y_max = label.box
     return x_min < scene.width and y_min < scene.height and x_max > 0 and y_max > 0
 
 
-def _refuse(features: Features, lost: NDArray[np.int64], headers: Sequence[Scene]) -> None:
+def _refuse(features: Features, lost: NDArray[np.int64], headers: Sequence[SceneInfo]) -> None:
     if len(lost):
         raise LabelsError(
             f"{features.names[lost[0]]} lies in none of the scenes ({len(headers)}), like "

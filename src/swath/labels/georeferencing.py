@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.crs import CRS
 
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
     Numbers = NDArray[np.int64]
 
@@ -37,13 +37,13 @@ class Footprint:
     Its `crs` is the scene's own or, where ground control points place it, that of lon and lat.
     """
 
-    scene: Scene
+    scene: SceneInfo
     crs: CRS
     _inverse: Affine | Inverse
     """CRS to pixels."""
 
     @classmethod
-    def of(cls, scene: Scene) -> Footprint:
+    def of(cls, scene: SceneInfo) -> Footprint:
         """By the header of the scene.
 
         Raises:

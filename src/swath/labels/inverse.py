@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.raster.georeference import Georeferencer
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
     Floats = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ class Inverse:
     A polynomial or spline fitted in the other direction would not undo the one that runs use.
     """
 
-    def __init__(self, scene: Scene, georeferencer: Georeferencer) -> None:
+    def __init__(self, scene: SceneInfo, georeferencer: Georeferencer) -> None:
         self._scene, self._georeferencer = scene, georeferencer
         across, down = np.meshgrid(*np.linspace(0, [scene.width, scene.height], _ROWS).T)
         lon, lat = georeferencer.points(across.ravel(), down.ravel())

@@ -12,7 +12,7 @@ from swath.errors import LabelsError
 from swath.labels.collection import LabelledScene
 from swath.labels.objects import Objects
 from swath.models.class_names import fault_of
-from swath.raster.scene import Scene
+from swath.raster.scene_info import SceneInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class Label:
 class SceneLabels:
     """A scene's header, and its labels as they were found."""
 
-    scene: Scene
+    scene: SceneInfo
     labels: Sequence[Label]
 
 

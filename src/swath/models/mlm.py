@@ -27,8 +27,8 @@ from swath.models.mlm_output import (
 )
 from swath.models.output_spec import Answer
 from swath.models.scaling import Scaling, divides_by_zero, reach_of
+from swath.raster.band_units import Unit, Units
 from swath.raster.radiometry.comparison import Expected
-from swath.raster.radiometry.units import Unit, Units
 from swath.storage.encoding import to_utf8
 
 WeightsFormat = Literal["onnx", "torchscript", "pt2"]

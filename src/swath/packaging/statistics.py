@@ -13,8 +13,8 @@ from swath.errors import InputError
 from swath.models import packing
 from swath.models.mlm import EXPECTED, parse_description
 from swath.packaging.write_mlm import RASTER, band_entry, write_item
+from swath.raster.band_units import Unit, Units
 from swath.raster.radiometry.comparison import Expected
-from swath.raster.radiometry.units import Unit, Units
 
 _UNIT_FORM = "NAME, NAME,SCALE or NAME,SCALE,OFFSET, as in reflectance,0.0001,-0.1"
 

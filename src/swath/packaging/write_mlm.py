@@ -26,8 +26,8 @@ from swath.models.mlm import (
     parse_description,
 )
 from swath.models.scaling import Scaling
+from swath.raster.band_units import Unit, Units
 from swath.raster.radiometry.comparison import Expected
-from swath.raster.radiometry.units import Unit, Units
 
 _EXTENSIONS = (
     "https://stac-extensions.github.io/mlm/v1.6.0/schema.json",

@@ -33,7 +33,7 @@ from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import Lattice, Samples
-from swath.raster.scene import Placed
+from swath.raster.scene_info import Placed
 
 _READERS = 16
 _AHEAD = 8

@@ -27,7 +27,7 @@ from swath.models.output_spec import Answer
 from swath.pipeline.shard_layout import Partition
 from swath.raster.dataset import Mask
 from swath.raster.radiometry.comparison import Expected
-from swath.raster.scene import Placed
+from swath.raster.scene_info import Placed
 from swath.raster.tiles import Grid, Ints
 from swath.storage.checked_json import checked
 

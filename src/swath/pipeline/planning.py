@@ -26,7 +26,8 @@ from swath.raster.georeference import Georeferencer
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import conversion
 from swath.raster.reader.memory_check import need_of_gdal
-from swath.raster.scene import OpenScene, Scene, open_scene
+from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene_info import SceneInfo
 from swath.raster.tiles import Grid
 from swath.settings import PlanSettings
 from swath.storage.checked_json import write_checked
@@ -132,7 +133,7 @@ def _plan(
     settings: PlanSettings,
     *,
     description: ModelDescription,
-    scene: Scene,
+    scene: SceneInfo,
     grid: Grid,
     empty: Mask | None,
     skipped: int,

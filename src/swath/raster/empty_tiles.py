@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from swath.raster.dataset import Mask
-    from swath.raster.scene import Box, OpenScene
+    from swath.raster.scene import OpenScene
+    from swath.raster.scene_info import Box
     from swath.raster.tiles import Grid, Ints
 
 MAX_SEARCHED_PIXELS = 100_000_000

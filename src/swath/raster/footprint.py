@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.raster.georeference import Georeferencer
-    from swath.raster.scene import Placed
+    from swath.raster.scene_info import Placed
 
     Floats = NDArray[np.float64]
 

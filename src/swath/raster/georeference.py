@@ -24,7 +24,7 @@ from swath.raster.unusual_polygons import FOLLOWED, cut_at, deviation, place_pol
 if TYPE_CHECKING:
     from rasterio.crs import CRS
 
-    from swath.raster.scene import Placed
+    from swath.raster.scene_info import Placed
     from swath.raster.unusual_polygons import Points
 
 Floats = NDArray[np.float64]

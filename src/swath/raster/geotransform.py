@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from affine import Affine
     from numpy.typing import NDArray
 
-    from swath.raster.scene import Placed
+    from swath.raster.scene_info import Placed
 
     Floats = NDArray[np.float64]
 

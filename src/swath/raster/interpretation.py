@@ -20,7 +20,7 @@ from swath.raster.files.byte_ranges import opened_file
 
 if TYPE_CHECKING:
     from swath.raster.dataset import Dataset
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
 COLOURS = {
     "red": ("red", "b04", "b4"),
@@ -108,7 +108,7 @@ def colours_of(dataset: Dataset) -> tuple[str | None, ...]:
     return tuple(None if name in {"gray", "undefined"} else name for name in names)
 
 
-def select_bands(scene: Scene, wanted: Sequence[str]) -> list[int]:
+def select_bands(scene: SceneInfo, wanted: Sequence[str]) -> list[int]:
     """Return the numbers, from 1, of the bands that a model wants, in its order.
 
     Bands are found by description, by colour, or, where the scene describes none, by position if
@@ -125,7 +125,7 @@ def select_bands(scene: Scene, wanted: Sequence[str]) -> list[int]:
     return found
 
 
-def _by_description(scene: Scene, wanted: Sequence[str]) -> list[int] | None:
+def _by_description(scene: SceneInfo, wanted: Sequence[str]) -> list[int] | None:
     known = [name.casefold() if name else None for name in scene.band_names]
     counts = [known.count(name.casefold()) for name in wanted]
     if max(counts) > 1:
@@ -138,7 +138,7 @@ def _by_description(scene: Scene, wanted: Sequence[str]) -> list[int] | None:
     return found
 
 
-def _by_colour(scene: Scene, wanted: Sequence[str]) -> list[int] | None:
+def _by_colour(scene: SceneInfo, wanted: Sequence[str]) -> list[int] | None:
     colours = _colours_of_names(wanted)
     by_name = [name.casefold() for name in wanted]
     for names in (by_name, colours):
@@ -150,7 +150,7 @@ def _by_colour(scene: Scene, wanted: Sequence[str]) -> list[int] | None:
     return None
 
 
-def _by_position(scene: Scene, wanted: Sequence[str]) -> list[int]:
+def _by_position(scene: SceneInfo, wanted: Sequence[str]) -> list[int]:
     image = [number for number, colour in enumerate(scene.colours, 1) if colour != "alpha"]
     if any(scene.band_names) or len(image) != len(wanted):
         raise SceneError(_unknown(scene, len(image), wanted))
@@ -165,7 +165,7 @@ def _by_position(scene: Scene, wanted: Sequence[str]) -> list[int]:
     return image
 
 
-def _unknown(scene: Scene, count: int, wanted: Sequence[str]) -> str:
+def _unknown(scene: SceneInfo, count: int, wanted: Sequence[str]) -> str:
     if any(scene.band_names):
         has = "the bands " + ", ".join(name or "(unnamed)" for name in scene.band_names)
     else:
@@ -177,7 +177,7 @@ def _unknown(scene: Scene, count: int, wanted: Sequence[str]) -> str:
     )
 
 
-def _check_agrees(scene: Scene, bands: Sequence[int]) -> None:
+def _check_agrees(scene: SceneInfo, bands: Sequence[int]) -> None:
     """Refuse bands whose descriptions and colours are of different colours."""
     described = _colours_of_names([name or "" for name in scene.band_names])
     for number in bands:
@@ -189,7 +189,7 @@ def _check_agrees(scene: Scene, bands: Sequence[int]) -> None:
             )
 
 
-def _check_chosen(scene: Scene, wanted: Sequence[str], bands: Sequence[int]) -> None:
+def _check_chosen(scene: SceneInfo, wanted: Sequence[str], bands: Sequence[int]) -> None:
     """Refuse bands whose numbers are no brightness."""
     for name, number in zip(wanted, bands, strict=True):
         colour = scene.colours[number - 1]

@@ -9,94 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from affine import Affine
-from rasterio.control import GroundControlPoint
-from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from swath import storage
 from swath.errors import SceneError
-from swath.messages import Georeference
+from swath.raster.band_units import stated_unit
 from swath.raster.dataset import Dataset, Mask, open_dataset
 from swath.raster.gdal_errors import translate_gdal_errors
 from swath.raster.interpretation import check_interpretation, colours_of
-from swath.raster.radiometry.units import Units, stated_unit
+from swath.raster.scene_info import Box, SceneInfo
 from swath.raster.validity import Marks, Valid, can_be, combine, marks_of, shown_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Box = tuple[int, int, int, int]
-
 MAX_GCPS = 50_000
 """Ground control points of a scene: they travel with its plan."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
-    """What a header says of an image's size and of its place on Earth."""
-
-    uri: str
-    width: int
-    height: int
-    crs: CRS | None
-    """Of `transform`, or of `gcps` where there is none."""
-    transform: Affine | None
-    """Pixel to CRS; None where the file has none."""
-    gcps: tuple[GroundControlPoint, ...]
-    rpcs: bool
-    """Whether there are rational polynomial coefficients, which swath does not use."""
-
-    @property
-    def georeference(self) -> Georeference:
-        """The place on Earth, in a form that travels as JSON."""
-        points = [(gcp.col, gcp.row, gcp.x, gcp.y, gcp.z) for gcp in self.gcps]
-        return Georeference(
-            crs=self.crs.to_wkt() if self.crs else "",
-            transform=self.transform[:6] if self.transform else None,
-            gcps=[(*point, z if z is not None and isfinite(z) else 0.0) for *point, z in points],
-        )
-
-    @classmethod
-    def by(cls, georeference: Georeference, *, uri: str, width: int, height: int) -> Placed:
-        """Restore what `georeference` was taken from, less the coefficients."""
-        found = georeference.transform
-        return cls(
-            uri=uri,
-            width=width,
-            height=height,
-            crs=CRS.from_wkt(georeference.crs) if georeference.crs else None,
-            transform=Affine(*found) if found else None,
-            gcps=tuple(
-                GroundControlPoint(col=column, row=row, x=x, y=y, z=z)
-                for column, row, x, y, z in georeference.gcps
-            ),
-            rpcs=False,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene(Placed):
-    """What a scene's header says."""
-
-    count: int
-    dtype: str
-    band_names: tuple[str | None, ...]
-    """The bands' descriptions."""
-    colours: tuple[str | None, ...]
-    """The bands' colour interpretations: `red`, `alpha` …; None for grey and undefined."""
-    nodata: tuple[float | None, ...]
-    masked: bool
-    """Whether a nodata value, a mask or an alpha band can mark pixels as not valid."""
-    block_shape: tuple[int, int]
-    """(rows, cols) of what is decoded at once."""
-    units: Units
-    """What the header states of each band's unit."""
 
 
 @contextmanager
@@ -226,7 +157,7 @@ class OpenScene:
         return found
 
 
-def _check_mask(mask: Dataset, scene: Scene) -> None:
+def _check_mask(mask: Dataset, scene: SceneInfo) -> None:
     rows, cols = mask.reader.shape
     if (rows, cols) != (scene.height, scene.width):
         raise SceneError(
@@ -240,13 +171,13 @@ def _check_mask(mask: Dataset, scene: Scene) -> None:
         )
 
 
-def _describe(dataset: Dataset, *, masked: bool) -> Scene:
+def _describe(dataset: Dataset, *, masked: bool) -> SceneInfo:
     with translate_gdal_errors(dataset.uri, dataset.etag, "has a header that cannot be understood"):
         check_interpretation(dataset)
         return _read_header(dataset, masked=masked)
 
 
-def _read_header(dataset: Dataset, *, masked: bool) -> Scene:
+def _read_header(dataset: Dataset, *, masked: bool) -> SceneInfo:
     reader = dataset.reader
     gcps, gcps_crs = reader.gcps
     if len(gcps) > MAX_GCPS:
@@ -256,7 +187,7 @@ def _read_header(dataset: Dataset, *, masked: bool) -> Scene:
         )
     placed = not reader.transform.is_identity
     colours = colours_of(dataset)
-    return Scene(
+    return SceneInfo(
         uri=dataset.uri,
         width=reader.width,
         height=reader.height,

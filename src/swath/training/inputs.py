@@ -22,9 +22,9 @@ from swath.training.loader import Feed
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
+    from swath.raster.band_units import Units
     from swath.raster.radiometry.comparison import Expected
-    from swath.raster.radiometry.units import Units
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
     from swath.training.data.crop import Crop
     from swath.training.options import TrainOptions
 
@@ -152,7 +152,9 @@ def default_bands(collection: Collection) -> tuple[str, ...]:
     return tuple(f"band_{number}" for number in range(1, count + 1))
 
 
-def training_units(headers: Sequence[Scene], bands: Sequence[str], options: TrainOptions) -> Units:
+def training_units(
+    headers: Sequence[SceneInfo], bands: Sequence[str], options: TrainOptions
+) -> Units:
     """Return the units of a network's numbers: those of the options, or else of the scenes.
 
     A scene that states nothing is taken to be in them; of those that state different ones, the

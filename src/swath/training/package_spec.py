@@ -16,7 +16,7 @@ from swath.packaging.write_mlm import PackageSpec, item_of
 
 if TYPE_CHECKING:
     from swath.models.scaling import Scaling
-    from swath.raster.radiometry.units import Units
+    from swath.raster.band_units import Units
     from swath.training.networks import Network
     from swath.training.options import TrainOptions
 

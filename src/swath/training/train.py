@@ -33,8 +33,8 @@ from swath.training.validation import validator_of
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
     from swath.packaging.write_mlm import PackageSpec
+    from swath.raster.band_units import Unit
     from swath.raster.radiometry.comparison import Expected
-    from swath.raster.radiometry.units import Unit
     from swath.training.data.statistics import BandStatistics
     from swath.training.networks import Network
     from swath.training.options import TrainOptions

@@ -23,7 +23,7 @@ from swath.errors import (
 from swath.messages import TileCounts
 from swath.models.mlm import parse_description
 from swath.raster.reader import TilePixels
-from swath.raster.scene import Scene
+from swath.raster.scene_info import SceneInfo
 from swath.raster.tiles import Grid
 from tests.helpers.packages import MLM, TILE, OracleModel
 
@@ -31,7 +31,7 @@ DESCRIPTION = parse_description(json.dumps(MLM).encode())
 ROW = Grid(width=64, height=16, size=TILE, overlap=0)
 
 
-INFO = Scene(
+INFO = SceneInfo(
     uri="x.tif",
     width=64,
     height=16,

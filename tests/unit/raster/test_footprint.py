@@ -13,7 +13,8 @@ from swath.errors import SceneError
 from swath.messages import Georeference
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
-from swath.raster.scene import Placed, open_scene
+from swath.raster.scene import open_scene
+from swath.raster.scene_info import Placed
 
 
 def north_up(west, north, pixel):

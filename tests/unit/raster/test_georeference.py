@@ -18,12 +18,13 @@ from swath.detection.detections import outlines_of
 from swath.errors import SceneError
 from swath.messages import Georeference
 from swath.raster.georeference import Georeferencer
-from swath.raster.scene import Placed, Scene, open_scene
+from swath.raster.scene import open_scene
+from swath.raster.scene_info import Placed, SceneInfo
 from tests.helpers.anywhere import SIDE, Somewhere
 from tests.helpers.placing import assert_placed_alike
 from tests.helpers.rasters import NORTH_UP
 
-BLANK = Scene(
+BLANK = SceneInfo(
     uri="x.tif",
     width=1000,
     height=800,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from swath.raster.scene import Box, Placed
+    from swath.raster.scene_info import Box, Placed
     from swath.raster.tiles import Grid, Ints, Tile
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from swath.errors import SceneError
+from swath.raster.band_units import Units
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.comparison import MAX_PROFILES, MIN_SAMPLES, Expected
 from swath.raster.radiometry.profile import Profile, profile_of
 from swath.raster.radiometry.sampling import Lattice, Samples
-from swath.raster.radiometry.units import Units, conversion
+from swath.raster.radiometry.units import conversion
 from swath.raster.reader import read_tiles
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid

@@ -1,4 +1,4 @@
-"""Units of bands: from the numbers of a scene to those that a model package expects.
+"""Conversion of bands from the numbers of a scene to those that a model package expects.
 
 Both say how a number becomes a physical quantity: the package in `mlm.json`, the scene by GDAL's
 scale, offset and unit of each band (https://gdal.org/en/stable/user/raster_data_model.html). A
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from swath.errors import SceneError
@@ -20,41 +19,12 @@ from swath.errors import SceneError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.scene import Scene
+    from swath.raster.band_units import Unit, Units
+    from swath.raster.scene_info import SceneInfo
 
 _EXACT = float(np.finfo(np.float32).eps) / 4
 """Relative difference of two scales that no float32 can show."""
 _FLOAT32_BYTES = 4
-
-
-class Unit(msgspec.Struct, frozen=True):
-    """Unit of a band: `number * scale + offset` is the physical quantity."""
-
-    name: str = ""
-    """Of the physical quantity, such as `reflectance`, `kelvin` or `dB`; empty where not given."""
-    scale: float = 1.0
-    offset: float = 0.0
-
-    @property
-    def is_possible(self) -> bool:
-        """Whether the scale and the offset bring numbers to a quantity and back."""
-        return self.scale != 0 and isfinite(self.scale) and isfinite(self.offset)
-
-    def __str__(self) -> str:
-        name = f"{self.name}, " if self.name else ""
-        return f"{name}scale {self.scale:.10g}, offset {self.offset:.10g}"
-
-
-Units = tuple[Unit | None, ...]
-"""The unit of each band; None where nothing is stated."""
-
-
-def stated_unit(name: str | None, scale: float, offset: float) -> Unit | None:
-    """Return what a header states of a band's unit; None where it has but GDAL's defaults."""
-    name = (name or "").strip()
-    if not name and (scale, offset) == (1.0, 0.0):
-        return None
-    return Unit(name=name, scale=scale, offset=offset)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +61,7 @@ class Conversion:
 
 
 def conversion(
-    scene: Scene, bands: Sequence[int], names: Sequence[str], units: Units
+    scene: SceneInfo, bands: Sequence[int], names: Sequence[str], units: Units
 ) -> Conversion | None:
     """Return how a scene's numbers become those of a package; None where they are the same.
 
@@ -128,7 +98,7 @@ def conversion(
 
 
 def unit_warnings(
-    scene: Scene, bands: Sequence[int], names: Sequence[str], units: Units
+    scene: SceneInfo, bands: Sequence[int], names: Sequence[str], units: Units
 ) -> list[str]:
     """Return what is odd about the units that a scene and a package state, a sentence each."""
     stated = [scene.units[number - 1] for number in bands]

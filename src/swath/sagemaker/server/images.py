@@ -31,7 +31,8 @@ from swath.sagemaker.server.errors import TooLargeError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.scene import OpenScene, Scene
+    from swath.raster.scene import OpenScene
+    from swath.raster.scene_info import SceneInfo
     from swath.sagemaker.server.content_types import Format
 
 _DRIVERS = {"png": "PNG", "jpeg": "JPEG"}
@@ -115,7 +116,7 @@ def open_image(path: Path, kind: Format, admit: Admit) -> Iterator[OpenScene]:
         yield scene
 
 
-def _claimed_by(info: Scene) -> Size:
+def _claimed_by(info: SceneInfo) -> Size:
     return Size(info.width, info.height, info.count, np.dtype(info.dtype), info.block_shape)
 
 

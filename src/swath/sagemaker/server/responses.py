@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from swath.detection.detect_scene import Found
     from swath.detection.detections import Detections
-    from swath.raster.scene import Scene
+    from swath.raster.scene_info import SceneInfo
 
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
 
@@ -44,7 +44,7 @@ class Source:
         return {"name": self.name, "digest": self.digest}
 
 
-def to_geojson(found: Found, image: Scene, source: Source) -> bytes:
+def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
     """A FeatureCollection; its properties are named as the columns of a run's GeoParquet file."""
     rows, shapes, placed = found.detections, None, True
     try:
@@ -68,7 +68,7 @@ def to_geojson(found: Found, image: Scene, source: Source) -> bytes:
     )
 
 
-def to_json(found: Found, image: Scene, source: Source) -> bytes:
+def to_json(found: Found, image: SceneInfo, source: Source) -> bytes:
     """Detections in pixels, whether the image is georeferenced or not."""
     rows = found.detections
     shapes = _encoded(_pixel_shapes(rows))

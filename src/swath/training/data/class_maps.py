@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection, LabelledScene
-    from swath.raster.scene import Box
+    from swath.raster.scene_info import Box
 
 UNKNOWN = 254
 """In what is painted: a pixel whose class nobody knows. It becomes one that is not valid."""

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.labels.collection import Collection
-    from swath.raster.radiometry.units import Units
-    from swath.raster.scene import Scene
+    from swath.raster.band_units import Units
+    from swath.raster.scene_info import SceneInfo
 
 _TRIES = 8
 """Windows drawn before one without a valid pixel is taken."""
@@ -237,7 +237,7 @@ def _check(collection: Collection, positives: float, weights: Sequence[float] | 
         )
 
 
-def _check_sizes(collection: Collection, headers: Sequence[Scene]) -> None:
+def _check_sizes(collection: Collection, headers: Sequence[SceneInfo]) -> None:
     for scene, header in zip(collection.scenes, headers, strict=True):
         if (scene.width, scene.height) != (header.width, header.height):
             raise LabelsError(

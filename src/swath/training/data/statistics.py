@@ -17,9 +17,11 @@ import numpy as np
 from swath.cpus import available_cpus
 from swath.errors import LabelsError
 from swath.labels.files import read_headers
+from swath.raster.band_units import Units
 from swath.raster.interpretation import select_bands
-from swath.raster.radiometry.units import Conversion, Units, conversion
-from swath.raster.scene import Box, OpenScene, Scene, open_scene
+from swath.raster.radiometry.units import Conversion, conversion
+from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene_info import Box, SceneInfo
 from swath.training.data.window_cache import common_dtype, piece_shape
 
 if TYPE_CHECKING:
@@ -192,7 +194,7 @@ def band_statistics(
 
 
 def _count(
-    header: Scene, *, bands: Sequence[str], units: Units, dtype: np.dtype[Any]
+    header: SceneInfo, *, bands: Sequence[str], units: Units, dtype: np.dtype[Any]
 ) -> list[BandCounts]:
     counts = [BandCounts(dtype) for _ in bands]
     numbers = select_bands(header, bands)
@@ -218,7 +220,7 @@ def _valid(
         yield (values.ravel() if known.all() else values[known]), values.size
 
 
-def _windows(header: Scene, pixel_bytes: int) -> Iterator[Box]:
+def _windows(header: SceneInfo, pixel_bytes: int) -> Iterator[Box]:
     rows, cols = piece_shape(header, pixel_bytes, most=_PIECE_BYTES)
     for y in range(0, header.height, rows):
         for x in range(0, header.width, cols):

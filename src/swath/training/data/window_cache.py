@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath.raster.band_units import Units
 from swath.raster.interpretation import select_bands
-from swath.raster.radiometry.units import Units, conversion
-from swath.raster.scene import Box, OpenScene, Scene, open_scene
+from swath.raster.radiometry.units import conversion
+from swath.raster.scene import OpenScene, open_scene
+from swath.raster.scene_info import Box, SceneInfo
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,13 +54,13 @@ class Piece:
         return sum(part.nbytes for part in parts if part is not None)
 
 
-def common_dtype(headers: Sequence[Scene], *, converted: bool) -> np.dtype[Any]:
+def common_dtype(headers: Sequence[SceneInfo], *, converted: bool) -> np.dtype[Any]:
     """Return the dtype that holds the pixels of all scenes, some of which may be converted."""
     found = np.result_type(*(header.dtype for header in headers))
     return np.result_type(found, np.float32) if converted else found
 
 
-def piece_shape(scene: Scene, pixel_bytes: int, *, most: int = WHOLE) -> tuple[int, int]:
+def piece_shape(scene: SceneInfo, pixel_bytes: int, *, most: int = WHOLE) -> tuple[int, int]:
     """(rows, cols) of the pieces of a scene: all of it, or whole blocks where they are small.
 
     Args:
@@ -128,7 +130,7 @@ class Pieces:
 
     def __init__(
         self,
-        headers: Sequence[Scene],
+        headers: Sequence[SceneInfo],
         bands: Sequence[str],
         *,
         units: Units,

@@ -15,8 +15,9 @@ from swath.models.mlm import parse_description
 from swath.models.scaling import ZScore, scale_into, steps_of
 from swath.packaging import sample_tiles
 from swath.pipeline.local import run_local
+from swath.raster.band_units import Unit
 from swath.raster.interpretation import select_bands
-from swath.raster.radiometry.units import Unit, conversion, unit_warnings
+from swath.raster.radiometry.units import conversion, unit_warnings
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from swath.training.data.sampler import CropSampler

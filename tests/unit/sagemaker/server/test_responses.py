@@ -9,7 +9,7 @@ from rasterio.crs import CRS
 from swath.detection.detect_scene import Found
 from swath.detection.detections import Detections
 from swath.messages import TileCounts
-from swath.raster.scene import Scene
+from swath.raster.scene_info import SceneInfo
 from swath.sagemaker.server.responses import Source, to_geojson, to_json
 from tests.helpers.rasters import NORTH_UP, UTM
 
@@ -18,7 +18,7 @@ TILES = TileCounts(planned=1, succeeded=1)
 
 
 def image(crs=None, transform=None):
-    return Scene(
+    return SceneInfo(
         uri="the image",
         width=100,
         height=80,

@@ -1,0 +1,81 @@
+"""The header of a scene, as values: its size, location on Earth, bands, colors and units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from affine import Affine
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
+
+from swath.messages import Georeference
+
+if TYPE_CHECKING:
+    from swath.raster.band_units import Units
+
+Box = tuple[int, int, int, int]
+"""A window (x, y, width, height) in px of the scene."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """An image's size and its location on Earth, as its header states them."""
+
+    uri: str
+    width: int
+    height: int
+    crs: CRS | None
+    """CRS of `transform`, or of `gcps` where the file has no transform."""
+    transform: Affine | None
+    """Pixel to CRS; None where the file has none."""
+    gcps: tuple[GroundControlPoint, ...]
+    rpcs: bool
+    """Whether there are rational polynomial coefficients, which swath does not use."""
+
+    @property
+    def georeference(self) -> Georeference:
+        """The location on Earth, in a form that travels as JSON."""
+        points = [(gcp.col, gcp.row, gcp.x, gcp.y, gcp.z) for gcp in self.gcps]
+        return Georeference(
+            crs=self.crs.to_wkt() if self.crs else "",
+            transform=self.transform[:6] if self.transform else None,
+            gcps=[(*point, z if z is not None and isfinite(z) else 0.0) for *point, z in points],
+        )
+
+    @classmethod
+    def by(cls, georeference: Georeference, *, uri: str, width: int, height: int) -> Placed:
+        """Restore the header that `georeference` was taken from, without its RPCs."""
+        found = georeference.transform
+        return cls(
+            uri=uri,
+            width=width,
+            height=height,
+            crs=CRS.from_wkt(georeference.crs) if georeference.crs else None,
+            transform=Affine(*found) if found else None,
+            gcps=tuple(
+                GroundControlPoint(col=column, row=row, x=x, y=y, z=z)
+                for column, row, x, y, z in georeference.gcps
+            ),
+            rpcs=False,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneInfo(Placed):
+    """The header of a scene."""
+
+    count: int
+    dtype: str
+    band_names: tuple[str | None, ...]
+    """The bands' descriptions."""
+    colours: tuple[str | None, ...]
+    """The bands' colour interpretations: `red`, `alpha` …; None for grey and undefined."""
+    nodata: tuple[float | None, ...]
+    masked: bool
+    """Whether a nodata value, a mask or an alpha band can mark pixels as not valid."""
+    block_shape: tuple[int, int]
+    """(rows, cols) of the blocks that are decoded at once."""
+    units: Units
+    """The unit of each band, where the header states one."""
