@@ -24,11 +24,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from swath import storage
-from swath.errors import InputError, SwathError
+from swath.errors import InputError, ModelTimeoutError
 from swath.errors.exit_codes import JobExit
 from swath.messages import JobFailure
 from swath.models.runtimes.device import find_gpu, use_compatible_driver
 from swath.models.runtimes.time_limit import last_words
+from swath.observability.jobs import log_to_stderr, run_job
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.shard import KEEP_SECONDS, refuse_shard, run_shard
 
@@ -45,24 +46,21 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
     """Infer the shard that the command line or the environment names."""
     options = _parse(arguments, env)
 
-    def leave_cause(error: Exception) -> JobExit:
-        code = JobExit.from_error(error)
+    def leave(error: Exception, code: JobExit) -> None:
         _leave_cause(options.plan_uri, env, error, code)
+
+    def leave_timeout(error: ModelTimeoutError) -> JobExit:
+        code = JobExit.from_error(error)
+        leave(error, code)
         return code
 
-    with _ending_at_sigterm(options.stop_seconds) as stop, last_words(leave_cause):
-        try:
-            return _run(options, stop)
-        except SwathError as error:
-            logger.error("shard %d of %s: %s", options.index, options.plan_uri, error)  # noqa: TRY400
-            return leave_cause(error)
-        except Exception as error:
-            leave_cause(error)
-            raise
+    with _ending_at_sigterm(options.stop_seconds) as stop, last_words(leave_timeout):
+        return run_job(lambda: _run(options, stop), logger=logger, leave=leave)
 
 
 def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:
     uri, index = options.plan_uri, options.index
+    logger.info("shard %d of %s", index, uri)
     try:
         find_gpu()
         receipt = run_shard(uri, index, stop=stop, keep_seconds=options.keep_seconds)
@@ -140,5 +138,5 @@ def _leave_cause(uri: str, env: Mapping[str, str], error: Exception, code: JobEx
 
 if __name__ == "__main__":
     use_compatible_driver(os.environ)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    log_to_stderr()
     sys.exit(main(sys.argv[1:], os.environ))

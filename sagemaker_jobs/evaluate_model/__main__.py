@@ -21,17 +21,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from swath.errors import InputError, SwathError
+from swath.errors import InputError
 from swath.errors.exit_codes import JobExit
 from swath.evaluation.assess import assess, parse_bounds, read_labels, to_form
 from swath.evaluation.evaluate import SCORE_FLOOR
 from swath.evaluation.gate import Verdict
 from swath.labels.renaming import parse_class_map
 from swath.models.packing import DESCRIPTION
+from swath.observability.jobs import log_to_stderr, run_job
+from swath.sagemaker.jobs.reason import write_reason
 
 ROOT = Path("/opt/ml")
-_MESSAGE_BYTES = 1024
-"""SageMaker keeps no more of a message."""
 
 logger = logging.getLogger("swath.evaluate_model")
 
@@ -39,13 +39,18 @@ logger = logging.getLogger("swath.evaluate_model")
 def main(arguments: Sequence[str], root: Path = ROOT) -> JobExit:
     """Measure the package in the job's folders."""
     options = _parse(arguments)
-    try:
+    message = root / "output" / "message"
+
+    def measure() -> JobExit:
         verdict = _assess(options, root / "processing")
-    except SwathError as error:
-        logger.error("%s", error)  # noqa: TRY400
-        return _leave(root, JobExit.from_error(error), f"{type(error).__name__}: {error}")
-    logger.info("%s", verdict)
-    return _leave(root, JobExit.DONE if verdict.passed else JobExit.REFUSED, str(verdict))
+        logger.info("%s", verdict)
+        write_reason(message, str(verdict))
+        return JobExit.DONE if verdict.passed else JobExit.REFUSED
+
+    def leave(error: Exception, _code: JobExit) -> None:
+        write_reason(message, f"{type(error).__name__}: {error}")
+
+    return run_job(measure, logger=logger, leave=leave)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -136,16 +141,6 @@ def _package(folder: Path) -> str:
     return str(found[0])
 
 
-def _leave(root: Path, code: JobExit, message: str) -> JobExit:
-    """Write what the job's description shall say, and pass the exit code on."""
-    output = root / "output"
-    output.mkdir(parents=True, exist_ok=True)
-    # A character cut in two would not be UTF-8, and that fails the job.
-    text = message.encode()[:_MESSAGE_BYTES].decode(errors="ignore")
-    (output / "message").write_text(text, encoding="utf-8")
-    return code
-
-
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    log_to_stderr()
     sys.exit(main(sys.argv[1:]))

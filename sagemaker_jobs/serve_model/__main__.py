@@ -18,6 +18,7 @@ from sagemaker_jobs.serve_model.server import ModelServer
 from swath.errors import SettingsError
 from swath.errors.exit_codes import JobExit
 from swath.models.runtimes.device import use_compatible_driver
+from swath.observability.jobs import log_to_stderr
 from swath.sagemaker.server.models import Models
 from swath.sagemaker.server.service import Service
 from swath.sagemaker.server.settings import ServeSettings
@@ -59,5 +60,5 @@ def _port(env: Mapping[str, str]) -> int:
 
 if __name__ == "__main__":
     use_compatible_driver(os.environ)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    log_to_stderr()
     sys.exit(main(sys.argv[1:], os.environ))

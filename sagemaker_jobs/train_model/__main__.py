@@ -27,14 +27,15 @@ import shutil
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sagemaker_jobs.train_model.folders import Folders
-from swath.errors import InputError, SwathError, TrainingInterruptedError
+from swath.errors import InputError
 from swath.errors.exit_codes import JobExit
 from swath.models.runtimes.device import describe, find_gpu, use_compatible_driver
+from swath.observability.jobs import log_to_stderr, run_job
+from swath.sagemaker.jobs.reason import write_reason
 from swath.settings import has_gpu
 from swath.training.contract import LAUNCH
 from swath.training.log_lines import line_of
@@ -54,20 +55,15 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     folders = Folders.of(env, CHANNELS)
-    try:
-        _train(folders, stopping.is_set)
-    except TrainingInterruptedError as error:
-        logger.warning("%s", error)
-        return JobExit.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 (whatever it is, the job says why it failed)
-        known = isinstance(error, SwathError)
-        logger.error("%s", error if known else traceback.format_exc())  # noqa: TRY400
-        folders.fail(f"{type(error).__name__}: {error}")
-        return JobExit.from_error(error)
-    return JobExit.DONE
+
+    def leave(error: Exception, code: JobExit) -> None:
+        if code is not JobExit.INTERRUPTED:
+            write_reason(folders.failure, f"{type(error).__name__}: {error}")
+
+    return run_job(lambda: _train(folders, stopping.is_set), logger=logger, leave=leave)
 
 
-def _train(folders: Folders, stop: Callable[[], bool]) -> None:
+def _train(folders: Folders, stop: Callable[[], bool]) -> JobExit:
     given = folders.hyperparameters()
     of_labels = {name: given.pop(name) for name in _OF_LABELS if name in given}
     launch = given.pop(LAUNCH, "")
@@ -101,6 +97,7 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> None:
         logger.info("trained: %s", report.metrics)
     finally:
         _move(folders.data / PACKAGE, folders.model)
+    return JobExit.DONE
 
 
 def _find_gpu(instance_type: str) -> None:
@@ -126,5 +123,5 @@ def _move(package: Path, model: Path) -> None:
 
 if __name__ == "__main__":
     use_compatible_driver(os.environ)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+    log_to_stderr()
     sys.exit(main(sys.argv[1:], os.environ))

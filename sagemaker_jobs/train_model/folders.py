@@ -14,8 +14,6 @@ from swath.errors import InputError
 from swath.storage.encoding import parse_json
 
 ROOT = "/opt/ml"
-_MESSAGE_BYTES = 1024
-"""SageMaker keeps no more of a failure's reason."""
 _NOT_OURS = ("sagemaker_", "_tuning_objective_metric")
 """Hyperparameters that SageMaker adds of its own accord begin so."""
 
@@ -100,9 +98,7 @@ class Folders:
         files = [path for path in folder.iterdir() if not path.name.startswith(".")]
         return str(files[0]) if len(files) == 1 and files[0].is_file() else str(folder)
 
-    def fail(self, reason: str) -> None:
-        """Leave the reason where the description of the job shows it."""
-        self.output.mkdir(parents=True, exist_ok=True)
-        # A character cut in two would not be UTF-8.
-        text = reason.encode()[:_MESSAGE_BYTES].decode(errors="ignore")
-        (self.output / "failure").write_text(text, encoding="utf-8")
+    @property
+    def failure(self) -> Path:
+        """The file whose text the description of a failed job shows."""
+        return self.output / "failure"

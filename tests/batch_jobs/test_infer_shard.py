@@ -80,9 +80,8 @@ def test_a_job_that_fails_leaves_why(plan_uri, monkeypatch, error, name, code):
         raise error
 
     monkeypatch.setattr(module, "run_shard", fail)
-    with contextlib.suppress(OSError, MemoryError):
-        main(["--plan-uri", plan_uri], {JOB_ID: "job:3"})
 
+    assert main(["--plan-uri", plan_uri], {JOB_ID: "job:3"}) == code
     left = storage.read_json(RunPaths.of_plan(plan_uri).job_failure("job:3"))
     assert left == {"error": name, "cause": str(error) or name, "exit_code": code}
 

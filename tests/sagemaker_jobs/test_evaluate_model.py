@@ -156,6 +156,14 @@ def test_a_message_is_cut_at_a_kilobyte_and_stays_text(root):
     assert "ééé" in message(root)
 
 
+def test_an_error_that_swath_does_not_know_is_left_too(root):
+    (root / "processing" / "output").parent.mkdir(parents=True, exist_ok=True)
+    (root / "processing" / "output").write_text("a file where SageMaker has a folder")
+
+    assert main([], root) == JobExit.BUG
+    assert message(root).startswith("FileExistsError: ")
+
+
 def test_a_command_line_that_cannot_be_used(root):
     with pytest.raises(SystemExit) as stopped:
         main(["--tolerance", "much"], root)

@@ -207,12 +207,6 @@ def test_hyperparameters_are_an_object_of_strings(tmp_path, text):
         folders.hyperparameters()
 
 
-def test_a_reason_is_cut_between_characters(tmp_path):
-    Folders.of({"SM_OUTPUT_DIR": str(tmp_path)}, ()).fail("é" * 1000 + "x")
-
-    assert (tmp_path / "failure").read_bytes() == "é".encode() * 512
-
-
 @pytest.mark.parametrize(
     ("instance_type", "code"), [("ml.g5.xlarge", JobExit.NO_GPU), ("ml.m5.large", JobExit.INPUT)]
 )

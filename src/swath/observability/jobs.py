@@ -1,0 +1,41 @@
+"""The end of a job on AWS Batch or SageMaker: its log, the cause that it leaves, its exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+
+from swath.errors import SwathError
+from swath.errors.exit_codes import JobExit
+
+
+def log_to_stderr() -> None:
+    """Send the log of this process to stderr, one line for each message."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
+
+
+def run_job(
+    work: Callable[[], JobExit],
+    *,
+    logger: logging.Logger,
+    leave: Callable[[Exception, JobExit], None],
+) -> JobExit:
+    """Do the work of a job, and return the exit code of the process.
+
+    The log has the sentence of an error that swath raises, and the traceback of any other.
+
+    Args:
+        work: Function that does the work, and returns the code of work that raised no error.
+        logger: Logger of the job.
+        leave: Function that keeps an error and its code where others look for them.
+    """
+    try:
+        return work()
+    except Exception as error:
+        code = JobExit.from_error(error)
+        level = logging.WARNING if code is JobExit.INTERRUPTED else logging.ERROR
+        unforeseen = None if isinstance(error, SwathError) else error
+        logger.log(level, "%s", str(error) or type(error).__name__, exc_info=unforeseen)
+        leave(error, code)
+        return code
