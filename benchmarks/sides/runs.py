@@ -19,8 +19,8 @@ from swath.messages import Backend, ModelRef, PlanSummary, RunOptions, RunReques
 from swath.models.package import describe_package
 from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import read_plan
 from swath.pipeline.planning import plan_run
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
 from swath.settings import PlanSettings
 
@@ -112,7 +112,7 @@ def first_tile(uri: str, package: str, index: int) -> Sample:
 
 def middle_shard(uri: str) -> int:
     """A shard in the middle of a plan."""
-    return len(read_plan(uri).shards) // 2
+    return len(RunStore.open(uri).plan.shards) // 2
 
 
 def _own(uri: str, work: str) -> str:

@@ -20,8 +20,8 @@ from swath.errors import SwathError
 from swath.messages import Payload
 from swath.pipeline.local import run_local
 from swath.pipeline.merge import merge_run
-from swath.pipeline.plan import read_plan
 from swath.pipeline.publish import publish_run
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
 from swath.settings import EnvSettings, variable
 from tests.helpers.runs import run_request
@@ -132,7 +132,7 @@ def test_files(golden, make_scene, package, make_plan, tmp_path):
     scene = make_scene(pixels)
     run_local(scene, str(package), tmp_path / "out")
     plan_uri = make_plan(scene, shard_tiles=17)
-    for index in range(len(read_plan(plan_uri).shards)):
+    for index in range(len(RunStore.open(plan_uri).plan.shards)):
         run_shard(plan_uri, index)
     merge = merge_run(plan_uri)
     publish_run(run_request(), merge, str(tmp_path / "results"), backend="batch")

@@ -19,9 +19,7 @@ from swath.messages import (
     SceneRef,
     TileCounts,
 )
-from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import read_plan
-from swath.pipeline.shard import read_receipt
+from swath.pipeline.run_store import RunStore
 
 FOOTPRINT = shapely.box(128, 34, 130, 36)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -49,8 +47,7 @@ def run_request(
 
 def receipt_of(plan_uri, index):
     """The receipt of a shard of a plan, if it has one."""
-    plan = read_plan(plan_uri)
-    return read_receipt(RunPaths.of_plan(plan_uri), index, plan.layout)
+    return RunStore.open(plan_uri).receipt(index)
 
 
 @pytest.fixture

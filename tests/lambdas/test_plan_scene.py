@@ -12,7 +12,7 @@ from swath import storage
 from swath.errors import PayloadError, SceneError, UnknownModelError
 from swath.messages import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
 from swath.models import packing
-from swath.pipeline.plan import read_plan
+from swath.pipeline.run_store import RunStore
 from swath.settings import PlanSettings
 
 SHIPS = Path(__file__).resolve().parents[1] / "small_models" / "ships"
@@ -59,7 +59,7 @@ def test_a_dropped_scene_is_planned(work, model, drop, context):
     summary = PlanSummary.from_json(module.handler(request.to_json(), context))
 
     assert (summary.backend, summary.shards, summary.tiles) == ("lambda", 1, 6)
-    plan = read_plan(summary.uri)
+    plan = RunStore.open(summary.uri).plan
     assert (plan.run_id, plan.model) == (request.run_id, model)
     assert storage.read_json(storage.join(work, "runs", request.run_id, "shards.json")) == [0]
 

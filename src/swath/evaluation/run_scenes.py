@@ -19,7 +19,7 @@ from swath.messages import RunOptions, TileCounts
 from swath.pipeline.local import Stopwatch, request_of, run_steps
 from swath.pipeline.merge import read_merged
 from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import read_plan
+from swath.pipeline.run_store import RunStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,14 +84,14 @@ def see(
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as folder:
         merged = run_steps(request, folder, watch, progress)
-        paths = RunPaths(folder, request.run_id)
-        plan = read_plan(paths.plan)
+        plan_uri = RunPaths(folder, request.run_id).plan
+        plan = RunStore.open(plan_uri).plan
         if (plan.width, plan.height) != (scene.width, scene.height):
             raise LabelsError(
                 f"{scene.uri} has {plan.width} x {plan.height} px; its labels are of "
                 f"{scene.width} x {scene.height} px"
             )
-        rows = Detections.concatenate(list(read_merged(paths.plan)))
+        rows = Detections.concatenate(list(read_merged(plan_uri)))
         yield SeenScene(
             uri=scene.uri,
             grid=plan.grid,

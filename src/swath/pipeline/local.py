@@ -28,9 +28,9 @@ from swath.messages import (
 from swath.models.package import describe_package
 from swath.models.runtimes.time_limit import last_words
 from swath.pipeline.merge import merge_run
-from swath.pipeline.plan import read_plan
 from swath.pipeline.planning import plan_run
 from swath.pipeline.run_report import RunReport, Status
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import require_unchanged, run_shard
 from swath.settings import PlanSettings
 from swath.storage.output_folder import (
@@ -165,7 +165,7 @@ def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progre
     with watch.stage("plan"):
         plan = plan_run(request, PlanSettings(work_uri=work))
     with watch.stage("infer"):
-        total = read_plan(plan.uri).tiles_to_infer
+        total = RunStore.open(plan.uri).plan.tiles_to_infer
         done = 0
         progress(done, total)
         for index in range(plan.shards):

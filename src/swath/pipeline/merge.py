@@ -7,11 +7,8 @@ Shards stream through, a row group at a time; only what touches a shard's edge i
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,24 +19,19 @@ from swath.detection.detections import Detections, read_detections, read_in_orde
 from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.segmentation import mask_raster
 from swath.detection.segmentation.mask_raster import assemble, extent
-from swath.detection.tasks import Task, task_of
+from swath.detection.tasks import task_of
 from swath.errors import RunIncompleteError
 from swath.messages import MergeSummary, Receipt, TileCounts
 from swath.messages.run_warnings import gather_warnings
-from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import Plan, read_plan
-from swath.pipeline.shard import read_receipt
+from swath.pipeline.plan import Plan
+from swath.pipeline.run_store import RunStore
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import Lattice, Samples
-from swath.raster.scene_info import Placed
 
-_READERS = 16
-_AHEAD = 8
-"""How many shards' files are fetched before their turn."""
-_NAMED = 5
-"""How many shards or failures a message names."""
+_MAX_NAMED = 5
+"""How many failures a message names."""
 
 Rows = Iterator[Detections]
 
@@ -56,52 +48,25 @@ def merge_run(plan_uri: str) -> MergeSummary:
             message names the first.
         PayloadError: the plan was written by another version of swath.
     """
-    plan = read_plan(plan_uri)
-    paths = RunPaths.of_plan(plan_uri)
-    receipts = _receipts(plan, paths)
-    tiles = _account(plan, receipts)
-    task, scene = task_of(plan.answer, plan.grid), plan.placed
-    georeferencer = Georeferencer.of(scene)
-    with (
-        storage.writing(paths.detections, content_type=geoparquet.MEDIA_TYPE) as path,
-        GeoParquetWriter(
-            path,
-            classes=plan.answer.classes,
-            run_id=plan.run_id,
-            scene=plan.scene.uri,
-            model=plan.model.name,
-            footprint=footprint(scene, georeferencer),
-        ) as out,
-    ):
-        for found in _merged(plan, paths, receipts, task):
-            out.write(found, georeferencer.place(found.box, found.outline))
-        mask_uri = ""
-        if plan.answer.mask:
-            mask_uri = _write_mask(plan, paths, receipts, scene)
+    run = RunStore.open(plan_uri)
+    receipts = run.receipts()
+    tiles = _count_tiles(run.plan, receipts)
+    with storage.writing(run.paths.detections, content_type=geoparquet.MEDIA_TYPE) as path:
+        detections, unplaced = _write_detections(run, receipts, path)
+        mask_uri = _write_mask(run, receipts) if run.plan.answer.mask else ""
     return MergeSummary(
-        uri=paths.detections,
-        etag=storage.etag(paths.detections) or "",
-        detections=out.count,
+        uri=run.paths.detections,
+        etag=storage.etag(run.paths.detections) or "",
+        detections=detections,
         tiles=tiles,
         mask_uri=mask_uri,
         mask_etag=storage.etag(mask_uri) or "" if mask_uri else "",
         warnings=gather_warnings(
             *(receipt.warnings for receipt in receipts),
-            _band_warnings(plan, paths, receipts),
-            _unplaced(plan, out.unplaced),
+            _band_warnings(run, receipts),
+            _unplaced_warnings(run.plan, unplaced),
         ),
     )
-
-
-def _unplaced(plan: Plan, count: int) -> list[str]:
-    """Return the warning about detections that were left out, if there are any."""
-    if not count:
-        return []
-    warning = (
-        f"{plan.scene.uri}: {count} detections have no position on Earth by its georeference, as "
-        "off the disc of a weather satellite, and were left out; mask these pixels"
-    )
-    return [warning]
 
 
 def read_merged(plan_uri: str) -> Rows:
@@ -111,74 +76,16 @@ def read_merged(plan_uri: str) -> Rows:
         RunIncompleteError: a shard left no receipt.
         PayloadError: the plan was written by another version of swath.
     """
-    plan = read_plan(plan_uri)
-    paths = RunPaths.of_plan(plan_uri)
-    yield from _merged(plan, paths, _receipts(plan, paths), task_of(plan.answer, plan.grid))
+    run = RunStore.open(plan_uri)
+    yield from _merged(run, run.receipts())
 
 
-def _band_warnings(plan: Plan, paths: RunPaths, receipts: list[Receipt]) -> list[str]:
-    """Compare the run's bands with what the model package expects of them."""
-    if plan.expected is None:
-        return []
-    sampled = [receipt for receipt in receipts if receipt.samples]
-    bands = len(plan.bands)
+def _count_tiles(plan: Plan, receipts: Sequence[Receipt]) -> TileCounts:
+    """Return how many tiles succeeded, failed and were skipped.
 
-    def read(receipt: Receipt) -> Samples:
-        uri = paths.samples(receipt.index)
-        data = storage.read_bytes(uri)
-        if receipt.files.get(storage.name(uri)) != hashlib.sha256(data).hexdigest():
-            raise ValueError(f"{uri} is not the file that its shard wrote")
-        return Samples.from_bytes(data, bands)
-
-    with ThreadPoolExecutor(_READERS) as pool:
-        parts = pool.map(read, sampled)
-        try:
-            samples = Samples.join(list(parts), bands)
-        except (FileNotFoundError, ValueError) as error:
-            return [f"the bands were not compared with the model's: samples are damaged: {error}"]
-    stride = Lattice.over(plan.width, plan.height).stride
-    return compare(samples, plan.expected, plan.bands, stride=stride, scene=plan.scene.uri)
-
-
-def _write_mask(plan: Plan, paths: RunPaths, receipts: list[Receipt], scene: Placed) -> str:
-    """Put the mask together of the parts of all shards that have seen anything."""
-    seen = [receipt for receipt in receipts if receipt.tiles.succeeded]
-    windows = [extent(plan.grid, plan.tiles(receipt.index)) for receipt in seen]
-    with (
-        tempfile.TemporaryDirectory(prefix="swath-") as folder,
-        ThreadPoolExecutor(_READERS) as pool,
-        storage.writing(paths.mask, content_type=mask_raster.MEDIA_TYPE) as path,
-    ):
-        files = [Path(folder, f"{receipt.index}.tif") for receipt in seen]
-
-        def fetch(receipt: Receipt, file: Path) -> None:
-            part = paths.mask_part(receipt.index)
-            with _naming(receipt, part):
-                storage.copy(part, str(file))
-            _hold_to_receipt(receipt, part, file)
-
-        list(pool.map(fetch, seen, files))
-        assemble(list(zip(files, windows, strict=True)), scene, plan.answer.classes, path)
-    return paths.mask
-
-
-def _receipts(plan: Plan, paths: RunPaths) -> list[Receipt]:
-    """Of every shard, in order."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        layout, count = plan.layout, len(plan.shards)
-        found = list(pool.map(lambda index: read_receipt(paths, index, layout), range(count)))
-    if missing := [index for index, receipt in enumerate(found) if receipt is None]:
-        named = ", ".join(map(str, missing[:_NAMED]))
-        raise RunIncompleteError(
-            f"{len(missing)} of {len(found)} shards of run {plan.run_id} left no receipt "
-            f"(first: {named}): {paths.receipt(missing[0])} is missing or damaged; "
-            "drop the scene again, and what is missing is run again"
-        )
-    return [receipt for receipt in found if receipt is not None]
-
-
-def _account(plan: Plan, receipts: list[Receipt]) -> TileCounts:
-    """What became of the tiles, if that is known of each and good enough."""
+    Raises:
+        RunIncompleteError: A tile is missing, or more failed than the run tolerates.
+    """
     tiles = sum((receipt.tiles for receipt in receipts), start=plan.passed_over)
     if not tiles.complete or tiles.planned != plan.grid.count:
         raise RunIncompleteError(
@@ -190,8 +97,8 @@ def _account(plan: Plan, receipts: list[Receipt]) -> TileCounts:
     return tiles
 
 
-def _failures(plan: Plan, receipts: list[Receipt], tiles: TileCounts) -> str:
-    failures = [failure for receipt in receipts for failure in receipt.failures][:_NAMED]
+def _failures(plan: Plan, receipts: Sequence[Receipt], tiles: TileCounts) -> str:
+    failures = [failure for receipt in receipts for failure in receipt.failures][:_MAX_NAMED]
     first = "; ".join(f"tile {f.tile} at x {f.column}, y {f.row}: {f.cause}" for f in failures)
     return (
         f"{tiles.failed} of {tiles.planned} tiles failed and the run tolerates "
@@ -199,61 +106,93 @@ def _failures(plan: Plan, receipts: list[Receipt], tiles: TileCounts) -> str:
     )
 
 
-def _merged(plan: Plan, paths: RunPaths, receipts: list[Receipt], task: Task) -> Rows:
-    """All detections of a run: shard by shard, by tile, best first."""
-    settled = task.settle(_seams(paths, receipts)).ordered()
-    holder = plan.shard_of(settled.tile)
+def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) -> tuple[int, int]:
+    """Write the run's detections as GeoParquet.
+
+    Returns:
+        The number of detections in the file, and of those without a position on Earth.
+    """
+    plan, scene = run.plan, run.plan.placed
+    georeferencer = Georeferencer.of(scene)
+    with GeoParquetWriter(
+        path,
+        classes=plan.answer.classes,
+        run_id=plan.run_id,
+        scene=plan.scene.uri,
+        model=plan.model.name,
+        footprint=footprint(scene, georeferencer),
+    ) as out:
+        for found in _merged(run, receipts):
+            out.write(found, georeferencer.place(found.box, found.outline))
+    return out.count, out.unplaced
+
+
+def _merged(run: RunStore, receipts: Sequence[Receipt]) -> Rows:
+    """Yield all detections of a run: shard by shard, by tile, best first."""
+    joined = _join_seams(run, receipts)
+    holder = run.plan.shard_of(joined.tile)
     by_shard = np.argsort(holder, kind="stable")
-    settled, holder = settled.take(by_shard), holder[by_shard]
-    files = storage.reading_each(
-        [paths.shard(receipt.index) for receipt in receipts if receipt.detections], ahead=_AHEAD
-    )
+    joined, holder = joined.take(by_shard), holder[by_shard]
+    files = run.detections(receipt for receipt in receipts if receipt.detections)
     for receipt in receipts:
         first, last = np.searchsorted(holder, [receipt.index, receipt.index + 1])
-        here = settled.take(slice(first, last))
+        here = joined.take(slice(first, last))
         if receipt.detections:
-            uri = paths.shard(receipt.index)
-            with _naming(receipt, uri):
-                file = next(files)
-                _hold_to_receipt(receipt, uri, file)
-            yield from read_in_order(file, here)
+            yield from read_in_order(next(files), here)
         else:
             yield here
     # Centred in a tile without a valid pixel, which no shard holds.
-    yield settled.take(holder < 0)
+    yield joined.take(holder < 0)
 
 
-def _seams(paths: RunPaths, receipts: list[Receipt]) -> Detections:
-    """What more than one shard has a say in, of all shards."""
-
-    def read(receipt: Receipt) -> Detections:
-        uri = paths.seams(receipt.index)
-        with _naming(receipt, uri), storage.reading(uri) as path:
-            _hold_to_receipt(receipt, uri, path)
-            return Detections.concatenate(list(read_detections(path)))
-
-    with ThreadPoolExecutor(_READERS) as pool:
-        found = pool.map(read, (receipt for receipt in receipts if receipt.seams))
-        return Detections.concatenate(list(found))
+def _join_seams(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
+    """Join the detections that more than one shard has a say in; by tile, best first."""
+    with_seams = [receipt for receipt in receipts if receipt.seams]
+    seams = run.read_each(
+        with_seams,
+        run.paths.seams,
+        lambda path: Detections.concatenate(list(read_detections(path))),
+    )
+    task = task_of(run.plan.answer, run.plan.grid)
+    return task.settle(Detections.concatenate(seams)).ordered()
 
 
-@contextmanager
-def _naming(receipt: Receipt, uri: str) -> Iterator[None]:
-    """Say which shard's file it is that is gone."""
+def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:
+    """Put the mask together from the parts of all shards with a tile that succeeded."""
+    plan, uri = run.plan, run.paths.mask
+    seen = [receipt for receipt in receipts if receipt.tiles.succeeded]
+    windows = [extent(plan.grid, plan.tiles(receipt.index)) for receipt in seen]
+    with (
+        tempfile.TemporaryDirectory(prefix="swath-") as folder,
+        storage.writing(uri, content_type=mask_raster.MEDIA_TYPE) as path,
+    ):
+        files = run.fetch_mask_parts(seen, Path(folder))
+        parts = list(zip(files, windows, strict=True))
+        assemble(parts, plan.placed, plan.answer.classes, path)
+    return uri
+
+
+def _band_warnings(run: RunStore, receipts: Sequence[Receipt]) -> list[str]:
+    """Compare the run's bands with what the model package expects of them."""
+    plan = run.plan
+    if plan.expected is None:
+        return []
+    bands = len(plan.bands)
     try:
-        yield
-    except FileNotFoundError:
-        raise RunIncompleteError(
-            f"{uri} is gone, though shard {receipt.index} left a receipt for it; "
-            "drop the scene again, and the shard is run again"
-        ) from None
+        parts = [Samples.from_bytes(data, bands) for data in run.samples(receipts)]
+        samples = Samples.join(parts, bands)
+    except (FileNotFoundError, ValueError) as error:
+        return [f"the bands were not compared with the model's: samples are damaged: {error}"]
+    stride = Lattice.over(plan.width, plan.height).stride
+    return compare(samples, plan.expected, plan.bands, stride=stride, scene=plan.scene.uri)
 
 
-def _hold_to_receipt(receipt: Receipt, uri: str, path: Path) -> None:
-    """Refuse another file than the shard's receipt vouches for: damaged, or of another attempt."""
-    # An earlier version of swath vouched for no file; a run may have begun under it.
-    if receipt.files and receipt.files.get(storage.name(uri)) != storage.digest(path):
-        raise RunIncompleteError(
-            f"{uri} is not the file that the receipt of shard {receipt.index} vouches for; "
-            "drop the scene again, and the shard is run again"
-        )
+def _unplaced_warnings(plan: Plan, count: int) -> list[str]:
+    """Return the warning about detections that were left out, if there are any."""
+    if not count:
+        return []
+    warning = (
+        f"{plan.scene.uri}: {count} detections have no position on Earth by its georeference, as "
+        "off the disc of a weather satellite, and were left out; mask these pixels"
+    )
+    return [warning]

@@ -136,6 +136,12 @@ class Plan(Payload, frozen=True, kw_only=True):
         tiles = self.partition.tiles(self.shards[shard])
         return tiles[~_unpack_flags(self.skipped)[tiles]] if self.skipped else tiles
 
+    def count_pixels(self, shard: int, *, from_tile: int) -> int:
+        """Count the pixels in the cores of a shard's tiles, from a tile on."""
+        tiles = self.tiles(shard)
+        x0, y0, x1, y1 = self.grid.cores(tiles[tiles >= from_tile]).T
+        return int(((x1 - x0) * (y1 - y0)).sum())
+
 
 def read_plan(uri: str) -> Plan:
     """Read the plan of a run.

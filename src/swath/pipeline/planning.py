@@ -11,13 +11,12 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from swath import storage
 from swath.cpus import MIB
 from swath.errors import PackageError, SettingsError, UnknownModelError
 from swath.messages import Backend, ModelRef, PlanSummary, RunOptions, RunRequest
 from swath.models.package import describe_package
-from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import Plan, pack_flags
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard_layout import Partition
 from swath.raster.dataset import Mask
 from swath.raster.empty_tiles import find_empty_tiles
@@ -30,7 +29,6 @@ from swath.raster.scene import OpenScene, open_scene
 from swath.raster.scene_info import SceneInfo
 from swath.raster.tiles import Grid
 from swath.settings import PlanSettings
-from swath.storage.checked_json import write_checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,11 +81,9 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         skipped=skipped,
         backend=backend,
     )
-    paths = RunPaths(settings.work_uri, request.run_id)
-    write_checked(paths.plan, plan.to_json())
-    storage.write_json(paths.shard_list, list(range(len(plan.shards))))
+    run = RunStore.create(settings.work_uri, plan)
     return PlanSummary(
-        uri=paths.plan, backend=plan.backend, shards=len(plan.shards), tiles=grid.count
+        uri=run.paths.plan, backend=plan.backend, shards=len(plan.shards), tiles=grid.count
     )
 
 

@@ -27,7 +27,7 @@ from swath.messages import Receipt, TileCounts
 from swath.pipeline import shard as shard_module
 from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import read_plan
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import refuse_shard, run_shard
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
@@ -78,7 +78,7 @@ OBJECTS = [
 
 
 def plan_of(plan_uri):
-    return read_plan(plan_uri)
+    return RunStore.open(plan_uri).plan
 
 
 def run_all(plan_uri):

@@ -13,7 +13,7 @@ from swath.detection.detections import NO_LABEL
 from swath.models.package import describe_package
 from swath.pipeline.local import run_local
 from swath.pipeline.merge import merge_run
-from swath.pipeline.plan import read_plan
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
 from swath.raster.tiles import Grid
 from tests.helpers import oracles
@@ -43,7 +43,7 @@ def run(tmp_path, make_scene, make_plan):
     def infer(pixels, net, change, *, shard_tiles=1000):
         model = write_package(tmp_path / "model", change, weights=net)
         plan_uri = make_plan(make_scene(pixels[None]), model=model, shard_tiles=shard_tiles)
-        for index in range(len(read_plan(plan_uri).shards)):
+        for index in range(len(RunStore.open(plan_uri).plan.shards)):
             run_shard(plan_uri, index)
         summary = merge_run(plan_uri)
         return pq.read_table(summary.uri), summary

@@ -13,7 +13,7 @@ from swath.messages import RunOptions
 from swath.models.package import load_package
 from swath.pipeline.local import run_local
 from swath.pipeline.merge import merge_run
-from swath.pipeline.plan import read_plan
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
 
 OWN = 0.5
@@ -65,7 +65,7 @@ def test_nothing_of_one_threshold_is_taken_for_another(scene, package, make_plan
     }
     found = {}
     for threshold, uri in plans.items():
-        plan = read_plan(uri)
+        plan = RunStore.open(uri).plan
         assert plan.answer.score_threshold == plan.options.score_threshold == threshold
         for index in range(len(plan.shards)):
             run_shard(uri, index)
@@ -79,6 +79,6 @@ def test_nothing_of_one_threshold_is_taken_for_another(scene, package, make_plan
     }
     own = make_plan(scene, shard_tiles=10, work=str(tmp_path / "work"))
     assert own not in plans.values()
-    assert read_plan(own).answer.score_threshold == OWN
+    assert RunStore.open(own).plan.answer.score_threshold == OWN
     options = json.loads(storage.read_bytes(own))["options"]
     assert options == {"backend": "local", "tolerated_failures": 0.0}

@@ -22,8 +22,8 @@ from swath.models.package import load_package
 from swath.pipeline.local import run_local
 from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import read_plan
 from swath.pipeline.publish import publish_run
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import refuse_shard, run_shard
 from tests.helpers.packages import TILE, for_task, write_package
 
@@ -154,7 +154,7 @@ def test_the_result_is_the_truth_however_it_was_sharded(
     pixels = values()
     scene = make_scene(pixels[None], nodata=NODATA, **PLACE)
     plan_uri = make_plan(scene, model=segmenter, shard_tiles=shard_tiles)
-    for index in range(len(read_plan(plan_uri).shards)):
+    for index in range(len(RunStore.open(plan_uri).plan.shards)):
         run_shard(plan_uri, index)
 
     summary = merge_run(plan_uri)
@@ -171,7 +171,7 @@ def test_a_shard_that_saw_nothing_leaves_its_part_of_the_mask_empty(
     scene = make_scene(pixels[None], nodata=NODATA, **PLACE)
     plan_uri = make_plan(scene, model=segmenter, shard_tiles=17, tolerated_failures=0.5)
     refuse_shard(plan_uri, 0, SceneError("no answer"))
-    plan = read_plan(plan_uri)
+    plan = RunStore.open(plan_uri).plan
     for index in range(1, len(plan.shards)):
         run_shard(plan_uri, index)
 
@@ -188,7 +188,7 @@ def test_a_part_of_the_mask_is_the_one_that_its_receipt_vouches_for(
 ):
     scene = make_scene(values()[None], nodata=NODATA, **PLACE)
     plan_uri = make_plan(scene, model=segmenter, shard_tiles=17)
-    for index in range(len(read_plan(plan_uri).shards)):
+    for index in range(len(RunStore.open(plan_uri).plan.shards)):
         run_shard(plan_uri, index)
     part, other = map(RunPaths.of_plan(plan_uri).mask_part, range(2))
 
@@ -258,7 +258,7 @@ def test_a_mask_is_published_as_an_asset(make_plan, make_scene, segmenter, tmp_p
     pixels = values()
     plan_uri = make_plan(make_scene(pixels[None], nodata=NODATA, **PLACE), model=segmenter)
     run_shard(plan_uri, 0)
-    plan = read_plan(plan_uri)
+    plan = RunStore.open(plan_uri).plan
     request = RunRequest(
         run_id=plan.run_id, scene=plan.scene, model=plan.model, options=plan.options
     )

@@ -14,8 +14,7 @@ from swath.cpus import available_cpus
 from swath.detection.detect_scene import detect
 from swath.errors import InputError, PayloadError
 from swath.messages import Receipt, ShardRequest
-from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import read_plan
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import refuse_shard, run_shard
 from swath.sagemaker.server.content_types import GEOJSON
 from swath.sagemaker.server.images import Size, open_image
@@ -117,9 +116,8 @@ def _require_shard(uri: str, index: int) -> None:
     Raises:
         PayloadError: there is no plan, or no such shard in it.
     """
-    RunPaths.of_plan(uri)
     try:
-        read_plan(uri).tiles(index)
+        RunStore.open(uri).plan.tiles(index)
     except (OSError, ClientError) as error:
         if isinstance(error, ClientError) and error.response["Error"]["Code"] not in _REFUSED:
             raise

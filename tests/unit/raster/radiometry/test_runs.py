@@ -22,7 +22,7 @@ from swath.pipeline import shard as shard_module
 from swath.pipeline.local import run_local
 from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import read_plan
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
 from swath.raster.radiometry.scenes import expect
 from swath.raster.scene import open_scene
@@ -67,7 +67,7 @@ class Blind(OracleModel):
 
 
 def run_all(plan_uri):
-    for index in range(len(read_plan(plan_uri).shards)):
+    for index in range(len(RunStore.open(plan_uri).plan.shards)):
         run_shard(plan_uri, index)
     return merge_run(plan_uri)
 
@@ -83,7 +83,7 @@ def test_neither_shards_nor_interruptions_show_in_the_warnings(
     ]
     halting = make_plan(scene, model=known, shard_tiles=200, work=str(tmp_path / "halting"))
     stopping = itertools.cycle([False] * 41 + [True])
-    for index, _ in itertools.product(range(len(read_plan(halting).shards)), range(3)):
+    for index, _ in itertools.product(range(len(RunStore.open(halting).plan.shards)), range(3)):
         with contextlib.suppress(ShardInterruptedError):
             run_shard(halting, index, stop=lambda: next(stopping))
 

@@ -1,0 +1,253 @@
+"""The objects of a run, behind one door: where they lie, how they are written, and which count.
+
+Plans, receipts and checkpoints carry their own checksum; a receipt or a checkpoint, written last,
+vouches for the files of its shard by their SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from swath import storage
+from swath.errors import PayloadError, RunIncompleteError
+from swath.messages import Checkpoint, Payload, Receipt
+from swath.pipeline.paths import RunPaths
+from swath.pipeline.plan import Plan, read_plan
+from swath.storage.checked_json import read_checked, write_checked
+
+_READERS = 16
+_AHEAD = 8
+"""How many shards' files are fetched before their turn."""
+_MAX_NAMED = 5
+"""How many shards a message names."""
+
+Read = TypeVar("Read", bound=Payload)
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class RunStore:
+    """The objects of one run.
+
+    Attributes:
+        paths: Addresses of the objects.
+        plan: Plan of the run, as it was when the store was opened.
+    """
+
+    paths: RunPaths
+    plan: Plan
+
+    @classmethod
+    def open(cls, plan_uri: str) -> Self:
+        """Open the run of a plan.
+
+        Raises:
+            PayloadError: There is no plan at the address, or none that this version of swath reads.
+        """
+        return cls(RunPaths.of_plan(plan_uri), read_plan(plan_uri))
+
+    @classmethod
+    def create(cls, work_uri: str, plan: Plan) -> Self:
+        """Write a plan and the list of its shards into the work bucket or folder."""
+        paths = RunPaths(work_uri, plan.run_id)
+        write_checked(paths.plan, plan.to_json())
+        storage.write_json(paths.shard_list, list(range(len(plan.shards))))
+        return cls(paths, plan)
+
+    def receipt(self, index: int) -> Receipt | None:
+        """Return the receipt of a shard; None where there is none that counts.
+
+        A receipt that is damaged, or of another shard, run or earlier plan, does not count.
+        """
+        return self._receipt(index, self.plan.layout)
+
+    def receipts(self) -> list[Receipt]:
+        """Return the receipts of all shards, in order.
+
+        Raises:
+            RunIncompleteError: A shard has none that counts. The message names the first ones.
+        """
+        layout = self.plan.layout
+        found = _in_threads(
+            lambda index: self._receipt(index, layout), range(len(self.plan.shards))
+        )
+        if missing := [index for index, receipt in enumerate(found) if receipt is None]:
+            named = ", ".join(map(str, missing[:_MAX_NAMED]))
+            raise RunIncompleteError(
+                f"{len(missing)} of {len(found)} shards of run {self.plan.run_id} left no receipt "
+                f"(first: {named}): {self.paths.receipt(missing[0])} is missing or damaged; "
+                "drop the scene again, and what is missing is run again"
+            )
+        return [receipt for receipt in found if receipt is not None]
+
+    def write_receipt(self, receipt: Receipt) -> Receipt:
+        """Write the receipt of a shard, after all files that the receipt vouches for."""
+        write_checked(self.paths.receipt(receipt.index), receipt.to_json())
+        return receipt
+
+    def write_checkpoint(self, index: int, files: Mapping[str, str]) -> None:
+        """Write the checkpoint of a shard, after its files.
+
+        Args:
+            index: Number of the shard.
+            files: SHA-256 of each file, by the file's name.
+        """
+        checkpoint = Checkpoint(layout=self.plan.layout, files=dict(files))
+        write_checked(self.paths.checkpoint(index), checkpoint.to_json())
+
+    def earlier_attempt(self, index: int) -> Receipt | Checkpoint | None:
+        """Return what an earlier attempt at a shard left that counts.
+
+        Returns:
+            The receipt of a shard that is done; the checkpoint of a shard that was interrupted;
+            None for a shard that is to start at its first tile. That includes a shard whose receipt
+            names failures: the cause of a failure may have been the network.
+        """
+        receipt = self.receipt(index)
+        if receipt is None:
+            checkpoint = _read(Checkpoint, self.paths.checkpoint(index))
+            if checkpoint and checkpoint.layout == self.plan.layout:
+                return checkpoint if self._has(checkpoint.files) else None
+            return None
+        return receipt if not receipt.tiles.failed and self._has(receipt.files) else None
+
+    @contextmanager
+    def reading(self, receipt: Receipt, uri: str) -> Iterator[Path]:
+        """Open a file of a shard, as the shard's receipt vouches for it.
+
+        Raises:
+            RunIncompleteError: The file is gone, or is not the one of the receipt.
+        """
+        with _naming(receipt, uri), storage.reading(uri) as path:
+            _require_vouched(receipt, uri, path)
+            yield path
+
+    def read_each(
+        self, receipts: Iterable[Receipt], uri: Callable[[int], str], read: Callable[[Path], Result]
+    ) -> list[Result]:
+        """Read one file of each of some shards, many at a time.
+
+        Args:
+            receipts: Receipts of the shards.
+            uri: Address of the file by the number of its shard.
+            read: Called with the local copy of each file, in a thread.
+
+        Raises:
+            RunIncompleteError: A file is gone, or is not the one of its receipt.
+        """
+
+        def read_one(receipt: Receipt) -> Result:
+            with self.reading(receipt, uri(receipt.index)) as path:
+                return read(path)
+
+        return _in_threads(read_one, receipts)
+
+    def detections(self, receipts: Iterable[Receipt]) -> Iterator[Path]:
+        """Yield the files of some shards' detections, each until the next is asked for.
+
+        Raises:
+            RunIncompleteError: A file is gone, or is not the one of its receipt.
+        """
+        wanted = [(receipt, self.paths.shard(receipt.index)) for receipt in receipts]
+        files = storage.reading_each([uri for _, uri in wanted], ahead=_AHEAD)
+        for receipt, uri in wanted:
+            with _naming(receipt, uri):
+                file = next(files)
+                _require_vouched(receipt, uri, file)
+            yield file
+
+    def fetch_mask_parts(self, receipts: Iterable[Receipt], folder: Path) -> list[Path]:
+        """Copy some shards' parts of the mask into a folder, many at a time.
+
+        Raises:
+            RunIncompleteError: A part is gone, or is not the one of its receipt.
+        """
+
+        def fetch(receipt: Receipt) -> Path:
+            uri, file = self.paths.mask_part(receipt.index), folder / f"{receipt.index}.tif"
+            with _naming(receipt, uri):
+                storage.copy(uri, str(file))
+                _require_vouched(receipt, uri, file)
+            return file
+
+        return _in_threads(fetch, receipts)
+
+    def samples(self, receipts: Iterable[Receipt]) -> list[bytes]:
+        """Read the samples of all shards that have some.
+
+        Raises:
+            FileNotFoundError: A file is gone.
+            ValueError: A file is not the one of its receipt.
+        """
+
+        def read(receipt: Receipt) -> bytes:
+            uri = self.paths.samples(receipt.index)
+            data = storage.read_bytes(uri)
+            if receipt.files.get(storage.name(uri)) != hashlib.sha256(data).hexdigest():
+                raise ValueError(f"{uri} is not the file that its shard wrote")
+            return data
+
+        return _in_threads(read, [receipt for receipt in receipts if receipt.samples])
+
+    def _receipt(self, index: int, layout: str) -> Receipt | None:
+        receipt = _read(Receipt, self.paths.receipt(index))
+        if receipt is None:
+            return None
+        found = (receipt.run_id, receipt.index, receipt.layout)
+        return receipt if found == (self.paths.run_id, index, layout) else None
+
+    def _has(self, files: Mapping[str, str]) -> bool:
+        """Whether some of the shards' files are those that a receipt or checkpoint vouches for."""
+
+        def is_there(name: str) -> bool:
+            try:
+                with storage.reading(self.paths.shard_file(name)) as path:
+                    return storage.digest(path) == files[name]
+            except FileNotFoundError:
+                return False
+
+        return bool(files) and all(map(is_there, files))
+
+
+def _in_threads(
+    function: Callable[[Argument], Result], arguments: Iterable[Argument]
+) -> list[Result]:
+    with ThreadPoolExecutor(_READERS) as pool:
+        return list(pool.map(function, arguments))
+
+
+def _read(kind: type[Read], uri: str) -> Read | None:
+    """Return the message at an address; None where there is none, or only a damaged one."""
+    try:
+        return kind.from_json(read_checked(uri))
+    except (FileNotFoundError, ValueError, PayloadError):
+        return None
+
+
+@contextmanager
+def _naming(receipt: Receipt, uri: str) -> Iterator[None]:
+    """Say which shard's file is gone."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise RunIncompleteError(
+            f"{uri} is gone, though shard {receipt.index} left a receipt for it; "
+            "drop the scene again, and the shard is run again"
+        ) from None
+
+
+def _require_vouched(receipt: Receipt, uri: str, path: Path) -> None:
+    """Refuse a file that is damaged, or that another attempt wrote than the receipt's."""
+    # An earlier version of swath vouched for no file; a run may have begun under it.
+    if receipt.files and receipt.files.get(storage.name(uri)) != storage.digest(path):
+        raise RunIncompleteError(
+            f"{uri} is not the file that the receipt of shard {receipt.index} vouches for; "
+            "drop the scene again, and the shard is run again"
+        )
