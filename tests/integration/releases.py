@@ -23,10 +23,10 @@ def upgrade() -> None:
     op.execute("CREATE TABLE swath.{_LATER_TABLE} (id int)")
 '''
 # Fails for scenes with `fragile` in their name, wherever the shard is inferred.
-_FAULT = """    if "fragile" in plan.scene.uri:
-        raise ZeroDivisionError(plan.scene.uri)
+_FAULT = """    if "fragile" in run.plan.scene.uri:
+        raise ZeroDivisionError(run.plan.scene.uri)
 """
-_READS_PLAN = "    plan = read_plan(plan_uri)\n"
+_OPENS_RUN = "    run = RunStore.open(plan_uri)\n"
 
 
 def copy_checkout(folder: Path) -> Path:
@@ -46,8 +46,8 @@ def faulty_release(folder: Path) -> Path:
     root = copy_checkout(folder / "faulty")
     code = root / "src" / "swath" / "pipeline" / "shard.py"
     text = code.read_text()
-    assert _READS_PLAN in text
-    code.write_text(text.replace(_READS_PLAN, _READS_PLAN + _FAULT, 1))
+    assert _OPENS_RUN in text
+    code.write_text(text.replace(_OPENS_RUN, _OPENS_RUN + _FAULT, 1))
     return _synthesized(root, SMALL_MODELS)
 
 

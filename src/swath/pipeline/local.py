@@ -31,7 +31,8 @@ from swath.pipeline.merge import merge_run
 from swath.pipeline.planning import plan_run
 from swath.pipeline.run_report import RunReport, Status
 from swath.pipeline.run_store import RunStore
-from swath.pipeline.shard import require_unchanged, run_shard
+from swath.pipeline.shard import run_shard
+from swath.pipeline.shard_attempt import require_unchanged
 from swath.settings import PlanSettings
 from swath.storage.output_folder import (
     DETECTIONS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,23 +31,24 @@ class Progress(Payload, frozen=True, kw_only=True):
     """Samples of the tiles so far: `Samples.to_bytes`, zlib, base64."""
 
 
-class Findings:
+class ShardProgress:
     """Detections of a shard's tiles: in its file those that are settled, in memory the others.
 
     Attributes:
-        inference: of the shard's tiles.
-        out: writes the file; another one after each `keep`.
+        inference: Inference of the shard's tiles.
+        path: Local file of detections.
+        out: Writer of the file; another one after each `reopen`.
     """
 
     def __init__(self, inference: Inference, path: Path) -> None:
         """Begin a file.
 
         Args:
-            inference: of the shard's tiles.
-            path: the file.
+            inference: Inference of the shard's tiles.
+            path: Local file to write.
         """
         self.inference = inference
-        self._path = path
+        self.path = path
         self._begin()
 
     def __enter__(self) -> Self:
@@ -61,8 +62,8 @@ class Findings:
     ) -> None:
         self.out.__exit__(kind, error, trace)
 
-    def take_up(self, partial: str) -> None:
-        """Take over what an interrupted attempt found, and how far it came."""
+    def resume(self, partial: str) -> None:
+        """Take over the detections of an interrupted attempt, and go on where it ended."""
         with storage.reading(partial) as path:
             progress = _progress(path)
             for found in read_detections(path):
@@ -73,20 +74,21 @@ class Findings:
         if progress.samples:
             self.inference.samples = [self._unpack(progress.samples)]
 
-    def infer(self, tiles: list[int], stop: Callable[[], bool], keep: Callable[[], None]) -> bool:
-        """Go on to the last tile; False if `stop` said so before. Until then, `keep` is called."""
+    def infer(self, tiles: list[int]) -> Iterator[None]:
+        """Infer the tiles that are left; pause after each batch that others follow.
+
+        Args:
+            tiles: Numbers of the shard's tiles, increasing.
+        """
         left = [tile for tile in tiles if tile >= self.inference.next_tile]
         for found in self.inference.run(left):
             self._add(found)
             if self.inference.next_tile > left[-1]:
                 break
-            if stop():
-                return False
-            keep()
-        return True
+            yield
 
-    def keep(self, uri: str) -> str:
-        """End the file, and put it where another attempt takes it up; return its SHA-256."""
+    def checkpoint(self, uri: str) -> str:
+        """End the file, and copy it to where another attempt resumes; return its SHA-256."""
         self.out.append(Detections.concatenate(self._flagged))
         progress = Progress(
             next_tile=self.inference.next_tile,
@@ -96,13 +98,13 @@ class Findings:
         )
         self.out.note(_PROGRESS, msgspec.json.encode(progress).decode())
         self.out.close()
-        storage.copy(str(self._path), uri)
-        return storage.digest(self._path)
+        storage.copy(str(self.path), uri)
+        return storage.digest(self.path)
 
-    def go_on(self) -> None:
+    def reopen(self) -> None:
         """Begin another file with all that the last one holds: a Parquet file has but one end."""
-        ended = self._path.with_name(f"{self._path.name}.ended")
-        self._path.rename(ended)
+        ended = self.path.with_name(f"{self.path.name}.ended")
+        self.path.rename(ended)
         try:
             self._begin()
             for found in read_detections(ended):
@@ -110,11 +112,12 @@ class Findings:
         finally:
             ended.unlink()
 
-    def settle(self, inside: Inside) -> Detections:
-        """End the file with what is settled within the shard; returns what is not."""
+    def finish(self, inside: Inside) -> Detections:
+        """End the file with what is settled within the shard; return what is not settled."""
         flagged = Detections.concatenate(self._flagged)
         settled, others = self.inference.task.settle_inside(flagged, inside)
         self.out.finish(settled.ordered())
+        self.out.close()
         return others
 
     def _pack(self) -> str:
@@ -126,7 +129,7 @@ class Findings:
         return Samples.from_bytes(data, len(self.inference.bands))
 
     def _begin(self) -> None:
-        self.out = DetectionsWriter(self._path)
+        self.out = DetectionsWriter(self.path)
         self._flagged: list[Detections] = []
 
     def _add(self, found: Detections) -> None:

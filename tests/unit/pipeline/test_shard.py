@@ -12,9 +12,10 @@ from swath.detection.detections import Detections, read_detections, read_in_orde
 from swath.errors import PackageError, SceneChangedError, SceneError, ShardInterruptedError
 from swath.messages import Engine, TileCounts
 from swath.models import packing
+from swath.pipeline import run_store, shard_attempt
 from swath.pipeline import shard as module
 from swath.pipeline.paths import RunPaths
-from swath.pipeline.plan import read_plan
+from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import refuse_shard, run_shard
 from swath.storage.checked_json import write_checked
 from tests.helpers.runs import receipt_of
@@ -49,7 +50,7 @@ def scene(make_scene):
 
 
 def shards(plan_uri):
-    plan = module.read_plan(plan_uri)
+    plan = RunStore.open(plan_uri).plan
     return range(len(plan.shards))
 
 
@@ -80,7 +81,7 @@ def test_a_shard_finds_what_is_there(make_plan, scene):
 def test_what_touches_a_shards_edge_is_left_to_the_merge(make_plan, make_scene):
     boxes = dots(count=120)
     plan_uri = make_plan(make_scene(boxes[0]), shard_tiles=20)
-    plan = module.read_plan(plan_uri)
+    plan = RunStore.open(plan_uri).plan
     receipts = [run_shard(plan_uri, index) for index in shards(plan_uri)]
 
     parts = [found(plan_uri, index) for index in shards(plan_uri)]
@@ -99,7 +100,7 @@ def test_what_touches_a_shards_edge_is_left_to_the_merge(make_plan, make_scene):
 def test_a_finished_shard_is_not_run_again(make_plan, scene, monkeypatch):
     plan_uri = make_plan(scene)
     receipt = run_shard(plan_uri, 0)
-    monkeypatch.setattr(module, "open_scene", None)  # would fail if it were called
+    monkeypatch.setattr(shard_attempt, "open_scene", None)  # would fail if it were called
 
     assert run_shard(plan_uri, 0) == receipt
 
@@ -127,7 +128,7 @@ def test_the_receipt_is_written_after_the_file(make_plan, scene, monkeypatch):
         assert list(read_detections(paths.shard(0)))
         raise OSError("no space")
 
-    monkeypatch.setattr(module, "write_checked", refuse)
+    monkeypatch.setattr(run_store, "write_checked", refuse)
 
     with pytest.raises(OSError, match="no space"):
         run_shard(plan_uri, 0)
@@ -215,9 +216,9 @@ def test_a_receipt_says_what_computed_it_and_how_fast(make_plan, scene):
 
     assert receipt.engine == Engine(device="cpu", runtime="onnx", weights="onnx")
     assert receipt.pixels_per_second > 0
-    plan = read_plan(make_plan(scene))
-    assert module._pixels(plan, 0, first=0) == 100 * 60  # each is some tile's own
-    assert module._pixels(plan, 0, first=39) < 16 * 16
+    plan = RunStore.open(make_plan(scene)).plan
+    assert plan.count_pixels(0, from_tile=0) == 100 * 60  # each is some tile's own
+    assert plan.count_pixels(0, from_tile=39) < 16 * 16
 
 
 def test_a_receipt_says_how_long_the_shard_took(make_plan, scene, monkeypatch):
@@ -272,13 +273,13 @@ def test_what_another_plan_of_the_run_left_does_not_count(make_plan, scene):
     plan_uri = make_plan(scene, shard_tiles=20)
     receipts = [run_shard(plan_uri, index) for index in range(2)]
 
-    plan = module.read_plan(plan_uri)
+    plan = RunStore.open(plan_uri).plan
     assert [r.tiles.succeeded for r in receipts] == [len(plan.tiles(index)) for index in range(2)]
 
 
 def test_a_refused_shard_says_why(make_plan, scene):
     plan_uri = make_plan(scene, shard_tiles=7)
-    plan = module.read_plan(plan_uri)
+    plan = RunStore.open(plan_uri).plan
     tile = plan.grid.tile(plan.tiles(1)[0])
 
     receipt = refuse_shard(plan_uri, 1, PackageError("no weights"))
@@ -293,7 +294,7 @@ def test_tiles_without_valid_pixels_are_skipped(make_plan, make_scene):
     pixels = dots()[0]
     pixels[0, :, :40] = -999
     plan_uri = make_plan(make_scene(pixels, nodata=-999))
-    plan = module.read_plan(plan_uri)
+    plan = RunStore.open(plan_uri).plan
 
     receipt = run_shard(plan_uri, 0)
 

@@ -1,0 +1,231 @@
+"""One attempt at a shard: resumed or started, then inferred, then finished or interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+
+from swath import storage
+from swath.detection.detections import Detections, DetectionsWriter
+from swath.detection.engine import Inference
+from swath.detection.segmentation.mask_raster import MaskPart, extent, writing_part
+from swath.errors import SceneChangedError
+from swath.messages import Receipt, SceneRef
+from swath.models.mlm import ModelDescription
+from swath.models.runtimes.base import Model
+from swath.pipeline.run_store import RunStore
+from swath.pipeline.shard_progress import ShardProgress
+from swath.raster.interpretation import select_bands
+from swath.raster.radiometry.sampling import Samples
+from swath.raster.scene import open_scene
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class ShardAttempt:
+    """One attempt at a shard.
+
+    Attributes:
+        run: Objects of the run.
+        index: Number of the shard.
+        inference: Inference of the shard's tiles.
+        progress: Detections of the tiles so far.
+        mask: The shard's part of the mask, if the model package asks for a mask.
+        began: Time at which the attempt began, by `time.monotonic`.
+        first_tile: Number of the tile that the attempt began at, or of one before it.
+    """
+
+    run: RunStore
+    index: int
+    inference: Inference
+    progress: ShardProgress
+    mask: MaskPart | None
+    began: float
+    first_tile: int
+    _files: dict[str, str] = field(default_factory=dict)
+    _samples: int = 0
+    _seams: int = 0
+
+    @property
+    def next_tile(self) -> int:
+        """Number of the first tile that is not accounted for."""
+        return self.inference.next_tile
+
+    def infer(
+        self,
+        stop: Callable[[], bool],
+        report: Callable[[int], None],
+        *,
+        checkpoint_seconds: float,
+    ) -> bool:
+        """Infer the tiles that are left, with a checkpoint now and then.
+
+        Args:
+            stop: Called after each batch; the attempt is interrupted once it returns True.
+            report: Called after each batch but the last with the number of tiles that are done.
+            checkpoint_seconds: Time from one checkpoint to the next.
+
+        Returns:
+            False if `stop` interrupted the attempt before the last tile.
+        """
+        last = time.monotonic()
+        for _ in self.progress.infer(self.run.plan.tiles(self.index).tolist()):
+            if stop():
+                return False
+            if time.monotonic() - last >= checkpoint_seconds:
+                self.checkpoint()
+                self.progress.reopen()
+                last = time.monotonic()
+            report(self.inference.tiles.planned)
+        return True
+
+    def checkpoint(self) -> None:
+        """Keep the progress for another attempt; the file of detections ends."""
+        partial = self.run.paths.partial(self.index)
+        files = {storage.name(partial): self.progress.checkpoint(partial)}
+        if self.mask:
+            partial_mask = self.run.paths.partial_mask(self.index)
+            files[storage.name(partial_mask)] = self.mask.keep(partial_mask)
+        self.run.write_checkpoint(self.index, files)
+        logger.info("shard %d: progress kept before tile %d", self.index, self.next_tile)
+
+    def finish(self) -> None:
+        """Settle what no other shard has a say in, and write the files beside the detections.
+
+        Raises:
+            SceneChangedError: The scene was replaced while it was read.
+        """
+        seams = self.progress.finish(self.run.plan.holds(self.index))
+        require_unchanged(self.run.plan.scene)
+        paths, index = self.run.paths, self.index
+        self._vouch(paths.shard(index), storage.digest(self.progress.path))
+        if self.mask:
+            self._vouch(paths.mask_part(index), self.mask.digest())
+        if len(seams):
+            self._seams = len(seams)
+            self._vouch(paths.seams(index), _write_seams(paths.seams(index), seams))
+        samples = Samples.join(self.inference.samples, len(self.inference.bands))
+        if len(samples):
+            self._samples = len(samples)
+            self._vouch(paths.samples(index), _write_samples(paths.samples(index), samples))
+
+    def receipt(self, *, seconds: float) -> Receipt:
+        """Return the receipt of a shard that is finished, and all of whose files are written.
+
+        Args:
+            seconds: How long the attempt took, the loading of the model included.
+        """
+        plan, inference = self.run.plan, self.inference
+        pixels = plan.count_pixels(self.index, from_tile=self.first_tile)
+        return Receipt(
+            run_id=plan.run_id,
+            index=self.index,
+            layout=plan.layout,
+            tiles=inference.tiles,
+            detections=self.progress.out.count,
+            seams=self._seams,
+            seconds=round(seconds, 3),
+            samples=self._samples,
+            failures=inference.failures,
+            warnings=inference.warnings,
+            engine=inference.model.engine,
+            pixels_per_second=round(pixels / (time.monotonic() - self.began)),
+            files=self._files,
+        )
+
+    def _vouch(self, uri: str, digest: str) -> None:
+        self._files[storage.name(uri)] = digest
+
+
+@contextmanager
+def open_attempt(
+    run: RunStore, index: int, description: ModelDescription, model: Model, *, resume: bool
+) -> Iterator[ShardAttempt]:
+    """Start an attempt at a shard, or resume the one that was interrupted.
+
+    The shard's detections and its part of the mask are there when the block ends, or not at all.
+
+    Args:
+        run: Objects of the run.
+        index: Number of the shard.
+        description: The model, with the score threshold of the run.
+        model: The loaded model.
+        resume: Whether the attempt goes on from the shard's checkpoint.
+
+    Raises:
+        SceneError: The scene cannot be opened.
+        SceneChangedError: The scene is no longer the one that was planned.
+    """
+    began = time.monotonic()
+    plan, paths = run.plan, run.paths
+    with (
+        open_scene(plan.scene.uri, etag=plan.scene.etag) as scene,
+        storage.writing(paths.shard(index)) as path,
+        _writing_mask(run, index, description, resume=resume) as mask,
+    ):
+        inference = Inference(
+            scene=scene,
+            bands=select_bands(scene.info, description.bands),
+            grid=plan.grid,
+            description=description,
+            model=model,
+            on_labels=mask.write if mask else None,
+        )
+        with ShardProgress(inference, path) as progress:
+            if resume:
+                progress.resume(paths.partial(index))
+                logger.info("shard %d goes on from tile %d", index, inference.next_tile)
+            yield ShardAttempt(
+                run=run,
+                index=index,
+                inference=inference,
+                progress=progress,
+                mask=mask,
+                began=began,
+                first_tile=inference.next_tile,
+            )
+
+
+def require_unchanged(scene: SceneRef) -> None:
+    """Let no detection be kept of a scene that was replaced while it was read.
+
+    Raises:
+        SceneChangedError: it is gone, or other bytes lie at its address.
+    """
+    found = storage.etag(scene.uri)
+    if found != scene.etag:
+        what = "replaced" if found else "deleted"
+        raise SceneChangedError(f"{scene.uri} was {what} while its run was under way")
+
+
+def _writing_mask(
+    run: RunStore, index: int, description: ModelDescription, *, resume: bool
+) -> AbstractContextManager[MaskPart | None]:
+    """Open the shard's part of the mask, if the model package asks for a mask."""
+    if not description.mask:
+        return nullcontext()
+    return writing_part(
+        run.paths.mask_part(index),
+        extent(run.plan.grid, run.plan.tiles(index)),
+        earlier=run.paths.partial_mask(index) if resume else None,
+    )
+
+
+def _write_seams(uri: str, seams: Detections) -> str:
+    """Write the detections that other shards have a say in; return the file's SHA-256."""
+    with storage.writing(uri) as path:
+        with DetectionsWriter(path) as out:
+            out.append(seams)
+        return storage.digest(path)
+
+
+def _write_samples(uri: str, samples: Samples) -> str:
+    """Write the samples of the scene's pixels; return the file's SHA-256."""
+    data = samples.to_bytes()
+    storage.write_bytes(uri, data)
+    return hashlib.sha256(data).hexdigest()
