@@ -13,9 +13,9 @@ import rasterio
 from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
-from benchmarks.container import serving
 from benchmarks.meter import Meter, Sample
 from benchmarks.models.package import TILE
+from benchmarks.sides.container import serving
 from benchmarks.texture import Landscape
 from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
@@ -33,7 +33,7 @@ def answers(package: str, *, clients: int, each: int, **options: Any) -> Sample:
         package: what is served.
         clients: how many ask at once.
         each: how many requests each of them sends.
-        options: of `benchmarks.container.main`.
+        options: of `benchmarks.sides.container.main`.
     """
     body = image()
     with serving(package, **options) as container, ThreadPoolExecutor(clients) as pool:

@@ -1,7 +1,7 @@
 """A serving container of its own process: the real one, perhaps with a stand-in for its device.
 
-`python -m benchmarks.container PACKAGE OPTIONS` serves a model package; its port goes to standard
-output once it is ready.
+`python -m benchmarks.sides.container PACKAGE OPTIONS` serves a model package; its port goes to
+standard output once it is ready.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Ungathered:
 @contextmanager
 def serving(package: str, **options: Any) -> Iterator[Serving]:
     """Serve a package from a process of its own, with the options of `main`."""
-    command = [sys.executable, "-m", "benchmarks.container", package, json.dumps(options)]
+    command = [sys.executable, "-m", "benchmarks.sides.container", package, json.dumps(options)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None  # noqa: S101 (it was asked for)
