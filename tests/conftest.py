@@ -8,6 +8,7 @@ import pytest
 
 pytest_plugins = [
     "tests.helpers.answers",
+    "tests.helpers.assembly",
     "tests.helpers.goldens",
     "tests.helpers.packages",
     "tests.helpers.postgis",

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from local_cloud.cloud import LocalCloud
-from local_cloud.synthesis import synthesize
 from tests.integration.pipeline import Pipeline
 
 
@@ -20,18 +19,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("cloud"))
         elif "own_cloud" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("own_cloud"))
-
-
-@pytest.fixture(scope="session")
-def assembly() -> Path:
-    """The app with an endpoint of each kind and a model that is quick; the rest is as it comes."""
-    return synthesize(
-        {
-            "swath:endpoints": "realtime,async,serverless",
-            "swath:models_dir": "tests/small_models",
-            "swath:training": "true",
-        }
-    )
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,16 @@ import pytest
 
 from swath.errors import InputError
 from swath.stack import Deployment
+from tests.helpers.stacks import account
 
 
-def test_outputs_of_a_stack(aws):
+@pytest.fixture(autouse=True)
+def aws():
+    with account():
+        yield
+
+
+def test_outputs_of_a_stack():
     template = {
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
         "Outputs": {
@@ -29,6 +36,6 @@ def test_outputs_of_a_stack(aws):
         _ = found.serving_image
 
 
-def test_no_stack(aws):
+def test_no_stack():
     with pytest.raises(InputError, match="no stack 'other' in eu-west-1"):
         Deployment.of("other")

@@ -57,7 +57,7 @@ def test_who_unpacks_nothing_makes_no_folder(package, package_cache):
 def test_what_a_killed_command_left_goes_with_the_next(archive, package_cache):
     killed = (
         "import os, signal, sys\n"
-        "from swath import model_cache\n"
+        "from swath.models import model_cache\n"
         "from swath.models.package import load_package\n"
         "with model_cache.temporary():\n"
         "    load_package(sys.argv[1])\n"

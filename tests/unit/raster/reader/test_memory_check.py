@@ -29,7 +29,7 @@ FLOATING = {317: [3]}
 READ = """
 import json, sys
 import swath.raster.reader.geotiff_blocks
-from swath.raster.reader import read_tiles, need
+from swath.raster.reader import read_tiles
 from swath.raster.reader.workers import Workers
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
