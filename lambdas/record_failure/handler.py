@@ -28,7 +28,7 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
     failure = Failure.of_execution(event.detail)
     logger.append_keys(run_id=failure.request.run_id)
     # The state machine waits for hours, and its waiting costs no function's time.
-    with connect(settings(), patience=0.0) as connection:
+    with connect(settings(), timeout=0.0) as connection:
         recorded = record_failure(connection, failure)
     told = {"status": failure.status, "error": failure.error, "cause": failure.cause}
     logger.warning("run failed" if recorded else "a failure that is no longer news", extra=told)

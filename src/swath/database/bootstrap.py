@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import ClientError
 
+from swath.database.waking import retry_while
 from swath.errors import SettingsError, TransientError
 from swath.errors.service_errors import passes
 from swath.settings import PrepareDatabaseSettings
-from swath.storage.retry import persist
 
 if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
 
-PATIENCE = 120.0
+MAX_WAKE_SECONDS = 120.0
 
 # https://docs.aws.amazon.com/rdsdataservice/latest/APIReference/API_ExecuteStatement.html
 _WAKING = {"DatabaseResumingException", "DatabaseUnavailableException", "StatementTimeoutException"}
@@ -72,7 +72,7 @@ def prepare_database(
     settings: PrepareDatabaseSettings,
     *,
     client: RDSDataServiceClient | None = None,
-    patience: float = PATIENCE,
+    timeout: float = MAX_WAKE_SECONDS,
 ) -> int:
     """Prepare the cluster's database, waiting for it to wake.
 
@@ -81,29 +81,27 @@ def prepare_database(
 
     Raises:
         SettingsError: a name would need quoting, or the master user may not log in.
-        TransientError: the database was not to be had within `patience` seconds.
+        TransientError: the database was not to be had within `timeout` seconds.
         botocore.exceptions.ClientError: the database refused a statement.
     """
     client = client or boto3.client("rds-data")
     todo = statements(settings.database_name, settings.database_user)
     for statement in todo:
-        _execute(client, settings, statement, patience)
+        _execute(client, settings, statement, timeout)
     return len(todo)
 
 
 def _execute(
-    client: RDSDataServiceClient, settings: PrepareDatabaseSettings, statement: str, patience: float
+    client: RDSDataServiceClient, settings: PrepareDatabaseSettings, statement: str, timeout: float
 ) -> None:
-    def attempt(_remaining: float) -> None:
-        client.execute_statement(
+    try:
+        retry_while(_passes, timeout=timeout)(
+            client.execute_statement,
             resourceArn=settings.cluster_arn,
             secretArn=settings.master_secret_arn,
             database=settings.database_name,
             sql=statement,
         )
-
-    try:
-        persist(attempt, mends=_passes, patience=patience)
     except Exception as error:
         if _passes(error):
             raise TransientError(f"the database did not wake: {error}") from error
@@ -121,6 +119,6 @@ def _explanation(settings: PrepareDatabaseSettings, error: ClientError) -> str:
     )
 
 
-def _passes(error: Exception) -> bool:
+def _passes(error: BaseException) -> bool:
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
     return code in _WAKING or passes(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,18 +12,19 @@ from typing import Any
 import boto3
 import psycopg
 
+from swath.database.waking import retry_while
 from swath.errors import SettingsError, TransientError
 from swath.settings import DatabaseSettings
-from swath.storage.retry import persist
 
 # Aurora takes about 15 s to resume, longer after a day's pause; it holds or refuses connections.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
-PATIENCE = 60.0
+MAX_WAKE_SECONDS = 60.0
+MIN_CONNECT_SECONDS = 10
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-def connect(settings: DatabaseSettings, *, patience: float = PATIENCE) -> Connection:
+def connect(settings: DatabaseSettings, *, timeout: float = MAX_WAKE_SECONDS) -> Connection:
     """Connect by IAM authentication, waiting for a paused cluster to wake.
 
     The token is signed with the caller's own credentials: no request leaves the machine, so this
@@ -30,7 +32,7 @@ def connect(settings: DatabaseSettings, *, patience: float = PATIENCE) -> Connec
 
     Raises:
         SettingsError: the server is to be verified, and the certificates to do so are not there.
-        TransientError: no connection within `patience` seconds; the message says why.
+        TransientError: no connection within `timeout` seconds; the message says why.
     """
     _require_certificates(settings.database_sslmode)
     token = boto3.client("rds").generate_db_auth_token(
@@ -39,7 +41,7 @@ def connect(settings: DatabaseSettings, *, patience: float = PATIENCE) -> Connec
         DBUsername=settings.database_user,
     )
     return _connect(
-        patience,
+        timeout,
         host=settings.database_host,
         port=settings.database_port,
         dbname=settings.database_name,
@@ -49,15 +51,15 @@ def connect(settings: DatabaseSettings, *, patience: float = PATIENCE) -> Connec
     )
 
 
-def connect_dsn(dsn: str, *, patience: float = 0.0) -> Connection:
+def connect_dsn(dsn: str, *, timeout: float = 0.0) -> Connection:
     """Connect to the database that a libpq connection string or URL names.
 
     Raises:
-        TransientError: no connection within `patience` seconds; the message says why.
+        TransientError: no connection within `timeout` seconds; the message says why.
         SettingsError: this is no connection string.
     """
     try:
-        return _connect(patience, **psycopg.conninfo.conninfo_to_dict(dsn))
+        return _connect(timeout, **psycopg.conninfo.conninfo_to_dict(dsn))
     except psycopg.ProgrammingError as error:
         raise SettingsError(
             f"not a database connection string: {_one_line(error)}; "
@@ -83,18 +85,22 @@ def transient_errors(doing: str) -> Iterator[None]:
         raise TransientError(f"{doing}: {_one_line(error)}") from error
 
 
-def _connect(patience: float, **parameters: Any) -> Connection:
-    def attempt(remaining: float) -> Connection:
-        timeout = max(int(remaining), 10)
-        return psycopg.connect(**{"connect_timeout": timeout, **parameters})
+def _connect(timeout: float, **parameters: Any) -> Connection:
+    deadline = time.monotonic() + timeout
+
+    def attempt() -> Connection:
+        remaining = max(int(deadline - time.monotonic()), MIN_CONNECT_SECONDS)
+        return psycopg.connect(**{"connect_timeout": remaining, **parameters})
 
     try:
-        return persist(
-            attempt, mends=lambda e: isinstance(e, psycopg.OperationalError), patience=patience
-        )
+        return retry_while(_is_operational, timeout=timeout)(attempt)
     except psycopg.OperationalError as error:
         where = "{host}:{port}/{dbname} as {user}".format_map(_Default(parameters))
         raise TransientError(f"no connection to {where}: {_one_line(error)}") from error
+
+
+def _is_operational(error: BaseException) -> bool:
+    return isinstance(error, psycopg.OperationalError)
 
 
 class _Default(dict[str, Any]):

@@ -6,7 +6,6 @@ from swath.database.connect import connect
 from swath.database.migrate import migrate
 from swath.errors import SettingsError, TransientError
 from swath.settings import PrepareDatabaseSettings
-from swath.storage import retry
 
 SETTINGS = PrepareDatabaseSettings(cluster_arn="arn:cluster", master_secret_arn="arn:secret")
 
@@ -28,7 +27,7 @@ class DataApi:
 @pytest.fixture
 def naps(monkeypatch):
     naps = []
-    monkeypatch.setattr(retry.time, "sleep", naps.append)
+    monkeypatch.setattr("tenacity.nap.time.sleep", naps.append)
     return naps
 
 
@@ -51,7 +50,7 @@ def test_a_database_that_wakes_is_waited_for(naps):
 def test_a_database_that_does_not_wake_can_be_tried_again(naps):
     api = DataApi(*["DatabaseResumingException"] * 9)
     with pytest.raises(TransientError, match="did not wake"):
-        prepare_database(SETTINGS, client=api, patience=0)
+        prepare_database(SETTINGS, client=api, timeout=0)
 
 
 def test_a_statement_that_is_refused_is_not_tried_again(naps):

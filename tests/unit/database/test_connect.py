@@ -63,7 +63,7 @@ def test_a_server_whose_certificate_is_known_is_trusted(postgis_server, verified
 def test_a_server_whose_certificate_is_another_s_is_not(verified, monkeypatch, tmp_path):
     monkeypatch.setenv("PGSSLROOTCERT", str(write_certificates(tmp_path, host="localhost")))
     with pytest.raises(TransientError, match="SSL error"):
-        connect(verified, patience=0)
+        connect(verified, timeout=0)
 
 
 def test_a_connection_string_leads_to_a_connection(dsn):
@@ -89,7 +89,7 @@ def test_a_server_that_is_not_there_can_be_tried_again(closed_port):
     )
     message = rf"no connection to 127\.0\.0\.1:{closed_port}/swath as swath: .*refused"
     with pytest.raises(TransientError, match=message):
-        connect(settings, patience=0)
+        connect(settings, timeout=0)
 
 
 def test_a_connection_string_to_nowhere_can_be_tried_again(closed_port):
@@ -112,7 +112,7 @@ def test_a_database_that_wakes_is_waited_for(dsn, monkeypatch):
         return real(**parameters)
 
     monkeypatch.setattr(psycopg, "connect", drowsy)
-    monkeypatch.setattr("swath.storage.retry.time.sleep", naps.append)
+    monkeypatch.setattr("tenacity.nap.time.sleep", naps.append)
     with connect(settings_of(dsn)) as connection:
         assert not connection.closed
     assert len(naps) == 3

@@ -144,7 +144,10 @@ class S3File:
         self._rows.clear()
 
     def _get(self, offset: int, length: int) -> bytes:
-        """One request; boto3 repeats one that was refused, but not one that breaks off."""
+        """One request; boto3 repeats one that was refused, but not one that breaks off.
+
+        The loop is written by hand: it has no wait, and repeats only what fails after the answer.
+        """
         bucket, key = storage.split_object(self.uri)
         for attempt in range(_ATTEMPTS):
             response = storage.s3().get_object(

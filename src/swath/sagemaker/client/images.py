@@ -153,6 +153,8 @@ def _patiently(ask: Ask, endpoint: Endpoint, image: Path, stop: threading.Event)
 
     The waits are drawn at random, so that those who were refused together do not come back
     together. https://docs.aws.amazon.com/general/latest/gr/api-retries.html
+    The loop is written by hand: tenacity looks for a stop only after an attempt, and a stop during
+    a wait would cost another request.
     """
     endpoint.check(image)
     for attempt in range(_ATTEMPTS - 1):

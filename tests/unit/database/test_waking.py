@@ -1,7 +1,6 @@
 import pytest
 
-from swath.storage import retry
-from swath.storage.retry import persist
+from swath.database.waking import retry_while
 
 
 class Clock:
@@ -22,18 +21,19 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(retry, "time", clock)
+    monkeypatch.setattr("tenacity.time", clock)
+    monkeypatch.setattr("tenacity.nap.time", clock)
     return clock
 
 
 def failing(times):
-    """Fails some times, then gives the seconds that were left."""
+    """Fails some times, then succeeds."""
     left = iter(range(times))
 
-    def attempt(remaining):
+    def attempt():
         if next(left, None) is not None:
             raise OSError("asleep")
-        return remaining
+        return "awake"
 
     return attempt
 
@@ -43,38 +43,37 @@ def is_os_error(error):
 
 
 def test_a_first_success_takes_no_time(clock):
-    assert persist(failing(0), mends=is_os_error, patience=60) == 60
+    assert retry_while(is_os_error, timeout=60)(failing(0)) == "awake"
     assert not clock.naps
 
 
 def test_it_tries_until_it_succeeds(clock):
-    left = persist(failing(4), mends=is_os_error, patience=60)
-    assert left == pytest.approx(60 - sum(clock.naps))
+    assert retry_while(is_os_error, timeout=60)(failing(4)) == "awake"
     assert len(clock.naps) == 4
 
 
 def test_it_stops_when_time_is_up_and_raises_the_last_error(clock):
     with pytest.raises(OSError, match="asleep"):
-        persist(failing(1000), mends=is_os_error, patience=60)
+        retry_while(is_os_error, timeout=60)(failing(1000))
     assert 50 < sum(clock.naps) <= 60
 
 
-def test_without_patience_it_tries_once(clock):
+def test_without_a_timeout_it_tries_once(clock):
     with pytest.raises(OSError, match="asleep"):
-        persist(failing(1), mends=is_os_error, patience=0)
+        retry_while(is_os_error, timeout=0)(failing(1))
     assert not clock.naps
 
 
-def test_what_will_not_mend_is_raised_at_once(clock):
+def test_an_error_of_another_kind_is_raised_at_once(clock):
     with pytest.raises(OSError, match="asleep"):
-        persist(failing(1), mends=lambda _: False, patience=60)
+        retry_while(lambda _: False, timeout=60)(failing(1))
     assert not clock.naps
 
 
 def test_pauses_grow_to_five_seconds_and_differ(clock):
     with pytest.raises(OSError, match="asleep"):
-        persist(failing(1000), mends=is_os_error, patience=300)
-    assert clock.naps[0] <= 0.5
+        retry_while(is_os_error, timeout=300)(failing(1000))
+    assert 0.25 <= clock.naps[0] <= 0.5
     assert max(clock.naps) <= 5
     assert min(clock.naps[5:]) >= 2.5
     assert len(set(clock.naps)) == len(clock.naps)
