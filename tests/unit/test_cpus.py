@@ -82,7 +82,8 @@ def test_what_is_in_use_is_not_free(monkeypatch):
     before = free_memory()
     block = bytearray(os.urandom(1)) * (64 * MIB)
 
-    assert before - free_memory() > 32 * MIB
+    # The kernel may bring its count of a process's pages up to date a little later.
+    assert any(before - free_memory() > 32 * MIB for _ in range(10_000))
     assert block
     monkeypatch.setenv("SWATH_MEMORY_MIB", "1")
     assert free_memory() == 0
