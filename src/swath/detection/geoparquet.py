@@ -5,6 +5,9 @@ https://geoparquet.org/releases/v1.1.0/
 Rings of four corners become WKB in one array of fixed records, without an object for each. Columns
 of numbers are split into streams of bytes before they are compressed; WKB is stored as it is, as no
 codec that keeps up with a disk finds much in it.
+
+The writer is swath's own, since geopandas holds a whole table and an object for each row. A million
+rows take 4.4 times as long as `numpy.save` of their columns (`make bench ARGS=geoparquet`).
 """
 
 from __future__ import annotations

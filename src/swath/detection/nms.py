@@ -4,6 +4,9 @@ All strategies but soft-NMS start from the groups that greedy NMS makes: the bes
 and those that overlap it by more than the threshold follow it. Each candidate is compared as the
 model gave it, never with what a group has grown to, and belongs to exactly one group: so none is
 dropped because a leader has changed since, and no group creeps along a row of objects.
+
+The code is swath's own: torchvision's NMS needs torch, which most images are without, and lsnms
+knows the IoU of boxes only. Neither compares outlines or overlaps by the smaller box.
 """
 
 from __future__ import annotations

@@ -4,6 +4,10 @@ Nothing waits for company while the device is idle: a tile that finds it so goes
 need be. What arrives while a batch is computed gathers, and goes together when the device is free,
 or earlier once a whole batch has come together. So batches grow with the load and latency does not
 grow for the sake of batches.
+
+The batcher is swath's own: the batching of servers (TorchServe, Triton, Ray Serve) waits for a set
+time before each batch, and each brings a process of its own. Sixteen clients get 2.2 times as many
+answers a second as without it, and one client alone waits no longer (`make bench ARGS=serving`).
 """
 
 from __future__ import annotations
