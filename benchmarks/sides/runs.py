@@ -33,13 +33,13 @@ _BATCH_SHARD = 4096
 
 def make_plan(scene: str, package: str, work: str, shard_tiles: int = _BATCH_SHARD) -> PlanSummary:
     """Plan a run of a scene."""
-    description, digest = describe_package(package)
+    info = describe_package(package)
     etag = storage.etag(scene)
     if etag is None:
         raise FileNotFoundError(scene)
     request = RunRequest.new(
         scene=SceneRef(uri=scene, etag=etag, dropped_at="2026-01-01T00:00:00+00:00"),
-        model=ModelRef(name=description.name, uri=package, digest=digest),
+        model=ModelRef(name=info.description.name, uri=package, digest=info.digest),
         options=RunOptions(backend=Backend.BATCH),
     )
     return plan_run(request, PlanSettings(work_uri=work, batch_shard_tiles=shard_tiles))

@@ -225,10 +225,10 @@ def make_plan(tmp_path, package):
         work=None,
     ):
         uri = str(scene)
-        name, digest = describe_package(model)[0].name, describe_package(model)[1]
+        info = describe_package(model)
         request = RunRequest.new(
             scene=SceneRef(uri=uri, etag=storage.etag(uri), dropped_at="2026-11-21T12:00:00+00:00"),
-            model=ModelRef(name=name, uri=str(model), digest=digest),
+            model=ModelRef(name=info.description.name, uri=str(model), digest=info.digest),
             options=RunOptions(
                 backend=Backend.LOCAL,
                 tolerated_failures=tolerated_failures,

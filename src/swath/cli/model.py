@@ -129,7 +129,7 @@ def statistics(
     from swath.models.package import describe_package
     from swath.packaging.statistics import add_statistics, parse_units
 
-    bands = describe_package(folder)[0].bands
+    bands = describe_package(folder).description.bands
     units = parse_units(unit, len(bands)) if unit else None
     expected = add_statistics(folder, scene, units=units)
     print_line(

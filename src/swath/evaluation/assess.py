@@ -130,7 +130,7 @@ def check_class_map(package: str | Path, class_map: Mapping[str, str]) -> None:
         InputError: it lacks one; the message says which there are.
         PackageError: the package cannot be used.
     """
-    description, _ = describe_package(package)
+    description = describe_package(package).description
     for old, new in class_map.items():
         if new not in description.classes:
             raise InputError(

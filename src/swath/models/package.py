@@ -35,8 +35,17 @@ class ModelPackage:
     weights: tuple[Weights, ...]
 
 
-def describe_package(uri: str | Path) -> tuple[ModelDescription, str]:
-    """What a package says of itself, and its digest; nothing is unpacked, no weights are opened.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageInfo:
+    """The description and the digest of a model package."""
+
+    description: ModelDescription
+    digest: str
+    """SHA-256, hex, of the package's files."""
+
+
+def describe_package(uri: str | Path) -> PackageInfo:
+    """Read a package's description and digest, without unpacking it or opening its weights.
 
     Args:
         uri: a folder, a local `model.tar.gz` or an S3 URI of one.
@@ -46,7 +55,8 @@ def describe_package(uri: str | Path) -> tuple[ModelDescription, str]:
     """
     uri = str(uri)
     if not storage.is_s3(uri) and Path(uri).is_dir():
-        return _description(Path(uri), uri), packing.package_digest(Path(uri))
+        description = _description(Path(uri), uri)
+        return PackageInfo(description=description, digest=packing.package_digest(Path(uri)))
     try:
         with storage.reading(uri) as archive:
             digest, text = packing.scan(archive)
@@ -54,7 +64,7 @@ def describe_package(uri: str | Path) -> tuple[ModelDescription, str]:
         raise PackageError(packing.absent(uri)) from None
     if text is None:
         raise PackageError(packing.undescribed(uri))
-    return _named(uri, text), digest
+    return PackageInfo(description=_named(uri, text), digest=digest)
 
 
 def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:

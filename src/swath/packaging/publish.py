@@ -156,10 +156,11 @@ def _in_use(place: str) -> _InUse | None:
     written = storage.modified(place)
     date = f"written {written:%Y-%m-%d %H:%M} UTC" if written else "of unknown date"
     try:
-        description, digest = describe_package(place)
+        info = describe_package(place)
     except PackageError as error:
         return _InUse(place, None, f"what is no package ({error}), {date}")
-    return _InUse(place, digest, f"{description.name} {digest[:_SHORT]}, {date}")
+    name, digest = info.description.name, info.digest
+    return _InUse(place, digest, f"{name} {digest[:_SHORT]}, {date}")
 
 
 def _held(current: _InUse, digest: str, candidate: Evaluation | None, gate: Gate) -> str:

@@ -153,10 +153,10 @@ def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
     if etag is None:
         raise SceneError(f"there is no scene at {scene}; check the address")
     model = storage.resolve(model)
-    description, digest = describe_package(model)
+    info = describe_package(model)
     return RunRequest.new(
         scene=SceneRef(uri=scene, etag=etag, dropped_at=began),
-        model=ModelRef(name=description.name, uri=model, digest=digest),
+        model=ModelRef(name=info.description.name, uri=model, digest=info.digest),
         options=msgspec.structs.replace(options, backend=Backend.LOCAL),
     )
 

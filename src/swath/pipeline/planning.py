@@ -94,13 +94,13 @@ def _describe_model(model: ModelRef) -> ModelDescription:
             f"no model named {model.name!r} is deployed{there_are}: drop the scene into the folder "
             "of a model, or deploy this one and drop it again"
         )
-    description, digest = describe_package(model.uri)
-    if digest != model.digest:
+    info = describe_package(model.uri)
+    if info.digest != model.digest:
         raise PackageError(
-            f"{model.uri} has the digest {digest}, not {model.digest}: "
+            f"{model.uri} has the digest {info.digest}, not {model.digest}: "
             "it was replaced since the run began; drop the scene again"
         )
-    return description
+    return info.description
 
 
 def _with_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:

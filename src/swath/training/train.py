@@ -303,7 +303,7 @@ def _report(
     return TrainReport(
         name=options.name,
         package=str(package),
-        digest=describe_package(package)[1],
+        digest=describe_package(package).digest,
         network=spec.architecture,
         parameters=spec.parameters or 0,
         bands=list(spec.bands),

@@ -19,7 +19,7 @@ def make_task(tmp_path):
 
     def make(task, shape, *, grid=GRID, **options):
         folder = write_package(tmp_path / "model", for_task(task, {"pred": shape}, **options))
-        return task_of(describe_package(folder)[0], grid)
+        return task_of(describe_package(folder).description, grid)
 
     return make
 

@@ -28,10 +28,10 @@ def uri(request, package, archive):
 @pytest.mark.enable_socket
 def test_every_form_gives_the_same_package(uri, package):
     loaded = load_package(uri)
-    description, digest = describe_package(uri)
+    info = describe_package(uri)
 
-    assert loaded.description == description
-    assert loaded.digest == digest == packing.package_digest(package)
+    assert loaded.description == info.description
+    assert loaded.digest == info.digest == packing.package_digest(package)
     assert [w.format for w in loaded.weights] == ["onnx"]
     assert loaded.weights[0].path.read_bytes() == (package / "model.onnx").read_bytes()
 

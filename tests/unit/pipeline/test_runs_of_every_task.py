@@ -222,4 +222,4 @@ def test_a_local_run_leaves_the_mask(tmp_path, make_scene):
 
     with rasterio.open(tmp_path / "out" / "mask.tif") as mask:
         np.testing.assert_array_equal(mask.read(1), blobs())
-    assert describe_package(model)[0].mask
+    assert describe_package(model).description.mask

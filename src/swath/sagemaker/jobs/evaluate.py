@@ -105,8 +105,8 @@ def launch(job: EvaluationJob, deployment: Deployment) -> LaunchedEvaluation:
     """
     check(job, deployment)
     role, image = deployment.evaluation_role, deployment.evaluation_image
-    description, digest = describe_package(job.package)
-    name = unique_name(description.name)
+    info = describe_package(job.package)
+    name = unique_name(info.description.name)
     report = storage.join(deployment.evaluations_uri, name)
     sources = _uploaded(job.sources, deployment)
     boto3.client("sagemaker", region_name=deployment.region).create_processing_job(
@@ -119,7 +119,7 @@ def launch(job: EvaluationJob, deployment: Deployment) -> LaunchedEvaluation:
         ProcessingOutputConfig={"Outputs": [_output(report)]},
         ProcessingResources={"ClusterConfig": _host(job.instance_type)},
         StoppingCondition={"MaxRuntimeInSeconds": round(job.hours * _HOUR)},
-        Tags=[{"Key": "swath:digest", "Value": digest}],
+        Tags=[{"Key": "swath:digest", "Value": info.digest}],
     )
     return LaunchedEvaluation(name=name, report=f"{report}/")
 

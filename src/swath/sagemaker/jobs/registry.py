@@ -52,16 +52,16 @@ def register(package: str, group: str, deployment: Deployment) -> Version:
         raise InputError(
             f"{package} is no S3 URI of a {ARCHIVE} file; `swath model publish --to` makes one"
         )
-    description, digest = describe_package(package)
+    info = describe_package(package)
     client = boto3.client("sagemaker")
     _ensure_group(client, group)
-    if known := next((one for one in versions(group) if one.digest == digest), None):
+    if known := next((one for one in versions(group) if one.digest == info.digest), None):
         return known
     made = client.create_model_package(
         ModelPackageGroupName=group,
-        ModelPackageDescription=description.name,
+        ModelPackageDescription=info.description.name,
         ModelApprovalStatus="PendingManualApproval",
-        CustomerMetadataProperties={_DIGEST: digest},
+        CustomerMetadataProperties={_DIGEST: info.digest},
         InferenceSpecification={
             "Containers": [{"Image": deployment.serving_image, "ModelDataUrl": package}],
             "SupportedContentTypes": CONTENT_TYPES,

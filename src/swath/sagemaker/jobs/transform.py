@@ -71,14 +71,14 @@ def transform(request: TransformRequest, deployment: Deployment) -> TransformJob
     """
     _check(request, deployment)
     chips = list_chips(request.images)
-    description, digest = describe_package(request.package)
-    tags: list[TagTypeDef] = [{"Key": "swath:digest", "Value": digest}]
-    name = unique_name(description.name)
+    info = describe_package(request.package)
+    tags: list[TagTypeDef] = [{"Key": "swath:digest", "Value": info.digest}]
+    name = unique_name(info.description.name)
     manifest = storage.join(deployment.jobs_uri, "manifests", f"{name}.json")
     storage.write_json(manifest, chips.manifest)
     boto3.client("sagemaker").create_transform_job(
         TransformJobName=name,
-        ModelName=_model(request.package, description.name, tags, deployment),
+        ModelName=_model(request.package, info.description.name, tags, deployment),
         BatchStrategy="SingleRecord",
         MaxConcurrentTransforms=_AT_ONCE,
         MaxPayloadInMB=MAX_IMAGE_MB,

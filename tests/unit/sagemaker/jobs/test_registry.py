@@ -21,7 +21,7 @@ def test_a_package_becomes_a_version_that_waits(package, deployment, calls):
     version = register(package, "ships", deployment)
 
     assert version.approval == "PendingManualApproval"
-    assert version.digest == describe_package(package)[1]
+    assert version.digest == describe_package(package).digest
     (made,) = [arguments for name, arguments in calls if name == "CreateModelPackage"]
     assert made["ModelPackageGroupName"] == "ships"
     assert made["InferenceSpecification"]["Containers"] == [
