@@ -39,7 +39,10 @@ _RUN = (
     "src/swath/pipeline/plan.py",
     "src/swath/pipeline/planning.py",
     "src/swath/pipeline/merge.py",
-    "src/swath/storage/__init__.py",
+    "src/swath/storage/as_files.py",
+    "src/swath/storage/local_files.py",
+    "src/swath/storage/objects.py",
+    "src/swath/storage/s3_objects.py",
     "src/swath/database/load.py",
     "src/swath/database/failures.py",
 )

@@ -18,7 +18,7 @@ FILES = (
     "uv.lock",
     "README.md",
     "docs/deploying.md",
-    "src/swath/storage/__init__.py",
+    "src/swath/storage/objects.py",
     "src/swath/cli/run.py",
     "lambdas/Dockerfile",
     "lambdas/plan_scene/handler.py",
@@ -62,7 +62,7 @@ def image_of_plan_scene(
 @pytest.mark.parametrize(
     "changed",
     [
-        "src/swath/storage/__init__.py",
+        "src/swath/storage/objects.py",
         "lambdas/plan_scene/handler.py",
         "lambdas/infer_shard/handler.py",  # in the same image
         "lambdas/Dockerfile",

@@ -10,6 +10,7 @@ from lambdas.publish_results import handler as module
 from swath import storage
 from swath.messages import ModelRef, PlanSummary, RunOptions, RunRequest, SceneRef
 from swath.settings import PublishSettings
+from swath.storage import as_files
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +69,8 @@ def test_s3_copies_what_may_be_larger_than_the_functions_disk(
 ):
     """A file and a mask in the work bucket are never fetched; of the file, its footer is read."""
     set_env(PublishSettings(results_uri="s3://results"))
-    monkeypatch.delattr(storage, "reading")
+    for place in (storage, as_files):
+        monkeypatch.delattr(place, "reading")
     names = {"uri": "detections.parquet", "mask_uri": "mask.tif"}
     local = payload["merge"] | {"mask_uri": payload["merge"]["uri"]}
     with mock_aws():

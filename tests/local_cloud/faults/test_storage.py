@@ -19,6 +19,7 @@ from local_cloud.faults.edge import Edge
 from local_cloud.faults.kinds import ConnectionBroken, SlowDown
 from swath import storage
 from swath.errors import TransientError
+from swath.storage import s3_objects
 
 URI = "s3://work/runs/a.bin"
 
@@ -38,7 +39,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
         aws_secret_access_key="any",
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )
-    monkeypatch.setattr(storage, "s3", lambda: client)
+    monkeypatch.setattr(s3_objects, "s3", lambda: client)
     client.create_bucket(Bucket="work")
     client.put_object(Bucket="work", Key="runs/a.bin", Body=b"0123456789")
     yield made

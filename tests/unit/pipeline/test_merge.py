@@ -32,6 +32,7 @@ from swath.pipeline.shard import refuse_shard, run_shard
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.scene import open_scene
+from swath.storage import as_files
 from swath.storage.checked_json import read_checked, write_checked
 from tests.helpers.packages import OracleModel
 from tests.helpers.runs import receipt_of
@@ -541,7 +542,8 @@ def test_each_shards_file_is_fetched_once_and_only_if_it_holds_anything(
     paths = RunPaths.of_plan(plan_uri)
     receipts = [run_shard(plan_uri, i) for i in range(len(plan_of(plan_uri).shards))]
     asked, reading = [], storage.reading
-    monkeypatch.setattr(storage, "reading", lambda uri: asked.append(uri) or reading(uri))
+    for module in (storage, as_files):
+        monkeypatch.setattr(module, "reading", lambda uri: asked.append(uri) or reading(uri))
 
     merge_run(plan_uri)
 

@@ -1,38 +1,19 @@
 import errno
 import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
 
-import boto3
 import pytest
 from boto3.exceptions import S3UploadFailedError
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
-from moto import mock_aws
 from urllib3 import HTTPResponse
 
 from swath import storage
 from swath.errors import InputError, RunIncompleteError, TransientError
-
-
-@pytest.fixture
-def bucket() -> Iterator[str]:
-    storage.s3.cache_clear()
-    with mock_aws():
-        boto3.client("s3").create_bucket(
-            Bucket="work", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
-        )
-        yield "s3://work"
-    storage.s3.cache_clear()
-
-
-@pytest.fixture(params=["s3", "local"])
-def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return request.getfixturevalue("bucket") if request.param == "s3" else str(tmp_path)
 
 
 def test_bytes_come_back_as_written(root: str):
@@ -53,27 +34,6 @@ def test_the_end_of_an_object_is_read_without_the_rest(root: str, length: int):
     assert storage.read_end(uri, length) == b"0123456789"[-length:]
 
 
-@pytest.mark.parametrize(
-    "name", ["x" * 900 + ".tif", "é" * 400 + ".tif", "a:b?c*\n.tif", "..hidden.tif", "..."]
-)
-def test_the_copy_of_an_object_has_a_name_that_any_disk_takes(bucket: str, name: str):
-    uri = f"{bucket}/scenes/{name}"
-    boto3.client("s3").put_object(Bucket="work", Key=f"scenes/{name}", Body=b"pixels")
-
-    with storage.reading(uri) as path:
-        assert path.read_bytes() == b"pixels"
-        assert re.fullmatch(r"[\w-][\w.-]*", path.name)
-        assert path.suffix == (".tif" if name.endswith(".tif") else "")
-    assert not path.exists()
-
-
-def test_an_address_may_hold_bytes_that_are_no_text():
-    """As a shell passes on a file name in another encoding."""
-    key = "scenes/" + b"caf\xe9.tif".decode(errors="surrogateescape")
-
-    assert storage.split_s3(f"s3://work/{key}") == ("work", key)
-
-
 def test_json_comes_back_as_written(root: str):
     uri = storage.join(root, "x.json")
 
@@ -90,51 +50,6 @@ def test_what_is_not_there_is_said_to_be_missing(root: str):
         storage.read_bytes(uri)
     with pytest.raises(FileNotFoundError, match="nothing"):
         storage.read_end(uri, 5)
-
-
-def test_a_missing_object_cannot_be_opened_as_a_file(bucket: str):
-    with (
-        pytest.raises(FileNotFoundError, match="s3://work/nothing"),
-        storage.reading("s3://work/nothing"),
-    ):
-        pass
-
-
-def test_a_file_is_written_whole(root: str):
-    uri = storage.join(root, "c.bin")
-
-    with storage.writing(uri) as path:
-        path.write_bytes(b"x" * 1000)
-        assert not storage.exists(uri)
-
-    with storage.reading(uri) as path:
-        assert path.read_bytes() == b"x" * 1000
-
-
-def test_a_write_that_fails_leaves_what_was_there(root: str):
-    uri = storage.join(root, "d.bin")
-    storage.write_bytes(uri, b"old")
-
-    def fail() -> None:
-        with storage.writing(uri) as path:
-            path.write_bytes(b"half")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-
-    assert storage.read_bytes(uri) == b"old"
-
-
-def test_a_failed_local_write_leaves_no_other_file(tmp_path: Path):
-    def fail() -> None:
-        with storage.writing(str(tmp_path / "e.bin")):
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_etag_changes_with_the_bytes(root: str):
@@ -201,17 +116,6 @@ def test_of_many_who_write_at_once_one_does(tmp_path: Path):
             )
         (known,) = filter(None, written)
         assert storage.read_bytes(uri) == contents[written.index(known)]
-
-
-@pytest.mark.parametrize("target", ["s3", "local"])
-def test_copies_cross_between_kinds_of_storage(root: str, target: str, tmp_path: Path, bucket: str):
-    goal = "s3://work/copy.bin" if target == "s3" else str(tmp_path / "copy.bin")
-    source = storage.join(root, "h.bin")
-    storage.write_bytes(source, b"payload")
-
-    storage.copy(source, goal)
-
-    assert storage.read_bytes(goal) == b"payload"
 
 
 def write_a_file(uri: str, data: bytes = b"x") -> None:
@@ -317,44 +221,6 @@ def test_who_reads_a_file_keeps_it_while_it_is_replaced(tmp_path: Path):
             write(uri, b"new")
             assert reader.read() == b"old"
         assert storage.read_bytes(uri) == b"new"
-
-
-def test_objects_are_read_one_after_the_other(root: str):
-    uris = [storage.join(root, f"{number}.bin") for number in range(7)]
-    for number, uri in enumerate(uris):
-        storage.write_bytes(uri, bytes([number]))
-
-    found = [path.read_bytes() for path in storage.reading_each(uris, ahead=3)]
-
-    assert found == [bytes([number]) for number in range(7)]
-    assert list(storage.reading_each([], ahead=3)) == []
-
-
-def test_few_copies_of_objects_lie_here_at_a_time_and_none_at_last(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(storage.tempfile, "tempdir", str(tmp_path))
-    uris = [storage.join(bucket, f"{number}.bin") for number in range(9)]
-    for uri in uris:
-        storage.write_bytes(uri, b"x")
-
-    files = storage.reading_each(uris, ahead=2)
-    lying = [len(list(tmp_path.iterdir())) for _ in zip(files, range(4), strict=False)]
-    files.close()
-
-    assert max(lying) <= 3
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_missing_object_ends_the_reading_where_it_should_be(root: str):
-    uris = [storage.join(root, f"{number}.bin") for number in range(5)]
-    for uri in uris[:2] + uris[3:]:
-        storage.write_bytes(uri, b"x")
-    found = []
-
-    with pytest.raises(FileNotFoundError, match=r"2\.bin"):
-        found.extend(path.read_bytes() for path in storage.reading_each(uris, ahead=2))
-    assert len(found) == 2
 
 
 class TestStatusAndHead:
@@ -471,8 +337,3 @@ def test_an_object_that_is_larger_than_it_may_be_is_not_read(root: str):
 def test_a_device_without_end_is_read_to_the_limit_only():
     with pytest.raises(InputError, match=r"/dev/zero has more than 0\.0625 MiB"):
         storage.read_bounded("/dev/zero", 1 << 16)
-
-
-def test_an_address_below_a_bucket_without_a_name_is_no_folder_here():
-    with pytest.raises(InputError, match="which S3 does not allow"):
-        storage.join("s3:///", "bright", "model.tar.gz")

@@ -1,0 +1,106 @@
+"""Addresses of objects: `s3://bucket/key` or a local path."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from swath.errors import InputError
+
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; older ones, and
+# access points, have more letters.
+_BUCKET = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^/]+")
+_MAX_KEY_BYTES = 1024
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def is_s3(uri: str) -> bool:
+    """Whether the address is an S3 URI; anything else is a local path."""
+    return uri.startswith("s3://")
+
+
+def split_s3(uri: str) -> tuple[str, str]:
+    """Split `s3://bucket/a/b` into `("bucket", "a/b")`; the key of a whole bucket is empty.
+
+    Raises:
+        InputError: S3 allows no bucket of such a name, or no key of such a length.
+    """
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise InputError(
+            f"{uri} has {bucket!r} for a bucket, which S3 does not allow; "
+            "an address is s3://BUCKET/KEY"
+        )
+    if len(key.encode(errors="surrogateescape")) > _MAX_KEY_BYTES:
+        raise InputError(
+            f"{uri} has a key of more than {_MAX_KEY_BYTES} bytes, which S3 does not allow; "
+            "check the address"
+        )
+    return bucket, key
+
+
+def split_object(uri: str) -> tuple[str, str]:
+    """Split the address of an object on S3 into its bucket and its key.
+
+    Raises:
+        InputError: the address is of no object that S3 allows.
+    """
+    bucket, key = split_s3(uri)
+    if not key:
+        raise InputError(f"{uri} is a bucket; name an object in it, as s3://BUCKET/KEY")
+    return bucket, key
+
+
+def join(uri: str, *parts: str) -> str:
+    """Return an address below another.
+
+    Raises:
+        InputError: the other is on S3, in a bucket that S3 does not allow.
+    """
+    if is_s3(uri):
+        # Without its slashes at the end, `s3:///` would be a folder on this machine.
+        split_s3(uri)
+    return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def name(uri: str) -> str:
+    """Return the last part of an address: the file's name."""
+    return uri.rpartition("/")[2]
+
+
+def resolve(uri: str) -> str:
+    """The one address of what several spellings name: `./a/../x.tif` and `file:///…/x.tif`.
+
+    An S3 key is a name, not a path: `a/./b` and `a/b` are two objects, and stay so. A local file
+    keeps its own name where that is a symbolic link; the folders above it become what they are.
+
+    Raises:
+        InputError: the address is of another kind, or cannot be written as UTF-8.
+    """
+    if not _is_utf8(uri):
+        raise InputError(
+            f"{os.fsencode(uri)!r} is a name that is not UTF-8, which results could not hold; "
+            "rename it"
+        )
+    if is_s3(uri):
+        return uri
+    if uri.startswith("file://"):
+        uri = url2pathname(urlsplit(uri).path)
+    elif _SCHEME.match(uri):
+        raise InputError(
+            f"{uri} is neither a path nor an S3 URI; copy it to this machine or to S3, and name "
+            "that"
+        )
+    path = Path(uri).absolute()
+    return str(path.parent.resolve() / path.name)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

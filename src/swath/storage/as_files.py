@@ -1,0 +1,97 @@
+"""Objects as local files, for libraries that read and write files; an S3 object is copied."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+
+from swath.storage import local_files, s3_objects
+from swath.storage.addresses import is_s3, name, split_object
+
+# A file name may have 255 bytes, a letter up to 4.
+_MAX_NAME_LETTERS = 60
+
+
+@contextmanager
+def reading(uri: str) -> Iterator[Path]:
+    """Give the object as a local file.
+
+    Raises:
+        FileNotFoundError: There is no object at the address.
+    """
+    if not is_s3(uri):
+        yield Path(uri)
+        return
+    _, key = split_object(uri)
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        path = Path(folder, _file_name(key))
+        s3_objects.download(uri, path)
+        yield path
+
+
+def reading_each(uris: Iterable[str], *, ahead: int) -> Iterator[Path]:
+    """Yield objects as local files, each until the next is asked for.
+
+    Args:
+        uris: Addresses of the objects.
+        ahead: Number of objects that are fetched before they are asked for.
+
+    Raises:
+        FileNotFoundError: There is no object at an address.
+    """
+    left = iter(uris)
+    coming: deque[Future[tuple[ExitStack, Path]]] = deque()
+    with ThreadPoolExecutor(ahead) as pool:
+        try:
+            coming.extend(pool.submit(_open, uri) for uri in islice(left, ahead))
+            while coming:
+                stack, path = coming[0].result()
+                with stack:
+                    coming.popleft()
+                    coming.extend(pool.submit(_open, uri) for uri in islice(left, 1))
+                    yield path
+        finally:
+            for future in coming:
+                if not future.cancel() and not future.exception():
+                    future.result()[0].close()
+
+
+def _open(uri: str) -> tuple[ExitStack, Path]:
+    stack = ExitStack()
+    return stack, stack.enter_context(reading(uri))
+
+
+@contextmanager
+def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iterator[Path]:
+    """Give a local path to write to; it becomes the object when the block ends without an error."""
+    if not is_s3(uri):
+        with local_files.replacing(Path(uri)) as temporary:
+            yield temporary
+        return
+    _, key = split_object(uri)
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        path = Path(folder, _file_name(key))
+        yield path
+        s3_objects.upload(path, uri, content_type=content_type)
+
+
+def copy(source: str, target: str, *, content_type: str = "application/octet-stream") -> None:
+    """Copy one object, on the S3 side where both are there."""
+    if is_s3(source) and is_s3(target):
+        s3_objects.copy(source, target, content_type=content_type)
+        return
+    with reading(source) as path, writing(target, content_type=content_type) as place:
+        shutil.copyfile(path, place)
+
+
+def _file_name(key: str) -> str:
+    """Return a name for the copy of an object: its own, as far as each file system allows that."""
+    own = re.sub(r"[^\w.-]", "_", name(key))[-_MAX_NAME_LETTERS:]
+    return own.lstrip(".") or "object"
