@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from swath.models.packing import DESCRIPTION
@@ -29,20 +29,13 @@ def write_variant(package: ModelPackage, target: Path, **hyperparameters: Any) -
         target: the folder to make.
         hyperparameters: those to replace.
     """
-    source = folder_of(package)
-    shutil.copytree(source, target, copy_function=_link)
-    item = json.loads((source / DESCRIPTION).read_bytes())
+    shutil.copytree(package.folder, target, copy_function=_link)
+    item = json.loads((package.folder / DESCRIPTION).read_bytes())
     item["properties"][_HYPERPARAMETERS] |= hyperparameters
     # A new file: writing into the link would change the package itself.
     (target / DESCRIPTION).unlink()
     (target / DESCRIPTION).write_text(json.dumps(item))
     return target
-
-
-def folder_of(package: ModelPackage) -> Path:
-    """Where the files of a package lie."""
-    name = PurePosixPath(package.description.weights[0].name)
-    return package.weights[0].path.parents[len(name.parts) - 1]
 
 
 def _link(source: str, target: str) -> None:

@@ -30,6 +30,8 @@ class Weights:
 class ModelPackage:
     """A model package whose files lie on this machine."""
 
+    folder: Path
+    """Folder of the package's files: the package itself, or where its archive was unpacked."""
     digest: str
     description: ModelDescription
     weights: tuple[Weights, ...]
@@ -89,6 +91,7 @@ def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:
         )
     description = _description(folder, uri)
     return ModelPackage(
+        folder=folder,
         digest=found,
         description=description,
         weights=tuple(_verified(folder, asset, uri) for asset in description.weights),

@@ -261,16 +261,10 @@ def _tolerance(package: ModelPackage) -> float:
 
 
 def _properties(package: ModelPackage) -> dict[str, Any]:
-    properties: dict[str, Any] = json.loads(
-        (folder_of(package) / packing.DESCRIPTION).read_bytes()
-    )["properties"]
+    properties: dict[str, Any] = json.loads((package.folder / packing.DESCRIPTION).read_bytes())[
+        "properties"
+    ]
     return properties
-
-
-def folder_of(package: ModelPackage) -> Path:
-    """The folder on this machine that a package's files lie in."""
-    inside = Path(package.description.weights[0].name)
-    return package.weights[0].path.parents[len(inside.parts) - 1]
 
 
 def _check_batch(

@@ -15,7 +15,7 @@ from swath.models.package import ModelPackage, Weights, load_package
 from swath.models.runtimes.base import Model
 from swath.models.runtimes.load import load_model
 from swath.packaging import sample_tiles
-from swath.packaging.check import OPTIMISED, check_package, folder_of, milliseconds
+from swath.packaging.check import OPTIMISED, check_package, milliseconds
 from swath.packaging.compare_outputs import Agreement, mean_agreement
 from swath.packaging.quantize import Precision, to_float16, to_int8
 from swath.packaging.write_mlm import assets_of, write_item
@@ -94,7 +94,7 @@ def optimise_package(
         folder = work / "package"
         folder.mkdir()
         _convert(source, folder / _WEIGHTS, precision, package, scenes, tiles)
-        _describe(folder_of(package), folder, package, precision)
+        _describe(package.folder, folder, package, precision)
         report = check_package(folder)
         if not report.passed:
             raise PackageError(f"the {precision} weights do not work: {'; '.join(report.faults)}")
@@ -110,7 +110,7 @@ def optimise_package(
                 f"{out} was not made: {precision} loses {found.loss:.3f} of {what}, more than the "
                 f"{tolerance:g} of --max-loss. More or other --scene to calibrate with may help"
             )
-        _describe(folder_of(package), folder, package, precision, found)
+        _describe(package.folder, folder, package, precision, found)
         folder.rename(out)
     return found
 

@@ -15,7 +15,7 @@ from swath import storage
 from swath.errors import InputError, PackageError, PayloadError
 from swath.models import packing
 from swath.models.package import describe_package, load_package
-from swath.packaging.check import check_package, folder_of
+from swath.packaging.check import check_package
 
 if TYPE_CHECKING:
     from swath.evaluation.results import Evaluation
@@ -93,7 +93,7 @@ def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published
     places = [_place(target, report.name) for target in to]
     with tempfile.TemporaryDirectory() as temporary:
         archive = Path(temporary, _ARCHIVE)
-        digest = packing.pack(folder_of(load_package(uri)), archive)
+        digest = packing.pack(load_package(uri).folder, archive)
         evaluation = _evaluation(uri, gate, digest)
         in_use = [found for found in map(_in_use, places) if found]
         gates = [_held(found, digest, evaluation, gate) for found in in_use if gate.closed]

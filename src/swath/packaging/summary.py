@@ -14,7 +14,6 @@ from swath.models import packing
 from swath.models.mlm import EXPECTED
 from swath.models.package import load_package
 from swath.models.weights import kind_of
-from swath.packaging.check import folder_of
 from swath.packaging.write_mlm import TRAINING
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def facts_of(uri: str | Path) -> list[Fact]:
         PackageError: there is no package, it contradicts itself, or a checksum is off.
     """
     package = load_package(uri)
-    item = json.loads((folder_of(package) / packing.DESCRIPTION).read_bytes())
+    item = json.loads((package.folder / packing.DESCRIPTION).read_bytes())
     return [
         Fact(group, name, value)
         for group, lines in (

@@ -33,7 +33,9 @@ def test_every_form_gives_the_same_package(uri, package):
     assert loaded.description == info.description
     assert loaded.digest == info.digest == packing.package_digest(package)
     assert [w.format for w in loaded.weights] == ["onnx"]
+    assert loaded.weights[0].path == loaded.folder / "model.onnx"
     assert loaded.weights[0].path.read_bytes() == (package / "model.onnx").read_bytes()
+    assert (loaded.folder == package) is (uri == str(package))
 
 
 def test_describing_unpacks_nothing(archive, package_cache):
