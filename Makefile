@@ -79,7 +79,7 @@ lint: $(VENV)/.lint node_modules/.installed ## Every check of the source, the te
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	$(say) "mypy --strict"
-	@$(BIN)/mypy --no-error-summary src/swath infra local_cloud batch_jobs lambdas sagemaker_jobs benchmarks mutation
+	@$(BIN)/mypy --no-error-summary src/swath infra local_cloud batch_jobs lambdas sagemaker_jobs benchmarks mutation examples
 	$(say) "import-linter"
 	@$(BIN)/lint-imports --no-logo
 	$(say) "cdk-nag, cfn-lint, asl-validator, hadolint"

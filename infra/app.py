@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.settings import DeploySettings
+from infra.settings import CONTEXT_KEY, DeploySettings
 from swath.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -47,6 +47,11 @@ def check(env: Mapping[str, str]) -> None:
     """
     given = json.loads(env.get("CDK_CONTEXT_JSON") or "{}")
     DeploySettings.from_whole_context({**_defaults(), **given}).models_folder(ROOT)
+
+
+def cdk_flags() -> dict[str, object]:
+    """Return the CDK's feature flags that the constructs are tested with, for an app's context."""
+    return {key: value for key, value in _defaults().items() if key != CONTEXT_KEY}
 
 
 def _defaults() -> dict[str, object]:

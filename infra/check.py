@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from aws_cdk import Validations
+from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
 from infra.app import build
@@ -58,23 +58,37 @@ def check_dockerfiles() -> Iterator[bool]:
 
 
 def check_stages(folder: Path) -> Iterator[bool]:
-    """The template of each stage."""
+    """Check the template of each stage."""
     for stage, settings in VARIANTS.items():
         out = folder / stage
-        if not synthesize(out, stage, settings):
-            yield False
-            continue
-        template = next(out.glob("*.template.json"))
-        yield _run(f"cfn-lint ({stage})", [_tool("cfn-lint"), *_CFN_LINT, str(template)])
-        for name, machine in state_machines(json.loads(template.read_text())).items():
-            definition = folder / f"{stage}-{name}.asl.json"
-            definition.write_text(json.dumps(machine))
-            yield check_state_machine(definition, f"{stage}, {name}")
+        context = {f"{CONTEXT_KEY}:{key}": value for key, value in settings.items()}
+        yield from check_app(build(str(out), context), out, stage)
 
 
-def synthesize(out: Path, stage: str, settings: dict[str, object]) -> bool:
+def check_app(app: App, out: Path, stage: str) -> Iterator[bool]:
+    """Check the template of an app's only stack.
+
+    Args:
+        app: App, not yet synthesized.
+        out: Folder of its cloud assembly.
+        stage: Name of the app in what is reported.
+
+    Yields:
+        Whether a check found nothing wrong.
+    """
+    if not synthesize(app, stage):
+        yield False
+        return
+    template = next(out.glob("*.template.json"))
+    yield _run(f"cfn-lint ({stage})", [_tool("cfn-lint"), *_CFN_LINT, str(template)])
+    for name, machine in state_machines(json.loads(template.read_text())).items():
+        definition = out.parent / f"{stage}-{name}.asl.json"
+        definition.write_text(json.dumps(machine))
+        yield check_state_machine(definition, f"{stage}, {name}")
+
+
+def synthesize(app: App, stage: str) -> bool:
     """Write the cloud assembly; False if a rule is broken, which the CDK has then reported."""
-    app = build(str(out), {f"{CONTEXT_KEY}:{key}": value for key, value in settings.items()})
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     try:
         app.synth()

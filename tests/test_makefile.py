@@ -23,6 +23,7 @@ FOLDERS = {
     "test": [
         *("tests", "local_cloud", "infra", "lambdas", "batch_jobs", "sagemaker_jobs"),
         "mutation",
+        "examples",
     ],
     # The benchmarks start the model server.
     "bench": ["benchmarks", "sagemaker_jobs/serve_model"],
@@ -36,6 +37,7 @@ OURS = {
     "sagemaker_jobs",
     "benchmarks",
     "mutation",
+    "examples",
     "tests",
 }
 TORCH = "torch"

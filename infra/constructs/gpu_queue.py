@@ -38,6 +38,7 @@ from constructs import Construct
 
 from infra.constructs.infer_shard_job import JOB_TIMEOUT, JOB_UID
 from infra.grants import acknowledge
+from infra.name_tags import tag_by_path
 from swath.errors import SettingsError
 
 _HOST_POLICY = "service-role/AmazonEC2ContainerServiceforEC2Role"
@@ -137,7 +138,7 @@ class GpuQueue(Construct):
         return role
 
     def _launch_template(self) -> LaunchTemplate:
-        return LaunchTemplate(
+        template = LaunchTemplate(
             self,
             "Host",
             http_tokens=LaunchTemplateHttpTokens.REQUIRED,
@@ -155,6 +156,8 @@ class GpuQueue(Construct):
                 )
             ],
         )
+        tag_by_path(template)
+        return template
 
 
 def _user_data() -> MultipartUserData:

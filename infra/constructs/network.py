@@ -19,11 +19,14 @@ from aws_cdk.aws_ec2 import (
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
+from infra.name_tags import tag_by_path
+
 POSTGRES = 5432
 # Aurora needs two zones, and every region has them.
 MIN_ZONES = 2
 # GPU hosts are not to be had in each zone, so a third is of use; subnets cost nothing.
 _MAX_ZONES = 3
+_REJECTED = "Rejected"
 
 
 class Network(Construct):
@@ -71,12 +74,14 @@ class Network(Construct):
                 "S3": GatewayVpcEndpointOptions(service=GatewayVpcEndpointAwsService.S3)
             },
             flow_logs={
-                "Rejected": FlowLogOptions(
+                _REJECTED: FlowLogOptions(
                     destination=FlowLogDestination.to_s3(logs, "flow"),
                     traffic_type=FlowLogTrafficType.REJECT,
                 )
             },
         )
+        subnets = (*self.vpc.public_subnets, *self.vpc.isolated_subnets)
+        tag_by_path(self.vpc, self.vpc.node.find_child(_REJECTED), *subnets)
         self.database = self._group("Database", "The database")
         self.database_clients = self._group("DatabaseClients", "Functions that use the database")
         self.gpu_hosts = (

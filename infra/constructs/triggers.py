@@ -38,11 +38,11 @@ def run_on_change(
     return trigger
 
 
-def log_triggers(stack: Stack, *, log_retention: RetentionDays) -> None:
-    """Give CDK's provider a log group of the stack, instead of one that never expires."""
-    provider = stack.node.find_child(_PROVIDER)
+def log_triggers(scope: Construct, *, log_retention: RetentionDays) -> None:
+    """Give CDK's provider a log group of the scope, instead of one that never expires."""
+    provider = Stack.of(scope).node.find_child(_PROVIDER)
     logs = LogGroup(
-        stack, "TriggersLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
+        scope, "TriggersLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
     )
     _resource(provider.node.find_child("Handler")).add_property_override(
         "LoggingConfig.LogGroup", logs.log_group_name

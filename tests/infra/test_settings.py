@@ -13,8 +13,8 @@ import pytest
 from aws_cdk import App
 
 from infra.images import ROOT
+from infra.pipeline import LOG_RETENTION
 from infra.settings import DeploySettings, LogDays
-from infra.stack import LOG_RETENTION
 from swath.errors import SettingsError
 
 

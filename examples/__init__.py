@@ -1,0 +1,1 @@
+"""Examples: programs that use swath, which the tests run."""

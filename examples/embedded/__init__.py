@@ -1,0 +1,1 @@
+"""A pipeline in the stack of somebody else."""

@@ -1,0 +1,376 @@
+"""The pipeline as one construct: which parts there are, and what each is given of the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk.aws_ec2 import ISecurityGroup
+from aws_cdk.aws_events import EventPattern, IRuleTarget, Rule
+from aws_cdk.aws_logs import RetentionDays
+from aws_cdk.aws_s3 import Bucket
+from constructs import Construct
+
+from infra.constructs.database import Database
+from infra.constructs.database_function import Inside
+from infra.constructs.dead_letters import DeadLetters
+from infra.constructs.endpoint import Serving
+from infra.constructs.evaluation import Evaluation
+from infra.constructs.failures import FailureTopic, RunFailed
+from infra.constructs.find_cause import FindCause
+from infra.constructs.gpu_queue import GpuQueue
+from infra.constructs.gpu_watch import GpuWatch
+from infra.constructs.infer_shard import InferShard
+from infra.constructs.infer_shard_job import InferShardJob
+from infra.constructs.load_detections import LoadDetections
+from infra.constructs.merge_detections import MergeDetections
+from infra.constructs.migrate_database import MigrateDatabase
+from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.network import MIN_ZONES, Network
+from infra.constructs.plan_scene import PlanScene
+from infra.constructs.prepare_database import PrepareDatabase
+from infra.constructs.publish_results import PublishResults
+from infra.constructs.record_failure import RecordFailure, RecordFailureMachine
+from infra.constructs.resume_run import ResumeRun
+from infra.constructs.run_machine import RunMachine
+from infra.constructs.start_run import StartRun
+from infra.constructs.storage import Storage
+from infra.constructs.training import Training
+from infra.constructs.transforms import Transforms
+from infra.constructs.triggers import log_triggers, run_on_change
+from infra.endpoints import Endpoints
+from infra.images import ROOT
+from infra.settings import DeploySettings, LogDays
+from infra.shard_states import Gpus, Mapped
+from infra.workflow import EVENT_SOURCE, RUN_COMPLETED, Steps
+from swath.messages import Backend
+
+LOG_RETENTION: dict[LogDays, RetentionDays] = {
+    1: RetentionDays.ONE_DAY,
+    3: RetentionDays.THREE_DAYS,
+    5: RetentionDays.FIVE_DAYS,
+    7: RetentionDays.ONE_WEEK,
+    14: RetentionDays.TWO_WEEKS,
+    30: RetentionDays.ONE_MONTH,
+    60: RetentionDays.TWO_MONTHS,
+    90: RetentionDays.THREE_MONTHS,
+    180: RetentionDays.SIX_MONTHS,
+    365: RetentionDays.ONE_YEAR,
+}
+
+
+class Pipeline(Construct):
+    """All of swath, for a stack of its own or beside what else a stack has.
+
+    A stack has one pipeline at most: its state machine and endpoints are named after the stack.
+
+    Attributes:
+        storage: Buckets of scenes, of work and of results.
+        network: Network of the database and of GPU hosts.
+        database: Cluster of the database.
+        models: Model packages that are deployed.
+        failure_topic: Topic that failed runs are published to.
+        endpoints: SageMaker endpoints that the settings ask for.
+        runs: State machine whose executions are runs.
+        start_run: Function that starts a run for each scene in the scenes bucket.
+        infer_shard: Function that infers a shard on Lambda.
+        gpus: Queue of AWS Batch; None without one.
+        data: Buckets of the user's that SageMaker jobs may read.
+        training: Role and image of training jobs; None without them.
+        evaluation: Role and image of evaluation jobs; None without them.
+        transforms: Role and image of batch transforms; None without endpoints.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        settings: DeploySettings,
+        zones: int = MIN_ZONES,
+    ) -> None:
+        """Add the parts that the settings ask for.
+
+        Args:
+            scope: Stack, or a construct in one.
+            construct_id: Id within the scope. `Default` keeps it out of logical ids.
+            settings: Choices of the deployment; its `name` is the business of the stack.
+            zones: Number of availability zones of the region.
+
+        Raises:
+            SettingsError: there is no folder of models, or it lacks the default model.
+        """
+        super().__init__(scope, construct_id)
+        self._logged = {"log_retention": LOG_RETENTION[settings.log_retention_days]}
+        self._add_foundations(settings, zones)
+        self._add_endpoints(settings)
+        self._add_runs(settings)
+        self._add_run_resumption()
+        # Buckets of the user's, which exist already.
+        self.data = [
+            Bucket.from_bucket_name(self, f"Data-{name}", name) for name in settings.data_buckets
+        ]
+        self.training = self._add_training() if settings.training else None
+        self.evaluation = self._add_evaluation() if settings.training else None
+        self.transforms = self._add_transforms() if settings.endpoints else None
+        self._add_failure_records()
+        self._add_migrations(before=self.start_run.rule)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The values that `swath` the command reads from the outputs of a stack, by name."""
+        values = {
+            "ScenesBucket": self.storage.scenes.bucket_name,
+            "WorkBucket": self.storage.work.bucket_name,
+            "ResultsBucket": self.storage.results.bucket_name,
+            "StateMachineArn": self.runs.machine.state_machine_arn,
+            "FailureTopicArn": self.failure_topic.topic.topic_arn,
+            "ModelCatalogueUri": self.models.uri,
+            "InferShardFunction": self.infer_shard.function_name,
+            "DatabaseHost": self.database.cluster.cluster_endpoint.hostname,
+            "DatabaseClusterArn": self.database.cluster.cluster_arn,
+            "DatabaseSecretArn": self.database.master_secret_arn,
+        }
+        if self.gpus:
+            values["JobQueueArn"] = self.gpus.queue.job_queue_arn
+        for kind, name in self.endpoints.names.items():
+            values[f"{kind}Endpoint"] = name
+        if self.training:
+            values["TrainingRoleArn"] = self.training.role.role_arn
+            values["TrainingImageUri"] = self.training.image_uri
+        if self.evaluation:
+            values["EvaluationRoleArn"] = self.evaluation.role.role_arn
+            values["EvaluationImageUri"] = self.evaluation.image_uri
+        if self.data:
+            values["DataBuckets"] = ",".join(bucket.bucket_name for bucket in self.data)
+        if self.transforms:
+            values["ServingRoleArn"] = self.transforms.role.role_arn
+            values["ServingImageUri"] = self.transforms.image_uri
+        return values
+
+    def on_run_completed(self, construct_id: str, target: IRuleTarget) -> Rule:
+        """Send the event of each run that is done to a target; return the rule.
+
+        Args:
+            construct_id: Id of the rule within the pipeline.
+            target: Target of the events, as `aws_cdk.aws_events_targets` has them.
+        """
+        pattern = EventPattern(source=[EVENT_SOURCE], detail_type=[RUN_COMPLETED])
+        return Rule(self, construct_id, event_pattern=pattern, targets=[target])
+
+    def _add_foundations(self, settings: DeploySettings, zones: int) -> None:
+        self.storage = Storage(
+            self,
+            "Storage",
+            retain=settings.retain,
+            work_retention=Duration.days(settings.work_retention_days),
+        )
+        self.network = Network(
+            self,
+            "Network",
+            logs=self.storage.logs,
+            zones=zones,
+            gpu_hosts=settings.has_gpu_queue,
+            retain=settings.retain,
+        )
+        self.database = Database(
+            self,
+            "Database",
+            vpc=self.network.vpc,
+            security_group=self.network.database,
+            min_acu=settings.database_min_acu,
+            max_acu=settings.database_max_acu,
+            retain=settings.retain,
+        )
+        self.models = ModelCatalogue(
+            self,
+            "Models",
+            models_dir=settings.models_folder(ROOT),
+            default_model=settings.default_model,
+        )
+        self.failure_topic = FailureTopic(self, "Failures", email=settings.notification_email)
+        self._inside: Inside = {
+            "database": self.database,
+            "vpc": self.network.vpc,
+            "security_group": self.network.database_clients,
+            "log_retention": LOG_RETENTION[settings.log_retention_days],
+        }
+
+    def _add_endpoints(self, settings: DeploySettings) -> None:
+        serving = Serving(
+            models=self.models,
+            scenes=self.storage.scenes,
+            work=self.storage.work,
+            topic=self.failure_topic.topic,
+            log_retention=LOG_RETENTION[settings.log_retention_days],
+        )
+        self.endpoints = Endpoints(self, settings=settings, serving=serving)
+
+    def _add_run_resumption(self) -> None:
+        if endpoint := self.endpoints.asynchronous:
+            ResumeRun(
+                self,
+                "ResumeRun",
+                endpoint=endpoint,
+                work=self.storage.work,
+                machine=self.runs.machine,
+                dead_letters=self._dead_letters("UnresumedRuns", "resume_run"),
+                **self._logged,
+            )
+
+    def _add_training(self) -> Training:
+        return Training(
+            self,
+            "Training",
+            scenes=self.storage.scenes,
+            results=self.storage.results,
+            data=self.data,
+        )
+
+    def _add_evaluation(self) -> Evaluation:
+        return Evaluation(
+            self,
+            "Evaluation",
+            models=self.models,
+            scenes=self.storage.scenes,
+            results=self.storage.results,
+            data=self.data,
+        )
+
+    def _add_transforms(self) -> Transforms:
+        return Transforms(
+            self,
+            "Transforms",
+            models=self.models,
+            scenes=self.storage.scenes,
+            results=self.storage.results,
+            data=self.data,
+        )
+
+    def _add_runs(self, settings: DeploySettings) -> None:
+        self.runs = RunMachine(self, "Runs", steps=self._steps(settings), **self._logged)
+        self.start_run = StartRun(
+            self,
+            "StartRun",
+            scenes=self.storage.scenes,
+            work=self.storage.work,
+            runs=self.runs,
+            models=self.models,
+            default_model=settings.default_model,
+            backend=settings.backend,
+            tolerated_failures=settings.tolerated_failures,
+            score_threshold=settings.score_threshold,
+            dead_letters=self._dead_letters("UnstartedRuns", "start_run"),
+            **self._logged,
+        )
+
+    def _steps(self, settings: DeploySettings) -> Steps:
+        scenes, work, results = self.storage.scenes, self.storage.work, self.storage.results
+        scene: dict[str, Any] = {"scenes": scenes, "work": work, **self._logged}
+        group = self.network.gpu_hosts
+        self.gpus = self._gpu_queue(settings, group) if group else None
+        self.infer_shard = InferShard(self, "InferShard", models=self.models, **scene).function
+        return Steps(
+            plan_scene=PlanScene(
+                self,
+                "PlanScene",
+                models=self.models,
+                lambda_max_tiles=settings.lambda_max_tiles,
+                endpoints=settings.endpoints,
+                batch=settings.has_gpu_queue,
+                **scene,
+            ).function,
+            merge_detections=MergeDetections(
+                self, "MergeDetections", work=work, **self._logged
+            ).function,
+            load_detections=LoadDetections(
+                self, "LoadDetections", work=work, **self._inside
+            ).function,
+            publish_results=PublishResults(
+                self, "PublishResults", work=work, results=results, **self._logged
+            ).function,
+            on_lambda=Mapped(
+                backend=Backend.LAMBDA,
+                place="Lambda",
+                label="InferShards",
+                function=self.infer_shard,
+                concurrency=settings.lambda_concurrency,
+            ),
+            on_gpus=self._gpus(self.gpus, scene) if self.gpus else None,
+            on_endpoints=self.endpoints.backends,
+            work=work,
+        )
+
+    def _gpu_queue(self, settings: DeploySettings, group: ISecurityGroup) -> GpuQueue:
+        wait = Duration.hours(settings.gpu_wait_hours)
+        gpus = GpuQueue(
+            self,
+            "Gpus",
+            vpc=self.network.vpc,
+            security_group=group,
+            instance_types=settings.gpu_instance_types,
+            max_vcpus=settings.gpu_max_vcpus,
+            spot_bid_percentage=settings.spot_bid_percentage,
+            wait=wait,
+        )
+        GpuWatch(
+            self,
+            "GpuWatch",
+            queue=gpus.queue,
+            environments=gpus.environments,
+            topic=self.failure_topic.topic,
+            wait=wait,
+            **self._logged,
+        )
+        return gpus
+
+    def _gpus(self, gpus: GpuQueue, scene: dict[str, Any]) -> Gpus:
+        job = InferShardJob(self, "InferShardJob", models=self.models, **scene)
+        return Gpus(queue=gpus.queue, job=job.name)
+
+    def _add_failure_records(self) -> None:
+        dead_letters = self._dead_letters("UnrecordedFailures", "record_failure")
+        finder = FindCause(
+            self,
+            "FindCause",
+            runs=self.runs,
+            work=self.storage.work,
+            results=self.storage.results,
+            batch=self.gpus is not None,
+            **self._logged,
+        )
+        recorder = RecordFailureMachine(
+            self,
+            "FailureRecords",
+            finder=finder.function,
+            topic=self.failure_topic.topic,
+            recorder=RecordFailure(self, "RecordFailure", **self._inside).function,
+            dead_letters=dead_letters,
+            **self._logged,
+        )
+        RunFailed(
+            self,
+            "RunFailed",
+            machine=self.runs.machine,
+            recorder=recorder.machine,
+            dead_letters=dead_letters,
+        )
+
+    def _dead_letters(self, name: str, of: str) -> Any:
+        return DeadLetters(self, name, of=of, topic=self.failure_topic.topic).queue
+
+    def _add_migrations(self, *, before: Construct) -> None:
+        """Migrate the database on each deployment that changes its user or its schema."""
+        prepare = PrepareDatabase(self, "PrepareDatabase", database=self.database, **self._logged)
+        migrate = MigrateDatabase(self, "MigrateDatabase", **self._inside)
+        prepared = run_on_change(
+            self, "DatabasePrepared", function=prepare.function, execute_after=[self.database]
+        )
+        run_on_change(
+            self,
+            "DatabaseMigrated",
+            function=migrate.function,
+            execute_after=[prepared, self.network],
+            execute_before=[before],
+        )
+        log_triggers(self, **self._logged)
