@@ -55,12 +55,12 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
         return code
 
     with _ending_at_sigterm(options.stop_seconds) as stop, last_words(leave_timeout):
-        return run_job(lambda: _run(options, stop), logger=logger, leave=leave)
+        doing = f"shard {options.index} of {options.plan_uri}"
+        return run_job(lambda: _run(options, stop), doing=doing, logger=logger, leave=leave)
 
 
 def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:
     uri, index = options.plan_uri, options.index
-    logger.info("shard %d of %s", index, uri)
     try:
         find_gpu()
         receipt = run_shard(uri, index, stop=stop, keep_seconds=options.keep_seconds)

@@ -18,6 +18,7 @@ def log_to_stderr() -> None:
 def run_job(
     work: Callable[[], JobExit],
     *,
+    doing: str = "",
     logger: logging.Logger,
     leave: Callable[[Exception, JobExit], None],
 ) -> JobExit:
@@ -27,6 +28,7 @@ def run_job(
 
     Args:
         work: Function that does the work, and returns the code of work that raised no error.
+        doing: Name of the work in the log, before an error.
         logger: Logger of the job.
         leave: Function that keeps an error and its code where others look for them.
     """
@@ -36,6 +38,7 @@ def run_job(
         code = JobExit.from_error(error)
         level = logging.WARNING if code is JobExit.INTERRUPTED else logging.ERROR
         unforeseen = None if isinstance(error, SwathError) else error
-        logger.log(level, "%s", str(error) or type(error).__name__, exc_info=unforeseen)
+        what = f"{doing}: " if doing else ""
+        logger.log(level, "%s%s", what, str(error) or type(error).__name__, exc_info=unforeseen)
         leave(error, code)
         return code

@@ -44,6 +44,15 @@ def test_an_error_of_swath_is_logged_by_its_sentence(caplog, error, code, level)
     assert "Traceback" not in caplog.text
 
 
+def test_the_log_says_what_failed(caplog):
+    def work():
+        raise InputError("no scene at x")
+
+    run_job(work, doing="shard 3 of y", logger=logger, leave=lambda *_: None)
+
+    assert caplog.records[0].getMessage() == "shard 3 of y: no scene at x"
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError("division by zero"), MemoryError()])
 def test_any_other_error_is_logged_with_its_traceback(caplog, error):
     assert end_with(error) == (JobExit.BUG, [(error, JobExit.BUG)])
