@@ -7,6 +7,7 @@ half open. Tiles are numbered in raster order.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ Ints = NDArray[np.int64]
 
 _COARSEST = 32
 """px; a power of two."""
+_TILES_AT_ONCE = 256
+"""Tiles whose positions are worked out together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,24 +93,29 @@ class Grid:
         return self.columns * self.rows
 
     def tile(self, index: int) -> Tile:
-        """The tile of that number.
+        """Return the tile of a number.
 
         Raises:
-            IndexError: there is no such tile.
+            IndexError: There is no such tile.
         """
-        x, y, width, height = (int(v) for v in self.windows([index])[0])
-        x0, y0, x1, y1 = (int(v) for v in self.cores([index])[0])
-        row, column = divmod(index, self.columns)
-        return Tile(
-            index=index,
-            column=column,
-            row=row,
-            x=x,
-            y=y,
-            size=self.size,
-            window=(x, y, width, height),
-            core=(x0, y0, x1, y1),
-        )
+        return next(self.iter_tiles([index]))
+
+    def iter_tiles(self, indices: Sequence[int] | Ints) -> Iterator[Tile]:
+        """Yield the tiles of some numbers, in their order.
+
+        Positions are worked out for many tiles at once: one by one, they would cost a reader as
+        much as cutting the tiles from its blocks.
+
+        Raises:
+            IndexError: There is no such tile.
+        """
+        for start in range(0, len(indices), _TILES_AT_ONCE):
+            part = np.asarray(indices[start : start + _TILES_AT_ONCE])
+            windows, cores = self.windows(part).tolist(), self.cores(part).tolist()
+            for index, window, core in zip(part.tolist(), windows, cores, strict=True):
+                row, column = divmod(index, self.columns)
+                x, y, _, _ = window
+                yield Tile(index, column, row, x, y, self.size, tuple(window), tuple(core))
 
     def windows(self, indices: ArrayLike) -> Ints:
         """The parts of tiles that lie in the scene, int64 (n, 4): x, y, width, height.

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+from swath.raster import tiles
 from swath.raster.tiles import Grid
 from tests.helpers.grids import grids
 
@@ -126,3 +128,28 @@ def test_bad_values_are_refused_by_name(values, named):
 def test_no_such_tile(index):
     with pytest.raises(IndexError, match=f"{index} .*25 tiles"):
         Grid(450, 450, 100, 10).tile(index)
+
+
+@given(grids(), st.data())
+def test_tiles_come_in_the_order_of_their_numbers(grid, data):
+    numbers = data.draw(st.lists(st.integers(0, grid.count - 1), max_size=9))
+
+    found = list(grid.iter_tiles(numbers))
+
+    assert found == [grid.tile(number) for number in numbers]
+    assert [tile.index for tile in found] == numbers
+    assert [tile.row * grid.columns + tile.column for tile in found] == numbers
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 6, 15, 100])
+def test_tiles_are_worked_out_a_few_at_a_time_and_each_once(monkeypatch, at_once):
+    monkeypatch.setattr(tiles, "_TILES_AT_ONCE", at_once)
+    grid = Grid(40, 60, 16, 4)
+
+    found = list(grid.iter_tiles(range(grid.count)))
+
+    assert [tile.index for tile in found] == list(range(15))
+    assert [tile.window for tile in found] == [tuple(w) for w in grid.windows(range(15)).tolist()]
+    assert [tile.core for tile in found] == [tuple(c) for c in grid.cores(range(15)).tolist()]
+    with pytest.raises(IndexError, match="15 of a grid of 15 tiles"):
+        list(grid.iter_tiles([0, 15]))

@@ -7,7 +7,7 @@ underneath it; neither tells which of a file's blocks are damaged, which `checks
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +27,6 @@ from swath.raster.validity import combine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-_AT_ONCE = 256
-"""Tiles whose places are worked out together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +79,8 @@ def read_tiles(
         return
     with Workers(threads or available_cpus()) as workers:
         cutter = _Cutter(scene, bands, grid.windows(numbers), workers)
-        for place, tile in enumerate(_tiles(grid, numbers)):
+        for place, tile in enumerate(grid.iter_tiles(numbers)):
             yield cutter.read(place, tile)
-
-
-def _tiles(grid: Grid, numbers: Sequence[int] | Ints) -> Iterator[Tile]:
-    """The tiles of those numbers; made one by one, they would cost as much as cutting them."""
-    for start in range(0, len(numbers), _AT_ONCE):
-        part = np.asarray(numbers[start : start + _AT_ONCE])
-        windows, cores = grid.windows(part).tolist(), grid.cores(part).tolist()
-        for index, window, core in zip(part.tolist(), windows, cores, strict=True):
-            row, column = divmod(index, grid.columns)
-            x, y, _, _ = window
-            yield Tile(index, column, row, x, y, grid.size, tuple(window), tuple(core))
 
 
 class _Cutter:

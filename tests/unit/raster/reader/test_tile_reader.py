@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from swath import storage
 from swath.errors import SceneChangedError, SceneError, SwathError, TransientError
 from swath.raster.dataset import Dataset
-from swath.raster.reader import read_tiles, tile_reader
+from swath.raster.reader import read_tiles
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from tests.helpers.rasters import real_files
@@ -339,10 +339,3 @@ class TestOnS3:
             stop()
             with pytest.raises(TransientError, match=uri):
                 list(read_tiles(scene, Grid(400, 300, 100, 0), [1], range(12)))
-
-
-@pytest.mark.parametrize("at_once", [1, 5, 6, 100])
-def test_tiles_are_numbered_a_few_at_a_time_and_each_once(make_scene, monkeypatch, at_once):
-    monkeypatch.setattr(tile_reader, "_AT_ONCE", at_once)
-
-    assert_reads_same(make_scene(np.ones((1, 40, 60), "uint8")), size=16, overlap=4)
