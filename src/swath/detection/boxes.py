@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
-Boxes = NDArray[np.float64]
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+from swath._types import Boxes, Floats, Ints
 
 _SMALL = 512
 """Up to so many boxes, one sweep is quicker than strips."""
 
 
-def neighbours(boxes: Boxes, *, margin: float = 0.0) -> tuple[Indices, Indices]:
+def neighbours(boxes: Boxes, *, margin: float = 0.0) -> tuple[Ints, Ints]:
     """Every pair of boxes that meet, as indices i < j; n log n for boxes spread over a scene.
 
     A sweep along x, in strips about as high as a box: what lies in several strips is swept in each,
@@ -45,7 +41,7 @@ def neighbours(boxes: Boxes, *, margin: float = 0.0) -> tuple[Indices, Indices]:
     return np.minimum(first, second), np.maximum(first, second)
 
 
-def _sweep(low: Floats, high: Floats) -> tuple[Indices, Indices]:
+def _sweep(low: Floats, high: Floats) -> tuple[Ints, Ints]:
     """Every pair of intervals that meet, once."""
     order = np.argsort(low, kind="stable")
     low, high = low[order], high[order]
@@ -54,13 +50,13 @@ def _sweep(low: Floats, high: Floats) -> tuple[Indices, Indices]:
     return order[first], order[after[first] + place]
 
 
-def spread(counts: Indices) -> tuple[Indices, Indices]:
+def spread(counts: Ints) -> tuple[Ints, Ints]:
     """Each index as often as its count says, and for each the number of the time."""
     rows = np.repeat(np.arange(len(counts)), counts)
     return rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def meetings(boxes: Boxes, others: Boxes) -> tuple[Indices, Indices]:
+def meetings(boxes: Boxes, others: Boxes) -> tuple[Ints, Ints]:
     """Every pair of a box and one of `others` that meet, as indices of each."""
     tree = shapely.STRtree(shapely.box(*boxes.T))
     second, first = tree.query(shapely.box(*others.T))

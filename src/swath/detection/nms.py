@@ -15,13 +15,14 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from swath.detection.boxes import Boxes, Floats, Indices, Mask, meetings, neighbours
-from swath.detection.overlap import Outlines, Shapes, oriented_box, union
+from swath._types import Boxes, Floats, Ints, Mask, Polygons
+from swath.detection.boxes import meetings, neighbours
+from swath.detection.overlap import Shapes, oriented_box, union
 from swath.models.nms_options import Matching, Metric
 
 Scores = NDArray[np.float32]
 Labels = NDArray[np.int16]
-Candidates = tuple[Boxes, Scores, Labels, Outlines | None]
+Candidates = tuple[Boxes, Scores, Labels, Polygons | None]
 
 _BLOCK = 1024
 """How many of the best are compared with one another first."""
@@ -33,7 +34,7 @@ def reduce_candidates(
     label: Labels,
     matching: Matching,
     *,
-    outline: Outlines | None = None,
+    outline: Polygons | None = None,
     oriented: bool = False,
     score_threshold: float = 0.0,
 ) -> Candidates:
@@ -68,7 +69,7 @@ def reduce_candidates(
     return shapes.box, score[kept], label[kept], shapes.outline
 
 
-def leaders(shapes: Shapes, label: Labels, metric: Metric, threshold: float) -> Indices:
+def leaders(shapes: Shapes, label: Labels, metric: Metric, threshold: float) -> Ints:
     """For each candidate, the one that greedy NMS keeps in its stead; itself where it is kept.
 
     Args:
@@ -96,7 +97,7 @@ def leaders(shapes: Shapes, label: Labels, metric: Metric, threshold: float) -> 
     return leader
 
 
-def suppress(count: int, winner: Indices, loser: Indices) -> Mask:
+def suppress(count: int, winner: Ints, loser: Ints) -> Mask:
     """What remains of `count` things when each, taken in order, rules out those it wins against.
 
     The result is that of the sequential greedy loop. Each round settles all things that nothing
@@ -124,23 +125,23 @@ def suppress(count: int, winner: Indices, loser: Indices) -> Mask:
 
 
 def _rivals(
-    shapes: Shapes, label: Labels, rows: Indices, metric: Metric, threshold: float
-) -> tuple[Indices, Indices]:
+    shapes: Shapes, label: Labels, rows: Ints, metric: Metric, threshold: float
+) -> tuple[Ints, Ints]:
     """Pairs of places in `rows`, the better first, of a class and above the threshold."""
     few = shapes.take(rows)
     return _matched(few, label[rows], *neighbours(few.box), metric, threshold)
 
 
 def _matched(
-    shapes: Shapes, label: Labels, a: Indices, b: Indices, metric: Metric, threshold: float
-) -> tuple[Indices, Indices]:
+    shapes: Shapes, label: Labels, a: Ints, b: Ints, metric: Metric, threshold: float
+) -> tuple[Ints, Ints]:
     same = label[a] == label[b]
     a, b = a[same], b[same]
     match = shapes.overlap(a, b, metric) > threshold
     return a[match], b[match]
 
 
-def _follow(leader: Indices, better: Indices, worse: Indices) -> None:
+def _follow(leader: Ints, better: Ints, worse: Ints) -> None:
     """Let those without a leader follow the best that is kept of those that outdo them."""
     led = (leader[better] == better) & (leader[worse] < 0)
     # Written from the worst to the best: the last to be written stands.
@@ -175,7 +176,7 @@ def _decayed(
 
 
 def _combined(
-    shapes: Shapes, score: Scores, leader: Indices, matching: Matching, *, oriented: bool
+    shapes: Shapes, score: Scores, leader: Ints, matching: Matching, *, oriented: bool
 ) -> Shapes:
     """The leaders as the strategy has them; the other rows mean nothing."""
     if matching.strategy == "nmm":
@@ -185,7 +186,7 @@ def _combined(
     return shapes
 
 
-def _grown(shapes: Shapes, leader: Indices, *, oriented: bool) -> Shapes:
+def _grown(shapes: Shapes, leader: Ints, *, oriented: bool) -> Shapes:
     """Leaders that hold their followers."""
     if shapes.outline is not None:
         outline = shapes.outline.copy()
@@ -198,7 +199,7 @@ def _grown(shapes: Shapes, leader: Indices, *, oriented: bool) -> Shapes:
     return Shapes(box)
 
 
-def _averaged(shapes: Shapes, score: Scores, leader: Indices, *, oriented: bool) -> Shapes:
+def _averaged(shapes: Shapes, score: Scores, leader: Ints, *, oriented: bool) -> Shapes:
     """Leaders at the mean of their group, weighted by score (Solovyev et al., 2021).
 
     The score stays the leader's: a mean would sink with each weak candidate of a strong object. An
@@ -225,7 +226,7 @@ def _fitted(outline: shapely.Geometry, old: Boxes, new: Boxes) -> shapely.Geomet
     return shapely.transform(outline, lambda points: (points - old[:2]) * stretch + new[:2])
 
 
-def _groups(leader: Indices) -> list[Indices]:
+def _groups(leader: Ints) -> list[Ints]:
     """The rows of each group of more than one, its leader first."""
     order = np.argsort(leader, kind="stable")
     starts = np.flatnonzero(np.diff(leader[order], prepend=-1))[1:]

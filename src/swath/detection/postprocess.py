@@ -15,7 +15,8 @@ from swath.detection.overlap import Shapes
 from swath.models.nms_options import Matching
 
 if TYPE_CHECKING:
-    from swath.detection.decode.candidates import Candidates, Outlines
+    from swath._types import Polygons
+    from swath.detection.decode.candidates import Candidates
     from swath.models.output_spec import Answer, HeadName
     from swath.models.runtimes.base import Outputs
     from swath.raster.tiles import Tile
@@ -28,7 +29,7 @@ _READ: dict[HeadName, Callable[[Outputs, Answer, int], Candidates]] = {
     "torchvision": torchvision.read,
     "prototypes": yolo_masks.read,
 }
-_TRACE: dict[HeadName, Callable[[Outputs, Answer, int, Candidates], Outlines]] = {
+_TRACE: dict[HeadName, Callable[[Outputs, Answer, int, Candidates], Polygons]] = {
     "torchvision": torchvision.trace,
     "prototypes": yolo_masks.trace,
 }
@@ -101,11 +102,11 @@ def _placed(seen: Detections, tile: Tile) -> Detections:
     return Detections.of_tile(box, seen.score, seen.label, tile.index, outline).take(inside)
 
 
-def _clipped(outline: Outlines, tile: Tile) -> Outlines:
+def _clipped(outline: Polygons, tile: Tile) -> Polygons:
     """The areas that outlines have within a tile's window."""
     x, y, width, height = tile.window
     window = shapely.box(x, y, x + width, y + height)
-    clipped: Outlines = shapely.intersection(outline, window)
+    clipped: Polygons = shapely.intersection(outline, window)
     # A polygon that also touches the window from outside leaves a line or a point there.
     for place in np.flatnonzero(shapely.get_type_id(clipped) == _COLLECTION):
         parts = shapely.get_parts(clipped[place])

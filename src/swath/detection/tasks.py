@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,10 +19,9 @@ if TYPE_CHECKING:
 
     from swath.models.output_spec import Answer
     from swath.models.runtimes.base import Outputs
-    from swath.raster.tiles import Grid, Ints, Tile
+    from swath.raster.tiles import Grid, Tile
 
-Inside = Callable[["Ints"], "NDArray[np.bool_]"]
-"""Which of the tiles of these numbers a shard holds."""
+from swath._types import TilePredicate
 
 
 class Task(Protocol):
@@ -44,7 +42,9 @@ class Task(Protocol):
     def sort_out(self, seen: Detections) -> Detections:
         """Of what tiles saw, what is theirs to report, flagged where neighbours have a say."""
 
-    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+    def settle_inside(
+        self, flagged: Detections, inside: TilePredicate
+    ) -> tuple[Detections, Detections]:
         """Settle those that no tile outside has a say in; returns these, and those still flagged.
 
         Settling some shards first, in any partition, and then the rest gives what `settle` gives.
@@ -75,7 +75,9 @@ class _Seamed:
         """Of what tiles saw, what is theirs to report."""
         return self.seams.sort_out(seen)
 
-    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+    def settle_inside(
+        self, flagged: Detections, inside: TilePredicate
+    ) -> tuple[Detections, Detections]:
         """Settle those that no tile outside has a say in."""
         return self.seams.settle_inside(flagged, inside)
 
@@ -136,7 +138,9 @@ class _Classes:
         """All of it."""
         return seen
 
-    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+    def settle_inside(
+        self, flagged: Detections, inside: TilePredicate
+    ) -> tuple[Detections, Detections]:
         """All of it: nothing is flagged."""
         del inside
         return flagged, Detections.empty()

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 if TYPE_CHECKING:
-    from swath.detection.boxes import Indices
+    from swath._types import Ints
     from swath.evaluation.class_mapping import Classes
     from swath.evaluation.metrics.objects import Truth
     from swath.evaluation.run_scenes import SeenScene
@@ -51,7 +51,7 @@ def doubts_about(classes: Classes, scenes: Sequence[SeenScene]) -> Iterator[str]
             )
 
 
-def _twice(truth: Truth) -> Indices:
+def _twice(truth: Truth) -> Ints:
     """Return the rows that repeat an earlier one's class, box and outline."""
     shapes: list[object] = [None] * len(truth)
     if truth.outline is not None:

@@ -14,7 +14,7 @@ from swath.evaluation.metrics.pixels import pixel_f1, pixel_iou
 from swath.evaluation.results import BACKGROUND, ClassFigures, CurvePoints, Figures, PixelFigures
 
 if TYPE_CHECKING:
-    from swath.detection.boxes import Floats, Indices
+    from swath._types import Floats, Ints
     from swath.evaluation.metrics.objects import Found, Truth
 
 
@@ -44,7 +44,7 @@ def measure_objects(
     return whole, own, points_of(curve)
 
 
-def measure_pixels(counts: Indices, classes: Sequence[str]) -> tuple[Figures, PixelFigures]:
+def measure_pixels(counts: Ints, classes: Sequence[str]) -> tuple[Figures, PixelFigures]:
     """The figures of masks, over all classes and of each."""
     names = [*classes, BACKGROUND]
     iou, f1 = pixel_iou(counts), pixel_f1(counts)

@@ -15,7 +15,7 @@ from swath.raster.scene import open_scene
 from swath.raster.scene_info import Box
 
 if TYPE_CHECKING:
-    from swath.detection.boxes import Indices
+    from swath._types import Ints
     from swath.evaluation.metrics.objects import Found, Objects, Truth
     from swath.evaluation.run_scenes import SeenScene
     from swath.raster.tiles import Grid
@@ -70,7 +70,7 @@ class _Judged:
         found = scene.found.take(scene.found.score >= threshold)
         return cls(scene, found, match(scene.truth, found, at=iou))
 
-    def errors(self) -> tuple[Indices, Indices, Indices]:
+    def errors(self) -> tuple[Ints, Ints, Ints]:
         """The tiles with errors, how many false alarms each has, and how many misses."""
         grid = self.scene.grid
         false = _owners(grid, self.found.take(self.matches.false))
@@ -103,12 +103,12 @@ def worst_tiles(
     ]
 
 
-def _owners(grid: Grid, objects: Objects) -> Indices:
+def _owners(grid: Grid, objects: Objects) -> Ints:
     centre = (objects.box[:, :2] + objects.box[:, 2:]) / 2
     return grid.owner(centre[:, 0], centre[:, 1])
 
 
-def _count(tiles: Indices, owners: Indices) -> Indices:
+def _count(tiles: Ints, owners: Ints) -> Ints:
     """How many each of the tiles owns."""
     return np.bincount(np.searchsorted(tiles, owners), minlength=len(tiles))
 

@@ -10,12 +10,9 @@ import shapely
 from swath.errors import LabelsError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from swath._types import Floats
     from swath.raster.georeference import Georeferencer
     from swath.raster.scene_info import SceneInfo
-
-    Floats = NDArray[np.float64]
 
 _ROWS = 33
 """Rows and columns of positions in the scene, the nearest of which Newton's method starts from."""

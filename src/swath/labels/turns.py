@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.crs import CRS
 
-    Floats = NDArray[np.float64]
+    from swath._types import Floats
+
     Range = tuple[float, float]
 
 _TINY = 1e-6

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from swath import storage
+from swath._types import Ints, Mask
 from swath.errors import PayloadError
 from swath.messages import (
     PLAN_VERSION,
@@ -25,10 +26,9 @@ from swath.messages import (
 )
 from swath.models.output_spec import Answer
 from swath.pipeline.shard_layout import Partition
-from swath.raster.dataset import Mask
 from swath.raster.radiometry.comparison import Expected
 from swath.raster.scene_info import Placed
-from swath.raster.tiles import Grid, Ints
+from swath.raster.tiles import Grid
 from swath.storage.checked_json import checked
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
+from swath._types import Mask
 from swath.cpus import MIB
 from swath.errors import PackageError, SettingsError, UnknownModelError
 from swath.messages import Backend, ModelRef, PlanSummary, RunOptions, RunRequest
@@ -18,7 +19,6 @@ from swath.models.package import describe_package
 from swath.pipeline.plan import Plan, pack_flags
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard_layout import Partition
-from swath.raster.dataset import Mask
 from swath.raster.empty_tiles import find_empty_tiles
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer

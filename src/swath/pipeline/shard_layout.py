@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.raster.tiles import Grid, Ints
+from swath._types import Ints
+from swath.raster.tiles import Grid
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

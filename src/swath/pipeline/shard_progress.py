@@ -12,9 +12,9 @@ from typing import Self
 import msgspec
 
 from swath import storage
+from swath._types import TilePredicate
 from swath.detection.detections import Detections, DetectionsWriter, read_detections, read_note
 from swath.detection.engine import Inference
-from swath.detection.tasks import Inside
 from swath.messages import Payload, TileCounts, TileFailure
 from swath.raster.radiometry.sampling import Samples
 
@@ -112,7 +112,7 @@ class ShardProgress:
         finally:
             ended.unlink()
 
-    def finish(self, inside: Inside) -> Detections:
+    def finish(self, inside: TilePredicate) -> Detections:
         """End the file with what is settled within the shard; return what is not settled."""
         flagged = Detections.concatenate(self._flagged)
         settled, others = self.inference.task.settle_inside(flagged, inside)

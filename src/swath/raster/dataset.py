@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rasterio.enums import Interleaving, MaskFlags
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
@@ -24,13 +23,14 @@ from swath.raster.files.header_check import check_header
 from swath.raster.gdal_errors import gdal_error, scene_changed, translate_gdal_errors
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from rasterio.windows import Window
+
+    from swath._types import Mask
 
 MAX_BLOCK_BYTES = 512 << 20
 _DTYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
 _PROBLEM = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
-
-Mask = NDArray[np.bool_]
 
 # `Scene.transform` tells as much. For the whole process: what is ignored for a moment only is
 # ignored, or not, in all other threads too.

@@ -11,10 +11,10 @@ from swath.errors import SceneError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from swath.raster.dataset import Mask
+    from swath._types import Ints, Mask
     from swath.raster.scene import OpenScene
     from swath.raster.scene_info import Box
-    from swath.raster.tiles import Grid, Ints
+    from swath.raster.tiles import Grid
 
 MAX_SEARCHED_PIXELS = 100_000_000
 """In larger scenes nobody looks for empty tiles beforehand: shards skip them as they read."""

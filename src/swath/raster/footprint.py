@@ -12,12 +12,9 @@ from swath.raster.polygons import GRID
 from swath.raster.unusual_polygons import place_polygon
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from swath._types import Floats
     from swath.raster.georeference import Georeferencer
     from swath.raster.scene_info import Placed
-
-    Floats = NDArray[np.float64]
 
 _STEPS = 16
 """Cells along each side of a scene that are looked at for folds."""

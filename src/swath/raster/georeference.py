@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from numpy.typing import ArrayLike, NDArray
 
 from swath.errors import SceneError
 from swath.raster.geotransform import AffineTransform, Geotransform, geotransform_of
@@ -22,12 +21,13 @@ from swath.raster.projection import LON_LAT, reproject, without_session, world_w
 from swath.raster.unusual_polygons import FOLLOWED, cut_at, deviation, place_polygon
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
     from rasterio.crs import CRS
 
     from swath.raster.scene_info import Placed
     from swath.raster.unusual_polygons import Points
 
-Floats = NDArray[np.float64]
+from swath._types import Floats
 
 _HIGHEST = 91
 """Degrees of latitude; a global grid may stick out over the pole by half of a large pixel."""

@@ -16,11 +16,9 @@ from swath.raster.projection import FARTHEST, without_session, world_width
 
 if TYPE_CHECKING:
     from affine import Affine
-    from numpy.typing import NDArray
 
+    from swath._types import Floats
     from swath.raster.scene_info import Placed
-
-    Floats = NDArray[np.float64]
 
 _MOST_TPS_GCPS = 1000
 """A spline through more would take too long; a polynomial has to do."""

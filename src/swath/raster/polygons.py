@@ -15,7 +15,8 @@ import shapely
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from swath._types import Floats
+
     Rows = NDArray[np.bool_] | NDArray[np.int64] | slice
 
 _HALF_TURN = 180

@@ -18,9 +18,7 @@ from rasterio.session import DummySession
 from rasterio.warp import transform
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+    from swath._types import Floats
 
 LON_LAT = CRS.from_epsg(4326)
 

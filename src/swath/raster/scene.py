@@ -15,9 +15,10 @@ import numpy as np
 from rasterio.windows import Window
 
 from swath import storage
+from swath._types import Mask
 from swath.errors import SceneError
 from swath.raster.band_units import stated_unit
-from swath.raster.dataset import Dataset, Mask, open_dataset
+from swath.raster.dataset import Dataset, open_dataset
 from swath.raster.gdal_errors import translate_gdal_errors
 from swath.raster.interpretation import check_interpretation, colours_of
 from swath.raster.scene_info import Box, SceneInfo

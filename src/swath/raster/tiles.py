@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-Ints = NDArray[np.int64]
+from swath._types import Ints
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _COARSEST = 32
 """px; a power of two."""

@@ -15,9 +15,8 @@ import shapely.affinity
 from swath.raster.polygons import flat, rings_of, shape_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from swath._types import Floats
 
-    Floats = NDArray[np.float64]
     # Gives longitudes and latitudes of positions in scene px; NaN where there are none.
     Points = Callable[[Floats, Floats], tuple[Floats, Floats]]
 

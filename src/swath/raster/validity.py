@@ -17,7 +17,7 @@ from rasterio.enums import MaskFlags
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.dataset import Mask
+    from swath._types import Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

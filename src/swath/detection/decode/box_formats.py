@@ -10,7 +10,7 @@ import shapely
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.detection.boxes import Boxes, Floats
+    from swath._types import Boxes, Floats
     from swath.models.output_spec import BoxFormat
 
 

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from swath.detection.decode.box_formats import to_corners, to_outlines, to_xyxy
 from swath.detection.decode.outputs import check_scores
 from swath.errors import ModelOutputError
 
 if TYPE_CHECKING:
-    from swath.detection.boxes import Boxes, Floats, Indices
+    from numpy.typing import NDArray
+
+    from swath._types import Boxes, Floats, Ints
     from swath.models.output_spec import Answer
 
-Outlines = NDArray[np.object_]
+from swath._types import Polygons
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,12 +30,12 @@ class Candidates:
     score: NDArray[np.float32]
     label: NDArray[np.int16]
     """Index into the package's classes."""
-    row: Indices
+    row: Ints
     """Which of the model's candidates they are."""
-    outline: Outlines | None = None
+    outline: Polygons | None = None
     """(n,) shapely Polygons; None: the boxes themselves."""
 
-    def take(self, rows: Indices) -> Candidates:
+    def take(self, rows: Ints) -> Candidates:
         """Some of them."""
         return Candidates(
             self.box[rows],
@@ -44,7 +45,7 @@ class Candidates:
             None if self.outline is None else self.outline[rows],
         )
 
-    def outlined(self, outline: Outlines) -> Candidates:
+    def outlined(self, outline: Polygons) -> Candidates:
         """With outlines, and their envelopes for boxes."""
         box = shapely.bounds(outline).reshape(-1, 4)
         return Candidates(box, self.score, self.label, self.row, outline)
@@ -54,9 +55,9 @@ class Candidates:
 class Found:
     """What counts of a model's candidates: its score reaches the threshold."""
 
-    row: Indices
+    row: Ints
     score: NDArray[Any]
-    label: Indices
+    label: Ints
     """Index into the package's classes."""
 
 
@@ -84,7 +85,7 @@ def to_candidates(numbers: NDArray[Any], found: Found, answer: Answer, size: int
     return every if solid.all() else every.take(np.flatnonzero(solid))
 
 
-def _shapes(numbers: Floats, answer: Answer) -> tuple[Boxes, Outlines | None, NDArray[np.bool_]]:
+def _shapes(numbers: Floats, answer: Answer) -> tuple[Boxes, Polygons | None, NDArray[np.bool_]]:
     """Envelopes, outlines where the boxes are oriented, and which of them have area."""
     if answer.task == "oriented-detection":
         outline = to_outlines(to_corners(numbers, answer.box_format))

@@ -18,7 +18,7 @@ from swath.errors import ModelOutputError
 from swath.models.output_spec import COLUMNS
 
 if TYPE_CHECKING:
-    from swath.detection.decode.candidates import Outlines
+    from swath._types import Polygons
     from swath.models.output_spec import Answer
     from swath.models.runtimes.base import Outputs
 
@@ -51,7 +51,7 @@ def _count(outputs: Outputs, answer: Answer, most: int) -> int:
     return int(given)
 
 
-def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Outlines:
+def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Polygons:
     """The outlines of candidates, in px of the tile; None for one without a pixel.
 
     Raises:

@@ -18,7 +18,7 @@ from swath.models.output_spec import COLUMNS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.detection.boxes import Indices
+    from swath._types import Ints
     from swath.models.output_spec import Answer
     from swath.models.runtimes.base import Outputs
 
@@ -79,6 +79,6 @@ def _labelled(rest: NDArray[Any], answer: Answer) -> Found:
     return labelled(score, label, answer)
 
 
-def _counting(rows: Indices, score: Scores, label: Indices, answer: Answer) -> Found:
+def _counting(rows: Ints, score: Scores, label: Ints, answer: Answer) -> Found:
     counts = score >= np.float32(answer.score_threshold)
     return Found(rows[counts], score[counts], label[counts])

@@ -21,8 +21,7 @@ from swath.models.output_spec import COLUMNS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.detection.boxes import Floats
-    from swath.detection.decode.candidates import Outlines
+    from swath._types import Floats, Polygons
     from swath.models.output_spec import Answer
     from swath.models.runtimes.base import Outputs
 
@@ -40,7 +39,7 @@ def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     return to_candidates(channels[:columns, found.row].T, found, answer, size)
 
 
-def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Outlines:
+def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Polygons:
     """The outlines of candidates, in px of the tile; None for one without a pixel."""
     prototypes = output(outputs, "prototypes", answer, (-1, -1, -1)).astype(np.float32)
     channels = by_channel(outputs, answer, -1)

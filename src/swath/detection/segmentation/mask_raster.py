@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from swath._types import Ints
     from swath.raster.scene_info import Box, Placed
-    from swath.raster.tiles import Grid, Ints, Tile
+    from swath.raster.tiles import Grid, Tile
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 _CLASS = "CLASS_"

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
+from swath._types import Floats, Ints
 from swath.detection.detections import NO_LABEL, Detections, Seen
-from swath.detection.segmentation.rings import Corners, Floats, Ints, Rings, areas, polygons, walk
+from swath.detection.segmentation.rings import Corners, Rings, areas, polygons, walk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

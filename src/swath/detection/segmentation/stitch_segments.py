@@ -10,20 +10,22 @@ A region may be as large as the scene (the sea), and its outline is held in memo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
+from swath._types import Ints, TilePredicate
 from swath.detection.detections import Detections, Flag
-from swath.detection.segmentation.rings import Ints, join
+from swath.detection.segmentation.rings import join
 from swath.detection.stitching.grouping import components
 from swath.raster.tiles import Grid
 
-Inside = Callable[[Ints], NDArray[np.bool_]]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _AT_ONCE = 1_000_000
 """How many vertices are looked at together, some 300 bytes each; a region has all of its own."""
@@ -57,7 +59,9 @@ class SegmentSeams:
         parts = flagged.ordered()
         return self._whole(parts, components(len(parts), *self._contacts(parts)))
 
-    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+    def settle_inside(
+        self, flagged: Detections, inside: TilePredicate
+    ) -> tuple[Detections, Detections]:
         """Join those of which no piece touches the core of a tile outside.
 
         Args:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from swath.detection.boxes import Boxes, Floats, Mask, ratio
-from swath.detection.overlap import Outlines
+from swath._types import Boxes, Floats, Mask, Polygons
+from swath.detection.boxes import ratio
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ class Shared:
         worst: Floats = np.nan_to_num(alike.min(axis=1))
         return worst
 
-    def of_outlines(self, a: Outlines, b: Outlines) -> Floats:
+    def of_outlines(self, a: Polygons, b: Polygons) -> Floats:
         """For each pair of what `clip` left, the IoU of their areas.
 
         Where the region is too narrow for an area to say anything, that of their envelopes.
@@ -47,14 +47,14 @@ class Shared:
         envelopes = self.of_boxes(shapely.bounds(a), shapely.bounds(b))
         return np.where(narrow, envelopes, areas)
 
-    def clip(self, outlines: Outlines) -> Outlines:
+    def clip(self, outlines: Polygons) -> Polygons:
         """Outlines within the regions, which are widened so that what stops short reaches in."""
         reach = np.maximum(0, self.tolerance + 0.5 - (self.high - self.low) / 2)
         regions = shapely.box(*(self.low - reach).T, *(self.high + reach).T)
-        clipped: Outlines = shapely.intersection(outlines, regions)
+        clipped: Polygons = shapely.intersection(outlines, regions)
         return clipped
 
-    def reached(self, clipped: Outlines, clear: float) -> tuple[Mask, Mask]:
+    def reached(self, clipped: Polygons, clear: float) -> tuple[Mask, Mask]:
         """Whether outlines come within `clear` px of the low and the high ends, (n, 2) each."""
         bounds = shapely.bounds(clipped)
         return bounds[:, :2] <= self.low + clear, bounds[:, 2:] >= self.high - clear

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from swath.detection.boxes import Floats, Indices, Mask
+from swath._types import Floats, Ints, Mask
 
 
-def mutual_best(tile: Indices, a: Indices, b: Indices, weight: Floats) -> Mask:
+def mutual_best(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Mask:
     """Which are the pairs in which each is the other's best match in the other's tile.
 
     Args:
@@ -28,7 +28,7 @@ def mutual_best(tile: Indices, a: Indices, b: Indices, weight: Floats) -> Mask:
     return from_both_sides
 
 
-def groups(tile: Indices, a: Indices, b: Indices, weight: Floats) -> Indices:
+def groups(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Ints:
     """For each thing, the least of those that are of one object with it, int64 (n,).
 
     Two things of one tile never are. Where what hangs together holds such, its pairs are taken up
@@ -53,7 +53,7 @@ def groups(tile: Indices, a: Indices, b: Indices, weight: Floats) -> Indices:
     return whole
 
 
-def _bring_together(group: Indices, tile: Indices, pairs: Iterable[tuple[int, int]]) -> None:
+def _bring_together(group: Ints, tile: Ints, pairs: Iterable[tuple[int, int]]) -> None:
     """Join the groups of pairs, in their order, unless both have a thing of one tile."""
     members: dict[int, list[int]] = {}
     for pair in pairs:
@@ -64,7 +64,7 @@ def _bring_together(group: Indices, tile: Indices, pairs: Iterable[tuple[int, in
             group[theirs] = one
 
 
-def components(count: int, a: Indices, b: Indices) -> Indices:
+def components(count: int, a: Ints, b: Ints) -> Ints:
     """For each of `count` things, the least thing that it hangs together with, int64 (count,)."""
     root = np.arange(count)
     while len(a):

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from swath.detection.boxes import Floats, Indices, Mask
+from swath._types import Floats, Ints, Mask
 from swath.raster.tiles import Grid
 
 
@@ -27,7 +27,7 @@ class Answer:
     """It keeps clear of the ends of the place that saw it."""
     guest: Mask
     """Another place owns it."""
-    owner: Indices
+    owner: Ints
     """The place that owns it; of a part, that which saw it."""
     open_low: Mask
     """Whether the place before may have seen the same thing, or more of it."""
@@ -64,7 +64,7 @@ class Axis:
         borders = np.concatenate([[-np.inf], inner, [np.inf]])
         return cls(count, grid.size, grid.stride, starts, ends, borders, tolerance, jitter)
 
-    def surely(self, low: Floats, high: Floats, place: Indices) -> Mask:
+    def surely(self, low: Floats, high: Floats, place: Ints) -> Mask:
         """Which intervals are their places' own beyond doubt; nearly all are, and it costs little.
 
         The place holds the interval and its core the centre, by more than anything may move.
@@ -76,7 +76,7 @@ class Axis:
         mine &= twice < (2 * (self.borders - self.jitter))[place + 1]
         return mine
 
-    def ask(self, low: Floats, high: Floats, place: Indices) -> Answer:
+    def ask(self, low: Floats, high: Floats, place: Ints) -> Answer:
         """Whether intervals are the places' own to report."""
         shift = np.array([[-self.jitter], [0.0], [self.jitter]])
         first, last = self._first(high + shift), self._last(low + shift)
@@ -99,7 +99,7 @@ class Axis:
             open_high=doubtful | (high + clear >= self.ends[place]),
         )
 
-    def reach(self, low: Floats, high: Floats) -> tuple[Indices, Indices]:
+    def reach(self, low: Floats, high: Floats) -> tuple[Ints, Ints]:
         """The first and the last place that sees anything of intervals, their ends included."""
         first = np.searchsorted(self.ends, low, side="left")
         last = np.searchsorted(self.starts, high, side="right") - 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from swath.detection.boxes import Boxes, Indices, Mask
+from swath._types import Boxes, Ints, Mask
 from swath.detection.stitching.views import Views
 
 
-def decide(views: Views, group: Indices) -> tuple[Indices, Indices]:
+def decide(views: Views, group: Ints) -> tuple[Ints, Ints]:
     """The rows that stand as they are, and those that are to be joined with their group's others.
 
     An owner's view of the whole stands, and covers what others saw of the same. What of a group it
@@ -32,7 +32,7 @@ def decide(views: Views, group: Indices) -> tuple[Indices, Indices]:
     return np.concatenate(standing), np.flatnonzero(chosen)
 
 
-def _covered(views: Views, group: Indices, best: Indices) -> Mask:
+def _covered(views: Views, group: Ints, best: Ints) -> Mask:
     """What is of one object with the best view of its group, and that view itself."""
     leader = np.full(len(group), -1)
     leader[group[best]] = best
@@ -52,14 +52,14 @@ def _within(inner: Boxes, outer: Boxes, clear: float) -> Mask:
     return within
 
 
-def _in_group(group: Indices, member: Mask) -> Mask:
+def _in_group(group: Ints, member: Mask) -> Mask:
     """Of each view, whether its group has any such member."""
     found = np.zeros(len(group), dtype=np.bool_)
     found[group[member]] = True
     return found[group]
 
 
-def _answered(views: Views, group: Indices) -> Mask:
+def _answered(views: Views, group: Ints) -> Mask:
     """Of each view, whether the tile that it takes for the owner saw the same."""
     tiles = views.grid.count
     named, seen = group * tiles + views.owner, group * tiles + views.seen.tile
@@ -67,9 +67,9 @@ def _answered(views: Views, group: Indices) -> Mask:
     return answered
 
 
-def _best(views: Views, group: Indices, member: Mask) -> Indices:
+def _best(views: Views, group: Ints, member: Mask) -> Ints:
     """Of each group, the best such member, if there is any; of equals, the first."""
     rows = np.flatnonzero(member)
     rows = rows[np.lexsort((-views.seen.score[rows], group[rows]))]
-    best: Indices = rows[np.diff(group[rows], prepend=-1) != 0]
+    best: Ints = rows[np.diff(group[rows], prepend=-1) != 0]
     return best

@@ -40,7 +40,6 @@ neighbours. For a million boxes sahi's GreedyNMM takes 192 times as long, lsnms 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -48,9 +47,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from swath.detection.boxes import Boxes, Floats, Indices, Mask, spread
+from swath._types import Boxes, Floats, Ints, Mask, Polygons, TilePredicate
+from swath.detection.boxes import spread
 from swath.detection.detections import Detections, Flag
-from swath.detection.overlap import Outlines, union
+from swath.detection.overlap import union
 from swath.detection.stitching.grouping import components, groups, mutual_best
 from swath.detection.stitching.ownership import Axis
 from swath.detection.stitching.resolve import decide
@@ -67,8 +67,6 @@ JITTER = 2.0
 """How many px a side may move from one tile to the next."""
 _CHUNK = 1 << 15
 """How many detections are looked at at once: their temporaries stay in the processor's cache."""
-
-Inside = Callable[[Indices], Mask]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,9 @@ class Seams:
         views = self._views(flagged)
         return self._resolve(views, *views.pairs(self.matching))
 
-    def settle_inside(self, flagged: Detections, inside: Inside) -> tuple[Detections, Detections]:
+    def settle_inside(
+        self, flagged: Detections, inside: TilePredicate
+    ) -> tuple[Detections, Detections]:
         """Settle those that no tile outside has a say in; returns these, and those still flagged.
 
         What hangs together, directly or by way of others, is settled or left as a whole. So
@@ -136,7 +136,7 @@ class Seams:
         return self.settle(views.seen.take(~open_)), views.seen.take(open_)
 
     def _judge_chunk(
-        self, along_x: Axis, along_y: Axis, box: Boxes, tile: Indices
+        self, along_x: Axis, along_y: Axis, box: Boxes, tile: Ints
     ) -> tuple[Mask, NDArray[np.uint8]]:
         row = tile // self.grid.columns
         column = tile - row * self.grid.columns
@@ -165,7 +165,7 @@ class Seams:
         x, y = along_x.ask(x0, x1, column), along_y.ask(y0, y1, row)
         return Views(self.grid, seen, x, y, self.tolerance, self.tolerance + self.jitter)
 
-    def _reaches_out(self, box: Boxes, inside: Inside) -> Mask:
+    def _reaches_out(self, box: Boxes, inside: TilePredicate) -> Mask:
         """Whether any tile outside may hold something that a box would be compared with."""
         reach = 2 * self.tolerance
         along_x, along_y = _axes(self.grid, self.tolerance, self.jitter)
@@ -179,7 +179,7 @@ class Seams:
         outside = ~inside((top[which] + row) * self.grid.columns + left[which] + column)
         return np.bincount(which[outside], minlength=len(box)) > 0
 
-    def _resolve(self, views: Views, a: Indices, b: Indices, weight: Floats) -> Detections:
+    def _resolve(self, views: Views, a: Ints, b: Ints, weight: Floats) -> Detections:
         """What is reported, given which pairs may be of one object and how well they match."""
         chosen = mutual_best(views.seen.tile, a, b, weight)
         group = groups(views.seen.tile, a[chosen], b[chosen], weight[chosen])
@@ -187,7 +187,7 @@ class Seams:
         parts = self._join(views.seen.take(joined), group[joined])
         return Detections.concatenate([_unflagged(views.seen.take(standing)), parts])
 
-    def _join(self, parts: Detections, group: Indices) -> Detections:
+    def _join(self, parts: Detections, group: Ints) -> Detections:
         """Parts of one object as one, owned by the tile whose core holds its centre."""
         order = np.argsort(group, kind="stable")
         starts = np.flatnonzero(np.diff(group[order], prepend=-1))
@@ -212,7 +212,7 @@ class Seams:
             outline=outline,
         )
 
-    def _united(self, outline: Outlines | None, groups: list[Indices]) -> Outlines | None:
+    def _united(self, outline: Polygons | None, groups: list[Ints]) -> Polygons | None:
         """The outlines of groups of parts; what no other tile saw more of stays as it is."""
         if outline is None:
             return None

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from swath.detection.boxes import Floats, Indices, Mask, neighbours
+from swath._types import Floats, Ints, Mask
+from swath.detection.boxes import neighbours
 from swath.detection.detections import Detections
 from swath.detection.overlap import Shapes
 from swath.detection.stitching.agreement import Shared
@@ -46,11 +47,11 @@ class Views:
         return self.x.guest | self.y.guest
 
     @property
-    def owner(self) -> Indices:
+    def owner(self) -> Ints:
         """The tile that owns each, as the tile that saw it takes it."""
         return self.y.owner * self.grid.columns + self.x.owner
 
-    def pairs(self, matching: Matching) -> tuple[Indices, Indices, Floats]:
+    def pairs(self, matching: Matching) -> tuple[Ints, Ints, Floats]:
         """Pairs that may be of one object, and how well they match, above 0.
 
         They are of one class and of two tiles. Whole views match as the package says; of others,
@@ -65,13 +66,13 @@ class Views:
         first, second, weight = (np.concatenate(column) for column in zip(*found, strict=True))
         return first, second, weight
 
-    def _alike(self, a: Indices, b: Indices, matching: Matching) -> tuple[Indices, Indices, Floats]:
+    def _alike(self, a: Ints, b: Ints, matching: Matching) -> tuple[Ints, Ints, Floats]:
         shapes = Shapes(self.seen.box, self.seen.outline)
         weight = shapes.likeness(a, b, matching.metric)
         match = (weight >= matching.threshold) & (weight > 0)
         return a[match], b[match], weight[match]
 
-    def _agreeing(self, a: Indices, b: Indices) -> tuple[Indices, Indices, Floats]:
+    def _agreeing(self, a: Ints, b: Ints) -> tuple[Ints, Ints, Floats]:
         unsure, place = self.x.unsure | self.y.unsure, self._place()
         open_low = np.stack([self.x.open_low, self.y.open_low], axis=1)
         open_high = np.stack([self.x.open_high, self.y.open_high], axis=1)
@@ -86,7 +87,7 @@ class Views:
         match = weight >= _ALIKE
         return a[match], b[match], weight[match]
 
-    def _agreement(self, a: Indices, b: Indices, step: Indices) -> Floats:
+    def _agreement(self, a: Ints, b: Ints, step: Ints) -> Floats:
         """How well pairs agree, 0 where one does not go on into the other's tile."""
         shared, beside = self._shared(a, b), abs(step).sum(axis=1) == 1
         if self.seen.outline is None:
@@ -102,9 +103,7 @@ class Views:
             weight *= self._goes_on(one, other, towards, at_low, at_high)
         return weight
 
-    def _goes_on(
-        self, rows: Indices, others: Indices, step: Indices, at_low: Mask, at_high: Mask
-    ) -> Mask:
+    def _goes_on(self, rows: Ints, others: Ints, step: Ints, at_low: Mask, at_high: Mask) -> Mask:
         """Whether views may go on into the tiles of others; if not, those left them to these.
 
         Args:
@@ -122,7 +121,7 @@ class Views:
         goes_on: Mask = np.any((step > 0) & at_high | (step < 0) & at_low, axis=1)
         return goes_on
 
-    def _place(self) -> Indices:
+    def _place(self) -> Ints:
         """The column and row of each tile, (n, 2)."""
         row, column = np.divmod(self.seen.tile, self.grid.columns)
         return np.stack([column, row], axis=1)
@@ -132,7 +131,7 @@ class Views:
         windows = self.grid.windows(self.seen.tile).astype(np.float64)
         return windows[:, :2], windows[:, :2] + windows[:, 2:]
 
-    def _shared(self, a: Indices, b: Indices) -> Shared:
+    def _shared(self, a: Ints, b: Ints) -> Shared:
         """Where the windows of pairs overlap."""
         low, high = self._windows()
         return Shared(np.maximum(low[a], low[b]), np.minimum(high[a], high[b]), self.tolerance)

@@ -22,7 +22,7 @@ from swath.evaluation.metrics.pairs import Pairs, pairs_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.detection.boxes import Floats, Indices
+    from swath._types import Floats, Ints
     from swath.evaluation.metrics.objects import Found, Objects, Truth
 
 Size = Literal["all", "small", "medium", "large"]
@@ -123,7 +123,7 @@ def _evaluator(truth: Truth, found: Found, classes: int) -> Any:
 
 
 def _annotations(
-    objects: Objects, piece: Indices, size: Floats | None, **more: NDArray[Any]
+    objects: Objects, piece: Ints, size: Floats | None, **more: NDArray[Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield objects as COCO has them; their areas are those stated, or their own."""
     low, sides = objects.box[:, :2], objects.box[:, 2:] - objects.box[:, :2]
@@ -145,7 +145,7 @@ class _Overlaps:
     """
 
     def __init__(
-        self, truth: Truth, found: Found, pairs: Pairs, of_truth: Indices, of_found: Indices
+        self, truth: Truth, found: Found, pairs: Pairs, of_truth: Ints, of_found: Ints
     ) -> None:
         classes = int(max(truth.label.max(initial=0), found.label.max(initial=0))) + 1
         groups = [of * classes + o.label for of, o in ((of_found, found), (of_truth, truth))]
@@ -167,7 +167,7 @@ class _Overlaps:
         return matrix
 
 
-def _pieces(truths: int, founds: int, pairs: Pairs) -> Indices:
+def _pieces(truths: int, founds: int, pairs: Pairs) -> Ints:
     """For each known object and then each detection, the image that it is given in."""
     whole = components(truths + founds, pairs.truth, pairs.found + truths)
     _, group, size = np.unique(whole, return_inverse=True, return_counts=True)
@@ -176,7 +176,7 @@ def _pieces(truths: int, founds: int, pairs: Pairs) -> Indices:
     return np.asarray(((ends - size) // _PIECE)[group], np.int64)
 
 
-def _places(group: Indices) -> Indices:
+def _places(group: Ints) -> Ints:
     """For each row, how many of its group come before it."""
     order = np.argsort(group, kind="stable")
     counts = np.unique(group, return_counts=True)[1]

@@ -10,11 +10,11 @@ from swath.evaluation.metrics.matching import match
 from swath.evaluation.metrics.pairs import pairs_of
 
 if TYPE_CHECKING:
-    from swath.detection.boxes import Indices
+    from swath._types import Ints
     from swath.evaluation.metrics.objects import Found, Truth
 
 
-def confusion(truth: Truth, found: Found, classes: int, *, at: float = 0.5) -> Indices:
+def confusion(truth: Truth, found: Found, classes: int, *, at: float = 0.5) -> Ints:
     """Known classes against seen ones; the last row and column are the background.
 
     Objects of one class are matched first, so the diagonal is the hits; what is left is then

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.detection.boxes import Floats, Indices, ratio
+from swath._types import Floats, Ints
+from swath.detection.boxes import ratio
 
 if TYPE_CHECKING:
     from swath.evaluation.metrics.matching import Matches
@@ -47,9 +48,9 @@ class Curve:
 
     score: Floats
     """(k,): the distinct scores, decreasing."""
-    hits: Indices
+    hits: Ints
     """(k,): of the detections that score so much or more."""
-    false: Indices
+    false: Ints
     truths: int
     """How many objects are known."""
 
@@ -93,7 +94,7 @@ def curve_of(truth: Truth, found: Found, matches: Matches) -> Curve:
     return Curve(score[last], hits, false, int((~truth.crowd).sum()))
 
 
-def thin(curve: Curve) -> Indices:
+def thin(curve: Curve) -> Ints:
     """Return the points that keep a curve's shape: in steps of recall, and in steps of score.
 
     Of each step of recall the first and the last point stay, and those of the highest and the
@@ -108,7 +109,7 @@ def thin(curve: Curve) -> Indices:
     by_recall = np.floor(curve.recall * STEPS).astype(np.int64)
     low, high = curve.score[-1], curve.score[0]
     by_score = np.floor((curve.score - low) / (high - low) * STEPS).astype(np.int64)
-    kept: list[Indices] = [
+    kept: list[Ints] = [
         *_ends(by_recall),
         *_ends(by_score),
         _lowest(by_recall, curve.precision),
@@ -118,16 +119,16 @@ def thin(curve: Curve) -> Indices:
     return np.unique(np.concatenate(kept))
 
 
-def _ends(step: Indices) -> tuple[Indices, Indices]:
+def _ends(step: Ints) -> tuple[Ints, Ints]:
     """Return the first and the last point of each step."""
     changes = np.flatnonzero(np.diff(step))
     return np.append(0, changes + 1), np.append(changes, len(step) - 1)
 
 
-def _lowest(step: Indices, value: Floats) -> Indices:
+def _lowest(step: Ints, value: Floats) -> Ints:
     """Return the point of the lowest value of each step."""
     order = np.lexsort((value, step))
-    lowest: Indices = order[_ends(step[order])[0]]
+    lowest: Ints = order[_ends(step[order])[0]]
     return lowest
 
 

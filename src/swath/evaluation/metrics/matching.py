@@ -12,7 +12,7 @@ from swath.evaluation.metrics.pairs import Pairs, pairs_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.detection.boxes import Indices
+    from swath._types import Ints
     from swath.evaluation.metrics.objects import Found, Truth
 
 _NEARLY_ONE = 1 - 1e-10
@@ -23,7 +23,7 @@ _NEARLY_ONE = 1 - 1e-10
 class Matches:
     """What became of each detection and of each known object."""
 
-    truth: Indices
+    truth: Ints
     """(found,): the known object that a detection stands for; -1: none."""
     ignored: NDArray[np.bool_]
     """(found,): True where that is a crowd, so the detection counts neither way."""
@@ -40,7 +40,7 @@ class Matches:
         """(found,): True where the detection stands for nothing."""
         return self.truth < 0
 
-    def of_found(self, rows: NDArray[np.bool_] | Indices) -> Matches:
+    def of_found(self, rows: NDArray[np.bool_] | Ints) -> Matches:
         """Of some of the detections; what is known stays numbered as it was."""
         return Matches(self.truth[rows], self.ignored[rows], self.missed)
 
@@ -74,7 +74,7 @@ def match(
     return Matches(of, ignored, missed)
 
 
-def _by_choice(truth: Truth, found: Found, pairs: Pairs) -> Indices:
+def _by_choice(truth: Truth, found: Found, pairs: Pairs) -> Ints:
     """The order in which pairs are taken up: crowds only where there is nothing else.
 
     Of objects that overlap equally, COCO takes the last.
@@ -82,11 +82,11 @@ def _by_choice(truth: Truth, found: Found, pairs: Pairs) -> Indices:
     rank = np.empty(len(found), np.int64)
     rank[np.lexsort((found.scene, -found.score))] = np.arange(len(found))
     keys = (-pairs.truth, -pairs.overlap, truth.crowd[pairs.truth], rank[pairs.found])
-    order: Indices = np.lexsort(keys)
+    order: Ints = np.lexsort(keys)
     return order
 
 
-def _assign(pairs: Pairs, crowd: NDArray[np.bool_], count: int) -> Indices:
+def _assign(pairs: Pairs, crowd: NDArray[np.bool_], count: int) -> Ints:
     """The known object of each of `count` detections, or -1; pairs come in order of choice."""
     of, free = [-1] * count, [True] * len(crowd)
     many = crowd.tolist()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
-from swath.detection.boxes import Floats, Indices, meetings, ratio, shared_area
+from swath._types import Floats, Ints
+from swath.detection.boxes import meetings, ratio, shared_area
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 class Pairs:
     """Each detection with each known object of its scene that it shares some area with."""
 
-    found: Indices
-    truth: Indices
+    found: Ints
+    truth: Ints
     overlap: Floats
     """Intersection over union; over the detection's own area where the known object is a crowd."""
 
-    def take(self, rows: NDArray[np.bool_] | Indices) -> Pairs:
+    def take(self, rows: NDArray[np.bool_] | Ints) -> Pairs:
         """Some of the pairs: a mask or indices."""
         return Pairs(self.found[rows], self.truth[rows], self.overlap[rows])
 
@@ -49,7 +50,7 @@ def pairs_of(truth: Truth, found: Objects, *, across_classes: bool = False) -> P
     return Pairs(seen, known, overlap).take(overlap > 0)
 
 
-def _meetings(truth: Truth, found: Objects) -> tuple[Indices, Indices]:
+def _meetings(truth: Truth, found: Objects) -> tuple[Ints, Ints]:
     """Detections and known objects of one scene whose boxes meet."""
     none = np.empty(0, np.int64)
     seen, known = [none], [none]
@@ -61,7 +62,7 @@ def _meetings(truth: Truth, found: Objects) -> tuple[Indices, Indices]:
     return np.concatenate(seen), np.concatenate(known)
 
 
-def _shared(truth: Truth, found: Objects, seen: Indices, known: Indices) -> Floats:
+def _shared(truth: Truth, found: Objects, seen: Ints, known: Ints) -> Floats:
     """The area that both of each pair cover."""
     if truth.outline is None or found.outline is None:
         return shared_area(found.box[seen], truth.box[known])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.detection.boxes import Floats, Indices
+from swath._types import Floats, Ints
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,7 @@ def count_pixels(
     seen: NDArray[np.uint8] | NDArray[np.uint16],
     valid: NDArray[np.bool_],
     classes: int,
-) -> Indices:
+) -> Ints:
     """How many pixels of each known class were seen as each class.
 
     Args:
@@ -34,17 +34,17 @@ def count_pixels(
     return np.bincount(places, minlength=side * side).reshape(side, side)
 
 
-def pixel_iou(counts: Indices) -> Floats:
+def pixel_iou(counts: Ints) -> Floats:
     """Each class's intersection over union, the background's last; NaN where it is nowhere."""
     hits = np.diag(counts)
     return _ratio(hits, counts.sum(axis=0) + counts.sum(axis=1) - hits)
 
 
-def pixel_f1(counts: Indices) -> Floats:
+def pixel_f1(counts: Ints) -> Floats:
     """Each class's F1 over pixels (its Dice), the background's last; NaN where it is nowhere."""
     return _ratio(2 * np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1))
 
 
-def _ratio(part: Indices, whole: Indices) -> Floats:
+def _ratio(part: Ints, whole: Ints) -> Floats:
     share: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
     return share

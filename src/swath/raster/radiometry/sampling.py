@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.dataset import Mask
+    from swath._types import Mask
     from swath.raster.radiometry.units import Conversion
 
 MAX_SAMPLES = 16_384

@@ -16,7 +16,7 @@ from swath.raster.reader.block_schedule import BlockRow, Lattice, Part, schedule
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.tiles import Ints
+    from swath._types import Ints
 
 ROWS_AHEAD = 1
 """Block rows decoded before the tile at hand needs them."""

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.tiles import Ints
+    from swath._types import Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from swath.raster.reader.validity import Wanted
 from swath.raster.reader.workers import Workers
 
 if TYPE_CHECKING:
+    from swath._types import Ints
     from swath.raster.reader.geotiff_blocks import Blocks
-    from swath.raster.tiles import Ints
 
 
 def source_of(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -> Source:

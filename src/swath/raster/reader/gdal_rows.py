@@ -18,7 +18,7 @@ from swath.raster.reader.validity import Wanted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.tiles import Ints
+    from swath._types import Ints
 
 _ROWS = 256
 """px; how high a band is at least, so that GDAL has blocks to decode side by side."""

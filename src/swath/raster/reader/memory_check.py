@@ -19,8 +19,8 @@ from swath.raster.files.tiff_layout import Layout, decoded_here
 from swath.raster.reader.block_cache import ROWS_AHEAD
 
 if TYPE_CHECKING:
+    from swath._types import Ints
     from swath.raster.dataset import Dataset
-    from swath.raster.tiles import Ints
 
 _PLAIN_BLOCK = 16 << 20
 """Blocks up to this many bytes are read whatever memory there is."""

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swath._types import Ints, Mask
 from swath.cpus import available_cpus
 from swath.errors import SceneChangedError, TransientError
-from swath.raster.dataset import Mask
 from swath.raster.reader.block_cache import Ring
 from swath.raster.reader.block_source import source_of
 from swath.raster.reader.memory_check import fit_threads, need_of_gdal
 from swath.raster.reader.validity import Wanted, wanted
 from swath.raster.reader.workers import Workers
 from swath.raster.scene import OpenScene
-from swath.raster.tiles import Grid, Ints, Tile
+from swath.raster.tiles import Grid, Tile
 from swath.raster.validity import combine
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from swath._types import Mask
     from swath.labels.objects import Objects
-    from swath.raster.dataset import Mask
 
 NOTHING = 255
 """In a class map: a pixel of no class."""

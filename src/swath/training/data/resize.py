@@ -13,7 +13,7 @@ from swath.training.data.crop import NOTHING
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.dataset import Mask
+    from swath._types import Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,7 @@ from swath.raster.scene_info import Box, SceneInfo
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.raster.dataset import Mask
+    from swath._types import Mask
 
 WHOLE = 64 << 20
 """Bytes; a scene of no more is one piece."""
