@@ -23,7 +23,10 @@ app.command(
     "run",
     cls=Command,
     rich_help_panel=_DETECT,
-    epilog=examples("swath run scene.tif --model models/ships --out found"),
+    epilog=examples(
+        "swath run scene.tif --model models/ships --out found",
+        "swath run scene.tif --model models/ships --out found --format gpkg",
+    ),
 )(run.run)
 app.command(
     "invoke",

@@ -14,19 +14,22 @@ def run(
     *,
     model: inputs.ModelOption,
     out: inputs.Out,
+    formats: inputs.OutputFormats = None,
     database: inputs.Database = None,
     score_threshold: limits.ScoreThreshold = None,
     tolerated_failures: limits.ToleratedFailures = 0.0,
 ) -> None:
     """Run a model on a scene; write detections.parquet and summary.json."""
     from swath.pipeline.local import run_local
-    from swath.storage.output_folder import DETECTIONS
+    from swath.storage.output_folder import DETECTIONS, VECTOR_FILES
 
+    vector_formats = [form for form in VECTOR_FILES if form in (formats or ())]
     with progress_bar("tiles") as tell:
         report = run_local(
             scene,
             model,
             out,
+            formats=vector_formats,
             database=database,
             options=RunOptions(
                 tolerated_failures=tolerated_failures,
@@ -37,7 +40,9 @@ def run(
     for warning in report.warnings:
         print_warning(warning)
     tiles = report.tiles
+    files = [DETECTIONS, *(VECTOR_FILES[form] for form in vector_formats)]
     print_line(
         f"{report.detections} detections in {tiles.planned} tiles "
-        f"({tiles.skipped} skipped, {tiles.failed} failed): {out / DETECTIONS}"
+        f"({tiles.skipped} skipped, {tiles.failed} failed): "
+        f"{', '.join(str(out / name) for name in files)}"
     )

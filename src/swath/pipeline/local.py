@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ import msgspec
 from swath import storage
 from swath.errors import SceneError, SwathError
 from swath.errors.exit_codes import CommandExit
+from swath.errors.extras import require
 from swath.messages import (
     Backend,
     LoadSummary,
@@ -37,10 +38,12 @@ from swath.settings import PlanSettings
 from swath.storage.output_folder import (
     DETECTIONS,
     MASK,
-    RUN,
     SUMMARY,
+    VECTOR_FILES,
+    VectorFormat,
     clear,
     put_in_place,
+    run_outputs,
     work_folder,
 )
 
@@ -77,6 +80,7 @@ def run_local(
     model: str,
     out: Path,
     *,
+    formats: Collection[VectorFormat] = (),
     database: str | None = None,
     options: RunOptions | None = None,
     progress: Progress = _silent,
@@ -90,6 +94,7 @@ def run_local(
         scene: a path or S3 URI.
         model: the model package: a folder, a `model.tar.gz` or an S3 URI of one.
         out: the folder to write to.
+        formats: further formats to write the detections in, as `detections.gpkg`.
         database: a DSN; the detections are loaded there too.
         options: of the run; the backend is always `local`.
         progress: called after each batch of tiles.
@@ -99,7 +104,9 @@ def run_local(
             and would replace.
         SwathError: the run failed; `summary.json` says so as well, whatever the error.
     """
-    clear(out, RUN)
+    if formats:
+        require("pyogrio")
+    clear(out, run_outputs(out, formats))
     request = request_of(scene, model, options or RunOptions())
     watch = Stopwatch()
     files: dict[str, Path] = {}
@@ -127,6 +134,10 @@ def run_local(
             files[DETECTIONS] = Path(merged.uri)
             if merged.mask_uri:
                 files[MASK] = Path(merged.mask_uri)
+            if formats:
+                with watch.stage("formats"):
+                    warnings = _write_formats(files, formats)
+                merged = msgspec.structs.replace(merged, warnings=[*merged.warnings, *warnings])
             if database is not None:
                 with watch.stage("load"):
                     superseded = _load(database, request, merged).superseded
@@ -179,6 +190,25 @@ def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progre
             progress(done, total)
     with watch.stage("merge"):
         return merge_run(plan.uri)
+
+
+def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) -> list[str]:
+    """Write the detections in further formats beside GeoParquet, and add these files to a run's.
+
+    Returns:
+        Warnings about the files, a sentence each.
+    """
+    # Imported here, so that a run without them needs no pyogrio.
+    from swath.detection.vector_formats import write_vector  # noqa: PLC0415
+
+    warnings = []
+    source = files[DETECTIONS]
+    for form, name in VECTOR_FILES.items():
+        if form in formats:
+            target = source.with_name(name)
+            warnings += write_vector(source, target, form)
+            files[name] = target
+    return warnings
 
 
 def _prepare(database: str) -> None:

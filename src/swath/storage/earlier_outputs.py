@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import struct
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from swath.errors import InputError
 
 GENERATOR = '<meta name="generator" content="swath">'
 """A part of the head of each page that swath writes."""
+VECTOR_DESCRIPTION = "Detections that swath wrote"
+"""The beginning of the description in each GeoPackage, GeoJSON and FlatGeobuf file of swath."""
 
 _HEAD_BYTES = 4096
 _METADATA_BYTES = 1 << 20
@@ -105,6 +109,31 @@ def is_mask(path: Path) -> bool:
     """Return whether a file is a mask that swath wrote: a band whose labels have names."""
     # A cloud-optimised GeoTIFF begins with its metadata.
     return b'name="CLASS_0"' in _read(path, 0, _METADATA_BYTES)
+
+
+def is_vector(path: Path) -> bool:
+    """Return whether a file is GeoJSON or FlatGeobuf that swath wrote, by its description."""
+    return VECTOR_DESCRIPTION.encode() in _read(path, 0, _HEAD_BYTES)
+
+
+def is_geopackage(path: Path) -> bool:
+    """Return whether a file is a GeoPackage that swath wrote and nobody added a layer to."""
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as database:
+            layers = database.execute("SELECT description FROM gpkg_contents").fetchall()
+    except sqlite3.Error:
+        return False
+    return len(layers) == 1 and str(layers[0][0]).startswith(VECTOR_DESCRIPTION)
+
+
+def is_beside_geopackage(path: Path) -> bool:
+    """Return whether SQLite keeps a file, as `x.gpkg-wal`, for a GeoPackage of swath's or for none.
+
+    SQLite would apply such a file to a GeoPackage that is written in place of the other.
+    """
+    geopackage = path.with_name(path.name.rpartition("-")[0])
+    return not geopackage.exists() or is_geopackage(geopackage)
 
 
 def folder_of(*names: str) -> Callable[[Path], bool]:

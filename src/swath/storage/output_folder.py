@@ -12,15 +12,33 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
-from swath.storage.earlier_outputs import Output, is_detections, is_mask, json_with, remove_earlier
+from swath.storage.earlier_outputs import (
+    Output,
+    is_beside_geopackage,
+    is_detections,
+    is_geopackage,
+    is_mask,
+    is_vector,
+    json_with,
+    remove_earlier,
+)
+
+VectorFormat = Literal["gpkg", "geojson", "fgb"]
+"""Formats that a run writes its detections in beside GeoParquet, on request."""
 
 SUMMARY = "summary.json"
 DETECTIONS = "detections.parquet"
 MASK = "mask.tif"
+VECTOR_FILES: Mapping[VectorFormat, str] = {
+    "gpkg": "detections.gpkg",
+    "geojson": "detections.geojson",
+    "fgb": "detections.fgb",
+}
 
 RUN = (
     # The first to go and the last to come: where it is, the others are.
@@ -28,8 +46,40 @@ RUN = (
     Output(DETECTIONS, is_detections),
     Output(MASK, is_mask),
 )
-"""The files that a run writes."""
+"""The files that each run writes."""
+_VECTORS: Mapping[VectorFormat, Sequence[Output]] = {
+    "gpkg": (
+        Output(VECTOR_FILES["gpkg"], is_geopackage),
+        # Of SQLite, while another program has the file open.
+        *(
+            Output(f"{VECTOR_FILES['gpkg']}-{kind}", is_beside_geopackage)
+            for kind in ("wal", "shm", "journal")
+        ),
+    ),
+    "geojson": (Output(VECTOR_FILES["geojson"], is_vector),),
+    "fgb": (Output(VECTOR_FILES["fgb"], is_vector),),
+}
 _WORK = ".work-"
+
+
+def run_outputs(out: Path, formats: Collection[VectorFormat]) -> list[Output]:
+    """Return the files that a run replaces in a folder.
+
+    A file in a format that the run does not write goes if swath wrote it. If not, it may stay.
+
+    Args:
+        out: the folder; it need not exist.
+        formats: the formats that the run writes beside GeoParquet.
+    """
+    return [
+        *RUN,
+        *(
+            output
+            for form, outputs in _VECTORS.items()
+            for output in outputs
+            if form in formats or output.is_own(out / output.name)
+        ),
+    ]
 
 
 def clear(out: Path, outputs: Sequence[Output]) -> None:
@@ -77,7 +127,8 @@ def put_in_place(out: Path, files: Mapping[str, Path]) -> None:
     """
     with _locked(out):
         # What was there when the run began was looked at then.
-        for output in RUN:
+        written = [form for form, name in VECTOR_FILES.items() if name in files]
+        for output in run_outputs(out, written):
             (out / output.name).unlink(missing_ok=True)
         # The order of the names but for the summary, which says that the others are there.
         for name in sorted(files, key=lambda name: (name == SUMMARY, name)):

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from typing import get_args
 
 import pytest
 from typer.core import TyperArgument, TyperGroup, TyperOption
@@ -10,7 +11,9 @@ from typer.testing import CliRunner
 
 from local_cloud.__main__ import app as local_cloud
 from swath.cli import EXIT_INPUT, app
+from swath.cli.options.inputs import OutputFormat
 from swath.cli.options.jobs import ON_SAGEMAKER, ON_THIS_MACHINE
+from swath.storage.output_folder import VECTOR_FILES, VectorFormat
 
 
 def walk(command, path):
@@ -52,7 +55,14 @@ def test_a_name_means_the_same_in_every_command():
         meaning = (kind(param), param.metavar, param.help, *param.opts, *param.secondary_opts)
         meanings.setdefault((type(param), spelled(param)), {}).setdefault(meaning, []).append(path)
 
-    assert {name: known for name, known in meanings.items() if len(known) > 1} == {}
+    several = {name for (_, name), known in meanings.items() if len(known) > 1}
+    # Of the labels that train, tune and evaluate read, and of the files that run writes.
+    assert several == {"--format"}
+
+
+def test_run_takes_each_format_that_there_is():
+    assert [*OutputFormat] == ["parquet", *VECTOR_FILES]
+    assert get_args(VectorFormat) == (*VECTOR_FILES,)
 
 
 OWN = [(path, spelled(param), param) for path, param in params() if spelled(param) != "--help"]

@@ -31,6 +31,28 @@ def test_a_run(run, scene, package, tmp_path):
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["status"] == "succeeded"
 
 
+def test_the_files_are_named_in_the_formats_asked_for(run, scene, package, tmp_path):
+    out = tmp_path / "out"
+
+    result = run(
+        scene, "--model", package, "--out", out, "--format", "fgb", "--format", "parquet",
+        "--format", "gpkg", "--format", "gpkg",
+    )  # fmt: skip
+
+    assert result.exit_code == 0
+    files = ["detections.parquet", "detections.gpkg", "detections.fgb"]
+    assert result.stdout.endswith(f": {', '.join(str(out / name) for name in files)}\n")
+    assert sorted(path.name for path in out.iterdir()) == sorted([*files, "summary.json"])
+
+
+def test_a_format_that_there_is_not_is_refused(run, scene, package, tmp_path):
+    result = run(scene, "--model", package, "--out", tmp_path / "out", "--format", "shp")
+
+    assert result.exit_code == EXIT_INPUT
+    assert "'--format': 'shp' is not one of 'parquet', 'gpkg', 'geojson', 'fgb'" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_cannot_be_used_is_told_in_one_line(run, package, tmp_path):
     result = run(tmp_path / "absent.tif", "--model", package, "--out", tmp_path / "out")
 

@@ -5,10 +5,12 @@ import os
 import numpy as np
 import psycopg
 import pyarrow.parquet as pq
+import pyogrio
 import pytest
 
 from swath import storage
 from swath.errors import (
+    InputError,
     PackageError,
     RunIncompleteError,
     SceneChangedError,
@@ -18,6 +20,7 @@ from swath.errors import (
 from swath.messages import RunOptions
 from swath.pipeline import local
 from swath.pipeline.local import run_local
+from swath.storage.output_folder import VECTOR_FILES
 
 
 @pytest.fixture
@@ -49,6 +52,66 @@ def test_a_run_leaves_its_files_and_nothing_else(scene, package, tmp_path):
     assert summary["tiles"] == {"planned": 40, "succeeded": 40, "failed": 0, "skipped": 0}
     assert summary["detections"] == 2
     assert list(summary["seconds"]) == ["plan", "infer", "merge"]
+
+
+EVERY = [*VECTOR_FILES.values()]
+RUN_FILES = ["detections.parquet", "summary.json"]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_run_writes_further_formats_and_the_next_removes_them(scene, package, tmp_path):
+    out = tmp_path / "out"
+
+    report = run_local(scene, str(package), out, formats=[*VECTOR_FILES])
+
+    assert names(out) == sorted([*RUN_FILES, *EVERY])
+    for name in EVERY:
+        assert pyogrio.read_info(out / name)["features"] == report.detections == 2
+    assert list(report.seconds) == ["plan", "infer", "merge", "formats"]
+
+    # As SQLite leaves it where another program has the file open.
+    (out / "detections.gpkg-wal").write_bytes(b"")
+    run_local(scene, str(package), out)
+    assert names(out) == RUN_FILES
+
+
+@pytest.mark.parametrize("form", [*VECTOR_FILES])
+def test_a_file_of_the_user_s_own_is_never_replaced(scene, package, tmp_path, form):
+    own = tmp_path / "out" / VECTOR_FILES[form]
+    own.parent.mkdir()
+    own.write_text("mine")
+
+    run_local(scene, str(package), own.parent)
+
+    with pytest.raises(InputError, match=rf"{own.name} would be replaced, and swath did not"):
+        run_local(scene, str(package), own.parent, formats=[form])
+    assert own.read_text() == "mine"
+    assert names(own.parent) == sorted([*RUN_FILES, own.name])
+
+
+def test_a_format_that_cannot_be_written_leaves_the_parquet(scene, package, tmp_path, monkeypatch):
+    def full(source, target, form):
+        target.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr("swath.detection.vector_formats.write_vector", full)
+
+    with pytest.raises(OSError, match="No space left"):
+        run_local(scene, str(package), tmp_path / "out", formats=["fgb"])
+
+    assert names(tmp_path / "out") == RUN_FILES
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["status"] == "failed"
+
+
+def test_a_format_is_refused_at_once_without_the_library_for_it(package, tmp_path, monkeypatch):
+    monkeypatch.setattr("swath.errors.extras.find_spec", lambda _: None)
+
+    with pytest.raises(ModuleNotFoundError, match="pyogrio"):
+        run_local("absent.tif", str(package), tmp_path / "out", formats=["gpkg"])
 
 
 def test_the_same_again_has_the_same_name_and_result(scene, package, tmp_path):

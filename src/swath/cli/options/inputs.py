@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,16 @@ from swath.labels.formats import Form
 
 NO_LABELS = "-"
 """In place of labels: they are with the scenes."""
+
+
+class OutputFormat(StrEnum):
+    """Formats that `swath run` writes; typer takes no lists of literals."""
+
+    PARQUET = "parquet"
+    GPKG = "gpkg"
+    GEOJSON = "geojson"
+    FGB = "fgb"
+
 
 # Arguments.
 Scene = Annotated[
@@ -56,6 +67,14 @@ OptionalScene = Annotated[list[str] | None, _SCENE]
 OUT_HELP = "Folder to write to."
 Out = Annotated[Path, typer.Option(metavar="DIR", help=OUT_HELP, file_okay=False)]
 OptionalOut = Annotated[Path | None, typer.Option(metavar="DIR", help=OUT_HELP, file_okay=False)]
+OutputFormats = Annotated[
+    list[OutputFormat] | None,
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="Format to write the detections in beside parquet: gpkg, geojson or fgb. Repeatable.",
+    ),
+]
 Database = Annotated[
     str | None,
     typer.Option(

@@ -1,0 +1,210 @@
+"""Write a run's detections as GeoPackage, GeoJSON or FlatGeobuf.
+
+Debian's GDAL and its QGIS read no Parquet. The rows come from the run's GeoParquet file, a row
+group at a time, and GDAL writes them: memory does not grow with their number. pyogrio brings a GDAL
+of its own with these drivers, which rasterio's has not.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pyogrio
+
+from swath.errors import RunIncompleteError
+from swath.storage.earlier_outputs import VECTOR_DESCRIPTION
+from swath.storage.output_folder import VECTOR_FILES, VectorFormat
+
+LAYER = "detections"
+MAX_INDEXED_FLATGEOBUF_ROWS = 10_000_000
+"""GDAL sorts the index of a FlatGeobuf file in memory: 105 bytes a row, 1 GB for these."""
+
+_BATCH_ROWS = 16384
+_MAX_GROWTH = 4
+"""The most times that a file is larger than the GeoParquet file, as GeoJSON is."""
+_GEOMETRY = "geometry"
+_NOT_WRITTEN = {"bbox"}
+"""Columns of GeoParquet alone: the other formats have an index, or compute it."""
+_DEGREE_DIGITS = "9"
+"""Decimals of GeoJSON's degrees. GDAL drops the last ones where they follow five 0 or 9."""
+_GEOJSON_END = b"]\n}\n"
+_POLYGON = b"\x03"
+"""The type's first byte in WKB, little-endian."""
+_MULTI_HEAD = b"\x01\x06\x00\x00\x00\x01\x00\x00\x00"
+"""WKB, little-endian, of a MultiPolygon of one Polygon; the Polygon's WKB follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Driver:
+    """How GDAL writes a format.
+
+    Attributes:
+        name: GDAL's name of the driver.
+        is_typed: whether all geometries of a layer have one type.
+        options: layer creation options.
+    """
+
+    name: str
+    is_typed: bool
+    options: dict[str, str] = field(default_factory=dict)
+
+
+_DRIVERS: dict[VectorFormat, _Driver] = {
+    "gpkg": _Driver("GPKG", is_typed=True, options={"GEOMETRY_NAME": _GEOMETRY}),
+    "geojson": _Driver(
+        "GeoJSON",
+        is_typed=False,
+        options={"RFC7946": "YES", "COORDINATE_PRECISION": _DEGREE_DIGITS, "WRITE_NAME": "NO"},
+    ),
+    "fgb": _Driver("FlatGeobuf", is_typed=True),
+}
+
+
+def write_vector(source: Path, target: Path, form: VectorFormat) -> list[str]:
+    """Write the detections of a run's GeoParquet file in another format.
+
+    Columns keep their names and types, but for `bbox`, which is left out. Positions stay in
+    EPSG:4326 as longitude and latitude; GeoJSON rounds them to 1e-8 degrees, 1 mm. In GeoPackage
+    and FlatGeobuf, all geometries are MultiPolygons if one of them is. FlatGeobuf orders its rows
+    by position.
+
+    Args:
+        source: the GeoParquet file.
+        target: the file to write; none may be there.
+        form: the format.
+
+    Returns:
+        Warnings about the file, a sentence each.
+
+    Raises:
+        OSError: the file could not be written.
+        RunIncompleteError: GDAL wrote another number of rows than there are.
+    """
+    file = pq.ParquetFile(source)
+    rows, driver = file.metadata.num_rows, _DRIVERS[form]
+    room = _MAX_GROWTH * source.stat().st_size
+    options = {**driver.options, "DESCRIPTION": f"{VECTOR_DESCRIPTION}, {rows} rows"}
+    warnings = []
+    if form == "fgb" and rows > MAX_INDEXED_FLATGEOBUF_ROWS:
+        options["SPATIAL_INDEX"] = "NO"
+        warnings.append(
+            f"{VECTOR_FILES[form]} has no spatial index, as its {rows} rows are more than "
+            f"{MAX_INDEXED_FLATGEOBUF_ROWS}: programs will read it slowly; prefer --format gpkg"
+        )
+    types = json.loads(file.metadata.metadata[b"geo"])["columns"][_GEOMETRY]["geometry_types"]
+    is_mixed = types not in ([], ["Polygon"])
+    is_promoted = is_mixed and driver.is_typed
+    schema = _schema(file.schema_arrow, has_float32=form != "geojson")
+    try:
+        pyogrio.write_arrow(
+            pa.RecordBatchReader.from_batches(
+                schema, _batches(file, schema, is_promoted=is_promoted)
+            ),
+            target,
+            layer=LAYER,
+            driver=driver.name,
+            geometry_name=_GEOMETRY,
+            geometry_type="MultiPolygon" if is_promoted else "Unknown" if is_mixed else "Polygon",
+            crs="EPSG:4326",
+            layer_options=options,
+        )
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise _os_error(target, room, str(error)) from error
+    _check(target, form, rows, room)
+    return warnings
+
+
+def _schema(stored: pa.Schema, *, has_float32: bool) -> pa.Schema:
+    """Return the columns to write: text as text, for formats that have no dictionaries."""
+
+    def written(kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_dictionary(kind):
+            return kind.value_type
+        # GDAL writes a float32 in 8 digits of text, which are too few.
+        return pa.float64() if pa.types.is_float32(kind) and not has_float32 else kind
+
+    return pa.schema(
+        [
+            pa.field(column.name, written(column.type), nullable=False)
+            for column in stored
+            if column.name not in _NOT_WRITTEN
+        ]
+    )
+
+
+def _batches(
+    file: pq.ParquetFile, schema: pa.Schema, *, is_promoted: bool
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a file in batches."""
+    for group in range(file.num_row_groups):
+        # One call for all row groups would keep each of them until the last is read.
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=schema.names):
+            columns = {
+                column.name: _cast(batch.column(column.name), column.type) for column in schema
+            }
+            if is_promoted:
+                columns[_GEOMETRY] = _to_multi(columns[_GEOMETRY])
+            yield pa.record_batch([*columns.values()], schema=schema)
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return values as another type: a float32 as the float64 of its shortest decimals."""
+    if pa.types.is_float32(values.type) and pa.types.is_float64(kind):
+        return values.cast(pa.string()).cast(kind)
+    return values.cast(kind)
+
+
+def _to_multi(wkb: pa.Array) -> pa.Array:
+    """Return geometries (n,), WKB of Polygons and MultiPolygons, as MultiPolygons all."""
+    multi = pc.binary_join_element_wise(_MULTI_HEAD, wkb, b"")
+    return pc.if_else(pc.equal(pc.binary_slice(wkb, 1, 2), _POLYGON), multi, wkb)
+
+
+def _os_error(target: Path, room: int, message: str) -> OSError:
+    """Return the error that the system has for a file that GDAL could not write.
+
+    GDAL's message does not say that a disk is full.
+
+    Args:
+        target: the file.
+        room: bytes that the file may need.
+        message: GDAL's message.
+    """
+    try:
+        with target.open("ab") as file:
+            os.posix_fallocate(file.fileno(), 0, room)
+    except OSError as error:
+        return OSError(error.errno, error.strerror, str(target))
+    return OSError(errno.EIO, f"GDAL could not write it: {message}", str(target))
+
+
+def _check(target: Path, form: VectorFormat, rows: int, room: int) -> None:
+    """Refuse a file that is not whole, whatever GDAL said.
+
+    Raises:
+        OSError: the end of the file is missing, or its index.
+        RunIncompleteError: it has another number of rows.
+    """
+    if form == "geojson":
+        # To count its rows, GDAL would read all of them.
+        with target.open("rb") as file:
+            file.seek(-min(len(_GEOJSON_END), target.stat().st_size), os.SEEK_END)
+            if file.read() != _GEOJSON_END:
+                raise _os_error(target, room, "its end is missing")
+        return
+    info = pyogrio.read_info(target, layer=LAYER, force_feature_count=True)
+    if info["features"] != rows:
+        raise RunIncompleteError(
+            f"{target} has {info['features']} rows rather than {rows}; run it again"
+        )
+    # GDAL leaves out the index that it has no room for, and says nothing.
+    if form == "gpkg" and not info["capabilities"]["fast_spatial_filter"]:
+        raise _os_error(target, room, "its spatial index is missing")
