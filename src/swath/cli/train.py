@@ -13,13 +13,10 @@ from swath.cli.options import inputs, jobs
 from swath.cli.remote import agree, channels_of, check_place, label_options, require_out
 from swath.cli.stopping import stopping
 from swath.errors import InputError
-from swath.training.contract import CHECKPOINT
 
 if TYPE_CHECKING:
     from swath.sagemaker.jobs.train import TrainingJob
     from swath.training.options import TrainOptions
-
-CHECKPOINTS = "checkpoints"
 
 
 def train(
@@ -86,25 +83,18 @@ def _train_here(
     *,
     resume: bool,
 ) -> None:
-    from swath.storage.output_folder import clear
     from swath.training.job import TrainJob
     from swath.training.log_lines import line_of
     from swath.training.report import REPORT
-    from swath.training.train import OUTPUTS
 
-    job = TrainJob.of(options, of_labels)
-    checkpoints = out / CHECKPOINTS
-    _check(checkpoints, resume=resume)
-    if not resume:
-        clear(out, OUTPUTS)
     with stopping() as stop:
-        report = job.run(
+        report = TrainJob.of(options, of_labels).run_in(
+            out,
             labels=data.get("labels"),
             images=data["images"],
             val_labels=data.get("val_labels"),
             val_images=data.get("val_images"),
-            out=out,
-            checkpoints=checkpoints,
+            resume=resume,
             stop=stop,
             tell=lambda point: print_line(line_of(point)),
         )
@@ -150,18 +140,6 @@ def _launch(job: TrainingJob, stack: str, *, yes: bool) -> None:
     print_line(f"started the training job {started.name}")
     print_line(f"its package will be {started.package}")
     print_line(f"go on with it later by --on-sagemaker --checkpoints {started.checkpoints}")
-
-
-def _check(checkpoints: Path, *, resume: bool) -> None:
-    """Refuse to go on unasked, and to go on with nothing."""
-    begun = (checkpoints / CHECKPOINT).is_file()
-    if begun and not resume:
-        raise InputError(
-            f"{checkpoints} has the checkpoint of a training: go on with it by --resume, or give "
-            "another --out"
-        )
-    if resume and not begun:
-        raise InputError(f"{checkpoints} has no checkpoint to go on from: leave --resume out")
 
 
 def _figures(metrics: dict[str, float]) -> str:

@@ -1,7 +1,8 @@
-"""What a model sees in one image: the engine's own steps, without a plan, shards or a merge."""
+"""Detections of one scene in one process: the engine's steps, without a plan, shards or a merge."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,23 +24,39 @@ if TYPE_CHECKING:
     from swath.raster.scene import OpenScene
 
 
+ProgressCallback = Callable[[int, int], None]
+"""Called with the number of tiles that are done, and of all; first with 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a model sees in an image, and what became of its tiles."""
+    """Detections of a scene, and the counts of its tiles."""
 
     detections: Detections
     """By tile, best first: the rows of a run's GeoParquet file."""
     tiles: TileCounts
     warnings: Sequence[str] = ()
-    """What looks wrong about the image, a sentence each."""
+    """Sentences about what looks wrong with the scene; each names its address."""
 
 
-def detect(scene: OpenScene, description: ModelDescription, model: Model) -> Found:
-    """Find what a model sees in an image.
+def detect(
+    scene: OpenScene,
+    description: ModelDescription,
+    model: Model,
+    *,
+    progress: ProgressCallback | None = None,
+) -> Found:
+    """Find the detections of a scene; all of them are held in memory.
+
+    Args:
+        scene: Scene to read; no other thread may use it meanwhile.
+        description: Description of the model package.
+        model: Loaded weights of the package.
+        progress: Called after each batch of tiles.
 
     Raises:
-        SceneError: the image does not have the model's bands, or is damaged.
-        ModelOutputError: the model failed on a tile. Nobody is given a part for the whole.
+        SceneError: The scene does not have the model's bands, or is damaged.
+        ModelOutputError: The model failed on a tile: a part is never returned for the whole.
     """
     info = scene.info
     inference = Inference(
@@ -50,10 +67,14 @@ def detect(scene: OpenScene, description: ModelDescription, model: Model) -> Fou
         model=model,
     )
     seen: list[Detections] = []
-    for found in inference.run(range(inference.grid.count)):
+    total = inference.grid.count
+    report = progress or _no_progress
+    report(0, total)
+    for found in inference.run(range(total)):
         if inference.tiles.failed:
             raise _why(inference)
         seen.append(found)
+        report(inference.tiles.planned, total)
     together = Detections.concatenate(seen)
     flagged = together.flags != 0
     settled = inference.task.settle(together.take(flagged))
@@ -61,8 +82,12 @@ def detect(scene: OpenScene, description: ModelDescription, model: Model) -> Fou
     return Found(rows, inference.tiles, _warnings(inference))
 
 
+def _no_progress(done: int, total: int) -> None:
+    """Report nothing."""
+
+
 def _warnings(inference: Inference) -> list[str]:
-    """Return what looks wrong about the image; its file is one that the caller never saw."""
+    """Return what looks wrong about the scene."""
     known, uri = inference.description, inference.scene.info.uri
     found = []
     if known.expected:
@@ -73,7 +98,7 @@ def _warnings(inference: Inference) -> list[str]:
             stride=inference.lattice.stride,
             scene=uri,
         )
-    return [text.replace(uri, "the image") for text in gather_warnings(inference.warnings, found)]
+    return gather_warnings(inference.warnings, found)
 
 
 def _why(inference: Inference) -> SwathError:

@@ -86,13 +86,14 @@ class GeoParquetWriter:
 
     def __init__(
         self,
-        path: Path,
+        path: Path | pa.NativeFile,
         *,
         classes: Sequence[str],
         run_id: str,
         scene: str,
         model: str,
         footprint: shapely.Geometry,
+        on_earth: bool = True,
     ) -> None:
         """Begin a file.
 
@@ -103,7 +104,10 @@ class GeoParquetWriter:
             scene: its URI.
             model: its name.
             footprint: of the scene, lon and lat: where there are no rows, nothing was found.
+            on_earth: Whether positions are longitude and latitude; else they are pixels of a
+                scene that does not say where it is.
         """
+        self._on_earth = on_earth
         self._footprint = shapely.to_geojson(footprint)
         self._classes = pa.array(classes, pa.string())
         self._constants = (run_id, scene, model)
@@ -215,6 +219,8 @@ class GeoParquetWriter:
             # Without "crs" it is OGC:CRS84: longitude and latitude on WGS 84.
             "covering": {"bbox": {name: ["bbox", name] for name in _BBOX}},
         }
+        if not self._on_earth:
+            column["crs"] = None
         if self.count:
             column["bbox"] = [float(value) for value in self._bounds]
         return {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from importlib.util import find_spec
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Module → the extra of pyproject.toml that brings it; `cli` brings the others.
 _EXTRAS = {
@@ -12,6 +18,7 @@ _EXTRAS = {
     "optuna": "tuning",
     "sagemaker": "sagemaker",
     "openvino": "openvino",
+    "geopandas": "geo",
 }
 
 
@@ -36,3 +43,18 @@ def not_installed(name: str) -> str:
         f"this needs {package}, which is not installed: run `make setup` in swath's repository, "
         f"or `pip install '.[{_EXTRAS.get(package, 'cli')}]'` there"
     )
+
+
+def name_missing_extra(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function of the public API: a missing module is named with what installs it."""
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            if (error.name or "swath").startswith("swath"):
+                raise
+            raise ModuleNotFoundError(not_installed(str(error.name)), name=error.name) from error
+
+    return wrapper

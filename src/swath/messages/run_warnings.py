@@ -33,5 +33,21 @@ def gather_warnings(*sources: Iterable[str]) -> list[str]:
     return [*kept, f"{len(found) - len(kept)} more warnings are in the receipts of the shards"]
 
 
+def unplaced_warning(scene: str, count: int) -> list[str]:
+    """Return the warning about detections that have no position on Earth, if there are any.
+
+    Args:
+        scene: Address of the scene.
+        count: Number of detections that were left out.
+    """
+    if not count:
+        return []
+    warning = (
+        f"{scene}: {count} detections have no position on Earth by its georeference, as "
+        "off the disc of a weather satellite, and were left out; mask these pixels"
+    )
+    return [warning]
+
+
 def _shorten(text: str) -> str:
     return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"

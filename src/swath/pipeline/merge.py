@@ -22,7 +22,7 @@ from swath.detection.segmentation.mask_raster import assemble, extent
 from swath.detection.tasks import task_of
 from swath.errors import RunIncompleteError
 from swath.messages import MergeSummary, Receipt, TileCounts
-from swath.messages.run_warnings import gather_warnings
+from swath.messages.run_warnings import gather_warnings, unplaced_warning
 from swath.pipeline.plan import Plan
 from swath.pipeline.run_store import RunStore
 from swath.raster.footprint import footprint
@@ -64,7 +64,7 @@ def merge_run(plan_uri: str) -> MergeSummary:
         warnings=gather_warnings(
             *(receipt.warnings for receipt in receipts),
             _band_warnings(run, receipts),
-            _unplaced_warnings(run.plan, unplaced),
+            unplaced_warning(run.plan.scene.uri, unplaced),
         ),
     )
 
@@ -185,14 +185,3 @@ def _band_warnings(run: RunStore, receipts: Sequence[Receipt]) -> list[str]:
         return [f"the bands were not compared with the model's: samples are damaged: {error}"]
     stride = Lattice.over(plan.width, plan.height).stride
     return compare(samples, plan.expected, plan.bands, stride=stride, scene=plan.scene.uri)
-
-
-def _unplaced_warnings(plan: Plan, count: int) -> list[str]:
-    """Return the warning about detections that were left out, if there are any."""
-    if not count:
-        return []
-    warning = (
-        f"{plan.scene.uri}: {count} detections have no position on Earth by its georeference, as "
-        "off the disc of a weather satellite, and were left out; mask these pixels"
-    )
-    return [warning]

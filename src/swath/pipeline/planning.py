@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 from msgspec import UNSET
 
@@ -16,6 +15,7 @@ from swath.cpus import MIB
 from swath.errors import PackageError, SettingsError, UnknownModelError
 from swath.messages import Backend, ModelRef, PlanSummary, RunOptions, RunRequest
 from swath.models.package import describe_package
+from swath.models.score_threshold import with_score_threshold
 from swath.pipeline.plan import Plan, pack_flags
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard_layout import Partition
@@ -104,24 +104,9 @@ def _describe_model(model: ModelRef) -> ModelDescription:
 
 
 def _with_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:
-    """Return the model with the score threshold of a run.
-
-    A threshold may be raised only. Weights may have one of their own inside, and a package's is
-    what its author measured it with.
-
-    Raises:
-        SettingsError: the threshold is below the package's own.
-    """
-    wanted, own = options.score_threshold, description.score_threshold
-    if wanted is UNSET:
-        return description
-    if wanted < own:
-        raise SettingsError(
-            f"the score threshold {wanted:g} is below that of the model package "
-            f"{description.name}, which reports scores from {own:g} on; give {own:g} or more, or "
-            "lower score_threshold in the package's mlm:hyperparameters"
-        )
-    return msgspec.structs.replace(description, score_threshold=wanted)
+    """Return the model with the score threshold of a run."""
+    wanted = options.score_threshold
+    return description if wanted is UNSET else with_score_threshold(description, wanted)
 
 
 def _plan(

@@ -17,11 +17,12 @@ import antimeridian
 import pystac
 from msgspec import UNSET
 
-from swath import __version__, storage
+from swath import storage
 from swath.detection.detections import NO_LABEL
 from swath.detection.geoparquet import MEDIA_TYPE, read_classes, read_footer, read_footprint
 from swath.detection.segmentation import mask_raster
 from swath.messages import MergeSummary, PublishSummary, RunRequest
+from swath.observability.version import __version__
 from swath.pipeline.run_report import ITEM, RunReport, results_folder
 from swath.storage.output_folder import SUMMARY
 

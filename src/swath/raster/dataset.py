@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rasterio.enums import Interleaving, MaskFlags
+from rasterio.enums import Interleaving, MaskFlags, Resampling
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import DatasetReader
 
@@ -68,6 +68,28 @@ class Dataset:
             self._check(window, [band], mask=True)
             mask: Mask = self.reader.read_masks(band, window=window) > 0
         return mask
+
+    def overviews(self) -> list[int]:
+        """Return the factors by which the overviews of the first band are smaller."""
+        with self._reading("has overviews that cannot be read"):
+            return list(self.reader.overviews(1))
+
+    def read_reduced(
+        self, shape: tuple[int, int], bands: Sequence[int]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Read the whole file at a small size, for display.
+
+        Args:
+            shape: Rows and columns to read, at most those of the file.
+            bands: Numbers of bands, from 1.
+
+        Returns:
+            Mean pixels (bands, rows, cols), and GDAL's mask of each, True = valid.
+        """
+        with self._reading("cannot be read at a small size"):
+            size: dict[str, Any] = {"out_shape": (len(bands), *shape)}
+            mean = self.reader.read(list(bands), **size, resampling=Resampling.average)
+            return mean, self.reader.read_masks(list(bands), **size) > 0
 
     @contextmanager
     def _reading(self, problem: str) -> Iterator[None]:

@@ -105,6 +105,28 @@ class OpenScene:
         marks, nodata = self._marks(place, bands), self.nodata_of(bands)
         return pixels, combine(pixels, marks, nodata, masked=masked)
 
+    def read_reduced(
+        self, shape: tuple[int, int], bands: Sequence[int]
+    ) -> tuple[NDArray[Any], Mask]:
+        """Read the whole scene at a small size, for display.
+
+        Args:
+            shape: Rows and columns to read.
+            bands: Numbers of bands, from 1.
+
+        Returns:
+            Mean pixels (bands, rows, cols), and which of them are valid, shaped like them.
+
+        Raises:
+            SceneError: The file is damaged.
+            SceneChangedError: The object was replaced since it was opened.
+            TransientError: S3 did not answer.
+        """
+        pixels, valid = self.dataset.read_reduced(shape, bands)
+        if self.mask:
+            valid &= self.mask.read_reduced(shape, self.mask_bands(bands))[0] > 0
+        return pixels, valid
+
     def valid(self, window: Box, bands: Sequence[int]) -> Mask:
         """Which pixels of a window are valid, as `read` says; reads marks alone if they tell."""
         self._check(window)

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Self, get_args
 from swath.errors import InputError
 from swath.labels.formats import Form
 from swath.labels.read import read_collection
-from swath.training.cross_validation import cross_validate
+from swath.storage.output_folder import clear
+from swath.training.contract import CHECKPOINT
+from swath.training.cross_validation import CHECKPOINTS, cross_validate
 from swath.training.option_values import parsed, string_list
 from swath.training.options import TrainOptions
-from swath.training.train import train
+from swath.training.train import OUTPUTS, train
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
@@ -108,6 +110,49 @@ class TrainJob:
             export_if_stopped=export_if_stopped,
         )
 
+    def run_in(
+        self,
+        out: Path,
+        *,
+        labels: str | None,
+        images: str,
+        val_labels: str | None,
+        val_images: str | None,
+        resume: bool,
+        stop: Callable[[], bool],
+        tell: Tell,
+    ) -> TrainReport:
+        """Train in a folder of this machine, whose folder `checkpoints` has the checkpoint.
+
+        Args:
+            out: Folder to write to; without `resume`, an earlier training's files are removed.
+            labels: Labels to train by; None where they lie beside the images.
+            images: Folder of the scenes to train on.
+            val_labels: Labels to validate by; None for none, or beside `val_images`.
+            val_images: Folder of the scenes to validate on; None where they are among `images`.
+            resume: Whether to go on from the checkpoint in `out`.
+            stop: Called after each step; once it returns True, the training leaves a checkpoint.
+            tell: Called with the metrics of each epoch.
+
+        Raises:
+            InputError: There is a checkpoint without `resume`, or none with it.
+            SwathError: As `run` raises it.
+        """
+        checkpoints = out / CHECKPOINTS
+        _check_checkpoint(checkpoints, resume=resume)
+        if not resume:
+            clear(out, OUTPUTS)
+        return self.run(
+            labels=labels,
+            images=images,
+            val_labels=val_labels,
+            val_images=val_images,
+            out=out,
+            checkpoints=checkpoints,
+            stop=stop,
+            tell=tell,
+        )
+
     def cross_validate(
         self,
         *,
@@ -150,3 +195,15 @@ class TrainJob:
             class_map=self.class_map,
             all_mapped=all_mapped,
         )
+
+
+def _check_checkpoint(checkpoints: Path, *, resume: bool) -> None:
+    """Refuse to go on unasked, and to go on with nothing."""
+    begun = (checkpoints / CHECKPOINT).is_file()
+    if begun and not resume:
+        raise InputError(
+            f"{checkpoints} has the checkpoint of a training: go on with it by --resume, or give "
+            "another --out"
+        )
+    if resume and not begun:
+        raise InputError(f"{checkpoints} has no checkpoint to go on from: leave --resume out")

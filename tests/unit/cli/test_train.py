@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 
 from swath import storage
 from swath.cli import EXIT_INPUT, app
-from swath.cli import train as command
 from swath.errors.exit_codes import CommandExit
 from swath.models.package import load_package
 from swath.training import job
@@ -101,7 +100,7 @@ def test_stopped_it_says_how_to_go_on(squares, tmp_path, monkeypatch, number, co
 
     assert told.exit_code == code
     assert "stopped after step 1 of 2; the training goes on" in told.output
-    assert (tmp_path / "out" / command.CHECKPOINTS / "checkpoint.pt").is_file()
+    assert (tmp_path / "out" / job.CHECKPOINTS / "checkpoint.pt").is_file()
     assert signal.getsignal(number) is before
 
 

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 import rasterio
 import shapely
-from onnx import TensorProto, helper, numpy_helper
 from rasterio.transform import Affine
 
 from swath import storage
@@ -26,14 +25,20 @@ from swath.pipeline.publish import publish_run
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import refuse_shard, run_shard
 from tests.helpers.packages import TILE, for_task, write_package
+from tests.helpers.segmenters import (
+    BACKGROUND,
+    CLASSES,
+    HEIGHT,
+    NODATA,
+    WIDTH,
+    bands_of_value,
+    values,
+    write_segmenter,
+)
 
-CLASSES = ("land", "water", "wood")
-BACKGROUND = 0
 # In degrees and in powers of two: from px to longitude and back without rounding.
 PIXEL = 1 / 1024
 PLACE = {"crs": "EPSG:4326", "transform": Affine(PIXEL, 0, 10, 0, -PIXEL, 50)}
-WIDTH, HEIGHT = 150, 90
-NODATA = -1
 
 
 @pytest.fixture(autouse=True)
@@ -42,54 +47,10 @@ def tile_by_tile(monkeypatch):
     monkeypatch.setattr(engine, "TOGETHER", 1)
 
 
-def bands_of_value() -> bytes:
-    """A segmenter: a pixel of value v is of the class nearest to v; its logits say how near."""
-    classes = np.arange(len(CLASSES), dtype=np.float32).reshape(1, -1, 1, 1)
-    graph = helper.make_graph(
-        [
-            helper.make_node("Mul", ["image", "hundred"], ["value"]),
-            helper.make_node("Sub", ["value", "classes"], ["away"]),
-            helper.make_node("Mul", ["away", "away"], ["distance"]),
-            helper.make_node("Mul", ["distance", "steepness"], ["logits"]),
-        ],
-        "bands_of_value",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", 1, TILE, TILE])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3, TILE, TILE])],
-        [
-            numpy_helper.from_array(np.array([100], np.float32), "hundred"),
-            numpy_helper.from_array(classes, "classes"),
-            numpy_helper.from_array(np.array([-4], np.float32), "steepness"),
-        ],
-    )
-    opset = [helper.make_opsetid("", 17)]
-    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
-
-
 @pytest.fixture
 def segmenter(tmp_path):
     """The folder of a package that asks for a mask."""
-    change = for_task(
-        "semantic-segmentation",
-        {"logits": [-1, len(CLASSES), TILE, TILE]},
-        classes=CLASSES,
-        background=CLASSES[BACKGROUND],
-        score_activation="softmax",
-        mask=True,
-    )
-    return write_package(tmp_path / "segmenter", change, weights=bands_of_value())
-
-
-def values() -> np.ndarray:
-    """A lake with an island, fields like a chess board, a river across it all, and no data."""
-    rng = np.random.default_rng(3)
-    value = rng.choice([0, 1, 2], (HEIGHT // 5, WIDTH // 5)).repeat(5, axis=0).repeat(5, axis=1)
-    value[20:70, 30:110] = 1
-    value[35:50, 60:80] = 2
-    value[np.arange(HEIGHT), np.arange(HEIGHT)] = 1
-    value[40:44] = 1
-    pixels = value + rng.uniform(-0.4, 0.4, value.shape)
-    pixels[60:85, 100:125] = NODATA
-    return pixels.astype(np.float32)
+    return write_segmenter(tmp_path / "segmenter")
 
 
 def truth(pixels):

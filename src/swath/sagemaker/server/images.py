@@ -14,18 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import rasterio
 from rasterio.enums import ColorInterp
-from rasterio.env import Env
-from rasterio.session import DummySession
-from rasterio.windows import Window
 
 from swath import storage
 from swath.errors import SceneError, SwathError
-from swath.raster import gdal_env
 from swath.raster.dataset import Dataset, opened
 from swath.raster.interpretation import check_picture
 from swath.raster.scene import open_scene
+from swath.raster.write_image import DTYPES, windows_of, writing_geotiff
 from swath.sagemaker.server.errors import TooLargeError
 
 if TYPE_CHECKING:
@@ -36,9 +32,6 @@ if TYPE_CHECKING:
     from swath.sagemaker.server.content_types import Format
 
 _DRIVERS = {"png": "PNG", "jpeg": "JPEG"}
-_DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
-_BLOCK = 256
-"""px along each side of a block of the GeoTIFFs that are made."""
 _NPY_AXES = 3
 _MAX_NPY_HEADER_BYTES = 10_000
 
@@ -126,8 +119,8 @@ def _write_numpy(source: Path, kind: Format, target: Path, admit: Callable[[Size
     bands, height, width = pixels.shape
     native = pixels.dtype.newbyteorder("=")
     admit(Size(width, height, bands, native, (1, width), tells_bands=False))
-    with _tiff(target, pixels.shape, native) as out:
-        for window in _windows(pixels.shape):
+    with writing_geotiff(target, pixels.shape, native) as out:
+        for window in windows_of(pixels.shape):
             rows = slice(window.row_off, window.row_off + window.height)
             out.write(np.asarray(pixels[:, rows], native), window=window)
 
@@ -138,45 +131,11 @@ def _write_picture(source: Path, kind: Format, target: Path, admit: Callable[[Si
         shape, dtype = (reader.count, *reader.shape), np.dtype(reader.dtypes[0])
         admit(Size(reader.width, reader.height, reader.count, dtype, (1, reader.width)))
         hidden = not picture.all_valid and ColorInterp.alpha not in reader.colorinterp
-        with _tiff(target, shape, dtype, reader.colorinterp) as out:
-            for window in _windows(shape):
+        with writing_geotiff(target, shape, dtype, reader.colorinterp) as out:
+            for window in windows_of(shape):
                 out.write(picture.read(window, range(1, reader.count + 1)), window=window)
                 if hidden:
                     out.write_mask(picture.read_mask(window, 1), window=window)
-
-
-def _windows(shape: tuple[int, ...]) -> Iterator[Window]:
-    """Rows of blocks."""
-    _, height, width = shape
-    for top in range(0, height, _BLOCK):
-        yield Window(0, top, width, min(_BLOCK, height - top))
-
-
-@contextmanager
-def _tiff(
-    path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], colours: tuple[ColorInterp, ...] = ()
-) -> Iterator[Any]:
-    """A GeoTIFF to write to: uncompressed, in blocks, nowhere on Earth."""
-    bands, height, width = shape
-    with (
-        Env(session=DummySession(), GDAL_TIFF_INTERNAL_MASK="YES", **gdal_env.STRICT),
-        rasterio.open(
-            path,
-            "w",
-            driver="GTiff",
-            width=width,
-            height=height,
-            count=bands,
-            dtype=dtype.name,
-            tiled=True,
-            blockxsize=_BLOCK,
-            blockysize=_BLOCK,
-            bigtiff="IF_SAFER",
-        ) as out,
-    ):
-        if colours:
-            out.colorinterp = colours
-        yield out
 
 
 def _numpy(path: Path) -> NDArray[Any]:
@@ -188,10 +147,10 @@ def _numpy(path: Path) -> NDArray[Any]:
     except Exception as error:
         # NumPy has Python's own tokenizer and parser read the header: their errors have no base.
         raise SceneError(f"the image is no NPY file that can be read: {error}") from error
-    if pixels.dtype.newbyteorder("=").name not in _DTYPES:
+    if pixels.dtype.newbyteorder("=").name not in DTYPES:
         raise SceneError(
             f"the NPY image has numbers of type {pixels.dtype}; it can have one of "
-            f"{', '.join(_DTYPES)}"
+            f"{', '.join(DTYPES)}"
         )
     if pixels.ndim == _NPY_AXES - 1:
         pixels = pixels[None]

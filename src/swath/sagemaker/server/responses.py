@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import shapely
 
 from swath.detection.detections import outlines_of
+from swath.detection.geojson import decimal_scores, features_of, raw_geometries
 from swath.errors import SceneError
 from swath.raster.georeference import Georeferencer
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from swath.detection.detect_scene import Found
     from swath.detection.detections import Detections
     from swath.raster.scene_info import SceneInfo
-
-_PIXELS = ("x_min", "y_min", "x_max", "y_max")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +58,10 @@ def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
     return msgspec.json.encode(
         collection
         | {
-            "features": _features(rows, shapes, source.classes),
+            "features": features_of(rows, shapes, source.classes),
             "model": source.to_json(),
             "tiles": found.tiles.to_json(),
-            "warnings": found.warnings,
+            "warnings": _warnings(found, image),
         }
     )
 
@@ -71,15 +69,15 @@ def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
 def to_json(found: Found, image: SceneInfo, source: Source) -> bytes:
     """Detections in pixels, whether the image is georeferenced or not."""
     rows = found.detections
-    shapes = _encoded(_pixel_shapes(rows))
-    columns = (rows.label.tolist(), _scores(rows), rows.box.tolist(), shapes)
+    shapes = raw_geometries(_pixel_shapes(rows))
+    columns = (rows.label.tolist(), decimal_scores(rows), rows.box.tolist(), shapes)
     return msgspec.json.encode(
         {
             "width": image.width,
             "height": image.height,
             "model": source.to_json(),
             "tiles": found.tiles.to_json(),
-            "warnings": found.warnings,
+            "warnings": _warnings(found, image),
             "detections": [
                 {
                     "class": source.classes[label],
@@ -93,32 +91,9 @@ def to_json(found: Found, image: SceneInfo, source: Source) -> bytes:
     )
 
 
-def _features(
-    rows: Detections, shapes: NDArray[np.object_], classes: Sequence[str]
-) -> list[dict[str, Any]]:
-    columns = (rows.label.tolist(), _scores(rows), rows.box.tolist(), _encoded(shapes))
-    return [
-        {
-            "type": "Feature",
-            "geometry": shape,
-            "properties": {
-                "class": classes[label],
-                "score": score,
-                **dict(zip(_PIXELS, box, strict=True)),
-            },
-        }
-        for label, score, box, shape in zip(*columns, strict=True)
-    ]
-
-
-def _scores(rows: Detections) -> list[float]:
-    """As the decimals that tell one float32 from its neighbours, and no more."""
-    return [float(str(score)) for score in rows.score]
-
-
-def _encoded(shapes: NDArray[np.object_]) -> list[msgspec.Raw]:
-    """Each as a GeoJSON geometry."""
-    return [msgspec.Raw(text.encode()) for text in shapely.to_geojson(shapes)]
+def _warnings(found: Found, image: SceneInfo) -> list[str]:
+    """Return the warnings without the address of the image's file, which the caller never saw."""
+    return [text.replace(image.uri, "the image") for text in found.warnings]
 
 
 def _pixel_shapes(rows: Detections) -> NDArray[np.object_]:

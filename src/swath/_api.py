@@ -1,0 +1,293 @@
+"""Functions of the public API: a few lines each over the rooms that do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
+
+from swath import storage
+from swath.errors import GateError, InputError
+from swath.errors.extras import name_missing_extra
+from swath.messages import RunOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rasterio.io import DatasetReader
+
+    from swath.detection.result import Detections
+    from swath.evaluation.results import Evaluation
+    from swath.labels.formats import Form
+    from swath.models.loaded_model import LoadedModel
+    from swath.pipeline.run_report import RunReport
+    from swath.raster.scene import OpenScene
+    from swath.training.options import TrainOptions
+    from swath.training.progress import Point
+    from swath.training.report import TrainReport
+
+Progress = Callable[[int, int], None]
+"""Called with the number of tiles that are done, and of all; first with 0."""
+
+
+@name_missing_extra
+def load_model(model: str | Path) -> LoadedModel:
+    """Load a model package, to use it for many scenes.
+
+    Args:
+        model: Folder, `model.tar.gz` or S3 URI of one.
+
+    Raises:
+        PackageError: There is no package, or none of its weights can be run here.
+        NoGpuError: There is a GPU that cannot be used.
+        ModelTimeoutError: The model did not load in time.
+    """
+    from swath.models.loaded_model import LoadedModel
+
+    return LoadedModel.from_uri(str(model))
+
+
+@name_missing_extra
+def open_scene(scene: str | Path) -> AbstractContextManager[OpenScene]:
+    """Open a scene, for one thread and until the `with` block ends.
+
+    Its `info` has width, height, bands and CRS; `read((x, y, width, height), [1, 2, 3])` returns
+    pixels (bands, rows, cols) and which of them are valid (rows, cols).
+
+    Args:
+        scene: Path or S3 URI of a GeoTIFF, JPEG 2000 or NITF file.
+
+    Raises:
+        SceneError: There is no such file, or it cannot be read.
+        TransientError: S3 did not answer.
+    """
+    from swath.raster.scene import open_scene
+
+    return open_scene(storage.resolve(str(scene)))
+
+
+@name_missing_extra
+def detect(
+    scene: str | Path | OpenScene | DatasetReader | NDArray[Any],
+    model: str | Path | LoadedModel,
+    *,
+    score_threshold: float | None = None,
+    crs: Any = None,
+    transform: Sequence[float] | None = None,
+    nodata: float | None = None,
+    progress: Progress | None = None,
+) -> Detections:
+    """Find the detections of a scene, in this process and in memory.
+
+    They are the rows that `run` writes. Use `run` for a scene whose detections do not fit into
+    memory.
+
+    Args:
+        scene: Path or S3 URI; a scene of `open_scene`; a dataset that rasterio opened from a file
+            or S3; or an array (bands, rows, cols) with the model's bands in the model's order.
+        model: Folder, `model.tar.gz` or S3 URI of a model package, or a model of `load_model`.
+        score_threshold: Lowest score that is reported, 0 to 1; by default the package's own.
+        crs: Coordinate reference system of an array, as `"EPSG:32652"`. Without one, positions
+            are px.
+        transform: Pixel to CRS of an array: six numbers, or rasterio's `Affine`.
+        nodata: Value of an array's pixels that are not valid.
+        progress: Called after each batch of tiles.
+
+    Raises:
+        SceneError: The scene cannot be read, or does not have the model's bands.
+        PackageError: The model package cannot be used.
+        SettingsError: The score threshold is below the package's own.
+        ModelOutputError: The model failed on a tile.
+        TransientError: S3 did not answer.
+        ModuleNotFoundError: A library is not installed; the message names the extra.
+    """
+    from swath.detection.detect_any import detect_any
+
+    loaded = load_model(model) if isinstance(model, str | Path) else model
+    options = _options(score_threshold)
+    georeference = {"crs": crs, "transform": transform, "nodata": nodata}
+    return detect_any(scene, loaded, options, progress=progress, **georeference)
+
+
+@name_missing_extra
+def run(
+    scene: str | Path,
+    model: str | Path,
+    out: str | Path,
+    *,
+    database: str | None = None,
+    score_threshold: float | None = None,
+    tolerated_failures: float = 0.0,
+    progress: Progress | None = None,
+) -> RunReport:
+    """Run a model on a scene of any size; write `detections.parquet` and `summary.json`.
+
+    Args:
+        scene: Path or S3 URI.
+        model: Folder, `model.tar.gz` or S3 URI of a model package.
+        out: Folder to write to; the files of an earlier run there are removed.
+        database: DSN of a PostGIS database to load the detections into as well.
+        score_threshold: Lowest score that is reported, 0 to 1; by default the package's own.
+        tolerated_failures: Share of the tiles that may fail, 0 to 1.
+        progress: Called after each batch of tiles.
+
+    Raises:
+        InputError: There is no such scene or package, or `out` has a file that is not swath's.
+        SwathError: The run failed; `summary.json` says so as well.
+        ModuleNotFoundError: A library is not installed; the message names the extra.
+    """
+    from swath.pipeline.local import run_local
+
+    options = _options(score_threshold, tolerated_failures)
+    reported: dict[str, Any] = {"progress": progress} if progress else {}
+    place = Path(out)
+    return run_local(str(scene), str(model), place, database=database, options=options, **reported)
+
+
+@name_missing_extra
+def evaluate(
+    model: str | Path,
+    labels: str | Path | None,
+    scenes: str | Path,
+    out: str | Path,
+    *,
+    label_format: Form = "auto",
+    classes: Sequence[str] | None = None,
+    class_map: Mapping[str, str] | None = None,
+    against: str | Path | None = None,
+    fail_below: Mapping[str, float] | None = None,
+    tolerance: float = 0.0,
+    score_floor: float = 0.01,
+    tolerated_failures: float = 0.0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Evaluation:
+    """Measure a model package on labelled scenes; write `evaluation.json` and `report.html`.
+
+    Args:
+        model: Folder, `model.tar.gz` or S3 URI of a model package.
+        labels: File or folder of the labels; None where they lie beside the scenes.
+        scenes: Folder of the scenes.
+        out: Folder to write to.
+        label_format: Format of the labels.
+        classes: Names of the labels' classes, in order, where the labels do not name them.
+        class_map: Classes of the labels, and the classes of the model that they are.
+        against: Package in use, or its `evaluation.json`, which the model must not fall below.
+        fail_below: Metrics and their least values, as `{"AP50": 0.3}`.
+        tolerance: Difference by which a metric may be lower than that of the package in use.
+        score_floor: Lowest score of the detections that are measured, 0 to 1.
+        tolerated_failures: Share of a scene's tiles that may fail, 0 to 1.
+        progress: Called with the scene's address, the number of tiles that are done, and of all.
+
+    Raises:
+        GateError: The model falls below `fail_below` or `against`; the files are written.
+        InputError: The package, the labels, the scenes or an option cannot be used.
+        SwathError: A run failed.
+        ModuleNotFoundError: A library is not installed; the message names the extra.
+    """
+    from swath.evaluation.assess import assess, read_labels
+
+    collection = read_labels(
+        model,
+        _text(labels),
+        str(scenes),
+        form=label_format,
+        classes=classes,
+        class_map=class_map,
+    )
+    evaluation, verdict = assess(
+        model,
+        collection,
+        Path(out),
+        against=_text(against),
+        fail_below=fail_below,
+        tolerance=tolerance,
+        score_floor=score_floor,
+        tolerated_failures=tolerated_failures,
+        progress=progress or (lambda *_: None),
+    )
+    if not verdict.passed:
+        raise GateError(str(verdict))
+    return evaluation
+
+
+@name_missing_extra
+def train(
+    labels: str | Path | None,
+    scenes: str | Path,
+    out: str | Path,
+    *,
+    val_labels: str | Path | None = None,
+    val_scenes: str | Path | None = None,
+    label_format: Form = "auto",
+    classes: Sequence[str] | None = None,
+    class_map: Mapping[str, str] | None = None,
+    options: TrainOptions | Mapping[str, Any] | str | Path | None = None,
+    resume: bool = False,
+    stop: Callable[[], bool] | None = None,
+    progress: Callable[[Point], None] | None = None,
+) -> TrainReport:
+    """Train a model on labelled scenes; write its package, `report.html` and `metrics.json`.
+
+    Args:
+        labels: File or folder of the labels; None where they lie beside the scenes.
+        scenes: Folder of the scenes to train on.
+        out: Folder to write to; the model package is its folder `package`.
+        val_labels: Labels of the scenes to validate on.
+        val_scenes: Folder of the scenes to validate on; None: they are among `scenes`.
+        label_format: Format of the labels.
+        classes: Names of the classes, in order; None: those of the labels.
+        class_map: Classes of the labels, and their names in the model.
+        options: Options by name, or a TOML or JSON file of them; None for the defaults.
+        resume: Whether to go on from the checkpoint in `out`.
+        stop: Called after each step; once it returns True, a checkpoint is left for `resume`.
+        progress: Called with the metrics of each epoch.
+
+    Raises:
+        InputError: The options, the labels or the scenes cannot be used, or `resume` does not
+            fit what is in `out`.
+        TrainingError: The loss is NaN, or the exported model is not right.
+        TrainingInterruptedError: `stop` returned True.
+        ModuleNotFoundError: A library is not installed; the message names the extra.
+    """
+    from swath.training.job import TrainJob
+    from swath.training.options import TrainOptions, read_options
+
+    if isinstance(options, Mapping):
+        options = TrainOptions.from_values(options)
+    elif not isinstance(options, TrainOptions):
+        options = read_options(_text(options))
+    job = TrainJob(
+        options=options,
+        form=label_format,
+        classes=None if classes is None else tuple(classes),
+        class_map=class_map or {},
+    )
+    return job.run_in(
+        Path(out),
+        labels=_text(labels),
+        images=str(scenes),
+        val_labels=_text(val_labels),
+        val_images=_text(val_scenes),
+        resume=resume,
+        stop=stop or (lambda: False),
+        tell=progress or (lambda _: None),
+    )
+
+
+def _options(score_threshold: float | None, tolerated_failures: float = 0.0) -> RunOptions:
+    """Return the options of a run.
+
+    Raises:
+        InputError: A number is not from 0 to 1.
+    """
+    threshold = UNSET if score_threshold is None else score_threshold
+    try:
+        return RunOptions(score_threshold=threshold, tolerated_failures=tolerated_failures)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def _text(address: str | Path | None) -> str | None:
+    return None if address is None else str(address)

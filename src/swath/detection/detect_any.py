@@ -1,0 +1,129 @@
+"""Detections of whatever a program has as its scene: an address, an open scene, or an array."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from msgspec import UNSET
+from rasterio.io import DatasetReader
+
+from swath import storage
+from swath.detection.detect_scene import detect
+from swath.detection.result import THUMBNAIL_PX, Detections
+from swath.errors import SceneError, SwathError
+from swath.messages import ModelRef, RunOptions, SceneRef, run_id
+from swath.models.score_threshold import with_score_threshold
+from swath.raster.display import read_thumbnail
+from swath.raster.scene import OpenScene, open_scene
+from swath.raster.write_image import open_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.detection.detect_scene import ProgressCallback
+    from swath.models.loaded_model import LoadedModel
+
+ARRAY = "array"
+"""Name of a scene that is an array."""
+_GDAL_S3 = "/vsis3/"
+
+
+def detect_any(
+    scene: str | Path | OpenScene | DatasetReader | NDArray[Any],
+    model: LoadedModel,
+    options: RunOptions,
+    *,
+    crs: Any = None,
+    transform: Sequence[float] | None = None,
+    nodata: float | None = None,
+    progress: ProgressCallback | None = None,
+) -> Detections:
+    """Find the detections of a scene; `swath.detect` describes the arguments.
+
+    Raises:
+        SceneError: The scene cannot be read, or does not have the model's bands.
+        SettingsError: The score threshold is below the package's own.
+        ModelOutputError: The model failed on a tile.
+    """
+    if isinstance(scene, np.ndarray):
+        placed = {"crs": crs, "transform": transform, "nodata": nodata}
+        return _detect_array(scene, model, options, progress, **placed)
+    if crs is not None or transform is not None or nodata is not None:
+        raise SceneError("crs, transform and nodata are for arrays: a file has its own")
+    if isinstance(scene, OpenScene):
+        return _detect_open(scene, model, options, progress)
+    uri = _address(scene) if isinstance(scene, DatasetReader) else str(scene)
+    with open_scene(storage.resolve(uri)) as opened:
+        return _detect_open(opened, model, options, progress)
+
+
+def _detect_open(
+    scene: OpenScene,
+    model: LoadedModel,
+    options: RunOptions,
+    progress: ProgressCallback | None,
+) -> Detections:
+    description = _description(model, options)
+    found = detect(scene, description, model.runtime, progress=progress)
+    etag = scene.dataset.etag
+    name = _run_id(scene.info.uri, etag, model, options)
+    return Detections.from_found(found, scene.info, description, run_id=name, etag=etag)
+
+
+def _detect_array(
+    pixels: NDArray[Any],
+    model: LoadedModel,
+    options: RunOptions,
+    progress: ProgressCallback | None,
+    **placed: Any,
+) -> Detections:
+    description = _description(model, options)
+    with open_array(pixels, description.bands, **placed) as (scene, digest):
+        uri = scene.info.uri
+        try:
+            found = detect(scene, description, model.runtime, progress=progress)
+        except SwathError as error:
+            # The array's file is one that the caller never saw.
+            raise type(error)(str(error).replace(uri, "the array")) from error
+        return Detections.from_found(
+            found,
+            scene.info,
+            description,
+            run_id=_run_id(ARRAY, digest, model, options),
+            thumbnail=read_thumbnail(scene, description.bands, side=THUMBNAIL_PX),
+            name=ARRAY,
+        )
+
+
+def _description(model: LoadedModel, options: RunOptions) -> Any:
+    if options.score_threshold is UNSET:
+        return model.description
+    return with_score_threshold(model.description, options.score_threshold)
+
+
+def _run_id(uri: str, etag: str, model: LoadedModel, options: RunOptions) -> str:
+    """Return the identifier that a run of the same scene, model and options has."""
+    return run_id(
+        scene=SceneRef(uri=uri, etag=etag, dropped_at=""),
+        model=ModelRef(name=model.name, uri=model.uri, digest=model.package.digest),
+        options=options,
+    )
+
+
+def _address(dataset: DatasetReader) -> str:
+    """Return the address of a dataset that rasterio opened.
+
+    Raises:
+        SceneError: The dataset is neither a file nor an object on S3.
+    """
+    name = str(dataset.name)
+    if name.startswith(_GDAL_S3):
+        return f"s3://{name.removeprefix(_GDAL_S3)}"
+    if name.startswith("/vsi"):
+        raise SceneError(
+            f"{name} is neither a file nor on S3: give its pixels, crs and transform instead"
+        )
+    return name

@@ -1,0 +1,310 @@
+"""Detections of a scene as a Python program uses them: `swath.Detections`.
+
+`swath.detection.detections` has the columns that the engine works with; here they have names,
+positions on Earth and the forms of other libraries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import shapely
+
+from swath import storage
+from swath.detection import geoparquet
+from swath.detection.detections import outlines_of
+from swath.detection.geojson import features_of
+from swath.detection.geoparquet import GeoParquetWriter
+from swath.detection.picture import Layer, to_html
+from swath.errors import SceneError
+from swath.errors.extras import name_missing_extra
+from swath.messages.run_warnings import gather_warnings, unplaced_warning
+from swath.raster.display import read_thumbnail
+from swath.raster.footprint import footprint
+from swath.raster.georeference import Georeferencer
+from swath.raster.polygons import Places
+from swath.raster.scene import open_scene
+
+if TYPE_CHECKING:
+    import geopandas
+    from numpy.typing import NDArray
+
+    from swath.detection.detect_scene import Found
+    from swath.detection.detections import Detections as Rows
+    from swath.messages import TileCounts
+    from swath.models.mlm import ModelDescription
+    from swath.raster.scene_info import SceneInfo
+
+LON_LAT = "EPSG:4326"
+THUMBNAIL_PX = 640
+"""Most rows and columns of the picture of a scene."""
+_ITERATED = 4096
+"""Detections whose geometries are made at once."""
+
+
+class Detection(NamedTuple):
+    """One detection."""
+
+    class_name: str
+    """Name of its class."""
+    score: float
+    """Score, 0 to 1."""
+    geometry: Any
+    """shapely Polygon or MultiPolygon in `Detections.crs`, x is longitude."""
+    box: tuple[float, float, float, float]
+    """Bounding box x_min, y_min, x_max, y_max in px of the scene."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Detections:
+    """All detections of one scene, by tile, then best first: the rows of a run's GeoParquet file.
+
+    Attributes:
+        scene: Address of the scene; `array` for an array.
+        model: Name of the model.
+        classes: Names of the model's classes, in the order of their labels.
+        task: Task of the model, as `detection` or `segmentation`.
+        tiles: Counts of the scene's tiles.
+        warnings: Sentences about what looks wrong with the scene.
+        run_id: Identifier that `swath run` gives to the same scene, model and threshold.
+        crs: `EPSG:4326`, with x as longitude; None where the scene does not say where it is, and
+            positions are px of the scene, y down.
+    """
+
+    scene: str
+    model: str
+    classes: tuple[str, ...]
+    task: str
+    tiles: TileCounts
+    warnings: tuple[str, ...]
+    run_id: str
+    crs: str | None
+    _rows: Rows
+    _places: Places
+    _footprint: shapely.Geometry
+    _source: _Source
+
+    @classmethod
+    def from_found(
+        cls,
+        found: Found,
+        scene: SceneInfo,
+        description: ModelDescription,
+        *,
+        run_id: str,
+        etag: str = "",
+        thumbnail: NDArray[np.uint8] | None = None,
+        name: str | None = None,
+    ) -> Detections:
+        """Give the detections of a scene their positions on Earth.
+
+        Args:
+            found: Detections as the engine found them.
+            scene: Header of the scene.
+            description: Description of the model package.
+            run_id: Identifier of the run.
+            etag: ETag of the scene, of which the picture is read when it is shown.
+            thumbnail: Colors (rows, cols, 3) of the scene, where its file goes away.
+            name: Name of a scene whose file goes away.
+        """
+        rows, shown = found.detections, name or scene.uri
+        warnings = [text.replace(scene.uri, shown) for text in found.warnings]
+        try:
+            georeferencer = Georeferencer.of(scene)
+            outline = footprint(scene, georeferencer)
+        except SceneError as error:
+            crs, places = None, _in_pixels(rows)
+            outline = shapely.box(0, 0, scene.width, scene.height)
+            bare = name is not None and scene.crs is None
+            reason = "give crs and transform with it" if bare else error
+            warnings.append(
+                f"positions of {shown} are pixels: {str(reason).replace(scene.uri, shown)}"
+            )
+        else:
+            crs, places = LON_LAT, georeferencer.place(rows.box, rows.outline)
+            on_earth = places.found
+            warnings += unplaced_warning(shown, len(rows) - int(on_earth.sum()))
+            rows, places = rows.take(on_earth), places.take(on_earth)
+        return cls(
+            scene=shown,
+            model=description.name,
+            classes=tuple(description.classes),
+            task=description.task,
+            tiles=found.tiles,
+            warnings=tuple(gather_warnings(warnings)),
+            run_id=run_id,
+            crs=crs,
+            _rows=rows,
+            _places=places,
+            _footprint=outline,
+            _source=_Source(
+                width=scene.width,
+                etag=etag,
+                bands=tuple(description.bands),
+                thumbnail=thumbnail,
+            ),
+        )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Detection]:
+        for start in range(0, len(self), _ITERATED):
+            yield from self._some(slice(start, start + _ITERATED))
+
+    def __getitem__(self, number: int) -> Detection:
+        """Return one detection.
+
+        Raises:
+            IndexError: There are not as many.
+        """
+        row = range(len(self))[number]
+        return next(self._some(slice(row, row + 1)))
+
+    def _some(self, part: slice) -> Iterator[Detection]:
+        rows = self._rows.take(part)
+        columns = (rows.label, rows.score, self._places.take(part).polygons(), rows.box)
+        for label, score, geometry, box in zip(*columns, strict=True):
+            x0, y0, x1, y1 = box.tolist()
+            yield Detection(self.classes[label], float(score), geometry, (x0, y0, x1, y1))
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
+        return f"<swath.Detections: {counts or 'nothing'} in {self.scene} by {self.model}>"
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(n,) scores, 0 to 1."""
+        return self._rows.score
+
+    @property
+    def labels(self) -> NDArray[np.int16]:
+        """(n,) indices into `classes`."""
+        return self._rows.label
+
+    @property
+    def boxes(self) -> NDArray[np.float64]:
+        """(n, 4) bounding boxes x_min, y_min, x_max, y_max in px of the scene."""
+        return self._rows.box
+
+    @property
+    def geometries(self) -> NDArray[np.object_]:
+        """(n,) shapely Polygons or MultiPolygons in `crs`."""
+        return self._places.polygons()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Number of detections of each class, in the order of `classes`."""
+        counts = np.bincount(self._rows.label, minlength=len(self.classes))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
+
+    def to_arrow(self) -> pa.Table:
+        """Return the columns and the metadata of a run's GeoParquet file, geometries as WKB."""
+        content = pa.BufferOutputStream()
+        self._write(content)
+        with pq.ParquetFile(pa.BufferReader(content.getvalue())) as file:
+            metadata = dict(file.metadata.metadata)
+            # Arrow's own copy of the schema, which the table has.
+            del metadata[b"ARROW:schema"]
+            return file.read().replace_schema_metadata(metadata)
+
+    @name_missing_extra
+    def to_geodataframe(self) -> geopandas.GeoDataFrame:
+        """Return a GeoDataFrame with the columns of a run's GeoParquet file, less `bbox`.
+
+        Raises:
+            ModuleNotFoundError: geopandas, of the extra `geo`, is not installed.
+        """
+        import geopandas  # noqa: PLC0415 (the other forms do without it)
+
+        columns = self.to_arrow().drop_columns(["geometry", "bbox"]).to_pandas()
+        geometry = geopandas.GeoSeries(self.geometries, crs=self.crs)
+        return geopandas.GeoDataFrame(columns, geometry=geometry, crs=self.crs)
+
+    def to_geojson(self, path: str | Path | None = None) -> dict[str, Any]:
+        """Return a GeoJSON FeatureCollection (RFC 7946), and write it where a path is given.
+
+        Of a scene that does not say where it is, positions are pixels, and the member
+        `"crs": null` says so.
+
+        Args:
+            path: File or S3 URI to write.
+        """
+        collection = {
+            "type": "FeatureCollection",
+            **({} if self.crs else {"crs": None}),
+            "features": features_of(self._rows, self.geometries, self.classes),
+        }
+        text = msgspec.json.encode(collection)
+        if path is not None:
+            storage.write_bytes(str(path), text, content_type="application/geo+json")
+        decoded: dict[str, Any] = msgspec.json.decode(text)
+        return decoded
+
+    def to_parquet(self, path: str | Path) -> None:
+        """Write a GeoParquet 1.1 file, with the same bytes as a run's `detections.parquet`.
+
+        Args:
+            path: File or S3 URI to write.
+        """
+        with storage.writing(str(path), content_type=geoparquet.MEDIA_TYPE) as file:
+            self._write(file)
+
+    def _write(self, target: Path | pa.NativeFile) -> None:
+        with GeoParquetWriter(
+            target,
+            classes=self.classes,
+            run_id=self.run_id,
+            scene=self.scene,
+            model=self.model,
+            footprint=self._footprint,
+            on_earth=self.crs is not None,
+        ) as out:
+            out.write(self._rows, self._places)
+
+    def _repr_html_(self) -> str:
+        thumbnail = self._source.read(self.scene)
+        layer = Layer(
+            rows=self._rows,
+            scale=1.0 if thumbnail is None else thumbnail.shape[1] / self._source.width,
+            filled=self.task == "segmentation",
+        )
+        return to_html(
+            thumbnail, layer, scene=self.scene, model=self.model, counts=self.counts,
+            warnings=self.warnings,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Source:
+    """The scene that a picture is made of."""
+
+    width: int
+    """Width of the scene in px."""
+    etag: str
+    bands: tuple[str, ...]
+    """Names of the model's bands."""
+    thumbnail: NDArray[np.uint8] | None = field(repr=False)
+
+    def read(self, uri: str) -> NDArray[np.uint8] | None:
+        """Return the colors (rows, cols, 3) of the scene; None where they cannot be read."""
+        if self.thumbnail is not None:
+            return self.thumbnail
+        try:
+            with open_scene(uri, etag=self.etag) as scene:
+                return read_thumbnail(scene, self.bands, side=THUMBNAIL_PX)
+        except Exception:  # noqa: BLE001 (a table is shown instead: what shows an object never fails)
+            return None
+
+
+def _in_pixels(rows: Rows) -> Places:
+    """Return the positions of detections in px of the scene."""
+    shapes = outlines_of(rows.box) if rows.outline is None else rows.outline
+    return Places(Places.nowhere(len(rows)).ring, shapes)

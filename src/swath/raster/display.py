@@ -1,0 +1,105 @@
+"""Pixels of a scene as a person can look at them: which bands, how bright, and how small."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from swath import storage
+from swath.raster.interpretation import COLOURS, select_bands
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from swath.raster.dataset import Dataset
+    from swath.raster.scene import OpenScene
+    from swath.raster.scene_info import SceneInfo
+
+MAX_PIXELS_READ = 128_000_000
+"""Most pixels of a band that a thumbnail is made of, where the scene is a local file."""
+MAX_PIXELS_FETCHED = 16_000_000
+"""Most pixels of a band that a thumbnail is made of, where the scene is on S3."""
+_SHOWN = [COLOURS[colour] for colour in ("red", "green", "blue")]
+_DARKEST, _BRIGHTEST = 1, 99.5
+"""Percentiles of the valid pixels that are drawn black and white."""
+_EMPTY = (0.85, 0.85, 0.85)
+
+
+def read_thumbnail(
+    scene: OpenScene, bands: Sequence[str], *, side: int
+) -> NDArray[np.uint8] | None:
+    """Read a whole scene at a small size, from its overviews if it has any.
+
+    Args:
+        scene: Scene to read.
+        bands: Names of the model's bands, of which up to three are shown.
+        side: Most rows and columns of the thumbnail.
+
+    Returns:
+        Colors (rows, cols, 3), stretched from the 1st to the 99.5th percentile of each band; None
+        if too many pixels would have to be decoded, as of a large scene without overviews.
+
+    Raises:
+        SceneError: The scene is damaged.
+    """
+    info = scene.info
+    shown = display_bands(info, bands)
+    shrink = max(info.width, info.height) / side
+    files = [scene.dataset, *([scene.mask] if scene.mask else [])]
+    level = min(_coarsest(file, shrink) for file in files)
+    most = MAX_PIXELS_FETCHED if storage.is_s3(info.uri) else MAX_PIXELS_READ
+    if info.width * info.height / level**2 > most:
+        return None
+    rows, cols = (max(1, round(size / max(shrink, 1))) for size in (info.height, info.width))
+    pixels, valid = scene.read_reduced((rows, cols), shown)
+    return np.asarray(np.round(stretch(pixels, valid) * 255), np.uint8)
+
+
+def _coarsest(file: Dataset, shrink: float) -> int:
+    """Return the factor of the overview that GDAL reads for a size; 1 without overviews."""
+    return max((level for level in file.overviews() if level <= shrink), default=1)
+
+
+def display_bands(scene: SceneInfo, bands: Sequence[str]) -> list[int]:
+    """Red, green and blue if the scene has them; else the model's first three, or its first."""
+    for known in (scene.colours, scene.band_names):
+        names = [(name or "").casefold() for name in known]
+        found = [[n for n, name in enumerate(names, 1) if name in alike] for alike in _SHOWN]
+        if all(len(numbers) == 1 for numbers in found):
+            return [numbers[0] for numbers in found]
+    numbers = select_bands(scene, bands)
+    return numbers[:3] if len(numbers) >= len(_SHOWN) else numbers[:1]
+
+
+def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Bands (1 or 3, rows, cols) as colours (rows, cols, 3) from 0 to 1, each band for itself.
+
+    Complex numbers show their magnitude. A pixel is grey where no band is valid.
+
+    Args:
+        pixels: the bands.
+        valid: (rows, cols) or as wide as the bands, True = valid.
+    """
+    plain = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
+    layers = plain.astype(np.float64)
+    known = np.broadcast_to(valid, layers.shape)
+    image = np.empty((*layers.shape[1:], len(layers)))
+    for band, layer in enumerate(layers):
+        low, high = _limits(layer[known[band] & np.isfinite(layer)])
+        image[..., band] = np.clip((np.nan_to_num(layer) - low) / (high - low), 0, 1)
+    image = np.broadcast_to(image, (*layers.shape[1:], 3)).copy()
+    image[~known.any(axis=0)] = _EMPTY
+    return image
+
+
+def _limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
+    """What is drawn black and what white; a few bright dots on nothing are still seen."""
+    if not pixels.size:
+        return 0.0, 1.0
+    for darkest, brightest in ((_DARKEST, _BRIGHTEST), (0, 100)):
+        low, high = (float(limit) for limit in np.percentile(pixels, (darkest, brightest)))
+        if high > low:
+            return low, high
+    return low, low + 1

@@ -1,0 +1,168 @@
+"""Pixels of an image or an array written as a GeoTIFF, so that the engine reads them as a scene."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rasterio
+from rasterio.crs import CRS
+from rasterio.env import Env
+from rasterio.errors import CRSError
+from rasterio.session import DummySession
+from rasterio.transform import Affine
+from rasterio.windows import Window
+
+from swath.errors import SceneError
+from swath.raster import gdal_env
+from swath.raster.scene import OpenScene, open_scene
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from rasterio.enums import ColorInterp
+
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+"""Number types of the images that swath reads."""
+_BLOCK_PX = 256
+"""Side of a block of the GeoTIFFs that are written, in px."""
+_AXES = 3
+
+
+@contextmanager
+def open_array(
+    pixels: NDArray[Any],
+    bands: Sequence[str],
+    *,
+    crs: Any = None,
+    transform: Sequence[float] | None = None,
+    nodata: float | None = None,
+) -> Iterator[tuple[OpenScene, str]]:
+    """Open an array as a scene, by way of an uncompressed GeoTIFF in the temporary folder.
+
+    Args:
+        pixels: Pixels (bands, rows, cols), one band for each of `bands`; masked arrays have pixels
+            that are not valid.
+        bands: Names of the bands, in the array's order.
+        crs: Coordinate reference system, in any form that rasterio reads: `"EPSG:32652"`.
+        transform: Pixel to CRS: the six numbers of an affine transform, or rasterio's `Affine`.
+        nodata: Value of pixels that are not valid.
+
+    Yields:
+        The scene, and the SHA-256 of its pixels and its georeference.
+
+    Raises:
+        SceneError: The array, the CRS or the transform cannot be used.
+    """
+    mask = np.asarray(pixels.mask) if isinstance(pixels, np.ma.MaskedArray) else None
+    values = np.asarray(pixels)
+    _check(values, bands)
+    if (crs is None) != (transform is None):
+        raise SceneError("an array is georeferenced by crs and transform: give both, or neither")
+    placed: dict[str, Any] = {
+        "crs": None if crs is None else _crs(crs),
+        "transform": None if transform is None else _affine(transform),
+        "nodata": nodata,
+    }
+    with tempfile.TemporaryDirectory(prefix="swath-") as folder:
+        path = Path(folder, "array.tif")
+        digest = hashlib.sha256(repr((values.shape, values.dtype.str, placed)).encode())
+        native = values.dtype.newbyteorder("=")
+        with writing_geotiff(path, values.shape, native, **placed) as out:
+            for number, name in enumerate(bands, 1):
+                out.set_band_description(number, name)
+            for window in windows_of(values.shape):
+                rows = slice(window.row_off, window.row_off + window.height)
+                part = np.ascontiguousarray(values[:, rows], native)
+                digest.update(part.tobytes())
+                out.write(part, window=window)
+                if mask is not None:
+                    valid = ~np.broadcast_to(mask, values.shape)[:, rows].all(axis=0)
+                    digest.update(valid.tobytes())
+                    out.write_mask(valid, window=window)
+        with open_scene(str(path)) as scene:
+            yield scene, digest.hexdigest()
+
+
+@contextmanager
+def writing_geotiff(
+    path: Path,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    colours: tuple[ColorInterp, ...] = (),
+    **options: Any,
+) -> Iterator[Any]:
+    """Open a GeoTIFF to write to, uncompressed and in blocks.
+
+    Args:
+        path: File to write.
+        shape: Bands, rows and columns.
+        dtype: Type of the numbers.
+        colours: Color interpretation of each band; none where nothing is known of them.
+        options: Further options of the file, as `crs` and `transform`.
+    """
+    bands, height, width = shape
+    with (
+        Env(session=DummySession(), GDAL_TIFF_INTERNAL_MASK="YES", **gdal_env.STRICT),
+        rasterio.open(
+            path,
+            "w",
+            driver="GTiff",
+            width=width,
+            height=height,
+            count=bands,
+            dtype=dtype.name,
+            tiled=True,
+            blockxsize=_BLOCK_PX,
+            blockysize=_BLOCK_PX,
+            bigtiff="IF_SAFER",
+            **options,
+        ) as out,
+    ):
+        if colours:
+            out.colorinterp = colours
+        yield out
+
+
+def windows_of(shape: tuple[int, ...]) -> Iterator[Window]:
+    """Yield the rows of blocks of an image of (bands, rows, columns)."""
+    _, height, width = shape
+    for top in range(0, height, _BLOCK_PX):
+        yield Window(0, top, width, min(_BLOCK_PX, height - top))
+
+
+def _check(pixels: NDArray[Any], bands: Sequence[str]) -> None:
+    if pixels.ndim != _AXES or not pixels.size:
+        raise SceneError(
+            f"the array has the shape {pixels.shape}; it must be (bands, rows, columns)"
+        )
+    if pixels.dtype.newbyteorder("=").name not in DTYPES:
+        raise SceneError(
+            f"the array has numbers of type {pixels.dtype}; it can have one of {', '.join(DTYPES)}"
+        )
+    if len(pixels) != len(bands):
+        raise SceneError(
+            f"the array has {len(pixels)} bands; the model wants {', '.join(bands)}, in this order"
+        )
+
+
+def _crs(crs: Any) -> CRS:
+    try:
+        return CRS.from_user_input(crs)
+    except CRSError as error:
+        raise SceneError(
+            f"{crs!r} is no coordinate reference system: {error}; give one as 'EPSG:32652'"
+        ) from None
+
+
+def _affine(transform: Sequence[float]) -> Affine:
+    try:
+        return Affine(*[float(number) for number in transform][:6])
+    except (TypeError, ValueError):
+        raise SceneError(
+            f"{transform!r} is no affine transform; give six numbers, or rasterio's Affine"
+        ) from None
