@@ -21,6 +21,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from swath.cli.problems import printable
@@ -33,6 +34,8 @@ ProgressCallback = Callable[[str, int, int | None], None]
 
 _RATE_SECONDS = 600
 """How far back the rate looks."""
+_MAX_NAME_LETTERS = 28
+"""The most letters of a name beside the bar: the numbers fit a terminal of 80 columns."""
 
 _above_bar: dict[bool, Console] = {}
 """While a bar is shown, the console that prints above it: of standard error if True, of output if
@@ -85,6 +88,13 @@ class _RateColumn(ProgressColumn):
         return Text(f"{60 * speed if slow else speed:.1f} {self._unit}/{'min' if slow else 's'}")
 
 
+class _TimeLeftColumn(TimeRemainingColumn):
+    """Show the time left; nothing until it is known how much there is to do."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total is None else super().render(task).append(" left")
+
+
 @contextmanager
 def progress_bar(unit: str) -> Iterator[ProgressCallback]:
     """Show a bar with the rate and the time left while the block runs; nothing of it stays.
@@ -127,13 +137,17 @@ def progress_bar(unit: str) -> Iterator[ProgressCallback]:
 
 def _display(unit: str, **options: Any) -> Progress:
     return Progress(
-        TextColumn("{task.description}", markup=False),
+        # The beginning of a long name, so that there is room for the numbers.
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(max_width=_MAX_NAME_LETTERS, no_wrap=True, overflow="ellipsis"),
+        ),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(unit),
         _RateColumn(unit),
-        TimeRemainingColumn(),
-        TextColumn("left"),
+        _TimeLeftColumn(),
         # The engine reports 32 tiles and more at once, which can take a slow model minutes.
         speed_estimate_period=_RATE_SECONDS,
         **options,

@@ -147,6 +147,22 @@ def test_lines_warnings_and_errors_go_above_the_bar_as_they_are(output):
     assert re.search(r"b\.tif .* 1/3 tiles", plain)
 
 
+def test_a_long_name_leaves_room_for_the_numbers():
+    code = (
+        "from swath.cli.console import progress_bar\n"
+        "with progress_bar('tiles') as report:\n"
+        "    report(40 * 'S2B_', 0, 12345)\n"
+        "    report(40 * 'S2B_', 1234, 12345)\n"
+    )
+
+    _, shown = on_terminal([sys.executable, "-c", code], COLUMNS="80")
+
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown))
+    (last,) = {line for line in lines if "1234/" in line}
+    assert re.fullmatch(r"(S2B_)+\S{,3}… \S+ +1234/12345 tiles .* left *", last)
+    assert "left" not in next(line for line in lines if "0/?" in line)
+
+
 def test_a_pipe_gets_what_a_terminal_shows():
     ran = subprocess.run([sys.executable, "-c", PRINTS], capture_output=True, text=True, check=True)
 
