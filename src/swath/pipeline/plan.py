@@ -25,7 +25,7 @@ from swath.messages import (
     is_readable_plan,
 )
 from swath.models.output_spec import Answer
-from swath.pipeline.shard_layout import Partition
+from swath.pipeline.shard_layout import ShardLayout
 from swath.raster.radiometry.comparison import Expected
 from swath.raster.scene_info import Placed
 from swath.raster.tiles import Grid
@@ -106,13 +106,13 @@ class Plan(Payload, frozen=True, kw_only=True):
         return self.grid.count - self.skipped_count
 
     @property
-    def partition(self) -> Partition:
+    def shard_layout(self) -> ShardLayout:
         """The rectangles of tiles that shards are."""
-        return Partition(self.column_cuts, self.row_cuts)
+        return ShardLayout(self.column_cuts, self.row_cuts)
 
     def shard_of(self, tiles: ArrayLike) -> Ints:
         """The shards that hold tiles, int64, shaped like them; -1 where all of one is skipped."""
-        number = self.partition.holder(tiles)
+        number = self.shard_layout.rectangle_of(tiles)
         known = np.asarray(self.shards, dtype=np.int64)
         place = np.searchsorted(known, number)
         found = np.append(known, -1)[place] == number
@@ -133,7 +133,7 @@ class Plan(Payload, frozen=True, kw_only=True):
                 f"run {self.run_id} has {len(self.shards)} shards, counted from 0; "
                 f"there is no shard {shard}"
             )
-        tiles = self.partition.tiles(self.shards[shard])
+        tiles = self.shard_layout.tiles(self.shards[shard])
         return tiles[~_unpack_flags(self.skipped)[tiles]] if self.skipped else tiles
 
     def count_pixels(self, shard: int, *, from_tile: int) -> int:

@@ -18,7 +18,7 @@ from swath.models.package import describe_package
 from swath.models.score_threshold import with_score_threshold
 from swath.pipeline.plan import Plan, pack_flags
 from swath.pipeline.run_store import RunStore
-from swath.pipeline.shard_layout import Partition
+from swath.pipeline.shard_layout import ShardLayout
 from swath.raster.empty_tiles import find_empty_tiles
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
@@ -120,14 +120,14 @@ def _plan(
     skipped: int,
     backend: Backend,
 ) -> Plan:
-    partition = Partition.of(
+    layout = ShardLayout.for_grid(
         grid,
         size=_shard_size(backend, settings),
         limit=MAX_SHARDS,
         widest=MAX_SHARD_COLUMNS,
         whole_rows=scene.block_shape[1] >= scene.width,
     )
-    live = range(partition.count) if empty is None else _live(partition, empty)
+    live = range(layout.count) if empty is None else _live(layout, empty)
     return Plan(
         run_id=request.run_id,
         scene=request.scene,
@@ -142,17 +142,17 @@ def _plan(
         height=grid.height,
         tile_size=grid.size,
         overlap=grid.overlap,
-        column_cuts=partition.columns,
-        row_cuts=partition.rows,
+        column_cuts=layout.columns,
+        row_cuts=layout.rows,
         shards=tuple(live),
         skipped="" if empty is None else pack_flags(empty),
         skipped_count=skipped,
     )
 
 
-def _live(partition: Partition, empty: Mask) -> list[int]:
+def _live(layout: ShardLayout, empty: Mask) -> list[int]:
     """The rectangles that hold a tile with a valid pixel, increasing."""
-    return [int(number) for number in np.unique(partition.holder(np.flatnonzero(~empty)))]
+    return [int(number) for number in np.unique(layout.rectangle_of(np.flatnonzero(~empty)))]
 
 
 def _fits_lambda(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Partition:
+class ShardLayout:
     """A grid's tiles in rectangles: as a shard, each reads few blocks that another reads as well.
 
     Rectangles are numbered in raster order too.
@@ -30,10 +30,10 @@ class Partition:
     """The same along y."""
 
     @classmethod
-    def of(
+    def for_grid(
         cls, grid: Grid, *, size: int, limit: int, widest: int, whole_rows: bool = False
-    ) -> Partition:
-        """The partition with the shortest seams between its rectangles.
+    ) -> ShardLayout:
+        """Return the layout with the shortest seams between its rectangles.
 
         Args:
             grid: the tiles.
@@ -58,7 +58,7 @@ class Partition:
         return best
 
     @classmethod
-    def _shortest(cls, grid: Grid, size: int, widest: int, *, whole_rows: bool) -> Partition:
+    def _shortest(cls, grid: Grid, size: int, widest: int, *, whole_rows: bool) -> ShardLayout:
         fewest = -(-grid.columns // min(size, widest))
         across = range(fewest, fewest + 1 if whole_rows else grid.columns + 1)
         down = [-(-grid.rows // (size // -(-grid.columns // count))) for count in across]
@@ -84,7 +84,7 @@ class Partition:
         rows = np.arange(self.rows[row], self.rows[row + 1])
         return (rows[:, None] * self.columns[-1] + columns).ravel()
 
-    def holder(self, tiles: ArrayLike) -> Ints:
+    def rectangle_of(self, tiles: ArrayLike) -> Ints:
         """The numbers of the rectangles that hold tiles; int64, shaped like them."""
         row, column = np.divmod(np.asarray(tiles, dtype=np.int64), self.columns[-1])
         across = np.searchsorted(self.columns, column, side="right") - 1

@@ -134,7 +134,7 @@ class TestPlan:
         assert sorted(tiles + empty) == list(range(written.grid.count))
         assert written.passed_over.planned == written.passed_over.skipped == len(empty)
         assert all(1 <= len(written.tiles(i)) <= 7 for i in range(len(written.shards)))
-        assert len(written.shards) < written.partition.count
+        assert len(written.shards) < written.shard_layout.count
 
     def test_tells_which_shard_holds_a_tile(self, plan, package, make_scene):
         pixels = np.ones((1, 300, 500), "uint8")
@@ -145,8 +145,8 @@ class TestPlan:
 
         for shard in range(len(written.shards)):
             assert set(written.shard_of(written.tiles(shard))) == {shard}
-        dead = np.setdiff1d(np.arange(written.partition.count), written.shards)
-        assert set(written.shard_of(written.partition.tiles(int(dead[0])))) == {-1}
+        dead = np.setdiff1d(np.arange(written.shard_layout.count), written.shards)
+        assert set(written.shard_of(written.shard_layout.tiles(int(dead[0])))) == {-1}
 
     def test_a_scene_without_a_valid_pixel_has_no_shards(self, plan, package, data):
         scene = str(data / "scenes" / "rasterio" / "all-nodata.tif")

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.pipeline.shard_layout import Partition
+from swath.pipeline.shard_layout import ShardLayout
 from swath.raster.tiles import Grid
 from tests.helpers.grids import grids
 
 
 @st.composite
-def partitions(draw):
+def layouts(draw):
     grid = draw(grids())
     size, limit, widest = (draw(st.integers(1, most)) for most in (60, 30, 40))
     whole_rows = draw(st.booleans())
@@ -19,29 +19,29 @@ def partitions(draw):
         grid,
         size,
         limit,
-        Partition.of(grid, size=size, limit=limit, widest=widest, whole_rows=whole_rows),
+        ShardLayout.for_grid(grid, size=size, limit=limit, widest=widest, whole_rows=whole_rows),
     )
 
 
-@given(partitions())
+@given(layouts())
 def test_rectangles_partition_the_tiles(case):
-    grid, size, limit, partition = case
+    grid, size, limit, layout = case
 
-    tiles = [partition.tiles(number) for number in range(partition.count)]
+    tiles = [layout.tiles(number) for number in range(layout.count)]
 
     assert sorted(np.concatenate(tiles).tolist()) == list(range(grid.count))
-    assert partition.count <= limit
-    assert partition.count == 1 or len(tiles[0]) <= max(size, 2 * -(-grid.count // limit))
+    assert layout.count <= limit
+    assert layout.count == 1 or len(tiles[0]) <= max(size, 2 * -(-grid.count // limit))
     for number, held in enumerate(tiles):
         assert np.all(np.diff(held) > 0)
-        assert np.all(partition.holder(held) == number)
+        assert np.all(layout.rectangle_of(held) == number)
 
 
-@given(partitions())
+@given(layouts())
 def test_a_rectangle_is_one(case):
-    grid, _, _, partition = case
+    grid, _, _, layout = case
 
-    rows, columns = np.divmod(partition.tiles(partition.count - 1), grid.columns)
+    rows, columns = np.divmod(layout.tiles(layout.count - 1), grid.columns)
 
     assert len(rows) == len(set(rows)) * len(set(columns))
     assert np.ptp(rows) + 1 == len(set(rows))
@@ -51,8 +51,8 @@ def test_a_rectangle_is_one(case):
 def test_rectangles_are_nearly_square_and_not_too_wide():
     grid = Grid(64_000, 64_000, 512, 64)
 
-    small = Partition.of(grid, size=32, limit=10_000, widest=64)
-    large = Partition.of(grid, size=4096, limit=10_000, widest=40)
+    small = ShardLayout.for_grid(grid, size=32, limit=10_000, widest=64)
+    large = ShardLayout.for_grid(grid, size=4096, limit=10_000, widest=40)
 
     assert (small.columns[1], small.rows[1]) == (5, 4)
     assert np.diff(large.columns).max() <= 40
@@ -61,18 +61,18 @@ def test_rectangles_are_nearly_square_and_not_too_wide():
 def test_rectangles_of_a_scene_stored_in_rows_are_as_wide_as_they_may_be():
     grid = Grid(8192, 8192, 512, 64)
 
-    partition = Partition.of(grid, size=40, limit=10_000, widest=64, whole_rows=True)
+    layout = ShardLayout.for_grid(grid, size=40, limit=10_000, widest=64, whole_rows=True)
 
-    assert partition.columns == (0, 19)
-    assert partition.rows[1] == 1
+    assert layout.columns == (0, 19)
+    assert layout.rows[1] == 1
 
 
 @pytest.mark.parametrize(("size", "limit", "widest"), [(0, 9, 9), (9, 0, 9), (9, 9, 0)])
 def test_shards_of_nothing_are_refused(size, limit, widest):
     with pytest.raises(ValueError, match="at least 1"):
-        Partition.of(Grid(9, 9, 3, 0), size=size, limit=limit, widest=widest)
+        ShardLayout.for_grid(Grid(9, 9, 3, 0), size=size, limit=limit, widest=widest)
 
 
 def test_no_such_rectangle():
     with pytest.raises(IndexError, match="rectangle 1 of 1"):
-        Partition((0, 3), (0, 3)).tiles(1)
+        ShardLayout((0, 3), (0, 3)).tiles(1)
