@@ -148,4 +148,7 @@ def _parquet(path: Path, uri: str) -> pq.ParquetFile:
 
 
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=list(_READ))
+    """Yield the rows of a file, with a row group of them in memory."""
+    for group in range(file.num_row_groups):
+        # One call for all row groups would keep each of them until the last is read.
+        yield from file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(_READ))

@@ -6,7 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -124,6 +127,25 @@ def test_a_file_larger_than_a_batch_arrives_whole_and_in_order(connection, merge
     load_run(connection, run_request(), merged(100, row_group_size=33))
     tiles = connection.execute("SELECT tile FROM swath.detections ORDER BY id").fetchall()
     assert tiles == [(i,) for i in range(100)]
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    group_bytes, groups = 1 << 20, 48
+    rng = np.random.default_rng(0)
+    schema = pa.schema({"class": pa.string(), "score": pa.float32(), "tile": pa.int64(),
+                        "geometry": pa.binary()})  # fmt: skip
+    with pq.ParquetWriter(tmp_path / "x", schema, compression="none") as out:
+        for group in range(groups):
+            wkb = [rng.bytes(group_bytes // 8) for _ in range(8)]
+            out.write_table(pa.table([["ship"] * 8, [0.5] * 8, [group] * 8, wkb], schema=schema))
+    before, peak, rows = pa.total_allocated_bytes(), 0, 0
+
+    for batch in load._batches(pq.ParquetFile(tmp_path / "x")):
+        peak = max(peak, pa.total_allocated_bytes() - before)
+        rows += batch.num_rows
+
+    assert rows == 8 * groups
+    assert peak < 8 * group_bytes
 
 
 def test_a_later_version_replaces_the_earlier_one_s_rows(connection, merged):
