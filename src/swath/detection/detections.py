@@ -1,29 +1,21 @@
-"""Detections as columns, in memory and in a shard's Parquet file."""
+"""Detections as columns."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import shapely
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROW_GROUP = 65536
-MOST_CORNERS = 1 << 22
-"""Of the outlines of one row group, 64 MB: those of a segmentation may be long."""
-
-_STREAMED = "swath:streamed"
 _BOX = ("x_min", "y_min", "x_max", "y_max")
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         *((name, pa.float64()) for name in _BOX),
         ("score", pa.float32()),
@@ -134,12 +126,12 @@ class Detections:
             else pa.array(shapely.to_wkb(self.outline), pa.binary())
         )
         arrays = [*(pa.array(np.ascontiguousarray(c)) for c in columns), outline]
-        return pa.table(arrays, schema=_SCHEMA)
+        return pa.table(arrays, schema=SCHEMA)
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Self:
         """From an Arrow table that `to_table` made."""
-        columns = {name: table[name].to_numpy() for name in _SCHEMA.names if name != "outline"}
+        columns = {name: table[name].to_numpy() for name in SCHEMA.names if name != "outline"}
         box = np.stack([columns.pop(name) for name in _BOX], axis=1)
         if table["outline"].null_count == len(table):
             return cls(box, **columns)
@@ -182,101 +174,3 @@ def _ranks(outline: NDArray[np.object_], rows: NDArray[np.int64]) -> NDArray[np.
     ranks = np.zeros(len(outline), np.int64)
     ranks[rows] = np.unique(shapely.to_wkb(outline[rows]), return_inverse=True)[1]
     return ranks
-
-
-class DetectionsWriter:
-    """Writes Parquet tile by tile; a tile's detections share one row group.
-
-    Settled detections of any tile may follow at the end: `read_in_order` puts them in their places.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, _SCHEMA, compression="zstd")
-        self._waiting: list[Detections] = []
-        self._rows = self._corners = 0
-        self._groups = 0
-        self.count = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._writer.close()
-
-    def close(self) -> None:
-        """End the file; it can be read from then on."""
-        self._flush()
-        self._writer.close()
-
-    def append(self, detections: Detections) -> None:
-        """Add what whole tiles saw."""
-        self._waiting.append(detections)
-        self._rows += len(detections)
-        self._corners += detections.corners
-        self.count += len(detections)
-        if self._rows >= ROW_GROUP or self._corners >= MOST_CORNERS:
-            self._flush()
-
-    def finish(self, settled: Detections) -> None:
-        """Add, after all tiles, what was settled at their seams."""
-        self._flush()
-        self.note(_STREAMED, str(self._groups))
-        for start in range(0, len(settled), ROW_GROUP):
-            self.append(settled.take(slice(start, start + ROW_GROUP)))
-
-    def note(self, key: str, text: str) -> None:
-        """Keep a text in the file's metadata."""
-        self._writer.add_key_value_metadata({key: text})
-
-    def _flush(self) -> None:
-        if self._rows:
-            self._writer.write_table(Detections.concatenate(self._waiting).to_table())
-            self._groups += 1
-        self._waiting, self._rows, self._corners = [], 0, 0
-
-
-def read_note(path: Path, key: str) -> str:
-    """A text that `DetectionsWriter.note` kept."""
-    return str(pq.read_metadata(path).metadata[key.encode()].decode())
-
-
-def read_detections(path: Path) -> Iterator[Detections]:
-    """The detections in a file, one row group at a time."""
-    with pq.ParquetFile(path) as file:
-        for group in range(file.num_row_groups):
-            yield Detections.from_table(file.read_row_group(group))
-
-
-def read_in_order(path: Path, more: Detections) -> Iterator[Detections]:
-    """A finished shard's detections by tile, then best first, with others in their places.
-
-    One row group at a time is in memory, and what was settled at the seams.
-
-    Args:
-        path: what `DetectionsWriter.finish` ended.
-        more: the others, in any order.
-    """
-    with pq.ParquetFile(path) as file:
-        streamed = int(file.metadata.metadata[_STREAMED.encode()])
-        groups = (Detections.from_table(file.read_row_group(g)) for g in range(streamed))
-        end = file.read_row_groups(list(range(streamed, file.num_row_groups)))
-        late = Detections.concatenate([Detections.from_table(end), more]).ordered()
-        yield from _interleaved(groups, late)
-
-
-def _interleaved(groups: Iterator[Detections], late: Detections) -> Iterator[Detections]:
-    done = 0
-    for group in groups:
-        # It holds all that its tiles saw, so nothing of these comes later.
-        until = int(np.searchsorted(late.tile, group.tile[-1], side="right"))
-        yield Detections.concatenate([group, late.take(slice(done, until))]).ordered()
-        done = until
-    yield late.take(slice(done, None))

@@ -25,7 +25,8 @@ import pyarrow.parquet as pq
 import shapely
 
 from swath import storage
-from swath.detection.detections import MOST_CORNERS, Detections
+from swath.detection.detections import Detections
+from swath.detection.parquet import MOST_CORNERS
 from swath.raster.polygons import Places
 
 if TYPE_CHECKING:

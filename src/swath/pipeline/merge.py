@@ -15,8 +15,9 @@ import numpy as np
 
 from swath import storage
 from swath.detection import geoparquet
-from swath.detection.detections import Detections, read_detections, read_in_order
+from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
+from swath.detection.parquet import read_detections, read_in_order
 from swath.detection.segmentation import mask_raster
 from swath.detection.segmentation.mask_raster import assemble, extent
 from swath.detection.tasks import task_of

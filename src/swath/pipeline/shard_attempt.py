@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from swath import storage
-from swath.detection.detections import Detections, DetectionsWriter
+from swath.detection.detections import Detections
 from swath.detection.engine import Inference
+from swath.detection.parquet import DetectionsWriter
 from swath.detection.segmentation.mask_raster import MaskPart, extent, writing_part
 from swath.errors import SceneChangedError
 from swath.messages import Receipt, SceneRef

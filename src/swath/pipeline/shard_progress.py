@@ -13,8 +13,9 @@ import msgspec
 
 from swath import storage
 from swath._types import TilePredicate
-from swath.detection.detections import Detections, DetectionsWriter, read_detections, read_note
+from swath.detection.detections import Detections
 from swath.detection.engine import Inference
+from swath.detection.parquet import DetectionsWriter, read_detections, read_note
 from swath.messages import Payload, TileCounts, TileFailure
 from swath.raster.radiometry.sampling import Samples
 

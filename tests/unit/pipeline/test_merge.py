@@ -14,8 +14,9 @@ from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine
 
 from swath import storage
-from swath.detection import detections, engine, geoparquet
-from swath.detection.detections import Detections, DetectionsWriter, Flag
+from swath.detection import engine, geoparquet, parquet
+from swath.detection.detections import Detections, Flag
+from swath.detection.parquet import DetectionsWriter
 from swath.errors import (
     PackageError,
     PayloadError,
@@ -518,7 +519,7 @@ def test_a_message_names_five_failures_and_no_more(make_plan, make_scene):
 
 def test_memory_does_not_grow_with_what_lies_within_shards(make_plan, make_scene, monkeypatch):
     """What NumPy holds at the most, counted, for ten times the rows."""
-    for module in (detections, geoparquet):
+    for module in (parquet, geoparquet):
         monkeypatch.setattr(module, "ROW_GROUP", 200)
     scene = make_scene(scene_of([]))
     peaks = {}

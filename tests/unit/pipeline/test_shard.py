@@ -8,7 +8,8 @@ import pytest
 
 from swath import storage
 from swath.detection import engine
-from swath.detection.detections import Detections, read_detections, read_in_order
+from swath.detection.detections import Detections
+from swath.detection.parquet import read_detections, read_in_order
 from swath.errors import PackageError, SceneChangedError, SceneError, ShardInterruptedError
 from swath.messages import Engine, TileCounts
 from swath.models import packing

@@ -1,0 +1,118 @@
+"""The Parquet file of a shard: detections, written tile by tile and read in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from swath.detection.detections import SCHEMA, Detections
+
+ROW_GROUP = 65536
+MOST_CORNERS = 1 << 22
+"""Corners of the outlines of one row group, 64 MB: those of a segmentation may be long."""
+
+_STREAMED = "swath:streamed"
+"""Key in the file's metadata: number of row groups that were written tile by tile."""
+
+
+class DetectionsWriter:
+    """Writes a Parquet file tile by tile; the detections of a tile share one row group.
+
+    Settled detections of any tile may follow at the end; `read_in_order` sorts them in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+        self._waiting: list[Detections] = []
+        self._rows = self._corners = 0
+        self._groups = 0
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._writer.close()
+
+    def close(self) -> None:
+        """End the file, which can be read from then on."""
+        self._flush()
+        self._writer.close()
+
+    def append(self, detections: Detections) -> None:
+        """Add the detections of whole tiles."""
+        self._waiting.append(detections)
+        self._rows += len(detections)
+        self._corners += detections.corners
+        self.count += len(detections)
+        if self._rows >= ROW_GROUP or self._corners >= MOST_CORNERS:
+            self._flush()
+
+    def finish(self, settled: Detections) -> None:
+        """Add, after all tiles, the detections that were settled at the tiles' seams."""
+        self._flush()
+        self.note(_STREAMED, str(self._groups))
+        for start in range(0, len(settled), ROW_GROUP):
+            self.append(settled.take(slice(start, start + ROW_GROUP)))
+
+    def note(self, key: str, text: str) -> None:
+        """Keep a text in the file's metadata."""
+        self._writer.add_key_value_metadata({key: text})
+
+    def _flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(Detections.concatenate(self._waiting).to_table())
+            self._groups += 1
+        self._waiting, self._rows, self._corners = [], 0, 0
+
+
+def read_note(path: Path, key: str) -> str:
+    """Return a text that `DetectionsWriter.note` kept."""
+    return str(pq.read_metadata(path).metadata[key.encode()].decode())
+
+
+def read_detections(path: Path) -> Iterator[Detections]:
+    """Yield the detections of a file, one row group at a time."""
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            yield Detections.from_table(file.read_row_group(group))
+
+
+def read_in_order(path: Path, more: Detections) -> Iterator[Detections]:
+    """Yield a finished shard's detections and others by tile, then best first.
+
+    In memory are one row group at a time, and the detections that were settled at the seams.
+
+    Args:
+        path: File that `DetectionsWriter.finish` ended.
+        more: Other detections of the shard's tiles, in any order.
+    """
+    with pq.ParquetFile(path) as file:
+        streamed = int(file.metadata.metadata[_STREAMED.encode()])
+        groups = (Detections.from_table(file.read_row_group(g)) for g in range(streamed))
+        end = file.read_row_groups(list(range(streamed, file.num_row_groups)))
+        late = Detections.concatenate([Detections.from_table(end), more]).ordered()
+        yield from _interleaved(groups, late)
+
+
+def _interleaved(groups: Iterator[Detections], late: Detections) -> Iterator[Detections]:
+    done = 0
+    for group in groups:
+        # It holds all that its tiles saw, so nothing of these comes later.
+        until = int(np.searchsorted(late.tile, group.tile[-1], side="right"))
+        yield Detections.concatenate([group, late.take(slice(done, until))]).ordered()
+        done = until
+    yield late.take(slice(done, None))
