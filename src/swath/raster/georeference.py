@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from rasterio.crs import CRS
 
+    from swath._types import Floats
     from swath.raster.scene_info import Placed
     from swath.raster.unusual_polygons import Points
-
-from swath._types import Floats
 
 _HIGHEST = 91
 """Degrees of latitude; a global grid may stick out over the pole by half of a large pixel."""
