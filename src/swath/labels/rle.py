@@ -1,8 +1,16 @@
-"""Masks of COCO: runs of pixels, counted down the columns, in a list or in letters.
+r"""Masks of COCO: runs of pixels, counted down the columns, in a list or in letters.
 
 The letters are those of the COCO API: groups of five bits with a sixth for "more follows", from
 the third count on as differences to the count before the last.
 https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.c
+
+faster-coco-eval takes 1.8 ms to decode a disk in 1024 x 1024 px, and this module 0.3 ms; beside it,
+the outline takes 1.6 ms. The command measures the one or the other:
+
+    python -m timeit -s "import numpy as np; from faster_coco_eval.core import mask; \
+        y, x = np.ogrid[-512:512, -512:512]; pixels = np.asfortranarray(x*x + y*y < 65536, 'u1'); \
+        from swath.labels import rle; runs = mask.encode(pixels); text = runs['counts'].decode()" \
+        "mask.decode(runs)"  # or "rle.decode(text, (1024, 1024))"
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+import contextlib
 import tracemalloc
 
 import numpy as np
@@ -21,10 +22,34 @@ def test_masks_in_numbers_run_down_the_columns():
     assert rle.decode([1, 2, 3], (3, 2)).tolist() == [[False, False], [True, False], [True, False]]
 
 
-@pytest.mark.parametrize("counts", [[1, 2], [4, -1, 3], "0"])
+@pytest.mark.parametrize("counts", [[1, 2], [4, -1, 3], [], [2**70]])
 def test_runs_that_make_no_such_mask_are_refused(counts):
     with pytest.raises(ValueError, match="are wanted"):
         rle.decode(counts, (2, 3))
+
+
+@pytest.mark.parametrize(
+    ("counts", "why"),
+    [
+        ("0", "make 0 px, and 2 x 3 are wanted"),
+        ("", "make 0 px, and 2 x 3 are wanted"),
+        ("P", "end within a number"),
+        ("P" * 60, "continues no run"),
+        ("\0", "continues no run"),
+        ("é", "continues no run"),
+        ("\ud800", "continues no run"),
+    ],
+)
+def test_letters_that_make_no_such_mask_are_refused(counts, why):
+    with pytest.raises(ValueError, match=why):
+        rle.decode(counts, (2, 3))
+
+
+@given(st.text(max_size=40), st.tuples(st.integers(0, 9), st.integers(0, 9)))
+def test_any_letters_make_a_mask_of_the_size_or_none(counts, size):
+    with contextlib.suppress(ValueError):
+        mask = rle.decode(counts, size)
+        assert (mask.shape, mask.dtype) == (size, np.bool_)
 
 
 def test_a_mask_has_so_many_pixels_and_no_more(monkeypatch):
