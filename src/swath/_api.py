@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from swath.models.loaded_model import LoadedModel
     from swath.pipeline.run_report import RunReport
     from swath.raster.scene import OpenScene
+    from swath.storage.output_folder import VectorFormat
     from swath.training.options import TrainOptions
     from swath.training.progress import Point
     from swath.training.report import TrainReport
@@ -117,6 +118,7 @@ def run(
     model: str | Path,
     out: str | Path,
     *,
+    formats: Collection[VectorFormat] = (),
     database: str | None = None,
     score_threshold: float | None = None,
     tolerated_failures: float = 0.0,
@@ -128,6 +130,7 @@ def run(
         scene: Path or S3 URI.
         model: Folder, `model.tar.gz` or S3 URI of a model package.
         out: Folder to write to; the files of an earlier run there are removed.
+        formats: Further formats to write: `gpkg`, `geojson` or `fgb`.
         database: DSN of a PostGIS database to load the detections into as well.
         score_threshold: Lowest score that is reported, 0 to 1; by default the package's own.
         tolerated_failures: Share of the tiles that may fail, 0 to 1.
@@ -142,8 +145,15 @@ def run(
 
     options = _options(score_threshold, tolerated_failures)
     reported: dict[str, Any] = {"progress": progress} if progress else {}
-    place = Path(out)
-    return run_local(str(scene), str(model), place, database=database, options=options, **reported)
+    return run_local(
+        str(scene),
+        str(model),
+        Path(out),
+        formats=formats,
+        database=database,
+        options=options,
+        **reported,
+    )
 
 
 @name_missing_extra

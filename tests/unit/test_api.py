@@ -99,7 +99,7 @@ def test_defaults_are_those_of_the_command(name):
 
     assert shared
     for option in shared:
-        assert function[option].default == command[option].default, option
+        assert (function[option].default or None) == (command[option].default or None), option
 
 
 def test_a_port_gives_what_a_run_gives(busan, tmp_path):
