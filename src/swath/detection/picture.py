@@ -87,7 +87,7 @@ def to_html(
         warnings: Sentences about the scene.
     """
     total = len(layer.rows)
-    title = f"{_number(total)} detections of {_short(model)} in {_short(scene)}"
+    title = f"{_number(total)} detections by the model {_short(model)} in {_short(scene)}"
     notes = [f"warning: {text}" for text in warnings[:MAX_WARNINGS]]
     if thumbnail is None:
         notes.append("no picture: the scene cannot be read, or is large and has no overviews")
