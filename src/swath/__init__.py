@@ -6,16 +6,17 @@ the libraries that do the work: a name is imported when it is first used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from swath.observability import telemetry
 from swath.observability.version import __version__
 
 # Before any library is imported that would report.
 telemetry.switch_off()
 
+# Type checkers take the name for true; `typing` itself would more than double the import's time.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from swath._api import detect, evaluate, load_model, open_scene, run, train
     from swath.detection.result import Detections
     from swath.errors import (
@@ -71,6 +72,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name when it is first used (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415
+
     from swath.errors.extras import name_missing_extra  # noqa: PLC0415 (when it is first used)
 
     room = "swath.errors" if name.endswith("Error") else _ROOMS.get(name, "swath._api")
