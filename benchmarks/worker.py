@@ -73,3 +73,5 @@ def main(name: str, result: str, arguments: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    # The result is written. Threads of some peers crash an interpreter that ends in good order.
+    os._exit(0)
