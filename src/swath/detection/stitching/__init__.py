@@ -1,1 +1,1 @@
-"""Each object once: of one tile's candidates, and of what neighbouring tiles saw of it."""
+"""Stitching: report each object once and whole where neighboring tiles detect it several times."""

@@ -1,4 +1,4 @@
-"""How well two tiles agree on what both saw of an object."""
+"""Measure how well two tiles agree on the part of an object that both cover."""
 
 from __future__ import annotations
 
@@ -13,33 +13,44 @@ from swath.detection.boxes import ratio
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shared:
-    """Regions that the windows of two tiles share: low and high corners, (n, 2) each."""
+    """Regions that the windows of two tiles share, as low and high corners x, y in px."""
 
     low: Floats
+    """(n, 2) low corners."""
     high: Floats
+    """(n, 2) high corners."""
     tolerance: float
-    """How many px a clipped side may stop short of the edge that clips it."""
+    """Largest distance between a clipped side and the edge that clips it, in px."""
 
     @property
     def empty(self) -> Mask:
-        """Which regions are lines or points: those windows abut."""
+        """(n,) whether the region is a line or a point, or the windows do not meet."""
         return (self.high - self.low).min(axis=1) <= 0  # type: ignore[no-any-return]
 
     def of_boxes(self, a: Boxes, b: Boxes) -> Floats:
-        """For each pair the lesser of the IoU along x and along y, within the region."""
+        """Return the lesser of the IoU along x and the IoU along y, within the region, (n,).
+
+        Args:
+            a: (n, 4) boxes x0, y0, x1, y1; NaN for an empty view.
+            b: (n, 4) other boxes.
+        """
         (low_a, high_a), (low_b, high_b) = self._snapped(a), self._snapped(b)
         both = np.minimum(high_a, high_b) - np.maximum(low_a, low_b)
         either = np.maximum(high_a, high_b) - np.minimum(low_a, low_b)
-        # An interval of no length agrees with itself: tiles that abut share a line.
+        # Two intervals of length 0 agree fully: tiles that abut share a line.
         alike = np.divide(both, either, out=(both >= 0).astype(np.float64), where=either > 0)
-        # What shows nothing there has NaN for sides, and agrees with nothing.
+        # An empty view has a NaN box, and agrees with nothing.
         worst: Floats = np.nan_to_num(alike.min(axis=1))
         return worst
 
     def of_outlines(self, a: Polygons, b: Polygons) -> Floats:
-        """For each pair of what `clip` left, the IoU of their areas.
+        """Return the IoU of the areas of two outlines within the region, (n,).
 
-        Where the region is too narrow for an area to say anything, that of their envelopes.
+        Regions too narrow for areas to be meaningful use the agreement of the envelopes.
+
+        Args:
+            a: (n,) outlines that `clip` returned.
+            b: (n,) other outlines that `clip` returned.
         """
         both = shapely.area(shapely.intersection(a, b))
         areas = ratio(both, shapely.area(a) + shapely.area(b) - both)
@@ -48,19 +59,22 @@ class Shared:
         return np.where(narrow, envelopes, areas)
 
     def clip(self, outlines: Polygons) -> Polygons:
-        """Outlines within the regions, which are widened so that what stops short reaches in."""
+        """Return outlines (n,) clipped to regions, widened to include sides that stop short."""
         reach = np.maximum(0, self.tolerance + 0.5 - (self.high - self.low) / 2)
         regions = shapely.box(*(self.low - reach).T, *(self.high + reach).T)
         clipped: Polygons = shapely.intersection(outlines, regions)
         return clipped
 
     def reached(self, clipped: Polygons, clear: float) -> tuple[Mask, Mask]:
-        """Whether outlines come within `clear` px of the low and the high ends, (n, 2) each."""
+        """Return whether outlines reach within `clear` px of the low and high ends, (n, 2) each."""
         bounds = shapely.bounds(clipped)
         return bounds[:, :2] <= self.low + clear, bounds[:, 2:] >= self.high - clear
 
     def _snapped(self, box: Boxes) -> tuple[Floats, Floats]:
-        """Boxes within the regions; a side within the tolerance of a region's, ends there."""
+        """Return the low and high corners of boxes, (n, 2) each, snapped to the regions.
+
+        A side within the tolerance of a region's side, or beyond it, moves onto the region's side.
+        """
         box_low, box_high = box[:, :2], box[:, 2:]
         return (
             np.where(box_low <= self.low + self.tolerance, self.low, box_low),

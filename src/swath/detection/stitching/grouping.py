@@ -1,4 +1,4 @@
-"""Which views are of one object: pairs that choose each other, and the groups that they make."""
+"""Group the views of one object: keep mutual best matches, and build groups of them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from swath._types import Floats, Ints, Mask
 
 
 def mutual_best(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Mask:
-    """Which are the pairs in which each is the other's best match in the other's tile.
+    """Return a mask of the pairs whose views are each other's best match, (pairs,).
+
+    A view has one best match in each other tile.
 
     Args:
-        tile: int64 (n,), the tile of each thing.
-        a: of each pair, one.
-        b: the other, of another tile; no pair occurs twice.
-        weight: how well they match. Of equals, the first in the order of things is the best.
+        tile: int64 (n,), the tile of each view.
+        a: (pairs,) rows of the first views.
+        b: (pairs,) rows of the second views, of another tile; no pair occurs twice.
+        weight: (pairs,) quality of the match. Of equal matches, the first row is the best.
     """
     one, other = np.concatenate([a, b]), np.concatenate([b, a])
     pair = np.tile(np.arange(len(a)), 2)
@@ -29,16 +31,17 @@ def mutual_best(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Mask:
 
 
 def groups(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Ints:
-    """For each thing, the least of those that are of one object with it, int64 (n,).
+    """Return the group of each view: the lowest row of the views of the same object, int64 (n,).
 
-    Two things of one tile never are. Where what hangs together holds such, its pairs are taken up
-    from the best to the worst, and those that would bring the two together are left out.
+    Two views of one tile are never in one group. If a connected component contains two such views,
+    its pairs are applied from the best to the worst. Pairs that would bring the two into one group
+    are left out.
 
     Args:
-        tile: int64 (n,), the tile of each thing.
-        a: of each pair that may be of one object, one.
-        b: the other.
-        weight: how well they match. Of equals, the first in the order of things go first.
+        tile: int64 (n,), the tile of each view.
+        a: (pairs,) rows of the first views of pairs that may show one object.
+        b: (pairs,) rows of the second views.
+        weight: (pairs,) quality of the match. Equal matches are applied in the order of rows.
     """
     whole = components(len(tile), a, b)
     order = np.lexsort((tile, whole))
@@ -54,7 +57,7 @@ def groups(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Ints:
 
 
 def _bring_together(group: Ints, tile: Ints, pairs: Iterable[tuple[int, int]]) -> None:
-    """Join the groups of pairs, in their order, unless both have a thing of one tile."""
+    """Join the groups of pairs in order, unless both groups have a view of the same tile."""
     members: dict[int, list[int]] = {}
     for pair in pairs:
         one, other = sorted(int(group[i]) for i in pair)
@@ -65,7 +68,13 @@ def _bring_together(group: Ints, tile: Ints, pairs: Iterable[tuple[int, int]]) -
 
 
 def components(count: int, a: Ints, b: Ints) -> Ints:
-    """For each of `count` things, the least thing that it hangs together with, int64 (count,)."""
+    """Return the connected component of each item: its lowest member, int64 (count,).
+
+    Args:
+        count: Number of items.
+        a: (pairs,) first items of connected pairs.
+        b: (pairs,) second items.
+    """
     root = np.arange(count)
     while len(a):
         low = np.minimum(root[a], root[b])

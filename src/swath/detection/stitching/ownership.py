@@ -1,4 +1,7 @@
-"""Places of tiles along one axis, and which of the intervals they saw are theirs to report."""
+"""Decide along one axis which tiles own the detections, given the intervals that these cover.
+
+A tile's position is its index along the axis: its column along x, its row along y.
+"""
 
 from __future__ import annotations
 
@@ -14,47 +17,51 @@ from swath.raster.tiles import Grid
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """Of intervals seen from places along one axis, (n,) each."""
+    """Ownership of intervals that tiles detected along one axis, (n,) each."""
 
     keep: Mask
+    """Whether the interval's tile reports it."""
     part: Mask
-    """No place holds it: the object is longer than what two neighbours share."""
+    """Whether no tile holds the interval: the object is longer than the overlap of neighbors."""
     unsure: Mask
-    """It is a part, or may look like one from another place."""
+    """Whether the interval is a part, or another tile may take it for a part."""
     doubtful: Mask
-    """No part, but another place may come to another answer."""
+    """Whether the interval is no part, but another tile may decide differently."""
     held: Mask
-    """It keeps clear of the ends of the place that saw it."""
+    """Whether the interval keeps clear of the ends of its tile."""
     guest: Mask
-    """Another place owns it."""
+    """Whether another tile owns the interval."""
     owner: Ints
-    """The place that owns it; of a part, that which saw it."""
+    """Position of the tile that owns the interval; for a part, the tile that detected it."""
     open_low: Mask
-    """Whether the place before may have seen the same thing, or more of it."""
+    """Whether the tile before may have detected the same object, or more of it."""
     open_high: Mask
-    """The same of the place after."""
+    """Whether the tile after may have detected the same object, or more of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axis:
-    """Places at a regular stride, but for the last, which is moved back to the scene's end."""
+    """Tiles at a regular stride along one axis; the last tile is moved back to the scene's end."""
 
     count: int
+    """Number of tiles."""
     size: int
+    """Tile size in px."""
     stride: int
+    """Distance between the starts of neighboring tiles in px."""
     starts: Floats
-    """(count,); of the first, -inf: nothing is clipped at the scene's own border."""
+    """(count,) starts of tiles in px; the first is -inf, as the scene's border clips nothing."""
     ends: Floats
-    """(count,); of the last, +inf."""
+    """(count,) ends of tiles in px; the last is +inf."""
     borders: Floats
-    """(count + 1,), where cores begin and end, from -inf to +inf."""
+    """(count + 1,) borders of cores in px, from -inf to +inf."""
     tolerance: float
     jitter: float
 
     @classmethod
     @lru_cache(maxsize=16)  # asked for at every batch of tiles
     def of(cls, grid: Grid, axis: int, *, tolerance: float, jitter: float) -> Self:
-        """The places along x (axis 0) or y (axis 1)."""
+        """Return the tiles of a grid along x (axis 0) or y (axis 1)."""
         count, step = (grid.columns, 1) if axis == 0 else (grid.rows, grid.columns)
         tiles = np.arange(count) * step
         windows = grid.windows(tiles).astype(np.float64)
@@ -65,9 +72,15 @@ class Axis:
         return cls(count, grid.size, grid.stride, starts, ends, borders, tolerance, jitter)
 
     def surely(self, low: Floats, high: Floats, place: Ints) -> Mask:
-        """Which intervals are their places' own beyond doubt; nearly all are, and it costs little.
+        """Return which intervals their tiles certainly own, (n,).
 
-        The place holds the interval and its core the centre, by more than anything may move.
+        This cheap test accepts nearly all intervals. The tile must hold the interval, and the core
+        must hold its center, both by more than the tolerance and jitter can shift them.
+
+        Args:
+            low: (n,) low ends of intervals in px.
+            high: (n,) high ends in px.
+            place: (n,) position of each interval's tile.
         """
         clear, twice = self.tolerance + self.jitter, low + high
         mine: Mask = low > (self.starts + clear)[place]
@@ -77,10 +90,16 @@ class Axis:
         return mine
 
     def ask(self, low: Floats, high: Floats, place: Ints) -> Answer:
-        """Whether intervals are the places' own to report."""
+        """Decide which tiles own and report intervals.
+
+        Args:
+            low: (n,) low ends of intervals in px.
+            high: (n,) high ends in px.
+            place: (n,) position of each interval's tile.
+        """
         shift = np.array([[-self.jitter], [0.0], [self.jitter]])
         first, last = self._first(high + shift), self._last(low + shift)
-        # The place whose core holds the centre, or that nearest to it that holds the interval.
+        # The tile whose core holds the center, or the nearest tile that holds the interval.
         least, owner, most = np.minimum(
             np.maximum(self._core((low + high) / 2 + shift), first), last
         )
@@ -100,27 +119,32 @@ class Axis:
         )
 
     def reach(self, low: Floats, high: Floats) -> tuple[Ints, Ints]:
-        """The first and the last place that sees anything of intervals, their ends included."""
+        """Return the first and last position of tiles that intervals touch, (n,) each.
+
+        Args:
+            low: (n,) low ends of intervals in px; the end is part of the interval.
+            high: (n,) high ends in px; the end is part of the interval.
+        """
         first = np.searchsorted(self.ends, low, side="left")
         last = np.searchsorted(self.starts, high, side="right") - 1
         return first, last
 
-    # The three below are searches among ends, starts and borders, in the arithmetic of the stride.
+    # The next three methods search ends, starts and borders by arithmetic with the stride.
 
     def _first(self, high: Floats) -> Floats:
-        """The first place that ends after what may be a clipped side."""
+        """Return the first tile that ends after the high side, which may be clipped, (n,)."""
         place = np.floor((high + (self.tolerance - self.size)) / self.stride) + 1
         first: Floats = np.minimum(np.maximum(place, 0), self.count - 1)
         return first
 
     def _last(self, low: Floats) -> Floats:
-        """The last place that starts before what may be a clipped side."""
+        """Return the last tile that starts before the low side, which may be clipped, (n,)."""
         side = low - self.tolerance
         place = np.maximum(np.minimum(np.ceil(side / self.stride) - 1, self.count - 2), 0)
         return np.where(side > self.starts[-1], self.count - 1.0, place)
 
     def _core(self, centre: Floats) -> Floats:
-        """The place whose core holds a centre."""
+        """Return the position of the tile whose core holds a center, (n,)."""
         half = (self.stride + self.size) // 2
         place = np.floor((centre - half) / self.stride) + 1
         place = np.maximum(np.minimum(place, self.count - 2), 0)

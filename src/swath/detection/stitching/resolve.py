@@ -1,4 +1,4 @@
-"""Of views that hang together, which stand for an object as they are, and which are joined."""
+"""Decide for each group of views which are reported unchanged and which are joined."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from swath.detection.stitching.views import Views
 
 
 def decide(views: Views, group: Ints) -> tuple[Ints, Ints]:
-    """The rows that stand as they are, and those that are to be joined with their group's others.
+    """Return the rows that are reported unchanged, and the rows to join within their group.
 
-    An owner's view of the whole stands, and covers what others saw of the same. What of a group it
-    does not cover is looked at again, so that a chain of likenesses never swallows an object.
+    The owner's view of a whole object is reported, and covers the other views of the object. Views
+    of the group that it does not cover are decided again. So a chain of matches never loses an
+    object.
 
     Args:
-        views: of objects.
-        group: int64 (n,), the same number for views that hang together.
+        views: Views of objects, n of them.
+        group: int64 (n,), the same number for the views of one group.
     """
     part, host = views.part, ~views.guest
     owned = _in_group(group, host)
-    # Without an owner's view, each tile must have taken the object for another's of the group.
+    # Without an owner's view, each tile must have assigned the object to a tile of the group.
     left = owned | ~_in_group(group, ~_answered(views, group))
     standing, seen_whole = [], _in_group(group, host & ~part)
     while len(best := _best(views, group, left & host & ~part)):
@@ -33,13 +34,13 @@ def decide(views: Views, group: Ints) -> tuple[Ints, Ints]:
 
 
 def _covered(views: Views, group: Ints, best: Ints) -> Mask:
-    """What is of one object with the best view of its group, and that view itself."""
+    """Return which views show the object of their group's best view, itself included, (n,)."""
     leader = np.full(len(group), -1)
     leader[group[best]] = best
     leader = leader[group]
     box, led = views.seen.box, leader >= 0
     covered = led & _within(box, box[leader], views.clear)
-    # A part is covered where it lies; a whole view only by its like.
+    # A part is covered if it lies within the best view; a whole view must also contain that view.
     covered &= views.part | _within(box[leader], box, views.clear)
     covered &= views.seen.tile != views.seen.tile[leader]
     covered[best] = True
@@ -53,14 +54,14 @@ def _within(inner: Boxes, outer: Boxes, clear: float) -> Mask:
 
 
 def _in_group(group: Ints, member: Mask) -> Mask:
-    """Of each view, whether its group has any such member."""
+    """Return for each view whether its group has a member of the mask, (n,)."""
     found = np.zeros(len(group), dtype=np.bool_)
     found[group[member]] = True
     return found[group]
 
 
 def _answered(views: Views, group: Ints) -> Mask:
-    """Of each view, whether the tile that it takes for the owner saw the same."""
+    """Return whether the tile that each view names as owner has a view in its group, (n,)."""
     tiles = views.grid.count
     named, seen = group * tiles + views.owner, group * tiles + views.seen.tile
     answered: Mask = np.isin(named, seen)
@@ -68,7 +69,7 @@ def _answered(views: Views, group: Ints) -> Mask:
 
 
 def _best(views: Views, group: Ints, member: Mask) -> Ints:
-    """Of each group, the best such member, if there is any; of equals, the first."""
+    """Return the best member of the mask in each group that has any; of equals, the first."""
     rows = np.flatnonzero(member)
     rows = rows[np.lexsort((-views.seen.score[rows], group[rows]))]
     best: Ints = rows[np.diff(group[rows], prepend=-1) != 0]

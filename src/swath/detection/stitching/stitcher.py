@@ -1,41 +1,47 @@
-"""Seams: of what neighbouring tiles saw twice, or only in part, each object once and whole.
+"""Stitch the detections of neighboring tiles: report each object once and whole.
 
-Two questions, and only the second compares detections with one another.
+The work has two stages. Only the second stage compares detections with one another.
 
-`sort_out` looks at one detection and the grid. A tile holds a box when the box keeps clear of the
-tile's edges, those at the scene's border excepted. If any tile holds it, the object was seen whole,
-and of the tiles that hold it one is its owner: the one whose core holds the centre, or the nearest
-to that. What others saw of it, whole or clipped, is dropped. Along each axis the question is the
-same, and a box is its tile's own if it is so along both. A box that no tile holds is part of an
-object larger than the overlap, and stays for the second question. So does one that another tile may
-answer for differently, because a real model moves a box a little with its place in the tile.
+`sort_out` checks each detection against the grid alone. A tile holds a box if the box keeps clear
+of the tile's edges; edges at the scene's border do not count. If any tile holds the box, the object
+was detected whole. Its owner is then the tile whose core contains the box's center, among the tiles
+that hold the box. If that tile does not hold the box, the nearest tile that does is the owner.
+Detections of other tiles for the same object, whole or clipped, are dropped. The check runs along
+each axis separately, and a tile reports a box that is its own along both axes. A box that no tile
+holds is part of an object larger than the overlap, and goes to the second stage. So does a box that
+another tile may assign differently, because a model shifts a box a little with its position in the
+tile.
 
-`settle` finds what is of one object: parts, if what two tiles saw of it agrees where their windows
-overlap; and whole views, if they overlap as far as the package says. Each is paired with its best
-match in each other tile, where that is mutual, and what hangs together is one object. Its owner's
-view stands for it; without one the parts are joined; and where each tile took it for another's, the
-best view stands. A guest alone is what its owner did not report, and is dropped.
+`settle` pairs the detections that may show one object. Clipped views are paired if they agree in
+the region that the windows of their tiles share. Whole views are paired if they overlap by the
+package's threshold. Each view keeps its best match in each other tile, provided that the choice is
+mutual; each connected component is one object. The owner's view is reported for the object. Without
+an owner's view, the parts are joined. If each tile assigned the object to another tile, the best
+view is reported. A lone guest, which its owner did not report, is dropped.
 
-No strategy of `Matching` changes that: it says what a tile makes of its rivals, and what two tiles
-saw of one object are not rivals. Two views of one tile are never taken for one object, so what a
-tile reported twice, with `none` say, is reported twice.
+The strategy of `Matching` does not change the stitching: it applies to rival candidates of one
+tile, and views of one object by two tiles are not rivals. Two views of one tile never count as one
+object. What a tile reports twice, for example with `none`, is therefore reported twice.
 
-An outline goes the way of its envelope, and two agree by their areas within the shared region.
+Outlines are stitched by their envelopes; two outlines agree by the IoU of their areas within the
+shared region.
 
-So the result is the objects, for any tiles and shards, unless nothing tells two of one class apart:
+The result has each object once, for any tiles and shards. Two objects of one class can be confused
+only in these cases:
 
-- A tile shows them as one: they overlap by more than the package's threshold.
-- Two tiles see the same of both in the region that their windows share. Of outlines, half the same
-  may be enough where a view has no better match. With an overlap of 0 the region is a line, and two
-  objects that meet there are one if their cross-sections agree by half.
-- With a model that errs they must differ by more than it errs: by more than `tolerance` and
-  `jitter` together, and tiles must overlap by twice that, or a sliver may be taken for an object.
+- A tile shows both as one: they overlap by more than the package's threshold.
+- Two tiles have the same view of both in the region that their windows share. For outlines, an
+  agreement of one half may be enough where a view has no better match. With an overlap of 0 the
+  region is a line; objects that meet there are joined if their cross-sections agree by half.
+- The model's boxes are inexact. Objects must then differ by more than `tolerance` and `jitter`
+  together, and tiles must overlap by twice that sum, or a sliver may be taken for an object.
 
-Of an object whose visible part a window cuts in two, a tile must report one view, not one a piece.
+If a window cuts the visible part of an object in two, a tile must report one view of the object,
+not one view for each piece.
 
-The code is swath's own, since libraries merge the tiles of a scene by NMS and so lose parts or join
-neighbours. For a million boxes sahi's GreedyNMM takes 192 times as long, lsnms 14 times
-(`make bench ARGS=merge`).
+The code is swath's own, since libraries merge the tiles of a scene by NMS, which loses parts or
+joins neighbors. For a million boxes, sahi's GreedyNMM takes 192 times as long and lsnms takes 14
+times as long (`make bench ARGS=merge`).
 """
 
 from __future__ import annotations
@@ -62,38 +68,38 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOLERANCE = 2.0
-"""How many px a clipped box may stop short of the edge that clips it."""
+"""Largest distance between a clipped side and the edge that clips it, in px."""
 JITTER = 2.0
-"""How many px a side may move from one tile to the next."""
+"""Largest distance that a side may move from one tile to the next, in px."""
 _CHUNK = 1 << 15
-"""How many detections are looked at at once: their temporaries stay in the processor's cache."""
+"""Number of detections that are checked at once; their temporaries fit the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seams:
-    """The seams of a grid of tiles."""
+    """Stitching of the detections of a grid of tiles."""
 
     grid: Grid
     matching: Matching = Matching()  # noqa: RUF009 (immutable)
     oriented: bool = False
-    """Whether outlines are oriented boxes, and must be when they are joined."""
+    """Whether outlines are oriented boxes, so that joined outlines must be too."""
     tolerance: float = TOLERANCE
     jitter: float = JITTER
 
     def sort_out(self, seen: Detections) -> Detections:
-        """Of what tiles saw, what is theirs to report, with flags on what `settle` must look at.
+        """Return the detections that their tiles report, flagged for `settle` where needed.
 
         Args:
-            seen: detections clipped to the windows of their tiles.
+            seen: Detections clipped to the windows of their tiles.
         """
         keep, flags = self.judge(seen)
         return replace(seen, flags=flags).take(keep)
 
     def judge(self, seen: Detections) -> tuple[Mask, NDArray[np.uint8]]:
-        """Which detections are their tiles' to report, and their flags, (n,) each.
+        """Return a mask of the detections that their tiles report, and all flags, (n,) each.
 
         Args:
-            seen: detections clipped to the windows of their tiles.
+            seen: Detections clipped to the windows of their tiles.
         """
         keep, flags = np.empty(len(seen), np.bool_), np.empty(len(seen), np.uint8)
         axes = _axes(self.grid, self.tolerance, self.jitter)
@@ -103,10 +109,10 @@ class Seams:
         return keep, flags
 
     def settle(self, flagged: Detections) -> Detections:
-        """Each object once, of the flagged detections of all tiles.
+        """Return each object once, given the flagged detections of all tiles.
 
         Args:
-            flagged: what `sort_out` flagged, in any order.
+            flagged: Detections that `sort_out` flagged, in any order.
         """
         if not len(flagged):
             return flagged
@@ -116,14 +122,17 @@ class Seams:
     def settle_inside(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
-        """Settle those that no tile outside has a say in; returns these, and those still flagged.
+        """Stitch the flagged detections that depend on no tile outside.
 
-        What hangs together, directly or by way of others, is settled or left as a whole. So
-        settling some shards first, in any partition, and then the rest gives what `settle` gives.
+        Each connected component of paired detections is stitched, or left, as a whole. So stitching
+        some shards first, in any partition, and then the rest gives the same result as `settle`.
 
         Args:
-            flagged: what `sort_out` flagged of the tiles inside.
-            inside: which tiles, by their numbers, are inside.
+            flagged: Detections of the tiles inside that `sort_out` flagged.
+            inside: Returns which tile numbers are inside.
+
+        Returns:
+            Stitched detections without flags, and detections that are still flagged.
         """
         if not len(flagged):
             return flagged, flagged
@@ -157,7 +166,7 @@ class Seams:
         return keep, flags
 
     def _views(self, flagged: Detections) -> Views:
-        """Detections with all that is known of them, in an order that leaves nothing to chance."""
+        """Return detections with their owners and clipped sides, in a deterministic order."""
         seen = flagged.ordered()
         row, column = np.divmod(seen.tile, self.grid.columns)
         x0, y0, x1, y1 = seen.box.T
@@ -166,7 +175,7 @@ class Seams:
         return Views(self.grid, seen, x, y, self.tolerance, self.tolerance + self.jitter)
 
     def _reaches_out(self, box: Boxes, inside: TilePredicate) -> Mask:
-        """Whether any tile outside may hold something that a box would be compared with."""
+        """Return which boxes may be compared with a detection of a tile outside, (n,)."""
         reach = 2 * self.tolerance
         along_x, along_y = _axes(self.grid, self.tolerance, self.jitter)
         (left, right), (top, bottom) = (
@@ -180,7 +189,14 @@ class Seams:
         return np.bincount(which[outside], minlength=len(box)) > 0
 
     def _resolve(self, views: Views, a: Ints, b: Ints, weight: Floats) -> Detections:
-        """What is reported, given which pairs may be of one object and how well they match."""
+        """Return the stitched detections.
+
+        Args:
+            views: Flagged detections.
+            a: (pairs,) rows of the first views of pairs that may show one object.
+            b: (pairs,) rows of the second views.
+            weight: (pairs,) quality of the match, above 0 to 1.
+        """
         chosen = mutual_best(views.seen.tile, a, b, weight)
         group = groups(views.seen.tile, a[chosen], b[chosen], weight[chosen])
         standing, joined = decide(views, group)
@@ -188,7 +204,7 @@ class Seams:
         return Detections.concatenate([_unflagged(views.seen.take(standing)), parts])
 
     def _join(self, parts: Detections, group: Ints) -> Detections:
-        """Parts of one object as one, owned by the tile whose core holds its centre."""
+        """Join the parts of each object; its owner is the tile whose core holds the center."""
         order = np.argsort(group, kind="stable")
         starts = np.flatnonzero(np.diff(group[order], prepend=-1))
         if not len(starts):
@@ -213,7 +229,7 @@ class Seams:
         )
 
     def _united(self, outline: Polygons | None, groups: list[Ints]) -> Polygons | None:
-        """The outlines of groups of parts; what no other tile saw more of stays as it is."""
+        """Return the united outline of each group of parts; a part alone keeps its outline."""
         if outline is None:
             return None
         united = outline[[rows[0] for rows in groups]]
@@ -224,11 +240,11 @@ class Seams:
 
 
 def merge_detections(seen: Detections, seams: Seams) -> Detections:
-    """Of all that the tiles of a scene saw, each object once, in no order.
+    """Stitch the detections of all tiles of a scene; return each object once, in no order.
 
     Args:
-        seen: detections clipped to the windows of their tiles; they are left as they are.
-        seams: between the tiles.
+        seen: Detections clipped to the windows of their tiles; not modified.
+        seams: Stitching of the tiles.
     """
     keep, flags = seams.judge(seen)
     flagged = np.flatnonzero(keep & (flags != 0))
@@ -239,7 +255,7 @@ def merge_detections(seen: Detections, seams: Seams) -> Detections:
 
 @lru_cache(maxsize=8)
 def _axes(grid: Grid, tolerance: float, jitter: float) -> tuple[Axis, Axis]:
-    """The places along x and y; kept, because a tile asks again and again."""
+    """Return the tiles along x and along y, cached because each batch of tiles needs them."""
     return (
         Axis.of(grid, 0, tolerance=tolerance, jitter=jitter),
         Axis.of(grid, 1, tolerance=tolerance, jitter=jitter),

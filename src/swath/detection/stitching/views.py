@@ -1,4 +1,4 @@
-"""Views of objects by different tiles, and how well two views agree."""
+"""Pair the views that different tiles have of objects, and measure how well two views agree."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from swath.models.nms_options import Matching
 from swath.raster.tiles import Grid
 
 _ALIKE = 0.5
-"""How far two views of one object must agree where both tiles saw it."""
+"""Lowest agreement of two views of one object, 0 to 1, in the region that both tiles cover."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Views:
-    """Detections with what is known of each from its tile's place along x and along y."""
+    """Detections, with what their tile's position along x and along y says of each."""
 
     grid: Grid
     seen: Detections
@@ -29,33 +29,37 @@ class Views:
     y: Answer
     tolerance: float
     clear: float
-    """How many px a side of one view may lie from that of another of the same object."""
+    """Largest distance between the same side of two views of one object, in px."""
 
     @property
     def part(self) -> Mask:
-        """Which are of objects that no tile saw whole."""
+        """(n,) whether the view is part of an object that no tile holds whole."""
         return self.x.part | self.y.part
 
     @property
     def whole(self) -> Mask:
-        """Which keep clear of the edges of the tile that saw them."""
+        """(n,) whether the view keeps clear of the edges of its tile."""
         return self.x.held & self.y.held
 
     @property
     def guest(self) -> Mask:
-        """Which are another tile's."""
+        """(n,) whether another tile owns the view."""
         return self.x.guest | self.y.guest
 
     @property
     def owner(self) -> Ints:
-        """The tile that owns each, as the tile that saw it takes it."""
+        """(n,) number of the tile that owns the view, as the view's own tile computes it."""
         return self.y.owner * self.grid.columns + self.x.owner
 
     def pairs(self, matching: Matching) -> tuple[Ints, Ints, Floats]:
-        """Pairs that may be of one object, and how well they match, above 0.
+        """Return the pairs of views that may show one object, and the quality of each match.
 
-        They are of one class and of two tiles. Whole views match as the package says; of others,
-        what both tiles saw must agree.
+        The views of a pair have one class and two tiles. Two whole views match by the package's
+        metric and threshold. Other views must agree in the region that both tiles cover.
+
+        Returns:
+            Rows of the first views, rows of the second views, and quality of the match, above 0
+            to 1; (pairs,) each.
         """
         a, b = neighbours(self.seen.box, margin=self.tolerance)
         rivals = self.seen.label[a] == self.seen.label[b]
@@ -76,7 +80,7 @@ class Views:
         unsure, place = self.x.unsure | self.y.unsure, self._place()
         open_low = np.stack([self.x.open_low, self.y.open_low], axis=1)
         open_high = np.stack([self.x.open_high, self.y.open_high], axis=1)
-        # What is surely no part is compared with no part.
+        # A view that is certainly whole is compared with no part.
         near = (unsure[a] | ~self.part[b]) & (unsure[b] | ~self.part[a])
         for one, other in ((a, b), (b, a)):
             step = place[other] - place[one]
@@ -88,10 +92,10 @@ class Views:
         return a[match], b[match], weight[match]
 
     def _agreement(self, a: Ints, b: Ints, step: Ints) -> Floats:
-        """How well pairs agree, 0 where one does not go on into the other's tile."""
+        """Return how well pairs agree, 0 to 1; 0 if a view cannot continue in the other's tile."""
         shared, beside = self._shared(a, b), abs(step).sum(axis=1) == 1
         if self.seen.outline is None:
-            # What tiles further apart share of a part's box, those between them share too.
+            # A region that distant tiles share of a part's box is shared by the tiles between them.
             beside |= ~self.part[a] & ~self.part[b]
             return np.where(beside, shared.of_boxes(self.seen.box[a], self.seen.box[b]), 0)
         doubtful = np.stack([self.x.doubtful, self.y.doubtful], axis=1)
@@ -104,17 +108,17 @@ class Views:
         return weight
 
     def _goes_on(self, rows: Ints, others: Ints, step: Ints, at_low: Mask, at_high: Mask) -> Mask:
-        """Whether views may go on into the tiles of others; if not, those left them to these.
+        """Return which views may continue in the tiles of the other views, (n,).
 
         Args:
-            rows: the views.
-            others: of each pair, the other.
-            step: (n, 2), how many places across and down it is to the tile of the other.
+            rows: (n,) rows of the views.
+            others: (n,) rows of the other views.
+            step: (n, 2), number of columns and rows from the view's tile to the other's tile.
             at_low: (n, 2), whether views reach the low end of their tile along x and y.
-            at_high: the same of the high end.
+            at_high: (n, 2), whether views reach the high end of their tile along x and y.
         """
         low, high = self._windows()
-        # A tile leaves nothing to one that begins or ends where the view does.
+        # The other view may also reach back to the far edge of this view's window.
         box = self.seen.box[others]
         at_high = at_high | (box[:, :2] - self.clear <= low[rows])
         at_low = at_low | (box[:, 2:] + self.clear >= high[rows])
@@ -122,16 +126,16 @@ class Views:
         return goes_on
 
     def _place(self) -> Ints:
-        """The column and row of each tile, (n, 2)."""
+        """Return the column and row of each view's tile, (n, 2)."""
         row, column = np.divmod(self.seen.tile, self.grid.columns)
         return np.stack([column, row], axis=1)
 
     def _windows(self) -> tuple[Floats, Floats]:
-        """The corners of each tile's window, (n, 2) each."""
+        """Return the low and high corners x, y of each view's window in px, (n, 2) each."""
         windows = self.grid.windows(self.seen.tile).astype(np.float64)
         return windows[:, :2], windows[:, :2] + windows[:, 2:]
 
     def _shared(self, a: Ints, b: Ints) -> Shared:
-        """Where the windows of pairs overlap."""
+        """Return the regions that the windows of pairs share."""
         low, high = self._windows()
         return Shared(np.maximum(low[a], low[b]), np.minimum(high[a], high[b]), self.tolerance)
