@@ -1,4 +1,4 @@
-"""Detections of whatever a program has as its scene: an address, an open scene, or an array."""
+"""Detect the objects of an address, an open scene, a rasterio dataset or an array."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from swath.models.loaded_model import LoadedModel
 
 ARRAY = "array"
-"""Name of a scene that is an array."""
+"""Scene name of an array."""
 _GDAL_S3 = "/vsis3/"
 
 
@@ -41,7 +41,7 @@ def detect_any(
     nodata: float | None = None,
     progress: ProgressCallback | None = None,
 ) -> Detections:
-    """Find the detections of a scene; `swath.detect` describes the arguments.
+    """Detect the objects of a scene; `swath.detect` describes the arguments.
 
     Raises:
         SceneError: The scene cannot be read, or does not have the model's bands.
@@ -86,7 +86,7 @@ def _detect_array(
         try:
             found = detect(scene, description, model.runtime, progress=progress)
         except SwathError as error:
-            # The array's file is one that the caller never saw.
+            # The caller does not know the file that holds the array.
             raise type(error)(str(error).replace(uri, "the array")) from error
         return Detections.from_found(
             found,
@@ -105,7 +105,7 @@ def _description(model: LoadedModel, options: RunOptions) -> Any:
 
 
 def _run_id(uri: str, etag: str, model: LoadedModel, options: RunOptions) -> str:
-    """Return the identifier that a run of the same scene, model and options has."""
+    """Return the identifier of a run with the same scene, model and options."""
     return run_id(
         scene=SceneRef(uri=uri, etag=etag, dropped_at=""),
         model=ModelRef(name=model.name, uri=model.uri, digest=model.package.digest),
@@ -114,7 +114,7 @@ def _run_id(uri: str, etag: str, model: LoadedModel, options: RunOptions) -> str
 
 
 def _address(dataset: DatasetReader) -> str:
-    """Return the address of a dataset that rasterio opened.
+    """Return the path or S3 URI of a dataset that rasterio opened.
 
     Raises:
         SceneError: The dataset is neither a file nor an object on S3.

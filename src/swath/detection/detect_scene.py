@@ -1,4 +1,4 @@
-"""Detections of one scene in one process: the engine's steps, without a plan, shards or a merge."""
+"""Detect the objects of one scene in one process, without a plan, shards or a merge."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 ProgressCallback = Callable[[int, int], None]
-"""Called with the number of tiles that are done, and of all; first with 0."""
+"""Called with the number of tiles done and the total number of tiles; first with 0 done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Detections of a scene, and the counts of its tiles."""
+    """Detections of a scene, the counts of its tiles, and warnings."""
 
     detections: Detections
-    """By tile, best first: the rows of a run's GeoParquet file."""
+    """Detections by tile, then best first: the rows of a run's GeoParquet file."""
     tiles: TileCounts
     warnings: Sequence[str] = ()
-    """Sentences about what looks wrong with the scene; each names its address."""
+    """Sentences about what looks wrong with the scene; each contains the scene's address."""
 
 
 def detect(
@@ -46,7 +46,7 @@ def detect(
     *,
     progress: ProgressCallback | None = None,
 ) -> Found:
-    """Find the detections of a scene; all of them are held in memory.
+    """Detect the objects of a scene; all detections are held in memory.
 
     Args:
         scene: Scene to read; no other thread may use it meanwhile.
@@ -56,7 +56,7 @@ def detect(
 
     Raises:
         SceneError: The scene does not have the model's bands, or is damaged.
-        ModelOutputError: The model failed on a tile: a part is never returned for the whole.
+        ModelOutputError: The model failed on a tile; partial detections are never returned.
     """
     info = scene.info
     inference = Inference(
@@ -87,7 +87,7 @@ def _no_progress(done: int, total: int) -> None:
 
 
 def _warnings(inference: Inference) -> list[str]:
-    """Return what looks wrong about the scene."""
+    """Return sentences about what looks wrong with the scene."""
     known, uri = inference.description, inference.scene.info.uri
     found = []
     if known.expected:
@@ -102,7 +102,7 @@ def _warnings(inference: Inference) -> list[str]:
 
 
 def _why(inference: Inference) -> SwathError:
-    """Why a tile failed: what the image says of it or, if nothing, what the model did."""
+    """Return the error of a failed tile: the scene's if it cannot be read, else the model's."""
     failure = inference.failures[0]
     try:
         inference.scene.read(inference.grid.tile(failure.tile).window, inference.bands)

@@ -1,4 +1,4 @@
-"""Detections as columns."""
+"""Store detections as columns, with one row for each detection."""
 
 from __future__ import annotations
 
@@ -28,34 +28,36 @@ SCHEMA = pa.schema(
 
 
 class Flag(enum.IntFlag):
-    """What the merge still has to settle about a detection; 0: nothing."""
+    """Open decisions of the stitching about a detection; 0 if the detection is final."""
 
     PART = 1
-    """It may be part of an object that no tile saw whole."""
+    """The detection may be part of an object that no tile holds whole."""
     DOUBTFUL = 2
-    """Its centre is so near a core's border that two tiles may both own it, or neither."""
+    """The center is so near a core's border that two tiles may both own the detection, or none."""
     GUEST = 4
-    """Its centre is in another tile's core; only ever together with DOUBTFUL or PART."""
+    """The center is in another tile's core; always combined with DOUBTFUL or PART."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """What models saw, with what is known of it, one row each."""
+    """Detections of tiles, one row each."""
 
     box: NDArray[np.float64]
-    """(n, 4): x0, y0, x1, y1 in px of the scene; the envelope of the outline."""
+    """(n, 4) boxes x0, y0, x1, y1 in px of the scene; the envelopes of the outlines."""
     score: NDArray[np.float32]
+    """(n,) scores, 0 to 1."""
     label: NDArray[np.int16]
-    """Index into the model's classes."""
+    """(n,) indices into the model's classes."""
     tile: NDArray[np.int64]
-    """The tile that owns the detection."""
+    """(n,) numbers of the tiles that report the detections."""
     flags: NDArray[np.uint8]
+    """(n,) combinations of `Flag`; 0 if the detection is final."""
     outline: NDArray[np.object_] | None = None
     """(n,) shapely Polygons or MultiPolygons in px of the scene; None: the boxes themselves."""
 
     @property
     def corners(self) -> int:
-        """How many positions the outlines have: what they weigh in memory; 0 of boxes."""
+        """Number of vertices of all outlines, which sets their memory; 0 for boxes."""
         return 0 if self.outline is None else int(shapely.get_num_coordinates(self.outline).sum())
 
     @classmethod
@@ -67,19 +69,27 @@ class Detections:
         tile: int,
         outline: NDArray[np.object_] | None = None,
     ) -> Self:
-        """What one tile saw, nothing of it flagged."""
+        """Return the detections of one tile, without flags.
+
+        Args:
+            box: (n, 4) boxes x0, y0, x1, y1 in px.
+            score: (n,) scores, 0 to 1.
+            label: (n,) indices into the model's classes.
+            tile: Number of the tile.
+            outline: (n,) shapely Polygons or MultiPolygons; None for boxes alone.
+        """
         count = len(box)
         tiles, flags = np.full(count, tile, np.int64), np.zeros(count, np.uint8)
         return cls(box, score, label, tiles, flags, outline)
 
     @classmethod
     def empty(cls) -> Self:
-        """No detections."""
+        """Return no detections, as columns of 0 rows."""
         return cls.of_tile(np.empty((0, 4)), np.empty(0, np.float32), np.empty(0, np.int16), 0)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Detections]) -> Detections:
-        """The rows of all parts, in their order; one alone is not copied."""
+        """Return the rows of all parts, in their order; a single part is returned uncopied."""
         parts = parts or [cls.empty()]
         if len(parts) == 1:
             return parts[0]
@@ -96,7 +106,7 @@ class Detections:
         return len(self.score)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Detections:
-        """Some of the rows: a mask, indices or a slice."""
+        """Return the rows that a mask, indices or a slice select."""
         return Detections(
             self.box[rows],
             self.score[rows],
@@ -107,7 +117,10 @@ class Detections:
         )
 
     def ordered(self) -> Detections:
-        """By tile, then best first; ties by place, class and outline: nothing is left to chance."""
+        """Return the rows by tile, then best first; ties by box, class and outline.
+
+        The order is deterministic: it does not depend on the previous order of the rows.
+        """
         keys = (self.label, *self.box.T[::-1], -self.score, self.tile)
         order = np.lexsort(keys)
         if self.outline is not None:
@@ -118,7 +131,7 @@ class Detections:
         return self.take(order)
 
     def to_table(self) -> pa.Table:
-        """As an Arrow table."""
+        """Return the detections as an Arrow table of `SCHEMA`, outlines as WKB."""
         columns = [*self.box.T, self.score, self.label, self.tile, self.flags]
         outline = (
             pa.nulls(len(self), pa.binary())
@@ -130,7 +143,7 @@ class Detections:
 
     @classmethod
     def from_table(cls, table: pa.Table) -> Self:
-        """From an Arrow table that `to_table` made."""
+        """Return the detections of an Arrow table that `to_table` made."""
         columns = {name: table[name].to_numpy() for name in SCHEMA.names if name != "outline"}
         box = np.stack([columns.pop(name) for name in _BOX], axis=1)
         if table["outline"].null_count == len(table):
@@ -140,27 +153,28 @@ class Detections:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What one tile of a scene shows."""
+    """Detections and labels of one tile."""
 
     detections: Detections
-    """In px of the scene, within the tile's window, nothing of it flagged."""
+    """Detections within the tile's window, in px of the scene, without flags."""
     labels: NDArray[np.uint8] | None = None
-    """(rows, cols) of the tile's core: each pixel's class, NO_LABEL where there is none; None where
-    the model does not say."""
+    """(rows, cols) class of each pixel of the tile's core, NO_LABEL for none; None for models
+    without a mask."""
 
 
 NO_LABEL = 255
-"""In a mask: not valid, not seen, or below the threshold."""
+"""Label of a pixel that is not valid, is background, is below the threshold, or lies in a tile that
+failed."""
 
 
 def outlines_of(boxes: NDArray[np.float64]) -> NDArray[np.object_]:
-    """Boxes (n, 4) as Polygons, from their first corner along x0: (x0, y0), (x0, y1), …."""
+    """Return boxes (n, 4) as Polygons with the vertices (x0, y0), (x0, y1), (x1, y1), (x1, y0)."""
     x, y = boxes[:, [0, 0, 2, 2]], boxes[:, [1, 3, 3, 1]]
     return np.asarray(shapely.polygons(np.stack([x, y], axis=-1)), np.object_)
 
 
 def _outlines(parts: Sequence[Detections]) -> NDArray[np.object_] | None:
-    """The outlines of all rows, if any has one that is not its box."""
+    """Return the outlines of all rows; None if no part has outlines."""
     filled = [part for part in parts if len(part)]
     if all(part.outline is None for part in filled):
         return None
@@ -170,7 +184,7 @@ def _outlines(parts: Sequence[Detections]) -> NDArray[np.object_] | None:
 
 
 def _ranks(outline: NDArray[np.object_], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """An order of some rows' outlines that depends on nothing but them; 0 for the other rows."""
+    """Return the rank of some rows' outlines by their WKB; 0 for the other rows."""
     ranks = np.zeros(len(outline), np.int64)
     ranks[rows] = np.unique(shapely.to_wkb(outline[rows]), return_inverse=True)[1]
     return ranks

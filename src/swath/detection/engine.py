@@ -1,12 +1,12 @@
-"""Tiles through a model, and every one of them accounted for.
+"""Run a model on the tiles of a scene, and count each tile as done, skipped or failed.
 
-Four things go on at once: tiles are read ahead, padded and scaled, shown to the model, and its
-answers are read. The caller's thread takes tiles from the reader and sends them off in batches; the
-model's workers do the rest and share nothing; what they find comes back in the order of the tiles,
-and is added up and sorted out in the caller's thread.
+Four steps run concurrently: tiles are prefetched, padded and scaled, sent to the model, and the
+model's outputs are decoded. The caller's thread takes tiles from the reader and submits them in
+batches. The model's workers do the rest and share no state. Their results are returned in the order
+of the tiles; the caller's thread counts the tiles and applies `Task.sort_out`.
 
-A tile that cannot be read, or that the model cannot answer for, is counted as failed with its
-cause, and the others go on.
+A tile that cannot be read, or on which the model fails, is counted as failed with its cause. The
+other tiles continue.
 """
 
 from __future__ import annotations
@@ -41,29 +41,31 @@ if TYPE_CHECKING:
     from swath.raster.tiles import Grid, Tile
 
 MAX_FAILURES = 20
-"""How many failures are described; all are counted."""
+"""Number of failures that are described; all failures are counted."""
 _MAX_CAUSE = 500
 _WAITING = 2
-"""How many batches are ready, or done and not yet handed out, beside those with a worker."""
+"""Number of batches that wait for a worker, or are done and not yet returned."""
 TOGETHER = 8
-"""Tiles whose detections are sorted out and handed out together, at least: each time has its price,
-which for a tile alone is a hundredth of what a small model costs."""
+"""Least number of tiles whose detections are sorted out and returned together. Each call has a cost
+of its own; for a single tile it is a hundredth of a small model's run time."""
 _LOOKED_AT = 256
-"""How many tiles are looked at before progress is told, though the model be shown none of them."""
+"""Number of skipped or failed tiles after which a batch is passed on, to report progress."""
 
 
 @dataclass(slots=True)
 class _Batch:
-    """Tiles that follow one another, and of those the ones to show the model."""
+    """Consecutive tiles, and those of them that the model gets."""
 
     tiles: TileCounts = TileCounts()  # noqa: RUF009 (immutable)
     failures: list[TileFailure] = field(default_factory=list)
     samples: list[Samples] = field(default_factory=list)
     shown: list[TilePixels] = field(default_factory=list)
+    """Tiles that the model gets: those with a valid pixel."""
     next_tile: int = 0
+    """Number of the tile that follows the batch."""
 
     def add(self, read: TilePixels, sample: Callable[[TilePixels], Samples] | None) -> None:
-        """Count a tile; show it, and sample it, if it has a valid pixel."""
+        """Count a tile; if it has a valid pixel, keep it for the model and sample it."""
         self.next_tile = read.tile.index + 1
         if read.pixels is None:
             self.tiles += TileCounts(planned=1, failed=1)
@@ -79,10 +81,11 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a batch of tiles shows, and what became of each of them."""
+    """Results of a batch of tiles: detections, labels, counts and failures."""
 
     seen: Sequence[Detections]
     labels: Sequence[tuple[Tile, NDArray[np.uint8]]]
+    """Tiles, and the class of each pixel (rows, cols) of their cores."""
     tiles: TileCounts
     failures: Sequence[TileFailure]
     samples: Sequence[Samples]
@@ -91,33 +94,34 @@ class _Found:
 
 @dataclass(slots=True, kw_only=True)
 class Inference:
-    """One scene through one model."""
+    """Run of one model on one scene."""
 
     scene: OpenScene
     bands: Sequence[int]
-    """Of the scene, numbered from 1, in the model's order."""
+    """Bands of the scene, numbered from 1, in the model's order."""
     grid: Grid
     description: ModelDescription
     model: Model
     on_labels: Callable[[Tile, NDArray[np.uint8]], None] | None = None
-    """Told of each pixel's class in a tile's core, tile by tile in their order, before `run` hands
-    out the detections of those tiles; in the thread that runs. Only of models that say it."""
+    """Called with a tile and the class of each pixel (rows, cols) of its core, in the order of the
+    tiles. The thread that runs calls it before `run` yields the detections of those tiles. Only
+    models with a mask have labels."""
     tiles: TileCounts = TileCounts()  # noqa: RUF009 (immutable)
     failures: list[TileFailure] = field(default_factory=list)
     next_tile: int = 0
-    """Every tile before this one is accounted for."""
+    """Number of the next tile: all tiles before it are counted."""
     samples: list[Samples] = field(default_factory=list)
-    """Samples of those tiles, where the package says what to expect of its bands."""
+    """Samples of the counted tiles, if the package describes the expected values of its bands."""
     convert: Conversion | None = field(init=False)
-    """Brings the scene's numbers to the unit of the package; None where they are in it."""
+    """Conversion of the scene's values to the package's unit; None if they have that unit."""
     lattice: Lattice = field(init=False)
-    """Where the samples lie."""
+    """Lattice of the positions where the scene is sampled."""
     task: Task = field(init=False)
-    """How the model's answers are read, and how neighbours' are joined."""
+    """Task of the model: decodes its outputs, and joins detections of neighboring tiles."""
     reach: Reach = field(init=False)
-    """The numbers that float32 holds once they are scaled."""
+    """Range of values that float32 holds after scaling."""
     _lost: dict[str, float] = field(init=False, default_factory=dict)
-    """The greatest number that float32 cannot hold, by band; none where all are held."""
+    """Value of greatest magnitude that float32 cannot hold, by band; empty if all are held."""
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -129,7 +133,7 @@ class Inference:
 
     @property
     def warnings(self) -> list[str]:
-        """A sentence about each oddity in the units and the numbers of the scene."""
+        """One sentence for each problem with the units and values of the scene."""
         known = self.description
         odd = unit_warnings(self.scene.info, self.bands, known.bands, known.units)
         if self._lost:
@@ -142,18 +146,18 @@ class Inference:
         return odd
 
     def run(self, numbers: Iterable[int]) -> Iterator[Detections]:
-        """What the tiles see and own, a few tiles at a time, in their order.
+        """Yield the detections that tiles report, a few tiles at a time, in the order of tiles.
 
-        Each time, `tiles`, `failures` and `next_tile` speak of the tiles up to there, and of
-        none that was read ahead. A generator that is closed leaves no thread behind.
+        At each yield, `tiles`, `failures` and `next_tile` cover the tiles up to that point, and
+        none that was prefetched. Closing the generator ends all its threads.
 
         Args:
-            numbers: of tiles, increasing.
+            numbers: Tile numbers, in increasing order.
 
         Raises:
-            SceneChangedError: the scene was replaced.
-            TransientError: the scene could not be reached.
-            ModelTimeoutError: the model did not answer.
+            SceneChangedError: The scene was replaced.
+            TransientError: The scene could not be reached.
+            ModelTimeoutError: The model did not answer in time.
         """
         seen: list[Detections] = []
         since = 0
@@ -178,18 +182,18 @@ class Inference:
                 self.on_labels(tile, labels)
 
     def _answered(self, numbers: Sequence[int]) -> Generator[_Found]:
-        """What is found, in the order of the tiles."""
+        """Yield the results of batches, in the order of the tiles."""
         if len(numbers) != 1:
             yield from self._in_order(numbers)
             return
-        # A tile alone has nothing to overlap with: threads would cost more than they save, and
-        # endpoints are mostly sent images that are one tile.
+        # A single tile has no other work to run beside it: threads would cost more than they save.
+        # Most images sent to endpoints are one tile.
         batch = _Batch()
         batch.add(read_single(self.scene, self.grid.tile(numbers[0]), self.bands), self._sampler)
         yield self._infer(batch)
 
     def _in_order(self, numbers: Sequence[int]) -> Generator[_Found]:
-        """What the workers find, as many batches ahead as keep them busy."""
+        """Yield the workers' results in order, with enough batches queued to keep workers busy."""
         coming: deque[Future[_Found]] = deque()
         pool = ThreadPoolExecutor(self.model.workers, thread_name_prefix="infer")
         try:
@@ -204,7 +208,7 @@ class Inference:
             pool.shutdown(cancel_futures=True)
 
     def _batches(self, numbers: Sequence[int]) -> Generator[_Batch]:
-        """The tiles in batches of the size that the model takes now."""
+        """Yield the tiles in batches of the model's current batch size."""
         batch = _Batch()
         with closing(read_tiles(self.scene, self.grid, self.bands, numbers)) as tiles:
             for read in tiles:
@@ -217,7 +221,7 @@ class Inference:
             yield batch
 
     def _infer(self, batch: _Batch) -> _Found:
-        """What a batch shows: all that a worker does."""
+        """Return the results of a batch: runs the model and decodes its outputs, in a worker."""
         seen: list[tuple[Tile, Seen]] = []
         failures = list(batch.failures)
         for read, answer in zip(batch.shown, self._answers(batch.shown), strict=True):
@@ -237,10 +241,10 @@ class Inference:
         )
 
     def _answers(self, shown: Sequence[TilePixels]) -> list[Outputs | Exception]:
-        """The model's outputs for each tile, or why there are none.
+        """Return the model's outputs for each tile, or the exception that prevented them.
 
-        If a batch fails, its halves are tried, and so on: so only the tile that is at fault is
-        lost, and what does not fit the device's memory at once may fit it in parts.
+        If a batch fails, its halves are tried, and so on. So only the tile at fault is lost, and a
+        batch that exceeds the device's memory may still run in parts.
         """
         if not shown:
             return []
@@ -253,7 +257,7 @@ class Inference:
                 if len(shown) <= 1:
                     return [error]
                 out_of_memory = isinstance(error, OutOfMemoryError)
-            # Out here, where nothing holds on to the failed batch's memory any more.
+            # Outside the handler, where nothing references the failed batch's memory any more.
             if out_of_memory:
                 self._shrink(len(shown))
         half = len(shown) // 2
@@ -268,7 +272,7 @@ class Inference:
         return [*answers]
 
     def _prepare(self, read: TilePixels) -> NDArray[Any]:
-        """A tile as the model takes it."""
+        """Return a tile (bands, rows, cols), converted and padded as the model expects it."""
         assert read.pixels is not None  # noqa: S101 (`_Batch.add` shows no others)
         size, fill_value = self.description.tile_size, self.description.fill_value
         pixels = self.convert(read.pixels) if self.convert else read.pixels
@@ -280,7 +284,7 @@ class Inference:
     def _note_lost(
         self, pixels: NDArray[Any], converted: NDArray[Any], shown: NDArray[np.bool_] | None
     ) -> None:
-        """Remember the greatest numbers that the model cannot be shown."""
+        """Record the values of greatest magnitude, by band, that the model cannot be given."""
         where = lost(pixels, converted, shown, self.reach)
         if where is None:
             return
@@ -299,13 +303,13 @@ class Inference:
         return self.lattice.take(read.pixels, read.shown, (tile.x, tile.y), tile.core, self.convert)
 
     def _shrink(self, tiles: int) -> None:
-        """Have the model take fewer than so many tiles, unless another worker has seen to it."""
+        """Lower the model's batch size below `tiles`, unless another worker has lowered it."""
         with self._lock:
             if self.model.batch_size >= tiles:
                 self.model.shrink()
 
     def _detect(self, read: TilePixels, answer: Outputs | Exception) -> Seen | Exception:
-        """What a tile shows, or why that cannot be told."""
+        """Return the detections of a tile, or the exception that prevented them."""
         if isinstance(answer, Exception):
             return answer
         try:

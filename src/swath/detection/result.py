@@ -1,7 +1,7 @@
-"""Detections of a scene as a Python program uses them: `swath.Detections`.
+"""Provide the detections of a scene to Python programs as `swath.Detections`.
 
-`swath.detection.detections` has the columns that the engine works with; here they have names,
-positions on Earth and the forms of other libraries.
+The engine works with the columns of `swath.detection.detections`. This module adds class names,
+positions on Earth and conversions for other libraries.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 LON_LAT = "EPSG:4326"
 THUMBNAIL_PX = 640
-"""Most rows and columns of the picture of a scene."""
+"""Maximum number of rows and of columns of the picture of a scene."""
 _ITERATED = 4096
-"""Detections whose geometries are made at once."""
+"""Number of detections whose geometries are made at once."""
 
 
 class Detection(NamedTuple):
@@ -57,7 +57,7 @@ class Detection(NamedTuple):
     score: float
     """Score, 0 to 1."""
     geometry: Any
-    """shapely Polygon or MultiPolygon in `Detections.crs`, x is longitude."""
+    """shapely Polygon or MultiPolygon in `Detections.crs`: x is longitude, y is latitude."""
     box: tuple[float, float, float, float]
     """Bounding box x_min, y_min, x_max, y_max in px of the scene."""
 
@@ -70,12 +70,12 @@ class Detections:
         scene: Address of the scene; `array` for an array.
         model: Name of the model.
         classes: Names of the model's classes, in the order of their labels.
-        task: Task of the model, as `detection` or `segmentation`.
+        task: Task of the model, such as `detection` or `segmentation`.
         tiles: Counts of the scene's tiles.
         warnings: Sentences about what looks wrong with the scene.
         run_id: Identifier that `swath run` gives to the same scene, model and threshold.
-        crs: `EPSG:4326`, with x as longitude; None where the scene does not say where it is, and
-            positions are px of the scene, y down.
+        crs: `EPSG:4326`, with x as longitude. None if the scene has no position on Earth:
+            geometries are then in px of the scene, y down.
     """
 
     scene: str
@@ -103,16 +103,16 @@ class Detections:
         thumbnail: NDArray[np.uint8] | None = None,
         name: str | None = None,
     ) -> Detections:
-        """Give the detections of a scene their positions on Earth.
+        """Return the detections of a scene, with their positions on Earth.
 
         Args:
-            found: Detections as the engine found them.
+            found: Detections of the scene in px, and the counts of its tiles.
             scene: Header of the scene.
             description: Description of the model package.
             run_id: Identifier of the run.
-            etag: ETag of the scene, of which the picture is read when it is shown.
-            thumbnail: Colors (rows, cols, 3) of the scene, where its file goes away.
-            name: Name of a scene whose file goes away.
+            etag: ETag of the scene; the picture is read only from a scene with this ETag.
+            thumbnail: Colors (rows, cols, 3) of the scene; needed if its file will be removed.
+            name: Name of the scene; needed if its file will be removed.
         """
         rows, shown = found.detections, name or scene.uri
         warnings = [text.replace(scene.uri, shown) for text in found.warnings]
@@ -160,10 +160,10 @@ class Detections:
             yield from self._some(slice(start, start + _ITERATED))
 
     def __getitem__(self, number: int) -> Detection:
-        """Return one detection.
+        """Return one detection by its row number.
 
         Raises:
-            IndexError: There are not as many.
+            IndexError: There is no such row.
         """
         row = range(len(self))[number]
         return next(self._some(slice(row, row + 1)))
@@ -211,7 +211,7 @@ class Detections:
         self._write(content)
         with pq.ParquetFile(pa.BufferReader(content.getvalue())) as file:
             metadata = dict(file.metadata.metadata)
-            # Arrow's own copy of the schema, which the table has.
+            # Arrow's own copy of the schema; the table has its own.
             del metadata[b"ARROW:schema"]
             return file.read().replace_schema_metadata(metadata)
 
@@ -229,10 +229,10 @@ class Detections:
         return geopandas.GeoDataFrame(columns, geometry=geometry, crs=self.crs)
 
     def to_geojson(self, path: str | Path | None = None) -> dict[str, Any]:
-        """Return a GeoJSON FeatureCollection (RFC 7946), and write it where a path is given.
+        """Return a GeoJSON FeatureCollection (RFC 7946), and write it if a path is given.
 
-        Of a scene that does not say where it is, positions are pixels, and the member
-        `"crs": null` says so.
+        If the scene has no position on Earth, positions are in px, and the member `"crs": null`
+        marks them.
 
         Args:
             path: File or S3 URI to write.
@@ -284,17 +284,19 @@ class Detections:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Source:
-    """The scene that a picture is made of."""
+    """Source of the picture of a scene."""
 
     width: int
     """Width of the scene in px."""
     etag: str
+    """ETag of the scene's file."""
     bands: tuple[str, ...]
     """Names of the model's bands."""
     thumbnail: NDArray[np.uint8] | None = field(repr=False)
+    """Colors (rows, cols, 3) of the scene; None if they are read from its file."""
 
     def read(self, uri: str) -> NDArray[np.uint8] | None:
-        """Return the colors (rows, cols, 3) of the scene; None where they cannot be read."""
+        """Return the colors (rows, cols, 3) of the scene; None if they cannot be read."""
         if self.thumbnail is not None:
             return self.thumbnail
         try:

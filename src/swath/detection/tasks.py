@@ -1,4 +1,4 @@
-"""What a model is for: how its answer for a tile is read, and how neighbours' are joined."""
+"""Implement the tasks of models: decode the outputs for a tile, and join neighboring tiles."""
 
 from __future__ import annotations
 
@@ -25,37 +25,41 @@ from swath._types import TilePredicate
 
 
 class Task(Protocol):
-    """One kind of answer, over one grid of tiles."""
+    """Task of a model, over one grid of tiles."""
 
     def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
-        """Read a model's answer for one tile.
+        """Decode a model's outputs for one tile.
 
         Args:
-            outputs: of this tile, without the batch axis.
-            tile: the tile.
-            valid: (rows, cols) of the tile's window, True = valid; None where all is.
+            outputs: Outputs for this tile, without the batch axis.
+            tile: Tile of the grid.
+            valid: (rows, cols) of the tile's window, True for valid pixels; None if all are valid.
 
         Raises:
-            ModelOutputError: the answer is not what the package promises, or holds NaN.
+            ModelOutputError: The outputs differ from the package's description, or hold NaN.
         """
 
     def sort_out(self, seen: Detections) -> Detections:
-        """Of what tiles saw, what is theirs to report, flagged where neighbours have a say."""
+        """Return the detections that their tiles report, flagged if they depend on neighbors."""
 
     def settle_inside(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
-        """Settle those that no tile outside has a say in; returns these, and those still flagged.
+        """Stitch the flagged detections that depend on no tile outside.
 
-        Settling some shards first, in any partition, and then the rest gives what `settle` gives.
+        Stitching some shards first, in any partition, and then the rest gives the same result as
+        `settle`.
+
+        Returns:
+            Stitched detections without flags, and detections that are still flagged.
         """
 
     def settle(self, flagged: Detections) -> Detections:
-        """Join the parts and decide the doubtful, of the flagged detections of all tiles."""
+        """Join the parts and decide the doubtful among the flagged detections of all tiles."""
 
 
 def task_of(answer: Answer, grid: Grid) -> Task:
-    """Return the task that a package describes, over the tiles of a scene."""
+    """Return the task that a package describes, for the tiles of a scene."""
     if answer.task == "segmentation":
         return _Segments(answer, SegmentSeams(grid, answer.min_area))
     if answer.task == "classification":
@@ -66,44 +70,44 @@ def task_of(answer: Answer, grid: Grid) -> Task:
 
 @dataclass(frozen=True, slots=True)
 class _Seamed:
-    """What tiles see more than once, or only in part: its seams settle it."""
+    """Base of the tasks whose detections overlap or touch between tiles, and are stitched."""
 
     answer: Answer
     seams: Seams | SegmentSeams
 
     def sort_out(self, seen: Detections) -> Detections:
-        """Of what tiles saw, what is theirs to report."""
+        """Return the detections that their tiles report."""
         return self.seams.sort_out(seen)
 
     def settle_inside(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
-        """Settle those that no tile outside has a say in."""
+        """Stitch the flagged detections that depend on no tile outside."""
         return self.seams.settle_inside(flagged, inside)
 
     def settle(self, flagged: Detections) -> Detections:
-        """Join the parts and decide the doubtful."""
+        """Join the parts and decide the doubtful detections."""
         return self.seams.settle(flagged)
 
 
 class _Objects(_Seamed):
-    """Boxes, oriented boxes and instances: each object once, though tiles see it twice."""
+    """Boxes, oriented boxes and instances: each object is reported once, not once per tile."""
 
     __slots__ = ()
 
     def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
-        """The objects that a tile saw, clipped to what it saw of them."""
+        """Return the detections of a tile, clipped to the tile's window."""
         del valid
         return Seen(detections_of(outputs, self.answer, tile))
 
 
 class _Segments(_Seamed):
-    """Regions of pixels: each tile's core has its own, and seams join them."""
+    """Regions of pixels: each tile's core has regions of its own, and stitching joins them."""
 
     __slots__ = ()
 
     def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
-        """The regions of a tile's core, and its labels where a mask is asked for."""
+        """Return the regions of a tile's core, and its labels if the package has a mask."""
         labels, probability = semantic.read(outputs, self.answer, tile.size)
         seen = segments_of(
             labels,
@@ -118,12 +122,15 @@ class _Segments(_Seamed):
 
 @dataclass(frozen=True, slots=True)
 class _Classes:
-    """A class a tile, for its core: cores partition the scene, so there is nothing to settle."""
+    """One class for each tile's core: cores partition the scene, so nothing is stitched."""
 
     answer: Answer
 
     def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
-        """The tile's core, if its class counts and it has a valid pixel."""
+        """Return the tile's core as a detection, unless it is background or has no valid pixel.
+
+        A class below the score threshold is not reported either.
+        """
         label, score = classification.read(outputs, self.answer)
         x0, y0, x1, y1 = tile.core
         core = np.s_[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x]
@@ -135,16 +142,16 @@ class _Classes:
         return Seen(Detections.of_tile(box, scores, labels, tile.index))
 
     def sort_out(self, seen: Detections) -> Detections:
-        """All of it."""
+        """Return all detections."""
         return seen
 
     def settle_inside(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
-        """All of it: nothing is flagged."""
+        """Return all detections as final, since none is flagged."""
         del inside
         return flagged, Detections.empty()
 
     def settle(self, flagged: Detections) -> Detections:
-        """All of it: nothing is flagged."""
+        """Return all detections, since none is flagged."""
         return flagged
