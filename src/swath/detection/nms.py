@@ -1,12 +1,14 @@
-"""Of one tile's raw candidates, each object once: NMS and its kin, within each class.
+"""Reduce one tile's raw candidates to one per object within each class, by NMS and its variants.
 
-All strategies but soft-NMS start from the groups that greedy NMS makes: the best candidate leads,
-and those that overlap it by more than the threshold follow it. Each candidate is compared as the
-model gave it, never with what a group has grown to, and belongs to exactly one group: so none is
-dropped because a leader has changed since, and no group creeps along a row of objects.
+All strategies but soft-NMS start from the groups of greedy NMS. The best candidate leads a group,
+and candidates that overlap the leader by more than the threshold follow it. Candidates are compared
+as the model returned them, never with the grown shape of a group, and each belongs to exactly one
+group. So no candidate is dropped because its leader has grown, and no group spreads along a row of
+objects.
 
-The code is swath's own: torchvision's NMS needs torch, which most images are without, and lsnms
-knows the IoU of boxes only. Neither compares outlines or overlaps by the smaller box.
+The code is swath's own: torchvision's NMS needs torch, which most images do not contain, and lsnms
+supports only the IoU of boxes. Neither compares outlines, or divides the overlap by the smaller
+box.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ Labels = NDArray[np.int16]
 Candidates = tuple[Boxes, Scores, Labels, Polygons | None]
 
 _BLOCK = 1024
-"""How many of the best are compared with one another first."""
+"""Number of the best candidates that are compared with one another first."""
 
 
 def reduce_candidates(
@@ -38,19 +40,21 @@ def reduce_candidates(
     oriented: bool = False,
     score_threshold: float = 0.0,
 ) -> Candidates:
-    """What remains of one tile's raw candidates, best first; ties in the given order.
+    """Return the candidates that remain in one tile, best first; ties in the given order.
 
     Args:
         boxes: float64 (n, 4), x0, y0, x1, y1; the envelopes of the outlines.
-        score: float32 (n,).
-        label: int16 (n,).
-        matching: which candidates of a class are of one object, and what becomes of them.
-        outline: (n,) valid shapely Polygons; None where the boxes are all there is.
-        oriented: whether the outlines are oriented boxes, and must be when they are joined.
-        score_threshold: candidates with less are left out, before, and with soft-NMS also after.
+        score: float32 (n,), 0 to 1.
+        label: int16 (n,), indices into the package's classes.
+        matching: Rule that decides which candidates of a class show one object, and how these are
+            reduced.
+        outline: (n,) valid shapely Polygons; None if there are only boxes.
+        oriented: Whether the outlines are oriented boxes, so that joined outlines must be too.
+        score_threshold: Least score; lower candidates are dropped before the reduction, and with
+            soft-NMS after it as well.
 
     Returns:
-        Boxes, scores, labels and outlines (None without outlines), of the same kinds.
+        Boxes, scores, labels and outlines with the types of the arguments.
     """
     seen = np.flatnonzero(score >= score_threshold)
     order = seen[np.argsort(-score[seen], kind="stable")]
@@ -70,16 +74,16 @@ def reduce_candidates(
 
 
 def leaders(shapes: Shapes, label: Labels, metric: Metric, threshold: float) -> Ints:
-    """For each candidate, the one that greedy NMS keeps in its stead; itself where it is kept.
+    """Return the leader of each candidate in greedy NMS, (n,) rows; a kept one leads itself.
+
+    Blocks of the best candidates go first and drop the rest. So the many candidates of one object
+    are never compared with one another, and the number of pairs grows with the kept candidates.
 
     Args:
-        shapes: candidates, best first.
-        label: int16 (n,).
-        metric: how far two overlap.
-        threshold: a candidate follows a better one that it overlaps by more.
-
-    Blocks of the best go first and rule out the rest, so that the many candidates that a detector
-    heaps on one object never meet one another: the pairs grow with what is kept.
+        shapes: Candidates, best first.
+        label: int16 (n,), indices into the package's classes.
+        metric: Measure of the overlap of two candidates.
+        threshold: Overlap above which a candidate follows a better one.
     """
     leader = np.full(len(shapes), -1)
     waiting, size = np.arange(len(shapes)), _BLOCK
@@ -98,15 +102,16 @@ def leaders(shapes: Shapes, label: Labels, metric: Metric, threshold: float) -> 
 
 
 def suppress(count: int, winner: Ints, loser: Ints) -> Mask:
-    """What remains of `count` things when each, taken in order, rules out those it wins against.
+    """Return which of `count` items a sequential greedy loop keeps, (count,).
 
-    The result is that of the sequential greedy loop. Each round settles all things that nothing
-    undecided outranks, so the rounds are as many as the longest chain of rivals, not as the things.
+    The loop takes the items in order, and each kept item drops the items that it wins against. Here
+    each round decides all items that no undecided item wins against. The number of rounds is the
+    length of the longest chain of rivals, not the number of items.
 
     Args:
-        count: how many things there are.
-        winner: of each pair of rivals, the one that comes first in the order.
-        loser: the other; nothing may win against itself by way of others.
+        count: Number of items.
+        winner: (pairs,) the earlier item of each pair of rivals.
+        loser: (pairs,) the later item of each pair; the pairs must form no cycle.
     """
     kept = np.ones(count, dtype=np.bool_)
     kept[loser] = False
@@ -127,7 +132,10 @@ def suppress(count: int, winner: Ints, loser: Ints) -> Mask:
 def _rivals(
     shapes: Shapes, label: Labels, rows: Ints, metric: Metric, threshold: float
 ) -> tuple[Ints, Ints]:
-    """Pairs of places in `rows`, the better first, of a class and above the threshold."""
+    """Return pairs of `rows` with one class and an overlap above the threshold, the better first.
+
+    The pairs are indices into `rows`.
+    """
     few = shapes.take(rows)
     return _matched(few, label[rows], *neighbours(few.box), metric, threshold)
 
@@ -142,9 +150,9 @@ def _matched(
 
 
 def _follow(leader: Ints, better: Ints, worse: Ints) -> None:
-    """Let those without a leader follow the best that is kept of those that outdo them."""
+    """Assign a leader to candidates without one: the best kept candidate that overlaps each."""
     led = (leader[better] == better) & (leader[worse] < 0)
-    # Written from the worst to the best: the last to be written stands.
+    # Written from the worst to the best: the last value written remains.
     order = np.argsort(-better[led], kind="stable")
     leader[worse[led][order]] = better[led][order]
 
@@ -152,10 +160,11 @@ def _follow(leader: Ints, better: Ints, worse: Ints) -> None:
 def _decayed(
     shapes: Shapes, score: Scores, label: Labels, matching: Matching, threshold: float
 ) -> Scores:
-    """The scores after soft-NMS with a Gaussian (Bodla et al., 2017).
+    """Return the scores (n,) after soft-NMS with a Gaussian (Bodla et al., 2017).
 
-    The sequential loop takes the best, lowers its neighbours' scores and goes on. A candidate that
-    no open neighbour outdoes stays so until its turn, so each round takes all such at once.
+    The sequential loop takes the best candidate, lowers its neighbors' scores and repeats. If no
+    open neighbor outranks a candidate, none will before its turn. So each round takes all such
+    candidates at once.
     """
     a, b = _rivals(shapes, label, np.arange(len(shapes)), matching.metric, 0.0)
     a, b = np.concatenate([a, b]), np.concatenate([b, a])
@@ -178,7 +187,7 @@ def _decayed(
 def _combined(
     shapes: Shapes, score: Scores, leader: Ints, matching: Matching, *, oriented: bool
 ) -> Shapes:
-    """The leaders as the strategy has them; the other rows mean nothing."""
+    """Return shapes whose leaders are combined by the strategy; other rows are undefined."""
     if matching.strategy == "nmm":
         return _grown(shapes, leader, oriented=oriented)
     if matching.strategy == "wbf":
@@ -187,7 +196,7 @@ def _combined(
 
 
 def _grown(shapes: Shapes, leader: Ints, *, oriented: bool) -> Shapes:
-    """Leaders that hold their followers."""
+    """Return shapes whose leaders contain their followers."""
     if shapes.outline is not None:
         outline = shapes.outline.copy()
         for rows in _groups(leader):
@@ -200,10 +209,11 @@ def _grown(shapes: Shapes, leader: Ints, *, oriented: bool) -> Shapes:
 
 
 def _averaged(shapes: Shapes, score: Scores, leader: Ints, *, oriented: bool) -> Shapes:
-    """Leaders at the mean of their group, weighted by score (Solovyev et al., 2021).
+    """Return shapes whose leaders are the mean of their group, weighted by score.
 
-    The score stays the leader's: a mean would sink with each weak candidate of a strong object. An
-    outline keeps its leader's form, moved and stretched to the mean of the envelopes.
+    The method is that of Solovyev et al., 2021, but the score stays the leader's: a mean would sink
+    with each weak candidate of a strong object. An outline keeps its leader's form, shifted and
+    scaled to the mean of the envelopes.
     """
     count, weight = len(shapes), np.maximum(score.astype(np.float64), np.finfo(np.float32).tiny)
     total = np.bincount(leader, weight, count)
@@ -221,13 +231,13 @@ def _averaged(shapes: Shapes, score: Scores, leader: Ints, *, oriented: bool) ->
 
 
 def _fitted(outline: shapely.Geometry, old: Boxes, new: Boxes) -> shapely.Geometry:
-    """An outline whose envelope was `old`, as one whose envelope is `new`."""
+    """Return an outline scaled and shifted from the envelope `old` to the envelope `new`."""
     stretch = (new[2:] - new[:2]) / (old[2:] - old[:2])
     return shapely.transform(outline, lambda points: (points - old[:2]) * stretch + new[:2])
 
 
 def _groups(leader: Ints) -> list[Ints]:
-    """The rows of each group of more than one, its leader first."""
+    """Return the rows of each group of more than one candidate, its leader first."""
     order = np.argsort(leader, kind="stable")
     starts = np.flatnonzero(np.diff(leader[order], prepend=-1))[1:]
     return [rows for rows in np.split(order, starts) if len(rows) > 1]

@@ -1,4 +1,4 @@
-"""How far candidates overlap: boxes by arithmetic, outlines where their envelopes meet."""
+"""Measure how much candidates overlap, by their boxes or by their outlines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swath.detection.boxes import area, ratio, shared_area
 from swath.models.nms_options import Metric
 
 _ROUNDING = 1e-6
-"""px."""
+"""Distance in px below which vertices count as rounding errors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,28 +20,39 @@ class Shapes:
     """Boxes, or outlines with their envelopes."""
 
     box: Boxes
+    """(n, 4) boxes x0, y0, x1, y1."""
     outline: Polygons | None = None
+    """(n,) shapely Polygons; None for boxes alone."""
 
     def __len__(self) -> int:
         return len(self.box)
 
     def take(self, rows: Ints) -> Shapes:
-        """Some of the rows."""
+        """Return the given rows."""
         return Shapes(self.box[rows], None if self.outline is None else self.outline[rows])
 
     def overlap(self, better: Ints, worse: Ints, metric: Metric) -> Floats:
-        """How far each pair overlaps: over its union, or over the area of the worse."""
+        """Return the overlap of pairs: shared area over the union, or over the worse's area.
+
+        Args:
+            better: (pairs,) rows of the better shapes.
+            worse: (pairs,) rows of the worse shapes.
+            metric: Divisor; the union for `iou`, else the area of the worse shape.
+        """
         shared, of_better, of_worse = self._areas(better, worse)
         return ratio(shared, of_better + of_worse - shared if metric == "iou" else of_worse)
 
     def likeness(self, a: Ints, b: Ints, metric: Metric) -> Floats:
-        """The same of pairs of which neither is the worse: over the area of the larger."""
+        """Return the overlap of pairs without a better one, (pairs,).
+
+        The divisor is the union for `iou`, else the area of the larger shape.
+        """
         shared, of_a, of_b = self._areas(a, b)
         whole = of_a + of_b - shared if metric == "iou" else np.maximum(of_a, of_b)
         return ratio(shared, whole)
 
     def _areas(self, a: Ints, b: Ints) -> tuple[Floats, Floats, Floats]:
-        """Of pairs: the area that both cover, that of the first and that of the second."""
+        """Return the shared area of pairs, the first's area and the second's, (pairs,) each."""
         if self.outline is None:
             left, right = self.box[a], self.box[b]
             return shared_area(left, right), area(left), area(right)
@@ -51,16 +62,16 @@ class Shapes:
 
 
 def union(outlines: Polygons, *, oriented: bool) -> shapely.Geometry:
-    """One outline for all; of oriented boxes, the least oriented box around them."""
+    """Return the union of outlines; for oriented boxes, the least oriented box around them."""
     joined = shapely.union_all(outlines)
     return oriented_box(joined) if oriented else joined
 
 
 def oriented_box(outline: shapely.Geometry) -> shapely.Geometry:
-    """The least oriented box around an outline.
+    """Return the least oriented box around an outline.
 
-    Shapely's answer may be a sliver where corners lie within a rounding error of one another, as
-    those of a union do; so those that mean nothing are left out first.
+    Shapely may return a sliver if vertices lie within a rounding error of one another, as those of
+    a union do. Such vertices are dropped first.
     """
     hull = shapely.simplify(shapely.convex_hull(outline), _ROUNDING)
     return shapely.oriented_envelope(hull)

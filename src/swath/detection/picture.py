@@ -1,6 +1,6 @@
-"""Detections drawn over a small picture of their scene, as HTML for notebooks.
+"""Draw detections over a small picture of their scene, as HTML for notebooks.
 
-The picture and the page are bounded, whatever the size of the scene and the number of detections.
+The size of the picture and of the page is bounded, for any scene and any number of detections.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from swath.detection.detections import Detections
 
 MAX_DRAWN = 2000
-"""Most detections that are drawn, the best of all."""
+"""Maximum number of detections that are drawn; those with the highest scores are drawn."""
 MAX_PICTURE_BYTES = 130_000
-"""Most bytes of the picture, unless its lowest quality takes more."""
+"""Maximum size of the picture in bytes, unless its lowest quality needs more."""
 MAX_CLASSES = 20
-"""Most classes that the table names, the most frequent of all."""
+"""Maximum number of classes in the table; the most frequent classes are listed."""
 MAX_WARNINGS = 3
 _MAX_LETTERS = 80
 _QUALITIES = (88, 75, 60, 45, 30)
 _LEAST_PX = 7
-"""Least side of a drawn detection in px of the picture: a smaller one would not be seen."""
+"""Least side of a drawn detection in px of the picture: a smaller one would be invisible."""
 _TOLERANCE_PX = 0.4
 _OPACITY = 0.35
 _HALO = 0.35
-"""Share of its brightness that a pixel beside a line keeps."""
-# Okabe and Ito's colors that stand out on water and on land alike, and to color-blind eyes.
+"""Share of its brightness that a pixel beside a line keeps, 0 to 1."""
+# Colors of Okabe and Ito that stand out on water and on land alike, and to color-blind eyes.
 _COLORS = np.array(
     [
         (255, 225, 60),
@@ -58,13 +58,13 @@ _COLORS = np.array(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """Detections to be drawn over a picture."""
+    """Detections to draw over a picture."""
 
     rows: Detections
     scale: float
-    """px of the picture for one px of the scene."""
+    """Size of one px of the scene, in px of the picture."""
     filled: bool
-    """Whether areas are filled, as those of a segmentation."""
+    """Whether areas are filled, as for a segmentation."""
 
 
 def to_html(
@@ -79,8 +79,8 @@ def to_html(
     """Return detections as HTML: a picture with a table of their classes below.
 
     Args:
-        thumbnail: Colors (rows, cols, 3) of the scene; None where only the table is shown.
-        layer: Detections to be drawn.
+        thumbnail: Colors (rows, cols, 3) of the scene; None if only the table is shown.
+        layer: Detections to draw.
         scene: Address of the scene.
         model: Name of the model.
         counts: Number of detections of each class, in the order of the labels.
@@ -124,7 +124,7 @@ def draw(thumbnail: NDArray[np.uint8], layer: Layer) -> NDArray[np.uint8]:
 
 
 def _shapes(rows: Detections, scale: float) -> NDArray[np.object_]:
-    """Return detections as polygons in px of the picture, none of them too small to be seen."""
+    """Return detections as polygons in px of the picture, enlarged if they would be invisible."""
     box = rows.box * scale
     center, half = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]) / 2
     small = np.asarray((half < _LEAST_PX / 2).all(axis=1))
@@ -162,7 +162,7 @@ def _lines(
 
 
 def _widened(drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return pixels, and their neighbors above, below, left and right."""
+    """Return a mask of the pixels drawn and of their neighbors above, below, left and right."""
     wide = drawn.copy()
     wide[1:] |= drawn[:-1]
     wide[:-1] |= drawn[1:]
@@ -182,7 +182,7 @@ def _image(pixels: NDArray[np.uint8], title: str) -> str:
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode a picture (rows, cols, 3) at the highest quality that is small enough."""
+    """Return a picture (rows, cols, 3) as JPEG, at the highest quality that is small enough."""
     rows, cols = pixels.shape[:2]
     content = b""
     with (
@@ -201,7 +201,7 @@ def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def _table(counts: Mapping[str, int]) -> str:
-    """Return the counts of the classes, each beside the color that it is drawn in."""
+    """Return an HTML table of the counts of the classes, each beside the color of the class."""
     colors = {name: _COLORS[label % len(_COLORS)] for label, name in enumerate(counts)}
     seen = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
     rows = "".join(
@@ -221,7 +221,7 @@ def _table(counts: Mapping[str, int]) -> str:
 
 
 def _short(text: str) -> str:
-    """Return the end of a text, which is where names differ."""
+    """Return the end of a long text, since names differ there."""
     return text if len(text) <= _MAX_LETTERS else f"…{text[1 - _MAX_LETTERS :]}"
 
 

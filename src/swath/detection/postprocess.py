@@ -1,4 +1,4 @@
-"""From a model's outputs to the detections of a tile: each object once, and where it is."""
+"""Turn a model's outputs into the detections of a tile: each object once, in px of the scene."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _COLLECTION = shapely.GeometryType.GEOMETRYCOLLECTION
 
 
 def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
-    """What a tile saw: in px of the scene, clipped to the tile's window.
+    """Return the detections of a tile, in px of the scene, clipped to the tile's window.
 
     Args:
-        outputs: of the model, for this tile.
-        answer: what the package says of them.
-        tile: the tile.
+        outputs: Outputs of the model for this tile, without the batch axis.
+        answer: Description of the outputs in the package.
+        tile: Tile of the grid.
 
     Raises:
-        ModelOutputError: the outputs are not what the package says, or hold NaN.
+        ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
     found = _READ[answer.head](outputs, answer, tile.size)
     if not len(found.score):
@@ -54,7 +54,7 @@ def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
     matching = answer.matching
     if answer.task == "instance-segmentation":
         if matching.strategy == "nms":
-            # Tracing is work. Boxes tell beforehand which instances remain, as in the models.
+            # Tracing is expensive. NMS by boxes decides first which instances remain, as in models.
             found, matching = _best(found, matching), _SETTLED
         found = _traced(found, outputs, answer, tile.size)
     box, score, label, outline = reduce_candidates(
@@ -70,21 +70,21 @@ def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
 
 
 def _best(found: Candidates, matching: Matching) -> Candidates:
-    """Those that NMS by boxes keeps, best first."""
+    """Return the candidates that NMS by boxes keeps, best first."""
     found = found.take(np.argsort(-found.score, kind="stable"))
     of = leaders(Shapes(found.box), found.label, matching.metric, matching.threshold)
     return found.take(np.flatnonzero(of == np.arange(len(of))))
 
 
 def _traced(found: Candidates, outputs: Outputs, answer: Answer, size: int) -> Candidates:
-    """Instances with their outlines; those without a pixel are dropped."""
+    """Return instances with their outlines; instances without a pixel are dropped."""
     outline = _TRACE[answer.head](outputs, answer, size, found)
     seen = np.flatnonzero(~shapely.is_missing(outline))
     return found.take(seen).outlined(outline[seen])
 
 
 def _placed(seen: Detections, tile: Tile) -> Detections:
-    """What a tile saw, in the scene; what has its centre in the padding is dropped."""
+    """Return a tile's detections in px of the scene; those centered in the padding are dropped."""
     x, y, width, height = tile.window
     shift = np.array([tile.x, tile.y])
     low, high = np.array([x, y]), np.array([x + width, y + height])
@@ -103,11 +103,11 @@ def _placed(seen: Detections, tile: Tile) -> Detections:
 
 
 def _clipped(outline: Polygons, tile: Tile) -> Polygons:
-    """The areas that outlines have within a tile's window."""
+    """Return the areas of outlines within a tile's window, as Polygons or MultiPolygons."""
     x, y, width, height = tile.window
     window = shapely.box(x, y, x + width, y + height)
     clipped: Polygons = shapely.intersection(outline, window)
-    # A polygon that also touches the window from outside leaves a line or a point there.
+    # A polygon that also touches the window from outside leaves a line or a point in the result.
     for place in np.flatnonzero(shapely.get_type_id(clipped) == _COLLECTION):
         parts = shapely.get_parts(clipped[place])
         clipped[place] = shapely.union_all(parts[shapely.area(parts) > 0])

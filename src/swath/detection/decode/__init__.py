@@ -1,1 +1,1 @@
-"""Heads: from a model's outputs for one tile to what they say, one module for each family."""
+"""Decode a model's outputs for one tile, with one module for each family of heads."""

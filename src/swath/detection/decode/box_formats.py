@@ -1,4 +1,4 @@
-"""Boxes in the forms that models give them."""
+"""Convert boxes from the formats of models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def to_xyxy(boxes: Floats, box_format: BoxFormat) -> Boxes:
-    """Axis-aligned boxes (n, 4) as upper left and lower right corner."""
+    """Return axis-aligned boxes as x0, y0, x1, y1, (n, 4).
+
+    Args:
+        boxes: (n, 4) boxes.
+        box_format: `xyxy`, `xywh` (upper left corner, width, height) or `cxcywh`.
+    """
     first, second = boxes[:, :2], boxes[:, 2:]
     if box_format == "xyxy":
         return boxes
@@ -24,12 +29,12 @@ def to_xyxy(boxes: Floats, box_format: BoxFormat) -> Boxes:
 
 
 def to_corners(boxes: Floats, box_format: BoxFormat) -> Floats:
-    """Oriented boxes as their corners, (n, 4, 2) of x, y.
+    """Return the corners of oriented boxes, (n, 4, 2) of x, y.
 
     Args:
-        boxes: `xyxyxyxy` (n, 8), or `cxcywhr` (n, 5), whose angle in radians turns the box's width
+        boxes: `xyxyxyxy` (n, 8), or `cxcywhr` (n, 5). The angle in radians turns the box's width
             from the x axis towards the y axis: clockwise on a screen.
-        box_format: one of these two.
+        box_format: `xyxyxyxy` or `cxcywhr`.
     """
     if box_format == "xyxyxyxy":
         return boxes.reshape(-1, 4, 2)
@@ -43,9 +48,13 @@ def to_corners(boxes: Floats, box_format: BoxFormat) -> Floats:
 
 
 def to_outlines(corners: Floats) -> NDArray[np.object_]:
-    """The quadrilaterals of four corners each, (n, 4, 2), in whatever order these are given.
+    """Return quadrilaterals as shapely Polygons, (n,).
 
-    What they enclose has area, or else the outline is a line or a point.
+    A quadrilateral whose sides cross becomes its convex hull. So the outline has area, unless the
+    corners lie on a line or in a point.
+
+    Args:
+        corners: (n, 4, 2) of x, y, in any order.
     """
     outline = np.atleast_1d(shapely.polygons(corners))
     crossed = ~shapely.is_valid(outline)

@@ -1,4 +1,4 @@
-"""What a head finds in one tile, before doubles are settled."""
+"""Store the candidates of one tile, before NMS."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from swath._types import Polygons
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """Objects with area, in px of the tile, in the model's order."""
+    """Candidate objects with area, in px of the tile, in the model's order."""
 
     box: Boxes
-    """float64 (n, 4): x0, y0, x1, y1; the envelopes of the outlines where there are any."""
+    """float64 (n, 4) boxes x0, y0, x1, y1; the envelopes of the outlines if there are any."""
     score: NDArray[np.float32]
+    """(n,) scores, 0 to 1."""
     label: NDArray[np.int16]
-    """Index into the package's classes."""
+    """(n,) indices into the package's classes."""
     row: Ints
-    """Which of the model's candidates they are."""
+    """(n,) rows of the candidates in the model's outputs."""
     outline: Polygons | None = None
-    """(n,) shapely Polygons; None: the boxes themselves."""
+    """(n,) shapely Polygons; None for boxes alone."""
 
     def take(self, rows: Ints) -> Candidates:
-        """Some of them."""
+        """Return the given rows."""
         return Candidates(
             self.box[rows],
             self.score[rows],
@@ -46,32 +47,34 @@ class Candidates:
         )
 
     def outlined(self, outline: Polygons) -> Candidates:
-        """With outlines, and their envelopes for boxes."""
+        """Return the candidates with outlines (n,), whose envelopes become the boxes."""
         box = shapely.bounds(outline).reshape(-1, 4)
         return Candidates(box, self.score, self.label, self.row, outline)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """What counts of a model's candidates: its score reaches the threshold."""
+    """Candidates of a model whose score reaches the threshold, (n,) each."""
 
     row: Ints
+    """Rows of the candidates in the model's outputs."""
     score: NDArray[Any]
+    """Scores, 0 to 1."""
     label: Ints
-    """Index into the package's classes."""
+    """Indices into the package's classes."""
 
 
 def to_candidates(numbers: NDArray[Any], found: Found, answer: Answer, size: int) -> Candidates:
-    """Candidates from boxes as the model gives them; those without area are dropped.
+    """Return candidates with the boxes of a model's outputs; boxes without area are dropped.
 
     Args:
-        numbers: (n, columns) of the package's box format, in its units: one for each that is found.
-        found: what is found.
-        answer: what the package says of its outputs.
-        size: of the tile, px.
+        numbers: (n, columns) in the package's box format and units, a row for each candidate.
+        found: Rows, scores and labels of the candidates.
+        answer: Description of the outputs in the package.
+        size: Tile size in px.
 
     Raises:
-        ModelOutputError: a box has an infinite side, or a score is above 1.
+        ModelOutputError: A box has an infinite side, or a score is above 1.
     """
     numbers = numbers.astype(np.float64)
     if not np.isfinite(numbers).all():
@@ -86,7 +89,7 @@ def to_candidates(numbers: NDArray[Any], found: Found, answer: Answer, size: int
 
 
 def _shapes(numbers: Floats, answer: Answer) -> tuple[Boxes, Polygons | None, NDArray[np.bool_]]:
-    """Envelopes, outlines where the boxes are oriented, and which of them have area."""
+    """Return boxes, outlines (None unless the boxes are oriented), and which boxes have area."""
     if answer.task == "oriented-detection":
         outline = to_outlines(to_corners(numbers, answer.box_format))
         return shapely.bounds(outline).reshape(-1, 4), outline, shapely.area(outline) > 0

@@ -1,4 +1,4 @@
-"""Classes that a model gives by number."""
+"""Check the class numbers that a model returns, and convert them to the package's classes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def labelled(score: NDArray[Any], label: NDArray[Any], answer: Answer) -> Found:
-    """Candidates whose score reaches the threshold; those of the background are left out.
+    """Return the candidates whose score reaches the threshold, without those of the background.
 
     Args:
-        score: (n,).
-        label: (n,) of numbers of classes; 0 is the background where they count from 1.
-        answer: the threshold, the classes and where they count from.
+        score: (n,) scores.
+        label: (n,) class numbers; 0 is the background if classes count from 1.
+        answer: Description of the outputs: the threshold, the classes and their first number.
 
     Raises:
-        ModelOutputError: there is no such class.
+        ModelOutputError: A class number is out of range.
     """
     rows = np.flatnonzero(score >= answer.score_threshold)
     check_classes(label[rows], answer)
@@ -34,10 +34,10 @@ def labelled(score: NDArray[Any], label: NDArray[Any], answer: Answer) -> Found:
 
 
 def check_classes(label: NDArray[Any], answer: Answer) -> None:
-    """Refuse numbers of no class; 0 is the background where classes count from 1.
+    """Refuse class numbers that are out of range; 0 is the background if classes count from 1.
 
     Raises:
-        ModelOutputError: there is no such class.
+        ModelOutputError: A class number is out of range.
     """
     if not label.size:
         return

@@ -1,4 +1,4 @@
-"""One class for a whole tile: tile classification."""
+"""Decode tile classification: one class for a whole tile."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def read(outputs: Outputs, answer: Answer) -> tuple[int, np.float32]:
-    """The class of the highest score, and its probability.
+    """Return the index of the class with the highest score, and its probability.
 
     Raises:
-        ModelOutputError: the output is not what the package says, or holds NaN.
+        ModelOutputError: The output differs from the package's description, or holds NaN.
     """
     scores = output(outputs, "scores", answer, (len(answer.classes),)).astype(np.float32)
     label = int(scores.argmax())

@@ -1,4 +1,4 @@
-"""Logits and boxes in two outputs: DETR and its kin, each query one object at most."""
+"""Decode logits and boxes in two outputs, as DETR models return them: one object per query."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
-    """Candidates of one tile.
+    """Return the candidates of one tile.
 
-    A softmax, here or inside the model, has a last column for no object.
+    The scores of a softmax have a last column for "no object", even if the model computes it.
 
     Raises:
-        ModelOutputError: the outputs are not what the package says, or hold NaN.
+        ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
     classes = len(answer.classes)
     nothing = answer.activation == "softmax"
@@ -38,7 +38,7 @@ def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
 
 
 def _softmax(logits: NDArray[np.floating], answer: Answer) -> Found:
-    """The best class of each query; the last of the logits is for no object."""
+    """Return the best class of each query; the last column of the logits is "no object"."""
     logits = logits.astype(np.float32)
     label = logits[:, :-1].argmax(axis=1)
     score = softmax_of(logits[np.arange(len(logits)), label], logits.T)

@@ -1,4 +1,4 @@
-"""A model's outputs by what they are, and held to what the package says of them."""
+"""Return a model's outputs by their role, and check them against the package's description."""
 
 from __future__ import annotations
 
@@ -19,14 +19,20 @@ _ANY = -1
 _FLAT = 10.0
 _SLACK = 1e-2
 _MOST = 1 + 1e-3
-"""A score of 1, as it may come out in half precision."""
+"""Highest score that counts as 1, since half precision rounds."""
 
 
 def output(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]) -> NDArray[Any]:
-    """The output of that role, free of NaN.
+    """Return the output of a role, free of NaN.
+
+    Args:
+        outputs: Outputs of one tile, without the batch axis.
+        role: Role of the output.
+        answer: Description of the outputs, with the position of each role.
+        shapes: Allowed shapes; -1 for any length.
 
     Raises:
-        ModelOutputError: it is not there, has none of the shapes, or holds NaN.
+        ModelOutputError: The output is missing, has none of the shapes, or holds NaN.
     """
     array = shaped(outputs, role, answer, *shapes)
     check_numbers(array, role)
@@ -34,16 +40,16 @@ def output(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...
 
 
 def shaped(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]) -> NDArray[Any]:
-    """The output of that role.
+    """Return the output of a role, which may hold NaN.
 
     Args:
-        outputs: of one tile, without the batch axis.
-        role: what it is.
-        answer: which of the outputs it is.
-        shapes: those that it may have; -1 for any length.
+        outputs: Outputs of one tile, without the batch axis.
+        role: Role of the output.
+        answer: Description of the outputs, with the position of each role.
+        shapes: Allowed shapes; -1 for any length.
 
     Raises:
-        ModelOutputError: it is not there, or has none of the shapes.
+        ModelOutputError: The output is missing, or has none of the shapes.
     """
     place = answer.outputs.index(role)
     if place >= len(outputs):
@@ -65,30 +71,30 @@ def check_numbers(array: NDArray[Any], role: Role) -> None:
     """Refuse NaN.
 
     Raises:
-        ModelOutputError: the array holds NaN.
+        ModelOutputError: The array holds NaN.
     """
-    # The minimum is NaN where anything is, and takes no array of its own.
+    # The minimum is NaN if any value is, and needs no temporary array.
     if array.size and array.dtype.kind == "f" and np.isnan(array.min()):
         raise ModelOutputError(f"the model returned NaN in {role}")
 
 
 def floor_of(answer: Answer) -> float:
-    """What a number of the model must reach to make a score that counts, or a little less."""
+    """Return a value slightly below the lowest model value that reaches the score threshold."""
     if answer.activation == "none":
         return answer.score_threshold
-    # Where the sigmoid is flat, float32 has one score for many numbers.
+    # Where the sigmoid is flat, float32 has one score for many values.
     return min(logit(answer.score_threshold), _FLAT) - _SLACK
 
 
 def logit(share: float) -> float:
-    """What the sigmoid makes the share of; infinite for 0 and 1."""
+    """Return the logit, the inverse of the sigmoid; infinite for 0 and 1."""
     if share in {0, 1}:
         return math.inf if share else -math.inf
     return math.log(share / (1 - share))
 
 
 def sigmoid(numbers: NDArray[Any]) -> Scores:
-    """1 / (1 + exp(-x))."""
+    """Return 1 / (1 + exp(-x))."""
     with np.errstate(over="ignore"):  # to infinity, whose inverse is 0
         scores: Scores = np.exp(-numbers.astype(np.float32))
     scores += 1
@@ -96,19 +102,21 @@ def sigmoid(numbers: NDArray[Any]) -> Scores:
 
 
 def activated(numbers: NDArray[Any], answer: Answer) -> Scores:
-    """Scores of the model's numbers, where each stands for itself."""
+    """Return scores from the model's values, each converted by itself (no softmax)."""
     return sigmoid(numbers) if answer.activation == "sigmoid" else numbers.astype(np.float32)
 
 
 def softmax_of(best: Scores, scores: NDArray[Any]) -> Scores:
-    """The softmax of one score each, among all: one over the sum, relative to it.
+    """Return the softmax of given scores among all classes: 1 over the sum of the exponentials.
+
+    The exponentials are taken relative to the given scores.
 
     Args:
-        best: of any shape; where another score is far larger, the softmax is 0.
-        scores: (classes, …).
+        best: Scores of any shape; the softmax is 0 where another class scores far higher.
+        scores: (classes, …) scores of all classes.
 
     Raises:
-        ModelOutputError: scores are infinite.
+        ModelOutputError: Scores are infinite.
     """
     total = np.zeros_like(best)
     with np.errstate(invalid="ignore", over="ignore"):  # infinity less itself; next to nothing
@@ -121,10 +129,10 @@ def softmax_of(best: Scores, scores: NDArray[Any]) -> Scores:
 
 
 def check_scores(scores: Scores) -> None:
-    """Refuse scores above 1: logits, most likely, of a package that does not say so.
+    """Refuse scores above 1, most likely logits of a package that does not declare them.
 
     Raises:
-        ModelOutputError: there is one.
+        ModelOutputError: A score is above 1.
     """
     if scores.size and (most := scores.max()) > _MOST:
         raise ModelOutputError(

@@ -1,4 +1,4 @@
-"""Arrays at other resolutions, as networks have them: pixels are areas, their values at centres."""
+"""Resample arrays as networks do: pixels are areas, with their values at the centers."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ Positions = NDArray[np.float64]
 
 
 def bilinear(values: Values, y: Positions, x: Positions) -> Values:
-    """Values between pixels' centres; beyond the outermost centres, theirs.
+    """Return values interpolated between pixel centers; beyond them the outermost value is used.
 
     Args:
         values: (..., rows, cols).
-        y: (m,) in px of `values` from its upper edge; the first centre is at 0.5.
-        x: (n,) likewise, from its left edge.
+        y: (m,) positions in px of `values` from the upper edge; the first center is at 0.5.
+        x: (n,) positions in px of `values` from the left edge; the first center is at 0.5.
 
     Returns:
-        (..., m, n).
+        (..., m, n) values.
     """
-    # Rows last: there are more of them then, and whole rows are quick to copy.
+    # The y axis is last: that step handles more values, and copies whole rows, which is fast.
     return _linear(_linear(values, x, axis=-1), y, axis=-2)
 
 
 def _linear(values: Values, at: Positions, axis: int) -> Values:
-    """Between centres along an axis."""
+    """Return values interpolated between centers along one axis."""
     length = values.shape[axis]
     place = np.clip(at - 0.5, 0, length - 1)
     low = np.minimum(place.astype(np.int64), max(0, length - 2))

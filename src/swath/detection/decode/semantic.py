@@ -1,4 +1,4 @@
-"""A class for each pixel: semantic segmentation, as scores of all classes or as a label map."""
+"""Decode semantic segmentation: a class for each pixel, from class scores or a label map."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ Labels = NDArray[np.uint8]
 
 
 def read(outputs: Outputs, answer: Answer, size: int) -> tuple[Labels, Scores]:
-    """The class of each pixel of a tile and its probability, both (size, size).
+    """Return the class of each pixel of a tile and its probability, (size, size) each.
 
-    An output at a lower resolution is brought to the tile's: scores linearly, labels as they are.
+    An output at another resolution is resampled to the tile's: scores bilinearly, labels by the
+    nearest pixel.
 
     Returns:
-        uint8 indices into the package's classes, NO_LABEL where a label map says nothing; float32,
-        1 throughout for a label map.
+        uint8 indices into the package's classes, NO_LABEL where a label map has no class; and
+        float32 probabilities, always 1 for a label map.
 
     Raises:
-        ModelOutputError: the output is not what the package says, or holds NaN.
+        ModelOutputError: The output differs from the package's description, or holds NaN.
     """
     if answer.head == "labels":
         label = _label_map(outputs, answer, size)
@@ -42,11 +43,11 @@ def read(outputs: Outputs, answer: Answer, size: int) -> tuple[Labels, Scores]:
 
 
 def _best(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
-    """The class of the highest score, the first of equals, and its probability."""
+    """Return the class of the highest score, the first of equals, and its probability."""
     best = scores[0].astype(np.float32)
     label = np.zeros(best.shape, np.uint8)
-    # A class at a time, since an argmax over the first axis strides through memory, and without a
-    # branch for each pixel: a class that is better than those before it has the largest number.
+    # One class at a time: an argmax over the first axis strides through memory. No branch for each
+    # pixel: a class that is better than all before it has the largest number.
     for number, score in enumerate(scores[1:], 1):
         np.maximum(label, (score > best) * np.uint8(number), out=label)
         np.maximum(best, score, out=best)
@@ -64,7 +65,7 @@ def _label_map(outputs: Outputs, answer: Answer, size: int) -> Labels:
         nothing = given == answer.ignore_label
         given = np.where(nothing, answer.first_label, given)
     check_classes(given, answer)
-    # Where classes count from 1, 0 becomes NO_LABEL: the numbers go round.
+    # If classes count from 1, label 0 wraps around to NO_LABEL.
     label = given.astype(np.uint8) - np.uint8(answer.first_label)
     if answer.ignore_label is not None:
         label[nothing] = NO_LABEL
@@ -75,5 +76,5 @@ def _label_map(outputs: Outputs, answer: Answer, size: int) -> Labels:
 
 
 def _centres(length: int, size: int) -> NDArray[np.float64]:
-    """Where the centres of a tile's pixels lie along an axis of `length` px in its stead."""
+    """Return the centers (size,) of a tile's pixels, in px of an output with `length` px."""
     return (np.arange(size) + 0.5) * length / size

@@ -1,7 +1,7 @@
-"""Boxes, labels and scores in outputs of their own, and masks where there are instances.
+"""Decode boxes, labels and scores in outputs of their own, with masks for instances.
 
-That is what torchvision's detectors return, doubles settled; Mask R-CNN's masks are probabilities
-over the whole tile, `(n, 1, rows, cols)`. NMS plugins add how many of the rows are objects.
+torchvision's detectors return these outputs after NMS. Mask R-CNN's masks are probabilities over
+the whole tile, `(n, 1, rows, cols)`. NMS plugins add the number of rows that are objects.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
-    """Candidates of one tile.
+    """Return the candidates of one tile.
 
     Raises:
-        ModelOutputError: the outputs are not what the package says, or hold NaN.
+        ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
     scores = output(outputs, "scores", answer, (-1,))
     boxes = output(outputs, "boxes", answer, (len(scores), COLUMNS[answer.box_format]))
@@ -40,10 +40,10 @@ def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
 
 
 def _count(outputs: Outputs, answer: Answer, most: int) -> int:
-    """Return how many of the rows are objects; NMS plugins leave the others as they were.
+    """Return the number of rows that are objects; NMS plugins leave the other rows unchanged.
 
     Raises:
-        ModelOutputError: it is no whole number from 0 to the number of rows.
+        ModelOutputError: The count is not a whole number from 0 to the number of rows.
     """
     given = float(output(outputs, "count", answer, (), (1,)).reshape(-1)[0])
     if not given.is_integer() or not 0 <= given <= most:
@@ -52,10 +52,10 @@ def _count(outputs: Outputs, answer: Answer, most: int) -> int:
 
 
 def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Polygons:
-    """The outlines of candidates, in px of the tile; None for one without a pixel.
+    """Return the outlines (n,) of candidates in px of the tile; None for one without a pixel.
 
     Raises:
-        ModelOutputError: the masks are not what the package says, or hold NaN.
+        ModelOutputError: The masks differ from the package's description, or hold NaN.
     """
     count = len(shaped(outputs, "scores", answer, (-1,)))
     masks = shaped(outputs, "masks", answer, (count, 1, size, size), (count, size, size))

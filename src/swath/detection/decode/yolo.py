@@ -1,7 +1,8 @@
-"""One output with a row of numbers for each candidate: the YOLO family and its like.
+"""Decode one output with a row of numbers for each candidate, as YOLO models return it.
 
-A row is a box, then what the head says: a score a class (`rows`), an objectness and a score a class
-(`objectness`), or a score and a class (`labelled`, for models that settle doubles by themselves).
+A row is a box, followed by what the head defines: one score per class (`rows`), an objectness and
+one score per class (`objectness`), or a score and a class (`labelled`, for models that include
+NMS).
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 
 def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
-    """Candidates of one tile.
+    """Return the candidates of one tile.
 
     Raises:
-        ModelOutputError: the output is not what the package says, or holds NaN.
+        ModelOutputError: The output differs from the package's description, or holds NaN.
     """
     extra = {"rows": len(answer.classes), "objectness": 1 + len(answer.classes), "labelled": 2}
     channels = by_channel(outputs, answer, COLUMNS[answer.box_format] + extra[answer.head])
@@ -38,14 +39,14 @@ def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
 
 
 def by_channel(outputs: Outputs, answer: Answer, count: int) -> NDArray[Any]:
-    """The rows as (channels, candidates)."""
+    """Return the output as (channels, candidates), for either layout of the output."""
     if answer.output_layout == "channels_first":
         return output(outputs, "rows", answer, (count, -1))
     return output(outputs, "rows", answer, (-1, count)).T
 
 
 def box_and_rest(channels: NDArray[Any], answer: Answer) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The channels of the box, in the order of its format, and the others."""
+    """Return the channels of the box, in the order of its format, and the other channels."""
     columns = COLUMNS[answer.box_format]
     if answer.box_format == "cxcywhr" and answer.angle == "last":
         return np.concatenate([channels[: columns - 1], channels[-1:]]), channels[columns - 1 : -1]
@@ -53,11 +54,11 @@ def box_and_rest(channels: NDArray[Any], answer: Answer) -> tuple[NDArray[Any], 
 
 
 def best(scores: NDArray[Any], answer: Answer) -> Found:
-    """Of each candidate its best class, if that reaches the threshold.
+    """Return the best class of each candidate whose score reaches the threshold.
 
     Args:
-        scores: (classes, candidates), as the model gives them.
-        answer: the activation and the threshold.
+        scores: (classes, candidates), values as the model returns them.
+        answer: Description of the outputs, with the activation and the threshold.
     """
     reached = scores >= floor_of(answer)
     rows = np.flatnonzero(reached[0] if len(reached) == 1 else reached.any(axis=0))
@@ -67,7 +68,7 @@ def best(scores: NDArray[Any], answer: Answer) -> Found:
 
 
 def _with_objectness(rest: NDArray[Any], answer: Answer) -> Found:
-    # A class's score is at most 1, so without an object there is no score that counts.
+    # A class score is at most 1, so the objectness must reach the threshold too.
     rows = np.flatnonzero(rest[0] >= floor_of(answer))
     few = activated(rest[:, rows], answer)
     label = few[1:].argmax(axis=0) if few.size else rows

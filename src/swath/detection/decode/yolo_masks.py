@@ -1,7 +1,8 @@
-"""Rows and prototype masks that they mix: the YOLO family's instance segmentation (YOLACT, 2019).
+"""Decode rows with mask coefficients: YOLO instance segmentation with prototypes (YOLACT, 2019).
 
-A row is a box, a score a class and a share of each prototype. An instance's mask is the sigmoid of
-the prototypes' sum by these shares, brought to the size of the tile and cut to the box.
+A row is a box, one score per class and one coefficient per prototype mask. The mask of an instance
+is the sigmoid of the prototypes' sum weighted by the coefficients, resampled to the size of the
+tile and cut to the box.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
 
 def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
-    """Candidates of one tile.
+    """Return the candidates of one tile.
 
     Raises:
-        ModelOutputError: the outputs are not what the package says, or hold NaN.
+        ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
     columns, classes = COLUMNS[answer.box_format], len(answer.classes)
     prototypes = output(outputs, "prototypes", answer, (-1, -1, -1))
@@ -40,7 +41,7 @@ def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
 
 
 def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Polygons:
-    """The outlines of candidates, in px of the tile; None for one without a pixel."""
+    """Return the outlines (n,) of candidates in px of the tile; None for one without a pixel."""
     prototypes = output(outputs, "prototypes", answer, (-1, -1, -1)).astype(np.float32)
     channels = by_channel(outputs, answer, -1)
     shares = channels[len(channels) - len(prototypes) :, of.row].T.astype(np.float32)
@@ -55,7 +56,7 @@ def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Polygo
 
 
 def _pixels_within(box: Floats, size: int) -> tuple[int, int, int, int]:
-    """The pixels of the tile whose centres are in a box, x0, y0, x1, y1: its sides, rounded."""
+    """Return the pixels of the tile whose centers are in a box, as x0, y0, x1, y1."""
     x0, y0, x1, y1 = np.floor(np.clip(box, 0, size) + 0.5).astype(int).tolist()
     return x0, y0, x1, y1
 
@@ -67,7 +68,10 @@ def _mixed(
     cols: NDArray[np.int64],
     size: int,
 ) -> NDArray[np.float32]:
-    """The prototypes' sum by shares, at pixels of the tile; only what these need is summed."""
+    """Return the weighted sum of the prototypes at given pixels of the tile, (rows, cols).
+
+    Only the prototype pixels that the given pixels need are summed.
+    """
     _, height, width = prototypes.shape
     y, x = (rows + 0.5) * height / size, (cols + 0.5) * width / size
     top, left = max(0, math.floor(y[0] - 0.5)), max(0, math.floor(x[0] - 0.5))
