@@ -1,4 +1,4 @@
-"""Functions of the public API: a few lines each over the rooms that do the work."""
+"""Provide the functions of the public API, which call the packages that do the work."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from swath.training.report import TrainReport
 
 Progress = Callable[[int, int], None]
-"""Called with the number of tiles that are done, and of all; first with 0."""
+"""Called with the number of tiles done and the total number of tiles; first with 0 done."""
 
 
 @name_missing_extra
 def load_model(model: str | Path) -> LoadedModel:
-    """Load a model package, to use it for many scenes.
+    """Load a model package once, to use it for many scenes.
 
     Args:
-        model: Folder, `model.tar.gz` or S3 URI of one.
+        model: Folder, `model.tar.gz` or S3 URI of a model package.
 
     Raises:
-        PackageError: There is no package, or none of its weights can be run here.
-        NoGpuError: There is a GPU that cannot be used.
+        PackageError: There is no such package, or none of its weights can run on this machine.
+        NoGpuError: The machine has a GPU that cannot be used.
         ModelTimeoutError: The model did not load in time.
     """
     from swath.models.loaded_model import LoadedModel
@@ -52,10 +52,11 @@ def load_model(model: str | Path) -> LoadedModel:
 
 @name_missing_extra
 def open_scene(scene: str | Path) -> AbstractContextManager[OpenScene]:
-    """Open a scene, for one thread and until the `with` block ends.
+    """Open a scene for one thread, until the `with` block ends.
 
-    Its `info` has width, height, bands and CRS; `read((x, y, width, height), [1, 2, 3])` returns
-    pixels (bands, rows, cols) and which of them are valid (rows, cols).
+    The scene's `info` has its width, height, bands and CRS. Its method
+    `read((x, y, width, height), [1, 2, 3])` takes a window in px and band numbers from 1; it
+    returns pixels (bands, rows, cols) and a mask of the valid pixels (rows, cols).
 
     Args:
         scene: Path or S3 URI of a GeoTIFF, JPEG 2000 or NITF file.
@@ -80,20 +81,21 @@ def detect(
     nodata: float | None = None,
     progress: Progress | None = None,
 ) -> Detections:
-    """Find the detections of a scene, in this process and in memory.
+    """Detect the objects of a scene, in this process and in memory.
 
-    They are the rows that `run` writes. Use `run` for a scene whose detections do not fit into
-    memory.
+    The detections equal the rows that `run` writes. Use `run` for a scene whose detections do not
+    fit into memory.
 
     Args:
-        scene: Path or S3 URI; a scene of `open_scene`; a dataset that rasterio opened from a file
+        scene: Path or S3 URI; a scene from `open_scene`; a dataset that rasterio opened from a file
             or S3; or an array (bands, rows, cols) with the model's bands in the model's order.
-        model: Folder, `model.tar.gz` or S3 URI of a model package, or a model of `load_model`.
+        model: Folder, `model.tar.gz` or S3 URI of a model package, or a model from `load_model`.
         score_threshold: Lowest score that is reported, 0 to 1; by default the package's own.
-        crs: Coordinate reference system of an array, as `"EPSG:32652"`. Without one, positions
-            are px.
-        transform: Pixel to CRS of an array: six numbers, or rasterio's `Affine`.
-        nodata: Value of an array's pixels that are not valid.
+        crs: Coordinate reference system of an array, for example `"EPSG:32652"`. Without it,
+            positions are in px.
+        transform: Transform from pixels to the CRS of an array: six numbers, or rasterio's
+            `Affine`.
+        nodata: Value of the pixels of an array that are not valid.
         progress: Called after each batch of tiles.
 
     Raises:
@@ -129,7 +131,7 @@ def run(
     Args:
         scene: Path or S3 URI.
         model: Folder, `model.tar.gz` or S3 URI of a model package.
-        out: Folder to write to; the files of an earlier run there are removed.
+        out: Folder to write to; files of an earlier run in it are removed.
         formats: Further formats to write: `gpkg`, `geojson` or `fgb`.
         database: DSN of a PostGIS database to load the detections into as well.
         score_threshold: Lowest score that is reported, 0 to 1; by default the package's own.
@@ -137,8 +139,8 @@ def run(
         progress: Called after each batch of tiles.
 
     Raises:
-        InputError: There is no such scene or package, or `out` has a file that is not swath's.
-        SwathError: The run failed; `summary.json` says so as well.
+        InputError: There is no such scene or package, or `out` has a file that swath did not write.
+        SwathError: The run failed; `summary.json` records the failure too.
         ModuleNotFoundError: A library is not installed; the message names the extra.
     """
     from swath.pipeline.local import run_local
@@ -173,22 +175,22 @@ def evaluate(
     tolerated_failures: float = 0.0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
-    """Measure a model package on labelled scenes; write `evaluation.json` and `report.html`.
+    """Measure a model package on labeled scenes; write `evaluation.json` and `report.html`.
 
     Args:
         model: Folder, `model.tar.gz` or S3 URI of a model package.
-        labels: File or folder of the labels; None where they lie beside the scenes.
+        labels: File or folder of the labels; None if the labels lie beside the scenes.
         scenes: Folder of the scenes.
         out: Folder to write to.
         label_format: Format of the labels.
-        classes: Names of the labels' classes, in order, where the labels do not name them.
-        class_map: Classes of the labels, and the classes of the model that they are.
-        against: Package in use, or its `evaluation.json`, which the model must not fall below.
-        fail_below: Metrics and their least values, as `{"AP50": 0.3}`.
-        tolerance: Difference by which a metric may be lower than that of the package in use.
-        score_floor: Lowest score of the detections that are measured, 0 to 1.
+        classes: Names of the labels' classes, in order; needed if the labels do not name them.
+        class_map: Classes of the labels, and the class of the model for each.
+        against: Package in use, or its `evaluation.json`, whose metrics the model must reach.
+        fail_below: Least values of metrics, for example `{"AP50": 0.3}`.
+        tolerance: Largest difference by which a metric may fall below the package in use.
+        score_floor: Least score of the detections that are measured, 0 to 1.
         tolerated_failures: Share of a scene's tiles that may fail, 0 to 1.
-        progress: Called with the scene's address, the number of tiles that are done, and of all.
+        progress: Called with the scene's address, the number of tiles done and the total number.
 
     Raises:
         GateError: The model falls below `fail_below` or `against`; the files are written.
@@ -238,26 +240,26 @@ def train(
     stop: Callable[[], bool] | None = None,
     progress: Callable[[Point], None] | None = None,
 ) -> TrainReport:
-    """Train a model on labelled scenes; write its package, `report.html` and `metrics.json`.
+    """Train a model on labeled scenes; write its package, `report.html` and `metrics.json`.
 
     Args:
-        labels: File or folder of the labels; None where they lie beside the scenes.
+        labels: File or folder of the labels; None if the labels lie beside the scenes.
         scenes: Folder of the scenes to train on.
-        out: Folder to write to; the model package is its folder `package`.
-        val_labels: Labels of the scenes to validate on.
-        val_scenes: Folder of the scenes to validate on; None: they are among `scenes`.
+        out: Folder to write to; the model package is written to its folder `package`.
+        val_labels: File or folder of the labels of the validation scenes.
+        val_scenes: Folder of the validation scenes; None to take them from `scenes`.
         label_format: Format of the labels.
-        classes: Names of the classes, in order; None: those of the labels.
-        class_map: Classes of the labels, and their names in the model.
-        options: Options by name, or a TOML or JSON file of them; None for the defaults.
-        resume: Whether to go on from the checkpoint in `out`.
-        stop: Called after each step; once it returns True, a checkpoint is left for `resume`.
+        classes: Names of the classes, in order; None for the names in the labels.
+        class_map: Classes of the labels, and the name of each in the model.
+        options: Options by name, or a TOML or JSON file of options; None for the defaults.
+        resume: Whether to resume from the checkpoint in `out`.
+        stop: Called after each step; once it returns True, training stops with a checkpoint.
         progress: Called with the metrics of each epoch.
 
     Raises:
-        InputError: The options, the labels or the scenes cannot be used, or `resume` does not
-            fit what is in `out`.
-        TrainingError: The loss is NaN, or the exported model is not right.
+        InputError: The options, the labels or the scenes cannot be used; or `out` has a checkpoint
+            without `resume`, or has none with `resume`.
+        TrainingError: The loss is NaN, or the exported model is wrong.
         TrainingInterruptedError: `stop` returned True.
         ModuleNotFoundError: A library is not installed; the message names the extra.
     """
@@ -290,7 +292,7 @@ def _options(score_threshold: float | None, tolerated_failures: float = 0.0) -> 
     """Return the options of a run.
 
     Raises:
-        InputError: A number is not from 0 to 1.
+        InputError: A number is not between 0 and 1.
     """
     threshold = UNSET if score_threshold is None else score_threshold
     try:

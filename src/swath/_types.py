@@ -1,6 +1,6 @@
-"""Types of arrays that many rooms name.
+"""Define the types of arrays that many packages of swath use.
 
-A module that has no other use for numpy imports them for type checkers only.
+A module that does not need numpy otherwise imports them for type checkers only.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Boxes = NDArray[np.float64]
-"""(n, 4): x_min, y_min, x_max, y_max."""
+"""(n, 4) boxes: x_min, y_min, x_max, y_max."""
 Polygons = NDArray[np.object_]
-"""(n,) of shapely Polygons."""
+"""(n,) shapely Polygons."""
 TilePredicate = Callable[[Ints], Mask]
-"""Selects tiles: (n,) tile numbers to (n,) bool."""
+"""Function that selects tiles: takes (n,) tile numbers, returns (n,) bool."""

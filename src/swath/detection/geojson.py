@@ -1,4 +1,4 @@
-"""Detections as GeoJSON features, whose properties are named as the columns of GeoParquet files."""
+"""Convert detections to GeoJSON features, with the column names of GeoParquet as properties."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def features_of(
 
 
 def decimal_scores(rows: Detections) -> list[float]:
-    """Return the scores as the shortest decimals that tell one float32 from its neighbors."""
+    """Return the scores as the shortest decimals that identify their float32 values."""
     return [float(str(score)) for score in rows.score]
 
 

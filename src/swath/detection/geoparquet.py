@@ -1,10 +1,10 @@
-"""Detections as GeoParquet 1.1, for any program that reads it.
+"""Write detections as GeoParquet 1.1, for any program that reads it.
 
 https://geoparquet.org/releases/v1.1.0/
 
-Rings of four corners become WKB in one array of fixed records, without an object for each. Columns
-of numbers are split into streams of bytes before they are compressed; WKB is stored as it is, as no
-codec that keeps up with a disk finds much in it.
+Rings of four corners become WKB in one array of fixed records, without an object for each ring.
+Columns of numbers are split into streams of bytes before compression. WKB is stored uncompressed:
+no codec that is as fast as a disk reduces it much.
 
 The writer is swath's own, since geopandas holds a whole table and an object for each row. A million
 rows take 4.4 times as long as `numpy.save` of their columns (`make bench ARGS=geoparquet`).
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 ROW_GROUP = 65536
 MEDIA_TYPE = "application/vnd.apache.parquet"
 FOOTPRINT = "swath:footprint"
-"""A key of the file's metadata: the scene's outline, GeoJSON."""
+"""Key of the file's metadata: the scene's outline as GeoJSON."""
 CLASSES = "swath:classes"
-"""Another: how many detections there are of each class, in the order of the labels, JSON."""
+"""Key of the file's metadata: number of detections of each class, in label order, as JSON."""
 _FOOTER_END = 8
 """Bytes at the end of a Parquet file: the footer's length, little-endian, and `PAR1`."""
 _LIKELY_FOOTER = 64 * 1024
-"""Bytes; that of a larger file is asked for once more."""
+"""Bytes that are read first; a larger footer is read by a second request."""
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
 _CONSTANTS = ("run_id", "scene", "model")
@@ -71,18 +71,18 @@ _STORED: dict[str, Any] = {
     "use_dictionary": ["class", *_CONSTANTS],
     "use_byte_stream_split": _POSITIONS,
     "compression": {"geometry": "none", **dict.fromkeys([*_SEARCHED, *_CONSTANTS], "snappy")},
-    # The least and the greatest WKB say nothing to anybody.
+    # The least and the greatest WKB are meaningless, so they are not written.
     "write_statistics": _SEARCHED,
     "write_batch_size": ROW_GROUP,
 }
 _RING_HEAD = np.frombuffer(struct.pack("<BIII", 1, 3, 1, 5), np.uint8)
-"""WKB, little-endian, of a polygon of one ring of five positions; these follow."""
+"""Start of the WKB, little-endian, of a polygon with one ring of five positions."""
 
 
 class GeoParquetWriter:
-    """Writes detections in the order given, in row groups whose size depends on nothing else.
+    """Writes detections in the order given, in row groups of a size set by the detections alone.
 
-    One row group is encoded while the next is made ready.
+    One row group is encoded while the next is prepared.
     """
 
     def __init__(
@@ -99,14 +99,15 @@ class GeoParquetWriter:
         """Begin a file.
 
         Args:
-            path: where.
-            classes: names, by their labels.
-            run_id: of all rows.
-            scene: its URI.
-            model: its name.
-            footprint: of the scene, lon and lat: where there are no rows, nothing was found.
-            on_earth: Whether positions are longitude and latitude; else they are pixels of a
-                scene that does not say where it is.
+            path: File or stream to write to.
+            classes: Names of the model's classes, in label order.
+            run_id: Identifier of the run, the same in all rows.
+            scene: URI of the scene.
+            model: Name of the model.
+            footprint: Outline of the scene in longitude and latitude, for scenes without
+                detections too.
+            on_earth: Whether positions are longitude and latitude. If not, they are px of a scene
+                without a position on Earth.
         """
         self._on_earth = on_earth
         self._footprint = shapely.to_geojson(footprint)
@@ -148,11 +149,13 @@ class GeoParquetWriter:
             self._writer.close()
 
     def write(self, rows: Detections, places: Places) -> None:
-        """Add detections; what is nowhere on Earth, as off the disc of a weather satellite, is not.
+        """Add detections; those without a position on Earth are counted but not written.
+
+        Detections off the disc of a weather satellite have no position.
 
         Args:
-            rows: the detections.
-            places: where each of them is.
+            rows: Detections, n of them.
+            places: Position of each detection.
         """
         found = places.found
         self.unplaced += len(found) - int(found.sum())
@@ -181,7 +184,7 @@ class GeoParquetWriter:
         self._waiting, self._rows, self._corners = [], 0, 0
 
     def _wait(self) -> None:
-        """Until the row group before is written, or to learn why it is not."""
+        """Wait until the previous row group is written, and raise its error if there was one."""
         if self._encoding:
             self._encoding.result()
             self._encoding = None
@@ -204,7 +207,7 @@ class GeoParquetWriter:
         )
 
     def _note(self, places: Places, bounds: NDArray[np.float64]) -> None:
-        """Keep what the file's metadata says of all its rows."""
+        """Collect what the file's metadata contains about all rows."""
         self._bounds[:2] = np.minimum(self._bounds[:2], bounds[:2].min(axis=1))
         self._bounds[2:] = np.maximum(self._bounds[2:], bounds[2:].max(axis=1))
         if places.is_ring.any():
@@ -231,13 +234,13 @@ class GeoParquetWriter:
 
 
 def read_footer(uri: str) -> pq.FileMetaData:
-    """Read what a file says of itself, and none of its rows.
+    """Read the metadata at the end of a file, and none of its rows.
 
     Args:
-        uri: an S3 URI or a local path.
+        uri: S3 URI or local path.
 
     Raises:
-        FileNotFoundError: there is no file.
+        FileNotFoundError: There is no such file.
     """
     end = storage.read_end(uri, _LIKELY_FOOTER)
     length = int.from_bytes(end[-_FOOTER_END:][:4], "little") + _FOOTER_END
@@ -247,13 +250,13 @@ def read_footer(uri: str) -> pq.FileMetaData:
 
 
 def read_footprint(footer: pq.FileMetaData) -> dict[str, Any]:
-    """Return the outline of the scene whose detections these are: a geometry of GeoJSON."""
+    """Return the outline of the scene from the metadata of its detections, as GeoJSON."""
     outline: dict[str, Any] = json.loads(footer.metadata[FOOTPRINT.encode()])
     return outline
 
 
 def read_classes(footer: pq.FileMetaData) -> dict[str, int]:
-    """Return how many detections there are of each of the model's classes, in its order."""
+    """Return the number of detections of each class, in the model's order of classes."""
     counts: dict[str, int] = json.loads(footer.metadata[CLASSES.encode()])
     return counts
 
@@ -265,20 +268,20 @@ _TYPE_NAMES = {
 
 
 def _wkb(places: Places) -> pa.Array:
-    """Each place as WKB, little-endian."""
+    """Return the position of each detection as WKB, little-endian."""
     if places.shape is None:
         return _rings_as_wkb(places.ring)
     is_ring = places.is_ring
     others = pa.array(shapely.to_wkb(places.shape[~is_ring], byte_order=1), pa.binary())
     both = pa.concat_arrays([_rings_as_wkb(places.ring[is_ring]), others])
-    # Where in `both` each row is: a stable sort of which it is, undone.
+    # Where each row is in `both`: the inverse of a stable sort by `is_ring`.
     return both.take(pa.array(np.argsort(np.argsort(~is_ring, kind="stable"))))
 
 
 def _rings_as_wkb(ring: NDArray[np.float64]) -> pa.Array:
     positions = np.ascontiguousarray(ring, "<f8").reshape(len(ring), 10).view(np.uint8)
     size = len(_RING_HEAD) + positions.shape[1]
-    # Arrow's memory is warm: NumPy would ask the system for fresh pages each time.
+    # Arrow reuses its memory; NumPy would ask the system for new pages each time.
     content = pa.allocate_buffer(len(ring) * size)
     records = np.frombuffer(content, np.uint8).reshape(len(ring), size)
     records[:, : len(_RING_HEAD)], records[:, len(_RING_HEAD) :] = _RING_HEAD, positions

@@ -1,4 +1,4 @@
-"""The Parquet file of a shard: detections, written tile by tile and read in order."""
+"""Write the detections of a shard to a Parquet file tile by tile, and read them in order."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from swath.detection.detections import SCHEMA, Detections
 
 ROW_GROUP = 65536
 MOST_CORNERS = 1 << 22
-"""Corners of the outlines of one row group, 64 MB: those of a segmentation may be long."""
+"""Maximum number of outline vertices in a row group, 64 MB; segmentation outlines can be long."""
 
 _STREAMED = "swath:streamed"
-"""Key in the file's metadata: number of row groups that were written tile by tile."""
+"""Key of the file's metadata: number of row groups that were written tile by tile."""
 
 
 class DetectionsWriter:
     """Writes a Parquet file tile by tile; the detections of a tile share one row group.
 
-    Settled detections of any tile may follow at the end; `read_in_order` sorts them in.
+    Stitched detections of any tile may follow at the end; `read_in_order` merges them by tile.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +48,7 @@ class DetectionsWriter:
             self._writer.close()
 
     def close(self) -> None:
-        """End the file, which can be read from then on."""
+        """Close the file, which can be read from then on."""
         self._flush()
         self._writer.close()
 
@@ -62,14 +62,14 @@ class DetectionsWriter:
             self._flush()
 
     def finish(self, settled: Detections) -> None:
-        """Add, after all tiles, the detections that were settled at the tiles' seams."""
+        """Add the stitched detections, after those of all tiles."""
         self._flush()
         self.note(_STREAMED, str(self._groups))
         for start in range(0, len(settled), ROW_GROUP):
             self.append(settled.take(slice(start, start + ROW_GROUP)))
 
     def note(self, key: str, text: str) -> None:
-        """Keep a text in the file's metadata."""
+        """Store a text in the file's metadata under a key."""
         self._writer.add_key_value_metadata({key: text})
 
     def _flush(self) -> None:
@@ -80,7 +80,7 @@ class DetectionsWriter:
 
 
 def read_note(path: Path, key: str) -> str:
-    """Return a text that `DetectionsWriter.note` kept."""
+    """Return a text that `DetectionsWriter.note` stored under a key."""
     return str(pq.read_metadata(path).metadata[key.encode()].decode())
 
 
@@ -92,9 +92,9 @@ def read_detections(path: Path) -> Iterator[Detections]:
 
 
 def read_in_order(path: Path, more: Detections) -> Iterator[Detections]:
-    """Yield a finished shard's detections and others by tile, then best first.
+    """Yield the detections of a finished shard, and others, by tile, then best first.
 
-    In memory are one row group at a time, and the detections that were settled at the seams.
+    One row group at a time and all stitched detections are held in memory.
 
     Args:
         path: File that `DetectionsWriter.finish` ended.
@@ -111,7 +111,7 @@ def read_in_order(path: Path, more: Detections) -> Iterator[Detections]:
 def _interleaved(groups: Iterator[Detections], late: Detections) -> Iterator[Detections]:
     done = 0
     for group in groups:
-        # It holds all that its tiles saw, so nothing of these comes later.
+        # The group has all detections of its tiles, so no later group has any of them.
         until = int(np.searchsorted(late.tile, group.tile[-1], side="right"))
         yield Detections.concatenate([group, late.take(slice(done, until))]).ordered()
         done = until

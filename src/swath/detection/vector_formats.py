@@ -1,8 +1,8 @@
 """Write a run's detections as GeoPackage, GeoJSON or FlatGeobuf.
 
-Debian's GDAL and its QGIS read no Parquet. The rows come from the run's GeoParquet file, a row
-group at a time, and GDAL writes them: memory does not grow with their number. pyogrio brings a GDAL
-of its own with these drivers, which rasterio's has not.
+GDAL and QGIS as Debian packages them cannot read Parquet. The rows are read from the run's
+GeoParquet file, one row group at a time, and written by GDAL, so memory does not grow with their
+number. pyogrio includes a GDAL with the drivers of these formats; rasterio's GDAL lacks them.
 """
 
 from __future__ import annotations
@@ -25,31 +25,32 @@ from swath.storage.output_folder import VECTOR_FILES, VectorFormat
 
 LAYER = "detections"
 MAX_INDEXED_FLATGEOBUF_ROWS = 10_000_000
-"""GDAL sorts the index of a FlatGeobuf file in memory: 105 bytes a row, 1 GB for these."""
+"""Most rows of a FlatGeobuf file with an index. GDAL sorts the index in memory: 105 bytes a row, or
+1 GB for this number."""
 
 _BATCH_ROWS = 16384
 _MAX_GROWTH = 4
-"""The most times that a file is larger than the GeoParquet file, as GeoJSON is."""
+"""Largest ratio of a file's size to that of the GeoParquet file; GeoJSON is the largest."""
 _GEOMETRY = "geometry"
 _NOT_WRITTEN = {"bbox"}
-"""Columns of GeoParquet alone: the other formats have an index, or compute it."""
+"""Columns that only GeoParquet has: the other formats have an index, or compute the values."""
 _DEGREE_DIGITS = "9"
-"""Decimals of GeoJSON's degrees. GDAL drops the last ones where they follow five 0 or 9."""
+"""Decimals of degrees in GeoJSON. GDAL drops the last ones if they follow five digits 0 or 9."""
 _GEOJSON_END = b"]\n}\n"
 _POLYGON = b"\x03"
-"""The type's first byte in WKB, little-endian."""
+"""First byte of the type number of a Polygon in WKB, little-endian."""
 _MULTI_HEAD = b"\x01\x06\x00\x00\x00\x01\x00\x00\x00"
-"""WKB, little-endian, of a MultiPolygon of one Polygon; the Polygon's WKB follows."""
+"""Start of the WKB, little-endian, of a MultiPolygon with one Polygon, whose WKB follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Driver:
-    """How GDAL writes a format.
+    """Driver of a format, and the options that GDAL writes it with.
 
     Attributes:
-        name: GDAL's name of the driver.
-        is_typed: whether all geometries of a layer have one type.
-        options: layer creation options.
+        name: Name of the driver in GDAL.
+        is_typed: Whether all geometries of a layer have one type.
+        options: Layer creation options.
     """
 
     name: str
@@ -71,22 +72,22 @@ _DRIVERS: dict[VectorFormat, _Driver] = {
 def write_vector(source: Path, target: Path, form: VectorFormat) -> list[str]:
     """Write the detections of a run's GeoParquet file in another format.
 
-    Columns keep their names and types, but for `bbox`, which is left out. Positions stay in
+    Columns keep their names and types; `bbox` is left out. Positions stay in
     EPSG:4326 as longitude and latitude; GeoJSON rounds them to 1e-8 degrees, 1 mm. In GeoPackage
     and FlatGeobuf, all geometries are MultiPolygons if one of them is. FlatGeobuf orders its rows
     by position.
 
     Args:
-        source: the GeoParquet file.
-        target: the file to write; none may be there.
-        form: the format.
+        source: GeoParquet file to read.
+        target: File to write, which must not exist yet.
+        form: Format of the file.
 
     Returns:
         Warnings about the file, a sentence each.
 
     Raises:
-        OSError: the file could not be written.
-        RunIncompleteError: GDAL wrote another number of rows than there are.
+        OSError: The file could not be written.
+        RunIncompleteError: GDAL wrote a different number of rows.
     """
     file = pq.ParquetFile(source)
     rows, driver = file.metadata.num_rows, _DRIVERS[form]
@@ -123,12 +124,12 @@ def write_vector(source: Path, target: Path, form: VectorFormat) -> list[str]:
 
 
 def _schema(stored: pa.Schema, *, has_float32: bool) -> pa.Schema:
-    """Return the columns to write: text as text, for formats that have no dictionaries."""
+    """Return the columns to write; text is plain, since the formats have no dictionaries."""
 
     def written(kind: pa.DataType) -> pa.DataType:
         if pa.types.is_dictionary(kind):
             return kind.value_type
-        # GDAL writes a float32 in 8 digits of text, which are too few.
+        # GDAL writes a float32 in 8 digits of text, which does not identify it.
         return pa.float64() if pa.types.is_float32(kind) and not has_float32 else kind
 
     return pa.schema(
@@ -145,7 +146,7 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a file in batches."""
     for group in range(file.num_row_groups):
-        # One call for all row groups would keep each of them until the last is read.
+        # One call for all row groups would hold each of them in memory until the last is read.
         for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=schema.names):
             columns = {
                 column.name: _cast(batch.column(column.name), column.type) for column in schema
@@ -156,27 +157,27 @@ def _batches(
 
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return values as another type: a float32 as the float64 of its shortest decimals."""
+    """Return values as another type; a float32 becomes the float64 of its shortest decimals."""
     if pa.types.is_float32(values.type) and pa.types.is_float64(kind):
         return values.cast(pa.string()).cast(kind)
     return values.cast(kind)
 
 
 def _to_multi(wkb: pa.Array) -> pa.Array:
-    """Return geometries (n,), WKB of Polygons and MultiPolygons, as MultiPolygons all."""
+    """Return WKB (n,) of Polygons and MultiPolygons as WKB of MultiPolygons only."""
     multi = pc.binary_join_element_wise(_MULTI_HEAD, wkb, b"")
     return pc.if_else(pc.equal(pc.binary_slice(wkb, 1, 2), _POLYGON), multi, wkb)
 
 
 def _os_error(target: Path, room: int, message: str) -> OSError:
-    """Return the error that the system has for a file that GDAL could not write.
+    """Return the system's error for a file that GDAL could not write.
 
-    GDAL's message does not say that a disk is full.
+    GDAL's message does not say when a disk is full.
 
     Args:
-        target: the file.
-        room: bytes that the file may need.
-        message: GDAL's message.
+        target: File that GDAL could not write.
+        room: Bytes that the file may need.
+        message: Message of GDAL.
     """
     try:
         with target.open("ab") as file:
@@ -187,11 +188,11 @@ def _os_error(target: Path, room: int, message: str) -> OSError:
 
 
 def _check(target: Path, form: VectorFormat, rows: int, room: int) -> None:
-    """Refuse a file that is not whole, whatever GDAL said.
+    """Refuse an incomplete file, even if GDAL reported no error.
 
     Raises:
-        OSError: the end of the file is missing, or its index.
-        RunIncompleteError: it has another number of rows.
+        OSError: The end of the file or its index is missing.
+        RunIncompleteError: The file has a different number of rows.
     """
     if form == "geojson":
         # To count its rows, GDAL would read all of them.
@@ -205,6 +206,6 @@ def _check(target: Path, form: VectorFormat, rows: int, room: int) -> None:
         raise RunIncompleteError(
             f"{target} has {info['features']} rows rather than {rows}; run it again"
         )
-    # GDAL leaves out the index that it has no room for, and says nothing.
+    # Without disk space for the index, GDAL leaves it out and reports no error.
     if form == "gpkg" and not info["capabilities"]["fast_spatial_filter"]:
         raise _os_error(target, room, "its spatial index is missing")

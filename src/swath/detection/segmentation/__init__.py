@@ -1,1 +1,1 @@
-"""Segments: regions as exact polygons, joined where tiles cut them, and as a mask."""
+"""Segmentation: exact polygons of regions, joined where tiles cut them, and the class raster."""

@@ -1,8 +1,8 @@
-"""A segmentation as a raster: the class of each pixel, in the pixels of its scene.
+"""Write a segmentation as a raster: the class of each pixel, in the pixels of its scene.
 
-Each shard writes the labels of its cores, tile by tile, to a file of its own that covers its tiles
-and no more. The merge lays a virtual mosaic over these files and has GDAL copy it, block by block,
-into one cloud-optimised GeoTIFF. No step holds more than GDAL's block cache, whatever the scene.
+Each shard writes the labels of its cores, tile by tile, to its own file, which covers only its
+tiles. The merge defines a virtual mosaic of these files. GDAL copies the mosaic, block by block,
+into one cloud-optimized GeoTIFF. No step needs more memory than GDAL's block cache, for any scene.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _PART = {
     "tiled": True,
     "blockxsize": _BLOCK,
     "blockysize": _BLOCK,
-    # Read once and then thrown away; blocks that no tile reaches take no room.
+    # Read once and then deleted; blocks without a tile use no disk space.
     "compress": "ZSTD",
     "ZSTD_LEVEL": 1,
     "SPARSE_OK": True,
@@ -54,13 +54,13 @@ _MASK = {
     "COMPRESS": "DEFLATE",
     "BLOCKSIZE": _BLOCK,
     "BIGTIFF": "IF_SAFER",
-    # Each pixel of an overview is a class that is there, and each class keeps its share.
+    # Each overview pixel is a class that occurs, and each class keeps its share.
     "OVERVIEW_RESAMPLING": "NEAREST",
 }
 
 
 def extent(grid: Grid, tiles: Ints) -> Box:
-    """The least window that holds the cores of tiles: x, y, width, height in scene px."""
+    """Return the least window that holds the cores of tiles: x, y, width, height in scene px."""
     cores = grid.cores(tiles)
     x, y = (int(v) for v in cores[:, :2].min(axis=0))
     x_end, y_end = (int(v) for v in cores[:, 2:].max(axis=0))
@@ -69,12 +69,14 @@ def extent(grid: Grid, tiles: Ints) -> Box:
 
 @contextmanager
 def writing_part(uri: str, window: Box, *, earlier: str | None = None) -> Iterator[MaskPart]:
-    """A shard's part of the mask, to be written; it is there when the block ends, or not at all.
+    """Open a shard's part of the mask for writing.
+
+    The part exists only once the `with` block has ended without an error.
 
     Args:
-        uri: where it shall be.
-        window: which part of the scene it covers: x, y, width, height.
-        earlier: where an interrupted attempt left its part, to go on from.
+        uri: Path or S3 URI of the part.
+        window: Part of the scene that the file covers: x, y, width, height in px.
+        earlier: Path or S3 URI of an interrupted attempt's part, to resume from.
     """
     with storage.writing(uri) as path:
         if earlier:
@@ -87,15 +89,15 @@ def writing_part(uri: str, window: Box, *, earlier: str | None = None) -> Iterat
 
 
 class MaskPart:
-    """The labels of one shard's cores, in a file; what no tile has said is NO_LABEL."""
+    """File with the labels of one shard's cores; NO_LABEL where no tile has written labels."""
 
     def __init__(self, path: Path, window: Box, *, resume: bool = False) -> None:
         """Open the file for writing.
 
         Args:
-            path: the file.
-            window: which part of the scene it covers: x, y, width, height.
-            resume: go on with the file that is there.
+            path: Path of the file.
+            window: Part of the scene that the file covers: x, y, width, height in px.
+            resume: Whether to continue the existing file.
         """
         self._path = path
         self._x, self._y, width, height = window
@@ -107,21 +109,21 @@ class MaskPart:
             )
 
     def write(self, tile: Tile, labels: NDArray[np.uint8]) -> None:
-        """Keep the labels (rows, cols) of a tile's core."""
+        """Write the labels (rows, cols) of a tile's core."""
         rows, cols = labels.shape
         x, y = tile.core[:2]
         with _environment():
             self._file.write(labels, 1, window=Window(x - self._x, y - self._y, cols, rows))
 
     def keep(self, uri: str) -> str:
-        """Put what there is where another attempt can go on from it; return its SHA-256."""
+        """Copy the labels so far to `uri`, from which to resume; return the file's SHA-256."""
         kept = self.digest()
         storage.copy(str(self._path), uri)
         self._file = self._again()
         return kept
 
     def digest(self) -> str:
-        """End the file; return its SHA-256."""
+        """Close the file; return its SHA-256."""
         self.close()
         return storage.digest(self._path)
 
@@ -130,7 +132,7 @@ class MaskPart:
             return rasterio.open(self._path, "r+", driver="GTiff")
 
     def close(self) -> None:
-        """End the file; it is whole from then on."""
+        """Close the file, which is complete from then on."""
         with _environment():
             self._file.close()
 
@@ -138,14 +140,14 @@ class MaskPart:
 def assemble(
     parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str], path: Path
 ) -> None:
-    """Write the mask of a scene as a cloud-optimised GeoTIFF with overviews.
+    """Write the mask of a scene as a cloud-optimized GeoTIFF with overviews.
 
     Args:
-        parts: the shards' files, and the window of the scene that each covers. None overlaps
-            another, since shards are rectangles of tiles.
-        scene: whose place on Earth the mask takes over: geotransform or ground control points.
-        classes: the names of the labels, kept in the band's metadata.
-        path: the file to write.
+        parts: Files of the shards, and the window of the scene that each covers. The windows do not
+            overlap, since shards are rectangles of tiles.
+        scene: Scene whose geotransform or ground control points the mask takes.
+        classes: Names of the labels, stored in the band's metadata.
+        path: File to write.
     """
     mosaic = ET.tostring(_mosaic(parts, scene, classes), encoding="unicode")
     with _environment(), gdal_env.warnings_raised():
@@ -153,12 +155,12 @@ def assemble(
 
 
 def _environment() -> Env:
-    # By default the cache is a share of the host's memory, which in a container is not ours.
+    # By default the cache is a share of the host's memory, which a container does not have.
     return Env(session=DummySession(), GDAL_CACHEMAX=_CACHE, **gdal_env.STRICT)
 
 
 def _mosaic(parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str]) -> ET.Element:
-    """A GDAL virtual dataset; https://gdal.org/en/stable/drivers/raster/vrt.html."""
+    """Return a GDAL virtual dataset; https://gdal.org/en/stable/drivers/raster/vrt.html."""
     root = ET.Element("VRTDataset", rasterXSize=str(scene.width), rasterYSize=str(scene.height))
     crs = scene.crs.to_wkt() if scene.crs else ""
     if scene.transform:
@@ -185,7 +187,7 @@ def _source(part: Path, window: Box) -> ET.Element:
     source = ET.Element("SimpleSource")
     _text(source, "SourceFilename", str(part.absolute()), relativeToVRT="0")
     _text(source, "SourceBand", "1")
-    # With its properties told, a file is opened only when its turn comes.
+    # With its properties given, GDAL opens a file only when it reads from it.
     ET.SubElement(
         source,
         "SourceProperties",

@@ -1,10 +1,10 @@
-"""Rasters as polygons: exact, along pixel edges, holes and all.
+"""Turn rasters into exact polygons along pixel edges, holes included.
 
-Pixels that share a side are one region; those that meet only in a corner are not.
+Pixels that share a side are one region; pixels that meet only in a corner are not.
 
-The polygons are those of `rasterio.features.shapes`, vertex for vertex. That function hands each
-ring over as a GeoJSON object of Python tuples, which takes 3 to 8 times as long as making the rings
-in arrays (`make bench ARGS=polygons`), and it gives no sum of weights for each region.
+The polygons equal those of `rasterio.features.shapes`, vertex for vertex. That function returns
+each ring as a GeoJSON object of Python tuples, which takes 3 to 8 times as long as arrays of rings
+(`make bench ARGS=polygons`). It also returns no sum of weights for each region.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions:
-    """The regions of a raster, from top to bottom and from left to right."""
+    """Regions of a raster, from top to bottom and from left to right."""
 
     outline: NDArray[np.object_]
-    """(n,) shapely Polygons, valid ones; a region has one."""
+    """(n,) valid shapely Polygons, one for each region."""
     label: NDArray[Any]
-    """(n,) of the raster's dtype."""
+    """(n,) labels, with the raster's dtype."""
     area: Floats
-    """(n,) in px."""
+    """(n,) areas in px."""
     total: Floats
-    """(n,) the sum of the weights of its pixels."""
+    """(n,) sums of the weights of each region's pixels."""
 
 
 def segments_of(
@@ -49,23 +49,23 @@ def segments_of(
     threshold: float = 0.0,
     background: Collection[int] = (),
 ) -> Seen:
-    """What a tile owns of a semantic segmentation: the regions of its core, and its labels.
+    """Return the regions of a tile's core in a semantic segmentation, and the core's labels.
 
     Args:
-        labels: (rows, cols) of the tile, or of its window: each pixel's class.
-        probability: the same pixels' probability of that class.
-        tile: the tile.
-        valid: (rows, cols) of the tile's window, True = valid; None where all is.
-        threshold: a pixel whose probability is less has no class.
-        background: classes that count as none.
+        labels: (rows, cols) of the tile, or of its window: the class of each pixel.
+        probability: (rows, cols), the probability of that class, 0 to 1.
+        tile: Tile of the grid.
+        valid: (rows, cols) of the tile's window, True for valid pixels; None if all are valid.
+        threshold: Least probability of a pixel's class; pixels below it get NO_LABEL.
+        background: Classes whose pixels get NO_LABEL.
 
     Returns:
-        A detection for each region; its score is the mean probability over its pixels.
+        One detection for each region, whose score is the mean probability of its pixels.
     """
     x0, y0, x1, y1 = tile.core
     core = np.s_[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x]
     likely = probability[core]
-    nothing = ~(likely >= threshold)  # nor where it is NaN
+    nothing = ~(likely >= threshold)  # also true for NaN
     for label in background:
         nothing |= labels[core] == label
     if valid is not None:
@@ -85,11 +85,11 @@ def segments_of(
 def polygons_of_mask(
     mask: NDArray[np.bool_], offset: tuple[int, int] = (0, 0)
 ) -> shapely.Polygon | shapely.MultiPolygon | None:
-    """The outline of the pixels that are set; None where none is.
+    """Return the outline of the pixels that are set; None if no pixel is.
 
     Args:
-        mask: (rows, cols).
-        offset: (x, y) of its upper left corner.
+        mask: (rows, cols) of bool.
+        offset: (x, y) of the mask's upper left corner in px.
     """
     outline = regions_of(mask.view(np.uint8), background=0, offset=offset).outline
     if len(outline) > 1:
@@ -104,13 +104,13 @@ def regions_of(
     background: int = NO_LABEL,
     offset: tuple[int, int] = (0, 0),
 ) -> Regions:
-    """The regions of pixels of one label.
+    """Return the regions of a raster: connected pixels with one label.
 
     Args:
         labels: (rows, cols) of integers.
-        weight: (rows, cols); by default, 1 a pixel.
-        background: the label whose pixels are in no region.
-        offset: (x, y) of the upper left corner.
+        weight: (rows, cols), weight of each pixel; 1 by default.
+        background: Label whose pixels belong to no region.
+        offset: (x, y) of the raster's upper left corner in px.
     """
     framed = np.pad(labels, 1, constant_values=background)
     corners, label = _corners(framed, background)
@@ -131,11 +131,11 @@ def regions_of(
 
 
 def _corners(framed: NDArray[Any], background: int) -> tuple[Corners, NDArray[Any]]:
-    """All corners of all regions, and the label of each level edge."""
+    """Return all corners of all regions, and the label of each horizontal edge."""
     point, (a, b, c, d) = _turns(framed)
     top, left, right, bottom = a != b, a != c, b != d, c != d
-    # A pixel has a corner where the pixels beside it and above or below it are both not its like,
-    # or where they are and the one across is not.
+    # A pixel has a corner if both adjacent pixels (beside it, above or below it) have other labels,
+    # or if both have its label and the diagonal one has not.
     corner = np.array(
         [
             [np.where(bottom, left, ~left & top), np.where(bottom, right, ~right & top)],
@@ -144,7 +144,7 @@ def _corners(framed: NDArray[Any], background: int) -> tuple[Corners, NDArray[An
     ).transpose(0, 2, 1)
     pixel = np.array([[c, d], [a, b]]).transpose(0, 2, 1)
     found = np.flatnonzero(corner & (pixel != background))
-    # Along a line, and on one side of it, edges follow one another: each second corner ends one.
+    # On a line, and on one side of it, edges follow one another: every second corner ends an edge.
     pair, side = found >> 1, found & 1
     below = pair < len(point)
     y, x = np.divmod(point[pair - len(point) * ~below], framed.shape[1])
@@ -160,21 +160,25 @@ def _corners(framed: NDArray[Any], background: int) -> tuple[Corners, NDArray[An
 
 
 def _turns(framed: NDArray[Any]) -> tuple[Ints, list[NDArray[Any]]]:
-    """The points where an outline may turn, from left to right in each row of points.
+    """Return the points where an outline may turn, from left to right in each row of points.
 
     Returns:
-        The flat index of the pixel that is upper left of each, and the labels around it: upper
-        left, upper right, lower left and lower right.
+        The flat index of the pixel to the upper left of each point, and the labels around it:
+        upper left, upper right, lower left and lower right; (n,) each.
     """
     flat, width = framed.ravel(), framed.shape[1]
     beside, above = flat[1:] != flat[:-1], flat[width:] != flat[:-width]
-    # Where one row ends and the next begins there is the frame, and nothing changes.
+    # The frame lies where one row ends and the next begins, so no label changes there.
     point = np.flatnonzero((beside[:-width] | beside[width:]) & (above[:-1] | above[1:]))
     return point, [flat[point + step] for step in (0, 1, width, width + 1)]
 
 
 def _regions(framed: NDArray[Any], corners: Corners, rings: Rings, hole: NDArray[np.bool_]) -> Ints:
-    """The region of each ring: that of the ring seen when looking up from a hole's upper edge."""
+    """Return the region of each ring, (rings,); for a hole, that of the ring that encloses it.
+
+    The column of pixels above the upper edge of a hole ends at an edge of the enclosing ring, or of
+    another hole, for which the search is repeated.
+    """
     if not hole.any():
         return np.arange(rings.count)
     under = int(np.count_nonzero(corners.below))
@@ -182,19 +186,19 @@ def _regions(framed: NDArray[Any], corners: Corners, rings: Rings, hole: NDArray
     edge = np.minimum.reduceat(upper, rings.start)[hole]
     seen = np.arange(rings.count)
     seen[hole] = rings.ring[_edges_above(framed, corners, under, edge)]
-    while hole[seen].any():  # a ring that is seen begins higher up, so this ends
+    while hole[seen].any():  # each further ring begins higher up, so the loop ends
         seen = seen[seen]
     return np.asarray((np.cumsum(~hole) - 1)[seen])
 
 
 def _edges_above(framed: NDArray[Any], corners: Corners, under: int, edge: Ints) -> Ints:
-    """Of the pixels that rest on level edges, the level edge at the upper end of their column.
+    """Return the horizontal edge at the upper end of the column of pixels above each given edge.
 
     Args:
-        framed: the labels, with a frame.
-        corners: all of them.
-        under: how many level edges have their region below; they come first, row by row.
-        edge: of those that have it above.
+        framed: (rows, cols) of labels, with a frame of one px.
+        corners: All corners of all regions.
+        under: Number of horizontal edges whose region is below; they come first, row by row.
+        edge: (n,) numbers of edges whose region is above.
     """
     x, y = corners.x[2 * edge], corners.y[2 * edge]
     columns, place = np.unique(x, return_inverse=True)
@@ -209,10 +213,10 @@ def _edges_above(framed: NDArray[Any], corners: Corners, under: int, edge: Ints)
 def _totals(
     weight: NDArray[Any], framed: NDArray[Any], corners: Corners, rings: Rings, region: Ints
 ) -> Floats:
-    """The sum of the weights of each region's pixels.
+    """Return the sum of the weights of each region's pixels, (regions,).
 
-    Each row of the raster is a string of runs of one label, and where one begins there is an edge:
-    the run is of the region on the edge's right.
+    Each row of the raster is a series of runs of one label. Each run begins at a vertical edge, and
+    belongs to the region on the right of that edge.
     """
     starts = np.ones(weight.shape, np.bool_)
     np.not_equal(framed[1:-1, 2:-1], framed[1:-1, 1:-2], out=starts[:, 1:])
@@ -225,12 +229,12 @@ def _totals(
 
 
 def _beginnings(corners: Corners, rings: Rings, width: int) -> tuple[Ints, Ints]:
-    """The flat index of each pixel with an edge on its left, and the ring of that edge."""
+    """Return the flat index of each pixel with an edge on its left, and the ring of that edge."""
     first, second = rings.corner[::2], rings.corner[1::2]
     following = np.roll(first, -1)
     following[np.append(rings.start[1:], len(first)) - 1] = first[rings.start]
     low, high = corners.y[following], corners.y[second]
-    upward = np.flatnonzero(low < high)  # so the region is on the right of the edge
+    upward = np.flatnonzero(low < high)  # the region is on the right of the edge
     length = (high - low)[upward]
     row = np.arange(length.sum()) - np.repeat(np.cumsum(length) - high[upward], length)
     place = row * width + np.repeat(corners.x[second[upward]], length)

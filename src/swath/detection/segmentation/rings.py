@@ -1,7 +1,7 @@
-"""Outlines along pixel edges: from corners to rings, from rings to polygons.
+"""Build rings from the corners of outlines along pixel edges, and polygons from rings.
 
-The outline of any set of pixels turns only at corners, and its edges are level and upright in turn.
-Whoever knows the corners, and which of them share an edge, knows the outline.
+The outline of a set of pixels turns only at corners, and its edges are horizontal and vertical in
+turn. So the corners, and which of them share an edge, define the outline.
 """
 
 from __future__ import annotations
@@ -20,42 +20,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Corners:
-    """Corners of outlines. Corners 2k and 2k + 1 are the left and right end of level edge k."""
+    """Corners of outlines; corners 2k and 2k + 1 are the left and right end of horizontal edge k.
+
+    There are n corners and n / 2 horizontal edges.
+    """
 
     x: Ints
     y: Ints
     below: NDArray[np.bool_]
-    """(n / 2,), of each level edge, whether its region lies below it (y goes down); all of which it
-    does come first."""
+    """(n / 2,) whether each horizontal edge has its region below it, y down; those come first."""
     upright: Ints
-    """The other end of each corner's upright edge."""
+    """(n,) the other end of each corner's vertical edge."""
     twins: Ints
-    """(m, 2): two corners of perhaps one region at one point, where it touches itself."""
+    """(m, 2) pairs of corners at one point, where a region may touch itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rings:
-    """Level edges in the order of a walk along rings, each from the first of its edges.
+    """Horizontal edges in the order of a walk along rings; each ring starts at its first edge.
 
-    The region is on the right hand of the walk, as seen on a screen.
+    The region is on the right of the walk, as seen on a screen.
     """
 
     edge: Ints
+    """(n / 2,) numbers of the horizontal edges."""
     start: Ints
-    """Where in `edge` each ring begins."""
+    """(rings,) index into `edge` where each ring begins."""
     corner: Ints
-    """(2n,): the first and second corner of each edge in `edge`."""
+    """(n,) the first and second corner of each edge in `edge`."""
     ring: Ints
-    """Of each level edge, by its number, the ring that it is part of."""
+    """(n / 2,) the ring of each horizontal edge, by the edge's number."""
 
     @property
     def count(self) -> int:
-        """How many rings there are."""
+        """Number of rings."""
         return len(self.start)
 
 
 def walk(corners: Corners) -> Rings:
-    """Join corners into rings, none of which touches itself."""
+    """Join corners into rings that do not touch themselves."""
     count = len(corners.below)
     first = 2 * np.arange(count) + ~corners.below
     through = np.arange(2 * count)
@@ -64,8 +67,8 @@ def walk(corners: Corners) -> Rings:
     itself = rings.ring[a >> 1] == rings.ring[b >> 1]
     if not itself.any():
         return rings
-    # A ring that passes a point twice is two rings that meet there: at the point, the one walk goes
-    # on as the other. Such points never interlace along a ring, so all can be parted at once.
+    # A ring that passes a point twice is split into two rings that meet there: at the point, each
+    # walk continues as the other one. Such points never interlace, so all are split at once.
     through[a[itself]], through[b[itself]] = b[itself], a[itself]
     return _walk(first, corners.upright, through)
 
@@ -91,7 +94,7 @@ def _walk(first: Ints, upright: Ints, through: Ints) -> Rings:
 
 
 def areas(corners: Corners, rings: Rings) -> Ints:
-    """How many pixels each ring encloses; of a hole, the negative."""
+    """Return the area of each ring in px, (rings,); negative for a hole."""
     x, y = corners.x[rings.corner].reshape(-1, 2), corners.y[rings.corner[::2]]
     return np.asarray(np.add.reduceat(y * (x[:, 0] - x[:, 1]), rings.start))
 
@@ -103,14 +106,14 @@ def polygons(
     hole: NDArray[np.bool_],
     offset: tuple[int, int] = (0, 0),
 ) -> NDArray[np.object_]:
-    """One polygon for each region, in the order of the regions.
+    """Return one polygon for each region, in the order of the regions.
 
     Args:
-        corners: what the rings were made of.
-        rings: all rings of all regions.
-        region: (rings,) which region each belongs to, every number from 0 up.
-        hole: (rings,) whether it is a hole; each region has one ring that is none.
-        offset: (x, y) to add to all positions.
+        corners: Corners that the rings connect.
+        rings: All rings of all regions.
+        region: (rings,) region of each ring; the numbers from 0 up are all used.
+        hole: (rings,) whether the ring is a hole; each region has one ring that is not a hole.
+        offset: (x, y) added to all positions, in px.
     """
     order = np.lexsort((hole, region))
     sizes = 2 * np.diff(rings.start, append=len(rings.edge))[order]
@@ -129,17 +132,18 @@ def polygons(
 
 
 def join(outlines: NDArray[np.object_], region: Ints) -> NDArray[np.object_]:
-    """Polygons along pixel edges that overlap nowhere, joined where they share a piece of an edge.
+    """Join disjoint polygons along pixel edges where they share a piece of an edge.
 
-    Exact, and n log n in their vertices: where two regions meet, their edges run along one line in
-    opposite directions, and cancel.
+    The result is exact. Where two polygons meet, their edges run along one line in opposite
+    directions, and cancel. The time is n log n in the number of vertices.
 
     Args:
-        outlines: (n,) shapely Polygons whose vertices are whole numbers.
-        region: (n,) what each is part of, every number from 0 up; all parts of a region meet.
+        outlines: (n,) shapely Polygons whose vertices are whole numbers of px.
+        region: (n,) region of each polygon; the numbers from 0 up are all used. The polygons of a
+            region are connected.
 
     Returns:
-        One Polygon for each region, without vertices where it does not turn.
+        (regions,) one Polygon for each region, with vertices only where its outline turns.
     """
     if not len(outlines):
         return outlines
@@ -159,13 +163,13 @@ def join(outlines: NDArray[np.object_], region: Ints) -> NDArray[np.object_]:
 
 
 def _what_remains(start: Ints, end: Ints, region: Ints) -> tuple[Corners, Ints]:
-    """The corners of the edges that do not cancel, and the region of each level one."""
+    """Return the corners of the edges that do not cancel, and each horizontal edge's region."""
     flat = start[:, 1] == end[:, 1]
     columns, rows = (int(v) + 1 for v in start.max(axis=0))
     level = _edges(region[flat], start[flat, ::-1], end[flat, 0], (rows, columns))
     upright = _edges(region[~flat], start[~flat], end[~flat, 1], (columns, rows))
-    # At a point there is one end of a level edge and one of an upright edge, or two of each, where
-    # a region touches itself: there the edge with the region above it belongs with the edge upward.
+    # One horizontal and one vertical edge end at a point, or two of each where a region touches
+    # itself. There the horizontal edge with its region above pairs with the vertical edge upward.
     at_level = (level.region * rows + level.line) * columns + level.place
     at_upright = (upright.region * rows + upright.place) * columns + upright.line
     corner = np.argsort(at_level * 2 + np.repeat(level.forward, 2))
@@ -181,24 +185,25 @@ def _what_remains(start: Ints, end: Ints, region: Ints) -> tuple[Corners, Ints]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Edges:
-    """Edges along lines of one direction: their ends, in pairs."""
+    """Ends of edges along lines of one direction, (n,) each, the two ends of an edge in a row."""
 
     region: Ints
     line: Ints
+    """Row or column of the line, in px."""
     place: Ints
-    """Along the line, the lower one of a pair first."""
+    """Position along the line in px, the lower end of an edge first."""
     forward: NDArray[np.bool_]
-    """(n / 2,) of each edge, whether it leads from its lower to its higher end; those first."""
+    """(n / 2,) whether each edge leads from its lower to its higher end; those edges come first."""
 
 
 def _edges(region: Ints, start: Ints, end: Ints, size: tuple[int, int]) -> _Edges:
-    """What remains of directed edges once opposite ones have cancelled.
+    """Return what remains of directed edges after opposite edges have cancelled.
 
     Args:
-        region: (n,) of each edge.
-        start: (n, 2) its line, and its place along the line.
-        end: (n,) its other place.
-        size: how many lines there are, and how many places along each.
+        region: (n,) region of each edge.
+        start: (n, 2), line of each edge, and position of its start along the line in px.
+        end: (n,) position of its end along the line in px.
+        size: Number of lines, and number of positions along each line.
     """
     lines, places = size
     line = (region * lines + start[:, 0]) * places
@@ -208,7 +213,7 @@ def _edges(region: Ints, start: Ints, end: Ints, size: tuple[int, int]) -> _Edge
     first = np.flatnonzero(np.diff(ends, prepend=-1))
     change = np.add.reduceat(np.where(order < len(line), 1, -1), first)
     ends, change = ends[first[change != 0]], change[change != 0]
-    # How many edges lead forward at a place, less those that lead back: 1, -1 or none.
+    # Number of edges that lead forward, minus those that lead back: 1, -1 or 0.
     direction = np.cumsum(change)
     edge = np.flatnonzero(direction)
     edge = edge[np.argsort(direction[edge] < 0, kind="stable")]

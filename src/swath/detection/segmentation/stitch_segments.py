@@ -1,11 +1,11 @@
-"""Seams between the cores of tiles: of regions that cores cut, each whole again.
+"""Stitch the regions that the borders of tiles' cores cut.
 
-Each pixel is in one core, so nothing is seen twice and nothing is compared: two regions of a class
-that share a piece of a border between cores are one. What comes out is, to the last corner, what
-the whole scene's labels would have given in one piece. Pixels that meet only in a corner belong
-together no more across a border than within a core.
+Each pixel is in one core, so no pixel is detected twice, and no detections are compared. Two
+regions of one class that share a piece of a border between cores are one region. The result equals,
+to the last corner, the regions of the whole scene's labels in one raster. Pixels that meet only in
+a corner are not connected, across a border as within a core.
 
-A region may be as large as the scene (the sea), and its outline is held in memory whole.
+A region may be as large as the scene (the sea), and its whole outline is held in memory.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _AT_ONCE = 1_000_000
-"""How many vertices are looked at together, some 300 bytes each; a region has all of its own."""
+"""Number of vertices processed together, at about 300 bytes each; a region is never split."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentSeams:
-    """The seams of a grid of tiles, for regions of pixels."""
+    """Stitching of regions of pixels across a grid of tiles."""
 
     grid: Grid
     min_area: float = 0.0
-    """Regions of fewer px, when they are whole, are dropped."""
+    """Least area of a whole region in px; smaller regions are dropped."""
 
     def sort_out(self, seen: Detections) -> Detections:
-        """Flag the regions that touch another core; each is its tile's own.
+        """Flag the regions that touch another core; each tile reports its own regions.
 
         Args:
-            seen: the regions of tiles' cores, as `polygonise.segments_of` gives them.
+            seen: Regions of tiles' cores, as `polygonize.segments_of` returns them.
         """
         part = self._open_sides(seen).any(axis=1)
         flags = np.where(part, np.uint8(Flag.PART), np.uint8(0))
@@ -53,8 +53,11 @@ class SegmentSeams:
     def settle(self, flagged: Detections) -> Detections:
         """Join the flagged regions of all tiles.
 
-        A joined region's score is the mean over its pixels, and its tile the one that holds the
-        largest piece of it.
+        The score of a joined region is the mean over its pixels. Its tile is that of its largest
+        part.
+
+        Args:
+            flagged: Detections that `sort_out` flagged, in any order.
         """
         parts = flagged.ordered()
         return self._whole(parts, components(len(parts), *self._contacts(parts)))
@@ -62,14 +65,14 @@ class SegmentSeams:
     def settle_inside(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
-        """Join those of which no piece touches the core of a tile outside.
+        """Join the regions no part of which touches the core of a tile outside.
 
         Args:
-            flagged: what `sort_out` flagged, of the tiles inside.
-            inside: whether tiles of these numbers are.
+            flagged: Detections of the tiles inside that `sort_out` flagged.
+            inside: Returns which tile numbers are inside.
 
         Returns:
-            Whole regions, and those still flagged, untouched.
+            Whole regions without flags, and regions that are still flagged.
         """
         parts = flagged.ordered()
         open_ = np.zeros(len(parts), np.bool_)
@@ -81,7 +84,7 @@ class SegmentSeams:
         return self._whole(parts.take(~still), component[~still]), parts.take(still)
 
     def _whole(self, parts: Detections, component: Ints) -> Detections:
-        """Parts as wholes; those of one component are one."""
+        """Join the parts of each component into one region; drop regions below `min_area`."""
         _, component, count = np.unique(component, return_inverse=True, return_counts=True)
         alone = count[component] == 1
         _, component = np.unique(component[~alone], return_inverse=True)
@@ -91,7 +94,7 @@ class SegmentSeams:
         return whole.take(self._large(whole))
 
     def _open_sides(self, seen: Detections) -> NDArray[np.bool_]:
-        """(n, 4): whether a region touches the core left of, above, right of or below its own."""
+        """Return whether regions touch the core left, above, right and below, (n, 4)."""
         cores = self.grid.cores(seen.tile)
         scene = np.array([0, 0, self.grid.width, self.grid.height])
         return np.asarray((seen.box == cores) & (cores != scene))
@@ -100,7 +103,7 @@ class SegmentSeams:
         return np.asarray(shapely.area(_outlines(regions)) >= self.min_area)
 
     def _contacts(self, flagged: Detections) -> tuple[Ints, Ints]:
-        """Pairs of regions of one class that share a piece of a border between cores."""
+        """Return pairs of regions of one class that share a piece of a border between cores."""
         outlines = _outlines(flagged)
         borders = [
             self._borders(flagged.take(rows), rows.start)
@@ -112,11 +115,11 @@ class SegmentSeams:
         return a, b
 
     def _borders(self, regions: Detections, first: int) -> list[Ints]:
-        """Where regions touch the left, upper, right and lower border of their tiles' cores.
+        """Return the edges of regions on the borders of their cores: left, upper, right, lower.
 
         Returns:
-            Four arrays (n, 5): the border's place, the label, start and end along the border, and
-            the region's number, counted from `first`.
+            Four arrays (n, 5) of border position, label, start and end along the border in px, and
+            region number, counted from `first`.
         """
         points, region = shapely.get_coordinates(
             shapely.get_exterior_ring(_outlines(regions)), return_index=True
@@ -136,17 +139,17 @@ class SegmentSeams:
 
 
 def _meeting(before: Ints, after: Ints) -> tuple[Ints, Ints]:
-    """Pairs of regions on the two sides of a line that share more than a point of it.
+    """Return pairs of regions on the two sides of a line that share more than a point of it.
 
     Args:
-        before: (n, 5) line, label, start and end along the line, region. None overlaps another.
-        after: the same, (m, 5), of the other side.
+        before: (n, 5) line, label, start and end along the line, region. No two overlap.
+        after: (m, 5) the same columns, for the other side of the lines.
     """
     both = np.concatenate([before, after])
     if not len(both):
         return both[:, 4], both[:, 4]
     _, place = np.unique(both[:, :2], axis=0, return_inverse=True)
-    # One axis for all lines and labels, each on a stretch of its own.
+    # All lines and labels share one axis, with a range of its own for each.
     both[:, 2:4] += place.reshape(-1, 1) * (both[:, 3].max() + 1)
     before, after = both[: len(before)], both[len(before) :]
     after = after[np.argsort(after[:, 2])]
@@ -158,7 +161,7 @@ def _meeting(before: Ints, after: Ints) -> tuple[Ints, Ints]:
 
 
 def _joined(parts: Detections, component: Ints) -> Iterator[Detections]:
-    """Parts as wholes, numbered from 0 by `component`; some wholes at a time."""
+    """Yield the joined regions of parts, some at a time; `component` numbers them from 0."""
     if not len(parts):
         return
     order = np.argsort(component, kind="stable")
@@ -188,7 +191,7 @@ def _wholes(parts: Detections, component: Ints) -> Detections:
 
 
 def _batches(size: Ints) -> list[slice]:
-    """Rows that follow one another, as many as are of about one size together; at least one."""
+    """Return slices of consecutive rows whose total size is about `_AT_ONCE`, or of one row."""
     batch = np.cumsum(size) // _AT_ONCE
     cuts = np.flatnonzero(np.diff(batch)) + 1
     return [slice(int(a), int(b)) for a, b in pairwise([0, *cuts, len(size)])]
