@@ -186,9 +186,9 @@ def evaluate(
         classes: Names of the labels' classes, in order; needed if the labels do not name them.
         class_map: Classes of the labels, and the class of the model for each.
         against: Package in use, or its `evaluation.json`, whose metrics the model must reach.
-        fail_below: Least values of metrics, for example `{"AP50": 0.3}`.
+        fail_below: Lowest accepted values of metrics, for example `{"AP50": 0.3}`.
         tolerance: Largest difference by which a metric may fall below the package in use.
-        score_floor: Least score of the detections that are measured, 0 to 1.
+        score_floor: Lowest score of the detections that are measured, 0 to 1.
         tolerated_failures: Share of a scene's tiles that may fail, 0 to 1.
         progress: Called with the scene's address, the number of tiles done and the total number.
 

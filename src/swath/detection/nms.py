@@ -50,8 +50,8 @@ def reduce_candidates(
             reduced.
         outline: (n,) valid shapely Polygons; None if there are only boxes.
         oriented: Whether the outlines are oriented boxes, so that joined outlines must be too.
-        score_threshold: Least score; lower candidates are dropped before the reduction, and with
-            soft-NMS after it as well.
+        score_threshold: Lowest score, 0 to 1. Candidates below it are dropped before the reduction,
+            and with soft-NMS after it as well.
 
     Returns:
         Boxes, scores, labels and outlines with the types of the arguments.

@@ -1,8 +1,8 @@
 """Write a run's detections as GeoPackage, GeoJSON or FlatGeobuf.
 
 GDAL and QGIS as Debian packages them cannot read Parquet. The rows are read from the run's
-GeoParquet file, one row group at a time, and written by GDAL, so memory does not grow with their
-number. pyogrio includes a GDAL with the drivers of these formats; rasterio's GDAL lacks them.
+GeoParquet file, one row group at a time, so memory does not grow with their number. GDAL writes
+them. pyogrio includes a GDAL with the drivers of these formats; rasterio's GDAL lacks them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Decode rows with mask coefficients: YOLO instance segmentation with prototypes (YOLACT, 2019).
 
 A row is a box, one score per class and one coefficient per prototype mask. The mask of an instance
-is the sigmoid of the prototypes' sum weighted by the coefficients, resampled to the size of the
-tile and cut to the box.
+is the sigmoid of the prototypes' sum, weighted by the coefficients. It is resampled to the size of
+the tile and cut to the box.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Pixels that share a side are one region; pixels that meet only in a corner are not.
 
 The polygons equal those of `rasterio.features.shapes`, vertex for vertex. That function returns
-each ring as a GeoJSON object of Python tuples, which takes 3 to 8 times as long as arrays of rings
-(`make bench ARGS=polygons`). It also returns no sum of weights for each region.
+each ring as a GeoJSON object of Python tuples. It takes 3 to 8 times as long as arrays of rings
+(`make bench ARGS=polygons`), and returns no sum of weights for each region.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def segments_of(
         probability: (rows, cols), the probability of that class, 0 to 1.
         tile: Tile of the grid.
         valid: (rows, cols) of the tile's window, True for valid pixels; None if all are valid.
-        threshold: Least probability of a pixel's class; pixels below it get NO_LABEL.
+        threshold: Lowest probability of a pixel's class; pixels below it get NO_LABEL.
         background: Classes whose pixels get NO_LABEL.
 
     Returns:
@@ -134,8 +134,8 @@ def _corners(framed: NDArray[Any], background: int) -> tuple[Corners, NDArray[An
     """Return all corners of all regions, and the label of each horizontal edge."""
     point, (a, b, c, d) = _turns(framed)
     top, left, right, bottom = a != b, a != c, b != d, c != d
-    # A pixel has a corner if both adjacent pixels (beside it, above or below it) have other labels,
-    # or if both have its label and the diagonal one has not.
+    # A pixel has a corner if the pixels beside it and above or below it both have other labels. It
+    # also has a corner if both have its label, and the diagonal pixel has another.
     corner = np.array(
         [
             [np.where(bottom, left, ~left & top), np.where(bottom, right, ~right & top)],
@@ -176,8 +176,8 @@ def _turns(framed: NDArray[Any]) -> tuple[Ints, list[NDArray[Any]]]:
 def _regions(framed: NDArray[Any], corners: Corners, rings: Rings, hole: NDArray[np.bool_]) -> Ints:
     """Return the region of each ring, (rings,); for a hole, that of the ring that encloses it.
 
-    The column of pixels above the upper edge of a hole ends at an edge of the enclosing ring, or of
-    another hole, for which the search is repeated.
+    The column of pixels above the upper edge of a hole ends at an edge of the enclosing ring or of
+    another hole. For the other hole, the search is repeated.
     """
     if not hole.any():
         return np.arange(rings.count)

@@ -4,20 +4,20 @@ The work has two stages. Only the second stage compares detections with one anot
 
 `sort_out` checks each detection against the grid alone. A tile holds a box if the box keeps clear
 of the tile's edges; edges at the scene's border do not count. If any tile holds the box, the object
-was detected whole. Its owner is then the tile whose core contains the box's center, among the tiles
-that hold the box. If that tile does not hold the box, the nearest tile that does is the owner.
-Detections of other tiles for the same object, whole or clipped, are dropped. The check runs along
-each axis separately, and a tile reports a box that is its own along both axes. A box that no tile
-holds is part of an object larger than the overlap, and goes to the second stage. So does a box that
-another tile may assign differently, because a model shifts a box a little with its position in the
-tile.
+was detected whole. One of the tiles that hold the box is its owner: the tile whose core contains
+the box's center, or the tile nearest to the center. Detections of other tiles for the same object,
+whole or clipped, are dropped. The check runs along each axis separately; a tile must own a box
+along both axes to report it. A box that no tile holds is part of an object larger than the overlap,
+and goes to the second stage. So does a box that another tile may assign differently, because a
+model shifts a box a little with its position in the tile.
 
-`settle` pairs the detections that may show one object. Clipped views are paired if they agree in
-the region that the windows of their tiles share. Whole views are paired if they overlap by the
-package's threshold. Each view keeps its best match in each other tile, provided that the choice is
-mutual; each connected component is one object. The owner's view is reported for the object. Without
-an owner's view, the parts are joined. If each tile assigned the object to another tile, the best
-view is reported. A lone guest, which its owner did not report, is dropped.
+`settle` pairs the views that different tiles have of one object; a view is one tile's detection.
+Two whole views are paired if they overlap by the package's threshold. Any other two are paired if
+they agree in the region that the windows of their tiles share. Each view keeps its best match in
+each other tile if the choice is mutual; each connected component is one object. The owner's view is
+reported for the object. Without an owner's view, the parts are joined. If each tile assigned the
+object to another tile, the best view is reported. A lone guest, which its owner did not report, is
+dropped.
 
 The strategy of `Matching` does not change the stitching: it applies to rival candidates of one
 tile, and views of one object by two tiles are not rivals. Two views of one tile never count as one
@@ -34,10 +34,10 @@ only in these cases:
   agreement of one half may be enough where a view has no better match. With an overlap of 0 the
   region is a line; objects that meet there are joined if their cross-sections agree by half.
 - The model's boxes are inexact. Objects must then differ by more than `tolerance` and `jitter`
-  together, and tiles must overlap by twice that sum, or a sliver may be taken for an object.
+  together. Tiles must overlap by twice that sum, or a sliver may be taken for an object.
 
-If a window cuts the visible part of an object in two, a tile must report one view of the object,
-not one view for each piece.
+If a window cuts the visible part of an object in two, a tile must report one view of the object.
+It must not report one view for each piece.
 
 The code is swath's own, since libraries merge the tiles of a scene by NMS, which loses parts or
 joins neighbors. For a million boxes, sahi's GreedyNMM takes 192 times as long and lsnms takes 14

@@ -55,7 +55,7 @@ class Views:
         """Return the pairs of views that may show one object, and the quality of each match.
 
         The views of a pair have one class and two tiles. Two whole views match by the package's
-        metric and threshold. Other views must agree in the region that both tiles cover.
+        metric and threshold. Other pairs must agree in the region that both tiles cover.
 
         Returns:
             Rows of the first views, rows of the second views, and quality of the match, above 0
