@@ -74,10 +74,11 @@ def reduce_candidates(
 
 
 def leaders(shapes: Shapes, label: Labels, metric: Metric, threshold: float) -> Ints:
-    """Return the leader of each candidate in greedy NMS, (n,) rows; a kept one leads itself.
+    """Return the row of each candidate's leader in greedy NMS, (n,); a kept one leads itself.
 
-    Blocks of the best candidates go first and drop the rest. So the many candidates of one object
-    are never compared with one another, and the number of pairs grows with the kept candidates.
+    The candidates are processed in blocks, the best first. Kept candidates of a block drop the later
+    candidates that they overlap. So the many candidates of one object are never all compared with
+    one another, and the number of pairs grows with the kept candidates.
 
     Args:
         shapes: Candidates, best first.

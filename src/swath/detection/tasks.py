@@ -40,7 +40,11 @@ class Task(Protocol):
         """
 
     def sort_out(self, seen: Detections) -> Detections:
-        """Return the detections that their tiles report, flagged if they depend on neighbors."""
+        """Return the detections that their tiles report, flagged if they depend on neighbors.
+
+        Args:
+            seen: Detections of tiles, clipped to the windows or cores of the tiles.
+        """
 
     def settle_inside(
         self, flagged: Detections, inside: TilePredicate
@@ -50,12 +54,23 @@ class Task(Protocol):
         Stitching some shards first, in any partition, and then the rest gives the same result as
         `settle`.
 
+        Args:
+            flagged: Detections of the tiles inside that `sort_out` flagged.
+            inside: Function that selects the tiles inside by their numbers.
+
         Returns:
             Stitched detections without flags, and detections that are still flagged.
         """
 
     def settle(self, flagged: Detections) -> Detections:
-        """Join the parts and decide the doubtful among the flagged detections of all tiles."""
+        """Join the parts and decide the doubtful among the flagged detections of all tiles.
+
+        Args:
+            flagged: Detections that `sort_out` flagged, in any order.
+
+        Returns:
+            Each object once, without flags.
+        """
 
 
 def task_of(answer: Answer, grid: Grid) -> Task:

@@ -65,11 +65,11 @@ class SegmentSeams:
     def settle_inside(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
-        """Join the regions no part of which touches the core of a tile outside.
+        """Join the regions whose parts touch no core of a tile outside.
 
         Args:
             flagged: Detections of the tiles inside that `sort_out` flagged.
-            inside: Returns which tile numbers are inside.
+            inside: Function that selects the tiles inside by their numbers.
 
         Returns:
             Whole regions without flags, and regions that are still flagged.

@@ -129,7 +129,7 @@ class Seams:
 
         Args:
             flagged: Detections of the tiles inside that `sort_out` flagged.
-            inside: Returns which tile numbers are inside.
+            inside: Function that selects the tiles inside by their numbers.
 
         Returns:
             Stitched detections without flags, and detections that are still flagged.
