@@ -74,11 +74,13 @@ def reduce_candidates(
 
 
 def leaders(shapes: Shapes, label: Labels, metric: Metric, threshold: float) -> Ints:
-    """Return the row of each candidate's leader in greedy NMS, (n,); a kept one leads itself.
+    """Return the row of each candidate's leader in greedy NMS, (n,).
 
-    The candidates are processed in blocks, the best first. Kept candidates of a block drop the later
-    candidates that they overlap. So the many candidates of one object are never all compared with
-    one another, and the number of pairs grows with the kept candidates.
+    A kept candidate leads itself.
+
+    The candidates are processed in blocks, the best first. Kept candidates of a block drop later
+    candidates that they overlap. So the many candidates of one object are not all compared with one
+    another, and the number of pairs grows with the kept candidates.
 
     Args:
         shapes: Candidates, best first.
