@@ -104,8 +104,8 @@ class GeoParquetWriter:
             run_id: Identifier of the run, the same in all rows.
             scene: URI of the scene.
             model: Name of the model.
-            footprint: Outline of the scene in longitude and latitude, for scenes without
-                detections too.
+            footprint: Outline of the scene in longitude and latitude, or in px without a position
+                on Earth. Within it, areas without rows have no detections.
             on_earth: Whether positions are longitude and latitude. If not, they are px of a scene
                 without a position on Earth.
         """
