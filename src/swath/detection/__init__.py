@@ -1,1 +1,1 @@
-"""Tiles to the detections of one scene, in one process."""
+"""Detect objects: run a model on the tiles of a scene, and stitch the detections of tiles."""
