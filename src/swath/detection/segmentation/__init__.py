@@ -1,1 +1,1 @@
-"""Segmentation: exact polygons of regions, joined where tiles cut them, and the class raster."""
+"""Turn segmentations into exact polygons, joined where tiles cut them, and into a class raster."""

@@ -1,1 +1,1 @@
-"""Stitching: report each object once and whole where neighboring tiles detect it several times."""
+"""Report each object once and whole where neighboring tiles detect it several times."""
