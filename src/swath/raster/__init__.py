@@ -1,1 +1,1 @@
-"""A scene: open it, read its tiles, say where it is on Earth."""
+"""Open scenes, read their tiles, and convert their pixels to positions on Earth."""

@@ -1,4 +1,4 @@
-"""The unit of a band, as a scene's header or a model package states it."""
+"""Hold the unit of a band, as a scene's header or a model package states it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ class Unit(msgspec.Struct, frozen=True):
     name: str = ""
     """Unit of the physical quantity: `reflectance`, `kelvin`, `dB` …; empty where not given."""
     scale: float = 1.0
+    """Factor from the band's numbers to the quantity."""
     offset: float = 0.0
+    """Value of the quantity where the number is 0."""
 
     @property
     def is_possible(self) -> bool:
-        """Whether the scale and the offset bring numbers to a quantity and back."""
+        """Whether numbers can be converted to the quantity and back."""
         return self.scale != 0 and isfinite(self.scale) and isfinite(self.offset)
 
     def __str__(self) -> str:
@@ -26,11 +28,11 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 Units = tuple[Unit | None, ...]
-"""The unit of each band; None where nothing is stated."""
+"""Unit of each band; None where no unit is stated."""
 
 
 def stated_unit(name: str | None, scale: float, offset: float) -> Unit | None:
-    """Return what a header states of a band's unit; None where it has but GDAL's defaults."""
+    """Return the unit of a band in a header; None where the header has only GDAL's defaults."""
     name = (name or "").strip()
     if not name and (scale, offset) == (1.0, 0.0):
         return None

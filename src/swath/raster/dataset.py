@@ -1,4 +1,4 @@
-"""Raster files: opened by GDAL within limits, every fault told in swath's words."""
+"""Open raster files with GDAL, within limits of size, and report every fault as swath's error."""
 
 from __future__ import annotations
 
@@ -29,48 +29,68 @@ if TYPE_CHECKING:
     from swath._types import Mask
 
 MAX_BLOCK_BYTES = 512 << 20
+"""Largest decoded size in bytes of a block, with all bands that are stored in it."""
 _DTYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
 _PROBLEM = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
 
-# `Scene.transform` tells as much. For the whole process: what is ignored for a moment only is
-# ignored, or not, in all other threads too.
+# `SceneInfo.transform` is None for such a file, so the warning adds nothing. The filter is set for
+# the whole process: warning filters are shared by all threads, so a temporary one would leak.
 warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
 
 
 @dataclass(slots=True, eq=False)
 class Dataset:
-    """One open file, pinned by its ETag. Its methods raise as `open_dataset` does."""
+    """An open file, pinned to one version by its ETag.
+
+    Its methods raise the same errors as `open_dataset`.
+    """
 
     uri: str
     etag: str
     reader: DatasetReader
     mask_flags: Sequence[Sequence[MaskFlags]]
     known: HeadParts = field(default=(), repr=False)
-    """Parts of its header that are here already."""
+    """Parts of the file's header that were read already."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-    """GDAL lets several threads use a handle, but not at once."""
+    """Lock of `reader`: several threads may use a GDAL handle, but only one at a time."""
     _stale: bool = False
-    """Whether a read failed: what GDAL kept of it may be pixels that it made up."""
+    """Whether a read failed, after which GDAL's cache may hold invented pixels."""
     _checksums: Checksums | None = field(default=None, repr=False)
     _unchecked: bool = False
-    """Whether there are no checksums to hold the file to."""
+    """Whether the file is known to have no checksums that can be verified."""
 
     def read(self, window: Window, bands: Sequence[int]) -> NDArray[Any]:
-        """Pixels (bands, rows, cols) of a window."""
+        """Read the pixels of a window.
+
+        Args:
+            window: Window in px.
+            bands: Numbers of the bands, from 1, in the order wanted.
+
+        Returns:
+            Pixels (bands, rows, cols) in the file's dtype.
+        """
         with self._reading(f"cannot be read at {_text(window)}"):
             self._check(window, bands)
             pixels: NDArray[Any] = self.reader.read(list(bands), window=window)
         return pixels
 
     def read_mask(self, window: Window, band: int) -> Mask:
-        """GDAL's mask of a band, (rows, cols), True = valid."""
+        """Read GDAL's mask of a band.
+
+        Args:
+            window: Window in px.
+            band: Number of the band, from 1.
+
+        Returns:
+            Mask (rows, cols), True = valid.
+        """
         with self._reading(f"has a mask that cannot be read at {_text(window)}"):
             self._check(window, [band], mask=True)
             mask: Mask = self.reader.read_masks(band, window=window) > 0
         return mask
 
     def overviews(self) -> list[int]:
-        """Return the factors by which the overviews of the first band are smaller."""
+        """Return the reduction factors of the overviews of the first band."""
         with self._reading("has overviews that cannot be read"):
             return list(self.reader.overviews(1))
 
@@ -80,11 +100,12 @@ class Dataset:
         """Read the whole file at a small size, for display.
 
         Args:
-            shape: Rows and columns to read, at most those of the file.
-            bands: Numbers of bands, from 1.
+            shape: Rows and columns of the result, at most those of the file.
+            bands: Numbers of the bands, from 1.
 
         Returns:
-            Mean pixels (bands, rows, cols), and GDAL's mask of each, True = valid.
+            Averaged pixels (bands, rows, cols), and GDAL's mask of each band, in the same shape,
+            True = valid.
         """
         with self._reading("cannot be read at a small size"):
             size: dict[str, Any] = {"out_shape": (len(bands), *shape)}
@@ -104,7 +125,7 @@ class Dataset:
                 raise
 
     def _check(self, window: Window, bands: Sequence[int], *, mask: bool = False) -> None:
-        """Refuse blocks that do not match their checksums, of which GDAL takes no notice."""
+        """Raise on blocks that do not match their checksums, which GDAL does not verify."""
         if self._checksums is None and not self._unchecked:
             self._checksums = self._find_checksums()
             self._unchecked = self._checksums is None
@@ -117,7 +138,7 @@ class Dataset:
         return checksums_of(self.uri, self.etag, self.known)
 
     def _reopen(self) -> None:
-        """Forget what GDAL has decoded; a damaged block would be given out the second time."""
+        """Reopen the file to drop GDAL's cache, which would return a damaged block on a retry."""
         fresh = DatasetReader(gdal_env.path(self.uri), driver=[self.reader.driver])
         self.reader.close()
         self.reader, self._stale = fresh, False
@@ -130,17 +151,21 @@ class Dataset:
 
     @property
     def all_valid(self) -> bool:
-        """Whether nothing in the file marks a pixel as not valid."""
+        """Whether GDAL reports every pixel of every band as valid."""
         return all(MaskFlags.all_valid in flags for flags in self.mask_flags)
 
 
 @contextmanager
 def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
-    """Open a file, check that its header can be true, and close it again.
+    """Open a file, check that its header is plausible, and close the file on exit.
+
+    Args:
+        uri: S3 URI or local path.
+        etag: ETag that the file must have; by default, its current ETag.
 
     Raises:
-        SceneError: there is no file, or none that swath reads.
-        SceneChangedError: it has another ETag.
+        SceneError: There is no such file, it is empty, or swath cannot read it.
+        SceneChangedError: The file has another ETag.
         TransientError: S3 did not answer.
     """
     found = storage.status_and_head(uri, HEAD)
@@ -162,14 +187,21 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
 def opened(
     uri: str, etag: str, drivers: Sequence[str], problem: str, *, known: HeadParts = ()
 ) -> Iterator[Dataset]:
-    """Open a file, and close it again. Nothing else in swath has GDAL open one for reading.
+    """Open a file with GDAL, and close it on exit.
+
+    Every file that swath reads with GDAL is opened here.
 
     Args:
-        uri: an S3 URI or a local path.
-        etag: of the file.
-        drivers: the formats that it can have.
-        problem: what to say of it if it has none of them.
-        known: parts of its header that are here already.
+        uri: S3 URI or local path.
+        etag: ETag of the file.
+        drivers: Names of the GDAL drivers that may open the file.
+        problem: Predicate of the error's sentence if none of the drivers can open the file.
+        known: Parts of the file's header that were read already.
+
+    Raises:
+        SceneError: GDAL cannot open the file.
+        SceneChangedError: The file was replaced since its ETag was read.
+        TransientError: S3 did not answer.
     """
     with ExitStack() as stack:
         with translate_gdal_errors(uri, etag, problem):
@@ -181,7 +213,7 @@ def opened(
 
 
 def _check_header(uri: str, status: storage.Status, head: bytes) -> HeadParts:
-    """Refuse a header that is too large; return the parts of it that were read."""
+    """Refuse a header that is too large, and return the parts of the header that were read."""
     try:
         with opened_file(uri, status.etag, ((0, head),) if head else ()) as file:
             check_header(uri, status.size, file.read)
@@ -207,7 +239,7 @@ def _check_pixels(uri: str, reader: DatasetReader) -> None:
 
 
 def _check_size(uri: str, reader: DatasetReader, size: int) -> None:
-    """Refuse a header that would have us allocate what its file cannot hold."""
+    """Refuse a file with more blocks than bytes, or with blocks above `MAX_BLOCK_BYTES`."""
     rows, cols = reader.block_shapes[0]
     blocks = -(-reader.height // rows) * -(-reader.width // cols)
     layers = reader.count if reader.interleaving == Interleaving.pixel else 1

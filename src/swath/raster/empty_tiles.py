@@ -1,4 +1,4 @@
-"""The tiles of a scene that have no valid pixel, which no shard need see."""
+"""Find the tiles of a scene that have no valid pixel, so that no shard has to read them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,30 @@ if TYPE_CHECKING:
     from swath.raster.tiles import Grid
 
 MAX_SEARCHED_PIXELS = 100_000_000
-"""In larger scenes nobody looks for empty tiles beforehand: shards skip them as they read."""
+"""Size in px up to which a scene is searched for empty tiles before its run.
+
+In larger scenes the shards skip empty tiles as they read them.
+"""
 
 _BAND_PIXELS = 4_000_000
+"""Approximate number of px of the scene that are read at once."""
 
 
 def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask | None:
-    """Find the tiles without a valid pixel, (tiles,) bool; None if all have one, or nobody looked.
+    """Find the tiles without a valid pixel.
 
-    The scene is read in bands of rows, and only where the answer is still open. A part that cannot
-    be read counts as not empty: its tiles fail one by one, as many as the run tolerates.
+    The scene is read in batches of rows. Rows whose tiles all have a valid pixel already are
+    skipped. A part that cannot be read counts as valid, so its tiles fail one by one later, within
+    the number of failed tiles that the run tolerates.
+
+    Args:
+        scene: Scene to search.
+        grid: Tiles of the scene.
+        bands: Numbers of the model's bands, from 1.
+
+    Returns:
+        (tiles,) bool, True = empty. None if no tile is empty, or if the scene was not searched:
+        nothing in it marks invalid pixels, it is too large, or memory is short.
     """
     info = scene.info
     if not info.masked or info.width * info.height > MAX_SEARCHED_PIXELS:
@@ -47,8 +61,11 @@ def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask
 
 
 def _fits(scene: OpenScene, size: tuple[int, int], bands: Sequence[int]) -> bool:
-    """Whether there is memory for a window of a width and a height; shards may have more."""
-    # A process that only plans has no other use for the package.
+    """Return whether memory suffices to read a window of `size` (width, height) px.
+
+    Where it does not, shards may still have enough.
+    """
+    # Imported here because a process that only plans needs nothing else from the reader package.
     from swath.raster.reader.tile_reader import check_memory  # noqa: PLC0415
 
     try:
@@ -66,12 +83,24 @@ def _read_valid(scene: OpenScene, window: Box, bands: Sequence[int]) -> Mask:
 
 
 def _any_in_columns(valid: Mask, spans: Ints) -> Mask:
-    """Return whether any pixel is valid, for each of (n, 2) first and last columns."""
+    """Return whether any pixel is valid in each span of columns.
+
+    Args:
+        valid: (rows, cols), True = valid.
+        spans: (n, 2) first column and the column after the last.
+    """
     counts = np.concatenate([[0], valid.any(axis=0).cumsum()])
     return np.asarray(counts[spans[:, 1]] > counts[spans[:, 0]])
 
 
 def _spans(grid: Grid, count: int, *, axis: int, step: int = 1) -> Ints:
-    """(n, 2) start and end of the columns of tiles (axis 0) or of their rows (axis 1)."""
+    """Return the start and end in px, (n, 2), of the tile columns (axis 0) or tile rows (axis 1).
+
+    Args:
+        grid: Tiles of the scene.
+        count: Number of columns or rows of tiles.
+        axis: 0 for x, 1 for y.
+        step: Difference in number between a tile and the next one along the axis.
+    """
     windows = grid.windows(np.arange(count) * step)
     return np.stack([windows[:, axis], windows[:, axis] + windows[:, axis + 2]], axis=1)

@@ -1,4 +1,4 @@
-"""GDAL's errors as swath's own: whose fault a failed read is, and whether a retry helps."""
+"""Translate GDAL's errors to swath's, which say whose fault it is and whether a retry helps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_REASON_LENGTH = 400
 
 @contextmanager
 def translate_gdal_errors(uri: str, etag: str, problem: str) -> Iterator[None]:
-    """Let GDAL work on a file, and translate GDAL's error to one of swath's.
+    """Set GDAL's environment for a file, and translate GDAL's errors to swath's.
 
     Args:
         uri: S3 URI or path of the file.
@@ -41,7 +41,18 @@ def translate_gdal_errors(uri: str, etag: str, problem: str) -> Iterator[None]:
 
 
 def gdal_error(uri: str, etag: str, problem: str, reason: str) -> SwathError:
-    """Return the error that says whose fault a failed read is."""
+    """Return swath's error for a failed read.
+
+    Args:
+        uri: S3 URI or path of the file.
+        etag: ETag of the version that is open.
+        problem: Predicate of the error's sentence, whose subject is the file.
+        reason: GDAL's message.
+
+    Returns:
+        TransientError if S3 did not answer, SceneChangedError if the file was replaced since it
+        was opened, and SceneError otherwise.
+    """
     text = f"{uri} {problem}: {reason}"
     if _TRANSIENT.search(reason):
         return TransientError(text)
@@ -60,7 +71,7 @@ def scene_changed(uri: str) -> SceneChangedError:
 
 
 def _reason(error: BaseException) -> str:
-    """Return GDAL's messages, the first cause first."""
+    """Return GDAL's messages, joined, the root cause first."""
     messages: list[str] = []
     cause: BaseException | None = error
     while cause:

@@ -1,4 +1,4 @@
-"""From scene pixels to a scene's coordinate reference system."""
+"""Convert positions in scene pixels to a scene's coordinate reference system."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import Placed
 
 _MOST_TPS_GCPS = 1000
-"""A spline through more would take too long; a polynomial has to do."""
+"""Largest number of ground control points for a spline.
+
+A spline through more points would take too long, so a polynomial is fitted to them.
+"""
 _MINIMUM_GCPS = 3
 
 
 class Geotransform(Protocol):
-    """A scene's pixels in its coordinate reference system."""
+    """Transform from a scene's pixels to its coordinate reference system."""
 
     def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return positions (n,) in scene px as positions in the CRS."""
@@ -34,10 +37,10 @@ class Geotransform(Protocol):
 
 
 def geotransform_of(scene: Placed) -> Geotransform:
-    """Return the affine transform of a scene or, without one, that of its ground control points.
+    """Return a scene's affine transform or, where it has none, one from its ground control points.
 
     Raises:
-        SceneError: it has neither, or what it has cannot be used.
+        SceneError: The scene has neither, or its transform or points cannot be used.
     """
     if scene.transform is not None:
         return _by_affine(scene, scene.transform)
@@ -48,7 +51,7 @@ def geotransform_of(scene: Placed) -> Geotransform:
 
 @dataclass(frozen=True, slots=True)
 class AffineTransform:
-    """An affine transform."""
+    """An affine transform from scene px to the CRS."""
 
     matrix: Affine
 
@@ -60,9 +63,9 @@ class AffineTransform:
 
 @dataclass(frozen=True, slots=True)
 class GcpTransform:
-    """A thin plate spline through ground control points, or a polynomial near very many of them.
+    """A thin plate spline through ground control points, or a polynomial fitted to very many.
 
-    Unlike a polynomial, a spline is exact at each point, which radar needs.
+    Unlike a polynomial, a spline is exact at each point, which radar scenes need.
     """
 
     _transformer: GCPTransformer
@@ -104,7 +107,7 @@ def _fault_of(gcps: tuple[GroundControlPoint, ...]) -> str | None:
 
 
 def _continuous(scene: Placed) -> list[GroundControlPoint]:
-    """Return the points so that their x does not jump where longitudes begin anew."""
+    """Return the points with x unwrapped, so that it does not jump where longitudes wrap."""
     x = np.array([gcp.x for gcp in scene.gcps])
     width = world_width(scene.crs) if scene.crs else None
     if width is None or np.ptp(x) <= width / 2:

@@ -1,8 +1,8 @@
-"""What a file says of its own numbers: obeyed, or refused in one sentence.
+"""Interpret what a file's header says about its numbers, and refuse files that need conversion.
 
-Colour interpretation, colour tables, inverted grey, orientation and pages say what the numbers of a
-raster mean. A model that is shown them as they are would see red as blue, or the number of a colour
-as its brightness.
+Color interpretation, color tables, inverted gray, orientation and pages define what the numbers of
+a raster mean. A model that ignored them would take red for blue, or the index of a color for its
+brightness.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ COLOURS = {
     "blue": ("blue", "b02", "b2"),
     "nir": ("nir", "b08"),
 }
-"""Names of bands by their colour: as such, or as Sentinel-2 and Landsat 8 number them."""
+"""Band names of each color: the color itself, or a number of Sentinel-2 or Landsat 8."""
 _LETTERS = {"r": "red", "g": "green", "b": "blue"}
-"""Names of bands where all three are there."""
+"""Colors of single-letter band names, which count only where all three names occur."""
 _PLAIN = {None, "alpha", *COLOURS, "pan", "coastal", "rededge", "swir", "mwir", "lwir", "tir"}
-"""Colours whose numbers are brightnesses of their own."""
+"""Color interpretations of bands whose numbers are brightness."""
 _DISPLAYED = ("red", "green", "blue")
-"""Colours that GDAL gives the first bands of any file of 8 bits, whether or not they have them."""
+"""Colors that GDAL assigns to the first bands of any 8-bit file, right or wrong."""
 _TURNED = "is stored turned or mirrored (orientation {}): store its rows upright, {}"
 _SPACES = {
     8: "CIELab",
@@ -44,18 +44,19 @@ _SPACES = {
     32844: "LogL",
     32845: "LogLuv",
 }
-"""TIFF's photometric interpretations whose samples GDAL gives as they are, and no model takes."""
+"""Photometric interpretations of TIFF that GDAL does not convert and no model accepts."""
 _PNG_START = 8
-"""Bytes before the first chunk of a PNG."""
+"""Offset in bytes of the first chunk of a PNG."""
 _MAX_CHUNKS, _MAX_CHUNK_BYTES = 1000, 64 << 10
 _BYTE = 8
 
 
 def check_interpretation(dataset: Dataset) -> None:
-    """Refuse a scene whose numbers are none that a model could be shown as they are.
+    """Refuse a scene whose numbers a model could not use unconverted.
 
     Raises:
-        SceneError: it has several pages, is stored turned, or has samples of another kind.
+        SceneError: The scene has several pages or alpha bands, inverted gray, or samples in
+            another color space, or it is stored rotated or mirrored.
     """
     uri, reader = dataset.uri, dataset.reader
     pages = reader.subdatasets
@@ -76,10 +77,11 @@ def check_interpretation(dataset: Dataset) -> None:
 
 
 def check_picture(picture: Dataset) -> None:
-    """Refuse a PNG or JPEG whose numbers are none that a model could be shown as they are.
+    """Refuse a PNG or JPEG whose numbers a model could not use unconverted.
 
     Raises:
-        SceneError: it has a palette, fewer than 8 bits, several frames, or is turned.
+        SceneError: The image has a palette, fewer than 8 bits, several frames, or an orientation
+            other than upright.
     """
     uri, reader = picture.uri, picture.reader
     if "palette" in colours_of(picture):
@@ -100,23 +102,27 @@ def check_picture(picture: Dataset) -> None:
 
 
 def colours_of(dataset: Dataset) -> tuple[str | None, ...]:
-    """Return the bands' colour interpretations: `red`, `alpha` …; None for grey and undefined."""
+    """Return the bands' color interpretations: `red`, `alpha` …; None for gray and undefined."""
     try:
         names = [str(colour.name) for colour in dataset.reader.colorinterp]
-    except CPLE_BaseError:  # this one property fails on tags that GDAL otherwise passes over
+    except CPLE_BaseError:  # only this property fails on invalid tags; GDAL ignores them elsewhere
         return tuple(None for _ in dataset.reader.indexes)
     return tuple(None if name in {"gray", "undefined"} else name for name in names)
 
 
 def select_bands(scene: SceneInfo, wanted: Sequence[str]) -> list[int]:
-    """Return the numbers, from 1, of the bands that a model wants, in its order.
+    """Return the numbers, from 1, of the bands that a model wants, in the model's order.
 
-    Bands are found by description, by colour, or, where the scene describes none, by position if
-    it has as many as are wanted (an alpha band is not counted).
+    Bands are matched by description, then by color. A scene without descriptions is matched by
+    position if it has exactly as many bands as are wanted; alpha bands do not count.
+
+    Args:
+        scene: Header of the scene.
+        wanted: Names of the model's bands.
 
     Raises:
-        SceneError: they cannot be told, or the scene contradicts itself; the message says what the
-            scene has and what is wanted.
+        SceneError: The bands cannot be matched, or the scene's header contradicts itself. The
+            message states the bands of the scene and those wanted.
     """
     found = _by_description(scene, wanted) or _by_colour(scene, wanted)
     if found is None:
@@ -178,7 +184,7 @@ def _unknown(scene: SceneInfo, count: int, wanted: Sequence[str]) -> str:
 
 
 def _check_agrees(scene: SceneInfo, bands: Sequence[int]) -> None:
-    """Refuse bands whose descriptions and colours are of different colours."""
+    """Refuse bands whose description names one color and whose interpretation is another."""
     described = _colours_of_names([name or "" for name in scene.band_names])
     for number in bands:
         name, colour = scene.band_names[number - 1], scene.colours[number - 1]
@@ -190,7 +196,7 @@ def _check_agrees(scene: SceneInfo, bands: Sequence[int]) -> None:
 
 
 def _check_chosen(scene: SceneInfo, wanted: Sequence[str], bands: Sequence[int]) -> None:
-    """Refuse bands whose numbers are no brightness."""
+    """Refuse bands whose numbers are not a brightness."""
     for name, number in zip(wanted, bands, strict=True):
         colour = scene.colours[number - 1]
         if colour == "alpha":
@@ -216,7 +222,7 @@ def _is_radar(colour: str | None) -> bool:
 
 
 def _colours_of_names(names: Sequence[str]) -> list[str | None]:
-    """Return the colour that each name says, if any."""
+    """Return the color of each band name; None where the name is not that of a color."""
     folded = [name.casefold() for name in names]
     letters = _LETTERS if set(_LETTERS) <= set(folded) else {}
     known = {name: colour for colour, alike in COLOURS.items() for name in alike} | letters
@@ -224,19 +230,19 @@ def _colours_of_names(names: Sequence[str]) -> list[str | None]:
 
 
 def _check_tags(dataset: Dataset) -> None:
-    """Look at what a TIFF says and GDAL passes over."""
+    """Refuse a TIFF by its photometric interpretation and orientation, which GDAL ignores."""
     try:
         with opened_file(dataset.uri, dataset.etag, dataset.known) as head:
             page = tiff_header.first_page(head.read)
             orientation = page.number(tiff_header.ORIENTATION, 1)
             photometric = page.number(tiff_header.PHOTOMETRIC, 1)
     except tiff_header.NotReadableError:
-        return  # GDAL reads it, in its own way
+        return  # a header that only GDAL can parse
     if photometric in _SPACES:
         raise SceneError(
             f"{dataset.uri} has colours of the kind {_SPACES[photometric]}; convert it to RGB"
         )
-    # What is georeferenced is where its stored rows and columns are.
+    # A georeference applies to the rows and columns as stored, whatever the orientation tag says.
     placed = not dataset.reader.transform.is_identity or dataset.reader.gcps[0]
     if orientation not in {0, 1} and not placed:
         remedy = "or georeference them as they are"
@@ -244,7 +250,10 @@ def _check_tags(dataset: Dataset) -> None:
 
 
 def _png_chunks(path: str) -> dict[bytes, bytes]:
-    """Return the chunks of a PNG before its pixels, the first bytes of the last of each kind."""
+    """Return the chunks of a PNG before its pixels, as bytes by chunk type.
+
+    Of several chunks of a type the last is returned, and of each chunk the first 64 KiB.
+    """
     chunks: dict[bytes, bytes] = {}
     with Path(path).open("rb") as file:
         file.seek(_PNG_START)

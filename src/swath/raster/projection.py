@@ -1,6 +1,6 @@
-"""Positions from one coordinate reference system to another.
+"""Convert positions from one coordinate reference system to another.
 
-Axes are in the order of rasterio: x or longitude first.
+Axes are in rasterio's order: x or longitude first.
 """
 
 from __future__ import annotations
@@ -23,26 +23,39 @@ if TYPE_CHECKING:
 LON_LAT = CRS.from_epsg(4326)
 
 FARTHEST = 1e9
-"""CRS units; no position on Earth is farther from an origin, and PROJ may loop for ever beyond."""
+"""Largest coordinate in CRS units; no position on Earth has a larger one.
+
+Beyond it PROJ may loop forever.
+"""
 
 
 def without_session() -> Env:
-    """Return an environment for rasterio's arithmetic, which else starts a boto3 session a call."""
+    """Return an environment in which rasterio's functions do not start a boto3 session per call."""
     return Env(session=DummySession())
 
 
 def reproject(source: CRS, target: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return positions (n,) of one system in another; NaN those that it cannot hold."""
+    """Convert positions from the source system to the target system.
+
+    Args:
+        source: Coordinate reference system of the positions.
+        target: Coordinate reference system of the result.
+        x: Coordinates along x, or longitudes, (n,).
+        y: Coordinates along y, or latitudes, (n,).
+
+    Returns:
+        x and y in the target system, (n,) each; both NaN where a position has none there.
+    """
     new_x, new_y = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
     parts = [np.flatnonzero((np.abs(x) <= FARTHEST) & (np.abs(y) <= FARTHEST))]
     while parts:
         part = parts.pop()
         try:
             new_x[part], new_y[part] = transform(source, target, x[part], y[part])
-        except CPLE_NotSupportedError:  # there is no way from the one system to the other
+        except CPLE_NotSupportedError:  # PROJ has no transformation between the two systems
             break
         except (CPLE_BaseError, RasterioError):
-            # One position outside the projection's domain makes GDAL give up all of them.
+            # A single position outside the projection's domain makes GDAL fail for all of them.
             if len(part) > 1:
                 parts += np.array_split(part, 2)
     lost = ~(np.isfinite(new_x) & np.isfinite(new_y))
@@ -52,14 +65,15 @@ def reproject(source: CRS, target: CRS, x: Floats, y: Floats) -> tuple[Floats, F
 
 @lru_cache(maxsize=256)
 def world_width(crs: CRS) -> float | None:
-    """Return the distance along x after which longitudes repeat, in CRS units.
+    """Return the width of the whole world along x, in CRS units.
 
     Returns:
-        None where they do not: a system that is neither geographic nor a cylindrical projection.
+        Distance along x after which longitudes repeat. None where they do not repeat: in systems
+        that are neither geographic nor cylindrical projections.
     """
     if crs.is_geographic:
         return 2 * math.pi / float(crs.units_factor[1])
-    # Two stretches of longitude: the map may be cut within one of them.
+    # Two ranges of longitude are tried, as the map may be cut within one of them.
     for first in (0.0, 100.0):
         lon, lat = np.meshgrid([first, first + 1, first + 2], [0.0, 50.0])
         x, y = (

@@ -1,7 +1,7 @@
-"""Scenes: opened, checked, and read window by window.
+"""Open and check scenes, and read them window by window.
 
-A scene is one file (GeoTIFF, JPEG 2000 or NITF), with at most a mask beside it (`x.tif.msk`). What
-is wrong with one ends in a SceneError that names the file.
+A scene is one file (GeoTIFF, JPEG 2000 or NITF), optionally with a mask file next to it
+(`x.tif.msk`). Every fault of a scene raises a SceneError that names the file.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_GCPS = 50_000
-"""Ground control points of a scene: they travel with its plan."""
+"""Largest number of ground control points of a scene, as they are stored in the run's plan."""
 
 
 @contextmanager
 def open_scene(uri: str, *, etag: str | None = None) -> Iterator[OpenScene]:
-    """Open a scene for the thread that calls.
+    """Open a scene for use in the calling thread, and close it on exit.
 
     Args:
-        uri: an S3 URI or a local path.
-        etag: what `storage.etag` must say of it; by default, what it says now.
+        uri: S3 URI or local path.
+        etag: ETag that the scene must have, as `storage.etag` returns it; by default, its current
+            ETag.
 
     Raises:
-        SceneError: there is no such file, it is not a raster that swath reads, or its header says
-            what the file cannot hold.
-        SceneChangedError: the object there has another ETag.
+        SceneError: There is no such file, it is not a raster that swath reads, or its header
+            states more than the file can hold.
+        SceneChangedError: The object has another ETag.
         TransientError: S3 did not answer.
     """
     mask_uri = f"{uri}.msk"
     with ExitStack() as stack:
-        # GDAL itself would look for a mask and for a dozen other files beside the scene.
+        # The mask is looked up here because GDAL would also look up a dozen other sidecar files.
         if storage.is_s3(uri):
-            # It is asked for the one while the other's header is on its way.
+            # S3 is asked for the mask while the scene's header is being fetched.
             with ThreadPoolExecutor(1) as aside:
                 asked = aside.submit(storage.exists, mask_uri)
                 dataset = stack.enter_context(open_dataset(uri, etag))
@@ -62,7 +63,7 @@ def open_scene(uri: str, *, etag: str | None = None) -> Iterator[OpenScene]:
 
 
 class OpenScene:
-    """A scene that can be read."""
+    """An open scene, whose pixels and validity can be read."""
 
     def __init__(self, dataset: Dataset, mask: Dataset | None) -> None:
         self.dataset = dataset
@@ -73,30 +74,44 @@ class OpenScene:
             _check_mask(mask, self.info)
 
     def read(self, window: Box, bands: Sequence[int]) -> tuple[NDArray[Any], Mask]:
-        """Pixels of a window, and which of them are valid.
+        """Read the pixels of a window, and a mask of the valid pixels.
 
         Args:
             window: (x, y, width, height) in scene px, within the scene.
-            bands: numbers of bands, from 1, in the order wanted.
+            bands: Numbers of the bands, from 1, in the order wanted.
 
         Returns:
-            Pixels (bands, rows, cols) in the file's dtype, and (rows, cols) bool, True = valid. A
-            pixel is valid where any of the bands is.
+            Pixels (bands, rows, cols) in the file's dtype, and a mask (rows, cols), True = valid.
+            A pixel is valid where at least one of the bands is valid.
 
         Raises:
-            SceneError: the file is damaged there.
-            SceneChangedError: the object was replaced since it was opened.
+            SceneError: The file is damaged in the window.
+            SceneChangedError: The object was replaced since it was opened.
             TransientError: S3 did not answer.
+            ValueError: The window does not lie within the scene.
         """
         pixels, valid = self.read_layers(window, bands)
         return pixels, valid.full(pixels.shape[1:])
 
     def read_layers(self, window: Box, bands: Sequence[int]) -> tuple[NDArray[Any], Valid]:
-        """Pixels of a window, and which of them are valid, band by band.
+        """Read the pixels of a window, and their validity band by band.
 
-        A band is invalid where it has its nodata value, NaN or infinity, and where the mask beside
-        the scene, the mask in it or its alpha band says so (`swath.raster.validity`). Arguments and
-        errors: see `read`.
+        A band is invalid where it has its nodata value, NaN or infinity. It is also invalid where
+        the mask next to the scene, the mask in it or its alpha band is 0 (see
+        `swath.raster.validity`).
+
+        Args:
+            window: (x, y, width, height) in scene px, within the scene.
+            bands: Numbers of the bands, from 1, in the order wanted.
+
+        Returns:
+            Pixels (bands, rows, cols) in the file's dtype, and their validity.
+
+        Raises:
+            SceneError: The file is damaged in the window.
+            SceneChangedError: The object was replaced since it was opened.
+            TransientError: S3 did not answer.
+            ValueError: The window does not lie within the scene.
         """
         self._check(window)
         place = Window(*window)
@@ -111,11 +126,11 @@ class OpenScene:
         """Read the whole scene at a small size, for display.
 
         Args:
-            shape: Rows and columns to read.
-            bands: Numbers of bands, from 1.
+            shape: Rows and columns of the result.
+            bands: Numbers of the bands, from 1.
 
         Returns:
-            Mean pixels (bands, rows, cols), and which of them are valid, shaped like them.
+            Averaged pixels (bands, rows, cols), and a mask of the same shape, True = valid.
 
         Raises:
             SceneError: The file is damaged.
@@ -128,7 +143,11 @@ class OpenScene:
         return pixels, valid
 
     def valid(self, window: Box, bands: Sequence[int]) -> Mask:
-        """Which pixels of a window are valid, as `read` says; reads marks alone if they tell."""
+        """Return the mask of `read` for a window, (rows, cols), True = valid.
+
+        Pixels are read only where the masks, the alpha band and the dtype leave their validity
+        open. Arguments and errors are those of `read`.
+        """
         self._check(window)
         told = self.has_mask(bands) or not any(v is not None for v in self.nodata_of(bands))
         if self._floating or not told:
@@ -139,22 +158,22 @@ class OpenScene:
         return Valid(shown).full((window[3], window[2]))
 
     def nodata_of(self, bands: Sequence[int]) -> list[float | None]:
-        """The nodata value of each band; None where it has none that its pixels can have."""
+        """Return the nodata value of each band; None where its dtype cannot hold the value."""
         dtype = np.dtype(self.info.dtype)
         values = [self.info.nodata[band - 1] for band in bands]
         return [None if value is None or not can_be(dtype, value) else value for value in values]
 
     def marks(self, bands: Sequence[int]) -> Marks:
-        """What in the scene's own file marks pixels of bands, beside their numbers."""
+        """Return the masks and the alpha band in the scene's own file that apply to bands."""
         return marks_of(self.dataset.mask_flags, self.info.colours, bands)
 
     def has_mask(self, bands: Sequence[int]) -> bool:
-        """Whether there is a mask, beside the scene or in it, that speaks of bands."""
+        """Return whether a mask, next to the scene or in it, applies to bands."""
         marks = self.marks(bands)
         return self.mask is not None or marks.masked is not None or bool(marks.own)
 
     def mask_bands(self, bands: Sequence[int]) -> list[int]:
-        """The bands of the mask beside the scene that speak of the scene's bands."""
+        """Return the bands of the mask next to the scene that apply to the scene's bands."""
         return [1] if not self.mask or self.mask.reader.count == 1 else list(bands)
 
     def _check(self, window: Box) -> None:
@@ -166,7 +185,7 @@ class OpenScene:
             raise ValueError(f"the window {window} does not lie within {scene.uri} of {size}")
 
     def _marks(self, window: Window, bands: Sequence[int]) -> list[NDArray[Any]]:
-        """Each mark as `combine` takes them."""
+        """Read the masks and the alpha band of a window, as arguments of `combine`."""
         marks, found = self.marks(bands), []
         if self.mask:
             beside = self.mask.read(window, self.mask_bands(bands))

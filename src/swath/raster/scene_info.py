@@ -1,4 +1,4 @@
-"""The header of a scene, as values: its size, location on Earth, bands, colors and units."""
+"""Hold the header of a scene as values: size, location on Earth, bands, colors and units."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """An image's size and its location on Earth, as its header states them."""
+    """Size of an image and its location on Earth, as its header states them."""
 
     uri: str
     width: int
+    """Width in px."""
     height: int
+    """Height in px."""
     crs: CRS | None
     """CRS of `transform`, or of `gcps` where the file has no transform."""
     transform: Affine | None
-    """Pixel to CRS; None where the file has none."""
+    """Transform from px to the CRS; None where the file has none."""
     gcps: tuple[GroundControlPoint, ...]
     rpcs: bool
-    """Whether there are rational polynomial coefficients, which swath does not use."""
+    """Whether the file has rational polynomial coefficients, which swath does not use."""
 
     @property
     def georeference(self) -> Georeference:
-        """The location on Earth, in a form that travels as JSON."""
+        """Location on Earth, in a form that can be stored as JSON."""
         points = [(gcp.col, gcp.row, gcp.x, gcp.y, gcp.z) for gcp in self.gcps]
         return Georeference(
             crs=self.crs.to_wkt() if self.crs else "",
@@ -46,7 +48,7 @@ class Placed:
 
     @classmethod
     def by(cls, georeference: Georeference, *, uri: str, width: int, height: int) -> Placed:
-        """Restore the header that `georeference` was taken from, without its RPCs."""
+        """Restore the header from which `georeference` was made, without its RPCs."""
         found = georeference.transform
         return cls(
             uri=uri,
@@ -67,15 +69,18 @@ class SceneInfo(Placed):
     """The header of a scene."""
 
     count: int
+    """Number of bands."""
     dtype: str
+    """NumPy name of the pixels' type."""
     band_names: tuple[str | None, ...]
-    """The bands' descriptions."""
+    """Descriptions of the bands."""
     colours: tuple[str | None, ...]
-    """The bands' colour interpretations: `red`, `alpha` …; None for grey and undefined."""
+    """Color interpretations of the bands: `red`, `alpha` …; None for gray and undefined."""
     nodata: tuple[float | None, ...]
+    """Nodata values of the bands."""
     masked: bool
     """Whether a nodata value, a mask or an alpha band can mark pixels as not valid."""
     block_shape: tuple[int, int]
-    """(rows, cols) of the blocks that are decoded at once."""
+    """Size (rows, cols) in px of the blocks of the file, each of which is decoded whole."""
     units: Units
-    """The unit of each band, where the header states one."""
+    """Units of the bands, where the header states them."""

@@ -1,6 +1,6 @@
-"""Tiles and their cores: arithmetic only.
+"""Compute the tiles of a scene and their cores.
 
-All positions are scene pixels from the upper left corner, x to the right and y down; every range is
+All positions are scene pixels from the upper left corner, x to the right and y down. Every range is
 half open. Tiles are numbered in raster order.
 """
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 _COARSEST = 32
-"""px; a power of two."""
+"""Largest value of `Grid.step` in px, a power of two."""
 _TILES_AT_ONCE = 256
-"""Tiles whose positions are worked out together."""
+"""Number of tiles whose positions are computed together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One window of a scene that the model sees."""
+    """A square window of a scene, which the model receives as one input."""
 
     index: int
     column: int
@@ -42,11 +42,11 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Square tiles over a scene, neighbours overlapping by `overlap` px or, at the end, by more.
+    """Square tiles over a scene, of which neighbors overlap by `overlap` px.
 
-    The last column and row are moved back towards the scene's edge by a multiple of `step`, so they
-    are padded by less than that, or by more where the scene is smaller than a tile. A core ends in
-    the middle of each overlap.
+    The last column and row are moved back towards the scene's edge, to a multiple of `step`, so
+    they overlap their neighbors by more. They are padded by less than `step`, except where the
+    scene is smaller than a tile. Cores of neighbors meet in the middle of their overlap.
     """
 
     width: int
@@ -67,36 +67,36 @@ class Grid:
 
     @property
     def stride(self) -> int:
-        """The distance in px between neighbours, except to the last."""
+        """Distance in px between neighboring tiles; the last tile may be closer."""
         return self.size - self.overlap
 
     @property
     def step(self) -> int:
-        """What all starts of tiles are multiples of, in px: the largest of 1, 2, 4, … 32 that fits.
+        """Largest of 1, 2, 4, … 32 px that divides the start of every tile.
 
-        Nearly every detector looks at its tile on a grid of 32, 16 or 8 px, and its answer changes
-        when an object moves on that grid: the small ship detector's AP varies by a third. Tiles in
-        step see an object as the model would in the whole scene.
+        Nearly every detector works on a feature grid of 32, 16 or 8 px, and its predictions change
+        when an object moves relative to that grid: the small ship detector's AP varies by a third.
+        As tiles start at multiples of `step`, an object keeps its offset on that grid.
         """
         return math.gcd(self.stride, _COARSEST)
 
     @property
     def columns(self) -> int:
-        """How many tiles lie side by side."""
+        """Number of columns of tiles."""
         return self._count(self.width)
 
     @property
     def rows(self) -> int:
-        """How many tiles lie one above the other."""
+        """Number of rows of tiles."""
         return self._count(self.height)
 
     @property
     def count(self) -> int:
-        """How many tiles cover the scene."""
+        """Number of tiles."""
         return self.columns * self.rows
 
     def tile(self, index: int) -> Tile:
-        """Return the tile of a number.
+        """Return one tile by its number.
 
         Raises:
             IndexError: There is no such tile.
@@ -104,10 +104,10 @@ class Grid:
         return next(self.iter_tiles([index]))
 
     def iter_tiles(self, indices: Sequence[int] | Ints) -> Iterator[Tile]:
-        """Yield the tiles of some numbers, in their order.
+        """Yield the tiles with the given numbers, in the given order.
 
-        Positions are worked out for many tiles at once: one by one, they would cost a reader as
-        much as cutting the tiles from its blocks.
+        Positions are computed for many tiles at once. One by one, they would take a reader as long
+        as cutting the tiles from its blocks.
 
         Raises:
             IndexError: There is no such tile.
@@ -121,10 +121,16 @@ class Grid:
                 yield Tile(index, column, row, x, y, self.size, tuple(window), tuple(core))
 
     def windows(self, indices: ArrayLike) -> Ints:
-        """The parts of tiles that lie in the scene, int64 (n, 4): x, y, width, height.
+        """Return the parts of tiles that lie in the scene.
+
+        Args:
+            indices: Numbers of the tiles, (n,).
+
+        Returns:
+            int64 (n, 4): x, y, width and height in px.
 
         Raises:
-            IndexError: there is no such tile.
+            IndexError: There is no such tile.
         """
         column, row = self._place(indices)
         x, y = self._start(column, self.width), self._start(row, self.height)
@@ -135,10 +141,16 @@ class Grid:
         return np.stack([x, y, width, height], axis=-1)
 
     def cores(self, indices: ArrayLike) -> Ints:
-        """The pixels that tiles own, int64 (n, 4): x0, y0, x1, y1.
+        """Return the cores of tiles: the pixels that each tile owns.
+
+        Args:
+            indices: Numbers of the tiles, (n,).
+
+        Returns:
+            int64 (n, 4): x0, y0, x1 and y1 in px.
 
         Raises:
-            IndexError: there is no such tile.
+            IndexError: There is no such tile.
         """
         column, row = self._place(indices)
         x0, x1 = self._border(column, self.width), self._border(column + 1, self.width)
@@ -146,9 +158,17 @@ class Grid:
         return np.stack([x0, y0, x1, y1], axis=-1)
 
     def owner(self, x: ArrayLike, y: ArrayLike) -> Ints:
-        """The numbers of the tiles whose cores hold the positions; int64, shaped like them.
+        """Return the numbers of the tiles that own the given positions.
 
-        A position outside the scene belongs to the tile nearest to it.
+        The owner of a position is the tile whose core contains it. The owner of a position outside
+        the scene is the nearest tile.
+
+        Args:
+            x: Positions along x in px, of any shape.
+            y: Positions along y in px, in the same shape.
+
+        Returns:
+            int64, in the shape of the positions.
         """
         column = np.searchsorted(self._inner_borders(self.width), x, side="right")
         row = np.searchsorted(self._inner_borders(self.height), y, side="right")
@@ -158,7 +178,7 @@ class Grid:
         return 1 + max(0, -((self.size - length) // self.stride))
 
     def _place(self, indices: ArrayLike) -> tuple[Ints, Ints]:
-        """The columns and rows of tiles."""
+        """Return the columns and the rows of tiles, by the tiles' numbers."""
         numbers = np.asarray(indices, dtype=np.int64)
         if numbers.size and (numbers.min() < 0 or numbers.max() >= self.count):
             raise IndexError(
@@ -168,14 +188,17 @@ class Grid:
         return column, row
 
     def _start(self, place: Ints, length: int) -> Ints:
-        """Where tiles start along one axis."""
+        """Return the starts in px of columns or rows of tiles along an axis of `length` px."""
         return np.minimum(place * self.stride, self._last_start(length))
 
     def _last_start(self, length: int) -> int:
         return -(-max(0, length - self.size) // self.step) * self.step
 
     def _border(self, place: Ints, length: int) -> Ints:
-        """Where cores start along one axis; one place past the last tile, the scene's edge."""
+        """Return the starts in px of cores along an axis of `length` px.
+
+        For the index after the last tile, the start is the scene's edge.
+        """
         middle = (self._start(place - 1, length) + self._start(place, length) + self.size) // 2
         inner = np.where(place <= 0, 0, middle)
         return np.where(place >= self._count(length), length, inner)
