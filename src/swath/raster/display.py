@@ -1,4 +1,4 @@
-"""Pixels of a scene as a person can look at them: which bands, how bright, and how small."""
+"""Render a scene's pixels for display: choose the bands, stretch the contrast, reduce the size."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import SceneInfo
 
 MAX_PIXELS_READ = 128_000_000
-"""Most pixels of a band that a thumbnail is made of, where the scene is a local file."""
+"""Largest number of pixels of a band that are decoded for a thumbnail of a local scene."""
 MAX_PIXELS_FETCHED = 16_000_000
-"""Most pixels of a band that a thumbnail is made of, where the scene is on S3."""
+"""Largest number of pixels of a band that are decoded for a thumbnail of a scene on S3."""
 _SHOWN = [COLOURS[colour] for colour in ("red", "green", "blue")]
+"""Band names of red, green and blue."""
 _DARKEST, _BRIGHTEST = 1, 99.5
 """Percentiles of the valid pixels that are drawn black and white."""
 _EMPTY = (0.85, 0.85, 0.85)
+"""Color (red, green, blue), from 0 to 1, of pixels that are not valid."""
 
 
 def read_thumbnail(
@@ -35,11 +37,11 @@ def read_thumbnail(
     Args:
         scene: Scene to read.
         bands: Names of the model's bands, of which up to three are shown.
-        side: Most rows and columns of the thumbnail.
+        side: Largest number of rows and of columns of the thumbnail.
 
     Returns:
-        Colors (rows, cols, 3), stretched from the 1st to the 99.5th percentile of each band; None
-        if too many pixels would have to be decoded, as of a large scene without overviews.
+        Colors (rows, cols, 3), stretched from the 1st to the 99.5th percentile of each band. None
+        if too many pixels would have to be decoded, as for a large scene without overviews.
 
     Raises:
         SceneError: The scene is damaged.
@@ -58,12 +60,21 @@ def read_thumbnail(
 
 
 def _coarsest(file: Dataset, shrink: float) -> int:
-    """Return the factor of the overview that GDAL reads for a size; 1 without overviews."""
+    """Return the reduction factor of the overview that GDAL reads; 1 for the full resolution.
+
+    Args:
+        file: File to read.
+        shrink: Reduction factor of the image wanted.
+    """
     return max((level for level in file.overviews() if level <= shrink), default=1)
 
 
 def display_bands(scene: SceneInfo, bands: Sequence[str]) -> list[int]:
-    """Red, green and blue if the scene has them; else the model's first three, or its first."""
+    """Return the numbers, from 1, of the bands to display.
+
+    These are red, green and blue if the scene has them. Otherwise they are the model's first three
+    bands, or its first band if it has fewer than three.
+    """
     for known in (scene.colours, scene.band_names):
         names = [(name or "").casefold() for name in known]
         found = [[n for n, name in enumerate(names, 1) if name in alike] for alike in _SHOWN]
@@ -74,13 +85,16 @@ def display_bands(scene: SceneInfo, bands: Sequence[str]) -> list[int]:
 
 
 def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Bands (1 or 3, rows, cols) as colours (rows, cols, 3) from 0 to 1, each band for itself.
+    """Convert bands to colors, stretching the contrast of each band separately.
 
-    Complex numbers show their magnitude. A pixel is grey where no band is valid.
+    Complex numbers are drawn by their magnitude. Pixels without a valid band are drawn gray.
 
     Args:
-        pixels: the bands.
-        valid: (rows, cols) or as wide as the bands, True = valid.
+        pixels: Bands (1 or 3, rows, cols).
+        valid: Mask (rows, cols) or in the shape of `pixels`, True = valid.
+
+    Returns:
+        Colors (rows, cols, 3) from 0 to 1.
     """
     plain = np.abs(pixels) if np.iscomplexobj(pixels) else pixels
     layers = plain.astype(np.float64)
@@ -95,7 +109,11 @@ def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float6
 
 
 def _limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
-    """What is drawn black and what white; a few bright dots on nothing are still seen."""
+    """Return the numbers to draw black and white.
+
+    They are the 1st and the 99.5th percentile. If these are equal, they are the least and the
+    greatest number, so that a few bright dots on a uniform background stay visible.
+    """
     if not pixels.size:
         return 0.0, 1.0
     for darkest, brightest in ((_DARKEST, _BRIGHTEST), (0, 100)):

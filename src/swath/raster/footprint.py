@@ -1,4 +1,4 @@
-"""The outline of a scene on Earth."""
+"""Compute the outline of a scene on Earth."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import Placed
 
 _STEPS = 16
-"""Cells along each side of a scene that are looked at for folds."""
+"""Number of cells along each side of a scene that are checked for folds."""
 _FOLLOWED = 0.5
-"""px by which the outline may leave the scene's edges, which bend in degrees."""
+"""Largest distance in px of the outline from the scene's edges, which are curved in degrees."""
 _CELLS = 512
-"""Into how many cells a side is cut at most where a part of the scene is nowhere on Earth."""
+"""Largest number of cells along a side, where a part of the scene is not on Earth."""
 
 
 def footprint(scene: Placed, georeferencer: Georeferencer) -> shapely.Geometry:
-    """Draw the outline of the whole scene in EPSG:4326 (lon, lat), split at the antimeridian.
+    """Return the outline of the whole scene in EPSG:4326 (lon, lat), split at the antimeridian.
 
-    It goes without what is nowhere on Earth, as the corners of a weather satellite's image.
+    The outline excludes parts that are not on Earth, such as the corners of a weather satellite's
+    image.
 
     Raises:
-        SceneError: it has none, since ground control points contradict each other.
+        SceneError: The scene has no outline, as its ground control points contradict each other.
     """
     columns, rows = (np.linspace(0, size, _STEPS + 1) for size in (scene.width, scene.height))
     if scene.transform is None and _folds(georeferencer, columns, rows):
@@ -47,7 +48,13 @@ def footprint(scene: Placed, georeferencer: Georeferencer) -> shapely.Geometry:
 
 
 def _folds(georeferencer: Georeferencer, columns: Floats, rows: Floats) -> bool:
-    """Tell whether some of a grid's cells lie the other way up than others."""
+    """Return whether a grid of positions has cells of both orientations, and so folds over itself.
+
+    Args:
+        georeferencer: Georeference of the scene.
+        columns: Positions along x in scene px, (n,).
+        rows: Positions along y in scene px, (n,).
+    """
     across, down = np.meshgrid(columns, rows)
     x, y = georeferencer.geotransform.forward(across.ravel(), down.ravel())
     x, y = x.reshape(across.shape), y.reshape(across.shape)
@@ -58,6 +65,6 @@ def _folds(georeferencer: Georeferencer, columns: Floats, rows: Floats) -> bool:
 
 
 def _unit(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Scale vectors to length 1: splines through contradicting points give lengths of 1e200."""
+    """Scale vectors to length 1, as splines through contradicting points have lengths of 1e200."""
     length = np.maximum(np.hypot(x, y), np.finfo(np.float64).tiny)
     return x / length, y / length

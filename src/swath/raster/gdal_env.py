@@ -1,8 +1,8 @@
-"""GDAL's configuration: credentials, retries, timeouts, no look-up of sidecars, no lenient reads.
+"""Configure GDAL: credentials, retries, timeouts, no lookup of sidecar files, no lenient reads.
 
-Whatever reads a raster in swath does so within `environment` and `warnings_raised`, by way of
-`swath.raster.dataset`. GDAL by itself takes much damage for pixels: its threads lose their errors,
-and what a decoder cannot make out is grey, black or whatever its memory held before.
+swath reads rasters through `swath.raster.dataset`, within `environment` and `warnings_raised`. By
+default GDAL returns pixels for much damage. Its threads lose their errors, and what a decoder
+cannot decode becomes gray, black or the previous content of its memory.
 """
 
 from __future__ import annotations
@@ -22,30 +22,33 @@ from rasterio.session import DummySession
 from swath import storage
 
 DRIVERS = ["GTiff", "JP2OpenJPEG", "NITF"]
-"""Formats that are one file. A VRT and its like name other files and addresses, which a dropped
-object has no right to have opened, and which its ETag does not pin."""
+"""GDAL drivers of the formats that swath reads, all of which are single files.
+
+A VRT or a similar format refers to other files and addresses. A dropped object must not cause those
+to be opened, and its ETag does not pin their versions.
+"""
 
 STRICT = {
-    # Threads of the JPEG 2000 driver lose their errors, those of the GeoTIFF driver take what they
-    # could not read for zeros.
+    # The threads of the JPEG 2000 driver lose their errors. Those of the GeoTIFF driver return
+    # zeros for what they could not read.
     "GDAL_NUM_THREADS": "1",
     "GTIFF_IGNORE_READ_ERRORS": "NO",
-    # Otherwise what is missing of a truncated JPEG is grey.
+    # Otherwise the missing part of a truncated JPEG is gray.
     # https://gdal.org/en/stable/drivers/raster/jpeg.html
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "TRUE",
-    # The short way through a whole PNG takes what is missing of a truncated one for pixels.
+    # The optimized read of a whole PNG returns pixels for the missing part of a truncated file.
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
     "GDAL_PAM_ENABLED": "NO",
 }
-"""Settings on which it depends that damage is noticed; no environment variable changes them."""
+"""GDAL settings that damage detection depends on; no environment variable overrides them."""
 
 CACHE_BYTES = 512 << 20
-"""Decoded blocks that GDAL keeps in memory, of all files together."""
+"""Size in bytes of GDAL's cache of decoded blocks, which all files share."""
 
 _OPTIONS = {
-    # A scene is one object: no listing of its folder, no search for files beside it.
+    # A scene is one object: its folder is not listed, and no sidecar files are looked up.
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    # By default this is a share of the host's memory, which in a container is not ours.
+    # The default is a share of the host's memory, of which a container may use only a part.
     "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_HTTP_MAX_RETRY": 5,
     "GDAL_HTTP_RETRY_DELAY": 0.5,
@@ -55,14 +58,17 @@ _OPTIONS = {
     "GDAL_INGESTED_BYTES_AT_OPEN": 32768,
     "VSI_CACHE": "YES",
     "VSI_CACHE_SIZE": 32 << 20,
-    # GDAL keeps what it read by address, also after the object there was replaced.
+    # GDAL caches what it read by address, even after the object there was replaced.
     # https://gdal.org/en/stable/user/virtual_file_systems.html#vsicurl
     "CPL_VSIL_CURL_NON_CACHED": "/vsis3/",
 }
 
 
 def path(uri: str) -> str:
-    """The name by which GDAL knows an address; a local path cannot be taken for anything else."""
+    """Return GDAL's name of an address.
+
+    A local path becomes absolute, so that GDAL cannot take it for anything else.
+    """
     if not storage.is_s3(uri):
         return str(Path(uri).absolute())
     bucket, key = storage.split_s3(uri)
@@ -70,11 +76,11 @@ def path(uri: str) -> str:
 
 
 def environment(uri: str, etag: str) -> Env:
-    """GDAL's settings for reading one object; to be entered around each call that may read.
+    """Return GDAL's settings for reading one object, to be entered around each call that may read.
 
-    An S3 object is read only while it has the ETag. What the process's environment sets is kept,
-    except for STRICT.
-    Credentials are GDAL's to find, since it also renews them; boto3's would be frozen here.
+    An S3 object is read only while it has the given ETag. Variables of the process's environment
+    take precedence, except over `STRICT`. GDAL finds the credentials itself, since it also renews
+    them; boto3's credentials would be frozen here.
     """
     options = {name: value for name, value in _OPTIONS.items() if name not in os.environ}
     if storage.is_s3(uri):
@@ -83,11 +89,11 @@ def environment(uri: str, etag: str) -> Env:
 
 
 class DamageError(RasterioError):  # type: ignore[misc] # rasterio has no types
-    """What GDAL reads is damaged, though it went on."""
+    """Damage in a file that GDAL read without raising an error."""
 
 
 class _Warnings(logging.Filter):
-    """Keeps what GDAL warns of in this thread, while somebody listens."""
+    """Log filter that collects GDAL's warnings of a thread, instead of logging them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +101,7 @@ class _Warnings(logging.Filter):
 
     @property
     def heard(self) -> list[str] | None:
-        """What was heard in this thread; None where nobody listens."""
+        """Warnings collected in this thread; None while none are collected."""
         return getattr(self._local, "heard", None)
 
     @heard.setter
@@ -103,7 +109,7 @@ class _Warnings(logging.Filter):
         self._local.heard = messages
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep a warning rather than log it."""
+        """Collect a warning, and return whether the record is to be logged."""
         heard = self.heard
         if heard is None or record.levelno != logging.WARNING:
             return True
@@ -112,16 +118,16 @@ class _Warnings(logging.Filter):
 
 
 class _Log(logging.Logger):
-    """A log whose warnings are heard whatever a program has set it, or all logs, to."""
+    """Logger whose warnings can be collected, whatever log level a program has set."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (the library's name)
-        """Whether a record of that level is made at all."""
+        """Return whether a record of a level is created: a warning always while collecting."""
         heard = level == logging.WARNING and _warnings.heard is not None
         return heard or super().isEnabledFor(level)
 
 
 _warnings = _Warnings()
-# This is where rasterio logs what GDAL says, in the thread to which GDAL says it.
+# rasterio logs GDAL's messages here, in the thread that called GDAL.
 _log = logging.getLogger("rasterio._err")
 _log.__class__ = _Log
 _log.addFilter(_warnings)
@@ -129,10 +135,12 @@ _log.addFilter(_warnings)
 
 @contextmanager
 def warnings_raised() -> Iterator[None]:
-    """Raise what GDAL warns of while it reads pixels: a decoder that goes on has made some up.
+    """Raise GDAL's warnings as errors while it reads pixels.
+
+    A decoder that warns and continues has invented some of the pixels.
 
     Raises:
-        DamageError: there was a warning, and no error.
+        DamageError: GDAL warned, and raised no error.
     """
     before, _warnings.heard = _warnings.heard, []
     try:
@@ -145,7 +153,7 @@ def warnings_raised() -> Iterator[None]:
 
 
 def _endpoint() -> dict[str, str]:
-    """Where S3 is, as this process's boto3 sees it."""
+    """Return GDAL's options for the S3 endpoint and region that boto3 uses in this process."""
     meta = storage.s3().meta
     host = urlsplit(meta.endpoint_url)
     region = {"AWS_REGION": meta.region_name}

@@ -1,7 +1,8 @@
-"""From scene pixels to longitude and latitude, and back.
+"""Convert positions and outlines in scene pixels to longitude and latitude.
 
-Positions in EPSG:4326 are (lon, lat). Corners are joined by straight lines there. Where those would
-leave the true edge by a quarter of a pixel, the edge gets more corners.
+Positions in EPSG:4326 are (lon, lat), and straight lines there connect the corners of a polygon.
+Where such a line would be more than a quarter of a pixel from the true edge, the edge gets more
+corners.
 """
 
 from __future__ import annotations
@@ -29,21 +30,28 @@ if TYPE_CHECKING:
     from swath.raster.unusual_polygons import Points
 
 _HIGHEST = 91
-"""Degrees of latitude; a global grid may stick out over the pole by half of a large pixel."""
+"""Largest latitude in degrees; a global grid may exceed a pole by half of a large pixel."""
 _MAX_TURNS = 10
-"""How often a scene may go around the Earth: one that says more is damaged."""
+"""Largest number of turns of a scene around the Earth; a header that states more is damaged."""
 _OFF = 0.02
-"""px by which a position may come back elsewhere; at a pole a whole map may be narrower than 1."""
+"""Largest distance in px between a position and the result of converting it there and back.
+
+At a pole, a whole map may be less than 1 px wide.
+"""
 _CHUNK = 1 << 18
+"""Number of positions that are converted at once."""
 _HALF_TURN = 180
 _BENT = 0.25
-"""px by which a box's edge may leave the straight line between its ends."""
+"""Largest distance in px of a box's edge from the straight line in degrees between its ends."""
 _LONGEST = 64
-"""px; a longer edge of an outline may be bent in any way, as by ground control points."""
+"""Length in px above which edges of outlines are cut before their curvature is measured.
+
+A longer edge may be curved in any way, for example by ground control points.
+"""
 _TINY = 1e-9
-"""A share of the map's width: as much as arithmetic may lose."""
+"""Rounding error, as a share of the map's width."""
 _CHECKED = 33
-"""Rows and columns of positions at which a projection is tried both ways."""
+"""Number of rows and of columns of the positions at which a georeference is checked."""
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
 _RING_X = [0, 0, 2, 2]
 _RING_Y = [1, 3, 3, 1]
@@ -51,30 +59,35 @@ _RING_Y = [1, 3, 3, 1]
 
 @dataclass(frozen=True, slots=True)
 class Georeferencer:
-    """The positions on Earth of a scene's pixels.
+    """Conversion of a scene's pixels to positions on Earth.
 
     Attributes:
-        geotransform: scene px to the CRS and back.
-        crs: the scene's coordinate reference system.
+        geotransform: Transform from scene px to the CRS.
+        crs: Coordinate reference system of the scene.
     """
 
     geotransform: Geotransform
     crs: CRS
     _curvature: float
-    """1/px, the most that a straight edge in px is bent in degrees; 0 where all stay straight."""
+    """Largest curvature in degrees, in 1/px, of straight edges in px; 0 if all stay straight."""
     _pixel: float = np.inf
-    """CRS units; of a scene with pixels beyond the map's edge, which PROJ puts over others, the
-    size of one. Infinite of other scenes, whose pixels need not be checked."""
+    """Size of a pixel in CRS units, if the scene has pixels beyond the map's edge.
+
+    PROJ maps such pixels onto others. Infinite for other scenes, whose pixels need no check.
+    """
     _half: float = np.inf
-    """CRS units along x, of a scene that covers more of the Earth's longitudes, half of them all:
-    the two ends of a wider shape are nearer to each other the other way round."""
+    """Half of the world's width along x, in CRS units, if the scene covers at least as much.
+
+    The ends of a wider shape are closer to each other in the other direction around the Earth.
+    Infinite for narrower scenes.
+    """
 
     @classmethod
     def of(cls, scene: Placed) -> Georeferencer:
-        """Make one by the scene's affine transform or, without one, its ground control points.
+        """Create it from a scene's affine transform or, without one, its ground control points.
 
         Raises:
-            SceneError: the scene does not say where it is, or it is nowhere on Earth.
+            SceneError: The scene has no usable georeference, or no pixel of it is on Earth.
         """
         geotransform = geotransform_of(scene)
         if scene.crs is None:
@@ -106,9 +119,15 @@ class Georeferencer:
         return replace(made, _curvature=_measure(made.points, across[::2], down[::2]))
 
     def points(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-        """Longitudes and latitudes of positions in scene px, shaped like them.
+        """Convert positions in scene px to longitudes and latitudes.
 
-        Positions that are nowhere on Earth, as in the corners of a geostationary image, are NaN.
+        Args:
+            x: Positions along x in scene px, of any shape.
+            y: Positions along y in scene px; `x` and `y` are broadcast.
+
+        Returns:
+            Longitudes and latitudes in the broadcast shape. Both are NaN for positions that are not
+            on Earth, as in the corners of a geostationary image.
         """
         xs, ys = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
         lon, lat = np.empty(xs.size), np.empty(xs.size)
@@ -123,25 +142,28 @@ class Georeferencer:
         return lon.reshape(xs.shape), lat.reshape(xs.shape)
 
     def _is_there(self, x: Floats, y: Floats, lon: Floats, lat: Floats) -> NDArray[np.bool_]:
-        """Tell which positions in the CRS are those that the map has for their lon and lat."""
+        """Return which positions in the CRS are recovered when lon and lat are converted back."""
         back_x, back_y = reproject(LON_LAT, self.crs, lon, lat)
         return np.asarray(np.hypot(back_x - x, back_y - y) < _OFF * self._pixel)
 
     def polygons(self, boxes: ArrayLike) -> NDArray[np.object_]:
-        """The outlines of boxes, (n, 4) x0, y0, x1, y1 in scene px.
+        """Return the outlines of boxes on Earth.
+
+        Args:
+            boxes: Boxes (n, 4) x0, y0, x1, y1 in scene px.
 
         Returns:
-            (n,) shapely Polygon in EPSG:4326, its exterior counter-clockwise; MultiPolygon where it
-            is split at the antimeridian; None where no part of it is on Earth.
+            shapely Polygons in EPSG:4326, (n,), with counter-clockwise exteriors. MultiPolygon
+            where the outline is split at the antimeridian; None where no part is on Earth.
         """
         return self.place(boxes).polygons()
 
     def place(self, boxes: ArrayLike, outline: NDArray[np.object_] | None = None) -> Places:
-        """Return where detections are; outlines go without what is nowhere on Earth.
+        """Return the polygons of detections on Earth, without the parts that are not on Earth.
 
         Args:
-            boxes: (n, 4) x0, y0, x1, y1 in scene px.
-            outline: (n,) shapely Polygons and MultiPolygons in scene px, instead of the boxes.
+            boxes: Boxes (n, 4) x0, y0, x1, y1 in scene px.
+            outline: shapely Polygons and MultiPolygons in scene px, (n,), that replace the boxes.
         """
         if outline is None:
             corners = np.asarray(boxes, np.float64).reshape(-1, 4)
@@ -159,14 +181,14 @@ class Georeferencer:
         return Places(places.ring, shape)
 
     def once_around(self, outline: Any) -> Any:
-        """Return an outline in px, of a scene wider than the Earth less what it shows twice."""
+        """Return an outline in px that covers each longitude once, also of a wider scene."""
         step = np.diff(self.geotransform.forward(np.array([0.0, 1]), np.zeros(2))[0])[0]
         return cut_at(outline, 2 * self._half / abs(step) if step else np.inf)
 
     def _place_rings(self, x: Floats, y: Floats) -> Places:
-        """Place rings of four corners, (n, 4), in scene px."""
+        """Convert rings of four corners, (n, 4) x and y, from scene px to EPSG:4326."""
         lon, lat = self.points(x, y)
-        # Where a corner is NaN, no comparison holds.
+        # Where a corner is NaN, every comparison is False.
         plain = (np.ptp(lon, axis=1) <= _HALF_TURN) & convex(lon, lat)
         plain &= self._are_straight(x, y, lon, lat)
         if np.isfinite(self._half):
@@ -182,12 +204,19 @@ class Georeferencer:
         return Places(places.ring, shape)
 
     def _are_straight(self, x: Floats, y: Floats, lon: Floats, lat: Floats) -> NDArray[np.bool_]:
-        """Tell which rings (n, 4), in scene px and in degrees, have edges straight in both."""
+        """Return which rings (n, 4) have edges that are straight in scene px and in degrees.
+
+        Args:
+            x: Positions of the corners along x in scene px, (n, 4).
+            y: Positions of the corners along y in scene px, (n, 4).
+            lon: Longitudes of the corners, (n, 4).
+            lat: Latitudes of the corners, (n, 4).
+        """
         size = _size(x, y)
         straight = self._curvature * size**2 / 8 <= _BENT
         if isinstance(self.geotransform, AffineTransform):
-            # In a projection an edge turns by no more than what it covers of the Earth, and by
-            # half a circle where the projection is as slanting as the sinusoidal one.
+            # In a projection, the direction of an edge turns by at most the angle that the edge
+            # covers on the Earth, and by half a circle in one as slanting as the sinusoidal one.
             turn = np.radians(np.ptp(lon, axis=1) + np.pi * np.ptp(lat, axis=1))
             straight |= turn * size / 8 <= _BENT
         asked = np.flatnonzero(~straight)
@@ -199,7 +228,7 @@ class Georeferencer:
         return np.asarray(straight)
 
     def _place_outlines(self, outline: NDArray[np.object_]) -> NDArray[np.object_]:
-        """Place shapes of any number of corners, as shapely objects."""
+        """Convert shapely objects of any number of corners, (n,), from scene px to EPSG:4326."""
         bent = np.zeros(len(outline), np.bool_)
         if self._curvature:
             outline, bent = self._followed(shapely.segmentize(outline, _LONGEST))
@@ -209,7 +238,7 @@ class Georeferencer:
         placed = np.full(len(outline), None, object)
         if not len(starts):
             return placed
-        # Of NaN both are NaN, and no comparison with NaN holds.
+        # Where a corner is NaN, the extent is NaN, and every comparison is False.
         extent = np.maximum.reduceat(lon, starts) - np.minimum.reduceat(lon, starts)
         plain = (extent <= _HALF_TURN) & ~bent
         if np.isfinite(self._half):
@@ -227,7 +256,14 @@ class Georeferencer:
     def _followed(
         self, outline: NDArray[np.object_]
     ) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
-        """Return outlines with the corners that they need, and which would need too many."""
+        """Return outlines with corners added where edges are curved.
+
+        Args:
+            outline: shapely Polygons and MultiPolygons in scene px, (n,).
+
+        Returns:
+            Outlines in scene px, (n,), and a mask (n,) of those that would need too many corners.
+        """
         bent = np.zeros(len(outline), np.bool_)
         for last in (False, True):
             parts, owner = shapely.get_parts(outline, return_index=True)
@@ -263,7 +299,10 @@ class Georeferencer:
 
 
 def _half(scene: Placed, width: float | None) -> float:
-    """Return half of the map's width, if an affine transform spreads the scene over as much."""
+    """Return half of the map's width, if a scene's affine transform covers at least as much.
+
+    Infinity for other scenes.
+    """
     if width is None or scene.transform is None:
         return np.inf
     span = abs(scene.transform.a) * scene.width + abs(scene.transform.b) * scene.height
@@ -289,7 +328,7 @@ def _measure(points: Points, across: Floats, down: Floats) -> float:
 
 
 def _stays_straight(geotransform: Geotransform, crs: CRS, width: float | None) -> bool:
-    """Tell whether lines along a scene's rows and columns are straight in degrees."""
+    """Return whether lines along a scene's rows and columns are straight in degrees."""
     if not isinstance(geotransform, AffineTransform):
         return False
     upright = geotransform.matrix.b == 0 and geotransform.matrix.d == 0
@@ -301,7 +340,7 @@ def _size(x: Floats, y: Floats) -> Floats:
 
 
 def _joined(parts: NDArray[np.object_]) -> Any:
-    """Return a MultiPolygon of parts that may touch where they were cut."""
+    """Return the union, as a MultiPolygon, of parts that may touch where they were cut."""
     return shapely.orient_polygons(
         shapely.MultiPolygon(list(shapely.get_parts(shapely.union_all(parts))))
     )
@@ -313,7 +352,7 @@ def _name(crs: CRS) -> str:
 
 
 def _to_lon_lat(crs: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return longitudes within ±180 and latitudes; NaN where there are none."""
+    """Return longitudes within ±180 and latitudes; both NaN for positions not on Earth."""
     lon, lat = reproject(crs, LON_LAT, x, y)
     lost = ~(np.abs(lat) <= _HIGHEST)
     lon[lost] = lat[lost] = np.nan

@@ -1,6 +1,6 @@
-"""Places on Earth: mostly rings of four corners, kept as coordinates and not as objects.
+"""Hold polygons on Earth, most of them as coordinates of four corners rather than as objects.
 
-Positions are in EPSG:4326, (lon, lat).
+Positions are (lon, lat) in EPSG:4326.
 """
 
 from __future__ import annotations
@@ -22,31 +22,41 @@ if TYPE_CHECKING:
 _HALF_TURN = 180
 _CORNERS = 4
 _BLOCK = 4096
-"""Rings that a core's cache holds, for arithmetic across their corners."""
+"""Number of rings that are processed at once, so that they fit into a core's cache."""
 _AREA = 2
-"""The dimension of a polygon."""
+"""Dimension of a polygon."""
 GRID = 1e-9
-"""Degrees, 0.1 mm: so that what is split beside each other still meets."""
+"""Grid in degrees (0.1 mm) of coordinates, on which the parts of a split polygon still meet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Places:
-    """Where detections are, one row each. A row that has neither ring nor shape is nowhere."""
+    """Polygons of detections on Earth, one row per detection.
+
+    A row with neither a ring nor a shape has no position on Earth.
+    """
 
     ring: Floats
-    """(n, 5, 2): closed and counter-clockwise; NaN of rows that are no such ring."""
+    """Closed, counter-clockwise rings of four corners, (n, 5, 2) lon and lat; NaN in other rows."""
     shape: NDArray[np.object_] | None = None
-    """(n,) shapely Polygon or MultiPolygon of rows that are no such ring, None of others; None for
-    none at all."""
+    """shapely Polygons or MultiPolygons of rows without a ring, (n,); None in other rows.
+
+    None instead of the array if no row has a shape.
+    """
 
     @classmethod
     def nowhere(cls, count: int) -> Self:
-        """So many rows, none of them placed yet."""
+        """Return `count` rows without a position on Earth."""
         return cls(np.full((count, _CORNERS + 1, 2), np.nan))
 
     @classmethod
     def of_rings(cls, lon: Floats, lat: Floats) -> Self:
-        """Rings of four corners, (n, 4), in either direction; NaN of those that are none."""
+        """Return rows with rings of four corners.
+
+        Args:
+            lon: Longitudes of the corners, (n, 4), in either direction; NaN in rows without a ring.
+            lat: Latitudes of the corners, (n, 4).
+        """
         ring = np.empty((len(lon), _CORNERS + 1, 2))
         ring[:, :-1, 0], ring[:, :-1, 1] = lon, lat
         clockwise = signed_area(lon, lat) < 0
@@ -56,7 +66,7 @@ class Places:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Places]) -> Places:
-        """The rows of all parts, in their order; one alone is not copied."""
+        """Return the rows of all parts, in their order; a single part is not copied."""
         if len(parts) == 1:
             return parts[0]
         ring = np.concatenate([part.ring for part in parts])
@@ -68,32 +78,36 @@ class Places:
         return len(self.ring)
 
     def take(self, rows: Rows) -> Places:
-        """Some of the rows: a mask, indices or a slice."""
+        """Return some of the rows.
+
+        Args:
+            rows: Mask (n,), indices or slice of the rows.
+        """
         return Places(self.ring[rows], None if self.shape is None else self.shape[rows])
 
     @property
     def shapes(self) -> NDArray[np.object_]:
-        """(n,) `shape`, be there one or not."""
+        """`shape` as an array (n,), also if no row has a shape."""
         return np.full(len(self), None, object) if self.shape is None else self.shape
 
     @property
     def is_ring(self) -> NDArray[np.bool_]:
-        """(n,) which rows are a ring of four corners."""
+        """Mask (n,) of the rows with a ring of four corners."""
         return np.isfinite(self.ring[:, 0, 0])
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """(n,) which rows are somewhere."""
+        """Mask (n,) of the rows with a position on Earth."""
         return self.is_ring if self.shape is None else self.is_ring | (self.shape != None)  # noqa: E711 (of each)
 
     @property
     def corners(self) -> NDArray[np.int64]:
-        """(n,) how many positions each row has: what it weighs in memory."""
+        """Number of positions of each row, (n,), which determines its size in memory."""
         count = np.full(len(self), _CORNERS + 1)
         return count if self.shape is None else np.maximum(count, _count_corners(self.shape))
 
     def bounds(self) -> Floats:
-        """(4, n): west, south, east and north of each row."""
+        """Return the bounds of each row, (4, n): west, south, east and north in degrees."""
         edges = np.empty((4, len(self)))
         for start in range(0, len(self), _BLOCK):
             rows = slice(start, start + _BLOCK)
@@ -107,28 +121,33 @@ class Places:
         return edges
 
     def polygons(self) -> NDArray[np.object_]:
-        """(n,) each row as a shapely Polygon or MultiPolygon, None where it is nowhere."""
+        """Return the rows as shapely Polygons or MultiPolygons, (n,); None if not on Earth."""
         shapes, is_ring = self.shapes.copy(), self.is_ring
         shapes[is_ring] = shapely.polygons(self.ring[is_ring])
         return shapes
 
 
 def signed_area(x: Floats, y: Floats) -> Floats:
-    """Of rings (n, corners), not closed: positive counter-clockwise, where y goes up."""
-    x, y = x - x[:, :1], y - y[:, :1]  # differences of large numbers lose what a small area is
+    """Return the signed areas (n,) of rings, positive for counter-clockwise rings with y upward.
+
+    Args:
+        x: Coordinates along x of the corners, (n, corners), not closed.
+        y: Coordinates along y of the corners, (n, corners).
+    """
+    x, y = x - x[:, :1], y - y[:, :1]  # far from 0, rounding would exceed a small area
     twice = x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y
     return np.asarray(twice.sum(axis=1) / 2)
 
 
 def convex(x: Floats, y: Floats) -> NDArray[np.bool_]:
-    """(n,) which rings of four corners, (n, 4), have an area and all corners turned one way."""
+    """Return which rings of four corners, (n, 4), are strictly convex, (n,)."""
     ahead_x, ahead_y = np.roll(x, -1, axis=1) - x, np.roll(y, -1, axis=1) - y
     turn = ahead_x * np.roll(ahead_y, -1, axis=1) - np.roll(ahead_x, -1, axis=1) * ahead_y
     return np.asarray((turn > 0).all(axis=1) | (turn < 0).all(axis=1))
 
 
 def has_four_corners(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
-    """(n,) which shapes are polygons of four corners without a hole."""
+    """Return which shapes, (n,), are polygons of four corners without a hole."""
     return np.asarray(
         (shapely.get_type_id(shapes) == shapely.GeometryType.POLYGON)
         & (shapely.get_num_coordinates(shapes) == _CORNERS + 1)
@@ -137,23 +156,25 @@ def has_four_corners(shapes: NDArray[np.object_]) -> NDArray[np.bool_]:
 
 
 def rings_of(polygon: Any) -> list[Floats]:
-    """The rings of a polygon, (corners, 2) each and not closed, the exterior first."""
+    """Return the rings of a polygon, (corners, 2) each and not closed, the exterior first."""
     return [shapely.get_coordinates(ring)[:-1] for ring in (polygon.exterior, *polygon.interiors)]
 
 
 def shape_of(rings: Sequence[Floats], inside: tuple[float, float] | None = None) -> Any:
-    """Return a polygon of any extent: split at the antimeridian, around a pole or both.
+    """Return the polygon of rings that may cross the antimeridian, go around a pole, or both.
 
-    Each ring bounds an area, and a ring that goes around the Earth bounds all to the north of it.
-    What is in an odd number of these areas is the polygon, or else all that is not.
+    Each ring bounds an area; a ring that goes around the Earth bounds everything north of it. The
+    polygon consists of what lies in an odd number of these areas. If `inside` is not in it, the
+    polygon is the rest of the world.
 
     Args:
-        rings: (corners, 2) each, lon and lat, not closed; the exterior comes first. Neighbouring
-            corners are the short way round from each other.
-        inside: lon and lat of a position inside; needed where a ring goes around the Earth.
+        rings: Rings (corners, 2), lon and lat, not closed, the exterior first. An edge takes the
+            shorter direction around the Earth between its two corners.
+        inside: lon and lat of a position inside; required if a ring goes around the Earth.
 
     Returns:
-        Polygon or MultiPolygon, exteriors counter-clockwise; None if nothing is left of it.
+        Polygon or MultiPolygon, split at the antimeridian, with counter-clockwise exteriors. None
+        if it has no area.
     """
     unrolled = [_unrolled(ring) for ring in rings]
     turns = [_turn(ring) for ring in unrolled]
@@ -170,18 +191,18 @@ _WORLD = shapely.box(-_HALF_TURN, -90, _HALF_TURN, 90)
 
 
 def _unrolled(ring: Floats) -> Floats:
-    """Return a ring without jumps in longitude, and so perhaps beyond ±180."""
+    """Return a ring without jumps in longitude, which may then exceed ±180."""
     return np.stack([np.unwrap(ring[:, 0], period=360), ring[:, 1]], axis=1)
 
 
 def _turn(unrolled: Floats) -> float:
-    """Return how many degrees a ring goes around the Earth: 0, or ±360 about a pole."""
+    """Return the degrees that a ring goes around the Earth: 0, or ±360 around a pole."""
     around = np.unwrap(unrolled[[-1, 0], 0], period=360)
     return float(around[1] - unrolled[0, 0])
 
 
 def _area_of(unrolled: Floats, turn: float) -> Any:
-    """Return what a ring bounds, perhaps beyond ±180: of one about a pole, all to its north."""
+    """Return the area in a ring, which may exceed ±180; all to the north of one around a pole."""
     if abs(turn) > _HALF_TURN:
         first = unrolled[0, 0]
         closing = [[first + turn, unrolled[0, 1]], [first + turn, 90], [first, 90]]
@@ -200,7 +221,7 @@ def flat(shape: Any) -> Any:
 
 
 def _wrapped(area: Any) -> Any:
-    """Bring an area that goes beyond ±180 back within; what would lie there twice cancels out."""
+    """Move the parts of an area beyond ±180 back within; parts that then overlap cancel out."""
     if area.is_empty:
         return area
     west, _, east, _ = area.bounds
@@ -218,14 +239,14 @@ def _turned_back(turns: int) -> Callable[[Floats], Floats]:
 
 
 def _either(one: Any, other: Any) -> Any:
-    """Return what is in just one of two areas."""
+    """Return what lies in exactly one of two areas."""
     if one.is_empty:
         return other
     return flat(shapely.symmetric_difference(one, other, grid_size=GRID))
 
 
 def polygons_only(shape: Any) -> Any:
-    """Return the polygons of any geometry, counter-clockwise; None where it has none."""
+    """Return the polygons of any geometry, counter-clockwise; None if it has no polygon."""
     polygons = [
         part
         for part in shapely.get_parts(shape)

@@ -1,6 +1,6 @@
-"""Polygons that hold a pole, cross the antimeridian or go over the edge of what is on Earth.
+"""Georeference polygons that contain a pole, cross the antimeridian or are partly not on Earth.
 
-Each takes some milliseconds. `swath.raster.georeference` sends the others another way.
+Each polygon takes some milliseconds, so `swath.raster.georeference` converts all others in bulk.
 """
 
 from __future__ import annotations
@@ -17,43 +17,50 @@ from swath.raster.polygons import flat, rings_of, shape_of
 if TYPE_CHECKING:
     from swath._types import Floats
 
-    # Gives longitudes and latitudes of positions in scene px; NaN where there are none.
+    # Converts x and y in scene px to longitudes and latitudes; NaN for positions not on Earth.
     Points = Callable[[Floats, Floats], tuple[Floats, Floats]]
 
 FOLLOWED = 0.05
-"""px by which an edge may leave the straight line in degrees between its ends."""
+"""Largest distance in px of an edge from the straight line in degrees between its ends."""
 _STEEP = 45
-"""Degrees of longitude between two corners; beyond, which way round is shorter is not certain."""
+"""Largest difference in longitude between two corners, in degrees.
+
+Beyond it, the shorter direction around the Earth is uncertain.
+"""
 _FINEST = 1e-3
-"""px between two corners."""
+"""Smallest distance in px between two corners."""
 _PIECES = 16
-"""Into how many pieces the side of a shape is cut to begin with."""
+"""Number of pieces into which the longer side of a ring's bounds is cut at first."""
 _ROUNDING = 1e-9
-"""Of a turn around the Earth, as much as arithmetic may lose."""
+"""Rounding error, as a share of a turn around the Earth."""
 _FEWEST = 3
-"""Corners of a ring."""
+"""Smallest number of corners of a ring."""
 _HIDDEN = 4
-"""Times the finest cell: a smaller one that is nowhere at its corners, edges and centre is so."""
+"""Size of a cell, in multiples of the finest, up to which nine positions decide about it.
+
+Such a cell is not on Earth if none of its corners, edge midpoints and center is.
+"""
 
 
 def deviation(points: Points, start: Floats, end: Floats) -> Floats:
-    """Return by how many px the middles of edges lie beside the straight lines in degrees.
+    """Return the distances of edges' midpoints from the straight lines in degrees between the ends.
 
     Args:
-        points: gives positions.
-        start: (n, 2) px, where each edge begins.
-        end: (n, 2) px, where it ends.
+        points: Function from scene px to lon and lat.
+        start: Positions in px at which the edges begin, (n, 2).
+        end: Positions in px at which the edges end, (n, 2).
 
     Returns:
-        (n,); NaN where a position is nowhere.
+        Distances in px, (n,); NaN where a position is not on Earth.
     """
     along, middle = end - start, (start + end) / 2
     length = np.hypot(*along.T)
     with np.errstate(divide="ignore", invalid="ignore"):
         aside = middle + along[:, ::-1] * [1, -1] / length[:, None]
     lon, lat = points(*np.stack([start, middle, end, aside]).transpose(2, 0, 1))
-    lon = (lon - lon[0] + 180) % 360 - 180  # each the short way round from the first
-    # How far the middle is off, in steps of one px to the side, which need not be at right angles.
+    lon = (lon - lon[0] + 180) % 360 - 180  # in the shorter direction from the first
+    # Distance of the midpoint in steps of one px sideways, which need not be at right angles to
+    # the edge in degrees.
     edge, off = (lon[2], lat[2] - lat[0]), (lon[1] - lon[2] / 2, lat[1] - (lat[0] + lat[2]) / 2)
     step = (lon[3] - lon[1], lat[3] - lat[1])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -68,17 +75,18 @@ def _cross(one: tuple[Floats, Floats], other: tuple[Floats, Floats]) -> Floats:
 def place_polygon(
     points: Points, polygon: Any, *, bends: bool, follow: float = FOLLOWED, finest: float = 1
 ) -> Any:
-    """Place a polygon of any extent.
+    """Convert a polygon of any extent from scene px to EPSG:4326.
 
     Args:
-        points: gives positions.
-        polygon: a shapely Polygon in scene px.
-        bends: whether straight edges in px may be bent in degrees.
-        follow: px by which an edge may leave the straight line in degrees between its ends.
-        finest: px of the cells that tell apart what is on Earth and what is not.
+        points: Function from scene px to lon and lat.
+        polygon: shapely Polygon in scene px.
+        bends: Whether straight edges in px may be curved in degrees.
+        follow: Largest distance in px of an edge from the straight line in degrees between its
+            ends; edges farther away get more corners.
+        finest: Size in px of the smallest cells that separate what is on Earth from what is not.
 
     Returns:
-        Polygon or MultiPolygon in EPSG:4326; None where nothing of it is on Earth.
+        Polygon or MultiPolygon in EPSG:4326; None if no part of it is on Earth.
     """
     parts = shapely.get_parts(_visible(points, polygon, max(finest, 1)))
     placed = [_place_visible(points, part, follow if bends else None) for part in parts]
@@ -89,11 +97,13 @@ def place_polygon(
 
 
 def cut_at(outline: Any, turn: float) -> Any:
-    """Cut an outline that goes around the Earth more than once, and lay the pieces over each other.
+    """Return an outline that goes around the Earth at most once.
+
+    A wider outline is cut into pieces of one turn each, and the union of the pieces is returned.
 
     Args:
-        outline: a shapely Polygon or MultiPolygon in scene px.
-        turn: px along x after which longitudes repeat.
+        outline: shapely Polygon or MultiPolygon in scene px.
+        turn: Distance in px along x after which longitudes repeat.
     """
     west, south, east, north = outline.bounds
     if east - west <= turn * (1 + _ROUNDING):
@@ -117,7 +127,14 @@ def _place_visible(points: Points, polygon: Any, follow: float | None) -> Any:
 
 
 def _place_ring(points: Points, ring: Floats, follow: float | None) -> Floats:
-    """Return a ring's lon and lat (corners, 2), with as many corners as it takes to follow it."""
+    """Return the lon and lat (corners, 2) of a ring, with corners added where edges are curved.
+
+    Args:
+        points: Function from scene px to lon and lat.
+        ring: Corners (n, 2) in scene px, not closed.
+        follow: Largest distance in px of an edge from the straight line in degrees; None for
+            straight edges.
+    """
     closed = np.concatenate([ring, ring[:1]])
     longest = max(float(np.ptp(ring, axis=0).max()) / _PIECES, _FINEST)
     closed = shapely.get_coordinates(shapely.segmentize(shapely.LineString(closed), longest))
@@ -137,7 +154,7 @@ def _place_ring(points: Points, ring: Floats, follow: float | None) -> Floats:
 
 
 def _visible(points: Points, polygon: Any, finest: float) -> Any:
-    """Return the part of a polygon in scene px that is on Earth, to about half of `finest`."""
+    """Return the part of a polygon in scene px that is on Earth, to about half of `finest` px."""
     low, high = np.array(polygon.bounds).reshape(2, 2)
     corner, side = low[None], high - low
     kept = []

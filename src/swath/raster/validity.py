@@ -1,8 +1,9 @@
-"""Which pixels of a scene are valid, band by band: nodata values, masks, alpha, NaN and infinity.
+"""Decide which pixels are valid, band by band: nodata values, masks, alpha, NaN and infinity.
 
-A number is shown to a model where nothing in or beside its file says that it is none. Of a pixel as
-a whole a mask, where there is one, has the last word, as in GDAL: black need not be nodata. What an
-alpha band hides is hidden, also where GDAL would have a mask or a nodata value overrule it.
+A model receives a number unless something in its file, or the mask next to it, marks it as invalid.
+Where there is a mask, it decides whether a pixel as a whole is valid, as in GDAL: black need not be
+nodata. A pixel with alpha 0 is invalid, even where GDAL would let a mask or a nodata value overrule
+its alpha.
 """
 
 from __future__ import annotations
@@ -22,43 +23,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Valid:
-    """The valid pixels of a window."""
+    """Validity of the pixels of a window."""
 
     pixels: Mask | None = None
-    """(rows, cols), True where any band is valid; None where every pixel is."""
+    """Mask (rows, cols), True where any band is valid; None if every pixel is valid."""
     bands: Mask | None = None
-    """(bands, rows, cols), True = valid; None where all bands are valid where `pixels` is."""
+    """Mask (bands, rows, cols), True = valid; None if all bands have the same mask, `pixels`."""
 
     @property
     def shown(self) -> Mask | None:
-        """What a model is shown, to be broadcast to (bands, rows, cols); None where all is."""
+        """Mask of the numbers that a model receives; None if it receives all of them.
+
+        Its shape can be broadcast to (bands, rows, cols).
+        """
         return self.pixels if self.bands is None else self.bands
 
     def of_band(self, place: int, shape: tuple[int, int]) -> Mask:
-        """Return (rows, cols) of one band, by its place among those that were read."""
+        """Return the mask (rows, cols) of one band, True = valid.
+
+        Args:
+            place: Index of the band, from 0, among the bands that were read.
+            shape: Rows and columns of the window.
+        """
         if self.bands is not None:
             band: Mask = self.bands[place]
             return band
         return self.full(shape)
 
     def full(self, shape: tuple[int, int]) -> Mask:
-        """Return `pixels`, written out where it is None."""
+        """Return `pixels`, or a mask of all True if it is None.
+
+        Args:
+            shape: Rows and columns of the window.
+        """
         return np.ones(shape, np.bool_) if self.pixels is None else self.pixels
 
 
 ALL_VALID = Valid()
+"""Validity of a window in which every band of every pixel is valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """What marks pixels of some bands of one file as valid, beside their own numbers."""
+    """Alpha band and masks of a file that apply to some of its bands."""
 
     alpha: int | None = None
-    """The number of the alpha band."""
+    """Number of the alpha band, from 1."""
     masked: int | None = None
-    """A band whose mask is that of all bands."""
+    """Number of a band, from 1, whose mask is shared by all bands."""
     own: tuple[int, ...] = ()
-    """The bands, all of them, if any of them has a mask of its own."""
+    """Numbers of all the bands, from 1, if any of them has a mask of its own; otherwise empty."""
 
     def __bool__(self) -> bool:
         return self.alpha is not None or self.masked is not None or bool(self.own)
@@ -67,12 +81,12 @@ class Marks:
 def marks_of(
     flags: Sequence[Sequence[MaskFlags]], colours: Sequence[str | None], bands: Sequence[int]
 ) -> Marks:
-    """Return what marks the pixels of bands.
+    """Return the alpha band and the masks of a file that apply to some of its bands.
 
     Args:
-        flags: GDAL's for the mask of each band of the file.
-        colours: of each band.
-        bands: numbers of the bands, from 1.
+        flags: GDAL's mask flags of each band of the file.
+        colours: Color interpretation of each band of the file.
+        bands: Numbers of the bands, from 1.
     """
     alpha = colours.index("alpha") + 1 if "alpha" in colours else None
     chosen = {band: flags[band - 1] for band in bands}
@@ -95,14 +109,14 @@ def combine(
     *,
     masked: bool,
 ) -> Valid:
-    """Tell which pixels are valid, without a pass more than the file's own marks need.
+    """Combine numbers, masks, alpha and nodata values to the validity of pixels.
 
     Args:
-        pixels: (bands, rows, cols).
-        marks: masks and alpha bands, (rows, cols) or (bands, rows, cols); above 0 = valid.
-        nodata: the nodata value of each band; None where it has none.
-        masked: whether there is a mask among the marks. Then a pixel is valid where it says so, and
-            a nodata value only hides its own band.
+        pixels: Pixels (bands, rows, cols).
+        marks: Masks and alpha bands, (rows, cols) or (bands, rows, cols) each; above 0 = valid.
+        nodata: Nodata value of each band; None where it has none.
+        masked: Whether `marks` contains a mask. If so, the mask decides whether a pixel is valid,
+            and a nodata value only invalidates its own band.
     """
     unreal = None if pixels.dtype.kind in "iu" else ~np.isfinite(pixels)
     if not masked:
@@ -115,7 +129,7 @@ def combine(
 
 
 def _combined(pixels: NDArray[Any], invalid: Mask | None, marks: Sequence[NDArray[Any]]) -> Valid:
-    """Join what the numbers say with what the marks say."""
+    """Combine a mask of invalid numbers (bands, rows, cols), or None, with masks and alpha."""
     invalid = invalid if invalid is not None and invalid.any() else None
     shown = shown_by(marks)
     if shown is None:
@@ -133,7 +147,14 @@ def _either(one: Mask | None, other: Mask | None) -> Mask | None:
 
 
 def shown_by(marks: Sequence[NDArray[Any]]) -> Mask | None:
-    """Return where all marks are above 0, as wide as the widest of them; None where all are."""
+    """Return where all marks are above 0.
+
+    Args:
+        marks: Masks and alpha bands, (rows, cols) or (bands, rows, cols) each.
+
+    Returns:
+        Mask in the broadcast shape of the marks, True = valid; None if it is True everywhere.
+    """
     shown: Mask | None = None
     for mark in marks:
         one = mark > 0
@@ -142,7 +163,11 @@ def shown_by(marks: Sequence[NDArray[Any]]) -> Mask | None:
 
 
 def is_nodata(pixels: NDArray[Any], nodata: float) -> Mask:
-    """Which pixels have the nodata value, as near as their type and its decimals can tell."""
+    """Return which pixels have the nodata value, in the shape of `pixels`.
+
+    Floats are compared with a tolerance, as the decimals of a nodata value may round to another
+    float than the pixels.
+    """
     if not can_be(pixels.dtype, nodata):
         return np.zeros(pixels.shape, np.bool_)
     if pixels.dtype.kind in "iu":
@@ -150,7 +175,7 @@ def is_nodata(pixels: NDArray[Any], nodata: float) -> Mask:
     if np.isnan(nodata):
         return np.asarray(np.isnan(pixels))
     real = np.finfo(pixels.dtype)
-    # A nodata value is written in decimals, which may not give back the very same float.
+    # A nodata value is stored in decimals, which may not parse to the same float.
     tolerance = 4 * float(real.eps) * abs(nodata)
     if tolerance == 0 or abs(nodata) > float(real.max) + tolerance:
         return np.asarray(pixels == nodata)
@@ -160,7 +185,7 @@ def is_nodata(pixels: NDArray[Any], nodata: float) -> Mask:
 
 
 def can_be(dtype: np.dtype[Any], nodata: float) -> bool:
-    """Whether pixels of that type can have the nodata value."""
+    """Return whether pixels of a type can have the nodata value."""
     if dtype.kind not in "iu":
         return True
     limits = np.iinfo(dtype)
@@ -168,7 +193,7 @@ def can_be(dtype: np.dtype[Any], nodata: float) -> bool:
 
 
 def _lacking(pixels: NDArray[Any], nodata: Sequence[float | None]) -> Mask | None:
-    """Return where bands have their nodata values, (bands, rows, cols); None where none does."""
+    """Return where bands have their nodata values, (bands, rows, cols); None if nowhere."""
     values = set(nodata)
     if values == {None}:
         return None
@@ -183,7 +208,10 @@ def _lacking(pixels: NDArray[Any], nodata: Sequence[float | None]) -> Mask | Non
 
 
 def _settled(invalid: Mask) -> Valid:
-    """Say it by the pixel where the bands agree."""
+    """Return the validity for a mask of invalid numbers, (bands, rows, cols).
+
+    `Valid.bands` is None where all bands have the same mask.
+    """
     nowhere = _all(invalid)
     count = np.count_nonzero(nowhere)
     pixels = ~nowhere if count else None
@@ -193,7 +221,7 @@ def _settled(invalid: Mask) -> Valid:
 
 
 def _all(layers: Mask) -> Mask:
-    """Where all layers are True. NumPy's own `all` is slow along an axis of a few."""
+    """Return where all layers are True; NumPy's own `all` is slow along a short axis."""
     result: Mask = layers[0].copy()
     for layer in layers[1:]:
         result &= layer

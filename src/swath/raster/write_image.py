@@ -1,4 +1,4 @@
-"""Pixels of an image or an array written as a GeoTIFF, so that the engine reads them as a scene."""
+"""Write the pixels of an image or an array to a GeoTIFF, so that they can be read as a scene."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rasterio.enums import ColorInterp
 
 DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
-"""Number types of the images that swath reads."""
+"""NumPy names of the pixel types that swath reads."""
 _BLOCK_PX = 256
 """Side of a block of the GeoTIFFs that are written, in px."""
 _AXES = 3
@@ -42,18 +42,19 @@ def open_array(
     transform: Sequence[float] | None = None,
     nodata: float | None = None,
 ) -> Iterator[tuple[OpenScene, str]]:
-    """Open an array as a scene, by way of an uncompressed GeoTIFF in the temporary folder.
+    """Open an array as a scene, through an uncompressed GeoTIFF in the temporary folder.
 
     Args:
-        pixels: Pixels (bands, rows, cols), one band for each of `bands`; masked arrays have pixels
-            that are not valid.
+        pixels: Pixels (bands, rows, cols), one band for each of `bands`. In a masked array, pixels
+            that are masked in all bands are not valid.
         bands: Names of the bands, in the array's order.
         crs: Coordinate reference system, in any form that rasterio reads: `"EPSG:32652"`.
-        transform: Pixel to CRS: the six numbers of an affine transform, or rasterio's `Affine`.
+        transform: Transform from px to the CRS: the six numbers of an affine transform, or
+            rasterio's `Affine`.
         nodata: Value of pixels that are not valid.
 
     Yields:
-        The scene, and the SHA-256 of its pixels and its georeference.
+        Scene, and the SHA-256 of its pixels, masks and georeference in hexadecimal.
 
     Raises:
         SceneError: The array, the CRS or the transform cannot be used.
@@ -96,14 +97,17 @@ def writing_geotiff(
     colours: tuple[ColorInterp, ...] = (),
     **options: Any,
 ) -> Iterator[Any]:
-    """Open a GeoTIFF to write to, uncompressed and in blocks.
+    """Open an uncompressed GeoTIFF in square blocks for writing.
 
     Args:
         path: File to write.
         shape: Bands, rows and columns.
         dtype: Type of the numbers.
-        colours: Color interpretation of each band; none where nothing is known of them.
-        options: Further options of the file, as `crs` and `transform`.
+        colours: Color interpretation of each band; empty where it is unknown.
+        options: Further options for `rasterio.open`, such as `crs` and `transform`.
+
+    Yields:
+        rasterio's dataset, open for writing.
     """
     bands, height, width = shape
     with (
@@ -129,7 +133,7 @@ def writing_geotiff(
 
 
 def windows_of(shape: tuple[int, ...]) -> Iterator[Window]:
-    """Yield the rows of blocks of an image of (bands, rows, columns)."""
+    """Yield one window per row of blocks of an image whose shape is (bands, rows, columns)."""
     _, height, width = shape
     for top in range(0, height, _BLOCK_PX):
         yield Window(0, top, width, min(_BLOCK_PX, height - top))
