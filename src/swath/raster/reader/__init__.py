@@ -1,4 +1,4 @@
-"""Tiles of a scene, read ahead of the model, each block once."""
+"""Read the tiles of a scene ahead of the model, decoding each block once."""
 
 from swath.raster.reader.tile_reader import TilePixels, read_single, read_tiles
 

@@ -1,7 +1,7 @@
-"""A ring of block rows, each block decoded once, into the strips of which tiles are views.
+"""Keep a ring of block rows, in which each block is decoded once, and cut tiles from it.
 
-A strip is what a row of tiles sees. The ring holds those that the block rows at hand belong to; its
-size does not depend on the scene's.
+A strip holds the pixels of one row of tiles, and the tiles are views of it. The ring holds only the
+strips to which the current block rows contribute, so its size is independent of the scene's height.
 """
 
 from __future__ import annotations
@@ -19,34 +19,35 @@ if TYPE_CHECKING:
     from swath._types import Ints
 
 ROWS_AHEAD = 1
-"""Block rows decoded before the tile at hand needs them."""
+"""Number of block rows that are decoded before the current tile needs them."""
 FETCHED_AHEAD = 6
-"""Block rows on their way before they are decoded, as long as they are not too large:"""
+"""Number of block rows that are prefetched before they are decoded."""
 BYTES_AHEAD = 64 << 20
+"""Size in bytes of prefetched block rows above which no more are prefetched."""
 
 
 class Source(Protocol):
-    """Where blocks come from."""
+    """Source of a raster's blocks."""
 
     @property
     def lattice(self) -> Lattice:
-        """Where they lie."""
+        """Positions of the blocks in the scene."""
 
     def expect(self, row: BlockRow) -> int:
-        """Begin to bring a row's bytes here; returns how many they are."""
+        """Start prefetching the bytes of a block row, and return their number."""
 
     def room(self, rows: int, cols: int) -> NDArray[Any]:
-        """Memory for pixels, (layers, rows, cols), in the order quickest to write."""
+        """Return memory for pixels, (layers, rows, cols), in the layout that is fastest to fill."""
 
     def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:
-        """Begin to decode a block of an expected row, and to put its pixels where they belong."""
+        """Start decoding a block of an expected row into its destinations."""
 
     def forget(self, row: int) -> None:
-        """Nothing more of that row is needed."""
+        """Release a block row, of which no more blocks are needed."""
 
 
 class Ring:
-    """Cuts tiles, in the order in which they were announced."""
+    """Ring of block rows, from which tiles are cut in the order of `windows`."""
 
     def __init__(self, source: Source, windows: Ints) -> None:
         self._source = source
@@ -57,18 +58,21 @@ class Ring:
         self._rows = schedule(self._spans)
         self._firsts = [row.first for row in self._rows]
         self._sizes: list[int] = []
-        """Bytes of the rows that were expected so far."""
+        """Numbers of bytes of the block rows that were prefetched so far."""
         self._decoded = 0
         self._blocks: dict[int, dict[int, Future[None]]] = {}
         self._pixels: dict[int, NDArray[Any]] = {}
-        """Of the strips at hand."""
+        """Pixels (layers, rows, cols) of the current strips, by number of the strip."""
         self._last = {row.row: row.last for row in self._rows}
 
     def cut(self, place: int) -> NDArray[Any]:
-        """The tile at that place, (layers, rows, cols): a view, which keeps its strip in memory.
+        """Return a tile, (layers, rows, cols), as a view that keeps its strip in memory.
+
+        Args:
+            place: Position of the tile, from 0, among the windows.
 
         Raises:
-            Exception: what the source raised of the first block of the tile that it could not give.
+            Exception: The source could not decode a block of the tile.
         """
         self._run_ahead(place)
         try:
@@ -78,11 +82,11 @@ class Ring:
 
     @property
     def held(self) -> int:
-        """How many block rows are here, or being decoded."""
+        """Number of block rows that are decoded or being decoded."""
         return len(self._blocks)
 
     def _run_ahead(self, place: int) -> None:
-        """Set to work on what this tile needs, and on a little more: nobody waits for the other."""
+        """Start decoding the block rows of a tile, and prefetch and decode some rows after them."""
         until = min(len(self._rows), bisect_right(self._firsts, place) + ROWS_AHEAD)
         if until > self._decoded:
             self._fetch(until)
@@ -90,7 +94,7 @@ class Ring:
             self._decoded = until
 
     def _fetch(self, until: int) -> None:
-        """Expect the rows that are to be decoded now, and some after them."""
+        """Start prefetching the first `until` block rows, and some after them."""
         for row in self._rows[len(self._sizes) :]:
             ahead = self._sizes[until:]
             late = len(self._sizes) < until
@@ -99,7 +103,7 @@ class Ring:
             self._sizes.append(self._source.expect(row))
 
     def _decode(self, rows: list[BlockRow]) -> None:
-        """Column by column, so that the first tile need not wait for whole rows."""
+        """Start decoding rows column by column, so that the first tile waits for few blocks."""
         shown = {needed.row: self._shown_in(needed.row) for needed in rows}
         self._blocks |= {needed.row: {} for needed in rows}
         for column, row in sorted((c, needed.row) for needed in rows for c in needed.columns):
@@ -107,7 +111,7 @@ class Ring:
             self._blocks[row][column] = self._source.decode(row, column, parts)
 
     def _shown_in(self, row: int) -> list[int]:
-        """The strips that show a block row; from now on there is memory for them."""
+        """Return the strips that overlap a block row, after allocating their memory."""
         found = [n for n, strip in enumerate(self._strips) if strip.top <= row <= strip.bottom]
         for number in found:
             if number not in self._pixels:
@@ -117,7 +121,7 @@ class Ring:
         return found
 
     def _parts(self, number: int, row: int, column: int) -> Iterator[Part]:
-        """What a strip shows of a block, if anything."""
+        """Yield the part of a block that lies in a strip, if they overlap."""
         strip, lattice = self._strips[number], self._lattice
         start = lattice.left_of(column) - lattice.left_of(strip.left)
         stop = min(start + lattice.cols, strip.right - lattice.left_of(strip.left))
@@ -136,7 +140,7 @@ class Ring:
         return self._pixels[number][:, :, start : start + width]
 
     def _release(self, place: int) -> None:
-        """Forget what no later tile needs."""
+        """Release the block rows and strips that no later tile needs."""
         for row in [row for row in self._blocks if self._last[row] <= place]:
             for block in self._blocks.pop(row).values():
                 block.cancel()
@@ -146,6 +150,16 @@ class Ring:
 
 
 def _overlap(block: int, length: int, start: int, size: int) -> tuple[slice, slice]:
-    """Where a block and a window overlap along one axis: within the block, within the window."""
+    """Return the overlap of a block and a window along one axis.
+
+    Args:
+        block: Start of the block in px.
+        length: Length of the block in px.
+        start: Start of the window in px.
+        size: Length of the window in px.
+
+    Returns:
+        Overlap relative to the block, and relative to the window.
+    """
     low, high = max(block, start), min(block + length, start + size)
     return slice(low - block, high - block), slice(low - start, high - start)

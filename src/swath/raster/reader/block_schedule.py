@@ -1,4 +1,4 @@
-"""Which blocks are needed when: arithmetic only."""
+"""Compute which blocks of a raster its tiles need, and when."""
 
 from __future__ import annotations
 
@@ -15,24 +15,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """Blocks of one size, side by side from a corner; the last ones may reach beyond the scene."""
+    """Lattice of blocks of one size, the last of which may extend beyond the scene."""
 
     x: int
+    """Left edge of the first block, in scene px."""
     y: int
+    """Upper edge of the first block, in scene px."""
     cols: int
-    """Of a block, in px."""
+    """Width of a block in px."""
     rows: int
+    """Height of a block in px."""
 
     def left_of(self, column: int) -> int:
-        """px; where a column of blocks begins."""
+        """Return the left edge of a column of blocks, in scene px."""
         return self.x + column * self.cols
 
     def top_of(self, row: int) -> int:
-        """px; where a row of blocks begins."""
+        """Return the upper edge of a row of blocks, in scene px."""
         return self.y + row * self.rows
 
     def spans(self, windows: Ints) -> Ints:
-        """The blocks that windows (n, 4) need, int64 (n, 4): first and last column, then row."""
+        """Return the blocks that windows need.
+
+        Args:
+            windows: Windows (n, 4) x, y, width and height in scene px.
+
+        Returns:
+            int64 (n, 4): first and last column, first and last row of blocks.
+        """
         x, y, width, height = windows.T
         return np.stack(
             [
@@ -47,53 +57,67 @@ class Lattice:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Where some of a block's pixels go."""
+    """Part of a block, and the destination of its pixels."""
 
     rows: slice
-    """Of the block."""
+    """Rows of the block."""
     place: NDArray[Any]
-    """(layers, rows, cols), written to; as many columns as are wanted, from the block's first."""
+    """Destination (layers, rows, cols), with as many columns as are wanted from the block's left
+    edge."""
 
     def of(self, block: NDArray[Any]) -> NDArray[Any]:
-        """These pixels, of a block (…, rows, cols)."""
+        """Return the pixels of this part from a block (…, rows, cols)."""
         return block[..., self.rows, : self.place.shape[-1]]
 
     def layers(self, which: slice) -> Part:
-        """The same pixels of some layers."""
+        """Return this part with some of its layers only."""
         return Part(self.rows, self.place[which])
 
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """Tiles of the same rows."""
+    """Tiles that cover the same rows of pixels."""
 
     y: int
+    """Upper edge in scene px."""
     height: int
+    """Height in px."""
     top: int
-    """The first block row that they need."""
+    """First block row that the tiles need."""
     bottom: int
-    """The last."""
+    """Last block row that the tiles need."""
     left: int
-    """The first column of blocks."""
+    """First column of blocks that the tiles need."""
     right: int
-    """px; where the last tile ends."""
+    """Right edge of the rightmost tile, in scene px."""
     last: int
-    """The place, among the tiles, of the last of them."""
+    """Position of the strip's last tile, from 0, among all tiles to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockRow:
-    """The blocks of one row that tiles need."""
+    """Blocks of one row that tiles need."""
 
     row: int
+    """Row of blocks."""
     columns: list[int]
+    """Columns of blocks, in ascending order."""
     first: int
-    """The place, among the tiles, of the first that needs it."""
+    """Position of the first tile that needs the row, from 0, among all tiles to read."""
     last: int
+    """Position of the last tile that needs the row."""
 
 
 def strips(windows: Ints, spans: Ints) -> tuple[list[Strip], Ints]:
-    """The strips of windows (n, 4) that need the blocks of `spans`; and of each, its strip."""
+    """Group windows by the rows of pixels that they cover.
+
+    Args:
+        windows: Windows (n, 4) x, y, width and height in scene px.
+        spans: Blocks (n, 4) that the windows need, from `Lattice.spans`.
+
+    Returns:
+        Strips, and the index (n,) of each window's strip.
+    """
     rows, which = np.unique(windows[:, [1, 3]], axis=0, return_inverse=True)
     which = which.reshape(-1)
     found = []
@@ -106,10 +130,11 @@ def strips(windows: Ints, spans: Ints) -> tuple[list[Strip], Ints]:
 
 
 def schedule(spans: Ints) -> list[BlockRow]:
-    """The block rows that tiles need, in the order in which they need them.
+    """Return the block rows that tiles need, in the order in which the tiles need them.
 
     Args:
-        spans: int64 (n, 4) of the tiles, at least one, in the order in which they are read.
+        spans: Blocks of the tiles, int64 (n, 4) from `Lattice.spans`, in the order in which the
+            tiles are read; at least one.
     """
     across = int(spans[:, 1].max()) + 1
     columns: dict[int, NDArray[np.bool_]] = {}
@@ -128,7 +153,11 @@ def schedule(spans: Ints) -> list[BlockRow]:
 
 
 def _alike(spans: Ints) -> list[tuple[int, int, Ints]]:
-    """Tiles by the rows that they need: first row, last row, the tiles' places."""
+    """Group tiles by the block rows that they need.
+
+    Returns:
+        First block row, last block row and positions (n,) of the tiles of each group.
+    """
     rows, which = np.unique(spans[:, 2:], axis=0, return_inverse=True)
     order = np.argsort(which, kind="stable")
     ends = np.searchsorted(which[order], np.arange(1, len(rows)))
@@ -137,7 +166,7 @@ def _alike(spans: Ints) -> list[tuple[int, int, Ints]]:
 
 
 def _covered(spans: Ints, across: int) -> NDArray[np.bool_]:
-    """Which columns lie in any of the spans (n, 2)."""
+    """Return which of `across` columns lie in any of the spans (n, 2), first and last column."""
     steps = np.zeros(across + 1, np.int64)
     np.add.at(steps, spans[:, 0], 1)
     np.add.at(steps, spans[:, 1] + 1, -1)

@@ -1,4 +1,4 @@
-"""Where the blocks of a raster come from: decoded here where that is surely right, or by GDAL."""
+"""Choose the decoder of a raster's blocks: swath's where its result is sure, otherwise GDAL's."""
 
 from __future__ import annotations
 
@@ -23,11 +23,17 @@ if TYPE_CHECKING:
 
 
 def source_of(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -> Source:
-    """The source of the blocks that windows (n, 4) need.
+    """Return the source of the blocks that windows need.
+
+    Args:
+        dataset: Dataset to read.
+        wanted: Layers to read.
+        windows: Windows (n, 4) x, y, width and height in px.
+        workers: Owner of the threads and files.
 
     Raises:
-        SceneError: there is not enough memory to read it.
-        SceneChangedError: the file was replaced since it was opened.
+        SceneError: Memory does not suffice to read the dataset.
+        SceneChangedError: The file was replaced since it was opened.
         TransientError: S3 did not answer.
     """
     blocks = _blocks(dataset, wanted, windows, workers)
@@ -39,10 +45,10 @@ def source_of(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers)
 
 
 def _blocks(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -> Blocks | None:
-    """The blocks of a GeoTIFF; None where GDAL is to read them."""
+    """Return the source that decodes a GeoTIFF in swath; None where GDAL must read the file."""
     if dataset.reader.driver != "GTiff" or importlib.util.find_spec("imagecodecs") is None:
         return None
-    from swath.raster.reader.geotiff_blocks import Blocks  # noqa: PLC0415 (an image without it has GDAL)
+    from swath.raster.reader.geotiff_blocks import Blocks  # noqa: PLC0415 (images without imagecodecs use GDAL)
 
     file = workers.open(dataset)
     try:
@@ -57,7 +63,7 @@ def _blocks(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -
 
 
 def _fill(dataset: Dataset) -> float | None:
-    """What GDAL puts where a file leaves a block out; None where it is not sure."""
+    """Return the value that GDAL fills in for blocks that a file leaves out; None if unsure."""
     values, dtype = set(dataset.reader.nodatavals), np.dtype(dataset.reader.dtypes[0])
     if len(values) > 1:
         return None

@@ -1,4 +1,4 @@
-"""Memory for strips of pixels, used again and again."""
+"""Reuse the memory of strips of pixels."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ def _references(arrays: list[NDArray[Any]]) -> list[int]:
 
 
 _OURS = _references([np.empty(0)])[0]
-"""References to an array that nothing but a list refers to, as counted by this Python."""
+"""Reference count, in this Python, of an array that only a list refers to."""
 
 
 class Memory:
-    """Gives out arrays of pixels, and gives one out again once no view of it is left.
+    """Pool of pixel arrays, in which an array is reused once no view of it is left.
 
-    Memory that is new to a process is cleared by the kernel page by page, which takes a fifth as
-    long as decoding the pixels that go there.
+    The kernel clears memory that is new to a process page by page, which takes a fifth as long as
+    decoding the pixels for it.
     """
 
     def __init__(self, layers: int, dtype: DTypeLike, *, interleaved: bool) -> None:
-        """Give out nothing yet.
+        """Create an empty pool.
 
         Args:
-            layers: how many values a pixel has.
-            dtype: of a value.
-            interleaved: whether the values of a pixel lie side by side.
+            layers: Number of values per pixel.
+            dtype: Type of a value.
+            interleaved: Whether the values of a pixel are adjacent in memory.
         """
         self._layers, self._dtype, self._interleaved = layers, dtype, interleaved
         self._arrays: list[NDArray[Any]] = []
 
     def room(self, rows: int, cols: int) -> NDArray[Any]:
-        """Pixels of any value, (layers, rows, cols)."""
+        """Return uninitialized pixels, (layers, rows, cols)."""
         if self._interleaved:
             return self._array((rows, cols, self._layers)).transpose(2, 0, 1)
         return self._array((self._layers, rows, cols))[:]
 
     def _array(self, shape: tuple[int, int, int]) -> NDArray[Any]:
-        # A view refers to the array that owns the memory, also if it is a view of a view.
+        # Every view refers to the array that owns the memory, even a view of a view.
         counts = _references(self._arrays)
         unseen = [a for a, count in zip(self._arrays, counts, strict=True) if count == _OURS]
         array = next((a for a in unseen if a.shape == shape), None)
         if array is None:
-            # What is of another shape is of strips that are over.
+            # Unused arrays of other shapes belong to finished strips.
             self._arrays = [a for a in self._arrays if not any(a is b for b in unseen)]
             array = np.empty(shape, self._dtype)
             self._arrays.append(array)

@@ -1,7 +1,7 @@
-"""Blocks of TIFFs decoded, to the same pixels as GDAL's, without holding the interpreter's lock.
+"""Decode blocks of TIFFs to the same pixels as GDAL, without holding the interpreter's lock.
 
-A block that is not quite as it should be raises, and is left to GDAL: it knows a hundred old
-mistakes of other writers, and what to say of the rest.
+A block with any irregularity raises an error and is left to GDAL, which handles many known mistakes
+of other writers, and has error messages for the rest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Content = Any
-"""The bytes of a block: a memoryview, which imagecodecs takes though its type hints deny it."""
+"""Bytes of a block: a memoryview, which imagecodecs accepts although its type hints exclude it."""
 Decompress = Callable[..., Any]
 _DECOMPRESS: dict[int, Decompress] = {
     tiff_layout.LZW: imagecodecs.lzw_decode,
@@ -38,30 +38,30 @@ _RGBA = 4
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """What turns the bytes of a block into pixels."""
+    """Decoder of the blocks of one layout."""
 
     layout: Layout
     samples: Sequence[int]
-    """Which samples of a pixel are wanted, from 0."""
+    """Indices, from 0, of the wanted samples of a pixel."""
     scratch: threading.local = field(default_factory=threading.local)
 
     def __call__(self, content: Content, parts: Sequence[Part], rows: int) -> None:
-        """Decode a block.
+        """Decode a block into its destinations.
 
         Args:
-            content: its bytes as in the file.
-            parts: where its pixels go, (samples wanted, rows, cols).
-            rows: how many the block has, in px.
+            content: Bytes of the block, as stored in the file.
+            parts: Destinations of the pixels, (wanted samples, rows, cols) each.
+            rows: Number of rows of the block, in px.
 
         Raises:
-            NotReadableError: it holds more or fewer pixels than it should.
-            Exception: whatever imagecodecs raises of one that it cannot decode.
+            NotReadableError: The block decodes to an unexpected number of bytes.
+            Exception: imagecodecs cannot decode the block.
         """
         webp = self.layout.compression == tiff_layout.WEBP
         decode = self._decode_image if webp else self._samples
         block = decode(content, self._room(rows))
         if self._whole and self.layout.predictor == _HORIZONTAL and block.dtype.isnative:
-            # Summed up on the way, while the block is still in the core's cache.
+            # The predictor is undone while copying, with the block still in the core's cache.
             for part in parts:
                 differences = block[part.rows, : part.place.shape[-1]]
                 _sum_up(differences, part.place.transpose(1, 2, 0))
@@ -75,7 +75,7 @@ class Decoder:
         return list(self.samples) == list(range(self.layout.depth))
 
     def _samples(self, content: Content, room: NDArray[np.uint8]) -> NDArray[Any]:
-        """The block as it was compressed, (rows, cols, samples), in this thread's scratch."""
+        """Decompress a block to (rows, cols, samples) in `room`, without undoing its predictor."""
         layout = self.layout
         self._decompress(content, room.data)
         return room.view(layout.dtype).reshape(-1, layout.cols, layout.depth)
@@ -91,9 +91,10 @@ class Decoder:
             raise NotReadableError(f"{len(decoded)} bytes in a block of {len(place)}")
 
     def _finished(self, block: NDArray[Any]) -> NDArray[Any]:
-        """The pixels of a block, in this machine's order of bytes."""
+        """Undo the predictor of a block, and return its pixels in the native byte order."""
         if self.layout.predictor == _FLOATING:
-            # What is stored has no order of bytes: the highest bytes of a row come first.
+            # The stored bytes have no byte order: the highest bytes of all values in a row come
+            # first.
             native = block.view(block.dtype.newbyteorder("="))
             return np.asarray(imagecodecs.floatpred_decode(native, axis=1))
         native = block
@@ -104,14 +105,14 @@ class Decoder:
         return native
 
     def _decode_image(self, content: Content, room: NDArray[np.uint8]) -> NDArray[Any]:
-        """A block that is an image of its own; one of another size does not fit in."""
+        """Decode a block that is a WebP image into `room`; an image of another size raises."""
         layout = self.layout
         image = room.reshape(-1, layout.cols, layout.depth)
         imagecodecs.webp_decode(content, hasalpha=layout.depth == _RGBA, out=image)
         return image
 
     def _take(self, block: NDArray[Any], target: NDArray[Any]) -> None:
-        """Copy the samples wanted."""
+        """Copy the wanted samples of a block, (rows, cols, samples)."""
         if self._whole:
             target[...] = block
             return
@@ -119,7 +120,10 @@ class Decoder:
             target[..., place] = block[..., sample]
 
     def _room(self, rows: int) -> NDArray[np.uint8]:
-        """This thread's own room; new memory for each block would cost as much as a predictor."""
+        """Return the calling thread's buffer for a block of `rows` rows.
+
+        Allocating memory for each block would take as long as undoing a predictor.
+        """
         found: NDArray[np.uint8] | None = getattr(self.scratch, "room", None)
         if found is None:
             found = self.scratch.room = np.empty(self.layout.block_bytes, np.uint8)
@@ -127,13 +131,22 @@ class Decoder:
 
 
 def _sum_up(differences: NDArray[Any], target: NDArray[Any]) -> None:
-    """Undo predictor 2; the sums wrap around as unsigned numbers do, whatever the bits mean."""
+    """Undo the horizontal predictor (2) along a row; sums wrap around as unsigned numbers do."""
     unsigned = np.dtype(f"u{target.dtype.itemsize}")
     imagecodecs.delta_decode(differences.view(unsigned), axis=1, out=target.view(unsigned))
 
 
 def decode_mask(layout: Layout, content: Content, rows: int) -> NDArray[np.uint8]:
-    """A block of one bit a pixel as 0 and 1, (rows, cols)."""
+    """Decode a mask's block of one bit per pixel to 0 and 1, (rows, cols).
+
+    Args:
+        layout: Layout of the mask.
+        content: Bytes of the block, as stored in the file.
+        rows: Number of rows of the block, in px.
+
+    Raises:
+        NotReadableError: The block decodes to fewer or more bytes than it should.
+    """
     place = bytearray(rows * layout.row_bytes)
     if layout.compression == tiff_layout.NONE:
         place[:] = content[: len(place)]

@@ -1,4 +1,4 @@
-"""Whatever GDAL reads, in bands of rows as wide as what is asked for, each block read once."""
+"""Read any raster with GDAL in groups of block rows, so that each block is read once."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ if TYPE_CHECKING:
     from swath._types import Ints
 
 _ROWS = 256
-"""px; how high a band is at least, so that GDAL has blocks to decode side by side."""
+"""Smallest height in px of a group of block rows, unless it would exceed `_BYTES`."""
 _BYTES = 64 << 20
-"""How large it is at most, unless one row of blocks is larger."""
+"""Largest size in bytes of a group, unless a single row of blocks is larger."""
 
 
 class Bands:
-    """A source whose blocks are whole bands of rows."""
+    """Source whose blocks are groups of rows, as wide as all windows together."""
 
     def __init__(
         self, handles: Sequence[Dataset], wanted: Wanted, windows: Ints, *, readers: Executor
     ) -> None:
-        """Lay the bands out.
+        """Compute the groups of rows.
 
         Args:
-            handles: what is read, opened once for each thread.
-            wanted: the layers.
-            windows: the windows that will be asked for, (n, 4).
-            readers: as many threads as there are handles.
+            handles: Dataset to read, opened once for each thread.
+            wanted: Layers to read.
+            windows: Windows (n, 4) that will be read: x, y, width and height in px.
+            readers: Executor with as many threads as there are handles.
         """
         self._wanted, self._readers = wanted, readers
         self._free: SimpleQueue[Dataset] = SimpleQueue()
@@ -56,19 +56,19 @@ class Bands:
         self.lattice = Lattice(x=left, y=0, cols=width, rows=rows * count)
 
     def expect(self, row: BlockRow) -> int:  # noqa: ARG002
-        """GDAL fetches when it reads."""
+        """Return 0, as nothing is prefetched: GDAL fetches when it reads."""
         return 0
 
     def room(self, rows: int, cols: int) -> NDArray[Any]:
-        """Memory for pixels, in the order in which GDAL gives them."""
+        """Return memory for pixels, (layers, rows, cols), in the memory layout of GDAL's output."""
         return self._memory.room(rows, cols)
 
     def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:  # noqa: ARG002
-        """Begin to read a band of rows."""
+        """Start reading a group of rows into its destinations."""
         return self._readers.submit(self._read, row, parts)
 
     def forget(self, row: int) -> None:
-        """Nothing is kept."""
+        """Do nothing, as no bytes are kept."""
 
     def _read(self, row: int, parts: Sequence[Part]) -> None:
         handle = self._free.get()

@@ -1,4 +1,4 @@
-"""Blocks of a GeoTIFF, decoded here rather than by GDAL: each once, by several threads."""
+"""Decode the blocks of a GeoTIFF in swath rather than in GDAL, each once, in several threads."""
 
 from __future__ import annotations
 
@@ -20,16 +20,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Decode = Callable[[memoryview, Sequence[Part], int], None]
-"""Decodes the bytes of a block of some rows to where its pixels go."""
+"""Function that decodes the bytes of a block into its destinations.
+
+Its arguments are the bytes, the destinations and the number of rows of the block.
+"""
 
 _GROWTH, _OVERHEAD = 2, 64 << 10
-"""How much larger than its pixels a block may be: compression can fail, but not by so much."""
+"""Largest stored size of a block: `_GROWTH` times its decoded bytes, plus `_OVERHEAD` bytes.
+
+Compression can enlarge a block, but not by so much.
+"""
 _STACK_ROWS, _STACK_BYTES = 256, 4 << 20
-"""How many rows of pixels, and how many decoded bytes, low strips are decoded together up to."""
+"""Rows of pixels, and decoded bytes, up to which low strips are decoded together."""
 
 
 class Blocks:
-    """A source of blocks."""
+    """Source of the blocks of a GeoTIFF."""
 
     def __init__(
         self,
@@ -41,19 +47,20 @@ class Blocks:
         rows: range,
         decoders: Executor,
     ) -> None:
-        """Find the blocks.
+        """Read where the blocks are in the file.
 
         Args:
-            file: what they are read from.
-            layouts: of the image and of the mask within its file.
-            wanted: the layers.
-            fill: the value of blocks that the file leaves out; None if only GDAL knows.
-            rows: the rows of pixels that will be asked for.
-            decoders: where blocks are decoded.
+            file: File to read.
+            layouts: Layout of the image, and that of the mask within its file, if any.
+            wanted: Layers to read.
+            fill: Value of the pixels of blocks that the file leaves out; None if only GDAL knows
+                it.
+            rows: Rows of pixels that will be read.
+            decoders: Executor that decodes the blocks.
 
         Raises:
-            NotReadableError: the file ends before its tables of blocks, they cannot be true, or
-                its mask is needed and is not known here.
+            NotReadableError: The file ends before its tables of blocks, the tables are invalid, or
+                a mask is needed whose layout is not supported.
         """
         self._file, self._wanted, self._fill = file, wanted, fill
         self._decoders = decoders
@@ -80,7 +87,7 @@ class Blocks:
         )
 
     def expect(self, row: BlockRow) -> int:
-        """Begin to bring a row's bytes here."""
+        """Start prefetching the bytes of a block row, and return their number."""
         start = row.row * self._stack - self._first
         here = slice(start, start + self._stack)
         parts = [self._places[:, here, row.columns]]
@@ -91,15 +98,15 @@ class Blocks:
         return int(places[:, 1].sum())
 
     def room(self, rows: int, cols: int) -> NDArray[Any]:
-        """Memory for pixels, in the order in which blocks have them."""
+        """Return memory for pixels, (layers, rows, cols), in the memory layout of the blocks."""
         return self._memory.room(rows, cols)
 
     def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:
-        """Begin to decode a block."""
+        """Start decoding a block."""
         return self._decoders.submit(self._decode, row, column, parts)
 
     def forget(self, row: int) -> None:
-        """Let go of a row's bytes."""
+        """Release the bytes of a block row."""
         self._file.forget(row)
 
     def _decode(self, row: int, column: int, parts: Sequence[Part]) -> None:
@@ -114,7 +121,14 @@ class Blocks:
     def _decode_one(
         self, row: int, place: tuple[int, int], parts: Sequence[Part], height: int
     ) -> None:
-        """Decode a block, or one of a stack, of `height` rows."""
+        """Decode a block, or one strip of a stack.
+
+        Args:
+            row: Row of the lattice.
+            place: Row, from the first row read, and column of the block in the tables of blocks.
+            parts: Destinations of the pixels.
+            height: Number of rows of the block, in px.
+        """
         count = len(self._wanted.samples)
         if self._image.separate:
             for layer, places in enumerate(self._places):
@@ -126,7 +140,7 @@ class Blocks:
         if self._mask and self._mask_places is not None:
             content = self._content(row, self._mask_places[0][place])
             bits = None if content is None else decode_mask(self._mask, content, height)
-            for part in parts:  # where the file leaves the mask out, nothing is valid
+            for part in parts:  # no pixel is valid where the file leaves out the mask's block
                 part.place[-1] = 0 if bits is None else part.of(bits)
 
     def _decode_into(
@@ -142,7 +156,7 @@ class Blocks:
                 part.place[...] = self._fill
 
     def _content(self, row: int, place: NDArray[np.int64]) -> memoryview | None:
-        """Return the bytes of a block; None of one that the file leaves out."""
+        """Return the bytes of a block; None if the file leaves the block out."""
         offset, length = place.tolist()
         if (offset == 0) != (length == 0):
             raise NotReadableError(f"a block of {length} bytes at offset {offset}")
@@ -150,7 +164,7 @@ class Blocks:
 
 
 def _stack(layout: Layout, planes: int) -> int:
-    """Return how many blocks, one above the other, are decoded together."""
+    """Return the number of strips, one above the other, that are decoded together; 1 for tiles."""
     if layout.tiled:
         return 1
     most = _STACK_BYTES // (layout.block_bytes * planes)
@@ -158,7 +172,7 @@ def _stack(layout: Layout, planes: int) -> int:
 
 
 def _within(parts: Sequence[Part], rows: range) -> list[Part]:
-    """Return what lies in some rows of a stack, as parts of the block that has them."""
+    """Return the destinations that lie in some rows of a stack, relative to the first of them."""
     found = []
     for part in parts:
         low, high = max(rows.start, part.rows.start), min(rows.stop, part.rows.stop)
@@ -169,13 +183,21 @@ def _within(parts: Sequence[Part], rows: range) -> list[Part]:
 
 
 def _decoder(layout: Layout, samples: Sequence[int]) -> Decode:
-    """What decodes a block: all wanted samples of it, or the one that it has."""
+    """Return the decoder of a layout's blocks.
+
+    It decodes the wanted samples of a pixel or, where each band has blocks of its own, the only
+    one.
+    """
     here = [0] if layout.separate else samples
     return Decoder(layout, here) if decoded_here(layout) else Capsule(layout, here)
 
 
 def _places(layout: Layout, rows: range, planes: Sequence[int]) -> NDArray[np.int64]:
-    """Where blocks are, unless following them would have us fetch or hold what cannot be."""
+    """Return the offsets and sizes of blocks, int64 (planes, rows, columns, 2).
+
+    Raises:
+        NotReadableError: An offset is negative, or a block is implausibly large.
+    """
     places = layout.places(rows, planes)
     if places.min() < 0 or places[..., 1].max() > _GROWTH * layout.block_bytes + _OVERHEAD:
         raise NotReadableError("blocks where none can be, or of a size that none has")

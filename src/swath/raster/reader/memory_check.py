@@ -1,7 +1,8 @@
-"""The memory that reading a scene takes, by its header alone.
+"""Estimate the memory for reading a scene from its header, and limit the threads to it.
 
-A block is decoded whole, and next to it lie its compressed bytes, what the predictor makes of it,
-GDAL's buffer and cache, and the array that GDAL fills. So a file of some kB can take gigabytes.
+A block is decoded whole. In addition, memory holds its compressed bytes, the output of the
+predictor, GDAL's buffer and cache, and the array that GDAL fills. So a file of some kB can take
+gigabytes.
 """
 
 from __future__ import annotations
@@ -23,64 +24,78 @@ if TYPE_CHECKING:
     from swath.raster.dataset import Dataset
 
 _PLAIN_BLOCK = 16 << 20
-"""Blocks up to this many bytes are read whatever memory there is."""
+"""Decoded size in bytes of a block up to which its memory is not counted."""
 _PLAIN_ROW = 64 << 20
-"""The same of a row of blocks that GDAL reads at once."""
+"""Size in bytes of a row of blocks that GDAL reads at once, up to which it is not counted."""
 _FLOATING = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Bytes that reading takes."""
+    """Memory that reading takes."""
 
     fixed: int
+    """Bytes that are needed whatever the number of threads."""
     each: int
     """Bytes for each thread."""
 
     def threads(self, wanted: int, free: int) -> int:
-        """Return how many threads fit into memory, at most those wanted; 0: not even one does."""
+        """Return the number of threads, up to `wanted`, that fit into `free` bytes; 0 if none."""
         if not self.each:
             return wanted if self.fixed <= free else 0
         return max(0, min(wanted, (free - self.fixed) // self.each))
 
     def __add__(self, other: Need) -> Need:
-        """Return what both take together."""
+        """Return the memory that both reads take together."""
         return Need(self.fixed + other.fixed, self.each + other.each)
 
 
 def need_here(layout: Layout, layers: int, windows: Ints) -> Need:
-    """Return what it takes to read windows (n, 4) of a scene whose blocks are decoded here."""
+    """Return the memory for reading windows of a scene whose blocks swath decodes.
+
+    Args:
+        layout: Layout of the scene.
+        layers: Number of layers that are read.
+        windows: Windows (n, 4) x, y, width and height in px.
+    """
     strips = _strips(windows, layout.rows, layers * layout.dtype.itemsize)
     if layout.block_bytes <= _PLAIN_BLOCK:
         return Need(strips, 0)
-    # The block, and its bytes in the file; what GDAL makes of a file in memory is there thrice.
+    # Memory holds the block and its stored bytes. Of a file in memory, GDAL holds three copies of
+    # the decoded block.
     copies = 2 + (layout.predictor == _FLOATING or not layout.dtype.isnative)
     return Need(strips, layout.block_bytes * (copies if decoded_here(layout) else 4))
 
 
 def need_of_gdal(dataset: Dataset, layers: int, windows: Ints) -> Need:
-    """Return what it takes to read windows (n, 4) of a scene of which GDAL reads rows of blocks."""
+    """Return the memory for reading windows of a scene, of which GDAL reads whole rows of blocks.
+
+    Args:
+        dataset: Scene to read.
+        layers: Number of layers that are read.
+        windows: Windows (n, 4) x, y, width and height in px.
+    """
     reader = dataset.reader
     rows, cols = reader.block_shapes[0]
     itemsize = np.dtype(reader.dtypes[0]).itemsize
     left = int(windows[:, 0].min()) // cols * cols
     right = int((windows[:, 0] + windows[:, 2]).max())
-    # GDAL decodes all bands of a pixel, whichever are asked for.
+    # Where bands are interleaved by pixel, GDAL decodes all of them, whichever are requested.
     together = reader.count if reader.interleaving == Interleaving.pixel else 0
     row = -(-(right - left) // cols) * cols * rows * max(layers, together) * itemsize
     strips = _strips(windows, rows, layers * itemsize)
     if row <= _PLAIN_ROW:
         return Need(strips, 0)
-    # GDAL's buffer and the array that is filled, in each thread; and GDAL's cache, which holds a
-    # row more than it should.
+    # Each thread has GDAL's buffer and the array that GDAL fills. GDAL's cache is shared, and may
+    # exceed its limit by one row.
     return Need(strips + gdal_env.CACHE_BYTES + row, 2 * row)
 
 
 def fit_threads(dataset: Dataset, need: Need, wanted: int) -> int:
-    """Return how many threads, at most those wanted, the memory that is free suffices for.
+    """Return the number of threads, up to `wanted`, for which the free memory suffices.
 
     Raises:
-        SceneError: it does not suffice for one.
+        SceneError: The free memory does not suffice for one thread.
     """
     free = free_memory()
     if found := need.threads(wanted, free):
@@ -94,15 +109,15 @@ def fit_threads(dataset: Dataset, need: Need, wanted: int) -> int:
 
 
 def _strips(windows: Ints, rows: int, pixel: int) -> int:
-    """Return the bytes of the rows of tiles that are filled at once.
+    """Return the size in bytes of the rows of tiles that are filled at the same time.
 
-    When a block is decoded, all rows of tiles that show it are filled, and one row of blocks more
-    is decoded than the tile at hand needs.
+    When a block is decoded, all rows of tiles that overlap it are filled. `ROWS_AHEAD` more rows of
+    blocks are decoded than the current tile needs.
 
     Args:
-        windows: (n, 4) of the tiles.
-        rows: the height of a block, in px.
-        pixel: the bytes of a pixel.
+        windows: Windows (n, 4) of the tiles: x, y, width and height in px.
+        rows: Height of a block in px.
+        pixel: Size of a pixel in bytes, with all layers.
     """
     tops, height = np.unique(windows[:, 1]), int(windows[:, 3].max())
     ends = ((tops + height - 1) // rows + 1 + ROWS_AHEAD) * rows

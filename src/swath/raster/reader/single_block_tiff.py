@@ -1,6 +1,6 @@
-"""Blocks that GDAL decodes, but does not fetch: each becomes a TIFF of its own, in memory.
+"""Decode single blocks with GDAL: each becomes a TIFF of its own in memory.
 
-So GDAL's own pixels come from any thread, from bytes that were fetched a row at a time.
+So any thread can get GDAL's own pixels, from bytes that swath fetched one block row at a time.
 """
 
 from __future__ import annotations
@@ -36,28 +36,29 @@ _KEPT = (
     tiff_header.YCBCR_SUBSAMPLING,
     tiff_header.LERC_PARAMETERS,
 )
-"""What tells how a block is encoded."""
+"""Tags that define the encoding of a block, which are copied to its own TIFF."""
 _PIXEL_SCALE, _TIE_POINT = 33550, 33922
-"""A place on the earth, because rasterio warns of a raster without."""
+"""Tags of a georeference, which is written because rasterio warns about a raster without one."""
 _CODES = {"u1": 1, "u2": 3, "u4": 4, "f8": 12}
+"""Codes in TIFF of NumPy's types."""
 _FIRST_ENTRY, _ENTRY, _INLINE = 10, 12, 4
-"""Bytes: where a page's first entry is, how long each is, and how long the value in it."""
+"""Offset of a page's first entry, size of an entry, and size of the value in it, in bytes."""
 _ENCODINGS = {JPEG, 34887, LZMA, 50002}
-"""JPEG, LERC, LZMA, JPEG XL."""
+"""Compressions whose blocks can be decoded alone: JPEG, LERC, LZMA and JPEG XL."""
 
 
 class Capsule:
-    """Has GDAL decode the blocks of one layout."""
+    """Decoder that passes the blocks of one layout to GDAL."""
 
     def __init__(self, layout: Layout, samples: Sequence[int]) -> None:
-        """Write the header that all blocks share.
+        """Write the header that the TIFFs of all blocks share.
 
         Args:
-            layout: of an image in tiles, with all bands of a pixel side by side.
-            samples: which of them are wanted, from 0.
+            layout: Layout of an image in tiles, in which a block has all bands of its pixels.
+            samples: Indices, from 0, of the wanted bands.
 
         Raises:
-            NotReadableError: it is none that a block alone suffices for.
+            NotReadableError: Blocks of this layout cannot be decoded alone.
         """
         if not layout.tiled or layout.separate or layout.compression not in _ENCODINGS:
             raise NotReadableError(f"compression {layout.compression}, which only GDAL knows")
@@ -67,16 +68,16 @@ class Capsule:
         self._head, self._length_at = _head(layout)
 
     def __call__(self, content: memoryview, parts: Sequence[Part], rows: int) -> None:  # noqa: ARG002
-        """Decode a block.
+        """Decode a block into its destinations.
 
         Args:
-            content: its bytes as in the file.
-            parts: where its pixels go, (bands, rows, cols).
-            rows: how many the block has, in px; as many as all.
+            content: Bytes of the block, as stored in the file.
+            parts: Destinations of the pixels, (bands, rows, cols) each.
+            rows: Number of rows of the block in px, the same for all blocks; not used.
 
         Raises:
-            NotReadableError: the block does not match its checksum.
-            Exception: whatever GDAL raises of one that it cannot decode.
+            NotReadableError: The block does not match its checksum.
+            Exception: GDAL cannot decode the block.
         """
         if self._checked and is_damaged(LZMA, content, self._block_bytes):
             raise NotReadableError("a block that does not match its checksum")
@@ -91,14 +92,14 @@ class Capsule:
             part.place[...] = part.of(pixels)
 
     def _header(self, length: int) -> bytes:
-        """All of a TIFF but its one block, which is to follow."""
+        """Return a TIFF up to its single block of `length` bytes, which must be appended."""
         end = self._length_at + _INLINE
         stored = _int(length, _INLINE, self._order)
         return self._head[: self._length_at] + stored + self._head[end:]
 
 
 def _head(layout: Layout) -> tuple[bytes, int]:
-    """A TIFF's header and its one page, and where in it the length of its one block belongs."""
+    """Return a TIFF up to its single block, and the offset in it of the block's length."""
     fields: dict[int, NDArray[Any]] = {
         tag: layout.page.values(tag) for tag in _KEPT if tag in layout.page.fields
     }
@@ -120,7 +121,10 @@ def _head(layout: Layout) -> tuple[bytes, int]:
 
 
 def _encoded(fields: dict[int, NDArray[Any]], order: tiff_header.Order) -> bytes:
-    """A header and a page of these fields; what does not fit into an entry follows them all."""
+    """Encode a TIFF's header and a page with the given fields.
+
+    Values that do not fit into an entry follow after all entries.
+    """
     start = _FIRST_ENTRY + _ENTRY * len(fields) + _INLINE
     entries, more = b"", b""
     for tag, values in sorted(fields.items()):

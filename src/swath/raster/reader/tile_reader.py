@@ -1,8 +1,9 @@
-"""Read the tiles of a shard, in their order, decoding each block of the file once.
+"""Read the tiles of a shard in order, decoding each block of the file once.
 
-Tiles overlap, so readers of windows decode a block several times: rasterio takes twice as long as
-this reader, and async-geotiff some four times (`make bench ARGS=reading_local`). Both were tried
-underneath it; neither tells which of a file's blocks are damaged, which `checksums` notices.
+Tiles overlap, so a reader of single windows decodes a block several times. rasterio takes twice as
+long as this reader, and async-geotiff about four times (`make bench ARGS=reading_local`). Both were
+tried as the layer below this reader, but neither reports which blocks of a file are damaged;
+`swath.raster.files.checksums` does.
 """
 
 from __future__ import annotations
@@ -31,22 +32,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TilePixels:
-    """What was read of a tile, or why it was not."""
+    """Pixels of a tile, or the error that reading it raised."""
 
     tile: Tile
     pixels: NDArray[Any] | None
-    """(bands, rows, cols) of the tile's window in the scene's dtype, of any memory layout.
-    Not to be written to: neighbours may be views of the same memory."""
+    """Pixels (bands, rows, cols) of the tile's window in the scene's dtype, in any memory layout.
+
+    They must not be written to, as neighboring tiles may be views of the same memory. None if
+    reading failed.
+    """
     valid: Mask | None
-    """(rows, cols), True where any band is valid; None where every pixel is."""
+    """Mask (rows, cols), True where any band is valid; None if every pixel is valid."""
     valid_bands: Mask | None = None
-    """(bands, rows, cols), True = valid; None where all bands are valid where `valid` says so."""
+    """Mask (bands, rows, cols), True = valid; None if all bands have the same mask, `valid`."""
     error: Exception | None = None
-    """Why there are no pixels."""
+    """Error that reading the tile raised; None if it was read."""
 
     @property
     def shown(self) -> Mask | None:
-        """What a model is shown, to be broadcast to `pixels`; None where all is."""
+        """Mask of the numbers that a model receives; None if it receives all of them.
+
+        Its shape can be broadcast to that of `pixels`.
+        """
         return self.valid if self.valid_bands is None else self.valid_bands
 
 
@@ -58,21 +65,21 @@ def read_tiles(
     *,
     threads: int | None = None,
 ) -> Generator[TilePixels]:
-    """The tiles of those numbers, in their order, read ahead of whoever takes them.
+    """Yield tiles in the given order, reading ahead of the consumer.
 
-    Closing the iterator ends its threads.
+    A tile that cannot be read is yielded with its error. Closing the iterator ends its threads.
 
     Args:
-        scene: what is read; to be kept open until the last tile is taken.
-        grid: of the tiles.
-        bands: numbers of bands, from 1, in the order wanted.
-        numbers: of the tiles; in raster order each block is read once.
-        threads: how many decode; by default, as many as there are CPUs; fewer where memory is
-            short.
+        scene: Scene to read, which must stay open until the last tile is taken.
+        grid: Tiles of the scene.
+        bands: Numbers of the bands, from 1, in the order wanted.
+        numbers: Numbers of the tiles. In raster order, each block is decoded once.
+        threads: Number of threads that decode; by default, the number of CPUs. Fewer are used
+            where memory is short.
 
     Raises:
-        SceneError: there is not enough memory to read it.
-        SceneChangedError: the file was replaced since it was opened.
+        SceneError: Memory does not suffice to read the scene.
+        SceneChangedError: The file was replaced since it was opened.
         TransientError: S3 did not answer.
     """
     if len(numbers) == 0:
@@ -84,7 +91,7 @@ def read_tiles(
 
 
 class _Cutter:
-    """Cuts tiles from a ring of the scene's blocks, and from one of the mask's beside it."""
+    """Cuts tiles from a ring of the scene's blocks, and from one of the blocks of its mask file."""
 
     def __init__(
         self, scene: OpenScene, bands: Sequence[int], windows: Ints, workers: Workers
@@ -105,7 +112,10 @@ class _Cutter:
             ]
 
     def read(self, place: int, tile: Tile) -> TilePixels:
-        """The tile at a place; what the rings cannot give, GDAL reads alone, or says why not."""
+        """Return a tile by its position, from 0, among the windows of the reader.
+
+        GDAL alone reads a tile for which the rings raise an error.
+        """
         try:
             if self._rings:
                 return self._cut(place, tile)
@@ -125,11 +135,19 @@ class _Cutter:
 
 
 def read_single(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
-    """Read the only tile that is wanted, by GDAL, in the thread that calls.
+    """Read a single tile with GDAL in the calling thread, after a check of the free memory.
+
+    Args:
+        scene: Scene to read.
+        tile: Tile to read.
+        bands: Numbers of the bands, from 1, in the order wanted.
+
+    Returns:
+        Pixels of the tile, or the error that reading it raised.
 
     Raises:
-        SceneError: there is not enough memory to read it.
-        SceneChangedError: the file was replaced since it was opened.
+        SceneError: Memory does not suffice to read the tile.
+        SceneChangedError: The file was replaced since it was opened.
         TransientError: S3 did not answer.
     """
     check_memory(scene, bands, np.array([tile.window]))
@@ -137,24 +155,32 @@ def read_single(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixel
 
 
 def check_memory(scene: OpenScene, bands: Sequence[int], windows: Ints) -> None:
-    """Refuse a scene that cannot be read in one thread with the memory that is free.
+    """Refuse a scene that GDAL cannot read in one thread within the free memory.
 
     Args:
-        scene: what is to be read, by GDAL.
-        bands: numbers of bands, from 1.
-        windows: (n, 4), what is to be read of it.
+        scene: Scene to read.
+        bands: Numbers of the bands, from 1.
+        windows: Windows to read, (n, 4) x, y, width and height in px.
 
     Raises:
-        SceneError: the memory does not suffice.
+        SceneError: The free memory does not suffice.
     """
     fit_threads(scene.dataset, need_of_gdal(scene.dataset, len(bands), windows), 1)
 
 
 def read_alone(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
-    """One tile, read by GDAL in the thread that calls: nothing is read ahead.
+    """Read one tile with GDAL in the calling thread, without prefetching.
+
+    Args:
+        scene: Scene to read.
+        tile: Tile to read.
+        bands: Numbers of the bands, from 1, in the order wanted.
+
+    Returns:
+        Pixels of the tile, or the error that reading it raised.
 
     Raises:
-        SceneChangedError: the file was replaced since it was opened.
+        SceneChangedError: The file was replaced since it was opened.
         TransientError: S3 did not answer.
     """
     try:

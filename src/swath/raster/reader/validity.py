@@ -1,4 +1,4 @@
-"""The layers that are read of each pixel: the bands asked for, and what marks them as valid."""
+"""Choose the layers to read of each pixel: the wanted bands, and those that mark valid pixels."""
 
 from __future__ import annotations
 
@@ -12,28 +12,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """The layers of a block: the bands, then those that say what is valid (not 0)."""
+    """Layers of a block: the bands, then the alpha band and the mask (0 = not valid)."""
 
     bands: tuple[int, ...]
-    """Numbered from 1."""
+    """Numbers of the bands, from 1."""
     alpha: int | None = None
-    """The band that is the layer after the bands."""
+    """Number of the alpha band, from 1, which is the layer after the bands."""
     masked: int | None = None
-    """The band whose mask, kept within the file, is the last layer."""
+    """Number of the band, from 1, whose mask within the file is the last layer."""
 
     @property
     def samples(self) -> tuple[int, ...]:
-        """Numbers of the bands, from 1, whose pixels are read."""
+        """Numbers, from 1, of the bands whose pixels are read, including the alpha band."""
         return self.bands if self.alpha is None else (*self.bands, self.alpha)
 
     @property
     def layers(self) -> int:
-        """How many layers a block has."""
+        """Number of layers of a block."""
         return len(self.samples) + (self.masked is not None)
 
 
 def wanted(scene: OpenScene, bands: Sequence[int]) -> Wanted | None:
-    """Return the layers of a block that say what `OpenScene.read_layers` says; None: none can."""
+    """Return the layers from which the result of `OpenScene.read_layers` can be computed.
+
+    Args:
+        scene: Scene to read.
+        bands: Numbers of the bands, from 1, in the order wanted.
+
+    Returns:
+        Layers of a block; None if bands have masks of their own, which no layers can express.
+    """
     marks = scene.marks(bands)
     if marks.own:
         return None

@@ -1,4 +1,4 @@
-"""The threads and the files of one reading, which end with it."""
+"""Own the threads and the files of one `read_tiles` call, and close them when it ends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _FETCHERS = 4
-"""Requests to S3 at once."""
+"""Number of concurrent requests to S3."""
 
 
 class Workers:
-    """Threads, started as they are needed."""
+    """Thread pools and open files of one read, created on first use.
+
+    Args:
+        decoders: Number of threads that decode, unless memory is short.
+    """
 
     def __init__(self, decoders: int) -> None:
         self._count = decoders
@@ -36,20 +40,24 @@ class Workers:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Drop the work that is not begun, wait for the rest, close the files."""
+        """Cancel pending work, wait for running work, and close the files."""
         with self._files:
-            for pool in self._pools:  # all of them first: some wait for what others do
+            for pool in self._pools:  # cancel in all pools first: some wait for others
                 pool.shutdown(wait=False, cancel_futures=True)
             for pool in self._pools:
                 pool.shutdown()
 
     def claim(self, dataset: Dataset, need: Need) -> None:
-        """Set aside what reading a dataset takes; there are fewer threads where memory is short.
+        """Reserve the memory for reading a dataset, and use fewer threads where memory is short.
 
-        To be called before there is a thread that reads it.
+        Call it before any thread reads the dataset.
+
+        Args:
+            dataset: Dataset to read.
+            need: Memory that reading it takes.
 
         Raises:
-            SceneError: there is not enough memory for one thread.
+            SceneError: The free memory does not suffice for one thread.
         """
         self._needs[dataset.uri] = need
         together = sum(self._needs.values(), Need(0, 0))
@@ -57,7 +65,7 @@ class Workers:
 
     @cached_property
     def decoders(self) -> Executor:
-        """Decode blocks."""
+        """Pool of the threads that decode blocks."""
         return self._pool(self._count, "decode")
 
     @cached_property
@@ -65,20 +73,21 @@ class Workers:
         return self._pool(_FETCHERS, "fetch")
 
     def handles(self, dataset: Dataset) -> list[Dataset]:
-        """A dataset as often as GDAL can be made to read it side by side."""
+        """Return the dataset and further handles of its file, one for each thread."""
         more = range(self._count - 1)
         again = (open_dataset(dataset.uri, dataset.etag) for _ in more)
         return [dataset, *(self._files.enter_context(opened) for opened in again)]
 
     def readers(self, count: int) -> Executor:
-        """Wait for GDAL."""
+        """Return a new pool of threads that read with GDAL."""
         return self._pool(count, "read")
 
     def open(self, dataset: Dataset) -> File:
-        """The file of a dataset.
+        """Open the file of a dataset for reading bytes; it is closed with these workers.
 
         Raises:
-            SceneChangedError: it is no longer there.
+            SceneError: The file cannot be opened.
+            SceneChangedError: The file is no longer there.
         """
         file = open_file(dataset.uri, dataset.etag, self._fetchers)
         self._files.callback(file.close)
