@@ -1,1 +1,1 @@
-"""A scene's file below its pixels: byte ranges, TIFF header, layout of blocks, checksums."""
+"""Read a scene's file below its pixels: byte ranges, TIFF header, block layout, checksums."""

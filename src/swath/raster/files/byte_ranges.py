@@ -1,6 +1,6 @@
-"""Bytes of one scene's file: read in place, or fetched from S3 a range at a time.
+"""Read bytes of a scene's file, from disk or from S3 by ranges.
 
-S3 has a latency of tens of ms, so what lies side by side is fetched in one go, ahead of its use.
+S3 has a latency of tens of ms, so adjacent blocks are coalesced into one request and prefetched.
 Only the version of the object that was opened is read.
 """
 
@@ -27,45 +27,53 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEAD = 32 << 10
-"""Bytes; what is fetched at least of a header. It holds the tables of a scene of 20,000 px."""
+"""Smallest number of bytes of a header that are fetched.
+
+They hold the tables of blocks of a scene of 20,000 px.
+"""
 HeadParts = tuple[tuple[int, bytes], ...]
 """Parts of a file's header: the offset of each part, and its bytes."""
 _WASTE = 0.04
-"""How much of what is fetched may lie between blocks: a COG has 8 bytes there."""
+"""Largest share of bytes between blocks in what is fetched; a COG has 8 bytes between blocks."""
 _SLACK = 16 << 10
-"""Bytes that are fetched rather than asked around, whatever their share."""
+"""Number of bytes between blocks that are fetched whatever their share, to save requests."""
 _LAST = (1 << 63) - 1
-"""The largest offset that a system can be asked for; a damaged header has larger ones."""
+"""Largest offset that the operating system accepts; a damaged header may state larger ones."""
 _ATTEMPTS = 4
 _BEYOND_END = "InvalidRange"
 
 
 class File(Protocol):
-    """A file of which any part can be read, by any thread."""
+    """A file of which any thread can read any part."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes there; fewer only at the end of the file.
+        """Read `length` bytes from an offset; fewer only at the end of the file.
 
         Raises:
-            SceneChangedError: the file was replaced since it was opened.
+            SceneChangedError: The file was replaced since it was opened.
             TransientError: S3 did not answer.
         """
 
     def expect(self, row: int, places: NDArray[np.int64]) -> None:
-        """Begin to bring the bytes of a block row here, from (n, 2) offsets and lengths."""
+        """Start prefetching the bytes of a block row.
+
+        Args:
+            row: Number of the block row.
+            places: Offsets and sizes in bytes of its blocks, int64 (n, 2).
+        """
 
     def content(self, row: int, offset: int, length: int) -> memoryview:
-        """Bytes that were expected with a row."""
+        """Return bytes of a block row that was expected before."""
 
     def forget(self, row: int) -> None:
-        """Let go of the bytes of a row."""
+        """Release the bytes of a block row."""
 
     def close(self) -> None:
-        """No more will be read."""
+        """Close the file."""
 
 
 class LocalFile:
-    """A file on a disk."""
+    """A local file."""
 
     def __init__(self, uri: str, etag: str) -> None:
         self._uri = uri
@@ -73,41 +81,45 @@ class LocalFile:
         self._descriptor = os.open(uri, os.O_RDONLY)
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes there."""
+        """Read `length` bytes from an offset; fewer only at the end of the file."""
         return os.pread(self._descriptor, length, offset)
 
     def expect(self, row: int, places: NDArray[np.int64]) -> None:  # noqa: ARG002
-        """See that the file is still the one opened; the system itself reads ahead."""
+        """Check that the file was not replaced; the operating system itself prefetches."""
         if storage.etag(self._uri) != self._etag:
             raise scene_changed(self._uri)
 
     def content(self, row: int, offset: int, length: int) -> memoryview:  # noqa: ARG002
-        """The bytes there."""
+        """Read exactly `length` bytes from an offset.
+
+        Raises:
+            NotReadableError: The file ends before.
+        """
         content = os.pread(self._descriptor, length, offset)
         if len(content) != length:
             raise _cut_off(len(content), length)
         return memoryview(content)
 
     def forget(self, row: int) -> None:
-        """Nothing is kept."""
+        """Do nothing, as no bytes are kept."""
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         os.close(self._descriptor)
 
 
 @dataclass(slots=True)
 class S3File:
-    """An S3 object, in the version of its ETag."""
+    """An S3 object, of which only the version with its ETag is read."""
 
     uri: str
     etag: str
     fetchers: Executor
     _rows: dict[int, list[tuple[int, int, Future[bytes]]]] = field(default_factory=dict)
-    """Of each row expected: where each range starts and ends, and its bytes."""
+    """Ranges of each expected block row: start, end and bytes."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes there."""
+        """Fetch `length` bytes from an offset; fewer only at the end of the object."""
         try:
             return self._get(offset, length)
         except ClientError as error:
@@ -120,14 +132,19 @@ class S3File:
             raise
 
     def expect(self, row: int, places: NDArray[np.int64]) -> None:
-        """Begin to fetch a row, in as few ranges as make sense."""
+        """Start fetching the blocks of a row, in coalesced ranges."""
         self._rows[row] = [
             (start, end, self.fetchers.submit(self.read, start, end - start))
             for start, end in joined(places)
         ]
 
     def content(self, row: int, offset: int, length: int) -> memoryview:
-        """Bytes of an expected row, when they have come."""
+        """Wait for bytes of an expected block row, and return them.
+
+        Raises:
+            KeyError: The bytes were not expected with the row.
+            NotReadableError: The object ends before.
+        """
         for start, end, fetched in self._rows[row]:
             if start <= offset and offset + length <= end:
                 if len(content := fetched.result()) != end - start:
@@ -136,17 +153,18 @@ class S3File:
         raise KeyError(f"bytes {offset} to {offset + length} were not expected with row {row}")
 
     def forget(self, row: int) -> None:
-        """Let go of a row's bytes."""
+        """Release the bytes of a block row."""
         self._rows.pop(row, None)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release the bytes of all rows."""
         self._rows.clear()
 
     def _get(self, offset: int, length: int) -> bytes:
-        """One request; boto3 repeats one that was refused, but not one that breaks off.
+        """Fetch a range, with retries of transfers that break off.
 
-        The loop is written by hand: it has no wait, and repeats only what fails after the answer.
+        boto3 itself retries requests that S3 refuses, but not a body that breaks off after the
+        response began. Only these are retried here, without a delay.
         """
         bucket, key = storage.split_object(self.uri)
         for attempt in range(_ATTEMPTS):
@@ -164,7 +182,7 @@ class S3File:
         raise AssertionError
 
     def _explained(self, error: ClientError, offset: int, length: int) -> SwathError:
-        """The error that says whose fault it is that S3 refused."""
+        """Return swath's error for a request that S3 refused."""
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == HTTPStatus.PRECONDITION_FAILED:
             return scene_changed(self.uri)
@@ -178,13 +196,13 @@ class S3File:
 
 
 def joined(places: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Ranges of bytes that cover all places, joined where little lies between them.
+    """Coalesce blocks into ranges of bytes, joining those with little between them.
 
     Args:
-        places: int64 (n, 2), offsets and lengths in any order; blocks may share bytes.
+        places: Offsets and sizes in bytes, int64 (n, 2), in any order; blocks may share bytes.
 
     Returns:
-        Where each range starts and ends, in the order of the file.
+        Start and end of each range, in the order of the file.
     """
     ranges: list[tuple[int, int]] = []
     waste = useful = 0
@@ -205,20 +223,25 @@ def joined(places: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 
 class Head:
-    """Reads the header of a file, of which small parts are wanted one after the other."""
+    """Reader of a file's header, which caches the parts that it fetched."""
 
     def __init__(self, file: File, known: HeadParts = ()) -> None:
-        """Read a file of which parts may be known already."""
+        """Create a reader.
+
+        Args:
+            file: File to read.
+            known: Parts of the header that were read already.
+        """
         self._file = file
         self._parts = list(known)
 
     @property
     def parts(self) -> HeadParts:
-        """Where each part that was read begins, and its bytes."""
+        """Parts that were read: the offset of each part, and its bytes."""
         return tuple(self._parts)
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes there; fewer only at the end of the file."""
+        """Read `length` bytes from an offset; fewer only at the end of the file."""
         for start, part in self._parts:
             if start <= offset and offset + length <= start + len(part):
                 return part[offset - start : offset - start + length]
@@ -231,10 +254,16 @@ class Head:
 
 @contextmanager
 def opened_file(uri: str, etag: str, known: HeadParts = ()) -> Iterator[Head]:
-    """Give what reads the header of a file; what is known of it is not fetched again.
+    """Open a file for reading its header, and close it on exit.
+
+    Args:
+        uri: S3 URI or path of the file.
+        etag: ETag of the file.
+        known: Parts of the header that were read already, which are not fetched again.
 
     Raises:
-        SceneChangedError: it is no longer there.
+        SceneError: The file cannot be opened.
+        SceneChangedError: The file is no longer there.
     """
     with ThreadPoolExecutor(1) as fetchers:
         file = open_file(uri, etag, fetchers)
@@ -247,8 +276,14 @@ def opened_file(uri: str, etag: str, known: HeadParts = ()) -> Iterator[Head]:
 def open_file(uri: str, etag: str, fetchers: Executor) -> File:
     """Open a file for reading.
 
+    Args:
+        uri: S3 URI or path of the file.
+        etag: ETag of the file.
+        fetchers: Executor that fetches ranges from S3.
+
     Raises:
-        SceneChangedError: it is no longer there.
+        SceneError: The file cannot be opened.
+        SceneChangedError: The file is no longer there.
     """
     try:
         return S3File(uri, etag, fetchers) if storage.is_s3(uri) else LocalFile(uri, etag)
@@ -262,6 +297,13 @@ def _cut_off(count: int, length: int) -> NotReadableError:
 
 
 def places_of(found: Sequence[Any]) -> NDArray[np.int64]:
-    """Places (n, 2) out of several arrays (…, 2), without the blocks that were left out."""
+    """Concatenate positions of blocks, without the blocks that the file leaves out.
+
+    Args:
+        found: Arrays (…, 2) of offsets and sizes in bytes.
+
+    Returns:
+        Offsets and sizes in bytes, int64 (n, 2).
+    """
     flat = np.concatenate([np.asarray(part).reshape(-1, 2) for part in found])
     return np.asarray(flat[flat[:, 1] > 0])

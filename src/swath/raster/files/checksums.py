@@ -1,7 +1,8 @@
-"""Checksums of a TIFF's blocks, which GDAL passes over.
+"""Verify the checksums of a TIFF's blocks, which GDAL ignores.
 
-A deflated block ends in a checksum. GDAL stops as soon as a block is full, before it comes there:
-of a damaged block it gives out what it made up. Blocks that are decoded here are held to theirs.
+A deflated block ends with a checksum. GDAL stops as soon as the block's pixels are complete, before
+it reaches the checksum, and so it returns invented pixels for a damaged block. swath decodes such
+blocks to the end, so their checksums are verified.
 """
 
 from __future__ import annotations
@@ -30,35 +31,43 @@ if TYPE_CHECKING:
 
 _SEPARATE = 2
 Content = Any
-"""The bytes of a block: a memoryview, which imagecodecs takes though its type hints deny it."""
+"""Bytes of a block: a memoryview, which imagecodecs accepts although its type hints exclude it."""
 _GROWTH, _OVERHEAD = 2, 64 << 10
-"""How much more than its pixels a block may hold."""
+"""Largest size of a block, stored or decoded: `_GROWTH` times its pixels plus `_OVERHEAD` bytes."""
 _PIECE = 16 << 20
-"""Bytes of a large block that are here at once, compressed or not."""
+"""Number of bytes of a large block that are held at once, compressed or not."""
 
 
 @dataclass(slots=True, eq=False)
 class Blocks:
-    """The blocks of a page, tiles or strips, and which of them were looked at."""
+    """Blocks of a page, tiles or strips, with a record of those that were verified."""
 
     page: Page
     rows: int
+    """Height of a block in px."""
     cols: int
+    """Width of a block in px."""
     across: int
+    """Number of columns of blocks."""
     down: int
+    """Number of rows of blocks."""
     separate: bool
+    """Whether each band has blocks of its own."""
     compression: int
+    """Number of the compression in TIFF."""
     block_bytes: int
+    """Decoded size of a block in bytes."""
     tags: tuple[int, int]
-    """Of the offsets and of the lengths."""
+    """Tags of the blocks' offsets and of their sizes."""
     seen: bytearray = field(default_factory=bytearray)
+    """1 for each block that was verified, otherwise 0, by number of the block."""
 
     @classmethod
     def of(cls, page: Page) -> Blocks:
-        """Read how a page is laid out.
+        """Read the layout of a page's blocks.
 
         Raises:
-            NotReadableError: its header is damaged.
+            NotReadableError: The header is damaged.
         """
         width, height = page.number(tiff_header.WIDTH, 0), page.number(tiff_header.HEIGHT, 0)
         tiled = tiff_header.TILE_WIDTH in page.fields
@@ -85,7 +94,18 @@ class Blocks:
         )
 
     def new(self, window: Window, bands: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-        """Number, offset and length of the blocks of a window that were not looked at."""
+        """Yield the blocks of a window that were not verified yet.
+
+        Args:
+            window: Window in px.
+            bands: Numbers of the bands, from 1.
+
+        Yields:
+            Number of a block, and its offset and size in bytes in the file.
+
+        Raises:
+            NotReadableError: A table of blocks is too short.
+        """
         x, y, width, height = (int(v) for v in window.flatten())
         first, last = x // self.cols, (x + width - 1) // self.cols + 1
         planes = [band - 1 for band in bands] if self.separate else [0]
@@ -104,10 +124,19 @@ class Blocks:
 
 
 class Checksums:
-    """Holds the blocks of a file to their checksums, each once."""
+    """Verifier of the checksums of a TIFF's blocks, which verifies each block once."""
 
     def __init__(self, uri: str, etag: str, known: HeadParts = ()) -> None:
-        """Open a TIFF of which parts of the header may be known already."""
+        """Open a TIFF and read its header.
+
+        Args:
+            uri: S3 URI or path of the file.
+            etag: ETag of the file.
+            known: Parts of the header that were read already.
+
+        Raises:
+            NotReadableError: The header is damaged.
+        """
         self._fetchers = ThreadPoolExecutor(1)
         self._file: File = open_file(uri, etag, self._fetchers)
         image, *others = tiff_header.pages(Head(self._file, known).read)
@@ -118,7 +147,16 @@ class Checksums:
         self._mask = Blocks.of(masks[0]) if masks else None
 
     def damage(self, window: Window, bands: Sequence[int], *, mask: bool = False) -> str:
-        """Say what is wrong with the blocks of a window; nothing if nothing is known to be."""
+        """Verify the blocks of a window.
+
+        Args:
+            window: Window in px.
+            bands: Numbers of the bands, from 1.
+            mask: Whether to verify the mask within the file instead of the image.
+
+        Returns:
+            Description of the first damage; empty if none is known.
+        """
         blocks = self._mask if mask else self._image
         if blocks is None or blocks.compression not in {DEFLATE, OLD_DEFLATE, LZMA}:
             return ""
@@ -129,7 +167,7 @@ class Checksums:
         kept = [(number, offset, length) for number, offset, length in new if length > 0]
         most = _GROWTH * blocks.block_bytes + _OVERHEAD
         if any(length > most or offset < 0 for _, offset, length in kept):
-            return ""  # GDAL says what there is to say
+            return ""  # GDAL reports it
         if blocks.block_bytes > LARGEST_STRIP:
             return self._damage_of_large(blocks, kept)
         for number, offset, content in self._contents(kept):
@@ -141,10 +179,15 @@ class Checksums:
         return ""
 
     def _damage_of_large(self, blocks: Blocks, places: Sequence[tuple[int, int, int]]) -> str:
-        """Say what is wrong with blocks that are too large to be here whole."""
+        """Verify blocks that are too large to be held whole, and describe the first damage.
+
+        Args:
+            blocks: Blocks of the page.
+            places: Number of each block, and its offset and size in bytes in the file.
+        """
         for number, offset, length in places:
             if not self._file.read(offset + length - 1, 1):
-                continue  # GDAL says that the file ends before
+                continue  # the file ends before, which GDAL reports
             pieces = (
                 self._file.read(start, min(_PIECE, offset + length - start))
                 for start in range(offset, offset + length, _PIECE)
@@ -159,7 +202,14 @@ class Checksums:
     def _contents(
         self, places: Sequence[tuple[int, int, int]]
     ) -> Iterator[tuple[int, int, memoryview]]:
-        """Fetch blocks, in as few ranges as make sense; those beyond the end are left out."""
+        """Fetch blocks in coalesced ranges; blocks beyond the end of the file are left out.
+
+        Args:
+            places: Number of each block, and its offset and size in bytes in the file.
+
+        Yields:
+            Number, offset and bytes of each block.
+        """
         table = np.array([place[1:] for place in places], np.int64).reshape(-1, 2)
         for start, end in joined(table):
             content = memoryview(self._file.read(start, end - start))
@@ -174,7 +224,7 @@ class Checksums:
 
 
 def checksums_of(uri: str, etag: str, known: HeadParts = ()) -> Checksums | None:
-    """Return the checksums of a TIFF's blocks; None where its header is damaged."""
+    """Return the verifier of a TIFF's checksums; None where its header cannot be parsed."""
     try:
         return Checksums(uri, etag, known)
     except NotReadableError:
@@ -182,7 +232,13 @@ def checksums_of(uri: str, etag: str, known: HeadParts = ()) -> Checksums | None
 
 
 def is_damaged(compression: int, content: Content, length: int) -> bool:
-    """Whether a block is none that its writer wrote."""
+    """Return whether a block is damaged.
+
+    Args:
+        compression: Number of the compression in TIFF: a deflate or LZMA.
+        content: Bytes of the block, as stored in the file.
+        length: Decoded size of the block in bytes.
+    """
     if compression != LZMA and _decodes_quickly(content, length):
         return False
     return not _whole(compression, [content], length)
@@ -190,9 +246,9 @@ def is_damaged(compression: int, content: Content, length: int) -> bool:
 
 @functools.cache
 def _fast_inflate() -> Any:
-    """Return the inflate of imagecodecs; None in an image without it, which has zlib.
+    """Return imagecodecs' deflate decoder; None where it is not installed and zlib is used.
 
-    The import takes 20 ms, which a process that only opens scenes does not pay.
+    The import takes 20 ms, so it is postponed until a block is verified.
     """
     if importlib.util.find_spec("imagecodecs") is None:
         return None
@@ -205,12 +261,21 @@ def _decodes_quickly(content: Content, length: int) -> bool:
         return False
     try:
         return len(inflate(content, out=bytearray(length))) <= length
-    except Exception:  # noqa: BLE001 (whatever it raises, zlib decides)
+    except Exception:  # noqa: BLE001 (after any error, zlib decides)
         return False
 
 
 def _whole(compression: int, pieces: Iterable[Content], length: int) -> bool:
-    """Whether a stream ends as it should, or at least when the block is full, to the byte."""
+    """Return whether a compressed stream is intact.
+
+    It is intact if it ends with a valid checksum, or if it lacks an end but decodes to exactly
+    `length` bytes.
+
+    Args:
+        compression: Number of the compression in TIFF.
+        pieces: Bytes of the stream, in pieces.
+        length: Decoded size of the block in bytes.
+    """
     stream: Any = lzma.LZMADecompressor() if compression == LZMA else zlib.decompressobj()
     made, most = 0, _GROWTH * length + _OVERHEAD
     try:
@@ -227,14 +292,14 @@ def _whole(compression: int, pieces: Iterable[Content], length: int) -> bool:
 
 
 def _inflated(stream: Any, piece: Content) -> Iterator[int]:
-    """Sizes of what a piece of a deflated stream holds, a part at a time."""
+    """Decompress a piece of a deflate stream in parts, and yield the size in bytes of each part."""
     while piece and not stream.eof:
         yield len(stream.decompress(piece, _PIECE))
         piece = stream.unconsumed_tail
 
 
 def _unpacked(stream: Any, piece: Content) -> Iterator[int]:
-    """Sizes of what a piece of an LZMA stream holds, a part at a time."""
+    """Decompress a piece of an LZMA stream in parts, and yield the size in bytes of each part."""
     while not stream.eof and (piece or not stream.needs_input):
         yield len(stream.decompress(piece, _PIECE))
         piece = b""

@@ -1,7 +1,7 @@
-"""Limits of a raster's header, checked before GDAL opens the file.
+"""Check a raster's header against limits before GDAL opens the file.
 
-GDAL reads all metadata when it opens a file, and looks through all earlier items for each new one:
-the time grows with the square of their number. Each thread that reads opens the file once more.
+GDAL reads all metadata when it opens a file, and compares each item with all earlier ones, so the
+time grows with the square of their number. Each reading thread opens the file once more.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_PAGES = 512
-"""Pages of a TIFF: an image, its overviews, and a mask of each."""
+"""Largest number of pages of a TIFF: an image, its overviews, and a mask of each."""
 MAX_TAGS = 1024
-"""Tags of one page: libtiff compares each with all others."""
+"""Largest number of tags of a page, as libtiff compares each tag with all others."""
 MAX_ITEMS = 10_000
-"""XML elements of GDAL's own metadata, on all pages together."""
+"""Largest number of XML elements in GDAL's own metadata, on all pages together."""
 MAX_METADATA_BYTES = 16 << 20
-"""Bytes of a file that are neither pixels nor tables of blocks."""
+"""Largest number of bytes in a file that are neither pixels nor tables of blocks."""
 MAX_BOXES = 1000
-"""Boxes of a JPEG 2000 file, those within boxes not counted."""
+"""Largest number of top-level boxes of a JPEG 2000 file."""
 
 _SIZES = np.array([0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8])
-"""Bytes of a value by its TIFF type; 0 where there is no such type."""
+"""Size in bytes of a value, by its TIFF type; 0 where there is no such type."""
 _TABLES = [tag for tags in BLOCK_TABLES.values() for tag in tags]
 _SHORTEST_ITEM = len("<Item/>")
 _JP2_START = b"\0\0\0\x0cjP  "
@@ -43,18 +43,19 @@ _REWRITE = "write it anew: gdal_translate -of COG"
 
 
 def check_header(uri: str, size: int, read: ReadBytes) -> None:
-    """Refuse a file whose header would take GDAL much time or memory.
+    """Refuse a file whose header would take GDAL too much time or memory.
 
-    What is damaged, or of another format, is left to GDAL.
+    Damaged files and files of other formats are left to GDAL.
 
     Args:
-        uri: the file's address.
-        size: its number of bytes.
-        read: reads its bytes.
+        uri: S3 URI or path of the file.
+        size: Size of the file in bytes.
+        read: Function that reads its bytes.
 
     Raises:
-        SceneError: it has too many pages, tags, items or boxes, or too many bytes of metadata.
-        SceneChangedError: it was replaced meanwhile.
+        SceneError: The header has too many pages, tags, items or boxes, or too many bytes of
+            metadata.
+        SceneChangedError: The file was replaced since its ETag was read.
         TransientError: S3 did not answer.
     """
     try:
@@ -80,7 +81,7 @@ def _check_pages(uri: str, size: int, read: ReadBytes) -> None:
         _check_bytes(uri, total)
         for entry in np.flatnonzero(entries["tag"] == GDAL_METADATA):
             xml_bytes += int(lengths[entry])
-            if xml_bytes > MAX_ITEMS * _SHORTEST_ITEM:  # otherwise there cannot be too many
+            if xml_bytes > MAX_ITEMS * _SHORTEST_ITEM:  # fewer bytes cannot hold too many items
                 xml = read(int(entries["value"][entry]), int(lengths[entry]))
                 items += xml.count(b"<") - xml.count(b"</")
         if items > MAX_ITEMS:
@@ -91,7 +92,14 @@ def _check_pages(uri: str, size: int, read: ReadBytes) -> None:
 
 
 def _lengths(entries: NDArray[np.void], size: int) -> NDArray[np.int64]:
-    """Return the bytes of the values of each entry that follow the page; 0 where none can."""
+    """Return the number of bytes that each entry stores outside its page.
+
+    It is 0 for values within the entry, for tables of blocks, and for values beyond the file's end.
+
+    Args:
+        entries: Entries of a page, (n,).
+        size: Size of the file in bytes.
+    """
     kinds = np.where(entries["kind"] < len(_SIZES), entries["kind"], 0)
     counts = np.minimum(entries["count"], size + 1).astype(np.int64)
     lengths = counts * _SIZES[kinds]

@@ -1,6 +1,6 @@
-"""The header of a TIFF: how its blocks are laid out, and where in the file they are.
+"""Parse the header of a TIFF: the layout of its blocks, and their offsets in the file.
 
-GDAL has parsed it too, but tells the place of one block at a time, and fetches the tables from S3
+GDAL parses it too, but it returns the offset of one block at a time, and fetches the tables from S3
 in small pieces. TIFF 6.0 and BigTIFF: https://www.awaresystems.be/imaging/tiff/specification
 """
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Order = Literal["<", ">"]
+"""Byte order: little-endian or big-endian."""
 ReadBytes = Callable[[int, int], bytes]
-"""The bytes of a file: from where, how many. Fewer come only at its end."""
+"""Function from an offset and a length to bytes of a file; fewer only at the file's end."""
 
 NEW_SUBFILE_TYPE = 254
 WIDTH = 256
@@ -44,44 +45,57 @@ YCBCR_SUBSAMPLING = 530
 LERC_PARAMETERS = 50674
 GDAL_METADATA = 42112
 BLOCK_TABLES = {True: (OFFSETS, COUNTS), False: (STRIP_OFFSETS, STRIP_COUNTS)}
-"""Where blocks are and how long: of tiles, and of strips."""
+"""Tags of the blocks' offsets and sizes, by whether the blocks are tiles (True) or strips."""
 
 _TYPES = {1: "u1", 2: "S1", 3: "u2", 4: "u4", 7: "u1", 13: "u4", 16: "u8", 18: "u8"}
-"""Of the types that TIFF knows, those of the tags above."""
+"""NumPy types of the TIFF types that the tags above have."""
 _ENTRY = ("tag", "kind", "count", "value")
 _MAX_ENTRIES = 4096
 _MAX_PAGES = 64
 _MAX_BYTES = 64 << 20
-"""Of a tag's values at once."""
+"""Largest number of bytes of a tag's values that are read at once."""
 
 
 class NotReadableError(Exception):
-    """The header, or a block, is none that this package reads; GDAL may."""
+    """A header, or a block, that swath cannot read itself; GDAL may be able to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One tag of a page: where its values are."""
+    """Location of a tag's values in the file."""
 
     dtype: np.dtype[np.generic]
+    """Type of a value, in the file's byte order."""
     count: int
+    """Number of values."""
     offset: int
+    """Offset in bytes of the first value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One image of a TIFF: the full scene, an overview, or a mask."""
+    """A page of a TIFF: the image itself, an overview, or a mask."""
 
     read: ReadBytes
+    """Function that reads the file's bytes."""
     order: Order
-    """Of bytes."""
+    """Byte order of the file."""
     fields: dict[int, Field]
+    """Locations of the values, by tag."""
 
     def values(self, tag: int, start: int = 0, stop: int | None = None) -> NDArray[np.generic]:
-        """Some of the values of a tag; none where the page lacks it.
+        """Read some of a tag's values.
+
+        Args:
+            tag: Number of the tag.
+            start: Index of the first value.
+            stop: Index after the last value; by default, all values are read.
+
+        Returns:
+            Values (n,) in the file's dtype; none if the page lacks the tag.
 
         Raises:
-            NotReadableError: the file ends before them.
+            NotReadableError: The file ends before the values, or they are too many.
         """
         field = self.fields.get(tag)
         if field is None:
@@ -97,20 +111,20 @@ class Page:
         return np.frombuffer(content, field.dtype)
 
     def number(self, tag: int, default: int) -> int:
-        """The first value of a tag."""
+        """Return the first value of a tag, or `default` if the page lacks it."""
         values = self.values(tag, 0, 1)
         return int(values[0]) if values.size else default
 
     def numbers(self, tag: int, start: int = 0, stop: int | None = None) -> NDArray[np.int64]:
-        """Some of the values of a tag; int64."""
+        """Read some of a tag's values as int64; see `values`."""
         return np.asarray(self.values(tag, start, stop).astype(np.int64))
 
 
 def pages(read: ReadBytes) -> list[Page]:
-    """The pages of a TIFF, in the order of the file.
+    """Return the pages of a TIFF in the order of the file, at most 64.
 
     Raises:
-        NotReadableError: it is no TIFF, or its header is damaged.
+        NotReadableError: The file is not a TIFF, or its header is damaged.
     """
     order, big, offset = _start(read)
     found: list[Page] = []
@@ -126,21 +140,25 @@ def first_page(read: ReadBytes) -> Page:
     """Return the first page of a TIFF.
 
     Raises:
-        NotReadableError: it is no TIFF, or its header is damaged.
+        NotReadableError: The file is not a TIFF, or its header is damaged.
     """
     order, big, offset = _start(read)
     return _page(read, order, offset, big=big)[0]
 
 
 def directories(read: ReadBytes, most: int) -> Iterator[NDArray[np.void]]:
-    """Give the entries of each page, whatever their types: their tag, kind, count and value.
+    """Yield the entries of each page of a TIFF, including those of unknown types.
 
     Args:
-        read: reads the file.
-        most: as many entries of a page are read; the first one more of a longer page.
+        read: Function that reads the file's bytes.
+        most: Largest number of entries that are expected. Of a longer page, one entry more is
+            read, so that the caller can notice.
+
+    Yields:
+        Structured array (n,) of a page's entries with the fields tag, kind, count and value.
 
     Raises:
-        NotReadableError: it is no TIFF, or its header is damaged.
+        NotReadableError: The file is not a TIFF, or its header is damaged.
     """
     order, big, offset = _start(read)
     word, following = (8, 8) if big else (2, 4)
@@ -161,18 +179,18 @@ def directories(read: ReadBytes, most: int) -> Iterator[NDArray[np.void]]:
 
 
 def _start(read: ReadBytes) -> tuple[Order, bool, int]:
-    """Return the order of bytes, whether it is a BigTIFF, and where its first page is."""
+    """Return a TIFF's byte order, whether it is a BigTIFF, and the offset of its first page."""
     head = read(0, 16)
     orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
     order = orders.get(head[:2])
-    if order is None or len(head) < 16:  # noqa: PLR2004 (what a header takes)
+    if order is None or len(head) < 16:  # noqa: PLR2004 (the size of a header)
         raise NotReadableError("no TIFF")
     big = _int(head[2:4], order) == 43  # noqa: PLR2004 (BigTIFF's version)
     return order, big, _int(head[8:16] if big else head[4:8], order)
 
 
 def _page(read: ReadBytes, order: Order, offset: int, *, big: bool) -> tuple[Page, int]:
-    """The page at an offset, and the offset of the next."""
+    """Read the page at an offset; return it and the offset of the next page, 0 after the last."""
     word, width = (8, 20) if big else (2, 12)
     count = _int(read(offset, word), order)
     if not 0 < count <= _MAX_ENTRIES:
@@ -191,7 +209,17 @@ def _page(read: ReadBytes, order: Order, offset: int, *, big: bool) -> tuple[Pag
 
 
 def _field(entry: bytes, order: Order, place: int, *, big: bool) -> tuple[int, Field | None]:
-    """The tag that an entry is of, and its field; None where its type is no matter here."""
+    """Parse an entry of a page.
+
+    Args:
+        entry: Bytes of the entry.
+        order: Byte order of the file.
+        place: Offset of the entry in the file.
+        big: Whether the file is a BigTIFF.
+
+    Returns:
+        Tag, and the location of its values; None for types that no tag used here has.
+    """
     tag, kind = _int(entry[:2], order), _int(entry[2:4], order)
     if kind not in _TYPES:
         return tag, None

@@ -1,4 +1,4 @@
-"""How a scene's blocks are laid out in its file, where that is a layout decoded here."""
+"""Read the layout of a scene's blocks in its file, and decide whether swath can decode them."""
 
 from __future__ import annotations
 
@@ -20,77 +20,95 @@ NONE, LZW, JPEG, DEFLATE, OLD_DEFLATE = 1, 5, 7, 8, 32946
 PACKBITS, LZMA, ZSTD, WEBP = 32773, 34925, 50000, 50001
 _CHUNKY, _SEPARATE = 1, 2
 MASK_PAGE = 4
+"""Subfile type of a page that is a mask of the image."""
 _LOSSLESS = {NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD}
 _PLAIN_COLOURS = {0, 1, 2, 3, 4}
-"""Photometric interpretations whose samples GDAL gives as they are."""
+"""Photometric interpretations whose samples GDAL does not convert."""
 _FORMATS = {1: "u", 2: "i", 3: "f"}
 _HORIZONTAL, _FLOATING = 2, 3
 LARGEST_STRIP = 64 << 20
-"""Bytes, decoded, of a strip that is held whole; what is larger GDAL reads row by row."""
+"""Largest decoded size in bytes of a strip that is held whole.
+
+GDAL reads larger strips row by row.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """One page of a TIFF, in blocks of a size."""
+    """Layout of a page of a TIFF, which consists of blocks of one size."""
 
     page: Page
     width: int
+    """Width of the page in px."""
     height: int
+    """Height of the page in px."""
     tiled: bool
-    """Whether its blocks are tiles; else they are strips, and the last one may be lower."""
+    """Whether the blocks are tiles; otherwise they are strips, and the last may have fewer rows."""
     rows: int
-    """Of a block, in px."""
+    """Height of a block in px."""
     cols: int
+    """Width of a block in px."""
     samples: int
+    """Number of samples (bands) of a pixel."""
     separate: bool
     """Whether each band has blocks of its own."""
     bits: int
+    """Number of bits of a sample."""
     dtype: np.dtype[np.generic]
-    """In the file's order of bytes."""
+    """Type of a sample, in the file's byte order."""
     compression: int
+    """Number of the compression in TIFF."""
     predictor: int
+    """Number of the predictor in TIFF; 1 for none."""
     photometric: int
+    """Number of the photometric interpretation in TIFF."""
     jpeg_tables: bytes | None
+    """JPEG tables that all blocks share, if any."""
 
     @property
     def across(self) -> int:
-        """How many blocks lie side by side."""
+        """Number of columns of blocks."""
         return -(-self.width // self.cols)
 
     @property
     def down(self) -> int:
-        """How many blocks lie one above the other."""
+        """Number of rows of blocks."""
         return -(-self.height // self.rows)
 
     @property
     def planes(self) -> int:
-        """How many blocks make up one place."""
+        """Number of blocks that cover the same pixels: one per band, or one for all bands."""
         return self.samples if self.separate else 1
 
     @property
     def depth(self) -> int:
-        """How many samples a pixel has within one block."""
+        """Number of samples of a pixel within one block."""
         return 1 if self.separate else self.samples
 
     @property
     def row_bytes(self) -> int:
-        """Of one row of pixels in a block, decoded."""
+        """Decoded size in bytes of a row of pixels in a block."""
         return -(-self.cols * self.depth * self.bits // 8)
 
     @property
     def block_bytes(self) -> int:
-        """Of a block, decoded."""
+        """Decoded size in bytes of a block."""
         return self.rows * self.row_bytes
 
     def rows_of(self, row: int) -> int:
-        """How many rows of pixels the blocks of one block row have."""
+        """Return the height in px of the blocks of one block row."""
         return self.rows if self.tiled else min(self.rows, self.height - row * self.rows)
 
     def places(self, rows: range, planes: Sequence[int]) -> NDArray[np.int64]:
-        """Where the blocks of some block rows are in the file.
+        """Return the positions in the file of the blocks of some block rows.
+
+        Args:
+            rows: Block rows.
+            planes: Indices of the planes, from 0.
 
         Returns:
-            int64 (planes, rows, columns, 2): offset and number of bytes; 0, 0 of one left out.
+            int64 (planes, rows, columns, 2): offset and size in bytes; 0, 0 for a block that the
+            file leaves out.
         """
         shape = (len(rows), self.across)
         found = np.empty((len(planes), *shape, 2), np.int64)
@@ -103,10 +121,18 @@ class Layout:
 
 
 def scene_layout(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout | None]:
-    """The layout of a scene that GDAL has opened, and of the mask within its file.
+    """Return the layout of a scene, and that of the mask within its file.
+
+    Args:
+        reader: Scene, as opened by GDAL.
+        read: Function that reads the file's bytes.
+
+    Returns:
+        Layout of the image, and layout of the mask; None instead of the latter if the file has no
+        mask, or one in a layout that is not supported.
 
     Raises:
-        NotReadableError: there is something about them that only GDAL knows how to read.
+        NotReadableError: Only GDAL can read the file.
     """
     image, *others = tiff_header.pages(read)
     layout = _layout(image)
@@ -115,7 +141,7 @@ def scene_layout(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout
 
 
 def _mask_layout(image: Layout, others: Sequence[Page]) -> Layout | None:
-    """The mask's, where it has blocks of one bit a pixel as large as the image's."""
+    """Return the mask's layout; None unless it has one bit per pixel and the image's block size."""
     for page in others:
         if page.number(tiff_header.NEW_SUBFILE_TYPE, 0) != MASK_PAGE:
             continue
@@ -173,11 +199,11 @@ def _check_tables(layout: Layout) -> None:
 
 
 def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
-    """GDAL's word is final: on another reading of the header, GDAL reads."""
+    """Raise unless GDAL understands the header in the same way, as GDAL is authoritative."""
     pixel = reader.interleaving == Interleaving.pixel or layout.samples == 1
     shapes = {(layout.rows, layout.cols)}
     if not layout.tiled and layout.compression != NONE:
-        shapes.add((1, layout.cols))  # GDAL reads a scene that is one strip by rows
+        shapes.add((1, layout.cols))  # GDAL presents a single compressed strip as rows
     same = (
         (layout.width, layout.height) == (reader.width, reader.height)
         and layout.samples == reader.count
@@ -191,10 +217,10 @@ def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
 
 
 def decoded_here(layout: Layout) -> bool:
-    """Whether its blocks can be decoded without GDAL, surely to the same pixels.
+    """Return whether swath can decode the blocks of a layout to exactly GDAL's pixels.
 
-    JPEG is none of them: each version of libjpeg has its own way to enlarge colours, and to go on
-    after damage.
+    JPEG is excluded, as versions of libjpeg differ in how they upsample colors and continue after
+    damage.
     """
     compression, predictor = layout.compression, layout.predictor
     if layout.photometric not in _PLAIN_COLOURS:
