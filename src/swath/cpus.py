@@ -1,4 +1,4 @@
-"""How many CPUs and how much memory this process may use."""
+"""Return the number of CPUs and the memory that this process may use."""
 
 from __future__ import annotations
 
@@ -11,33 +11,38 @@ from swath.settings import MemorySettings
 
 MIB = 1 << 20
 _LAMBDA = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
-"""MiB; set by Lambda. https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+"""Environment variable in which Lambda states the memory of a function in MiB.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+"""
 _CGROUPS = {
     "": ("sys/fs/cgroup", "memory.max"),
     "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),
 }
-"""Folder and file of a limit, by the controllers in a line of /proc/self/cgroup.
-https://docs.kernel.org/admin-guide/cgroup-v2.html"""
+"""Folder and file of a memory limit, by the controllers in a line of /proc/self/cgroup.
+
+https://docs.kernel.org/admin-guide/cgroup-v2.html
+"""
 
 
 def available_cpus() -> int:
-    """Return how many CPUs this process may use."""
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def memory_limit(root: Path = Path("/")) -> int:
-    """Return how many bytes this process may use: the least of all limits that it is under.
+    """Return the memory in bytes that this process may use, which is the least of its limits.
 
-    These are the setting `SWATH_MEMORY_MIB`, the size of a Lambda function, the limits of control
+    The limits are the setting `SWATH_MEMORY_MIB`, the memory of a Lambda function, those of control
     groups (containers, Batch jobs) and the memory of the machine.
 
     Args:
-        root: where `proc` and `sys` are.
+        root: Folder that contains `proc` and `sys`.
 
     Raises:
-        SettingsError: the setting is no number.
+        SettingsError: The setting is not a number.
     """
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_cgroup_limits(root)]
     if size := os.environ.get(_LAMBDA, ""):
@@ -48,10 +53,10 @@ def memory_limit(root: Path = Path("/")) -> int:
 
 
 def free_memory() -> int:
-    """Return how many bytes this process may use beyond those that it uses; 0 if there are none.
+    """Return the memory in bytes that this process may use in addition to what it uses; at least 0.
 
     Raises:
-        SettingsError: the setting `SWATH_MEMORY_MIB` is no number.
+        SettingsError: The setting `SWATH_MEMORY_MIB` is not a number.
     """
     return max(0, memory_limit() - _resident())
 
@@ -64,14 +69,15 @@ def _cgroup_limits(root: Path) -> Iterator[int]:
                 continue
             folder, name = _CGROUPS[controllers]
             own = PurePosixPath(path.lstrip("/"))
-            # In a container the folder that is mounted is its own, whatever the path says.
+            # In a container, the mounted folder is that of its own group, whatever the path is, so
+            # all parents of the path are tried.
             for group in (own, *own.parents):
                 with suppress(OSError, ValueError):  # ValueError: "max"
                     yield int((root / folder / group / name).read_text())
 
 
 def _resident() -> int:
-    """Return the bytes of this process that are in memory; 0 where the system does not say."""
+    """Return the resident memory of this process in bytes; 0 if the system does not report it."""
     with suppress(OSError):
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")

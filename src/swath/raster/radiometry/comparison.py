@@ -1,8 +1,9 @@
-"""Comparison of a scene's bands with those that a model was trained on.
+"""Compare a scene's bands with those of the scenes that a model was trained on.
 
-Metadata is no proof of a unit: catalogues state offsets that are applied already. So the numbers
-speak: a scene whose percentiles lie far outside those of the training scenes is of another unit, or
-shows something else; a scene that resembles them more with two bands exchanged has them exchanged.
+Metadata does not prove a unit, as catalogs state offsets that are applied already. So the numbers
+themselves are compared. A scene whose percentiles lie far outside those of the training scenes is
+in another unit, or shows something else. A scene that resembles them more with two bands exchanged
+has these bands exchanged.
 """
 
 from __future__ import annotations
@@ -23,45 +24,62 @@ if TYPE_CHECKING:
     from swath.raster.radiometry.sampling import Samples
 
 MIN_VALID_PIXELS = 1 << 16
-"""Scene px, valid in every band, below which nothing is said: one small tile shows one thing."""
+"""Smallest number of scene px, valid in every band, for a comparison.
+
+A smaller scene may show a single kind of surface.
+"""
 MIN_SAMPLES = 1000
-"""Samples, valid in every band, below which nothing is said."""
+"""Smallest number of samples, valid in every band, for a comparison."""
 _MAX_NUMBERS = 20_000
-"""The most numbers of relations that a package holds: they are text."""
+"""Largest number of contrasts that a package holds, as they are stored as text."""
 MAX_PROFILES = 64
-"""The most scenes whose profiles a package holds."""
+"""Largest number of scenes whose profiles a package holds."""
 _FLOOR = 0.02
-"""Standard deviation of a relation that training scenes are taken to have at least."""
+"""Smallest standard deviation of a relation that is assumed for the training scenes."""
 _BEND = 0.05
 """Share of a band's range below which differences count linearly, and above it by their ratio."""
 _MARGIN, _MARGIN_OF_ONE = 0.5, 0.6
-"""How far a percentile may lie outside those of training: as a share of their range, and beside
-that as a logarithm of a ratio, for one training scene; for n of them, by the root of n less."""
+"""Largest distance of a percentile from the range of those of training.
+
+It is the sum of `_MARGIN` times that range and `_MARGIN_OF_ONE` / √n, the logarithm of a ratio, for
+n training scenes.
+"""
 _MIN_GAIN, _MIN_GAIN_OF_FEW, _FEW = 0.9, 0.5, 5
-"""Squared distance to the nearest training scene after an exchange of bands, as a share of that
-before, from which on the exchange is no better; less where there are few training scenes."""
+"""Distance after an exchange of bands, as a share of that before, below which it counts as better.
+
+The distance is squared, and is that to the nearest training scene. `_MIN_GAIN_OF_FEW` applies to
+fewer than `_FEW` training scenes.
+"""
 _MAX_DISTANCE = 3.0
-"""Squared distance, as a multiple of the largest between training scenes that are neighbours, from
-which on a scene resembles none of them, whatever its bands."""
+"""Largest squared distance at which a scene resembles a training scene.
+
+It is a multiple of the largest squared distance from a training scene to its nearest neighbor.
+"""
 _MEDIAN = PERCENTS.index(50)
+"""Index of the median in `PERCENTS`."""
 _NAMED = 3
-"""How many bands a warning names."""
+"""Largest number of bands that a warning names."""
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """Statistics of the bands of a model's training scenes, as its package holds them."""
 
     scenes: int
+    """Number of training scenes."""
     low: list[list[float]]
-    """(bands, len(PERCENTS)): the least of each percentile over the scenes."""
+    """Least value of each percentile over the scenes, (bands, len(PERCENTS))."""
     high: list[list[float]]
-    """The greatest."""
+    """Greatest value of each percentile over the scenes, (bands, len(PERCENTS))."""
     profiles: list[Profile]
-    """Profiles of the scenes; where there are many, of those that differ most."""
+    """Profiles of the scenes; of many scenes, the profiles that differ most."""
 
     @classmethod
     def of(cls, profiles: Sequence[Profile]) -> Self:
-        """Return what to expect after some scenes, at least one."""
+        """Return the statistics of some scenes.
+
+        Args:
+            profiles: Profiles of the scenes; at least one.
+        """
         percentiles = np.array([profile.percentiles for profile in profiles])
         return cls(
             scenes=len(profiles),
@@ -71,7 +89,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def fits(self, bands: int) -> bool:
-        """Whether the statistics are of so many bands, and complete."""
+        """Return whether the statistics are complete and have the given number of bands."""
         tables = [self.low, self.high, *(profile.percentiles for profile in self.profiles)]
         related = bands, 2 * bands, bands * bands * (bands - 1)
         return (
@@ -89,14 +107,17 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 def compare(
     samples: Samples, expected: Expected, bands: Sequence[str], *, stride: int, scene: str
 ) -> list[str]:
-    """Return warnings of what contradicts the statistics of a model's training scenes.
+    """Return warnings if a scene contradicts the statistics of a model's training scenes.
 
     Args:
-        samples: of the scene, in the unit of the model package.
-        expected: from the package.
-        bands: the names of the bands.
-        stride: px between samples, along both axes.
-        scene: the address of the scene, for the messages.
+        samples: Samples of the scene, in the unit of the model package.
+        expected: Statistics of the training scenes, from the package.
+        bands: Names of the bands.
+        stride: Distance in px between samples, along both axes.
+        scene: Address of the scene, for the messages.
+
+    Returns:
+        Sentences for the user; none if nothing contradicts, or if there are too few samples.
     """
     count = len(samples.complete())
     if count < MIN_SAMPLES or count * stride**2 < MIN_VALID_PIXELS:
@@ -114,12 +135,17 @@ def compare(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranges:
-    """How far the percentiles of each band may lie apart from those of training."""
+    """Ranges of the percentiles of each band that do not contradict those of training.
+
+    Percentiles are compared on the scale `arcsinh(percentile / bend)`.
+    """
 
     bend: NDArray[np.float64]
-    """(bands, 1)."""
+    """Number of each band, (bands, 1), at which the scale turns from linear to logarithmic."""
     low: NDArray[np.float64]
+    """Lower limits on that scale, (bands, len(PERCENTS))."""
     high: NDArray[np.float64]
+    """Upper limits on that scale, (bands, len(PERCENTS))."""
 
     @classmethod
     def of(cls, expected: Expected) -> Self:
@@ -134,17 +160,18 @@ class _Ranges:
         return cls(bend, low - margin, high + margin)
 
     def outside(self, percentiles: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which percentiles contradict those of training, (bands, len(PERCENTS))."""
+        """Return which percentiles (bands, len(PERCENTS)) lie outside their ranges."""
         bent = np.arcsinh(percentiles / self.bend)
         return np.asarray((bent < self.low) | (bent > self.high))
 
 
 class _Likeness:
-    """Distance of a scene to the training scene that its bands' relations resemble most."""
+    """Distance from a scene to the training scene with the most similar relations of bands."""
 
     def __init__(self, relations: Sequence[Relations]) -> None:
         contrasts, rough = zip(*(each.features() for each in relations), strict=True)
-        # Roughness tells bands of near values apart, and has few numbers beside the contrasts.
+        # Roughness distinguishes bands of similar values, but has few numbers compared with the
+        # contrasts, so it is given more weight.
         self._weight = np.sqrt(max(1.0, len(contrasts[0]) / 2 / len(rough[0])))
         known = np.array([self._together(one) for one in relations])
         floors = np.concatenate(
@@ -157,7 +184,7 @@ class _Likeness:
         self.nearest = (
             max(map(self._distance, self._known, others)) if len(known) > 1 else float("inf")
         )
-        """The largest squared distance from a training scene to its nearest neighbour."""
+        """Largest squared distance from a training scene to its nearest neighbor."""
 
     def distance(self, relations: Relations) -> float:
         """Return the squared distance to the nearest training scene."""
@@ -173,10 +200,10 @@ class _Likeness:
 
 
 def _exchange(profile: Profile, expected: Expected) -> list[int] | None:
-    """Return the order of bands in which the scene clearly resembles training more, if any.
+    """Return an order of the bands in which the scene clearly resembles training more, if any.
 
-    Exchanges of two bands are tried, the best is taken, and so on from there: so rotations and
-    reversals are found, too.
+    All exchanges of two bands are tried, and the best one is applied. This is repeated until none
+    improves the result, so rotations and reversals are recognized, too.
     """
     known = [found for one in expected.profiles if (found := Relations.of(one))]
     relations = Relations.of(profile)
@@ -232,7 +259,10 @@ def _of_another_unit(
 def _reading(
     band: str, seen: NDArray[np.float64], usual: NDArray[np.float64], outside: NDArray[np.bool_]
 ) -> str:
-    """Return both readings of a band's median, and of the first other percentile that is odd."""
+    """Describe a band by its median and that of training.
+
+    If the median is not outside its range, the highest percentile that is outside is added.
+    """
     text = (
         f"{band}: median {_text(seen[_MEDIAN])}, the model was trained around "
         f"{_text(usual[_MEDIAN])}"
@@ -244,12 +274,15 @@ def _reading(
 
 
 def _text(number: float) -> str:
-    """Return four digits of a number, without an exponent where it can be helped."""
+    """Format a number with four significant digits, without an exponent if possible."""
     return f"{float(f'{number:.4g}'):.10g}"
 
 
 def _most_different(profiles: Sequence[Profile]) -> list[Profile]:
-    """Return as many profiles as a package can hold, each as far as can be from those before."""
+    """Return as many profiles as a package can hold.
+
+    Starting from the first, each next profile is the one farthest from those already chosen.
+    """
     numbers = max(1, len(profiles[0].contrasts))
     most = max(1, min(MAX_PROFILES, _MAX_NUMBERS // numbers))
     if len(profiles) <= most:

@@ -1,8 +1,9 @@
-"""Profile of a scene's bands: what their numbers, and the relations between them, are like.
+"""Compute the profile of a scene's bands: their percentiles, and the relations between them.
 
-Quantiles of each band show a wrong unit. They hardly show two bands of near values that were
-swapped, so a profile also relates the bands to one another: how two bands differ where a third is
-dark or bright, and how rough each band is. All of it follows a permutation of the bands exactly.
+Percentiles of each band reveal a wrong unit, but hardly an exchange of two bands of similar values.
+So a profile also relates the bands to one another: the contrast of two bands where a third is dark
+or bright, and the roughness of each band. If the bands are permuted, all these numbers are permuted
+in the same way, without changing.
 """
 
 from __future__ import annotations
@@ -20,26 +21,32 @@ if TYPE_CHECKING:
     from swath.raster.radiometry.sampling import Samples
 
 PERCENTS = (2, 50, 98)
-"""The percentiles of each band."""
+"""Percentiles that a profile holds of each band."""
 MAX_RELATED_BANDS = 16
-"""Relations grow with the cube of the bands; profiles of more bands have none."""
+"""Largest number of bands whose relations a profile holds.
+
+The number of relations grows with the cube of the number of bands.
+"""
 _SMOOTHEST = 1e-3
-"""Roughness of a band, as a share of the roughest one's, below which bands are all alike."""
+"""Roughness that is added to each band's, so that very smooth bands count as equally rough."""
 _DIGITS = 4
+"""Number of significant digits that are kept."""
 _MIN_RELATED_SAMPLES = 100
+"""Smallest number of samples, valid in every band, from which relations are computed."""
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Profile of one scene, as a model package holds it."""
 
     percentiles: list[list[float]]
-    """(bands, len(PERCENTS)): the PERCENTS of each band's numbers, in the package's unit."""
+    """Percentiles of each band's numbers in the package's unit, (bands, len(PERCENTS))."""
     contrasts: list[float] = []
-    """For each pair of bands i < j, each band k: the mean of (i - j) / (|i| + |j|) over the darkest
-    and over the brightest quarter of k."""
+    """Mean of (i - j) / (|i| + |j|) for each pair of bands i < j and each band k, over the darkest
+    and over the brightest quarter of k; flattened."""
     roughness: list[float] = []
-    """(2 * bands): natural logarithms of the mean difference between neighbouring pixels, first as
-    a share of the band's mean absolute deviation, then as a share of the roughest band's."""
+    """Natural logarithms of the mean absolute difference between neighboring pixels, (2 * bands):
+    first as a share of the band's mean absolute deviation, then as a share of the roughest band's
+    difference."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,13 +54,13 @@ class Relations:
     """Relations between the bands of one scene, as arrays that can be permuted."""
 
     contrasts: NDArray[np.float64]
-    """(bands, bands, bands, 2), antisymmetric in the first two axes."""
+    """Contrasts (i, j, k, dark or bright), (bands, bands, bands, 2), antisymmetric in i and j."""
     roughness: NDArray[np.float64]
-    """(2, bands)."""
+    """Roughness of each band relative to its deviation and to the roughest band, (2, bands)."""
 
     @classmethod
     def of(cls, profile: Profile) -> Self | None:
-        """Restore the relations of a profile; None where it has none."""
+        """Restore the relations of a profile; None if it has none."""
         bands = len(profile.percentiles)
         if not profile.roughness:
             return None
@@ -77,10 +84,10 @@ class Relations:
 
 
 def profile_of(samples: Samples) -> Profile:
-    """Return the profile of a scene's samples, whatever their order.
+    """Return the profile of a scene from its samples, which does not depend on their order.
 
     Args:
-        samples: of the scene; every band has a valid one.
+        samples: Samples of the scene, of which at least one is valid in each band.
     """
     percentiles = [
         _rounded(np.percentile(band[~np.isnan(band)], PERCENTS)) for band in samples.values
@@ -123,5 +130,5 @@ def _roughness(values: NDArray[np.float64], neighbours: NDArray[np.float64]) -> 
 
 
 def _rounded(values: NDArray[np.float64]) -> list[float]:
-    """Round to a few digits: more of them say nothing, and a package has many."""
+    """Round values to `_DIGITS` digits, as more carry no information and enlarge the package."""
     return [float(f"{value:.{_DIGITS}g}") for value in values.tolist()]

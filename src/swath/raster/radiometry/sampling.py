@@ -1,7 +1,7 @@
-"""Samples of a scene's pixels: few, evenly spread, and the same ones however it is cut.
+"""Sample a scene's pixels: few, evenly spread, and independent of its division into shards.
 
-The samples lie on a lattice of the whole scene, and each of them belongs to the tile whose core
-holds it. So the shards of a run take the samples that one process would have taken.
+The samples lie on a lattice over the whole scene, and the owner of a sample is the tile whose core
+contains it. So the shards of a run together take the same samples as a single process.
 """
 
 from __future__ import annotations
@@ -21,27 +21,32 @@ if TYPE_CHECKING:
     from swath.raster.radiometry.units import Conversion
 
 MAX_SAMPLES = 16_384
-"""About the most samples of a scene."""
+"""Approximate largest number of samples of a scene."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Pixels of a scene and their right-hand neighbours, in the unit of the model package."""
+    """Pixels of a scene and their right-hand neighbors, in the unit of the model package."""
 
     values: NDArray[np.float32]
-    """(bands, n); NaN where a band is not valid."""
+    """Values of the pixels, (bands, n); NaN where a band is not valid."""
     neighbours: NDArray[np.float32]
-    """(bands, n), one px to the right; NaN also where the neighbour was not read."""
+    """Values one px to the right, (bands, n); NaN where not valid or not read."""
 
     @classmethod
     def none(cls, bands: int) -> Self:
-        """Return no samples."""
+        """Return an empty set of samples."""
         empty = np.empty((bands, 0), np.float32)
         return cls(empty, empty)
 
     @classmethod
     def join(cls, parts: Sequence[Samples], bands: int) -> Samples:
-        """Return all samples of some parts of a scene."""
+        """Concatenate the samples of the parts of a scene.
+
+        Args:
+            parts: Samples of each part.
+            bands: Number of bands.
+        """
         parts = [part for part in parts if len(part)]
         if not parts:
             return cls.none(bands)
@@ -58,7 +63,7 @@ class Samples:
         return self._take(np.flatnonzero(~np.isnan(self.values).any(axis=0)))
 
     def sorted(self) -> Samples:
-        """Return the samples in an order that follows from their numbers alone."""
+        """Return the samples in an order that depends on their values only."""
         return self._take(np.lexsort((*self.neighbours, *self.values)))
 
     def _take(self, which: NDArray[Any]) -> Samples:
@@ -72,10 +77,10 @@ class Samples:
 
     @classmethod
     def from_bytes(cls, data: bytes, bands: int) -> Self:
-        """Read what `to_bytes` returned.
+        """Restore samples from the bytes that `to_bytes` returned.
 
         Raises:
-            ValueError: the bytes are something else.
+            ValueError: The bytes are not samples of `bands` bands.
         """
         untyped: Any = np.lib.format
         found = untyped.read_array(io.BytesIO(data), allow_pickle=False)
@@ -86,13 +91,14 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Lattice:
-    """Where the samples of a scene lie: every so many px along both axes."""
+    """Lattice of the samples of a scene."""
 
     stride: int
+    """Distance in px between samples, along both axes."""
 
     @classmethod
     def over(cls, width: int, height: int) -> Self:
-        """Return the lattice of a scene, by its size in px."""
+        """Return the lattice of a scene whose width and height are in px."""
         return cls(max(1, math.ceil(math.sqrt(width * height / MAX_SAMPLES))))
 
     def take(
@@ -106,11 +112,12 @@ class Lattice:
         """Take the samples of a part of the scene.
 
         Args:
-            pixels: (bands, rows, cols) of a window, in the scene's numbers.
-            valid: (rows, cols) or (bands, rows, cols), True = valid; None where every pixel is.
-            origin: x and y of the window in the scene.
-            core: x_min, y_min, x_max, y_max in the scene: only samples in it are taken.
-            convert: brings the numbers to the unit wanted; None where they are in it.
+            pixels: Pixels (bands, rows, cols) of a window, in the scene's numbers.
+            valid: Mask (rows, cols) or (bands, rows, cols), True = valid; None if every pixel is
+                valid.
+            origin: Upper left corner x, y of the window in scene px.
+            core: Bounds x_min, y_min, x_max, y_max in scene px, within which samples are taken.
+            convert: Conversion of the numbers to the unit wanted; None if they have that unit.
         """
         x, y = origin
         x0, y0 = (-(-start // self.stride) * self.stride for start in core[:2])
@@ -133,7 +140,14 @@ def _known(
     where: tuple[slice, slice],
     convert: Conversion | None,
 ) -> NDArray[np.float32]:
-    """Copy some pixels; NaN where they are not valid or not finite."""
+    """Copy and convert some pixels; NaN where they are not valid or not finite.
+
+    Args:
+        pixels: Pixels (bands, rows, cols).
+        valid: Mask (rows, cols) or (bands, rows, cols), True = valid; None if every pixel is valid.
+        where: Rows and columns to copy.
+        convert: Conversion of the numbers to the unit wanted; None if they have that unit.
+    """
     chosen = pixels[:, *where]
     with np.errstate(over="ignore", invalid="ignore"):
         found = convert(chosen) if convert else chosen.astype(np.float32)

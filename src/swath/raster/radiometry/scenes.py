@@ -1,4 +1,4 @@
-"""What to expect of the bands of scenes, from the scenes themselves."""
+"""Compute the statistics of scenes' bands that a model package holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 
 _TILE = 512
-"""px along each side of what is read together."""
+"""Tile size in px in which scenes are read."""
 
 _logger = logging.getLogger(__name__)
 
@@ -27,18 +27,18 @@ _logger = logging.getLogger(__name__)
 def expect(uris: Sequence[str], bands: Sequence[str], units: Units) -> Expected | None:
     """Return the statistics of scenes' bands, as a model package holds them.
 
-    Of more scenes than a package can hold profiles of, evenly spread ones are read.
+    If there are more than `MAX_PROFILES` scenes, that many of them are read, evenly spaced.
 
     Args:
-        uris: the scenes.
-        bands: the names of the model's bands.
-        units: those of the model's numbers.
+        uris: Addresses of the scenes.
+        bands: Names of the model's bands.
+        units: Units of the model's bands.
 
     Returns:
-        The statistics; None where no scene has enough valid pixels.
+        Statistics of the bands; None if no scene has enough valid pixels.
 
     Raises:
-        SceneError: a scene cannot be read, or lacks a band.
+        SceneError: A scene cannot be read, or lacks a band.
     """
     places = np.linspace(0, len(uris) - 1, min(len(uris), MAX_PROFILES)).round().astype(int)
     profiles = [profile_scene(uris[place], bands, units) for place in places]
@@ -53,10 +53,15 @@ def expect(uris: Sequence[str], bands: Sequence[str], units: Units) -> Expected 
 
 
 def profile_scene(uri: str, bands: Sequence[str], units: Units) -> Profile | None:
-    """Return the profile of a scene; None where too few of its pixels are valid.
+    """Return the profile of a scene; None if too few of its pixels are valid.
+
+    Args:
+        uri: Address of the scene.
+        bands: Names of the model's bands.
+        units: Units of the model's bands.
 
     Raises:
-        SceneError: the scene cannot be read, or lacks a band.
+        SceneError: The scene cannot be read, or lacks a band.
     """
     with open_scene(uri) as scene:
         info = scene.info

@@ -1,8 +1,9 @@
-"""Conversion of bands from the numbers of a scene to those that a model package expects.
+"""Convert bands from the numbers of a scene to those that a model package expects.
 
-Both say how a number becomes a physical quantity: the package in `mlm.json`, the scene by GDAL's
-scale, offset and unit of each band (https://gdal.org/en/stable/user/raster_data_model.html). A
-scene that says nothing is taken to be in the package's unit.
+Both state how a number becomes a physical quantity: the package in `mlm.json`, and the scene by
+GDAL's scale, offset and unit of each band
+(https://gdal.org/en/stable/user/raster_data_model.html). A scene that states nothing is assumed to
+be in the package's unit.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import SceneInfo
 
 _EXACT = float(np.finfo(np.float32).eps) / 4
-"""Relative difference of two scales that no float32 can show."""
+"""Relative difference of two scales below which float32 cannot represent it."""
 _FLOAT32_BYTES = 4
 
 
@@ -31,27 +32,28 @@ _FLOAT32_BYTES = 4
 class Conversion:
     """Conversion of a scene's numbers to a package's: `(number - zero) * gain`, band by band.
 
-    Numbers of 16 bits are converted in float32. The difference is exact there where the zero is a
-    whole number, as in Sentinel-2's `number / 10000 - 0.1`. All others go through float64.
+    Integers of up to 16 bits are converted in float32 if float32 holds the zero exactly. Their
+    difference is exact if the zero is a whole number, as in Sentinel-2's `number / 10000 - 0.1`.
+    All other numbers are converted in float64.
     """
 
     gains: NDArray[np.float64]
-    """(bands,)."""
+    """Gain of each band, (bands,)."""
     zeros: NDArray[np.float64]
-    """(bands,)."""
+    """Number of each band, (bands,), that becomes 0."""
 
     def __call__(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Return pixels in the package's unit; what is NaN or infinite stays so.
+        """Return pixels in the package's unit; NaN and infinity are kept.
 
         Args:
-            pixels: (bands, rows, cols), of any dtype and memory layout; not written to.
+            pixels: Pixels (bands, rows, cols), of any dtype and memory layout; not modified.
 
         Returns:
-            An array of its own, of the same shape and memory layout.
+            New float32 array of the same shape and memory layout.
         """
         out = np.empty_like(pixels, np.float32)
         small = pixels.dtype.kind in "iu" and pixels.dtype.itemsize < _FLOAT32_BYTES
-        # What is not a number, or grows beyond float32, is for `pad` to fill.
+        # `pad` later fills values that are NaN or exceed float32.
         with np.errstate(over="ignore", invalid="ignore"):
             for target, band, gain, zero in zip(out, pixels, self.gains, self.zeros, strict=True):
                 wide = np.float32 if small and np.float32(zero) == zero else np.float64
@@ -63,16 +65,17 @@ class Conversion:
 def conversion(
     scene: SceneInfo, bands: Sequence[int], names: Sequence[str], units: Units
 ) -> Conversion | None:
-    """Return how a scene's numbers become those of a package; None where they are the same.
+    """Return the conversion of a scene's numbers to a package's; None if they are the same.
 
     Args:
-        scene: its header.
-        bands: numbers of its bands, from 1, in the package's order.
-        names: the bands' names in the package.
-        units: those that the package states.
+        scene: Header of the scene.
+        bands: Numbers of the scene's bands, from 1, in the package's order.
+        names: Names of the bands in the package.
+        units: Units of the bands in the package.
 
     Raises:
-        SceneError: the scene states a scale or an offset that makes no number.
+        SceneError: The scene states an invalid scale or offset, or float32 cannot hold the
+            converted numbers.
     """
     gains, zeros = np.ones(len(bands)), np.zeros(len(bands))
     for place, (number, name, unit) in enumerate(zip(bands, names, units, strict=True)):
@@ -100,7 +103,17 @@ def conversion(
 def unit_warnings(
     scene: SceneInfo, bands: Sequence[int], names: Sequence[str], units: Units
 ) -> list[str]:
-    """Return what is odd about the units that a scene and a package state, a sentence each."""
+    """Return warnings about the units that a scene and a package state.
+
+    Args:
+        scene: Header of the scene.
+        bands: Numbers of the scene's bands, from 1, in the package's order.
+        names: Names of the bands in the package.
+        units: Units of the bands in the package.
+
+    Returns:
+        One sentence for each warning.
+    """
     stated = [scene.units[number - 1] for number in bands]
     found = []
     if not any(units) and any(one and (one.scale, one.offset) != (1, 0) for one in stated):
@@ -125,12 +138,17 @@ def unit_warnings(
 
 
 def _between(stated: Unit, unit: Unit) -> tuple[float, float]:
-    """Return the gain and the zero from one unit to another; exactly 1 and 0 where they agree."""
+    """Return the gain and the zero of a conversion; exactly 1 and 0 if the units agree.
+
+    Args:
+        stated: Unit of the scene.
+        unit: Unit of the package.
+    """
     gain = stated.scale / unit.scale
     zero = (unit.offset - stated.offset) / stated.scale
     if abs(gain - 1) < _EXACT:
         gain = 1.0
-    # Decimals such as -0.1 / 0.0001 miss the whole number that is meant by a rounding.
+    # Quotients of decimals, such as -0.1 / 0.0001, miss the intended whole number by rounding.
     near = round(zero) if isfinite(zero) else zero
     return gain, float(near) if abs(zero - near) <= 1e-12 * abs(zero) else zero
 
@@ -147,3 +165,4 @@ def _same_quantity(one: Unit, other: Unit) -> bool:
 
 
 _DIMENSIONLESS = {"1", "none", "reflectance", "unitless", "dimensionless"}
+"""Names, in lower case, of units without a dimension, which are taken to be the same."""
