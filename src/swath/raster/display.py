@@ -109,10 +109,10 @@ def stretch(pixels: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float6
 
 
 def _limits(pixels: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the numbers to draw black and white.
+    """Return the numbers to draw black and white: the 1st and the 99.5th percentile.
 
-    They are the 1st and the 99.5th percentile. If these are equal, they are the least and the
-    greatest number, so that a few bright dots on a uniform background stay visible.
+    If the percentiles are equal, the least and the greatest number are returned, so that a few
+    bright dots on a uniform background stay visible.
     """
     if not pixels.size:
         return 0.0, 1.0

@@ -30,8 +30,8 @@ def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask
     """Find the tiles without a valid pixel.
 
     The scene is read in batches of rows. Rows whose tiles all have a valid pixel already are
-    skipped. A part that cannot be read counts as valid, so its tiles fail one by one later, within
-    the number of failed tiles that the run tolerates.
+    skipped. A part that cannot be read counts as valid. Its tiles fail one by one later, and the
+    run tolerates some failed tiles.
 
     Args:
         scene: Scene to search.
@@ -39,7 +39,7 @@ def find_empty_tiles(scene: OpenScene, grid: Grid, bands: Sequence[int]) -> Mask
         bands: Numbers of the model's bands, from 1.
 
     Returns:
-        (tiles,) bool, True = empty. None if no tile is empty, or if the scene was not searched:
+        Mask (tiles,), True = empty. None if no tile is empty, or if the scene was not searched:
         nothing in it marks invalid pixels, it is too large, or memory is short.
     """
     info = scene.info
@@ -86,8 +86,8 @@ def _any_in_columns(valid: Mask, spans: Ints) -> Mask:
     """Return whether any pixel is valid in each span of columns.
 
     Args:
-        valid: (rows, cols), True = valid.
-        spans: (n, 2) first column and the column after the last.
+        valid: Mask (rows, cols), True = valid.
+        spans: First column, and the column after the last, of each span, (n, 2).
     """
     counts = np.concatenate([[0], valid.any(axis=0).cumsum()])
     return np.asarray(counts[spans[:, 1]] > counts[spans[:, 0]])

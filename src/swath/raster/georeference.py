@@ -84,7 +84,9 @@ class Georeferencer:
 
     @classmethod
     def of(cls, scene: Placed) -> Georeferencer:
-        """Create it from a scene's affine transform or, without one, its ground control points.
+        """Create the conversion from a scene's affine transform or its ground control points.
+
+        The points are used only where the scene has no affine transform.
 
         Raises:
             SceneError: The scene has no usable georeference, or no pixel of it is on Earth.
@@ -163,7 +165,8 @@ class Georeferencer:
 
         Args:
             boxes: Boxes (n, 4) x0, y0, x1, y1 in scene px.
-            outline: shapely Polygons and MultiPolygons in scene px, (n,), that replace the boxes.
+            outline: Outlines that replace the boxes: shapely Polygons and MultiPolygons in scene
+                px, (n,).
         """
         if outline is None:
             corners = np.asarray(boxes, np.float64).reshape(-1, 4)
@@ -181,7 +184,7 @@ class Georeferencer:
         return Places(places.ring, shape)
 
     def once_around(self, outline: Any) -> Any:
-        """Return an outline in px that covers each longitude once, also of a wider scene."""
+        """Return an outline in px that covers each longitude once, even if the scene is wider."""
         step = np.diff(self.geotransform.forward(np.array([0.0, 1]), np.zeros(2))[0])[0]
         return cut_at(outline, 2 * self._half / abs(step) if step else np.inf)
 
@@ -216,7 +219,8 @@ class Georeferencer:
         straight = self._curvature * size**2 / 8 <= _BENT
         if isinstance(self.geotransform, AffineTransform):
             # In a projection, the direction of an edge turns by at most the angle that the edge
-            # covers on the Earth, and by half a circle in one as slanting as the sinusoidal one.
+            # covers on the Earth. In one as slanting as the sinusoidal projection, it turns by up
+            # to half a circle.
             turn = np.radians(np.ptp(lon, axis=1) + np.pi * np.ptp(lat, axis=1))
             straight |= turn * size / 8 <= _BENT
         asked = np.flatnonzero(~straight)
@@ -259,7 +263,7 @@ class Georeferencer:
         """Return outlines with corners added where edges are curved.
 
         Args:
-            outline: shapely Polygons and MultiPolygons in scene px, (n,).
+            outline: Outlines in scene px, (n,) shapely Polygons and MultiPolygons.
 
         Returns:
             Outlines in scene px, (n,), and a mask (n,) of those that would need too many corners.

@@ -37,7 +37,7 @@ class Geotransform(Protocol):
 
 
 def geotransform_of(scene: Placed) -> Geotransform:
-    """Return a scene's affine transform or, where it has none, one from its ground control points.
+    """Return a scene's affine transform or, without one, a transform from ground control points.
 
     Raises:
         SceneError: The scene has neither, or its transform or points cannot be used.
@@ -98,7 +98,7 @@ def _fault_of(gcps: tuple[GroundControlPoint, ...]) -> str | None:
     if len(gcps) < _MINIMUM_GCPS:
         return f"of which {_MINIMUM_GCPS} are needed"
     points = np.array([(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in gcps], np.float64)
-    if not (np.abs(points) <= FARTHEST).all():  # nor where they are NaN
+    if not (np.abs(points) <= FARTHEST).all():  # also refuses NaN
         return "not all of them numbers that can be positions"
     pixels, places = points[:, :2], points[:, 2:]
     if any(np.linalg.matrix_rank(side - side[0]) < side.ndim for side in (pixels, places)):
@@ -107,7 +107,7 @@ def _fault_of(gcps: tuple[GroundControlPoint, ...]) -> str | None:
 
 
 def _continuous(scene: Placed) -> list[GroundControlPoint]:
-    """Return the points with x unwrapped, so that it does not jump where longitudes wrap."""
+    """Return the ground control points with x unwrapped, so that x does not jump by the width."""
     x = np.array([gcp.x for gcp in scene.gcps])
     width = world_width(scene.crs) if scene.crs else None
     if width is None or np.ptp(x) <= width / 2:

@@ -1,8 +1,8 @@
 """Interpret what a file's header says about its numbers, and refuse files that need conversion.
 
 Color interpretation, color tables, inverted gray, orientation and pages define what the numbers of
-a raster mean. A model that ignored them would take red for blue, or the index of a color for its
-brightness.
+a raster mean. If they were ignored, the model would receive blue as red, or the index of a color as
+its brightness.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _BYTE = 8
 
 
 def check_interpretation(dataset: Dataset) -> None:
-    """Refuse a scene whose numbers a model could not use unconverted.
+    """Refuse a scene whose numbers must be converted before a model can use them.
 
     Raises:
         SceneError: The scene has several pages or alpha bands, inverted gray, or samples in
@@ -77,7 +77,7 @@ def check_interpretation(dataset: Dataset) -> None:
 
 
 def check_picture(picture: Dataset) -> None:
-    """Refuse a PNG or JPEG whose numbers a model could not use unconverted.
+    """Refuse a PNG or JPEG whose numbers must be converted before a model can use them.
 
     Raises:
         SceneError: The image has a palette, fewer than 8 bits, several frames, or an orientation

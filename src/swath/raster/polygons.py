@@ -98,7 +98,7 @@ class Places:
     @property
     def found(self) -> NDArray[np.bool_]:
         """Mask (n,) of the rows with a position on Earth."""
-        return self.is_ring if self.shape is None else self.is_ring | (self.shape != None)  # noqa: E711 (of each)
+        return self.is_ring if self.shape is None else self.is_ring | (self.shape != None)  # noqa: E711 (elementwise)
 
     @property
     def corners(self) -> NDArray[np.int64]:
@@ -170,7 +170,7 @@ def shape_of(rings: Sequence[Floats], inside: tuple[float, float] | None = None)
     Args:
         rings: Rings (corners, 2), lon and lat, not closed, the exterior first. An edge takes the
             shorter direction around the Earth between its two corners.
-        inside: lon and lat of a position inside; required if a ring goes around the Earth.
+        inside: Position (lon, lat) inside; required if a ring goes around the Earth.
 
     Returns:
         Polygon or MultiPolygon, split at the antimeridian, with counter-clockwise exteriors. None

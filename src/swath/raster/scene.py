@@ -77,7 +77,7 @@ class OpenScene:
         """Read the pixels of a window, and a mask of the valid pixels.
 
         Args:
-            window: (x, y, width, height) in scene px, within the scene.
+            window: Window (x, y, width, height) in scene px, within the scene.
             bands: Numbers of the bands, from 1, in the order wanted.
 
         Returns:
@@ -101,7 +101,7 @@ class OpenScene:
         `swath.raster.validity`).
 
         Args:
-            window: (x, y, width, height) in scene px, within the scene.
+            window: Window (x, y, width, height) in scene px, within the scene.
             bands: Numbers of the bands, from 1, in the order wanted.
 
         Returns:
@@ -153,12 +153,12 @@ class OpenScene:
         if self._floating or not told:
             return self.read(window, bands)[1]
         shown = shown_by(self._marks(Window(*window), bands))
-        if shown is not None and shown.ndim > 2:  # noqa: PLR2004 (a mask a band)
+        if shown is not None and shown.ndim > 2:  # noqa: PLR2004 (one mask per band)
             shown = np.asarray(shown.any(axis=0))
         return Valid(shown).full((window[3], window[2]))
 
     def nodata_of(self, bands: Sequence[int]) -> list[float | None]:
-        """Return the nodata value of each band; None where its dtype cannot hold the value."""
+        """Return the nodata value of each band; None for no value or one that the dtype lacks."""
         dtype = np.dtype(self.info.dtype)
         values = [self.info.nodata[band - 1] for band in bands]
         return [None if value is None or not can_be(dtype, value) else value for value in values]

@@ -74,9 +74,10 @@ class Grid:
     def step(self) -> int:
         """Largest of 1, 2, 4, … 32 px that divides the start of every tile.
 
-        Nearly every detector works on a feature grid of 32, 16 or 8 px, and its predictions change
-        when an object moves relative to that grid: the small ship detector's AP varies by a third.
-        As tiles start at multiples of `step`, an object keeps its offset on that grid.
+        Nearly every detector works on a feature grid of 32, 16 or 8 px. Its predictions change when
+        an object moves relative to that grid: the small ship detector's AP varies by a third. As
+        tiles start at multiples of `step`, an object keeps the offset on that grid that it would
+        have in the whole scene.
         """
         return math.gcd(self.stride, _COARSEST)
 

@@ -36,9 +36,9 @@ _ROUNDING = 1e-9
 _FEWEST = 3
 """Smallest number of corners of a ring."""
 _HIDDEN = 4
-"""Size of a cell, in multiples of the finest, up to which nine positions decide about it.
+"""Largest size, in multiples of the finest cell, of a cell that nine positions can rule out.
 
-Such a cell is not on Earth if none of its corners, edge midpoints and center is.
+Such a cell counts as not on Earth if its corners, edge midpoints and center all are not.
 """
 
 
@@ -79,7 +79,7 @@ def place_polygon(
 
     Args:
         points: Function from scene px to lon and lat.
-        polygon: shapely Polygon in scene px.
+        polygon: Polygon of shapely in scene px.
         bends: Whether straight edges in px may be curved in degrees.
         follow: Largest distance in px of an edge from the straight line in degrees between its
             ends; edges farther away get more corners.
@@ -99,10 +99,11 @@ def place_polygon(
 def cut_at(outline: Any, turn: float) -> Any:
     """Return an outline that goes around the Earth at most once.
 
-    A wider outline is cut into pieces of one turn each, and the union of the pieces is returned.
+    A wider outline is cut into pieces of one turn each. The pieces are shifted onto the first one,
+    and their union is returned.
 
     Args:
-        outline: shapely Polygon or MultiPolygon in scene px.
+        outline: Polygon or MultiPolygon of shapely in scene px.
         turn: Distance in px along x after which longitudes repeat.
     """
     west, south, east, north = outline.bounds

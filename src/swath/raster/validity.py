@@ -114,7 +114,7 @@ def combine(
     Args:
         pixels: Pixels (bands, rows, cols).
         marks: Masks and alpha bands, (rows, cols) or (bands, rows, cols) each; above 0 = valid.
-        nodata: Nodata value of each band; None where it has none.
+        nodata: Nodata value of each band; None for bands without one.
         masked: Whether `marks` contains a mask. If so, the mask decides whether a pixel is valid,
             and a nodata value only invalidates its own band.
     """

@@ -63,7 +63,7 @@ class File(Protocol):
         """
 
     def content(self, row: int, offset: int, length: int) -> memoryview:
-        """Return bytes of a block row that was expected before."""
+        """Return bytes of a block row that was prefetched with `expect`."""
 
     def forget(self, row: int) -> None:
         """Release the bytes of a block row."""

@@ -124,7 +124,7 @@ class Blocks:
 
 
 class Checksums:
-    """Verifier of the checksums of a TIFF's blocks, which verifies each block once."""
+    """Verifier of the checksums of a TIFF's blocks; each block is verified once."""
 
     def __init__(self, uri: str, etag: str, known: HeadParts = ()) -> None:
         """Open a TIFF and read its header.
@@ -235,7 +235,7 @@ def is_damaged(compression: int, content: Content, length: int) -> bool:
     """Return whether a block is damaged.
 
     Args:
-        compression: Number of the compression in TIFF: a deflate or LZMA.
+        compression: Number of the compression in TIFF: `DEFLATE`, `OLD_DEFLATE` or `LZMA`.
         content: Bytes of the block, as stored in the file.
         length: Decoded size of the block in bytes.
     """

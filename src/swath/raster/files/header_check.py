@@ -1,7 +1,7 @@
 """Check a raster's header against limits before GDAL opens the file.
 
-GDAL reads all metadata when it opens a file, and compares each item with all earlier ones, so the
-time grows with the square of their number. Each reading thread opens the file once more.
+GDAL reads all metadata when it opens a file, and compares each item with all earlier ones. So the
+time grows with the square of the number of items. Each reading thread opens the file once more.
 """
 
 from __future__ import annotations

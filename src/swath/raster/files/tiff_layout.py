@@ -199,7 +199,7 @@ def _check_tables(layout: Layout) -> None:
 
 
 def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
-    """Raise unless GDAL understands the header in the same way, as GDAL is authoritative."""
+    """Raise unless GDAL understands the header identically, as GDAL is authoritative."""
     pixel = reader.interleaving == Interleaving.pixel or layout.samples == 1
     shapes = {(layout.rows, layout.cols)}
     if not layout.tiled and layout.compression != NONE:

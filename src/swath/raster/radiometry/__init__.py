@@ -1,1 +1,1 @@
-"""What the numbers of bands mean: their units, and whether they are like those of training."""
+"""Convert the units of bands, and compare the bands of a scene with those of training scenes."""

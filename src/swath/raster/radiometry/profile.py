@@ -2,8 +2,8 @@
 
 Percentiles of each band reveal a wrong unit, but hardly an exchange of two bands of similar values.
 So a profile also relates the bands to one another: the contrast of two bands where a third is dark
-or bright, and the roughness of each band. If the bands are permuted, all these numbers are permuted
-in the same way, without changing.
+or bright, and the roughness of each band. A permutation of the bands permutes these numbers, but
+does not change them.
 """
 
 from __future__ import annotations
@@ -41,12 +41,17 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     percentiles: list[list[float]]
     """Percentiles of each band's numbers in the package's unit, (bands, len(PERCENTS))."""
     contrasts: list[float] = []
-    """Mean of (i - j) / (|i| + |j|) for each pair of bands i < j and each band k, over the darkest
-    and over the brightest quarter of k; flattened."""
+    """Means of the contrast (i - j) / (|i| + |j|) for each pair of bands i < j, flattened.
+
+    For each pair and each band k, the first mean is over the darkest quarter of k, and the second
+    over the brightest quarter.
+    """
     roughness: list[float] = []
-    """Natural logarithms of the mean absolute difference between neighboring pixels, (2 * bands):
-    first as a share of the band's mean absolute deviation, then as a share of the roughest band's
-    difference."""
+    """Natural logarithms of each band's roughness, (2 * bands).
+
+    Roughness is the mean absolute difference between neighboring pixels. It is divided first by the
+    band's mean absolute deviation from its median, then by the roughness of the roughest band.
+    """
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import SceneInfo
 
 _EXACT = float(np.finfo(np.float32).eps) / 4
-"""Relative difference of two scales below which float32 cannot represent it."""
+"""Relative difference of two scales, below which they are the same in float32."""
 _FLOAT32_BYTES = 4
 
 

@@ -1,6 +1,6 @@
 """Decode blocks of TIFFs to the same pixels as GDAL, without holding the interpreter's lock.
 
-A block with any irregularity raises an error and is left to GDAL, which handles many known mistakes
+A block with any irregularity raises an error and is left to GDAL. GDAL handles many known mistakes
 of other writers, and has error messages for the rest.
 """
 

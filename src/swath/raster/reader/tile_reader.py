@@ -187,6 +187,6 @@ def read_alone(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels
         pixels, valid = scene.read_layers(tile.window, bands)
     except (SceneChangedError, TransientError):
         raise
-    except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
+    except Exception as error:  # noqa: BLE001 (after any error, the next tiles are read)
         return TilePixels(tile, None, None, error=error)
     return TilePixels(tile, pixels, valid.pixels, valid.bands)
