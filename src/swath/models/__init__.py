@@ -1,1 +1,1 @@
-"""A model package: describe it, verify it, load it, run it."""
+"""Describe, verify, load and run model packages."""

@@ -1,4 +1,4 @@
-"""The models that are deployed, and which of them a dropped scene asks for."""
+"""Read the catalog of deployed models, and choose the model of an uploaded scene by its key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swath.messages import ModelRef
 
 Catalogue = Mapping[str, ModelRef]
 MAX_NAMED = 20
-"""How many models a refusal names."""
+"""Maximum number of model names that a `ModelRef` without an address lists."""
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -21,13 +21,16 @@ class _Entry(msgspec.Struct, frozen=True):
 
 
 def load_catalogue(uri: str) -> dict[str, ModelRef]:
-    """Read the catalogue: a JSON object of model name → `{"uri": …, "digest": …}`.
+    """Read the catalog: a JSON object of model name → `{"uri": …, "digest": …}`.
 
-    An entry's `uri` without a scheme is a key in the catalogue's own bucket (or a path beside a
-    local catalogue): the two are deployed together.
+    An entry's `uri` without a scheme is a key in the catalog's own bucket, or a path relative to
+    a local catalog's folder. The catalog and its packages are deployed together.
+
+    Args:
+        uri: Path or S3 URI of the catalog.
 
     Raises:
-        SettingsError: there is no catalogue at the address, or it is not one.
+        SettingsError: There is no file at `uri`, or the file is not a model catalog.
     """
     try:
         entries = msgspec.json.decode(storage.read_bytes(uri), type=dict[str, _Entry])
@@ -46,11 +49,18 @@ def load_catalogue(uri: str) -> dict[str, ModelRef]:
 
 
 def choose_model(key: str, catalogue: Catalogue, *, prefix: str, default: str) -> ModelRef:
-    """The model that a key asks for: `<prefix><model>/…` by its name, `<prefix>…` the default.
+    """Return the model for an object key.
 
-    A name that the catalogue lacks gives a reference without address or digest, which names the
-    models that there are. The run then fails where failures are recorded, instead of here where
-    nobody would see it.
+    A key `<prefix><model>/…` selects the model of that name; a key `<prefix>…` selects the
+    default. If the catalog lacks the name, the reference has no address and no digest, and it
+    lists the deployed models. The run then fails later, where failures are recorded. An error
+    raised here would not be recorded.
+
+    Args:
+        key: Object key of the scene.
+        catalogue: Deployed models by name.
+        prefix: Prefix of the keys of all scenes.
+        default: Name of the default model.
     """
     folder, slash, _ = key.removeprefix(prefix).partition("/")
     name = folder if slash else default

@@ -1,4 +1,4 @@
-"""Names of classes, as labels and model packages may give them."""
+"""Check the class names that labels and model packages give."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import unicodedata
 from collections.abc import Sequence
 
 MAX_NAME_LETTERS = 255
-"""Letters of one name: more fit into no index of a database and into no map's legend."""
+"""Maximum length of a name in characters. Longer names do not fit a database index or a map's
+legend."""
 _CONTROL = {"Cc", "Cs"}
-"""Control characters and halves of surrogate pairs: no database and no file takes all of them."""
+"""Unicode categories of control characters and surrogates, which no name may contain. Databases and
+files do not accept all of them."""
 
 
 def fault_of(classes: Sequence[str]) -> str | None:
-    """Say what is wrong with names of classes; None where nothing is.
+    """Return what is wrong with some class names, or None if they are valid.
 
-    Two names that look alike are one class to whoever wrote them, and two to whoever compares them.
+    Two names that differ in white space or in Unicode normalization only are refused. They look
+    the same to a reader, but a comparison of strings treats them as two classes.
     """
     seen: dict[str, str] = {}
     for name in classes:

@@ -1,4 +1,4 @@
-"""A model package that is loaded once and used for many scenes."""
+"""Load a model package once and use it for many scenes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class LoadedModel:
     package: ModelPackage = field(repr=False)
     """Files and description of the package."""
     runtime: Model = field(repr=False)
-    """Weights, as one of the libraries runs them on this machine."""
+    """Model that one of the libraries runs on this machine."""
 
     @classmethod
     def from_uri(cls, uri: str) -> Self:
-        """Load a package: verify its files, and load the weights that run fastest here.
+        """Load a package: verify its files, and load the weights that run fastest on this machine.
 
         Args:
-            uri: Folder, local `model.tar.gz` or S3 URI of one.
+            uri: Path of a folder or of a `model.tar.gz`, or S3 URI of a `model.tar.gz`.
 
         Raises:
-            PackageError: There is no package, or none of its weights can be run here.
-            NoGpuError: There is a GPU that cannot be used.
+            PackageError: There is no package, or none of its weights can run on this machine.
+            NoGpuError: There is a GPU, but it cannot be used.
             ModelTimeoutError: The model did not load in time.
         """
         uri = storage.resolve(uri)
@@ -61,12 +61,12 @@ class LoadedModel:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Names of the bands that the model takes, in their order."""
+        """Names of the input bands, in order."""
         return tuple(self.description.bands)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of their labels."""
+        """Names of the classes, in the order of the model's labels."""
         return tuple(self.description.classes)
 
     @property

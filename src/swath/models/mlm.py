@@ -1,8 +1,10 @@
-"""What a model package says of itself: `mlm.json`, a STAC Item by the MLM extension 1.6.
+"""Parse and check `mlm.json`, the description of a model package.
 
-The extension's schema leaves open what swath must know to run a model (it has no field for box
-format, overlap or thresholds, and does not count scalings), so this module reads strictly and says
-what is wrong. https://github.com/stac-extensions/mlm
+`mlm.json` is a STAC Item with the MLM extension 1.6: https://github.com/stac-extensions/mlm
+
+The extension's schema does not cover everything that swath needs to run a model. It has no field
+for box format, overlap or thresholds, and it does not check the number of scalings. So this module
+parses strictly, and its errors say which field is wrong.
 """
 
 from __future__ import annotations
@@ -35,20 +37,20 @@ WeightsFormat = Literal["onnx", "torchscript", "pt2"]
 
 MAX_BANDS = 1024
 MAX_HREF_LETTERS = 1024
-"""Letters of the name of a file of weights, its folders included."""
+"""Maximum length in characters of a weights file's name, including its folders."""
 INPUT_AXES = ["batch", "bands", "height", "width"]
 MODEL_ROLE = "mlm:model"
 EXPECTED = "swath:statistics"
-"""The property that says what the bands of the training scenes are like."""
+"""Property that holds the band statistics of the training scenes."""
 FORMATS: dict[str, WeightsFormat] = {".onnx": "onnx", ".pt": "torchscript", ".pt2": "pt2"}
 _REMEDY = "correct it by the STAC extension MLM 1.6, or make it anew with `swath model init`"
 _ORDINARY = (-(1 << 15), (1 << 16) - 1)
-"""The numbers of 16 bits, signed or not: each scaling must keep them in float32."""
+"""Range of signed and unsigned 16-bit integers. Each scaling must keep it finite in float32."""
 _SHA256_MULTIHASH = re.compile("1220[0-9a-f]{64}")  # function 0x12 (SHA2-256), 0x20 bytes
 
 
 class WeightsAsset(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of weights, as the description names it."""
+    """Weights file that `mlm.json` lists."""
 
     name: str
     format: WeightsFormat
@@ -56,27 +58,27 @@ class WeightsAsset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelDescription(Answer, frozen=True, kw_only=True):
-    """What `mlm.json` says, checked and in swath's words."""
+    """Content of `mlm.json`, checked and in swath's terms."""
 
     name: str
     bands: tuple[str, ...]
     scaling: tuple[Scaling | None, ...]
-    """One a band."""
+    """Value scaling of each band; None leaves the band unscaled."""
     units: Units
-    """One a band: of the numbers that the scaling expects."""
+    """Unit of each band, before scaling; None if `mlm.json` gives none."""
     expected: Expected | None
-    """The statistics of the training scenes' bands, in those units."""
+    """Band statistics of the training scenes, in `units`."""
     tile_size: int
     overlap: int
     batch_size: int
     fill_value: float
     precision: Precision
-    """What a GPU may compute in; a CPU computes in float32."""
+    """Precision that a GPU may compute in; a CPU computes in float32."""
     weights: tuple[WeightsAsset, ...]
 
     @property
     def answer(self) -> Answer:
-        """The part that tells of the model's outputs, which is all that the merge needs."""
+        """Description of the model's outputs, which is all that stitching needs."""
         return Answer(**{name: getattr(self, name) for name in Answer.__struct_fields__})
 
 
@@ -87,7 +89,7 @@ class _Input(msgspec.Struct):
 
 
 class _Band(msgspec.Struct):
-    """A band by STAC 1.1, with the fields of its raster extension.
+    """STAC 1.1 band, with the fields of the raster extension.
 
     https://github.com/stac-extensions/raster
     """
@@ -123,11 +125,14 @@ class _Item(msgspec.Struct):
 
 
 def parse_description(text: bytes) -> ModelDescription:
-    """Read an `mlm.json`.
+    """Parse the content of an `mlm.json`.
+
+    Args:
+        text: Content of the file, in UTF-8.
 
     Raises:
-        PackageError: it is not one, describes something that swath cannot run, or contradicts
-            itself; the message names the field.
+        PackageError: The text is not a valid `mlm.json`, describes a model that swath cannot run,
+            or contradicts itself. The message names the field.
     """
     try:
         item = msgspec.json.decode(to_utf8(text), type=_Item)
@@ -165,7 +170,7 @@ def _check_bands(bands: tuple[str, ...]) -> None:
             f"mlm:input names {len(bands)} bands; swath feeds {MAX_BANDS} at most: leave out those "
             "that the model does not need"
         )
-    # A band may have no name; two bands may have the same.
+    # A band may have no name, and two bands may share a name.
     if fault := next((fault for name in bands if name and (fault := fault_of([name]))), None):
         raise PackageError(f"mlm:input bands names {fault}; rename it")
 
@@ -206,7 +211,7 @@ def _scaling(
 
 
 def _units(described: list[_Band], bands: tuple[str, ...]) -> Units:
-    """Return the unit of each input band, from the Item's `bands` of the same names."""
+    """Return the unit of each input band, from the entry of the same name in the Item's `bands`."""
     known = {band.name: band for band in described}
     return tuple(_unit(known[name]) if name in known else None for name in bands)
 

@@ -1,7 +1,7 @@
-"""What a model package says of its outputs, read strictly.
+"""Parse and check what `mlm.json` says about a model's outputs.
 
-The MLM extension names tasks and shapes; what else it takes to read an output stands in
-`mlm:hyperparameters`, since the extension has no fields for it.
+The MLM extension has fields for tasks and shapes only. Everything else that decoding an output
+needs is in `mlm:hyperparameters`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from swath.models.output_spec import (
 Precision = Literal["float32", "float16", "bfloat16"]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
-# By preference: an output may name several.
+# In order of preference, since an output may name several tasks.
 _MLM_TASKS: dict[str, TaskName] = {
     "object-detection": "detection",
     "detection": "detection",
@@ -50,18 +50,18 @@ _MLM_TASKS: dict[str, TaskName] = {
 }
 MAX_CLASSES = 10_000
 _MOST_PIXEL_CLASSES = 255
-"""A mask is uint8, and one value stands for no class."""
+"""Maximum number of segmentation classes: a mask is uint8, and one value means "no class"."""
 
 
 class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True):
-    """Of `mlm:hyperparameters`, the ones that swath reads; others are left alone."""
+    """Entries of `mlm:hyperparameters` that swath uses; other entries are ignored."""
 
     overlap: Annotated[int, Meta(ge=0)]
-    """How many px neighbouring tiles share."""
+    """Overlap of neighboring tiles in px."""
     tile_size: Annotated[int, Meta(gt=0)] | None = None
-    """Where the input's shape leaves height and width open."""
+    """Tile size in px; required if the input's shape leaves height and width open."""
     fill_value: float = 0.0
-    """What stands in for pixels that are not valid, in the scene's numbers, before scaling."""
+    """Value of invalid pixels, in the scene's numbers, before scaling."""
     precision: Precision = "float32"
     score_threshold: Share | None = None
     iou_threshold: Share = 0.5
@@ -81,13 +81,13 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Named(msgspec.Struct):
-    """Whatever has a name."""
+    """Object with a name, such as a band or a class."""
 
     name: str
 
 
 class Structure(msgspec.Struct):
-    """An array, by the MLM extension."""
+    """Shape, axes and data type of an array, as the MLM extension describes it."""
 
     shape: list[int]
     dim_order: list[str]
@@ -95,7 +95,7 @@ class Structure(msgspec.Struct):
 
 
 class Output(msgspec.Struct):
-    """An entry of `mlm:output`: one of the model's outputs."""
+    """Entry of `mlm:output`, which describes one output of the model."""
 
     tasks: list[str]
     result: Structure
@@ -104,16 +104,20 @@ class Output(msgspec.Struct):
 
     @property
     def swath_tasks(self) -> set[TaskName]:
-        """What swath could do with it."""
+        """Tasks of the output that swath supports."""
         return {_MLM_TASKS[name] for name in self.tasks if name in _MLM_TASKS}
 
 
 def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
-    """What `mlm:output` and `mlm:hyperparameters` say of a model's outputs.
+    """Return the description of a model's outputs.
+
+    Args:
+        entries: Entries of `mlm:output`.
+        options: `mlm:hyperparameters`.
 
     Raises:
-        PackageError: they describe nothing that swath reads, or contradict each other; the message
-            names the field.
+        PackageError: swath supports no output that they describe, or they contradict each other.
+            The message names the field.
     """
     mlm_task = _task(entries)
     task = _oriented(mlm_task, options)
@@ -147,10 +151,15 @@ def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
 
 
 def check_tasks(field: str, names: Sequence[str]) -> None:
-    """Refuse names of tasks of which swath runs a model for none.
+    """Raise an error unless swath supports at least one of the tasks.
+
+    Args:
+        field: Name of the field in `mlm.json`, for the message.
+        names: Names of the tasks.
 
     Raises:
-        PackageError: there is none; the message has the field, the names and those that are known.
+        PackageError: swath supports none of them. The message has the field, the names and the
+            supported tasks.
     """
     if not any(name in _MLM_TASKS for name in names):
         raise PackageError(
@@ -166,7 +175,10 @@ def _task(entries: Sequence[Output]) -> TaskName:
 
 
 def _oriented(task: TaskName, options: Hyperparameters) -> TaskName:
-    """The extension has no name for the detection of oriented boxes: their format tells."""
+    """Return `oriented-detection` instead of `detection` if the box format is an oriented one.
+
+    The MLM extension has no task for oriented detection, so the box format decides.
+    """
     oriented = options.box_format is not None and COLUMNS[options.box_format] > COLUMNS["xyxy"]
     if oriented and task == "instance-segmentation":
         raise PackageError(
@@ -196,7 +208,7 @@ def _check_options(task: TaskName, head: HeadName, options: Hyperparameters) -> 
 
 
 def _roles(task: TaskName, head: HeadName, found: Sequence[Output]) -> tuple[Role, ...]:
-    """What the entries are: by their names where these are the roles', else by their order."""
+    """Return the role of each entry: by name if the names are exactly the roles, else by order."""
     masks = task == "instance-segmentation" and head == "torchvision"
     roles: tuple[Role, ...] = (*ROLES[head], "masks") if masks else ROLES[head]
     if head == "torchvision" and any(entry.name == "count" for entry in found):
@@ -206,7 +218,7 @@ def _roles(task: TaskName, head: HeadName, found: Sequence[Output]) -> tuple[Rol
             f"mlm:output has {len(found)} entries for {task}; the head {head} reads {len(roles)} "
             f"({', '.join(roles)}): describe each in an entry, in this order"
         )
-    # torchvision's detectors differ in the order of labels and scores.
+    # torchvision's detectors differ in the order of labels and scores, so names come first.
     by_name = {str(role): role for role in roles}
     named = tuple(by_name[entry.name] for entry in found if entry.name in by_name)
     return named if {*named} == {*roles} else roles
@@ -215,7 +227,7 @@ def _roles(task: TaskName, head: HeadName, found: Sequence[Output]) -> tuple[Rol
 def _places(
     entries: Sequence[Output], task: TaskName, roles: Sequence[Role]
 ) -> tuple[Role | None, ...]:
-    """The roles at the places of the outputs that have them."""
+    """Return the role of each output in the model's order; None for an output of another task."""
     places = [place for place, entry in enumerate(entries) if task in entry.swath_tasks]
     role_at = dict(zip(places, roles, strict=True))
     return tuple(role_at.get(place) for place in range(places[-1] + 1))

@@ -1,4 +1,4 @@
-"""Whether the shapes that a model package gives for its outputs are those that its head reads."""
+"""Check that the output shapes in `mlm.json` are the shapes that the head decodes."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from swath.errors import PackageError
 from swath.models.output_spec import COLUMNS, Answer, Role
 
 Shape = tuple[int, ...]
-"""-1: any length."""
+"""Shape of an array; -1 means any length."""
 _ANY = -1
 
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """Of one output, without the batch axis."""
+    """Shapes allowed for one output, without the batch axis, and their meaning for a message."""
 
     shapes: tuple[Shape, ...]
     words: str
 
 
 def check_shapes(shapes: Mapping[Role, list[int]], answer: Answer) -> bool:
-    """Whether the outputs have a batch axis.
+    """Check the shapes of the outputs, and return whether the outputs have a batch axis.
 
     Args:
-        shapes: of each output, as `mlm:output` gives it.
-        answer: what the head expects of them.
+        shapes: Shape of each output, as `mlm:output` gives it.
+        answer: Description of the outputs.
 
     Raises:
-        PackageError: one has another shape than the head reads.
+        PackageError: The head cannot decode the shape of an output.
     """
     expected = {role: _expected(role, shapes, answer) for role in shapes}
     first, shape = next(iter(shapes.items()))
@@ -58,7 +58,7 @@ def _expected(role: Role, shapes: Mapping[Role, list[int]], answer: Answer) -> _
         return _scores(answer)
     columns, classes = COLUMNS[answer.box_format], len(answer.classes)
     nothing = int(answer.activation == "softmax")
-    # A softmax inside the model leaves the column for no object.
+    # If the model applies the softmax itself, the column for "no object" may still be there.
     widths = [classes, classes + 1] if answer.activation == "none" else [classes + nothing]
     labels: tuple[Shape, ...] = ((_ANY, _ANY), (1, _ANY, _ANY))
     expected: dict[Role, _Expected] = {

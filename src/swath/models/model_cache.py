@@ -1,7 +1,7 @@
-"""Where model packages are unpacked on this machine.
+"""Provide the folder that model packages are unpacked into on this machine.
 
-A function and a container keep a package for the next scene. A command removes what it has unpacked
-when it ends; what a killed command left is removed by the next one.
+A Lambda function and a container keep an unpacked package for the next scene. A command removes its
+unpacked packages when it ends. If a command is killed, the next command removes its packages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from swath.errors import PackageError
 
 @dataclass(slots=True)
 class _Temporary:
-    """A folder that is made when it is first asked for."""
+    """Temporary folder that is created on first use."""
 
     opened: ExitStack
     path: Path | None = None
@@ -31,7 +31,7 @@ _temporary: list[_Temporary] = []
 
 @contextmanager
 def temporary() -> Iterator[None]:
-    """Within, packages are unpacked into a folder that is removed at the end."""
+    """Unpack packages into a temporary folder inside the `with` block, and remove it at the end."""
     with ExitStack() as opened:
         _temporary.append(_Temporary(opened))
         try:
@@ -41,19 +41,19 @@ def temporary() -> Iterator[None]:
 
 
 def folder() -> Path:
-    """Return the folder for packages: only this user can write to it.
+    """Return the folder for unpacked packages, which only this user can write to.
 
-    What lies in it is trusted by its digest.
+    A subfolder is named by its package's digest, and its content is not verified again.
 
     Raises:
-        PackageError: others can write to it, too.
+        PackageError: Other users can write to the folder.
     """
     if not _temporary:
         return _shared()
     own = _temporary[-1]
     with own.lock:
         if own.path is None:
-            # Not every process that unpacks packages makes folders of outputs.
+            # Imported here, since not every process that unpacks packages needs output folders.
             from swath.storage.output_folder import work_folder  # noqa: PLC0415
 
             own.path = own.opened.enter_context(work_folder(_shared()))

@@ -1,4 +1,4 @@
-"""Which detections are of one object, and what becomes of them: a choice of the model package."""
+"""Define the options of NMS and its alternatives, which a model package chooses."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ Metric = Literal["iou", "ios"]
 
 
 class Matching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When two detections of one class are of one object, and what is reported of it."""
+    """Rule for duplicates: when two detections of one class are duplicates, and which are kept."""
 
     strategy: Strategy = "nms"
-    """`none`: all are reported. `nms`: the best. `soft-nms`: all, the others with less score.
-    `nmm`: the best, grown to hold the others. `wbf`: their mean, weighted by score."""
+    """Treatment of duplicates.
+
+    - `none`: keep all.
+    - `nms`: keep the detection with the highest score.
+    - `soft-nms`: keep all, but lower the scores of the others.
+    - `nmm`: keep the detection with the highest score, enlarged to contain the others.
+    - `wbf`: replace them by their mean, weighted by score.
+    """
     metric: Metric = "iou"
-    """How far they overlap: intersection over union, or over the area of the worse of the two. So a
-    fragment is taken for part of the whole, but never the whole for part of a fragment."""
+    """Measure of overlap: `iou` is intersection over union. `ios` is the intersection over the area
+    of the detection with the lower score. With `ios`, a fragment can be a duplicate of a whole
+    object with a higher score, but a whole object is no duplicate of a fragment."""
     threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    """Two are of one object when they overlap by more. `soft-nms` has no use for it in a tile."""
+    """Overlap above which two detections are duplicates. `soft-nms` does not use it in a tile."""
     sigma: Annotated[float, Meta(gt=0)] = 0.5
-    """Of `soft-nms`: a rival's score is multiplied by exp(-overlap² / sigma)."""
+    """Width of the decay of `soft-nms`: the score of an overlapping detection is multiplied by
+    exp(-overlap² / sigma)."""

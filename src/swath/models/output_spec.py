@@ -1,4 +1,4 @@
-"""What a model's outputs are: all that the heads need to read them."""
+"""Describe a model's outputs: everything that the heads need to decode them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Activation = Literal["none", "sigmoid", "softmax"]
 AnglePlace = Literal["after_box", "last"]
 
 COLUMNS: dict[BoxFormat, int] = {"xyxy": 4, "xywh": 4, "cxcywh": 4, "cxcywhr": 5, "xyxyxyxy": 8}
-"""How many numbers a box of each format is."""
+"""Number of values per box for each format."""
 
 HEADS: dict[TaskName, tuple[HeadName, ...]] = {
     "detection": ("rows", "objectness", "labelled", "detr", "torchvision"),
@@ -31,7 +31,7 @@ HEADS: dict[TaskName, tuple[HeadName, ...]] = {
     "segmentation": ("scores", "labels"),
     "classification": ("scores",),
 }
-"""Which heads a task may have; the first is the default."""
+"""Heads that each task may have; the first is the default."""
 ROLES: dict[HeadName, tuple[Role, ...]] = {
     "rows": ("rows",),
     "objectness": ("rows",),
@@ -42,8 +42,8 @@ ROLES: dict[HeadName, tuple[Role, ...]] = {
     "scores": ("scores",),
     "labels": ("labels",),
 }
-"""What a head reads, in order; `torchvision` reads masks, too, where the task is instances, and the
-count of objects, where an output is named so."""
+"""Outputs that each head decodes, in order. For instance segmentation, `torchvision` also decodes
+`masks`. If an output is named `count`, `torchvision` also decodes the number of objects."""
 ACTIVATIONS: dict[HeadName, tuple[Activation, ...]] = {
     "rows": ("none", "sigmoid"),
     "objectness": ("none", "sigmoid"),
@@ -51,7 +51,8 @@ ACTIVATIONS: dict[HeadName, tuple[Activation, ...]] = {
     "detr": ("softmax", "sigmoid", "none"),
     "scores": ("none", "sigmoid", "softmax"),
 }
-"""What a head may do to scores, the default first; a head that is not named does nothing."""
+"""Activations that each head may apply to scores; the first is the default. A head that is not
+listed applies none."""
 BOX_FORMATS: dict[HeadName, BoxFormat] = {"detr": "cxcywh", "torchvision": "xyxy"}
 OF_ROWS = {"rows", "objectness", "labelled", "prototypes"}
 OF_BOXES = {"detection", "oriented-detection", "instance-segmentation"}
@@ -69,40 +70,41 @@ READ_BY: dict[str, set[str]] = {
     "min_area": {"segmentation"},
     "mask": {"segmentation"},
 }
-"""Which tasks and heads read a hyperparameter: given to another, it is a mistake."""
+"""Tasks and heads that use each hyperparameter. For any other task and head it is an error."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model's outputs are, checked and in swath's words."""
+    """Description of a model's outputs, checked and in swath's terms."""
 
     task: TaskName
     head: HeadName
     outputs: tuple[Role | None, ...]
-    """What each of the model's outputs is, in the model's order; None: not read. The last one that
-    is read ends them: what the model returns beyond it is not asked for."""
+    """Role of each output, in the model's order; None for an output that no head uses. The tuple
+    ends with the last output that is used; the runtimes do not return the outputs after it."""
     batched: bool
-    """False: the outputs have no batch axis, so the model takes one tile a call."""
+    """Whether the outputs have a batch axis. If not, the model takes one tile a call."""
     classes: tuple[str, ...]
     score_threshold: float
     matching: Matching
-    """Which detections are of one object."""
+    """Rule for duplicate detections."""
     box_format: BoxFormat
     box_units: BoxUnits
     output_layout: OutputLayout
-    """Of rows: (channels, candidates), or (candidates, channels)."""
+    """Axis order of rows: `channels_first` is (channels, candidates), `channels_last` is
+    (candidates, channels)."""
     angle: AnglePlace
-    """Where the angle of `cxcywhr` stands among a row's channels."""
+    """Position of the angle of `cxcywhr` among a row's channels."""
     activation: Activation
-    """What turns the model's numbers into scores."""
+    """Function that turns the model's values into scores."""
     first_label: int
-    """The number of the first class, where the model gives numbers of classes."""
+    """Label of the first class, if the model returns class labels."""
     mask_threshold: float
-    """From this probability on, a pixel is part of an instance."""
+    """Lowest probability, 0 to 1, at which a pixel is part of an instance."""
     background: int | None
-    """The class that is nothing: it is not reported."""
+    """Index of the background class, which is not reported."""
     ignore_label: int | None
-    """What a label map says where it says nothing."""
+    """Label of pixels without a class in a label map."""
     min_area: float
-    """px; a segment with less is dropped."""
+    """Minimum area of a segment in px; smaller segments are dropped."""
     mask: bool
-    """Whether a segmentation is published as a raster, too."""
+    """Whether a segmentation is also published as a raster."""

@@ -1,4 +1,4 @@
-"""Model packages: where they come from, and the checks before anything in them is run."""
+"""Load model packages from a folder, an archive or S3, and verify them before they are run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from swath.models.mlm import ModelDescription, WeightsAsset, WeightsFormat, pars
 from swath.models.weights import check_weights_file
 
 _MAX_REASON_LETTERS = 1000
-"""Letters of what is wrong with a description: it quotes what the package says."""
+"""Maximum length in characters of the reason in an error about `mlm.json`. The reason quotes the
+package, so it could be of any length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """One file of weights on this machine, its checksum verified."""
+    """Weights file on this machine, with its checksum verified."""
 
     path: Path
     format: WeightsFormat
@@ -28,18 +29,19 @@ class Weights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPackage:
-    """A model package whose files lie on this machine."""
+    """Model package whose files are on this machine."""
 
     folder: Path
-    """Folder of the package's files: the package itself, or where its archive was unpacked."""
+    """Folder of the files: the package itself, or the folder that its archive was unpacked into."""
     digest: str
+    """SHA-256, hex, of the package's files."""
     description: ModelDescription
     weights: tuple[Weights, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageInfo:
-    """The description and the digest of a model package."""
+    """Description and digest of a model package."""
 
     description: ModelDescription
     digest: str
@@ -47,13 +49,13 @@ class PackageInfo:
 
 
 def describe_package(uri: str | Path) -> PackageInfo:
-    """Read a package's description and digest, without unpacking it or opening its weights.
+    """Return a package's description and digest, without unpacking it or loading its weights.
 
     Args:
-        uri: a folder, a local `model.tar.gz` or an S3 URI of one.
+        uri: Path of a folder or of a `model.tar.gz`, or S3 URI of a `model.tar.gz`.
 
     Raises:
-        PackageError: there is no package, or its `mlm.json` cannot be used.
+        PackageError: There is no package, or its `mlm.json` cannot be used.
     """
     uri = str(uri)
     if not storage.is_s3(uri) and Path(uri).is_dir():
@@ -70,14 +72,17 @@ def describe_package(uri: str | Path) -> PackageInfo:
 
 
 def load_package(uri: str | Path, *, digest: str | None = None) -> ModelPackage:
-    """A package's files, on this machine and verified. An archive is unpacked once a digest.
+    """Bring a package's files to this machine and verify them.
+
+    An archive is unpacked into the model cache.
 
     Args:
-        uri: a folder, a local `model.tar.gz` or an S3 URI of one.
-        digest: what the package must be; an archive unpacked earlier is then not fetched again.
+        uri: Path of a folder or of a `model.tar.gz`, or S3 URI of a `model.tar.gz`.
+        digest: Digest that the package must have, if it is known. If the cache has a package of
+            that digest, the archive is not downloaded again.
 
     Raises:
-        PackageError: there is no package, it contradicts itself, or it is not the one of `digest`.
+        PackageError: There is no package, it contradicts itself, or it has another digest.
     """
     uri = str(uri)
     if not storage.is_s3(uri) and Path(uri).is_dir():
@@ -116,7 +121,7 @@ def _named(uri: str, text: bytes) -> ModelDescription:
 
 
 def _unpacked(uri: str, digest: str | None) -> tuple[Path, str]:
-    """Return the folder that an archive is unpacked in, and the archive's digest."""
+    """Unpack an archive into the cache unless it is there already; return its folder and digest."""
     cache = model_cache.folder()
     if digest and (cache / digest).is_dir():
         return cache / digest, digest
@@ -126,7 +131,8 @@ def _unpacked(uri: str, digest: str | None) -> tuple[Path, str]:
         others = list(cache.iterdir())
         if error.errno != errno.ENOSPC or not others:
             raise
-    # A function's disk holds one of the largest packages, but a scene before may have had another.
+    # The disk of a Lambda function has room for only one of the largest packages. Remove the
+    # packages of earlier scenes, and try again.
     for other in others:
         shutil.rmtree(other, ignore_errors=True)
     return _unpack(uri, cache)
@@ -146,7 +152,10 @@ def _unpack(uri: str, cache: Path) -> tuple[Path, str]:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Rename into place, unless another process was there first with the same content."""
+    """Rename a folder, unless another process has already created the target.
+
+    The target's name is the digest, so both have the same content.
+    """
     try:
         source.rename(target)
     except OSError:
@@ -156,7 +165,13 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _verified(folder: Path, asset: WeightsAsset, uri: str) -> Weights:
-    """Return weights that are what the package at `uri`, which lies in the folder, says."""
+    """Return a weights file after checking its checksum and its format.
+
+    Args:
+        folder: Folder of the package's files.
+        asset: Weights file as `mlm.json` lists it.
+        uri: Address of the package, for messages.
+    """
     path = folder / asset.name
     if not path.is_file():
         raise PackageError(

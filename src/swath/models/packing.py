@@ -1,7 +1,7 @@
-"""A model package as files: its digest, packing a folder into `model.tar.gz`, and unpacking one.
+"""Pack a model package into `model.tar.gz`, unpack it, and compute its digest.
 
-A folder and the archive made from it have the same digest, so it does not matter which of the two a
-run was given. Standard library only: the deployment packs the models folder with it.
+A folder and the archive made from it have the same digest, so a run may be given either of them.
+This module imports no third-party library, since the deployment packs the models folder with it.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from swath.errors import PackageError
 
 DESCRIPTION = "mlm.json"
 MAX_BYTES = 4 * 2**30
-"""Size of all files of a package. The archive and what is unpacked from it lie side by side on the
-disk of the Lambda function that infers, which holds 10 GiB at most."""
+"""Maximum total size of a package's files in bytes. The archive and the unpacked files are both on
+the disk of the Lambda function that runs inference, and that disk has at most 10 GiB."""
 MAX_FILES = 1000
+"""Maximum number of files in a package."""
 MAX_DESCRIPTION_BYTES = 4 << 20
-"""Bytes of `mlm.json`."""
+"""Maximum size of `mlm.json` in bytes."""
 MAX_HEADER_BYTES = 1 << 20
-"""Bytes of an archive between two files: long names and other headers, which tarfile holds."""
+"""Maximum size in bytes of the headers between two files of an archive, such as long names. tarfile
+holds them in memory."""
 MAX_FOLDERS = 10_000
-"""Folders below a package's folder, which are looked through for files."""
+"""Maximum number of folders that are searched for a package's files."""
 _RECORD = 10 << 10
-"""Bytes that tarfile reads at once."""
+"""Number of bytes that tarfile reads at once."""
 _CHUNK = 2**20
 _WEIGHTS = {".onnx", ".pt", ".pt2", ".pth"}
-_MAX_PADDING = (
-    2**20
-)  # bytes; tar fills its last record up, which holds 10 KiB unless told otherwise
+_MAX_PADDING = 2**20  # bytes; tar pads its last record, whose default size is 10 KiB
 _BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
-_EPOCH = 315532800  # 1980-01-01: the same bytes give the same archive, whenever it is made
+_EPOCH = 315532800  # 1980-01-01; a fixed time, so that the same files give the same archive
 
 
 def absent(uri: str | Path) -> str:
-    """Return what to say of a model package that is not there."""
+    """Return the message for a missing model package."""
     return f"there is no model package at {uri}; check the address"
 
 
 def undescribed(uri: str | Path) -> str:
-    """Return what to say of a folder or an archive that lacks the description of a model."""
+    """Return the message for a folder or an archive without `mlm.json`."""
     return (
         f"{uri} has no {DESCRIPTION}, which each model package has; `swath model init` makes a "
         "package of weights"
@@ -55,10 +55,13 @@ def undescribed(uri: str | Path) -> str:
 
 
 def package_digest(path: Path) -> str:
-    """SHA-256 over the names and contents of a package's files, of a folder or of an archive.
+    """Return the SHA-256, hex, of the names and contents of a package's files.
+
+    Args:
+        path: Folder or `model.tar.gz`.
 
     Raises:
-        PackageError: there is no package at the path, or it is not safe to unpack.
+        PackageError: There is no package at the path, or it is not safe to unpack.
     """
     if path.is_dir():
         return _digest({name: sha256(file) for name, file in _files(path).items()})
@@ -66,10 +69,16 @@ def package_digest(path: Path) -> str:
 
 
 def pack(folder: Path, target: Path) -> str:
-    """Pack a folder into `target`, byte for byte the same each time; its digest.
+    """Pack a folder into an archive, and return the package's digest.
+
+    The same files always give the same bytes.
+
+    Args:
+        folder: Folder of the package.
+        target: Path of the archive to write.
 
     Raises:
-        PackageError: the folder has no `mlm.json`, or holds something that is not a plain file.
+        PackageError: The folder has no `mlm.json`, or contains something that is not a plain file.
     """
     files = _files(folder)
     if DESCRIPTION not in files:
@@ -80,7 +89,7 @@ def pack(folder: Path, target: Path) -> str:
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=_EPOCH) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        # The description goes first, so that a reader after it alone can stop early.
+        # `mlm.json` is the first file, so that a reader that needs no other file can stop early.
         for name in sorted(files, key=lambda name: (name != DESCRIPTION, name)):
             entry = tarfile.TarInfo(name)
             entry.size, entry.mtime, entry.mode = files[name].stat().st_size, _EPOCH, 0o644
@@ -90,10 +99,12 @@ def pack(folder: Path, target: Path) -> str:
 
 
 def scan(archive: Path) -> tuple[str, bytes | None]:
-    """An archive's digest and its `mlm.json`, without unpacking anything.
+    """Return an archive's digest and the content of its `mlm.json`, without unpacking it.
+
+    The content is None if the archive has no `mlm.json`.
 
     Raises:
-        PackageError: it is no archive, or not safe to unpack.
+        PackageError: The file is not an archive, or not safe to unpack.
     """
     hashes: dict[str, str] = {}
     description = None
@@ -109,10 +120,10 @@ def scan(archive: Path) -> tuple[str, bytes | None]:
 
 
 def unpack(archive: Path, folder: Path) -> str:
-    """Unpack an archive into a new folder; its digest.
+    """Unpack an archive into a new folder, and return the package's digest.
 
     Raises:
-        PackageError: it is no archive, or not safe to unpack.
+        PackageError: The file is not an archive, or not safe to unpack.
     """
     folder.mkdir(parents=True)
     with _opened(archive) as members:
@@ -127,7 +138,7 @@ def unpack(archive: Path, folder: Path) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of one file, in hexadecimal."""
+    """Return the SHA-256, hex, of one file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -138,7 +149,7 @@ def _digest(hashes: dict[str, str]) -> str:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Name → file, of every file below the folder; what editors and systems hide is left out."""
+    """Return the path of each file below a folder by its relative name, except hidden files."""
     if not folder.is_dir():
         raise PackageError(f"{folder} is not a folder; a model package is one, or a model.tar.gz")
     found: dict[str, Path] = {}
@@ -158,7 +169,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Give the files below a folder that are not hidden, as they are found."""
+    """Yield the files below a folder that are not hidden."""
     for number, (place, folders, files) in enumerate(os.walk(folder), 1):
         if number > MAX_FOLDERS:
             raise PackageError(
@@ -170,10 +181,14 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def check_description_size(package: Path | str, size: int) -> None:
-    """Refuse an `mlm.json` that is too large to be one.
+    """Raise an error if an `mlm.json` is too large.
+
+    Args:
+        package: Address of the package, for the message.
+        size: Size of the file in bytes.
 
     Raises:
-        PackageError: it has more than `MAX_DESCRIPTION_BYTES`.
+        PackageError: The file has more than `MAX_DESCRIPTION_BYTES`.
     """
     if size > MAX_DESCRIPTION_BYTES:
         raise PackageError(
@@ -195,7 +210,7 @@ def _check_size(package: Path, files: int, size: int) -> None:
 
 
 def _check_name(package: Path, name: str) -> None:
-    # Python reads what is no UTF-8 as lone surrogates, which cannot be written.
+    # Python decodes bytes that are not UTF-8 as lone surrogates, which cannot be encoded again.
     if any("\ud800" <= letter <= "\udfff" for letter in name):
         raise PackageError(f"{package}: the name of {name!r} is no UTF-8; rename the file")
 
@@ -205,9 +220,9 @@ def _hidden(parts: tuple[str, ...]) -> bool:
 
 
 class _Bounded:
-    """The tar within an archive, of which no more can be read than files and short headers.
+    """Stream of the tar in an archive that refuses long headers.
 
-    tarfile holds a header in memory, however long it says that it is.
+    tarfile reads a whole header into memory, whatever length the header states.
     """
 
     def __init__(self, archive: Path, source: gzip.GzipFile) -> None:
@@ -216,14 +231,18 @@ class _Bounded:
         self._left = MAX_HEADER_BYTES
 
     def allow(self, size: int) -> None:
-        """Let the content of a file be read, and what comes before the next."""
+        """Allow reading the content of a file and the headers before the next file.
+
+        Args:
+            size: Size of the file in bytes.
+        """
         self._left = size + MAX_HEADER_BYTES
 
     def read(self, size: int) -> bytes:
         """Return the next bytes.
 
         Raises:
-            PackageError: there are too many since the last file.
+            PackageError: More bytes were read since the last file than `allow` permits.
         """
         content = self.source.read(size)
         self._left -= len(content)
@@ -237,7 +256,7 @@ class _Bounded:
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
-    """Name and content of each file of an archive, in the archive's order."""
+    """Open an archive, and give the name and content of each file in the archive's order."""
     try:
         with (
             archive.open("rb") as raw,
@@ -266,7 +285,7 @@ def _members(
     count = total = 0
     for member in opened:
         name = PurePosixPath(member.name)
-        # By hand: Debian 12's Python is older than tarfile's filters.
+        # Checked here, since the Python of Debian 12 is older than tarfile's filters.
         outside = name.is_absolute() or ".." in name.parts
         count, total = count + 1, total + member.size
         _check_size(archive, count, total)
@@ -283,6 +302,7 @@ def _members(
         if content is None:
             raise PackageError(f"{archive}: {member.name} cannot be read; pack it anew")
         yield name.as_posix(), content
-    # The checksum over all contents comes after tar's padding. tarfile reads neither.
+    # tarfile reads neither tar's padding nor gzip's checksum, which comes after the padding.
+    # Reading to the end verifies the checksum.
     if len(bounded.source.read(_MAX_PADDING + 1)) > _MAX_PADDING:
         raise PackageError(f"{archive} goes on after its last file; pack it anew")

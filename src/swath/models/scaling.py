@@ -1,8 +1,8 @@
-"""From a scene's numbers to the model's: the value scalings of STAC MLM, applied band by band.
+"""Scale a scene's pixels for a model, band by band, with the value scalings of STAC MLM.
 
-Each formula is a few elementary operations in float32, one after the other. They are named, not
-called, so that every device does the same ones and rounds alike: nothing is folded into a single
-multiplication, which would save little and change the last bit.
+Each formula is a sequence of elementary float32 operations. The formula gives the operations by
+name, so that every device runs the same ones and rounds in the same way. They are not combined into
+one multiplication, which would save little time and change the last bit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
 Step = tuple[Literal["subtract", "divide", "maximum", "minimum"], float]
-"""An operation, so called in NumPy and in torch, and its second operand."""
+"""Name of an operation, the same in NumPy and in torch, and its second operand."""
 
 _CHANGES_NOTHING: tuple[Step, ...] = (("subtract", 0.0), ("divide", 1.0))
 
@@ -106,7 +106,7 @@ Scaling = MinMax | ZScore | Clip | ClipMin | ClipMax | Offset | Scale
 
 
 def divides_by_zero(scaling: Scaling | None) -> bool:
-    """Whether the scaling would turn every pixel into infinity or NaN."""
+    """Return whether a scaling divides by zero or has a maximum below its minimum."""
     match scaling:
         case MinMax(minimum, maximum):
             return bool(maximum <= minimum or _narrow(maximum - minimum) == 0)
@@ -117,22 +117,25 @@ def divides_by_zero(scaling: Scaling | None) -> bool:
 
 
 class Reach(NamedTuple):
-    """The numbers that stay finite in float32 through the scaling of each band, ends included."""
+    """Range of each band whose numbers stay finite in float32 when scaled, limits included."""
 
     low: tuple[np.float32, ...]
     high: tuple[np.float32, ...]
 
     @property
     def common(self) -> tuple[np.float32, np.float32]:
-        """The numbers that stay finite in every band."""
+        """Lowest and highest number that stay finite in every band."""
         return max(self.low), min(self.high)
 
 
 def reach_of(scalings: Sequence[Scaling | None]) -> Reach:
-    """Return which numbers the scalings of the bands keep finite.
+    """Return the range of numbers that the scaling of each band keeps finite in float32.
 
-    Each of their steps, and so all of them together, only rises or only falls: the numbers that
-    stay finite are all that lie between two. Both are found by bisection, to the last bit.
+    Each step is monotonic, so the whole scaling is monotonic. The numbers that stay finite are
+    therefore one range. A bisection gives its limits, exact to the last bit.
+
+    Args:
+        scalings: Scaling of each band; None leaves the band unscaled.
     """
     ends = [_reach(steps_of(scaling)) for scaling in scalings]
     return Reach(tuple(low for low, _ in ends), tuple(high for _, high in ends))
@@ -140,10 +143,13 @@ def reach_of(scalings: Sequence[Scaling | None]) -> Reach:
 
 @functools.lru_cache(maxsize=256)
 def _reach(steps: tuple[Step, ...]) -> tuple[np.float32, np.float32]:
-    """The least and the greatest number of a band; in the wrong order where 0 is not kept."""
+    """Return the lowest and the highest number that stay finite.
+
+    If 0 does not stay finite, the range is empty: the lowest is above the highest.
+    """
     ends = []
     for sign in (np.float32(-1), np.float32(1)):
-        # The bits of a float32 that is not negative, read as an integer, grow with it.
+        # The bits of nonnegative float32 numbers, read as integers, have the same order.
         kept, lost = -1, int(np.float32(np.inf).view(np.int32))
         while lost - kept > 1:
             middle = (kept + lost) // 2
@@ -168,7 +174,7 @@ def _narrow(number: float) -> np.float32:
 
 
 def steps_of(scaling: Scaling | None) -> tuple[Step, ...]:
-    """The operations that a band goes through; those that change no number are left out."""
+    """Return the operations of a band's scaling, without those that change no number."""
     steps = scaling.steps if scaling else ()
     return tuple(step for step in steps if step not in _CHANGES_NOTHING)
 
@@ -177,9 +183,9 @@ def scale_into(out: Pixels, tile: NDArray[Any], steps: Sequence[Sequence[Step]])
     """Scale a tile.
 
     Args:
-        out: float32 (bands, rows, cols), written to.
-        tile: the same shape, in the scene's numbers, of any memory layout.
-        steps: of each band, from `steps_of`.
+        out: Scaled tile, float32 (bands, rows, cols), which is overwritten.
+        tile: Tile of the same shape, in the scene's numbers, with any memory layout.
+        steps: Operations of each band, from `steps_of`.
     """
     for target, band, operations in zip(out, tile, steps, strict=True):
         target[...] = band

@@ -1,4 +1,4 @@
-"""The score threshold of a run: a package's own, or a higher one."""
+"""Raise the score threshold of a model package for a run."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def with_score_threshold(description: ModelDescription, wanted: float) -> ModelDescription:
-    """Return the model with another score threshold.
+    """Return the description with another score threshold.
 
-    A threshold may be raised only. Weights may have one of their own inside, and a package's is
-    what its author measured it with.
+    A threshold can only be raised. The weights may apply a threshold of their own, and the
+    package's author measured the model at the package's threshold.
 
     Args:
         description: Description of the model package.
         wanted: Lowest score that is reported, 0 to 1.
 
     Raises:
-        SettingsError: The threshold is below the package's own.
+        SettingsError: The threshold is below that of the package.
     """
     own = description.score_threshold
     if wanted < own:

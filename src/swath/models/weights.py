@@ -1,7 +1,7 @@
-"""What a file of weights really is, by its first bytes and its table of contents.
+"""Detect the format of a weights file from its first bytes and its table of contents.
 
-Nothing is loaded and nothing is unpickled: a pickle is a program that runs when it is read, so one
-is recognised by its bytes and refused, with how to make a file that can be run.
+Nothing is loaded or unpickled, since a pickle is a program that runs when it is read. A pickle is
+recognized by its bytes and refused. The error says how to export a file that can be run.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ _HEAD = 64
 _PICKLE = b"\x80"
 _ZIP = b"PK\x03\x04"
 _POINTER = b"version https://git-lfs"
-_JSON_AT = 8  # safetensors: the length of a JSON header, 8 bytes, then the header
+_JSON_AT = 8  # safetensors: 8 bytes with the length of a JSON header, then the header
 MAX_DIRECTORY_BYTES = 64 << 20
-"""Bytes of an archive's table of contents."""
+"""Maximum size in bytes of an archive's table of contents."""
 _END_MARK, _END_SIZE = b"PK\x05\x06", 22
 _WIDE_MARK, _WIDE_SIZE, _IS_WIDE = b"PK\x06\x06", 56, 0xFFFFFFFF
-"""The same of archives beyond 4 GiB."""
+"""Signature and size of the ZIP64 end record (archives beyond 4 GiB), and the value of a 32-bit
+field whose number is in that record."""
 _END_BYTES = _END_SIZE + (64 << 10) + _WIDE_SIZE + 20
-"""The end of an archive, with the longest comment, and where a wide one is."""
+"""Maximum size in bytes of a ZIP archive's end: the end record with the longest comment, the ZIP64
+end record and its locator."""
 _MOST_LISTED = 64 << 20
 _MOST_NAMES = 200_000
 _TENSORS = ("torch", "collections", "_codecs", "numpy")
@@ -49,9 +51,9 @@ _EXPORTS = {
 
 
 def kind_of(path: Path) -> Kind:
-    """What a file is, whatever its name says; `other` where its bytes do not tell.
+    """Return the format of a file, whatever its name; `other` if the bytes do not show it.
 
-    ONNX is a protocol buffer and has no mark of its own: it starts with its version.
+    ONNX is a protocol buffer without a signature: its first field is its version.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
@@ -72,14 +74,15 @@ def kind_of(path: Path) -> Kind:
 
 
 def check_weights_file(path: Path, expected: str) -> None:
-    """Refuse a file that is not what its name says.
+    """Raise an error if a weights file has another format than its name says.
 
     Args:
-        path: the file.
-        expected: `onnx`, `torchscript` or `pt2`.
+        path: Weights file.
+        expected: Format by the file's name: `onnx`, `torchscript` or `pt2`.
 
     Raises:
-        PackageError: it is something else, told with what to do about it.
+        PackageError: The file has another format, or it is a broken or oversized archive. The
+            message gives the remedy.
     """
     kind = kind_of(path)
     if kind in {expected, "other"}:
@@ -127,7 +130,7 @@ def _kind_of_archive(path: Path) -> Kind:
         return "torchscript"
     if any(name.startswith("models/") for name in tails) or "archive_format" in tails:
         return "pt2"
-    # torch 2.5 and before: a program whose tensors are pickles.
+    # torch 2.5 and older: a program whose tensors are pickles.
     if "serialized_exported_program.json" in tails:
         return "pt2"
     return "checkpoint" if "data.pkl" in tails else "other"
@@ -158,9 +161,10 @@ def _names(path: Path) -> list[str]:
 
 
 def _directory_bytes(path: Path) -> int:
-    """Return how long an archive says that its table of contents is; 0 where it has none.
+    """Return the size in bytes that an archive states for its table of contents; 0 if none.
 
-    zipfile reads it at once. https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
+    zipfile reads the table of contents into memory at once.
+    https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT
     """
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
@@ -178,7 +182,7 @@ def _directory_bytes(path: Path) -> int:
 
 
 def _maker(path: Path) -> str:
-    """Who made a checkpoint, by the names that its pickle would import."""
+    """Return the kind of a checkpoint, from the names that its pickle would import."""
     with zipfile.ZipFile(path) as archive:
         (entry,) = [i for i in archive.infolist() if i.filename.endswith("/data.pkl")][:1]
         with archive.open(entry) as part:
