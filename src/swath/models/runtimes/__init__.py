@@ -1,1 +1,1 @@
-"""Models, whatever their format and library: fed, run, and asked for no more than they can hold."""
+"""Load and run models of any format, in batches that fit the device's memory."""

@@ -1,6 +1,6 @@
-"""Running a model, whatever its format: one small protocol, one module for each library.
+"""Define the protocol of a loaded model, and what the modules of all libraries share.
 
-A library is imported only when its format is run, so a Lambda needs no torch.
+A library is imported only when it runs a model, so a Lambda function needs no torch.
 """
 
 from __future__ import annotations
@@ -21,83 +21,85 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
 
 Runtime = Literal["onnx", "tensorrt", "torch", "compiled", "openvino"]
-"""`tensorrt` is ONNX Runtime with TensorRT inside, `compiled` is torch with its compiler."""
+"""Library that runs a model: `tensorrt` is ONNX Runtime with TensorRT, `compiled` is torch with its
+compiler."""
 Outputs = tuple["NDArray[Any]", ...]
-"""Of one tile: the model's outputs in their order, without the batch axis."""
+"""Outputs of one tile, in the model's order, without the batch axis."""
 
 _OUT_OF_MEMORY = re.compile(
-    # CUDA's libraries run out of memory where they make their handles and workspaces, and say so
-    # by the names of these states.
+    # CUDA's libraries report these states when they run out of memory while they create handles
+    # and workspaces.
     r"out of memory|(failed to|can't|cannot) allocate|bad_?alloc|not enough memory"
     r"|ALLOC(ATION)?_FAILED|CUBLAS_STATUS_NOT_INITIALIZED|CUDNN_STATUS_NOT_INITIALIZED",
     re.IGNORECASE,
 )
 _MOST_WORKERS = 8
 GPU_WORKERS = 3
-"""One batch on the device, one on its way there, and one whose answers are being read."""
+"""Number of threads that call a model on a GPU: one batch is computed, one is being uploaded, and
+the outputs of one are being decoded."""
 
 
 class Model(Protocol):
-    """A model that is loaded and ready."""
+    """Loaded model, ready to run."""
 
     @property
     def batch_size(self) -> int:
-        """How many tiles it takes at once, at most; smaller after `shrink`."""
+        """Maximum number of tiles per call; `shrink` lowers it."""
 
     @property
     def workers(self) -> int:
-        """From how many threads it is best called at once.
+        """Best number of threads that call the model concurrently.
 
-        On a CPU, as many as compute side by side. Where another device computes, a few more than
-        that, so that it never waits for the host.
+        On a CPU, it is the number of tiles that are computed in parallel. On a GPU, it is a few
+        more, so that the GPU does not wait for the host.
         """
 
     @property
     def engine(self) -> Engine | None:
-        """What computes its answers; None of a model that no package was loaded for."""
+        """Device, library and precision that compute the outputs; None without a package."""
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
-        """What it says of each tile.
+        """Return the model's outputs for each tile.
 
         Args:
-            tiles: 1 to `batch_size`, each (bands, size, size) in the scene's numbers, of any dtype
-                and memory layout, padded and filled; they are scaled here, on the device.
+            tiles: 1 to `batch_size` tiles, each (bands, size, size) in the scene's numbers, with
+                any dtype and memory layout, padded and filled. The model scales them.
 
         Raises:
-            OutOfMemoryError: fewer tiles may fit.
+            OutOfMemoryError: The batch does not fit into memory; a smaller one may fit.
         """
 
     def shrink(self) -> bool:
-        """Halve the batches; False where they cannot be smaller."""
+        """Halve the batch size; return False if it cannot be smaller."""
 
 
 class Batches:
-    """The size of a model's batches."""
+    """Batch size of a model; base class of the models of all libraries."""
 
     def __init__(self, batch_size: int, *, fixed: bool = False) -> None:
         self.batch_size = batch_size
         self.fixed = fixed
-        """Whether the model takes so many tiles, no more and no fewer."""
+        """Whether each batch must have exactly `batch_size` tiles."""
         self.engine: Engine | None = None
-        """What computes its answers; set where a package is loaded."""
+        """Device, library and precision that compute the outputs; set when a package is loaded."""
 
     def shrink(self) -> bool:
-        """Halve the batches; False where they cannot be smaller."""
+        """Halve the batch size; return False if it cannot be smaller."""
         if self.fixed or self.batch_size == 1:
             return False
         self.batch_size //= 2
         return True
 
     def filled(self, tiles: int) -> int:
-        """How large the batch must be in which the model is shown some tiles."""
+        """Return the size of the batch for a number of tiles, with padding if the size is fixed."""
         return self.batch_size if self.fixed else tiles
 
 
 def cpu_workers() -> tuple[int, int]:
-    """How many tiles a CPU computes side by side, and how many threads each of them has.
+    """Return the number of tiles that a CPU computes in parallel, and the threads per tile.
 
-    One thread a tile is the fastest way through a scene, since no thread waits for another within a
-    layer; but each tile that is under way needs memory, so there are eight of them at most.
+    One thread per tile is fastest for a scene, since no thread waits for another within a layer.
+    But each tile in progress needs memory, so the number of tiles is at most 8.
     """
     cpus = available_cpus()
     workers = min(cpus, _MOST_WORKERS)
@@ -107,15 +109,16 @@ def cpu_workers() -> tuple[int, int]:
 def fixed_batch(
     path: Path, inputs: Sequence[tuple[str, Sequence[Any]]], description: ModelDescription
 ) -> int | None:
-    """The batch size that a model insists on, if it does.
+    """Check a model's input, and return its batch size if that is fixed, else None.
 
     Args:
-        path: of the weights.
-        inputs: names and shapes; what is no integer in a shape is open.
-        description: what the package says.
+        path: Path of the weights, for messages.
+        inputs: Name and shape of each input. A value in a shape that is not an integer stands
+            for any length.
+        description: Description of the package.
 
     Raises:
-        PackageError: it does not take the tiles that the package describes.
+        PackageError: The model does not accept the tiles that the package describes.
     """
     expected = (len(description.bands), description.tile_size, description.tile_size)
     if len(inputs) != 1 or len(inputs[0][1]) != 1 + len(expected):
@@ -134,7 +137,7 @@ def fixed_batch(
 
 
 def not_runnable(path: Path, error: Exception) -> PackageError:
-    """Return the refusal of weights that a library does not load: its reason and the remedy."""
+    """Return the error for weights that a library cannot load, with the reason and the remedy."""
     reason = " ".join(_LIBRARYS_START.sub("", str(error)).split())[:_MAX_REASON_LETTERS]
     remedy = (
         "export the network with the format's own operators only (a newer opset may have them)"
@@ -144,25 +147,26 @@ def not_runnable(path: Path, error: Exception) -> PackageError:
     return PackageError(f"{path} cannot be run: {reason.rstrip('.')}; {remedy}")
 
 
-# ONNX Runtime repeats the path and numbers its errors; what follows says what is wrong.
+# ONNX Runtime's messages start with an error number and the path. The reason follows them.
 _LIBRARYS_START = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
 _NO_OPERATOR = re.compile(
     r"not a registered function/op|No Op registered|Unknown builtin op|Unknown custom op"
     r"|OpConversionFailure"
 )
 _MAX_REASON_LETTERS = 500
-"""Torch's messages about a graph can be as long as the graph."""
+"""Maximum length of a reason in characters. torch's messages about a graph can be as long as the
+graph."""
 
 
 def check_float32(path: Path, dtype: str) -> None:
-    """Refuse a model that takes other numbers than it is fed.
+    """Raise an error unless a model's input is float32.
 
     Args:
-        path: of the weights.
-        dtype: what they take, in the words of any library.
+        path: Path of the weights, for messages.
+        dtype: Data type of the input, by the name that any of the libraries gives it.
 
     Raises:
-        PackageError: that is not float32.
+        PackageError: The input is not float32.
     """
     if dtype not in {"tensor(float)", "f32", "torch.float32"}:
         raise PackageError(
@@ -174,16 +178,16 @@ def check_float32(path: Path, dtype: str) -> None:
 def per_tile(
     outputs: Sequence[NDArray[Any]], *, tiles: int, batch: int, batched: bool
 ) -> list[Outputs]:
-    """A batch's outputs, tile by tile; what fills the batch up is left out.
+    """Split a batch's outputs into the outputs of each tile, without the padding of the batch.
 
     Args:
-        outputs: each (batch, …), or without that axis where not `batched`.
-        tiles: how many tiles were shown.
-        batch: how many the model was given.
-        batched: whether the outputs have a batch axis.
+        outputs: Outputs, each (batch, …), or without the batch axis if not `batched`.
+        tiles: Number of tiles.
+        batch: Number of tiles in the batch, padding included.
+        batched: Whether the outputs have a batch axis.
 
     Raises:
-        ModelOutputError: there are not as many results as tiles were given.
+        ModelOutputError: The length of an output's first axis is not `batch`.
     """
     if not batched:
         return [tuple(outputs)]
@@ -197,11 +201,11 @@ def per_tile(
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Within, a library's way of saying that memory ran out becomes swath's."""
+    """Turn a library's out-of-memory error inside the `with` block into `OutOfMemoryError`."""
     try:
         yield
     except Exception as error:
-        # The libraries have classes of their own for it, or none; what they all have is a message.
+        # The libraries have different error classes for this, or none, so the message decides.
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
             raise OutOfMemoryError(str(error) or "out of memory") from error
         raise

@@ -1,4 +1,4 @@
-"""How many tiles a GPU is best given at once: tried when a model is loaded."""
+"""Find the fastest batch size for a GPU by trying sizes when a model is loaded."""
 
 from __future__ import annotations
 
@@ -13,22 +13,26 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Model
 
 MOST = 64
-"""Batches wait in the host's memory before and after the device; beyond this little is gained."""
+"""Maximum batch size that is tried. Batches also need memory on the host before and after the
+device computes them, and larger ones are hardly faster."""
 _WORTH_IT = 1.05
-"""How much faster the next size must be: the larger a batch, the emptier a shard's last one."""
+"""Minimum speedup for a doubled batch size. With larger batches, a shard's last batch has more
+unused slots."""
 
 
 def best_batch_size(seconds: Callable[[int], float], suggested: int) -> int:
-    """The batch size at which tiles go through fastest, or nearly so.
+    """Return a batch size with the highest throughput, or close to it.
 
-    From the size suggested it is doubled while that pays, or halved until a batch goes through.
+    The suggested size is doubled as long as that is faster. If it does not run, it is halved until
+    a batch runs.
 
     Args:
-        seconds: how long a batch of so many tiles takes, above 0; raises what the model raises.
-        suggested: by the package.
+        seconds: Function that returns the duration, above 0, of a batch of so many tiles. It
+            raises whatever the model raises.
+        suggested: Batch size that the package suggests.
 
     Returns:
-        1 where not even one tile goes through: the tiles of a scene then tell why.
+        Number of tiles; 1 if not even one tile runs. The error then shows at a scene's tiles.
     """
     size = min(suggested, MOST)
     rate = _rate(seconds, size)
@@ -43,12 +47,12 @@ def best_batch_size(seconds: Callable[[int], float], suggested: int) -> int:
 
 
 def seconds_of(model: Model, description: ModelDescription) -> Callable[[int], float]:
-    """Measures how long a model takes for batches of black tiles."""
+    """Return a function that measures a model's seconds per batch, with black tiles."""
     tile = np.zeros((len(description.bands), *[description.tile_size] * 2), np.uint8)
 
     def seconds(tiles: int) -> float:
         batch = [tile] * tiles
-        model(batch)  # a library chooses and loads its kernels
+        model(batch)  # warm-up: the library chooses and loads its kernels
         start = time.perf_counter()
         model(batch)
         model(batch)
@@ -58,8 +62,8 @@ def seconds_of(model: Model, description: ModelDescription) -> Callable[[int], f
 
 
 def _rate(seconds: Callable[[int], float], size: int) -> float:
-    """Tiles a second; 0 where a batch of that size does not go through."""
+    """Return the tiles per second; 0 if a batch of that size does not run."""
     try:
         return size / seconds(size)
-    except Exception:  # noqa: BLE001 (out of memory, or exported for batches of up to some size)
+    except Exception:  # noqa: BLE001 (out of memory, or exported with a maximum batch size)
         return 0.0

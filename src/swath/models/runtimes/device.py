@@ -1,12 +1,15 @@
-"""The device that models run on: a GPU or the CPU, and never the CPU where a GPU was to be used.
+"""Choose the device that models run on, and never fall back from an expected GPU to the CPU.
 
-A GPU is paid for by the hour, and a CPU on the same host is far slower at the same price. So a
-process that has a GPU, or was promised one, and cannot use it raises `NoGpuError`. It has a GPU
-where NVIDIA's driver shows itself. It was promised one by `SWATH_DEVICE=cuda`, which the stack sets
-where it asks for a host with a GPU, or by the type of its SageMaker host. `SWATH_DEVICE=cpu` says
-that a CPU is meant: the local cloud sets it.
+A GPU is paid for by the hour, and the CPU of the same host is far slower at the same price. So a
+process raises `NoGpuError` if it has or expects a GPU but cannot use it.
 
-torch is imported only where there may be a GPU: a Lambda has none, and a laptop need not wait.
+- A process has a GPU if a device node of NVIDIA's driver exists.
+- A process expects a GPU if `SWATH_DEVICE=cuda` or the type of its SageMaker host says so. The
+  stack sets `SWATH_DEVICE=cuda` where it requests a host with a GPU.
+- `SWATH_DEVICE=cpu` requests the CPU. The local cloud sets it.
+
+torch is imported only where there may be a GPU. A Lambda function has none, and importing torch
+takes long on a laptop.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from swath.settings import DeviceSettings, variable
 
 _CHOICES = ("auto", "cpu", "cuda")
 _VARIABLE = variable("device")
-# What NVIDIA's driver shows of itself on Linux, and under Windows' Linux.
+# Device nodes of NVIDIA's driver on Linux and on the Windows Subsystem for Linux.
 _NODES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 _DRIVER = Path("/proc/driver/nvidia/version")
 _GPUS = Path("/proc/driver/nvidia/gpus")
@@ -35,32 +38,33 @@ _GPU_MODEL = re.compile(r"^Model:\s*(.+?)\s*$", re.MULTILINE)
 _CUDA_PROVIDER = "CUDAExecutionProvider"
 _COMPAT = Path("/usr/local/cuda/compat")
 _NATIVE_DRIVER = 580
-"""The first driver that runs CUDA 13 without the compatibility libraries:
+"""Major version of the first driver that runs CUDA 13 without the compatibility libraries:
 https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/index.html#cuda-driver"""
 _LIBRARIES = "LD_LIBRARY_PATH"
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """The device that a model runs on."""
+    """Device that a model runs on."""
 
     kind: str
     """`cuda` or `cpu`."""
     name: str
-    """As NVIDIA names it, or `cpu`."""
+    """NVIDIA's name of the GPU, or `cpu`."""
     driver: str = ""
-    """The version of NVIDIA's driver; empty on a CPU, or where it is not known."""
+    """Version of NVIDIA's driver; empty on a CPU, or if it is unknown."""
 
 
 def find_gpu(promise: str = "") -> bool:
-    """Return whether models are to run on a GPU here.
+    """Return whether models run on a GPU in this process.
 
     Args:
-        promise: what promised this process a GPU, beside the environment, in words.
+        promise: Reason, other than the environment, why this process expects a GPU, for the error
+            message; empty if there is none.
 
     Raises:
-        NoGpuError: there is a GPU or was to be one, and it cannot be used.
-        SettingsError: `SWATH_DEVICE` is none of `auto`, `cpu` and `cuda`.
+        NoGpuError: This process has or expects a GPU, but cannot use one.
+        SettingsError: `SWATH_DEVICE` is not `auto`, `cpu` or `cuda`.
     """
     wanted = _wanted()
     if wanted == "cpu":
@@ -69,12 +73,12 @@ def find_gpu(promise: str = "") -> bool:
         promise = f"{_VARIABLE} is cuda"
     shown = next((str(node) for node in _NODES if node.exists()), "")
     if not (promise or shown):
-        # Whoever has imported torch already may as well be asked.
+        # If torch is imported already, asking it costs no time.
         return "torch" in sys.modules and _torch_build()[1]
     build, usable = _torch_build()
     if usable or (build is None and _onnx_runtime_has_cuda()):
         return True
-    # A laptop with a GPU may have libraries for a CPU alone.
+    # A laptop with a GPU may have libraries that support the CPU only.
     if promise or build:
         raise NoGpuError(
             f"{promise or f'there is {shown}'}, but no GPU can be used: {_torch_words(build)}, "
@@ -89,7 +93,8 @@ def torch_device() -> Any:
     """Return the `torch.device` that models run on.
 
     Raises:
-        NoGpuError: as `find_gpu` raises it, or torch is built for CPUs alone.
+        NoGpuError: `find_gpu` raises it, or `SWATH_DEVICE` is `cuda` and torch cannot use CUDA.
+        SettingsError: `SWATH_DEVICE` is not `auto`, `cpu` or `cuda`.
     """
     torch = importlib.import_module("torch")
     gpu = find_gpu()
@@ -100,10 +105,10 @@ def torch_device() -> Any:
 
 
 def library_uses_gpu(library: str) -> bool:
-    """Return whether a library that is installed can use a GPU.
+    """Return whether the installed build of a library can use a GPU.
 
     Args:
-        library: `torch`, `onnxruntime` or `openvino`, which runs on CPUs alone here.
+        library: `torch`, `onnxruntime` or `openvino`. swath runs `openvino` on the CPU only.
     """
     if library == "torch":
         return _torch_build()[1]
@@ -111,20 +116,24 @@ def library_uses_gpu(library: str) -> bool:
 
 
 def refuse_cpu(reason: str) -> None:
-    """Raise where the environment promises a GPU, and something would run on the CPU all the same.
+    """Raise an error if `SWATH_DEVICE` is `cuda` although a model would run on the CPU.
+
+    Args:
+        reason: Reason why the model would run on the CPU, for the message.
 
     Raises:
-        NoGpuError: with the reason, and what to do about it.
+        NoGpuError: `SWATH_DEVICE` is `cuda`. The message has the reason and the remedy.
+        SettingsError: `SWATH_DEVICE` is not `auto`, `cpu` or `cuda`.
     """
     if _wanted() == "cuda":
         raise NoGpuError(f"{_VARIABLE} is cuda, but {reason}; set {_VARIABLE}=cpu for the CPU")
 
 
 def describe(kind: str) -> Device:
-    """Return what there is to know of a device.
+    """Return the name of a device and the version of its driver.
 
     Args:
-        kind: `cuda` or `cpu`.
+        kind: Kind of the device, `cuda` or `cpu`.
     """
     if kind != "cuda":
         return Device("cpu", "cpu")
@@ -138,7 +147,7 @@ def driver_version() -> str:
 
 
 def computes_in(precision: str) -> bool:
-    """Return whether the GPU here computes in a precision, rather than emulating it."""
+    """Return whether the GPU supports a precision in hardware, instead of emulating it."""
     if precision != "bfloat16" or importlib.util.find_spec("torch") is None:
         return True
     cuda: Any = importlib.import_module("torch").cuda
@@ -146,15 +155,16 @@ def computes_in(precision: str) -> bool:
 
 
 def use_compatible_driver(env: Mapping[str, str]) -> None:
-    """Start this process anew with CUDA's compatibility libraries, where its driver needs them.
+    """Restart this process with CUDA's compatibility libraries if its driver needs them.
 
-    They bring the user's part of a newer driver. The loader reads its path when a process starts,
-    so the process replaces itself and keeps its number. Nothing happens with a recent driver, in an
-    image without the libraries, or where they are in the path already.
+    The libraries are the user-mode part of a newer driver. The dynamic loader reads its path when a
+    process starts, so the process replaces itself by `execve` and keeps its process ID. Nothing
+    happens if the driver is recent or unknown, if the image lacks the libraries, or if they are in
+    the path already.
     https://docs.nvidia.com/deploy/cuda-compatibility/forward-compatibility.html
 
     Args:
-        env: the environment of the process.
+        env: Environment variables of the process.
     """
     version = driver_version()
     given = [part for part in env.get(_LIBRARIES, "").split(os.pathsep) if part]
@@ -173,7 +183,7 @@ def _wanted() -> str:
 
 
 def _torch_build() -> tuple[str | None, bool]:
-    """Return the version of CUDA that torch is built for, if any, and whether it can use a GPU."""
+    """Return the CUDA version that torch is built for, if any, and whether torch can use a GPU."""
     if importlib.util.find_spec("torch") is None:
         return None, False
     torch: Any = importlib.import_module("torch")

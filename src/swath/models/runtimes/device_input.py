@@ -1,8 +1,8 @@
-"""Tiles for a model that computes where torch does: sent as they are, and scaled there.
+"""Upload tiles unscaled to torch's device, and scale them there.
 
-A tile of a scene has one or two bytes a number, and four once it is scaled, so a quarter of the
-bytes travel, and the host has nothing to compute. The device may be the CPU: the same code, tested
-where there is no GPU.
+A tile has 1 or 2 bytes per value in the scene's type and 4 bytes per value once scaled. So the
+upload is a quarter or half as large, and the host computes nothing. The device may be the CPU,
+which lets the same code be tested without a GPU.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Operation = tuple[str, torch.Tensor]
 
-# What torch converts to float32 on every device; other numbers are converted before they travel.
+# Types that torch converts to float32 on every device. Other types are converted on the host.
 _DTYPES = {
     np.dtype(np.uint8): torch.uint8,
     np.dtype(np.int8): torch.int8,
@@ -38,7 +38,7 @@ _DTYPES = {
 
 
 class DeviceFeed:
-    """Brings tiles to a device, and scales them there."""
+    """Uploads tiles to a device, and scales them there."""
 
     def __init__(
         self, description: ModelDescription, device: torch.device, *, channels_last: bool
@@ -50,13 +50,13 @@ class DeviceFeed:
         self._scaling = self._operations([steps_of(s) for s in description.scaling])
 
     def upload(self, tiles: Sequence[NDArray[Any]], batch: int) -> torch.Tensor:
-        """Tiles on the device, as they are.
+        """Copy tiles to the device, unscaled.
 
-        On a GPU they are copied beside what other threads have it compute.
+        A GPU copies them in a stream of their own, while it computes the batches of other threads.
 
         Args:
-            tiles: (bands, size, size) each, in the scene's numbers.
-            batch: how many the model is given; past the last tile it gets zeros.
+            tiles: Tiles, each (bands, size, size), in the scene's numbers.
+            batch: Number of tiles in the batch; zeros follow the last tile.
 
         Returns:
             (batch, bands, size, size) in the scene's numbers.
@@ -71,7 +71,7 @@ class DeviceFeed:
         return raw
 
     def scale(self, raw: torch.Tensor) -> torch.Tensor:
-        """Uploaded tiles as the model takes them, float32 (batch, bands, size, size)."""
+        """Return uploaded tiles scaled for the model, float32 (batch, bands, size, size)."""
         pixels = raw.to(torch.float32, memory_format=self._format, copy=True)
         for bands, operations in self._scaling:
             target = pixels[:, bands]
@@ -80,7 +80,7 @@ class DeviceFeed:
         return pixels
 
     def _stage(self, tiles: Sequence[NDArray[Any]], batch: int) -> torch.Tensor:
-        """Tiles in one piece of memory, on a GPU's host such that the device can fetch it."""
+        """Copy tiles into one array on the host, in pinned memory if the device is a GPU."""
         found = np.result_type(*tiles)
         dtype = _DTYPES.get(found, torch.float32)
         bands, rows, cols = tiles[0].shape
@@ -97,7 +97,7 @@ class DeviceFeed:
         return stack
 
     def _operations(self, steps: Sequence[Sequence[Step]]) -> list[tuple[slice, list[Operation]]]:
-        """Runs of bands that go through the same operations, with each band's operand."""
+        """Group adjacent bands with the same operations, and return their operands."""
         runs: list[tuple[slice, list[Operation]]] = []
         start = 0
         for band in range(1, len(steps) + 1):
@@ -111,10 +111,10 @@ class DeviceFeed:
         return runs
 
     def _operand(self, values: Sequence[float]) -> torch.Tensor:
-        """A number for each band, in a tensor: a GPU divides by plain numbers inexactly.
+        """Return an operand for some bands as a tensor, (1, bands, 1, size) or a scalar.
 
-        It is as wide as a tile and lies in memory as the tile does, since a broadcast over the
-        innermost axis is several times slower.
+        It is a tensor, since a GPU divides by Python numbers inexactly. It has the width and the
+        memory layout of a tile, since a broadcast over the innermost axis is several times slower.
         """
         operand = torch.tensor(values, dtype=torch.float32, device=self._device).view(1, -1, 1, 1)
         if len(set(values)) == 1:
@@ -122,10 +122,10 @@ class DeviceFeed:
         return operand.expand(1, -1, 1, self._size).contiguous(memory_format=self._format)
 
     def _stream(self) -> torch.cuda.Stream:
-        """This thread's way to the device."""
+        """Return this thread's CUDA stream for uploads."""
         stream: torch.cuda.Stream | None = getattr(self._local, "stream", None)
         if stream is None:
-            cuda: Any = torch.cuda  # whose streams have no types
+            cuda: Any = torch.cuda  # its streams are not typed
             stream = self._local.stream = cuda.Stream(self._device)
         return stream
 

@@ -1,4 +1,4 @@
-"""Tiles for a model that computes on the CPU: scaled into one float32 array a thread."""
+"""Scale tiles on the CPU, into one float32 array per thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class HostFeed:
-    """Scales tiles, each thread into an array of its own that it uses again and again."""
+    """Scales tiles into an array that each thread reuses."""
 
     def __init__(self, description: ModelDescription) -> None:
         self._steps = [steps_of(scaling) for scaling in description.scaling]
@@ -26,11 +26,11 @@ class HostFeed:
         self._local = threading.local()
 
     def __call__(self, tiles: Sequence[NDArray[Any]], batch: int) -> Pixels:
-        """The tiles as the model takes them.
+        """Return a batch of scaled tiles.
 
         Args:
-            tiles: (bands, size, size) each, in the scene's numbers.
-            batch: how many the model is given; past the last tile it gets zeros.
+            tiles: Tiles, each (bands, size, size), in the scene's numbers.
+            batch: Number of tiles in the batch; zeros follow the last tile.
 
         Returns:
             float32 (batch, bands, size, size), overwritten by this thread's next call.

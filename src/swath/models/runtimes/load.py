@@ -1,8 +1,9 @@
-"""A package's weights, loaded in the way that runs fastest here and works.
+"""Load a package's weights with the fastest runtime that works on this machine.
 
-Each way is shown one tile when it is loaded. What fails then would fail for every tile of a scene:
-half precision that a graph does not take, a library that does not run a file. The next way is taken
-instead, and the log and the receipts say so. All ways on a GPU host use the GPU.
+Each runtime computes one tile after loading. An error there would occur at every tile of a scene.
+Examples are a graph that does not support half precision, and a library that cannot run a file.
+The next runtime is then tried, and the log and the receipts record the fallback. On a host with a
+GPU, all runtimes that are tried by default use the GPU.
 """
 
 from __future__ import annotations
@@ -38,31 +39,33 @@ _MODULES: dict[Runtime, tuple[str, str]] = {
     "openvino": ("swath.models.runtimes.openvino", "openvino"),
 }
 _Ways = tuple[tuple["Runtime", "WeightsFormat"], ...]
-# On a CPU they take the same time, within a few per cent; ONNX Runtime loads fastest.
+# On a CPU, all runtimes take the same time within a few percent. ONNX Runtime loads fastest.
 _ON_CPU: _Ways = (
     ("onnx", "onnx"),
     ("torch", "torchscript"),
     ("torch", "pt2"),
     ("openvino", "onnx"),
 )
-# torch can compute in the precision that the package allows; ONNX Runtime in that of the weights.
+# torch can compute in the precision that the package allows, ONNX Runtime only in that of the
+# weights.
 _ON_GPU: _Ways = (
     ("torch", "pt2"),
     ("torch", "torchscript"),
     ("onnx", "onnx"),
 )
-# A compiler takes its time, and its rounding differs: it runs when it is asked for.
+# A compiler takes long and rounds differently, so these runtimes are used on request only.
 _ON_REQUEST: _Ways = (
     ("tensorrt", "onnx"),
     ("compiled", "pt2"),
 )
 _IN_ANY_PRECISION = {"torch", "compiled", "tensorrt"}
 _MOST_WORDS = 300
-"""Characters of an error: what torch says of a graph can be as long as the graph."""
+"""Maximum length of an error in characters. torch's messages about a graph can be as long as the
+graph."""
 
 
 class _Way(NamedTuple):
-    """One way to run a package."""
+    """Runtime, weights and precision to run a package with."""
 
     runtime: Runtime
     weights: Weights
@@ -79,19 +82,19 @@ def load_model(
     format: WeightsFormat | None = None,  # noqa: A002
     precision: Precision | None = None,
 ) -> Model:
-    """Load a package's weights: those that run fastest here, unless told otherwise.
+    """Load the weights of a package that run fastest on this machine.
 
     Args:
-        package: the model package.
-        runtime: run it in this way only.
-        format: run the weights of this format only.
-        precision: compute in this precision if that works, on any device; by default in the
-            package's on a GPU, and in float32 on a CPU.
+        package: Model package.
+        runtime: Only runtime to use; by default, any.
+        format: Only format of weights to use; by default, any.
+        precision: Precision to compute in if it works, on any device. The default is the package's
+            precision on a GPU, and float32 on a CPU.
 
     Raises:
-        PackageError: no weights of the package can be run here.
-        NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
-        ModelTimeoutError: it does not answer.
+        PackageError: No weights of the package can run on this machine.
+        NoGpuError: This process has or expects a GPU, but cannot use it.
+        ModelTimeoutError: The model does not load or does not answer in time.
     """
     gpu = device.find_gpu()
     fallbacks: list[str] = []
@@ -111,10 +114,10 @@ def load_model(
                 return _told(model, package)
             silent = silent or way
             del model
-            gc.collect()  # a batch that did not fit holds on to the device's memory
+            gc.collect()  # frees the device memory of a batch that did not fit
         fallbacks.append(f"{way}: {fault}"[:_MOST_WORDS])
     if silent:
-        # Perhaps it is the tile that it does not take; the scene's own will show.
+        # Perhaps the model fails at the black tile only. The scene's tiles will show it.
         return _told(_load(silent, package.description, fallbacks, gpu=gpu), package)
     if refused:
         raise refused
@@ -134,8 +137,8 @@ def _ways(
     *,
     gpu: bool,
 ) -> Iterator[_Way]:
-    """The ways to run a package here, the best first."""
-    # Whoever asks for one way gets it, though it be on the CPU beside a GPU.
+    """Yield the candidates to run a package with on this machine, the best first."""
+    # A requested runtime or format is used even if it runs on the CPU of a host with a GPU.
     known = (*_ON_CPU, *_ON_REQUEST) if runtime else _ON_CPU if format_ else ()
     for way, kind in dict.fromkeys((*_here(package, gpu=gpu), *known)):
         if runtime not in {None, way} or format_ not in {None, kind}:
@@ -150,7 +153,7 @@ def _ways(
 
 
 def _here(package: ModelPackage, *, gpu: bool) -> _Ways:
-    """The ways that use what this host has."""
+    """Return the runtimes and formats that use this host's GPU, or the CPU without a GPU."""
     if not gpu:
         return _ON_CPU
     able = tuple(way for way in _ON_GPU if device.library_uses_gpu(_MODULES[way[0]][1]))
@@ -183,7 +186,7 @@ def _load(way: _Way, description: ModelDescription, fallbacks: list[str], *, gpu
 
 
 def _fault(model: Model, description: ModelDescription, precision: Precision) -> str:
-    """Show a model one black tile; why it does not answer, or nothing where it does."""
+    """Run a model on one black tile; return why it fails, or an empty string if it works."""
     tile = np.zeros((len(description.bands), *[description.tile_size] * 2), np.uint8)
     try:
         answers = model([tile])
@@ -197,7 +200,7 @@ def _fault(model: Model, description: ModelDescription, precision: Precision) ->
 
 
 def _told(model: Model, package: ModelPackage) -> Model:
-    # Where nothing runs, the error says why; these would be lines beside it.
+    # The fallbacks are logged only when a model runs. Otherwise, the error gives the reason.
     for fallback in model.engine.fallbacks if model.engine else ():
         logger.warning("%s does not run here: %s", package.description.name, fallback)
     said = msgspec.json.encode(model.engine).decode()

@@ -1,6 +1,6 @@
-"""Models in ONNX form, run by ONNX Runtime on the CPU or, with CUDA or TensorRT, on a GPU.
+"""Load ONNX models in ONNX Runtime, on the CPU or on a GPU with CUDA or TensorRT.
 
-Where there is no GPU, none is asked for: ONNX Runtime would go on with the CPU of its own accord.
+CUDA is requested only where a GPU is expected, since ONNX Runtime falls back to the CPU silently.
 """
 
 from __future__ import annotations
@@ -36,22 +36,23 @@ Provider = str | tuple[str, dict[str, str]]
 
 _ERRORS_ONLY = 3
 _CPU, _CUDA, _TENSORRT = (f"{name}ExecutionProvider" for name in ("CPU", "CUDA", "Tensorrt"))
-# TF32 keeps ten bits of the mantissa: enough for training, not for the same result as on a CPU.
+# TF32 has a mantissa of 10 bits only, so its results would differ from those of a CPU.
 _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _TENSORRT_PRECISION = {"float16": "trt_fp16_enable", "bfloat16": "trt_bf16_enable"}
 
 
 def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx") -> OnnxModel:
-    """Load weights; on the GPU where this build of ONNX Runtime has one.
+    """Load ONNX weights, on a GPU if there is one that this build of ONNX Runtime supports.
 
     Args:
-        weights: of ONNX form.
-        description: what the package says of them.
-        way: `tensorrt` to have TensorRT compile the model, in the precision the package allows.
+        weights: Weights in ONNX format.
+        description: Description of the package.
+        way: Runtime. With `tensorrt`, TensorRT compiles the model in the package's precision.
 
     Raises:
-        PackageError: it is no ONNX model, takes an input of another shape, or TensorRT is not here.
-        NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
+        PackageError: The file is no ONNX model, its input has another shape, or TensorRT is
+            missing.
+        NoGpuError: This process has or expects a GPU, but cannot use it.
     """
     session = _open(weights.path, _providers(description, way))
     inputs = [(entry.name, entry.shape) for entry in session.get_inputs()]
@@ -64,7 +65,8 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx")
             session,
             description,
             limit=limit,
-            # A CPU gains nothing from batches, and a tile alone gives the same in any company.
+            # Batches do not speed up a CPU. With one tile per batch, a tile's result does not
+            # depend on other tiles.
             batch_size=fixed or 1,
             fixed=fixed is not None,
             workers=cpu_workers()[0],
@@ -76,12 +78,12 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx")
 
 
 def _providers(description: ModelDescription, way: Runtime) -> list[Provider]:
-    """Where the model is to run, the best first."""
+    """Return the execution providers for the model, the best first."""
     available = onnxruntime.get_available_providers()
     chosen: list[Provider] = [_CPU]
     if device.find_gpu() and _CUDA in available:
-        # From NVIDIA's wheels, where torch has its CUDA libraries, too: a process has one of each.
-        # It is needed beside torch as well, which has no cuRAND.
+        # Load the CUDA libraries from NVIDIA's wheels, which torch uses as well, so that a process
+        # has only one copy. This is needed even if torch is imported, since torch lacks cuRAND.
         # https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#preload-dlls
         onnxruntime.preload_dlls()
         chosen.insert(0, (_CUDA, _CUDA_OPTIONS))
@@ -103,7 +105,7 @@ def _open(path: Path, providers: list[Provider]) -> onnxruntime.InferenceSession
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = _ERRORS_ONLY
-    # A thread that spins while it waits takes the core from whoever decodes the next block.
+    # A thread that spins while it waits would take a core from the threads that decode blocks.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
@@ -125,7 +127,7 @@ def _on_gpu(
     limit: TimeLimit,
     fixed: int | None,
 ) -> OnnxModel:
-    """A model on a GPU: fed by torch where that sees it, too, or else by the host."""
+    """Return a model on a GPU; torch scales its tiles there, or the host if torch has no GPU."""
     model = OnnxModel
     options: dict[str, Any] = {}
     if importlib.util.find_spec("torch") is not None:

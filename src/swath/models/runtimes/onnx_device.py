@@ -1,4 +1,4 @@
-"""Models in ONNX form on a GPU, where torch brings the tiles and scales them."""
+"""Run ONNX models on a GPU, with tiles that torch uploads and scales."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OnnxDeviceModel(OnnxModel):
-    """An inference session that reads its input where torch has scaled it."""
+    """Inference session that reads its input from a torch tensor on the device."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class OnnxDeviceModel(OnnxModel):
         self._turn = threading.Lock()
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
-        """The model's outputs for each tile."""
+        """Return the model's outputs for each tile."""
         batch = self.filled(len(tiles))
         with memory_errors(), torch.inference_mode():
             raw = self._device_feed.upload(tiles, batch)
@@ -53,7 +53,7 @@ class OnnxDeviceModel(OnnxModel):
         return per_tile(outputs, tiles=len(tiles), batch=batch, batched=self._batched)
 
     def _infer(self, pixels: torch.Tensor) -> list[NDArray[Any]]:
-        """The outputs, on the host, for float32 (batch, bands, size, size) on the device."""
+        """Return the outputs on the host for float32 (batch, bands, size, size) on the device."""
         binding = self._session.io_binding()
         binding.bind_input(
             name=self._input,
@@ -66,7 +66,7 @@ class OnnxDeviceModel(OnnxModel):
         for output in self._outputs:
             binding.bind_output(output)
         if self._device.type == "cuda":
-            # ONNX Runtime has a stream of its own, which knows nothing of torch's.
+            # ONNX Runtime computes in a stream of its own, which does not wait for torch's stream.
             torch.cuda.current_stream(self._device).synchronize()
         with answering(self._limit) as options:
             self._session.run_with_iobinding(binding, options)
@@ -75,5 +75,5 @@ class OnnxDeviceModel(OnnxModel):
 
 
 def gpu() -> torch.device | None:
-    """The GPU, if torch sees one."""
+    """Return the first GPU, or None if torch cannot use one."""
     return torch.device("cuda", 0) if torch.cuda.is_available() else None

@@ -1,4 +1,4 @@
-"""Models in ONNX form, loaded: tiles go in from the host, scaled there."""
+"""Run ONNX models with tiles that the host scales."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FATAL_ONLY = 4
 
 
 class OnnxModel(Batches):
-    """An inference session whose tiles are scaled by the host."""
+    """Inference session whose tiles are scaled by the host."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class OnnxModel(Batches):
         self._limit = limit
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
-        """The model's outputs for each tile."""
+        """Return the model's outputs for each tile."""
         batch = self.filled(len(tiles))
         fed = {self._input: self._feed(tiles, batch)}
         with memory_errors(), answering(self._limit) as options:
@@ -53,13 +53,13 @@ class OnnxModel(Batches):
 
 @contextmanager
 def answering(limit: TimeLimit) -> Iterator[onnxruntime.RunOptions]:
-    """Give the options of one run of a session, which is ended once it is late.
+    """Give the options of one run of a session, and terminate the run when it exceeds the limit.
 
     Raises:
-        ModelTimeoutError: it was late.
+        ModelTimeoutError: The run exceeded the limit.
     """
     options = onnxruntime.RunOptions()
-    options.log_severity_level = _FATAL_ONLY  # what is an error is raised, too
+    options.log_severity_level = _FATAL_ONLY  # errors are raised, so they need no log line
 
     def stop() -> None:
         options.terminate = True

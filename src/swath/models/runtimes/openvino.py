@@ -1,4 +1,4 @@
-"""Models in ONNX form, run by OpenVINO on the CPU."""
+"""Run ONNX models in OpenVINO on the CPU."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class OpenVinoModel(Batches):
-    """A compiled model, and a request for each thread that calls it."""
+    """Compiled model, with an inference request for each thread that calls it."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class OpenVinoModel(Batches):
         self._local = threading.local()
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
-        """The model's outputs for each tile."""
+        """Return the model's outputs for each tile."""
         with memory_errors(), self._limit.watch("answered"):
             found = self._request().infer([self._feed(tiles, self.batch_size)])
         return per_tile(
@@ -73,28 +73,33 @@ class OpenVinoModel(Batches):
 
 
 def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenVinoModel:
-    """Load weights.
+    """Load ONNX weights.
+
+    Args:
+        weights: Weights in ONNX format.
+        description: Description of the package.
+        way: Runtime, which is ignored.
 
     Raises:
-        PackageError: it is no ONNX model, or takes an input of another shape.
+        PackageError: The file is no ONNX model, or its input has another shape.
     """
     del way
     workers, threads = cpu_workers()
     options = {
-        # Without this hint it computes in bfloat16 where the CPU can.
+        # Without this hint, OpenVINO computes in bfloat16 if the CPU supports it.
         "INFERENCE_PRECISION_HINT": "f32",
         "NUM_STREAMS": str(workers),
         "INFERENCE_NUM_THREADS": str(workers * threads),
     }
     core = openvino.Core()
     try:
-        # The core would ask each of its readers, and those of other formats print their errors.
+        # `core.read_model` would try all of its frontends, and those of other formats print errors.
         reader = FrontEndManager().load_by_framework("onnx")
         model = reader.convert(reader.load(str(weights.path)))
         inputs = [(i.any_name, _shape(i.partial_shape)) for i in model.inputs]
         batch = fixed_batch(weights.path, inputs, description) or 1
         check_float32(weights.path, model.inputs[0].element_type.get_type_name())
-        # It is faster for shapes that it knows beforehand.
+        # OpenVINO is faster with static shapes.
         size = description.tile_size
         model.reshape([batch, len(description.bands), size, size])
         compiled = core.compile_model(model, "CPU", options)
@@ -113,5 +118,5 @@ def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenV
 
 
 def _shape(shape: openvino.PartialShape) -> list[int | None]:
-    """Along each axis the length, None where it is open."""
+    """Return the length of each axis, None for an axis of any length."""
     return [axis.get_length() if axis.is_static else None for axis in shape]

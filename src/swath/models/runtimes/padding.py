@@ -1,4 +1,4 @@
-"""Tiles of one size, still in the scene's numbers: padded, and filled where nothing is valid."""
+"""Pad tiles to the model's size and fill invalid pixels, in the scene's numbers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ def pad(
     fill_value: float,
     reach: Reach | None = None,
 ) -> NDArray[Any]:
-    """A whole tile; the pixels themselves, uncopied, where they are one already.
+    """Return a tile of the model's size, padded and with invalid pixels filled.
+
+    Pixels that need neither padding nor filling are returned without a copy, unless they are
+    float64.
 
     Args:
-        pixels: (bands, rows, cols) in the scene's numbers, of any memory layout.
-        valid: (rows, cols) or (bands, rows, cols), True = valid; None where every pixel is.
-        size: px along each side of a tile.
-        fill_value: what stands for a pixel that is not valid, not in the scene, not finite, or
-            beyond the reach.
-        reach: the numbers of each band that the model can be shown; by default those of float32.
+        pixels: (bands, rows, cols) in the scene's numbers, with any memory layout.
+        valid: (rows, cols) or (bands, rows, cols), True = valid; None if all pixels are valid.
+        size: Tile size in px.
+        fill_value: Value of pixels that are invalid, outside the scene, not finite, or outside
+            `reach`.
+        reach: Range of each band that stays finite when scaled; by default that of float32.
 
     Returns:
-        (bands, size, size) in the memory layout of `pixels`; in their dtype, unless that is float64
-        or cannot hold the fill value: then float32.
+        (bands, size, size) in the memory layout of `pixels`. The dtype is that of `pixels`, or
+        float32 if that is float64 or cannot represent the fill value.
     """
     if pixels.dtype == np.float64:
         with np.errstate(over="ignore"):
@@ -56,16 +59,16 @@ def pad(
 def lost(
     pixels: NDArray[Any], shown: NDArray[Any], valid: NDArray[np.bool_] | None, reach: Reach
 ) -> NDArray[np.bool_] | None:
-    """Which numbers of a scene are filled for no other reason than that float32 cannot hold them.
+    """Return which valid, finite pixels are filled because they are outside the model's range.
 
     Args:
         pixels: (bands, rows, cols) in the scene's numbers.
-        shown: the same in the unit of the package.
-        valid: (rows, cols) or (bands, rows, cols), True = valid; None where every pixel is.
-        reach: the numbers of each band that the model can be shown.
+        shown: The same pixels in the unit of the package.
+        valid: (rows, cols) or (bands, rows, cols), True = valid; None if all pixels are valid.
+        reach: Range of each band that stays finite in float32 when scaled.
 
     Returns:
-        (bands, rows, cols); None where there are none.
+        (bands, rows, cols), True for such a pixel; None if there are none.
     """
     if _all_within(shown, reach):
         return None
@@ -78,7 +81,7 @@ def lost(
 def _shown(
     pixels: NDArray[Any], valid: NDArray[np.bool_] | None, reach: Reach
 ) -> NDArray[np.bool_] | None:
-    """Which numbers the model is shown, to be broadcast to the pixels; None where all are."""
+    """Return which pixels are kept, broadcastable to `pixels`; None if all are kept."""
     if _all_within(pixels, reach):
         return None if valid is None or valid.all() else valid
     within = _within(pixels, reach)
@@ -87,7 +90,7 @@ def _shown(
 
 
 def _all_within(pixels: NDArray[Any], reach: Reach) -> bool:
-    """Whether every number is within the reach of every band; not if one is NaN."""
+    """Return whether all pixels are within the range of every band; False if one is NaN."""
     low, high = reach.common
     if pixels.dtype.kind in "iu":
         limits = np.iinfo(pixels.dtype)
@@ -103,7 +106,7 @@ def _within(pixels: NDArray[Any], reach: Reach) -> NDArray[np.bool_]:
 
 
 def _holds(dtype: np.dtype[Any], value: float) -> bool:
-    """Whether an array of that type can hold the value as a float32 would."""
+    """Return whether a dtype can represent a value as precisely as float32."""
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         return float(value).is_integer() and limits.min <= value <= limits.max
@@ -111,7 +114,7 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
 
 
 def _empty(like: NDArray[Any], shape: tuple[int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array whose bands lie as in `like`: beside one another in each pixel, or one by one."""
+    """Return an uninitialized array (bands, rows, cols) with the memory layout of `like`."""
     if not bands_last(like):
         return np.empty(shape, dtype)
     bands, rows, cols = shape
@@ -119,5 +122,5 @@ def _empty(like: NDArray[Any], shape: tuple[int, int, int], dtype: np.dtype[Any]
 
 
 def bands_last(tile: NDArray[Any]) -> bool:
-    """Whether the bands of a pixel lie side by side in memory."""
+    """Return whether the bands of a pixel are adjacent in memory."""
     return abs(tile.strides[0]) < abs(tile.strides[2])

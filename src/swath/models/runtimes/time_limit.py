@@ -1,8 +1,8 @@
-"""A limit on the time that a model takes to load and to answer.
+"""Limit the time that a model takes to load and to answer.
 
-A network may hold a loop that never ends. ONNX Runtime can be told to give up. torch and OpenVINO
-cannot, and a thread that never comes back from them keeps a process from ending in the usual way:
-so the process ends itself, with a line that says why.
+A network may contain an infinite loop. ONNX Runtime can stop a run. torch and OpenVINO cannot, and
+a thread that never returns from them keeps a process from exiting normally. So the process ends
+itself, after writing the reason to standard error.
 """
 
 from __future__ import annotations
@@ -26,45 +26,48 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Runtime
 
 LastWords = Callable[[ModelTimeoutError], CommandExit | JobExit]
-"""Does what is left to do in a process that a model holds, and gives its exit code."""
+"""Function that is called before the process ends itself, and returns the process's exit code."""
 _COMPILES = {"compiled": 10, "tensorrt": 10}
-"""How many times longer a way may take that has a compiler run when it loads or first answers."""
+"""Factor of the time limit for runtimes that run a compiler at loading or at the first call."""
 _STOP_SECONDS = 30.0
-"""How long a library may take to give up once it was told to."""
+"""Seconds that a library has to stop a run after `stop` was called."""
 _last_words: list[LastWords] = []
 
 
 @dataclass(frozen=True, slots=True)
 class TimeLimit:
-    """How long the weights of one file may take."""
+    """Time limit for the weights of one file."""
 
     path: Path
+    """Path of the weights, for messages."""
     seconds: float
+    """Maximum duration of loading, and of each call."""
 
     @classmethod
     def of(cls, path: Path, way: Runtime | None = None) -> TimeLimit:
         """Return the limit that the environment sets.
 
         Args:
-            path: of the weights.
-            way: how they are run.
+            path: Path of the weights.
+            way: Runtime of the weights; a runtime that compiles has ten times as long.
 
         Raises:
-            SettingsError: the environment's is no number above 0.
+            SettingsError: The limit in the environment is not a number above 0.
         """
         seconds = ModelSettings.from_env().model_seconds
         return cls(path, seconds * _COMPILES.get(way or "onnx", 1))
 
     @contextmanager
     def watch(self, doing: str, stop: Callable[[], object] | None = None) -> Iterator[None]:
-        """Within, take no longer.
+        """Limit the duration of the `with` block.
 
         Args:
-            doing: what takes its time, as in "has not PUT IN HERE".
-            stop: has the library give up, in another thread; without it the process ends.
+            doing: Past participle for the message "… has not DOING in … s", such as "answered".
+            stop: Function that stops the library, called in another thread. Without it, the
+                process ends when the limit is exceeded.
 
         Raises:
-            ModelTimeoutError: it took longer, and was stopped.
+            ModelTimeoutError: The block exceeded the limit and was stopped.
         """
         text = (
             f"{self.path} has not {doing} in {self.seconds:g} s: it may hold a loop that never "
@@ -83,12 +86,12 @@ class TimeLimit:
 
 
 UNLIMITED = TimeLimit(Path(), math.inf)
-"""Of networks that swath itself made."""
+"""No limit, for networks that swath itself built."""
 
 
 @contextmanager
 def last_words(say: LastWords) -> Iterator[None]:
-    """Within, have `say` called, should this process have to end itself."""
+    """Register a function for the `with` block, called if this process has to end itself."""
     _last_words.append(say)
     try:
         yield
@@ -105,7 +108,7 @@ class _Watched:
 
 
 class _Watchdog:
-    """One thread that waits for the first deadline."""
+    """Thread that waits for the earliest deadline."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -116,7 +119,7 @@ class _Watchdog:
     def add(self, watched: _Watched) -> None:
         with self._changed:
             self._watched.add(watched)
-            if self._thread is None or not self._thread.is_alive():  # as after a fork
+            if self._thread is None or not self._thread.is_alive():  # such as after a fork
                 self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
                 self._thread.start()
             elif watched.deadline < self._wakes_at:
@@ -134,7 +137,10 @@ class _Watchdog:
                 watched.stop()
 
     def _late(self) -> list[_Watched]:
-        """Wait for what takes too long. What can be stopped is given a while to do so."""
+        """Wait until the next deadline, and return the runs that exceeded theirs.
+
+        A run that can be stopped gets `_STOP_SECONDS` to do so. After that, the process ends.
+        """
         with self._changed:
             now = time.monotonic()
             late = [watched for watched in self._watched if watched.deadline <= now]
@@ -154,7 +160,7 @@ _watchdog = _Watchdog()
 
 
 def _end(text: str) -> NoReturn:
-    """End the process, whatever its other threads do."""
+    """End the process, even if other threads are still running."""
     code = int(CommandExit.FAILED)
     for say in _last_words:
         with suppress(Exception):  # the process ends in any case

@@ -1,4 +1,4 @@
-"""Models in TorchScript or torch.export form, run by torch."""
+"""Load and run TorchScript and torch.export models in torch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _PRECISIONS: dict[str, torch.dtype] = {
 
 
 class TorchModel(Batches):
-    """A module on a device."""
+    """Module of torch on a device."""
 
     def __init__(
         self,
@@ -63,11 +63,11 @@ class TorchModel(Batches):
         self._precision = _PRECISIONS[precision]
         self._batched, self._outputs = description.batched, len(description.outputs)
         self._feed = DeviceFeed(description, device, channels_last=channels_last)
-        # A GPU has the memory for one batch at a time; a CPU's threads have a tile each.
+        # A GPU has memory for one batch at a time. On a CPU, each thread computes a tile.
         self._turn = threading.Lock() if device.type == "cuda" else nullcontext()
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
-        """The module's outputs for each tile; of nested ones, the tensors in their order."""
+        """Return the module's outputs for each tile; nested outputs are flattened in order."""
         batch = self.filled(len(tiles))
         with memory_errors(), torch.inference_mode():
             raw = self._feed.upload(tiles, batch)
@@ -82,7 +82,7 @@ class TorchModel(Batches):
             return list(_tensors(self._module(pixels)))[: self._outputs]
 
     def _to_host(self, outputs: Sequence[torch.Tensor]) -> list[NDArray[Any]]:
-        """What the device computed, in float32 or in integers."""
+        """Copy outputs to the host, as float32 or integers."""
         full = [o.float() if o.is_floating_point() else o for o in outputs]
         if self._device.type == "cuda":
             full = [_pinned(o).copy_(o, non_blocking=True) for o in full]
@@ -91,22 +91,23 @@ class TorchModel(Batches):
 
 
 def load(weights: Weights, description: ModelDescription, way: Runtime = "torch") -> TorchModel:
-    """Load weights; on the GPU where there is one.
+    """Load TorchScript or torch.export weights, on a GPU if there is one.
 
     Args:
-        weights: of TorchScript or torch.export form.
-        description: what the package says of them, and the precision to compute in.
-        way: `compiled` to have torch compile the module.
+        weights: Weights in TorchScript or torch.export format.
+        description: Description of the package, with the precision to compute in.
+        way: Runtime. With `compiled`, torch compiles the module.
 
     Raises:
-        PackageError: the file is not of its format, or holds pickled objects.
-        NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
+        PackageError: torch cannot read the file, its input has another shape or type, or it
+            contains pickled objects.
+        NoGpuError: This process has or expects a GPU, but cannot use it.
     """
     device = torch_device()
     on_gpu = device.type == "cuda"
     workers, threads = (GPU_WORKERS, available_cpus()) if on_gpu else cpu_workers()
     torch.set_num_threads(threads)
-    # TF32 keeps ten bits of the mantissa: enough for training, not for the same result as on a CPU.
+    # TF32 has a mantissa of 10 bits only, so its results would differ from those of a CPU.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     module, fixed = _read(weights, description, device)
@@ -115,7 +116,7 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "torch"
     answer: Callable[..., Any] = module
     channels_last = _takes_channels_last(module, description, device, fixed or 1)
     if way == "compiled":
-        # It compiles for one shape, so the last batch is filled up.
+        # The module is compiled for one shape, so the last batch is padded.
         fixed = fixed or (description.batch_size if on_gpu else 1)
         answer = torch.compile(module, dynamic=False)
     model = TorchModel(
@@ -123,7 +124,8 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "torch"
         description,
         device,
         limit=TimeLimit.of(weights.path, way),
-        # A CPU gains nothing from batches, and a tile alone gives the same in any company.
+        # Batches do not speed up a CPU. With one tile per batch, a tile's result does not depend
+        # on other tiles.
         batch_size=fixed or 1,
         fixed=fixed is not None,
         workers=workers,
@@ -136,7 +138,7 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "torch"
 
 
 def _tensors(answer: Any) -> Iterator[torch.Tensor]:
-    """The tensors in what a module returned."""
+    """Yield the tensors in a module's nested output."""
     if isinstance(answer, torch.Tensor):
         yield answer
     elif isinstance(answer, dict):
@@ -149,17 +151,20 @@ def _tensors(answer: Any) -> Iterator[torch.Tensor]:
 
 
 def _pinned(like: torch.Tensor) -> torch.Tensor:
-    """Memory of the host's that the device can write to while others compute."""
+    """Return an empty tensor in pinned host memory, which the device can copy to asynchronously."""
     return torch.empty_like(like, device="cpu", pin_memory=True)
 
 
 def _takes_channels_last(
     module: torch.nn.Module, description: ModelDescription, device: torch.device, batch: int
 ) -> bool:
-    """Turn a module to the faster memory layout, if it answers alike in both.
+    """Convert a module to the channels-last layout if its outputs stay the same.
 
-    Convolutions are up to twice as fast where the bands of a pixel lie side by side. A graph that
-    was exported with views or strides of the other layout raises, or would answer otherwise.
+    Convolutions are up to twice as fast if the bands of a pixel are adjacent in memory. A graph
+    that was exported with views or strides of the other layout may raise or give other outputs.
+
+    Returns:
+        Whether the module has the channels-last layout.
     """
     shape = (batch, len(description.bands), description.tile_size, description.tile_size)
     tiles = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(device)
@@ -169,7 +174,7 @@ def _takes_channels_last(
             _turn(module, torch.channels_last)
             turned = list(_tensors(module(tiles.to(memory_format=torch.channels_last))))
             alike = [_alike(a, b) for a, b in zip(plain, turned, strict=True)]
-        except Exception:  # noqa: BLE001 (what is wrong with the model itself, the tiles will tell)
+        except Exception:  # noqa: BLE001 (if the model itself is broken, the first tile raises)
             alike = [False]
     if not all(alike):
         _turn(module, torch.contiguous_format)
@@ -177,12 +182,12 @@ def _takes_channels_last(
 
 
 def _turn(module: torch.nn.Module, layout: torch.memory_format) -> None:
-    untyped: Any = module.to  # torch's stubs do not know of layouts
+    untyped: Any = module.to  # torch's stubs lack memory layouts
     untyped(memory_format=layout)
 
 
 def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """Whether two answers differ by rounding only."""
+    """Return whether two outputs differ by rounding only."""
     if one.shape != other.shape:
         return False
     one, other = one.double(), other.double()
@@ -194,7 +199,7 @@ def _alike(one: torch.Tensor, other: torch.Tensor) -> bool:
 def _read(
     weights: Weights, description: ModelDescription, device: torch.device
 ) -> tuple[torch.nn.Module, int | None]:
-    """The module, and the batch size that it insists on."""
+    """Return the module, and its batch size if that is fixed."""
     try:
         if weights.format == "torchscript":
             return read_torchscript(weights.path, device), None

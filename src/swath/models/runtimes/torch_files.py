@@ -1,8 +1,9 @@
-"""Files of TorchScript and of torch.export, read without unpickling anything.
+"""Read TorchScript and torch.export files without unpickling objects.
 
-TorchScript has a reader of its own; the parts of a `.pt2` archive that torch would unpickle are
+torch reads TorchScript without pickle. The parts of a `.pt2` archive that torch would unpickle are
 read with `weights_only`, or refused. A file names the device that it was saved on: a traced module
-wherever it makes a tensor, a program everywhere. Both are read as if saved where they are to run.
+names it wherever it creates a tensor, and an exported program names it everywhere. Both are read as
+if they had been saved on the device that runs them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torch.export.passes import move_to_device_pass
 
 from swath.errors import PackageError
 
-# What a .pt2 archive may hold: no pickled objects among its constants and no compiled libraries.
+# Parts that a .pt2 archive may have. Pickled objects and compiled libraries are not among them.
 # https://docs.pytorch.org/docs/stable/export/pt2_archive.html
 _PLAIN = re.compile(
     r"[^/]+/(archive_format|archive_version|version|byteorder|\.data/[^/]+|models/[^/]+\.json"
@@ -30,7 +31,7 @@ _PLAIN = re.compile(
     r"|data/sample_inputs/[^/]+|extra/.*)"
 )
 _WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-# In TorchScript, and in the graph and the tables of an exported program.
+# Devices in TorchScript's code, and in the graph and the tables of an exported program.
 _DEVICE_IN_CODE = re.compile(rb'torch\.device\("(cpu|cuda(:\d+)?)"\)')
 _DEVICE_IN_JSON = re.compile(rb'"type":\s*"cuda",\s*"index":\s*(\d+|null)')
 _SAMPLES = "/data/sample_inputs/"
@@ -39,10 +40,10 @@ Source = str | io.BytesIO
 
 
 def read_torchscript(path: Path, device: torch.device) -> Any:
-    """Read a module of TorchScript to a device, and have it make its own tensors there.
+    """Load a TorchScript module on a device, where it also creates its own tensors.
 
     Raises:
-        RuntimeError: torch cannot read it.
+        RuntimeError: torch cannot read the file.
     """
     here = f'torch.device("{device}")'.encode()
 
@@ -54,18 +55,18 @@ def read_torchscript(path: Path, device: torch.device) -> Any:
 
     jit: Any = torch.jit
     with warnings.catch_warnings():
-        # torch asks for .pt2 in its place; the packages that exist are what they are.
+        # torch recommends .pt2 instead of TorchScript, but existing packages use TorchScript.
         warnings.simplefilter("ignore", DeprecationWarning)
         source = _adapted(path, ".py", elsewhere, rewritten)
         return jit.load(source, map_location=device).eval()
 
 
 def read_pt2(path: Path) -> torch.export.ExportedProgram:
-    """Read an exported program; as if saved on the CPU where there is no GPU.
+    """Read an exported program, as if it had been saved on the CPU if there is no GPU.
 
     Raises:
-        PackageError: the archive holds pickled objects or compiled libraries.
-        Exception: torch cannot read it; its errors have no common base.
+        PackageError: The archive contains pickled objects or compiled libraries.
+        Exception: torch cannot read the file; torch's errors have no common base class.
     """
     with zipfile.ZipFile(path) as archive:
         odd = [name for name in archive.namelist() if not _PLAIN.fullmatch(name)]
@@ -77,7 +78,7 @@ def read_pt2(path: Path) -> torch.export.ExportedProgram:
 
     def rewritten(name: str, content: bytes) -> bytes:
         if _SAMPLES in name:
-            return b""  # tensors on the GPU, that nothing needs
+            return b""  # tensors on the GPU, which are not needed
         if not name.endswith(".json"):
             return content
         return _DEVICE_IN_JSON.sub(b'"type": "cpu", "index": null', content)
@@ -90,10 +91,10 @@ def read_pt2(path: Path) -> torch.export.ExportedProgram:
 
 
 def runnable(program: torch.export.ExportedProgram, device: torch.device) -> torch.nn.Module:
-    """Return the module of a program, on a device, for any precision.
+    """Return a program's module on a device, usable in any precision.
 
-    The exporter asserts before each cast that the number it casts is float32, as it was when the
-    program was made. Under autocast it is not, and there is nothing wrong with that.
+    The exporter adds an assertion before each cast that the tensor is float32, as it was at export.
+    Under autocast it may have another type, so the assertions are removed.
     """
     moved = move_to_device_pass(program, device)
     for module in moved.graph_module.modules():
@@ -110,7 +111,7 @@ def runnable(program: torch.export.ExportedProgram, device: torch.device) -> tor
 def inputs_of(
     program: torch.export.ExportedProgram,
 ) -> list[tuple[str, list[int | None], str]]:
-    """Name, shape and dtype of each thing a program takes; None where it takes any length."""
+    """Return the name, shape and dtype of each input; None in a shape means any length."""
     values = {
         node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"
     }
@@ -130,13 +131,13 @@ def _adapted(
     elsewhere: Callable[[bytes], bool],
     rewritten: Callable[[str, bytes], bytes],
 ) -> Source:
-    """Return the file itself, or a copy where a part of it is for another device.
+    """Return a file's path, or a rewritten copy in memory if it names another device.
 
     Args:
-        path: of an archive.
-        suffix: of the parts that may name a device.
-        elsewhere: whether such a part names another device than it is to run on.
-        rewritten: gives the content of a part, by its name and old content.
+        path: Path of the archive.
+        suffix: Suffix of the parts that may name a device.
+        elsewhere: Function that returns whether the content of such a part names another device.
+        rewritten: Function that returns the new content of a part, from its name and content.
     """
     with zipfile.ZipFile(path) as archive:
         texts = [name for name in archive.namelist() if name.endswith(suffix)]
@@ -152,7 +153,7 @@ def _adapted(
 
 @contextmanager
 def _weights_only() -> Iterator[None]:
-    """Within, `torch.load` unpickles tensors and nothing else, whoever calls it."""
+    """Restrict `torch.load` to tensors inside the `with` block, whoever calls it."""
     before = os.environ.get(_WEIGHTS_ONLY)
     os.environ[_WEIGHTS_ONLY] = "1"
     try:
