@@ -1,1 +1,1 @@
-"""How good a model package is: its figures on labelled scenes, a report of them, and a gate."""
+"""Evaluate a model package on labeled scenes: compute metrics, write a report, and apply a gate."""

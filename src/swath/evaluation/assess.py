@@ -1,4 +1,4 @@
-"""An evaluation and what follows from it: may the package be published?"""
+"""Evaluate a package and decide whether it may be published."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 VERDICT = "verdict.json"
 IN_USE = "in-use"
 ASSESSMENT = (Output(VERDICT, json_with("passed", "compared")), *OUTPUTS)
-"""The files that an assessment writes, beside the folder `in-use`."""
+"""Files that an assessment writes, in addition to the folder `in-use`."""
 
 
 def assess(
@@ -41,26 +41,27 @@ def assess(
     tolerated_failures: float = 0.0,
     progress: Progress = lambda *_: None,
 ) -> tuple[Evaluation, Verdict]:
-    """Measure a package, hold it against what is asked of it, and write `verdict.json`.
+    """Evaluate a package, check its metrics, and write `verdict.json`.
 
     Args:
-        package: a folder, a `model.tar.gz` or an S3 URI of one.
-        collection: the labelled scenes.
-        out: the folder to write to.
-        against: the package in use, which is then measured too, in the folder `in-use`; or its
-            `evaluation.json`.
-        fail_below: what figures must be.
-        tolerance: by how much a figure may be lower than that of the package in use.
-        score_floor: as for `evaluate`.
-        tolerated_failures: as for `evaluate`.
-        progress: told as it goes on.
+        package: Path of a folder or of a `model.tar.gz`, or S3 URI of a `model.tar.gz`.
+        collection: Labeled scenes.
+        out: Folder to write to.
+        against: Package in use, or the path or S3 URI of its `evaluation.json`. A package is
+            evaluated, too, and its evaluation is written to the folder `in-use`.
+        fail_below: Lowest value that each metric may have.
+        tolerance: Amount by which a metric may be lower than that of the package in use.
+        score_floor: Score floor, 0 to 1; see `evaluate`.
+        tolerated_failures: Share of a scene's tiles that may fail, 0 to 1.
+        progress: Function that is called with the progress of each scene.
 
     Returns:
-        The evaluation and the verdict; nothing asked is a verdict that passed.
+        The evaluation and the verdict. Without `against` and `fail_below`, the verdict passes.
 
     Raises:
-        InputError: the two cannot be compared, or a figure that is asked for is not measured.
-        SwathError: a run failed.
+        InputError: The two packages cannot be compared, `fail_below` names an unknown metric, or
+            a number is out of range.
+        SwathError: A run failed.
     """
 
     def measure(uri: str | Path, folder: Path) -> Evaluation:
@@ -73,7 +74,7 @@ def assess(
             progress=progress,
         )
 
-    # What is given is read before what takes long is begun.
+    # Check all arguments before the evaluation, which takes long.
     check_numbers({"the tolerance": tolerance, **(fail_below or {})})
     shares = {"score floor": score_floor, "share of failures": tolerated_failures}
     for name, share in shares.items():
@@ -104,19 +105,21 @@ def read_labels(
     classes: Sequence[str] | None = None,
     class_map: Mapping[str, str] | None = None,
 ) -> Collection:
-    """Read the labels that a package is to be measured by.
+    """Read the labels that a package is evaluated on.
 
     Args:
-        package: a folder, a `model.tar.gz` or an S3 URI of one.
-        labels: as for `read_collection`, like the others.
-        scenes: the folder of the scenes.
-        form: the format of the labels.
-        classes: names of the classes, in order.
-        class_map: classes of the labels, and the classes of the package that they are.
+        package: Path of a folder or of a `model.tar.gz`, or S3 URI of a `model.tar.gz`.
+        labels: File or folder of labels, an S3 URI or a local path; by default, the labels in the
+            folder of the scenes.
+        scenes: Folder of the scenes, or one scene.
+        form: Format of the labels.
+        classes: Names of the classes, in order; by default, those of the labels.
+        class_map: Class of the package for classes of the labels with another name.
 
     Raises:
-        LabelsError: as `read_collection`.
-        InputError: the package has no class that a class of the labels is said to be.
+        LabelsError: The labels cannot be read or do not fit the scenes.
+        InputError: The package lacks a class that `class_map` maps to.
+        SceneError: swath cannot read a scene.
     """
     if class_map:
         check_class_map(package, class_map)
@@ -124,11 +127,15 @@ def read_labels(
 
 
 def check_class_map(package: str | Path, class_map: Mapping[str, str]) -> None:
-    """Check that a package has each class that a class of the labels is said to be.
+    """Check that a package has all classes that a class map maps to.
+
+    Args:
+        package: Path of a folder or of a `model.tar.gz`, or S3 URI of a `model.tar.gz`.
+        class_map: Class of the package for classes of the labels with another name.
 
     Raises:
-        InputError: it lacks one; the message says which there are.
-        PackageError: the package cannot be used.
+        InputError: The package lacks a class. The message lists the package's classes.
+        PackageError: The package cannot be used.
     """
     description = describe_package(package).description
     for old, new in class_map.items():
@@ -147,10 +154,10 @@ def _check_names(bounds: Mapping[str, float], task: str) -> None:
 
 
 def read_evaluation(uri: str) -> Evaluation:
-    """An `evaluation.json`, from a path or an S3 URI.
+    """Read an `evaluation.json` from a path or an S3 URI.
 
     Raises:
-        InputError: there is none, or it is not one.
+        InputError: There is no file at `uri`, or the file is not an evaluation.
     """
     try:
         return Evaluation.from_json(storage.read_json(uri))
@@ -163,10 +170,10 @@ def read_evaluation(uri: str) -> Evaluation:
 
 
 def to_form(text: str) -> Form:
-    """The form of labels that a command line names.
+    """Return the label format that a command line names.
 
     Raises:
-        InputError: there is no such form.
+        InputError: There is no such format.
     """
     try:
         return msgspec.convert(text, Form)  # type: ignore[no-any-return]
@@ -175,10 +182,11 @@ def to_form(text: str) -> Form:
 
 
 def parse_bounds(texts: list[str]) -> dict[str, float]:
-    """`AP50=0.3` as a figure and what it must be.
+    """Parse bounds such as `AP50=0.3` into the lowest value of each metric.
 
     Raises:
-        InputError: a text is not of that form, a number is NaN or infinite, or a figure has two.
+        InputError: A text has another form, a number is NaN or infinite, or a metric has two
+            different bounds.
     """
     bounds: dict[str, float] = {}
     for text in texts:

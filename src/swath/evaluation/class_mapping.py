@@ -1,4 +1,4 @@
-"""Which class of a model is which class of the labels."""
+"""Map the classes of a model to the classes of the labels."""
 
 from __future__ import annotations
 
@@ -22,28 +22,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classes:
-    """The classes that are measured: those that are labelled, but for the model's background."""
+    """Classes that are evaluated: those of the labels, except the model's background."""
 
     names: tuple[str, ...]
     of_labels: NDArray[np.int64]
-    """For each class of the labels, its place in `names`; -1 for the background."""
+    """(label classes,): index in `names`; -1 for the background."""
     of_model: NDArray[np.int64]
-    """For each class of the model, its place in `names`; -1 where nothing is labelled so."""
+    """(model classes,): index in `names`; -1 for a class that the labels lack."""
     unlabelled: tuple[str, ...]
-    """Classes of the model that the labels do not know: nothing can be said of them."""
+    """Classes of the model that the labels lack, so they are not evaluated."""
 
     @property
     def unknown(self) -> NDArray[np.bool_]:
-        """(names,): True where the model knows no such class, so all its objects are missed."""
+        """(names,): True for a class that the model lacks, so all its objects are missed."""
         return np.isin(np.arange(len(self.names)), self.of_model, invert=True)
 
     @classmethod
     def of(cls, description: ModelDescription, collection: Collection) -> Classes:
-        """Pair the classes of a model with those of labels: they are the same by name.
+        """Match the classes of a model and of labels by name.
+
+        Args:
+            description: Description of the model package.
+            collection: Labeled scenes.
 
         Raises:
-            LabelsError: no class of the model is labelled, or two names differ in capitals, spaces
-                or hyphens alone, so that one class would count as two.
+            LabelsError: The model and the labels have no class in common; two names differ only in
+                case, white space, hyphens or underscores; or a label class has the name that
+                reports use for the background.
         """
         if BACKGROUND in collection.classes:
             raise LabelsError(
@@ -84,7 +89,7 @@ def _refuse_alike(of_model: Sequence[str], of_labels: Sequence[str]) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what people write now so, now otherwise."""
+    """Return a name normalized in case, Unicode form, white space, hyphens and underscores."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return " ".join(re.sub(r"[\s_-]+", " ", folded).split()) or folded
 

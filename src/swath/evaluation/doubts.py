@@ -1,4 +1,4 @@
-"""Warnings about what makes an evaluation's figures mean less than they seem to."""
+"""Warn of problems that make an evaluation's metrics less meaningful."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def doubts_about(classes: Classes, scenes: Sequence[SeenScene]) -> Iterator[str]:
-    """Yield what a reader of the figures must know, the classes first, then scene by scene.
+    """Yield warnings about an evaluation: those about classes, then those about each scene.
 
     Args:
-        classes: which are measured.
-        scenes: as the engine saw them.
+        classes: Classes that are evaluated.
+        scenes: Ground truth and predictions of each scene.
     """
     for label in np.flatnonzero(classes.unknown).tolist():
         name = classes.names[label]
@@ -52,7 +52,7 @@ def doubts_about(classes: Classes, scenes: Sequence[SeenScene]) -> Iterator[str]
 
 
 def _twice(truth: Truth) -> Ints:
-    """Return the rows that repeat an earlier one's class, box and outline."""
+    """Return the rows that repeat an earlier row's class, box and outline; crowds are ignored."""
     shapes: list[object] = [None] * len(truth)
     if truth.outline is not None:
         shapes = shapely.to_wkb(shapely.normalize(truth.outline)).tolist()

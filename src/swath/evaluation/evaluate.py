@@ -1,4 +1,7 @@
-"""A model package, measured on labelled scenes: whole scenes through the engine, seams and all."""
+"""Evaluate a model package on labeled scenes.
+
+The engine runs on whole scenes, so tiling and stitching affect the metrics as in any run.
+"""
 
 from __future__ import annotations
 
@@ -59,8 +62,8 @@ _MASKED = {"instance-segmentation", "segmentation"}
 _POLYGONS = ("polygon_precision", "polygon_recall", "polygon_F1")
 
 Progress = Callable[[str, int, int], None]
-"""Called with a scene's address, how many of its tiles are done, and of how many; first with
-none."""
+"""Function that is called with a scene's address, its number of completed tiles and its number of
+tiles. The first call for a scene has no completed tiles."""
 
 
 def evaluate(
@@ -73,25 +76,25 @@ def evaluate(
     report: bool = True,
     progress: Progress = lambda *_: None,
 ) -> Evaluation:
-    """Measure a package; write `evaluation.json` and `report.html`.
+    """Evaluate a package, and write `evaluation.json` and `report.html`.
 
     Args:
-        package: a folder, a `model.tar.gz` or an S3 URI of one.
-        collection: the labelled scenes.
-        out: the folder to write to.
-        score_floor: the engine reports what scores so much, or less where the package's own
-            threshold is lower. A segmentation is run at its own threshold, which its pixels
-            depend on.
-        tolerated_failures: the share of a scene's tiles that may fail.
-        report: whether to write the report, which needs matplotlib and jinja2.
-        progress: told as it goes on.
+        package: Path of a folder or of a `model.tar.gz`, or S3 URI of a `model.tar.gz`.
+        collection: Labeled scenes.
+        out: Folder to write to.
+        score_floor: Lowest score, 0 to 1, of the detections that are evaluated. If the package's
+            own threshold is lower, that threshold applies. A segmentation always runs at its own
+            threshold, since its mask depends on it.
+        tolerated_failures: Share of a scene's tiles that may fail, 0 to 1.
+        report: Whether to write the report, which needs matplotlib and jinja2.
+        progress: Function that is called with the progress of each scene.
 
     Raises:
-        PackageError: the package cannot be used, or gives nothing that is measured here.
-        LabelsError: the labels do not fit the package.
+        PackageError: The package cannot be used, or its task is classification.
+        LabelsError: The labels do not fit the package.
         InputError: `out` has a file that swath did not write and would replace.
-        SwathError: a run failed.
-        ModuleNotFoundError: what the metrics or the report need is not installed.
+        SwathError: A run failed.
+        ModuleNotFoundError: A library that the metrics or the report need is not installed.
     """
     loaded = load_package(package)
     description = loaded.description
@@ -117,7 +120,7 @@ def evaluate(
             ) as seen:
                 if description.task in _MASKED:
                     pixels += _pixels(seen, description, classes)
-                # The mask's file goes with the run.
+                # The mask file is deleted with the run's folder.
                 scenes.append(replace(seen, mask=None))
     conditions = Conditions(
         compared="outlines" if outlined else "boxes", score_floor=score_floor, iou=IOU
@@ -137,7 +140,7 @@ def evaluate(
 
 
 def figures_of(task: str) -> tuple[str, ...]:
-    """Return the names of the figures that packages of a task are measured by."""
+    """Return the names of the metrics for packages of a task."""
     none, box = np.empty(0, np.int64), np.empty((0, 4))
     truth = Truth(scene=none, label=none, box=box, crowd=np.empty(0, np.bool_))
     found = Found(scene=none, label=none, box=box, score=np.empty(0))
@@ -167,7 +170,7 @@ def _check(description: ModelDescription, collection: Collection) -> Classes:
 
 
 def _changes(description: ModelDescription, score_floor: float) -> dict[str, Any]:
-    """What the engine's package says otherwise."""
+    """Return the hyperparameters that the evaluation changes in the package."""
     if description.task == "segmentation":
         return {"mask": True}
     return {"score_threshold": _reported_from(description, score_floor)}
@@ -189,7 +192,7 @@ def _pixels(seen: SeenScene, description: ModelDescription, classes: Classes) ->
 
 
 def _threshold(description: ModelDescription) -> float:
-    """The package's own threshold, as near as the scores' type comes to it."""
+    """Return the package's score threshold, rounded to float32 like the scores."""
     return float(np.float32(description.score_threshold))
 
 
@@ -208,7 +211,7 @@ def _evaluation(
         truth, found, classes.names, threshold=threshold, iou=conditions.iou
     )
     if conditions.compared == "outlines":
-        # The SpaceNet challenge's, of all scenes together.
+        # The metrics of the SpaceNet challenge, over all scenes together.
         figures |= {name: figures[name.removeprefix("polygon_")] for name in _POLYGONS}
     of_pixels: PixelFigures | None = None
     if pixels is not None:

@@ -1,4 +1,4 @@
-"""From what is known and what was found to all figures of an evaluation."""
+"""Compute all metrics of an evaluation from the ground truth and the predictions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def measure_objects(
     truth: Truth, found: Found, classes: Sequence[str], *, threshold: float, iou: float
 ) -> tuple[Figures, list[ClassFigures], CurvePoints]:
-    """The figures of objects: over all classes, and of each.
+    """Return the metrics of objects over all classes, those of each class, and the overall curve.
 
     Args:
-        truth: what is known.
-        found: what was seen, down to a low score.
-        classes: their names.
-        threshold: the package's own, at which precision, recall and F1 are given.
-        iou: from which overlap on a detection stands for an object.
+        truth: Ground truth.
+        found: Detections, down to a low score.
+        classes: Names of the classes.
+        threshold: Score threshold at which precision, recall and F1 are computed.
+        iou: Minimum IoU of a match.
     """
     coco = coco_figures(truth, found, len(classes))
     matches = match(truth, found, at=iou)
@@ -45,7 +45,13 @@ def measure_objects(
 
 
 def measure_pixels(counts: Ints, classes: Sequence[str]) -> tuple[Figures, PixelFigures]:
-    """The figures of masks, over all classes and of each."""
+    """Return the metrics of masks over all classes, and those of each class.
+
+    Args:
+        counts: (classes + 1, classes + 1) pixels by ground truth (rows) and prediction (columns);
+            the last row and column are the background.
+        classes: Names of the classes.
+    """
     names = [*classes, BACKGROUND]
     iou, f1 = pixel_iou(counts), pixel_f1(counts)
     right = np.diag(counts).sum() / max(int(counts.sum()), 1)
@@ -61,12 +67,12 @@ def measure_pixels(counts: Ints, classes: Sequence[str]) -> tuple[Figures, Pixel
 
 
 def at_threshold(counts: Counts) -> Figures:
-    """What a threshold gives."""
+    """Return precision, recall and F1 at one threshold."""
     return {"precision": counts.precision, "recall": counts.recall, "F1": counts.f1}
 
 
 def points_of(curve: Curve) -> CurvePoints:
-    """Thin a curve to what a plot shows, its ends and its best F1 kept."""
+    """Thin a curve to the points that a plot needs, with its ends and its best F1."""
     kept = thin(curve)
     columns = (curve.score, curve.precision, curve.recall, curve.f1)
     score, precision, recall, f1 = (column[kept].tolist() for column in columns)
@@ -109,7 +115,7 @@ def _best(curve: Curve) -> Figures:
     if curve.best is None:
         return {"best_F1": 0.0 if curve.truths else None, "best_threshold": None}
     best = curve.counts(curve.best).f1
-    # Where crowds account for all that was found, and nothing else is known, no threshold is best.
+    # If all detections match crowds and there is no other ground truth, no threshold is best.
     return {"best_F1": best, "best_threshold": None if best is None else curve.best}
 
 

@@ -1,4 +1,4 @@
-"""Whether a package may take the place of the one in use: only if it does not fall below it."""
+"""Decide whether a package may replace the one in use: no metric may be lower."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from swath.messages import Payload
 OBJECTS = ("AP", "AP50", "best_F1")
 MASKS = ("mIoU", "pixel_F1", "polygon_F1")
 _ROUNDING = 1e-9
-"""By so much a difference of two figures may be off: 0.8 - 0.1 is more than 0.7."""
+"""Tolerance for rounding: in floating point, 0.8 - 0.1 is more than 0.7."""
 
 
 class Fall(Payload, frozen=True, kw_only=True):
-    """A figure that is lower than it must be."""
+    """Metric that is lower than required."""
 
     figure: str
     value: float | None
-    """None: there is nothing to measure, which is lower than any number."""
+    """Value of the metric; None if it is undefined, which counts as lower than any number."""
     least: float
-    """What it must be, before any tolerance."""
+    """Required value, before any tolerance."""
 
     def __str__(self) -> str:
         if self.value is None:
@@ -32,14 +32,14 @@ class Fall(Payload, frozen=True, kw_only=True):
 
 
 class Verdict(Payload, frozen=True, kw_only=True):
-    """What a gate says of a package."""
+    """Decision of a gate on a package."""
 
     passed: bool
     compared: tuple[str, ...]
     falls: tuple[Fall, ...] = ()
 
     def __add__(self, other: Verdict) -> Verdict:
-        """Both together: it passed if both did."""
+        """Combine two verdicts; the result passes if both pass."""
         return Verdict(
             passed=self.passed and other.passed,
             compared=tuple(dict.fromkeys(self.compared + other.compared)),
@@ -59,17 +59,19 @@ def compare(
     *,
     figures: Sequence[str] | None = None,
 ) -> Verdict:
-    """Hold a package against the one in use, measured on the same collection.
+    """Compare a package with the package in use, evaluated on the same collection.
 
     Args:
-        candidate: of the package that is to be published.
-        current: of the one in use.
-        tolerance: by how much a figure may fall.
-        figures: which are compared; by default `MASKS` where both have masks, else `OBJECTS`.
+        candidate: Evaluation of the package to publish.
+        current: Evaluation of the package in use.
+        tolerance: Amount by which a metric may be lower.
+        figures: Names of the metrics to compare; by default `MASKS` if both evaluations have mask
+            metrics, else `OBJECTS`.
 
     Raises:
-        InputError: they were not measured on the same collection, or not in the same way; or the
-            package in use has none of the figures, so that any candidate would pass.
+        InputError: The evaluations have different collections, classes or conditions; one of them
+            lacks a metric; or all metrics of the package in use are undefined, so that any
+            candidate would pass.
     """
     _check_comparable(candidate, current)
     if figures is None:
@@ -85,15 +87,15 @@ def compare(
 
 
 def require(candidate: Evaluation, least: Mapping[str, float], tolerance: float = 0.0) -> Verdict:
-    """Hold a package against numbers.
+    """Check a package's metrics against required values.
 
     Args:
-        candidate: of the package.
-        least: what figures must be.
-        tolerance: by how much they may be lower.
+        candidate: Evaluation of the package.
+        least: Required value of each metric.
+        tolerance: Amount by which a metric may be lower.
 
     Raises:
-        InputError: there is no figure of that name, or a number is NaN or infinite.
+        InputError: There is no metric of a name, or a number is NaN or infinite.
     """
     check_numbers({"the tolerance": tolerance, **least})
     falls = []
@@ -105,10 +107,15 @@ def require(candidate: Evaluation, least: Mapping[str, float], tolerance: float 
 
 
 def check_numbers(numbers: Mapping[str, float]) -> None:
-    """Check what figures are held against: nothing is lower than NaN, so all would pass.
+    """Check that required values are finite.
+
+    Nothing is lower than NaN, so any package would pass.
+
+    Args:
+        numbers: Numbers by their names in messages.
 
     Raises:
-        InputError: one is NaN or infinite.
+        InputError: A number is NaN or infinite.
     """
     for name, number in numbers.items():
         if not isfinite(number):

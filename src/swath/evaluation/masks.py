@@ -1,4 +1,7 @@
-"""Pixels of a scene, known against seen, window by window: no mask is ever held whole."""
+"""Count a scene's pixels by ground truth and prediction, one window at a time.
+
+No mask is in memory as a whole.
+"""
 
 from __future__ import annotations
 
@@ -27,30 +30,33 @@ if TYPE_CHECKING:
     from swath.evaluation.metrics.objects import Objects, Truth
 
 _WINDOW = 1024
-"""px; the side of what is counted at once."""
+"""Side in px of the windows that are counted."""
 
 Labels = Callable[[Box], "NDArray[np.uint16]"]
-"""Gives the classes (rows, cols) of a window."""
+"""Function that returns the classes (rows, cols) of a window."""
 
 
 def count_scene(
     uri: str, bands: Sequence[str], truth: Truth, seen: Labels, classes: int
 ) -> NDArray[np.int64]:
-    """Count a scene's pixels by known and by seen class.
+    """Count a scene's pixels by class of the ground truth and of the prediction.
+
+    Pixels without data are not counted, nor are pixels that only a crowd covers.
 
     Args:
-        uri: of the scene: pixels without data are not counted.
-        bands: the model's.
-        truth: with outlines, those of the background too; where only a crowd lies, nothing is
-            counted.
-        seen: what a model says of a window; `classes` stands for the background.
-        classes: how many there are.
+        uri: Address of the scene.
+        bands: Names of the model's bands.
+        truth: Ground truth with outlines, including objects of the background class.
+        seen: Function that returns the predicted classes of a window; `classes` is the background.
+        classes: Number of classes.
 
     Returns:
-        (classes + 1, classes + 1): rows are what is known, columns what was seen.
+        (classes + 1, classes + 1): rows are the ground truth, columns the prediction; the last
+        ones are the background.
     """
     counts = np.zeros((classes + 1, classes + 1), np.int64)
-    # Background that is labelled, as an island in a lake, is no crowd and no gap.
+    # `nothing` marks pixels without any label. Labeled background, such as an island in a lake, has
+    # the value `classes`.
     nothing = classes + 1
     known, crowds = (drawn(truth.take(which), nothing) for which in (~truth.crowd, truth.crowd))
     with open_scene(uri) as scene:
@@ -65,7 +71,12 @@ def count_scene(
 
 
 def drawn(objects: Objects, background: int) -> Labels:
-    """Draw the classes of objects with outlines; of several over one another, the least shows."""
+    """Return a function that rasterizes objects; where they overlap, the smallest one is on top.
+
+    Args:
+        objects: Objects, with outlines or boxes in scene px.
+        background: Value of pixels that no object covers.
+    """
     objects = objects.take(np.argsort(-objects.area, kind="stable"))
     outline = objects.outline if objects.outline is not None else shapely.box(*objects.box.T)
     tree = shapely.STRtree(outline)
@@ -89,7 +100,14 @@ def drawn(objects: Objects, background: int) -> Labels:
 
 
 def of_mask(path: Path, of_model: NDArray[np.int64], background: int) -> Labels:
-    """The classes that a run's mask holds, in the numbers of the classes measured."""
+    """Return a function that reads a run's mask and maps its classes to the evaluated ones.
+
+    Args:
+        path: Path of the mask.
+        of_model: (model classes,): index of the evaluated class; -1 for classes that are not
+            evaluated.
+        background: Value of all other pixels.
+    """
     numbers = np.full(NO_LABEL + 1, background, np.uint16)
     numbers[: len(of_model)] = np.where(of_model < 0, background, of_model)
 

@@ -1,8 +1,8 @@
-"""A model package with other hyperparameters: as the engine runs it while it is measured.
+"""Write a copy of a model package with other hyperparameters, for its evaluation.
 
-A curve of precision and recall needs what scores less than the package reports. A run may raise the
-package's threshold, but not lower it. So the engine is given a package of its own: the same files
-beside an `mlm.json` that says otherwise.
+A precision-recall curve needs detections with scores below the package's threshold. A run can raise
+that threshold, but not lower it. So the engine runs a copy of the package, with the same files and
+another `mlm.json`.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ _HYPERPARAMETERS = "mlm:hyperparameters"
 
 
 def write_variant(package: ModelPackage, target: Path, **hyperparameters: Any) -> Path:
-    """Write the package with some of its `mlm:hyperparameters` replaced, and give its folder.
+    """Write a package with some of its `mlm:hyperparameters` replaced, and return its folder.
 
     Args:
-        package: on this machine; its files are linked where the disk is the same, else copied.
-        target: the folder to make.
-        hyperparameters: those to replace.
+        package: Package on this machine. Its files are hard-linked if `target` is on the same disk,
+            else copied.
+        target: Folder to create.
+        hyperparameters: Entries of `mlm:hyperparameters` to replace.
     """
     shutil.copytree(package.folder, target, copy_function=_link)
     item = json.loads((package.folder / DESCRIPTION).read_bytes())
     item["properties"][_HYPERPARAMETERS] |= hyperparameters
-    # A new file: writing into the link would change the package itself.
+    # Write a new file, since writing to the hard link would change the original package.
     (target / DESCRIPTION).unlink()
     (target / DESCRIPTION).write_text(json.dumps(item))
     return target

@@ -1,4 +1,4 @@
-"""The plots of a report, as SVG that stands within a page."""
+"""Draw the plots of a report, as SVG that is embedded in the page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from swath.evaluation.results import CurvePoints, Evaluation
 
 _STYLE: Any = {
-    # Text stays text: the page's font, and a tenth of the size.
+    # Keep text as text: it has the page's font, and the file is a tenth of the size.
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
@@ -27,7 +27,7 @@ _STYLE: Any = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
-# Okabe and Ito's colours, which the colour-blind can tell apart.
+# Colors of Okabe and Ito, which color-blind readers can distinguish.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
 _WHOLE = "#1b1f23"
 _MOST_CLASSES = 7
@@ -35,7 +35,7 @@ _SIZE = (4.6, 3.4)
 
 
 def precision_recall(evaluation: Evaluation) -> str:
-    """Precision over recall: of all classes together, and of each."""
+    """Plot precision over recall for all classes together and for each class, as SVG."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": "precision-recall"}):
         figure, axes = _axes("recall", "precision")
         classes = evaluation.classes[:_MOST_CLASSES]
@@ -53,14 +53,14 @@ def precision_recall(evaluation: Evaluation) -> str:
 
 
 def by_threshold(evaluation: Evaluation) -> str:
-    """Precision, recall and F1 over the threshold."""
+    """Plot precision, recall and F1 over the score threshold, as SVG."""
     curve, floor = evaluation.curve, evaluation.package.reported_from
     with mpl.rc_context({**_STYLE, "svg.hashsalt": "by-threshold"}):
         figure, axes = _axes("score threshold", "")
         for name, colour in zip(("precision", "recall", "f1"), _COLOURS, strict=False):
             label = "F1" if name == "f1" else name
             values = getattr(curve, name)
-            # Down to the floor nothing more was found.
+            # Extend the curve to the floor, since there are no more detections above it.
             score = [*curve.score, *([floor] if values else [])]
             axes.step(score, values + values[-1:], where="pre", color=colour, label=label)
         threshold = evaluation.package.score_threshold
@@ -86,13 +86,13 @@ def _axes(x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _line(axes: Axes, curve: CurvePoints, **style: Any) -> None:
-    # One point alone makes no line.
+    # A curve of one point needs a marker to be visible.
     marker = "o" if len(curve.score) == 1 else None
     axes.plot(curve.recall, curve.precision, marker=marker, markersize=4, **style)
 
 
 def _svg(figure: Figure) -> str:
-    """Without a date, so that the same figures give the same file; from its first tag on."""
+    """Return a figure as an SVG element, without a date, so that equal figures give equal files."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     return text.getvalue()[text.getvalue().index("<svg") :]

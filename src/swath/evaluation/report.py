@@ -1,4 +1,4 @@
-"""The report of an evaluation: one HTML file that needs nothing beside it."""
+"""Render the report of an evaluation as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _MASK_CARDS = (
 
 
 def render(evaluation: Evaluation, chips: Sequence[Chip]) -> str:
-    """The report as HTML.
+    """Return the report as HTML.
 
     Args:
-        evaluation: what it tells.
-        chips: the worst tiles, the worst first.
+        evaluation: Evaluation to report.
+        chips: Tiles with the most errors, the worst first.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -69,7 +69,7 @@ def _figure(value: float | None) -> str:
 
 
 def _confusion(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Rows of the confusion matrix, each cell with its share of its row."""
+    """Return the rows of the confusion matrix, with each cell's share of its row."""
     names = [*evaluation.collection.classes, BACKGROUND]
     return [_row(name, counts) for name, counts in zip(names, evaluation.confusion, strict=True)]
 
@@ -80,7 +80,7 @@ def _row(name: str, counts: Sequence[int]) -> dict[str, Any]:
 
 
 def _pixels(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """For each class of pixels: how many are known, how many seen, IoU and F1."""
+    """Return each class's pixels in the ground truth and in the prediction, its IoU and its F1."""
     pixels = evaluation.pixels
     if pixels is None:
         return []

@@ -1,18 +1,18 @@
-"""What an evaluation says: the content of `evaluation.json`."""
+"""Define the content of `evaluation.json`."""
 
 from __future__ import annotations
 
 from swath.messages import Payload, TileCounts
 
 BACKGROUND = "(background)"
-"""How figures and reports call what is of no class."""
+"""Name of the background in metrics and reports."""
 
 Figures = dict[str, float | None]
-"""By name; None where there is nothing to measure."""
+"""Metrics by name; None for a metric that is undefined."""
 
 
 class PackageMeasured(Payload, frozen=True, kw_only=True):
-    """Which package was measured."""
+    """Package that was evaluated."""
 
     name: str
     digest: str
@@ -20,34 +20,34 @@ class PackageMeasured(Payload, frozen=True, kw_only=True):
     tile_size: int
     overlap: int
     score_threshold: float
-    """The package's own."""
+    """Score threshold of the package."""
     reported_from: float
-    """The engine reported what scores so much: the floor of the conditions, or the package's own
-    threshold where that is lower or pixels depend on it."""
+    """Lowest score of the evaluated detections: the score floor of the conditions, or the package's
+    own threshold if that is lower or the task is segmentation."""
 
 
 class CollectionUsed(Payload, frozen=True, kw_only=True):
-    """What it was measured on."""
+    """Labeled scenes that the package was evaluated on."""
 
     digest: str
     scenes: int
     objects: int
-    """Crowds apart."""
+    """Number of objects, without crowds."""
     classes: tuple[str, ...]
-    """Those measured."""
+    """Classes that were evaluated."""
     unlabelled: tuple[str, ...] = ()
-    """Classes of the model that the labels do not know: nothing is said of them."""
+    """Classes of the model that the labels lack, so they were not evaluated."""
 
 
 class Conditions(Payload, frozen=True, kw_only=True):
-    """How it was measured; figures under other conditions are not comparable."""
+    """Conditions of the evaluation; metrics under other conditions are not comparable."""
 
     compared: str
-    """`boxes` or `outlines`."""
+    """Geometry of the IoU: `boxes` or `outlines`."""
     score_floor: float
-    """What scores less was not asked for."""
+    """Requested score floor, 0 to 1."""
     iou: float = 0.5
-    """From which overlap on a detection stands for an object, where a figure names none."""
+    """Minimum IoU of a match, for metrics whose name states none."""
 
 
 class CurvePoints(Payload, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class CurvePoints(Payload, frozen=True, kw_only=True):
 
 
 class ClassFigures(Payload, frozen=True, kw_only=True):
-    """Of one class."""
+    """Metrics of one class."""
 
     name: str
     objects: int
@@ -69,7 +69,7 @@ class ClassFigures(Payload, frozen=True, kw_only=True):
 
 
 class SceneFigures(Payload, frozen=True, kw_only=True):
-    """Of one scene, at the package's own threshold."""
+    """Metrics of one scene, at the package's score threshold."""
 
     uri: str
     tiles: TileCounts
@@ -82,29 +82,30 @@ class SceneFigures(Payload, frozen=True, kw_only=True):
 
 
 class PixelFigures(Payload, frozen=True, kw_only=True):
-    """Of masks."""
+    """Metrics of masks."""
 
     counts: list[list[int]]
-    """Rows are what is known, columns what was seen; the background is last."""
+    """Number of pixels: rows are the ground truth, columns the prediction, the background last."""
     iou: Figures
-    """By class."""
+    """IoU by class."""
     f1: Figures
+    """F1 by class."""
 
 
 class Evaluation(Payload, frozen=True, kw_only=True):
-    """How good a model package is on a collection."""
+    """Evaluation of a model package on a collection."""
 
     package: PackageMeasured
     collection: CollectionUsed
     conditions: Conditions
     figures: Figures
-    """Of the whole; what a gate compares."""
+    """Metrics over all classes and scenes, which a gate compares."""
     classes: list[ClassFigures]
     scenes: list[SceneFigures]
     curve: CurvePoints
     confusion: list[list[int]]
-    """At the package's own threshold; rows are known classes, columns seen ones, the background
-    last."""
+    """Number of objects at the package's score threshold: rows are the ground truth, columns the
+    prediction, the background last."""
     pixels: PixelFigures | None = None
     warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
-    """What looks wrong about the scenes, a sentence each."""
+    """Warnings about the classes and the scenes, one sentence each."""

@@ -1,4 +1,4 @@
-"""Scenes through the engine: planned, inferred in shards and merged, as any run is."""
+"""Run labeled scenes through the engine: plan, infer in shards and merge, as in any run."""
 
 from __future__ import annotations
 
@@ -33,21 +33,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SeenScene:
-    """A labelled scene and what the engine made of it."""
+    """Labeled scene with the engine's predictions."""
 
     uri: str
     grid: Grid
     tiles: TileCounts
     warnings: Sequence[str]
-    """Of the run, from `MergeSummary`."""
+    """Warnings of the run, from `MergeSummary`."""
     seconds: float
-    """Of planning, inference and merging."""
+    """Seconds that planning, inference and merging took."""
     truth: Truth
+    """Ground truth without the background class."""
     ground: Truth
-    """The labels, background too: its class is the number of the classes measured."""
+    """Ground truth with the background class, whose index is the number of evaluated classes."""
     found: Found
+    """Predictions of the evaluated classes."""
     mask: Path | None
-    """The scene's mask, where the package gives one; it is there while the scene is open."""
+    """Mask of the scene, if the package gives one. The file exists inside the `with` block only."""
 
 
 @contextmanager
@@ -62,22 +64,23 @@ def see(
     options: RunOptions,
     progress: Callable[[int, int], None],
 ) -> Iterator[SeenScene]:
-    """Run a scene through the engine; what it leaves on disk is there until the block ends.
+    """Run a scene through the engine; the run's files exist until the `with` block ends.
 
     Args:
-        scene: its labels.
-        number: of the scene, for its rows.
-        model: the folder of the model package.
-        classes: which are measured.
-        outlined: whether outlines are compared, or boxes.
-        work: a folder that the run may use.
-        options: of the run.
-        progress: called with how many tiles are done, and of how many.
+        scene: Labeled scene.
+        number: Number of the scene, stored with its objects.
+        model: Folder of the model package.
+        classes: Classes that are evaluated.
+        outlined: Whether to compare outlines instead of boxes.
+        work: Folder for temporary files.
+        options: Options of the run.
+        progress: Function that is called with the number of completed tiles and the number of
+            tiles.
 
     Raises:
-        SwathError: the run failed.
-        LabelsError: outlines are to be compared and the labels have none, or the scene is of
-            another size than its labels say.
+        SwathError: The run failed.
+        LabelsError: Outlines are compared and the labels have none, or the labels state another
+            size of the scene.
     """
     ground = _ground(scene, number, classes, outlined=outlined)
     request = request_of(scene.uri, str(model), options)
@@ -141,7 +144,7 @@ def _outlines(rows: Detections) -> NDArray[np.object_]:
 
 
 def _sound(outlines: NDArray[np.object_] | None) -> NDArray[np.object_]:
-    """Outlines that GEOS can intersect: those that cross themselves are mended."""
+    """Return outlines that GEOS can intersect, with self-intersections repaired."""
     mended = np.array(outlines, np.object_)
     crossed = ~shapely.is_valid(mended)
     mended[crossed] = shapely.make_valid(mended[crossed])

@@ -1,4 +1,4 @@
-"""Pixels as a person can look at them: which bands, and how bright."""
+"""Draw a window of a scene as a PNG for display."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from swath.raster.scene import OpenScene
 from swath.raster.scene_info import Box
 
 _WIDEST = 512
-"""px; larger tiles are drawn smaller."""
+"""Maximum side of a picture in px; larger tiles are subsampled."""
 
 
 def picture_of(scene: OpenScene, window: Box, bands: Sequence[str]) -> str:
-    """A window as a PNG, in a `data:` URI.
+    """Return a window as a PNG in a `data:` URI.
 
     Args:
-        scene: the scene.
-        window: x, y, width, height.
-        bands: the model's, of which the display takes some.
+        scene: Open scene.
+        window: Window in scene px: x, y, width, height.
+        bands: Names of the model's bands, of which some are displayed.
     """
     shown = display_bands(scene.info, bands)
     pixels, valid = scene.read_layers(window, shown)

@@ -1,4 +1,4 @@
-"""The tiles that a model does worst on, ready to be drawn."""
+"""Select the tiles with the most errors, and prepare them for the report."""
 
 from __future__ import annotations
 
@@ -23,43 +23,46 @@ if TYPE_CHECKING:
 _MOST = 12
 
 Fate = Literal["found", "missed", "hit", "false", "crowd"]
-"""Of what is known: `found`, `missed`, or `crowd`; of what was seen: `hit`, `false`, or `crowd`."""
+"""Result of matching: `found`, `missed` or `crowd` for ground truth, and `hit`, `false` or `crowd`
+for a detection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """An outline over a tile."""
+    """Outline that is drawn over a tile."""
 
     fate: Fate
     path: str
     """SVG path data, in px of the tile's window."""
     score: float | None = None
-    """Of a detection."""
+    """Score, for a detection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chip:
-    """A tile's pixels and what was known and seen there."""
+    """Pixels of a tile, with its ground truth and detections."""
 
     uri: str
     window: Box
     core: Box
-    """The pixels that the tile owns, within the window: x, y, width, height."""
+    """Core of the tile in px, relative to the window: x, y, width, height."""
     picture: str
-    """A `data:` URI of a PNG."""
+    """PNG of the window, in a `data:` URI."""
     false: int
+    """Number of false positives that the tile owns."""
     missed: int
+    """Number of missed objects that the tile owns."""
     shapes: tuple[Shape, ...]
 
     @property
     def name(self) -> str:
-        """The last part of the scene's address."""
+        """Last part of the scene's address."""
         return self.uri.rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Judged:
-    """A scene at a threshold: what became of each known object and each detection."""
+    """Scene with the detections above a threshold, matched with the ground truth."""
 
     scene: SeenScene
     found: Found
@@ -71,7 +74,7 @@ class _Judged:
         return cls(scene, found, match(scene.truth, found, at=iou))
 
     def errors(self) -> tuple[Ints, Ints, Ints]:
-        """The tiles with errors, how many false alarms each has, and how many misses."""
+        """Return the tiles with errors, and the number of false positives and misses of each."""
         grid = self.scene.grid
         false = _owners(grid, self.found.take(self.matches.false))
         missed = _owners(grid, self.scene.truth.take(self.matches.missed))
@@ -82,15 +85,15 @@ class _Judged:
 def worst_tiles(
     scenes: Sequence[SeenScene], bands: Sequence[str], *, threshold: float, iou: float
 ) -> list[Chip]:
-    """The tiles with the most false alarms and misses, the worst first.
+    """Return the tiles with the most false positives and misses, the worst first.
 
-    An error belongs to the tile whose core holds its centre, as a detection does.
+    The owner of an error is the tile whose core contains its center, as for a detection.
 
     Args:
-        scenes: as the engine saw them.
-        bands: the model's, to choose from for display.
-        threshold: what scores less is left out.
-        iou: from which overlap on a detection stands for an object.
+        scenes: Ground truth and predictions of each scene.
+        bands: Names of the model's bands, of which some are displayed.
+        threshold: Lowest score of the detections that are counted.
+        iou: Minimum IoU of a match.
     """
     worst: list[tuple[int, ...]] = []
     for number, scene in enumerate(scenes):
@@ -109,7 +112,12 @@ def _owners(grid: Grid, objects: Objects) -> Ints:
 
 
 def _count(tiles: Ints, owners: Ints) -> Ints:
-    """How many each of the tiles owns."""
+    """Return the number of errors that each tile owns.
+
+    Args:
+        tiles: (tiles,) numbers of tiles, ascending.
+        owners: (errors,) number of each error's tile.
+    """
     return np.bincount(np.searchsorted(tiles, owners), minlength=len(tiles))
 
 
@@ -131,7 +139,7 @@ def _chip(judged: _Judged, tile: int, bands: Sequence[str], false: int, missed: 
 
 
 def _shapes(judged: _Judged, window: Box) -> Iterator[Shape]:
-    """What lies in a window, what is known first."""
+    """Yield the outlines in a window, the ground truth first."""
     truth, matches = judged.scene.truth, judged.matches
     for row in _within(truth, window):
         fate: Fate = "crowd" if truth.crowd[row] else "missed" if matches.missed[row] else "found"
@@ -149,7 +157,7 @@ def _within(objects: Truth | Found, window: Box) -> list[int]:
 
 
 def _path(objects: Objects, row: int, window: Box) -> str:
-    """An outline, holes and all, as SVG path data."""
+    """Return an outline with its holes as SVG path data, in px of the window."""
     outline = shapely.box(*objects.box[row])
     if objects.outline is not None:
         outline = objects.outline[row]

@@ -1,1 +1,1 @@
-"""Figures of detections and masks against what is known: pure functions on arrays."""
+"""Compute metrics of detections and masks against ground truth, with pure functions on arrays."""

@@ -1,9 +1,10 @@
-"""COCO's average precision and recall, by class and size, on scenes of any number of objects.
+"""Compute COCO's average precision and recall, by class and size, for scenes of any size.
 
-faster-coco-eval matches and accumulates. It holds a dense matrix of overlaps for each image and
-class, and keeps a hundred detections of them at most, which suits photographs. A scene is given to
-it in pieces instead: objects that overlap nothing in common have no say in each other's matching,
-so what hangs together is one image, and the figures are those of the whole.
+faster-coco-eval does the matching and the accumulation. It holds a dense matrix of overlaps for
+each image and class, and by default keeps at most 100 detections of each. That suits photographs,
+but not scenes. So a scene is split into connected components of overlapping objects, and each
+"image" of faster-coco-eval holds whole components. Objects of different components do not affect
+each other's matching, so the metrics are those of the whole scene.
 """
 
 from __future__ import annotations
@@ -33,48 +34,62 @@ SIZES: dict[Size, tuple[float, float]] = {
     "medium": (32**2, 96**2),
     "large": (96**2, np.inf),
 }
-"""px² of an object, as COCO draws the lines: both ends of a range belong to it.
+"""Area range in px² of COCO's object sizes, limits included.
 
-COCO's end at 1e10 px², a scene of 100,000 px a side; what is larger would not count."""
+COCO itself ends the ranges `all` and `large` at 1e10 px², which is a square of 100,000 px. Larger
+objects would not count, so these ranges have no upper limit here."""
 
 IOUS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 _PIECE = 256
-"""How many objects one image holds, unless more hang together."""
+"""Number of objects per "image" of faster-coco-eval, unless a connected component has more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CocoFigures:
-    """What faster-coco-eval accumulated; -1 where no object is known."""
+    """Precision and recall that faster-coco-eval accumulated; -1 without ground truth."""
 
     precision: Floats
-    """(10 IoUs, 101 recalls, classes, 4 sizes)."""
+    """(10 IoUs, 101 recalls, classes, 4 sizes): interpolated precision."""
     recall: Floats
-    """(10 IoUs, classes, 4 sizes)."""
+    """(10 IoUs, classes, 4 sizes): recall over all detections."""
 
     def ap(
         self, *, iou: float | None = None, label: int | None = None, size: Size = "all"
     ) -> float | None:
-        """Average precision: the mean over IoUs, or at one; over classes, or of one."""
+        """Return the average precision, or None without ground truth.
+
+        Args:
+            iou: IoU threshold; by default, the mean over 0.5 to 0.95.
+            label: Class; by default, the mean over all classes.
+            size: Size of the objects.
+        """
         return _mean(self.precision[_at(iou)][:, :, _of(label), _place(size)])
 
     def ar(
         self, *, iou: float | None = None, label: int | None = None, size: Size = "all"
     ) -> float | None:
-        """Average recall: how many objects are found at all."""
+        """Return the average recall over all detections, or None without ground truth.
+
+        Args:
+            iou: IoU threshold; by default, the mean over 0.5 to 0.95.
+            label: Class; by default, the mean over all classes.
+            size: Size of the objects.
+        """
         return _mean(self.recall[_at(iou)][:, _of(label), _place(size)])
 
 
 def coco_figures(
     truth: Truth, found: Found, classes: int, *, limit: int | None = None
 ) -> CocoFigures:
-    """COCO's figures.
+    """Return COCO's precision and recall.
 
     Args:
-        truth: what is known.
-        found: what was seen.
-        classes: how many there are.
-        limit: how many detections count of a class in a scene, the best; by default, all.
+        truth: Ground truth.
+        found: Detections.
+        classes: Number of classes.
+        limit: Maximum number of detections per class and scene, those with the highest scores; by
+            default, no limit.
     """
     found = found.best_first()
     if limit is not None:
@@ -82,7 +97,7 @@ def coco_figures(
     evaluator = _evaluator(truth, found, classes)
     evaluator.evaluate()
     evaluator.accumulate()
-    # The last axis is the limit of detections: there is one, and it is never reached.
+    # The last axis is the limit of detections. There is one limit, which is never reached.
     return CocoFigures(
         np.asarray(evaluator.eval["precision"])[..., 0],
         np.asarray(evaluator.eval["recall"])[..., 0],
@@ -90,7 +105,7 @@ def coco_figures(
 
 
 def _evaluator(truth: Truth, found: Found, classes: int) -> Any:
-    # Imported here: nothing else needs it.
+    # Imported here, since no other function needs it.
     from faster_coco_eval import (  # type: ignore[import-untyped]  # noqa: PLC0415
         COCO,
         COCOeval_faster,
@@ -109,7 +124,7 @@ def _evaluator(truth: Truth, found: Found, classes: int) -> Any:
         )
         for annotations in (
             _annotations(truth, of_truth, truth.size, iscrowd=truth.crowd),
-            # Ranks are scores without ties: the pieces' order has no say.
+            # Ranks replace the scores, so there are no ties and the order of images has no effect.
             _annotations(found, of_found, None, score=np.arange(len(found), 0, -1)),
         )
     )
@@ -125,7 +140,14 @@ def _evaluator(truth: Truth, found: Found, classes: int) -> Any:
 def _annotations(
     objects: Objects, piece: Ints, size: Floats | None, **more: NDArray[Any]
 ) -> Iterator[dict[str, Any]]:
-    """Yield objects as COCO has them; their areas are those stated, or their own."""
+    """Yield objects as COCO annotations.
+
+    Args:
+        objects: Objects to convert.
+        piece: (n,) image of each object, from 0.
+        size: (n,) stated areas in px²; None for the areas of the objects.
+        more: Further columns (n,) by name.
+    """
     low, sides = objects.box[:, :2], objects.box[:, 2:] - objects.box[:, :2]
     columns = {
         "image_id": (piece + 1).tolist(),
@@ -139,9 +161,9 @@ def _annotations(
 
 
 class _Overlaps:
-    """The matrices of overlaps that faster-coco-eval asks for, made from pairs.
+    """Overlap matrices for faster-coco-eval, computed from pairs.
 
-    Its own would be of boxes, or of polygons drawn in pixels.
+    Its own matrices would compare boxes, or polygons rasterized to pixels.
     """
 
     def __init__(
@@ -152,14 +174,19 @@ class _Overlaps:
         group = groups[0][pairs.found]
         order = np.argsort(group, kind="stable")
         self._classes, self._group = classes, group[order]
-        # Both are asked for in the order in which they were given: detections best first.
+        # faster-coco-eval expects both in the order of its input: detections by descending score.
         row, column = (_places(of) for of in groups)
         self._row, self._column = row[pairs.found][order], column[pairs.truth][order]
         self._overlap = pairs.overlap[order]
         self._sizes = [Counter(of.tolist()) for of in groups]
 
     def of(self, image: int, category: int) -> Floats:
-        """(detections, known objects) of an image and class, both counted from 1."""
+        """Return the overlaps (detections, ground truth) of an image and a class.
+
+        Args:
+            image: Number of the image, from 1.
+            category: Number of the class, from 1.
+        """
         group = (image - 1) * self._classes + category - 1
         matrix = np.zeros([size[group] for size in self._sizes])
         pairs = slice(*np.searchsorted(self._group, [group, group + 1]))
@@ -168,16 +195,16 @@ class _Overlaps:
 
 
 def _pieces(truths: int, founds: int, pairs: Pairs) -> Ints:
-    """For each known object and then each detection, the image that it is given in."""
+    """Return the image of each ground-truth object, followed by the image of each detection."""
     whole = components(truths + founds, pairs.truth, pairs.found + truths)
     _, group, size = np.unique(whole, return_inverse=True, return_counts=True)
-    # Groups fill images in turn; one that is larger than an image has its own.
+    # Components fill the images in order. One that is larger than an image gets its own.
     ends = np.cumsum(size)
     return np.asarray(((ends - size) // _PIECE)[group], np.int64)
 
 
 def _places(group: Ints) -> Ints:
-    """For each row, how many of its group come before it."""
+    """Return the index of each row within its group."""
     order = np.argsort(group, kind="stable")
     counts = np.unique(group, return_counts=True)[1]
     place = np.empty(len(group), np.int64)

@@ -1,4 +1,4 @@
-"""Which classes are taken for which, and for nothing."""
+"""Compute the confusion matrix of classes, with the background."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ if TYPE_CHECKING:
 
 
 def confusion(truth: Truth, found: Found, classes: int, *, at: float = 0.5) -> Ints:
-    """Known classes against seen ones; the last row and column are the background.
+    """Return the confusion matrix, whose last row and column are the background.
 
-    Objects of one class are matched first, so the diagonal is the hits; what is left is then
-    matched whatever its class.
+    Objects of the same class are matched first, so the diagonal has the hits. The remaining objects
+    are then matched across classes.
+
+    Args:
+        truth: Ground truth.
+        found: Detections.
+        classes: Number of classes.
+        at: Minimum IoU of a match.
 
     Returns:
-        (classes + 1, classes + 1): rows are what is known, columns what was seen. What a crowd of
-        its own class accounts for is left out, so a class's column sums up to its hits and false
-        alarms, and its row to its objects.
+        (classes + 1, classes + 1): rows are the ground truth, columns the prediction. Detections
+        that match a crowd of their class are left out. So a class's column sums to its hits and
+        false positives, and its row sums to its objects.
     """
     own = match(truth, found, at=at)
     left, open_ = found.take(own.false), truth.take(own.missed)

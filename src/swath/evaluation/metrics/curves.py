@@ -1,4 +1,4 @@
-"""Precision and recall: at one threshold, at each, and what lies under their curve."""
+"""Compute precision and recall at one or all score thresholds, and the area under their curve."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from swath.evaluation.metrics.objects import Found, Truth
 
 STEPS = 200
-"""How many steps of recall and of score a thinned curve has: more than a plot shows."""
+"""Number of steps of recall and of score in a thinned curve, which is more than a plot shows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Hits, false alarms and misses, and the figures that follow from them."""
+    """Numbers of hits, false positives and misses, and the metrics computed from them."""
 
     hits: int
     false: int
@@ -28,56 +28,57 @@ class Counts:
 
     @property
     def precision(self) -> float | None:
-        """The share of detections that are right; None where there are none."""
+        """Share of detections that are hits; None without detections."""
         return _share(self.hits, self.hits + self.false)
 
     @property
     def recall(self) -> float | None:
-        """The share of known objects that are found; None where there are none."""
+        """Share of ground-truth objects that are detected; None without ground truth."""
         return _share(self.hits, self.hits + self.missed)
 
     @property
     def f1(self) -> float | None:
-        """The harmonic mean of precision and recall; None where there is nothing at all."""
+        """Harmonic mean of precision and recall; None without ground truth and detections."""
         return _share(2 * self.hits, 2 * self.hits + self.false + self.missed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """What each threshold gives; detections of one score stand or fall together."""
+    """Hits and false positives at each score threshold."""
 
     score: Floats
-    """(k,): the distinct scores, decreasing."""
+    """(k,): distinct scores, descending."""
     hits: Ints
-    """(k,): of the detections that score so much or more."""
+    """(k,): number of hits with at least that score."""
     false: Ints
+    """(k,): number of false positives with at least that score."""
     truths: int
-    """How many objects are known."""
+    """Number of ground-truth objects, without crowds."""
 
     @property
     def precision(self) -> Floats:
-        """(k,)."""
+        """(k,): precision at each threshold."""
         return ratio(self.hits.astype(np.float64), (self.hits + self.false).astype(np.float64))
 
     @property
     def recall(self) -> Floats:
-        """(k,); 0 where nothing is known."""
+        """(k,): recall at each threshold; 0 without ground truth."""
         recall: Floats = self.hits / max(self.truths, 1)
         return recall
 
     @property
     def f1(self) -> Floats:
-        """(k,)."""
+        """(k,): F1 at each threshold."""
         f1: Floats = 2 * self.hits / np.maximum(self.hits + self.false + self.truths, 1)
         return f1
 
     @property
     def best(self) -> float | None:
-        """The threshold of the best F1, of equals the highest; None where nothing was found."""
+        """Threshold with the best F1, the highest of equal ones; None without detections."""
         return float(self.score[np.argmax(self.f1)]) if len(self.score) else None
 
     def counts(self, threshold: float) -> Counts:
-        """What a threshold gives."""
+        """Return the hits, false positives and misses at a threshold."""
         kept = int(np.searchsorted(-self.score, -threshold, side="right"))
         hits = int(self.hits[kept - 1]) if kept else 0
         false = int(self.false[kept - 1]) if kept else 0
@@ -85,7 +86,13 @@ class Curve:
 
 
 def curve_of(truth: Truth, found: Found, matches: Matches) -> Curve:
-    """The curve of detections that were matched."""
+    """Return the curve of matched detections.
+
+    Args:
+        truth: Ground truth.
+        found: Detections.
+        matches: Matches of the two.
+    """
     order = np.argsort(-found.score, kind="stable")
     score = found.score[order]
     last = np.flatnonzero(np.diff(score, append=-np.inf))
@@ -95,10 +102,11 @@ def curve_of(truth: Truth, found: Found, matches: Matches) -> Curve:
 
 
 def thin(curve: Curve) -> Ints:
-    """Return the points that keep a curve's shape: in steps of recall, and in steps of score.
+    """Return the points that preserve a curve's shape.
 
-    Of each step of recall the first and the last point stay, and those of the highest and the
-    lowest precision, so the interpolated precision at a step's beginning is that of all points.
+    Each step of recall keeps its first and last point, and its points of highest and lowest
+    precision. So the interpolated precision at the start of a step is the same as for all points.
+    Each step of score keeps its first and last point. The point of the best F1 is kept, too.
 
     Returns:
         (m,): increasing indices of points, at most six for each of `STEPS` steps.
@@ -126,16 +134,22 @@ def _ends(step: Ints) -> tuple[Ints, Ints]:
 
 
 def _lowest(step: Ints, value: Floats) -> Ints:
-    """Return the point of the lowest value of each step."""
+    """Return the point with the lowest value in each step."""
     order = np.lexsort((value, step))
     lowest: Ints = order[_ends(step[order])[0]]
     return lowest
 
 
 def voc_average_precision(truth: Truth, found: Found, matches: Matches) -> float | None:
-    """The area under the curve, its precision made decreasing; None where nothing is known.
+    """Return Pascal VOC's average precision, or None without ground truth.
 
-    Pascal VOC's from 2010 on (all points), for continuous coordinates.
+    It is the area under the precision-recall curve whose precision was made non-increasing, with
+    all points, as in Pascal VOC since 2010, but for continuous coordinates.
+
+    Args:
+        truth: Ground truth.
+        found: Detections.
+        matches: Matches of the two.
     """
     known = int((~truth.crowd).sum())
     if not known:

@@ -1,4 +1,4 @@
-"""Which detection stands for which known object, and what that makes of each."""
+"""Match detections with ground truth."""
 
 from __future__ import annotations
 
@@ -16,50 +16,57 @@ if TYPE_CHECKING:
     from swath.evaluation.metrics.objects import Found, Truth
 
 _NEARLY_ONE = 1 - 1e-10
-"""So that at an IoU of 1 the rounding of an area decides nothing; as COCO has it."""
+"""Upper limit of the minimum IoU, as in COCO, so that the rounding of an area does not matter at an
+IoU of 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """What became of each detection and of each known object."""
+    """Result of matching for each detection and each ground-truth object."""
 
     truth: Ints
-    """(found,): the known object that a detection stands for; -1: none."""
+    """(detections,): index of the matched ground-truth object; -1 without a match."""
     ignored: NDArray[np.bool_]
-    """(found,): True where that is a crowd, so the detection counts neither way."""
+    """(detections,): True if the match is a crowd, so the detection is neither hit nor error."""
     missed: NDArray[np.bool_]
-    """(truth,): True where no detection stands for it; never of a crowd."""
+    """(ground truth,): True if no detection matches the object; False for a crowd."""
 
     @property
     def hit(self) -> NDArray[np.bool_]:
-        """(found,): True where the detection stands for an object of its own."""
+        """(detections,): True if the detection matches an object that is no crowd."""
         return (self.truth >= 0) & ~self.ignored
 
     @property
     def false(self) -> NDArray[np.bool_]:
-        """(found,): True where the detection stands for nothing."""
+        """(detections,): True if the detection has no match."""
         return self.truth < 0
 
     def of_found(self, rows: NDArray[np.bool_] | Ints) -> Matches:
-        """Of some of the detections; what is known stays numbered as it was."""
+        """Return the matches of some of the detections; the indices of ground truth do not change.
+
+        Args:
+            rows: Mask or indices of detections.
+        """
         return Matches(self.truth[rows], self.ignored[rows], self.missed)
 
 
 def match(
     truth: Truth, found: Found, *, at: float = 0.5, pairs: Pairs | None = None, again: bool = True
 ) -> Matches:
-    """Match greedily, the best score first, each with what it overlaps most and is still free.
+    """Match detections with ground truth greedily, as COCO and the SpaceNet challenge do.
 
-    So do COCO and the SpaceNet challenge. What is matched down to some score does not depend on
-    what scores less: one matching serves for every threshold.
+    In order of descending score, each detection is matched with the unmatched object that it
+    overlaps most. A match does not depend on detections with lower scores, so one matching is valid
+    for every threshold.
 
     Args:
-        truth: what is known.
-        found: what was seen.
-        at: the least overlap.
-        pairs: of the two; by default those of one class.
-        again: whether a detection whose best known object is taken may have the next. Pascal VOC
-            says no: https://github.com/rafaelpadilla/Object-Detection-Metrics
+        truth: Ground truth.
+        found: Detections.
+        at: Minimum overlap of a match.
+        pairs: Candidate pairs of the two; by default, all pairs of the same class.
+        again: Whether a detection may match its next-best object if the best one is already
+            matched. In Pascal VOC it may not:
+            https://github.com/rafaelpadilla/Object-Detection-Metrics
     """
     pairs = pairs_of(truth, found) if pairs is None else pairs
     near = pairs.take(pairs.overlap >= min(at, _NEARLY_ONE))
@@ -75,9 +82,9 @@ def match(
 
 
 def _by_choice(truth: Truth, found: Found, pairs: Pairs) -> Ints:
-    """The order in which pairs are taken up: crowds only where there is nothing else.
+    """Return the order in which pairs are matched, with crowds last for each detection.
 
-    Of objects that overlap equally, COCO takes the last.
+    Of objects with equal overlap, the last one comes first, as in COCO.
     """
     rank = np.empty(len(found), np.int64)
     rank[np.lexsort((found.scene, -found.score))] = np.arange(len(found))
@@ -87,7 +94,13 @@ def _by_choice(truth: Truth, found: Found, pairs: Pairs) -> Ints:
 
 
 def _assign(pairs: Pairs, crowd: NDArray[np.bool_], count: int) -> Ints:
-    """The known object of each of `count` detections, or -1; pairs come in order of choice."""
+    """Return the match of each detection, or -1.
+
+    Args:
+        pairs: Pairs in the order of matching.
+        crowd: (ground truth,): True for a crowd, which can match several detections.
+        count: Number of detections.
+    """
     of, free = [-1] * count, [True] * len(crowd)
     many = crowd.tolist()
     for seen, known in zip(pairs.found.tolist(), pairs.truth.tolist(), strict=True):

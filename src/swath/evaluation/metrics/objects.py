@@ -1,4 +1,4 @@
-"""Objects as columns: those that are known, and those that were found."""
+"""Hold ground truth and detections as arrays."""
 
 from __future__ import annotations
 
@@ -17,42 +17,53 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Objects:
-    """Things in scenes, one row each."""
+    """Objects in scenes, one per row."""
 
     scene: NDArray[np.int64]
-    """(n,): the number of the scene that each is in."""
+    """(n,): number of the object's scene."""
     label: NDArray[np.int64]
-    """(n,): the number of its class."""
+    """(n,): index of the object's class."""
     box: NDArray[np.float64]
-    """(n, 4): x0, y0, x1, y1 in px of the scene."""
+    """(n, 4): x0, y0, x1, y1 in scene px."""
     outline: NDArray[np.object_] | None = None
-    """(n,) shapely Polygons or MultiPolygons in px of the scene; None: the boxes themselves."""
+    """(n,): shapely Polygons or MultiPolygons in scene px; None if the boxes are the outlines."""
 
     def __len__(self) -> int:
         return len(self.label)
 
     @property
     def area(self) -> NDArray[np.float64]:
-        """(n,) px²."""
+        """(n,): area in px² of the outlines, or of the boxes without outlines."""
         if self.outline is None:
             return boxes.area(self.box)
         return np.asarray(shapely.area(self.outline), np.float64)
 
     @property
     def bounds(self) -> NDArray[np.float64]:
-        """(n, 4) px: around the outlines, which a file's boxes need not hold; else the boxes."""
+        """(n, 4): x0, y0, x1, y1 in scene px around the outlines, or the boxes without outlines.
+
+        A label file's boxes need not contain its outlines.
+        """
         if self.outline is None:
             return self.box
         return np.asarray(shapely.bounds(self.outline), np.float64).reshape(-1, 4)
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """The rows of all parts, one at least, in their order; all have outlines or none has."""
+        """Concatenate the rows of parts.
+
+        Args:
+            parts: At least one part; either all have outlines or none.
+        """
         names = [f.name for f in fields(cls) if getattr(parts[0], f.name) is not None]
         return cls(**{n: np.concatenate([getattr(part, n) for part in parts]) for n in names})
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Self:
-        """Some of the rows: a mask or indices."""
+        """Return some of the rows.
+
+        Args:
+            rows: Mask or indices of rows.
+        """
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(
             self, **{name: value[rows] for name, value in columns.items() if value is not None}
@@ -61,21 +72,24 @@ class Objects:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Truth(Objects):
-    """Objects that are known to be there."""
+    """Ground truth."""
 
     crowd: NDArray[np.bool_]
-    """(n,): True where a row stands for an area whose detections count neither way."""
+    """(n,): True for a crowd, an area whose detections count as neither hits nor errors."""
     size: NDArray[np.float64] | None = None
-    """(n,): px², by which COCO's classes of size go; None: `area`."""
+    """(n,): area in px² for COCO's object sizes; None to use `area`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found(Objects):
-    """Objects that a model saw."""
+    """Detections of a model."""
 
     score: NDArray[np.float64]
-    """(n,)."""
+    """(n,): score, 0 to 1."""
 
     def best_first(self) -> Found:
-        """By score; ties by scene, then as they were given: the order that COCO takes them in."""
+        """Return the detections by descending score, which is COCO's order.
+
+        Ties are ordered by scene, then by row.
+        """
         return self.take(np.lexsort((self.scene, -self.score)))

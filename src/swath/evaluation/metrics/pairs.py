@@ -1,4 +1,4 @@
-"""Which detections overlap which known objects, and how far."""
+"""Find the pairs of detections and ground truth that overlap."""
 
 from __future__ import annotations
 
@@ -19,25 +19,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """Each detection with each known object of its scene that it shares some area with."""
+    """Pairs of a detection and a ground-truth object of the same scene that overlap."""
 
     found: Ints
+    """(pairs,): index of the detection."""
     truth: Ints
+    """(pairs,): index of the ground-truth object."""
     overlap: Floats
-    """Intersection over union; over the detection's own area where the known object is a crowd."""
+    """(pairs,): IoU, or intersection over the detection's area if the object is a crowd."""
 
     def take(self, rows: NDArray[np.bool_] | Ints) -> Pairs:
-        """Some of the pairs: a mask or indices."""
+        """Return some of the pairs.
+
+        Args:
+            rows: Mask or indices of pairs.
+        """
         return Pairs(self.found[rows], self.truth[rows], self.overlap[rows])
 
 
 def pairs_of(truth: Truth, found: Objects, *, across_classes: bool = False) -> Pairs:
-    """The pairs of one scene and class, by a tree: n log n for objects spread over their scenes.
+    """Return the overlapping pairs of the same scene and class.
+
+    A spatial index makes this O(n log n) for objects that are spread over their scenes.
 
     Args:
-        truth: what is known.
-        found: what was seen.
-        across_classes: pairs of different classes, too.
+        truth: Ground truth.
+        found: Detections.
+        across_classes: Whether to return pairs of different classes as well.
     """
     seen, known = _meetings(truth, found)
     if not across_classes:
@@ -51,7 +59,7 @@ def pairs_of(truth: Truth, found: Objects, *, across_classes: bool = False) -> P
 
 
 def _meetings(truth: Truth, found: Objects) -> tuple[Ints, Ints]:
-    """Detections and known objects of one scene whose boxes meet."""
+    """Return the detections and ground-truth objects of the same scene whose bounds meet."""
     none = np.empty(0, np.int64)
     seen, known = [none], [none]
     for scene in np.intersect1d(truth.scene, found.scene):
@@ -63,7 +71,7 @@ def _meetings(truth: Truth, found: Objects) -> tuple[Ints, Ints]:
 
 
 def _shared(truth: Truth, found: Objects, seen: Ints, known: Ints) -> Floats:
-    """The area that both of each pair cover."""
+    """Return the area of intersection of each pair in px²."""
     if truth.outline is None or found.outline is None:
         return shared_area(found.box[seen], truth.box[known])
     return np.asarray(

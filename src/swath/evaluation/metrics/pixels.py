@@ -1,4 +1,4 @@
-"""Figures of masks, from counts of pixels that add up over windows and scenes."""
+"""Compute metrics of masks from pixel counts, which can be summed over windows and scenes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def count_pixels(
     valid: NDArray[np.bool_],
     classes: int,
 ) -> Ints:
-    """How many pixels of each known class were seen as each class.
+    """Count pixels by class of the ground truth and of the prediction.
 
     Args:
-        known: (rows, cols) numbers of classes; `classes` stands for the background.
-        seen: the same of what a model says.
-        valid: (rows, cols), True where the scene has data: other pixels are not counted.
-        classes: how many there are.
+        known: (rows, cols) classes of the ground truth; `classes` is the background.
+        seen: (rows, cols) predicted classes; `classes` is the background.
+        valid: (rows, cols), True for the pixels to count.
+        classes: Number of classes.
 
     Returns:
-        (classes + 1, classes + 1): rows are what is known, columns what was seen.
+        (classes + 1, classes + 1): rows are the ground truth, columns the prediction.
     """
     side = classes + 1
     places = known[valid].astype(np.int64) * side + seen[valid]
@@ -35,13 +35,13 @@ def count_pixels(
 
 
 def pixel_iou(counts: Ints) -> Floats:
-    """Each class's intersection over union, the background's last; NaN where it is nowhere."""
+    """Return the IoU of each class, the background last; NaN for a class without pixels."""
     hits = np.diag(counts)
     return _ratio(hits, counts.sum(axis=0) + counts.sum(axis=1) - hits)
 
 
 def pixel_f1(counts: Ints) -> Floats:
-    """Each class's F1 over pixels (its Dice), the background's last; NaN where it is nowhere."""
+    """Return the pixel F1 (Dice) of each class, the background last; NaN without pixels."""
     return _ratio(2 * np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1))
 
 
