@@ -1,1 +1,1 @@
-"""Scenes whose objects are known: what models are trained on and measured against."""
+"""Read labeled scenes, which models are trained and evaluated on."""

@@ -1,4 +1,4 @@
-"""Labels as COCO writes them: one JSON of images, annotations and categories.
+"""Read labels in COCO format: a JSON file of images, annotations and categories.
 
 https://cocodataset.org/#format-data
 """
@@ -44,16 +44,19 @@ class _File(msgspec.Struct):
 
 
 def read_coco(text: bytes, *, source: str, images: str) -> tuple[list[SceneLabels], list[str]]:
-    """Scenes with their labels, in the order of the file, and the classes in that of their ids.
+    """Return the scenes of a COCO file with their labels, and the names of its classes.
 
     Args:
-        text: the file.
-        source: what messages call it.
-        images: the folder that its file names are relative to.
+        text: Content of the file, in UTF-8.
+        source: Name of the file in messages.
+        images: Folder that the file names of the images are relative to, or one scene.
+
+    Returns:
+        The scenes in the order of the file, and the names of the classes in the order of their ids.
 
     Raises:
-        LabelsError: the file contradicts itself or the scenes; the message says where.
-        SceneError: a scene is not one that swath reads.
+        LabelsError: The file contradicts itself or the scenes. The message gives the position.
+        SceneError: swath cannot read a scene.
     """
     form = "COCO has images, annotations and categories"
     content = decode_json(text, _File, source=source, form=form)
@@ -121,7 +124,7 @@ def _headers(images: Sequence[_Image], source: str, folder: str) -> list[SceneIn
 
 
 def _refuse_twice(images: Sequence[_Image], uris: Sequence[str], source: str) -> None:
-    """Refuse a scene under two names: what is labelled under one is missing under the other."""
+    """Raise an error if two images are the same scene, since each would lack the other's labels."""
     first: dict[str, _Image] = {}
     for image, uri in zip(images, uris, strict=True):
         other = first.setdefault(storage.resolve(uri), image)
@@ -136,8 +139,8 @@ def _refuse_twice(images: Sequence[_Image], uris: Sequence[str], source: str) ->
 def _address(image: _Image, folder: str) -> str:
     name = PurePosixPath(image.file_name)
     if PurePosixPath(folder).name == name.name:
-        return folder  # the one scene itself
-    # A path knows neither `./` nor `//`, and keeps `..`.
+        return folder  # it is the address of one scene
+    # PurePosixPath drops `./` and `//`, and keeps `..`.
     return storage.join(folder, str(name))
 
 

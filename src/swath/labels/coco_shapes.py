@@ -1,7 +1,8 @@
-"""What an annotation of COCO says of its object's box, outline and area.
+"""Read the box, outline and area of a COCO annotation.
 
-COCO knows upright boxes only. CVAT writes a turned one as the `bbox` before its turn, with the
-angle in `attributes.rotation`: https://docs.cvat.ai/docs/manual/advanced/formats/format-coco/
+COCO has axis-aligned boxes only. CVAT writes a rotated box as the `bbox` before its rotation, with
+the angle in `attributes.rotation`:
+https://docs.cvat.ai/docs/manual/advanced/formats/format-coco/
 """
 
 from __future__ import annotations
@@ -26,27 +27,29 @@ if TYPE_CHECKING:
 Bounds = tuple[float, float, float, float]
 
 _FEWEST = 6
-"""Numbers of a polygon."""
+"""Minimum number of values in a polygon."""
 _BOX = 4
-"""Numbers of a bbox."""
+"""Number of values in a bbox."""
 _XYWH = 1
-"""The `bbox_mode` of x, y, width and height, as detectron2 counts them."""
+"""Number of the `bbox_mode` "x, y, width, height" in detectron2."""
 _ALIKE = 0.95
-"""IoU from which on two outlines are one that was rounded."""
+"""Minimum IoU at which two outlines are the same one with different rounding."""
 _LEAST_IOU = 0.5
+"""Minimum IoU of a bbox and the bounds of its outline."""
 _ROUNDING = 2.0
-"""px; a bbox and the bounds of its outline may differ so much without a word."""
+"""Maximum difference in px between a bbox and the bounds of its outline that needs no check of
+their IoU."""
 
 
 class Runs(msgspec.Struct):
-    """A mask, as runs of pixels down the columns."""
+    """Run-length encoded mask, with runs of pixels in column-major order."""
 
     counts: str | list[int]
     size: tuple[int, int]
 
 
 class Annotation(msgspec.Struct):
-    """One object of a COCO file."""
+    """Object of a COCO file."""
 
     id: int | str
     image_id: int | str
@@ -63,39 +66,40 @@ class Annotation(msgspec.Struct):
 
     @property
     def turn(self) -> Any:
-        """CVAT's angle, as the file has it; None where it says none."""
+        """CVAT's angle as the file gives it; None if there is none."""
         return self.attributes.get("rotation") if isinstance(self.attributes, dict) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """An object in scene px."""
+    """Box, outline and area of an object."""
 
     box: Bounds
-    """x_min, y_min, x_max, y_max."""
+    """x_min, y_min, x_max, y_max in scene px."""
     outline: Any
-    """A shapely Polygon or MultiPolygon; None where only the box is known."""
+    """shapely Polygon or MultiPolygon in scene px; None if there is only a box."""
     area: float | None
-    """px², as the file says it."""
+    """Area in px² that the file states; None if it states none."""
 
 
 def is_turned(annotation: Annotation) -> bool:
-    """Tell whether CVAT turned the box of an annotation."""
+    """Return whether CVAT rotated the box of an annotation."""
     turn = _number(annotation.turn)
     return turn is not None and turn % 360 != 0
 
 
 def shape_of(annotation: Annotation, scene: SceneInfo, where: str, *, oriented: bool) -> Shape:
-    """Return the shape of an annotation's object.
+    """Return the box, outline and area of an annotation's object.
 
     Args:
-        annotation: of the object.
-        scene: which it lies in.
-        where: what messages call the annotation.
-        oriented: whether the file has turned boxes, so that upright ones have outlines, too.
+        annotation: Annotation of the object.
+        scene: Scene of the object.
+        where: Name of the annotation in messages.
+        oriented: Whether the file has rotated boxes. A box with the angle 0 then gets an outline,
+            too.
 
     Raises:
-        LabelsError: the annotation contradicts itself, or says something that COCO does not define.
+        LabelsError: The annotation contradicts itself, or COCO does not define one of its values.
     """
     _check_numbers(annotation, where)
     outline = _outline(annotation, scene, where)
@@ -141,7 +145,7 @@ def _box(annotation: Annotation, where: str) -> Bounds | None:
 
 
 def _check_angles(annotation: Annotation, outline: Any, where: str) -> None:
-    """Refuse an angle that nothing defines: of an outline it is only a remark."""
+    """Raise an error for an invalid CVAT angle, or for another angle if there is no outline."""
     if annotation.turn is not None and _number(annotation.turn) is None:
         raise LabelsError(
             f"{where} has {annotation.turn!r} for attributes.rotation, which is no angle in "
@@ -157,21 +161,28 @@ def _check_angles(annotation: Annotation, outline: Any, where: str) -> None:
 
 
 def _turned(annotation: Annotation, box: Bounds, outline: Any, where: str) -> Any:
-    """Return the outline of a box that CVAT turned, by degrees clockwise about its middle."""
+    """Return the outline of a box that CVAT rotated clockwise about its center.
+
+    Args:
+        annotation: Annotation with the angle in degrees.
+        box: Box before its rotation.
+        outline: Outline of the annotation, or None.
+        where: Name of the annotation in messages.
+    """
     upright = shapely.box(*box)
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     angle = np.deg2rad(_number(annotation.turn) or 0.0)
     cos, sin = np.cos(angle), np.sin(angle)
 
     def turn(points: Any) -> Any:
-        # y points down, so this turns clockwise.
+        # y points down, so this rotates clockwise.
         return (points - (x, y)) @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
 
     turned = shapely.transform(upright, turn)
     if outline is None or _iou(outline, upright) >= _ALIKE or _iou(outline, turned) >= _ALIKE:
         return turned
     if _iou(shapely.box(*outline.bounds), upright) >= _ALIKE:
-        return outline  # the box is the one around an outline that was turned already
+        return outline  # the box is the bounding box of an outline that was rotated already
     raise LabelsError(
         f"{where} has the rotation {annotation.turn} and a segmentation that is its bbox neither "
         "before nor after it; remove attributes.rotation, or mend the bbox"
@@ -189,7 +200,7 @@ def _check_agree(box: Bounds, bounds: Bounds, where: str) -> None:
 
 
 def _area(annotation: Annotation, where: str) -> float | None:
-    """Return the area that the file states; many tools write 0 for an unknown one."""
+    """Return the stated area in px², or None; many tools write 0 for an unknown area."""
     if annotation.area is not None and annotation.area < 0:
         raise LabelsError(f"{where} has the area {annotation.area:g}; mend or remove it")
     return annotation.area or None
@@ -239,7 +250,7 @@ def _iou(one: Any, other: Any) -> float:
 
 
 def _number(value: Any) -> float | None:
-    """Return a finite number, also one in letters; None for anything else."""
+    """Return a finite number from a number or its text; None for any other value."""
     if isinstance(value, bool):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Boxes of COCO in other units than COCO's, told from all boxes of a file together."""
+"""Detect COCO files whose boxes are in other units, from all boxes of a file together."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import SceneInfo
 
 _LEEWAY = 1.0
-"""px; as of labels that others cut off at a scene's edge."""
+"""Tolerance in px at a scene's edge, for labels that another tool clipped there."""
 _EXACT = 0.01
-"""Share by which a stated area may differ from width times height and still be that."""
+"""Maximum relative difference between a stated area and width times height that is rounding."""
 
 
 def check_units(
@@ -28,16 +28,16 @@ def check_units(
     scenes: Mapping[int | str, SceneInfo],
     source: str,
 ) -> None:
-    """Refuse boxes that are shares of their scenes, or corners, instead of x, y, width and height.
+    """Raise an error if boxes are normalized or corners, instead of x, y, width and height in px.
 
     Args:
-        annotations: of a file; their images are known, and each bbox has four numbers.
-        labels: what was read of each.
-        scenes: by the id of their image.
-        source: what messages call the file.
+        annotations: Annotations of a file; their images exist, and each bbox has 4 numbers.
+        labels: Label of each annotation.
+        scenes: Scenes by the id of their image.
+        source: Name of the file in messages.
 
     Raises:
-        LabelsError: the boxes make sense in the other unit alone.
+        LabelsError: The boxes are plausible in another unit only.
     """
     corners = np.array([label.box for label in labels], np.float64).reshape(-1, 4)
     if _are_shares(corners):
@@ -72,7 +72,7 @@ def _are_corners(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> bool
 
 
 def _has_areas(given: Sequence[Annotation], boxes: NDArray[np.float64]) -> bool:
-    """Tell whether outlines or stated areas say that the boxes are COCO's."""
+    """Return whether outlines or stated areas show that the boxes are x, y, width and height."""
     if all(annotation.segmentation for annotation in given):
         return True
     stated = np.array([annotation.area or 0.0 for annotation in given])

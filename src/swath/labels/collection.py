@@ -1,4 +1,4 @@
-"""Labelled scenes, whatever form their labels came in."""
+"""Hold labeled scenes, whatever the format of their labels."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledScene:
-    """One scene and the objects in it, in its pixels."""
+    """Scene with its labeled objects."""
 
     uri: str
     width: int
     height: int
     boxes: NDArray[np.float64]
-    """(objects, 4): x_min, y_min, x_max, y_max; px, from the scene's upper left corner."""
+    """(objects, 4): x_min, y_min, x_max, y_max in px from the scene's upper left corner."""
     classes: NDArray[np.int64]
-    """(objects,): places in `Collection.classes`."""
+    """(objects,): indices in `Collection.classes`."""
     outlines: NDArray[Any] | None
-    """(objects,) of shapely Polygons and MultiPolygons in px; None where there are only boxes."""
+    """(objects,): shapely Polygons and MultiPolygons in scene px; None if there are only boxes."""
     crowd: NDArray[np.bool_]
-    """(objects,): True where a label stands for an area whose detections count neither way."""
+    """(objects,): True for a crowd, an area whose detections count as neither hits nor errors."""
     areas: NDArray[np.float64] | None = None
-    """(objects,): px², as the labels state them; None: of the outlines, or else of the boxes."""
+    """(objects,): areas in px² that the labels state; None to use the areas of the outlines, or of
+    the boxes without outlines."""
     sha256: str = ""
-    """Of the scene's bytes, hex; empty where nobody read them."""
+    """SHA-256, hex, of the scene's bytes; empty if it was not computed."""
 
     @property
     def name(self) -> str:
-        """The last part of its address."""
+        """Last part of the scene's address."""
         return self.uri.rsplit("/", 1)[-1]
 
     @property
     def sizes(self) -> NDArray[np.float64]:
-        """(objects,): px², by which COCO's classes of size go: small, medium and large."""
+        """(objects,): areas in px² for COCO's object sizes: small, medium and large."""
         if self.areas is not None:
             return self.areas
         if self.outlines is not None:
@@ -54,34 +55,46 @@ class LabelledScene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """Labelled scenes of the same classes."""
+    """Labeled scenes of the same classes."""
 
     scenes: tuple[LabelledScene, ...]
     classes: tuple[str, ...]
     digest: str
-    """SHA-256, hex, of the labels and the scenes' bytes: what a package says it was trained on."""
+    """SHA-256, hex, of the labels and the scenes' bytes, by which a package names its training
+    data."""
 
     @classmethod
     def of(cls, scenes: Iterable[LabelledScene], classes: Iterable[str]) -> Collection:
-        """Those scenes, with their digest."""
+        """Return a collection of scenes, with its digest.
+
+        Args:
+            scenes: Labeled scenes.
+            classes: Names of the classes, in order.
+        """
         scenes, classes = tuple(scenes), tuple(classes)
         return cls(scenes=scenes, classes=classes, digest=_digest(scenes, classes))
 
     def subset(self, names: Iterable[str]) -> Collection:
-        """The scenes of those names or addresses, in the order of the collection.
+        """Return a collection of some of the scenes, in the order of this collection.
+
+        Args:
+            names: Names or addresses of the scenes to keep.
 
         Raises:
-            LabelsError: a name is of no scene, or of several.
+            LabelsError: No scene has a name, or several scenes have it.
         """
         wanted = {self._find(name) for name in names}
         chosen = (scene for place, scene in enumerate(self.scenes) if place in wanted)
         return Collection.of(chosen, self.classes)
 
     def without(self, names: Iterable[str]) -> Collection:
-        """All scenes but those of those names or addresses.
+        """Return a collection without some of the scenes.
+
+        Args:
+            names: Names or addresses of the scenes to leave out.
 
         Raises:
-            LabelsError: a name is of no scene, or of several.
+            LabelsError: No scene has a name, or several scenes have it.
         """
         unwanted = {self._find(name) for name in names}
         chosen = (scene for place, scene in enumerate(self.scenes) if place not in unwanted)
@@ -101,10 +114,10 @@ class Collection:
 
 
 def _digest(scenes: Iterable[LabelledScene], classes: Sequence[str]) -> str:
-    """Return a SHA-256, hex, that differs wherever a scene, a label or a class does.
+    """Return a SHA-256, hex, over the scenes, labels and classes.
 
-    Scenes count by name, not by folder, so that a copy of the collection has the same digest.
-    The order of the scenes does not matter.
+    It covers the names of the scenes, not their folders, so a copy of the collection has the same
+    digest. It does not depend on the order of the scenes.
     """
     whole = hashlib.sha256(repr(tuple(classes)).encode())
     for part in sorted(map(_digest_scene, scenes)):

@@ -1,4 +1,4 @@
-"""The `crs` member of GeoJSON's first version (2008), which GDAL still writes.
+"""Read the `crs` member of GeoJSON's first version (2008), which GDAL still writes.
 
 https://geojson.org/geojson-spec.html#coordinate-reference-system-objects
 """
@@ -22,7 +22,7 @@ _NAME = re.compile(
     r"|[A-Za-z]\w*:\w+|CRS84|WGS84|\+.*|[A-Za-z]\w*\[.*\]",
     re.DOTALL | re.ASCII,
 )
-"""What GDAL reads without opening a file or an address of that name."""
+"""CRS names that GDAL parses without opening a file or an address of that name."""
 _REMEDY = (
     'write {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32631"}} with the '
     "system of the coordinates, or remove the member if they are longitude and latitude"
@@ -30,14 +30,15 @@ _REMEDY = (
 
 
 def crs_of(member: Any, source: str) -> CRS:
-    """Return the system that a `crs` member names; without one, longitude and latitude.
+    """Return the CRS that a `crs` member names; without one, longitude and latitude.
 
     Args:
-        member: as decoded; None where there is none.
-        source: what messages call the file.
+        member: Decoded member; None if the file has none.
+        source: Name of the file in messages.
 
     Raises:
-        LabelsError: it names none that is known, or none that coordinates on a map have.
+        LabelsError: The member names no CRS, an unknown one, or one that is neither geographic nor
+            projected.
     """
     if member is None:
         return LON_LAT
@@ -49,7 +50,7 @@ def crs_of(member: Any, source: str) -> CRS:
     if isinstance(name, str) and not _NAME.fullmatch(name.strip()):
         raise _unknown(name, source)
     try:
-        with Env():  # outside of one, GDAL prints PROJ's reason on standard error
+        with Env():  # without it, GDAL prints PROJ's reason on standard error
             crs = CRS.from_user_input(name)
         on_map = crs.is_geographic or crs.is_projected
     except (CRSError, CPLE_BaseError, ValueError, OverflowError, AttributeError):
@@ -62,15 +63,15 @@ def crs_of(member: Any, source: str) -> CRS:
 
 
 def refuse_own_crs(geometry: bytes, own: Any, name: str) -> None:
-    """Refuse a feature or a geometry with a `crs` of its own, as PostGIS can write it.
+    """Raise an error if a feature or its geometry has a `crs` of its own, as PostGIS can write it.
 
     Args:
-        geometry: of the feature, JSON.
-        own: the feature's `crs` member, None where it has none.
-        name: what messages call the feature.
+        geometry: JSON of the feature's geometry.
+        own: `crs` member of the feature; None if it has none.
+        name: Name of the feature in messages.
 
     Raises:
-        LabelsError: there is one.
+        LabelsError: The feature or its geometry has a `crs` member.
     """
     if own is None and b'"crs"' in geometry:
         decoded = msgspec.json.decode(geometry)

@@ -1,4 +1,4 @@
-"""The files of a collection: scenes and labels, in folders and on S3."""
+"""List, read and hash the files of a collection, in local folders and on S3."""
 
 from __future__ import annotations
 
@@ -16,21 +16,25 @@ from swath.raster.scene_info import SceneInfo
 
 _SCENES = (".tif", ".tiff", ".jp2", ".j2k", ".ntf", ".nitf")
 _AT_ONCE = 8
-"""Files that are asked for together: S3 takes long to answer, not long to send."""
+"""Number of files that are read concurrently, since S3's latency takes longer than the transfer."""
 _PIECE = 1 << 20
 
 _Result = TypeVar("_Result")
 
 
 def stem(uri: str) -> str:
-    """The name of a file without its ending."""
+    """Return the name of a file without its suffix."""
     return PurePosixPath(uri).stem
 
 
 def listed(folder: str, endings: Sequence[str]) -> list[str]:
-    """List the files directly in a folder with one of those endings (lower case), by name.
+    """Return the files directly in a folder that have one of some suffixes, sorted by name.
 
-    Hidden files are left out: macOS writes `._a.tif` beside `a.tif` on disks of other systems.
+    Hidden files are left out, since macOS writes `._a.tif` next to `a.tif` on foreign file systems.
+
+    Args:
+        folder: Local folder or S3 URI.
+        endings: Suffixes in lower case, such as `.tif`.
     """
     found = _listed_s3(folder) if storage.is_s3(folder) else _listed_here(folder)
     return sorted(
@@ -56,10 +60,13 @@ def _listed_s3(folder: str) -> Iterable[str]:
 
 
 def find_scenes(images: str) -> list[str]:
-    """The scenes of a folder, by name; or the one scene that the address is of.
+    """Return the scenes of a folder, sorted by name, or the address itself if it is a scene.
+
+    Args:
+        images: Local folder, S3 URI of a folder, or address of one scene.
 
     Raises:
-        LabelsError: there is none.
+        LabelsError: There is no scene in the folder.
     """
     if images.lower().endswith(_SCENES):
         return [images]
@@ -73,11 +80,11 @@ def find_scenes(images: str) -> list[str]:
 
 
 def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
-    """What the headers of scenes say.
+    """Return the headers of scenes, in the order of their addresses.
 
     Raises:
-        SceneError: one is missing, or none that swath reads.
-        LabelsError: they have different numbers of bands, and no names to find them by.
+        SceneError: A scene is missing, or swath cannot read it.
+        LabelsError: The scenes have different numbers of bands, and not all bands have names.
     """
     headers = each(_header, uris)
     first = headers[0] if headers else None
@@ -92,7 +99,7 @@ def read_headers(uris: Sequence[str]) -> list[SceneInfo]:
 
 
 def digests(uris: Sequence[str]) -> list[str]:
-    """SHA-256, hex, of the bytes of each file."""
+    """Return the SHA-256, hex, of each file, in the order of their addresses."""
     return each(_digest, uris)
 
 
@@ -117,6 +124,6 @@ def _stream(uri: str) -> Any:
 
 
 def each(function: Callable[[str], _Result], uris: Sequence[str]) -> list[_Result]:
-    """Call a function with each address, several at once; results in the order of the addresses."""
+    """Call a function concurrently for each address, and return the results in the same order."""
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="swath-labels") as pool:
         return list(pool.map(function, uris))

@@ -1,8 +1,8 @@
-"""The formats of labels, by the names that options and settings use."""
+"""Define the names of the label formats in options and settings."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Form = Literal["auto", "coco", "geojson", "spacenet"]
-"""`auto` tells the format from the files."""
+"""Name of a label format; `auto` detects the format from the files."""

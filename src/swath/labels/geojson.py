@@ -1,6 +1,6 @@
-"""Labels as GeoJSON: polygons on the map, for one scene or for many.
+"""Read labels in GeoJSON format: polygons in map coordinates, for one or several scenes.
 
-RFC 7946 knows longitude and latitude only; the `crs` member of the format's first version (2008),
+RFC 7946 allows longitude and latitude only. The `crs` member of the format's first version (2008),
 which GDAL writes for other systems, is read as well.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import SceneInfo
 
 CLASS_PROPERTIES = ("class", "class_name", "label", "category")
-"""Where a feature's class may stand, the first that it has."""
+"""Properties that may hold a feature's class, in order of preference."""
 _AREAS = {"Polygon", "MultiPolygon"}
 _POINTS = {"Point"}
 
@@ -53,27 +53,29 @@ class _Collection(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The objects of a file, on the map."""
+    """Features of a GeoJSON file."""
 
     source: str
+    """Name of the file in messages."""
     crs: CRS
     shapes: NDArray[Any]
-    """(n,) of shapely Polygons, MultiPolygons and Points in `crs`."""
+    """(n,): shapely Polygons, MultiPolygons and Points in `crs`."""
     classes: list[str]
+    """Class of each feature."""
     names: list[str]
-    """How messages call each."""
+    """Name of each feature in messages."""
 
 
 def read_features(text: bytes, *, source: str, default_class: str | None) -> Features:
-    """The objects of a GeoJSON file.
+    """Return the features of a GeoJSON file.
 
     Args:
-        text: the file.
-        source: what messages call it.
-        default_class: of features whose properties tell none; None where each has to.
+        text: Content of the file, in UTF-8.
+        source: Name of the file in messages.
+        default_class: Class of features without a class property; None if each must have one.
 
     Raises:
-        LabelsError: it is no GeoJSON, or a feature is none that can be a label.
+        LabelsError: The file is not GeoJSON, or a feature cannot be a label.
     """
     form = "GeoJSON is a FeatureCollection (ogr2ogr can make one)"
     content = decode_json(text, _Collection, source=source, form=form)
@@ -106,17 +108,17 @@ def read_geojson(
     default_class: str | None,
     point_size: float | None,
 ) -> list[SceneLabels]:
-    """Scenes with their labels, in the order of the scenes.
+    """Return scenes with their labels, in the order of the scenes.
 
     Args:
-        files: the file of labels of each scene that has one, or one file for all.
-        scenes: addresses.
-        default_class: of features whose properties tell none; None where each has to.
-        point_size: px along each side of the square that stands for a point.
+        files: Label file of each scene that has one, or one label file for all scenes.
+        scenes: Addresses of the scenes.
+        default_class: Class of features without a class property; None if each must have one.
+        point_size: Side in px of the square that replaces a point; None to refuse points.
 
     Raises:
-        LabelsError: the labels contradict themselves or the scenes; the message says where.
-        SceneError: a scene is not one that swath reads.
+        LabelsError: The labels contradict themselves or the scenes. The message gives the position.
+        SceneError: swath cannot read a scene.
     """
     headers = read_headers(scenes)
     if isinstance(files, str):
@@ -134,11 +136,11 @@ def read_geojson(
 
 
 def _placed(features: Features, place: Footprint, point_size: float | None) -> Iterable[Label]:
-    """Place the labels of a file that is of one scene, all of them."""
+    """Return all labels of a file that belongs to one scene, in scene px."""
     found = place_on_map(features.shapes, features.crs, place.crs, place.wide_extent)
     _refuse_unplaced(features, found.shapes, place.scene)
     numbers, turns = place.find(found, shapely.STRtree(found.shapes))
-    # What lies outside has its place, too: its box says by how much.
+    # Labels outside the scene are kept, so that the later error can state their box.
     outside = np.setdiff1d(np.arange(len(found.shapes)), numbers)
     numbers = np.append(numbers, outside)
     turns = np.append(turns, found.nearest(outside, place.extent))
@@ -151,7 +153,7 @@ def _placed(features: Features, place: Footprint, point_size: float | None) -> I
 def _spread(
     features: Features, headers: Sequence[SceneInfo], point_size: float | None
 ) -> list[SceneLabels]:
-    """The labels of one file, each in all the scenes that it lies in."""
+    """Return the labels of one file by scene; a label belongs to every scene that it overlaps."""
     places = [Footprint.of(header) for header in headers]
     alike: dict[tuple[str, tuple[float, float]], list[int]] = defaultdict(list)
     for number, place in enumerate(places):
@@ -160,7 +162,8 @@ def _spread(
     lost = np.ones(len(features.shapes), np.bool_)
     for (_, extent), numbers in alike.items():
         moved = place_on_map(features.shapes, features.crs, places[numbers[0]].crs, extent)
-        # What a projection cannot hold lies in none of its scenes, and a tree passes it over.
+        # A shape that the projection cannot represent lies in none of its scenes. The tree skips
+        # None.
         held = moved.shapes.copy()
         held[~_is_placed(held)] = None
         tree = shapely.STRtree(held)
@@ -175,7 +178,7 @@ def _spread(
 
 
 def _is_placed(shapes: NDArray[Any]) -> NDArray[np.bool_]:
-    """Tell which shapes have no corner at infinity, where a projection puts what it cannot hold."""
+    """Return which shapes have finite corners only; a projection maps other points to infinity."""
     corners, owner = shapely.get_coordinates(shapes, return_index=True)
     placed = np.ones(len(shapes), np.bool_)
     placed[owner[~np.isfinite(corners).all(axis=1)]] = False
@@ -268,7 +271,7 @@ def _names(features: Sequence[_Feature], source: str) -> list[str]:
 
 def _class(feature: _Feature, name: str, default: str | None) -> str:
     properties = feature.properties or {}
-    # Shapefiles write names in capitals: they stand behind those that are as documented.
+    # Shapefiles write property names in upper case. Names in the documented case have priority.
     folded = {key.casefold(): value for key, value in reversed(properties.items())}
     for known in (properties, folded):
         for key in CLASS_PROPERTIES:
@@ -285,7 +288,7 @@ def _class(feature: _Feature, name: str, default: str | None) -> str:
 
 def _class_name(value: Any, key: str, name: str) -> str:
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a column of numbers with gaps: 3 and 3.0 are one class
+        value = int(value)  # 3 and 3.0 are one class, as in a numeric column with missing values
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise LabelsError(f"{name} has the {key} {value!r}; a class is a text or a whole number")
     return str(value)

@@ -1,4 +1,4 @@
-"""From map coordinates to scene pixels."""
+"""Convert map coordinates to scene px."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.int64]
 
 _DECIMALS = 6
-"""Of a pixel; what reprojection and back leaves uncertain is less."""
+"""Number of decimals that positions in px are rounded to. The error of a reprojection there and
+back is smaller."""
 _MARGIN = 0.25
-"""Around a scene by ground control points, in its extent; beyond, they mean nothing."""
+"""Margin around a scene with ground control points, as a share of its extent. Farther out, the
+points do not define positions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Where a scene lies, and its pixels there.
-
-    Its `crs` is the scene's own or, where ground control points place it, that of lon and lat.
-    """
+    """Location of a scene on the map, and the conversion to its px."""
 
     scene: SceneInfo
     crs: CRS
+    """CRS of the scene, or longitude and latitude if ground control points locate the scene."""
     _inverse: Affine | Inverse
-    """CRS to pixels."""
+    """Conversion from `crs` to scene px."""
 
     @classmethod
     def of(cls, scene: SceneInfo) -> Footprint:
-        """By the header of the scene.
+        """Return the footprint of a scene from its header.
 
         Raises:
-            LabelsError: it does not say where the scene is.
-            SceneError: a run cannot use its ground control points either.
+            LabelsError: The header does not locate the scene.
+            SceneError: The scene's ground control points cannot be used, in a run either.
         """
         if scene.crs is None or (scene.transform is None and not scene.gcps):
             raise LabelsError(
@@ -63,7 +63,7 @@ class Footprint:
 
     @property
     def shape(self) -> Any:
-        """A polygon around the scene, in its coordinate reference system."""
+        """Polygon of shapely around the scene, in `crs`."""
         if isinstance(self._inverse, Inverse):
             west, south, east, north = self._inverse.extent
             margins = _MARGIN * (east - west), _MARGIN * (north - south)
@@ -77,27 +77,30 @@ class Footprint:
 
     @property
     def extent(self) -> tuple[float, float]:
-        """Least and greatest x of the scene in its coordinate reference system."""
+        """Minimum and maximum x of the scene in `crs`."""
         west, _, east, _ = self.shape.bounds
         return west, east
 
     @property
     def wide_extent(self) -> tuple[float, float]:
-        """The extent of a scene of more than half the Earth; of others, which are alike, 0, 0."""
+        """`extent` of a scene wider than half the Earth; (0, 0) for all others.
+
+        Scenes with the same `crs` and `wide_extent` can share their labels' positions on the map.
+        """
         west, east = self.extent
         width = world_width(self.crs)
         return (west, east) if width and east - west > width / 2 else (0.0, 0.0)
 
     def find(self, labels: MapShapes, tree: shapely.STRtree) -> tuple[Numbers, Numbers]:
-        """Find the labels that lie in the scene.
+        """Return the labels that intersect the scene, and their shifts.
 
         Args:
-            labels: on the scene's map.
-            tree: of their shapes, less those that have no place there.
+            labels: Labels in `crs`.
+            tree: Spatial index of their shapes, without those that `crs` cannot represent.
 
         Returns:
-            Their numbers, ascending, and by how many of the map's widths each has to move. What is
-            cut by a map of the whole Earth lies at both of its ends, and comes twice.
+            (k,) indices of labels, ascending, and (k,) shifts of each label in widths of the map. A
+            label that the edge of a whole-Earth map cuts is at both ends, so it is returned twice.
         """
         pairs = []
         for turn in labels.turns(self.extent):
@@ -107,14 +110,18 @@ class Footprint:
         numbers, turns = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
         ring = labels.around[numbers]
         turns[ring] = labels.nearest(numbers[ring], self.extent)
-        # One turn or another, a pixel by ground control points is the same.
+        # With ground control points, the position in px does not depend on the shift.
         single = isinstance(self._inverse, Inverse)
         keys = numbers[None] if single else np.stack([numbers, turns])
         order = np.unique(keys, axis=1, return_index=True)[1]
         return numbers[order], turns[order]
 
     def pixels(self, shapes: NDArray[Any]) -> NDArray[Any]:
-        """Shapes in the scene's coordinate reference system as shapes in its pixels."""
+        """Return shapes in `crs` as shapes in scene px.
+
+        Args:
+            shapes: (n,) shapely geometries.
+        """
         if not len(shapes):
             return shapes
         return np.asarray(shapely.transform(shapes, self._place))
@@ -124,5 +131,5 @@ class Footprint:
             return np.round(self._inverse.pixels(points), _DECIMALS)
         a, b, c, d, e, f = self._inverse[:6]
         x, y = points.T
-        with np.errstate(over="ignore"):  # what is at infinity is refused later
+        with np.errstate(over="ignore"):  # infinite positions are refused later
             return np.round(np.stack([a * x + b * y + c, d * x + e * y + f], axis=1), _DECIMALS)

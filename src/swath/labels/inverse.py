@@ -1,4 +1,4 @@
-"""Find the pixels of longitudes and latitudes by the georeferencing that runs use."""
+"""Convert longitudes and latitudes to scene px, by inverting the georeferencing that runs use."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import SceneInfo
 
 _ROWS = 33
-"""Rows and columns of positions in the scene, the nearest of which Newton's method starts from."""
+"""Number of rows and columns in the grid of start positions. Newton's method starts from the
+nearest one."""
 _STEP = 0.5
-"""px to either side at which slopes are measured."""
+"""Distance in px to either side at which derivatives are computed."""
 _ROUNDS = 30
+"""Maximum number of steps of Newton's method."""
 _CLOSE = 1e-4
-"""px; a last step this small has found the position, and its own error is its square."""
+"""Maximum length of the last step in px. The remaining error is about its square."""
 
 
 class Inverse:
-    """Longitudes and latitudes to scene px, by Newton's method on `Georeferencer.points`.
+    """Conversion of longitudes and latitudes to scene px by Newton's method.
 
-    A polynomial or spline fitted in the other direction would not undo the one that runs use.
+    It inverts `Georeferencer.points`. A polynomial or spline that is fitted in the opposite
+    direction would not be the exact inverse of the one that runs use.
     """
 
     def __init__(self, scene: SceneInfo, georeferencer: Georeferencer) -> None:
@@ -41,22 +44,28 @@ class Inverse:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """West, south, east and north of the scene; longitudes go on beyond ±180."""
+        """West, south, east and north of the scene in degrees; longitudes may exceed ±180."""
         lon, lat = self._lon, self._lat
         return float(lon.min()), float(lat.min()), float(lon.max()), float(lat.max())
 
     def pixels(self, lon_lat: Floats) -> Floats:
-        """Return positions (n, 2) in degrees as (n, 2) x, y in scene px.
+        """Return positions in scene px.
+
+        Args:
+            lon_lat: (n, 2) longitude and latitude in degrees.
+
+        Returns:
+            (n, 2) x and y in scene px.
 
         Raises:
-            LabelsError: the scene's ground control points lead to no pixel of a position.
+            LabelsError: Newton's method does not converge to a pixel of a position.
         """
         found = self._nearest(lon_lat)
         left = np.arange(len(found))
         for _ in range(_ROUNDS):
             step = self._newton(found[left], lon_lat[left])
             found[left] += step
-            left = left[~(np.hypot(*step.T) <= _CLOSE)]  # nor where a step is NaN
+            left = left[~(np.hypot(*step.T) <= _CLOSE)]  # a NaN step counts as not converged
             if not len(left):
                 return found
         lon, lat = lon_lat[left[0]]
@@ -72,7 +81,12 @@ class Inverse:
         return np.asarray(self._start[tree.nearest(shapely.points(lon, lon_lat[:, 1]))])
 
     def _newton(self, found: Floats, wanted: Floats) -> Floats:
-        """Return the steps (n, 2) in px that lead from positions towards those wanted."""
+        """Return a step (n, 2) of Newton's method in px.
+
+        Args:
+            found: (n, 2) current x and y in scene px.
+            wanted: (n, 2) longitude and latitude of the target in degrees.
+        """
         x, y = found.T
         lon, lat = self._georeferencer.points(
             np.stack([x, x - _STEP, x + _STEP, x, x]), np.stack([y, y, y, y - _STEP, y + _STEP])
@@ -86,5 +100,5 @@ class Inverse:
 
 
 def _short_way(degrees: Floats) -> Floats:
-    """Return differences of longitudes within half a turn."""
+    """Return differences of longitudes wrapped to -180 to 180 degrees."""
     return np.asarray((degrees + 180) % 360 - 180)

@@ -1,4 +1,4 @@
-"""Objects as arrays, and the rule of what a frame shows of them."""
+"""Hold labeled objects as arrays, and clip them to a window."""
 
 from __future__ import annotations
 
@@ -13,39 +13,42 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LEAST_VISIBLE = 0.3
-"""Of an object's area; what shows less of it counts neither way."""
+"""Minimum visible share of an object's area. An object with less becomes a crowd."""
 FARTHEST = 1e9
-"""px; what lies farther out is no place in a scene, and geometry overflows."""
+"""Maximum absolute coordinate in px. Larger ones are no positions in a scene, and geometry would
+overflow."""
 _SLIVER = 1.0
-"""px; an object of which a thinner strip is left is not there."""
+"""Minimum width and height in px of a clipped object; thinner ones are dropped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Objects:
-    """Objects in px of whatever they are in."""
+    """Labeled objects in px of a scene or a tile."""
 
     boxes: NDArray[np.float64]
-    """(n, 4): x_min, y_min, x_max, y_max."""
+    """(n, 4): x_min, y_min, x_max, y_max in px."""
     classes: NDArray[np.int64]
-    """(n,)."""
+    """(n,): index of the class."""
     crowd: NDArray[np.bool_]
-    """(n,): True where a label counts neither way."""
+    """(n,): True for a crowd, whose detections count as neither hits nor errors."""
     outlines: NDArray[Any] | None
-    """(n,) of shapely Polygons and MultiPolygons; None where there are only boxes."""
+    """(n,): shapely Polygons and MultiPolygons in px; None if there are only boxes."""
     areas: NDArray[np.float64] | None = None
-    """(n,) px², as the labels state them; None: those of the outlines, or else of the boxes."""
+    """(n,): areas in px² that the labels state; None to use the areas of the outlines, or of the
+    boxes without outlines."""
 
     def within(
         self, frame: tuple[float, float, float, float], *, least_visible: float = LEAST_VISIBLE
     ) -> Objects:
-        """The objects that a frame shows, cut off at its edges.
+        """Return the objects in a window, clipped to it.
 
-        Of what the edges cut, strips thinner than 1 px are dropped; an object that shows less than
-        `least_visible` of its area counts neither way. Objects wholly within stay as they are.
+        Objects wholly inside the window do not change. A clipped object is dropped if it is thinner
+        than 1 px, and becomes a crowd if less than `least_visible` of its area is inside.
 
         Args:
-            frame: x_min, y_min, x_max, y_max.
-            least_visible: share of the area of the outline, or without one of the box.
+            frame: Window in px: x_min, y_min, x_max, y_max.
+            least_visible: Minimum visible share of the area of the outline, or of the box without
+                outlines.
         """
         near = (self.boxes[:, 2:] > frame[:2]).all(axis=1) & (self.boxes[:, :2] < frame[2:]).all(
             axis=1
@@ -58,10 +61,11 @@ class Objects:
         return _cut(found, np.flatnonzero(~inside), frame, least_visible)
 
     def moved(self, place: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Objects:
-        """The objects elsewhere, without the areas that the labels state.
+        """Return the objects in other coordinates, without their stated areas.
 
         Args:
-            place: from (n, 2) x and y to the same; it must keep level and upright lines so.
+            place: Function that converts (n, 2) x and y. It must keep horizontal and vertical lines
+                horizontal or vertical.
         """
         corners = place(self.boxes.reshape(-1, 2)).reshape(-1, 2, 2)
         boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
@@ -71,11 +75,15 @@ class Objects:
         return Objects(boxes=boxes, classes=self.classes, crowd=self.crowd, outlines=outlines)
 
     def without_outlines(self) -> Objects:
-        """The objects as boxes alone."""
+        """Return the objects with boxes only."""
         return replace(self, outlines=None)
 
     def chosen(self, places: NDArray[np.int64]) -> Objects:
-        """Some of the objects."""
+        """Return some of the objects.
+
+        Args:
+            places: (k,) indices of the objects.
+        """
         return Objects(
             boxes=self.boxes[places],
             classes=self.classes[places],
@@ -86,7 +94,11 @@ class Objects:
 
 
 def polygons_of(shape: Any) -> Any:
-    """The areas of a shape as one valid Polygon or MultiPolygon; empty where it has none."""
+    """Return the polygons of a shape as one valid Polygon or MultiPolygon; empty if it has none.
+
+    Args:
+        shape: shapely geometry of any type, valid or not.
+    """
     if shape.geom_type in {"Polygon", "MultiPolygon"} and shape.is_valid:
         return shape
     parts = shapely.get_parts(shapely.get_parts(shapely.make_valid(shape)))

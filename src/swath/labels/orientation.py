@@ -1,6 +1,6 @@
-"""Scenes that some tools show turned: positions in px mean nothing until they agree.
+"""Refuse scenes that some annotation tools rotate, since positions in px would not agree.
 
-GDAL, and so swath, leaves the TIFF tag Orientation alone; many annotation tools obey it.
+GDAL, and so swath, ignores the TIFF tag Orientation. Many annotation tools apply it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from swath.raster.files import tiff_header
 _UPRIGHT = 1
 _ENDINGS = (".tif", ".tiff")
 _HEAD = 64 << 10
-"""Bytes of a scene on S3 that are looked at; the tags of most lie there."""
+"""Number of bytes that are read from a scene on S3; they contain the tags of most files."""
 
 
 def refuse_turned(uris: Sequence[str]) -> None:
-    """Refuse labels in px of scenes whose header says that they are to be shown turned.
+    """Raise an error if the TIFF tag Orientation of a scene is not "upright".
 
     Args:
-        uris: of the scenes.
+        uris: Addresses of the scenes with labels in px.
 
     Raises:
-        LabelsError: a scene is; the message names it.
+        LabelsError: A scene has another orientation. The message names the scene.
     """
     images = [uri for uri in uris if uri.lower().endswith(_ENDINGS)]
     for uri, orientation in zip(images, each(_orientation, images), strict=True):
@@ -48,7 +48,7 @@ def _orientation(uri: str) -> int:
         head = found[1] if found else b""
         return _tag(lambda offset, length: head[offset : offset + length])
     except (tiff_header.NotReadableError, ValueError):
-        return _UPRIGHT  # whoever reads the pixels says what is wrong
+        return _UPRIGHT  # a damaged file is reported when its pixels are read
 
 
 def _tag(read: tiff_header.ReadBytes) -> int:

@@ -1,4 +1,4 @@
-"""Labelled scenes from files: COCO, GeoJSON or the layout of SpaceNet."""
+"""Read labeled scenes from COCO or GeoJSON files, or from the layout of SpaceNet."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from swath.labels.scene_matching import match, tile_id
 from swath.labels.text import decode_json, read_text
 
 _OBJECT = "object"
-"""The class of what is only said to be there."""
+"""Class of objects without a stated class."""
 
 
 class _Members(msgspec.Struct):
-    """What tells a COCO file from a GeoJSON one."""
+    """Members that distinguish a COCO file from a GeoJSON file."""
 
     images: msgspec.Raw = msgspec.Raw()
     features: msgspec.Raw = msgspec.Raw()
@@ -39,22 +39,24 @@ def read_collection(
     all_mapped: bool = True,
     point_size: float | None = None,
 ) -> Collection:
-    """Labelled scenes. Objects are cut off at their scene's edges.
+    """Return labeled scenes, with objects clipped at their scene's edges.
 
     Args:
-        labels: a file or a folder of labels, an S3 URI or a local path; by default, what lies with
-            the images.
-        images: the folder of the scenes, or one scene.
-        form: of the labels; by default, told from the files.
-        classes: names of the classes, in the order wanted; by default those of the labels.
-        class_map: other names of classes of the labels, such as the model's; `classes` are those.
-        all_mapped: whether the labels must have each class of `class_map`.
-        point_size: px along each side of the square that stands for a point of a GeoJSON.
+        labels: File or folder of labels, an S3 URI or a local path; by default, the labels in the
+            folder of the scenes.
+        images: Folder of the scenes, or one scene.
+        form: Format of the labels; by default, detected from the files.
+        classes: Names of the classes, in order, after `class_map` is applied; by default, those of
+            the labels.
+        class_map: New names for classes of the labels, such as the model's names.
+        all_mapped: Whether the labels must have each class that `class_map` renames.
+        point_size: Side in px of the square that replaces a point of GeoJSON; by default, points
+            are refused.
 
     Raises:
-        LabelsError: the labels cannot be read or do not fit the scenes; the message names the
+        LabelsError: The labels cannot be read or do not fit the scenes. The message names the
             file, the value and the remedy.
-        SceneError: a scene is not one that swath reads.
+        SceneError: swath cannot read a scene.
     """
     source = labels or _labels_with(images)
     form = _form_of(source, images) if form == "auto" else form
@@ -79,7 +81,7 @@ def read_collection(
 def _collect(
     found: Sequence[SceneLabels], known: Sequence[str], wanted: Sequence[str] | None, source: str
 ) -> Collection:
-    """Return a collection of labels as they were found; outlines only if every label has one."""
+    """Return a collection of labels, with outlines only if every label has one."""
     classes = known if wanted is None else wanted
     outlined = all(label.outline is not None for scene in found for label in scene.labels)
     check_class_names(classes, source)
@@ -95,7 +97,10 @@ def _collect(
 
 
 def _refuse_same_bytes(found: Sequence[SceneLabels], sums: Sequence[str]) -> None:
-    """Refuse a scene under two names: its objects would count twice, and be on both sides."""
+    """Raise an error if two scenes have the same bytes.
+
+    The scene's objects would count twice, and it could be in both the training and the test data.
+    """
     first: dict[str, str] = {}
     for scene, sha256 in zip(found, sums, strict=True):
         uri = scene.scene.uri
@@ -108,10 +113,10 @@ def _refuse_same_bytes(found: Sequence[SceneLabels], sums: Sequence[str]) -> Non
 
 
 def _labels_with(images: str) -> str:
-    """The labels that lie with a folder of scenes.
+    """Return the address of the labels in a folder of scenes.
 
     Raises:
-        LabelsError: there are none, or it cannot be told which are meant.
+        LabelsError: The folder has no labels, or more than one set of labels.
     """
     files, maps = listed(images, [".json"]), listed(images, [".geojson"])
     if len(files) == 1 and not maps:
@@ -140,7 +145,7 @@ def _form_of(source: str, images: str) -> Form:
 
 
 def _files(source: str, scenes: Sequence[str], form: Form) -> dict[str, str] | str:
-    """The file of each scene, or the one of all."""
+    """Return the label file of each scene, or the one label file of all scenes."""
     if source.lower().endswith((".json", ".geojson")):
         return source
     found = _maps(source)
@@ -159,7 +164,7 @@ def _maps(folder: str) -> list[str]:
 
 
 def _default_class(classes: Sequence[str] | None, usual: str) -> str | None:
-    """The class of an object that does not say its own; None where it has to."""
+    """Return the class of an object that states none, or None if it must state one."""
     if classes is None:
         return usual
     return classes[0] if len(classes) == 1 else None

@@ -1,4 +1,4 @@
-"""From what a file says of an object to what is trained on: checked, and within its scene."""
+"""Check labels from a file, and convert them to arrays clipped to their scene."""
 
 from __future__ import annotations
 
@@ -18,43 +18,50 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LEEWAY = 1.0
-"""px; what lies no farther outside was cut at the edge by others, and not quite exactly."""
+"""Tolerance in px outside a scene, for labels that another tool clipped at the edge inexactly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """One object, as a file of labels says it."""
+    """Object from a label file."""
 
     source: str
-    """How messages call it: the file and its place there."""
+    """Name of the object in messages: the file and the position in it."""
     class_name: str
     box: tuple[float, float, float, float]
-    """x_min, y_min, x_max, y_max; scene px."""
+    """x_min, y_min, x_max, y_max in scene px."""
     outline: Any = None
-    """A shapely Polygon or MultiPolygon in scene px; None where only the box is known."""
+    """shapely Polygon or MultiPolygon in scene px; None if there is only a box."""
     crowd: bool = False
+    """Whether the object is a crowd, whose detections count as neither hits nor errors."""
     area: float | None = None
-    """px², as the file states it; None: of the outline, or else of the box."""
+    """Area in px² that the file states; None to use that of the outline, or of the box without
+    outline."""
 
 
 @dataclass(frozen=True, slots=True)
 class SceneLabels:
-    """A scene's header, and its labels as they were found."""
+    """Header of a scene, with its labels."""
 
     scene: SceneInfo
     labels: Sequence[Label]
 
 
 def class_list(found: Iterable[SceneLabels]) -> tuple[str, ...]:
-    """Return the classes that labels name, in order."""
+    """Return the classes of labels, sorted by name."""
     return tuple(sorted({label.class_name for scene in found for label in scene.labels}))
 
 
 def check_class_names(classes: Sequence[str], source: str) -> None:
     """Check the names of a collection's classes.
 
+    Args:
+        classes: Names of the classes.
+        source: Name of the label file in messages.
+
     Raises:
-        LabelsError: one cannot be written everywhere, or two look alike.
+        LabelsError: A name is empty, too long or has a control character, or two names look the
+            same.
     """
     if fault := fault_of(classes):
         raise LabelsError(f"{source} names the class {fault}; rename it")
@@ -63,16 +70,16 @@ def check_class_names(classes: Sequence[str], source: str) -> None:
 def labelled_scene(
     found: SceneLabels, classes: Sequence[str], *, sha256: str, outlined: bool
 ) -> LabelledScene:
-    """A scene with its labels as arrays, cut off at the scene's edges.
+    """Return a scene with its labels as arrays, clipped at the scene's edges.
 
     Args:
-        found: the scene and its labels.
-        classes: the names of the classes, in order.
-        sha256: of the scene's bytes.
-        outlined: whether every label has an outline, and they are wanted.
+        found: Scene and its labels.
+        classes: Names of the classes, in order.
+        sha256: SHA-256, hex, of the scene's bytes.
+        outlined: Whether to keep the outlines, which every label must then have.
 
     Raises:
-        LabelsError: a label is of no known class, has no area, or lies outside the scene.
+        LabelsError: A label has an unknown class, has no area, or lies outside the scene.
     """
     scene = found.scene
     places = {name: place for place, name in enumerate(classes)}
@@ -100,7 +107,7 @@ def labelled_scene(
 
 
 def _areas(labels: Sequence[Label], *, outlined: bool) -> NDArray[np.float64] | None:
-    """Return the areas, px², that neither the boxes nor the outlines which are kept tell."""
+    """Return the areas (n,) in px², or None if they follow from the boxes or the kept outlines."""
     areas = [
         label.outline.area if label.area is None and label.outline is not None else label.area
         for label in labels

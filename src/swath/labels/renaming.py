@@ -1,4 +1,4 @@
-"""Classes of labels under other names, such as those of the model that is measured by them."""
+"""Rename the classes of labels, such as to the names of the evaluated model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def parse_class_map(texts: Sequence[str]) -> dict[str, str]:
-    """Read assignments such as `vessel=ship`: the class of the labels, and its other name.
+    """Parse assignments such as `vessel=ship` into the new name of each class of the labels.
 
     Raises:
-        InputError: one is no assignment, or a class has two other names.
+        InputError: A text is no assignment, or a class has two new names.
     """
     names: dict[str, str] = {}
     for text in texts:
@@ -33,7 +33,15 @@ def parse_class_map(texts: Sequence[str]) -> dict[str, str]:
 def rename_classes(
     found: Sequence[SceneLabels], classes: Sequence[str], names: Mapping[str, str]
 ) -> tuple[Sequence[SceneLabels], tuple[str, ...]]:
-    """Return labels and classes under other names, all replaced at once; two may become one."""
+    """Return labels and classes with new class names.
+
+    All names are replaced at once. Two classes that get the same name become one.
+
+    Args:
+        found: Scenes with their labels.
+        classes: Names of the classes, in order.
+        names: New names by old name.
+    """
     if not names:
         return found, tuple(classes)
     renamed = [
@@ -50,10 +58,15 @@ def rename_classes(
 
 
 def check_renamed(names: Mapping[str, str], classes: Sequence[str], source: str) -> None:
-    """Check that labels have each class that gets another name.
+    """Check that the labels have each class that is renamed.
+
+    Args:
+        names: New names by old name.
+        classes: Names of the labels' classes.
+        source: Name of the label file in messages.
 
     Raises:
-        LabelsError: they lack one; the message says which there are.
+        LabelsError: The labels lack a class. The message lists the labels' classes.
     """
     for old in names:
         if old not in classes:

@@ -1,4 +1,4 @@
-"""Which scene a file of labels is of, told by their names."""
+"""Match label files with scenes by their names."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ _NUMBER = re.compile(r"\d+|(img|tile|chip)\d*", re.IGNORECASE)
 
 
 def tile_id(name: str) -> str:
-    """What names a chip: the run of numbers at the end of its name; empty where there is none.
+    """Return the tile id of a chip: the numbers at the end of its name; empty if there are none.
 
-    Of `SN6_Train_AOI_11_Rotterdam_SAR-Intensity_20190822070610_20190822070846_tile_3721`, and of
-    the same with `Buildings`, it is `20190822070610_20190822070846_tile_3721`.
+    For example, the id of
+    `SN6_Train_AOI_11_Rotterdam_SAR-Intensity_20190822070610_20190822070846_tile_3721` is
+    `20190822070610_20190822070846_tile_3721`. The file whose name has `Buildings` instead of
+    `SAR-Intensity` has the same id.
+
+    Args:
+        name: Name of the file without its suffix.
     """
     parts = name.split("_")
     first = len(parts)
@@ -26,10 +31,13 @@ def tile_id(name: str) -> str:
 
 
 def by_tile(scenes: Sequence[str]) -> Mapping[str, str]:
-    """The scenes by tile id.
+    """Return the addresses of files by tile id.
+
+    Args:
+        scenes: Addresses of scenes, or of label files.
 
     Raises:
-        LabelsError: one has none, or two have the same.
+        LabelsError: A file has no tile id, or two files have the same one.
     """
     found: dict[str, str] = {}
     for uri in scenes:
@@ -49,13 +57,18 @@ def by_tile(scenes: Sequence[str]) -> Mapping[str, str]:
 
 
 def match(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str, str]:
-    """The file of labels of each scene that has one.
+    """Return the label file of each scene that has one.
 
-    A file is of the scene of its own name; or of its tile id, if it has one; or else of the scene
-    that has the most parts of its name (between `_`) in common with it from the beginning.
+    A label file belongs to the scene of the same name. If there is none, it belongs to the scene of
+    the same tile id. If the file has no tile id, it belongs to the scene whose name shares the most
+    leading parts (separated by `_`) with the file's name.
+
+    Args:
+        labels: Addresses of the label files.
+        scenes: Addresses of the scenes.
 
     Raises:
-        LabelsError: a file is of no scene, or of several, or a scene has two files.
+        LabelsError: A file matches no scene or several, or a scene has two files.
     """
     by_name: dict[str, list[str]] = defaultdict(list)
     for uri in scenes:

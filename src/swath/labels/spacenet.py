@@ -1,7 +1,7 @@
-"""Labels in the layout of SpaceNet: chips, each with its footprints, matched by tile.
+"""Read labels in the layout of SpaceNet: chips with building footprints, matched by tile id.
 
-Footprints come as one GeoJSON a chip (`geojson_buildings/`), or all in one summary, a CSV with a
-polygon in px in each row (`SummaryData/`). https://spacenet.ai/sn6-challenge
+The footprints are in one GeoJSON file per chip (`geojson_buildings/`), or in one CSV summary for
+all chips with a polygon in px in each row (`SummaryData/`). https://spacenet.ai/sn6-challenge
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from swath.labels.scene_matching import by_tile, tile_id
 from swath.labels.text import read_text
 
 BUILDING = "building"
-"""What footprints are of, unless they say otherwise."""
+"""Class of footprints that state none."""
 _IMAGE = "ImageId"
 _POLYGON = "PolygonWKT_Pix"
 _NUMBERS = ("TileBuildingId", "BuildingId")
@@ -34,7 +34,11 @@ _FOOTPRINTS = ("geojson_buildings", "geojson/buildings")
 
 
 def find_labels(images: str) -> str | None:
-    """The summary or the folder of footprints beside a folder of chips, or in it."""
+    """Return the address of the summary or the folder of footprints, or None if there is neither.
+
+    Args:
+        images: Folder of the chips; the labels are in it or next to it.
+    """
     for root in (images, images.rstrip("/").rpartition("/")[0] or "."):
         for folder in _SUMMARIES:
             found = listed(storage.join(root, folder), [".csv"])
@@ -47,10 +51,14 @@ def find_labels(images: str) -> str | None:
 
 
 def footprint_files(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str, str]:
-    """The file of footprints of each chip that has one.
+    """Return the footprint file of each chip that has one.
+
+    Args:
+        labels: Addresses of the footprint files.
+        scenes: Addresses of the chips.
 
     Raises:
-        LabelsError: a file is of no chip, or two are of one.
+        LabelsError: A file belongs to no chip, or two files belong to the same chip.
     """
     chips = by_tile(scenes)
     found: dict[str, str] = {}
@@ -62,16 +70,16 @@ def footprint_files(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str
 
 
 def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list[SceneLabels]:
-    """Chips with the footprints of a summary, in the order of the chips.
+    """Return chips with the footprints of a summary, in the order of the chips.
 
     Args:
-        source: the CSV.
-        scenes: addresses of the chips.
-        class_name: what all footprints are of.
+        source: Address of the CSV summary.
+        scenes: Addresses of the chips.
+        class_name: Class of all footprints.
 
     Raises:
-        LabelsError: the summary contradicts itself or the chips; the message says where.
-        SceneError: a chip is not one that swath reads.
+        LabelsError: The summary contradicts itself or the chips. The message gives the line.
+        SceneError: swath cannot read a chip.
     """
     chips = by_tile(scenes)
     found: dict[str, list[Label]] = defaultdict(list)
@@ -99,7 +107,7 @@ def read_summary(source: str, scenes: Sequence[str], *, class_name: str) -> list
 
 
 def _rows(source: str) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a summary, with the numbers of their lines."""
+    """Return the line number and the columns of each row of a summary."""
     text = read_text(source).decode()
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a polygon may be long
     reader = csv.DictReader(io.StringIO(text, newline=""), restval="")
@@ -118,14 +126,14 @@ def _rows(source: str) -> list[tuple[int, dict[str, str]]]:
 
 
 def _outline(text: str, name: str) -> Any:
-    """The polygon of a row; None where the chip is said to be empty."""
+    """Return the polygon of a row; None for the empty polygon of a chip without buildings."""
     with np.errstate(invalid="ignore"):  # NaN is refused below
         shape = shapely.from_wkt(text, on_invalid="ignore")
     if shape is None or shape.geom_type not in {"Polygon", "MultiPolygon"}:
         raise LabelsError(f"{name} has {text[:60]!r} for a polygon; write POLYGON ((x y, …)) in px")
     if shape.is_empty:
         return None
-    if not (np.abs(shapely.get_coordinates(shape)) <= FARTHEST).all():  # nor of NaN
+    if not (np.abs(shapely.get_coordinates(shape)) <= FARTHEST).all():  # refuses NaN, too
         raise LabelsError(f"{name} has {text[:60]!r}, which are not all px; mend or remove it")
     outline = polygons_of(shapely.force_2d(shape))
     if outline.is_empty:

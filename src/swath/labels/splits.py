@@ -1,4 +1,4 @@
-"""Collections split by scene: no scene is both learnt from and measured against."""
+"""Split collections by scene, so that no scene is in both the training and the validation data."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _FEWEST = 2
 def folds(
     collection: Collection, count: int, *, seed: int = 0
 ) -> Iterator[tuple[Collection, Collection]]:
-    """Each fold's collections to train on and to validate on.
+    """Yield each fold's training and validation collections for cross-validation.
 
-    Every scene is validated on in one fold. Folds get about as many objects each: scenes go, from
-    the one with most objects down, to the fold that has fewest so far. Which scenes share a fold
-    depends on their names and `seed`, not on their order or folder.
+    Each scene is in the validation data of one fold. The folds have similar numbers of objects:
+    scenes are assigned in order of descending number of objects, each to the fold with the fewest
+    so far. The result depends on the scenes' names and `seed`, not on their order or folder.
 
     Args:
-        collection: what is split.
-        count: of folds, at least 2.
-        seed: another one deals scenes of as many objects differently.
+        collection: Collection to split.
+        count: Number of folds, at least 2.
+        seed: Seed for the order of scenes with equal numbers of objects.
 
     Raises:
-        LabelsError: there are fewer scenes than folds, or fewer than two folds.
+        LabelsError: There are fewer scenes than folds, or fewer than 2 folds.
     """
     if not _FEWEST <= count <= len(collection.scenes):
         raise LabelsError(
@@ -42,7 +42,7 @@ def folds(
 
 
 def _dealt(collection: Collection, count: int, seed: int) -> list[list[str]]:
-    """The addresses of each fold's scenes."""
+    """Return the addresses of each fold's validation scenes."""
     names: list[list[str]] = [[] for _ in range(count)]
     weights = [0] * count
 
@@ -52,5 +52,5 @@ def _dealt(collection: Collection, count: int, seed: int) -> list[list[str]]:
     for scene in sorted(collection.scenes, key=rank):
         fold = weights.index(min(weights))
         names[fold].append(scene.uri)
-        weights[fold] += len(scene.boxes) + 1  # a scene without objects is to count, too
+        weights[fold] += len(scene.boxes) + 1  # + 1 so that a scene without objects counts, too
     return names

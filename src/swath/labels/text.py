@@ -1,4 +1,4 @@
-"""Files of labels as text: any encoding with a byte order mark, and JSON that means one thing."""
+"""Read label files as text with any byte order mark, and decode JSON without repeated members."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from swath.errors import LabelsError
 from swath.storage.encoding import to_utf8
 
 MAX_LABEL_BYTES = 1 << 30
-"""Bytes of a file of labels, all of which is in memory while it is read."""
+"""Maximum size of a label file in bytes, since the whole file is in memory while it is read."""
 
 _T = TypeVar("_T")
 
 
 def read_text(uri: str) -> bytes:
-    """Read a file of labels as UTF-8 without a byte order mark.
+    """Return the content of a label file as UTF-8 without a byte order mark.
+
+    Args:
+        uri: Local path or S3 URI.
 
     Raises:
-        LabelsError: there is no such file, or it is no text.
-        InputError: it has more bytes than `MAX_LABEL_BYTES`.
+        LabelsError: The file does not exist, cannot be read, or is not text.
+        InputError: The file has more than `MAX_LABEL_BYTES`.
     """
     try:
         content = storage.read_bounded(uri, MAX_LABEL_BYTES)
@@ -37,16 +40,16 @@ def read_text(uri: str) -> bytes:
 
 
 def decode_json(text: bytes, kind: type[_T], *, source: str, form: str) -> _T:
-    """Decode JSON.
+    """Decode JSON into a type.
 
     Args:
-        text: UTF-8.
-        kind: what to decode into.
-        source: what messages call the file.
-        form: what the JSON should be; ends a message about it.
+        text: JSON in UTF-8.
+        kind: Type to decode into.
+        source: Name of the file in messages.
+        form: Description of the expected JSON, with which an error message ends.
 
     Raises:
-        LabelsError: it is no such JSON, or is nested without end.
+        LabelsError: The text is not JSON of that type, or is nested too deeply.
     """
     try:
         return msgspec.json.decode(text, type=kind)
@@ -57,10 +60,14 @@ def decode_json(text: bytes, kind: type[_T], *, source: str, form: str) -> _T:
 
 
 def refuse_repeated_members(text: bytes, source: str) -> None:
-    """Refuse JSON with a member that an object has twice: of the two, parsers keep the last.
+    """Raise an error if an object in JSON has a member twice, since parsers keep only the last.
+
+    Args:
+        text: JSON in UTF-8.
+        source: Name of the file in messages.
 
     Raises:
-        LabelsError: there is one; the message names it.
+        LabelsError: An object has a member twice (the message names it), or the text is not JSON.
     """
 
     def check(members: list[tuple[str, Any]]) -> None:

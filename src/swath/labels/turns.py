@@ -1,7 +1,8 @@
-"""Labels on maps that go around the Earth, where one longitude lies at many x.
+"""Place labels on maps that go around the Earth, where a longitude has more than one x.
 
-Such a map repeats after its width: a scene may begin at any longitude, and hold one twice. Files of
-labels cut objects at the antimeridian, as RFC 7946 has it, and a map may be cut elsewhere.
+Such a map repeats after its width. A scene may start at any longitude, and contain a longitude
+twice. Label files cut objects at the antimeridian, as RFC 7946 requires, and a map may be cut
+elsewhere.
 """
 
 from __future__ import annotations
@@ -24,27 +25,29 @@ if TYPE_CHECKING:
     Range = tuple[float, float]
 
 _TINY = 1e-6
-"""A share of the map's width: a shape this near to the whole goes all around the Earth."""
+"""Tolerance as a share of the map's width. A shape whose width differs by less from the map's goes
+all around the Earth."""
 _FINE = 1e-12
-"""A share of the map's width: two ends of a shape this near to each other meet."""
+"""Tolerance as a share of the map's width. Two ends of a shape that are closer than this meet."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapShapes:
-    """Shapes on a map, each in one piece even where the map or their file was cut."""
+    """Shapes on a map, each in one piece even if the map or the label file was cut."""
 
     shapes: NDArray[Any]
-    """(n,) in the map's CRS; those that it cannot hold have corners at infinity."""
+    """(n,): shapely geometries in the map's CRS; those that it cannot represent have infinite
+    corners."""
     around: NDArray[np.bool_]
-    """(n,) which go all around the Earth; these cover the map three times over."""
+    """(n,): True for shapes that go all around the Earth; these cover three widths of the map."""
     width: float | None
-    """CRS units after which the map repeats; None where it does not."""
+    """Width in CRS units after which the map repeats; None if it does not repeat."""
 
     def turns(self, extent: Range) -> list[int]:
-        """Return by how many widths shapes may have to move to lie in a scene.
+        """Return all shifts, in widths of the map, that may move a shape into a scene.
 
         Args:
-            extent: least and greatest x of the scene.
+            extent: Minimum and maximum x of the scene in the map's CRS.
         """
         bounds = shapely.bounds(self.shapes)[:, ::2]
         bounds = bounds[np.isfinite(bounds).all(axis=1)]
@@ -55,14 +58,24 @@ class MapShapes:
         return list(range(int(first), int(last) + 1))
 
     def nearest(self, numbers: NDArray[np.int64], extent: Range) -> NDArray[np.int64]:
-        """Return by how many widths shapes have to move to lie nearest to a scene's middle."""
+        """Return the shifts (k,), in widths of the map, that move shapes nearest to a scene.
+
+        Args:
+            numbers: (k,) indices of the shapes.
+            extent: Minimum and maximum x of the scene in the map's CRS.
+        """
         if self.width is None:
             return np.zeros(len(numbers), np.int64)
         middle = shapely.bounds(self.shapes[numbers])[:, ::2].mean(axis=1)
         return np.asarray(np.round((np.mean(extent) - middle) / self.width), np.int64)
 
     def moved(self, numbers: NDArray[np.int64], turns: NDArray[np.int64]) -> NDArray[Any]:
-        """Return some of the shapes, each moved by a number of the map's widths."""
+        """Return some of the shapes, shifted along x.
+
+        Args:
+            numbers: (k,) indices of the shapes.
+            turns: (k,) shift of each in widths of the map.
+        """
         found = self.shapes[numbers]
         if self.width is None or not turns.any():
             return found
@@ -72,16 +85,17 @@ class MapShapes:
 
 
 def place_on_map(shapes: NDArray[Any], source: CRS, target: CRS, extent: Range) -> MapShapes:
-    """Bring shapes to another system, each in one piece.
+    """Reproject shapes to a map's CRS, each in one piece.
 
-    An edge longer than half the Earth is taken for one the short way across the antimeridian,
-    unless the shape as it is written lies in the scene.
+    An edge longer than half the Earth is treated as the short edge across the antimeridian, unless
+    the shape as written lies inside the scene.
 
     Args:
         shapes: (n,) shapely Polygons, MultiPolygons and Points.
-        source: their system.
-        target: the map's.
-        extent: least and greatest x of the scene, or of scenes that are as wide.
+        source: CRS of the shapes.
+        target: CRS of the map.
+        extent: Minimum and maximum x of the scene in `target`, if it is wider than half the Earth,
+            else (0, 0).
     """
     width = world_width(target)
     around = np.zeros(len(shapes), np.bool_)
@@ -110,15 +124,15 @@ def place_on_map(shapes: NDArray[Any], source: CRS, target: CRS, extent: Range) 
 def _in_one_piece(
     x: Floats, written: Floats, part: NDArray[np.int64], width: float, source: CRS, extent: Range
 ) -> Floats:
-    """Return the corners' x so that no edge jumps to the map's other side.
+    """Return the corners' x (n,) such that no edge jumps to the opposite side of the map.
 
     Args:
-        x: (n,) in the map's CRS.
-        written: (n,) in the labels' system.
-        part: (n,) the polygon that each corner is of.
-        width: of the map.
-        source: the labels' system.
-        extent: least and greatest x of the scene.
+        x: (n,) x of the corners in the map's CRS.
+        written: (n,) x of the corners in the labels' CRS.
+        part: (n,) index of each corner's polygon.
+        width: Width of the map in CRS units.
+        source: CRS of the labels.
+        extent: Minimum and maximum x of the scene in the map's CRS.
     """
     of_source = world_width(source)
     ahead = np.diff(written) * (width / of_source) if of_source else np.zeros(len(x) - 1)
@@ -137,7 +151,14 @@ def _in_one_piece(
 
 
 def _unrolled(x: Floats, part: NDArray[np.int64], ahead: Floats, width: float) -> Floats:
-    """Return x with each corner of a polygon as far from the one before as `ahead` has it."""
+    """Return x (n,), shifted by widths so that adjacent corners differ by about `ahead`.
+
+    Args:
+        x: (n,) x of the corners in the map's CRS.
+        part: (n,) index of each corner's polygon.
+        ahead: (n - 1,) expected differences of x between adjacent corners.
+        width: Width of the map in CRS units.
+    """
     turns = np.zeros(len(x))
     with np.errstate(invalid="ignore"):
         turns[1:] = np.nan_to_num(np.round((ahead - np.diff(x)) / width))
@@ -149,7 +170,15 @@ def _unrolled(x: Floats, part: NDArray[np.int64], ahead: Floats, width: float) -
 def _gathered(
     x: Floats, starts: NDArray[np.int64], owner: NDArray[np.int64], width: float, extent: Range
 ) -> Floats:
-    """Return by how many widths each polygon has to move to lie beside the first of its shape."""
+    """Return the shift of each polygon, in widths, to be near the first polygon of its shape.
+
+    Args:
+        x: (corners,) x of the corners in the map's CRS.
+        starts: (polygons,) index of each polygon's first corner.
+        owner: (polygons,) index of each polygon's shape.
+        width: Width of the map in CRS units.
+        extent: Minimum and maximum x of the scene in the map's CRS.
+    """
     west, east = _bounds(x, starts)
     first = np.searchsorted(owner, owner)
     middle = (west + east) / 2
@@ -157,7 +186,8 @@ def _gathered(
         turns = np.nan_to_num(np.round((middle[first] - middle) / width))
     if not turns.any():
         return turns
-    # Two islands far apart stay as they are, if they lie so in the scene.
+    # The polygons of a shape are not shifted if all of them already lie inside the scene, unless
+    # they span the whole map, where the map was cut.
     whole_west, whole_east = (edge[owner] for edge in _bounds_of_shapes(west, east, owner))
     cut = whole_east - whole_west >= width * (1 - _TINY)
     there = (whole_west >= extent[0]) & (whole_east <= extent[1])
@@ -172,11 +202,11 @@ def _bounds_of_shapes(
 
 
 def _bounds(x: Floats, starts: NDArray[np.int64]) -> tuple[Floats, Floats]:
-    """Return the least and the greatest x of each run of corners, NaN where one is NaN."""
+    """Return the minimum and maximum x of each run of corners; NaN if one of them is NaN."""
     return np.minimum.reduceat(x, starts), np.maximum.reduceat(x, starts)
 
 
 def _thrice(shape: Any, width: float) -> Any:
-    """Return a shape that goes around the Earth without its ends."""
+    """Return the union of three copies of a shape that goes around the Earth, so it has no ends."""
     copies = [shapely.affinity.translate(shape, k * width) for k in (-1, 0, 1)]
     return shapely.union_all(copies, grid_size=width * _FINE)
