@@ -25,6 +25,7 @@ class Classes:
     """Classes that are evaluated: those of the labels, except the model's background."""
 
     names: tuple[str, ...]
+    """Names of the evaluated classes."""
     of_labels: NDArray[np.int64]
     """(label classes,): index in `names`; -1 for the background."""
     of_model: NDArray[np.int64]
@@ -46,9 +47,9 @@ class Classes:
             collection: Labeled scenes.
 
         Raises:
-            LabelsError: The model and the labels have no class in common; two names differ only in
-                case, white space, hyphens or underscores; or a label class has the name that
-                reports use for the background.
+            LabelsError: The model and the labels have no class in common. Or two names differ only
+                in case, white space, hyphens or underscores. Or a class of the labels has the name
+                that reports use for the background.
         """
         if BACKGROUND in collection.classes:
             raise LabelsError(

@@ -19,6 +19,7 @@ class Fall(Payload, frozen=True, kw_only=True):
     """Metric that is lower than required."""
 
     figure: str
+    """Name of the metric."""
     value: float | None
     """Value of the metric; None if it is undefined, which counts as lower than any number."""
     least: float
@@ -36,7 +37,9 @@ class Verdict(Payload, frozen=True, kw_only=True):
 
     passed: bool
     compared: tuple[str, ...]
+    """Names of the metrics that were checked."""
     falls: tuple[Fall, ...] = ()
+    """Metrics that are lower than required."""
 
     def __add__(self, other: Verdict) -> Verdict:
         """Combine two verdicts; the result passes if both pass."""
@@ -69,8 +72,8 @@ def compare(
             metrics, else `OBJECTS`.
 
     Raises:
-        InputError: The evaluations have different collections, classes or conditions; one of them
-            lacks a metric; or all metrics of the package in use are undefined, so that any
+        InputError: The evaluations have different collections, classes or conditions, or one of
+            them lacks a metric. Or all metrics of the package in use are undefined, so that any
             candidate would pass.
     """
     _check_comparable(candidate, current)

@@ -16,9 +16,12 @@ class PackageMeasured(Payload, frozen=True, kw_only=True):
 
     name: str
     digest: str
+    """SHA-256, hex, of the package's files."""
     task: str
     tile_size: int
+    """Tile size in px."""
     overlap: int
+    """Overlap of neighboring tiles in px."""
     score_threshold: float
     """Score threshold of the package."""
     reported_from: float
@@ -30,7 +33,9 @@ class CollectionUsed(Payload, frozen=True, kw_only=True):
     """Labeled scenes that the package was evaluated on."""
 
     digest: str
+    """SHA-256, hex, of the labels and the scenes' bytes."""
     scenes: int
+    """Number of scenes."""
     objects: int
     """Number of objects, without crowds."""
     classes: tuple[str, ...]
@@ -64,6 +69,7 @@ class ClassFigures(Payload, frozen=True, kw_only=True):
 
     name: str
     objects: int
+    """Number of objects, without crowds."""
     figures: Figures
     curve: CurvePoints
 
@@ -74,10 +80,15 @@ class SceneFigures(Payload, frozen=True, kw_only=True):
     uri: str
     tiles: TileCounts
     seconds: float
+    """Seconds that planning, inference and merging took."""
     objects: int
+    """Number of objects, without crowds."""
     hits: int
+    """Number of detections that match an object."""
     false: int
+    """Number of false positives."""
     missed: int
+    """Number of objects that no detection matches."""
     figures: Figures
 
 

@@ -44,6 +44,7 @@ class Chip:
 
     uri: str
     window: Box
+    """Window of the tile in scene px: x, y, width, height."""
     core: Box
     """Core of the tile in px, relative to the window: x, y, width, height."""
     picture: str

@@ -45,7 +45,9 @@ class Runs(msgspec.Struct):
     """Run-length encoded mask, with runs of pixels in column-major order."""
 
     counts: str | list[int]
+    """Lengths of the runs, a list or a compressed string; see `swath.labels.rle`."""
     size: tuple[int, int]
+    """Rows and columns."""
 
 
 class Annotation(msgspec.Struct):
@@ -55,8 +57,11 @@ class Annotation(msgspec.Struct):
     image_id: int | str
     category_id: int | str
     bbox: list[float] | None = None
+    """x, y, width and height in scene px."""
     segmentation: list[list[float]] | Runs | None = None
+    """Polygons, each x, y, x, y, … in scene px, or a mask."""
     area: float | None = None
+    """Area in px²."""
     iscrowd: bool | int | None = 0
     attributes: Any = None
     bbox_mode: Any = None

@@ -22,7 +22,9 @@ class LabelledScene:
 
     uri: str
     width: int
+    """Width of the scene in px."""
     height: int
+    """Height of the scene in px."""
     boxes: NDArray[np.float64]
     """(objects, 4): x_min, y_min, x_max, y_max in px from the scene's upper left corner."""
     classes: NDArray[np.int64]

@@ -58,6 +58,7 @@ class Features:
     source: str
     """Name of the file in messages."""
     crs: CRS
+    """CRS of the features."""
     shapes: NDArray[Any]
     """(n,): shapely Polygons, MultiPolygons and Points in `crs`."""
     classes: list[str]

@@ -60,8 +60,8 @@ def match(labels: Sequence[str], scenes: Sequence[str]) -> Mapping[str, str]:
     """Return the label file of each scene that has one.
 
     A label file belongs to the scene of the same name. If there is none, it belongs to the scene of
-    the same tile id. If the file has no tile id, it belongs to the scene whose name shares the most
-    leading parts (separated by `_`) with the file's name.
+    the same tile id. If the file has no tile id, the names are split at `_`. The file then belongs
+    to the scene with which it shares the most leading parts.
 
     Args:
         labels: Addresses of the label files.

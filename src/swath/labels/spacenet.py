@@ -1,7 +1,8 @@
 """Read labels in the layout of SpaceNet: chips with building footprints, matched by tile id.
 
-The footprints are in one GeoJSON file per chip (`geojson_buildings/`), or in one CSV summary for
-all chips with a polygon in px in each row (`SummaryData/`). https://spacenet.ai/sn6-challenge
+The footprints are in one GeoJSON file per chip (`geojson_buildings/`), or in one CSV summary of all
+chips (`SummaryData/`). Each row of a summary has a polygon in px.
+https://spacenet.ai/sn6-challenge
 """
 
 from __future__ import annotations

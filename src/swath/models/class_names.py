@@ -18,6 +18,9 @@ def fault_of(classes: Sequence[str]) -> str | None:
 
     Two names that differ in white space or in Unicode normalization only are refused. They look
     the same to a reader, but a comparison of strings treats them as two classes.
+
+    Args:
+        classes: Names of the classes.
     """
     seen: dict[str, str] = {}
     for name in classes:

@@ -53,15 +53,19 @@ class WeightsAsset(msgspec.Struct, frozen=True, kw_only=True):
     """Weights file that `mlm.json` lists."""
 
     name: str
+    """Path of the file, relative to the package's folder."""
     format: WeightsFormat
     sha256: str | None
+    """SHA-256, hex, of the file; None if `mlm.json` gives none."""
 
 
 class ModelDescription(Answer, frozen=True, kw_only=True):
     """Content of `mlm.json`, checked and in swath's terms."""
 
     name: str
+    """Name of the model."""
     bands: tuple[str, ...]
+    """Names of the input bands, in order."""
     scaling: tuple[Scaling | None, ...]
     """Value scaling of each band; None leaves the band unscaled."""
     units: Units
@@ -69,9 +73,13 @@ class ModelDescription(Answer, frozen=True, kw_only=True):
     expected: Expected | None
     """Band statistics of the training scenes, in `units`."""
     tile_size: int
+    """Tile size in px; tiles are square."""
     overlap: int
+    """Overlap of neighboring tiles in px."""
     batch_size: int
+    """Suggested number of tiles per batch."""
     fill_value: float
+    """Value of invalid pixels, in the scene's numbers, before scaling."""
     precision: Precision
     """Precision that a GPU may compute in; a CPU computes in float32."""
     weights: tuple[WeightsAsset, ...]

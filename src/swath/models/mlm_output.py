@@ -63,9 +63,13 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True):
     fill_value: float = 0.0
     """Value of invalid pixels, in the scene's numbers, before scaling."""
     precision: Precision = "float32"
+    """Precision that a GPU may compute in."""
     score_threshold: Share | None = None
+    """Lowest score that is reported, 0 to 1."""
     iou_threshold: Share = 0.5
+    """Overlap above which two detections are duplicates; the default of `merge`."""
     merge: dict[str, Any] | None = None
+    """Fields of `Matching`."""
     head: HeadName | None = None
     box_format: BoxFormat | None = None
     box_units: BoxUnits | None = None
@@ -77,6 +81,7 @@ class Hyperparameters(msgspec.Struct, frozen=True, kw_only=True):
     background: str | None = None
     ignore_label: int | None = None
     min_area: Annotated[float, Meta(ge=0)] | None = None
+    """Minimum area of a segment in px."""
     mask: bool | None = None
 
 

@@ -19,7 +19,7 @@ class Matching(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     - `none`: keep all.
     - `nms`: keep the detection with the highest score.
-    - `soft-nms`: keep all, but lower the scores of the others.
+    - `soft-nms`: keep all, but lower the scores of all others.
     - `nmm`: keep the detection with the highest score, enlarged to contain the others.
     - `wbf`: replace them by their mean, weighted by score.
     """

@@ -78,17 +78,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     task: TaskName
     head: HeadName
+    """Head that decodes the outputs."""
     outputs: tuple[Role | None, ...]
     """Role of each output, in the model's order; None for an output that no head uses. The tuple
     ends with the last output that is used; the runtimes do not return the outputs after it."""
     batched: bool
     """Whether the outputs have a batch axis. If not, the model takes one tile a call."""
     classes: tuple[str, ...]
+    """Names of the classes, in the order of the model's labels."""
     score_threshold: float
+    """Lowest score that is reported, 0 to 1."""
     matching: Matching
     """Rule for duplicate detections."""
     box_format: BoxFormat
     box_units: BoxUnits
+    """Unit of the model's boxes: px of the tile, or `normalised` to 0 to 1 of the tile's size."""
     output_layout: OutputLayout
     """Axis order of rows: `channels_first` is (channels, candidates), `channels_last` is
     (candidates, channels)."""

@@ -103,6 +103,9 @@ def scan(archive: Path) -> tuple[str, bytes | None]:
 
     The content is None if the archive has no `mlm.json`.
 
+    Args:
+        archive: Path of a `model.tar.gz`.
+
     Raises:
         PackageError: The file is not an archive, or not safe to unpack.
     """
@@ -121,6 +124,10 @@ def scan(archive: Path) -> tuple[str, bytes | None]:
 
 def unpack(archive: Path, folder: Path) -> str:
     """Unpack an archive into a new folder, and return the package's digest.
+
+    Args:
+        archive: Path of a `model.tar.gz`.
+        folder: Folder to create.
 
     Raises:
         PackageError: The file is not an archive, or not safe to unpack.

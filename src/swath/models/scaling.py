@@ -120,7 +120,9 @@ class Reach(NamedTuple):
     """Range of each band whose numbers stay finite in float32 when scaled, limits included."""
 
     low: tuple[np.float32, ...]
+    """(bands,): lowest number of each band."""
     high: tuple[np.float32, ...]
+    """(bands,): highest number of each band."""
 
     @property
     def common(self) -> tuple[np.float32, np.float32]:

@@ -143,8 +143,8 @@ def _lowest(step: Ints, value: Floats) -> Ints:
 def voc_average_precision(truth: Truth, found: Found, matches: Matches) -> float | None:
     """Return Pascal VOC's average precision, or None without ground truth.
 
-    It is the area under the precision-recall curve whose precision was made non-increasing, with
-    all points, as in Pascal VOC since 2010, but for continuous coordinates.
+    It is the area under the precision-recall curve, after its precision was made non-increasing.
+    All points are used, as in Pascal VOC since 2010, but coordinates are continuous.
 
     Args:
         truth: Ground truth.

@@ -35,13 +35,21 @@ def count_pixels(
 
 
 def pixel_iou(counts: Ints) -> Floats:
-    """Return the IoU of each class, the background last; NaN for a class without pixels."""
+    """Return the IoU (classes + 1,) of each class, the background last; NaN without pixels.
+
+    Args:
+        counts: (classes + 1, classes + 1) numbers of pixels from `count_pixels`.
+    """
     hits = np.diag(counts)
     return _ratio(hits, counts.sum(axis=0) + counts.sum(axis=1) - hits)
 
 
 def pixel_f1(counts: Ints) -> Floats:
-    """Return the pixel F1 (Dice) of each class, the background last; NaN without pixels."""
+    """Return the pixel F1 or Dice (classes + 1,), the background last; NaN without pixels.
+
+    Args:
+        counts: (classes + 1, classes + 1) numbers of pixels from `count_pixels`.
+    """
     return _ratio(2 * np.diag(counts), counts.sum(axis=0) + counts.sum(axis=1))
 
 

@@ -62,8 +62,8 @@ class Model(Protocol):
         """Return the model's outputs for each tile.
 
         Args:
-            tiles: 1 to `batch_size` tiles, each (bands, size, size) in the scene's numbers, with
-                any dtype and memory layout, padded and filled. The model scales them.
+            tiles: 1 to `batch_size` tiles, each (bands, size, size) in the scene's numbers. They
+                are padded and filled, and have any dtype and memory layout. The model scales them.
 
         Raises:
             OutOfMemoryError: The batch does not fit into memory; a smaller one may fit.

@@ -4,8 +4,8 @@ A GPU is paid for by the hour, and the CPU of the same host is far slower at the
 process raises `NoGpuError` if it has or expects a GPU but cannot use it.
 
 - A process has a GPU if a device node of NVIDIA's driver exists.
-- A process expects a GPU if `SWATH_DEVICE=cuda` or the type of its SageMaker host says so. The
-  stack sets `SWATH_DEVICE=cuda` where it requests a host with a GPU.
+- A process expects a GPU if `SWATH_DEVICE` is `cuda`, or if its SageMaker host is of a GPU type.
+  The stack sets `SWATH_DEVICE=cuda` where it requests a host with a GPU.
 - `SWATH_DEVICE=cpu` requests the CPU. The local cloud sets it.
 
 torch is imported only where there may be a GPU. A Lambda function has none, and importing torch
