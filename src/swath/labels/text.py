@@ -1,4 +1,4 @@
-"""Read label files as text with any byte order mark, and decode JSON without repeated members."""
+"""Read label files in any encoding of Unicode, and decode JSON without repeated members."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def parse_description(text: bytes) -> ModelDescription:
     """Parse the content of an `mlm.json`.
 
     Args:
-        text: Content of the file, in UTF-8 or in an encoding with a byte order mark.
+        text: Content of the file, in UTF-8, UTF-16 or UTF-32.
 
     Raises:
         PackageError: The text is not a valid `mlm.json`, describes a model that swath cannot run,
