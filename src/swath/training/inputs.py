@@ -1,4 +1,4 @@
-"""What a network is shown: which bands, scaled how, cut where, and how much each class counts."""
+"""Prepare the inputs of a training: bands, units, scaling, crops and class weights."""
 
 from __future__ import annotations
 
@@ -29,29 +29,35 @@ if TYPE_CHECKING:
     from swath.training.options import TrainOptions
 
 _OF_AUGMENTATION = 1
-"""The stream of random numbers that changes crops; that of 0 places them."""
+"""Stream of the random numbers that augment crops; stream 0 positions them."""
 _LOW, _HIGH = 1, 99
-"""Percentiles that min-max scaling goes between: beyond them lie glints and dead pixels."""
+"""Percentiles that min-max scaling maps to 0 and 1; glints and dead pixels lie beyond them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Of one training."""
+    """Inputs of one training."""
 
     collection: Collection
+    """Labeled scenes to train on."""
     options: TrainOptions
     statistics: Sequence[BandStatistics]
+    """Statistics of each band, in the model's order and in `units`."""
     units: Units
-    """One a band: of the network's numbers."""
+    """Unit of the network's input values, one per band."""
     expected: Expected | None
-    """What the bands of the scenes are like, for the package."""
+    """Expected radiometry of the bands, which goes into the package."""
 
     @classmethod
     def of(cls, collection: Collection, options: TrainOptions) -> Inputs:
-        """Look at all pixels of a collection once.
+        """Create the inputs of a training, which reads each pixel of the collection once.
+
+        Args:
+            collection: Labeled scenes to train on.
+            options: Training options.
 
         Raises:
-            InputError: the scenes cannot be read, lack a band or have no valid pixel.
+            InputError: The scenes cannot be read, lack a band or have no valid pixel.
         """
         bands = options.bands or default_bands(collection)
         uris = [scene.uri for scene in collection.scenes]
@@ -61,19 +67,19 @@ class Inputs:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Their names, in the model's order."""
+        """Names of the bands, in the model's order."""
         return tuple(band.name for band in self.statistics)
 
     @property
     def scaling(self) -> tuple[Scaling, ...]:
-        """Of each band."""
+        """Scaling of each band."""
         return tuple(_scaling(band, self.options.scaling) for band in self.statistics)
 
     def class_weights(self) -> list[float] | None:
-        """How much each class counts; None: all alike.
+        """Return the weight of each class; None where all classes weigh the same.
 
         Raises:
-            InputError: there are not as many weights as classes.
+            InputError: The number of weights differs from the number of classes.
         """
         chosen, classes = self.options.class_weights, self.collection.classes
         if chosen == "none":
@@ -90,7 +96,13 @@ class Inputs:
     def feed(
         self, sampler: CropSampler, negatives: Sequence[HardNegative], *, pinned: bool
     ) -> Feed:
-        """Batches of changed crops."""
+        """Return a feed of augmented crops in batches.
+
+        Args:
+            sampler: Sampler that cuts the crops.
+            negatives: Hard negatives to cut some of the crops around.
+            pinned: Whether the batches are in pinned memory, from which copies to a GPU are faster.
+        """
         options = self.options
         hardened = sampler.hardened(negatives, options.hard_negatives)
         spread = [band.stddev for band in self.statistics]
@@ -115,10 +127,13 @@ class Inputs:
         )
 
     def sampler(self, *, class_maps: bool) -> CropSampler:
-        """What cuts crops out of the scenes.
+        """Return a sampler that cuts crops out of the scenes.
+
+        Args:
+            class_maps: Whether crops have class maps, as segmenters need them.
 
         Raises:
-            InputError: there is nothing to cut around, or to paint class maps from.
+            InputError: There are no objects to cut around, or no outlines to rasterize.
         """
         options = self.options
         return CropSampler(
@@ -134,10 +149,12 @@ class Inputs:
 
 
 def default_bands(collection: Collection) -> tuple[str, ...]:
-    """All bands of the first scene: by their descriptions, their colours, or counted from 1.
+    """Return the names of all bands of the first scene, without alpha.
+
+    The names are the bands' descriptions, or else their colors, or else `band_1` and so on.
 
     Raises:
-        InputError: the collection has no scenes.
+        InputError: The collection has no scenes.
     """
     if not collection.scenes:
         raise InputError("the collection has no scenes to train on")
@@ -155,14 +172,14 @@ def default_bands(collection: Collection) -> tuple[str, ...]:
 def training_units(
     headers: Sequence[SceneInfo], bands: Sequence[str], options: TrainOptions
 ) -> Units:
-    """Return the units of a network's numbers: those of the options, or else of the scenes.
+    """Return the unit of each band of a network's input: the options' units, or the scenes'.
 
-    A scene that states nothing is taken to be in them; of those that state different ones, the
-    first counts, and the others are converted.
+    Without units in the options, a band has the unit of the first scene that states one. Scenes
+    with another unit are converted to it. Scenes without a stated unit are taken to have it.
 
     Raises:
-        InputError: the options state no possible unit, or not one for each band.
-        SceneError: a scene lacks a band.
+        InputError: The options have an invalid unit, or another number of units than bands.
+        SceneError: A scene lacks a band.
     """
     if options.units:
         return parse_units(options.units, len(bands))
@@ -173,9 +190,10 @@ def training_units(
 
 
 def balanced_weights(collection: Collection) -> list[float]:
-    """The root of how rare each class is, 1 on average over the objects; 1 where there are none.
+    """Return class weights that are proportional to the inverse root of each class's frequency.
 
-    The root, since a class that is a hundred times as rare would else drown the others.
+    Their mean over the objects is 1, and a class without objects has the weight 1. Without the
+    root, a class that is a hundred times as rare would dominate the others.
     """
     counts = np.zeros(len(collection.classes))
     for scene in collection.scenes:
@@ -188,7 +206,7 @@ def balanced_weights(collection: Collection) -> list[float]:
 
 
 def _scaling(band: BandStatistics, kind: str) -> Scaling:
-    """Of a band that has one value throughout, the scaling leaves the distance to it."""
+    """Return the scaling of a band; for a constant band, it only subtracts the constant."""
     if kind == "min-max":
         low, high = band.percentiles[_LOW], band.percentiles[_HIGH]
         return MinMax(low, high if high > low else low + 1)

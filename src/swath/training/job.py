@@ -1,4 +1,4 @@
-"""A training from addresses and strings: what the command line and the container both run."""
+"""Run a training from addresses and strings, for both the command line and the container."""
 
 from __future__ import annotations
 
@@ -26,25 +26,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainJob:
-    """How to train, and how to read the labels."""
+    """Options of a training, and of reading its labels."""
 
     options: TrainOptions
     form: Form = "auto"
+    """Format of the labels."""
     classes: tuple[str, ...] | None = None
-    """Their names, in the order wanted; None: those of the labels to train on."""
+    """Class names in the model's order; None for those of the training labels."""
     class_map: Mapping[str, str] = field(default_factory=dict)
-    """Classes of the labels, and the names that they have in the model."""
+    """Names of the classes in the model, by their names in the labels."""
 
     @classmethod
     def of(cls, options: TrainOptions, of_labels: Mapping[str, str]) -> Self:
-        """A job from options and what strings say of the labels.
+        """Create a job from options and from strings that describe the labels.
 
         Args:
-            options: how to train.
-            of_labels: `form`, `classes` and `map` (a JSON object), as far as they are given.
+            options: Training options.
+            of_labels: Any of `form`, `classes` and `map` (a JSON object).
 
         Raises:
-            InputError: a value is not possible; the message names it and what is allowed.
+            InputError: A value is not allowed. The message has the value and what is allowed.
         """
         known: tuple[Form, ...] = get_args(Form)
         given = of_labels.get("form", "auto")
@@ -79,19 +80,20 @@ class TrainJob:
         """Read the labels and train.
 
         Args:
-            labels: to train by; None: they lie with the images.
-            images: the folder of the scenes to train on.
-            val_labels: to validate by; None: they lie with `val_images`, or there are none.
-            val_images: the folder of those scenes; None: they are among `images`.
-            out: see `train`, as for the others.
-            checkpoints: see there.
-            stop: see there.
-            tell: see there.
-            launch: see there.
-            export_if_stopped: see there.
+            labels: Labels to train on; None where they lie beside the images.
+            images: Folder of the scenes to train on.
+            val_labels: Labels to validate on; None where they lie beside `val_images`, or where
+                there is no validation collection.
+            val_images: Folder of the scenes to validate on; None where they are among `images`.
+            out: Folder to write to, as for `train`.
+            checkpoints: Folder of the checkpoints, as for `train`.
+            stop: Function that returns whether to stop, as for `train`.
+            tell: Function that receives each epoch's metrics, as for `train`.
+            launch: Identifier of the launch, as for `train`.
+            export_if_stopped: Whether a stopped training exports its model, as for `train`.
 
         Raises:
-            SwathError: as `read_collection` and `train` raise it.
+            SwathError: As `read_collection` and `train` raise it.
         """
         known = self._read(labels, images, self.classes)
         val: Collection | None = None
@@ -122,20 +124,22 @@ class TrainJob:
         stop: Callable[[], bool],
         tell: Tell,
     ) -> TrainReport:
-        """Train in a folder of this machine, whose folder `checkpoints` has the checkpoint.
+        """Train in a local folder, which holds the checkpoint in its folder `checkpoints`.
 
         Args:
             out: Folder to write to; without `resume`, an earlier training's files are removed.
-            labels: Labels to train by; None where they lie beside the images.
+            labels: Labels to train on; None where they lie beside the images.
             images: Folder of the scenes to train on.
-            val_labels: Labels to validate by; None for none, or beside `val_images`.
+            val_labels: Labels to validate on; None where they lie beside `val_images`, or where
+                there is no validation collection.
             val_images: Folder of the scenes to validate on; None where they are among `images`.
-            resume: Whether to go on from the checkpoint in `out`.
-            stop: Called after each step; once it returns True, the training leaves a checkpoint.
+            resume: Whether to resume from the checkpoint in `out`.
+            stop: Called after each step; once it returns True, the training saves a checkpoint and
+                ends.
             tell: Called with the metrics of each epoch.
 
         Raises:
-            InputError: There is a checkpoint without `resume`, or none with it.
+            InputError: There is a checkpoint but no `resume`, or `resume` but no checkpoint.
             SwathError: As `run` raises it.
         """
         checkpoints = out / CHECKPOINTS
@@ -166,15 +170,15 @@ class TrainJob:
         """Read the labels and train once for each fold of their scenes.
 
         Args:
-            labels: of all scenes; None: they lie with the images.
-            images: the folder of the scenes.
-            count: of folds.
-            out: see `cross_validate`, as for the others.
-            stop: see there.
-            tell: see there.
+            labels: Labels of all scenes; None where they lie beside the images.
+            images: Folder of the scenes.
+            count: Number of folds.
+            out: Folder to write to, as for the function `cross_validate`.
+            stop: Function that returns whether to stop, as for `train`.
+            tell: Function that returns the receiver of a fold's metrics, given the fold's number.
 
         Raises:
-            SwathError: as `read_collection` and `cross_validate` raise it.
+            SwathError: As `read_collection` and the function `cross_validate` raise it.
         """
         known = self._read(labels, images, self.classes)
         return cross_validate(self.options, known, count, out, stop=stop, tell=tell)
@@ -198,7 +202,7 @@ class TrainJob:
 
 
 def _check_checkpoint(checkpoints: Path, *, resume: bool) -> None:
-    """Refuse to go on unasked, and to go on with nothing."""
+    """Refuse a checkpoint without `resume`, and `resume` without a checkpoint."""
     begun = (checkpoints / CHECKPOINT).is_file()
     if begun and not resume:
         raise InputError(

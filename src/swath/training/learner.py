@@ -1,4 +1,4 @@
-"""One update of a network's weights after another, on whatever device there is."""
+"""Update the weights of a network step by step, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Learner:
-    """A network, the moving average of its weights, and what changes them."""
+    """A network, the moving average of its weights, and its optimizer."""
 
     def __init__(self, network: Network, options: TrainOptions, device: torch.device) -> None:
         self.device, self.options = device, options
         layout = torch.channels_last if options.channels_last else torch.contiguous_format
-        move: Any = network.to  # torch's stubs do not know of layouts
+        move: Any = network.to  # torch's stubs lack memory formats
         self.network: Network = move(device, memory_format=layout)
         self.average = Average(self.network, options.ema_decay)
         self.precision = _precision(options.precision, device)
@@ -36,7 +36,7 @@ class Learner:
         self._best: dict[str, torch.Tensor] | None = None
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step, counted from 0."""
         return self.options.learning_rate * rate_factor(
             step,
             steps=self.options.steps,
@@ -47,11 +47,15 @@ class Learner:
     def step(self, step: int, batches: Sequence[Batch]) -> dict[str, float]:
         """Update the weights by the mean loss of some batches.
 
+        Args:
+            step: Number of the step, from 0.
+            batches: Batches to average the loss over.
+
         Returns:
-            The loss, by its parts.
+            The parts of the loss by name.
 
         Raises:
-            TrainingError: the loss or its gradient is infinite or NaN.
+            TrainingError: The loss or its gradient is infinite or NaN.
         """
         self.network.train()
         for group in self._optimiser.param_groups:
@@ -68,18 +72,21 @@ class Learner:
         return parts
 
     def keep_best(self) -> None:
-        """Remember the average as it is now."""
+        """Keep a copy of the current averaged weights as the best ones."""
         self._best = copy.deepcopy(self.average.network.state_dict())
 
     def outcome(self) -> Network:
-        """The network to export: the average as it was best, or as it is where none was kept."""
+        """Return the network to export, with the best averaged weights, or else the current ones.
+
+        The current weights are used where `keep_best` was never called.
+        """
         network: Network = copy.deepcopy(self.average.network)
         if self._best is not None:
             network.load_state_dict(self._best)
         return network
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on."""
+        """Return the state that the next step depends on, for a checkpoint."""
         return {
             "network": self.network.state_dict(),
             "average": self.average.network.state_dict(),
@@ -90,7 +97,7 @@ class Learner:
         }
 
     def take_up(self, state: dict[str, Any]) -> None:
-        """Go on from a state."""
+        """Restore a state that `state` returned."""
         self.network.load_state_dict(state["network"])
         self.average.network.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
@@ -104,7 +111,7 @@ class Learner:
         reduced = self.precision is not torch.float32
         with torch.autocast(self.device.type, self.precision, enabled=reduced):
             outputs = self.network(batch.pixels)
-        # Sums and logarithms over thousands of places need more than eight bits of mantissa.
+        # Sums and logarithms over thousands of cells need more than bfloat16's 8 bits of precision.
         losses = self.network.loss(in_float32(outputs), batch.targets)
         total: Any = sum(losses.values())
         (total * share).backward()
@@ -112,14 +119,14 @@ class Learner:
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype:
-    # Older GPUs emulate bfloat16, slower than they compute in float32.
+    # Older GPUs emulate bfloat16, which is slower than float32.
     able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     reduced = wanted == "bfloat16" or (wanted == "auto" and able)
     return torch.bfloat16 if reduced else torch.float32
 
 
 def _groups(network: Network, decay: float) -> list[dict[str, Any]]:
-    """Weights that decay, and those that must not: of norms and biases."""
+    """Return the optimizer's parameter groups: weights decay; norms and biases do not."""
     known = list(network.parameters())
     return [
         {"params": [p for p in known if p.ndim > 1], "weight_decay": decay},

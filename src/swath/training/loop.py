@@ -1,8 +1,9 @@
-"""Epoch after epoch, until there is nothing left to do; stopped at any step, it goes on from there.
+"""Run the epochs of a training, which can be stopped after any step and resumed from there.
 
-What a training does next follows from its state alone: the weights, what the optimiser knows of
-them, the generator of random numbers, and `Progress`. The state is saved between two steps or two
-acts, never within one, so a process that is killed has lost some work and nothing else.
+The state alone decides what a training does next: the weights, the optimizer's state, the state
+of the random number generator, and `Progress`. The state is saved between steps, and before and
+after the end of an epoch, but never within either. A process that is killed therefore loses only
+the work since its last checkpoint.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from swath.training.validation import Validator
 
 Tell = Callable[[Point], None]
-"""Told of the figures of each epoch."""
+"""Function that is called with the metrics of each epoch."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,16 +43,18 @@ class Loop:
     options: TrainOptions
     learner: Learner
     feed: Callable[[tuple[HardNegative, ...]], Feed]
-    """What cuts crops, given the hard negatives that there are."""
+    """Function that returns the feed of crops, given the current hard negatives."""
     spec: PackageSpec
     scenes: Collection
-    """To train on."""
+    """Scenes to train on."""
     validate: Validator | None
+    """Validator of the network; None for a training without validation."""
     checkpoints: Path | None
-    """Where they lie; None: there are none."""
+    """Folder of the checkpoints; None for a training without checkpoints."""
     identity: dict[str, str]
-    """What a checkpoint must share with this training."""
+    """Digests of the options and the data, which a checkpoint must share with this training."""
     stop: Callable[[], bool]
+    """Function that is called after each step, and during validation; True stops the training."""
     tell: Tell
     launch: str = ""
     """Identifier of the launch that this process is part of."""
@@ -60,10 +63,10 @@ class Loop:
     _saved: float = field(default_factory=time.monotonic)
 
     def take_up(self) -> bool:
-        """Go on from the last checkpoint, if there is one.
+        """Resume from the last checkpoint and return True, or return False if there is none.
 
         Raises:
-            InputError: it is that of another training.
+            InputError: The checkpoint is from another training, or cannot be read.
         """
         self.progress.launch = self.launch
         if self.checkpoints is None:
@@ -84,8 +87,8 @@ class Loop:
         """Train to the end.
 
         Raises:
-            TrainingError: the loss is NaN, or a scene cannot be read.
-            TrainingInterruptedError: `stop` said so; a checkpoint is left.
+            TrainingError: The loss or its gradient is infinite or NaN, or a scene cannot be read.
+            TrainingInterruptedError: `stop` returned True; a checkpoint was saved.
         """
         while not self.progress.finished:
             if not self._epoch_is_over():
@@ -93,12 +96,12 @@ class Loop:
             self._save()
             self._end_epoch()
             self._save()
-            # After it is saved, so that whoever is told can rely on it.
+            # The epoch is saved first, so that reported metrics are never lost.
             self.tell(self.progress.curves[-1])
         return self.progress
 
     def _steps(self) -> None:
-        """The rest of an epoch, or of the time that there is."""
+        """Train until the epoch or the time limit is over."""
         done = self.progress.step - self.progress.ended * self.options.steps_per_epoch
         feed = self.feed(self.progress.negatives)
         coming = feed.epoch(self.progress.ended, done * self.options.accumulate)
@@ -162,7 +165,7 @@ class Loop:
         return self.options.hard_negatives_from, self.options.hard_negatives_every
 
     def _validated(self, validate: Validator) -> Point:
-        """The figures of the average as it is now, which is kept if it is the best."""
+        """Validate the averaged weights, keep them if they are the best, and return the metrics."""
         found = validate(self._observer(validate.hyperparameters))
         better = self.progress.judge(found)
         if self.options.keep == "last":
@@ -181,7 +184,7 @@ class Loop:
         )
 
     def _clock(self) -> None:
-        """Add the time since it was last asked."""
+        """Add the time since the last call to the training's seconds."""
         now = time.monotonic()
         self.progress.seconds += now - self._since
         self._since = now
@@ -195,7 +198,7 @@ class Loop:
 
 
 def _together(batches: Iterable[Batch], count: int) -> Iterator[tuple[Batch, ...]]:
-    """So many at a time; fewer at the end."""
+    """Yield batches in groups of `count`; the last group may be smaller."""
     coming = iter(batches)
     while some := tuple(islice(coming, count)):
         yield some

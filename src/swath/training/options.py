@@ -1,4 +1,7 @@
-"""What a training may choose: read strictly from a file, from strings or from a command line."""
+"""Define the options of a training, and read them from a file, strings or a command line.
+
+Unknown options and values of the wrong type are refused.
+"""
 
 from __future__ import annotations
 
@@ -29,95 +32,110 @@ NetworkName = Literal["detector", "unet", "segformer", "rtdetrv2", "d-fine"]
 Scalar = bool | int | float | str
 
 MAX_OPTION_BYTES = 1 << 20
-"""Bytes of a file of options or of a search."""
+"""Maximum size in bytes of a file that holds options or a search."""
 
 OF_NETWORK = "network."
-"""Before the name of an option that is the network's own."""
+"""Prefix of the names of the network's own options."""
 OF_AUGMENTATION = "augment."
-"""Before the name of an option of augmentation."""
+"""Prefix of the names of augmentation options."""
 
 
 class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a model is made. Lengths are px of a scene; a step is one update of the weights."""
+    """Options of a training. Lengths are px of a scene; a step is one update of the weights."""
 
     name: Name = "model"
-    """Of the model, in its package and in every row that it finds."""
+    """Name of the model, in its package and in every detection that it makes."""
     network: NetworkName = "detector"
     network_options: dict[str, Any] = {}
-    """Of the network itself, see its class: given as `network.<option>`."""
+    """Options of the network itself, described in its class and given as `network.<option>`."""
     bands: tuple[str, ...] = ()
-    """Which bands, in the model's order; by default those of the first scene."""
+    """Names of the bands, in the model's order; by default all bands of the first scene."""
     tile_size: Annotated[int, Meta(ge=16, le=4096, multiple_of=16)] = 256
-    """Of the tiles that the package is run on."""
+    """Side in px of the tiles that the package runs on."""
     crop_size: Annotated[int, Meta(ge=0, le=4096, multiple_of=16)] = 0
-    """Of the windows that are learnt from; 0: as large as tiles. Many small ones show more of the
-    scenes a step than a few large ones."""
+    """Side in px of the training crops; 0 for the tile size.
+
+    Many small crops cover more of the scenes per step than a few large ones.
+    """
     overlap: Count = 64
+    """Overlap of neighboring tiles in px; less than `tile_size`."""
     scaling: Literal["z-score", "min-max"] = "z-score"
-    """By the mean and deviation of each band, or between its 1st and 99th percentile."""
+    """Scaling of each band: by its mean and standard deviation, or by its 1st and 99th
+    percentiles."""
     units: tuple[str, ...] = ()
-    """Of the numbers that are learnt from, one for all bands or one for each, as in
-    `reflectance,0.0001,-0.1`: quantity, scale, offset. By default those that the scenes state."""
+    """Units of the pixel values that the model is trained on, one for all bands or one for each.
+
+    A unit has a quantity, a scale and an offset, as in `reflectance,0.0001,-0.1`. By default, the
+    units are those that the scenes state.
+    """
     fill_value: float = 0.0
-    """What stands for pixels that are not valid, in the scene's numbers."""
+    """Value that replaces invalid pixels, in the scene's units and before scaling."""
 
     epochs: Positive = 40
     crops: Positive = 512
-    """Random windows an epoch."""
+    """Number of random crops per epoch."""
     batch_size: Positive = 8
+    """Number of crops per batch."""
     accumulate: Positive = 1
-    """Batches a step."""
+    """Number of batches per step."""
     learning_rate: AboveZero = 2e-3
+    """Highest learning rate, which is reached after `warm_up` steps."""
     warm_up: Count = 50
-    """Steps over which the learning rate rises; then it falls along a cosine."""
+    """Number of steps over which the learning rate rises; then it falls along a cosine."""
     final_learning_rate: Share = 0.01
-    """Where the cosine ends, as a share of `learning_rate`."""
+    """Learning rate at the last step, as a fraction of `learning_rate`."""
     weight_decay: AtLeastZero = 1e-2
     clip_norm: AboveZero = 10.0
-    """The norm that gradients are clipped to."""
+    """Maximum norm of the gradients; longer ones are clipped to it."""
     ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.998
-    """Of the moving average of the weights, which is what is validated and exported."""
+    """Decay of the moving average of the weights, which is validated and exported."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """`auto` computes in bfloat16 on a GPU that has it, in float32 elsewhere."""
+    """Number format of the network; `auto` is bfloat16 on a GPU that supports it, else float32."""
     channels_last: bool = True
     seed: Count = 0
     workers: Count = 0
-    """Threads that cut crops; 0: as many as there are CPUs."""
+    """Number of threads that cut crops; 0 for one per CPU."""
     threads: Count = 0
-    """Threads that share a CPU's arithmetic, 0: as many as there are CPUs. Another number rounds
-    otherwise."""
+    """Number of threads that torch computes with on a CPU; 0 for one per CPU.
+
+    Results are rounded differently with another number of threads.
+    """
 
     positives: Share = 0.7
-    """The share of crops that are cut around an object."""
+    """Fraction of the crops that are cut around an object."""
     class_weights: Literal["none", "balanced"] | tuple[AboveZero, ...] = "none"
-    """How much the objects of each class count; `balanced`: as the root of how rare they are."""
+    """Weight of each class's objects; `balanced` weights by the root of the inverse frequency."""
     augment: AugmentOptions = AugmentOptions()
-    """What may be done to a crop: given as `augment.<option>`."""
+    """Augmentation of crops; its options are given as `augment.<option>`."""
     hard_negatives: Share = 0.0
-    """The share of crops that are cut where the model was sure of an object and there is none."""
+    """Fraction of the crops that are cut around hard negatives, the most confident false
+    positives."""
     hard_negatives_from: Positive = 10
-    """The epoch after which the training scenes are first searched for such places."""
+    """Epoch after which the training scenes are first searched for hard negatives."""
     hard_negatives_every: Positive = 10
-    """Epochs from one search to the next."""
+    """Number of epochs from one search for hard negatives to the next."""
     hard_negatives_score: Share = 0.3
-    """How sure the model must be."""
+    """Minimum score of a hard negative."""
 
     held_out: tuple[str, ...] = ()
-    """File names of training scenes to validate on, where no collection is given for that."""
+    """File names of training scenes to validate on, if there is no separate collection."""
     validate_from: Positive = 1
-    """The first epoch after which the model is validated."""
+    """First epoch after which the model is validated."""
     validate_every: Positive = 1
-    """Epochs from one validation to the next; there is one after the last epoch, too."""
+    """Number of epochs from one validation to the next; the last epoch is always validated."""
     patience: Count = 0
-    """After so many validations without a better one, training ends; 0: it does not."""
+    """Number of validations without improvement after which training ends; 0 for no limit."""
     keep: Literal["best", "last"] = "best"
-    """Which weights are exported: those that did best in validation, or the last."""
+    """Weights to export: those with the best validation score, or the last."""
     score_threshold: Share | None = None
-    """From which score on a detection counts; by default, where F1 is highest in validation."""
+    """Score from which a detection counts; by default, where F1 is highest in validation."""
     minutes: AboveZero | None = None
-    """When training ends in good order, however many epochs are left."""
+    """Time limit in minutes, after which training ends and exports its model."""
     checkpoint_seconds: AtLeastZero = 60.0
-    """Between checkpoints; there is one after each validation, too."""
+    """Minimum time in seconds between checkpoints within an epoch.
+
+    A checkpoint is also saved at the end of each epoch.
+    """
 
     def __post_init__(self) -> None:
         if self.overlap >= self.tile_size:
@@ -127,54 +145,59 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def crop_side(self) -> int:
-        """Px along each side of what is learnt from."""
+        """Side of a training crop in px."""
         return self.crop_size or self.tile_size
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates of the weights; the last one of an epoch may see fewer crops."""
+        """Number of steps per epoch; the last one may have fewer crops."""
         return -(-self.crops // (self.batch_size * self.accumulate))
 
     @property
     def steps(self) -> int:
-        """Of a whole training."""
+        """Number of steps of a whole training."""
         return self.epochs * self.steps_per_epoch
 
     @property
     def digest(self) -> str:
-        """SHA-256, hex, of what the outcome depends on."""
+        """Hexadecimal SHA-256 of the options that the trained model depends on."""
         known = self.to_json()
         for name in _NO_MATTER:
             del known[name]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """The options as plain JSON types."""
+        """Return the options as plain JSON types."""
         found: dict[str, Any] = parse_json(msgspec.json.encode(self))
         return found
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """Read options, each of its own type.
+        """Read options from values of their own types.
 
         Args:
-            values: by name; a network's own options stand under `network.<option>`, or together
-                under `network_options`, and likewise those of `augment`.
+            values: Values by the options' names. A network's own options are named
+                `network.<option>`, or are together in an object `network_options`. Those of
+                `augment` are named `augment.<option>`, or are in an object `augment`.
 
         Raises:
-            InputError: an option is not known or not possible; the message names it, its value and
-                what is allowed.
+            InputError: An option is unknown, or its value is not allowed. The message has the
+                option, the value and what is allowed.
         """
         return cls._of({key: typed(key, value, _type(key)) for key, value in _flat(values).items()})
 
     @classmethod
     def from_strings(cls, values: Mapping[str, str]) -> Self:
-        """Read options as hyperparameters and command lines give them: all in strings.
+        """Read options from strings, as hyperparameters and command lines give them.
 
-        Lists are JSON, or parts between commas.
+        Lists are JSON or comma-separated.
+
+        Args:
+            values: Strings by the options' names; `network.<option>` and `augment.<option>` for
+                nested options.
 
         Raises:
-            InputError: as `from_values` raises it.
+            InputError: As `from_values` raises it.
         """
         return cls._of({key: parsed(key, text, _type(key)) for key, text in values.items()})
 
@@ -195,10 +218,13 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise InputError(f"the options contradict each other: {error}") from None
 
     def replaced(self, values: Mapping[str, str]) -> TrainOptions:
-        """These options but for some, given as strings.
+        """Return a copy of the options in which some are replaced.
+
+        Args:
+            values: New values, as `from_strings` takes them.
 
         Raises:
-            InputError: as `from_values` raises it.
+            InputError: As `from_values` raises it.
         """
         known = _flat(self.to_json())
         return TrainOptions._of(
@@ -208,7 +234,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _NO_MATTER = ("workers", "minutes", "checkpoint_seconds")
-"""Options that say how a training is run, not what comes of it."""
+"""Names of options that do not affect the trained model, and so not the digest."""
 _NESTED = {OF_NETWORK: "network_options", OF_AUGMENTATION: "augment"}
 _TYPES = {
     prefix + key: kind
@@ -219,14 +245,14 @@ _TYPES = {
 
 
 def read_options(uri: str | None, changes: Sequence[str] = ()) -> TrainOptions:
-    """Options of a file, some of them changed.
+    """Read the options of a file and apply changes to them.
 
     Args:
-        uri: a JSON or TOML file, local or on S3; None for the defaults.
-        changes: each `key=value`.
+        uri: Path or S3 URI of a JSON or TOML file; None for the defaults.
+        changes: Options that override the file's, each as `key=value`.
 
     Raises:
-        InputError: the file is none, or an option is not possible.
+        InputError: The file cannot be read as options, or an option is unknown or not allowed.
     """
     values = _file(uri) if uri else {}
     try:
@@ -237,12 +263,15 @@ def read_options(uri: str | None, changes: Sequence[str] = ()) -> TrainOptions:
 
 
 def read_values(uri: str) -> Any:
-    """Return what a JSON or TOML file says.
+    """Return the content of a JSON file, or of a TOML file if its name ends in `.toml`.
+
+    Args:
+        uri: Path or S3 URI of the file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        InputError: it has more bytes than `MAX_OPTION_BYTES`.
-        ValueError: it is none of the two, or nested too deeply.
+        FileNotFoundError: There is no such file.
+        InputError: The file has more than `MAX_OPTION_BYTES` bytes.
+        ValueError: The file is neither JSON nor TOML, or is nested too deeply.
     """
     text = to_utf8(storage.read_bounded(uri, MAX_OPTION_BYTES)).decode()
     if Path(uri).suffix != ".toml":
@@ -277,10 +306,10 @@ def _pair(change: str) -> tuple[str, str]:
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by their one name, those of the network and of augmentation under their prefix.
+    """Return options with nested ones under their prefixes, `network.` and `augment.`.
 
-    A TOML table `[network.…]` would be an object where the network's name stands, so those tables
-    are called `network_options` and `augment`, as the fields are.
+    In a TOML file, a table `[network.…]` would clash with `network`, the network's name. The
+    nested tables are therefore named as the fields are: `network_options` and `augment`.
     """
     flat: dict[str, Any] = {}
     for key, value in values.items():
@@ -295,7 +324,7 @@ def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _owner(key: str) -> tuple[str | None, str]:
-    """The field that a dotted name belongs to, and its name there."""
+    """Return the field that a dotted name belongs to, and the name within that field."""
     for prefix, field in _NESTED.items():
         if key.startswith(prefix):
             return field, key.removeprefix(prefix)
@@ -303,10 +332,10 @@ def _owner(key: str) -> tuple[str | None, str]:
 
 
 def _type(key: str) -> Any:
-    """The type of an option; of the network's own, anything that JSON holds.
+    """Return the type of an option, which is `Any` for the network's own options.
 
     Raises:
-        InputError: there is no such option.
+        InputError: There is no such option.
     """
     if key.startswith(OF_NETWORK) and key != OF_NETWORK:
         return Any

@@ -1,4 +1,4 @@
-"""What became of a training: in figures, and as a page with its curves."""
+"""Write the report of a training: its metrics as JSON, and a page with its curves."""
 
 from __future__ import annotations
 
@@ -101,30 +101,40 @@ digest {{ data.digest }}</td></tr>
 
 
 class TrainReport(Payload, frozen=True, kw_only=True):
-    """What became of a training: the content of `metrics.json`."""
+    """Results of a training: the content of `metrics.json`."""
 
     name: str
+    """Name of the model."""
     package: str
-    """The folder of the model package."""
+    """Folder of the model package."""
     digest: str
-    """Of the package."""
+    """Digest of the package."""
     network: str
+    """Architecture of the network."""
     parameters: int
+    """Number of weights of the network."""
     bands: list[str]
+    """Names of the bands, in the model's order."""
     ended: str
-    """Why: `epochs`, `patience`, `minutes` or `stopped`."""
+    """Reason why training ended: `epochs`, `patience`, `minutes` or `stopped`."""
     epochs: int
+    """Number of finished epochs."""
     steps: int
+    """Number of updates of the weights."""
     best_epoch: int
-    """Counted from 1; 0 where nothing was validated."""
+    """Epoch with the best validation, counted from 1; 0 without validation."""
     seconds: float
+    """Duration of the training in seconds, over all its processes."""
     metrics: dict[str, float]
-    """Of the exported weights, on the scenes to validate on; empty where there were none."""
+    """Validation metrics of the exported weights; empty without validation."""
     score_threshold: float | None
+    """Score from which a detection counts; None where the package states none."""
     data: dict[str, Any]
+    """Digests, scenes and numbers of objects of the collections `training` and `validation`."""
     options: dict[str, Any]
+    """Options of the training."""
     curves: list[dict[str, float]]
-    """The figures of each epoch."""
+    """Metrics of each epoch."""
 
 
 def write_report(report: TrainReport, folder: Path) -> None:
@@ -135,8 +145,8 @@ def write_report(report: TrainReport, folder: Path) -> None:
 
 
 def page(report: TrainReport) -> str:
-    """The report as a page that needs no other file."""
-    # Imported here: what only reads a report needs neither.
+    """Return the report as an HTML page that needs no other file."""
+    # Imported here, because code that only reads a report needs neither.
     from jinja2 import Environment  # noqa: PLC0415
     from markupsafe import Markup  # noqa: PLC0415
 
@@ -150,7 +160,12 @@ def page(report: TrainReport) -> str:
 
 
 def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
-    """The curves as an SVG element: the loss and its parts, the learning rate, the validation."""
+    """Return an SVG element with the curves of loss, validation metrics and learning rate.
+
+    Args:
+        curves: Metrics of each epoch.
+        best_epoch: Epoch to mark as the best, counted from 1; 0 for none.
+    """
     import matplotlib as mpl  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -166,7 +181,7 @@ def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
         axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]
         for axis, (title, names) in zip(axes, panels, strict=True):
             _panel(axis, title, names, curves)
-        if best_epoch and len(panels) > 2:  # noqa: PLR2004 (there is one for the validation)
+        if best_epoch and len(panels) > 2:  # noqa: PLR2004 (one panel is the validation)
             axes[1].axvline(best_epoch, color="#999", linewidth=1, linestyle=":", label="best")
             axes[1].set_ylim(0, 1.03)
             _legend(axes[1])
@@ -195,7 +210,7 @@ def _panel(
 
 
 def _legend(axis: Axes) -> None:
-    """Beside the curves, where it hides none of them."""
+    """Put the legend beside the plot, so that it hides no curve."""
     axis.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0))
 
 
@@ -204,5 +219,5 @@ def _label(name: str) -> str:
 
 
 def _names(curves: Sequence[dict[str, float]]) -> list[str]:
-    """Of all the figures, in the order in which they first come."""
+    """Return the names of all metrics, in the order of their first occurrence."""
     return list(dict.fromkeys(name for point in curves for name in point))

@@ -1,4 +1,4 @@
-"""From labelled scenes to a model package, in one call."""
+"""Train a model on labeled scenes and write its package and report, in one call."""
 
 from __future__ import annotations
 
@@ -43,16 +43,19 @@ if TYPE_CHECKING:
 
 PACKAGE = "package"
 OUTPUTS = (Output(PACKAGE, folder_of(DESCRIPTION, ONNX, PT2)), *REPORTS)
-"""What a training writes."""
+"""Outputs that a training writes."""
 
 _logger = logging.getLogger(__name__)
 
 _LEAST_THRESHOLD, _MOST_THRESHOLD = 0.05, 0.95
-"""Of scores: what is best on a few scenes may be too bold for others."""
+"""Bounds of the exported score threshold.
+
+The best threshold of a few validation scenes may be too extreme for other scenes.
+"""
 
 
 def _silent(point: Point) -> None:
-    """Nobody is told."""
+    """Ignore the metrics of an epoch."""
 
 
 def train(
@@ -69,28 +72,31 @@ def train(
 ) -> TrainReport:
     """Train a model and write its package, `report.html` and `metrics.json`.
 
-    Where there is a checkpoint, the training goes on from it; on a CPU, with as many threads, the
-    outcome is then the same to the last bit as if it had never been stopped.
+    The training resumes from a checkpoint if there is one. On a CPU, with the same number of
+    threads, a resumed training gives bit-identical results to an uninterrupted one.
 
     Args:
-        options: how.
-        train: the scenes to learn from.
-        val: the scenes to choose the best weights and the score threshold by.
-        out: the folder to write to; the package is its folder `package`.
-        checkpoints: the folder for them; None: the training cannot go on once it is stopped.
-        stop: asked after each step; once it says yes, the training leaves a checkpoint and ends.
-        tell: told of each epoch's figures.
-        launch: what identifies the launch that this process is part of; `minutes` are counted anew
-            for each launch that goes on from the same checkpoints.
-        export_if_stopped: whether a training that is stopped writes the package of its weights so
-            far, once an epoch is over, before it raises the error.
+        options: Training options.
+        train: Scenes to train on.
+        val: Scenes that select the best weights and the score threshold.
+        out: Folder to write to; the package is its folder `package`.
+        checkpoints: Folder of the checkpoints; None for a training that cannot be resumed.
+        stop: Called after each step; once it returns True, the training saves a checkpoint and
+            ends.
+        tell: Called with the metrics of each epoch.
+        launch: Identifier of the launch that this process is part of. Each launch that resumes
+            from the same checkpoints has the full time limit, `minutes`.
+        export_if_stopped: Whether a stopped training writes the package of its weights so far
+            before it raises the error. At least one epoch must be over.
 
     Raises:
-        InputError: the options, the labels or the scenes cannot be used, or the checkpoint is that
-            of another training.
-        TrainingError: the loss is NaN, or what was exported is not right.
-        TrainingInterruptedError: `stop` said so.
-        ModuleNotFoundError: what the export, the metrics or the report need is not installed.
+        InputError: The options, the labels or the scenes cannot be used, or the checkpoint is
+            from another training.
+        TrainingError: The loss or its gradient is infinite or NaN, a scene cannot be read, or the
+            exported model differs from the trained one.
+        TrainingInterruptedError: `stop` returned True.
+        ModuleNotFoundError: A package that the export, the metrics or the report need is not
+            installed.
     """
     require("onnx", "onnxscript", "faster_coco_eval", "jinja2", "matplotlib")
     train, val = _split(options, train, val)
@@ -109,7 +115,7 @@ def train(
     try:
         report = _write(loop, data, inputs.expected, out)
     except TrainingError as error:
-        # The checkpoint is what counts: the training goes on from there.
+        # The checkpoint is saved, so the training can resume without this package.
         if stopped is None:
             raise
         _logger.warning("no package of the weights so far: %s", error)
@@ -119,7 +125,7 @@ def train(
 
 
 def _write(loop: Loop, data: dict[str, Any], expected: Expected | None, out: Path) -> TrainReport:
-    """Export the best weights so far, and write the report."""
+    """Export the best weights so far and write the report."""
     spec = replace(_final(loop.spec, loop.options, loop.progress, data), expected=expected)
     out.mkdir(parents=True, exist_ok=True)
     scenes = [scene.uri for scene in loop.scenes.scenes]
@@ -137,7 +143,7 @@ def _prepared(
     stop: Callable[[], bool],
     tell: Tell,
 ) -> tuple[Loop, dict[str, Any]]:
-    """A training before its first step, and what is to be said of its data."""
+    """Return a training before its first step, and the description of its data."""
     network = _network(options, inputs)
     spec = package_spec(
         network,
@@ -172,7 +178,12 @@ def _prepared(
 def _split(
     options: TrainOptions, train: Collection, val: Collection | None
 ) -> tuple[Collection, Collection | None]:
-    """The scenes to train on and those to validate on."""
+    """Return the scenes to train on and the scenes to validate on.
+
+    Raises:
+        InputError: Both `val` and the option `held_out` are given, or the classes differ.
+        LabelsError: A scene is in both collections.
+    """
     if val is not None and options.held_out:
         raise InputError(
             f"held_out is {', '.join(options.held_out)}, and there is a collection to validate on "
@@ -193,7 +204,7 @@ def _split(
 
 
 def _refuse_shared(train: Collection, val: Collection) -> None:
-    """Refuse a scene that is both learnt from and measured against, whatever its names."""
+    """Refuse a scene that is in both collections, by its bytes and not by its name."""
     known = {scene.sha256: scene.uri for scene in train.scenes if scene.sha256}
     for scene in val.scenes:
         if scene.sha256 in known:
@@ -205,14 +216,14 @@ def _refuse_shared(train: Collection, val: Collection) -> None:
 
 @contextmanager
 def _deterministic(options: TrainOptions) -> Iterator[None]:
-    """Within, the same seed gives the same numbers; after, the process is as it was."""
+    """Make the same seed give the same numbers inside the block, and restore torch after it."""
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     before = torch.are_deterministic_algorithms_enabled()
     filling: Any = torch.utils.deterministic  # type: ignore[attr-defined,unused-ignore]
     filled = filling.fill_uninitialized_memory
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads or available_cpus())
-    # What has no deterministic form on a GPU is computed all the same.
+    # On a GPU, operations without a deterministic implementation are still allowed.
     torch.use_deterministic_algorithms(not find_gpu(), warn_only=True)
     filling.fill_uninitialized_memory = False
     try:
@@ -243,13 +254,13 @@ def _validator(spec: PackageSpec, val: Collection | None) -> Validator | None:
 
 
 def _properties(inputs: Inputs) -> dict[str, Any]:
-    """Return what the package says of the scenes' bands."""
+    """Return the package's description of the scenes' bands."""
     bands = zip(inputs.statistics, inputs.units, strict=True)
     return {"bands": [_band(band, unit) for band, unit in bands]}
 
 
 def _band(band: BandStatistics, unit: Unit | None) -> dict[str, Any]:
-    """A band as STAC describes it, with what its numbers are like in the training scenes.
+    """Return a band as STAC describes it, with its statistics over the training scenes.
 
     https://github.com/radiantearth/stac-spec/blob/v1.1.0/commons/common-metadata.md#statistics-object
     """
@@ -266,7 +277,7 @@ def _band(band: BandStatistics, unit: Unit | None) -> dict[str, Any]:
 
 
 def _data(collection: Collection) -> dict[str, Any]:
-    """What is to be said of a collection."""
+    """Return a collection's digest, scene names and number of objects, for the report."""
     return {
         "digest": collection.digest,
         "scenes": [scene.name for scene in collection.scenes],
@@ -277,7 +288,7 @@ def _data(collection: Collection) -> dict[str, Any]:
 def _final(
     spec: PackageSpec, options: TrainOptions, progress: Progress, data: dict[str, Any]
 ) -> PackageSpec:
-    """What the package says: how its answers are best read, and where it comes from."""
+    """Return the final spec, with the best score threshold and a record of the training."""
     kept = progress.kept
     if options.score_threshold is None and kept is not None and kept.threshold is not None:
         threshold = min(max(kept.threshold, _LEAST_THRESHOLD), _MOST_THRESHOLD)
@@ -321,5 +332,5 @@ def _report(
 
 
 def _rounded(figures: dict[str, float]) -> dict[str, float]:
-    """To six digits: what more there is says nothing."""
+    """Round metrics to six significant digits, which is all that is meaningful."""
     return {name: float(f"{value:.6g}") for name, value in figures.items()}

@@ -1,4 +1,4 @@
-"""How good a network is, on whole labelled scenes."""
+"""Validate a network on whole labeled scenes."""
 
 from __future__ import annotations
 
@@ -29,18 +29,22 @@ if TYPE_CHECKING:
 
 AP50, MIOU = "ap50", "miou"
 LEAST_SCORE = 0.05
-"""What scores less says little of a network, and in the beginning nearly every place does."""
+"""Lowest score of a detection that is evaluated.
+
+Lower scores say little about a network. Early in a training, nearly every cell has such a score.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
-    """The figures of one network."""
+    """Validation results of one network."""
 
     score: float
-    """What networks are compared by, 0 to 1: the first of `metrics`."""
+    """Metric that networks are compared by, 0 to 1: the first of `metrics`."""
     metrics: dict[str, float]
+    """Metrics by name."""
     threshold: float | None = None
-    """The score from which on detections count where F1 is highest."""
+    """Score threshold with the highest F1; None for a segmenter, or without detections."""
 
 
 class Validator(Protocol):
@@ -48,22 +52,26 @@ class Validator(Protocol):
 
     @property
     def hyperparameters(self) -> dict[str, float | bool]:
-        """How a network's answers are to be read for it."""
+        """Hyperparameters of the package for validation, such as the score threshold."""
 
     def __call__(self, observer: Observer) -> Validation:
-        """Measure a network.
+        """Measure a network on all scenes.
 
         Raises:
-            TrainingError: a scene cannot be read, or an answer holds NaN.
-            TrainingInterruptedError: it was told to stop.
+            TrainingError: A tile cannot be read, or the network's output has NaN.
+            TrainingInterruptedError: The observer's `stop` returned True.
         """
 
 
 def validator_of(task: str, collection: Collection) -> Validator:
-    """What measures networks for a task.
+    """Return the validator for a task.
+
+    Args:
+        task: Task of the network, as in its package.
+        collection: Labeled scenes to validate on.
 
     Raises:
-        InputError: the collection cannot tell good from bad: it has no objects, or no outlines.
+        InputError: The collection has no objects.
     """
     if not any((~scene.crowd).any() for scene in collection.scenes):
         names = ", ".join(scene.name for scene in collection.scenes)
@@ -73,7 +81,7 @@ def validator_of(task: str, collection: Collection) -> Validator:
 
 @dataclass(frozen=True, slots=True)
 class _Boxes:
-    """Average precision at an IoU of 0.5, and the best F1."""
+    """Validator of detectors by boxes: average precision, and the best F1 at an IoU of 0.5."""
 
     collection: Collection
     hyperparameters: dict[str, float | bool] = field(
@@ -100,7 +108,7 @@ class _Boxes:
 
 @dataclass(frozen=True, slots=True)
 class _Pixels:
-    """Intersection over union of pixels, the mean over the classes."""
+    """Validator of segmenters by pixels: mean IoU and mean F1 over the classes."""
 
     collection: Collection
     hyperparameters: dict[str, float | bool] = field(default_factory=lambda: {"mask": True})
@@ -130,9 +138,9 @@ class _Pixels:
 
 
 def middle_of_best(curve: Curve) -> float | None:
-    """The middle of the scores between which F1 is highest; None where nothing was found.
+    """Return the middle of the score range with the highest F1; None without detections.
 
-    On a few scenes a wide range of thresholds does equally well, and its ends do so by chance.
+    On a few scenes, a wide range of thresholds has the same F1. Where that range ends is chance.
     """
     if not len(curve.score):
         return None
@@ -144,7 +152,7 @@ def middle_of_best(curve: Curve) -> float | None:
 
 
 def truth_of(collection: Collection) -> Truth:
-    """The boxes that are known, scenes numbered as in the collection."""
+    """Return the ground truth boxes, with scenes numbered as in the collection."""
     scenes = collection.scenes
     return Truth(
         scene=_numbers([len(scene.boxes) for scene in scenes]),
@@ -155,7 +163,7 @@ def truth_of(collection: Collection) -> Truth:
 
 
 def found_of(seen: Sequence[Detections]) -> Found:
-    """The boxes that were seen in each scene, scenes numbered as they come."""
+    """Return the predicted boxes, with scenes numbered in the order of `seen`."""
     return Found(
         scene=_numbers([len(part) for part in seen]),
         label=np.concatenate([part.label for part in seen]).astype(np.int64),
@@ -169,6 +177,6 @@ def _numbers(counts: Sequence[int]) -> NDArray[np.int64]:
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Of the classes that are somewhere; 0 where none is."""
+    """Return the mean over the classes that occur (not NaN); 0 if none does."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else 0.0
