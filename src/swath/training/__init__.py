@@ -1,1 +1,1 @@
-"""Making models: from labelled scenes to a model package."""
+"""Train models on labeled scenes and export them as model packages."""

@@ -1,7 +1,7 @@
-"""All that a training is, in one file: killed at any moment, it goes on as if nothing had been.
+"""Save the whole state of a training in one file, and load it to resume a killed training.
 
-A checkpoint is written beside its place, forced to the disk and renamed, so that there is always a
-whole one. It holds tensors and plain values and is read as such: no code is unpickled.
+A checkpoint is written to a temporary file, flushed to disk and renamed, so that a complete one
+always exists. It contains only tensors and plain values, and loading it never unpickles code.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _VERSION = 1
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any], *, identity: dict[str, str]) -> None:
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, completely or not at all.
 
     Args:
-        folder: where; it is made if it is not there.
-        state: tensors, numbers, strings, and lists and dicts of these.
-        identity: what must be the same for the training to go on, by what it is called.
+        folder: Folder of the checkpoint, which is created if necessary.
+        state: State of the training: tensors, numbers, strings, and lists and dicts of these.
+        identity: Digests that must be the same for the training to resume, by what they describe.
     """
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f".{CHECKPOINT}"
@@ -38,11 +38,15 @@ def save_checkpoint(folder: Path, state: dict[str, Any], *, identity: dict[str, 
 
 
 def load_checkpoint(folder: Path, *, identity: dict[str, str]) -> dict[str, Any] | None:
-    """The state that was saved last, its tensors in the host's memory; None where there is none.
+    """Return the last saved state, with its tensors in host memory; None without a checkpoint.
+
+    Args:
+        folder: Folder of the checkpoint.
+        identity: Digests of this training, as for `save_checkpoint`.
 
     Raises:
-        InputError: it is no checkpoint, or that of another training; the message says in what
-            they differ.
+        InputError: The file is no checkpoint, or is from another training. The message has what
+            differs.
     """
     path = folder / CHECKPOINT
     if not path.is_file():
@@ -62,7 +66,7 @@ def _read(path: Path) -> dict[str, Any]:
     found: Any
     try:
         with warnings.catch_warnings():
-            # Of what it doubts, it says more in the error.
+            # The error of a failed load says more than torch's warnings.
             warnings.simplefilter("ignore")
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:

@@ -1,6 +1,6 @@
-"""Names that trainings and those who launch them agree on; importing them needs no torch."""
+"""Define the names that trainings and their launchers share, without importing torch."""
 
 CHECKPOINT = "checkpoint.pt"
-"""File of a checkpoint, in a folder named by `TrainOptions.digest` where jobs keep them."""
+"""File name of a checkpoint. Jobs on SageMaker keep it in a folder named `TrainOptions.digest`."""
 LAUNCH = "launch"
-"""Hyperparameter that identifies a launch: `minutes` are counted anew for each."""
+"""Hyperparameter that identifies a launch; each launch has the full time limit, `minutes`."""

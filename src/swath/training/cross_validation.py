@@ -1,8 +1,8 @@
-"""How good a model made with some options would be on scenes like these that it never saw.
+"""Cross-validate training options: estimate a model's metrics on unseen scenes of the same kind.
 
-Each fold of the scenes is held out of one training and measured by it (Stone 1974,
-https://doi.org/10.1111/j.2517-6161.1974.tb00994.x). Options that are chosen by these figures have
-not seen the scenes that the model is judged by in the end.
+Each fold of the scenes is held out of one training and measures its model (Stone 1974,
+https://doi.org/10.1111/j.2517-6161.1974.tb00994.x). Options that are chosen by cross-validation
+do not depend on the scenes that the final model is evaluated on.
 """
 
 from __future__ import annotations
@@ -34,22 +34,26 @@ CHECKPOINTS = "checkpoints"
 
 
 class Fold(Payload, frozen=True, kw_only=True):
-    """One training, and how good it was on the scenes that were held out."""
+    """Training of one fold, and its metrics on the held-out scenes."""
 
     scenes: tuple[str, ...]
+    """Names of the held-out scenes."""
     objects: int
+    """Number of objects in the held-out scenes, without crowd regions."""
     metrics: dict[str, float]
+    """Metrics on the held-out scenes, by name."""
 
 
 class CrossValidation(Payload, frozen=True, kw_only=True):
-    """All of them: the content of `folds.json`."""
+    """Results of all folds: the content of `folds.json`."""
 
     folds: tuple[Fold, ...]
     mean: dict[str, float]
-    """Of each metric over the folds."""
+    """Mean of each metric over the folds."""
     deviation: dict[str, float]
-    """Standard deviation over the folds."""
+    """Standard deviation of each metric over the folds."""
     options: dict[str, Any]
+    """Options of all trainings."""
 
 
 def cross_validate(
@@ -63,21 +67,23 @@ def cross_validate(
 ) -> CrossValidation:
     """Train once for each fold, each in its folder of `out`, and write `folds.json`.
 
-    The last weights are measured, once: nothing is chosen by the scenes that are held out. Folds
-    that are done are not trained again, and one that was stopped goes on.
+    Only the last weights of each training are validated, so the held-out scenes influence
+    nothing. Called again, completed folds are not trained again, and a stopped fold resumes.
 
     Args:
-        options: of all trainings.
-        collection: what is split, by scenes.
-        count: of folds.
-        out: a folder; those of the folds are `fold-1` and so on.
-        stop: as for `train`.
-        tell: given the number of a fold, from 1, whom to tell of its training.
+        options: Options of all trainings.
+        collection: Labeled scenes, which are split into folds.
+        count: Number of folds.
+        out: Folder to write to; the folders of the folds in it are `fold-1` and so on.
+        stop: Called after each step; once it returns True, the training saves a checkpoint and
+            ends.
+        tell: Function that returns the receiver of a fold's metrics, given the fold's number
+            from 1.
 
     Raises:
-        LabelsError: so many folds cannot be made.
-        InputError: the options hold scenes out themselves, or another training is in a folder.
-        TrainingInterruptedError: `stop` said so; called again, it goes on.
+        LabelsError: There are fewer than two folds, or fewer scenes than folds.
+        InputError: The option `held_out` is given, or a fold's folder has another training.
+        TrainingInterruptedError: `stop` returned True; another call resumes.
     """
     if options.held_out:
         raise InputError(
@@ -117,7 +123,11 @@ def _metrics(
     stop: Callable[[], bool],
     tell: Tell,
 ) -> Mapping[str, float]:
-    """Those of one training, which may be there already."""
+    """Return the metrics of a fold's training, which is run unless its folder has its metrics.
+
+    Raises:
+        InputError: The folder has a training with other options, scenes or labels.
+    """
     made = folder / METRICS
     if made.is_file():
         known = json.loads(made.read_bytes())

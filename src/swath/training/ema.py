@@ -1,4 +1,4 @@
-"""The moving average of a network's weights, which does better than any of those it is made of."""
+"""Average a network's weights over its steps; the average is better than any single step's."""
 
 from __future__ import annotations
 
@@ -14,18 +14,29 @@ if TYPE_CHECKING:
 
 
 class Average:
-    """A network whose weights are the average of those that another had, recent ones most.
+    """A network whose weights are a moving average of another network's weights.
 
     Polyak averaging with an exponential window (https://arxiv.org/abs/1803.05407 on why it helps).
     """
 
     def __init__(self, network: Network, decay: float) -> None:
+        """Start the average with a network's current weights.
+
+        Args:
+            network: Network to average, of which a copy is made.
+            decay: Decay of the average per step, after the first steps.
+        """
         self.network = copy.deepcopy(network).eval()
         self.network.requires_grad_(requires_grad=False)
         self._decay = decay
 
     def update(self, network: Network, step: int) -> None:
-        """Take in the weights after a step; running statistics are averaged as weights are."""
+        """Update the average with a network's weights and running statistics after a step.
+
+        Args:
+            network: Network after the step.
+            step: Number of the step, from 0.
+        """
         share = 1 - average_decay(step, self._decay)
         mine, theirs = self.network.state_dict(), network.state_dict()
         real = [name for name, value in mine.items() if value.is_floating_point()]

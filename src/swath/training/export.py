@@ -1,4 +1,4 @@
-"""From a trained network to a model package whose files are proved to agree."""
+"""Export a trained network as a model package, and check that its files agree."""
 
 from __future__ import annotations
 
@@ -32,18 +32,19 @@ _LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
 def export(network: Network, spec: PackageSpec, folder: Path, scenes: Sequence[str]) -> None:
-    """Write a model package: `.pt2`, `.onnx` and `mlm.json`; whole or not at all.
+    """Write a model package, `.pt2`, `.onnx` and `mlm.json`, completely or not at all.
 
-    Both files are then run by the engine's libraries on real tiles.
+    Before the package is in `folder`, the engine's libraries run both files on tiles of real
+    scenes.
 
     Args:
-        network: on any device; it stays as it is.
-        spec: what the package says.
-        folder: where; what was there is replaced.
-        scenes: addresses of real ones, to try the files on.
+        network: Network on any device; it is not changed.
+        spec: Content of the package's description.
+        folder: Folder of the package; an earlier package is replaced.
+        scenes: Addresses of scenes to check the files on.
 
     Raises:
-        TrainingError: the files do not answer as the network does, or not alike.
+        TrainingError: The outputs of the files differ from each other or from the network's.
     """
     unfinished = folder.with_name(f".{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -58,8 +59,8 @@ def export(network: Network, spec: PackageSpec, folder: Path, scenes: Sequence[s
 
 
 def _write_weights(module: torch.nn.Module, spec: PackageSpec, folder: Path) -> None:
-    """Both files, for any number of tiles a batch."""
-    # Of one tile, or none, torch would make a rule: two stand for any number.
+    """Write both weight files, for batches of any size."""
+    # torch.export specializes on batches of 0 or 1 tiles, so the example batch has two.
     tiles = torch.zeros((2, len(spec.bands), spec.tile_size, spec.tile_size))
     batch: Any = torch.export.Dim("batch", min=1)
     with _quiet():
@@ -77,7 +78,7 @@ def _write_weights(module: torch.nn.Module, spec: PackageSpec, folder: Path) -> 
             dynamo=True,
             verbose=False,
         )
-        # Zeros, but as many bytes as two tiles.
+        # The example inputs are only zeros, but take as many bytes as two tiles.
         program.example_inputs = None
         torch.export.save(program, folder / PT2)
     model = made.model_proto
@@ -86,7 +87,7 @@ def _write_weights(module: torch.nn.Module, spec: PackageSpec, folder: Path) -> 
 
 
 def _forget_where_it_was_made(program: Any) -> None:
-    """Take out the lines of code behind each step: they tell the folders of whoever trained."""
+    """Remove the stack trace of each operation, which contains paths of the training machine."""
     for module in program.graph_module.modules():
         graph = getattr(module, "graph", None)
         for node in graph.nodes if graph is not None else ():
@@ -94,19 +95,19 @@ def _forget_where_it_was_made(program: Any) -> None:
 
 
 def _strip(model: Any) -> None:
-    """Take what the exporter noted of its own work out of an ONNX model: no runtime reads it."""
+    """Remove the exporter's metadata from an ONNX model, because no runtime reads it."""
     graph = model.graph
     for noted in (graph, *graph.node, *graph.initializer, *graph.input):
         del noted.metadata_props[:]
-    # Shapes in between, which runtimes work out for themselves.
+    # Shapes of intermediate values, which runtimes infer themselves.
     del graph.value_info[:]
 
 
 def _prove(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) -> None:
-    """Have every library run its file on tiles of real scenes.
+    """Check that every library's outputs for tiles of real scenes agree with the network's.
 
     Raises:
-        TrainingError: they do not answer as the network does, or not alike.
+        TrainingError: The outputs differ from each other or from the network's.
     """
     threads = torch.get_num_threads()
     try:
@@ -121,7 +122,7 @@ def _prove(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) -> None
 
 
 def _difference(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) -> float:
-    """How far the files' answers are from the network's own, at most."""
+    """Return the largest difference between the outputs of the ONNX file and the network."""
     package = load_package(folder)
     description = package.description
     trained = TorchModel(module, description, torch.device("cpu"))
@@ -137,7 +138,7 @@ def _difference(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) ->
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Within, exporters keep their progress and their doubts about themselves to themselves."""
+    """Silence the exporters' warnings, and their log below errors, inside the block."""
     before = {name: logging.getLogger(name).level for name in _LOGGERS}
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)

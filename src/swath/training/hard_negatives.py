@@ -1,8 +1,9 @@
-"""Where a model is sure of an object and there is none: what it should be shown more of.
+"""Search training scenes for hard negatives: confident detections where there is no object.
 
-Hard negative mining (Sung and Poggio 1998, https://doi.org/10.1109/34.655648), a search at a time.
-Where labels are incomplete some of what is found is real, and the model unlearns it: so it is off
-unless it is asked for, and only the surest places far from any label count.
+This is hard negative mining (Sung and Poggio 1998, https://doi.org/10.1109/34.655648), one search
+at a time. Where labels are incomplete, some hard negatives are real objects, and the model unlearns
+them. Mining is therefore off by default, and uses only the most confident detections that overlap
+no label.
 """
 
 from __future__ import annotations
@@ -20,20 +21,24 @@ if TYPE_CHECKING:
     from swath.training.predict_scenes import Observer
 
 MOST = 1000
-"""The surest ones are kept."""
+"""Maximum number of hard negatives; those with the highest scores are kept."""
 
 
 def find_hard_negatives(
     observer: Observer, collection: Collection, *, least_score: float
 ) -> tuple[HardNegative, ...]:
-    """What is seen where nothing is labelled, the surest first.
+    """Return detections that overlap no label, highest score first.
 
-    A detection that shares any area with a label of any class, or with an area that counts neither
-    way, is none.
+    A detection is no hard negative if it overlaps a label of any class or a crowd region.
+
+    Args:
+        observer: Observer that runs the model.
+        collection: Labeled scenes to search.
+        least_score: Minimum score of a hard negative.
 
     Raises:
-        TrainingError: a scene cannot be read, or an answer holds NaN.
-        TrainingInterruptedError: the observer was told to stop.
+        TrainingError: A tile cannot be read, or the network's output has NaN.
+        TrainingInterruptedError: The observer's `stop` returned True.
     """
     found = found_of([observer.detections(scene.uri) for scene in collection.scenes])
     labelled = pairs_of(truth_of(collection), found, across_classes=True).found

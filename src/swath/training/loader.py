@@ -1,4 +1,7 @@
-"""Batches for a network, made ahead of it by threads; what is in one depends on its place alone."""
+"""Prefetch batches for a network in threads.
+
+The content of a batch depends only on its epoch and its number.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,20 @@ if TYPE_CHECKING:
     from swath.training.data.crop import Crop
 
 _AHEAD = 2
-"""Batches that are ready beside those that are being made."""
+"""Number of batches to prefetch in addition to one per thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some crops, as a network takes them."""
+    """A batch of crops as network input, with its ground truth."""
 
     pixels: torch.Tensor
-    """float32 (batch, bands, size, size), scaled."""
+    """Scaled pixels, float32 (batch, bands, size, size)."""
     targets: Targets
+    """Ground truth of the crops."""
 
     def to(self, device: torch.device, *, channels_last: bool) -> Batch:
-        """The same on a device."""
+        """Return the batch on a device, in the given memory format."""
         layout = torch.channels_last if channels_last else torch.contiguous_format
         pixels = self.pixels.to(device, non_blocking=True).contiguous(memory_format=layout)
         return Batch(pixels, self.targets.to(device))
@@ -42,27 +46,38 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
-    """Batches of an epoch, in their order."""
+    """A source of the batches of an epoch, in order."""
 
     crop: Callable[[int, int], Crop]
-    """The crop of an epoch and an index: always the same one, whichever thread asks."""
+    """Function that returns the crop of an epoch and an index.
+
+    It returns the same crop for the same arguments, in any thread.
+    """
     scaling: Sequence[Scaling | None]
-    """Of each band."""
+    """Scaling of each band; None for a band that is not scaled."""
     fill_value: float
+    """Value that replaces invalid pixels, before scaling."""
     crops: int
-    """An epoch."""
+    """Number of crops per epoch."""
     batch_size: int
+    """Number of crops per batch; the last batch of an epoch may have fewer."""
     workers: int
+    """Number of threads."""
     pinned: bool = False
-    """Whether batches lie where a GPU can fetch them."""
+    """Whether batches are in pinned memory, from which copies to a GPU are faster."""
 
     @property
     def batches(self) -> int:
-        """An epoch."""
+        """Number of batches per epoch."""
         return -(-self.crops // self.batch_size)
 
     def epoch(self, epoch: int, first: int = 0) -> Generator[Batch]:
-        """The batches of an epoch from one on. Closing the generator ends its threads."""
+        """Yield the batches of an epoch; closing the generator ends its threads.
+
+        Args:
+            epoch: Number of the epoch, from 0.
+            first: Number of the first batch to yield, from 0.
+        """
         coming: deque[Future[Batch]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="crops")
         try:
@@ -83,7 +98,7 @@ class Feed:
         return Batch(pixels.pin_memory() if self.pinned else pixels, Targets.collate(crops))
 
     def _scaled(self, crop: Crop) -> NDArray[np.float32]:
-        """A crop's pixels as the engine would show them to the model."""
+        """Return a crop's pixels, padded and scaled as the engine does it: (bands, size, size)."""
         tile: NDArray[Any] = pad(
             crop.pixels,
             crop.shown,

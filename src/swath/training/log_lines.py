@@ -1,4 +1,4 @@
-"""The figures of a training by name: as a line of a log, and as SageMaker finds them there."""
+"""Write a training's metrics as log lines, and define how SageMaker reads them from the log."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ METRICS = {
     **{f"train:{name}": rf"train:{name}={_NUMBER}" for name in _OF_TRAINING},
     **{f"validation:{name}": rf"validation:{name}={_NUMBER}" for name in _OF_VALIDATION},
 }
-"""SageMaker's metric definitions for a training job: names, and regular expressions of its log.
+"""SageMaker's metric definitions for a training job: a regular expression of the log by name.
 https://docs.aws.amazon.com/sagemaker/latest/dg/define-train-metrics.html"""
 
 
 def line_of(point: Mapping[str, float]) -> str:
-    """The figures of an epoch in a line."""
+    """Return the metrics of an epoch as a log line."""
     parts = [f"epoch={point['epoch']:g}", f"step={point['step']:g}"]
     parts += [f"train:{name}={point[name]:.6g}" for name in _OF_TRAINING if name in point]
     parts += [f"validation:{name}={point[name]:.6g}" for name in _OF_VALIDATION if name in point]

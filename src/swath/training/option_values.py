@@ -1,4 +1,4 @@
-"""Values of options, from JSON or from strings: each of its type, or refused by name."""
+"""Convert values of options from JSON or strings to their types, or refuse them by name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from swath.errors import InputError
 
 
 def typed(key: str, value: Any, kind: Any) -> Any:
-    """A value of a type.
+    """Return a value converted to a type.
+
+    Args:
+        key: Name of the option.
+        value: Value to convert, as JSON has it.
+        kind: Type of the option.
 
     Raises:
-        InputError: it is not of that type; the message has the key, the value and what is allowed.
+        InputError: The value is not of that type. The message has the key, the value and what is
+            allowed.
     """
     try:
         return msgspec.convert(value, kind)
@@ -23,10 +29,17 @@ def typed(key: str, value: Any, kind: Any) -> Any:
 
 
 def parsed(key: str, text: str, kind: Any) -> Any:
-    """A value from a string: JSON where it is that, else the text itself, or a list of its parts.
+    """Return a value of a type from a string.
+
+    The string is read as JSON, as plain text, or, for a list, as comma-separated parts.
+
+    Args:
+        key: Name of the option.
+        text: String to read.
+        kind: Type of the option.
 
     Raises:
-        InputError: as `typed` raises it.
+        InputError: As `typed` raises it.
     """
     for candidate in _readings(text, kind):
         try:
@@ -37,17 +50,21 @@ def parsed(key: str, text: str, kind: Any) -> Any:
 
 
 def string_list(key: str, text: str) -> tuple[str, ...]:
-    """A list of strings from a string: JSON, or parts between commas.
+    """Return a list of strings from a string, which is JSON or comma-separated.
+
+    Args:
+        key: Name of the option.
+        text: String to read.
 
     Raises:
-        InputError: it is JSON, and another thing.
+        InputError: The string is JSON, but not a list of strings.
     """
     found: tuple[str, ...] = parsed(key, text, tuple[str, ...])
     return found
 
 
 def _readings(text: str, kind: Any) -> list[Any]:
-    """What a string may mean, the likelier first; the last one's fault is told."""
+    """Return the possible values of a string, most likely first; errors are about the last one."""
     whole = _json(text)
     if "tuple" not in str(kind):
         return [whole, text, whole]
@@ -57,7 +74,7 @@ def _readings(text: str, kind: Any) -> list[Any]:
 
 
 def _json(text: str) -> Any:
-    """What JSON makes of a text, or the text itself; no option is infinite or NaN."""
+    """Return the JSON value of a text, or the text itself; infinity and NaN remain strings."""
     try:
         return json.loads(text, parse_constant=str)
     except (ValueError, RecursionError):
@@ -65,7 +82,7 @@ def _json(text: str) -> Any:
 
 
 def _refusal(key: str, value: Any, kind: Any, error: msgspec.ValidationError) -> InputError:
-    """The fault in words, with the choices where there are a few: msgspec does not list them."""
+    """Return the error for a value, with the allowed choices, which msgspec does not list."""
     fault = str(error).replace("`", "")
     names = [str(one) for one in _literals(kind)]
     choices = f"; choose one of {', '.join(names)}" if names else ""

@@ -1,4 +1,4 @@
-"""What the package of a model in training says of it, before there is a package."""
+"""Describe the package of a model in training, before the package is written."""
 
 from __future__ import annotations
 
@@ -32,7 +32,16 @@ def package_spec(
     classes: Sequence[str],
     units: Units = (),
 ) -> PackageSpec:
-    """What is to be said of a network, whatever its weights."""
+    """Return the package spec of a network, which does not depend on the weights' values.
+
+    Args:
+        network: Network to describe.
+        options: Training options.
+        bands: Names of the bands, in the model's order.
+        scaling: Scaling of each band; None for a band that is not scaled.
+        classes: Class names, in the model's order.
+        units: Unit of each band's input values; empty for unknown units.
+    """
     head = network.head()
     hyperparameters: dict[str, Any] = dict(head["hyperparameters"])
     if options.fill_value:
@@ -57,12 +66,12 @@ def package_spec(
 
 
 def with_hyperparameters(spec: PackageSpec, changes: Mapping[str, Any]) -> PackageSpec:
-    """The same model, its answers read in another way."""
+    """Return a copy of a spec with some hyperparameters changed."""
     return replace(spec, hyperparameters={**spec.hyperparameters, **changes})
 
 
 def description_of(spec: PackageSpec) -> ModelDescription:
-    """What the engine would read of a package of that spec, whose weights are yet to be written."""
+    """Return the engine's description of a package, whose weights are not yet written."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, PT2).touch()
         item = item_of(Path(folder), replace(spec, weights=(PT2,)))

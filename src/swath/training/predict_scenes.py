@@ -1,4 +1,4 @@
-"""Whole scenes through a network in training: by the engine, as its package will be run."""
+"""Run a network in training on whole scenes, by the engine that will run its package."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OnLabels = Callable[[OpenScene, "Tile", "NDArray[np.uint8]"], None]
 
 
 class Observer:
-    """Looks at whole scenes with a network as it is now."""
+    """Runs a network with its current weights on whole scenes."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class Observer:
         """Prepare the network's exported form.
 
         Args:
-            network: nothing of it is changed.
-            spec: how its answers are to be read.
-            device: where it computes.
-            stop: asked now and then; once it says yes, TrainingInterruptedError is raised.
+            network: Network, which is not changed.
+            spec: Package spec, which says how to decode the network's output.
+            device: Device to compute on.
+            stop: Called repeatedly; once it returns True, TrainingInterruptedError is raised.
         """
         self.description: ModelDescription = description_of(spec)
         self._device, self._stop = device, stop
@@ -63,17 +63,17 @@ class Observer:
         )
 
     def detections(self, uri: str, on_labels: OnLabels | None = None) -> Detections:
-        """What it sees in a scene, seams settled.
+        """Return the network's detections in a scene, after stitching across tiles.
 
         Args:
-            uri: of the scene.
-            on_labels: told of each pixel's class in each tile's core, of a segmenter whose spec
-                asks for masks.
+            uri: Address of the scene.
+            on_labels: Function that is called with each pixel's class in each tile's core, for a
+                segmenter whose spec has masks.
 
         Raises:
-            SceneError: the scene cannot be opened.
-            TrainingError: a tile cannot be read, or the answer for it holds NaN.
-            TrainingInterruptedError: `stop` said so.
+            SceneError: The scene cannot be opened.
+            TrainingError: A tile cannot be read, or the network's output for it has NaN.
+            TrainingInterruptedError: `stop` returned True.
         """
         with _threads_for_tiles(self._device), open_scene(uri) as scene:
             inference = self._inference(scene, on_labels)
@@ -108,7 +108,7 @@ class Observer:
 
 @contextmanager
 def _threads_for_tiles(device: torch.device) -> Iterator[None]:
-    """Within, each tile is one thread's, as the engine has it on a CPU."""
+    """Set torch's threads per tile on a CPU as the engine does, inside the block."""
     before = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(cpu_workers()[1])

@@ -1,4 +1,4 @@
-"""How far a training came, and what it has seen of itself: all of it kept in checkpoints."""
+"""Track the progress of a training, as checkpoints keep it."""
 
 from __future__ import annotations
 
@@ -9,78 +9,81 @@ from swath.training.data.sampler import HardNegative
 from swath.training.validation import Validation
 
 Point = dict[str, float]
-"""A row of the curves: figures by name, those of one epoch."""
+"""Metrics of one epoch by name: a row of the curves."""
 
 EPOCHS, PATIENCE, MINUTES = "epochs", "patience", "minutes"
-"""Why a training ended: it went all the way, nothing got better, or its time was over."""
+"""Reasons why a training ended: all epochs done, no improvement, or time limit reached."""
 STOPPED = "stopped"
-"""Of a training that was stopped before its end, and of which a package was written."""
+"""Reason for a training that was stopped before its end and whose package was written."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """Of one training; every part of it follows from the options, the data and the clock."""
+    """Progress of one training; it depends only on the options, the data and the clock."""
 
     step: int = 0
-    """Updates of the weights so far."""
+    """Number of updates of the weights so far."""
     ended: int = 0
-    """Epochs that were seen to: validated, searched for hard negatives, and told of."""
+    """Number of epochs that are complete, with validation and search for hard negatives."""
     seconds: float = 0.0
-    """Of all the processes that had a part in it."""
+    """Duration of the training in seconds, over all its processes."""
     launch: str = ""
-    """What identifies the launch under way; the processes of one launch share it."""
+    """Identifier of the current launch, which the processes of a launch share."""
     seconds_before: float = 0.0
     """Seconds that earlier launches spent, which do not count against `minutes`."""
     sums: dict[str, float] = field(default_factory=dict)
-    """Of this epoch's steps: the parts of the loss."""
+    """Sums of the parts of the loss over this epoch's steps, by name."""
     summed: int = 0
-    """How many steps that were."""
+    """Number of steps in `sums`."""
     curves: list[Point] = field(default_factory=list)
-    """One row an epoch."""
+    """Metrics of each epoch."""
     best: float | None = None
+    """Best validation score so far; None before the first validation."""
     best_epoch: int = 0
+    """Epoch of the best validation, counted from 1; 0 before the first validation."""
     kept: Validation | None = None
-    """Of the weights that would be exported if training ended now."""
+    """Validation of the weights that would be exported if training ended now."""
     waited: int = 0
-    """Validations since the best."""
+    """Number of validations since the best one."""
     negatives: tuple[HardNegative, ...] = ()
+    """Hard negatives of the last search."""
     finished: str = ""
-    """EPOCHS, PATIENCE or MINUTES; empty while it goes on."""
+    """Reason for the end: EPOCHS, PATIENCE or MINUTES; empty while the training runs."""
 
     def resume(self, launch: str, *, minutes: float | None, steps_per_epoch: int) -> None:
-        """Go on as part of a launch, also if the time of what came before was over.
+        """Resume as part of a launch, even if an earlier launch reached its time limit.
 
         Args:
-            launch: what identifies the launch.
-            minutes: how long a launch may take; None for no limit.
-            steps_per_epoch: updates of the weights in a whole epoch.
+            launch: Identifier of the launch.
+            minutes: Time limit of a launch in minutes; None for no limit.
+            steps_per_epoch: Number of updates of the weights in a whole epoch.
         """
         if launch != self.launch:
             self.launch, self.seconds_before = launch, self.seconds
         if self.finished == MINUTES and not self.time_is_over(minutes):
             self.finished = ""
-            # The epoch that the clock cut short is seen to its end.
+            # The epoch that the time limit cut short is resumed.
             self.ended = self.step // steps_per_epoch
 
     def time_is_over(self, minutes: float | None) -> bool:
-        """Return whether this launch has taken so many minutes; never, where None is given."""
+        """Return whether this launch has reached its time limit; False for a limit of None."""
         return minutes is not None and self.seconds - self.seconds_before >= 60 * minutes
 
     def add(self, parts: dict[str, float]) -> None:
-        """Take in the loss of a step."""
+        """Count a step and add the parts of its loss to the sums."""
         self.step += 1
         self.summed += 1
         for name, value in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def take_losses(self) -> dict[str, float]:
-        """The mean of the loss and of its parts since they were last taken."""
+        """Return the mean loss and its mean parts since the last call, and reset the sums."""
         means = {name: value / self.summed for name, value in self.sums.items()}
         self.sums, self.summed = {}, 0
         return {"loss": sum(means.values())} | {f"loss_{name}": v for name, v in means.items()}
 
     def judge(self, validation: Validation) -> bool:
-        """Whether it is the best so far; of equals, the first is."""
+        """Return whether a validation is the best so far, and record it; ties keep the first."""
         better = self.best is None or validation.score > self.best
         if better:
             self.best, self.best_epoch, self.waited = validation.score, self.ended, 0
@@ -89,12 +92,12 @@ class Progress:
         return better
 
     def to_state(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the progress as plain values, for a checkpoint."""
         return asdict(self)
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Self:
-        """What `to_state` gave."""
+        """Create the progress from the plain values that `to_state` returned."""
         negatives = tuple(
             HardNegative(**{**one, "box": tuple(one["box"])}) for one in state["negatives"]
         )

@@ -1,4 +1,4 @@
-"""How fast weights change from step to step: arithmetic only."""
+"""Compute the learning rate and the decay of the weights' moving average at each step."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import math
 
 
 def rate_factor(step: int, *, steps: int, warm_up: int, final: float) -> float:
-    """The learning rate of a step, as a share of the highest.
+    """Return the learning rate of a step, as a fraction of the highest learning rate.
 
-    It rises in a line over `warm_up` steps and falls along half a cosine (Loshchilov and Hutter
-    2017, https://arxiv.org/abs/1608.03983) to `final` at the last step.
+    The learning rate rises linearly over `warm_up` steps. It then falls along half a cosine
+    (Loshchilov and Hutter 2017, https://arxiv.org/abs/1608.03983) to `final` at the last step.
 
     Args:
-        step: from 0.
-        steps: of the whole training.
-        warm_up: steps; where they are more than half of all, half of all.
-        final: the share at the end, 0 to 1.
+        step: Number of the step, from 0.
+        steps: Number of steps of the whole training.
+        warm_up: Number of warm-up steps, limited to half of all steps.
+        final: Fraction at the last step, 0 to 1.
     """
     rising = min(warm_up, steps // 2)
     if step < rising:
@@ -25,8 +25,8 @@ def rate_factor(step: int, *, steps: int, warm_up: int, final: float) -> float:
 
 
 def average_decay(step: int, decay: float) -> float:
-    """How much of the moving average of the weights stays at a step.
+    """Return the decay of the weights' moving average at a step, counted from 0.
 
-    Less in the beginning, so that the random weights of the start are soon forgotten.
+    The decay is lower at first, so that the initial random weights soon drop out of the average.
     """
     return min(decay, (1 + step) / (10 + step))

@@ -1,7 +1,8 @@
-"""Searches for hyperparameters: what may vary and how far, and the search itself on this machine.
+"""Read searches for hyperparameters, and run them on this machine.
 
-SageMaker's tuning takes the same description. Here Optuna's tree-structured Parzen estimator
-chooses (Bergstra et al. 2011, https://proceedings.neurips.cc/paper/2011/hash/86e8f7ab32cfd12577bc2619bc635690-Abstract.html).
+SageMaker's tuning takes the same description of a search. On this machine, Optuna's
+tree-structured Parzen estimator selects the values (Bergstra et al. 2011,
+https://proceedings.neurips.cc/paper/2011/hash/86e8f7ab32cfd12577bc2619bc635690-Abstract.html).
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ _SEARCH = "search"
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The values that one option may take: `choices`, or anything from `low` to `high`."""
+    """Range of the values of one option: `choices`, or any number from `low` to `high`."""
 
     choices: tuple[Scalar, ...] = ()
+    """Values to choose from; empty for a range of numbers."""
     low: int | float = 0
+    """Lowest value."""
     high: int | float = 0
+    """Highest value."""
     log: bool = False
-    """Whether a value's order of magnitude is what counts."""
+    """Whether values are searched on a logarithmic scale."""
 
     def __post_init__(self) -> None:
         if self.choices:
@@ -51,40 +55,47 @@ class Range(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     @property
     def whole(self) -> bool:
-        """Whether all values are whole numbers."""
+        """True if all values are whole numbers."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is searched for."""
+    """A search for hyperparameters."""
 
     ranges: dict[str, Range]
-    """By the names of options, as the command line has them."""
+    """Range of each option that varies, by the option's name on the command line."""
     metric: str = "ap50"
-    """What is compared, of those that a training reports."""
+    """Name of the validation metric that trainings are compared by."""
     direction: Literal["maximize", "minimize"] = "maximize"
+    """Direction in which the metric improves."""
     trials: Annotated[int, Meta(ge=1, le=500)] = 20
+    """Number of trainings."""
     seed: Annotated[int, Meta(ge=0)] = 0
+    """Seed of the search's random choices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a search found."""
+    """Best training of a search."""
 
     folder: Path
-    """Of the best training."""
+    """Folder of the best training."""
     value: float
-    """Of the metric."""
+    """Value of the metric."""
     chosen: dict[str, str]
-    """The options that it varied."""
+    """Values of the options that the search varied, by name."""
 
 
 def read_search(uri: str, options: TrainOptions) -> Search:
-    """Read a JSON or TOML file.
+    """Read a search from a JSON or TOML file.
+
+    Args:
+        uri: Path or S3 URI of the file.
+        options: Options of the trainings, which the search varies.
 
     Raises:
-        InputError: it is none, or varies an option that there is not or a value that it cannot
-            have.
+        InputError: The file describes no search, or varies an unknown option, or has a value that
+            an option does not allow.
     """
     try:
         search = msgspec.convert(read_values(uri), Search)
@@ -107,12 +118,12 @@ def read_search(uri: str, options: TrainOptions) -> Search:
 
 
 def is_begun(out: Path) -> bool:
-    """Return whether a folder has a search that was begun."""
+    """Return whether a folder has a search that has begun."""
     return (out / _JOURNAL).is_file()
 
 
 def text_of(value: Scalar) -> str:
-    """A value as a hyperparameter: SageMaker knows strings only."""
+    """Return a value as a hyperparameter, which is always a string on SageMaker."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -123,19 +134,20 @@ def run_search(
     out: Path,
     data: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """Search on this machine, one training after the other.
+    """Run a search on this machine, one training after the other.
 
-    A search that was stopped goes on where it was, with the training that was stopped first.
+    A search that was stopped resumes, beginning with the training that was interrupted.
 
     Args:
-        search: what to vary.
-        options: what is the same in all trainings.
-        train: given options and a folder of their own, tells the metrics of the model it made.
-        out: the folder of the search; each training has a folder in it.
-        data: what is learnt from; a search with other data is another one.
+        search: Options to vary, and their ranges.
+        options: Options that all trainings share.
+        train: Function that trains with options in a folder and returns the model's metrics.
+        out: Folder of the search; each training has a folder in it.
+        data: Addresses of the training data by name, which identify the search along with its
+            options.
 
     Raises:
-        InputError: the trainings do not report the metric, another search is in the folder, or
+        InputError: The trainings do not report the metric, another search is in the folder, or
             Optuna is not installed.
     """
     study = _study(search, out)
@@ -158,12 +170,15 @@ def run_search(
 
 
 def _folder(out: Path, chosen: Mapping[str, str]) -> Path:
-    """The same for the same values: a training that was stopped finds its checkpoint there."""
+    """Return the folder of a training, which depends only on its values.
+
+    A training that is run again with the same values resumes from the checkpoint in its folder.
+    """
     return out / f"trial-{hashlib.sha256(json.dumps(chosen).encode()).hexdigest()[:12]}"
 
 
 def _done(study: Study) -> int:
-    """How many trainings ended well; the others are put first in the queue."""
+    """Return the number of completed trainings, and queue the others to run first."""
     trials = study.get_trials()
     done = [trial.params for trial in trials if trial.state.name == "COMPLETE"]
     queued = [trial.system_attrs.get("fixed_params") for trial in trials if not trial.params]
@@ -176,7 +191,7 @@ def _done(study: Study) -> int:
 
 def _study(search: Search, out: Path) -> Study:
     try:
-        import optuna  # noqa: PLC0415 (a second to import, for this one command)
+        import optuna  # noqa: PLC0415 (takes a second to import, and only this command needs it)
         from optuna.storages.journal import JournalFileBackend, JournalStorage  # noqa: PLC0415
     except ImportError:
         raise InputError(not_installed("optuna")) from None
@@ -192,7 +207,7 @@ def _study(search: Search, out: Path) -> Study:
 
 
 def _identity(search: Search, options: TrainOptions, data: Mapping[str, str]) -> dict[str, str]:
-    """Return what makes trainings of a search comparable; there may be more of them later."""
+    """Return what trainings of a search must share; the number of trials may change."""
     return {
         "ranges": json.dumps(msgspec.to_builtins(search.ranges), sort_keys=True),
         "metric": f"{search.direction} {search.metric}",
@@ -202,7 +217,7 @@ def _identity(search: Search, options: TrainOptions, data: Mapping[str, str]) ->
 
 
 def _require_same(study: Study, identity: Mapping[str, str], out: Path) -> None:
-    """Refuse a search whose trainings would be compared with those of another."""
+    """Refuse a search in a folder that has trainings of another search."""
     known = study.user_attrs.get(_SEARCH)
     if known is None:
         study.set_user_attr(_SEARCH, identity)

@@ -1,7 +1,7 @@
-"""Scenes to validate on that show ground which is trained on, too: they flatter a model.
+"""Warn of validation scenes that overlap training scenes on Earth, which flatters a model.
 
-Neighbouring pixels look alike, so a model that has learnt a place is not measured by it (spatial
-autocorrelation; Ploton et al. 2020, https://doi.org/10.1038/s41467-020-18321-y).
+Neighboring pixels look alike, so a model must be validated on areas that it was not trained on
+(spatial autocorrelation; Ploton et al. 2020, https://doi.org/10.1038/s41467-020-18321-y).
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from swath.labels.collection import Collection
 
 MAX_SCENES = 1000
-"""How many scenes of each collection are looked at."""
+"""Maximum number of scenes of each collection that are checked for overlap."""
 _LEAST_SHARE = 0.01
+"""Minimum overlap to report, as a fraction of the validation scene's area."""
 
 
 def describe_shared_ground(train: Collection, val: Collection) -> str:
     """Return a sentence about scenes of both collections that overlap on Earth; empty if none do.
 
-    Scenes that do not say where they are overlap nothing.
+    Scenes without georeferencing are skipped.
     """
     known = [*_footprints(train)]
     tree = shapely.STRtree([outline for _, outline in known])
@@ -52,7 +53,7 @@ def describe_shared_ground(train: Collection, val: Collection) -> str:
 
 
 def _footprints(collection: Collection) -> Iterator[tuple[str, shapely.Geometry]]:
-    """Yield the address and the outline (lon, lat) of each scene that has a place on Earth."""
+    """Yield the address and the footprint (lon, lat) of each georeferenced scene."""
     for labelled in islice(collection.scenes, MAX_SCENES):
         with open_scene(labelled.uri) as scene:
             try:
