@@ -1,4 +1,4 @@
-"""Networks that can be trained, one way to ask for each."""
+"""Build networks that can be trained, all with the same interface."""
 
 from swath.training.networks.builders import build
 from swath.training.networks.network import Head, Network, Targets, in_float32

@@ -1,10 +1,11 @@
-"""Which places of a detector's map answer for which object.
+"""Assign ground truth objects to the cells of a detector's feature map.
 
-A place is positive if it lies in the middle of a box: within `radius` of the box's width and height
-around its centre, as in FCOS's centre sampling (Tian et al. 2019, https://arxiv.org/abs/1904.01355),
-but relative to the box, so that a ship's wake or a quay beside it is not asked for a ship. The
-place nearest the centre is always positive: an object smaller than the map's step would have none
-otherwise. Where objects overlap, the smaller one has the place.
+A cell is positive if its center lies in the middle of a box: within `radius` times the box's width
+and height around the box's center. FCOS's center sampling does the same with a fixed radius (Tian
+et al. 2019, https://arxiv.org/abs/1904.01355). With a relative radius, a ship's wake or a quay
+beside it is not positive. The cell nearest to the center is always positive, since an object
+smaller than the map's stride might otherwise have no cell. Where objects overlap, the smaller one
+has the cell.
 """
 
 from __future__ import annotations
@@ -16,18 +17,25 @@ from torch import Tensor
 
 
 class Assignment(NamedTuple):
-    """Of one crop; places in rows of the map, one after the other."""
+    """Assignment of objects to the cells of one crop; cells are numbered row by row."""
 
     place: Tensor
-    """int64 (m,): the positive places, increasing."""
+    """Indices of the positive cells, int64 (m,), increasing."""
     object: Tensor
-    """int64 (m,): which box each answers for."""
+    """Index of each positive cell's box, int64 (m,)."""
     ignored: Tensor
-    """bool (places,): True where nothing is learnt of whether there is an object."""
+    """Mask of the cells, bool (cells,); True where the score has no loss."""
 
 
 def centres(rows: int, cols: int, stride: int, device: torch.device | None = None) -> Tensor:
-    """The middles of a map's places, float32 (rows * cols, 2) of x, y in px of the tile."""
+    """Return the centers of a map's cells, float32 (rows * cols, 2): x, y in px of the tile.
+
+    Args:
+        rows: Number of rows of the map.
+        cols: Number of columns of the map.
+        stride: Distance between cells in px.
+        device: Device of the result; by default torch's default device.
+    """
     y, x = torch.meshgrid(
         torch.arange(rows, device=device), torch.arange(cols, device=device), indexing="ij"
     )
@@ -38,15 +46,18 @@ def centres(rows: int, cols: int, stride: int, device: torch.device | None = Non
 def assign(
     places: Tensor, boxes: Tensor, crowd: Tensor, valid: Tensor, radius: float
 ) -> Assignment:
-    """Objects for places.
+    """Assign objects to the cells of one crop.
 
     Args:
-        places: (places, 2) of x, y, px.
-        boxes: (n, 4) corners, px; those without area or with their centre outside of `valid`
-            pixels answer nowhere.
-        crowd: bool (n,): boxes within which nothing is learnt, other objects apart.
-        valid: bool (places,): where there is a scene.
-        radius: the share of a box's sides, from its centre, within which places are positive.
+        places: Centers of the cells, (cells, 2): x, y in px.
+        boxes: Ground truth boxes, (n, 4): x_min, y_min, x_max, y_max in px. Boxes without area
+            have no cells. Small boxes with a center outside of the map have none, either.
+        crowd: Mask of the crowd regions among the boxes, bool (n,). Cells within them are ignored
+            unless they are positive for another object.
+        valid: Mask of the cells, bool (cells,); True where the scene is valid. Invalid cells are
+            ignored.
+        radius: Distance from a box's center within which cells are positive, as a fraction of the
+            box's width and height.
     """
     size = boxes[:, 2:] - boxes[:, :2]
     ignored = ~valid | _within(places, boxes[crowd]).any(dim=1)
@@ -61,7 +72,8 @@ def assign(
     inside = _within(middle, _extent(places))[:, 0]
     area = size[real].prod(dim=1).expand_as(positive).clone()
     area[~positive] = torch.inf
-    # An object's own middle is never another's, unless that one is as small and sits on it.
+    # No other object has the cell nearest to an object's center, unless that object is as small
+    # and has the same cell.
     area[nearest[inside], torch.nonzero(inside)[:, 0]] = size[real[inside]].prod(dim=1)
     least, chosen = area.min(dim=1)
     place = torch.nonzero(torch.isfinite(least) & valid)[:, 0]
@@ -70,13 +82,17 @@ def assign(
 
 
 def _within(points: Tensor, boxes: Tensor) -> Tensor:
-    """Which points lie in which boxes, bool (points, boxes)."""
+    """Return a mask of the points within each box, bool (points, boxes)."""
     low, high = boxes[None, :, :2], boxes[None, :, 2:]
     inside: Tensor = ((points[:, None] >= low) & (points[:, None] <= high)).all(dim=2)
     return inside
 
 
 def _extent(places: Tensor) -> Tensor:
-    """The box around all places, (1, 4), out to half a step: that from the first to the second."""
+    """Return the box around all cells, (1, 4).
+
+    The box extends half a stride beyond the centers. The stride is the distance from the first
+    cell to the second.
+    """
     half = (places[1] - places[0]).abs().max() / 2 if len(places) > 1 else 0.5
     return torch.cat([places.amin(dim=0) - half, places.amax(dim=0) + half])[None]

@@ -1,7 +1,7 @@
-"""The parts that our own networks are made of."""
+"""Define the building blocks of swath's own networks."""
 
 # mypy: allow-subclassing-any, allow-untyped-calls
-# (torch has no types where it is not installed, and some of its functions have none where it is)
+# (torch has no types if it is not installed, and some of its functions are untyped even if it is)
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torch.nn.functional import interpolate
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 _MOMENTUM = 0.03
-"""Of the running statistics: batches of crops are small, so more of them are averaged."""
+"""Momentum of the running statistics; it is low because batches of crops are small."""
 
 
 class ConvBlock(nn.Module):
-    """A convolution, batch normalisation and SiLU."""
+    """A convolution, batch normalization and SiLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
@@ -29,19 +29,19 @@ class ConvBlock(nn.Module):
         self.activation = nn.SiLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, rows, cols) to (batch, outputs, rows / stride, cols / stride)."""
+        """Map (batch, inputs, rows, cols) to (batch, outputs, rows / stride, cols / stride)."""
         result: Tensor = self.activation(self.norm(self.conv(x)))
         return result
 
     def fold(self) -> None:
-        """Put the normalisation into the convolution: the same function with fewer steps."""
+        """Fold the normalization into the convolution, which computes the same in one operation."""
         if isinstance(self.norm, nn.BatchNorm2d):
             self.conv = fuse_conv_bn_eval(self.conv, self.norm)
         self.norm = nn.Identity()
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside a short cut (He et al. 2016, https://arxiv.org/abs/1512.03385)."""
+    """Two convolutions with a shortcut (He et al. 2016, https://arxiv.org/abs/1512.03385)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -49,32 +49,33 @@ class ResidualBlock(nn.Module):
         self.second = ConvBlock(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
+        """Map (batch, channels, rows, cols) to the same shape."""
         result: Tensor = x + self.second(self.first(x))
         return result
 
 
 class Pyramid(nn.Module):
-    """An encoder that halves the resolution at each level, and a decoder back to the first.
+    """An encoder that halves the resolution at each level, and a decoder back to the finest level.
 
-    The decoder adds what the encoder saw at each level to what came up from below, as feature
-    pyramids do (Lin et al. 2017, https://arxiv.org/abs/1612.03144).
+    At each level, the decoder adds the encoder's features to the upsampled coarser features, as
+    feature pyramids do (Lin et al. 2017, https://arxiv.org/abs/1612.03144).
     """
 
     def __init__(
         self, inputs: int, channels: Sequence[int], *, stride: int, depth: int = 1
     ) -> None:
-        """A pyramid.
+        """Create a pyramid with random weights.
 
         Args:
-            inputs: channels of the input.
-            channels: of each level, the finest first.
-            stride: of the finest level: 1 or 2.
-            depth: residual blocks a level; the finest, whose pixels cost most, has a plain block.
+            inputs: Number of channels of the input.
+            channels: Number of channels of each level, finest first.
+            stride: Stride of the finest level in px: 1 or 2.
+            depth: Number of residual blocks per level. The finest level costs most and has one
+                plain block instead.
         """
         super().__init__()
         pairs = list(itertools.pairwise(channels))
-        # A kernel as wide as three steps sees each pixel in every phase of the step.
+        # A kernel three strides wide covers each pixel at every phase of the stride.
         self.stem = ConvBlock(inputs, channels[0], kernel=3 * stride, stride=stride)
         self.finest = ConvBlock(channels[0], channels[0])
         self.down = nn.ModuleList(
@@ -88,7 +89,7 @@ class Pyramid(nn.Module):
         self.smooth = nn.ModuleList(ConvBlock(fine, fine) for fine, _ in pairs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels[0], rows / stride, cols / stride)."""
+        """Map (batch, inputs, rows, cols) to (batch, channels[0], rows / stride, cols / stride)."""
         seen = [self.finest(self.stem(x))]
         for down in self.down:
             seen.append(down(seen[-1]))
@@ -99,28 +100,28 @@ class Pyramid(nn.Module):
 
 
 class Squash(nn.Module):
-    """What is dark told apart, and bright outliers brought near: a logarithm either side of 0.
+    """A symmetric logarithm that spreads dark values and compresses bright outliers.
 
-    Roofs, clouds and glint are so much brighter than dark water that what lies on it would be next
-    to nothing beside them. With `min-max` scaling, 0 is the darkest there is.
+    Roofs, clouds and glint are far brighter than dark water. Without the logarithm, contrasts on
+    the water would be negligible beside them. With `min-max` scaling, 0 is the darkest value.
     """
 
     def __init__(self, contrast: float) -> None:
-        """A curve.
+        """Create the function `sign(x) * log(1 + contrast * |x|)`.
 
         Args:
-            contrast: how much steeper it is at 0 than far away; near 0, it is a straight line.
+            contrast: Slope of the function at 0, where it is nearly linear.
         """
         super().__init__()
         self.contrast = contrast
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
+        """Map values of any shape to the same shape."""
         return torch.sign(x) * torch.log1p(x.abs() * self.contrast)
 
 
 def folded(module: nn.Module) -> nn.Module:
-    """A copy for inference, its normalisations part of the convolutions."""
+    """Return a copy for inference, with normalizations folded into the convolutions."""
     module = copy.deepcopy(module).eval()
     for block in module.modules():
         if isinstance(block, ConvBlock):

@@ -1,4 +1,4 @@
-"""A network by its name."""
+"""Build a network by its name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from swath.errors import InputError
 if TYPE_CHECKING:
     from swath.training.networks.network import Network
 
-# By name, so that only who asks for one of the library's imports what it needs.
+# Modules are named here and not imported, so that each network imports only its own dependencies.
 _NETWORKS = {
     "detector": ("detectors", "Detectors", 16),
     "unet": ("unet", "UNet", 32),
@@ -19,21 +19,22 @@ _NETWORKS = {
     "rtdetrv2": ("detr", "RtDetrV2", 32),
     "d-fine": ("detr", "DFine", 32),
 }
-"""The module, the class, and what tiles are a multiple of, by default: px."""
+"""Module, class, and by default the number of px that the tile size must be a multiple of."""
 
 
 def build(name: str, *, bands: int, classes: int, size: int, **options: Any) -> Network:
-    """A network with random weights, as torch's generator gives them, or with pretrained ones.
+    """Return a network with random weights from torch's generator, or with pretrained weights.
 
     Args:
-        name: `detector`, `unet`, `segformer`, `rtdetrv2` or `d-fine`.
-        bands: of its tiles.
-        classes: that it tells apart, background not counted.
-        size: of its tiles, px.
-        options: of that network, as its class describes them.
+        name: Name of the network: `detector`, `unet`, `segformer`, `rtdetrv2` or `d-fine`.
+        bands: Number of bands of the tiles.
+        classes: Number of classes, without background.
+        size: Tile size in px.
+        options: Options of the network, described in its class.
 
     Raises:
-        InputError: there is no such network, it has no such option, or its tiles have another size.
+        InputError: The name or an option is unknown, or the tile size is not a multiple of what
+            the network needs.
     """
     if name not in _NETWORKS:
         raise InputError(f"there is no network {name!r}; choose one of {', '.join(_NETWORKS)}")
@@ -56,7 +57,7 @@ def build(name: str, *, bands: int, classes: int, size: int, **options: Any) -> 
 
 
 def _offered(network: Any) -> set[str]:
-    """The names of a network's own options, and of those of its members."""
+    """Return the names of a network's own options and of its members' options."""
     found: set[str] = set()
     for kind in (network, getattr(network, "member", None)):
         if kind is not None:

@@ -1,14 +1,15 @@
-"""A small anchor-free detector, for small objects in imagery of any number of bands.
+"""Define a small anchor-free detector for small objects in imagery with any number of bands.
 
-One map, at a step of 2 px by default, since an object of 8 px is a single place on the step of 8
-that detectors of large objects begin with. Every place gives a score a class and the distances to
-the four sides of its box (FCOS, Tian et al. 2019, https://arxiv.org/abs/1904.01355). The score is
-taught to be the overlap of its own box with the truth (VarifocalNet, Zhang et al. 2021,
-https://arxiv.org/abs/2008.13367), so the best place of an object is also the one with its best box.
+The detector has one feature map, with a stride of 2 px by default. At the finest stride of
+detectors for large objects, 8 px, an object of 8 px would be a single cell. Each cell predicts a
+score per class and the distances to the four sides of its box (FCOS, Tian et al. 2019,
+https://arxiv.org/abs/1904.01355). The score is trained to be the IoU of the cell's own box with
+the ground truth (VarifocalNet, Zhang et al. 2021, https://arxiv.org/abs/2008.13367). The cell with
+an object's highest score therefore also has its best box.
 """
 
 # mypy: allow-subclassing-any, allow-untyped-calls
-# (torch has no types where it is not installed, and some of its functions have none where it is)
+# (torch has no types if it is not installed, and some of its functions are untyped even if it is)
 
 from __future__ import annotations
 
@@ -25,23 +26,23 @@ from swath.training.networks.losses import iou_and_ciou, varifocal
 from swath.training.networks.network import Targets
 
 _RARE = 0.01
-"""The score that every place begins with, so that the many empty ones do not drown the first steps
+"""Initial score of every cell, so that the many empty cells do not dominate the first steps
 (Lin et al. 2017, https://arxiv.org/abs/1708.02002)."""
 _FURTHEST = 8.0
-"""Of the logarithm of a distance in steps: e^8 is further than any tile is wide."""
+"""Maximum logarithm of a distance in strides; e^8 strides are wider than any tile."""
 
 
 class Maps(NamedTuple):
-    """What the detector says of a batch."""
+    """Output of the detector for a batch."""
 
     logits: Tensor
-    """(batch, places, classes)."""
+    """Logits of the scores, (batch, cells, classes)."""
     boxes: Tensor
-    """(batch, places, 4): corners, px of the tile."""
+    """Boxes, (batch, cells, 4): x_min, y_min, x_max, y_max in px of the tile."""
 
 
 class Detector(nn.Module):
-    """An encoder and decoder with a score and a box a place: a member of `Detectors`."""
+    """An encoder and decoder with scores and a box per cell; a member of `Detectors`."""
 
     weights: Tensor
 
@@ -59,21 +60,24 @@ class Detector(nn.Module):
         box_weight: float = 1.0,
         contrast: float = 1.0,
     ) -> None:
-        """A detector with random weights.
+        """Create a detector with random weights.
+
+        The tile size must be a multiple of `stride * 2 ** (len(channels) - 1)` px.
 
         Args:
-            bands: of its tiles, whose sides are a multiple of `stride` times 2 for each level but
-                the first.
-            classes: of objects.
-            stride: px from place to place: 1 or 2.
-            channels: of each level, the finest first; each sees twice as far as the one before.
-            depth: residual blocks a level.
-            typical: the side of a usual object, px: boxes begin with it.
-            radius: how much of a box's middle answers for it, see `assign`.
-            class_weights: how much each class's objects count; by default all alike.
-            box_weight: how much boxes count beside scores.
-            contrast: of what is dark, see `Squash`: about 1 with scaling by z-score, 20 to 50 with
-                min-max.
+            bands: Number of bands of the tiles.
+            classes: Number of classes of objects.
+            stride: Distance between cells in px: 1 or 2.
+            channels: Number of channels of each level, finest first. Each level halves the
+                resolution of the one before.
+            depth: Number of residual blocks per level.
+            typical: Side of a typical object in px; the initial boxes have this size.
+            radius: Distance from a box's center within which cells are positive, as a fraction of
+                the box's sides; see `assign`.
+            class_weights: Weight of each class's objects in the loss; by default 1 for all.
+            box_weight: Weight of the box loss relative to the score loss.
+            contrast: Contrast of dark values, as for `Squash`: about 1 with z-score scaling, 20 to
+                50 with min-max scaling.
         """
         super().__init__()
         self.stride, self.radius, self.box_weight = stride, radius, box_weight
@@ -90,7 +94,7 @@ class Detector(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Maps:
-        """Scaled tiles (batch, bands, rows, cols) to what is where."""
+        """Return logits and boxes for scaled tiles (batch, bands, rows, cols)."""
         logits, sides = self.maps(x)
         middle = centres(logits.shape[2], logits.shape[3], self.stride, logits.device)
         away = sides.exp().flatten(2).transpose(1, 2)
@@ -98,16 +102,21 @@ class Detector(nn.Module):
         return Maps(logits.flatten(2).transpose(1, 2), boxes)
 
     def maps(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Scaled tiles to logits and distances, (batch, classes or 4, rows, cols).
+        """Return logits and distances for scaled tiles (batch, bands, rows, cols).
 
-        The distances, logarithms of px, are from the middle of a place to the left, upper, right
-        and lower side of its box.
+        The results are (batch, classes, rows / stride, cols / stride) and (batch, 4, rows / stride,
+        cols / stride). The distances are logarithms of px, from the center of a cell to the left,
+        upper, right and lower side of its box.
         """
         seen = self.neck(self.pyramid(self.squash(x)))
         return self.score(seen), self.sides(seen).clamp(max=_FURTHEST) + math.log(self.stride)
 
     def loss(self, outputs: Maps, targets: Targets) -> dict[str, Tensor]:
-        """`score` and `box`, each a sum over the batch's places by the number of positive ones."""
+        """Return the losses `score` and `box`.
+
+        Each is a sum over the batch's cells, divided by the sum of the positive cells' weights
+        (at least 1).
+        """
         middle = self.stride // 2
         valid = targets.valid[:, middle :: self.stride, middle :: self.stride]
         places = centres(valid.shape[1], valid.shape[2], self.stride, valid.device)
@@ -133,6 +142,6 @@ class Detector(nn.Module):
 
 
 def _begin_with(layer: nn.Conv2d, answer: float) -> None:
-    """Have a layer answer so before it has learnt anything."""
+    """Set a layer's bias to its initial output."""
     if layer.bias is not None:
         nn.init.constant_(layer.bias, answer)

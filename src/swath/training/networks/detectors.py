@@ -1,12 +1,12 @@
-"""Small detectors side by side, whose answers are averaged.
+"""Define an ensemble of small detectors, whose outputs are averaged.
 
-Where labels are few, what networks have in common is what they learnt, and what they differ in is
-chance: their mean is better than the best of them (Lakshminarayanan et al. 2017,
+With few labels, the errors of independently trained networks differ by chance. Their mean is
+therefore better than the best of them (Lakshminarayanan et al. 2017,
 https://arxiv.org/abs/1612.01474).
 """
 
 # mypy: allow-subclassing-any, allow-untyped-calls
-# (torch has no types where it is not installed, and some of its functions have none where it is)
+# (torch has no types if it is not installed, and some of its functions are untyped even if it is)
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from swath.training.networks.views import COUNTS, views
 
 
 class Detectors(Network):
-    """One or several detectors that learn from different crops and answer together."""
+    """One or several detectors, trained on different crops and averaged at inference."""
 
     member = Detector
-    """Whose options are options of this network, too."""
+    """Class of the members, whose options are also options of this network."""
 
     def __init__(
         self,
@@ -42,20 +42,20 @@ class Detectors(Network):
         views: int = 1,
         **options: Any,
     ) -> None:
-        """Detectors with random weights, each with its own.
+        """Create detectors, each with its own random weights.
 
         Args:
-            bands: of its tiles.
-            classes: of objects.
-            size: of its tiles, px.
-            members: how many detectors. Each learns from its share of every batch, so batches are
-                to be as many times as large. Training and use cost as many times as much.
-            views: from how many sides each looks at a tile when it is used: 1, 2, 4 or 8. Training
-                is the same; use costs as many times as much.
-            options: of each, see `Detector`.
+            bands: Number of bands of the tiles.
+            classes: Number of classes of objects.
+            size: Tile size in px.
+            members: Number of detectors. Each trains on its share of every batch, so the batch
+                size should grow with `members`. The costs of training and inference do, too.
+            views: Number of mirrored and turned views of a tile at inference: 1, 2, 4 or 8. The
+                cost of inference grows with it; training stays the same.
+            options: Options of each detector, as for `Detector`.
 
         Raises:
-            InputError: there are no members, or not so many views.
+            InputError: `members` is less than 1, or `views` is another number.
         """
         super().__init__()
         if members < 1:
@@ -69,16 +69,19 @@ class Detectors(Network):
 
     @property
     def stride(self) -> int:
-        """Px from place to place."""
+        """Distance between cells in px."""
         return _detectors(self.members)[0].stride
 
     def forward(self, x: Tensor) -> list[Maps]:
-        """Scaled tiles (batch, bands, rows, cols) to what each member says of its share of them."""
+        """Return each member's output for its share of scaled tiles (batch, bands, rows, cols)."""
         parts = zip(self.members, self._shares(len(x)), strict=True)
         return [member(x[share]) for member, share in parts if len(x[share])]
 
     def loss(self, outputs: list[Maps], targets: Targets) -> dict[str, Tensor]:
-        """`score` and `box`: the sums over members, so that each learns as if it were alone."""
+        """Return the losses `score` and `box`.
+
+        Each is a sum over the members, so each member trains as it would alone.
+        """
         total: dict[str, Tensor] = {}
         shares = self._shares(len(targets.boxes))
         for member, said, share in zip(_detectors(self.members), outputs, shares, strict=False):
@@ -87,11 +90,11 @@ class Detectors(Network):
         return total
 
     def exported(self) -> nn.Module:
-        """Tiles to rows of a box and a score a class."""
+        """Return a copy for export, which maps tiles to boxes and scores; see `Rows`."""
         return Rows([folded(member) for member in self.members], self.views, self.stride)
 
     def head(self) -> Head:
-        """Rows of `cxcywh` boxes in px, and scores."""
+        """Describe the exported output: `cxcywh` boxes in px, and a score per class."""
         places = (self.size // self.stride) ** 2
         rows = OutputSpec(
             name="rows",
@@ -106,28 +109,35 @@ class Detectors(Network):
         )
 
     def _shares(self, count: int) -> list[slice]:
-        """Which crops of a batch each member is shown."""
+        """Return each member's share of the crops of a batch."""
         each = len(self.members)
         return [slice(place, count, each) for place in range(each)]
 
 
 class Rows(nn.Module):
-    """Detectors as they are exported."""
+    """Exported form of an ensemble of detectors."""
 
     def __init__(self, members: Sequence[nn.Module], count: int, stride: int) -> None:
-        """The mean over members and views: of scores, and of the logarithms of distances.
+        """Create the mean over members and views of scores and of logarithms of distances.
 
         Args:
-            members: the detectors.
-            count: of views.
-            stride: px from place to place.
+            members: Detectors to average.
+            count: Number of views of each tile: 1, 2, 4 or 8.
+            stride: Distance between cells in px.
         """
         super().__init__()
         self.members = nn.ModuleList(members)
         self.views, self.stride = views(count), stride
 
     def forward(self, tiles: Tensor) -> Tensor:
-        """(batch, bands, size, size) to (batch, 4 + classes, places): cx, cy, w, h, scores."""
+        """Map tiles to boxes in px and scores.
+
+        Args:
+            tiles: Scaled tiles (batch, bands, size, size).
+
+        Returns:
+            (batch, 4 + classes, cells): cx, cy, w, h, and a score per class.
+        """
         seen = []
         for member, view in itertools.product(_detectors(self.members), self.views):
             logits, sides = member.maps(view.of(tiles))
@@ -140,5 +150,5 @@ class Rows(nn.Module):
 
 
 def _detectors(members: nn.ModuleList) -> list[Detector]:
-    """The members by their type, which torch's list does not tell."""
+    """Return the members as typed detectors, since torch's list is untyped."""
     return cast("list[Detector]", list(members))

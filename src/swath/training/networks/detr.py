@@ -1,7 +1,7 @@
-"""RT-DETRv2 and D-FINE, by the transformers library: detectors that settle doubles themselves."""
+"""Define RT-DETRv2 and D-FINE, detectors of the transformers library that need no NMS."""
 
 # mypy: allow-subclassing-any, allow-untyped-calls
-# (torch has no types where it is not installed, and some of its functions have none where it is)
+# (torch has no types if it is not installed, and some of its functions are untyped even if it is)
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ from swath.training.networks.library import Source, load
 from swath.training.networks.network import Head, Network, Targets
 
 _LEVELS = ["stage2", "stage3", "stage4"]
-"""Of the encoder, whose steps are:"""
+"""Stages of the encoder whose features the decoder uses."""
 _STEPS = (8, 16, 32)
+"""Strides of these stages in px."""
 _FEWEST_LAYERS = 2
+"""Minimum number of decoder layers."""
 
 
 class Detr(Network):
-    """Queries that each answer for one object, on top of a convolutional encoder.
+    """A detector whose queries each predict one object, on top of a convolutional encoder.
 
-    The loss is the library's: objects are matched to queries one to one. A crowd is no object to
-    it, and neither is what is not valid; within them, nothing should be found.
+    The loss is the library's, which matches objects to queries one to one. It treats crowd regions
+    and invalid pixels as background, so detections within them are penalized.
     """
 
     architecture: str
+    """Name of the architecture in packages."""
     source: tuple[str, str]
-    """The library's classes of the model and of its configuration."""
+    """Names of the library's classes of the model and of its configuration."""
     levels: tuple[int, int, int]
-    """Channels of the encoder's last three stages."""
+    """Numbers of channels of the encoder's last three stages."""
 
     def __init__(
         self,
@@ -46,19 +49,20 @@ class Detr(Network):
         queries: int = 100,
         layers: int = 3,
     ) -> None:
-        """A detector.
+        """Create a detector.
 
         Args:
-            bands: of its tiles.
-            classes: of objects.
-            size: of its tiles, px: a multiple of 32.
-            pretrained: a folder with weights and their configuration, in the library's layout;
-                those that do not fit the bands and classes are random. Without one, all are.
-            queries: the most objects that a tile can have; no more than it has places.
-            layers: of the decoder, 2 or more: the library ties the later ones to the first.
+            bands: Number of bands of the tiles.
+            classes: Number of classes of objects.
+            size: Tile size in px, a multiple of 32.
+            pretrained: Folder with weights and their configuration, in the library's layout.
+                Weights that do not fit the bands and classes are random. None for random weights.
+            queries: Maximum number of objects per tile, limited to the number of cells.
+            layers: Number of decoder layers, at least 2 because the library ties the later ones to
+                the first.
 
         Raises:
-            InputError: there are no such weights, or too few layers.
+            InputError: The pretrained weights cannot be read, or there are too few layers.
         """
         super().__init__()
         if layers < _FEWEST_LAYERS:
@@ -71,12 +75,12 @@ class Detr(Network):
             always={
                 "num_labels": classes,
                 "num_queries": self.queries,
-                # Queries made of the truth would have the outputs depend on it.
+                # Denoising queries come from the ground truth, so outputs would depend on it.
                 "num_denoising": 0,
                 "anchor_image_size": [size, size],
                 **self._backbone(bands, pretrained),
             },
-            # Statistics that were never learnt must not be frozen.
+            # Running statistics of random weights must not be frozen.
             new={
                 "decoder_layers": layers,
                 "freeze_backbone_batch_norms": False,
@@ -85,7 +89,7 @@ class Detr(Network):
         )
 
     def backbone(self, bands: int) -> Any:
-        """The configuration of a small encoder."""
+        """Return the configuration of a small encoder for the given number of bands."""
         raise NotImplementedError
 
     def _backbone(self, bands: int, pretrained: str | None) -> dict[str, Any]:
@@ -97,11 +101,11 @@ class Detr(Network):
         return {"backbone_config": config.backbone_config}
 
     def forward(self, x: Tensor) -> Any:
-        """Scaled tiles (batch, bands, size, size) to the library's outputs."""
+        """Return the library's outputs for scaled tiles (batch, bands, size, size)."""
         return self.model(pixel_values=x)
 
     def loss(self, outputs: Any, targets: Targets) -> dict[str, Tensor]:
-        """The parts of the library's loss, those of all its layers together."""
+        """Return the parts of the library's loss by name, each summed over all decoder layers."""
         size = targets.valid.shape[-1]
         labels = [
             {"class_labels": classes[~crowd], "boxes": _normalised(boxes[~crowd], size)}
@@ -129,11 +133,11 @@ class Detr(Network):
         return sums
 
     def exported(self) -> nn.Module:
-        """Tiles to logits and boxes."""
+        """Return a copy for export, which maps tiles to logits and boxes; see `Queries`."""
         return Queries(copy.deepcopy(self.model).eval())
 
     def head(self) -> Head:
-        """Logits of a sigmoid a class, and normalised `cxcywh` boxes."""
+        """Describe the exported outputs: sigmoid logits per class, normalized `cxcywh` boxes."""
         logits = OutputSpec(
             name="logits", shape=(-1, self.queries, self.classes), axes=("batch", "query", "class")
         )
@@ -161,7 +165,7 @@ class RtDetrV2(Detr):
     levels = (128, 256, 512)
 
     def backbone(self, bands: int) -> Any:
-        """A ResNet-18."""
+        """Return the configuration of a ResNet-18."""
         library: Any = importlib.import_module("transformers")
         return library.RTDetrResNetConfig(
             num_channels=bands,
@@ -180,7 +184,7 @@ class DFine(Detr):
     levels = (256, 512, 1024)
 
     def backbone(self, bands: int) -> Any:
-        """An HGNetV2-B0."""
+        """Return the configuration of an HGNetV2-B0."""
         library: Any = importlib.import_module("transformers")
         return library.HGNetV2Config(
             num_channels=bands,
@@ -197,24 +201,31 @@ class DFine(Detr):
 
 
 class Queries(nn.Module):
-    """A detector as it is exported."""
+    """Exported form of a detector."""
 
     strict = True
-    """To torch.export: the library asks for `len` of a batch, and without reading the bytecode the
-    exporter would take that for a constant."""
+    """Argument `strict` of torch.export.
+
+    The library calls `len` on a batch. Without strict mode, which analyzes the bytecode, the
+    exporter would take the batch size for a constant.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (batch, queries, classes); cx, cy, w, h as shares of the tile's side."""
+        """Map scaled tiles (batch, bands, size, size) to logits and boxes.
+
+        The results are logits (batch, queries, classes) and boxes (batch, queries, 4): cx, cy, w, h
+        as fractions of the tile size.
+        """
         answer = self.model(pixel_values=tiles)
         return answer.logits, answer.pred_boxes
 
 
 def _normalised(boxes: Tensor, size: int) -> Tensor:
-    """Corners in px as centres and sides, in shares of the tile's."""
+    """Convert boxes (n, 4) from corners in px to cx, cy, w, h as fractions of the tile size."""
     low, high = boxes[:, :2], boxes[:, 2:]
     shares: Tensor = torch.cat([(low + high) / 2, high - low], dim=1) / size
     return shares

@@ -1,4 +1,4 @@
-"""Models of the transformers library, with random weights or with those of a folder."""
+"""Load models of the transformers library, with random weights or with those of a folder."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from swath.errors import InputError
 
 
 class Source(NamedTuple):
-    """Where a model comes from."""
+    """Source of a model's classes and weights."""
 
     model: str
-    """The library's class."""
+    """Name of the library's class of the model."""
     config: str
-    """The class of its configuration."""
+    """Name of the library's class of its configuration."""
     pretrained: str | None
-    """A folder with `config.json` and `model.safetensors`."""
+    """Folder with `config.json` and `model.safetensors`; None for random weights."""
 
 
 def load(source: Source, *, always: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
-    """A model, in training mode.
+    """Return a model in training mode.
 
     Args:
-        source: which.
-        always: parts of the configuration that are the caller's, pretrained or not.
-        new: the others, where nothing is pretrained.
+        source: Source of the model.
+        always: Configuration values for both pretrained and random weights.
+        new: Further configuration values for random weights only.
 
     Raises:
-        InputError: there are no such weights.
+        InputError: The pretrained weights cannot be read.
     """
     library = importlib.import_module("transformers")
     kind, config = getattr(library, source.model), getattr(library, source.config)
@@ -42,7 +42,7 @@ def load(source: Source, *, always: Mapping[str, Any], new: Mapping[str, Any]) -
             "a model as transformers' save_pretrained writes it"
         )
     try:
-        # Pickles are programs: weights are read from safetensors or not at all.
+        # Unpickling can run code, so weights are read only from safetensors.
         model = kind.from_pretrained(
             source.pretrained,
             local_files_only=True,

@@ -1,4 +1,4 @@
-"""Losses of boxes, scores and pixels."""
+"""Compute losses of boxes, scores and pixels."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _TINY = 1e-7
 
 
 def iou_and_ciou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Intersection over union and its complete form, of boxes pair by pair.
+    """Return the IoU and the complete IoU (CIoU) of boxes, pair by pair.
 
-    CIoU takes off the distance of the centres and the difference of the shapes, so that boxes
-    that do not meet are told which way to go (Zheng et al. 2020,
+    CIoU subtracts the distance of the centers and the difference of the shapes from the IoU.
+    Boxes that do not overlap therefore have a gradient (Zheng et al. 2020,
     https://arxiv.org/abs/1911.08287).
 
     Args:
-        boxes: (n, 4) corners.
-        others: the same.
+        boxes: Boxes, (n, 4): x_min, y_min, x_max, y_max.
+        others: Boxes to compare with, (n, 4), in the same order.
 
     Returns:
-        (n,) from 0 to 1; (n,) up to 1.
+        IoU, (n,) from 0 to 1, and CIoU, (n,) at most 1.
     """
     low = torch.maximum(boxes[:, :2], others[:, :2])
     high = torch.minimum(boxes[:, 2:], others[:, 2:])
@@ -42,19 +42,20 @@ def iou_and_ciou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def varifocal(logits: Tensor, quality: Tensor, alpha: float = 0.75, gamma: float = 2.0) -> Tensor:
-    """Cross entropy of scores with a quality from 0 to 1; 0 means that there is nothing.
+    """Return the varifocal loss: a weighted cross entropy of scores with a quality from 0 to 1.
 
-    Of the many places with nothing, those are heard that score high all the same; of the few
-    others, all, each as its quality is (Zhang et al. 2021, https://arxiv.org/abs/2008.13367).
+    Empty cells, which have the quality 0, weigh more the higher their score is. Positive cells
+    weigh as much as their quality (Zhang et al. 2021, https://arxiv.org/abs/2008.13367).
 
     Args:
-        logits: of any shape.
-        quality: what their sigmoid should be; the same shape.
-        alpha: how much places with nothing count.
-        gamma: how little those of them count that score low.
+        logits: Logits of the scores, of any shape.
+        quality: Target of the scores, from 0 to 1, of the same shape; 0 for empty cells.
+        alpha: Weight of empty cells.
+        gamma: Exponent of the score in the weight of empty cells; a higher one weighs low scores
+            less.
 
     Returns:
-        The same shape.
+        Loss of each logit, of the same shape.
     """
     empty = alpha * logits.detach().sigmoid().pow(gamma)
     weight = torch.where(quality > 0, quality, empty)
@@ -63,18 +64,18 @@ def varifocal(logits: Tensor, quality: Tensor, alpha: float = 0.75, gamma: float
 
 
 def soft_dice(scores: Tensor, truth: Tensor, counts: Tensor) -> Tensor:
-    """One less the share of the scores and the truth that they have in common, a class.
+    """Return the soft Dice loss of each class: 1 minus the overlap of scores and ground truth.
 
-    Unlike cross entropy it does not grow with how much of a crop is background (Milletari et al.
+    Unlike cross entropy, the loss does not grow with the area of the background (Milletari et al.
     2016, https://arxiv.org/abs/1606.04797).
 
     Args:
-        scores: (batch, classes, rows, cols) from 0 to 1.
-        truth: the same shape, 0 or 1.
-        counts: (batch, 1, rows, cols), 1 where pixels count, else 0.
+        scores: Scores from 0 to 1, (batch, classes, rows, cols).
+        truth: Ground truth, 0 or 1, of the same shape.
+        counts: Mask of the pixels, (batch, 1, rows, cols): 1 for pixels that count, else 0.
 
     Returns:
-        (classes,).
+        Loss of each class, (classes,).
     """
     axes = (0, 2, 3)
     shared = (scores * truth * counts).sum(dim=axes)

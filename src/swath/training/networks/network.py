@@ -1,7 +1,7 @@
-"""What a network is to those who train it, and what it is told of the truth."""
+"""Define the interface of networks that can be trained, and the ground truth of their batches."""
 
 # mypy: allow-subclassing-any, allow-untyped-calls
-# (torch has no types where it is not installed, and some of its functions have none where it is)
+# (torch has no types if it is not installed, and some of its functions are untyped even if it is)
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Head(TypedDict):
-    """What swath must know of a network's exported form to read it: fields of a `PackageSpec`."""
+    """Description of a network's exported outputs for their decoding: fields of `PackageSpec`."""
 
     architecture: str
     task: str
@@ -29,47 +29,50 @@ class Head(TypedDict):
 
 
 class Labelled(Protocol):
-    """A crop of a labelled scene, as far as networks look at it."""
+    """A crop of a labeled scene, with the properties that networks use."""
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(size, size), True where there is a scene."""
+        """Mask of the valid pixels, (size, size); True where there is a scene."""
 
     @property
     def boxes(self) -> NDArray[Any]:
-        """(n, 4): x_min, y_min, x_max, y_max; px."""
+        """Boxes of the labels, (n, 4): x_min, y_min, x_max, y_max in px of the crop."""
 
     @property
     def classes(self) -> NDArray[Any]:
-        """(n,)."""
+        """Class index of each label, (n,)."""
 
     @property
     def crowd(self) -> NDArray[np.bool_]:
-        """(n,), True where a label stands for an area that counts neither way."""
+        """Mask of the labels, (n,); True for a crowd region, which is ignored."""
 
     @property
     def labels(self) -> NDArray[np.uint8] | None:
-        """(size, size), each pixel's class or NOTHING; None where there are only boxes."""
+        """Class index of each pixel or NOTHING, (size, size); None without a class map."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The truth about a batch of crops."""
+    """Ground truth of a batch of crops."""
 
     boxes: tuple[Tensor, ...]
-    """Of each crop float32 (n, 4): x_min, y_min, x_max, y_max; px."""
+    """Boxes of each crop, float32 (n, 4): x_min, y_min, x_max, y_max in px of the crop."""
     classes: tuple[Tensor, ...]
-    """Of each crop int64 (n,)."""
+    """Class indices of each crop's boxes, int64 (n,)."""
     crowd: tuple[Tensor, ...]
-    """Of each crop bool (n,): True where a label stands for an area that counts neither way."""
+    """Mask of each crop's boxes, bool (n,); True for a crowd region, which is ignored."""
     valid: Tensor
-    """bool (batch, size, size): False where there is no scene; nothing is learnt there."""
+    """Mask of the valid pixels, bool (batch, size, size).
+
+    Pixels without a scene are False, and swath's own networks ignore them.
+    """
     labels: Tensor | None = None
-    """int64 (batch, size, size): each pixel's class or NOTHING."""
+    """Class index of each pixel or NOTHING, int64 (batch, size, size); None without class maps."""
 
     @classmethod
     def collate(cls, crops: Sequence[Labelled]) -> Targets:
-        """The truth of crops, in their order."""
+        """Create the ground truth of a batch from crops, in their order."""
         maps = [crop.labels for crop in crops if crop.labels is not None]
         return cls(
             boxes=tuple(_tensor(crop.boxes, np.float32).reshape(-1, 4) for crop in crops),
@@ -80,7 +83,7 @@ class Targets:
         )
 
     def part(self, crops: slice) -> Targets:
-        """The truth about some of the crops."""
+        """Return the ground truth of some of the crops."""
         return Targets(
             boxes=self.boxes[crops],
             classes=self.classes[crops],
@@ -90,7 +93,7 @@ class Targets:
         )
 
     def to(self, device: torch.device | str) -> Targets:
-        """The same on a device."""
+        """Return the ground truth on a device."""
         return Targets(
             boxes=tuple(boxes.to(device) for boxes in self.boxes),
             classes=tuple(classes.to(device) for classes in self.classes),
@@ -101,35 +104,35 @@ class Targets:
 
 
 class Network(nn.Module):
-    """A network of one architecture, for so many bands and classes."""
+    """A network of one architecture, for a fixed number of bands and classes."""
 
     def loss(self, outputs: Any, targets: Targets) -> dict[str, Tensor]:
-        """What is to be made small: the sum of named parts, each a finite scalar.
+        """Return the named parts of the loss, each a scalar; training minimizes their sum.
 
         Args:
-            outputs: what `forward` returned for a batch.
-            targets: the truth of that batch.
+            outputs: Output of `forward` for a batch.
+            targets: Ground truth of that batch.
         """
         raise NotImplementedError
 
     def exported(self) -> nn.Module:
-        """What goes into a package: a copy, from scaled tiles to what `head` describes.
+        """Return a copy for export, which maps scaled tiles to the outputs that `head` describes.
 
-        It treats every tile of a batch by itself and takes any number of them.
+        The copy accepts batches of any size and computes each tile independently.
         """
         raise NotImplementedError
 
     def head(self) -> Head:
-        """How swath reads what `exported` returns."""
+        """Describe the outputs of the exported copy for their decoding."""
         raise NotImplementedError
 
 
 def in_float32(outputs: Any) -> Any:
-    """Return what a network said with every floating-point tensor in float32.
+    """Return a network's outputs with every floating-point tensor in float32.
 
     Args:
-        outputs: a tensor, or dictionaries, lists and tuples of such; a dictionary's class is called
-            with its items as keywords, as that of transformers' outputs is.
+        outputs: Tensor, or nested dictionaries, lists and tuples of tensors. A dictionary's class
+            is called with its items as keyword arguments, as transformers' output classes allow.
     """
     if isinstance(outputs, Tensor):
         return outputs.float() if outputs.is_floating_point() else outputs

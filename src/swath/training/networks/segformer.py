@@ -1,7 +1,7 @@
-"""SegFormer, by the transformers library."""
+"""Define SegFormer, a segmenter of the transformers library."""
 
 # mypy: allow-subclassing-any, allow-untyped-calls
-# (torch has no types where it is not installed, and some of its functions have none where it is)
+# (torch has no types if it is not installed, and some of its functions are untyped even if it is)
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _STRIDE = 4
+"""Stride of the logits in px."""
 
 
 class SegFormer(Segmenter):
-    """A transformer that needs no encoding of positions (Xie et al. 2021).
+    """A transformer without positional encoding (Xie et al. 2021).
 
-    https://arxiv.org/abs/2105.15203. By default of the size B0: 3.7 million weights.
+    See https://arxiv.org/abs/2105.15203. By default, its size is B0, with 3.7 million weights.
     """
 
     architecture = "SegFormer"
@@ -39,22 +40,22 @@ class SegFormer(Segmenter):
         class_weights: Sequence[float] | None = None,
         dice_weight: float = 1.0,
     ) -> None:
-        """A SegFormer.
+        """Create a SegFormer.
 
         Args:
-            bands: of its tiles.
-            classes: that it tells apart.
-            size: of its tiles, px: a multiple of 32.
-            pretrained: a folder with weights and their configuration, in the library's layout;
-                those that do not fit the bands and classes are random. Without one, all are.
-            hidden_sizes: channels of each stage.
-            depths: blocks of each stage.
-            decoder_hidden_size: channels of the decoder.
-            class_weights: how much each class's pixels count; by default all alike.
-            dice_weight: how much the overlap of regions counts beside each pixel's answer.
+            bands: Number of bands of the tiles.
+            classes: Number of classes, without background.
+            size: Tile size in px, a multiple of 32.
+            pretrained: Folder with weights and their configuration, in the library's layout.
+                Weights that do not fit the bands and classes are random. None for random weights.
+            hidden_sizes: Number of channels of each stage, for random weights.
+            depths: Number of blocks of each stage, for random weights.
+            decoder_hidden_size: Number of channels of the decoder, for random weights.
+            class_weights: Weight of each class's pixels in the loss; by default 1 for all.
+            dice_weight: Weight of the Dice loss relative to the cross entropy of pixels.
 
         Raises:
-            InputError: there are no such weights.
+            InputError: The pretrained weights cannot be read.
         """
         super().__init__(
             classes=classes,
@@ -72,10 +73,13 @@ class SegFormer(Segmenter):
         self.model = load(source, always={"num_channels": bands, "num_labels": classes}, new=shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scaled tiles (batch, bands, rows, cols) to logits at a step of 4 px."""
+        """Map scaled tiles (batch, bands, rows, cols) to logits at a stride of 4 px.
+
+        The logits are (batch, classes, rows / 4, cols / 4).
+        """
         logits: Tensor = self.model(pixel_values=x).logits
         return logits
 
     def exported(self) -> nn.Module:
-        """A copy."""
+        """Return a copy for export."""
         return copy.deepcopy(self).eval()

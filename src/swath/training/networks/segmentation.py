@@ -1,7 +1,7 @@
-"""What networks that answer for each pixel have in common."""
+"""Define the loss and the output of segmenters, networks that classify each pixel."""
 
 # mypy: allow-subclassing-any, allow-untyped-calls
-# (torch has no types where it is not installed, and some of its functions have none where it is)
+# (torch has no types if it is not installed, and some of its functions are untyped even if it is)
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from swath.training.networks.network import Head, Network, Targets
 
 
 class Segmenter(Network):
-    """A network with a logit a class for each place of a map, at a step of some px.
+    """A network that predicts a logit per class for each cell of a map with a stride of some px.
 
-    Classes are told apart by a sigmoid each, so a pixel of none needs no class of its own.
+    Each class has its own sigmoid, so the background needs no class.
     """
 
     architecture: str
+    """Name of the architecture in packages."""
     weights: Tensor
+    """Weight of each class, float32 (classes,)."""
 
     def __init__(
         self,
@@ -36,14 +38,14 @@ class Segmenter(Network):
         class_weights: Sequence[float] | None = None,
         dice_weight: float = 1.0,
     ) -> None:
-        """What the loss and the package need to know.
+        """Set the values that the loss and the package depend on.
 
         Args:
-            classes: that it tells apart.
-            size: of its tiles, px.
-            stride: px from place to place.
-            class_weights: how much each class's pixels count; by default all alike.
-            dice_weight: how much the overlap of regions counts beside each pixel's answer.
+            classes: Number of classes, without background.
+            size: Tile size in px.
+            stride: Distance between cells in px.
+            class_weights: Weight of each class's pixels in the loss; by default 1 for all.
+            dice_weight: Weight of the Dice loss relative to the cross entropy of pixels.
         """
         super().__init__()
         self.classes, self.size, self.stride = classes, size, stride
@@ -53,23 +55,30 @@ class Segmenter(Network):
         )
 
     def loss(self, outputs: Tensor, targets: Targets) -> dict[str, Tensor]:
-        """`pixel`, a mean over the pixels that count, and `region`, a mean over the classes.
+        """Return the losses `pixel` and `region`.
+
+        `pixel` is the weighted mean cross entropy of valid pixels. `region` is the weighted mean
+        Dice loss of the classes.
+
+        Args:
+            outputs: Logits (batch, classes, size / stride, size / stride).
+            targets: Ground truth of the batch, with class maps.
 
         Raises:
-            InputError: the crops have no class maps.
+            InputError: The crops have no class maps.
         """
         if targets.labels is None:
             raise InputError(
                 "a segmenter learns from outlines, and these labels are boxes alone: train a "
                 "detector, or give labels with polygons"
             )
-        # As swath does with the package's answers: linear between the centres of the places.
+        # The engine also upsamples bilinearly between the centers of the cells.
         logits = interpolate(outputs, targets.labels.shape[1:], mode="bilinear")
         labels = targets.labels.masked_fill(targets.labels == NOTHING, self.classes)
         truth = one_hot(labels, self.classes + 1)[..., : self.classes].permute(0, 3, 1, 2).float()
         counts = targets.valid[:, None].float()
         weights = self.weights[:, None, None]
-        # A class's weight is for its own pixels; what is not of the class counts as ever.
+        # A class's weight applies to its own pixels; all other pixels have the weight 1.
         weight = counts * (1 + (weights - 1) * truth)
         each = binary_cross_entropy_with_logits(logits, truth, reduction="none") * weight
         pixel = each.sum() / weight.sum().clamp(min=1)
@@ -78,7 +87,7 @@ class Segmenter(Network):
         return {"pixel": pixel, "region": self.dice_weight * region}
 
     def head(self) -> Head:
-        """Logits of a sigmoid a class."""
+        """Describe the exported output: sigmoid logits per class at the stride."""
         side = self.size // self.stride
         logits = OutputSpec(
             name="logits",

@@ -1,7 +1,7 @@
-"""A small U-Net, for imagery of any number of bands."""
+"""Define a small U-Net for imagery with any number of bands."""
 
 # mypy: allow-subclassing-any, allow-untyped-calls
-# (torch has no types where it is not installed, and some of its functions have none where it is)
+# (torch has no types if it is not installed, and some of its functions are untyped even if it is)
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from swath.training.networks.segmentation import Segmenter
 
 
 class UNet(Segmenter):
-    """An encoder, and a decoder that sees what the encoder saw.
+    """An encoder, and a decoder with skip connections from the encoder.
 
-    Ronneberger et al. 2015 (https://arxiv.org/abs/1505.04597), with sums in place of
-    concatenations: half the work.
+    The architecture is that of Ronneberger et al. 2015 (https://arxiv.org/abs/1505.04597), with
+    sums instead of concatenations, which halves the cost.
     """
 
     architecture = "swath-unet"
@@ -35,19 +35,20 @@ class UNet(Segmenter):
         dice_weight: float = 1.0,
         contrast: float = 1.0,
     ) -> None:
-        """A U-Net with random weights.
+        """Create a U-Net with random weights.
 
         Args:
-            bands: of its tiles.
-            classes: that it tells apart.
-            size: of its tiles, px: a multiple of `stride` times 2 for each level but the first.
-            stride: px from place to place: 1 or 2. What is between two places is interpolated.
-            channels: of each level, the finest first; each sees twice as far as the one before.
-            depth: residual blocks a level.
-            class_weights: how much each class's pixels count; by default all alike.
-            dice_weight: how much the overlap of regions counts beside each pixel's answer.
-            contrast: of what is dark, see `Squash`: about 1 with scaling by z-score, 20 to 50 with
-                min-max.
+            bands: Number of bands of the tiles.
+            classes: Number of classes, without background.
+            size: Tile size in px, a multiple of `stride * 2 ** (len(channels) - 1)`.
+            stride: Distance between cells in px: 1 or 2. Logits are interpolated between cells.
+            channels: Number of channels of each level, finest first. Each level halves the
+                resolution of the one before.
+            depth: Number of residual blocks per level.
+            class_weights: Weight of each class's pixels in the loss; by default 1 for all.
+            dice_weight: Weight of the Dice loss relative to the cross entropy of pixels.
+            contrast: Contrast of dark values, as for `Squash`: about 1 with z-score scaling, 20 to
+                50 with min-max scaling.
         """
         super().__init__(
             classes=classes,
@@ -62,10 +63,13 @@ class UNet(Segmenter):
         self.score = nn.Conv2d(channels[0], classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scaled tiles (batch, bands, rows, cols) to logits at a step of `stride` px."""
+        """Map scaled tiles (batch, bands, rows, cols) to logits at a stride of `stride` px.
+
+        The logits are (batch, classes, rows / stride, cols / stride).
+        """
         logits: Tensor = self.score(self.neck(self.pyramid(self.squash(x))))
         return logits
 
     def exported(self) -> nn.Module:
-        """A copy with fewer steps."""
+        """Return a copy for export, with normalizations folded into the convolutions."""
         return folded(self)

@@ -1,9 +1,8 @@
-"""Tiles looked at from several sides.
+"""Mirror and turn tiles for test-time augmentation.
 
-Overhead imagery has no up, so each mirror image and quarter turn of a tile is as good a view of it
-as the tile is. The errors of the views differ, and their mean is better than any of them, for as
-many times the work (test-time augmentation: Krizhevsky et al. 2012,
-https://doi.org/10.1145/3065386).
+Overhead imagery has no upward direction, so mirrored and turned tiles are equally valid inputs.
+The errors of these views differ, and the mean of their outputs is better than any single output.
+The cost grows with the number of views (Krizhevsky et al. 2012, https://doi.org/10.1145/3065386).
 """
 
 from __future__ import annotations
@@ -14,29 +13,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COUNTS = (1, 2, 4, 8)
+"""Possible numbers of views."""
 _ROWS, _COLS = -2, -1
 
 
 class View(NamedTuple):
-    """One of the eight positions of a square."""
+    """A view of a tile: one of the eight symmetries of a square."""
 
     swapped: bool
-    """Rows and columns change places, first of all."""
+    """True if rows and columns are transposed, before any flip."""
     upside_down: bool
+    """True if the rows are flipped."""
     mirrored: bool
+    """True if the columns are flipped."""
 
     def of(self, tiles: Tensor) -> Tensor:
-        """Tiles (batch, bands, rows, cols) as they are seen from here."""
+        """Return the view of tiles (batch, bands, rows, cols)."""
         if self.swapped:
             tiles = tiles.transpose(_ROWS, _COLS)
         return tiles.flip(self._axes) if self._axes else tiles
 
     def undone(self, sides: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-        """What was seen from here, where it is in the tile.
+        """Return a detector's outputs for the view, mapped back to the original tile.
 
         Args:
-            sides: (batch, 4, rows, cols): distances to the left, upper, right and lower side.
-            scores: (batch, classes, rows, cols).
+            sides: Distances to the left, upper, right and lower side of the box, (batch, 4, rows,
+                cols).
+            scores: Scores, (batch, classes, rows, cols).
+
+        Returns:
+            Distances and scores of the same shapes, in the original tile's orientation.
         """
         order = [0, 1, 2, 3]
         if self.mirrored:
@@ -58,5 +64,9 @@ class View(NamedTuple):
 
 
 def views(count: int) -> list[View]:
-    """So many views: the tile itself, its mirror image, both upside down, and all turned."""
+    """Return the first 1, 2, 4 or 8 views.
+
+    One view is the tile itself. Two add its mirror image, four add both upside down, and eight
+    add the transposes of these four.
+    """
     return [View(bool(n & 4), bool(n & 2), bool(n & 1)) for n in range(count)]
