@@ -1,1 +1,1 @@
-"""Crops of labelled scenes, ready to be learnt from."""
+"""Cut and augment crops of labeled scenes for training."""

@@ -1,6 +1,6 @@
-"""Crops as they might have been: seen from another side, from nearer, in another light.
+"""Augment crops: flip, turn, zoom, and change their brightness.
 
-Overhead imagery has no up: every flip and quarter turn of a scene is one that could have been.
+Overhead imagery has no upward direction, so every flip and quarter turn of a scene is realistic.
 """
 
 from __future__ import annotations
@@ -27,39 +27,42 @@ Factor = Annotated[float, Meta(ge=0.25, le=4)]
 
 
 class AugmentOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be done to a crop. An amount of 0 changes nothing."""
+    """Options of augmentation. An amount of 0 turns a change off."""
 
     flips: bool = True
-    """Mirror crops, left to right and upside down, each half of the time."""
+    """Whether to flip crops left to right and upside down, each with a probability of 0.5."""
     turns: bool = True
-    """Turn crops by quarter turns; together with `flips`, all eight positions are as likely."""
+    """Whether to turn crops by 0 to 3 quarter turns; with `flips`, all eight symmetries are
+    equally likely."""
     scale: tuple[Factor, Factor] = (0.8, 1.25)
-    """The smallest and the largest factor by which a crop is zoomed."""
+    """Smallest and largest zoom factor."""
     scaled: Share = 0.5
-    """The share of crops that are zoomed."""
+    """Fraction of the crops that are zoomed."""
     gain: Amount = 0.1
-    """All bands are multiplied by one factor between exp(-gain) and exp(gain): another light."""
+    """Range of a factor for all bands, from exp(-gain) to exp(gain); simulates illumination."""
     band_gain: Amount = 0.05
-    """Each band is multiplied by such a factor of its own: another atmosphere."""
+    """Range of a factor for each band, from exp(-band_gain) to exp(band_gain); simulates the
+    atmosphere."""
     shift: Amount = 0.05
-    """To all bands up to so many standard deviations of each are added or taken away."""
+    """Maximum offset that is added to or subtracted from all bands, in standard deviations of each
+    band."""
     band_shift: Amount = 0.05
-    """The same, by another amount for each band."""
+    """Maximum offset that is drawn for each band, in standard deviations of the band."""
     noise: Amount = 0.0
-    """Standard deviation of what is added to each pixel, in standard deviations of its band."""
+    """Standard deviation of the noise of each pixel, in standard deviations of its band."""
 
     def __post_init__(self) -> None:
         if self.scale[0] > self.scale[1]:
             raise ValueError(f"scale is {self.scale}; it is the smallest factor, then the largest")
 
     def margin(self, size: int) -> int:
-        """How many px a crop must have beyond each side so that zooming out shows a scene there."""
+        """Return the margin in px that a crop of `size` px needs on each side for zooming out."""
         smallest = self.scale[0] if self.scaled else 1.0
         return max(0, math.ceil((size / smallest - size) / 2))
 
     @property
     def radiometric(self) -> bool:
-        """Whether the numbers of pixels change."""
+        """True if augmentation changes pixel values."""
         return any((self.gain, self.band_gain, self.shift, self.band_shift, self.noise))
 
 
@@ -71,19 +74,21 @@ def augment(
     size: int | None = None,
     spread: Sequence[float] | None = None,
 ) -> Crop:
-    """A crop, changed at random; boxes, outlines and class map follow its pixels.
+    """Return a randomly augmented crop, including its boxes, outlines and class map.
 
-    What a change puts over the crop's edge is cut off by the rule of `Objects.within`.
+    Objects that reach beyond the edges of the result are clipped as `Objects.within` does it.
 
     Args:
-        crop: stays as it is.
-        options: what may be done.
-        rng: the same gives the same.
-        size: px along each side of the result, the middle of the crop; by default, its own.
-        spread: standard deviation of each band; by default, that of the crop's valid pixels.
+        crop: Crop to augment, which is not changed.
+        options: Options of augmentation.
+        rng: Random number generator; the same state gives the same result.
+        size: Side of the result in px, taken from the middle of the crop; by default, the crop's
+            own size.
+        spread: Standard deviation of each band; by default, that of the crop's valid pixels.
 
     Returns:
-        The crop; its pixels are float32 if they were zoomed or changed, else of their own dtype.
+        The augmented crop. Its pixels are float32 if they were zoomed or their values changed, and
+        have the crop's dtype otherwise.
     """
     changed = _zoomed(crop, options, rng, crop.size if size is None else size)
     changed = _turned(changed, options, rng)
@@ -145,7 +150,7 @@ def _turned(crop: Crop, options: AugmentOptions, rng: np.random.Generator) -> Cr
 def _turn(
     size: int, flips: tuple[int, int], quarters: int
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """Where positions come to lie, as `np.flip` and `np.rot90` move pixels."""
+    """Return a function that moves points (n, 2) as `np.flip` and `np.rot90` move pixels."""
 
     def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = (size - axis if flip else axis for axis, flip in zip(points.T, flips, strict=True))

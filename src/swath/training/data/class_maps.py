@@ -1,4 +1,4 @@
-"""Class maps: outlines painted into pixels."""
+"""Rasterize the outlines of labels into class maps."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import Box
 
 UNKNOWN = 254
-"""In what is painted: a pixel whose class nobody knows. It becomes one that is not valid."""
+"""Value of a pixel of unknown class in a class map; such pixels become invalid."""
 
 
 class Painter:
-    """Paints windows of the scenes of a collection."""
+    """Rasterizes the class maps of windows of a collection's scenes."""
 
     def __init__(self, collection: Collection) -> None:
-        """Check that there is something to paint.
+        """Check that class maps can be rasterized.
+
+        Args:
+            collection: Labeled scenes.
 
         Raises:
-            LabelsError: labels are boxes alone, or there are more classes than a byte tells apart.
+            LabelsError: Labels have no outlines, or there are more than 254 classes.
         """
         for scene in collection.scenes:
             if scene.outlines is None:
@@ -46,17 +49,17 @@ class Painter:
         self._scenes = collection.scenes
 
     def __call__(self, place: int, window: Box) -> NDArray[np.uint8]:
-        """The class map of a window.
+        """Return the class map of a window.
 
-        A pixel is of the object that its centre lies in, of the smallest where several do. Where
-        only a crowd lies it is UNKNOWN.
+        A pixel has the class of the object that contains its center, or of the smallest of several.
+        A pixel in a crowd region without an object is UNKNOWN.
 
         Args:
-            place: of the scene in the collection.
-            window: (x, y, width, height) in scene px.
+            place: Index of the scene in the collection.
+            window: Window in the scene, (x, y, width, height) in px.
 
         Returns:
-            (height, width): each pixel's class, NOTHING or UNKNOWN.
+            Class index of each pixel, NOTHING or UNKNOWN: uint8 (height, width).
         """
         scene = self._scenes[place]
         x, y, width, height = window
@@ -65,7 +68,7 @@ class Painter:
         if not len(near) or scene.outlines is None:
             return painted
         values = np.where(scene.crowd, UNKNOWN, scene.classes)[near].tolist()
-        # rasterio's arithmetic would else start a boto3 session for each call.
+        # Without this session, rasterio would start a boto3 session for each call.
         with Env(session=DummySession()):
             rasterize(
                 zip(shapely.transform(scene.outlines[near], _doubled), values, strict=True),
@@ -76,12 +79,22 @@ class Painter:
 
 
 def _doubled(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """In half pixels: rasterio would warn that an array whose unit is a pixel has no place."""
+    """Convert points (n, 2) from pixels to half pixels.
+
+    For a transform with units of pixels, rasterio would warn of missing georeferencing.
+    """
     return 2 * points
 
 
 def _order(scene: LabelledScene, frame: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The objects near a frame in the order of painting: crowds, then from large to small."""
+    """Return the indices of objects that meet a frame, in drawing order.
+
+    Crowd regions come first, and each group goes from large to small.
+
+    Args:
+        scene: Labeled scene.
+        frame: x_min, y_min, x_max, y_max in scene px.
+    """
     boxes = scene.boxes
     near = np.flatnonzero(
         (boxes[:, 2:] > frame[:2]).all(axis=1) & (boxes[:, :2] < frame[2:]).all(axis=1)

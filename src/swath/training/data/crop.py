@@ -1,4 +1,4 @@
-"""A crop: a square window of a labelled scene."""
+"""Define a crop, a square window of a labeled scene."""
 
 from __future__ import annotations
 
@@ -13,55 +13,60 @@ if TYPE_CHECKING:
     from swath.labels.objects import Objects
 
 NOTHING = 255
-"""In a class map: a pixel of no class."""
+"""Value of a pixel without a class in a class map."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Crop:
-    """A square window of a scene."""
+    """A square window of a labeled scene."""
 
     uri: str
+    """Address of the scene."""
     x: int
-    """Of its upper left corner in the scene, px; it may lie outside."""
+    """Column of the upper left corner in the scene, px; it may lie outside."""
     y: int
+    """Row of the upper left corner in the scene, px; it may lie outside."""
     pixels: NDArray[Any]
-    """(bands, size, size) in the scenes' numbers."""
+    """Pixels before scaling, (bands, size, size)."""
     valid: Mask
-    """(size, size), True = valid; False where there is no scene, and where nobody knows the class
-    of a pixel if there is a class map."""
+    """Mask of the pixels, (size, size); True = valid.
+
+    Pixels without a scene are not valid. With a class map, neither are pixels of unknown class.
+    """
     objects: Objects
-    """In px of the crop."""
+    """Labeled objects, in px of the crop."""
     labels: NDArray[np.uint8] | None
-    """(size, size): each pixel's class or NOTHING; None where no class maps were asked for."""
+    """Class index of each pixel or NOTHING, (size, size); None without class maps."""
     valid_bands: Mask | None = None
-    """(bands, size, size), True = valid; None where all bands are valid where `valid` says so."""
+    """Mask of each band, (bands, size, size); True = valid; None where `valid` holds for all
+    bands."""
 
     @property
     def shown(self) -> Mask:
-        """What a network is shown, to be broadcast to `pixels`."""
+        """Mask of the pixels that a network receives, broadcastable to `pixels`; True = valid."""
         return self.valid if self.valid_bands is None else self.valid_bands & self.valid
 
     @property
     def size(self) -> int:
-        """How many px there are along each side."""
+        """Side of the crop in px."""
         return len(self.valid)
 
     @property
     def boxes(self) -> NDArray[np.float64]:
-        """(n, 4): x_min, y_min, x_max, y_max; px of the crop."""
+        """Boxes of the objects, (n, 4): x_min, y_min, x_max, y_max in px of the crop."""
         return self.objects.boxes
 
     @property
     def classes(self) -> NDArray[np.int64]:
-        """(n,)."""
+        """Class index of each object, (n,)."""
         return self.objects.classes
 
     @property
     def crowd(self) -> NDArray[np.bool_]:
-        """(n,): True where a label counts neither way."""
+        """Mask of the objects, (n,); True for a crowd region, which is ignored."""
         return self.objects.crowd
 
     @property
     def outlines(self) -> NDArray[Any] | None:
-        """(n,) of shapely Polygons and MultiPolygons; None where there are only boxes."""
+        """Outlines of the objects, (n,) of Polygons and MultiPolygons in px; None for boxes."""
         return self.objects.outlines

@@ -1,4 +1,4 @@
-"""Crops made larger or smaller, by any factor."""
+"""Resize crops by any factor."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Zoom:
-    """A square of a crop's middle, shown in another number of pixels.
+    """A resampling of the middle of a crop to another number of pixels.
 
-    Out of pixel `i` the middle lies at `start + (i + 0.5) / factor` of the crop.
+    The center of output pixel `i` lies at `start + (i + 0.5) / factor` in the crop.
     """
 
     side: int
-    """Of the crop, px."""
+    """Side of the crop in px."""
     size: int
-    """Of what becomes of it, px."""
+    """Side of the output in px."""
     factor: float
+    """Zoom factor; above 1, objects become larger."""
 
     @property
     def start(self) -> float:
-        """Where in the crop the square begins, along both axes; px."""
+        """Start of the resampled square in the crop, along both axes, in px."""
         return (self.side - self.size / self.factor) / 2
 
     def points(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Where positions come to lie."""
+        """Return points (n, 2) of the crop in px of the output."""
         return (points - self.start) * self.factor
 
     def pixels(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Pixels between those there are, linearly: float32 (bands, size, size)."""
+        """Return the bilinearly resampled pixels, float32 (bands, size, size).
+
+        Args:
+            pixels: Pixels of the crop, (bands, side, side).
+        """
         middles = self._middles
         first = max(0, int(middles[0]) - 1)
         used = slice(first, max(first + 1, int(middles[-1]) + 2))
@@ -47,7 +52,14 @@ class Zoom:
         return bilinear(shown, middles - first, middles - first)
 
     def valid(self, valid: Mask) -> Mask:
-        """Where all that a pixel was made of is valid and within the crop; bands may come first."""
+        """Return the mask of output pixels whose source pixels are all valid and within the crop.
+
+        Args:
+            valid: Mask of the crop, (side, side) or (bands, side, side); True = valid.
+
+        Returns:
+            Mask of the output, (size, size) or (bands, size, size).
+        """
         place = np.clip(self._middles - 0.5, 0, self.side - 1)
         low, high = np.floor(place).astype(np.int64), np.ceil(place).astype(np.int64)
         inside = self._inside
@@ -56,7 +68,11 @@ class Zoom:
         return shown
 
     def labels(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The class of the nearest pixel."""
+        """Return the class map of the output, uint8 (size, size), by the nearest pixel.
+
+        Args:
+            labels: Class map of the crop, (side, side).
+        """
         nearest = np.clip(self._middles.astype(np.int64), 0, self.side - 1)
         shown = labels[nearest[:, None], nearest]
         shown[~(self._inside[:, None] & self._inside)] = NOTHING
@@ -64,10 +80,10 @@ class Zoom:
 
     @property
     def _middles(self) -> NDArray[np.float64]:
-        """Where in the crop the middles of the pixels lie, along both axes."""
+        """Centers of the output pixels in the crop along either axis, (size,), in px."""
         return np.asarray(self.start + (np.arange(self.size) + 0.5) / self.factor)
 
     @property
     def _inside(self) -> NDArray[np.bool_]:
-        """Which of them do lie in it."""
+        """Mask of the output pixels whose centers lie in the crop along either axis, (size,)."""
         return np.asarray((self._middles >= 0) & (self._middles < self.side))

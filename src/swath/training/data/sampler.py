@@ -1,4 +1,4 @@
-"""Crops at random windows of whole scenes: the same ones wherever and whenever they are cut."""
+"""Cut crops from random windows of whole scenes, reproducibly for each epoch and index."""
 
 from __future__ import annotations
 
@@ -25,47 +25,56 @@ if TYPE_CHECKING:
     from swath.raster.scene_info import SceneInfo
 
 _TRIES = 8
-"""Windows drawn before one without a valid pixel is taken."""
+"""Maximum number of windows to draw in search of one with a valid pixel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardNegative:
-    """A place where a model was sure of an object, and there is none."""
+    """A confident detection where there is no object."""
 
     uri: str
-    """Of the scene, as the collection says it."""
+    """Address of the scene, as in the collection."""
     box: tuple[float, float, float, float]
-    """x_min, y_min, x_max, y_max; scene px."""
+    """Box of the detection: x_min, y_min, x_max, y_max in scene px."""
     weight: float = 1.0
-    """How often windows are cut there, beside the other places."""
+    """Relative frequency of crops around this hard negative."""
 
 
 def generator(seed: int, epoch: int, index: int, *, stream: int = 0) -> np.random.Generator:
-    """The random numbers of one crop: those of another purpose (`stream`) are others."""
+    """Return the random number generator of one crop.
+
+    Args:
+        seed: Seed of the training.
+        epoch: Number of the epoch.
+        index: Index of the crop in the epoch.
+        stream: Number of the purpose; each purpose has independent random numbers.
+    """
     return np.random.default_rng((seed, epoch, index, stream))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Targets:
-    """Boxes to cut windows around, and how often each is."""
+    """Boxes to cut windows around, with their weights."""
 
     scene: NDArray[np.int64]
+    """Index of each box's scene in the collection, (n,)."""
     boxes: NDArray[np.float64]
+    """Boxes, (n, 4): x_min, y_min, x_max, y_max in scene px."""
     rising: NDArray[np.float64]
-    """The sum of the weights up to each."""
+    """Cumulative sum of the weights, (n,)."""
 
     def draw(self, rng: np.random.Generator) -> tuple[int, NDArray[np.float64]]:
-        """The scene and the box of one of them."""
+        """Return the scene's index and the box (4,) of a random target, drawn by weight."""
         which = np.searchsorted(self.rising, rng.random() * self.rising[-1], side="right")
         which = min(int(which), len(self.rising) - 1)
         return int(self.scene[which]), self.boxes[which]
 
 
 class CropSampler:
-    """Cuts crops of one size; any number of threads may ask, in any order.
+    """Cuts crops of one size, for any number of threads and in any order.
 
-    What `crop` gives depends on the collection, these options and the three numbers alone, so a
-    training that goes on elsewhere sees what it would have seen.
+    A crop depends only on the collection, the sampler's options, the seed, the epoch and the index.
+    A training that resumes on another machine therefore gets the same crops.
     """
 
     def __init__(
@@ -86,24 +95,26 @@ class CropSampler:
         """Read the scenes' headers.
 
         Args:
-            collection: the labelled scenes.
-            bands: names of the bands, in the model's order.
-            size: px along each side.
-            seed: another one gives other crops.
-            units: those that crops are given in, one a band; by default, each scene's own.
-            positives: share of the crops that are cut around an object, anywhere in the crop. The
-                others lie anywhere, and may show objects, too.
-            weights: how often each class's objects are cut around; by default all alike.
-            margin: px more on each side, for augmentation to zoom out into. The object that a crop
-                is cut around does not lie there.
-            class_maps: whether to paint each pixel's class.
-            outlines: whether crops have outlines, where the labels do.
-            cache_bytes: of decoded pixels to keep. Scenes of 64 MiB or less are decoded whole.
+            collection: Labeled scenes.
+            bands: Names of the bands, in the model's order.
+            size: Side of a crop in px, without the margin.
+            seed: Seed of the random windows.
+            units: Unit of each band's pixels in crops; by default, each scene's own units.
+            positives: Fraction of the crops that are cut around an object, which may be anywhere
+                in the crop. The others are cut at random and may also contain objects.
+            weights: Relative frequency of crops around the objects of each class; by default, all
+                objects are equally frequent.
+            margin: Extra px on each side, into which augmentation zooms out. The object that a crop
+                is cut around does not lie in the margin.
+            class_maps: Whether crops have class maps.
+            outlines: Whether crops have outlines, if the labels do.
+            cache_bytes: Size of the cache of decoded pixels in bytes. Scenes of at most 64 MiB,
+                and of at most a quarter of the cache, are decoded whole.
 
         Raises:
-            LabelsError: the collection has no scenes, no objects to cut around, or no outlines to
-                paint, or a scene has another size than it says.
-            SceneError: a scene cannot be read or lacks a band.
+            LabelsError: The collection has no scenes, no objects to cut around, or no outlines to
+                rasterize, or a scene's size differs from the labels'.
+            SceneError: A scene cannot be read or lacks a band.
         """
         _check(collection, positives, weights)
         headers = read_headers([scene.uri for scene in collection.scenes])
@@ -120,11 +131,12 @@ class CropSampler:
         self._areas = np.cumsum([scene.width * scene.height for scene in collection.scenes])
 
     def hardened(self, negatives: Sequence[HardNegative], share: float) -> CropSampler:
-        """A sampler that also cuts around hard negatives; it shares what is decoded.
+        """Return a sampler that also cuts crops around hard negatives, with the same cache.
 
         Args:
-            negatives: the places; without any, nothing changes.
-            share: of the crops. It comes off those that lie anywhere, then off the positives.
+            negatives: Hard negatives; without any, the sampler cuts none around them.
+            share: Fraction of the crops that are cut around hard negatives. It replaces crops at
+                random windows first, and then crops around objects.
         """
         sampler = copy.copy(self)
         sampler._aim_at(negatives, share)  # noqa: SLF001 (of this class)
@@ -142,10 +154,14 @@ class CropSampler:
             )
 
     def crop(self, epoch: int, index: int) -> Crop:
-        """One crop.
+        """Return a crop, including the margin.
+
+        Args:
+            epoch: Number of the epoch.
+            index: Index of the crop in the epoch.
 
         Raises:
-            SceneError: the scene is damaged there.
+            SceneError: The scene is damaged in the crop.
             TransientError: S3 did not answer.
         """
         rng = generator(self._seed, epoch, index)
@@ -161,10 +177,14 @@ class CropSampler:
         return crop
 
     def cut(self, place: int, x: int, y: int) -> Crop:
-        """The crop of a scene, by its place in the collection, whose upper left corner is given.
+        """Return the crop of a scene at a position, including the margin.
 
-        It may hang over the scene's edges: pixels are 0 there and not valid. With a margin, the
-        corner is that of the crop without it.
+        The crop may extend beyond the scene's edges, where its pixels are 0 and not valid.
+
+        Args:
+            place: Index of the scene in the collection.
+            x: Column of the upper left corner without the margin, in scene px.
+            y: Row of the upper left corner without the margin, in scene px.
         """
         scene, margin = self._scenes[place], self._margin
         size = self._size + 2 * margin
@@ -203,7 +223,10 @@ class CropSampler:
         )
 
     def _around(self, targets: _Targets, rng: np.random.Generator) -> tuple[int, int, int]:
-        """A window that shows a box whole, or its centre if it is larger."""
+        """Return a random window that contains a target's box, or the center of a larger box.
+
+        The result is the scene's index, and x and y of the window's upper left corner in px.
+        """
         place, (x_min, y_min, x_max, y_max) = targets.draw(rng)
         scene = self._scenes[place]
         x = _start((x_min, x_max), self._size, scene.width, rng)
@@ -211,7 +234,10 @@ class CropSampler:
         return place, x, y
 
     def _anywhere(self, rng: np.random.Generator) -> tuple[int, int, int]:
-        """Any window of any scene, each scene as often as it is large."""
+        """Return a random window of any scene, with a probability proportional to its area.
+
+        The result is the scene's index, and x and y of the window's upper left corner in px.
+        """
         which = np.searchsorted(self._areas, rng.random() * self._areas[-1], side="right")
         place = min(int(which), len(self._areas) - 1)
         scene = self._scenes[place]
@@ -262,7 +288,14 @@ def _objects(collection: Collection, weights: Sequence[float] | None) -> _Target
 
 
 def _start(span: tuple[float, float], size: int, length: int, rng: np.random.Generator) -> int:
-    """Where a window begins along one axis of a scene so as to show a span of it."""
+    """Return a random start of a window along one axis of a scene, so that it contains a span.
+
+    Args:
+        span: Start and end of the span in px.
+        size: Length of the window in px.
+        length: Length of the scene in px.
+        rng: Random number generator.
+    """
     low, high = span
     if high - low > size:
         low = high = (low + high) / 2
@@ -274,7 +307,7 @@ def _start(span: tuple[float, float], size: int, length: int, rng: np.random.Gen
 
 
 def _part(room: Piece, rows: slice, cols: slice) -> Piece:
-    """A window of a piece, as views."""
+    """Return a window of a piece, as views of its arrays."""
     return Piece(
         room.pixels[:, rows, cols],
         None if room.valid is None else room.valid[rows, cols],
@@ -284,7 +317,7 @@ def _part(room: Piece, rows: slice, cols: slice) -> Piece:
 
 
 def _settled(room: Piece) -> tuple[NDArray[np.bool_], NDArray[np.uint8] | None]:
-    """What is valid, and the class map; a pixel of unknown class is not valid."""
+    """Return the mask of valid pixels and the class map; pixels of unknown class are not valid."""
     valid, labels = room.valid, room.labels
     if valid is None:
         valid = np.ones(room.pixels.shape[1:], np.bool_)

@@ -1,7 +1,7 @@
-"""What the numbers of a collection's bands are like, told from one look at each pixel.
+"""Compute statistics of a collection's bands in one pass over the pixels.
 
-However many pixels there are, what is kept of a band takes 2 MiB: values are counted in bins. What
-was counted here and there can be put together.
+Values are counted in bins, so each band takes at most 2 MiB for any number of pixels. Counts of
+several scenes can be merged.
 """
 
 from __future__ import annotations
@@ -30,43 +30,56 @@ if TYPE_CHECKING:
     from swath.labels.collection import Collection
 
 PERCENTILES = (1, 2, 5, 25, 50, 75, 95, 98, 99)
+"""Percentiles that are computed."""
 _PIECE_BYTES = 32 << 20
+"""Maximum size of a scene that is read in one piece, in bytes."""
 _BITS = 18
-"""Of a float32 that tell its bin: sign, exponent and 9 of the fraction, so bins are 0.2% wide."""
+"""Number of leading bits of a float32 that select its bin.
+
+They are the sign, the exponent and 9 bits of the fraction, so bins are 0.2% wide.
+"""
 _DROPPED = 32 - _BITS
+"""Number of trailing bits of a float32 that its bin ignores."""
 _SIGN = np.uint32(1 << 31)
+"""Sign bit of a float32."""
 _SMALL = 16
-"""Bits of a whole number whose every value has a bin of its own."""
+"""Maximum number of bits of an integer type with a bin for each value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BandStatistics:
-    """Of one band, over the valid pixels of a collection."""
+    """Statistics of one band over the valid pixels of a collection."""
 
     name: str
+    """Name of the band."""
     mean: float
     stddev: float
+    """Standard deviation."""
     minimum: float
     maximum: float
     percentiles: dict[int, float]
-    """For each of PERCENTILES. Exact for whole numbers of 16 bits or less; of other types up to
-    0.2% nearer to 0 than the value."""
+    """Value of each of PERCENTILES.
+
+    Percentiles are exact for integers of at most 16 bits. For other types, they are up to 0.2%
+    nearer to 0 than the exact value.
+    """
     valid_percent: float
+    """Percentage of the pixels that are valid, 0 to 100."""
 
 
 class BandCounts:
-    """What was counted of a band so far."""
+    """Counts of the values of a band, from which its statistics are computed."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
-        """Nothing yet.
+        """Start without any values.
 
         Args:
-            dtype: of the values; only what was counted of the same can be put together.
+            dtype: Data type of the values; only counts of the same type can be merged.
         """
         self.dtype = dtype
         self._exact = dtype.kind in "iu" and 8 * dtype.itemsize <= _SMALL
         self._pixels = self._valid = 0
-        self._mean = self._squares = 0.0  # the latter a sum of squared deviations from the former
+        self._mean = self._squares = 0.0  # sum of squared deviations from the mean
         self._low, self._high = np.inf, -np.inf
         count = 1 << (8 * dtype.itemsize if self._exact else _BITS)
         self._bins: NDArray[np.int64] = np.zeros(count, np.int64)
@@ -75,8 +88,8 @@ class BandCounts:
         """Count values.
 
         Args:
-            values: (n,) of `dtype`, the valid ones; finite.
-            pixels: how many there were, valid or not.
+            values: Valid values, finite, (n,) of `dtype`.
+            pixels: Number of pixels, valid or not.
         """
         self._pixels += pixels
         if not len(values):
@@ -90,7 +103,7 @@ class BandCounts:
         self._combine(len(values), mean, float(np.dot(wide, wide)))
 
     def merge(self, other: BandCounts) -> None:
-        """Add what was counted elsewhere."""
+        """Add the counts of other pixels of the band."""
         self._pixels += other._pixels
         self._bins += other._bins
         self._low, self._high = min(self._low, other._low), max(self._high, other._high)
@@ -98,10 +111,10 @@ class BandCounts:
             self._combine(other._valid, other._mean, other._squares)
 
     def _combine(self, valid: int, mean: float, squares: float) -> None:
-        """Two means and two sums of squares as one.
+        """Combine the mean and the sum of squares with those of other values.
 
-        After Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm for
-        computing sample variances".
+        The formula is from Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise
+        algorithm for computing sample variances".
         """
         together = self._valid + valid
         apart = mean - self._mean
@@ -110,16 +123,19 @@ class BandCounts:
         self._valid = together
 
     def percentile(self, percent: float) -> float:
-        """The least value that so many percent of the valid pixels do not exceed."""
+        """Return the lowest value that at least `percent` % of the valid pixels do not exceed."""
         rank = max(1, int(np.ceil(percent / 100 * self._valid)))
         place = int(np.searchsorted(np.cumsum(self._bins), rank))
         return float(np.clip(self._value(place), self._low, self._high))
 
     def statistics(self, name: str) -> BandStatistics:
-        """The statistics of what was counted.
+        """Return the statistics of the counted values.
+
+        Args:
+            name: Name of the band.
 
         Raises:
-            LabelsError: not one pixel was valid.
+            LabelsError: No pixel was valid.
         """
         if not self._valid:
             raise LabelsError(
@@ -137,17 +153,18 @@ class BandCounts:
         )
 
     def _bin(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The bins of values, in the order of the values."""
+        """Return the bin of each value; bins are ordered as the values they count."""
         if self._exact:
             return values.astype(np.int64) - int(np.iinfo(self.dtype).min)
         with np.errstate(over="ignore"):
             bits = values.astype(np.float32).view(np.uint32)
-        # The bits of floats are in order as they are, but for the sign: negative ones fall.
+        # As integers, the bits of positive floats are in order, and those of negative floats in
+        # reverse order.
         ordered = np.where(bits & _SIGN, ~bits, bits | _SIGN)
         return np.asarray(ordered >> np.uint32(_DROPPED), np.int64)
 
     def _value(self, place: int) -> float:
-        """The value of a bin that is nearest to 0."""
+        """Return the value of a bin that is nearest to 0."""
         if self._exact:
             return place + int(np.iinfo(self.dtype).min)
         ordered = place << _DROPPED
@@ -163,20 +180,20 @@ def band_statistics(
     units: Units | None = None,
     threads: int | None = None,
 ) -> list[BandStatistics]:
-    """Statistics of bands over all valid pixels of all scenes.
+    """Return the statistics of bands over all valid pixels of all scenes.
 
-    A pixel of a band is valid where `OpenScene.read_layers` says so. Scenes are read piece by
-    piece, each once.
+    `OpenScene.read_layers` decides which pixels of a band are valid. Scenes are read in pieces,
+    and each piece is read once.
 
     Args:
-        collection: the scenes.
-        bands: their names, in the order wanted.
-        units: those that the statistics are of, one a band; by default, each scene's own.
-        threads: scenes read side by side; by default, as many as there are CPUs.
+        collection: Scenes to read.
+        bands: Names of the bands, in the order of the result.
+        units: Unit of each band's statistics; by default, each scene's own units.
+        threads: Number of scenes to read in parallel; by default, one per CPU.
 
     Raises:
-        LabelsError: a band has no valid pixel.
-        SceneError: a scene cannot be read or lacks a band.
+        LabelsError: A band has no valid pixel.
+        SceneError: A scene cannot be read or lacks a band.
     """
     headers = read_headers([scene.uri for scene in collection.scenes])
     units = (None,) * len(bands) if units is None else units
@@ -186,7 +203,7 @@ def band_statistics(
     dtype = common_dtype(headers, converted=converted)
     totals = [BandCounts(dtype) for _ in bands]
     with ThreadPoolExecutor(threads or available_cpus()) as pool:
-        # In the order of the scenes, so that the last digits do not depend on the threads.
+        # Counts are merged in the order of the scenes, so that rounding does not depend on threads.
         for counts in pool.map(partial(_count, bands=bands, units=units, dtype=dtype), headers):
             for total, more in zip(totals, counts, strict=True):
                 total.merge(more)
@@ -210,7 +227,7 @@ def _count(
 def _valid(
     scene: OpenScene, window: Box, numbers: Sequence[int], convert: Conversion | None
 ) -> Iterator[tuple[NDArray[Any], int]]:
-    """The valid values of each band, converted, and how many there could be."""
+    """Yield each band's valid values (n,), converted, and its number of pixels in the window."""
     pixels, valid = scene.read_layers(window, numbers)
     converted = convert(pixels) if convert else pixels
     for place, values in enumerate(converted):

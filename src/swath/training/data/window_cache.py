@@ -1,4 +1,4 @@
-"""Pieces of scenes, decoded once and kept as long as there is room: what crops are cut from."""
+"""Cache decoded pieces of scenes, from which crops are cut."""
 
 from __future__ import annotations
 
@@ -24,49 +24,58 @@ if TYPE_CHECKING:
     from swath._types import Mask
 
 WHOLE = 64 << 20
-"""Bytes; a scene of no more is one piece."""
+"""Maximum size in bytes of a scene that is a single piece."""
 _SIDE = 512
-"""px; about how long a piece of a larger scene is."""
+"""Approximate side in px of the pieces of a larger scene."""
 _MOST_OPEN = 32
-"""Scenes kept open though nobody reads them."""
+"""Maximum number of idle scenes that are kept open."""
 
 Paint = Callable[[int, Box], "NDArray[np.uint8]"]
-"""The class map of a window of a scene, by its place in the collection."""
+"""Function that returns the class map of a window, given the scene's index in the collection."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """A window of a scene, decoded."""
+    """A decoded window of a scene."""
 
     pixels: NDArray[Any]
-    """(bands, rows, cols) in the dtype of the collection."""
+    """Pixels, (bands, rows, cols), in the common dtype of the collection."""
     valid: Mask | None
-    """(rows, cols), True where any band is valid; None where every pixel is."""
+    """Mask of the pixels, (rows, cols); True where any band is valid; None if all are valid."""
     labels: NDArray[np.uint8] | None
-    """(rows, cols): each pixel's class, where class maps are wanted."""
+    """Class index of each pixel, (rows, cols); None without class maps."""
     valid_bands: Mask | None = None
-    """(bands, rows, cols), True = valid; None where all bands are valid where `valid` says so."""
+    """Mask of each band, (bands, rows, cols); True = valid; None where `valid` holds for all
+    bands."""
 
     @property
     def size(self) -> int:
-        """Bytes in memory."""
+        """Size in memory in bytes."""
         parts = (self.pixels, self.valid, self.labels, self.valid_bands)
         return sum(part.nbytes for part in parts if part is not None)
 
 
 def common_dtype(headers: Sequence[SceneInfo], *, converted: bool) -> np.dtype[Any]:
-    """Return the dtype that holds the pixels of all scenes, some of which may be converted."""
+    """Return the dtype that holds the pixels of all scenes.
+
+    Args:
+        headers: Headers of the scenes.
+        converted: Whether pixels of any scene are converted to other units, as floats.
+    """
     found = np.result_type(*(header.dtype for header in headers))
     return np.result_type(found, np.float32) if converted else found
 
 
 def piece_shape(scene: SceneInfo, pixel_bytes: int, *, most: int = WHOLE) -> tuple[int, int]:
-    """(rows, cols) of the pieces of a scene: all of it, or whole blocks where they are small.
+    """Return the shape (rows, cols) of a scene's pieces in px.
+
+    A piece is the whole scene if the scene is small. Otherwise, along each axis, a piece consists
+    of whole blocks if these are at most 1024 px long, and is 512 px long if they are longer.
 
     Args:
-        scene: its header.
-        pixel_bytes: of all layers that are read of a pixel.
-        most: bytes of a scene that is one piece.
+        scene: Header of the scene.
+        pixel_bytes: Size in bytes of all layers of a pixel.
+        most: Maximum size in bytes of a scene that is a single piece.
     """
     if scene.width * scene.height * pixel_bytes <= most:
         return scene.height, scene.width
@@ -77,9 +86,14 @@ def piece_shape(scene: SceneInfo, pixel_bytes: int, *, most: int = WHOLE) -> tup
 
 
 class Handles:
-    """Open scenes, each used by one thread at a time and kept open for the next."""
+    """A pool of open scenes, each used by one thread at a time and kept open for the next."""
 
     def __init__(self, uris: Sequence[str]) -> None:
+        """Create an empty pool for the scenes of a collection.
+
+        Args:
+            uris: Addresses of the scenes, in the order of the collection.
+        """
         self._uris = uris
         self._lock = threading.Lock()
         self._idle: list[tuple[int, ExitStack, OpenScene]] = []
@@ -88,7 +102,7 @@ class Handles:
 
     @contextmanager
     def borrow(self, place: int) -> Iterator[OpenScene]:
-        """A scene by its place in the collection."""
+        """Lend an open scene, by its index in the collection, for the duration of the block."""
         stack, scene = self._take(place)
         try:
             yield scene
@@ -100,8 +114,8 @@ class Handles:
     def _take(self, place: int) -> tuple[ExitStack, OpenScene]:
         with self._lock:
             if self._owner != os.getpid():
-                # After a fork they share their connections with the parent's: neither to be used
-                # here nor, as dropping them would do, to be closed.
+                # After a fork, idle scenes share their connections with the parent process. They
+                # must be neither used nor closed here; the list keeps them from being collected.
                 self._inherited, self._idle = self._inherited + self._idle, []
                 self._owner = os.getpid()
             for number, (of, stack, scene) in enumerate(self._idle):
@@ -122,11 +136,11 @@ class Handles:
         return self._uris
 
     def __setstate__(self, uris: Sequence[str]) -> None:
-        self.__init__(uris)  # type: ignore[misc] # nothing else travels to another process
+        self.__init__(uris)  # type: ignore[misc] # only the addresses are pickled
 
 
 class Pieces:
-    """Scenes of a collection, read window by window by any number of threads."""
+    """A cache of decoded pieces of a collection's scenes, for any number of threads."""
 
     def __init__(
         self,
@@ -137,17 +151,17 @@ class Pieces:
         limit: int,
         paint: Paint | None = None,
     ) -> None:
-        """Lay the pieces out; nothing is read yet.
+        """Determine the shapes of the pieces; nothing is read yet.
 
         Args:
-            headers: of the scenes.
-            bands: their names, in the order wanted.
-            units: those that the pixels are given in.
-            limit: bytes of decoded pieces to keep.
-            paint: makes class maps, where they are wanted.
+            headers: Headers of the scenes.
+            bands: Names of the bands, in the order of the pixels' first axis.
+            units: Unit of each band's pixels in the result.
+            limit: Size of the cache in bytes.
+            paint: Function that returns class maps; None for pieces without class maps.
 
         Raises:
-            SceneError: a scene lacks a band, or states a unit that makes no number.
+            SceneError: A scene lacks a band, or has a unit that cannot be converted.
         """
         self.headers = tuple(headers)
         self._bands = [select_bands(header, bands) for header in headers]
@@ -158,7 +172,7 @@ class Pieces:
         self.dtype = common_dtype(headers, converted=any(self._convert))
         self._handles = Handles([header.uri for header in headers])
         self._limit, self._paint = limit, paint
-        pixel_bytes = len(bands) * self.dtype.itemsize + 2  # with the mask and the class
+        pixel_bytes = len(bands) * self.dtype.itemsize + 2  # includes the mask and the class map
         most = min(WHOLE, limit // 4)
         self._shapes = [piece_shape(header, pixel_bytes, most=most) for header in headers]
         self._forget()
@@ -169,12 +183,12 @@ class Pieces:
         self._bytes = 0
 
     def read(self, place: int, window: Box, out: Piece) -> None:
-        """Copy a window of a scene.
+        """Copy a window of a scene into a piece.
 
         Args:
-            place: of the scene in the collection.
-            window: (x, y, width, height), within the scene.
-            out: of the window's shape, written to.
+            place: Index of the scene in the collection.
+            window: Window within the scene, (x, y, width, height) in px.
+            out: Piece of the window's shape, to which the window is copied.
         """
         x, y, width, height = window
         rows, cols = self._shapes[place]
@@ -222,7 +236,13 @@ class Pieces:
 
 
 def _copy(piece: Piece, offset: tuple[int, int], out: Piece) -> None:
-    """Copy what a piece has of a window whose upper left corner lies at `offset` in it."""
+    """Copy the part of a window that lies in a piece.
+
+    Args:
+        piece: Piece to copy from.
+        offset: Upper left corner of the window relative to the piece, (x, y) in px.
+        out: Piece of the window's shape, to which the part is copied.
+    """
     x, y = offset
     rows, cols = piece.pixels.shape[1:]
     height, width = out.pixels.shape[1:]
@@ -241,7 +261,7 @@ def _copy(piece: Piece, offset: tuple[int, int], out: Piece) -> None:
 
 
 def _bands_of(piece: Piece, source: tuple[slice, slice]) -> Mask | bool:
-    """What is valid of each band in a part of a piece, to be broadcast to its pixels."""
+    """Return the mask of each band in a part of a piece, broadcastable to its pixels."""
     if piece.valid_bands is not None:
         return piece.valid_bands[(slice(None), *source)]
     return True if piece.valid is None else piece.valid[source]
