@@ -1,1 +1,1 @@
-"""Trains a model as a SageMaker training job."""
+"""Train a model as a SageMaker training job."""

@@ -1,20 +1,22 @@
-"""Trains a model: `python -m sagemaker_jobs.train_model [train]`, which is how SageMaker calls it.
+"""Train a model: `python -m sagemaker_jobs.train_model [train]`, which is how SageMaker calls it.
 
-    input/data/images       the scenes to train on
-    input/data/labels       their labels; absent where they lie beside the images
-    input/data/val_images   the scenes to validate on, if they are not among `images`
-    input/data/val_labels   their labels; where there are none, there is no such collection
+    input/data/images       scenes to train on
+    input/data/labels       their labels; absent if they lie beside the images
+    input/data/val_images   scenes to validate on, if they are not among `images`
+    input/data/val_labels   their labels; absent if they lie beside `val_images`
     input/config/hyperparameters.json   swath's TrainOptions; `form`, `classes`, `map` of the labels
-    checkpoints             what an interrupted job goes on from
-    model                   the model package
+    checkpoints             checkpoints, from which an interrupted job resumes
+    model                   model package
     output/data             `report.html` and `metrics.json`
-    output/failure          why the job failed
+    output/failure          reason of the job's failure
 
-SIGTERM comes two minutes before a Spot host is reclaimed, when the job's time is over, and when
-somebody stops the job: nothing tells which. The step at work is finished then and a checkpoint
-left, which SageMaker keeps in S3 and puts back where the job is started again. After it, once an
-epoch is over, comes the package of the best weights so far: SageMaker keeps what is in `model` of a
-job that was stopped, and drops it of one that goes on.
+Without both `val_images` and `val_labels`, there is no separate validation collection.
+
+SageMaker sends SIGTERM two minutes before it reclaims a Spot host, when the job's time limit is
+reached, and when a user stops the job. The job cannot distinguish these cases. It finishes the
+current step and saves a checkpoint, which SageMaker keeps in S3 and restores when it restarts the
+job. If at least one epoch is over, the job then exports the package of the best weights so far.
+SageMaker keeps the folder `model` of a stopped job, and discards that of a job that it restarts.
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-managed-spot-training.html
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StoppingCondition.html
 """
@@ -42,13 +44,23 @@ from swath.training.log_lines import line_of
 from swath.training.options import TrainOptions
 
 CHANNELS = ("images", "labels", "val_images", "val_labels")
+"""Names of the input channels."""
 _OF_LABELS = ("form", "classes", "map")
+"""Names of the hyperparameters that describe the labels."""
 
 logger = logging.getLogger("swath.train_model")
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
-    """Train as the job's folders say."""
+    """Train with the data and hyperparameters of the job's folders.
+
+    Args:
+        arguments: Command line arguments: none, or `train`.
+        env: Environment variables.
+
+    Returns:
+        Exit code of the job.
+    """
     if list(arguments) not in ([], ["train"]):
         sys.stderr.write(f"{__doc__}\n")
         return JobExit.USAGE
@@ -69,7 +81,7 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> JobExit:
     launch = given.pop(LAUNCH, "")
     options = TrainOptions.from_strings(given)
     _find_gpu(folders.instance_type)
-    # torch is imported once the hyperparameters are known to be right.
+    # torch is imported only after the hyperparameters are checked.
     from swath.training.job import TrainJob  # noqa: PLC0415
     from swath.training.train import PACKAGE  # noqa: PLC0415
 
@@ -87,7 +99,7 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> JobExit:
             val_labels=folders.channel("val_labels"),
             val_images=folders.channel("val_images"),
             out=folders.data,
-            # The trainings of a search share what SageMaker keeps in S3; their options differ.
+            # The trainings of a search share a checkpoint location in S3, but differ in options.
             checkpoints=folders.checkpoints / options.digest,
             stop=stop,
             tell=lambda point: print(line_of(point), flush=True),  # noqa: T201 (SageMaker reads it)
@@ -101,10 +113,10 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> JobExit:
 
 
 def _find_gpu(instance_type: str) -> None:
-    """Look for the host's GPU.
+    """Log the device to train on, and check that the host's GPU can be used.
 
     Raises:
-        NoGpuError: the type of the host has one, and it cannot be used.
+        NoGpuError: The instance type has a GPU, but it cannot be used.
     """
     gpu = find_gpu(f"the host is an {instance_type}" if has_gpu(instance_type) else "")
     on = describe("cuda" if gpu else "cpu")
@@ -112,7 +124,7 @@ def _find_gpu(instance_type: str) -> None:
 
 
 def _move(package: Path, model: Path) -> None:
-    """Put the package's files, if any, where SageMaker makes `model.tar.gz` of what it finds."""
+    """Move the package's files, if any, to the folder that SageMaker packs as `model.tar.gz`."""
     if not package.is_dir():
         return
     model.mkdir(parents=True, exist_ok=True)

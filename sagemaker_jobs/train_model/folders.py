@@ -1,4 +1,4 @@
-"""Where SageMaker puts what a training job gets, and looks for what it leaves.
+"""Define the folders of a SageMaker training job's inputs and outputs.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/amazon-sagemaker-toolkits.html
 """
@@ -14,29 +14,35 @@ from swath.errors import InputError
 from swath.storage.encoding import parse_json
 
 ROOT = "/opt/ml"
+"""Folder of all inputs and outputs."""
 _NOT_OURS = ("sagemaker_", "_tuning_objective_metric")
-"""Hyperparameters that SageMaker adds of its own accord begin so."""
+"""Prefixes of the hyperparameters that SageMaker adds itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folders:
-    """Of one job. The variables of SageMaker's toolkits override each of them."""
+    """Folders of one job. The variables of SageMaker's toolkits override each of them."""
 
     config: Path
+    """Folder of the job's configuration and hyperparameters."""
     channels: Mapping[str, Path]
+    """Folder of each input channel, by name."""
     checkpoints: Path
+    """Folder of the checkpoints, which SageMaker copies to and from S3."""
     model: Path
+    """Folder of the model package, which SageMaker packs as `model.tar.gz`."""
     output: Path
+    """Folder of the reason of a failure."""
     data: Path
-    """For results beside the model."""
+    """Folder of results other than the model."""
 
     @classmethod
     def of(cls, env: Mapping[str, str], names: tuple[str, ...]) -> Folders:
-        """Those of this job.
+        """Return the folders of this job.
 
         Args:
-            env: the environment.
-            names: of the channels.
+            env: Environment variables.
+            names: Names of the channels.
         """
 
         def folder(variable: str, default: Path) -> Path:
@@ -58,7 +64,7 @@ class Folders:
 
     @property
     def instance_type(self) -> str:
-        """The type of the job's host, such as `ml.g5.xlarge`; empty where SageMaker says none.
+        """Instance type of the job's host, such as `ml.g5.xlarge`; empty if SageMaker gives none.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html
         """
@@ -69,10 +75,10 @@ class Folders:
         return str(found.get("current_instance_type", "")) if isinstance(found, dict) else ""
 
     def hyperparameters(self) -> dict[str, str]:
-        """What the job was given, all of it strings; nothing where there is no file.
+        """Return the job's hyperparameters as strings; an empty dictionary if there is no file.
 
         Raises:
-            InputError: the file is not an object of strings.
+            InputError: The file is not a JSON object of strings.
         """
         path = self.config / "hyperparameters.json"
         if not path.is_file():
@@ -88,9 +94,12 @@ class Folders:
         return {key: value for key, value in found.items() if not key.startswith(_NOT_OURS)}
 
     def channel(self, name: str) -> str | None:
-        """What a channel holds: its one file, or the folder itself; None where there is none.
+        """Return the path of a channel's only file, or else of its folder; None if absent.
 
-        SageMaker makes a folder of a channel even where it is a single object of S3.
+        SageMaker creates a folder for a channel even if its source is a single S3 object.
+
+        Args:
+            name: Name of the channel.
         """
         folder = self.channels[name]
         if not folder.is_dir():
@@ -100,5 +109,5 @@ class Folders:
 
     @property
     def failure(self) -> Path:
-        """The file whose text the description of a failed job shows."""
+        """File with the reason of a failure, which the description of the failed job shows."""
         return self.output / "failure"

@@ -1,1 +1,1 @@
-"""Jobs on SageMaker: training, tuning, batch transform, and the registry of models."""
+"""Start jobs on SageMaker (training, tuning, evaluation, batch transform), and register models."""

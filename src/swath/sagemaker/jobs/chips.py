@@ -1,6 +1,6 @@
-"""The images of a batch transform: what lies below an S3 prefix, without what can be no image.
+"""List the images of a batch transform below an S3 prefix, without objects that cannot be images.
 
-SageMaker marks a whole job as failed for one object that the container refuses:
+SageMaker marks a whole job as failed if the container refuses a single object:
 https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform-errors.html
 """
 
@@ -13,9 +13,11 @@ from swath import storage
 from swath.errors import InputError
 
 MAX_IMAGE_MB = 25
-"""The largest image that an endpoint or a batch transform takes."""
+"""Maximum size in MB of an image for an endpoint or a batch transform."""
 _SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".npy")
+"""Suffixes of images, in lower case."""
 _MAX_NAMED = 3
+"""Maximum number of skipped objects that a notice names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,20 +25,20 @@ class Chips:
     """Images below an S3 prefix."""
 
     prefix: str
-    """The S3 URI that the keys are relative to; ends with a slash."""
+    """S3 URI that the keys are relative to, with a slash at its end."""
     keys: tuple[str, ...]
-    """Keys of the images."""
+    """Keys of the images, relative to `prefix`."""
     skipped: tuple[str, ...]
-    """What is no image, each with the reason."""
+    """Keys of objects that are not images, each with the reason."""
 
     @property
     def manifest(self) -> list[Any]:
-        """The manifest that SageMaker reads instead of listing the prefix."""
+        """Manifest that SageMaker reads instead of listing the prefix."""
         return [{"prefix": self.prefix}, *self.keys]
 
     @property
     def notice(self) -> str:
-        """How many objects were skipped and why, or nothing."""
+        """Notice with the number of skipped objects and the reasons; empty if none was skipped."""
         if not self.skipped:
             return ""
         more = len(self.skipped) - _MAX_NAMED
@@ -48,10 +50,10 @@ def list_chips(prefix: str) -> Chips:
     """List the images below an S3 prefix.
 
     Args:
-        prefix: an S3 URI of a folder; a slash at its end is added.
+        prefix: S3 URI of a folder, with or without a slash at its end.
 
     Raises:
-        InputError: there is no image.
+        InputError: There is no image.
     """
     folder = f"{prefix.rstrip('/')}/"
     bucket, start = storage.split_s3(folder)
@@ -74,7 +76,12 @@ def list_chips(prefix: str) -> Chips:
 
 
 def _why_not(key: str, size: int) -> str:
-    """Why an object cannot be an image; empty where it can."""
+    """Return the reason why an object cannot be an image; empty if it can be one.
+
+    Args:
+        key: Key of the object.
+        size: Size of the object in bytes.
+    """
     if not size:
         return "empty"
     if not key.lower().endswith(_SUFFIXES):

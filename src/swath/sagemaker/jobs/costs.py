@@ -1,4 +1,4 @@
-"""What a job may cost at most: hours, times instances, times the price of an hour."""
+"""Calculate the maximum cost of jobs: number of jobs, times hours, times the hourly price."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from botocore.exceptions import BotoCoreError, ClientError
 from swath.errors import InputError
 
 _PRICE_LIST_REGION = "us-east-1"
-"""One of the few that have it.
+"""One of the few regions that have the price list API.
 https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/using-price-list-query-api.html"""
 
 
 TRAINING, PROCESSING = "Training", "Processing"
-"""Components of SageMaker, which have prices of their own."""
+"""Components of SageMaker, each with its own prices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ceiling:
-    """The most that jobs can cost: Spot, and jobs that end early, cost less."""
+    """Maximum cost of jobs; Spot jobs, and jobs that end early, cost less."""
 
     jobs: int
+    """Number of jobs, each on one instance."""
     hours: float
-    """Of one job, at most."""
+    """Maximum duration of one job in hours."""
     hourly: float
-    """US dollars an instance, on demand."""
+    """On-demand price of an instance in US dollars per hour."""
 
     @property
     def dollars(self) -> float:
-        """In all."""
+        """Maximum cost of all jobs in US dollars."""
         return self.jobs * self.hours * self.hourly
 
     def __str__(self) -> str:
@@ -51,18 +52,18 @@ def ceiling(
     component: str,
     jobs: int = 1,
 ) -> Ceiling:
-    """Return what jobs of one kind can cost at most.
+    """Return the maximum cost of jobs of one kind.
 
     Args:
-        instance_type: of the one host that each job has.
-        hours: of each job at most.
-        region: where they run.
-        price: US dollars an hour; None: what AWS's price list says.
-        component: `TRAINING` or `PROCESSING`.
-        jobs: how many.
+        instance_type: Instance type of the single host of each job.
+        hours: Maximum duration of each job in hours.
+        region: AWS region of the jobs.
+        price: Price of an instance in US dollars per hour; None for AWS's price list.
+        component: Component of SageMaker, `TRAINING` or `PROCESSING`.
+        jobs: Number of jobs.
 
     Raises:
-        InputError: the price is not known.
+        InputError: The price is not known.
     """
     if price is None:
         price = hourly_price(instance_type, region, component)
@@ -70,10 +71,15 @@ def ceiling(
 
 
 def hourly_price(instance_type: str, region: str, component: str = TRAINING) -> float:
-    """Return US dollars for an hour of an instance, on demand, from AWS's price list.
+    """Return the on-demand price of an instance in US dollars per hour, from AWS's price list.
+
+    Args:
+        instance_type: Instance type, such as `ml.g5.xlarge`.
+        region: AWS region of the instance.
+        component: Component of SageMaker, `TRAINING` or `PROCESSING`.
 
     Raises:
-        InputError: the price list does not tell; the price must then be given.
+        InputError: The price list cannot be read, or does not have the instance.
     """
     filters = {"regionCode": region, "instanceName": instance_type, "component": component}
     try:
@@ -97,7 +103,11 @@ def hourly_price(instance_type: str, region: str, component: str = TRAINING) -> 
 
 
 def _hourly(item: str) -> list[float]:
-    """The prices of an hour in one product of the price list."""
+    """Return the hourly on-demand prices in US dollars of one product of the price list.
+
+    Args:
+        item: JSON of the product.
+    """
     product: dict[str, Any] = json.loads(item)
     return [
         price

@@ -1,4 +1,4 @@
-"""Evaluations on SageMaker: the same measurement as on a laptop, as a Processing job."""
+"""Start evaluations on SageMaker as Processing jobs, which measure the same as on a laptop."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from swath.stack import Deployment
 
 FOLDER = "/opt/ml/processing"
+"""Folder of the job's inputs and outputs in its container."""
 _VOLUME_GIB = 100
 _HOUR = 3600
 _PACKAGES = ("model", "in_use")
@@ -30,27 +31,28 @@ _ON_CPU = "figures are measured on a CPU, so that they do not depend on the mach
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationJob:
-    """An evaluation to be launched. Sources are S3 URIs or local paths, which are uploaded."""
+    """An evaluation to launch. Sources are S3 URIs or local paths, which are uploaded."""
 
     package: str
-    """The model package: a folder or a `model.tar.gz`."""
+    """Source of the model package: a folder or a `model.tar.gz`."""
     images: str
-    """The folder of the scenes."""
+    """Folder of the scenes."""
     labels: str | None
-    """A file or a folder; None: they lie with the images."""
+    """File or folder of the labels; None where they lie beside the images."""
     against: str | None
-    """The package in use or its `evaluation.json`; None: nothing is compared."""
+    """Package in use, or its `evaluation.json`, to compare with; None for no comparison."""
     arguments: Sequence[str]
     """Arguments of the container's command line."""
     instance_type: str
+    """Instance type of the host, without an accelerator."""
     hours: float
-    """After how many SageMaker stops the job."""
+    """Time limit in hours, after which SageMaker stops the job."""
     hourly_price: float | None = None
-    """US dollars; by default, what AWS's price list says."""
+    """Price of the instance in US dollars per hour; None for AWS's price list."""
 
     @property
     def sources(self) -> dict[str, str]:
-        """What the job reads, by the names of the folders that its container looks in."""
+        """Sources that the job reads, by the names of their folders in the container."""
         known = {
             "model": self.package,
             "images": self.images,
@@ -65,15 +67,16 @@ class LaunchedEvaluation:
     """An evaluation that was started."""
 
     name: str
+    """Name of the processing job."""
     report: str
-    """The S3 URI below which `report.html`, `evaluation.json` and `verdict.json` will lie."""
+    """S3 URI below which the job writes `report.html`, `evaluation.json` and `verdict.json`."""
 
 
 def ceiling_of(job: EvaluationJob, region: str) -> Ceiling:
-    """Return what the job can cost at most.
+    """Return the maximum cost of an evaluation.
 
     Raises:
-        InputError: the price is not known.
+        InputError: The price is not known.
     """
     return ceiling(
         job.instance_type, job.hours, region, price=job.hourly_price, component=PROCESSING
@@ -84,7 +87,8 @@ def check(job: EvaluationJob, deployment: Deployment) -> None:
     """Check that the job can run on its host and read its sources.
 
     Raises:
-        InputError: it cannot.
+        InputError: The host has an accelerator, a local source does not exist, or the stack's role
+            may not read a source.
     """
     check_has_no_accelerator(job.instance_type, because=_ON_CPU)
     packages = {name: one for name, one in job.sources.items() if name in _PACKAGES}
@@ -100,8 +104,8 @@ def launch(job: EvaluationJob, deployment: Deployment) -> LaunchedEvaluation:
     """Start an evaluation.
 
     Raises:
-        InputError: the stack does not evaluate, or `check` raises it.
-        PackageError: there is no package, or it cannot be used.
+        InputError: The stack does not evaluate, or `check` raises it.
+        PackageError: There is no package, or it cannot be used.
     """
     check(job, deployment)
     role, image = deployment.evaluation_role, deployment.evaluation_image
@@ -125,7 +129,7 @@ def launch(job: EvaluationJob, deployment: Deployment) -> LaunchedEvaluation:
 
 
 def _uploaded(sources: dict[str, str], deployment: Deployment) -> dict[str, str]:
-    """The S3 URI of each source; a package that is a folder here is packed."""
+    """Upload local sources, packing packages that are folders, and return each source's S3 URI."""
     with tempfile.TemporaryDirectory(prefix="swath-evaluate-") as temporary:
         packed = dict(sources)
         for name in _PACKAGES:
@@ -158,7 +162,7 @@ def _output(report: str) -> Any:
         "S3Output": {
             "S3Uri": report,
             "LocalPath": f"{FOLDER}/output",
-            # Not at the job's end: a package that is refused fails the job, and its report counts.
+            # A rejected package fails the job, and `EndOfJob` would then lose its report.
             "S3UploadMode": "Continuous",
         },
     }

@@ -1,21 +1,22 @@
-"""Instance types of jobs that compute on the CPU alone."""
+"""Check the instance types of jobs that compute only on the CPU."""
 
 from __future__ import annotations
 
 from swath.errors import InputError
 
 _ACCELERATED = ("ml.g", "ml.p", "ml.inf", "ml.trn")
+"""Prefixes of instance types with an accelerator."""
 
 
 def check_has_no_accelerator(instance_type: str, *, because: str) -> None:
-    """Refuse a host whose GPU or other accelerator would be paid for and not used.
+    """Refuse a host with a GPU or other accelerator, which would be paid for but not used.
 
     Args:
-        instance_type: for instance `ml.g5.xlarge`.
-        because: why the job does not use it, the end of the message.
+        instance_type: Instance type, such as `ml.g5.xlarge`.
+        because: Reason why the job cannot use an accelerator, for the end of the message.
 
     Raises:
-        InputError: the type has an accelerator.
+        InputError: The instance type has an accelerator.
     """
     if instance_type.startswith(_ACCELERATED):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Inputs of jobs on SageMaker: in buckets that the stack's roles may read, or uploaded there."""
+"""Check that the stack's roles may read the inputs of SageMaker jobs, and upload local inputs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _UPLOADS_AT_ONCE = 8
 
 
 def check_inputs(sources: Mapping[str, str], deployment: Deployment) -> None:
-    """Check that jobs can read these sources, before anything is launched or paid for.
+    """Check that jobs can read their sources, before anything is launched or paid for.
 
     Args:
-        sources: S3 URIs and local paths, by what they are.
-        deployment: of the roles that read them.
+        sources: S3 URIs and local paths of the inputs, by name.
+        deployment: Stack whose roles read the inputs.
 
     Raises:
-        InputError: a role may not read an S3 URI, or there is nothing at a local path.
+        InputError: The stack's roles may not read an S3 URI, or a local path does not exist.
     """
     for name, source in sources.items():
         if storage.is_s3(source):
@@ -35,17 +35,17 @@ def check_inputs(sources: Mapping[str, str], deployment: Deployment) -> None:
 
 
 def upload_inputs(sources: Mapping[str, str], deployment: Deployment) -> dict[str, str]:
-    """Upload the sources that are local, each below an S3 prefix of its own.
+    """Upload the local sources, each below its own S3 prefix.
 
     Args:
-        sources: as `check_inputs` takes them.
-        deployment: whose results bucket takes the uploads, below `training/data/`.
+        sources: S3 URIs and local paths of the inputs, by name.
+        deployment: Stack to upload to, below `training/data/` in its results bucket.
 
     Returns:
-        The S3 URI of each source, by the same names.
+        S3 URI of each source, by the same names.
 
     Raises:
-        InputError: as `check_inputs` raises it.
+        InputError: As `check_inputs` raises it.
     """
     check_inputs(sources, deployment)
     return {
@@ -65,7 +65,7 @@ def _upload(source: Path, deployment: Deployment) -> str:
     with ThreadPoolExecutor(_UPLOADS_AT_ONCE) as pool:
         for _ in pool.map(storage.copy, map(str, files), targets):
             pass
-    # With the slash, S3 takes no other prefix that begins alike.
+    # The slash excludes other prefixes that begin with the same characters.
     return f"{prefix}/"
 
 

@@ -1,4 +1,4 @@
-"""Names of jobs on SageMaker: cleaned, cut to length and unique."""
+"""Make names of SageMaker jobs: cleaned, cut to length and unique."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ import re
 import uuid
 
 MAX_JOB_NAME = 63
-"""Characters of a training, transform or processing job's name, and of a model's.
+"""Maximum number of characters in the name of a training, transform or processing job or a model.
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html"""
 MAX_TUNING_NAME = 32
-"""Characters of a tuning job's name, which is part of the names of its trainings."""
+"""Maximum number of characters in a tuning job's name, which is part of its trainings' names."""
 _NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9]+")
 _UNIQUE_DIGITS = 8
+"""Number of random hexadecimal digits in a unique name."""
 
 
 def unique_name(name: str, *, most: int = MAX_JOB_NAME) -> str:
     """Return a name that SageMaker accepts and that no other job has.
 
     Args:
-        name: of the model; may be longer than `most` and have any characters.
-        most: characters that the result may have.
+        name: Name of the model, of any length and with any characters.
+        most: Maximum number of characters in the result.
     """
     return with_suffix(name, uuid.uuid4().hex[:_UNIQUE_DIGITS], most=most)
 
 
 def with_suffix(name: str, suffix: str, *, most: int = MAX_JOB_NAME) -> str:
-    """Return the cleaned name, cut so that the whole suffix fits behind it.
+    """Return a cleaned name, shortened so that a hyphen and the whole suffix fit after it.
 
     Args:
-        name: as `unique_name` takes it.
-        suffix: letters and digits.
-        most: characters that the result may have.
+        name: Name of the model, of any length and with any characters.
+        suffix: Letters and digits to append.
+        most: Maximum number of characters in the result.
     """
     cleaned = _NOT_ALLOWED.sub("-", name).strip("-")
     cut = cleaned[: most - len(suffix) - 1].strip("-")

@@ -1,4 +1,7 @@
-"""SageMaker's registry of models: a group a model, a version a package, and who approved it."""
+"""Register packages in SageMaker's model registry, and approve or reject them.
+
+Each model has a group, and each package is a version of a group.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,13 @@ if TYPE_CHECKING:
 Approval = Literal["Approved", "Rejected", "PendingManualApproval"]
 
 CONTENT_TYPES = ["image/tiff", "image/png", "image/jpeg", "application/x-npy"]
+"""Media types of the images that a model accepts."""
 RESPONSE_TYPES = ["application/geo+json", "application/json"]
+"""Media types of a model's responses."""
 _DIGEST = "swath-digest"
+"""Name of the version's property that holds the package's digest."""
 ARCHIVE = ".tar.gz"
+"""Suffix of the packages that SageMaker accepts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,22 +38,24 @@ class Version:
 
     arn: str
     approval: str
+    """Approval status, one of `Approval`."""
     digest: str
+    """Digest of the package; empty for a version that swath did not register."""
 
 
 def register(package: str, group: str, deployment: Deployment) -> Version:
-    """Make a package the next version of a group, waiting for approval.
+    """Register a package as the next version of a group, with pending approval.
 
-    A package that the group has already, by its digest, is not registered again.
+    If the group already has a version with the package's digest, that version is returned.
 
     Args:
-        package: the S3 URI of a `model.tar.gz`.
-        group: made if there is none of that name.
-        deployment: whose image serves the model.
+        package: S3 URI of a `model.tar.gz`.
+        group: Name of the group, which is created if necessary.
+        deployment: Stack whose image serves the model.
 
     Raises:
-        InputError: the package does not lie on S3 as SageMaker wants it.
-        PackageError: there is no package, or it cannot be used.
+        InputError: `package` is not the S3 URI of a `.tar.gz` file.
+        PackageError: There is no package, or it cannot be used.
     """
     if not storage.is_s3(package) or not package.endswith(ARCHIVE):
         raise InputError(
@@ -72,10 +81,13 @@ def register(package: str, group: str, deployment: Deployment) -> Version:
 
 
 def versions(group: str) -> list[Version]:
-    """Every version of a group, the newest first.
+    """Return all versions of a group, newest first.
+
+    Args:
+        group: Name of the group.
 
     Raises:
-        InputError: there is no such group.
+        InputError: There is no such group.
     """
     client = boto3.client("sagemaker")
     pages = client.get_paginator("list_model_packages").paginate(
@@ -89,15 +101,15 @@ def versions(group: str) -> list[Version]:
 
 
 def decide(version: str, approval: Approval, *, because: str) -> Version:
-    """Approve a version, or reject it.
+    """Set the approval status of a version.
 
     Args:
-        version: its ARN.
-        approval: what is decided.
-        because: kept with the decision.
+        version: ARN of the version.
+        approval: New approval status.
+        because: Reason of the decision, which is stored with it.
 
     Raises:
-        InputError: there is no such version.
+        InputError: There is no such version.
     """
     client = boto3.client("sagemaker")
     try:
@@ -127,7 +139,7 @@ def _version(client: SageMakerClient, arn: str) -> Version:
 
 
 def _explained(error: ClientError, name: str) -> Exception:
-    """An error of SageMaker's: the user's where the name is wrong."""
+    """Return an InputError if SageMaker rejected or does not know the name, else the error."""
     if error.response["Error"]["Code"] in {"ValidationException", "ResourceNotFound"}:
         return InputError(
             f"{name} is not in the registry of this account and region: {error}; check the name "

@@ -1,6 +1,6 @@
-"""AWS's SDK for SageMaker: asked for only where a job is launched, and told to report home nothing.
+"""Open a session of AWS's SDK for SageMaker, without telemetry.
 
-It has 150 dependencies and takes seconds to import.
+The SDK has 150 dependencies and takes seconds to import, so it is imported only to launch a job.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _NO_TELEMETRY = {
 
 
 def open_session(deployment: Deployment) -> Any:
-    """Return the SDK's session. Its bucket is the stack's, so that the SDK makes none of its own.
+    """Return an SDK session that uses the stack's bucket, so that the SDK creates no bucket.
 
     Raises:
-        InputError: the SDK is not installed.
+        InputError: The SDK is not installed.
     """
-    # The SDK simulates the role's policy against `*`; the stack's role may reach its own buckets
-    # only, and is right to.
+    # The SDK's validation simulates the role's policy against `*`. The stack's role would fail,
+    # because it deliberately has access only to the stack's buckets.
     os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what its modules remark on themselves
+            warnings.simplefilter("ignore")  # the SDK's warnings about itself
             importlib.import_module("sagemaker.train.model_trainer")
             importlib.import_module("sagemaker.train.tuner")
             helper = importlib.import_module("sagemaker.core.helper.session_helper")

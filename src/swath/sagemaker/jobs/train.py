@@ -1,4 +1,4 @@
-"""Trainings on SageMaker: the same container, options and data as on a laptop."""
+"""Launch trainings on SageMaker, with the same container, options and data as on a laptop."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from swath.training.options import TrainOptions
 
 CHECKPOINTS = "/opt/ml/checkpoints"
+"""Folder of the checkpoints in the container."""
 _PREFIXES = {"network_options": OF_NETWORK, "augment": OF_AUGMENTATION}
 _HOUR = 3600
 _DAY = 24 * _HOUR
@@ -32,37 +33,48 @@ _DAY = 24 * _HOUR
 _TIMESTAMP = 15
 # For the download of image and data before the training, and for validation and export after it.
 _MIN_MARGIN, _MAX_MARGIN = 6.0, 30.0
-"""Minutes."""
+"""Bounds in minutes of the margin between the training's time limit and the job's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob:
-    """A training to be launched."""
+    """A training to launch."""
 
     options: TrainOptions
     channels: Mapping[str, str]
-    """By name, where the data of each lies: an S3 prefix, or a local path, which is uploaded."""
+    """Data of each input channel by name: an S3 prefix, or a local path, which is uploaded."""
     of_labels: Mapping[str, str] = field(default_factory=dict)
-    """`form`, `classes` and `map`, as far as they are given."""
+    """Description of the labels: any of `form`, `classes` and `map`."""
     instance_type: str
+    """Instance type of the host."""
     hours: float
-    """After how many SageMaker stops the training."""
+    """Time limit in hours, after which SageMaker stops the training."""
     checkpoints: str | None = None
-    """The S3 URI where an earlier launch left its checkpoints, to go on from there."""
+    """S3 URI of an earlier launch's checkpoints to resume from; None for a new training."""
     spot: bool = True
-    """On spare capacity, which costs less and may be taken away: then it goes on from its last
-    checkpoint, for a day at most."""
+    """Whether to use Spot capacity, which costs less and may be interrupted.
+
+    An interrupted training resumes from its last checkpoint. Including waits for capacity, the job
+    takes at most a day longer than `hours`.
+    """
     volume_gib: int = 100
+    """Size of the host's volume in GiB."""
     hourly_price: float | None = None
-    """US dollars; by default, what AWS's price list says."""
+    """Price of the instance in US dollars per hour; None for AWS's price list."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of the training job."""
 
 
 def ceiling_of(job: TrainingJob, region: str, *, jobs: int = 1) -> Ceiling:
-    """What so many jobs of a kind may cost at most.
+    """Return the maximum cost of jobs of the same kind.
+
+    Args:
+        job: Training to launch.
+        region: AWS region of the jobs.
+        jobs: Number of jobs.
 
     Raises:
-        InputError: the price is not known.
+        InputError: The price is not known.
     """
     return ceiling(
         job.instance_type,
@@ -75,10 +87,11 @@ def ceiling_of(job: TrainingJob, region: str, *, jobs: int = 1) -> Ceiling:
 
 
 def check(job: TrainingJob, deployment: Deployment) -> None:
-    """Check that the job can read its data and, if it goes on with another, its checkpoint.
+    """Check that the job can read its data and, if it resumes, its checkpoint.
 
     Raises:
-        InputError: it cannot.
+        InputError: The data cannot be read, the checkpoints are not the stack's, or there is no
+            checkpoint of a training with these options.
     """
     check_inputs(job.channels, deployment)
     if job.checkpoints is None:
@@ -100,17 +113,18 @@ class Launched:
     """A training that was started."""
 
     name: str
+    """Name of the training job."""
     package: str
-    """The S3 URI where its model package will lie."""
+    """S3 URI to which the model package will be written."""
     checkpoints: str
-    """The S3 URI of its checkpoints, from which another launch can go on."""
+    """S3 URI of the checkpoints, from which another launch can resume."""
 
 
 def launch(job: TrainingJob, deployment: Deployment) -> Launched:
     """Start a training.
 
     Raises:
-        InputError: the SDK is not installed, the stack does not train, or `check` raises it.
+        InputError: The SDK is not installed, the stack does not train, or `check` raises it.
     """
     check(job, deployment)
     trainer = make_trainer(job, deployment)
@@ -124,10 +138,10 @@ def launch(job: TrainingJob, deployment: Deployment) -> Launched:
 
 
 def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
-    """The SDK's `ModelTrainer` of a job.
+    """Return the SDK's `ModelTrainer` for a job.
 
     Raises:
-        InputError: the SDK is not installed, or the stack does not train.
+        InputError: The SDK is not installed, or the stack does not train.
     """
     role, image = deployment.training_role, deployment.training_image
     session = open_session(deployment)
@@ -157,7 +171,7 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
         stopping_condition=StoppingCondition(max_runtime_in_seconds=seconds, **waits),
         output_data_config=OutputDataConfig(s3_output_path=storage.join(folder, "output")),
         checkpoint_config=CheckpointConfig(
-            # Of this launch alone: what another left belongs to other labels, maybe.
+            # A new training has its own folder: other checkpoints may be from other labels.
             s3_uri=job.checkpoints or storage.join(folder, "checkpoints", uuid.uuid4().hex),
             local_path=CHECKPOINTS,
         ),
@@ -172,7 +186,7 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
 
 
 def hyperparameters_of(options: TrainOptions) -> dict[str, str]:
-    """The options that are not what they are by default, as SageMaker has them: all strings."""
+    """Return the options that differ from their defaults as hyperparameters, which are strings."""
     defaults = type(options)().to_json()
     flat: dict[str, Any] = {}
     for name, value in options.to_json().items():
@@ -184,20 +198,26 @@ def hyperparameters_of(options: TrainOptions) -> dict[str, str]:
 
 
 def inputs_of(job: TrainingJob, deployment: Deployment) -> list[Any]:
-    """Return the SDK's channels of a job; data on this machine is uploaded.
+    """Upload a job's local data, and return the SDK's description of its input channels.
 
     Raises:
-        InputError: as `upload_inputs` raises it.
+        InputError: As `upload_inputs` raises it.
     """
     from sagemaker.core.training.configs import InputData  # noqa: PLC0415
 
-    # Not by the SDK: where it uploads to depends on what its caller may ask of IAM.
+    # swath uploads the data itself: where the SDK would upload to depends on its caller's IAM
+    # permissions.
     channels = upload_inputs(job.channels, deployment)
     return [InputData(channel_name=name, data_source=source) for name, source in channels.items()]
 
 
 def _within(options: TrainOptions, hours: float) -> TrainOptions:
-    """Options with which the training ends, and exports, before SageMaker stops it."""
+    """Return options with a time limit, so that the training exports before SageMaker stops it.
+
+    Args:
+        options: Training options; a time limit in them is kept.
+        hours: Time limit of the job in hours.
+    """
     if options.minutes is not None:
         return options
     total = 60 * hours

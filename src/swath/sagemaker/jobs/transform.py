@@ -1,7 +1,8 @@
-"""Batch transform: every image below an S3 prefix through a model, each with its answer beside it.
+"""Start batch transforms, which run a model on every image below an S3 prefix.
 
-For images as an endpoint takes them. Scenes are better dropped into the bucket: they are cut into
-shards, and their detections merged and loaded.
+The detections of each image are written to an object of their own. Images are limited as for an
+endpoint. Larger scenes are better dropped into the bucket, where swath splits them into shards and
+merges and loads their detections.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 Accept = Literal["application/geo+json", "application/json"]
 
 _AT_ONCE = 100 // MAX_IMAGE_MB
-"""Images under way on an instance: they may be 100 MB together.
+"""Number of images that an instance processes at once; they may be 100 MB together.
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTransformJob.html"""
 _NO_GPU = (
     "batch transform's GPU hosts have drivers for CUDA 12 at most, and swath computes with CUDA "
@@ -40,17 +41,20 @@ _NO_GPU = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformRequest:
-    """Which images through which model."""
+    """A batch transform to start."""
 
     package: str
-    """The S3 URI of a `model.tar.gz`."""
+    """S3 URI of a `model.tar.gz`."""
     images: str
-    """An S3 prefix; the images below it are taken."""
+    """S3 prefix of the images."""
     out: str
-    """An S3 prefix; the answer to `a.tif` is `a.tif.out` below it."""
+    """S3 prefix of the results; the result for `a.tif` is `a.tif.out` below it."""
     instance_type: TransformInstanceTypeType
+    """Instance type of the hosts, without an accelerator."""
     instances: int = 1
+    """Number of hosts."""
     accept: Accept = "application/geo+json"
+    """Media type of the results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +62,18 @@ class TransformJob:
     """A transform job that was started."""
 
     name: str
+    """Name of the transform job."""
     chips: Chips
+    """Images that the job processes, and objects that it skips."""
 
 
 def transform(request: TransformRequest, deployment: Deployment) -> TransformJob:
-    """Start a batch transform job, and make the SageMaker model that it uses unless there is one.
+    """Start a batch transform job, and create the SageMaker model that it uses if necessary.
 
     Raises:
-        InputError: an address is none on S3, the stack's role may not use it, there is no image,
-            or the host has a GPU.
-        PackageError: there is no package, or it cannot be used.
+        InputError: An address is not on S3, the stack's role may not use it, there is no image, or
+            the host has an accelerator.
+        PackageError: There is no package, or it cannot be used.
     """
     _check(request, deployment)
     chips = list_chips(request.images)
@@ -85,7 +91,7 @@ def transform(request: TransformRequest, deployment: Deployment) -> TransformJob
         ModelClientConfig={"InvocationsMaxRetries": 3, "InvocationsTimeoutInSeconds": 600},
         TransformInput={
             "DataSource": {"S3DataSource": {"S3DataType": "ManifestFile", "S3Uri": manifest}},
-            # What type each is, the container sees by its first bytes.
+            # The container detects the type of each image by its first bytes.
             "ContentType": "application/octet-stream",
             "SplitType": "None",
         },
@@ -112,9 +118,10 @@ def _check(request: TransformRequest, deployment: Deployment) -> None:
 
 
 def _model(package: str, name: str, tags: list[TagTypeDef], deployment: Deployment) -> str:
-    """Make the SageMaker model of a package and an image, or return the one that there is.
+    """Create the SageMaker model of a package if it does not exist, and return its name.
 
-    A model costs nothing and cannot be changed, so one serves all jobs of the same package.
+    A model costs nothing and cannot be changed. All jobs with the same package, image, role and
+    tags therefore share one model.
     """
     role, image = deployment.serving_role, deployment.serving_image
     identity = "\n".join([package, image, role, *(tag["Value"] for tag in tags)])
@@ -123,7 +130,7 @@ def _model(package: str, name: str, tags: list[TagTypeDef], deployment: Deployme
         boto3.client("sagemaker").create_model(
             ModelName=model,
             ExecutionRoleArn=role,
-            # Not `ModelDataSource`, which batch transforms do not know:
+            # Batch transforms do not support `ModelDataSource`:
             # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
             PrimaryContainer={"Image": image, "ModelDataUrl": package},
             Tags=tags,

@@ -1,4 +1,4 @@
-"""Searches for hyperparameters on SageMaker: many trainings, within a bound on their cost."""
+"""Launch searches for hyperparameters on SageMaker, each with a fixed number of trainings."""
 
 from __future__ import annotations
 
@@ -17,29 +17,31 @@ if TYPE_CHECKING:
     from swath.training.search import Search
 
 _OF_VALIDATION = "validation:"
+"""Prefix of the validation metrics' names."""
 _LOG = "Logarithmic"
 _LINEAR = "Linear"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningJob:
-    """A search to be launched."""
+    """A search to launch."""
 
     training: TrainingJob
-    """Each of the trainings, but for what the search chooses."""
+    """Training that all trainings of the search share, except for the options that vary."""
     search: Search
     at_once: int = 2
+    """Maximum number of trainings that run at the same time."""
 
 
 def launch_tuning(job: TuningJob, deployment: Deployment) -> tuple[str, str]:
     """Start a search.
 
     Returns:
-        The name of the tuning job, and the S3 URI of the checkpoints of all its trainings.
+        Name of the tuning job, and S3 URI of the checkpoints of all its trainings.
 
     Raises:
-        InputError: the SDK is not installed, the stack does not train, or trainings do not report
-            what is to be compared.
+        InputError: The SDK is not installed, the stack does not train, trainings do not report the
+            search's metric, or `check` raises it.
     """
     check(job.training, deployment)
     tuner = make_tuner(job, deployment)
@@ -49,7 +51,12 @@ def launch_tuning(job: TuningJob, deployment: Deployment) -> tuple[str, str]:
 
 
 def make_tuner(job: TuningJob, deployment: Deployment) -> Any:
-    """The SDK's `HyperparameterTuner` of a search."""
+    """Return the SDK's `HyperparameterTuner` for a search.
+
+    Raises:
+        InputError: The SDK is not installed, the stack does not train, or trainings do not report
+            the search's metric.
+    """
     trainer = make_trainer(job.training, deployment)
     from sagemaker.train.tuner import HyperparameterTuner  # noqa: PLC0415
 
@@ -69,7 +76,7 @@ def make_tuner(job: TuningJob, deployment: Deployment) -> Any:
         max_jobs=search.trials,
         max_parallel_jobs=job.at_once,
         early_stopping_type="Auto",
-        # The SDK takes 0 for none at all, and the search would choose otherwise each time.
+        # The SDK treats a seed of 0 as no seed, and the search would differ each time.
         random_seed=search.seed + 1,
     )
 
