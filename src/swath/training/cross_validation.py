@@ -1,6 +1,6 @@
 """Cross-validate training options: estimate a model's metrics on unseen scenes of the same kind.
 
-Each fold of the scenes is held out of one training and measures its model (Stone 1974,
+Each fold of the scenes is held out of one training and validates its model (Stone 1974,
 https://doi.org/10.1111/j.2517-6161.1974.tb00994.x). Options that are chosen by cross-validation
 do not depend on the scenes that the final model is evaluated on.
 """

@@ -38,29 +38,34 @@ Tell = Callable[[Point], None]
 
 @dataclass(slots=True, kw_only=True)
 class Loop:
-    """A training under way."""
+    """A running training."""
 
     options: TrainOptions
     learner: Learner
+    """Network with its optimizer and averaged weights."""
     feed: Callable[[tuple[HardNegative, ...]], Feed]
     """Function that returns the feed of crops, given the current hard negatives."""
     spec: PackageSpec
+    """Package spec of the network, for validation and for the search for hard negatives."""
     scenes: Collection
     """Scenes to train on."""
     validate: Validator | None
     """Validator of the network; None for a training without validation."""
     checkpoints: Path | None
-    """Folder of the checkpoints; None for a training without checkpoints."""
+    """Folder of the checkpoints; None for a training that cannot be resumed."""
     identity: dict[str, str]
     """Digests of the options and the data, which a checkpoint must share with this training."""
     stop: Callable[[], bool]
     """Function that is called after each step, and during validation; True stops the training."""
     tell: Tell
+    """Function that is called with the metrics of each epoch."""
     launch: str = ""
     """Identifier of the launch that this process is part of."""
     progress: Progress = field(default_factory=Progress)
     _since: float = field(default_factory=time.monotonic)
+    """Monotonic time in seconds up to which the training's duration is counted."""
     _saved: float = field(default_factory=time.monotonic)
+    """Monotonic time in seconds of the last checkpoint."""
 
     def take_up(self) -> bool:
         """Resume from the last checkpoint and return True, or return False if there is none.

@@ -46,6 +46,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     name: Name = "model"
     """Name of the model, in its package and in every detection that it makes."""
     network: NetworkName = "detector"
+    """Name of the network's architecture."""
     network_options: dict[str, Any] = {}
     """Options of the network itself, described in its class and given as `network.<option>`."""
     bands: tuple[str, ...] = ()
@@ -72,6 +73,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Value that replaces invalid pixels, in the scene's units and before scaling."""
 
     epochs: Positive = 40
+    """Maximum number of epochs."""
     crops: Positive = 512
     """Number of random crops per epoch."""
     batch_size: Positive = 8
@@ -85,6 +87,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     final_learning_rate: Share = 0.01
     """Learning rate at the last step, as a fraction of `learning_rate`."""
     weight_decay: AtLeastZero = 1e-2
+    """Weight decay of AdamW; norms and biases do not decay."""
     clip_norm: AboveZero = 10.0
     """Maximum norm of the gradients; longer ones are clipped to it."""
     ema_decay: Annotated[float, Meta(ge=0, lt=1)] = 0.998
@@ -92,7 +95,9 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of the network; `auto` is bfloat16 on a GPU that supports it, else float32."""
     channels_last: bool = True
+    """Whether tensors are stored with the channels last in memory."""
     seed: Count = 0
+    """Seed of the random weights and of the random crops."""
     workers: Count = 0
     """Number of threads that cut crops; 0 for one per CPU."""
     threads: Count = 0
@@ -160,7 +165,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Hexadecimal SHA-256 of the options that the trained model depends on."""
+        """Hexadecimal SHA-256 of the options, except those that may change on resuming."""
         known = self.to_json()
         for name in _NO_MATTER:
             del known[name]
@@ -234,7 +239,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _NO_MATTER = ("workers", "minutes", "checkpoint_seconds")
-"""Names of options that do not affect the trained model, and so not the digest."""
+"""Names of options that may change when a training resumes; the digest ignores them."""
 _NESTED = {OF_NETWORK: "network_options", OF_AUGMENTATION: "augment"}
 _TYPES = {
     prefix + key: kind

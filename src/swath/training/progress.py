@@ -62,7 +62,7 @@ class Progress:
             self.launch, self.seconds_before = launch, self.seconds
         if self.finished == MINUTES and not self.time_is_over(minutes):
             self.finished = ""
-            # The epoch that the time limit cut short is resumed.
+            # The epoch that the time limit cut short continues.
             self.ended = self.step // steps_per_epoch
 
     def time_is_over(self, minutes: float | None) -> bool:

@@ -175,7 +175,7 @@ def draw(curves: Sequence[dict[str, float]], best_epoch: int) -> str:
         ("learning rate", ["learning_rate"]),
     ]
     panels = [(title, names) for title, names in panels if names]
-    # Text stays text, and the same curves give the same bytes.
+    # Keep text as text, and give the same bytes for the same curves.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "swath", "font.size": 9}):
         figure = Figure(figsize=(9, 2.6 * len(panels)), layout="constrained")
         axes = figure.subplots(len(panels), 1, squeeze=False, sharex=True)[:, 0]

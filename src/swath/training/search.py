@@ -101,7 +101,7 @@ def read_search(uri: str, options: TrainOptions) -> Search:
         search = msgspec.convert(read_values(uri), Search)
     except FileNotFoundError:
         raise InputError(f"there is no search at {uri}; check the address") from None
-    except ValueError as error:  # of json, tomllib and msgspec
+    except ValueError as error:  # from json, tomllib or msgspec
         raise InputError(
             f"{uri} describes no search: {error}; it has `ranges`, as ranges.learning_rate = "
             "{ low = 0.0001, high = 0.01 }"

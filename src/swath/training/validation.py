@@ -66,6 +66,8 @@ class Validator(Protocol):
 def validator_of(task: str, collection: Collection) -> Validator:
     """Return the validator for a task.
 
+    The validator of segmenters raises a LabelsError when it is called if labels have no outlines.
+
     Args:
         task: Task of the network, as in its package.
         collection: Labeled scenes to validate on.

@@ -72,8 +72,8 @@ def assign(
     inside = _within(middle, _extent(places))[:, 0]
     area = size[real].prod(dim=1).expand_as(positive).clone()
     area[~positive] = torch.inf
-    # No other object has the cell nearest to an object's center, unless that object is as small
-    # and has the same cell.
+    # An object also competes for the cell nearest to its center; a smaller object can still have
+    # that cell.
     area[nearest[inside], torch.nonzero(inside)[:, 0]] = size[real[inside]].prod(dim=1)
     least, chosen = area.min(dim=1)
     place = torch.nonzero(torch.isfinite(least) & valid)[:, 0]

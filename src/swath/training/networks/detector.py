@@ -45,6 +45,7 @@ class Detector(nn.Module):
     """An encoder and decoder with scores and a box per cell; a member of `Detectors`."""
 
     weights: Tensor
+    """Weight of each class in the loss, float32 (classes,)."""
 
     def __init__(
         self,

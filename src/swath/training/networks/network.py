@@ -23,9 +23,13 @@ class Head(TypedDict):
     """Description of a network's exported outputs for their decoding: fields of `PackageSpec`."""
 
     architecture: str
+    """Name of the architecture."""
     task: str
+    """Task of the network, as in its package."""
     outputs: tuple[OutputSpec, ...]
+    """Names, shapes and axes of the outputs."""
     hyperparameters: dict[str, Any]
+    """Hyperparameters of the decoding, such as the score threshold."""
 
 
 class Labelled(Protocol):
