@@ -1,4 +1,4 @@
-"""What is measured, and the goals: each figure has one result file and one row of the table."""
+"""List the figures and their goals; each has one result file and one row of the table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Figure:
     """Empty for a ratio."""
 
     def met(self, value: float) -> bool:
-        """Whether a value reaches the goal."""
+        """Tell whether a value reaches the goal."""
         return value >= self.goal if self.better == "higher" else value <= self.goal
 
 

@@ -27,7 +27,7 @@ Round = dict[str, Sample]
 
 @dataclass(slots=True)
 class Patience:
-    """How long all benchmarks together may still wait for a quiet machine, in s."""
+    """Time that all benchmarks together may still wait for a quiet machine, in s."""
 
     left: float = 300.0
     at_once: float = 10.0
@@ -76,7 +76,7 @@ def _one(sides: Mapping[str, Side], patience: Patience) -> Round:
 
 
 def is_clean(samples: Round) -> bool:
-    """Whether others left the machine alone while the round ran."""
+    """Tell whether other processes were quiet while the round ran."""
     return all(sample["others"] <= CLEAN for sample in samples.values())
 
 

@@ -1,4 +1,4 @@
-"""What the figures were measured on, without the machine's name."""
+"""Describe the machine of the measurements, without its name."""
 
 from __future__ import annotations
 

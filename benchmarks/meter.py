@@ -1,4 +1,4 @@
-"""What a piece of work cost: time, CPU time, memory, and how much others took of the machine."""
+"""Measure time, CPU time and memory of some work, and the load of other processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 Sample = dict[str, Any]
-"""What one side measured once: `wall`, `cpu` and `others`, and what is its own."""
+"""One measurement of one side: `wall`, `cpu`, `others`, and further values of the side."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _KB_A_MB = 1e6 / 1024

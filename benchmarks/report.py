@@ -1,4 +1,4 @@
-"""What `make bench` says while it runs: the one place that prints."""
+"""Print the progress of `make bench`; no other module prints."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _DIGITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came out for one figure."""
+    """Result of one figure."""
 
     name: str
     value: float
@@ -30,12 +30,12 @@ class Result:
 
     @property
     def figure(self) -> Figure:
-        """What was measured."""
+        """Figure that was measured."""
         return FIGURES[self.name]
 
     @property
     def met(self) -> bool:
-        """Whether the goal is reached."""
+        """Tell whether the goal is reached."""
         return self.figure.met(self.value)
 
     def write(self, folder: Path = RESULTS) -> None:
@@ -59,7 +59,7 @@ def result(name: str, value: float, samples: Sequence[Round]) -> Result:
 
 
 def read_results(folder: Path = RESULTS) -> dict[str, Result]:
-    """What is there, by name, in the order of the figures."""
+    """Read all results, by name, in the order of the figures."""
     files = {name: folder / f"{name}.json" for name in FIGURES}
     return {
         name: Result(**json.loads(file.read_text()))

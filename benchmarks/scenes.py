@@ -45,7 +45,7 @@ class SceneSpec:
 
     @property
     def path(self) -> Path:
-        """Where it is kept."""
+        """Path of the scene in the cache."""
         return CACHE / "scenes" / f"{self.kind}_{self.size}_{self.compression}_v{_DRAWN}.tif"
 
 

@@ -38,11 +38,11 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """Where it is; to be told to boto3 as AWS_ENDPOINT_URL."""
+        """Address of the server, for boto3's AWS_ENDPOINT_URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        """What a process needs in its environment to find its S3 here."""
+        """Environment of a process that uses this server as S3."""
         return {
             "AWS_ENDPOINT_URL": self.address,
             "AWS_ACCESS_KEY_ID": "bench",
@@ -52,7 +52,7 @@ class Endpoint:
         }
 
     def counts(self) -> list[list[Any]]:
-        """What was asked since the last call: method, first byte, number of bytes."""
+        """Return the requests since the last call: method, first byte, number of bytes."""
         with urllib.request.urlopen(self.address + _COUNTS) as answer:  # noqa: S310 (this machine)
             asked: list[list[Any]] = json.load(answer)
         return asked

@@ -36,7 +36,7 @@ def make_table(results: Mapping[str, Result]) -> str:
 
 
 def plain_lines(results: Iterable[Result]) -> list[str]:
-    """The same for a terminal."""
+    """Return the table's lines for a terminal."""
     return [
         f"  {one.name:22} {_number(one.value):>8} {one.figure.unit:2} "
         f"(goal {_goal(one.figure)}){'' if one.met else '  MISSED'}"

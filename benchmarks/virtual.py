@@ -43,7 +43,7 @@ class VirtualScene:
     height: int
     kind: Kind = "rgb8"
     collar: float = 0.1
-    """How far along the top and the left edge the empty corner reaches, as a share of them."""
+    """Share of the top and of the left edge that the empty corner covers."""
 
     def write(self, path: Path) -> Path:
         """Write the file; deflate, predictor 2, blocks of 512 px, nodata 0."""
@@ -61,7 +61,7 @@ class VirtualScene:
         return path
 
     def pattern(self) -> NDArray[np.int64]:
-        """Which of `blocks` is where, (rows of blocks, columns of blocks); -1: none."""
+        """Return the index into `blocks` of each block, (rows, columns of blocks); -1: none."""
         rows, columns = -(-self.height // BLOCK), -(-self.width // BLOCK)
         row, column = np.arange(rows)[:, None], np.arange(columns)[None, :]
         which = (row * 7 + column * 3 + row * column) % _VARIETY**2

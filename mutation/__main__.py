@@ -30,7 +30,7 @@ FOLDER = ROOT / "build" / "mutation"
 _QUICK_S = 0.5
 _tree: Tree
 _sound: dict[str, bool] = {}
-"""Whether each test passes without a mutant, as this worker has found."""
+"""Results of each test without a mutant, as this worker has run them."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -127,7 +127,7 @@ def _try(trial: tuple[Mutant, dict[str, float], int]) -> Result:
 
 
 def _is_sound(name: str, durations: dict[str, float]) -> bool:
-    """Whether a test passes without a mutant: asked of its file at once, or else of it alone."""
+    """Tell whether a test passes without a mutant, with the rest of its file or alone."""
     if name not in _sound:
         file = name.partition("::")[0] + "::"
         others = {
@@ -143,7 +143,7 @@ def _is_sound(name: str, durations: dict[str, float]) -> bool:
 
 
 def _is_final(known: Result, chosen: dict[str, float]) -> bool:
-    """Whether a survivor was shown to as many tests as it would be now."""
+    """Tell whether a survivor has run against as many tests as it would now."""
     return known.outcome.status != "survived" or known.outcome.passed >= len(chosen)
 
 

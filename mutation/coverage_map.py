@@ -1,4 +1,4 @@
-"""Which tests reach which mutants, by what was recorded of each test file."""
+"""Map mutants to the tests that reach them, from the recording of each test file."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def _positions(
 
 
 def _is_left_alone(node: ast.AST) -> bool:
-    """Whether a change here could not matter to any test: types, texts for people, imports."""
+    """Tell whether no test could notice a change here: types, texts for people, imports."""
     match node:
         case ast.Expr(value=ast.Constant()) | ast.Import() | ast.ImportFrom() | ast.JoinedStr():
             return True
@@ -204,6 +204,6 @@ def _lines(clause: ast.AST) -> tuple[int, int]:
 
 
 def _runs_at_import(clause: ast.AST, scopes: tuple[ast.AST, ...]) -> bool:
-    """Whether a clause is no statement within a function; the defaults of arguments are none."""
+    """Tell whether a clause runs at import, as the defaults of arguments do."""
     around = scopes[:-1] if scopes and clause is scopes[-1] else scopes
     return not around or isinstance(around[-1], ast.ClassDef)

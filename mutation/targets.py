@@ -104,7 +104,7 @@ def _target(module: str) -> Target:
 
 
 def is_named(module: str, names: Sequence[str]) -> bool:
-    """Whether a module's path contains one of the names, if there are any."""
+    """Tell whether a module's path contains one of the names; True without names."""
     return not names or any(name in module for name in names)
 
 

@@ -41,7 +41,7 @@ ARCHITECTURES = {one.name: one for one in (SMALL, MEDIUM, LARGE)}
 
 
 class Operations(Protocol):
-    """What a network is made of; a tensor is whatever the builder calls one."""
+    """Layers of a network; the type of a tensor depends on the builder."""
 
     def conv(self, x: Any, name: str, *, stride: int = 1) -> Any:
         """Convolve with the weights of that name."""

@@ -26,7 +26,7 @@ TILE = 512
 OVERLAP = 64
 THRESHOLD = 0.5
 DETECTIONS = 30
-"""How many a tile gives, more or less: what is above the threshold."""
+"""Approximate number of a tile's candidates above the threshold."""
 _SPREAD = 1.5
 """The standard deviation of the scores' logits."""
 _APART = 0.01

@@ -35,7 +35,7 @@ class Detector(_Module):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class _Operations:
-    """What the network is made of, with a module's weights."""
+    """Build the layers of the network with a module's weights."""
 
     module: nn.Module
 

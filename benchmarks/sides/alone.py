@@ -41,7 +41,7 @@ class Way:
     """To be called before."""
 
     def seconds(self, tiles: Sequence[NDArray[np.float32]], count: int) -> float:
-        """How long `count` tiles take."""
+        """Return the seconds that `count` tiles take."""
         self.prepare()
         supply = itertools.cycle(tiles)
         with ThreadPoolExecutor(self.workers) as pool:

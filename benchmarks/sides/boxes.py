@@ -1,4 +1,4 @@
-"""What the tiles of a scene see, drawn: clustered objects, those near seams seen by several."""
+"""Draw the detections of a scene's tiles: clustered objects, several times near seams."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Ungathered:
         self.engine = model.engine
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
-        """What the model says."""
+        """Return the model's output."""
         return self._model(tiles)
 
     def shrink(self) -> bool:

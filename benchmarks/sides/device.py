@@ -61,7 +61,7 @@ class Device:
 
 
 def make_answers(side: int = TILE) -> NDArray[np.float32]:
-    """What the detectors of `benchmarks.models` might say of 16 tiles, (16, 5, candidates)."""
+    """Return outputs like those of `benchmarks.models` for 16 tiles, (16, 5, candidates)."""
     rng = np.random.default_rng(0)
     middles = centres(side)[0]
     answers = np.empty((_ANSWERS, 5, middles.shape[1]), np.float32)

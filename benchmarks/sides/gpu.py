@@ -34,7 +34,7 @@ _TRIED = 5
 
 
 def available() -> Sample:
-    """Whether torch finds a GPU, and which."""
+    """Tell whether torch has a GPU, and which."""
     if importlib.util.find_spec("torch") is None:
         return {"gpu": ""}
     import torch  # noqa: PLC0415

@@ -32,7 +32,7 @@ def swath(count: int, repeats: int = 1) -> Sample:
 
 
 def sahi(count: int) -> Sample:
-    """What sahi does after its last tile: objects, shifted, and GreedyNMM with its defaults."""
+    """Run sahi's steps after its last tile: shifted objects, and GreedyNMM with its defaults."""
     from sahi.postprocess.combine import GreedyNMMPostprocess  # noqa: PLC0415
 
     seen = load_boxes(count)

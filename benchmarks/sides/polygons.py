@@ -21,11 +21,11 @@ _PATTERNS: dict[Pattern, tuple[int, float]] = {
     "objects": (20, 4.0),
     "speckle": (4, 0.7),
 }
-"""How many tiles, and the smoothing of their noise: standard deviation in px."""
+"""Number of tiles, and the smoothing of their noise: standard deviation in px."""
 
 
 def swath(pattern: Pattern) -> Sample:
-    """The polygons of each tile by swath."""
+    """Make the polygons of each tile by swath."""
     from swath.detection.segmentation.polygonize import regions_of  # noqa: PLC0415
 
     rasters = draw(pattern)
@@ -36,7 +36,7 @@ def swath(pattern: Pattern) -> Sample:
 
 
 def gdal(pattern: Pattern) -> Sample:
-    """The same polygons by rasterio.features.shapes, whose GeoJSON becomes shapely's polygons."""
+    """Make the polygons by rasterio.features.shapes, from whose GeoJSON shapely makes polygons."""
     from rasterio.features import shapes  # noqa: PLC0415
 
     def polygons(labels: NDArray[np.uint8]) -> list[shapely.Geometry]:

@@ -101,7 +101,7 @@ def swath(
 
 
 def windows(path: str, local: str | None = None, companions: Sequence[int] = ()) -> Sample:
-    """The same tiles as windows of rasterio, with GDAL's defaults; warmed up as swath is."""
+    """Read the tiles as windows of rasterio, with GDAL's defaults, after one warm-up window."""
     pixels = 0
     with rasterio.open(local or path) as scene:
         scene.read(window=Window(0, 0, SIZE, SIZE))
@@ -117,7 +117,7 @@ def windows(path: str, local: str | None = None, companions: Sequence[int] = ())
 
 
 def async_geotiff(path: str) -> Sample:
-    """The same tiles as windows of async-geotiff, several at once, decoded on its own threads."""
+    """Read the tiles as windows of async-geotiff, several at once, decoded on its own threads."""
     from async_geotiff import GeoTIFF, Window  # noqa: PLC0415 - its own Window
     from async_tiff.store import LocalStore  # noqa: PLC0415
 
@@ -159,7 +159,7 @@ def network(url: str, start: int, stop: int, companions: Sequence[int] = ()) -> 
 
 
 def block_places(scene: Any) -> list[tuple[int, int]]:
-    """Where the blocks of an open GeoTIFF lie in the file: first byte, number of bytes."""
+    """Return the position of each block in the file of an open GeoTIFF: first byte, bytes."""
     rows, cols = scene.block_shapes[0]
     return [
         (

@@ -93,7 +93,7 @@ def shard_memory(uri: str, package: str, index: int, device_ms: float = 0) -> Sa
 
 
 def first_tile(uri: str, package: str, index: int) -> Sample:
-    """How long a shard takes until the first of its tiles has been through the model."""
+    """Measure the time from the start of a shard to its first tile's inference."""
     waited: list[float] = []
 
     def stop() -> bool:

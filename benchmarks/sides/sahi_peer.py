@@ -136,5 +136,5 @@ def _compile_postprocess() -> None:
 
 
 def _first(given: Any) -> Any:
-    """What sahi hands over: one entry, or a list of one."""
+    """Return the entry of an argument of sahi's: one entry, or a list of one."""
     return given[0] if given and isinstance(given[0], list | tuple) else given

@@ -72,7 +72,7 @@ def image() -> bytes:
 
 
 def _ask(port: int, body: bytes, count: int) -> list[float]:
-    """How long each answer takes, over one connection."""
+    """Measure the time of each response over one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
     taken = []
     for _ in range(count):

@@ -48,7 +48,7 @@ def geoparquet(count: int) -> Sample:
 
 
 def npy(count: int) -> Sample:
-    """The same columns, each an array: corners, bounds, boxes in px, score, class and tile."""
+    """Save each column as an array: corners, bounds, boxes in px, score, class and tile."""
     with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
         detections = load_boxes(count)
         shapes = _georeferencer(Path(folder), count).polygons(detections.box)
@@ -68,7 +68,7 @@ def npy(count: int) -> Sample:
 
 
 def _georeferencer(folder: Path, count: int) -> Georeferencer:
-    """Of a scene on which that many boxes have their places."""
+    """Return the georeference of a scene that is large enough for the boxes."""
     side = make_grid(count).width
     path = VirtualScene(side, side).write(folder / "scene.tif")
     with open_scene(str(path)) as scene:

@@ -18,7 +18,7 @@ from benchmarks.worker import run_side, temporary_folder
 
 _WIDTHS = (4096, 16384, 65536)
 _TILES = 64
-"""Of a shard; few enough for the smallest scene to have several."""
+"""Tiles of a shard: few enough for the smallest scene to have several shards."""
 _DEVICE_MS = 2
 
 

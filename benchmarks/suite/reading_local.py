@@ -46,7 +46,7 @@ def run(*, quick: bool) -> Iterator[Result]:
 
 
 def _memory(*, quick: bool) -> Result:
-    """What reading adds to a process, for a scene and for one four times as high."""
+    """Compare the memory that reading adds for a scene and for one four times as high."""
     width = 2048 if quick else 8192
     say(f"  memory, {width} px wide, once and four times as high")
     with temporary_folder() as folder:

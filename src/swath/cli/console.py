@@ -33,7 +33,7 @@ ProgressCallback = Callable[[str, int, int | None], None]
 """Called with the name of the work, the count that is done, and the total; None if unknown."""
 
 _RATE_SECONDS = 600
-"""How far back the rate looks."""
+"""Seconds over which the rate is averaged."""
 _MAX_NAME_LETTERS = 28
 """The most letters of a name beside the bar: the numbers fit a terminal of 80 columns."""
 

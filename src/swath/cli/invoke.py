@@ -67,7 +67,7 @@ def invoke(
 
 
 def _targets(images: list[Path], out: Path | None) -> dict[Path, Path | None]:
-    """Where the answers go; None is standard output."""
+    """Return the folder of the responses; None for standard output."""
     if out is None and len(images) == 1:
         return {images[0]: None}
     folder = out or Path()

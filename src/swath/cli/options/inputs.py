@@ -1,4 +1,4 @@
-"""What commands read and write: scenes, images, labels, model packages, folders."""
+"""Options of inputs and outputs: scenes, images, labels, model packages, folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from swath.labels.formats import Form
 
 NO_LABELS = "-"
-"""In place of labels: they are with the scenes."""
+"""Argument that stands for labels beside the scenes."""
 
 
 class OutputFormat(StrEnum):

@@ -1,4 +1,4 @@
-"""What to train with, and where: on this machine or as a job on SageMaker."""
+"""Options of trainings, on this machine or as a job on SageMaker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the local cloud is started."""
+"""Options of the local cloud."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model package is made, checked and published."""
+"""Options for making, checking and publishing model packages."""
 
 from __future__ import annotations
 
