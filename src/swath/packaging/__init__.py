@@ -1,1 +1,1 @@
-"""Making model packages: described, checked, made smaller, and put where a stack finds them."""
+"""Describe, check, optimize and publish model packages."""

@@ -1,7 +1,7 @@
-"""A model package, tried: every file of weights, in every library here that runs it.
+"""Check a model package: run each weights file in every installed library that can run it.
 
-All must give the same answer for a tile, of the shapes that `mlm.json` describes, finite, and the
-same for a tile alone as among others.
+All runs must return the same outputs for a tile. Outputs must be finite and have the shapes that
+`mlm.json` describes. A tile alone and the same tile in a batch must give the same outputs.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from swath.packaging.sample_tiles import Tile
 
 TOLERANCE = 1e-3
-"""Of the largest number of an output. Libraries sum in other orders: OpenVINO and ONNX Runtime
-differ by up to some 1e-4."""
+"""Maximum difference, as a share of an output's largest number. Libraries sum in different
+orders: OpenVINO and ONNX Runtime differ by up to about 1e-4."""
 _TOLERANCES = {"float16": 1e-2, "bfloat16": 5e-2, "int8": 5e-2}
-"""Tolerances for fewer bits, in the weights or on the GPU: each library rounds in its own way."""
+"""Tolerances for lower precision of the weights or the GPU: libraries round differently."""
 OPTIMISED = "swath:optimised"
-"""What an optimised package says of itself."""
+"""Item property that records how an optimized package was made and measured."""
 _RUNTIMES: dict[WeightsFormat, tuple[tuple[Runtime, str], ...]] = {
     "onnx": (("onnx", "onnxruntime"), ("openvino", "openvino")),
     "torchscript": (("torch", "torch"),),
@@ -51,42 +51,42 @@ _TOGETHER = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One file of weights in one library."""
+    """Result of running one weights file in one library."""
 
     weights: str
     format: WeightsFormat
     runtime: str
     fault: str | None = None
-    """Why it does not pass; None where it does."""
+    """Reason for the failure; None if the trial passes."""
     difference: float | None = None
-    """From the first trial's answers, the largest; None where it gave no answers."""
+    """Largest difference from the first trial's outputs; None if the model gave no outputs."""
     batch: str = ""
-    """`any`, or the number of tiles that it insists on."""
+    """Batch size that the model accepts: `any`, or a fixed number of tiles."""
     milliseconds: float | None = None
-    """For one tile, by the median."""
+    """Median time for one tile, in ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """What became of a package's check."""
+    """Result of checking a package."""
 
     name: str
     digest: str
     tolerance: float
     tiles: int
-    """How many each trial was shown."""
+    """Number of tiles in each trial."""
     trials: tuple[Trial, ...]
     warnings: tuple[str, ...] = ()
-    """A scene in which the package finds nothing, or everything."""
+    """Warnings about scenes in which the package detects nothing, or detects objects everywhere."""
 
     @property
     def passed(self) -> bool:
-        """Whether every file of weights was tried, and all agree."""
+        """Whether every weights file ran and all outputs agree."""
         return not self.faults
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """What is wrong, in words."""
+        """Failures of the trials, one message each."""
         return tuple(
             f"{trial.weights} ({trial.runtime}): {trial.fault}"
             for trial in self.trials
@@ -97,18 +97,18 @@ class CheckReport:
 def check_package(
     uri: str | Path, *, images: Sequence[str] = (), tiles: int = 4, tolerance: float | None = None
 ) -> CheckReport:
-    """Try a package.
+    """Run all weights of a package on test tiles and compare their outputs.
 
     Args:
-        uri: a folder, a local `model.tar.gz` or an S3 URI of one.
-        images: scenes to cut tiles from, beside the black one and the noise.
-        tiles: how many to cut from all of them.
-        tolerance: by how much answers may differ, see `difference`; by default TOLERANCE, or more
-            where the weights are in fewer bits.
+        uri: Folder, local `model.tar.gz` or S3 URI of a package.
+        images: Scenes to cut tiles from, in addition to one black tile and two tiles of noise.
+        tiles: Number of tiles to cut from all scenes together.
+        tolerance: Maximum difference between outputs, as `difference` defines it. The default is
+            TOLERANCE, or more for weights of lower precision.
 
     Raises:
-        PackageError: it is no package, contradicts itself, or a checksum is off.
-        SceneError: an image cannot be read, or lacks a band.
+        PackageError: The package is missing or contradicts itself, or a checksum does not match.
+        SceneError: A scene cannot be read, or lacks a band.
     """
     package = load_package(uri)
     description = package.description
@@ -145,7 +145,7 @@ def _warnings(
     empty: int,
     scenes: Sequence[tuple[str, Sequence[Tile]]],
 ) -> Iterator[str]:
-    """Yield what is odd about the first weights' answers for scenes, and for tiles of nothing."""
+    """Yield warnings about the first weights' outputs for empty tiles and for tiles of scenes."""
     description = package.description
     yield from warnings_of("black and noise", answers[:empty], description, empty=True)
     at = empty
@@ -161,7 +161,7 @@ def _trials(
     first: Sequence[Outputs] | None,
     tolerance: float,
 ) -> list[tuple[Trial, list[Outputs] | None]]:
-    """One file of weights in each library that is installed; a fault where there is none."""
+    """Run one weights file in each installed library; report a fault if none is installed."""
     ways = [way for way, module in _RUNTIMES[weights.format] if importlib.util.find_spec(module)]
     if not ways:
         needed = " or ".join(module for _, module in _RUNTIMES[weights.format])
@@ -184,7 +184,7 @@ def _trial(weights: Weights, way: str) -> Trial:
 def _try(
     package: ModelPackage, weights: Weights, way: Runtime, shown: Sequence[Tile]
 ) -> tuple[Trial, list[Outputs] | None]:
-    """Load weights and show them the tiles, one by one and together."""
+    """Load the weights and run them on the tiles, one by one and as a batch."""
     trial = _trial(weights, way)
     alone = dataclasses.replace(package, weights=(weights,))
     try:
@@ -213,7 +213,7 @@ def _compared(
     package: ModelPackage,
     tolerance: float,
 ) -> Trial:
-    """The trial with how far it is from the first one's answers."""
+    """Return the trial with its difference from the first trial's outputs."""
     differs = max(
         difference(theirs, ours, package.description)
         for theirs, ours in zip(first, answers, strict=True)
@@ -228,13 +228,13 @@ def _compared(
 
 
 def _check_answer(answer: Outputs, package: ModelPackage) -> None:
-    """Finite numbers, of the shapes that are described, that a head can read."""
+    """Raise ModelOutputError unless outputs are finite, decodable and of the described shapes."""
     described = _described_shapes(package)
     for place, role in enumerate(package.description.outputs):
         if role is None:
             continue
         if place >= len(answer):
-            break  # the head says so
+            break  # read_answer raises the error
         output = np.asarray(answer[place])
         if output.dtype.kind == "f" and not np.isfinite(output).all():
             raise ModelOutputError(f"{role} holds NaN or infinity")
@@ -254,7 +254,7 @@ def _described_shapes(package: ModelPackage) -> list[list[int]]:
 
 
 def _tolerance(package: ModelPackage) -> float:
-    """Return the tolerance for the bits of the weights and, on a GPU, those it computes in."""
+    """Return the tolerance for the precision of the weights and, on a GPU, of the computation."""
     optimised = _properties(package).get(OPTIMISED, {}).get("precision")
     computed = package.description.precision if find_gpu() else "float32"
     return max(_TOLERANCES.get(precision, TOLERANCE) for precision in (optimised, computed))
@@ -270,7 +270,7 @@ def _properties(package: ModelPackage) -> dict[str, Any]:
 def _check_batch(
     model: Model, shown: Sequence[Tile], answers: Sequence[Outputs], package: ModelPackage
 ) -> str:
-    """What batches it takes; several tiles at once must give what each gives alone."""
+    """Return the accepted batch size; check that batching does not change a tile's outputs."""
     if not package.description.batched:
         return "1"
     if isinstance(model, Batches) and model.fixed:
@@ -288,7 +288,7 @@ def _check_batch(
 
 
 def milliseconds(model: Model, tile: Tile) -> float:
-    """For one tile, the median of some calls; the library has warmed up before."""
+    """Return the median time of a few calls with one tile, in ms; the model is warm already."""
     taken = []
     for _ in range(_TIMES):
         start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""How far two runs of a model agree: to the digit, or in what they find.
+"""Compare the outputs of two models, by their numbers or by their detections.
 
-What a head says of every place of a tile is compared number by number. Models that return a list of
-objects may return it in another order when a digit changes, so of those the objects are compared.
+Outputs with a value for each position in the tile are compared number by number. Models that return
+a list of objects may reorder it when a digit changes, so their objects are matched first.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _SAME_OBJECT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The number of objects, pixels or tiles that two models report alike."""
+    """Number of objects, pixels or tiles that two models report alike."""
 
     alike: int
     of: int
-    """How many either reports; 0 proves nothing."""
+    """Number that either model reports; 0 proves nothing."""
 
     @property
     def share(self) -> float:
-        """0 to 1; 1 where neither reports anything."""
+        """Share of matching reports, 0 to 1; 1 if neither model reports anything."""
         return self.alike / self.of if self.of else 1.0
 
     def __add__(self, other: Agreement) -> Agreement:
@@ -48,13 +48,14 @@ class Agreement:
 
 
 def difference(one: Outputs, other: Outputs, description: ModelDescription) -> float:
-    """The largest difference between two answers for a tile, 0 where they are equal.
+    """Return the largest difference between two outputs for a tile; 0 if they are equal.
 
-    Of numbers, relative to the largest of its output; of lists of objects, in scores and in
-    overlaps, an object that only one of them has counting with its score.
+    The difference of numbers is relative to the largest number of their output. The difference of
+    label maps is the share of pixels that differ. Lists of objects differ in scores and in
+    overlaps; an object in only one list counts with its score.
 
     Raises:
-        ModelOutputError: an answer is not what the package says.
+        ModelOutputError: An output does not match the package's description.
     """
     if description.head in _LISTS:
         return _difference_of_objects(one, other, description)
@@ -68,14 +69,14 @@ def difference(one: Outputs, other: Outputs, description: ModelDescription) -> f
 
 
 def agreement(one: Outputs, other: Outputs, description: ModelDescription) -> Agreement:
-    """Compare what two answers for a tile report.
+    """Count the objects, pixels or tiles that two outputs for a tile report alike.
 
-    Objects: twice the pairs of one class that overlap by more than half, of the objects of both.
-    Segmentation: the pixels of one class, of those that either reports. Classification: the tile,
-    where either reports a class.
+    Objects: objects in matched pairs (one class, IoU above 0.5), out of the objects of both
+    outputs. Segmentation: pixels of equal class, out of those that either output reports.
+    Classification: the tile, if either output reports a class.
 
     Raises:
-        ModelOutputError: an answer is not what the package says.
+        ModelOutputError: An output does not match the package's description.
     """
     if description.task == "segmentation":
         first, second = (reported_pixels(answer, description) for answer in (one, other))
@@ -90,10 +91,10 @@ def agreement(one: Outputs, other: Outputs, description: ModelDescription) -> Ag
 
 
 def read_answer(outputs: Outputs, description: ModelDescription) -> int:
-    """Read an answer as a run would; how many objects, pixels or tiles it speaks of.
+    """Decode an output as a run would, and return its number of objects, pixels or tiles.
 
     Raises:
-        ModelOutputError: it is not what the package says.
+        ModelOutputError: The output does not match the package's description.
     """
     if description.task == "segmentation":
         return int(semantic.read(outputs, description, description.tile_size)[0].size)
@@ -113,13 +114,13 @@ def _difference_of_objects(one: Outputs, other: Outputs, description: ModelDescr
         differences += [1 - overlap, abs(float(first.score[a]) - float(second.score[b]))]
     for found, matched in ((first, {a for a, *_ in pairs}), (second, {b for _, b, _ in pairs})):
         alone = [row for row in range(len(found)) if row not in matched]
-        # What is just above the threshold here may be just below it there.
+        # An object just above the threshold here may be just below it in the other output.
         differences += [float(found.score[row]) - lowered for row in alone]
     return max(differences)
 
 
 def _pairs(one: Detections, other: Detections) -> list[tuple[int, int, float]]:
-    """Rows of the same object and their overlap: of one class, the better scores first."""
+    """Return (row, row, IoU) for each matched pair of one class, best scores first."""
     free = np.ones(len(other), bool)
     pairs = []
     for row in np.argsort(-one.score, kind="stable").tolist():
@@ -151,7 +152,7 @@ def _relative(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 def mean_agreement(
     one: Sequence[Outputs], other: Sequence[Outputs], description: ModelDescription
 ) -> Agreement:
-    """What two models see alike in all of some tiles."""
+    """Sum the agreement of two models over several tiles."""
     found = Agreement(0, 0)
     for first, second in zip(one, other, strict=True):
         found += agreement(first, second, description)

@@ -1,4 +1,4 @@
-"""How much of a scene a package finds: nothing at all, or everything, is rarely right."""
+"""Warn about packages that detect nothing in a scene, or cover all of it: both are rarely right."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 _EVERYTHING = 0.99
-"""The share of the pixels from which on they are everything."""
+"""Share of covered pixels from which the package is said to detect everything."""
 _FAINT = 1e-3
 
 
 def objects_of(outputs: Outputs, description: ModelDescription) -> Detections:
-    """Return the detections of one tile, best first."""
+    """Return the detections of one tile, best score first."""
     size = description.tile_size
     tile = Grid(width=size, height=size, size=size, overlap=0).tile(0)
     return detections_of(outputs, description, tile).ordered()
 
 
 def reported_pixels(outputs: Outputs, description: ModelDescription) -> NDArray[np.uint8]:
-    """Return the class of each pixel, NO_LABEL where a run reports none."""
+    """Return the class of each pixel (rows, cols); NO_LABEL where a run reports none."""
     label, score = semantic.read(outputs, description, description.tile_size)
     nothing = score < description.score_threshold
     if description.background is not None:
@@ -42,7 +42,7 @@ def reported_pixels(outputs: Outputs, description: ModelDescription) -> NDArray[
 
 
 def reported_class(outputs: Outputs, description: ModelDescription) -> int | None:
-    """Return the class of the tile; None where a run reports none."""
+    """Return the class of the tile; None if a run reports none."""
     label, score = classification.read(outputs, description)
     reported = score >= description.score_threshold and label != description.background
     return label if reported else None
@@ -55,13 +55,13 @@ def warnings_of(
     *,
     empty: bool = False,
 ) -> Iterator[str]:
-    """Yield a warning where a package finds nothing, or everything, in some tiles.
+    """Yield a warning if a package detects nothing, or everything, in a set of tiles.
 
     Args:
-        where: the scene that the tiles are of, for the message.
-        answers: of the model, for each tile.
-        description: what the package says of them.
-        empty: the tiles hold nothing, so only everything is odd.
+        where: Name of the scene that the tiles come from, for the message.
+        answers: Outputs of the model, one entry for each tile.
+        description: Description of the model.
+        empty: True if the tiles hold no objects; detecting nothing is then correct.
     """
     if not answers or (empty and description.task == "classification"):
         return
@@ -121,7 +121,7 @@ def _of_objects(
 
 
 def _covered(box: NDArray[np.float64], size: int) -> float:
-    """Return the share of a tile's pixels that boxes cover."""
+    """Return the share of a tile's pixels that boxes (n, 4) in px cover."""
     covered = np.zeros((size, size), bool)
     low, high = np.floor(box[:, :2]).astype(int), np.ceil(box[:, 2:]).astype(int)
     for (x0, y0), (x1, y1) in zip(low.clip(0), high.clip(0), strict=True):

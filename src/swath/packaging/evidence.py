@@ -1,7 +1,7 @@
-"""The meanings that a network's numbers can have: boxes, scores, classes, or none of these.
+"""Judge whether a network's numbers can be boxes, scores or class numbers.
 
-A judgement is a contradiction in words, or none, and whether the numbers could hardly be anything
-else. Few rows prove little: a box (15, 26, 25, 34) is two corners, or a centre and two sides.
+A judgement holds a contradiction, if there is one, and whether the numbers alone prove the reading.
+Few rows prove little: (15, 26, 25, 34) may be two corners, or a center and two sides.
 """
 
 from __future__ import annotations
@@ -18,28 +18,30 @@ if TYPE_CHECKING:
     from swath.models.output_spec import Activation, BoxFormat, BoxUnits
 
 ENOUGH = 8
-"""Rows, all different, from which on a regularity is no accident."""
+"""Minimum number of distinct rows for a pattern to count as evidence."""
 MOST_ROWS = 4096
-"""How many rows are looked at."""
+"""Maximum number of rows to judge."""
 _MANY = 64
 _SLACK = 1e-3
 _MOST_SHARE = 2.0
-"""Boxes in shares of the tile may reach beyond it, but hardly by more than its size."""
+"""Maximum coordinate of a normalized box: boxes may exceed the tile, but hardly by more than its
+size."""
 _MOST_BEYOND = 1.5
 _USUALLY, _ALWAYS = 0.75, 0.98
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The contradiction to a reading, in words, and whether the numbers alone prove it."""
+    """Contradiction to a reading, if any, and whether the numbers alone prove the reading."""
 
     fault: str | None = None
     strong: bool = False
     doubtful: bool = False
-    """The fault is of most boxes, and not of all: boxes of no object may be anything."""
+    """True if the fault concerns most boxes, not all: boxes without an object may hold any
+    numbers."""
 
     def __and__(self, other: Judgement) -> Judgement:
-        """Combine two judgements: a fault of either, the certain one first; strong if both are."""
+        """Combine two judgements: report a certain fault first; strong only if both are strong."""
         first, second = (other, self) if self.doubtful or not self.fault else (self, other)
         faulty = first if first.fault else second
         return Judgement(faulty.fault, self.strong and other.strong, faulty.doubtful)
@@ -49,7 +51,7 @@ FINE, SURE = Judgement(), Judgement(strong=True)
 
 
 def distinct(rows: NDArray[Any]) -> NDArray[np.float64]:
-    """Return rows that are all different and not all zero, some of them where there are many."""
+    """Return the distinct finite rows that are not all zero, from a sample of at most MOST_ROWS."""
     rows = np.asarray(rows, np.float64)
     rows = rows[np.isfinite(rows).all(axis=1) & rows.any(axis=1)]
     if len(rows) > MOST_ROWS:
@@ -60,13 +62,13 @@ def distinct(rows: NDArray[Any]) -> NDArray[np.float64]:
 def judge_boxes(
     box: NDArray[np.float64], box_format: BoxFormat, units: BoxUnits, size: int
 ) -> Judgement:
-    """Judge boxes by where their corners or centres are.
+    """Judge boxes by the positions of their corners or centers.
 
     Args:
-        box: (n, 4 or more), distinct rows; an angle is the fifth column.
+        box: Distinct rows (n, 4 or more); an angle is the fifth column.
         box_format: `xyxy`, `cxcywh` or `cxcywhr`.
         units: `px` or `normalised`.
-        size: the tile's side in px.
+        size: Side of the tile in px.
     """
     if not len(box):
         return FINE
@@ -100,12 +102,12 @@ def _fault_of_sides(box: NDArray[np.float64], box_format: BoxFormat) -> str | No
 
 
 def _corners(box: NDArray[np.float64], scale: float) -> Judgement:
-    """Judge two corners: the second one is right of the first and below it."""
+    """Judge boxes as two corners: the second corner must be right of the first and below it."""
     slack = _SLACK * scale
     ordered = np.mean((box[:, 2:4] >= box[:, :2] - slack).all(axis=1))
     if ordered < _USUALLY:
         return Judgement(f"{1 - ordered:.0%} of the boxes end before they begin", doubtful=True)
-    # Sides are as large as centres everywhere only where all boxes are as large as the tile.
+    # Sides equal centers everywhere only if all boxes are as large as the tile.
     spread = (box[:, :2].max(axis=0) > 0.3 * scale).all()
     within = np.mean((box[:, 2:4] <= _MOST_BEYOND * scale).all(axis=1))
     strong = len(box) >= ENOUGH and ordered >= _ALWAYS and spread and within >= _ALWAYS
@@ -113,14 +115,14 @@ def _corners(box: NDArray[np.float64], scale: float) -> Judgement:
 
 
 def best(judgements: Sequence[Judgement]) -> Judgement:
-    """Return the best of several probes' judgements: some tiles suit a network more than others."""
+    """Return the best judgement of several probes: some probes suit a network better."""
     return min(
         judgements, key=lambda one: (one.fault is not None, not one.doubtful, not one.strong)
     )
 
 
 def judge_scores(scores: NDArray[np.float64], activation: Activation) -> Judgement:
-    """Judge scores: from 0 to 1, or beyond where they have no activation yet."""
+    """Judge scores: they lie in 0 to 1, or beyond if an activation is still to be applied."""
     if not scores.size:
         return FINE
     if activation == "none":
@@ -129,7 +131,7 @@ def judge_scores(scores: NDArray[np.float64], activation: Activation) -> Judgeme
         return Judgement(f"scores go from {scores.min():.4g} to {scores.max():.4g}")
     if is_probability(scores):
         return Judgement("scores lie in 0 to 1 already")
-    # Logits may be whole by chance, but hardly where no one is negative.
+    # Logits may be whole by chance, but then some are usually negative.
     counts = is_whole(scores) and scores.min() >= 0
     return Judgement("scores are whole numbers") if counts else FINE
 
@@ -137,23 +139,23 @@ def judge_scores(scores: NDArray[np.float64], activation: Activation) -> Judgeme
 def judge_labels(
     label: NDArray[np.float64], score: NDArray[np.float64], first: int, count: int
 ) -> Judgement:
-    """Judge numbers of classes beside the scores that they have.
+    """Judge class numbers together with their scores.
 
     Args:
-        label: (n,).
-        score: (n,).
-        first: the number of the first class.
-        count: how many classes there are.
+        label: Class numbers (n,).
+        score: Scores (n,).
+        first: Number of the first class.
+        count: Number of classes.
     """
     labels = label[score > 0]
     if not len(labels):
-        # Rows that are there without a score are no objects that a network lists.
+        # Rows without any score are no list of objects.
         return Judgement("no row has a score") if len(score) >= ENOUGH else FINE
     if len(labels) < len(score) / 2:
         return Judgement(f"{1 - len(labels) / len(score):.0%} of the rows score 0 exactly")
     if not is_whole(labels):
         return Judgement("numbers of classes are no whole numbers")
-    # Where classes count from 1, 0 is a background that some networks list as well.
+    # If classes count from 1, 0 is a background class that some networks list too.
     least = 0 if first and labels.max() == count else first
     if labels.min() < least or labels.max() >= first + count:
         return Judgement(
@@ -165,7 +167,7 @@ def judge_labels(
 
 
 def is_probability(values: NDArray[Any]) -> bool:
-    """Return whether all numbers lie from 0 to 1."""
+    """Return whether all numbers lie in 0 to 1."""
     return bool(values.size) and values.min() >= -_SLACK and values.max() <= 1 + _SLACK
 
 
@@ -175,13 +177,13 @@ def is_whole(values: NDArray[Any]) -> bool:
 
 
 def sums_to_one(values: NDArray[Any], axis: int) -> bool:
-    """Return whether numbers along an axis sum to 1, as after a softmax."""
+    """Return whether the numbers along an axis sum to 1, as after a softmax."""
     total = np.asarray(values, np.float64).sum(axis=axis)
     return bool(total.size) and bool(np.abs(total - 1).max() < 10 * _SLACK)
 
 
 def grid_counts(size: int) -> dict[int, Sequence[int]]:
-    """Return how many candidates a network of grids has, by the anchors of a grid's cell."""
+    """Return the usual candidate counts of grid-based networks, by anchors per cell."""
     found: dict[int, Sequence[int]] = {}
     for anchors in (1, 3):
         cells = [(size // stride) ** 2 for stride in (4, 8, 16, 32, 64)]

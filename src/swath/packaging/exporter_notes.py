@@ -1,4 +1,4 @@
-"""The exporter's notes, in and beside a file of weights."""
+"""Read the exporter's metadata, inside a weights file and beside it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import numpy as np
 from swath.errors import PackageError
 
 _CONFIG = "/extra/config.txt"
-"""Where Ultralytics keeps the metadata of its TorchScript."""
+"""Entry of a TorchScript archive in which Ultralytics stores its metadata."""
 _MOST_TEXT = 1 << 20
 
 
 def noted_side(metadata: Mapping[str, str]) -> int | None:
-    """Return the tile size by Ultralytics' `imgsz`, [rows, cols]; None without one."""
+    """Return the tile size in px from Ultralytics' `imgsz` [rows, cols]; None if not square."""
     try:
         rows, cols = json.loads(metadata["imgsz"])
     except (KeyError, ValueError, TypeError):
@@ -29,7 +29,7 @@ def noted_side(metadata: Mapping[str, str]) -> int | None:
 
 
 def count_parameters(path: Path) -> int | None:
-    """Return how many numbers an ONNX model holds; None where onnx is not installed."""
+    """Return the number of parameters of an ONNX model; None if onnx is not installed."""
     if importlib.util.find_spec("onnx") is None:
         return None
     onnx = importlib.import_module("onnx")
@@ -40,7 +40,7 @@ def count_parameters(path: Path) -> int | None:
 
 
 def torchscript_notes(path: Path) -> dict[str, str]:
-    """Return the metadata that Ultralytics writes into TorchScript; empty without any."""
+    """Return the metadata that Ultralytics writes into TorchScript; empty if there is none."""
     with zipfile.ZipFile(path) as archive:
         found = [entry for entry in archive.infolist() if entry.filename.endswith(_CONFIG)]
         text = archive.read(found[0])[:_MOST_TEXT] if found else b"{}"
@@ -56,10 +56,10 @@ def torchscript_notes(path: Path) -> dict[str, str]:
 
 
 def files_beside(path: Path) -> dict[str, Any]:
-    """Return the JSON files that transformers writes beside weights, by name.
+    """Return the JSON files that transformers writes beside the weights, by file name.
 
     Raises:
-        PackageError: one of them is no JSON.
+        PackageError: A file is not valid JSON.
     """
     found = {}
     for name in ("config.json", "preprocessor_config.json"):

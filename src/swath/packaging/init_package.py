@@ -1,4 +1,4 @@
-"""A model package made of exported weights."""
+"""Create a model package from exported weights."""
 
 from __future__ import annotations
 
@@ -39,48 +39,48 @@ _ARCHITECTURES = {"torchvision": "torchvision", "transformers": "transformers", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitOptions:
-    """What the weights cannot tell of themselves."""
+    """Options that the weights cannot supply themselves."""
 
     library: Library
     name: str
     bands: tuple[str, ...]
     scaling: Scalings | None = None
-    """None: by the convention of the library, where it has one."""
+    """Scaling of the bands; None: the library's convention, if it has one."""
     classes: tuple[str, ...] | None = None
-    """None: those in the file."""
+    """Class names; None: those in the file."""
     tile_size: int | None = None
     overlap: int | None = None
-    """px; None: a quarter of a tile."""
+    """Overlap of neighboring tiles in px; None: a quarter of a tile."""
     units: tuple[str, ...] = ()
-    """The units of the network's numbers, as `parse_units` reads them."""
+    """Units of the input bands, as `parse_units` reads them."""
     scenes: tuple[str, ...] = ()
-    """Scenes like those of the training, for the statistics of their bands."""
+    """Scenes like the training scenes, for the statistics of the bands."""
     architecture: str | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    """In place of what the convention says."""
+    """Hyperparameters that override those of the convention."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Initialised:
-    """A package that was made."""
+    """Result of creating a package."""
 
     spec: PackageSpec
     report: CheckReport
     assumed: tuple[str, ...]
-    """What was taken from the library's conventions and not from the file."""
+    """Assumptions from the library's conventions that the file does not state."""
 
 
 def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> Initialised:
-    """Make a package of exported weights, and try it.
+    """Create a package from exported weights, and check it.
 
     Args:
-        weights: one network in up to three formats; the first is asked what it is.
-        out: the folder to make, whole or not at all.
-        options: what the weights cannot tell.
+        weights: One network in up to three formats; the first file is inspected.
+        out: Folder to create; no partial folder remains after an error.
+        options: Options that the weights cannot supply.
 
     Raises:
-        InputError: the folder is there already, or something is missing that cannot be known.
-        PackageError: the weights cannot be used as what they are said to be, or do not agree.
+        InputError: The folder exists already, or a necessary option is missing.
+        PackageError: The weights do not fit the library's convention, or their outputs disagree.
     """
     if out.exists():
         raise InputError(f"{out} is there already; remove it, or choose another folder")
@@ -104,10 +104,10 @@ def init_package(weights: Sequence[Path], out: Path, options: InitOptions) -> In
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
-    """Refuse hyperparameters that swath does not read: they would decide nothing.
+    """Refuse hyperparameters that swath does not read, since they would have no effect.
 
     Raises:
-        InputError: there is one.
+        InputError: A hyperparameter is unknown.
     """
     known = Hyperparameters.__struct_fields__
     for name in given:
@@ -148,7 +148,7 @@ def _spec(
 
 
 def _assumed(understood: Understood, options: InitOptions) -> tuple[str, ...]:
-    """Return what the convention says and no option does."""
+    """Return the convention's assumptions that no option overrides."""
     return tuple(
         line
         for line in understood.assumed
@@ -158,13 +158,13 @@ def _assumed(understood: Understood, options: InitOptions) -> tuple[str, ...]:
 
 
 def _overlap(size: int) -> int:
-    """A quarter of a tile, such that neighbours start on the grid that networks look at."""
+    """Return a quarter of a tile in px, rounded down to a multiple of the networks' stride."""
     quarter = size // 4
     return quarter - quarter % _GRID if quarter >= _GRID else quarter
 
 
 def _place(path: Path, folder: Path) -> str:
-    """Bring a file of weights into the package, under the name that its format has there."""
+    """Copy a weights file into the package under its format's standard name; return that name."""
     kind = format_of(path)
     target = folder / f"model{SUFFIXES[kind]}"
     if target.exists():
@@ -177,7 +177,7 @@ def _place(path: Path, folder: Path) -> str:
 
 
 def _join(path: Path, target: Path) -> None:
-    """Copy an ONNX model; numbers that it keeps in files beside it are taken into it."""
+    """Copy an ONNX model; weights that it keeps in external files are merged into the copy."""
     onnx = importlib.import_module("onnx")
     helper = importlib.import_module("onnx.external_data_helper")
     graph = onnx.load(path, load_external_data=False).graph
@@ -187,7 +187,7 @@ def _join(path: Path, target: Path) -> None:
     try:
         onnx.save(onnx.load(path), target)
     except Exception as error:
-        # A path that leads outside, a file that is not there, more than 2 GiB.
+        # The path leads outside the folder, a file is missing, or the model exceeds 2 GiB.
         raise PackageError(
             f"{path} keeps numbers in other files that cannot be taken into it: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""The inputs and outputs of an exported network, found by running the file."""
+"""Determine the inputs and outputs of an exported network by running it."""
 
 from __future__ import annotations
 
@@ -32,53 +32,53 @@ if TYPE_CHECKING:
 SUFFIXES: dict[WeightsFormat, str] = {"onnx": ".onnx", "torchscript": ".pt", "pt2": ".pt2"}
 _IMAGE_AXES = 4
 _Answer = list[tuple[str, "NDArray[Any]"]]
-"""The outputs by name."""
+"""Outputs of one call, as (name, array) pairs in the network's order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """One of the network's outputs, as it came back for tiles that hold no objects."""
+    """One output of the network, with its arrays for probe tiles that hold no objects."""
 
     name: str
     shape: tuple[int, ...]
     data_type: str
     values: tuple[NDArray[Any], ...] = field(default=(), repr=False, compare=False)
-    """The arrays themselves, one for each probe; the first has `shape`."""
+    """Arrays of the output, one for each probe; the first has the shape `shape`."""
 
     @property
     def natural(self) -> tuple[NDArray[Any], ...]:
-        """The arrays for probes that are in the range of most networks."""
+        """Arrays for the probes whose pixel values most networks accept."""
         return self.values[:NATURAL]
 
     @property
     def is_whole(self) -> bool:
-        """Whether it holds integers."""
+        """Whether the output holds integers."""
         return self.data_type.startswith(("int", "uint"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """An exported network."""
+    """Exported network, as inspected."""
 
     path: Path
     format: WeightsFormat
     input_name: str
     batch: int | None
-    """The number of tiles that it insists on; None: any."""
+    """Fixed batch size in tiles; None: any."""
     bands: int
     size: int
-    """px along each side of a tile."""
+    """Side of a tile in px."""
     outputs: tuple[Returned, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
-    """What the exporter wrote into the file."""
+    """Metadata that the exporter wrote into the file."""
     beside: Mapping[str, Any] = field(default_factory=dict)
-    """By name, the JSON files that lie beside it: transformers writes its configuration there."""
+    """JSON files beside the weights, by name: transformers stores its configuration there."""
     parameters: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A network that can be called, and what its file says of its input; None: it does not."""
+    """Callable network with its file's metadata; None for what the file does not state."""
 
     call: Any
     input_name: str
@@ -88,10 +88,10 @@ class _Opened:
 
 
 def format_of(path: Path) -> WeightsFormat:
-    """The format of a file of weights, by its content.
+    """Return the format of a weights file, determined from its content.
 
     Raises:
-        PackageError: there is no file, or swath does not run it; the message says what to do.
+        PackageError: The file is missing, or swath cannot run it; the message names the remedy.
     """
     if not path.is_file():
         raise PackageError(f"there are no weights at {path}; check the path")
@@ -108,15 +108,16 @@ def format_of(path: Path) -> WeightsFormat:
 
 
 def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exported:
-    """Open an exported network and run it on probes: noise and shapes in several ranges.
+    """Open an exported network and run it on probes: noise and shapes in several value ranges.
 
     Args:
-        path: of the weights.
-        bands: how many bands it is to be fed.
-        size: px along each side of a tile, where the file leaves it open.
+        path: Path of the weights file.
+        bands: Number of input bands.
+        size: Side of a tile in px, if the file does not fix it.
 
     Raises:
-        PackageError: it cannot be run, takes something else, or leaves the size of a tile open.
+        PackageError: The network cannot be run, expects another input, or leaves the tile size
+            open.
     """
     kind = format_of(path)
     _library("onnxruntime" if kind == "onnx" else "torch", path)
@@ -139,7 +140,7 @@ def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exporte
 
 
 def _input_shape(path: Path, opened: _Opened, bands: int) -> tuple[int | None, ...]:
-    """(batch, bands, height, width); None for any length, or where the file does not say."""
+    """Return (batch, bands, height, width); None for an axis of any or unknown length."""
     shape = opened.shape or (None,) * _IMAGE_AXES
     if len(shape) != _IMAGE_AXES:
         raise PackageError(
@@ -158,7 +159,7 @@ def _side(
     size: int | None,
     metadata: Mapping[str, str],
 ) -> int:
-    """The size of a tile: by the file, else by the exporter's notes, else as told."""
+    """Return the tile size in px: from the file, else `size`, else the exporter's metadata."""
     height, width = given
     if height != width:
         raise PackageError(
@@ -182,7 +183,7 @@ def _run(path: Path, opened: _Opened, shape: tuple[int, ...]) -> tuple[Returned,
     except (PackageError, ModelTimeoutError):
         raise
     except Exception as error:
-        # The libraries' errors have no common base but Exception.
+        # The libraries' errors share no base class but Exception.
         raise PackageError(f"{path} cannot be run on tiles {shape}: {error}") from error
     answers = [found, *(answer for tiles in more if (answer := _call(opened, tiles, len(found))))]
     return tuple(
@@ -197,7 +198,7 @@ def _run(path: Path, opened: _Opened, shape: tuple[int, ...]) -> tuple[Returned,
 
 
 def _call(opened: _Opened, tiles: NDArray[np.float32], count: int) -> _Answer | None:
-    """Return the answer to a further probe; None where its range of numbers suits no network."""
+    """Return the outputs for a further probe; None if the network rejects its value range."""
     try:
         found: _Answer = opened.call(tiles)
     except ModelTimeoutError:
@@ -280,7 +281,7 @@ def _torch_call(module: Any, path: Path) -> Any:
 
 
 def _named(answer: Any, name: str = "output") -> Iterator[tuple[str, Any]]:
-    """The tensors of an answer in their order, by their keys where they have any."""
+    """Yield the (name, tensor) pairs of nested outputs in order, named by key if there is one."""
     if isinstance(answer, Mapping):
         for key, part in answer.items():
             yield from _named(part, str(key))

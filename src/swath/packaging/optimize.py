@@ -1,4 +1,4 @@
-"""A smaller package of a model, and what it costs: measured on scenes, refused where too much."""
+"""Optimize a model package, measure the loss on scenes, and refuse too large a loss."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _FIGURES = ("AP50", "mIoU")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimised:
-    """What a smaller package costs, and what it brings."""
+    """Loss and gain of an optimized package."""
 
     precision: Precision
     agreement: Agreement
-    """The agreement of their reports in the scenes' tiles."""
+    """Agreement of both packages' reports on tiles of the scenes."""
     tiles: int
     bytes_before: int
     bytes_after: int
     milliseconds_before: float
-    """A tile, on this machine's CPU with ONNX Runtime."""
+    """Time for one tile on this machine's CPU with ONNX Runtime, in ms."""
     milliseconds_after: float
     accuracy_before: float | None = None
-    """On labelled scenes, where there are any: AP at an IoU of 0.5, mIoU of a segmentation."""
+    """AP at an IoU of 0.5, or mIoU for segmentation, on labeled scenes; None without labels."""
     accuracy_after: float | None = None
 
     @property
     def loss(self) -> float:
-        """Of AP or mIoU where it was measured, else the share of what is no longer seen alike."""
+        """Loss of AP or mIoU if measured, else the share of reports that no longer agree."""
         if self.accuracy_before is not None and self.accuracy_after is not None:
             return self.accuracy_before - self.accuracy_after
         return 1 - self.agreement.share
@@ -65,22 +65,22 @@ def optimise_package(
     labels: Collection | None = None,
     tiles: int = _TILES,
 ) -> Optimised:
-    """Make a package whose ONNX weights compute in fewer bits.
+    """Create a package whose ONNX weights compute at lower precision.
 
     Args:
-        uri: the package: a folder, a local `model.tar.gz` or an S3 URI of one.
-        out: the folder to make, whole or not at all.
+        uri: Folder, local `model.tar.gz` or S3 URI of the original package.
+        out: Folder to create; no partial folder remains after an error.
         precision: `float16` or `int8`.
-        scenes: to calibrate with, and to compare on other tiles of.
-        tolerance: how much may be lost: of AP or mIoU where there are labels, else of agreement.
-        labels: labelled scenes to measure it on, through the engine.
-        tiles: how many to calibrate with, and how many to compare on.
+        scenes: Scenes for calibration and for the comparison, each on different tiles.
+        tolerance: Maximum loss of AP or mIoU if there are labels, else of agreement.
+        labels: Labeled scenes on which both packages are evaluated.
+        tiles: Number of tiles for calibration, and number of tiles for the comparison.
 
     Raises:
-        InputError: the folder is there already, or there are no scenes, or none in which a package
-            finds anything.
-        PackageError: the package has no ONNX weights, they cannot be converted, or too much of what
-            they see is lost.
+        InputError: The folder exists already, there are no scenes, or no package detects anything
+            in them.
+        PackageError: The package has no ONNX weights, they cannot be converted, or the loss is too
+            large.
     """
     if out.exists():
         raise InputError(f"{out} is there already; remove it, or choose another folder")
@@ -116,11 +116,11 @@ def optimise_package(
 
 
 def _check_proof(found: Optimised, scenes: Sequence[str]) -> None:
-    """Refuse a comparison in which there is nothing to lose.
+    """Refuse a comparison that cannot show a loss.
 
     Raises:
-        InputError: neither package finds an object in the scenes, or the original is worth nothing
-            on the labelled ones.
+        InputError: Neither package detects an object in the scenes, or the original's accuracy on
+            the labeled scenes is 0.
     """
     if found.accuracy_before == 0:
         raise InputError(
@@ -156,7 +156,7 @@ def _convert(
     if precision == "float16":
         to_float16(source.path, target)
         return
-    # Calibrated on other tiles than compared on, as far as the scenes have others.
+    # Calibration uses other tiles than the comparison, as far as the scenes have enough.
     calibration = sample_tiles.of_scenes(scenes, package.description, count=tiles, offset=0.0)
     to_int8(source.path, target, calibration, package.description)
 
@@ -168,7 +168,7 @@ def _describe(
     precision: Precision,
     found: Optimised | None = None,
 ) -> None:
-    """The original's description, with other weights and what they were measured to be."""
+    """Write the original's description with the new weights and, if known, their loss."""
     item: dict[str, Any] = json.loads((original / packing.DESCRIPTION).read_bytes())
     properties = item["properties"]
     properties["mlm:name"] = item["id"] = f"{package.description.name}-{precision}"
@@ -213,7 +213,7 @@ def _loaded(package: ModelPackage) -> Model:
 def _compared(
     before: Model, after: Model, tiles: Sequence[Tile], package: ModelPackage
 ) -> Agreement:
-    """What two models see alike in tiles, each shown alone."""
+    """Return the agreement of two models on tiles, each run alone."""
     one = [outputs for tile in tiles for outputs in before([tile])]
     other = [outputs for tile in tiles for outputs in after([tile])]
     return mean_agreement(one, other, package.description)
@@ -222,10 +222,10 @@ def _compared(
 def _accuracy(
     uri: str | Path, smaller: Path, labels: Collection | None
 ) -> tuple[float | None, float | None]:
-    """AP at an IoU of 0.5, or mIoU of a segmentation, of both on labelled scenes."""
+    """Return AP at an IoU of 0.5 or mIoU of the original and the optimized package."""
     if labels is None:
         return None, None
-    # It needs more than the rest.
+    # Imported here since evaluation needs more dependencies than the rest.
     from swath.evaluation.evaluate import evaluate  # noqa: PLC0415
 
     found = []
