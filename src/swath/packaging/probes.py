@@ -1,7 +1,7 @@
-"""Tiles that show what a network's numbers are: noise and shapes, in the ranges that networks take.
+"""Generate probe tiles, noise and shapes in the value ranges that networks accept.
 
-They hold no object that a network was trained on, so what it returns for them are its scores for
-nothing, the spread of its boxes and the form of both.
+The probes hold no object that a network was trained on. The outputs for them therefore show the
+scores for background, the spread of the boxes and the form of both.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NATURAL = 2
-"""The first probes, from 0 to 1, are in the range of most networks; the further ones show how far
-numbers can go, and no network's boxes."""
+"""Number of probes, the first ones, whose values from 0 to 1 suit most networks. The further
+probes show how far numbers can go, but no network's typical boxes."""
 _BYTE = 255.0
 _SHAPES = 24
 
 
 def probe_tiles(shape: tuple[int, ...], *, seed: int = 0) -> Iterator[NDArray[np.float32]]:
-    """Yield batches of tiles in the network's numbers.
+    """Yield batches of float32 tiles, as the network receives them.
 
-    Noise from 0 to 1, bright shapes on dark ground, normal noise as after a z-score, and noise of
-    8 bits.
+    The batches are noise from 0 to 1, bright shapes on dark ground, normally distributed noise as
+    after a z-score, and noise from 0 to 255.
 
     Args:
-        shape: (batch, bands, rows, cols).
-        seed: of the random numbers.
+        shape: Shape of each batch, (batch, bands, rows, cols).
+        seed: Seed of the random numbers.
     """
     rng = np.random.default_rng(seed)
     yield rng.random(shape, np.float32)
@@ -39,7 +39,7 @@ def probe_tiles(shape: tuple[int, ...], *, seed: int = 0) -> Iterator[NDArray[np
 
 
 def _shapes(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Draw rectangles of many sizes and brightnesses, with a little noise."""
+    """Draw rectangles of many sizes and brightnesses on faint noise; return the batch of tiles."""
     tiles = rng.random(shape, np.float32) * np.float32(0.1)
     rows, cols = shape[2:]
     for _ in range(_SHAPES):

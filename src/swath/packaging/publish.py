@@ -1,4 +1,4 @@
-"""A package put where it is used from: tried, held against the one in use, then swapped in."""
+"""Publish a package: check it, compare it with the package in use, then replace that one."""
 
 from __future__ import annotations
 
@@ -24,63 +24,64 @@ if TYPE_CHECKING:
 _ARCHIVE = "model.tar.gz"
 _EVALUATION = "evaluation.json"
 _SHORT = 12
-"""How much of a digest messages show."""
+"""Number of digits of a digest that messages show."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """Where a package is now."""
+    """Result of publishing a package."""
 
     name: str
     digest: str
     places: tuple[str, ...]
     gates: tuple[str, ...]
-    """The comparison with the package in use, a line for each place that had one."""
+    """Comparisons with packages in use, one line for each destination that had one."""
     replaced: tuple[str, ...] = ()
-    """The package that was in use before, a line for each place that had another one."""
+    """Replaced packages, one line for each destination that held another package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """How a package is held against the one in use."""
+    """Conditions under which a package may replace the one in use."""
 
     labels: Collection | None = None
-    """Both are evaluated on these."""
+    """Labeled scenes on which both packages are evaluated."""
     evaluation: Path | None = None
-    """Of the package, made earlier."""
+    """Existing evaluation of the new package."""
     tolerance: float = 0.0
-    """By how much a figure may be worse."""
+    """Maximum loss allowed in each figure."""
     closed: bool = True
-    """False: it is published without a comparison with the one in use."""
+    """Whether a package in use requires a comparison; False publishes without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class _InUse:
-    """The package that is at a place already."""
+    """Package that a destination holds already."""
 
     place: str
     digest: str | None
-    """None: what is there is no package that can be read."""
+    """Digest of the package; None if it cannot be read as a package."""
     words: str
-    """Its name, digest and date, for messages."""
+    """Name, digest and date of the package, for messages."""
 
 
 def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published:
-    """Put a package into folders of models and into buckets, everywhere or nowhere.
+    """Publish a package to folders and S3; check and compare it before writing anything.
 
-    A folder gets `<name>/`, as `cdk deploy` takes it; an S3 prefix gets `<name>/model.tar.gz`, an
-    S3 URI that ends in `.tar.gz` the archive itself. What is there already is replaced at once.
+    A folder receives `<name>/`, as `cdk deploy` expects it. An S3 prefix receives
+    `<name>/model.tar.gz`. An S3 URI that ends in `.tar.gz` receives the archive itself. Each
+    existing package is replaced in one step.
 
     Args:
-        uri: the package: a folder, a local `model.tar.gz` or an S3 URI of one.
-        to: folders and S3 URIs.
-        gate: against the package in use.
+        uri: Folder, local `model.tar.gz` or S3 URI of the package.
+        to: Destination folders and S3 URIs.
+        gate: Conditions for replacing a package in use.
 
     Raises:
-        InputError: another package is in use and nothing compares the two; or an evaluation is of
+        InputError: A package in use has no comparison with the new one, or an evaluation belongs to
             another package.
-        PackageError: the package does not work, or falls below the one in use.
+        PackageError: The package fails its check, or scores below the package in use.
     """
     report = check_package(uri)
     if not report.passed:
@@ -113,24 +114,24 @@ def publish_package(uri: str | Path, to: Sequence[str], gate: Gate) -> Published
 
 
 def _place(target: str, name: str) -> str:
-    """Where the package goes: a folder of its own name, or an archive in S3."""
+    """Return the destination of a package: a folder named after it, or an archive in S3."""
     if not storage.is_s3(target):
         return str(Path(target, name))
     return target if target.endswith(".tar.gz") else storage.join(target, name, _ARCHIVE)
 
 
 def _evaluation_of(place: str) -> str:
-    """Beside a package, not in it: what was measured of it is no part of its digest."""
+    """Return the path of the evaluation, beside the package: it must not change the digest."""
     if storage.is_s3(place):
         return storage.join(place.rpartition("/")[0], _EVALUATION)
     return f"{place}.{_EVALUATION}"
 
 
 def _evaluation(uri: str | Path, gate: Gate, digest: str) -> Evaluation | None:
-    """Return the candidate's evaluation, None where none is given.
+    """Return the new package's evaluation; None if none is given.
 
     Raises:
-        InputError: it is of another package.
+        InputError: The evaluation is missing or belongs to another package.
     """
     if gate.labels is not None:
         return _evaluated(str(uri), gate.labels)
@@ -149,7 +150,7 @@ def _evaluation(uri: str | Path, gate: Gate, digest: str) -> Evaluation | None:
 
 
 def _in_use(place: str) -> _InUse | None:
-    """Return the package at a place; None where there is none."""
+    """Return the package at a destination; None if there is none."""
     there = storage.exists(place) if storage.is_s3(place) else Path(place).is_dir()
     if not there:
         return None
@@ -164,11 +165,11 @@ def _in_use(place: str) -> _InUse | None:
 
 
 def _held(current: _InUse, digest: str, candidate: Evaluation | None, gate: Gate) -> str:
-    """Compare the candidate with the package in use; return the verdict in words.
+    """Compare the new package with the one in use, and return the verdict as a message.
 
     Raises:
-        InputError: nothing compares the two.
-        PackageError: the candidate falls below the one in use.
+        InputError: An evaluation for the comparison is missing.
+        PackageError: The new package scores below the one in use.
     """
     from swath.evaluation.gate import compare  # noqa: PLC0415 (it needs more than the rest)
 
@@ -193,13 +194,13 @@ def _held(current: _InUse, digest: str, candidate: Evaluation | None, gate: Gate
 
 
 def _measured(current: _InUse, gate: Gate) -> Evaluation | None:
-    """Return the evaluation of the package in use; None where there is none of it."""
+    """Return the evaluation of the package in use; None if it has none."""
     if current.digest is None:
         return None
     if gate.labels is not None:
         return _evaluated(current.place, gate.labels)
     found = _read(_evaluation_of(current.place))
-    # One that was published unmeasured leaves the evaluation of the one before beside it.
+    # A package published without a comparison leaves its predecessor's evaluation in place.
     return found if found and found.package.digest == current.digest else None
 
 
@@ -224,7 +225,7 @@ def _read(uri: str) -> Evaluation | None:
 
 
 def _put(archive: Path, place: str) -> None:
-    """Bring the archive to its place, whole or not at all."""
+    """Copy or unpack the archive to its destination; no partial package remains after an error."""
     if storage.is_s3(place):
         with storage.writing(place, content_type="application/gzip") as target:
             shutil.copyfile(archive, target)
@@ -235,9 +236,9 @@ def _put(archive: Path, place: str) -> None:
 
 @contextmanager
 def _swapped(target: Path) -> Iterator[Path]:
-    """A folder to fill; it takes the target's place when the block ends without an error."""
+    """Yield a folder to fill, which replaces the target if the block ends without an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden beside the target: on the same disk, and no model to whoever lists the folder.
+    # The hidden folder is on the target's disk, and listings of models skip it.
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as temporary:
         staged, before = Path(temporary, "new"), Path(temporary, "old")
         yield staged

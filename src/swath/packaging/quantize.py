@@ -1,9 +1,9 @@
-"""ONNX models in fewer bits: half precision, and integers of eight bits.
+"""Convert ONNX models to lower precision: float16 or int8.
 
-Both leave the ends of a network as they are. Before the first convolution or matrix product, raw
-pixels are brought to the network's range: a number of 16 bits does not fit half precision, whose
-largest is 65504. After the last one, boxes get their places in the tile: half precision knows 1000
-px to half a px.
+Both conversions keep float32 at both ends of a network. Before the first convolution or matrix
+product, raw pixels are scaled to the network's range: 16-bit pixels may exceed 65504, the largest
+number in half precision. After the last one, boxes get their positions in the tile: half precision
+resolves 1000 px to only half a px.
 """
 
 from __future__ import annotations
@@ -29,15 +29,20 @@ Precision = Literal["float16", "int8"]
 
 _HEAVY = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
 _OPSET = 13
-"""Integers a channel need it: https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html"""
+"""Minimum opset for quantization per channel:
+https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html"""
 
 
 def to_float16(source: Path, target: Path) -> None:
-    """Compute in half precision; inputs, outputs and both ends of the network stay float32.
+    """Convert a model to half precision; inputs, outputs and both ends stay float32.
+
+    Args:
+        source: ONNX model to convert.
+        target: File to write.
 
     Raises:
-        InputError: the library that can do it is not installed.
-        PackageError: the model cannot be converted.
+        InputError: A necessary library is not installed.
+        PackageError: The model cannot be converted.
     """
     onnx = _library("onnx")
     convert = _library("onnxruntime.transformers.float16").convert_float_to_float16
@@ -47,7 +52,7 @@ def to_float16(source: Path, target: Path) -> None:
         _mend(smaller)
         onnx.checker.check_model(smaller)
     except Exception as error:
-        # The libraries' errors have no common base but Exception.
+        # The libraries' errors share no base class but Exception.
         raise PackageError(f"{source} cannot be brought to float16: {error}") from error
     onnx.save(smaller, target)
 
@@ -55,20 +60,20 @@ def to_float16(source: Path, target: Path) -> None:
 def to_int8(
     source: Path, target: Path, tiles: Iterable[Tile], description: ModelDescription
 ) -> None:
-    """Compute convolutions and matrix products in eight bits.
+    """Convert convolutions and matrix products to 8-bit integers.
 
-    Static quantisation: the ranges of what flows through the network are those of the tiles.
+    Static quantization derives the ranges of the activations from the calibration tiles.
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 
     Args:
-        source: the model.
-        target: to write to.
-        tiles: to calibrate with, such as the model will see.
-        description: what the package says of the model.
+        source: ONNX model to convert.
+        target: File to write.
+        tiles: Calibration tiles (bands, size, size), similar to those of later runs.
+        description: Description of the model.
 
     Raises:
-        InputError: the library that can do it is not installed.
-        PackageError: the model cannot be converted.
+        InputError: A necessary library is not installed.
+        PackageError: The model cannot be converted.
     """
     onnx = _library("onnx")
     quantization = _library("onnxruntime.quantization")
@@ -95,7 +100,7 @@ def to_int8(
 def _reader(
     quantization: Any, name: str, tiles: Iterable[Tile], description: ModelDescription
 ) -> Any:
-    """Hands the library one scaled tile after the other."""
+    """Return a calibration reader that passes one scaled tile after the other to the library."""
     feed = HostFeed(description)
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
@@ -110,7 +115,7 @@ def _reader(
 
 
 def _ends(graph: Any) -> set[str]:
-    """The nodes before the first heavy ones, and those after the last."""
+    """Return the names of the nodes before the first heavy node and after the last one."""
     heavy = {node.name for node in graph.node if node.op_type in _HEAVY}
     after = _reached(graph.node, heavy, inputs="input", outputs="output")
     before = _reached(list(reversed(graph.node)), heavy, inputs="output", outputs="input")
@@ -119,7 +124,7 @@ def _ends(graph: Any) -> set[str]:
 
 
 def _reached(nodes: Iterable[Any], heavy: set[str], *, inputs: str, outputs: str) -> set[str]:
-    """The nodes that something heavy leads to, for nodes in the order of the flow."""
+    """Return the names of the nodes downstream of heavy nodes; `nodes` is in order of the flow."""
     values: set[str] = set()
     found = set()
     for node in nodes:
@@ -132,17 +137,18 @@ def _reached(nodes: Iterable[Any], heavy: set[str], *, inputs: str, outputs: str
 
 
 def _named(model: Any) -> Any:
-    """Every node gets a name of its own."""
+    """Give every node a unique name, and return the model."""
     for number, node in enumerate(model.graph.node):
         node.name = f"{node.op_type}_{number}"
     return model
 
 
 def _mend(model: Any) -> None:
-    """Put right what the library leaves where some nodes stay in float32.
+    """Repair the graph that the library leaves if some nodes stay in float32.
 
-    A value that several of those take is converted once for each, under one name; between two of
-    them, values go through half precision; and conversions stand last, whatever needs them.
+    The library converts a value for each such consumer, under one name. It passes values between
+    two float32 nodes through half precision. It also appends conversions to the end of the graph,
+    out of topological order.
     """
     seen: set[str] = set()
     for node in list(model.graph.node):
@@ -154,12 +160,12 @@ def _mend(model: Any) -> None:
 
 
 def _skip_detours(graph: Any) -> None:
-    """Take float32 values from where they are made, not from half precision and back."""
+    """Connect float32 consumers directly to float32 values that pass through half precision."""
     types = _library("onnx").TensorProto
     halved = {n.output[0]: n.input[0] for n in graph.node if _casts_to(n, types.FLOAT16)}
     for node in graph.node:
         if _casts_to(node, types.FLOAT) and node.input[0] in halved:
-            # What is left is a conversion of float32 to itself, which changes nothing.
+            # The remaining cast from float32 to float32 has no effect.
             node.input[0] = halved[node.input[0]]
     used = {name for node in graph.node for name in node.input}
     for node in [n for n in graph.node if n.output[0] in halved and n.output[0] not in used]:
@@ -171,7 +177,7 @@ def _casts_to(node: Any, kind: int) -> bool:
 
 
 def _at_least(model: Any) -> Any:
-    """The model, in a newer edition of ONNX where its own has no integers a channel."""
+    """Return the model, upgraded to the opset of quantization per channel if it is older."""
     version = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
     if version >= _OPSET:
         return model
@@ -180,7 +186,7 @@ def _at_least(model: Any) -> Any:
 
 
 def _input_name(onnx: Any, source: Path) -> str:
-    """Of the one input that is no initializer."""
+    """Return the name of the only input that is no initializer."""
     graph = onnx.load(source, load_external_data=False).graph
     held = {tensor.name for tensor in graph.initializer}
     (name,) = [entry.name for entry in graph.input if entry.name not in held]

@@ -1,4 +1,4 @@
-"""Tiles to try a model on: black, noise, and some cut from scenes."""
+"""Provide tiles for testing a model: black, noise, or cut from scenes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
 
 Tile = NDArray[Any]
-"""(bands, size, size) in a scene's numbers."""
+"""Tile (bands, size, size) in the scene's pixel values."""
 
 _DEVIATIONS = 3
 _BYTE = 255.0
 
 
 def black(description: ModelDescription) -> Tile:
-    """Zeros throughout."""
+    """Return a tile of zeros, (bands, size, size) of uint8."""
     return np.zeros(_shape(description), np.uint8)
 
 
 def noise(description: ModelDescription, *, seed: int) -> Tile:
-    """Random numbers of each band, as large as its scaling says that pixels are."""
+    """Return uniform noise (bands, size, size), in the pixel range of each band's scaling."""
     tile = np.random.default_rng(seed).random(_shape(description), np.float32)
     ranges = np.array([_range(scaling) for scaling in description.scaling], np.float32)
     low, high = ranges.T[:, :, None, None]
@@ -40,19 +40,19 @@ def noise(description: ModelDescription, *, seed: int) -> Tile:
 def of_scenes(
     uris: Sequence[str], description: ModelDescription, *, count: int, offset: float = 0.5
 ) -> Iterator[Tile]:
-    """Tiles of scenes that have valid pixels, evenly spread over all of them.
+    """Yield tiles with valid pixels, evenly spread over all scenes.
 
     Args:
-        uris: of the scenes.
-        description: of the model, for its bands and the size of its tiles.
-        count: how many tiles, at most.
-        offset: 0 to 1, where between two evenly spread places a tile is taken: another offset
-            gives other tiles, as long as there are enough of them.
+        uris: Paths or URIs of the scenes.
+        description: Description of the model, for its bands, tile size and overlap.
+        count: Maximum number of tiles.
+        offset: Relative position of a tile within its share of the grid, 0 to 1. A different offset
+            selects different tiles, if the scenes have enough.
 
     Raises:
-        SceneError: a scene cannot be read, or lacks a band.
+        SceneError: A scene cannot be read, or lacks a band.
     """
-    # GDAL is imported where there are scenes.
+    # GDAL is imported only if there are scenes.
     from swath.raster.interpretation import select_bands  # noqa: PLC0415
     from swath.raster.radiometry.units import conversion  # noqa: PLC0415
     from swath.raster.reader import read_tiles  # noqa: PLC0415
@@ -80,13 +80,13 @@ def of_scenes(
 
 
 def shared_out(uris: Sequence[str], count: int) -> Iterator[tuple[str, int]]:
-    """Yield each scene with the number of tiles that are cut from it."""
+    """Yield each scene with the number of tiles to cut from it."""
     for number, uri in enumerate(uris):
         yield uri, count // len(uris) + (number < count % len(uris))
 
 
 def _spread(count: int, wanted: int, offset: float) -> list[int]:
-    """Numbers from 0 to `count`, evenly spread and increasing."""
+    """Return up to `wanted` numbers from 0 to `count` - 1, evenly spread and increasing."""
     if wanted == 0:
         return []
     places = (np.arange(min(wanted, count)) + offset) * count / min(wanted, count)
@@ -98,7 +98,7 @@ def _shape(description: ModelDescription) -> tuple[int, int, int]:
 
 
 def _range(scaling: Scaling | None) -> tuple[float, float]:
-    """From where to where a band's pixels go, as far as its scaling tells; else those of 8 bits."""
+    """Return the range of a band's pixels that its scaling implies; without one, that of 8 bits."""
     match scaling:
         case MinMax(low, high) | Clip(low, high):
             return low, high

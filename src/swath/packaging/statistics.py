@@ -1,4 +1,4 @@
-"""Statistics and units of a package's bands, added to what it says of itself."""
+"""Add statistics and units of the bands to a package's description."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _UNIT_FORM = "NAME, NAME,SCALE or NAME,SCALE,OFFSET, as in reflectance,0.0001,-0
 
 
 def parse_units(texts: Sequence[str], bands: int) -> Units:
-    """Read the units of bands from a command line.
+    """Parse the units of bands from a command line.
 
     Args:
-        texts: one for all bands, or one for each, as in `reflectance,0.0001,-0.1`: the quantity,
-            and the scale and the offset by which a number becomes it.
-        bands: how many there are.
+        texts: One unit for all bands, or one for each, such as `reflectance,0.0001,-0.1`: the
+            quantity, then the scale and offset that convert a number to it.
+        bands: Number of bands.
 
     Raises:
-        InputError: a text is no unit, or there are too few or too many.
+        InputError: A unit is invalid, or the number of units does not match.
     """
     if len(texts) not in {1, bands}:
         raise InputError(
@@ -42,16 +42,19 @@ def add_statistics(folder: Path, scenes: Sequence[str], *, units: Units | None =
     """Write the statistics of scenes into the `mlm.json` of a package's folder.
 
     Args:
-        folder: of the package.
-        scenes: those that the model was trained on, or others like them.
-        units: of the package's bands, in place of those that it states.
+        folder: Folder of the package.
+        scenes: Training scenes of the model, or scenes like them.
+        units: Units of the package's bands; None keeps the units of its description.
+
+    Returns:
+        The statistics written, in those units.
 
     Raises:
-        InputError: no scene has enough valid pixels, or there is no package in the folder.
-        PackageError: what the package says cannot be used.
-        SceneError: a scene cannot be read, or lacks a band.
+        InputError: No scene has enough valid pixels, or the folder holds no package.
+        PackageError: The package's description is invalid.
+        SceneError: A scene cannot be read, or lacks a band.
     """
-    # GDAL is imported where there are scenes.
+    # GDAL is imported only if there are scenes.
     from swath.raster.radiometry.scenes import expect  # noqa: PLC0415
 
     path = folder / packing.DESCRIPTION
@@ -74,7 +77,7 @@ def add_statistics(folder: Path, scenes: Sequence[str], *, units: Units | None =
 
 
 def _set_units(item: dict[str, Any], bands: Sequence[str], units: Units) -> None:
-    """Write the units of bands into an Item's `bands`, which keep what else is said of them."""
+    """Write the units into an Item's `bands`, and keep the bands' other fields."""
     described: list[dict[str, Any]] = item["properties"].setdefault("bands", [])
     known = {band.get("name"): band for band in described}
     for name, unit in zip(bands, units, strict=True):

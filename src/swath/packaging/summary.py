@@ -1,4 +1,4 @@
-"""Everything that there is to know of a package, in lines to be read."""
+"""Summarize a package in lines for display."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_CLASSES = 20
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A line: what it is of, what it is, and its value."""
+    """One line of the summary."""
 
     group: str
     name: str
@@ -34,10 +34,10 @@ class Fact:
 
 
 def facts_of(uri: str | Path) -> list[Fact]:
-    """What a package says of itself, group by group.
+    """Return the facts about a package, group by group.
 
     Raises:
-        PackageError: there is no package, it contradicts itself, or a checksum is off.
+        PackageError: The package is missing or contradicts itself, or a checksum does not match.
     """
     package = load_package(uri)
     item = json.loads((package.folder / packing.DESCRIPTION).read_bytes())
@@ -107,7 +107,7 @@ def _weights(package: ModelPackage) -> Iterator[tuple[str, str]]:
 
 
 def _training(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Of what `swath train` notes, all but the options: they are a page of their own."""
+    """Yield the facts that `swath train` recorded, except the options, which are too many here."""
     for part, data in record.get("data", {}).items():
         if data:
             what = f"{data['objects']} objects in {len(data['scenes'])} scenes"

@@ -1,4 +1,4 @@
-"""How pixels become the network's numbers, as told on a command line or by a configuration."""
+"""Parse pixel scalings from the command line or from a configuration of transformers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swath.models.scaling import Scale, Scaling, ZScore
 
 Scalings = tuple[Scaling | None, ...]
 
-# Of ImageNet's pictures, in shares of 255: https://docs.pytorch.org/vision/stable/models.html
+# Statistics of ImageNet, as shares of 255: https://docs.pytorch.org/vision/stable/models.html
 _MEAN, _STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _BYTE = 255.0
 WORDS = (
@@ -24,14 +24,14 @@ WORDS = (
 
 
 def parse_scaling(text: str) -> Scalings:
-    """One scaling for all bands, or one for each.
+    """Parse one scaling for all bands, or one for each.
 
     Args:
-        text: `none`; a number to divide by; `imagenet`, for three bands of 8 bits; or the path of
-            a JSON file with the `value_scaling` of STAC MLM.
+        text: `none`; a divisor; `imagenet`, for three 8-bit bands; or the path of a JSON file with
+            the `value_scaling` of STAC MLM.
 
     Raises:
-        InputError: it is none of these.
+        InputError: The text is none of these, or the file is invalid.
     """
     if text == "none":
         return (None,)
@@ -54,7 +54,7 @@ def parse_scaling(text: str) -> Scalings:
 
 
 def normalised(mean: Sequence[float], stddev: Sequence[float], *, over: float) -> Scalings:
-    """`(data / over - mean) / stddev`, in one step a band."""
+    """Return `(data / over - mean) / stddev` as one z-score for each band."""
     return tuple(
         ZScore(mean=one * over, stddev=other * over)
         for one, other in zip(mean, stddev, strict=True)
@@ -62,12 +62,12 @@ def normalised(mean: Sequence[float], stddev: Sequence[float], *, over: float) -
 
 
 def of_processor(config: Mapping[str, Any]) -> Scalings:
-    """What a `preprocessor_config.json` of transformers does to pixels.
+    """Return the scaling that a `preprocessor_config.json` of transformers describes.
 
     https://huggingface.co/docs/transformers/main_classes/image_processor
 
     Raises:
-        PackageError: it does not hold what it says it uses.
+        PackageError: The configuration normalizes, but its mean or deviation is missing or invalid.
     """
     factor = config.get("rescale_factor", 1 / _BYTE) if config.get("do_rescale", True) else 1.0
     if not config.get("do_normalize", False):

@@ -1,7 +1,7 @@
-"""`mlm.json` for weights that lie in a folder: a STAC Item by the MLM extension 1.6.
+"""Write `mlm.json` for a folder of weights: a STAC Item with the MLM extension 1.6.
 
-https://github.com/stac-extensions/mlm. What is written is read back before it counts, so no
-description leaves here that swath cannot run.
+https://github.com/stac-extensions/mlm. The Item is parsed before it is saved, so swath never writes
+a description that it cannot run.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ _EXTENSIONS = (
     "https://stac-extensions.github.io/file/v2.1.0/schema.json",
 )
 RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
-"""The extension whose fields state the scale and the offset of bands."""
+"""STAC extension that states the scale and offset of bands."""
 ALWAYS = ("1900-01-01T00:00:00Z", "9999-12-31T23:59:59Z")
-"""The time of a model that is bound to none, as the extension's best practices have it."""
+"""Default period of a model that is not bound to a time, as MLM's best practices recommend."""
 TRAINING = "swath:training"
-"""The property of a package that says what it was trained on, and how well that went."""
+"""Item property that records the training data and metrics of a package."""
 _NUMBERS = re.compile(r"\[\n\s+([-+.\deE,\s]+?)\n\s+\]")
-"""An array of numbers in indented JSON; no string holds a line's end."""
+"""Pattern of a number array in indented JSON; it matches no string, since strings hold no
+newline."""
 _OCTETS = "application/octet-stream"
 _ASSETS: dict[WeightsFormat, dict[str, str]] = {
     "onnx": {
@@ -64,73 +65,77 @@ _ASSETS: dict[WeightsFormat, dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSpec:
-    """One of the model's outputs."""
+    """One output of the model."""
 
     name: str
     shape: tuple[int, ...]
-    """-1 for any length; the batch axis first, where there is one."""
+    """Length of each axis, -1 for any; the batch axis comes first, if there is one."""
     axes: tuple[str, ...]
-    """A name for each axis."""
+    """Names of the axes."""
     data_type: str = "float32"
     read: bool = True
-    """False: the model returns it, but it has nothing to do with the task."""
+    """Whether swath reads the output; False for an output that is irrelevant to the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageSpec:
-    """What a model package is to say of itself."""
+    """Content of a package's description."""
 
     name: str
     architecture: str
     task: str
-    """By the MLM extension: `object-detection`, `semantic-segmentation`, …"""
+    """Task as the MLM extension names it: `object-detection`, `semantic-segmentation`, …"""
     bands: tuple[str, ...]
     scaling: tuple[Scaling | None, ...]
-    """One for each band, or one for all."""
+    """Scalings of the bands: one for each band, or one for all."""
     tile_size: int
     overlap: int
     outputs: tuple[OutputSpec, ...]
-    """In the model's order."""
+    """Outputs in the model's order."""
     classes: tuple[str, ...]
-    """In the order of the model's scores."""
+    """Class names in the order of the model's scores."""
     hyperparameters: Mapping[str, Any]
-    """How the outputs are to be read: `score_threshold`, `head`, `box_format`, …; no None."""
+    """Settings for reading the outputs: `score_threshold`, `head`, `box_format`, …; never None."""
     weights: tuple[str, ...]
-    """Files of the folder."""
+    """Names of the weights files in the folder."""
     input_name: str = "image"
     batch: int = -1
-    """The number of tiles that the weights insist on; -1: any."""
+    """Fixed batch size of the weights in tiles; -1: any."""
     batch_size: int = 8
-    """Tiles a batch on a GPU, to begin with."""
+    """Initial batch size on a GPU, in tiles."""
     framework: str = "PyTorch"
     parameters: int | None = None
     period: tuple[str, str] = ALWAYS
-    """When what the model is good for was seen: that of its training scenes, if it is known."""
+    """Acquisition period that the model is valid for, such as that of its training scenes."""
     units: Units = ()
-    """One a band; none where nothing is known."""
+    """Units of the bands, one for each; empty if unknown."""
     expected: Expected | None = None
-    """The statistics of the training scenes' bands, in those units."""
+    """Statistics of the training scenes' bands, in `units`."""
     properties: Mapping[str, Any] = field(default_factory=dict)
-    """More of the Item's properties: licence, title, digest of the training data, metrics."""
+    """Further properties of the Item: license, title, digest of the training data, metrics."""
 
 
 def write_description(folder: Path, spec: PackageSpec) -> None:
     """Write the `mlm.json` of the weights in a folder, with their checksums.
 
-    The same spec and weights give the same bytes.
+    Equal specs and weights produce identical bytes.
+
+    Args:
+        folder: Folder of the weights, to which `mlm.json` is written.
+        spec: Content of the description.
 
     Raises:
-        PackageError: weights are not there, or the spec describes nothing that swath can run; no
-            `mlm.json` is written, and one that was there stays.
+        PackageError: Weights are missing, or swath cannot run what the spec describes. An existing
+            `mlm.json` stays unchanged.
     """
     write_item(folder, item_of(folder, spec))
 
 
 def item_of(folder: Path, spec: PackageSpec) -> dict[str, Any]:
-    """The STAC Item that describes the weights in a folder.
+    """Return the STAC Item that describes the weights in a folder.
 
     Raises:
-        PackageError: weights are not there.
+        PackageError: A weights file is missing, unsupported, or the second of its format.
     """
     return {
         "type": "Feature",
@@ -145,10 +150,10 @@ def item_of(folder: Path, spec: PackageSpec) -> dict[str, Any]:
 
 
 def write_item(folder: Path, item: Mapping[str, Any]) -> None:
-    """Write an Item as a folder's `mlm.json`, whole or not at all.
+    """Write an Item as a folder's `mlm.json`; after an error, an existing file stays unchanged.
 
     Raises:
-        PackageError: swath could not run what it describes.
+        PackageError: swath cannot run what the Item describes.
     """
     text = _NUMBERS.sub(_in_one_line, json.dumps(item, indent=2, ensure_ascii=False)).encode()
     text += b"\n"
@@ -163,10 +168,10 @@ def _in_one_line(numbers: re.Match[str]) -> str:
 
 
 def assets_of(folder: Path, weights: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The assets for files of weights; the key is the format.
+    """Return the Item's assets for weights files, with the format as the key.
 
     Raises:
-        PackageError: a file is not there, of no format that swath runs, or the second of one.
+        PackageError: A file is missing, unsupported, or the second of its format.
     """
     assets: dict[str, dict[str, Any]] = {}
     for name in weights:
@@ -189,7 +194,7 @@ def _asset(path: Path, name: str, kind: WeightsFormat) -> dict[str, Any]:
         **_ASSETS[kind],
         "roles": [MODEL_ROLE, "mlm:weights"],
         "file:size": path.stat().st_size,
-        # A multihash: SHA2-256 is function 0x12, of 0x20 bytes.
+        # Multihash prefix: SHA2-256 is function 0x12, and its digest has 0x20 bytes.
         "file:checksum": f"1220{packing.sha256(path)}",
     }
 
@@ -221,7 +226,7 @@ def _properties(spec: PackageSpec) -> dict[str, Any]:
 
 
 def band_entry(name: str, unit: Unit | None) -> dict[str, Any]:
-    """Describe a band and its unit, as STAC and its raster extension do.
+    """Return the STAC entry of a band, with its unit in the fields of the raster extension.
 
     https://github.com/stac-extensions/raster
     """

@@ -1,1 +1,1 @@
-"""What the libraries that export networks mean by their outputs, one module for each library."""
+"""Interpret the outputs of exported networks, with one module for each library's convention."""

@@ -1,6 +1,7 @@
-"""Readings of scores or numbers of classes: a pixel's (segmentation) and a tile's (classification).
+"""Interpret outputs as class scores or class numbers, for segmentation and classification.
 
-Networks return logits, or were exported with the sigmoid or softmax inside; or with the argmax.
+Networks return logits, or scores if the export includes the sigmoid or softmax, or class numbers if
+it includes the argmax.
 """
 
 from __future__ import annotations
@@ -43,21 +44,21 @@ def of_pixels(
     *,
     activation: Activation | None = None,
 ) -> Understood:
-    """Read an output as semantic segmentation.
+    """Interpret an output as semantic segmentation.
 
-    It holds scores or logits (batch, classes, rows, cols), or numbers of classes (batch, rows,
-    cols), also with one channel.
+    The output holds scores or logits (batch, classes, rows, cols), or class numbers of shape
+    (batch, rows, cols) or (batch, 1, rows, cols).
 
     Args:
-        exported: the network.
-        place: of the output.
-        classes: their names.
-        given: hyperparameters that the user sets.
-        activation: what the library's logits want; by default a sigmoid of one class, else a
+        exported: Exported network.
+        place: Index of the output.
+        classes: Class names, in the order of the scores.
+        given: Hyperparameters that the user sets.
+        activation: Activation that the library's logits need; None: a sigmoid for one class, else a
             softmax.
 
     Raises:
-        PackageError: the classes are not all named, or the numbers are none of these.
+        PackageError: Class names are missing, or the numbers fit no reading.
     """
     found = exported.outputs[place]
     count = found.shape[1] if len(found.shape) == _CHANNELS else 0
@@ -80,10 +81,16 @@ def of_pixels(
 def of_tiles(
     exported: Exported, place: int, classes: Sequence[str] | None, given: Mapping[str, Any]
 ) -> Understood:
-    """Read an output (batch, classes) as tile classification.
+    """Interpret an output (batch, classes) as tile classification.
+
+    Args:
+        exported: Exported network.
+        place: Index of the output.
+        classes: Class names, in the order of the scores.
+        given: Hyperparameters that the user sets.
 
     Raises:
-        PackageError: the classes are not all named, or the numbers are no scores.
+        PackageError: Class names are missing, or the numbers are no scores.
     """
     found = exported.outputs[place]
     names = need_classes(classes, f"{exported.path} tells {found.shape[1]} classes apart")
@@ -99,7 +106,7 @@ def of_tiles(
 def _scores(
     exported: Exported, place: int, names: tuple[str, ...], usual: Activation | None
 ) -> Iterator[Reading]:
-    """Yield the readings as scores or logits: the one that the numbers allow is declared."""
+    """Yield the readings as scores or logits; scores and the expected activation are declared."""
     found = exported.outputs[place]
     pixels = len(found.shape) == _CHANNELS
     axes = ("batch", "class", "height", "width") if pixels else ("batch", "class")
@@ -137,7 +144,7 @@ def _are_scores(values: Sequence[NDArray[Any]]) -> bool:
 
 
 def _fault(values: Sequence[NDArray[Any]], activation: Activation) -> str | None:
-    """Say what speaks against an activation: on noise, what lies in 0 to 1 is no logit."""
+    """Return the contradiction to an activation: noise yields no logits that all lie in 0 to 1."""
     inside = _are_scores(values)
     if not all(np.isfinite(value).all() for value in values):
         return "the numbers are not all finite"
@@ -145,7 +152,7 @@ def _fault(values: Sequence[NDArray[Any]], activation: Activation) -> str | None
         if inside:
             softmaxed = all(sums_to_one(value, axis=1) for value in values)
             return "scores lie in 0 to 1 already" + " and sum to 1" * softmaxed
-        # Logits may be whole by chance, but hardly where no one is negative.
+        # Logits may be whole by chance, but then some are usually negative.
         typed = any(value.dtype.kind in "iu" for value in values)
         natural = values[0].ndim == _CHANNELS and min(value.min() for value in values) >= 0
         whole = typed or (natural and all(is_whole(value) for value in values))
@@ -157,7 +164,7 @@ def _fault(values: Sequence[NDArray[Any]], activation: Activation) -> str | None
 
 
 def _label_maps(exported: Exported, place: int, names: tuple[str, ...]) -> Iterator[Reading]:
-    """Yield the readings as numbers of classes, whose 0 is the first class or nothing."""
+    """Yield the readings as class numbers, where 0 is either the first class or background."""
     found = exported.outputs[place]
     one = len(found.shape) == _CHANNELS and found.shape[1] == 1
     if not (one or len(found.shape) == _MAP):

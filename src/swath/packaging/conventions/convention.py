@@ -1,4 +1,4 @@
-"""What a library's convention says of an exported network."""
+"""Describe an exported network as its library's convention interprets it."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
 
 ANY = -1
 BACKGROUND = {"background", "__background__"}
-"""Names of a class that is nothing."""
+"""Names of a background class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Understood:
-    """An exported network, by the convention of the library that it comes from."""
+    """Exported network as its library's convention interprets it."""
 
     task: str
     outputs: tuple[OutputSpec, ...]
-    """In the network's order."""
+    """Outputs in the network's order."""
     hyperparameters: Mapping[str, Any]
     classes: tuple[str, ...]
     architecture: str | None = None
     scaling: Scalings | None = None
-    """None: the convention leaves it to the user."""
+    """Scaling of the pixels; None: the user must state it."""
     properties: Mapping[str, Any] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
-    """What the library does by convention, though the file does not say so."""
+    """Assumptions from the library's convention that the file does not state."""
 
 
 def need_classes(classes: Sequence[str] | None, where: str) -> tuple[str, ...]:
-    """The classes, which somebody must have named.
+    """Return the class names, which the user or the file must supply.
 
     Raises:
-        PackageError: nobody has.
+        PackageError: No class names are given.
     """
     if not classes:
         raise PackageError(f"{where}: name the classes in the order of its scores with --classes")
@@ -55,7 +55,7 @@ def output(
     open_axes: Sequence[int] = (),
     read: bool = True,
 ) -> OutputSpec:
-    """What the package says of an output: its first axis is the batch if `axes` begins so."""
+    """Describe an output for the package; `axes` that start with "batch" have a batch axis."""
     shape = [ANY if axis in open_axes else length for axis, length in enumerate(returned.shape)]
     if axes[0] == "batch":
         shape[0] = ANY if exported.batch is None else exported.batch
@@ -69,14 +69,14 @@ def output(
 
 
 def split_background(names: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
-    """Part a first class that is nothing from those that count; None where there is none."""
+    """Return (background, other classes); the background is None if the first class is none."""
     if names[0].lower() in BACKGROUND:
         return names[0], tuple(names[1:])
     return None, tuple(names)
 
 
 def passed_over(returned: Returned) -> OutputSpec:
-    """An output that has nothing to do with the task."""
+    """Describe an output that is irrelevant to the task."""
     return OutputSpec(
         name=returned.name,
         shape=returned.shape or (1,),
@@ -87,12 +87,12 @@ def passed_over(returned: Returned) -> OutputSpec:
 
 
 def shapes_of(exported: Exported) -> str:
-    """The outputs in words, for messages."""
+    """Return the names, shapes and types of the outputs, for messages."""
     return ", ".join(f"{o.name} {list(o.shape)} {o.data_type}" for o in exported.outputs)
 
 
 def only(exported: Exported, place: int, axes: Sequence[str]) -> tuple[OutputSpec, ...]:
-    """Describe all outputs, of which one is read."""
+    """Describe all outputs, of which only the one at index `place` is read."""
     return tuple(
         output(found, axes, exported) if number == place else passed_over(found)
         for number, found in enumerate(exported.outputs)

@@ -1,7 +1,7 @@
-"""Readings of outputs that list objects: boxes, and scores and classes in outputs of their own.
+"""Interpret outputs that list objects: boxes, scores and class numbers in separate outputs.
 
-Scores are a number a box beside the number of its class, as torchvision and NMS plugins return
-them, or a number a class (DETR, YOLO-NAS). NMS plugins add how many of the rows are objects.
+Each box has one score and one class number, as torchvision and NMS plugins return them. NMS plugins
+add a count of the rows that are objects.
 https://github.com/NVIDIA/TensorRT/tree/main/plugin/efficientNMSPlugin
 """
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Convention = Literal["ultralytics", "torchvision"]
 _BOX = 4
 _UNBATCHED, _MASKS = 2, 4
-"""How many axes boxes have without a batch, and masks with or without."""
+"""Numbers of axes: boxes without a batch, and masks with or without a batch."""
 _WORDS: dict[str, Role] = {
     "box": "boxes",
     "label": "labels",
@@ -57,7 +57,7 @@ _UNITS: dict[BoxUnits, str] = {"px": "in px", "normalised": "in shares of the ti
 
 
 def role_by_name(name: str) -> Role | None:
-    """Return what an output is by its name; None where the name does not tell."""
+    """Return the role that an output's name implies; None if the name is ambiguous or unknown."""
     found = {role for word, role in _WORDS.items() if word in name.lower()}
     if "count" in found:
         return "count"
@@ -65,20 +65,20 @@ def role_by_name(name: str) -> Role | None:
 
 
 def is_listed(exported: Exported) -> bool:
-    """Return whether the outputs can be boxes, scores and numbers of classes, each apart."""
+    """Return whether the outputs can be separate boxes, scores and class numbers."""
     return next(_assignments(exported), None) is not None
 
 
 def listed_readings(
     exported: Exported, names: Sequence[str], convention: Convention
 ) -> list[Reading]:
-    """Return the readings of outputs that are boxes, scores and numbers of classes.
+    """Return the readings of outputs as boxes, scores and class numbers.
 
     Args:
-        exported: the network.
-        names: of the classes; a background before them is left out.
-        convention: whose it is where the numbers leave it open: torchvision's boxes are two
-            corners in px and its classes count from 1, those of NMS plugins count from 0.
+        exported: Exported network.
+        names: Class names; a background class in front is dropped.
+        convention: Convention that applies where the numbers are ambiguous. torchvision's boxes are
+            two corners in px and its classes count from 1; classes of NMS plugins count from 0.
     """
     background, classes = split_background(names)
     first = int(convention == "torchvision" or background is not None)
@@ -91,7 +91,7 @@ def listed_readings(
 
 
 def _assignments(exported: Exported) -> Iterator[tuple[Role | None, ...]]:
-    """Yield what the outputs can be by their axes and types, all ways."""
+    """Yield all assignments of roles that the outputs' axes, types and names allow."""
     outputs = exported.outputs
     for boxes in (p for p, found in enumerate(outputs) if _is_boxes(found)):
         axes = outputs[boxes].shape[:-1]
@@ -113,7 +113,7 @@ def _is_boxes(found: Returned) -> bool:
 
 
 def _other(found: Returned, axes: tuple[int, ...]) -> Role | None:
-    """Return the role of an output beside boxes, scores and labels."""
+    """Return the role of an output other than boxes, scores and labels."""
     if len(found.shape) == _MASKS and found.shape[: len(axes)] == axes:
         return "masks"
     first = axes[:-1]
@@ -123,14 +123,14 @@ def _other(found: Returned, axes: tuple[int, ...]) -> Role | None:
 
 
 def _names_agree(outputs: Sequence[Returned], roles: Sequence[Role | None]) -> bool:
-    """Return whether no name contradicts the roles."""
+    """Return whether no output's name contradicts its role."""
     said = [(role_by_name(found.name), role) for found, role in zip(outputs, roles, strict=True)]
     return all(name is None or name == role or role is None for name, role in said)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The objects among the rows of all probes and tiles."""
+    """Objects among the rows of all probes and tiles: boxes (n, 4), labels (n,), scores (n,)."""
 
     boxes: NDArray[np.float64]
     labels: NDArray[np.float64]
@@ -191,7 +191,7 @@ def _reading(
 
 
 def _fault_of_type(exported: Exported, roles: tuple[Role | None, ...]) -> str | None:
-    """Say what speaks against numbers of classes and scores as all of them are, padding too."""
+    """Return the contradiction in the types of class numbers and scores, padding included."""
     at = {role: found for found, role in zip(exported.outputs, roles, strict=True) if role}
     labels, scores = at["labels"], at["scores"]
     if not all(is_whole(value) for value in labels.values):
@@ -204,7 +204,7 @@ def _fault_of_type(exported: Exported, roles: tuple[Role | None, ...]) -> str | 
 
 
 def _rows(exported: Exported, roles: tuple[Role | None, ...]) -> _Rows:
-    """Return the objects; rows beyond their count, or without a score, are none."""
+    """Return the objects, without rows beyond the count and rows without a score."""
     at = {role: found for found, role in zip(exported.outputs, roles, strict=True) if role}
     parts: list[tuple[NDArray[Any], ...]] = []
     for probe in range(len(at["boxes"].natural)):
@@ -222,7 +222,7 @@ def _rows(exported: Exported, roles: tuple[Role | None, ...]) -> _Rows:
 
 
 def _axes(found: Returned, role: Role, *, batched: bool) -> tuple[str, ...]:
-    """Name the axes of an output."""
+    """Return the names of an output's axes."""
     own = {"boxes": ("coordinate",), "masks": ("height", "width")}
     if role == "count":
         return ("batch", "one")[: len(found.shape)] if batched else ("one",)
@@ -232,7 +232,7 @@ def _axes(found: Returned, role: Role, *, batched: bool) -> tuple[str, ...]:
 
 
 def _open(found: Returned, role: Role, *, batched: bool) -> list[int]:
-    """Return the axes of any length: that of objects, where each tile has others."""
+    """Return the indices of the axes of any length: the axis of objects, if its length varies."""
     if role == "count":
         return []
     if not batched:

@@ -1,4 +1,4 @@
-"""Readings of boxes and of a score a class in two outputs, one row of each for a query."""
+"""Interpret boxes and class scores in two outputs, as of DETR and YOLO-NAS: a row per query."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MOSTLY = 0.9
 
 
 def query_places(exported: Exported) -> list[tuple[int, int]]:
-    """Return the places that scores and boxes may have: by their names, else by their shapes."""
+    """Return the possible (scores, boxes) index pairs, by the outputs' names, else shapes."""
     named = {_NAMED[o.name]: p for p, o in enumerate(exported.outputs) if o.name in _NAMED}
     if named.keys() >= {"logits", "boxes"}:
         return [(named["logits"], named["boxes"])]
@@ -62,10 +62,11 @@ def query_readings(exported: Exported, names: tuple[str, ...], *, settled: bool)
     """Return the readings of two outputs as scores and boxes.
 
     Args:
-        exported: the network.
-        names: of the classes; a last one that is no object may be among them.
-        settled: each object is one query, as DETR's are, in shares of the tile by its centre; else
-            rows are candidates for NMS, and nothing is said of their boxes.
+        exported: Exported network.
+        names: Class names; the last one may stand for "no object".
+        settled: True if each object has one query, as in DETR: center and sides in shares of the
+            tile, without NMS. False if the rows are candidates for NMS; the box format is then
+            open.
     """
     return [
         _reading(exported, scores, boxes, names, form, settled=settled)
@@ -131,7 +132,7 @@ def _reading(
 
 
 def _fault(values: NDArray[np.float64], activation: Activation, names: Sequence[str]) -> str | None:
-    """Say what speaks against an activation; a further column is for no object, and the last."""
+    """Return the contradiction to an activation; an additional last column is for "no object"."""
     values = values[np.isfinite(values).all(axis=1)]
     further = values.shape[1] - len(names)
     if activation == "sigmoid" and further:

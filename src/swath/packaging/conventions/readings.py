@@ -1,4 +1,4 @@
-"""One of several readings of a network's outputs, chosen by what the outputs hold."""
+"""Choose one of several readings of a network's outputs, by the numbers in the outputs."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ _MOST_NAMED = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """A way to read the outputs, and the evidence for and against it."""
+    """One interpretation of the outputs, with the evidence for and against it."""
 
     words: str
-    """Completes "which can be read as …"."""
+    """Completion of "which can be read as …"."""
     settings: Mapping[str, Any]
-    """The hyperparameters that tell it from other readings, defaults too."""
+    """Hyperparameters that distinguish this reading from others, including default values."""
     understood: Understood
     fault: str | None = None
-    """The contradiction between the numbers and this reading; None without one."""
+    """Contradiction between the numbers and this reading; None if there is none."""
     doubtful: bool = False
-    """The contradiction is of most of the numbers, and not of all."""
+    """True if the contradiction concerns most of the numbers, not all."""
     strong: bool = False
-    """The numbers could hardly be anything else."""
+    """True if the numbers could hardly be anything else."""
     declared: bool = False
-    """Names, metadata or the library's convention say so."""
+    """True if names, metadata or the library's convention declare this reading."""
 
 
 def choose(
     path: Path, shapes: str, readings: Sequence[Reading], given: Mapping[str, Any]
 ) -> Understood:
-    """Choose the reading that the numbers and the file agree on.
+    """Choose the reading on which the numbers and the file agree.
 
     Args:
-        path: of the weights, for messages.
-        shapes: the outputs in words.
-        readings: those that the shapes allow.
-        given: hyperparameters that the user sets; they decide, also against the numbers.
+        path: Path of the weights file, for messages.
+        shapes: Description of the outputs, for messages.
+        readings: Readings that the shapes allow.
+        given: Hyperparameters that the user sets; they override the evidence of the numbers.
 
     Raises:
-        PackageError: no reading is left, or more than one.
+        PackageError: No reading is possible, or several are equally plausible.
     """
     wanted = [r for r in readings if _agrees(r, given)]
     possible = [r for r in wanted or readings if r.fault is None]
@@ -68,7 +68,7 @@ def _agrees(reading: Reading, given: Mapping[str, Any]) -> bool:
 
 
 def _narrowed(possible: Sequence[Reading]) -> Sequence[Reading]:
-    """Return the readings that most speaks for; more than one where that is a tie."""
+    """Return the readings with the most evidence; several if their evidence is equal."""
     strong = [r for r in possible if r.strong]
     declared = [r for r in possible if r.declared]
     both = [r for r in strong if r.declared]
@@ -78,7 +78,7 @@ def _narrowed(possible: Sequence[Reading]) -> Sequence[Reading]:
 
 
 def _question(path: Path, shapes: str, left: Sequence[Reading]) -> str:
-    """Name the readings between which nothing decides, and the options that do."""
+    """Return the error message that lists the remaining readings and the options to choose one."""
     differing = sorted(
         name
         for name in {name for r in left for name in r.settings}
@@ -95,6 +95,6 @@ def _question(path: Path, shapes: str, left: Sequence[Reading]) -> str:
 
 
 def _options(reading: Reading, names: Sequence[str]) -> str:
-    """Return the options that choose a reading, in brackets; nothing where none does."""
+    """Return the options that choose a reading, in parentheses; empty if there are none."""
     options = [f"--set {n}={reading.settings[n]}" for n in names if n in reading.settings]
     return f" ({' '.join(options)})" if options else ""

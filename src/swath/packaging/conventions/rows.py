@@ -1,7 +1,8 @@
-"""Readings of one output that holds a row of numbers for each candidate.
+"""Interpret one output that holds a row of numbers for each candidate.
 
-A row is a box, then a score a class (`rows`), an objectness and a score a class (`objectness`), or
-a score and the number of a class (`labelled`). Six numbers a row can be all three.
+A row is a box, followed by one score per class (`rows`), by an objectness and one score per class
+(`objectness`), or by a score and a class number (`labelled`). Six numbers per row may be any of the
+three.
 """
 
 from __future__ import annotations
@@ -51,26 +52,27 @@ _HEADS: dict[HeadName, str] = {
     "labelled": "a score and the number of a class",
 }
 _MOST_QUERIES = 1000
-"""Networks with more candidates than that have grids, and want NMS."""
+"""Maximum number of candidates of a network of queries; networks with more have grids and need
+NMS."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
-    """Facts about rows by names, metadata or a convention; None where these say nothing."""
+    """Facts about rows that names, metadata or a convention declare; None where undeclared."""
 
     task: str | None = None
-    """`detect` or `obb`."""
+    """Task, `detect` or `obb`."""
     head: HeadName | None = None
     box_format: BoxFormat | None = None
     box_units: BoxUnits | None = None
     exporter: bool = False
-    """Whether Ultralytics' exporter since YOLOv8 wrote the file: scores a class, one candidate a
-    column, stand below centres and sides."""
+    """Whether Ultralytics' exporter since YOLOv8 wrote the file: each column is a candidate,
+    with the class scores below center and sides."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A form that rows may have."""
+    """One possible form of the rows."""
 
     head: HeadName
     layout: OutputLayout
@@ -93,10 +95,10 @@ def row_readings(
     """Return the readings of an output whose shape allows rows.
 
     Args:
-        exported: the network.
-        place: of the output; the other outputs are passed over.
-        names: of the classes.
-        declared: what is known besides the numbers.
+        exported: Exported network.
+        place: Index of the output; the other outputs are ignored.
+        names: Class names.
+        declared: Facts known in addition to the numbers.
     """
     plain = [*_forms(exported, place, names, declared, "none")]
     readings = [_reading(exported, place, names, declared, form) for form in plain]
@@ -182,14 +184,14 @@ def _judge(rows: NDArray[np.float64], form: _Form, classes: int, size: int) -> J
         if form.head == "objectness" and len(rest) and not rest[:, 1:].any():
             judgement = judgement & Judgement("all classes score 0 beside an objectness")
         boxes = judge_boxes(box, form.box_format, form.units, size)
-        # A column of whole numbers is rather a class than a score.
+        # A column of whole numbers is more likely a class number than a score.
         whole = len(rest) and any(is_whole(column) for column in rest.T)
         together = judgement & boxes
         return Judgement(together.fault, boxes.strong and not whole, together.doubtful)
     listed = judge_labels(rest[:, 1], rest[:, 0], 0, classes)
     found = box[rest[:, 0] > 0]
     boxes = judge_boxes(found, form.box_format, form.units, size)
-    # Centres are sure where corners are out of the question.
+    # Centers and sides are certain if the same numbers cannot be corners.
     settled = boxes.strong or form.box_format == "cxcywhr"
     if form.box_format == "cxcywh":
         settled = judge_boxes(found, "xyxy", form.units, size).fault is not None
@@ -201,7 +203,7 @@ def _judge(rows: NDArray[np.float64], form: _Form, classes: int, size: int) -> J
 def _is_declared(
     form: _Form, declared: Declared, rows: NDArray[np.float64], count: int, size: int
 ) -> bool:
-    """Return whether metadata name the form; without any, whether the number of candidates does."""
+    """Return whether metadata declare the form, or without metadata, the candidate count does."""
     if declared.head or declared.box_format:
         return form.fits(declared)
     if form.box_format == "xyxy" and form.head != "labelled":
@@ -210,7 +212,7 @@ def _is_declared(
         return False
     if declared.exporter and form.head == "rows" and form.layout == "channels_first":
         return form.units == "px"
-    # A grid's candidates have their centres all over the tile: other forms would have shown.
+    # Centers of grid candidates cover the whole tile, so other forms would have been evident.
     by_anchors = grid_counts(size)
     usual = {
         "rows": count in by_anchors[1],

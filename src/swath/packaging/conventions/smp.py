@@ -1,8 +1,8 @@
-"""segmentation_models_pytorch: logits a class and pixel, at the tile's resolution.
+"""Interpret exports of segmentation_models_pytorch: logits per class at the tile's resolution.
 
-A model has no activation unless it was given one (`activation=`), which its numbers show; logits of
-one class go with the sigmoid, those of several with the softmax. A model with a classification head
-has a second output, which is passed over.
+A model applies an activation only if it was created with one (`activation=`), which its numbers
+reveal. Logits of one class need a sigmoid, those of several classes a softmax. A model with a
+classification head has a second output, which is ignored.
 https://github.com/qubvel-org/segmentation_models.pytorch/blob/main/segmentation_models_pytorch/base/heads.py
 """
 
@@ -24,10 +24,15 @@ _PIXELS = {3, 4}
 def understand(
     exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
 ) -> Understood:
-    """Say what an export of segmentation_models_pytorch is.
+    """Interpret an export of segmentation_models_pytorch.
+
+    Args:
+        exported: Exported network.
+        classes: Class names, in the order of the scores.
+        given: Hyperparameters that the user sets.
 
     Raises:
-        PackageError: its first output is no class a pixel.
+        PackageError: The first output holds no classes per pixel, or fits no reading.
     """
     if len(exported.outputs[0].shape) not in _PIXELS:
         raise PackageError(f"{exported.path} returns {shapes_of(exported)}; no classes a pixel")

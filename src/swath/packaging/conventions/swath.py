@@ -1,7 +1,8 @@
-"""swath's own networks (`swath.training.networks`), exported by hand.
+"""Interpret manual exports of swath's own networks (`swath.training.networks`).
 
-`rows` are boxes and scores, `logits` alone are classes a pixel with a sigmoid each, and with
-`boxes` they are a DETR's. `swath train` writes whole packages, so these are for experiments.
+`rows` hold boxes and scores. `logits` alone are class logits per pixel, each with a sigmoid;
+together with `boxes` they belong to a DETR. `swath train` writes complete packages, so this
+convention serves experiments.
 """
 
 from __future__ import annotations
@@ -32,10 +33,15 @@ _ROWS_OF_SWATH = Declared(task="detect", head="rows", box_format="cxcywh", box_u
 def understand(
     exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
 ) -> Understood:
-    """Say what an export of one of swath's networks is.
+    """Interpret an export of one of swath's networks.
+
+    Args:
+        exported: Exported network.
+        classes: Class names, in the order of the scores.
+        given: Hyperparameters that the user sets.
 
     Raises:
-        PackageError: its outputs are none of theirs.
+        PackageError: The outputs match none of swath's networks.
     """
     first = exported.outputs[0]
     if len(first.shape) == _PIXELS:

@@ -1,10 +1,10 @@
-"""torchvision's networks: detectors, Mask R-CNN, semantic segmentation, classification.
+"""Interpret torchvision's detectors, Mask R-CNN, semantic segmentation and classification.
 
-Detectors return a dictionary an image: boxes (n, 4) as two corners in px, labels from 1 on (0 is
-the background), scores, and masks (n, 1, rows, cols) of probabilities; Faster R-CNN with labels
-before scores, RetinaNet, FCOS and SSD after them. They normalise pixels from 0 to 1 by themselves.
-Segmentation returns `out` (and `aux`), logits a class; classification, logits.
-https://docs.pytorch.org/vision/stable/models.html
+Detectors return one dictionary per image: boxes (n, 4) as two corners in px, labels from 1 (0 is
+the background), scores, and masks (n, 1, rows, cols) of probabilities. Faster R-CNN returns labels
+before scores; RetinaNet, FCOS and SSD return them after. Detectors take pixels from 0 to 1 and
+normalize them inside. Segmentation returns the logits `out` (and `aux`) per class; classification
+returns logits. https://docs.pytorch.org/vision/stable/models.html
 """
 
 from __future__ import annotations
@@ -29,10 +29,15 @@ _PIXELS, _TILE = 4, 2
 def understand(
     exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
 ) -> Understood:
-    """Say what an export of torchvision is.
+    """Interpret an export of torchvision.
+
+    Args:
+        exported: Exported network.
+        classes: Class names, in the order of the scores.
+        given: Hyperparameters that the user sets.
 
     Raises:
-        PackageError: its outputs are not the library's, or they can be read in several ways.
+        PackageError: The outputs match no network of torchvision, or fit several readings.
     """
     if is_listed(exported):
         return _detector(exported, classes, given)

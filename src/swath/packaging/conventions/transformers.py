@@ -1,10 +1,11 @@
-"""transformers' networks: the DETR family, SegFormer and its like, image classification.
+"""Interpret networks of transformers: the DETR family, SegFormer and image classification.
 
-`logits` and `pred_boxes` (centre, width and height in shares of the image) are the DETR family's:
-DETR and YOLOS with a last class for no object and a softmax; Deformable and Conditional DETR,
-RT-DETR, D-FINE with a sigmoid a class. Semantic segmentation gives `logits` at a part of the
-resolution. `config.json` and `preprocessor_config.json`, where they lie beside the weights, name
-the classes and what is done to pixels.
+The DETR family returns `logits` and `pred_boxes` (center, width and height in shares of the image).
+DETR and YOLOS have a last class for "no object" and need a softmax. Deformable DETR, Conditional
+DETR, RT-DETR and D-FINE need a sigmoid per class. Semantic segmentation returns `logits` at reduced
+resolution. `config.json` and `preprocessor_config.json` beside the weights supply the class names
+and the pixel scaling.
+
 https://huggingface.co/docs/transformers/main/model_doc/rt_detr
 https://github.com/huggingface/transformers/tree/main/src/transformers/loss
 """
@@ -33,10 +34,15 @@ if TYPE_CHECKING:
 def understand(
     exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
 ) -> Understood:
-    """Say what an export of transformers is.
+    """Interpret an export of transformers.
+
+    Args:
+        exported: Exported network.
+        classes: Class names in the order of the scores; None: those of `config.json`.
+        given: Hyperparameters that the user sets.
 
     Raises:
-        PackageError: its outputs are not those of a task that swath has.
+        PackageError: The outputs match no task that swath supports.
     """
     config: Mapping[str, Any] = exported.beside.get("config.json", {})
     processor = exported.beside.get("preprocessor_config.json")

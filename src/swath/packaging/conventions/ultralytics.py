@@ -1,8 +1,9 @@
-"""Ultralytics' exports: YOLOv8 to YOLO26, RT-DETR, and YOLOv5's own repository.
+"""Interpret Ultralytics' exports: YOLOv8 to YOLO26, RT-DETR, and YOLOv5's own repository.
 
-The exporter writes `task`, `names`, `imgsz` and more into ONNX's metadata (as Python literals) and
-beside TorchScript (as JSON). What the outputs hold is the `Detect` heads' doing: centre, width and
-height in px of the tile, scores after the sigmoid; an oriented box's angle comes last.
+The exporter writes `task`, `names`, `imgsz` and more into ONNX metadata (as Python literals) and
+into TorchScript archives (as JSON). The `Detect` heads define the outputs: center, width and height
+in px of the tile, then scores after the sigmoid. The angle of an oriented box comes last.
+
 https://github.com/ultralytics/ultralytics/blob/main/ultralytics/engine/exporter.py
 https://github.com/ultralytics/ultralytics/blob/main/ultralytics/nn/modules/head.py
 https://github.com/ultralytics/yolov5/blob/master/models/yolo.py
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 _BOX = 4
 _TILE, _ROWS, _MAPS = 2, 3, 4
-# What Ultralytics itself predicts with: https://docs.ultralytics.com/modes/predict/
+# Ultralytics' own prediction defaults: https://docs.ultralytics.com/modes/predict/
 _OPTIONS = {"score_threshold": 0.25, "iou_threshold": 0.7}
 _MOST_LITERAL = 1 << 20
 _TASKS = ("detect", "obb", "segment", "classify")
@@ -50,11 +51,16 @@ _TASKS = ("detect", "obb", "segment", "classify")
 def understand(
     exported: Exported, classes: Sequence[str] | None, given: Mapping[str, Any]
 ) -> Understood:
-    """Say what an export of Ultralytics is.
+    """Interpret an export of Ultralytics.
+
+    Args:
+        exported: Exported network.
+        classes: Class names in the order of the scores; None: those of the metadata.
+        given: Hyperparameters that the user sets.
 
     Raises:
-        PackageError: it is for a task that swath has not, or its outputs are not the library's, or
-            they can be read in several ways.
+        PackageError: swath does not support the task, or the outputs match no network of the
+            library, or they fit several readings.
     """
     task = exported.metadata.get("task")
     if task not in {None, *_TASKS}:
@@ -95,9 +101,9 @@ def _read(
 
 
 def _declared(exported: Exported, task: str | None) -> Declared:
-    """Say what the exporter's metadata tell of rows.
+    """Return the facts about rows that the exporter's metadata declare.
 
-    Exporters since YOLOv8 write `task` and a `description`, YOLOv5's own repository neither.
+    Exporters since YOLOv8 write `task` and a `description`; YOLOv5's own repository writes neither.
     """
     notes = exported.metadata
     made = notes.get("description", "").lower()
@@ -117,7 +123,7 @@ def _declared(exported: Exported, task: str | None) -> Declared:
 
 
 def _argument(notes: Mapping[str, str], name: str) -> Any:
-    """Return an argument of the export, as the metadata have it; None without it."""
+    """Return an argument of the export from the metadata; None if it is absent."""
     arguments = _literal(notes.get("args", ""))
     return arguments.get(name) if isinstance(arguments, Mapping) else None
 
@@ -179,7 +185,10 @@ def _prototypes(
 
 
 def _lists_objects(rows: NDArray[Any], names: tuple[str, ...]) -> bool:
-    """Return whether rows may be a box, a score, a class and shares, as long as two scores."""
+    """Return whether rows may be a box, a score, a class number and mask coefficients.
+
+    That form has the same length as a box, two scores and mask coefficients.
+    """
     rows = distinct(rows)
     if len(names) != _BOX - 2 or not len(rows):
         return len(names) == _BOX - 2
@@ -208,7 +217,7 @@ def _with_notes(understood: Understood, metadata: Mapping[str, str]) -> Understo
 
 
 def _names(metadata: Mapping[str, str]) -> list[str] | None:
-    """Return the classes, of a mapping of numbers to names or of a list; None without any."""
+    """Return the class names from a mapping by number or from a list; None without them."""
     named = _literal(metadata.get("names", ""))
     if isinstance(named, Mapping):
         return [str(named[key]) for key in sorted(named, key=int)]
@@ -216,7 +225,7 @@ def _names(metadata: Mapping[str, str]) -> list[str] | None:
 
 
 def _literal(text: str) -> Any:
-    """Return a Python literal or JSON, as the exporter writes them; None where it is neither."""
+    """Parse a Python literal or JSON, as the exporter writes them; None if the text is neither."""
     if not text or len(text) > _MOST_LITERAL:
         return None
     for read in (ast.literal_eval, json.loads):
