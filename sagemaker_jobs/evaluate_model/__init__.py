@@ -1,1 +1,1 @@
-"""Measures a model package on labelled scenes, as a SageMaker Processing job."""
+"""Evaluate a model package on labeled scenes, as a SageMaker Processing job."""

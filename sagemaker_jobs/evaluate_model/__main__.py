@@ -1,15 +1,15 @@
-"""Measures a model package: `python -m sagemaker_jobs.evaluate_model [--fail-below AP50=0.3] …`.
+"""Evaluate a model package: `python -m sagemaker_jobs.evaluate_model [--fail-below AP50=0.3] …`.
 
-A SageMaker Processing job copies its inputs to folders before it starts and its output to S3 when
+A SageMaker Processing job copies its inputs to folders before it starts, and its output to S3 when
 it ends: https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
 
     input/model    the model package: its files, or a `model.tar.gz`
-    input/labels   the labels, a file or several; absent where they lie with the images
+    input/labels   the labels, one file or several; absent if they are beside the images
     input/images   the scenes
     input/in_use   the package in use, or its `evaluation.json`; may be absent
     output         `evaluation.json`, `report.html` and `verdict.json`
 
-`JobExit` says what became of it, and the job's ExitMessage says why.
+The exit code is a `JobExit`, and the job's ExitMessage holds the reason.
 https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html
 """
 
@@ -37,7 +37,7 @@ logger = logging.getLogger("swath.evaluate_model")
 
 
 def main(arguments: Sequence[str], root: Path = ROOT) -> JobExit:
-    """Measure the package in the job's folders."""
+    """Evaluate the package in the job's folders."""
     options = _parse(arguments)
     message = root / "output" / "message"
 
@@ -97,7 +97,7 @@ def _assess(options: argparse.Namespace, folder: Path) -> Verdict:
 
 
 class _TenthsLogged:
-    """Logs the progress of a scene, once for each tenth."""
+    """Log the progress of a scene at each tenth."""
 
     def __init__(self) -> None:
         self._last = 0
@@ -110,13 +110,13 @@ class _TenthsLogged:
 
 
 def _labels(folder: Path) -> str | None:
-    """The one file of labels, or the folder of several; None where there is none."""
+    """Return the only labels file, or the folder of several; None if there is none."""
     found = sorted(folder.glob("*"))
     return str(found[0] if len(found) == 1 else folder) if found else None
 
 
 def _in_use(folder: Path) -> str | None:
-    """The evaluation of the package in use, or that package; None where neither was given."""
+    """Return the evaluation of the package in use, or that package; None if neither is given."""
     if not folder.is_dir():
         return None
     evaluations = sorted(folder.glob("*.json"))
@@ -125,10 +125,10 @@ def _in_use(folder: Path) -> str | None:
 
 
 def _package(folder: Path) -> str:
-    """The package in a folder: the folder itself, or the one archive in it.
+    """Return the package in a folder: the folder itself, or the only archive in it.
 
     Raises:
-        InputError: there is neither, or there are several archives.
+        InputError: The folder holds neither, or several archives.
     """
     if (folder / DESCRIPTION).is_file():
         return str(folder)

@@ -1,1 +1,1 @@
-"""Serves one model package on every kind of SageMaker endpoint."""
+"""Serve one model package on every kind of SageMaker endpoint."""

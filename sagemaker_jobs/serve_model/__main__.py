@@ -1,7 +1,7 @@
-"""Serves the model package of its container: `python -m sagemaker_jobs.serve_model [serve]`.
+"""Serve the container's model package: `python -m sagemaker_jobs.serve_model [serve]`.
 
-SageMaker unpacks the package at `SM_MODEL_DIR` and says in `SAGEMAKER_BIND_TO_PORT` where it will
-ask. The argument is what SageMaker calls every serving container with.
+SageMaker unpacks the package at `SM_MODEL_DIR`, sends its requests to the port in
+`SAGEMAKER_BIND_TO_PORT`, and starts every serving container with the argument `serve`.
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """
 
@@ -30,7 +30,7 @@ PORT = "SAGEMAKER_BIND_TO_PORT"
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Serve until SIGTERM; returns the exit code."""
+    """Serve until SIGTERM, and return the exit code."""
     if list(arguments) not in ([], ["serve"]):
         sys.stderr.write(f"{__doc__}\n")
         return JobExit.USAGE

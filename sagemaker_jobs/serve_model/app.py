@@ -1,4 +1,4 @@
-"""HTTP as SageMaker speaks it to a container: `/ping` and `/invocations`.
+"""Serve SageMaker's HTTP interface of a container: `/ping` and `/invocations`.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """
@@ -45,33 +45,35 @@ STATUS: dict[type[Exception], int] = {
     BotoCoreError: 503,
     ClientError: 503,
 }
-"""The first that fits; what is not here is our own fault: 500."""
+"""HTTP statuses of errors; the first matching class applies. Any other error is a bug of swath:
+500."""
 _OURS = 500
 _MAX_SHARD_REQUEST = 64 << 10
 _MAX_PAYLOAD_MB = 25
-"""Of a batch transform, whose payloads in flight may be 100 MB together."""
+"""Maximum payload of a batch transform in MB; AWS allows 100 MB for all concurrent payloads
+together."""
 _MAX_TRANSFORMS = 4
 
 
 class Container:
-    """What the requests of one process share."""
+    """State that the requests of one process share."""
 
     def __init__(self, settings: ServeSettings) -> None:
         self.settings = settings
         self.disk = Budget(settings.serve_spool_bytes)
         self.service: Service | None = None
-        """None until the model is loaded."""
+        """Service of the model; None until the model is loaded."""
 
     @property
     def ready(self) -> bool:
-        """Whether requests are taken."""
+        """Whether the container accepts requests."""
         return self.service is not None and self.service.ready
 
     def taking(self) -> Service:
-        """The service, to be given a new request.
+        """Return the service if it accepts requests.
 
         Raises:
-            DrainingError: it takes none yet, or none any more.
+            DrainingError: The model is still loading, or the container is stopping.
         """
         if self.service is None:
             raise DrainingError("the model is still being loaded; send the request again")
@@ -81,7 +83,7 @@ class Container:
 
 
 def create_app(container: Container) -> FastAPI:
-    """The application; it answers whether the model is loaded or not."""
+    """Create the application, which answers even before the model is loaded."""
     app = FastAPI(openapi_url=None)
     app.add_middleware(CloseUnread)
 
@@ -91,7 +93,7 @@ def create_app(container: Container) -> FastAPI:
 
     @app.get("/execution-parameters")
     async def execution_parameters() -> dict[str, Any]:
-        # What batch transform asks for, so that nobody has to set it for each job.
+        # Batch transform requests these values, so no job has to set them.
         return {
             "MaxConcurrentTransforms": _MAX_TRANSFORMS,
             "BatchStrategy": "SINGLE_RECORD",
@@ -143,7 +145,7 @@ def _refusal(error: Exception) -> Response:
     if status >= _OURS or not known:
         logger.error("%s: %s", type(error).__name__, error, exc_info=None if known else error)
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, BusyError) else None
-    # What the caller sent may be repeated there, lone surrogates included.
+    # The message may repeat the client's input, including lone surrogates.
     message = str(error).encode(errors="backslashreplace").decode()
     told = {"error": type(error).__name__, "message": message}
     return Response(msgspec.json.encode(told), status, headers, content_types.JSON)

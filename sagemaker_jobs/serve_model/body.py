@@ -1,4 +1,4 @@
-"""Bodies of requests, put on the disk as they arrive: a large one is never in memory."""
+"""Write the bodies of requests to the disk as they arrive, so that large ones need no memory."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _RETRY_AFTER = 5
-"""s"""
+"""Suggested delay of a retry in s."""
 
 
 @asynccontextmanager
 async def spooled(
     request: Request, disk: Budget, *, limit: int, seconds: float
 ) -> AsyncIterator[Path]:
-    """The body as a file, until the block ends.
+    """Yield a file with the request's body, which exists until the block ends.
 
     Args:
-        request: whose body it is.
-        disk: what bodies may fill together.
-        limit: what this one may fill, in bytes.
-        seconds: how long it may take to arrive.
+        request: Request whose body to receive.
+        disk: Budget of bytes that all bodies share.
+        limit: Maximum size of this body in bytes.
+        seconds: Maximum time for the body to arrive, in s.
+
+    Yields:
+        The path of the file.
 
     Raises:
-        TooSlowError: the body has not arrived in time.
-        TooLargeError: the body is larger.
-        BusyError: the disk holds as much as it may.
+        TooSlowError: The body has not arrived in time.
+        TooLargeError: The body is larger than the limit.
+        BusyError: The budget of the disk is exhausted.
     """
     claimed = 0
 
@@ -58,7 +61,7 @@ async def spooled(
         with tempfile.TemporaryDirectory(prefix="swath-request-") as folder:
             path = Path(folder, "body")
             received = 0
-            # It goes to the page cache: a thread for it would take longer than the writing.
+            # Writes go to the page cache; moving them to a thread would take longer than writing.
             try:
                 with path.open("wb") as file:  # noqa: ASYNC230
                     async with asyncio.timeout(seconds):
@@ -78,17 +81,17 @@ async def spooled(
 
 
 class CloseUnread:
-    """An ASGI application whose answers close the connection where a body was not read to its end.
+    """ASGI middleware that closes the connection if an answer leaves a body unread.
 
-    The client hears of it at once: it need not send the rest, and one that asked before sending
-    (`Expect: 100-continue`) sends nothing.
+    The client learns this at once and need not send the rest. A client that asks first (`Expect:
+    100-continue`) sends nothing.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Process one request."""
         names = {name for name, _ in scope.get("headers", ())}
         unread = bool(names & {b"content-length", b"transfer-encoding"})
 
@@ -108,6 +111,6 @@ class CloseUnread:
 
 
 def content_length(request: Request) -> int:
-    """How many bytes the body will have; 0 where the request does not say."""
+    """Return the announced size of the body in bytes; 0 if the request does not state it."""
     text = request.headers.get("content-length", "")
     return int(text) if text.isdecimal() else 0

@@ -1,8 +1,8 @@
-"""One connection of HTTP/1.1: heads of requests are bounded, and no answer is lost in closing.
+"""Limit the size and time of request headers, and close connections without losing answers.
 
-uvicorn parses requests and keeps connections. Added here are a limit on the bytes and the time of a
-request's head, which uvicorn's parser does not have, and lingering: a socket that is closed while
-data of the client's is unread makes the client's system throw the answer away.
+uvicorn parses requests and manages connections. This module adds a limit on the bytes and the time
+of a request's head, which uvicorn's parser lacks. It also adds lingering: if a socket is closed
+while data from the client is unread, the client's system discards the answer.
 https://www.rfc-editor.org/rfc/rfc9112#section-9.6
 """
 
@@ -17,17 +17,17 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from swath.sagemaker.server import content_types
 
 MAX_HEAD_BYTES = 64 << 10
-"""The request line and the headers of a request, trailers included."""
+"""Maximum size in bytes of the request line and headers, including trailers."""
 LINGER_SECONDS = 10.0
-"""How long a client may go on sending after the answer to it."""
+"""Maximum time in s that a client may continue to send after its answer."""
 
 
 class Connection(HttpToolsProtocol):
-    """The server's side of a connection.
+    """Server side of one connection.
 
     Args:
-        head_seconds: how long a request's head may take to arrive.
-        arguments: uvicorn's own.
+        head_seconds: Maximum time for a request's head to arrive, in s.
+        arguments: Arguments of uvicorn's protocol.
     """
 
     def __init__(self, *, head_seconds: float, **arguments: Any) -> None:
@@ -36,10 +36,10 @@ class Connection(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._unparsed = 0
-        """Bytes that the parser took in since it last reported anything."""
+        """Bytes that the parser has consumed since its last callback."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a connection; one on which nothing comes is closed as an idle one is."""
+        """Accept a connection; if no data arrives, it is closed like an idle one."""
         lingering: Any = _LingeringTransport(transport, self.loop)
         super().connection_made(lingering)
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -47,13 +47,13 @@ class Connection(HttpToolsProtocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers of a connection that has ended."""
+        """Cancel the timers of an ended connection."""
         self._stop_head_timer()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, unless the connection has been given up."""
+        """Parse received data, unless the connection is closing."""
         if self.transport.is_closing():
             return
         self._unparsed += len(data)
@@ -62,35 +62,35 @@ class Connection(HttpToolsProtocol):
             self.send_400_response("")
 
     def on_message_begin(self) -> None:
-        """Begin a request's head."""
+        """Start the limits of a new request's head."""
         super().on_message_begin()
         self._head_bytes = self._unparsed = 0
         self._stop_head_timer()
         self._head_timer = self.loop.call_later(self._head_seconds, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the request's address."""
+        """Receive a part of the request's URL."""
         self._count(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or one of the trailers of a body in chunks."""
+        """Receive a header, or a trailer of a chunked body."""
         self._count(len(name) + len(value))
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer."""
+        """End the limits of the head, and start the answer."""
         self._unparsed = 0
         self._stop_head_timer()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Receive a part of the body."""
         self._unparsed = 0
         super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser cannot read, or will not read on."""
+        """Refuse a request that is invalid or whose head is too large."""
         if max(self._head_bytes, self._unparsed) > MAX_HEAD_BYTES:
             self._refuse(431, f"the request's headers have more than {MAX_HEAD_BYTES} bytes")
         else:
@@ -112,9 +112,9 @@ class Connection(HttpToolsProtocol):
         self._refuse(408, f"the request's headers have not arrived in {seconds:g} s")
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer and close; only close where an answer has been begun."""
+        """Send an error and close; only close if an answer has been started."""
         self._stop_head_timer()
-        cycle: Any = self.cycle  # None before the first request, whatever uvicorn's types say
+        cycle: Any = self.cycle  # None before the first request, despite uvicorn's types
         if not cycle or cycle.response_complete or not cycle.response_started:
             answer = msgspec.json.encode({"error": "HttpError", "message": message})
             self.transport.write(
@@ -128,10 +128,10 @@ class Connection(HttpToolsProtocol):
 
 
 class _LingeringTransport:
-    """A transport that, when it is closed, still takes in and discards what the client sends.
+    """Transport that, after closing, still receives and discards the client's data.
 
-    It ends when the client closes its side, or after `LINGER_SECONDS`; later only while the client
-    goes on reading the answer.
+    It ends when the client closes its side, or after `LINGER_SECONDS`. The time is extended only
+    while the client continues to read the answer.
     """
 
     def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
@@ -142,16 +142,16 @@ class _LingeringTransport:
         return getattr(self._transport, name)
 
     def is_closing(self) -> bool:
-        """Whether nothing more is sent."""
+        """Whether the transport is closing and sends no more data."""
         return self._closing or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Send bytes, unless the connection was closed."""
+        """Send bytes, unless the transport is closing."""
         if not self.is_closing():
             self._transport.write(data)
 
     def close(self) -> None:
-        """Send what is there, and that it is all."""
+        """Send the buffered data and the end of the stream, then linger."""
         if self.is_closing():
             return
         self._closing = True

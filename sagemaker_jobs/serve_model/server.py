@@ -1,4 +1,4 @@
-"""The process: listening from the start, ready once the model is, drained before it ends."""
+"""Run the server process: listen at once, accept requests once the model is loaded, then drain."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from swath.sagemaker.server.service import Service
 logger = logging.getLogger("swath.serve_model")
 
 _KEEP_ALIVE = 75
-"""s; longer than SageMaker leaves a connection idle, so that it is not closed under a request."""
+"""Keep-alive timeout in s; longer than SageMaker's, so that the server never closes a connection
+under a request."""
 _CLOSING = 2
-"""s for connections to close once all is answered."""
+"""Time in s for connections to close after the last answer."""
 
 
 class ModelServer(uvicorn.Server):
-    """A server that stops when all is answered: until then it refuses what is new, politely."""
+    """Server that drains before it stops: it answers accepted requests and refuses new ones."""
 
     def __init__(
         self, container: Container, load: Callable[[], Service], *, host: str, port: int
@@ -49,14 +50,14 @@ class ModelServer(uvicorn.Server):
             )
         )
         self.failure: Exception | None = None
-        """Why the model could not be loaded, if so."""
+        """Error that prevented loading the model; None without one."""
         self._container = container
         self._load = load
         self._stop_at: float | None = None
 
     def serve_model(self) -> bool:
-        """Serve until told to stop; False if the model could not be loaded."""
-        # Beside the server, so that SageMaker hears 503 from /ping, and not nothing at all.
+        """Serve until a signal; return False if the model could not be loaded."""
+        # Loading runs in parallel, so that SageMaker gets 503 from /ping instead of no answer.
         threading.Thread(target=self._start, name="load", daemon=True).start()
         self.run()
         if self._container.service is not None:
@@ -73,7 +74,7 @@ class ModelServer(uvicorn.Server):
         self._stop_at = time.monotonic() + self._container.settings.serve_drain_seconds
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether it is time to stop."""
+        """Check ten times a second whether to stop."""
         if self._stop_at is not None:
             idle = not self.server_state.tasks
             self.should_exit |= idle or time.monotonic() > self._stop_at

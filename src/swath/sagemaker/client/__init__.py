@@ -1,1 +1,1 @@
-"""Asking a SageMaker endpoint: for one shard of a run, or for what is in an image."""
+"""Invoke SageMaker endpoints for a shard of a run, or for the detections in an image."""

@@ -1,7 +1,7 @@
-"""Having a shard inferred by an asynchronous endpoint, which tells by SNS when it is done.
+"""Infer a shard at an asynchronous endpoint, which reports completion through SNS.
 
-The request is an object in the work bucket and carries the token of the state that waits for it.
-SageMaker says in its notification which object it answered, so the token is found again there:
+The request is an object in the work bucket and holds the task token of the waiting state.
+SageMaker's notification names the request object, from which the token is read again:
 https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-check-predictions.html
 """
 
@@ -26,23 +26,23 @@ from swath.settings import SubmitShardSettings
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-# `ClientError: Received client error (400) from model. See …`, or without a status.
+# Matches `ClientError: Received client error (400) from model. See …`; the status may be absent.
 _STATUS = re.compile(r"\((\d{3})\)")
-# Step Functions takes no more.
+# Maximum length that Step Functions accepts.
 _CAUSE_LENGTH = 32_768
 
 Outcome = Literal["resumed", "failed", "ignored", "stale"]
 
 
 class Submission(Payload, frozen=True, kw_only=True):
-    """A shard that an endpoint was asked for, and where its answer will be."""
+    """Shard request sent to an endpoint, with the address of the future answer."""
 
     request_uri: str
     output_uri: str
 
 
 class Resumption(Payload, frozen=True, kw_only=True):
-    """What became of a notification: `stale` if nobody waits any more for what it tells."""
+    """Result of handling a notification; `stale` if no state waits for it any more."""
 
     outcome: Outcome
     request_uri: str
@@ -51,22 +51,25 @@ class Resumption(Payload, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """SageMaker's word that it is done with a request."""
+    """SageMaker's notification that a request is completed or failed."""
 
     endpoint: str
     request_uri: str
     inference_id: str
     output_uri: str
-    """Empty where the inference failed."""
+    """Address of the answer; empty if the inference failed."""
     failure: str
-    """Empty where it did not."""
+    """Reason for the failure; empty if the inference succeeded."""
 
     @classmethod
     def of_message(cls, text: str) -> Self:
-        """Read the message that is published to the success and the error topic.
+        """Parse a message of the success topic or the error topic.
+
+        Args:
+            text: JSON of the message.
 
         Raises:
-            PayloadError: it is not one.
+            PayloadError: The text is no such message.
         """
         try:
             message = json.loads(text)
@@ -84,11 +87,15 @@ class Notification:
 
 
 def submit_shard(request: ShardRequest, settings: SubmitShardSettings) -> Submission:
-    """Queue one shard; its answer comes with a notification.
+    """Queue one shard at an asynchronous endpoint; a notification announces its answer.
+
+    Args:
+        request: Plan and index of the shard, with the task token.
+        settings: Name of the endpoint and its time limits.
 
     Raises:
-        TransientError: SageMaker did not take it; the caller is to try again.
-        SettingsError: there is no such endpoint.
+        TransientError: SageMaker did not accept the request; the caller should retry.
+        SettingsError: The endpoint does not exist.
     """
     uri = RunPaths.of_plan(request.plan_uri).request(request.index)
     storage.write_json(uri, request.to_json())
@@ -106,19 +113,24 @@ def submit_shard(request: ShardRequest, settings: SubmitShardSettings) -> Submis
 
 
 def attempt(request: ShardRequest) -> str:
-    """The name of one attempt at a shard: 64 characters that follow from its token."""
+    """Return the identifier of one attempt at a shard: 64 characters derived from its token."""
     return hashlib.sha256(request.task_token.encode()).hexdigest()
 
 
 def resume_run(
     notification: Notification, *, work_uri: str, states: SFNClient | None = None
 ) -> Resumption:
-    """Let the state go on that waits for a shard: with its receipt, or with why there is none.
+    """Resume the state that waits for a shard, with its receipt or its error.
 
-    Images that people sent to the endpoint are ignored, and so is what is told twice.
+    Notifications about images that users sent to the endpoint are ignored, and so are duplicates.
+
+    Args:
+        notification: Notification of the endpoint.
+        work_uri: URI of the work bucket, below which runs store their requests.
+        states: Client of Step Functions; None creates one.
 
     Raises:
-        PayloadError: the endpoint's answer is no receipt.
+        PayloadError: The endpoint's answer is no receipt.
     """
     if not notification.request_uri.startswith(storage.join(work_uri, "runs", "")):
         return _result("ignored", notification, "not of a run")

@@ -1,6 +1,7 @@
-"""What a failed call of an endpoint means: whose fault it is, and whether trying again can help.
+"""Translate the errors of endpoint calls into swath's: who caused them, and if a retry may help.
 
-The names of the errors are SageMaker's:
+The codes of the errors are SageMaker's:
+
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html#API_runtime_InvokeEndpoint_Errors
 """
 
@@ -19,22 +20,25 @@ from swath.errors import InputError, SettingsError, SwathError, TransientError
 from swath.errors.service_errors import passes
 
 MODEL_ERROR = "ModelError"
-# Beside what passes with every service.
+# Temporary errors in addition to those of every service.
 _NOT_READY = {"ModelNotReadyException", "ServiceUnavailable"}
 _UNKNOWN_ENDPOINT = {"ValidationError", "ValidationException"}
-# Refusals by the container that another attempt may not meet.
+# Statuses of the container for which a retry may succeed.
 _LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 @contextmanager
 def calling(endpoint: str) -> Iterator[None]:
-    """Around a call of SageMaker's runtime: its errors are swath's.
+    """Translate the errors of SageMaker's runtime, raised in the block, into swath's errors.
+
+    Args:
+        endpoint: Name of the endpoint, for messages.
 
     Raises:
         TransientError: SageMaker or the container is busy, is not ready, gave no answer, or failed.
-        InputError: the container refused the request.
-        SettingsError: there is no such endpoint, or the request is not one for it.
-        botocore.exceptions.ClientError: anything else, such as a permission that is lacking.
+        InputError: The container refused the request.
+        SettingsError: The endpoint does not exist, or does not accept such a request.
+        botocore.exceptions.ClientError: Any other error, such as a missing permission.
     """
     try:
         yield
@@ -47,12 +51,12 @@ def calling(endpoint: str) -> Iterator[None]:
 
 
 def answered(status: int, body: str, endpoint: str) -> SwathError:
-    """The error behind an answer of the container that is not 200.
+    """Return the error for an answer of the container other than 200.
 
     Args:
-        status: of the answer; 0 where the container gave none.
-        body: of the answer: `{"error": …, "message": …}` if it is swath's own.
-        endpoint: its name.
+        status: HTTP status of the answer; 0 if the container gave none.
+        body: Body of the answer: `{"error": …, "message": …}` if swath's container wrote it.
+        endpoint: Name of the endpoint.
     """
     told = f"the endpoint {endpoint!r} answered {status}: {_reason(body)}"
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -61,7 +65,7 @@ def answered(status: int, body: str, endpoint: str) -> SwathError:
 
 
 def _meaning(error: ClientError, endpoint: str) -> Exception:
-    # Beside what every service answers, a ModelError has what the container did.
+    # A ModelError also holds the container's own status and message.
     response: Mapping[str, Any] = error.response
     code = response["Error"]["Code"]
     if code == MODEL_ERROR:
@@ -77,7 +81,7 @@ def _meaning(error: ClientError, endpoint: str) -> Exception:
 
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 _PAGE = 4000
-"""How many letters of a page are looked at."""
+"""Maximum number of characters of an HTML page to search for text."""
 
 
 def _reason(body: str) -> str:
@@ -85,7 +89,7 @@ def _reason(body: str) -> str:
         told = json.loads(body)
         return f"{told['error']}: {told['message']}"
     except (ValueError, TypeError, KeyError):
-        # A proxy between answers with a page; its text is what it says.
+        # A proxy in between answers with an HTML page; its text is the reason.
         if body.lstrip().startswith("<"):
             body = " ".join(_TAG.sub(" ", body[:_PAGE]).split())
         return body or "nothing"

@@ -1,6 +1,6 @@
-"""Asking an endpoint what is in images, several at once; the answers are GeoJSON.
+"""Invoke an endpoint for images, several at once; the answers are GeoJSON.
 
-What each kind of endpoint takes at most is checked before anything is sent:
+The size limit of each kind of endpoint is checked before anything is sent:
 https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
 """
 
@@ -36,7 +36,7 @@ LIMITS: dict[Kind, int] = {
     "serverless": 4_000_000,
     "asynchronous": 1_000_000_000,
 }
-"""Bytes of a request."""
+"""Maximum size of a request in bytes."""
 _REMEDIES: dict[Kind, str] = {
     "real-time": "invoke an asynchronous endpoint with --async, or drop it into the stack's bucket",
     "serverless": "invoke a real-time endpoint, or an asynchronous one with --async",
@@ -50,32 +50,36 @@ _MEDIA_TYPES = {
     ".jpeg": "image/jpeg",
     ".npy": "application/x-npy",
 }
-# A serverless endpoint that starts is not ready for up to three minutes:
+# A serverless endpoint may need up to three minutes to start:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
 _ATTEMPTS = 12
 _FIRST_WAIT = 1.0
-"""s, on average half of it; twice as long each time, up to the longest."""
+"""Maximum first wait in s; the wait is random, on average half of it. The maximum doubles with
+each retry, up to `_LONGEST_WAIT`."""
 _LONGEST_WAIT = 30.0
 _LONGEST_INFERENCE = 3600
-"""s; the most that SageMaker allows."""
+"""Timeout of an inference in s; the maximum that SageMaker allows."""
 _POLL, _SLOWEST_POLL = 0.5, 10.0
 _STATUS = re.compile(r"\((\d{3})\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An endpoint, and what it takes."""
+    """Endpoint to invoke, with its kind."""
 
     name: str
     kind: Kind
     staging: str = ""
-    """Of an asynchronous one: where images are put for it to read, an S3 URI."""
+    """S3 URI of an asynchronous endpoint's bucket, below which images are uploaded for it."""
 
     def check(self, image: Path) -> None:
-        """Refuse what the endpoint would refuse, before it is sent.
+        """Refuse images that the endpoint would refuse, before they are sent.
+
+        Args:
+            image: Path of the image.
 
         Raises:
-            InputError: there is no such file, or it is too large.
+            InputError: The file does not exist, or is too large.
         """
         if not image.is_file():
             raise InputError(f"there is no image at {image}")
@@ -88,10 +92,13 @@ class Endpoint:
 
 
 def describe_endpoint(name: str) -> Endpoint:
-    """What an endpoint is.
+    """Return the kind of an endpoint, and the staging URI of an asynchronous one.
+
+    Args:
+        name: Name of the endpoint.
 
     Raises:
-        SettingsError: there is none of that name.
+        SettingsError: The endpoint does not exist.
     """
     sagemaker = boto3.client("sagemaker")
     try:
@@ -120,12 +127,15 @@ def _endpoint(name: str, config: Mapping[str, Any]) -> Endpoint:
 def invoke_images(
     endpoint: Endpoint, images: Sequence[Path], *, at_once: int
 ) -> Iterator[tuple[Path, bytes | SwathError]]:
-    """Ask for images, several at once; each answer as it comes, GeoJSON or why there is none.
+    """Invoke an endpoint for several images at once, and yield each answer as it arrives.
 
     Args:
-        endpoint: which is asked.
-        images: their files.
-        at_once: how many are under way at most.
+        endpoint: Endpoint to invoke.
+        images: Paths of the images.
+        at_once: Maximum number of concurrent requests.
+
+    Yields:
+        The path of an image, with its GeoJSON or its error.
     """
     ask = _ask_later if endpoint.kind == "asynchronous" else _ask_now
     stop = threading.Event()
@@ -149,12 +159,13 @@ def _outcome(done: Future[bytes]) -> bytes | SwathError:
 
 
 def _patiently(ask: Ask, endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
-    """Ask again, later and later, while the endpoint is busy or not yet there.
+    """Invoke the endpoint, and retry with growing delays while it is busy or not ready.
 
-    The waits are drawn at random, so that those who were refused together do not come back
-    together. https://docs.aws.amazon.com/general/latest/gr/api-retries.html
-    The loop is written by hand: tenacity looks for a stop only after an attempt, and a stop during
-    a wait would cost another request.
+    The delays are random, so that clients refused together do not retry together.
+    https://docs.aws.amazon.com/general/latest/gr/api-retries.html
+
+    tenacity checks its stop condition only after an attempt, so a stop during a delay would cost
+    another request. Therefore this function has its own loop.
     """
     endpoint.check(image)
     for attempt in range(_ATTEMPTS - 1):
@@ -185,7 +196,7 @@ def _ask_now(endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
 
 
 def _ask_later(endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
-    """Put an image where the endpoint reads it, and wait for the answer."""
+    """Upload an image to the endpoint's bucket, invoke the endpoint, and wait for the answer."""
     uri = storage.join(endpoint.staging, "images", str(uuid.uuid4()), image.name)
     storage.copy(str(image), uri, content_type=_media_type(image))
     with calling(endpoint.name):
@@ -209,7 +220,7 @@ def _ask_later(endpoint: Endpoint, image: Path, stop: threading.Event) -> bytes:
 
 
 def _left(endpoint: Endpoint, output: str, failure: str) -> bytes | None:
-    """What an asynchronous endpoint has left at one of two addresses, if it has."""
+    """Return the answer of an asynchronous endpoint, or raise its error; None if pending."""
     with suppress(FileNotFoundError):
         return storage.read_bytes(output)
     if not failure:
@@ -226,7 +237,7 @@ def _left(endpoint: Endpoint, output: str, failure: str) -> bytes | None:
 
 
 def _check_hope(status: int, error: SwathError) -> None:
-    """A model that failed on an image will fail on it again: there is no use in asking."""
+    """Raise a permanent error if the model itself failed, since a retry would fail again."""
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         raise SwathError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""Having a shard inferred by a real-time or serverless endpoint, which answers while one waits."""
+"""Infer a shard at a real-time or serverless endpoint, which answers synchronously."""
 
 from __future__ import annotations
 
@@ -19,30 +19,34 @@ if TYPE_CHECKING:
 JSON = "application/json"
 
 ANSWER_SECONDS = 60
-"""A container has this long to answer, says
+"""Time limit in s for a container to answer:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html"""
 
-# AWS advises ten seconds more than the container has. Who calls tries again, and waits longer
-# before it does than the client would.
+# AWS advises ten seconds more than the container has. The client does not retry, since its callers
+# retry with longer delays.
 _PATIENCE = Config(read_timeout=ANSWER_SECONDS + 10, retries={"total_max_attempts": 1})
 
 
 @functools.cache
 def runtime() -> SageMakerRuntimeClient:
-    """This process's client of endpoints."""
+    """Return the SageMaker runtime client that this process shares."""
     return boto3.client("sagemaker-runtime", config=_PATIENCE)
 
 
 def invoke_endpoint(endpoint: str, request: ShardRequest) -> Receipt:
-    """Have one shard inferred.
+    """Infer one shard at an endpoint.
 
-    A shard that was inferred before is answered with the receipt that it left.
+    The endpoint answers a request for a completed shard with that shard's existing receipt.
+
+    Args:
+        endpoint: Name of the endpoint.
+        request: Plan and index of the shard.
 
     Raises:
-        TransientError: the endpoint is busy or failed; the caller is to try again.
-        InputError: the endpoint refused the request.
-        SettingsError: there is no such endpoint.
-        PayloadError: what answered is no endpoint of swath's.
+        TransientError: The endpoint is busy or failed; the caller should retry.
+        InputError: The endpoint refused the request.
+        SettingsError: The endpoint does not exist.
+        PayloadError: The answer is no receipt of swath.
     """
     with calling(endpoint):
         response = runtime().invoke_endpoint(
@@ -56,10 +60,14 @@ def invoke_endpoint(endpoint: str, request: ShardRequest) -> Receipt:
 
 
 def read_receipt(body: bytes, endpoint: str) -> Receipt:
-    """The receipt in an endpoint's answer; `endpoint` gave it.
+    """Parse the receipt in an endpoint's answer.
+
+    Args:
+        body: Body of the answer.
+        endpoint: Name of the endpoint, for messages.
 
     Raises:
-        PayloadError: there is none.
+        PayloadError: The body is no receipt.
     """
     try:
         return Receipt.from_json(json.loads(body))

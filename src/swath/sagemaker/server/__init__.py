@@ -1,1 +1,1 @@
-"""An endpoint's work: images and shards in, detections and receipts out, one model for all."""
+"""Serve one model at an endpoint: images yield detections, shards yield receipts."""

@@ -1,13 +1,14 @@
-"""Tiles of concurrent requests, gathered into the batches that a model takes.
+"""Batch the tiles of concurrent requests for one model.
 
-Nothing waits for company while the device is idle: a tile that finds it so goes at once, alone if
-need be. What arrives while a batch is computed gathers, and goes together when the device is free,
-or earlier once a whole batch has come together. So batches grow with the load and latency does not
-grow for the sake of batches.
+An idle device never waits for a batch to fill: a tile that finds it idle runs at once, alone if
+necessary. Tiles that arrive during a computation are queued. They run together when the device is
+free, or earlier as soon as they fill a batch. Batches therefore grow with the load, and batching
+adds no latency.
 
-The batcher is swath's own: the batching of servers (TorchServe, Triton, Ray Serve) waits for a set
-time before each batch, and each brings a process of its own. Sixteen clients get 2.2 times as many
-answers a second as without it, and one client alone waits no longer (`make bench ARGS=serving`).
+swath has its own batcher because the batching of servers (TorchServe, Triton, Ray Serve) waits for
+a fixed time before each batch, and each server adds a process. With this batcher, sixteen clients
+get 2.2 times as many answers per second as without it, and a single client waits no longer (`make
+bench ARGS=serving`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """One caller's tiles, and what the model said of each so far."""
+    """Tiles of one caller, with the model's outputs so far."""
 
     tiles: Sequence[NDArray[Any]]
     answers: list[Outputs | None]
@@ -42,7 +43,7 @@ class _Call:
         return cls(tiles, [None] * len(tiles), len(tiles))
 
     def result(self) -> list[Outputs]:
-        """What the model said of each tile, once it has; raises what it raised."""
+        """Wait for the outputs and return one for each tile; raise the model's error."""
         self.done.wait()
         if self.error is not None:
             raise self.error
@@ -51,7 +52,7 @@ class _Call:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """One tile of a call."""
+    """One queued tile of a call."""
 
     call: _Call
     place: int
@@ -62,10 +63,10 @@ class _Waiting:
 
 
 class Batcher:
-    """A model that any number of threads may call at once, each as if it were alone.
+    """Model that any number of threads may call concurrently, as if each were the only caller.
 
-    It has the model's own number of threads, which call the model; they last, so what a runtime
-    keeps for each thread is made once.
+    The batcher calls the model from as many threads as the model has workers. These threads are
+    permanent, so a runtime's state per thread is created only once.
     """
 
     def __init__(self, model: Model) -> None:
@@ -83,24 +84,28 @@ class Batcher:
 
     @property
     def batch_size(self) -> int:
-        """How many tiles the model takes at once."""
+        """Number of tiles in the model's largest batch."""
         return self._model.batch_size
 
     @property
     def workers(self) -> int:
-        """From how many threads one caller may keep the model busy."""
+        """Number of threads from which one caller can keep the model busy."""
         return self._model.workers
 
     @property
     def engine(self) -> Engine | None:
-        """What computes the model's answers."""
+        """Engine that computes the model's outputs."""
         return self._model.engine
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
-        """What the model says of each tile; the tiles of other callers may be beside them.
+        """Return the model's output for each tile; a batch may include tiles of other callers.
+
+        Args:
+            tiles: Tiles, each (bands, size, size).
 
         Raises:
-            Exception: whatever the model raises for these tiles alone.
+            Exception: The model's error for these tiles alone.
+            RuntimeError: The batcher is closed.
         """
         call = _Call.of(tiles)
         with self._changed:
@@ -111,12 +116,12 @@ class Batcher:
         return call.result()
 
     def shrink(self) -> bool:
-        """Halve the batches; False where they cannot be smaller."""
+        """Halve the batch size; return False if it is at its minimum."""
         with self._changed:
             return self._model.shrink()
 
     def close(self) -> None:
-        """Answer what waits, and end the threads."""
+        """Process the queued tiles, then end the threads."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -133,26 +138,26 @@ class Batcher:
                     self._changed.notify_all()
 
     def _next(self) -> list[_Waiting]:
-        """The tiles to show the model next; none once all is over."""
+        """Wait for the next batch and return its tiles; empty once the batcher is closed."""
         with self._changed:
             self._changed.wait_for(self._ready)
             batch = self._take()
             self._running += bool(batch)
-            # Others may go on with what is left, or end.
+            # Other threads may process the remaining tiles, or end.
             self._changed.notify()
             return batch
 
     def _ready(self) -> bool:
-        # A batch that is not full gains nothing by being sent behind another: the device would not
-        # begin it, and who comes meanwhile could no longer join.
+        # A partial batch gains nothing from queueing behind a running one: the device would not
+        # start it, and tiles that arrive meanwhile could not join it.
         if not self._waiting:
             return self._closed
         return not self._running or len(self._waiting) >= self._model.batch_size
 
     def _take(self) -> list[_Waiting]:
-        """Tiles that fit into one batch, the earliest first; all of one dtype.
+        """Return the earliest queued tiles of one dtype, at most one batch.
 
-        Otherwise one caller's floating point numbers would have all others' bytes travel as such.
+        With mixed dtypes, one caller's floating-point tiles would convert all other callers' bytes.
         """
         batch: list[_Waiting] = []
         while self._waiting and len(batch) < self._model.batch_size:
@@ -162,9 +167,9 @@ class Batcher:
         return batch
 
     def _answer(self, batch: list[_Waiting]) -> None:
-        """Show the model a batch; if it fails, each caller's tiles alone.
+        """Run the model on a batch; if it fails, run each caller's tiles separately.
 
-        So a tile that the model cannot take fails its own call, and no other.
+        A tile that the model rejects therefore fails only its own call.
         """
         try:
             answers = self._call(batch)
@@ -173,7 +178,7 @@ class Batcher:
         else:
             self._deliver(batch, answers)
             return
-        # Out here, where nothing holds on to the failed batch's memory any more.
+        # Outside the except block, no reference keeps the failed batch in memory.
         parts = list(_by_call(batch))
         if len(parts) == 1:
             self._fail(batch, failed)
@@ -192,7 +197,7 @@ class Batcher:
         return answers
 
     def _shrink_below(self, tiles: int) -> None:
-        """Have the model take fewer than so many tiles, unless another thread has seen to it."""
+        """Reduce the batch size below `tiles`, unless another thread has done so already."""
         with self._changed:
             if self._model.batch_size >= tiles:
                 self._model.shrink()
@@ -208,7 +213,7 @@ class Batcher:
         self._settle(batch)
 
     def _settle(self, batch: list[_Waiting]) -> None:
-        # A call's tiles may be in several batches, which end in several threads.
+        # A call's tiles may be in several batches, which end in different threads.
         with self._changed:
             for waiting in batch:
                 waiting.call.left -= 1
@@ -217,7 +222,7 @@ class Batcher:
 
 
 def _by_call(batch: list[_Waiting]) -> Iterator[list[_Waiting]]:
-    """The tiles of each call, in the order of calls."""
+    """Yield the tiles of each call, in the order of the calls."""
     parts: dict[int, list[_Waiting]] = {}
     for waiting in batch:
         parts.setdefault(id(waiting.call), []).append(waiting)

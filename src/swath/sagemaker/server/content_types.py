@@ -1,4 +1,4 @@
-"""Media types: what a request says that it is, what its bytes say, and what it wants back."""
+"""Determine the media types of requests and of answers."""
 
 from __future__ import annotations
 
@@ -34,15 +34,18 @@ MAGIC_BYTES = max(len(magic) for magic, _ in _MAGIC)
 
 
 def media_type(header: str) -> str:
-    """The type in a Content-Type header, without its parameters; of none, that of any bytes."""
+    """Return the media type of a Content-Type header without parameters; by default, any bytes."""
     return header.partition(";")[0].strip().lower() or ANY_BYTES
 
 
 def check_type(header: str) -> None:
-    """Refuse what is neither an image nor a shard's request, before any of it is read.
+    """Refuse requests that are neither images nor shard requests, before reading the body.
+
+    Args:
+        header: Content-Type of the request.
 
     Raises:
-        UnknownTypeError: it is something else.
+        UnknownTypeError: The media type is not supported.
     """
     if media_type(header) not in {JSON, ANY_BYTES, *_FORMATS}:
         known = ", ".join([*_FORMATS, ANY_BYTES])
@@ -52,13 +55,13 @@ def check_type(header: str) -> None:
 
 
 def check_encoding(header: str) -> None:
-    """Refuse a body that is compressed as a whole, whose size nobody could know before it is read.
+    """Refuse a compressed body, since its size would be unknown until it is read.
 
     Args:
-        header: its Content-Encoding.
+        header: Content-Encoding of the request.
 
     Raises:
-        UnknownTypeError: it is compressed.
+        UnknownTypeError: The body is compressed.
     """
     if header.strip().lower() not in {"", "identity"}:
         raise UnknownTypeError(
@@ -67,14 +70,14 @@ def check_encoding(header: str) -> None:
 
 
 def image_format(header: str, head: bytes) -> Format:
-    """What an image is.
+    """Return the format of an image, determined from its first bytes.
 
     Args:
-        header: its Content-Type.
-        head: its first bytes, `MAGIC_BYTES` of them.
+        header: Content-Type of the image.
+        head: First `MAGIC_BYTES` bytes of the image.
 
     Raises:
-        SceneError: it begins like no image, or like one of another type.
+        SceneError: The bytes match no supported format, or contradict the header.
     """
     found = next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
     said = _FORMATS.get(media_type(header))
@@ -88,13 +91,13 @@ def image_format(header: str, head: bytes) -> Format:
 
 
 def answer_type(header: str) -> str:
-    """The media type to answer an image with; GeoJSON where anything will do.
+    """Return the media type for the detections of an image; GeoJSON if any type is acceptable.
 
     Args:
-        header: Accept: media types, perhaps with weights, which are passed over.
+        header: Accept header: media types, whose weights are ignored.
 
     Raises:
-        NotAcceptableError: neither of the two will do.
+        NotAcceptableError: The header accepts neither GeoJSON nor JSON.
     """
     wanted = [part.partition(";")[0].strip().lower() for part in header.split(",")]
     for media in wanted:

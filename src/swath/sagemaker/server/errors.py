@@ -1,4 +1,4 @@
-"""Why a request is not answered, where the reason is not the image's or the model's."""
+"""Define the errors of requests that neither the image nor the model causes."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from swath.errors import InputError, TransientError
 
 
 class TooLargeError(InputError):
-    """The request holds more than this endpoint takes at once."""
+    """The request exceeds a size limit of this endpoint."""
 
 
 class TooSlowError(InputError):
-    """The request has not arrived in the time that this endpoint waits for one."""
+    """The request has not arrived within the endpoint's time limit."""
 
 
 class UnknownTypeError(InputError):
-    """The request is of a media type that cannot be read."""
+    """The request has an unsupported media type."""
 
 
 class NotAcceptableError(InputError):
-    """The answer is wanted in a media type that cannot be written."""
+    """The client accepts no media type that this endpoint can write."""
 
 
 class DrainingError(TransientError):
-    """The container is about to stop, or has not yet started; another one can answer."""
+    """The container is starting or stopping; another container can answer."""
 
 
 class BusyError(TransientError):
-    """There is more waiting than will be answered in time."""
+    """Too many requests are queued to answer this one in time."""
 
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """s until there is likely to be room."""
+        """Expected time in s until the endpoint can accept the request."""

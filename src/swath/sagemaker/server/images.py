@@ -1,8 +1,8 @@
-"""Images of requests, opened as scenes: the same engine reads them, tile by tile.
+"""Open the images of requests as scenes, so that the same engine reads them tile by tile.
 
-A GeoTIFF is a scene as it is. Of the others, which have no tiles that can be read one by one, a
-GeoTIFF is made first, a few rows at a time, so that a large image is never in memory whole. What a
-header claims is held against the limits before a pixel is decoded.
+A GeoTIFF is opened directly. Other formats have no separately readable tiles; they are first
+converted to a GeoTIFF a few rows at a time, so that a large image is never completely in memory.
+The size in an image's header is checked against the limits before any pixel is decoded.
 """
 
 from __future__ import annotations
@@ -38,34 +38,34 @@ _MAX_NPY_HEADER_BYTES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What an image's header claims."""
+    """Image size as the header states it."""
 
     width: int
     height: int
     bands: int
     dtype: np.dtype[Any]
     block: tuple[int, int]
-    """(rows, cols) of what is decoded at once."""
+    """Size of the smallest decodable block, (rows, cols) in px."""
     tells_bands: bool = True
-    """Whether the format can say what its bands are; an NPY file cannot."""
+    """Whether the format can identify its bands; an NPY file cannot."""
 
     @property
     def bytes(self) -> int:
-        """Of all pixels; of a block, where that is more."""
+        """Size in bytes of all decoded pixels, or of one block if that is larger."""
         rows, cols = self.block
         pixels = max(self.width * self.height, rows * cols)
         return pixels * self.bands * self.dtype.itemsize
 
     def check(self, max_pixels: int, wanted: Sequence[str]) -> None:
-        """Refuse an image that is too large, or that has bands which nobody could choose from.
+        """Refuse an image that is too large, or whose unnamed bands do not match the model's.
 
         Args:
-            max_pixels: the most px of one band.
-            wanted: the model's bands.
+            max_pixels: Maximum number of pixels per band.
+            wanted: Names of the model's bands.
 
         Raises:
-            TooLargeError: it is too large.
-            SceneError: it has not as many bands as the model takes, and does not say what they are.
+            TooLargeError: The image has too many pixels.
+            SceneError: The bands have no names, and their number differs from the model's.
         """
         if not self.tells_bands and self.bands != len(wanted):
             raise SceneError(
@@ -80,21 +80,24 @@ class Size:
 
 
 Admit = Callable[[Size], AbstractContextManager[None]]
-"""Lets an image in once there is room for it, or raises."""
+"""Function that checks an image's size, and returns a context manager that reserves its memory."""
 
 
 @contextmanager
 def open_image(path: Path, kind: Format, admit: Admit) -> Iterator[OpenScene]:
-    """Open an image as a scene; what is made of it lies beside it, and goes again.
+    """Open an image as a scene; a converted file beside it is deleted afterwards.
 
     Args:
-        path: the image's bytes.
-        kind: what they are.
-        admit: told what the header claims, before a pixel is decoded; held until the image is
-            closed.
+        path: File with the image's bytes.
+        kind: Format of the image.
+        admit: Function called with the header's size before any pixel is decoded; its reservation
+            lasts until the image is closed.
+
+    Yields:
+        The open scene.
 
     Raises:
-        SceneError: it cannot be opened or, unless it is a GeoTIFF, decoded.
+        SceneError: The image cannot be opened or, unless it is a GeoTIFF, decoded.
     """
     with _named(path), ExitStack() as stack:
         if kind == "tiff":
@@ -139,13 +142,13 @@ def _write_picture(source: Path, kind: Format, target: Path, admit: Callable[[Si
 
 
 def _numpy(path: Path) -> NDArray[Any]:
-    """The array in a file, (bands, rows, cols), not yet read."""
+    """Return the memory-mapped array of an NPY file as (bands, rows, cols)."""
     untyped: Any = np.lib.format
     try:
         _check_header_size(path)
         pixels: NDArray[Any] = untyped.open_memmap(path, mode="r")
     except Exception as error:
-        # NumPy has Python's own tokenizer and parser read the header: their errors have no base.
+        # NumPy parses the header with Python's own tokenizer, whose errors share no base class.
         raise SceneError(f"the image is no NPY file that can be read: {error}") from error
     if pixels.dtype.newbyteorder("=").name not in DTYPES:
         raise SceneError(
@@ -162,7 +165,7 @@ def _numpy(path: Path) -> NDArray[Any]:
 
 
 def _check_header_size(path: Path) -> None:
-    """Refuse a header that is not one of a few numbers; NumPy would read it whole, and then refuse.
+    """Refuse an oversized header, which NumPy would read completely before refusing it.
 
     https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
     """
@@ -176,7 +179,7 @@ def _check_header_size(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path, kind: Format) -> Iterator[Dataset]:
-    """A PNG or JPEG whose pixels mean what they say."""
+    """Open a PNG or JPEG; refuse palettes, fewer than 8 bits, frames and rotation."""
     driver = _DRIVERS[kind]
     etag = storage.etag(str(path)) or ""
     with opened(str(path), etag, [driver], f"cannot be opened as {driver}") as picture:
@@ -186,7 +189,7 @@ def _opened(path: Path, kind: Format) -> Iterator[Dataset]:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Within, what is wrong is said of the image, and not of the file that it was put in."""
+    """Replace the file's path by "the image" in the messages of errors raised in the block."""
     try:
         yield
     except SwathError as error:

@@ -1,4 +1,4 @@
-"""How much is taken on at once: what is beyond it waits in order, or is told to come again."""
+"""Limit concurrent work: requests beyond a limit wait in order, or are refused."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _LONGEST_WAIT = 60
-"""s; whoever is told to come again later than that has given up."""
+"""Maximum waiting time in s to suggest to a client; clients rarely wait longer."""
 _FORGETS = 0.2
-"""How much the latest job counts in the time that jobs take."""
+"""Weight of the latest job in the running average of job times."""
 
 
 class Budget:
-    """A number of bytes, given out in the order in which they are asked for."""
+    """Budget of bytes, granted in the order of the requests."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -34,7 +34,7 @@ class Budget:
 
     @contextmanager
     def holding(self, wanted: int) -> Iterator[None]:
-        """Hold so many bytes, or all there are, as soon as it is this caller's turn."""
+        """Wait for the caller's turn, then hold the bytes (at most the budget) in the block."""
         share = min(wanted, self.size)
         self._acquire(share)
         try:
@@ -43,7 +43,7 @@ class Budget:
             self.release(share)
 
     def claim(self, wanted: int) -> bool:
-        """Take so many bytes, if they are free now; to be given back by `release`."""
+        """Claim bytes if they are free now, and return whether it succeeded; see `release`."""
         with self._changed:
             if wanted > self._free:
                 return False
@@ -51,7 +51,7 @@ class Budget:
             return True
 
     def release(self, share: int) -> None:
-        """Give bytes back."""
+        """Return bytes to the budget."""
         with self._changed:
             self._free += share
             self._changed.notify_all()
@@ -67,7 +67,7 @@ class Budget:
 
 
 class Line:
-    """Jobs for some threads, and a bounded number of jobs that wait for one."""
+    """Pool of threads for jobs, with a bounded queue."""
 
     def __init__(self, name: str, *, threads: int, waiting: int) -> None:
         self.name = name
@@ -77,13 +77,18 @@ class Line:
         self._lock = threading.Lock()
         self._held = 0
         self._seconds = 1.0
-        """What a job takes, roughly."""
+        """Running average of a job's duration in s."""
 
     def submit(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a job done.
+        """Queue a job, and return its future result.
+
+        Args:
+            job: Function to call.
+            *args: Positional arguments of the function.
+            **kwargs: Keyword arguments of the function.
 
         Raises:
-            BusyError: there are too many already.
+            BusyError: The queue is full.
         """
         with self._lock:
             if self._held >= self._most:
@@ -100,7 +105,7 @@ class Line:
             raise
 
     def close(self) -> None:
-        """End the threads, once all jobs are done."""
+        """Complete all jobs, then end the threads."""
         self._pool.shutdown()
 
     def _timed(self, job: Callable[[], T]) -> T:
@@ -116,6 +121,6 @@ class Line:
             self._held -= 1
 
     def _wait(self) -> int:
-        """In how many seconds half of what is here now is done."""
+        """Return the expected time in s until half of the current jobs are done."""
         expected = self._seconds * self._held / self._threads / 2
         return max(1, min(_LONGEST_WAIT, math.ceil(expected)))

@@ -1,4 +1,4 @@
-"""The models of a container: its own, which all requests share, and one other for shards."""
+"""Hold the models of a container: its own for all requests, and one other for shards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """The container's own model, loaded, and whatever else shards ask for."""
+    """Container's own model, loaded, and access to other models for shards."""
 
     digest: str
     description: ModelDescription
@@ -31,11 +31,14 @@ class Models:
 
     @classmethod
     def load(cls, folder: Path) -> Models:
-        """Load the model package of a container.
+        """Load the model package of the container.
+
+        Args:
+            folder: Folder of the package.
 
         Raises:
-            PackageError: the package cannot be used.
-            NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
+            PackageError: The package cannot be used.
+            NoGpuError: A GPU is present or required, but it cannot be used.
         """
         package = load_package(folder)
         description = package.description
@@ -44,17 +47,20 @@ class Models:
 
     @property
     def source(self) -> Source:
-        """What answers say of the container's model."""
+        """Identity of the container's model, for answers."""
         said = self.description
         return Source(name=said.name, digest=self.digest, classes=said.classes)
 
     def of(self, ref: ModelRef) -> tuple[ModelDescription, Model]:
-        """The model of a plan: the container's own if it is that, in whatever batches it is in.
+        """Return the model of a plan: the container's own if the digests match, else another one.
+
+        Args:
+            ref: Reference to the model package.
 
         Raises:
-            PackageError: it cannot be used.
+            PackageError: The package cannot be used.
         """
         if ref.digest == self.digest:
             return self.description, self.own
-        with self._others:  # loaded by one of the shards that want it
+        with self._others:  # only one of the waiting shards loads it
             return load_kept(ref)

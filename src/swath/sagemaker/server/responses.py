@@ -1,9 +1,10 @@
-"""Detections as an endpoint answers with them: GeoJSON for maps, JSON in pixels for programs.
+"""Encode detections as an endpoint's answers: GeoJSON for maps, JSON in pixels for programs.
 
-GeoJSON is in longitude and latitude (RFC 7946) where the image says where it is. Where it does not,
-positions are pixels from the upper left corner, x to the right and y down, and a member `"crs":
-null` says so: in the specification of 2008, which GDAL and QGIS read, it means that no coordinate
-reference system can be assumed. https://geojson.org/geojson-spec#coordinate-reference-system-objects
+The GeoJSON of a georeferenced image is in longitude and latitude (RFC 7946). For other images,
+positions are pixels from the upper left corner, with x to the right and y down. The member `"crs":
+null` marks such positions: GDAL and QGIS follow the specification of 2008, in which it means that
+no coordinate reference system can be assumed.
+https://geojson.org/geojson-spec#coordinate-reference-system-objects
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Which model answers."""
+    """Identity of the model that made the detections."""
 
     name: str
     digest: str
     classes: Sequence[str]
 
     def to_json(self) -> dict[str, str]:
-        """As a member of an answer."""
+        """Return the model's name and digest, as a member of an answer."""
         return {"name": self.name, "digest": self.digest}
 
 
 def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
-    """A FeatureCollection; its properties are named as the columns of a run's GeoParquet file."""
+    """Return a FeatureCollection; its properties are named as in a run's GeoParquet file."""
     rows, shapes, placed = found.detections, None, True
     try:
         georeferencer = Georeferencer.of(image)
@@ -67,7 +68,7 @@ def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
 
 
 def to_json(found: Found, image: SceneInfo, source: Source) -> bytes:
-    """Detections in pixels, whether the image is georeferenced or not."""
+    """Return detections in pixels, whether the image is georeferenced or not."""
     rows = found.detections
     shapes = raw_geometries(_pixel_shapes(rows))
     columns = (rows.label.tolist(), decimal_scores(rows), rows.box.tolist(), shapes)
@@ -92,7 +93,7 @@ def to_json(found: Found, image: SceneInfo, source: Source) -> bytes:
 
 
 def _warnings(found: Found, image: SceneInfo) -> list[str]:
-    """Return the warnings without the address of the image's file, which the caller never saw."""
+    """Return the warnings without the path of the image's file, which callers do not know."""
     return [text.replace(image.uri, "the image") for text in found.warnings]
 
 

@@ -1,4 +1,4 @@
-"""Requests answered, from a file of bytes or a shard's address to the bytes of an answer."""
+"""Process requests: images from a file of bytes, and shards from their plan."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ logger = logging.getLogger("swath.serve_model")
 
 _REFUSED = {"403", "AccessDenied", "AllAccessDisabled"}
 _MOST_THREADS = 64
-"""Images at work at once: what fills two batches of the largest size would be more."""
+"""Maximum number of images processed at once; they fill two batches of the largest size."""
 
 
 class Service:
-    """One model, and all who ask it."""
+    """Model of the container, with the queues and limits of its requests."""
 
     def __init__(self, models: Models, settings: ServeSettings) -> None:
         self.models = models
         self._settings = settings
         self._draining = threading.Event()
         self._memory = Budget(settings.serve_memory_bytes)
-        # While one batch's images are with the model, the next one's are decoded.
+        # While the model runs on one batch, the images of the next one are decoded.
         threads = min(_MOST_THREADS, 2 * models.own.batch_size + 2 * available_cpus())
         self._images = Line("images", threads=threads, waiting=settings.serve_waiting)
         self._shards = Line(
@@ -52,36 +52,39 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether requests are taken."""
+        """Whether the service accepts requests."""
         return not self._draining.is_set()
 
     def detect(self, path: Path, kind: Format, answer: str) -> Future[bytes]:
-        """Have the model look at an image.
+        """Queue an image for detection, and return the future answer.
 
         Args:
-            path: the image's bytes; to be kept until the answer is there.
-            kind: what they are.
-            answer: the media type to answer in.
+            path: File with the image's bytes; it must exist until the answer is ready.
+            kind: Format of the image.
+            answer: Media type of the answer.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: The queue is full.
         """
         return self._images.submit(self._detect, path, kind, answer)
 
     def infer(self, request: ShardRequest) -> Future[Receipt]:
-        """Have a shard run; its results go to the plan's place.
+        """Queue a shard for inference; its results are written to the plan's output.
+
+        Args:
+            request: Plan and index of the shard.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: The queue is full.
         """
         return self._shards.submit(self._infer, request)
 
     def drain(self) -> None:
-        """Take no more; shards keep their progress and end, images that are here are answered."""
+        """Accept no more requests; shards stop at a checkpoint, accepted images are answered."""
         self._draining.set()
 
     def close(self) -> None:
-        """Drain, and wait until all is done."""
+        """Drain, and wait until all requests are completed."""
         self.drain()
         self._images.close()
         self._shards.close()
@@ -111,10 +114,10 @@ class Service:
 
 
 def _require_shard(uri: str, index: int) -> None:
-    """Refuse a request for a shard of no plan that this endpoint may read.
+    """Refuse a request whose plan is unreadable or does not contain the shard.
 
     Raises:
-        PayloadError: there is no plan, or no such shard in it.
+        PayloadError: The plan is missing or must not be read, or it has no such shard.
     """
     try:
         RunStore.open(uri).plan.tiles(index)

@@ -1,4 +1,4 @@
-"""What a serving container may be told by its environment."""
+"""Define the settings that a serving container reads from its environment."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from swath.settings import EnvSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeSettings(EnvSettings):
-    """Of `serve_model`; a field `serve_host` is the variable `SWATH_SERVE_HOST`."""
+    """Settings of `serve_model`; the field `serve_host` is the variable `SWATH_SERVE_HOST`."""
 
     serve_host: str = "0.0.0.0"  # noqa: S104 (SageMaker reaches the container from outside)
     serve_max_body_bytes: int = 1 << 30
-    """Of one request: what an asynchronous endpoint takes at most."""
+    """Maximum size of a request's body in bytes: the maximum of an asynchronous endpoint."""
     serve_head_seconds: int = 30
-    """How long the request line and headers of a request may take to arrive."""
+    """Maximum time in s for the request line and headers of a request to arrive."""
     serve_body_seconds: int = 300
-    """How long the body of one request may take to arrive; a slower one is answered with 408."""
+    """Maximum time in s for the body of a request to arrive; a slower one is answered with 408."""
     serve_max_pixels: int = 500_000_000
-    """Of one image."""
+    """Maximum number of pixels of an image, per band."""
     serve_memory_bytes: int = 1 << 30
-    """Pixels of all images that are worked on at once; a larger image is worked on alone."""
+    """Maximum bytes of pixels of all images in progress; a larger image is processed alone."""
     serve_spool_bytes: int = 4 << 30
-    """Of all requests on the disk at once."""
+    """Maximum bytes of all request bodies on the disk."""
     serve_waiting: int = 256
-    """Images that may wait for their turn; one more is told to come again."""
+    """Maximum number of queued images; further ones are answered with 429."""
     serve_shards: int = 2
-    """Shards that run side by side: one opens its scene while the other infers."""
+    """Number of shards processed concurrently: one opens its scene while the other infers."""
     serve_waiting_shards: int = 8
     serve_drain_seconds: int = 25
-    """How long requests have to end after SIGTERM; SageMaker sends SIGKILL after thirty.
+    """Maximum time in s for requests to end after SIGTERM; SageMaker sends SIGKILL after 30 s.
     https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
