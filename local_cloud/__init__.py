@@ -1,4 +1,4 @@
-"""The local cloud: the synthesized template on moto, with real processes and a real PostGIS.
+"""Run the local cloud: the synthesized template on moto, with real processes and a real PostGIS.
 
-Nothing here is part of the wheel; `docs/local-cloud.md` says what is real and what is not.
+The wheel does not include this package. `docs/local-cloud.md` lists what is real and what is not.
 """

@@ -1,4 +1,4 @@
-"""`python -m local_cloud`, or `swath local up`: keep a local cloud running until Ctrl-C."""
+"""Keep a local cloud running until Ctrl-C: `python -m local_cloud`, or `swath local up`."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def _run(port: int, context: dict[str, str]) -> None:
 
 
 def _tell(cloud: LocalCloud) -> None:
-    """Print what happens in a cloud for as long as it lives.
+    """Print the events of a cloud as long as it runs.
 
     Raises:
-        LocalCloudError: it ended by itself.
+        LocalCloudError: The cloud ended by itself.
     """
     watcher = Watcher(cloud)
     while True:
-        # Whatever a service refuses here, it is the cloud's end that counts.
+        # A service may fail here because the cloud is ending; `wait` reports that.
         with contextlib.suppress(BotoCoreError, ClientError):
             for line in watcher.news():
                 print_line(f"• {printable(line)}")
@@ -83,7 +83,7 @@ def _tell(cloud: LocalCloud) -> None:
 
 
 def describe(cloud: LocalCloud) -> str:
-    """What one needs to know to use a deployed cloud, as shell commands where possible."""
+    """Return the information that users of a deployed cloud need, as shell commands if possible."""
     scenes = cloud.outputs["ScenesBucket"]
     credentials = (f"{name}={value}" for name, value in cloud.administrator.items())
     query = "SELECT status, cause, detections, warnings FROM swath.runs"
@@ -109,7 +109,7 @@ Ctrl-C ends it and deletes all that is in it. What happens from now on:
 
 
 def _listed(title: str, cloud: LocalCloud, kind: str = "", prefix: str = "") -> str:
-    """Return the outputs whose names end in `kind`, one a line; without it, those of no kind."""
+    """Return the outputs whose names end in `kind`, one per line; without `kind`, all others."""
     found = sorted(
         (name.removesuffix(kind).lower(), value) if kind else (name, value)
         for name, value in cloud.outputs.items()

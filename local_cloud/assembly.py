@@ -1,4 +1,4 @@
-"""CDK's cloud assembly: the template of its stack and the assets that it refers to.
+"""Read CDK's cloud assembly: the template of its stack and the assets of the template.
 
 https://docs.aws.amazon.com/cdk/v2/guide/deploy-synth.html
 """
@@ -20,17 +20,17 @@ from local_cloud.images import StagedImage
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """One stack of an assembly."""
+    """Assembly with one stack."""
 
     folder: Path
     stack: str
 
     @classmethod
     def read(cls, folder: Path) -> Assembly:
-        """The assembly in a folder, which must hold exactly one stack.
+        """Read the assembly in a folder, which must hold exactly one stack.
 
         Raises:
-            LocalCloudError: it holds none, or several.
+            LocalCloudError: The folder holds no stack, or several.
         """
         templates = sorted(folder.glob("*.template.json"))
         if len(templates) != 1:
@@ -40,18 +40,18 @@ class Assembly:
 
     @property
     def template(self) -> str:
-        """The template, as it was synthesized."""
+        """Template as it was synthesized."""
         return (self.folder / f"{self.stack}.template.json").read_text(encoding="utf-8")
 
     @property
     def protected(self) -> bool:
-        """Whether the stack cannot be deleted before its termination protection is off."""
+        """Whether termination protection prevents deletion of the stack."""
         manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
         properties = manifest["artifacts"][self.stack].get("properties", {})
         return bool(properties.get("terminationProtection", False))
 
     def files(self) -> Iterator[tuple[str, str, bytes]]:
-        """Bucket, key and content of each file asset; a folder's content is its zip file."""
+        """Yield bucket, key and content of each file asset; a folder's content is its zip file."""
         for asset in self._assets("files"):
             source = asset["source"]
             path = self.folder / source["path"]
@@ -60,7 +60,7 @@ class Assembly:
                 yield _filled(target["bucketName"]), _filled(target["objectKey"]), content
 
     def images(self) -> Iterator[tuple[str, str, StagedImage]]:
-        """Repository, tag and staged folder of each image asset."""
+        """Yield repository, tag and staged folder of each image asset."""
         for asset in self._assets("dockerImages"):
             image = StagedImage.of_asset(asset["source"], self.folder)
             for target in asset["destinations"].values():

@@ -1,4 +1,4 @@
-"""Clients that can only reach the local cloud."""
+"""Create boto3 clients that can only reach the local cloud."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from botocore.config import Config
 
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
-# The access key and secret of whoever may do everything.
+# Access key and secret of the administrator, who may do everything.
 ADMINISTRATOR = ("local", "local")
 
 
 class Clients:
-    """boto3 clients of one endpoint, each made once: that is slow, and not thread-safe."""
+    """Cached boto3 clients of one endpoint: creating a client is slow and not thread-safe."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class Clients:
         secret: str = ADMINISTRATOR[1],
         token: str | None = None,
     ) -> None:
-        """Take an endpoint and the credentials for it, by default the administrator's."""
+        """Store an endpoint and the credentials for it, by default the administrator's."""
         self._endpoint = endpoint
         self._credentials = {
             "aws_access_key_id": key,
@@ -36,7 +36,7 @@ class Clients:
         self._made: dict[tuple[str, str], Any] = {}
 
     def get(self, service: str, region: str = REGION) -> Any:
-        """The client of a service."""
+        """Return the client of a service."""
         with self._lock:
             if (service, region) not in self._made:
                 self._made[service, region] = self._make(service, region)

@@ -1,4 +1,4 @@
-"""The one clock by which AWS's own waits are shortened."""
+"""Shorten AWS's own waiting times in one place."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import time
 from local_cloud.faults.active import Faults
 from local_cloud.faults.kinds import TimeLapse
 
-# A minute that AWS waits is a second here.
+# A minute of AWS's waiting takes one second here.
 FACTOR = 60.0
 
 
 class Clock:
-    """Shortens the waits of AWS: between retries, for a host, in a queue.
+    """Clock that shortens AWS's waiting times: between retries, for a host, in a queue.
 
-    What really runs, such as a handler or a job, takes the time that it takes. Time limits of
-    states are shortened only while a `TimeLapse` is on.
+    Real work, such as a handler or a job, takes its real time. Time limits of states are shortened
+    only while a `TimeLapse` is on.
     """
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
 
     def wait(self, seconds: float) -> float:
-        """Return the seconds here for seconds that AWS waits."""
+        """Return the duration here, in s, of a wait of AWS."""
         lapse = self._faults.on(TimeLapse)
         return seconds / (lapse.factor if lapse else FACTOR)
 
     def limit(self, seconds: float) -> float:
-        """Return the seconds here for the time limit of a state."""
+        """Return the duration here, in s, of a state's time limit."""
         lapse = self._faults.on(TimeLapse)
         return seconds / lapse.factor if lapse else seconds
 
     def sleep(self, seconds: float) -> None:
-        """Wait as AWS does for so many seconds, shortened."""
+        """Sleep for the shortened duration of a wait of AWS, given in s."""
         time.sleep(self.wait(seconds))

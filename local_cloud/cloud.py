@@ -1,4 +1,4 @@
-"""What users of the local cloud call: start it, deploy to it, talk to it, end it."""
+"""Start, deploy to, call and stop a local cloud."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _CLOSE_SECONDS = 30
 
 
 class LocalCloud:
-    """A cloud of one's own, for as long as the block lasts.
+    """Local cloud that runs for the duration of a `with` block.
 
     Attributes:
-        endpoint: the URL of every service; for `AWS_ENDPOINT_URL`.
-        region: the only region.
-        account: the only account.
-        folder: where its logs are, while it runs.
-        outputs: of the stack, once deployed.
+        endpoint: URL of every service, for `AWS_ENDPOINT_URL`.
+        region: Only region of the cloud.
+        account: Only account of the cloud.
+        folder: Folder of the logs, while the cloud runs.
+        outputs: Outputs of the stack, once deployed.
     """
 
     region = REGION
@@ -54,10 +54,10 @@ class LocalCloud:
         self._server: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        """Start it.
+        """Start the cloud.
 
         Raises:
-            LocalCloudError: it cannot start; the message says why.
+            LocalCloudError: The cloud cannot start; the message holds the reason.
         """
         self.folder = Path(tempfile.mkdtemp(prefix="swath-cloud-"))
         self.folder.chmod(0o755)
@@ -78,15 +78,15 @@ class LocalCloud:
 
     @property
     def logs(self) -> Path:
-        """A file for each function, each attempt at a job, and the cloud itself (`cloud.log`)."""
+        """Folder of the logs: a file for each function, each job attempt, and the cloud itself."""
         return self.folder / "logs"
 
     def deploy(self, assembly: Path) -> dict[str, str]:
-        """Create or update the stack of a synthesized assembly; return its outputs.
+        """Create or update the stack of a synthesized assembly, and return its outputs.
 
         Raises:
-            LocalCloudError: a resource could not be made or changed, and the stack was rolled back;
-                the message names it.
+            LocalCloudError: A resource could not be created or changed, and the stack was rolled
+                back; the message names the resource.
         """
         self.outputs = deploy(Assembly.read(assembly), self)
         return self.outputs
@@ -95,15 +95,15 @@ class LocalCloud:
         """Delete the stack of an assembly.
 
         Raises:
-            LocalCloudError: the stack is protected, or a resource could not be deleted; the message
-                names it.
+            LocalCloudError: The stack is protected, or a resource could not be deleted; the message
+                names the resource.
         """
         destroy(Assembly.read(assembly).stack, self)
         self.outputs = {}
 
     @property
     def administrator(self) -> dict[str, str]:
-        """The variables with which AWS's tools act as this cloud's administrator."""
+        """Environment variables with which AWS's tools act as this cloud's administrator."""
         key, secret = ADMINISTRATOR
         return {
             "AWS_ACCESS_KEY_ID": key,
@@ -113,7 +113,7 @@ class LocalCloud:
 
     @property
     def calls(self) -> Iterator[tuple[Call, bool]]:
-        """Every call of a role so far, each once, and whether it was allowed."""
+        """All distinct calls of roles so far, each with whether it was allowed."""
         return read(self.folder / FILE)
 
     def client(self, service: str) -> Any:
@@ -122,13 +122,13 @@ class LocalCloud:
 
     @contextlib.contextmanager
     def fault(self, fault: Fault) -> Iterator[Switched]:
-        """Let AWS have a fault for as long as the block lasts.
+        """Switch on a fault of AWS for the duration of the block.
 
         Args:
-            fault: one of `local_cloud.faults.kinds`.
+            fault: One of the faults in `local_cloud.faults.kinds`.
 
         Yields:
-            The switch; its `met` tells how often the fault was met.
+            The switch; its `met` is the number of times that the fault has occurred.
         """
         switched = Switched.on(self.endpoint, fault)
         try:
@@ -137,18 +137,18 @@ class LocalCloud:
             switched.off()
 
     def dsn(self, database: str = "swath") -> str:
-        """How an administrator connects to the database that the template calls `database`."""
+        """Return the administrator's connection string for a database, named as in the template."""
         name = self._fresh_database or database
         return conninfo.make_conninfo(**self._superuser, dbname=name)
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for as long as the cloud lives.
+        """Wait until the cloud ends or the time is over.
 
         Args:
-            seconds: how long at most.
+            seconds: Maximum duration in s; None: no limit.
 
         Raises:
-            LocalCloudError: it ended by itself.
+            LocalCloudError: The cloud ended by itself.
         """
         if self._server is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -157,7 +157,7 @@ class LocalCloud:
             raise LocalCloudError(f"it ended by itself:\n{self._last_words()}")
 
     def close(self) -> None:
-        """End every process and delete every file of this cloud; again is no harm."""
+        """End every process and delete every file of this cloud; repeated calls have no effect."""
         if self._server is not None:
             _end(self._server)
             self._server = None
@@ -170,13 +170,14 @@ class LocalCloud:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "local_cloud.server", str(self.folder), str(self._port)],
                 cwd=ROOT,
-                # Compiled once, moto is imported in a third of the time.
+                # With cached bytecode, moto is imported in a third of the time.
                 env={k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                # Ctrl-C at a terminal goes to a whole group; the caller ends its cloud itself.
+                # Ctrl-C at a terminal goes to a whole process group; the caller ends its cloud
+                # itself.
                 start_new_session=True,
             )
         assert self._server.stdout is not None  # noqa: S101 - for mypy
@@ -196,13 +197,13 @@ class LocalCloud:
 
 
 def check_port(port: int) -> None:
-    """Refuse a port that cannot be listened on: moto's server would wait for it for ever.
+    """Refuse a port that is unavailable, since moto's server would wait for it forever.
 
     Raises:
-        LocalCloudError: it is in use, or this user may not listen there.
+        LocalCloudError: The port is in use, or this user may not listen on it.
     """
     with socket.socket() as listener:
-        # As the server does, so that the port of a cloud that has just ended is free.
+        # Same option as the server's, so that the port of a cloud that has just ended is free.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
@@ -215,7 +216,7 @@ def check_port(port: int) -> None:
 
 @contextlib.contextmanager
 def closing_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exit, so that `with` blocks are left in order."""
+    """Convert SIGTERM and SIGHUP into an exit, so that `with` blocks clean up."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -230,7 +231,7 @@ def closing_on_signals() -> Iterator[None]:
 
 
 def _end(server: subprocess.Popen[str]) -> None:
-    """End the server by ending its input, and whatever is left of its group."""
+    """End the server by closing its input, then kill the rest of its process group."""
     with contextlib.suppress(OSError):
         if server.stdin:
             server.stdin.close()
@@ -240,6 +241,6 @@ def _end(server: subprocess.Popen[str]) -> None:
         server.kill()
         server.wait()
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(server.pid, signal.SIGKILL)  # what a server that crashed left behind
+        os.killpg(server.pid, signal.SIGKILL)  # processes that a crashed server left
     if server.stdout:
         server.stdout.close()

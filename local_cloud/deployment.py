@@ -13,23 +13,23 @@ from local_cloud.assembly import Assembly
 from local_cloud.clients import REGION
 from local_cloud.errors import LocalCloudError
 
-# What `cdk bootstrap` leaves in an account; templates insist on 6 at least.
+# Version parameter of `cdk bootstrap`; templates require at least 6.
 _BOOTSTRAP = ("/cdk-bootstrap/hnb659fds/version", "28")
 
 
 class Clients(Protocol):
-    """Whatever makes clients of the local cloud."""
+    """Factory of the local cloud's clients."""
 
     def client(self, service: str) -> Any:
-        """A boto3 client."""
+        """Return a boto3 client of a service."""
 
 
 def deploy(assembly: Assembly, cloud: Clients) -> dict[str, str]:
-    """Create or update the assembly's stack from its unmodified template; return its outputs.
+    """Create or update the assembly's stack from its unmodified template, and return its outputs.
 
     Raises:
-        LocalCloudError: a resource could not be made or changed, and the stack was rolled back; the
-            message names it.
+        LocalCloudError: A resource could not be created or changed, and the stack was rolled back;
+            the message names the resource.
     """
     name, value = _BOOTSTRAP
     cloud.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
@@ -59,8 +59,8 @@ def destroy(stack: str, cloud: Clients) -> None:
     """Delete a stack, as `cdk destroy` does.
 
     Raises:
-        LocalCloudError: the stack is protected, or a resource could not be deleted; the message
-            names it.
+        LocalCloudError: The stack is protected, or a resource could not be deleted; the message
+            names the resource.
     """
     formation = cloud.client("cloudformation")
     started = len(_events(formation, stack))
@@ -80,14 +80,14 @@ def _call(stack: str, operation: Callable[[], object]) -> None:
 
 
 def _status(formation: Any, stack: str) -> str:
-    """Return a stack's status; empty where there is none."""
+    """Return a stack's status; empty if there is no such stack."""
     pages = formation.get_paginator("describe_stacks").paginate()
     found = [s for page in pages for s in page["Stacks"] if s["StackName"] == stack]
     return next((s["StackStatus"] for s in found if s["StackStatus"] != "DELETE_COMPLETE"), "")
 
 
 def _events(formation: Any, stack: str) -> list[dict[str, Any]]:
-    """Return what happened to a stack and its resources, from the beginning."""
+    """Return the events of a stack and its resources, oldest first."""
     pages = formation.get_paginator("describe_stack_events").paginate(StackName=stack)
     return [event for page in pages for event in page["StackEvents"]][::-1]
 

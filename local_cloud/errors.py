@@ -1,9 +1,9 @@
-"""What can go wrong in the local cloud."""
+"""Define the errors of the local cloud."""
 
 
 class LocalCloudError(Exception):
-    """The local cloud cannot do what was asked; the message says why and what to do."""
+    """The local cloud cannot do what was requested; the message holds the reason and a remedy."""
 
 
 class MotoChangedError(LocalCloudError):
-    """Moto no longer has what a patch takes hold of."""
+    """Moto no longer has the code that a patch replaces."""

@@ -1,4 +1,4 @@
-"""Container images as CDK stages them: not built, but run from what they would be built from."""
+"""Read staged container images of CDK; they are not built, but run from their build folders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEDIA_TYPE = "application/vnd.swath.staged-image+json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagedImage:
-    """An image asset: a folder with a Dockerfile, and the arguments of its build."""
+    """Image asset: a folder with a Dockerfile, and the arguments of its build."""
 
     folder: Path
     dockerfile: str
@@ -32,7 +32,7 @@ class StagedImage:
         )
 
     def to_manifest(self) -> str:
-        """What stands for the image in the local registry."""
+        """Return the manifest that represents the image in the local registry."""
         return json.dumps(
             {
                 "mediaType": MEDIA_TYPE,
@@ -44,10 +44,10 @@ class StagedImage:
 
     @classmethod
     def from_manifest(cls, manifest: str) -> StagedImage:
-        """Read what `to_manifest` wrote.
+        """Parse a manifest that `to_manifest` wrote.
 
         Raises:
-            LocalCloudError: this is the manifest of a real image.
+            LocalCloudError: The manifest describes a real image.
         """
         data = json.loads(manifest)
         if data.get("mediaType") != MEDIA_TYPE:
@@ -60,17 +60,17 @@ class StagedImage:
 
     @property
     def command(self) -> list[str]:
-        """The last CMD of the Dockerfile, in its JSON form; empty without one."""
+        """Last CMD of the Dockerfile, in its JSON form; empty without one."""
         return self._words("CMD")
 
     @property
     def entry_point(self) -> list[str]:
-        """The last ENTRYPOINT of the Dockerfile, in its JSON form; empty without one."""
+        """Last ENTRYPOINT of the Dockerfile, in its JSON form; empty without one."""
         return self._words("ENTRYPOINT")
 
     @property
     def python_path(self) -> tuple[Path, ...]:
-        """Where the image's own modules are."""
+        """Folders of the image's own modules."""
         return (self.folder, self.folder / "src")
 
     def _words(self, instruction: str) -> list[str]:

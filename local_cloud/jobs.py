@@ -1,4 +1,4 @@
-"""Batch jobs as real processes, a bounded number at a time."""
+"""Run Batch jobs as real processes, with bounded concurrency."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 
 from local_cloud.processes import MACHINE, confined, scratch
 
-# A shard uses every core that it finds: more processes than cores gain nothing.
+# A shard uses every core, so more processes than cores gain nothing.
 CONCURRENCY = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobProcess:
-    """What one attempt at a job runs."""
+    """Process of one attempt at a job."""
 
     command: Sequence[str]
     folder: Path
@@ -27,12 +27,12 @@ class JobProcess:
     log: str
     """Name of the log file."""
     disk_kib: int | None = None
-    """Space for temporary files; None for what the machine has."""
+    """Space for temporary files in KiB; None: the space of the machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobExit:
-    """How an attempt ended; `code` is 128 and the signal's number for a process that was killed."""
+    """End of an attempt; the code of a killed process is 128 plus the signal's number."""
 
     code: int
     output: str
@@ -40,7 +40,7 @@ class JobExit:
 
 
 class JobRunner:
-    """Runs the attempts of jobs; `close` ends those that still run."""
+    """Runner for the attempts of jobs; `close` kills those still running."""
 
     def __init__(self, logs: Path, *, concurrency: int = CONCURRENCY) -> None:
         self._logs = logs
@@ -50,7 +50,7 @@ class JobRunner:
         self._closed = False
 
     def submit(self, work: Callable[[], bool]) -> Future[bool]:
-        """Queue a job's work: all its attempts, on one of the runner's threads."""
+        """Queue a job's work (all its attempts) for one of the runner's threads."""
         return self._pool.submit(work)
 
     def run(
@@ -64,10 +64,10 @@ class JobRunner:
         """Run one attempt to its end.
 
         Args:
-            process: what to run.
-            timeout: seconds after which it is killed.
-            stopped: is asked now and then whether to kill it.
-            signalled: is asked, until it names one, which signal to send.
+            process: Process to run.
+            timeout: Time in s after which the process is killed; None: no limit.
+            stopped: Function polled for whether to kill the process.
+            signalled: Function polled for a signal to send, until it returns one.
         """
         log = self._logs / process.log
         own = scratch(log)
@@ -81,7 +81,7 @@ class JobRunner:
         return JobExit(code, log.read_text(encoding="utf-8", errors="replace"), timed_out)
 
     def close(self) -> None:
-        """Kill what runs and drop what waits."""
+        """Kill running processes and drop queued jobs."""
         with self._lock:
             self._closed = True
             running = list(self._running)
@@ -113,7 +113,7 @@ def _finish(
     stopped: Callable[[], bool],
     signalled: Callable[[], int | None],
 ) -> bool:
-    """Wait for a process, or end it; return False when its time was up."""
+    """Wait for a process, or kill it; return False if its time was over."""
     waited, step, sent = 0.0, 0.25, False
     while True:
         try:

@@ -1,8 +1,9 @@
-"""The environment that every process of the local cloud has of its machine: nothing of its user's.
+"""Provide the environment that all processes of the local cloud share, without the user's own.
 
-A home folder would bring a user's configuration along, such as `~/.aws/config`. Without HOME a
-process would still find it in the list of users, so HOME is none that could have anything in it.
-Temporary files are a process's own: what one function has downloaded is not there for another one.
+A home folder would expose a user's configuration, such as `~/.aws/config`. Without HOME, a process
+would get the home folder from the list of users, so HOME is a path that can hold nothing. Each
+process has its own folder for temporary files, so no function sees files that another one
+downloaded.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ MACHINE = {"HOME": "/dev/null", "PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
 def scratch(log: Path) -> dict[str, str]:
-    """Make a folder for the temporary files of a process beside the folder of its log.
+    """Create a folder for the temporary files of a process, beside the folder of its log.
 
     Returns:
-        The variable that names it.
+        The environment variable that names the folder.
     """
     folder = log.parent.parent / "scratch"
     folder.mkdir(exist_ok=True)
@@ -30,7 +31,7 @@ def scratch(log: Path) -> dict[str, str]:
 
 @functools.cache
 def may_confine() -> bool:
-    """Return whether this machine lets its users have file systems of their own."""
+    """Return whether this machine allows its users to mount their own file systems."""
     with tempfile.TemporaryDirectory() as folder:
         command, variables = confined(["true"], 64), MACHINE | {"TMPDIR": folder}
         return (
@@ -39,10 +40,10 @@ def may_confine() -> bool:
 
 
 def confined(command: Sequence[str], kib: int | None) -> list[str]:
-    """Return a command whose temporary files have so much space; None for what the machine has.
+    """Return a command whose temporary files have limited space; None: the space of the machine.
 
-    The process has a view of its own of the file systems, with a small one in the place of its
-    folder for temporary files. That ends with the process.
+    The process has its own mount namespace, with a small file system mounted at its folder for
+    temporary files. The mount ends with the process.
     """
     if kib is None:
         return list(command)

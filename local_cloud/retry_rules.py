@@ -1,4 +1,4 @@
-"""A Batch job's retry strategy: the rules that Batch takes, and what they decide.
+"""Evaluate a Batch job's retry strategy, and check its rules as Batch does.
 
 AWS: https://docs.aws.amazon.com/batch/latest/APIReference/API_EvaluateOnExit.html
 """
@@ -22,13 +22,13 @@ _PATTERNS = {
 def retries(
     rules: list[Mapping[str, str]], code: int | None, status_reason: str, reason: str = ""
 ) -> bool:
-    """Return whether Batch tries again after an attempt; the first rule that matches decides.
+    """Return whether Batch retries after an attempt; the first matching rule decides.
 
     Args:
         rules: `evaluateOnExit` of the retry strategy, at most `MAX_RETRY_RULES`.
-        code: exit code of the container, or None if it never started.
+        code: Exit code of the container; None if it never started.
         status_reason: `statusReason` of the attempt.
-        reason: `reason` of the attempt's container: only the agent on the host sets one.
+        reason: `reason` of the attempt's container, which only the agent on the host sets.
     """
     seen = {
         "onExitCode": None if code is None else str(code),
@@ -42,10 +42,10 @@ def retries(
 
 
 def check_retry_rules(rules: list[Mapping[str, str]]) -> None:
-    """Refuse the rules that Batch refuses: too many, or a pattern that it does not take.
+    """Refuse the rules that Batch refuses: too many rules, or an invalid pattern.
 
     Raises:
-        ClientException: with the rule at fault.
+        ClientException: A rule is invalid; the message quotes it.
     """
     if len(rules) > MAX_RETRY_RULES:
         raise ClientException(f"evaluateOnExit has {len(rules)} rules, of {MAX_RETRY_RULES}")
@@ -58,7 +58,7 @@ def check_retry_rules(rules: list[Mapping[str, str]]) -> None:
 
 
 def _matches(pattern: str, value: str | None) -> bool:
-    """Match exactly or, with an asterisk at the end, by the start; case counts."""
+    """Match exactly or, with an asterisk at the end, by prefix; case-sensitive."""
     if value is None:
         return False
     return value.startswith(pattern[:-1]) if pattern.endswith("*") else value == pattern

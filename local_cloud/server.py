@@ -1,7 +1,7 @@
-"""The local cloud's process: moto with its patches, functions, jobs, endpoints and the database.
+"""Run the local cloud's process: moto with its patches, functions, jobs, endpoints and database.
 
-It is a process of its own, so that nothing of the caller's is patched, and it ends when the pipe
-from its caller does: also when the caller was killed.
+A separate process keeps moto's patches out of the caller. It ends when the pipe from its caller
+closes, even if the caller was killed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,15 @@ POSTGIS_SERVER = "SWATH_POSTGIS_SERVER"
 
 @contextlib.contextmanager
 def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
-    """A patched moto on a port, by default a free one, with what it needs; `folder` is for logs."""
+    """Serve a patched moto and the services around it; `folder` receives the logs.
+
+    Args:
+        folder: Folder of the logs and models.
+        port: Port to listen on; 0: a free one.
+
+    Yields:
+        The running services.
+    """
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     faults = Faults()
@@ -67,8 +75,8 @@ def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
 
 
 def main() -> None:
-    """Serve until standard input ends; say where on standard output, as one line of JSON."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends us, in its own order
+    """Serve until standard input ends; print the addresses to standard output as JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller ends this process in its own order
     signal.signal(signal.SIGTERM, lambda *_: os.close(sys.stdin.fileno()))
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
     try:
@@ -101,7 +109,7 @@ def _serve_moto(stack: contextlib.ExitStack, port: int, faults: Faults) -> str:
     server.start()
     stack.callback(server.stop)
     _, port = server.get_host_and_port()
-    wsgi: Any = server._server  # noqa: SLF001 - moto takes no application from outside
+    wsgi: Any = server._server  # moto accepts no external application
     wsgi.app = Edge(wsgi.app, faults)
     os.environ["MOTO_PORT"] = str(port)  # moto's own tasks call moto there
     return f"http://127.0.0.1:{port}"
@@ -120,7 +128,7 @@ def _patch(services: Services) -> None:
 
 
 def _check_tokens(services: Services) -> None:
-    """Have the database ask whether the signer of a token may connect."""
+    """Make the database check whether the signer of a token may connect."""
     from local_cloud.permissions.database import refusal  # noqa: PLC0415 - imports moto
 
     database = services.database
@@ -129,10 +137,11 @@ def _check_tokens(services: Services) -> None:
 
 
 def _environment(services: Services) -> dict[str, str]:
-    """Return what processes must be told of this cloud, where AWS's own address is known.
+    """Return the variables that processes need in this cloud in place of AWS's known addresses.
 
-    Nothing here answers for the instance metadata service, which a process would wait for. The
-    template promises a GPU to jobs and endpoints; here they compute on the CPU, and know it.
+    The instance metadata service is disabled, because nothing answers for it here and processes
+    would wait for it. The template promises a GPU to jobs and endpoints; here they compute on the
+    CPU, and a variable states so.
     """
     return {
         "AWS_ENDPOINT_URL": services.endpoint,

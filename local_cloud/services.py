@@ -1,4 +1,4 @@
-"""What the patches need of the local cloud: where to reach it, and what really runs things."""
+"""Hold the parts of the local cloud that patches use: its addresses, processes and clients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("local_cloud")
 
 @dataclass(kw_only=True)
 class Services:
-    """The parts of a running local cloud."""
+    """Parts of a running local cloud."""
 
     endpoint: str
     functions: FunctionPool
@@ -37,23 +37,24 @@ class Services:
     clients: Clients
     access: Access
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables that every function, job and endpoint gets beside the template's: where AWS is."""
+    """Variables that every function, job and endpoint gets in addition to the template's, such
+    as AWS's address."""
     faults: Faults = field(default_factory=Faults)
 
     @functools.cached_property
     def clock(self) -> Clock:
-        """The clock that AWS's waits pass by."""
+        """Clock that shortens AWS's waiting times."""
         return Clock(self.faults)
 
     def client(self, service: str, region: str = REGION) -> Any:
-        """A client of the local cloud."""
+        """Return a client of the local cloud."""
         return self.clients.get(service, region)
 
     def image(self, uri: str, region: str = REGION) -> StagedImage:
-        """The staged image that an image's URI in the local registry stands for.
+        """Return the staged image behind an image URI of the local registry.
 
         Raises:
-            LocalCloudError: nothing was pushed under that URI.
+            LocalCloudError: No image was pushed under that URI.
         """
         repository, tag = uri.partition("/")[2].rsplit(":", 1)
         found = self.client("ecr", region).batch_get_image(
@@ -64,14 +65,14 @@ class Services:
         return StagedImage.from_manifest(found["images"][0]["imageManifest"])
 
     def close(self) -> None:
-        """End what runs."""
+        """End all functions, jobs and endpoints."""
         self.functions.close()
         self.jobs.close()
         self.endpoints.close()
 
 
 def in_background(doing: str, action: Callable[[], object]) -> None:
-    """Run something that nobody waits for; what goes wrong is logged."""
+    """Run an action in a thread, without waiting for it; errors are logged."""
 
     def run() -> None:
         try:

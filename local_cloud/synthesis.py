@@ -1,4 +1,4 @@
-"""Synthesizing the CDK app; an assembly whose inputs have not changed is used again."""
+"""Synthesize the CDK app, and reuse an assembly whose inputs have not changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from local_cloud.errors import LocalCloudError
 
 ROOT = Path(__file__).resolve().parents[1]
 ASSEMBLIES = ROOT / "build" / "assemblies"
-# Whatever the app reads, beside the models: its own code, what goes into the images, its settings.
+# Inputs of the app, apart from the models: its own code, the content of the images, its settings.
 INPUTS = (
     "batch_jobs",
     "cdk.json",
@@ -39,19 +39,19 @@ def synthesize(
     app: Sequence[str] = ("-m", "infra.app"),
     root: Path | None = None,
 ) -> Path:
-    """Return the folder of the assembly of a checkout.
+    """Return the folder of a checkout's assembly, synthesized if necessary.
 
-    Folders are named by what went into them and never change, so that a cloud that runs from one
-    is not disturbed by a newer one.
+    A folder is named after a digest of its inputs and never changes. A cloud that runs from one is
+    therefore not disturbed by a newer one.
 
     Args:
-        context: what one would give `cdk deploy` with `-c`, such as `swath:endpoints`.
-        assemblies: the folder of all assemblies.
-        app: the arguments of Python that run the app.
-        root: folder of the checkout; by default this one.
+        context: Context values as for `cdk deploy -c`, such as `swath:endpoints`.
+        assemblies: Folder of all assemblies.
+        app: Arguments of Python that run the app.
+        root: Folder of the checkout; None: this one.
 
     Raises:
-        LocalCloudError: there is no Node.js, or the app failed; the message has its last line.
+        LocalCloudError: Node.js is missing, or the app failed; the message has its last line.
     """
     assemblies.mkdir(parents=True, exist_ok=True)
     context = dict(context or {})
@@ -98,9 +98,9 @@ def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None
         made.rename(target)
 
 
-# The template is checked by the lint step; here it costs seconds.
+# The lint step validates the template; here, validation would cost seconds.
 _QUIET = {
-    # The local cloud has every region's instance types.
+    # The local cloud offers every region's instance types.
     "CDK_DEFAULT_REGION": "",
     "CDK_DISABLE_CLI_TELEMETRY": "true",
     "CDK_VALIDATION": "false",
@@ -111,7 +111,7 @@ _QUIET = {
 
 
 def _digest(root: Path, inputs: Iterable[str], context: str) -> str:
-    """A name for the context and the files below `inputs`, but for caches of Python and tools."""
+    """Return a digest of the context and of the files below `inputs`, without Python's caches."""
     digest = hashlib.sha256(context.encode())
     for path in sorted(_files(root, inputs)):
         digest.update(f"{os.path.relpath(path, root)}\0".encode())

@@ -1,4 +1,4 @@
-"""A local cloud as its user follows it: a line for each thing that happens to a scene."""
+"""Follow a local cloud for its user: report each event of a scene in one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local_cloud.cloud import LocalCloud
 from local_cloud.demo.follow import Ended, Follower, Progress
 
 INCOMING = "incoming/"
-"""Where scenes are dropped in their bucket."""
+"""Prefix in the scenes bucket below which scenes are dropped."""
 _UNSTARTED = {
     "duplicate": "its run is there or under way already; nothing starts",
     "ignored": "it is no scene; nothing starts",
@@ -21,7 +21,7 @@ _UNSTARTED = {
 
 @dataclass(slots=True)
 class _Run:
-    """The lines that were printed about a run."""
+    """Lines printed about a run so far."""
 
     scene: str
     said: str = ""
@@ -30,7 +30,7 @@ class _Run:
 
 @dataclass(slots=True)
 class Watcher:
-    """Tells what is new in a deployed local cloud, from one call to the next."""
+    """Watcher that reports the news of a deployed local cloud since the previous call."""
 
     cloud: LocalCloud
     _keys: set[str] = field(default_factory=set)
@@ -38,13 +38,13 @@ class Watcher:
     _read: dict[Path, int] = field(default_factory=dict)
 
     def news(self) -> Iterator[str]:
-        """Yield a line for each scene and each stage of a run that is new."""
+        """Yield a line for each new scene and each new stage of a run."""
         yield from self._astray()
         yield from self._unstarted()
         yield from self._progress()
 
     def _astray(self) -> Iterator[str]:
-        """Objects of the scenes bucket that no run is started for."""
+        """Yield a line for each new object of the scenes bucket that starts no run."""
         bucket = self.cloud.outputs["ScenesBucket"]
         pages = self.cloud.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
         keys = {item["Key"] for page in pages for item in page.get("Contents", [])}
@@ -57,11 +57,11 @@ class Watcher:
         self._keys = keys
 
     def _unstarted(self) -> Iterator[str]:
-        """Scenes that `start_run` has let be, by its log."""
+        """Yield a line for each scene for which `start_run` logged that it starts no run."""
         for path in sorted(self.cloud.logs.glob("lambda-*-StartRun*.log")):
             with path.open("rb") as log:
                 log.seek(self._read.get(path, 0))
-                # A line that is being written is read the next time.
+                # An incomplete last line is read the next time.
                 whole = log.read().rpartition(b"\n")[0]
             self._read[path] = self._read.get(path, 0) + len(whole) + bool(whole)
             for line in whole.splitlines():
@@ -97,7 +97,7 @@ def _unstarted(line: bytes) -> Iterator[str]:
 
 
 def _going_on(name: str, run: _Run, progress: Progress) -> Iterator[str]:
-    """Yield a line where a run has entered another stage, or more of its shards are done."""
+    """Yield a line if a run has entered another stage, or completed more of its shards."""
     stage = next((stage.name for stage in progress.stages if stage.seconds is None), "")
     shards = f": {progress.receipts} of {progress.shards} shards" if stage == "infer" else ""
     if stage and f"{stage}{shards}" != run.said:

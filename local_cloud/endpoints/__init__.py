@@ -1,1 +1,1 @@
-"""SageMaker endpoints as real processes: the image's own server, spoken to over HTTP."""
+"""Run SageMaker endpoints as real processes: the image's own server, called over HTTP."""

@@ -1,4 +1,4 @@
-"""All endpoints' containers: started at the first request, one for each endpoint."""
+"""Manage the containers of all endpoints: one each, started at the first request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Fetch = Callable[[str], bytes]
 
 
 class EndpointPool:
-    """Serves endpoints; an endpoint that nobody asks costs nothing."""
+    """Pool that serves endpoints; an unused endpoint has no process."""
 
     def __init__(self, logs: Path, models: Path) -> None:
         self._logs = logs
@@ -39,24 +39,24 @@ class EndpointPool:
         fetch: Fetch,
         timeout: float,
     ) -> Answer:
-        """Send one request to the endpoint's container, which is started if need be.
+        """Send one request to the endpoint's container, which is started if necessary.
 
         Args:
-            spec: the endpoint's container.
-            body: of the request.
-            headers: of the request.
-            fetch: reads the S3 object that a URI names: the model's archive.
-            timeout: seconds that the answer may take, once the container is ready.
+            spec: Specification of the endpoint's container.
+            body: Body of the request.
+            headers: Headers of the request.
+            fetch: Function that reads the S3 object of a URI, for the model's archive.
+            timeout: Maximum time for the answer in s, once the container is ready.
 
         Raises:
-            StartError: the container cannot be started, or its model not be unpacked.
-            TimeoutError: there was no answer in time.
-            OSError, http.client.HTTPException: the container ended meanwhile.
+            StartError: The container cannot be started, or its model cannot be unpacked.
+            TimeoutError: There was no answer in time.
+            OSError, http.client.HTTPException: The container ended meanwhile.
         """
         return self._ready(spec, fetch).invoke(body, headers, timeout=timeout)
 
     def queue(self, endpoint: str, concurrency: int) -> ThreadPoolExecutor:
-        """Where an asynchronous endpoint's requests wait, so many of them served at a time."""
+        """Return an asynchronous endpoint's queue, which serves `concurrency` requests at once."""
         with self._lock:
             self._refuse_when_closed(endpoint)
             if endpoint not in self._queues:
@@ -66,7 +66,7 @@ class EndpointPool:
             return self._queues[endpoint]
 
     def close(self) -> None:
-        """End every container and drop what waits."""
+        """End every container, and drop queued requests."""
         with self._lock:
             self._closed = True
             running, self._running = list(self._running.values()), {}
@@ -101,7 +101,7 @@ class EndpointPool:
         try:
             started = start()
         except KilledError:
-            # Its host failed, and SageMaker starts another one.
+            # A killed container counts as a failed host; SageMaker starts another one.
             started = start()
         with self._lock:
             if not self._closed:
@@ -116,7 +116,7 @@ class EndpointPool:
 
 
 def _unpack(uri: str, fetch: Fetch, folder: Path) -> None:
-    """Unpack a model's archive, as SageMaker does, with nothing outside `folder`."""
+    """Unpack a model's archive, as SageMaker does; refuse members outside `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(fileobj=io.BytesIO(fetch(uri)), mode="r:gz") as opened:

@@ -1,6 +1,6 @@
-"""One container of an endpoint: a process with a port of its own.
+"""Run one container of an endpoint as a process with its own port.
 
-How SageMaker runs a container, what it asks of it, and how it ends it:
+SageMaker's rules for starting, calling and stopping a container:
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """
 
@@ -20,13 +20,13 @@ from local_cloud.endpoints.specification import Answer, ServingSpec
 from local_cloud.errors import LocalCloudError
 from local_cloud.processes import MACHINE, scratch
 
-# A serverless endpoint's container has three minutes until it must answer /ping:
+# Limit in s for a serverless endpoint's container to answer /ping:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
 START_SECONDS = 180.0
-# SageMaker waits for 30 s after SIGTERM; here somebody waits for the cloud to end.
+# SageMaker waits for 30 s after SIGTERM; here the user waits for the cloud to end.
 _STOP_SECONDS = 5.0
 _TOLD = 2000
-# Below the ports that Linux gives to outgoing connections, one of which could take ours.
+# Ports below those that Linux assigns to outgoing connections, which could otherwise conflict.
 _PORTS = range(20_000, 32_000)
 
 
@@ -39,7 +39,7 @@ class KilledError(StartError):
 
 
 class ServingProcess:
-    """A running container; `start` waits until it answers."""
+    """Running container; `start` waits until it answers."""
 
     def __init__(self, spec: ServingSpec, process: subprocess.Popen[bytes], port: int) -> None:
         self.spec = spec
@@ -50,10 +50,16 @@ class ServingProcess:
     def start(
         cls, spec: ServingSpec, *, model: Path, log: Path, seconds: float = START_SECONDS
     ) -> ServingProcess:
-        """Start a container on an unpacked model and wait for its `/ping`.
+        """Start a container on an unpacked model, and wait for its `/ping`.
+
+        Args:
+            spec: Specification of the container.
+            model: Folder of the unpacked model.
+            log: File for the container's output.
+            seconds: Maximum time until the container is ready, in s.
 
         Raises:
-            StartError: it ended, or was not ready in time; it is gone then.
+            StartError: The container ended, or was not ready in time and was stopped.
         """
         port = free_port()
         with log.open("ab") as output:
@@ -78,15 +84,15 @@ class ServingProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the process can take another request."""
+        """Whether the process can accept another request."""
         return self._process.poll() is None
 
     def invoke(self, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
         """POST one request to `/invocations`.
 
         Raises:
-            TimeoutError: there was no answer in time.
-            OSError, http.client.HTTPException: the process ended meanwhile.
+            TimeoutError: There was no answer in time.
+            OSError, http.client.HTTPException: The process ended meanwhile.
         """
         return self._request("POST", "/invocations", body, headers, timeout=timeout)
 
@@ -96,7 +102,7 @@ class ServingProcess:
             self._process.terminate()
 
     def close(self) -> None:
-        """End the process; wait until it is gone."""
+        """End the process, and wait until it has ended."""
         self.stop()
         try:
             self._process.wait(_STOP_SECONDS)
@@ -109,7 +115,7 @@ class ServingProcess:
         status = "nothing"
         while time.monotonic() < deadline:
             if not self.alive:
-                # Negative for a signal.
+                # A negative return code is a signal.
                 kind = KilledError if self._process.returncode < 0 else StartError
                 raise kind(
                     f"the container of {self.spec.name} ended with exit status "
@@ -148,7 +154,7 @@ class ServingProcess:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """Return a port that no process listens on."""
     for port in random.sample(_PORTS, 100):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -163,8 +169,9 @@ def free_port() -> int:
 def process_environment(spec: ServingSpec, model: Path, port: int) -> dict[str, str]:
     """Return the variables of the process: the template's and SageMaker's.
 
-    The port's variable is SageMaker's own; the model's, and the address that keeps the server from
-    the network, are swath's, since nothing here is mounted at `/opt/ml/model`.
+    The port's variable is SageMaker's own. Two variables are swath's: the model's folder, since
+    nothing is mounted at `/opt/ml/model` here, and the address that keeps the server off the
+    network.
     """
     reserved = {
         "PYTHONPATH": os.pathsep.join(map(str, spec.python_path)),

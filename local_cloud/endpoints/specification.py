@@ -1,4 +1,4 @@
-"""What the local cloud needs to know of an endpoint to serve it."""
+"""Define the information about an endpoint that the local cloud needs to serve it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingSpec:
-    """An endpoint's container, as deployed."""
+    """Deployed container of an endpoint."""
 
     name: str
-    """Of the endpoint."""
+    """Name of the endpoint."""
     command: tuple[str, ...]
     folder: Path
     python_path: tuple[Path, ...]
     model: str
-    """S3 URI of the archive that the container finds unpacked; empty for none."""
+    """S3 URI of the model archive that is unpacked for the container; empty for none."""
     environment: Mapping[str, str]
-    """What the template sets, and what the local cloud adds to reach its own services."""
+    """Variables of the template, and those with which the container reaches the local cloud's
+    services."""
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Two invocations may share a process exactly if this is equal."""
+        """Key of the process; invocations with equal keys may share one."""
         return (self.command, self.folder, self.model, tuple(sorted(self.environment.items())))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a container says to one request."""
+    """Answer of a container to one request."""
 
     status: int
     body: bytes
@@ -37,5 +38,5 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether SageMaker hands the body on instead of an error."""
+        """Whether SageMaker passes the body on, instead of an error."""
         return 200 <= self.status < 300  # noqa: PLR2004 - what HTTP calls successful

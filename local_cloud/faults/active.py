@@ -1,4 +1,4 @@
-"""The faults that are switched on in a local cloud's process."""
+"""Hold the faults that are on in a local cloud's process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Switch:
 
 
 class Faults:
-    """Faults by number, and how often each was met. Any thread may ask."""
+    """Thread-safe registry of faults by number, with how often each occurred."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,38 +34,38 @@ class Faults:
         self._slots_used = 0
 
     def switch_on(self, fault: Fault) -> int:
-        """Let the fault happen from now on; return its number."""
+        """Switch a fault on; return its number."""
         with self._lock:
             number = next(self._numbers)
             self._switches[number] = _Switch(fault)
             return number
 
     def switch_off(self, number: int) -> int:
-        """Let the fault happen no more; return how often it was met.
+        """Switch a fault off; return how often it occurred.
 
         Raises:
-            KeyError: there is no such fault.
+            KeyError: There is no such fault.
         """
         with self._lock:
             return self._switches.pop(number).met
 
     def met(self, number: int) -> int:
-        """Return how often a fault was met so far.
+        """Return how often a fault has occurred so far.
 
         Raises:
-            KeyError: there is no such fault.
+            KeyError: There is no such fault.
         """
         with self._lock:
             return self._switches[number].met
 
     def on(self, kind: type[F]) -> F | None:
-        """Return the fault of a kind that is on, without meeting it."""
+        """Return the fault of a kind that is on, without counting an occurrence."""
         with self._lock:
             found = (s.fault for s in self._switches.values() if s.left)
             return next((fault for fault in found if isinstance(fault, kind)), None)
 
     def meet(self, kind: type[F], fits: Callable[[F], bool] = lambda _fault: True) -> F | None:
-        """Return the fault of a kind that happens now, or None; it counts as met."""
+        """Return the fault of a kind that occurs now, or None; the occurrence is counted."""
         with self._lock:
             for switch in self._switches.values():
                 if switch.left and isinstance(switch.fault, kind) and fits(switch.fault):
@@ -75,7 +75,7 @@ class Faults:
 
     @contextlib.contextmanager
     def slot(self) -> Iterator[bool]:
-        """Hold one of the account's Lambda slots for the block; yield whether there was one."""
+        """Hold one of the account's Lambda slots for the block; yield whether one was free."""
         with self._lock:
             full = [
                 switch

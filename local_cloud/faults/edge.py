@@ -1,6 +1,6 @@
-"""The edge of the local cloud: every request passes here and meets the faults that are on.
+"""Apply the faults that are on to every request at the edge of the local cloud.
 
-`/local-cloud/faults` is where faults are switched on (POST), asked about (GET) and off (DELETE).
+`/local-cloud/faults` switches faults on (POST), queries them (GET) and switches them off (DELETE).
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ Application = Callable[[Environ, Start], Iterable[bytes]]
 
 
 class Edge:
-    """A WSGI application around that of the services."""
+    """WSGI application around that of the services."""
 
     def __init__(self, services: Application, faults: Faults) -> None:
         self._services = services
         self._faults = faults
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
-        """Answer a request: with a fault, or as the services do."""
+        """Answer a request with a fault, or pass it to the services."""
         request = Request.of(environ)
         if request.path.startswith(PATH):
             return _send(_administer(self._faults, request, environ), start_response)
         if fault := self._faults.meet(kinds.HttpFault, lambda fault: fault.fits(request)):
-            # A client may be sending still, and would not read an answer before it is done.
+            # The client may still be sending, and would not read an answer until it is done.
             _body(environ)
             return _send(fault.answer(), start_response)
         answer = self._services(environ, start_response)
@@ -80,7 +80,7 @@ def _body(environ: Environ) -> bytes:
 
 
 def _broken(answer: Iterable[bytes]) -> Iterator[bytes]:
-    """Send the first half, then end the connection."""
+    """Send the first half of an answer, then end the connection."""
     content = b"".join(answer)
     yield content[: len(content) // 2]
     raise ConnectionAbortedError("a fault ends the connection")

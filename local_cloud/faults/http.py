@@ -1,4 +1,4 @@
-"""Requests to AWS as the edge sees them, and errors in the forms of AWS's protocols."""
+"""Represent requests to AWS at the edge, and errors in the formats of AWS's protocols."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REQUEST_ID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A request to a service; `service` is its name in the signature, empty without one."""
+    """Request to a service; `service` is its name in the signature, empty if unsigned."""
 
     service: str
     method: str
@@ -24,7 +24,7 @@ class Request:
 
     @classmethod
     def of(cls, environ: Mapping[str, Any]) -> Request:
-        """Read a WSGI environment."""
+        """Parse a WSGI environment."""
         signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         path = str(environ.get("PATH_INFO", ""))
         in_query = parse_qs(str(environ.get("QUERY_STRING", ""))).get("X-Amz-Credential")
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response."""
+    """HTTP response."""
 
     status: HTTPStatus
     headers: tuple[tuple[str, str], ...]
@@ -47,7 +47,7 @@ class Answer:
 
 
 def json_error(status: int, code: str, message: str) -> Answer:
-    """Return an error of a service that speaks JSON.
+    """Return an error of a service with a JSON protocol.
 
     https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
     """

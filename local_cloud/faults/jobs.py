@@ -1,6 +1,6 @@
-"""Faults of Batch jobs: no host for them, hosts that go, containers that never start.
+"""Simulate faults of Batch jobs: no host, reclaimed hosts, containers that never start.
 
-The words are those of Batch and of the agent on its hosts; `kinds` has the sources.
+The messages are those of Batch and of the agent on its hosts; `kinds` has the sources.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptExit:
-    """The end of an attempt, as Batch reports it.
+    """End of an attempt, as Batch reports it.
 
     Attributes:
-        code: exit code of the container; None if nobody is left to tell it.
-        status_reason: of the attempt.
-        reason: of the container, by the agent on the host; mostly empty.
-        output: what the container wrote.
-        timed_out: whether Batch ended it, for its time was over.
+        code: Exit code of the container; None if no agent is left to report it.
+        status_reason: `statusReason` of the attempt.
+        reason: `reason` of the container, set by the agent on the host; usually empty.
+        output: Output of the container.
+        timed_out: Whether Batch ended the attempt after its timeout.
     """
 
     code: int | None
@@ -43,9 +43,10 @@ class AttemptExit:
 
 
 def wait_for_host(services: Services, queue: Any, job: Any, parent: Any) -> bool:
-    """Keep a job RUNNABLE while there is no host for it; return whether it is still to run.
+    """Keep a job RUNNABLE while it has no host; return whether it should still run.
 
-    An action of the queue may cancel it, as on AWS with the time by the clock of the local cloud.
+    An action of the queue may cancel the job, as on AWS, with the time shortened by the local
+    cloud's clock.
     """
     began = time.monotonic()
     while (fault := services.faults.on(kinds.NoCapacity)) and not (job.stop or parent.stop):
@@ -69,7 +70,7 @@ def run_attempt(
     timeout: float | None,
     stopped: Callable[[], bool],
 ) -> AttemptExit:
-    """Run an attempt of a job, with what befalls it."""
+    """Run an attempt of a job, with the faults that are on."""
     if failed := _not_started(services.faults):
         return AttemptExit(code=None, status_reason=NOT_STARTED, reason=failed)
     befell: list[kinds.Fault] = []
@@ -101,7 +102,7 @@ def run_attempt(
 
 
 def _not_started(faults: Faults) -> str:
-    """Return the agent's reason for a container that never starts; empty if it does."""
+    """Return the agent's reason why a container never starts; empty if it starts."""
     if faults.meet(kinds.ImageNotPulled):
         return (
             "CannotPullContainerError: pull image manifest has been retried 5 time(s): "
@@ -113,6 +114,6 @@ def _not_started(faults: Faults) -> str:
 
 
 def _limit(queue: Any, reason: str) -> float | None:
-    """Return after how many seconds an action of the queue cancels a job for a reason."""
+    """Return the time in s after which an action of the queue cancels a job for a reason."""
     actions = getattr(queue, "job_state_time_limit_actions", ())
     return next((float(a["MaxTimeSeconds"]) for a in actions if a["Reason"] == reason), None)

@@ -1,4 +1,4 @@
-"""All faults that the local cloud can be asked for, each with the source of what AWS does."""
+"""Define all faults that the local cloud offers, each with the source of AWS's behavior."""
 
 from __future__ import annotations
 
@@ -12,39 +12,40 @@ LAMBDA_INVOKE = "/invocations"
 
 
 class Fault(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Something that AWS does, for as long as it is switched on.
+    """Behavior of AWS for as long as it is switched on.
 
     Attributes:
-        times: how often it happens, then no more; None for always.
+        times: Maximum number of occurrences; None: no limit.
     """
 
     times: int | None = None
 
 
 class HttpFault(Fault, frozen=True, kw_only=True):
-    """An answer in the place of the service's own."""
+    """Answer that replaces the service's own."""
 
     def fits(self, request: Request) -> bool:
-        """Return whether the request meets this fault."""
+        """Return whether the fault applies to the request."""
         raise NotImplementedError
 
     def answer(self) -> Answer:
-        """Return what the service answers."""
+        """Return the answer of the service."""
         raise NotImplementedError
 
 
 class FunctionInactive(HttpFault, frozen=True, kw_only=True):
     """Lambda prepares a function that was not called for weeks, and refuses calls meanwhile.
 
-    https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html; the words and the 409:
+    https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html; the message and the 409:
     https://github.com/boto/boto3/issues/3788,
     https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801.
     The other statuses are those of Lambda's model in botocore.
+
     Events are refused too, which AWS does not document: EventBridge then delivers them again.
 
     Attributes:
-        function: a part of the function's name.
-        error: which of the errors.
+        function: Part of the function's name.
+        error: Code of the error.
     """
 
     function: str
@@ -71,21 +72,21 @@ class FunctionInactive(HttpFault, frozen=True, kw_only=True):
 
 
 class SlotsTaken(Fault, frozen=True, kw_only=True):
-    """An account has few Lambda slots: calls that find none free get TooManyRequestsException.
+    """An account has few Lambda slots: calls without a free slot get TooManyRequestsException.
 
     Events wait in Lambda's queue instead. A new account has 10 slots in all.
     https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html,
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 
     Attributes:
-        slots: how many functions may run at a time, all together.
+        slots: Maximum number of functions that run concurrently, all together.
     """
 
     slots: int
 
 
 class DataApiResuming(HttpFault, frozen=True, kw_only=True):
-    """The RDS Data API is asked while the paused cluster resumes.
+    """The RDS Data API receives a statement while the paused cluster resumes.
 
     https://docs.aws.amazon.com/rdsdataservice/latest/APIReference/API_ExecuteStatement.html,
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
@@ -111,8 +112,8 @@ class SlowDown(HttpFault, frozen=True, kw_only=True):
     https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList
 
     Attributes:
-        key: a part of the object's address, `bucket/key`.
-        methods: of HTTP.
+        key: Part of the object's address, `bucket/key`.
+        methods: HTTP methods that the fault applies to.
     """
 
     key: str
@@ -130,11 +131,11 @@ class SlowDown(HttpFault, frozen=True, kw_only=True):
 class ConnectionBroken(Fault, frozen=True, kw_only=True):
     """S3 ends a connection in the middle of an object.
 
-    Clients are to retry what breaks off:
+    Clients should retry interrupted transfers:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html
 
     Attributes:
-        key: a part of the object's address, `bucket/key`.
+        key: Part of the object's address, `bucket/key`.
     """
 
     key: str
@@ -145,15 +146,15 @@ class ConnectionBroken(Fault, frozen=True, kw_only=True):
 
 
 class DatabasePaused(Fault, frozen=True, kw_only=True):
-    """The cluster is paused; the first connection resumes it, and all wait until it has.
+    """The cluster is paused; the first connection resumes it, and all connections wait until then.
 
-    It takes about 15 s, and 30 s or more after a day. Connections may be refused meanwhile.
+    Resuming takes about 15 s, and 30 s or more after a day. Connections may be refused meanwhile.
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
 
     Attributes:
-        seconds: from the first connection to the end of the pause; not shortened, since those who
-            connect wait in real time.
-        refused: how many connections are refused before the others are held.
+        seconds: Time in s from the first connection to the end of the pause; not shortened, since
+            clients wait in real time.
+        refused: Number of connections that are refused before the others are held.
     """
 
     seconds: float = 15.0
@@ -161,16 +162,16 @@ class DatabasePaused(Fault, frozen=True, kw_only=True):
 
 
 class DatabaseRestarted(Fault, frozen=True, kw_only=True):
-    """The database stops soon after somebody has connected, and starts again.
+    """The database stops soon after a client has connected, and starts again.
 
-    Open connections end, and others are refused meanwhile. A cluster restarts for maintenance,
-    after a crash, and when it fails over, mostly within 60 s.
+    Open connections end, and new ones are refused meanwhile. A cluster restarts for maintenance,
+    after a crash, and when it fails over, usually within 60 s.
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Concepts.AuroraHighAvailability.html
 
     Attributes:
-        after: seconds from the connection to the stop.
-        away: seconds from the stop to the start.
-        crashed: whether the server ends at once, and recovers from its log when it starts.
+        after: Time in s from the connection to the stop.
+        away: Time in s from the stop to the start.
+        crashed: Whether the server ends at once, and recovers from its log when it starts.
     """
 
     after: float = 0.0
@@ -179,15 +180,15 @@ class DatabaseRestarted(Fault, frozen=True, kw_only=True):
 
 
 class DiskFull(Fault, frozen=True, kw_only=True):
-    """The temporary files of a function or job find no more space on their disk.
+    """The disk has no space left for the temporary files of a function or job.
 
-    The kernel refuses what does not fit, with ENOSPC: the process has a small file system of its
-    own. A function's `/tmp` has 512 MB unless it asks for more.
+    The kernel refuses further data with ENOSPC: the process has its own small file system. A
+    function's `/tmp` has 512 MB unless configured otherwise.
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-ephemeral-storage.html
 
     Attributes:
-        process: a part of the function's name, or of the job definition's.
-        kib: how much space there is.
+        process: Part of the function's name, or of the job definition's.
+        kib: Space in KiB.
     """
 
     process: str
@@ -195,40 +196,41 @@ class DiskFull(Fault, frozen=True, kw_only=True):
 
 
 class EventLate(Fault, frozen=True, kw_only=True):
-    """An event of S3 arrives late, behind others that were sent after it.
+    """An event of S3 arrives late, after events that were sent later.
 
-    EventBridge keeps no order: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    EventBridge guarantees no order:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 
     Attributes:
-        seconds: how late; not shortened.
+        seconds: Delay in s; not shortened.
     """
 
     seconds: float
 
 
 class NoCapacity(Fault, frozen=True, kw_only=True):
-    """Batch finds no host for a job: the account has no quota, or the region no such host.
+    """Batch has no host for a job: the account lacks quota, or the region lacks such hosts.
 
     The job stays RUNNABLE until an action of its queue cancels it.
     https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable_capacity.html
 
     Attributes:
-        reason: what Batch calls it.
+        reason: Reason that Batch reports.
     """
 
     reason: str = "CAPACITY:INSUFFICIENT_INSTANCE_CAPACITY"
 
 
 class SpotReclaimed(Fault, frozen=True, kw_only=True):
-    """The Spot host of a job is taken away while the job runs.
+    """AWS reclaims the Spot host of a job while the job runs.
 
-    The container gets SIGTERM. What ends first, it or the host, is what Batch reports: an exit code
-    of 143, or a host that terminated.
+    The container gets SIGTERM. Batch reports what ends first, the container or the host: an exit
+    code of 143, or a terminated host.
     https://docs.aws.amazon.com/batch/latest/userguide/bestpractices.html,
     https://github.com/nextflow-io/nextflow/issues/4096
 
     Attributes:
-        reported: what ended first.
+        reported: Part that ended first.
     """
 
     reported: Literal["container", "host"]
@@ -242,7 +244,7 @@ class ImageNotPulled(Fault, frozen=True, kw_only=True):
 
 
 class DockerTimeout(Fault, frozen=True, kw_only=True):
-    """The Docker of a busy host does not create the job's container in time.
+    """Docker on a busy host does not create the job's container in time.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html,
     https://github.com/nextflow-io/nextflow/issues/5099
@@ -257,26 +259,27 @@ class JobOutOfMemory(Fault, frozen=True, kw_only=True):
 
 
 class RequestExpired(Fault, frozen=True, kw_only=True):
-    """An asynchronous request waits in the endpoint's queue until its time is over.
+    """An asynchronous request expires in the endpoint's queue.
 
-    It counts as `ExpiredRequests`. AWS does not document whether the error topic is told.
+    It counts as `ExpiredRequests`. AWS does not document whether the error topic gets a
+    notification.
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointAsync.html,
     https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html
 
     Attributes:
-        told: whether the error topic is told.
+        told: Whether the error topic gets a notification.
     """
 
     told: bool
 
 
 class TimeLapse(Fault, frozen=True, kw_only=True):
-    """Let hours of waiting pass in seconds, time limits of states included.
+    """Hours of waiting pass in seconds, including time limits of states.
 
-    It is no fault of AWS; it shows what faults come to after hours.
+    This is no fault of AWS; it shows the effects of faults after hours.
 
     Attributes:
-        factor: how many times faster AWS's waits and the time limits of states are over.
+        factor: Factor by which AWS's waits and the time limits of states are shortened.
     """
 
     factor: float
@@ -304,4 +307,4 @@ ANY_FAULT = (
     | SpotReclaimed
     | TimeLapse
 )
-"""Every kind, as it is sent to the local cloud."""
+"""Union of all faults, as they are sent to the local cloud."""

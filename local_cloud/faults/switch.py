@@ -1,4 +1,4 @@
-"""Switch the faults of a running local cloud on and off, from outside of its process."""
+"""Switch the faults of a running local cloud on and off, from another process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local_cloud.faults.kinds import Fault
 
 @dataclass(frozen=True, slots=True)
 class Switched:
-    """A fault that is on."""
+    """Fault that is on."""
 
     endpoint: str
     number: int
@@ -26,17 +26,17 @@ class Switched:
         """Switch a fault on.
 
         Raises:
-            LocalCloudError: the local cloud does not know it.
+            LocalCloudError: The local cloud does not know the fault.
         """
         return cls(endpoint, _call(endpoint, "POST", "", msgspec.json.encode(fault)))
 
     @property
     def met(self) -> int:
-        """Return how often the fault was met so far."""
+        """Number of times that the fault has occurred so far."""
         return _call(self.endpoint, "GET", f"/{self.number}")
 
     def off(self) -> int:
-        """Switch the fault off; return how often it was met."""
+        """Switch the fault off; return how often it occurred."""
         return _call(self.endpoint, "DELETE", f"/{self.number}")
 
 

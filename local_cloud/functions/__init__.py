@@ -1,1 +1,1 @@
-"""Lambda functions as real processes: AWS's own runtime client, driven over the Runtime API."""
+"""Run Lambda functions as real processes: AWS's own runtime client, through the Runtime API."""

@@ -1,4 +1,4 @@
-"""An execution environment: one process that runs one event after another, kept warm between them.
+"""Run a function's execution environment: one process for one event after another, kept warm.
 
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
@@ -19,12 +19,12 @@ from local_cloud.functions.runtime_api import Invocation, RuntimeApi
 from local_cloud.functions.specification import FunctionSpec, Response
 from local_cloud.processes import MACHINE, confined, scratch
 
-# Lambda allows 10 s, on a machine that does nothing else; a laptop's cores are shared.
+# Lambda allows 10 s, on a dedicated machine; the cores of a laptop are shared.
 INITIALISATION_SECONDS = 60.0
 
 
 class ExecutionEnvironment:
-    """A function's process under the runtime client that AWS's images run, awslambdaric."""
+    """Process of a function under awslambdaric, the runtime client of AWS's images."""
 
     def __init__(self, function: FunctionSpec, *, log: Path) -> None:
         self.function = function
@@ -46,13 +46,13 @@ class ExecutionEnvironment:
 
     @property
     def alive(self) -> bool:
-        """Whether the process can take another event."""
+        """Whether the process can accept another event."""
         return not self._closing and self._process.poll() is None
 
     def invoke(self, payload: bytes) -> Response:
-        """Run one event; the caller sees to it that there is one at a time.
+        """Run one event; the caller must pass one at a time.
 
-        A function that does not answer in time is killed, as Lambda does.
+        As on Lambda, a function that does not answer in time is killed.
         """
         invocation = Invocation(payload)
         self._api.put(invocation)
@@ -67,7 +67,7 @@ class ExecutionEnvironment:
             return self._give_up(invocation, self.function.timeout)
 
     def close(self) -> None:
-        """End the process and its endpoint."""
+        """End the process and its Runtime API."""
         if self._closing:
             return
         self._closing = True

@@ -1,4 +1,4 @@
-"""All functions' execution environments: reused while warm, started when all are busy, bounded."""
+"""Manage the execution environments of all functions: reuse warm ones, and limit their number."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from local_cloud.functions.environment import ExecutionEnvironment
 from local_cloud.functions.specification import FunctionSpec, Response
 
-# More processes of one function than cores only take turns on them.
+# More processes of one function than cores would only share the cores.
 CONCURRENCY = os.cpu_count() or 1
 
 
 class FunctionPool:
-    """Runs functions; each of them in up to `concurrency` processes at a time."""
+    """Pool that runs functions, each in up to `concurrency` processes at a time."""
 
     def __init__(self, logs: Path, *, concurrency: int = CONCURRENCY) -> None:
         self._logs = logs
@@ -26,7 +26,7 @@ class FunctionPool:
         self._closed = False
 
     def invoke(self, function: FunctionSpec, payload: bytes) -> Response:
-        """Run one event and wait for what comes of it."""
+        """Run one event, and return its response."""
         with self._turn(function):
             environment = self._take(function)
             try:
@@ -66,7 +66,7 @@ class FunctionPool:
         return environment
 
     def _outdated(self, function: FunctionSpec) -> list[ExecutionEnvironment]:
-        """Take out the idle processes of a function as it was before it was changed."""
+        """Remove and return the idle processes of a function's previous versions."""
         keys = [key for key in self._idle if key[0] == function.arn and key != function.key]
         outdated = [environment for key in keys for environment in self._idle[key]]
         for key in keys:

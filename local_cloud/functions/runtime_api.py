@@ -1,4 +1,4 @@
-"""The Lambda Runtime API: how a runtime process asks for events and says what came of them.
+"""Serve the Lambda Runtime API, from which a runtime process gets events and returns results.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -22,17 +22,17 @@ API = "/2018-06-01/runtime"
 
 @dataclass(slots=True)
 class Invocation:
-    """One event on its way through a process."""
+    """One event in progress."""
 
     payload: bytes
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     taken: threading.Event = field(default_factory=threading.Event)
-    """Set when the process asked for the event, or will never: its initialisation is over."""
+    """Event that is set once the process has fetched the event, or never will."""
     responses: queue.SimpleQueue[Response] = field(default_factory=queue.SimpleQueue)
 
 
 class RuntimeApi:
-    """One process's endpoint: it is given one event at a time."""
+    """Runtime API of one process, which gets one event at a time."""
 
     def __init__(self, function: FunctionSpec) -> None:
         self.function = function
@@ -45,28 +45,28 @@ class RuntimeApi:
 
     @property
     def current(self) -> Invocation | None:
-        """The event that has no answer yet."""
+        """Event that has no answer yet; None without one."""
         return self._current
 
     @property
     def address(self) -> str:
-        """For `AWS_LAMBDA_RUNTIME_API`."""
+        """Address for `AWS_LAMBDA_RUNTIME_API`."""
         return f"127.0.0.1:{self._server.server_port}"
 
     def put(self, invocation: Invocation) -> None:
-        """Hand an event to the process, when it asks."""
+        """Queue an event for the process."""
         self._current = invocation
         self._waiting.put(invocation)
 
     def next(self) -> Invocation | None:
-        """Wait for the next event; None when the environment is being closed."""
+        """Wait for the next event; return None if the environment is closing."""
         invocation = self._waiting.get()
         if invocation is not None:
             invocation.taken.set()
         return invocation
 
     def answer(self, response: Response, request_id: str | None = None) -> None:
-        """Settle the current invocation; an answer to another one is too late and is dropped."""
+        """Complete the current invocation; a late answer to another one is dropped."""
         if (current := self._current) and request_id in {None, current.request_id}:
             self._current = None
             current.responses.put(response)
@@ -80,7 +80,7 @@ class RuntimeApi:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Translates HTTP; `api` is set on a subclass for each process."""
+    """HTTP handler of the API; each process has a subclass with its own `api`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif invocation := self.api.next():
             self._reply(HTTPStatus.OK, invocation.payload, _headers(self.api, invocation))
         else:
-            self.close_connection = True  # nobody is left to read an answer
+            self.close_connection = True  # no process is left to read an answer
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *arguments: Any) -> None:
-        """Say nothing: the function's own log is what people read."""
+        """Log nothing: users read the function's own log."""
 
 
 def _headers(api: RuntimeApi, invocation: Invocation) -> dict[str, str]:

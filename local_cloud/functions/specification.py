@@ -1,4 +1,4 @@
-"""What the local cloud needs to know of a function to run it."""
+"""Define the information about a function that the local cloud needs to run it."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionSpec:
-    """One version of one function, as deployed."""
+    """Deployed version of a function."""
 
     name: str
     arn: str
     region: str
     handler: str
-    """`module.attribute`, found on `python_path`."""
+    """Handler as `module.attribute`, importable from `python_path`."""
     task_root: Path
     python_path: tuple[Path, ...]
     timeout: float
-    """Seconds that one invocation may take."""
+    """Timeout of one invocation in s."""
     memory: int
-    """MiB; told to the function, not enforced."""
+    """Memory in MiB; stated to the function, but not enforced."""
     log_group: str
     environment: Mapping[str, str]
     """Variables of the template, credentials of the function's role, and the address of AWS."""
     version: str = "$LATEST"
     disk_kib: int | None = None
-    """Space for temporary files; None for what the machine has."""
+    """Space for temporary files in KiB; None: the space of the machine."""
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Two invocations may share a process exactly if this is equal."""
+        """Key of the process; invocations with equal keys may share one."""
         variables = tuple(sorted(self.environment.items()))
         return (self.arn, self.handler, self.task_root, variables, self.disk_kib)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What an invocation gave: the handler's answer, or the error as Lambda words it."""
+    """Result of an invocation: the handler's answer, or the error as Lambda phrases it."""
 
     payload: bytes
     failed: bool = False

@@ -1,1 +1,1 @@
-"""Permissions: who calls, what the call needs, and whether a policy grants it."""
+"""Check permissions: identify the caller, the actions of the call, and the granting policy."""

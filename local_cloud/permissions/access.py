@@ -1,6 +1,6 @@
-"""Give out credentials of roles, and decide what each role may do.
+"""Issue credentials of roles, and decide what each role may do.
 
-Policies are those that the template gave moto's IAM; credentials are those of moto's STS.
+Policies come from moto's IAM, where the template put them; credentials come from moto's STS.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from local_cloud.permissions.record import FILE, Record
 
 logger = logging.getLogger("local_cloud")
 
-# ECS's agent serves containers' credentials under such a path, on an address of its own:
+# ECS's agent serves containers' credentials under such a path, at an address of its own:
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
 CREDENTIALS_PATH = "/v2/credentials/"
-# How long a session lasts, and how much of it is left at least when it is given out.
+# Duration of a session, and the minimum time left when its credentials are issued.
 _SESSION = dt.timedelta(hours=12)
 _LEFT = dt.timedelta(hours=6)
 
 
 class AccessDeniedError(LocalCloudError):
-    """A service may not do with a role what it has to."""
+    """A role does not grant a service a permission that the service needs."""
 
 
 class UnknownCredentialsError(LocalCloudError):
-    """Credentials that nobody issued, or that have expired; `code` is AWS's."""
+    """Credentials were never issued, or have expired; `code` is AWS's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -56,7 +56,7 @@ class Session:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment variables that Lambda sets."""
+        """Environment variables that Lambda sets."""
         return {
             "AWS_ACCESS_KEY_ID": self.key,
             "AWS_SECRET_ACCESS_KEY": self.secret,
@@ -65,14 +65,14 @@ class Session:
 
     @property
     def fresh(self) -> bool:
-        """Whether most of its time is left."""
+        """Whether more than half of the session's time is left."""
         return self.expires - dt.datetime.now(dt.UTC) > _LEFT
 
 
 class Access:
-    """Decide who may do what.
+    """Decide which role may do what.
 
-    Moto's edge asks for each request, and services ask for what they do with a role.
+    Moto's edge checks each request, and services check their own use of a role.
     """
 
     def __init__(self, endpoint: str, clients: Clients, folder: Path) -> None:
@@ -85,14 +85,14 @@ class Access:
         self._containers: dict[str, tuple[str, str]] = {}
 
     def session(self, role: str, service: str) -> Session:
-        """Return credentials of a role that a service has assumed.
+        """Return credentials of a role that a service assumes.
 
         Args:
-            role: its ARN.
-            service: the principal that assumes it, such as `lambda.amazonaws.com`.
+            role: ARN of the role.
+            service: Principal that assumes the role, such as `lambda.amazonaws.com`.
 
         Raises:
-            AccessDeniedError: there is no such role, or it does not trust the service.
+            AccessDeniedError: The role does not exist, or does not trust the service.
         """
         found = _role(role)
         if found is None or not trusts(_text(found.assume_role_policy_document), service):
@@ -104,10 +104,10 @@ class Access:
             return session
 
     def container(self, role: str, service: str) -> dict[str, str]:
-        """Return the variables by which a container finds its role's credentials.
+        """Return the variables with which a container gets its role's credentials.
 
-        The services set AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, which stands for an address that
-        this machine does not have.
+        AWS's services set AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, which refers to an address that
+        this machine does not have. Here the full URI is set instead.
         """
         self.session(role, service)
         with self._lock:
@@ -117,7 +117,7 @@ class Access:
         return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self._endpoint}{CREDENTIALS_PATH}{name}"}
 
     def container_credentials(self, name: str) -> dict[str, str] | None:
-        """Answer a container that asks for its credentials; None if there is no such container."""
+        """Return the credentials that a container requests; None if there is no such container."""
         if name not in self._containers:
             return None
         role, service = self._containers[name]
@@ -134,7 +134,7 @@ class Access:
         """Return a client with which a service acts as a role.
 
         Raises:
-            AccessDeniedError: the service cannot assume the role.
+            AccessDeniedError: The service cannot assume the role.
         """
         session = self.session(role, principal)
         with self._lock:
@@ -148,7 +148,7 @@ class Access:
         """Return the assumed role of an access key; None for the administrator.
 
         Raises:
-            UnknownCredentialsError: nobody issued them, or they have expired.
+            UnknownCredentialsError: The credentials were never issued, or have expired.
         """
         if key == ADMINISTRATOR[0]:
             return None
@@ -171,10 +171,10 @@ class Access:
         """Decide whether a role's policies grant an action, and record the decision.
 
         Args:
-            role: its ARN or its name.
-            action: as policies name it.
-            resource: an ARN, or `*`.
-            context: condition keys and values.
+            role: ARN or name of the role.
+            action: Action as policies name it.
+            resource: ARN of the resource, or `*`.
+            context: Condition keys and values.
         """
         name = role.rpartition("/")[2]
         call = Call(name, action, resource, tuple(sorted((context or {}).items())))
@@ -187,10 +187,10 @@ class Access:
     def demand(
         self, role: str, *actions: str, on: str, context: Mapping[str, str] | None = None
     ) -> None:
-        """Insist on what a service itself needs to do with a role.
+        """Require the permissions that a service itself needs from a role.
 
         Raises:
-            AccessDeniedError: the role's policies do not grant an action.
+            AccessDeniedError: The role's policies do not grant an action.
         """
         refused = [action for action in actions if not self.allows(role, action, on, context)]
         if refused:

@@ -1,4 +1,4 @@
-"""Decide whether the signer of a database token may connect, as RDS asks IAM.
+"""Decide whether the signer of a database token may connect, as RDS does with IAM.
 
 https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html
 """
@@ -13,12 +13,12 @@ from local_cloud.postgis.tokens import Token
 
 
 def refusal(access: Access, clusters: Iterable[str], token: Token) -> str:
-    """Say why the signer of a token may not connect; empty if it may.
+    """Return the reason why the signer of a token may not connect; empty if the signer may.
 
     Args:
-        access: knows the roles and their credentials.
-        clusters: the resource ids of the clusters that the server stands for.
-        token: for the server and for one of its users, and not expired.
+        access: Roles and their credentials.
+        clusters: Resource ids of the clusters that the server represents.
+        token: Unexpired token for the server and one of its users.
     """
     try:
         caller = access.caller(token.key, token.session)

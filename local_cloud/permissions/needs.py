@@ -1,8 +1,10 @@
 """State which permissions each API call needs.
 
-The actions, and what each is checked against:
+The actions, and the resource that each is checked against:
 https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
-An operation that is not here needs the action of its own name on `*`: no narrower grant covers it.
+
+An operation that is missing here needs the action of its own name on `*`: no narrower grant covers
+it.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ Need = tuple[str, str, dict[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An API call as a service sees it.
+    """API call as a service receives it.
 
     Attributes:
-        service: in the names of actions, such as `states`.
-        operation: such as `StartExecution`.
-        parameters: by the names of the API.
-        machine_of: the state machine of the execution that waits with a task token.
+        service: Name of the service in actions, such as `states`.
+        operation: Name of the operation, such as `StartExecution`.
+        parameters: Parameters by their names in the API.
+        machine_of: Function that returns the state machine of the execution that waits with a task
+            token.
     """
 
     service: str
@@ -42,12 +45,12 @@ class Request:
         return f"arn:aws:{service}:{self.region}:{self.account}:{rest}"
 
     def parameter(self, name: str) -> str:
-        """Return a parameter's value; empty without one."""
+        """Return a parameter's value; empty if it is absent."""
         return str(self.parameters.get(name) or "")
 
 
 def needs(request: Request) -> list[Need]:
-    """Return what a caller must be granted for an API call, all of it."""
+    """Return all permissions that a caller needs for an API call."""
     find = _NEEDS.get((request.service, request.operation))
     if find is None and request.service == "s3":
         find = _s3
@@ -60,7 +63,7 @@ Finder = Callable[[Request], Iterator[Need]]
 
 
 def _of(parameter: str, action: str = "") -> Finder:
-    """Check the action against an ARN that the caller gives."""
+    """Check the action against an ARN in the request."""
 
     def find(request: Request) -> Iterator[Need]:
         name = action or f"{request.service}:{request.operation}"
@@ -72,8 +75,9 @@ def _of(parameter: str, action: str = "") -> Finder:
 def _task(request: Request) -> Iterator[Need]:
     """Check an answer to a task against the state machine that waits for it.
 
-    AWS's reference names no resource for these actions, and people are refused who name the wrong
-    machine. A Distributed Map's child belongs to the qualified machine `<machine>/<label>`.
+    AWS's reference names no resource for these actions, but AWS refuses callers whose policy names
+    the wrong machine. A Distributed Map's child belongs to the qualified machine
+    `<machine>/<label>`.
     """
     machine = request.machine_of(request.parameter("taskToken"))
     yield f"states:{request.operation}", machine, {}
@@ -91,7 +95,7 @@ def _endpoint(request: Request) -> Iterator[Need]:
 
 
 def _statement(request: Request) -> Iterator[Need]:
-    """Check SQL against the cluster, and the caller's right to the secret that it names.
+    """Check SQL against the cluster, and the caller's right to the secret in the request.
 
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/data-api.access.html
     """
@@ -153,7 +157,7 @@ _NEEDS: Mapping[tuple[str, str], Finder] = {
     ("sts", "AssumeRole"): _of("RoleArn"),
 }
 
-# S3's operations whose action has another name.
+# S3's operations whose action has another name:
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 _S3_ACTIONS: Mapping[str, str] = {
     "CompleteMultipartUpload": "s3:PutObject",
@@ -169,7 +173,7 @@ _S3_ACTIONS: Mapping[str, str] = {
     "ListParts": "s3:ListMultipartUploadParts",
     "UploadPart": "s3:PutObject",
 }
-# What a header asks for beside the operation.
+# Additional actions that a header requires.
 _S3_HEADERS: Mapping[str, str] = {
     "x-amz-acl": "s3:PutObjectAcl",
     "x-amz-tagging": "s3:PutObjectTagging",

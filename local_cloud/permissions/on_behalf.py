@@ -1,8 +1,8 @@
-"""State what AWS's services do with a role themselves, before and beside the code that they run.
+"""Require the permissions that AWS's services themselves use of a role.
 
-Nothing of it happens in the local cloud, which has other logs, other images and no network. The
-rights are insisted on all the same: without them the function, job or container does not start.
-AWS starts some of them and loses their logs, traces or metrics.
+The local cloud does none of these actions: it has other logs, other images and no network. It still
+requires the permissions: without them, the function, job or container does not start. On AWS, some
+of them start but lose their logs, traces or metrics.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BATCH_RULE = "rule/StepFunctionsGetEventsForBatchJobsRule"
 
 
 def start_function(access: Access, role: str, *, logs: str, in_network: bool, traced: bool) -> None:
-    """Insist on what Lambda does with a function's role; `logs` is its log group."""
+    """Require what Lambda does with a function's role; `logs` is its log group."""
     access.demand(role, "logs:CreateLogStream", "logs:PutLogEvents", on=_stream(logs))
     if in_network:
         access.demand(role, *_NETWORK_INTERFACES, on="*")
@@ -46,7 +46,7 @@ def start_function(access: Access, role: str, *, logs: str, in_network: bool, tr
 
 
 def start_job(access: Access, role: str, *, logs: str, repository: str) -> None:
-    """Insist on what ECS's agent does with the execution role of a Batch job."""
+    """Require what ECS's agent does with the execution role of a Batch job."""
     _pull(access, role, repository)
     access.demand(role, "logs:CreateLogStream", "logs:PutLogEvents", on=_stream(logs))
 
@@ -59,7 +59,7 @@ def start_container(
     repository: str,
     namespace: str,
 ) -> None:
-    """Insist on what SageMaker does with a role to run a container.
+    """Require what SageMaker does with a role to run a container.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
     """
@@ -73,7 +73,7 @@ def start_container(
 def create_state_machine(
     access: Access, role: str, *, definition: str, logged: bool, traced: bool
 ) -> None:
-    """Insist on what Step Functions does with a role beside its tasks."""
+    """Require what Step Functions does with a role in addition to its tasks."""
     if logged:
         access.demand(role, *_LOG_DELIVERY, on="*")
     if traced:
@@ -86,7 +86,7 @@ def create_state_machine(
 
 
 def run_map(access: Access, role: str, *, machine: str, label: str, execution: str) -> None:
-    """Insist on what a Distributed Map needs to run, to be stopped, and to be redriven.
+    """Require what a Distributed Map needs to run, to be stopped, and to be redriven.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
     """
@@ -104,5 +104,5 @@ def _pull(access: Access, role: str, repository: str) -> None:
 
 
 def _stream(logs: str) -> str:
-    """Return the ARN of a log stream in a group."""
+    """Return the ARN of a log stream in a log group."""
     return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{logs}:log-stream:local"

@@ -15,13 +15,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One use of a permission: a role does an action on a resource.
+    """Use of a permission: a role performs an action on a resource.
 
     Attributes:
-        role: the role's name.
+        role: Name of the role.
         action: `service:Action`, as policies name it.
-        resource: an ARN, or `*` where the action knows no resource.
-        context: condition keys and their values.
+        resource: ARN, or `*` if the action has no resource.
+        context: Condition keys and their values.
     """
 
     role: str
@@ -30,13 +30,13 @@ class Call:
     context: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        """Return the call as an error message words it."""
+        """Return the call as error messages phrase it."""
         return f"{self.action} on {self.resource}"
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement of an identity policy. Each element is a list, as if it were written so."""
+    """One statement of an identity policy, with each element normalized to a tuple."""
 
     effect: str
     actions: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Statement:
 
     @classmethod
     def of(cls, written: Mapping[str, Any]) -> Statement:
-        """Read a statement of a policy document."""
+        """Parse a statement of a policy document."""
         return cls(
             effect=written["Effect"],
             actions=listed(written.get("Action")),
@@ -58,13 +58,13 @@ class Statement:
         )
 
     def grants(self) -> Iterator[Statement]:
-        """Split a statement into one for each action and resource."""
+        """Split the statement into one for each action and resource."""
         for action in self.actions:
             for resource in self.resources:
                 yield replace(self, actions=(action,), resources=(resource,))
 
     def covers(self, call: Call) -> bool:
-        """Return whether the statement is about a call."""
+        """Return whether the statement applies to a call."""
         return (
             _named(call.action.lower(), [a.lower() for a in self.actions], self._low_not_actions)
             and _named(call.resource, self.resources, self.not_resources)
@@ -93,9 +93,10 @@ def granted(call: Call, policy: Iterable[Statement]) -> bool:
 
 
 def trusts(document: str, principal: str) -> bool:
-    """Return whether a role's trust policy lets a service assume the role.
+    """Return whether a role's trust policy allows a service to assume the role.
 
-    Its conditions are about the caller's account and resource, which are those of this cloud.
+    Its conditions are ignored: they concern the caller's account and resource, which are this
+    cloud's.
     """
     written = json.loads(document).get("Statement", [])
     for statement in written if isinstance(written, list) else [written]:
@@ -107,7 +108,7 @@ def trusts(document: str, principal: str) -> bool:
 
 
 def listed(value: Any) -> tuple[str, ...]:
-    """Return a policy's element, which may be one string or a list of them, as a tuple."""
+    """Return a policy's element, either one string or a list of strings, as a tuple."""
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else tuple(value)
@@ -146,10 +147,10 @@ _OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
 
 
 def _holds(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -> bool:
-    """Return whether a condition is met; a key that the call does not have meets none.
+    """Return whether a condition is met; a key that the call lacks fails the condition.
 
     Raises:
-        ValueError: the operator is none that is evaluated here.
+        ValueError: The operator is not supported here.
     """
     if operator not in _OPERATORS:
         known = ", ".join(sorted(_OPERATORS))

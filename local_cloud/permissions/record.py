@@ -1,4 +1,4 @@
-"""Record what was decided, in a file that others can read."""
+"""Record decisions about permissions in a file for other processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = "calls.jsonl"
 
 
 class Record:
-    """A file with one line of JSON for each distinct decision."""
+    """File with one line of JSON for each distinct decision."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -21,7 +21,7 @@ class Record:
         self._seen: set[tuple[Call, bool]] = set()
 
     def add(self, call: Call, *, allowed: bool) -> None:
-        """Write a decision, unless it is there already."""
+        """Write a decision, unless the file has it already."""
         with self._lock:
             if (call, allowed) in self._seen:
                 return

@@ -1,4 +1,4 @@
-"""Word a refusal as the service does that was asked."""
+"""Phrase a refusal as the requested service does."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from xml.sax.saxutils import escape
 Refusal = tuple[str, list[tuple[str, str]], bytes]
 """Status line, headers and body."""
 
-# What each protocol calls credentials that nobody issued.
+# Code for credentials that were never issued; other protocols have other codes.
 _UNKNOWN = "UnrecognizedClientException"
 
 
 def not_authorized(caller: str, action: str, resource: str) -> str:
-    """Return AWS's words for a call that no policy grants."""
+    """Return AWS's message for a call that no policy grants."""
     return (
         f"User: {caller} is not authorized to perform: {action} on resource: {resource} because "
         f"no identity-based policy allows the {action} action"
@@ -22,13 +22,13 @@ def not_authorized(caller: str, action: str, resource: str) -> str:
 
 
 def refusal(environ: dict[str, Any], service: str, code: str, message: str) -> Refusal:
-    """Answer in the protocol of the request.
+    """Return the refusal in the protocol of the request.
 
     Args:
-        environ: the request.
-        service: that it is signed for; empty for an unsigned one.
-        code: `AccessDenied`, or why the credentials are not taken.
-        message: in words.
+        environ: WSGI environment of the request.
+        service: Service that the request is signed for; empty for an unsigned one.
+        code: `AccessDenied`, or the reason why the credentials are refused.
+        message: Message for the caller.
     """
     target = environ.get("HTTP_X_AMZ_TARGET")
     form = (environ.get("CONTENT_TYPE") or "").startswith("application/x-www-form-urlencoded")

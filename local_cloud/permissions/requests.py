@@ -1,4 +1,4 @@
-"""Read an API call from its HTTP request, by the service's own description."""
+"""Read an API call from its HTTP request, according to the service's own model."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from local_cloud.moto_patches.task_callbacks import machine_of
 from local_cloud.permissions.needs import Request
 
 Environ = dict[str, Any]
-# Where boto's name of a service is not the one that requests are signed for.
+# Services whose name in boto differs from the name that requests are signed for.
 _MODELS = {"monitoring": "cloudwatch", "states": "stepfunctions"}
-# Where policies name a service otherwise.
+# Services that policies call by another name.
 _PREFIXES = {"monitoring": "cloudwatch"}
-# Parameters that have another name in a query.
+# Parameters with another name in a query.
 _QUERY = {"versionId": "VersionId"}
 
 
 class Scope:
-    """Who signed a request, and for which service and region."""
+    """Signer of a request, with the service and region that it is signed for."""
 
     def __init__(self, credential: str, token: str) -> None:
         parts = credential.split("/")
@@ -37,7 +37,7 @@ class Scope:
 
     @classmethod
     def of(cls, environ: Environ) -> Self:
-        """Read the header of a signed request, or the query of a presigned one."""
+        """Parse the header of a signed request, or the query of a presigned one."""
         header = environ.get("HTTP_AUTHORIZATION", "")
         if found := re.search(r"Credential=([^,\s]+)", header):
             return cls(found[1], environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
@@ -47,7 +47,7 @@ class Scope:
 
 
 def read_request(environ: Environ, scope: Scope) -> Request:
-    """Return what a signed request asks for; its body can be read again."""
+    """Return the API call of a signed request; its body can be read again."""
     model = get_service_model(_model_name(environ, scope.service))
     body = b"" if _is_upload(environ, scope.service) else _body(environ)
     given = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
@@ -100,14 +100,14 @@ def _operation(http: MotoRequest, model: str, body: bytes) -> tuple[str, dict[st
 
 
 def _is_upload(environ: Environ, service: str) -> bool:
-    """Return whether the body is an object or a payload, which decides nothing."""
+    """Return whether the body is an object or a payload, which permissions do not depend on."""
     if service == "s3":
         return environ["REQUEST_METHOD"] != "POST" or "delete" not in environ["QUERY_STRING"]
     return "invocations" in environ["PATH_INFO"]
 
 
 def _body(environ: Environ) -> bytes:
-    """Read the body, and leave it to be read again."""
+    """Read the body, and keep it readable."""
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
     return body

@@ -1,1 +1,1 @@
-"""CloudFormation's operations on a stack: create, update, roll back, delete."""
+"""Implement CloudFormation's operations on a stack: create, update, roll back, delete."""

@@ -1,7 +1,8 @@
 """Create, update, roll back and delete the resources of a stack, as CloudFormation does.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events-by-operation.html
-One resource is worked on at a time, where CloudFormation works on several.
+
+Resources are processed one at a time, while CloudFormation processes several at once.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ from local_cloud.stacks.template import in_order, references
 
 Definitions = Mapping[str, Mapping[str, Any]]
 
-# What CloudFormation does without a DeletionPolicy, other than to delete:
+# Default policies of CloudFormation other than deletion:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
 _DEFAULT_POLICY = {"AWS::RDS::DBCluster": "Snapshot"}
 
 
 class ResourceError(LocalCloudError):
-    """A resource could not be made, changed or deleted."""
+    """A resource could not be created, changed or deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """A resource as it stands.
+    """Current state of a resource.
 
     Attributes:
-        name: logical id.
-        definition: part of the template.
-        properties: its properties, with references resolved.
-        resource: what the provider made of it.
+        name: Logical id.
+        definition: Part of the template.
+        properties: Properties with references resolved.
+        resource: Object that the provider created.
     """
 
     name: str
@@ -48,22 +49,25 @@ class Standing:
 
 
 class Provider(Protocol):
-    """Makes, changes and deletes resources; each method but `refer` raises ResourceError."""
+    """Provider that creates, changes and deletes resources.
+
+    Each method except `refer` and `tell` may raise ResourceError.
+    """
 
     def resolve(self, definition: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a resource's properties with references resolved."""
 
     def create(self, name: str, definition: Mapping[str, Any]) -> Any:
-        """Make a resource."""
+        """Create a resource."""
 
     def update(self, old: Standing, new: Standing) -> Any:
-        """Change a resource in place; return it, or what stands for it now."""
+        """Change a resource in place; return it, or the object that represents it now."""
 
     def delete(self, standing: Standing) -> None:
         """Delete a resource."""
 
     def refer(self, name: str, standing: Standing | None) -> None:
-        """Let references to `name` mean this resource, or nothing."""
+        """Resolve references to `name` to this resource, or to nothing."""
 
     def tell(self, standing: Standing, status: str, reason: str = "") -> None:
         """Record an event of a resource."""
@@ -71,13 +75,13 @@ class Provider(Protocol):
 
 @dataclass(slots=True)
 class StackResources:
-    """The resources of one stack."""
+    """Resources of one stack."""
 
     provider: Provider
     standing: dict[str, Standing] = field(default_factory=dict)
 
     def create(self, wanted: Definitions) -> str:
-        """Make all resources, or roll back; return the stack's status."""
+        """Create all resources, or roll back; return the stack's status."""
         try:
             for name in in_order(wanted):
                 self.put(self.make(name, wanted[name]))
@@ -86,11 +90,11 @@ class StackResources:
         return "CREATE_COMPLETE"
 
     def update(self, wanted: Definitions, *, restore: Callable[[], None]) -> str:
-        """Change what differs, or roll back; return the stack's status.
+        """Apply all differences, or roll back; return the stack's status.
 
         Args:
-            wanted: resources of the new template.
-            restore: makes the previous template the stack's again, before a rollback.
+            wanted: Resources of the new template.
+            restore: Function that restores the stack's previous template before a rollback.
         """
         change = _Change(self)
         try:
@@ -102,17 +106,17 @@ class StackResources:
         return "UPDATE_COMPLETE"
 
     def delete(self) -> str:
-        """Delete all resources but those that are to stay; return the stack's status."""
+        """Delete all resources except those to retain; return the stack's status."""
         return "DELETE_FAILED" if self._delete_all() else "DELETE_COMPLETE"
 
     def put(self, standing: Standing) -> Standing:
-        """Let a resource stand under its name."""
+        """Register a resource under its name."""
         self.standing[standing.name] = standing
         self.provider.refer(standing.name, standing)
         return standing
 
     def remove(self, standing: Standing, policy: str, *, creating: bool = False) -> bool:
-        """Delete a resource unless its policy says that it stays; return whether that went well."""
+        """Delete a resource unless its policy retains it; return whether that succeeded."""
         try:
             if _stays(standing, policy, creating=creating):
                 self.provider.tell(standing, "DELETE_SKIPPED")
@@ -125,10 +129,10 @@ class StackResources:
         return True
 
     def make(self, name: str, definition: Mapping[str, Any]) -> Standing:
-        """Make a resource; it does not stand under its name yet.
+        """Create a resource without registering it under its name yet.
 
         Raises:
-            ResourceError: it could not be made.
+            ResourceError: The resource could not be created.
         """
         standing = Standing(name=name, definition=definition, properties={}, resource=None)
         try:
@@ -141,9 +145,9 @@ class StackResources:
         return standing
 
     def _delete_all(self, *, creating: bool = False) -> list[str]:
-        """Delete in reverse order; return the names of those that could not be deleted.
+        """Delete in reverse order; return the names of the resources that could not be deleted.
 
-        What a resource that is left refers to is not tried.
+        Resources to which a remaining resource refers are skipped.
         """
         failed: list[str] = []
         needed: set[str] = set()
@@ -162,7 +166,7 @@ class StackResources:
 
 
 class _Change:
-    """One update of a stack, and what it takes to go back."""
+    """One update of a stack, with the state needed for a rollback."""
 
     def __init__(self, stack: StackResources) -> None:
         self._stack = stack
@@ -171,10 +175,10 @@ class _Change:
         self._made: list[Standing] = []
 
     def bring(self, wanted: Definitions) -> None:
-        """Make and change resources until they are as wanted; delete nothing yet.
+        """Create and change resources until they match `wanted`; delete nothing yet.
 
         Raises:
-            ResourceError: one could not be made or changed.
+            ResourceError: A resource could not be created or changed.
         """
         for name in in_order(wanted):
             if standing := self._stack.standing.get(name):
@@ -183,7 +187,7 @@ class _Change:
                 self._make(name, wanted[name])
 
     def finish(self, wanted: Definitions) -> None:
-        """Delete what was replaced, and what is no longer wanted."""
+        """Delete the resources that were replaced or are no longer wanted."""
         gone = [s for name, s in self._stack.standing.items() if name not in wanted]
         self._clean_up(
             [(s, "UpdateReplacePolicy") for s in self._superseded]
@@ -192,7 +196,7 @@ class _Change:
         self._forget(gone)
 
     def roll_back(self) -> str:
-        """Bring everything to what it was; return the stack's status."""
+        """Restore all resources to their previous state; return the stack's status."""
         for standing in self._superseded:
             self._stack.put(standing)
         made, self._made, self._superseded = self._made, [], []
@@ -227,7 +231,8 @@ class _Change:
 
     def _change_in_place(self, old: Standing, new: Standing) -> None:
         provider = self._stack.provider
-        # A change that fails half way is undone by the rollback, which sees a difference.
+        # The new state is registered first: if the change fails halfway, the rollback detects a
+        # difference.
         self._stack.put(new)
         try:
             new = replace(new, resource=provider.update(old, new))
@@ -239,7 +244,7 @@ class _Change:
     def _clean_up(
         self, obsolete: Sequence[tuple[Standing, str]], *, creating: bool = False
     ) -> None:
-        """Delete resources as their policies say; go on when one cannot be deleted."""
+        """Delete resources according to their policies; continue after a failure."""
         order = in_order({standing.name: standing.definition for standing, _ in obsolete})
         for standing, policy in sorted(obsolete, key=lambda pair: -order.index(pair[0].name)):
             self._stack.remove(standing, policy, creating=creating)

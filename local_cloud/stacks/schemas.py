@@ -1,6 +1,6 @@
-"""Tell the changes of a property that make CloudFormation replace a resource.
+"""Determine which property changes make CloudFormation replace a resource.
 
-The types' schemas are AWS's own, as cfn-lint brings them:
+The types' schemas are AWS's own, as cfn-lint distributes them:
 https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html
 """
 
@@ -18,7 +18,7 @@ _SCHEMAS = resources.files("cfnlint.data") / "schemas"
 
 
 def replaces(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Return whether a change from `old` to `new` properties makes another resource."""
+    """Return whether a change from `old` to `new` properties replaces the resource."""
     return any(_at(old, path) != _at(new, path) for path in _create_only(kind))
 
 

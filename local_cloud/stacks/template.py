@@ -1,4 +1,4 @@
-"""References between the resources of a CloudFormation template, and the order that follows."""
+"""Extract the references between resources of a CloudFormation template, and sort by them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 from local_cloud.errors import LocalCloudError
 
-# ${Name} and ${Name.Attribute}, but not the literal ${!Name}.
+# Matches ${Name} and ${Name.Attribute}, but not the literal ${!Name}.
 _SUBSTITUTED = re.compile(r"\$\{([^!}.]+)[^}]*\}")
 
 
 def references(value: Any) -> set[str]:
-    """Return the names that a part of a template refers to, and those that it depends on."""
+    """Return the names that a part of a template refers to or depends on."""
     match value:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
             return {name}
@@ -35,7 +35,7 @@ def in_order(resources: Mapping[str, Any]) -> list[str]:
     """Return the names of a template's resources, each after those that it refers to.
 
     Raises:
-        LocalCloudError: resources refer to each other in a circle.
+        LocalCloudError: References between resources form a cycle.
     """
     graph = {name: references(resource) & resources.keys() for name, resource in resources.items()}
     try:
