@@ -109,7 +109,7 @@ def _serve_moto(stack: contextlib.ExitStack, port: int, faults: Faults) -> str:
     server.start()
     stack.callback(server.stop)
     _, port = server.get_host_and_port()
-    wsgi: Any = server._server  # moto accepts no external application
+    wsgi: Any = server._server  # noqa: SLF001 - moto accepts no external application
     wsgi.app = Edge(wsgi.app, faults)
     os.environ["MOTO_PORT"] = str(port)  # moto's own tasks call moto there
     return f"http://127.0.0.1:{port}"

@@ -1,1 +1,1 @@
-"""The demo: a scene through the local cloud, followed from the bucket to PostGIS."""
+"""Run the demo: process a scene in the local cloud, from the bucket to PostGIS."""

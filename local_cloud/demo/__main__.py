@@ -1,6 +1,6 @@
-"""`python -m local_cloud.demo [SCENE]`: one scene from the bucket to PostGIS, before your eyes.
+"""Process one scene from the bucket to PostGIS: `python -m local_cloud.demo [SCENE]`.
 
-Exits with 0 if the run succeeded, 1 if it failed, 2 if the scene is not there.
+The exit code is 0 if the run succeeded, 1 if it failed, and 2 if the scene does not exist.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ def main(
 
 
 def run_demo(own: Path | None) -> bool:
-    """Send a scene through a cloud of its own; whether its run succeeded."""
+    """Process a scene in a new local cloud; return whether its run succeeded."""
     with ThreadPoolExecutor(1) as artist:
-        preparing = artist.submit(prepare, own)  # while the cloud starts
+        preparing = artist.submit(prepare, own)  # runs while the cloud starts
         say("synthesizing the stack with the CDK")
         assembly = synthesize()
         say("starting moto, PostgreSQL with PostGIS, and the functions' runtime")
@@ -86,7 +86,7 @@ def run_demo(own: Path | None) -> bool:
 
 
 def prepare(own: Path | None) -> tuple[Path, Harbour | None]:
-    """The user's scene, or a synthetic one with the truth about it."""
+    """Return the user's scene, or a synthetic one with its ground truth."""
     if own:
         return own, None
     path, harbour = FOLDER / "harbour.tif", draw_harbour()
@@ -95,7 +95,7 @@ def prepare(own: Path | None) -> tuple[Path, Harbour | None]:
 
 
 def send(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
-    """Drop the scene, follow its run, report; whether it succeeded."""
+    """Upload the scene, follow its run, and report; return whether the run succeeded."""
     bucket, key = cloud.outputs["ScenesBucket"], f"{INCOMING}{scene.name}"
     say(f"dropping the scene: s3://{bucket}/{key}")
     cloud.client("s3").upload_file(str(scene), bucket, key)
@@ -120,7 +120,7 @@ def send(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
 
 
 def follow(follower: Follower) -> Ended:
-    """Show each stage as it ends and, on a terminal, how many of its shards are done."""
+    """Print each completed stage and, on a terminal, the number of completed shards."""
     execution = follower.first_execution()
     printed = 0
     with progress_bar("shards") as report_progress:
@@ -139,7 +139,7 @@ def follow(follower: Follower) -> Ended:
 
 
 def report(summary: dict[str, Any], landed: Landed) -> None:
-    """Print what became of the run and what landed in PostGIS."""
+    """Print the result of the run and its rows in PostGIS."""
     tiles = summary["tiles"]
     print_line(
         f"\nRun {summary['run_id']} on {summary['backend']}: {tiles['planned']} tiles planned, "
@@ -162,7 +162,7 @@ def report(summary: dict[str, Any], landed: Landed) -> None:
 
 
 def say(what: str) -> None:
-    """One line about what happens next."""
+    """Print one line about the next step."""
     print_line(f"• {what}")
 
 

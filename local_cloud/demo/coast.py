@@ -1,7 +1,7 @@
-"""Water, land and port of the synthetic scene: reflectances before a ship is in it.
+"""Draw water, land and port of the synthetic scene, as reflectances without ships.
 
-Bands are B02 B03 B04 B08 B11 throughout; the spectra are round numbers near the means of Sentinel-2
-scenes of real ports.
+The bands are always B02 B03 B04 B08 B11. The spectra are rounded values near the means of
+Sentinel-2 scenes of real ports.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from local_cloud.demo.noise import Field, ramp, rough, smooth
 
 Spectrum = tuple[float, float, float, float, float]
 Bands = NDArray[np.floating]
-"""(bands, rows, cols) of reflectance, 0 to 1."""
+"""Reflectance (bands, rows, cols), 0 to 1."""
 
 DEEP: Spectrum = (0.036, 0.032, 0.019, 0.013, 0.010)
 SHALLOW: Spectrum = (0.046, 0.062, 0.036, 0.018, 0.012)
@@ -39,41 +39,51 @@ ROOFS: tuple[Spectrum, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A straight quay with piers, in a frame of its own: u along the quay, v out to sea, pixels."""
+    """Straight quay with piers, in its own frame in px: u along the quay, v out to sea."""
 
     x: float
     y: float
     angle: float
-    """From the x axis to the u axis, radians, clockwise as rows count downwards."""
+    """Angle from the x axis to the u axis in radians, clockwise as rows count downwards."""
     reach: float = 400.0
-    """The quay runs from u = -reach to u = reach."""
+    """Half the length of the quay in px: it extends from u = -reach to u = reach."""
     piers: tuple[float, ...] = (-290.0, -125.0, 40.0, 205.0)
-    """Where each pier starts along the quay."""
+    """Start of each pier along the quay, as u in px."""
     pier_width: float = 44.0
     pier_length: float = 170.0
 
     def frame(self, x: Field, y: Field) -> tuple[Field, Field]:
-        """Scene pixels as (u, v)."""
+        """Convert scene coordinates (x, y) in px to (u, v)."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         return (x - self.x) * cos + (y - self.y) * sin, (y - self.y) * cos - (x - self.x) * sin
 
     def place(self, u: float, v: float) -> tuple[float, float]:
-        """(u, v) as a scene pixel (x, y)."""
+        """Convert (u, v) to scene coordinates (x, y) in px."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         return self.x + u * cos - v * sin, self.y + u * sin + v * cos
 
 
 @dataclass(frozen=True, slots=True)
 class Coast:
-    """A scene without ships."""
+    """Scene without ships."""
 
     bands: Bands
     clearance: Field
-    """Negative on land; out at sea it grows with the distance from the shore."""
+    """Clearance (rows, cols): negative on land, and growing with the distance from the shore at
+    sea."""
 
 
 def draw_coast(rng: np.random.Generator, shape: tuple[int, int], port: Port) -> Coast:
-    """Water, land, a town and a port."""
+    """Draw water, land, a town and a port.
+
+    Args:
+        rng: Random number generator.
+        shape: Size of the scene, (rows, cols).
+        port: Position of the port.
+
+    Returns:
+        The reflectances and the clearance.
+    """
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     u, v = port.frame(cols, rows)
     shore = v + 60 * smooth(rng, shape, (230, 230)) + 10 * rough(rng, shape, 60, 4)
@@ -81,7 +91,7 @@ def draw_coast(rng: np.random.Generator, shape: tuple[int, int], port: Port) -> 
     shore = shore * (1 - basin) + v * basin
     quay, mole = _quay(port, u, v), _moles(port, u, v)
     bands = _water(rng, shape, shore)
-    # The land is at the top: below its last row there is nothing to paint.
+    # Land is at the top of the scene: nothing needs painting below its last row.
     top = np.s_[: np.flatnonzero((np.minimum(shore, -quay) < 1).any(axis=1)).max() + 1]
     land = bands[:, top]
     _paint(land, _land(rng, shore[top], u[top], v[top]), ramp(-shore[top], -0.7, 0.7))
@@ -91,7 +101,7 @@ def draw_coast(rng: np.random.Generator, shape: tuple[int, int], port: Port) -> 
 
 
 def _quay(port: Port, u: Field, v: Field) -> Field:
-    """The distance into the quay and its piers; negative outside them."""
+    """Return the distance into the quay and its piers in px; negative outside them."""
     edge: Field = np.minimum(np.minimum(port.reach - np.abs(u), -v), v + 70)
     for start in port.piers:
         middle = start + port.pier_width / 2
@@ -101,7 +111,7 @@ def _quay(port: Port, u: Field, v: Field) -> Field:
 
 
 def _moles(port: Port, u: Field, v: Field) -> Field:
-    """The distance into the two moles that shelter the port; negative outside them."""
+    """Return the distance into the two moles of the port in px; negative outside them."""
     reach = port.reach
     lines = [
         ((-reach - 20, -30), (-reach - 20, 190)),
@@ -114,7 +124,7 @@ def _moles(port: Port, u: Field, v: Field) -> Field:
 
 
 def _from_line(u: Field, v: Field, start: tuple[float, float], end: tuple[float, float]) -> Field:
-    """The distance to the line between two points."""
+    """Return the distance to the line segment between two points in px."""
     du, dv = end[0] - start[0], end[1] - start[1]
     share = ((u - start[0]) * du + (v - start[1]) * dv) / (du * du + dv * dv)
     share = np.clip(share, 0, 1)
@@ -122,7 +132,7 @@ def _from_line(u: Field, v: Field, start: tuple[float, float], end: tuple[float,
 
 
 def _water(rng: np.random.Generator, shape: tuple[int, int], shore: Field) -> Bands:
-    """Shallows by the shore, long swells, and wind streaks where the sun glints."""
+    """Draw shallows near the shore, long swells, and wind streaks with sun glint."""
     shallow = ramp(-shore, -160, 0) * 0.7 + 0.08 * rough(rng, shape, 300, 3)
     bands = _mix(DEEP, SHALLOW, np.clip(shallow, 0, 1))
     swell = smooth(rng, shape, (2.2, 9))
@@ -132,7 +142,7 @@ def _water(rng: np.random.Generator, shape: tuple[int, int], shore: Field) -> Ba
 
 
 def _land(rng: np.random.Generator, shore: Field, u: Field, v: Field) -> Bands:
-    """Beach, woods, fields and, towards the port, a town."""
+    """Draw beach, woods, fields and, towards the port, a town."""
     shape = shore.shape
     bands = _mix(FOREST, MEADOW, ramp(rough(rng, shape, 110, 5), -0.3, 0.9))
     _paint(bands, _flat(SOIL), ramp(rough(rng, shape, 140, 5), 0.7, 1.2))
@@ -144,7 +154,7 @@ def _land(rng: np.random.Generator, shore: Field, u: Field, v: Field) -> Bands:
 
 
 def _streets(rng: np.random.Generator, u: Field, v: Field) -> Bands:
-    """Houses and gardens in blocks, some blocks greener than others, between streets."""
+    """Draw blocks of houses and gardens, some greener than others, between streets."""
     houses = _cells(rng, u, v, (3.0, 3.0), ROOFS)
     gardens = _cells(rng, u, v, (33.0, 24.0), (MEADOW, FOREST, ROOFS[1], ROOFS[1], ROOFS[0]))
     _paint(houses, gardens, np.full_like(u, 0.5))
@@ -154,7 +164,7 @@ def _streets(rng: np.random.Generator, u: Field, v: Field) -> Bands:
 
 
 def _apron(rng: np.random.Generator, u: Field, v: Field) -> Bands:
-    """Concrete with long sheds and stacks on it."""
+    """Draw concrete with long sheds and stacks."""
     bands = np.broadcast_to(_flat(CONCRETE), (5, *u.shape)).copy()
     stacks = _cells(rng, u, v, (11.0, 26.0), ROOFS)
     inside = (np.mod(u, 11) > 3) & (np.mod(v, 26) > 4)  # noqa: PLR2004 - the lanes between them
@@ -169,7 +179,7 @@ def _cells(
     size: tuple[float, float],
     spectra: tuple[Spectrum, ...],
 ) -> Bands:
-    """Each cell of the grid in (u, v) in one of the spectra, brighter or darker by chance."""
+    """Draw a grid of cells in (u, v), each with one of the spectra at a random brightness."""
     table = rng.integers(len(spectra), size=(64, 64))
     colours = np.asarray(spectra, np.float32)[table] * rng.uniform(0.8, 1.25, (64, 64, 1))
     column = np.mod(np.floor(u / size[0]), 64).astype(np.intp)
@@ -186,5 +196,5 @@ def _mix(low: Spectrum, high: Spectrum, share: Field) -> Bands:
 
 
 def _paint(bands: Bands, over: Bands, share: Field) -> None:
-    """Cover `share` of each pixel, in place."""
+    """Blend `over` into the bands in place; `share` is the covered share of each pixel."""
     bands += (over - bands) * share

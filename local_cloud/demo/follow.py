@@ -1,4 +1,4 @@
-"""Following one execution of the state machine: its stages, its shards, its end."""
+"""Follow one execution of the state machine: its stages, its shards, its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _START_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A state that was entered; `seconds` is None while it is under way."""
+    """State that was entered; `seconds` is None while it is running."""
 
     name: str
     seconds: float | None
@@ -28,17 +28,17 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run is."""
+    """Progress of a run."""
 
     stages: list[Stage]
     shards: int
-    """As planned; 0 until they are."""
+    """Number of planned shards; 0 before the plan exists."""
     receipts: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an execution ended."""
+    """Result of an execution."""
 
     run_id: str
     status: str
@@ -50,15 +50,15 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Follower:
-    """Watches the runs of a deployed local cloud."""
+    """Follower of the runs of a deployed local cloud."""
 
     cloud: LocalCloud
 
     def first_execution(self) -> str:
-        """The ARN of the first execution; waits for it.
+        """Wait for the first execution, and return its ARN.
 
         Raises:
-            LocalCloudError: none starts.
+            LocalCloudError: No execution starts in time.
         """
         machine = self.cloud.outputs["StateMachineArn"]
         machines = self.cloud.client("stepfunctions")
@@ -73,7 +73,7 @@ class Follower:
         )
 
     def follow(self, execution: str, show: Callable[[Progress], None]) -> Ended:
-        """Call `show` with the run's progress until it has ended."""
+        """Call `show` with the run's progress until it has ended; return its result."""
         while True:
             progress, ended = self.look(execution)
             show(progress)
@@ -82,7 +82,7 @@ class Follower:
             time.sleep(_POLL_SECONDS)
 
     def look(self, execution: str) -> tuple[Progress, Ended | None]:
-        """Return where a run is, and how it ended if it has."""
+        """Return the progress of a run, and its result if it has ended."""
         machines = self.cloud.client("stepfunctions")
         about = machines.describe_execution(executionArn=execution)
         events = self._history(execution)
@@ -96,7 +96,7 @@ class Follower:
         return [event for page in pages for event in page["events"]]
 
     def _work_states(self) -> set[str]:
-        """The states of the machine itself, not those inside its Map, that do something."""
+        """Return the working states of the machine itself, not those inside its Map."""
         machine = self.cloud.outputs["StateMachineArn"]
         about = self.cloud.client("stepfunctions").describe_state_machine(stateMachineArn=machine)
         states = json.loads(about["definition"])["States"]
@@ -114,9 +114,9 @@ class Follower:
 
 
 def stages_of(events: list[dict[str, Any]], states: set[str]) -> list[Stage]:
-    """The stages in an execution's history, in the order in which they were entered.
+    """Return the stages in an execution's history, in the order in which they were entered.
 
-    The state `MergeDetections` is the stage `merge`: the first word of its name.
+    The name of a stage is the first word of its state: `MergeDetections` is the stage `merge`.
     """
     entered: dict[str, datetime] = {}
     left: dict[str, datetime] = {}
@@ -137,7 +137,7 @@ def _stage(state: str) -> str:
 
 
 def _planned_shards(events: list[dict[str, Any]]) -> int:
-    """How many shards the plan has, once it is made: from the first output that knows."""
+    """Return the number of shards from the first output with a plan; 0 before the plan exists."""
     for event in events:
         output = json.loads(event.get("stateExitedEventDetails", {}).get("output") or "{}")
         if isinstance(output, dict) and "plan" in output:
@@ -157,7 +157,7 @@ def _ended(about: dict[str, Any], stages: list[Stage]) -> Ended:
 
 
 def _readable(cause: str) -> str:
-    """A function's cause is JSON around its message."""
+    """Return the message in a function's cause, which is JSON; return any other cause unchanged."""
     try:
         return str(json.loads(cause)["errorMessage"])
     except (ValueError, TypeError, KeyError):

@@ -1,6 +1,6 @@
-"""A synthetic five-band harbour whose ships are known, so that the demo needs nothing from outside.
+"""Draw a synthetic five-band harbor with known ships, so that the demo needs no external data.
 
-It stands in for a Sentinel-2 L2A crop: uint16, reflectance x 65535, 10 m pixels, B11 at half the
+It replaces a Sentinel-2 L2A crop: uint16, reflectance x 65535, 10 m pixels, B11 at half the
 resolution. The same seed draws the same scene.
 """
 
@@ -27,23 +27,32 @@ if TYPE_CHECKING:
 BANDS = ("B02", "B03", "B04", "B08", "B11")
 PIXEL_METRES = 10.0
 UPPER_LEFT = (499_980.0, 4_200_000.0)
-"""In UTM zone 34 north: the Aegean Sea."""
+"""Upper left corner (x, y) in m, in UTM zone 34 north: the Aegean Sea."""
 SHIPS = 48
 SENSOR_NOISE = 0.0012
 
 
 @dataclass(frozen=True, slots=True)
 class Harbour:
-    """A scene and the truth about it."""
+    """Scene with its ground truth."""
 
     pixels: NDArray[np.uint16]
-    """(bands, rows, cols), reflectance x 65535."""
+    """Pixels (bands, rows, cols), reflectance x 65535."""
     boxes: NDArray[np.float64]
-    """(ships, 4): x0, y0, x1, y1 in pixels."""
+    """Boxes of the ships (n, 4): x0, y0, x1, y1 in px."""
 
 
 def draw_harbour(seed: int = 7, *, width: int = 1792, height: int = 1344) -> Harbour:
-    """Draw a harbour with its ships."""
+    """Draw a harbor with its ships.
+
+    Args:
+        seed: Seed of the random numbers.
+        width: Width of the scene in px.
+        height: Height of the scene in px.
+
+    Returns:
+        The scene with its ground truth.
+    """
     rng = np.random.default_rng(seed)
     port = Port(x=0.45 * width, y=0.40 * height, angle=math.radians(rng.uniform(-14, 14)))
     coast = draw_coast(rng, (height, width), port)
@@ -54,10 +63,10 @@ def draw_harbour(seed: int = 7, *, width: int = 1792, height: int = 1344) -> Har
 
 
 def write_harbour(harbour: Harbour, path: Path) -> Path:
-    """Write the scene as a tiled GeoTIFF with overviews, and the truth beside it in COCO form.
+    """Write the scene as a tiled GeoTIFF with overviews, and its ground truth beside it in COCO.
 
     Returns:
-        The COCO file: `<name>.json` beside the scene.
+        The path of the COCO file: `<name>.json` beside the scene.
     """
     bands, rows, cols = harbour.pixels.shape
     profile: dict[str, Any] = {
@@ -84,7 +93,7 @@ def write_harbour(harbour: Harbour, path: Path) -> Path:
 
 
 def _expose(rng: np.random.Generator, bands: Bands) -> NDArray[np.uint16]:
-    """What the instrument makes of the reflectances: blur, a coarser B11, noise, whole numbers."""
+    """Simulate the instrument: blur, a coarser B11, noise, and conversion to integers."""
     bands = blur(bands)
     bands[4] = _coarser(bands[4])
     bands += SENSOR_NOISE * rng.standard_normal(bands.shape, dtype=np.float32)
@@ -92,7 +101,7 @@ def _expose(rng: np.random.Generator, bands: Bands) -> NDArray[np.uint16]:
 
 
 def _coarser(band: NDArray[np.float32]) -> NDArray[np.float32]:
-    """One band at half its resolution, on the same pixels."""
+    """Return a band at half its resolution, on the same pixels."""
     rows, cols = (size // 2 * 2 for size in band.shape)
     means = band[:rows, :cols].reshape(rows // 2, 2, cols // 2, 2).mean(axis=(1, 3))
     coarse = band.copy()
@@ -101,7 +110,7 @@ def _coarser(band: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _boxes(ships: list[Ship]) -> NDArray[np.float64]:
-    """The pixels that each hull touches, as a person would label them."""
+    """Return the pixels that each hull touches, as a person would label them: (n, 4)."""
     bounds = np.array([ship.box for ship in ships])
     return np.concatenate([np.floor(bounds[:, :2]), np.ceil(bounds[:, 2:])], axis=1)
 

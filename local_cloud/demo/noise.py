@@ -1,4 +1,4 @@
-"""Random fields that look like nature: smooth at one scale, or rough at many."""
+"""Generate random fields that resemble nature: smooth at one scale, or rough at many."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.floating]
-"""(rows, cols), float32 in practice."""
+"""Field (rows, cols), usually float32."""
 
 
 def smooth(rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float]) -> Field:
-    """A field of zero mean and unit variance that varies over about `cell` (rows, cols) pixels."""
+    """Return a field of zero mean and unit variance, which varies over `cell` (rows, cols) px."""
     grid = [math.ceil(size / step) + 4 for size, step in zip(shape, cell, strict=True)]
     values = rng.standard_normal(grid, dtype=np.float32)
     down, across = (_spline(n, g, c) for n, g, c in zip(shape, grid, cell, strict=True))
@@ -21,7 +21,7 @@ def smooth(rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, 
 
 
 def rough(rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves: int) -> Field:
-    """A fractal field of unit variance: each octave is half as wide and half as strong."""
+    """Return a fractal field of unit variance: each octave is half as wide and half as strong."""
     field = np.zeros(shape, np.float32)
     for octave in range(octaves):
         step = cell / 2**octave
@@ -30,13 +30,13 @@ def rough(rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves
 
 
 def ramp(field: Field, low: float, high: float) -> Field:
-    """0 below `low`, 1 above `high`, and without a kink between them."""
+    """Return a smooth transition from 0 at `low` to 1 at `high`."""
     t: Field = np.clip((field - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def blur(bands: NDArray[np.floating]) -> NDArray[np.floating]:
-    """What a lens does to (bands, rows, cols): a quarter of each neighbour, down and across."""
+    """Blur (bands, rows, cols) as a lens does: weights 1/4, 1/2, 1/4, along rows and columns."""
     for axis in (1, 2):
         padding = [(0, 0)] * 3
         padding[axis] = (1, 1)
@@ -52,7 +52,7 @@ def _normal(field: Field) -> Field:
 
 
 def _spline(size: int, grid: int, cell: float) -> Field:
-    """Weights (size, grid) of a cubic B-spline with knots `cell` pixels apart: four in each row."""
+    """Return weights (size, grid) of a cubic B-spline with knots `cell` px apart: four per row."""
     knot, t = np.divmod(np.arange(size, dtype=np.float32) / cell, 1)
     parts = (1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3
     weights = np.zeros((size, grid), np.float32)

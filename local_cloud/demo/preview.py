@@ -1,6 +1,6 @@
-"""A picture of a scene and what was found in it: all of it, and its busiest corners closer up.
+"""Draw a scene with its detections: an overview, and close-ups of its busiest areas.
 
-The scene is read at the size at which it is shown, so its own size does not matter.
+The scene is read at the size of the picture, so its own size does not matter.
 """
 
 from __future__ import annotations
@@ -23,41 +23,41 @@ if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
 Boxes = NDArray[np.float64]
-"""(n, 4): x0, y0, x1, y1 in scene pixels."""
+"""Boxes (n, 4): x0, y0, x1, y1 in scene px."""
 Rgb = NDArray[np.uint8]
-"""(rows, cols, 3)."""
+"""Colors (rows, cols, 3)."""
 
 SCENE_SIDE = 1200
 CLOSE_UPS = 3
 GAP = 12
 WRONG = ", but none is there"
-"""The end of the label of a wrong box; the colours are in the order of the labels."""
+"""Suffix of the label of a wrong box; colors are assigned in the order of the labels."""
 PAPER = (250, 250, 248)
 INK = (30, 34, 40)
-# Okabe and Ito's colours that stand out on water and on land alike, and to colour-blind eyes.
+# Colors of Okabe and Ito that contrast with water and land, also for color-blind readers.
 COLOURS = ((255, 225, 60), (255, 140, 40), (240, 130, 200), (120, 220, 255), (255, 255, 255))
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Detections to be drawn: `labels` is (n,), one class name a box."""
+    """Detections to draw; `labels` (n,) holds one class name for each box."""
 
     boxes: Boxes
     labels: NDArray[np.str_]
 
     def judged(self, hits: NDArray[np.bool_]) -> Found:
-        """Return the same boxes, those that are no hits with a label of their own."""
+        """Return the same boxes, with a separate label for those that are no hits."""
         return Found(self.boxes, np.where(hits, self.labels, np.char.add(self.labels, WRONG)))
 
     def counts(self) -> dict[str, int]:
-        """How many there are of each class, by name."""
+        """Return the number of detections by class name."""
         names, counts = np.unique(self.labels, return_counts=True)
         return dict(zip(names.tolist(), counts.tolist(), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A part of the scene on the picture: `scale` picture pixels a scene pixel."""
+    """Part of the scene on the picture; `scale` is the number of picture pixels per scene pixel."""
 
     window: Window
     scale: float
@@ -65,25 +65,31 @@ class Panel:
     top: int
 
     def place(self, boxes: Boxes) -> Boxes:
-        """Scene pixels as pixels of the picture."""
+        """Convert boxes from scene pixels to picture pixels."""
         origin = np.array([self.window.col_off, self.window.row_off] * 2)
         placed: Boxes = (boxes - origin) * self.scale + np.array([self.left, self.top] * 2)
         return placed
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
-        """Where the panel is on the picture."""
+        """Bounds of the panel on the picture: left, top, right, bottom in px."""
         width, height = self.size
         return self.left, self.top, self.left + width, self.top + height
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height on the picture."""
+        """Width and height of the panel on the picture in px."""
         return round(self.window.width * self.scale), round(self.window.height * self.scale)
 
 
 def draw_preview(scene: str, found: Found, target: Path) -> None:
-    """Draw the scene with its detections into a PNG file."""
+    """Draw the scene with its detections into a PNG file.
+
+    Args:
+        scene: Path or URI of the scene.
+        found: Detections to draw.
+        target: Path of the PNG file.
+    """
     with (
         open_dataset(scene) as dataset,
         translate_gdal_errors(scene, dataset.etag, "cannot be drawn"),
@@ -104,7 +110,7 @@ def draw_preview(scene: str, found: Found, target: Path) -> None:
 
 
 def _lay_out(width: int, height: int, boxes: Boxes) -> tuple[Panel, list[Panel]]:
-    """The whole scene on the left; on the right, as high together, its busiest squares."""
+    """Return panels for the whole scene on the left, and for its busiest squares on the right."""
     scale = SCENE_SIDE / max(width, height)
     whole = Panel(Window(0, 0, width, height), scale, GAP, GAP)
     if not len(boxes):
@@ -120,7 +126,7 @@ def _lay_out(width: int, height: int, boxes: Boxes) -> tuple[Panel, list[Panel]]
 
 
 def _busiest(boxes: Boxes, width: int, height: int, side: float) -> list[Window]:
-    """The squares with the most detections, each counted once."""
+    """Return the squares with the most detections; each detection counts for one square only."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     limit = np.array([width - side, height - side])
     windows: list[Window] = []
@@ -129,13 +135,13 @@ def _busiest(boxes: Boxes, width: int, height: int, side: float) -> list[Window]
         fullest = np.argmax(np.bincount(members.ravel(), minlength=len(cells)))
         corner = np.clip(centres[members.ravel() == fullest].mean(axis=0) - side / 2, 0, limit)
         windows.append(Window(*corner.tolist(), side, side))
-        # A square that reached into this one would show the same ships again.
+        # A square that overlaps this one would show the same ships again.
         centres = centres[np.any(np.abs(centres - corner - side / 2) > side, axis=1)]
     return windows
 
 
 def _rgb_bands(source: DatasetReader) -> list[int]:
-    """Red, green and blue of a Sentinel-2 scene by name; else the first bands."""
+    """Return the band numbers of red, green and blue by Sentinel-2 name; else the first bands."""
     names = list(source.descriptions)
     if {"B02", "B03", "B04"} <= set(names):
         return [names.index(name) + 1 for name in ("B04", "B03", "B02")]
@@ -143,7 +149,7 @@ def _rgb_bands(source: DatasetReader) -> list[int]:
 
 
 def _read(source: DatasetReader, panel: Panel, bands: list[int]) -> NDArray[np.float32]:
-    """A part of the scene at its size on the picture: (3, rows, cols), NaN where invalid."""
+    """Read a part of the scene at its picture size: (3, rows, cols), NaN where invalid."""
     width, height = panel.size
     close = panel.scale > 1
     pixels = source.read(
@@ -159,7 +165,7 @@ def _read(source: DatasetReader, panel: Panel, bands: list[int]) -> NDArray[np.f
 
 
 def _stretch(pixels: NDArray[np.float32]) -> tuple[float, float]:
-    """The values to show as black and as white: the same for all bands, to keep colours true."""
+    """Return the values of black and white, equal for all bands to keep colors true."""
     valid = pixels[np.isfinite(pixels)]
     if not valid.size:
         return 0.0, 1.0
@@ -200,7 +206,7 @@ def _annotate(picture: Image.Image, whole: Panel, close_ups: list[Panel], found:
 def _draw_boxes(
     picture: Image.Image, panel: Panel, found: Found, colours: dict[str, tuple[int, int, int]]
 ) -> None:
-    """Boxes around what lies in the panel, cut at its edge, a little wider than the detection."""
+    """Draw the boxes in the panel, clipped at its edge and a little wider than detections."""
     part = picture.crop(panel.bounds)
     draw = ImageDraw.Draw(part)
     width = 2 if panel.scale > 1 else 1

@@ -1,4 +1,4 @@
-"""What a run left behind: rows in PostGIS, a GeoParquet file, a summary, a picture."""
+"""Read the results of a run: rows in PostGIS, a GeoParquet file, a summary."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from swath.storage import split_s3
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What PostGIS has of a run."""
+    """Rows of a run in PostGIS."""
 
     counts: dict[str, int]
-    """Rows by class."""
+    """Number of rows by class."""
     sample: tuple[str, float, str] | None
-    """Class, score and WKT of the surest detection."""
+    """Class, score and WKT of the detection with the highest score."""
 
 
 def read_postgis(dsn: str, run_id: str) -> Landed:
-    """Ask the database, as a user would."""
+    """Query the database, as a user would."""
     with psycopg.connect(dsn) as connection:
         counts = connection.execute(
             "SELECT class, count(*) FROM swath.detections WHERE run_id = %s"
@@ -43,7 +43,7 @@ def read_postgis(dsn: str, run_id: str) -> Landed:
 
 
 def summarize(ended: Ended, scene: str) -> dict[str, Any]:
-    """The content of `summary.json`, as far as the execution knows it."""
+    """Return the content of `summary.json`, as far as the execution's output provides it."""
     summary: dict[str, Any] = {
         "run_id": ended.run_id,
         "status": ended.status.lower(),
@@ -64,7 +64,7 @@ def summarize(ended: Ended, scene: str) -> dict[str, Any]:
 
 
 def fetch_detections(cloud: LocalCloud, ended: Ended, folder: Path) -> Path:
-    """Copy the published GeoParquet file to `detections.parquet`."""
+    """Download the published GeoParquet file as `detections.parquet`."""
     bucket, key = split_s3(ended.output["publish"]["detections_uri"])
     path = folder / "detections.parquet"
     cloud.client("s3").download_file(bucket, key, str(path))
@@ -72,7 +72,7 @@ def fetch_detections(cloud: LocalCloud, ended: Ended, folder: Path) -> Path:
 
 
 def read_found(detections: Path) -> Found:
-    """The boxes in the GeoParquet file."""
+    """Read the boxes and classes from the GeoParquet file."""
     columns = ["class", "x_min", "y_min", "x_max", "y_max"]
     table = pq.read_table(detections, columns=columns)
     boxes = np.stack([table[name].to_numpy() for name in columns[1:]], axis=1)

@@ -1,4 +1,4 @@
-"""Which of the boxes of a run show a ship that was drawn."""
+"""Match the boxes of a run to the ships that were drawn."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SAME = 0.5
-"""Boxes that overlap by this much (intersection over union) show the same ship."""
+"""Minimum IoU for a box to match a ship."""
 
 
 def find_hits(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which boxes show a ship that has no better box, the best pairs first.
+    """Return whether each box is the best match of a ship (n,), matching the best pairs first.
 
-    Both are (n, 4): x0, y0, x1, y1 in pixels.
+    Both arguments are (n, 4): x0, y0, x1, y1 in px.
     """
     overlaps = _overlaps(boxes, ships)
     hits = np.zeros(len(boxes), np.bool_)
@@ -28,7 +28,7 @@ def find_hits(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray
 
 
 def _overlaps(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of each box with each ship: (boxes, ships)."""
+    """Return the IoU of each box with each ship: (boxes, ships)."""
     a, b = boxes[:, None], ships[None]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = sides.clip(0).prod(axis=-1)

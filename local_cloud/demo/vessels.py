@@ -1,4 +1,4 @@
-"""Ships of the synthetic scene: where they lie, and what they look like from above."""
+"""Place and draw the ships of the synthetic scene."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FOAM: Spectrum = (0.11, 0.12, 0.10, 0.08, 0.03)
 
 @dataclass(frozen=True, slots=True)
 class Ship:
-    """One ship. Pixels; `heading` in radians from the x axis, clockwise."""
+    """Ship with sizes in px; `heading` in radians from the x axis, clockwise."""
 
     x: float
     y: float
@@ -31,11 +31,11 @@ class Ship:
     heading: float
     hull: Spectrum
     wake: float = 0.0
-    """How strong the foam behind it is, 0 to 1; 0 when it lies still."""
+    """Strength of the foam behind the ship, 0 to 1; 0 if it lies still."""
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """The bounds (x0, y0, x1, y1) of the hull."""
+        """Bounds (x0, y0, x1, y1) of the hull in px."""
         cos, sin = abs(math.cos(self.heading)), abs(math.sin(self.heading))
         half_width = (self.length * cos + self.beam * sin) / 2
         half_height = (self.length * sin + self.beam * cos) / 2
@@ -48,7 +48,7 @@ class Ship:
 
 
 def moor_fleet(rng: np.random.Generator, coast: Coast, port: Port, count: int) -> list[Ship]:
-    """Ships alongside the piers, at anchor, and under way; none touches another or the shore."""
+    """Return ships at the piers, at anchor and under way; none touches another or the shore."""
     ships = _alongside(rng, port)
     rows, cols = coast.clearance.shape
     wind = rng.uniform(0, math.tau)
@@ -70,7 +70,7 @@ def moor_fleet(rng: np.random.Generator, coast: Coast, port: Port, count: int) -
 
 
 def draw_ship(bands: Bands, ship: Ship) -> None:
-    """Paint one ship and its wake into the bands, in place."""
+    """Draw one ship and its wake into the bands, in place."""
     reach = ship.length * (2.6 if ship.wake else 0.6) + 4
     window = np.s_[
         max(int(ship.y - reach), 0) : int(ship.y + reach),
@@ -90,7 +90,7 @@ def draw_ship(bands: Bands, ship: Ship) -> None:
 
 
 def _alongside(rng: np.random.Generator, port: Port) -> list[Ship]:
-    """Two ships at each pier, one on either side, a little off its wall."""
+    """Return two ships for each pier, one on either side, a little off its wall."""
     ships = []
     for start in port.piers:
         for side in (-1, 1):
@@ -112,7 +112,7 @@ def _apart(ship: Ship, other: Ship) -> bool:
 
 
 def _hull(ship: Ship, along: Field, across: Field) -> Field:
-    """The share of each pixel that the hull covers: square at the stern, pointed at the bow."""
+    """Return the share of each pixel that the hull covers: square stern, pointed bow."""
     half = ship.length / 2
     taper = np.clip((half - along) / (0.25 * ship.length), 0, 1) ** 0.6
     sides = np.clip(ship.beam / 2 * taper - np.abs(across) + 0.5, 0, 1)
@@ -122,7 +122,7 @@ def _hull(ship: Ship, along: Field, across: Field) -> Field:
 
 
 def _bridge(ship: Ship, along: Field, across: Field) -> Field:
-    """White superstructure near the stern, and hatches over the rest of the deck."""
+    """Return the share of white superstructure near the stern, and of hatches on the deck."""
     astern = np.clip(0.09 * ship.length - np.abs(along + 0.34 * ship.length) + 0.5, 0, 1)
     hatches = 0.25 * (np.cos(along * math.tau / 5) > 0) * (np.abs(along) < 0.4 * ship.length)
     deck = np.clip(0.4 * ship.beam - np.abs(across) + 0.5, 0, 1)
@@ -131,7 +131,7 @@ def _bridge(ship: Ship, along: Field, across: Field) -> Field:
 
 
 def _wake(ship: Ship, along: Field, across: Field) -> Field:
-    """Foam astern that widens and fades."""
+    """Return the share of foam astern, which widens and fades."""
     behind = np.clip(-along - ship.length / 2, 0, None)
     width = 0.35 * ship.beam + 0.06 * behind
     shape = np.exp(-((across / width) ** 2)) * np.exp(-behind / (0.7 * ship.length))

@@ -1,4 +1,4 @@
-"""`python -m local_cloud.postgis`: have PostGIS on this machine, before anything waits for it."""
+"""Install PostGIS on this machine, before anything needs it: `python -m local_cloud.postgis`."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from local_cloud.server import POSTGIS_SERVER
 
 
 def main() -> int:
-    """Install PostGIS where it is missing; nothing to do where the user named a server."""
+    """Install PostGIS if it is missing; do nothing if the user named a server."""
     if os.environ.get(POSTGIS_SERVER):
         return 0
     try:

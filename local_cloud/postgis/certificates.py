@@ -1,4 +1,4 @@
-"""A certificate authority for one local database, so that clients verify it as they verify RDS."""
+"""Create a certificate authority for a local database, so that clients verify it as on RDS."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ _DAYS = dt.timedelta(days=30)
 
 
 def write_certificates(folder: Path, *, host: str) -> Path:
-    """Write `server.key` and `server.crt` for `host` and the authority's `root.crt`; its path.
+    """Write `server.key`, `server.crt` and the authority's `root.crt`; return the latter's path.
 
-    The authority's own key is not kept: it signs this one certificate.
+    The authority's own key is discarded: it signs only this certificate.
+
+    Args:
+        folder: Folder for the three files.
+        host: Host name in the server's certificate.
     """
     authority, server = (
         ec.generate_private_key(ec.SECP256R1()),

@@ -1,4 +1,4 @@
-"""Where the local cloud's database is, whoever runs it."""
+"""Connect to the local cloud's database, on its own server or on the user's."""
 
 from __future__ import annotations
 
@@ -20,36 +20,37 @@ from swath.settings import variable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """A PostgreSQL server on which the local cloud is administrator."""
+    """PostgreSQL server of which the local cloud is administrator."""
 
     host: str
     port: int
     administrator: Mapping[str, str]
     """libpq parameters to connect as the administrator, without `dbname`."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What functions need beside the template's variables to connect."""
+    """Variables that functions need to connect, in addition to the template's."""
     fresh_database: str = ""
-    """On a server of the user's: the one database that is ours, whatever the template calls it."""
+    """Name of the only database of the local cloud on a user's server, whatever the template
+    calls it."""
     server: PostgisServer | None = None
-    """The server, if it is our own."""
+    """Local cloud's own server; None on a user's server."""
     clusters: set[str] = field(default_factory=set)
-    """The resource ids of the clusters that the server stands for."""
+    """Resource ids of the clusters that the server represents."""
 
     def dsn(self, name: str) -> str:
-        """How to connect as the administrator to the database that the template calls `name`."""
+        """Return the administrator's connection string for a database, named as in the template."""
         return conninfo.make_conninfo(**self.administrator, dbname=self.actual_name(name))
 
     def actual_name(self, name: str) -> str:
-        """The name of that database on the server."""
+        """Return the actual name of a database on the server, from its name in the template."""
         return self.fresh_database or name
 
     def create(self, name: str, *, owner: str, password: str) -> None:
-        """Create the database and the master user that the template asks for, as RDS does.
+        """Create the template's database and master user, as RDS does.
 
         Args:
-            name: what the template calls the database; it is not created again.
-            owner: the master user, who owns the database and is no superuser.
-            password: how the master user logs in to a server of our own.
+            name: Name of the database in the template; an existing one is kept.
+            owner: Master user, who owns the database and is no superuser.
+            password: Password of the master user, for the local cloud's own server.
         """
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
             rds.create_master(connection, owner, None if self.fresh_database else password)
@@ -61,7 +62,7 @@ class Database:
             connection.execute(change.format(actual, sql.Identifier(owner)))
 
     def drop(self, name: str) -> None:
-        """Drop the database that the template calls `name`, with everything in it."""
+        """Drop the database that the template calls `name`, with all its content."""
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
             drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
             connection.execute(drop.format(sql.Identifier(self.actual_name(name))))
@@ -69,11 +70,16 @@ class Database:
     def connect(self, name: str, *, user: str, password: str) -> rds.Connection:
         """Connect as a user with a password; the connection commits each statement.
 
-        On a server of the user's, where passwords are not ours to give, the administrator connects
-        and takes the user's rights.
+        On a user's server, the local cloud sets no passwords: the administrator connects and
+        assumes the user's rights.
+
+        Args:
+            name: Name of the database in the template.
+            user: Name of the database user.
+            password: Password of that user.
 
         Raises:
-            psycopg.Error: the database does not let the user in.
+            psycopg.Error: The database refuses the user.
         """
         if self.fresh_database:
             connection = psycopg.connect(self.dsn(name), autocommit=True)
@@ -93,10 +99,11 @@ class Database:
 
 @contextlib.contextmanager
 def own_database(faults: Faults) -> Iterator[Database]:
-    """Run a server of our own, behind a gate, for as long as the block lasts.
+    """Run the local cloud's own server, behind a gate, for the duration of the block.
 
     Args:
-        faults: what the gate lets users meet; the administrator connects to the server itself.
+        faults: Faults that the gate applies to users; the administrator connects to the server
+            directly.
     """
     with (
         PostgisServer() as server,
@@ -118,10 +125,10 @@ def own_database(faults: Faults) -> Iterator[Database]:
 
 
 def check_server(url: str) -> None:
-    """Refuse a server that the user names and that cannot be reached.
+    """Refuse a user's server that cannot be reached.
 
     Raises:
-        LocalCloudError: it does not answer, or does not let us in.
+        LocalCloudError: The server does not answer, or refuses the connection.
     """
     try:
         with psycopg.connect(url):
@@ -140,13 +147,14 @@ def _unusable(error: psycopg.Error) -> LocalCloudError:
 
 @contextlib.contextmanager
 def users_database(url: str) -> Iterator[Database]:
-    """A fresh database on a server that the user runs; it is dropped at the end.
+    """Create a new database on a user's server for the duration of the block, then drop it.
 
-    The functions' signed tokens mean nothing to that server, nor has it AWS's certificates: it must
-    let its role `swath` in without a password, and TLS is used only if it offers it.
+    That server cannot check the functions' signed tokens, and lacks AWS's certificates. It must
+    therefore accept its role `swath` without a password, and TLS is used only if the server offers
+    it.
 
     Raises:
-        LocalCloudError: the server cannot be reached, or gives us no rights.
+        LocalCloudError: The server cannot be reached, or grants no rights.
     """
     name = f"swath_local_{secrets.token_hex(4)}"
     try:

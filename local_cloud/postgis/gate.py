@@ -1,4 +1,4 @@
-"""The way to the database: every connection passes here, and meets the faults of the database."""
+"""Pass every database connection through a gate, which applies the database's faults."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Restart = Callable[[DatabaseRestarted], None]
 
 
 class Gate:
-    """A port that leads to the server's.
+    """Port that forwards connections to the server.
 
     Attributes:
-        port: where it listens, once entered.
+        port: Port on which the gate listens.
     """
 
     def __init__(self, host: str, port: int, faults: Faults, restart: Restart) -> None:
@@ -35,7 +35,7 @@ class Gate:
         threading.Thread(target=self._accept, name="database gate", daemon=True).start()
 
     def close(self) -> None:
-        """Take no more connections; those that are open end with their clients."""
+        """Accept no more connections; open ones end with their clients."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -61,7 +61,7 @@ class Gate:
                 back.join()
 
     def _wait(self) -> bool:
-        """Wait while the database is paused; return whether the connection is taken then."""
+        """Wait while the database is paused; return whether to accept the connection afterwards."""
         fault = self._faults.on(DatabasePaused)
         if fault is None:
             return True
@@ -80,7 +80,7 @@ class Gate:
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
-    """Hand on what comes until it ends, then say so."""
+    """Copy data until the source ends, then shut down the target's input."""
     with contextlib.suppress(OSError):
         while data := source.recv(_CHUNK):
             target.sendall(data)
@@ -92,13 +92,13 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 def gate(
     host: str, port: int, faults: Faults, restart: Restart = lambda _fault: None
 ) -> Iterator[Gate]:
-    """Open a gate to a server for as long as the block lasts.
+    """Open a gate to a server for the duration of the block.
 
     Args:
-        host: of the server.
-        port: of the server.
-        faults: what connections meet.
-        restart: stops the server, and starts it again.
+        host: Host of the server.
+        port: Port of the server.
+        faults: Faults that apply to connections.
+        restart: Function that stops and restarts the server.
     """
     opened = Gate(host, port, faults, restart)
     try:

@@ -1,4 +1,4 @@
-"""Locate PostgreSQL and PostGIS on this machine; fetch them from a Debian archive if need be."""
+"""Locate PostgreSQL and PostGIS on this machine; fetch them from a Debian archive if necessary."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _OVERRIDE = (
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """PostgreSQL with PostGIS, in the system or unpacked in a folder of its own."""
+    """PostgreSQL with PostGIS, in the system or unpacked in its own folder."""
 
     root: Path
     version: str
 
     @property
     def programs(self) -> Path:
-        """The folder of `initdb` and `postgres`."""
+        """Folder of `initdb` and `postgres`."""
         return self.root / "usr/lib/postgresql" / self.version / "bin"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables of the programs; unpacked ones find the grids of PROJ beside them."""
+        """Variables of the programs; unpacked ones need the path of PROJ's grids beside them."""
         found = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
         proj = str(self.root / "usr/share/proj")
         return found if self.root == _SYSTEM else found | {"PROJ_LIB": proj, "PROJ_DATA": proj}
 
 
 def cache_folder() -> Path:
-    """Return the folder of things that are fetched once: `$XDG_CACHE_HOME/swath` or so.
+    """Return the folder of files that are fetched once, by default `$XDG_CACHE_HOME/swath`.
 
-    For root it is `/var/cache/swath` where the usual one is closed to others: PostgreSQL refuses to
-    run as root.
+    For root, it is `/var/cache/swath` if other users cannot access the default: PostgreSQL refuses
+    to run as root.
     """
     base = os.environ.get("XDG_CACHE_HOME")
     usual = (Path(base) if base else Path.home() / ".cache").resolve()
@@ -53,16 +53,16 @@ def cache_folder() -> Path:
 
 
 def is_open_to_others(folder: Path) -> bool:
-    """Return whether every user may reach a folder's files; a missing one can be made so."""
+    """Return whether every user can access files in a folder, or in its existing parents."""
     there = (path for path in (folder, *folder.parents) if path.exists())
     return all(path.stat().st_mode & 0o001 for path in there)
 
 
 def find_or_install() -> Installation:
-    """Return Aurora's PostgreSQL from the cache, fetched first if need be, or else the system's.
+    """Return Aurora's version of PostgreSQL from the cache, fetched if necessary, or the system's.
 
     Raises:
-        LocalCloudError: PostGIS is not there and cannot be fetched; the message says what to do.
+        LocalCloudError: PostGIS is missing and cannot be fetched; the message names the remedy.
     """
     unpacked = cache_folder() / f"postgresql-{RELEASE}"
     if found := find(unpacked):
@@ -78,7 +78,7 @@ def find_or_install() -> Installation:
 
 
 def find(root: Path) -> Installation | None:
-    """Return the newest PostgreSQL with PostGIS below `root`."""
+    """Return the newest PostgreSQL with PostGIS below `root`; None if there is none."""
     for control in sorted(root.glob(_CONTROL), key=lambda p: _number(p.parts[-3]), reverse=True):
         installation = Installation(root, control.parts[-3])
         if (installation.programs / "initdb").exists():
@@ -87,7 +87,7 @@ def find(root: Path) -> Installation | None:
 
 
 def _system(reason: str) -> Installation:
-    """Return the system's PostgreSQL in the place of Aurora's version, and say so."""
+    """Return the system's PostgreSQL in place of Aurora's version, and print a warning."""
     found = find(_SYSTEM)
     if found is None:
         raise LocalCloudError(

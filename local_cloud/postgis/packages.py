@@ -1,7 +1,7 @@
-"""PostgreSQL with PostGIS from a Debian archive, in a folder of its own and without root.
+"""Fetch PostgreSQL with PostGIS from a Debian archive into its own folder, without root.
 
-The packages are those of the release that has Aurora's major version, whatever this machine runs;
-its C library comes along. Nothing is installed: the system's own packages stay as they are.
+The packages come from the release with Aurora's major version, whatever this machine runs; they
+include its C library. Nothing is installed: the system's own packages stay unchanged.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 
 from local_cloud.errors import LocalCloudError
 
-# Debian 13 has PostgreSQL 17, as `infra.constructs.database` has.
+# Debian 13 has PostgreSQL 17, the version in `infra.constructs.database`.
 RELEASE = "trixie"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _POSTGIS = re.compile(r"(postgresql-\d+)-postgis-\d+")
-# Libraries of raster support, of the compiler of queries and of Perl functions: two thirds of all.
+# Libraries for raster support, query compilation and Perl functions: two thirds of the total size.
 _UNUSED = re.compile(r"libgdal|libllvm|libsfcgal|libperl|libz3")
 _KEPT = re.compile(r"lib|postgresql-\d|proj-data$|patchelf$")
 _PRUNED = ("usr/share/doc", "usr/share/locale", "usr/lib/postgresql/*/lib/bitcode")
@@ -44,7 +44,7 @@ def unpack(target: Path) -> None:
     """Fetch the packages and unpack them into `target`, which must not exist.
 
     Raises:
-        LocalCloudError: apt cannot fetch them; the message has its words.
+        LocalCloudError: apt cannot fetch them; the message contains apt's error.
     """
     if shutil.which("apt-get") is None:
         raise LocalCloudError("there is no apt-get here")
@@ -68,7 +68,7 @@ def unpack(target: Path) -> None:
 
 
 def _archive(folder: Path) -> tuple[dict[str, str], str]:
-    """A private state of apt that knows a PostGIS, and that package's name."""
+    """Return the environment of a private apt that offers PostGIS, and the package's name."""
     reasons = []
     for source in _sources():
         environment = _private_apt(folder, source)
@@ -84,7 +84,7 @@ def _archive(folder: Path) -> tuple[dict[str, str], str]:
 
 
 def _sources() -> list[str]:
-    """Lines for the wanted release on the mirrors that a Debian uses; empty: the machine's own."""
+    """Return source lines of the release for this Debian's mirrors; empty: its own sources."""
     about = platform.freedesktop_os_release()
     if about.get("ID") != "debian":
         return [""]
@@ -97,7 +97,7 @@ def _sources() -> list[str]:
 
 
 def _private_apt(folder: Path, source: str) -> dict[str, str]:
-    """The environment for an apt that keeps to `folder`; without `source`, to its own sources."""
+    """Return the environment of an apt that is confined to `folder`; empty `source`: its own."""
     shutil.rmtree(folder / "state", ignore_errors=True)
     for needed in ("state/lists/partial", "cache/archives/partial"):
         (folder / needed).mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ def _private_apt(folder: Path, source: str) -> dict[str, str]:
 
 
 def _newest_postgis(environment: Mapping[str, str]) -> str:
-    """The name of the newest PostGIS for the newest PostgreSQL; empty if there is none."""
+    """Return the package of the newest PostGIS for the newest PostgreSQL; empty if none exists."""
     names = _POSTGIS.finditer(_output("apt-cache", "pkgnames", "postgresql-", env=environment))
     return max((m[0] for m in names), key=_numbers, default="")
 
@@ -120,7 +120,7 @@ def _numbers(name: str) -> list[int]:
 
 
 def _needed(package: str, environment: Mapping[str, str]) -> list[str]:
-    """The packages that the server, the extension and `patchelf` consist of."""
+    """Return the packages of the server, the extension and `patchelf`, with their dependencies."""
     server = package.split("-postgis-", maxsplit=1)[0]
     output = _output(
         *("apt-cache", "depends", "--recurse", "--important", server, package, "patchelf"),
@@ -136,7 +136,7 @@ def _needed(package: str, environment: Mapping[str, str]) -> list[str]:
 
 
 def _dependencies(output: str) -> Mapping[str, list[str]]:
-    """Return what `apt-cache depends` says, by package; of alternatives, all."""
+    """Parse the output of `apt-cache depends` by package, with all alternatives."""
     found, package = defaultdict[str, list[str]](list), ""
     for line in output.splitlines():
         if not line.startswith((" ", "|", "<")):
@@ -147,7 +147,7 @@ def _dependencies(output: str) -> Mapping[str, list[str]]:
 
 
 def _link_controls(root: Path) -> None:
-    """Do what the package does on installation: `postgis-3.control` is the extension `postgis`."""
+    """Link `postgis-3.control` as the extension `postgis`, as the package's installation does."""
     for control in root.glob("usr/share/postgresql/*/extension/*-3.control"):
         link = control.with_name(control.name.replace("-3.control", ".control"))
         if not link.exists():
@@ -155,9 +155,9 @@ def _link_controls(root: Path) -> None:
 
 
 def _bind_programs(root: Path, target: Path) -> None:
-    """Make the programs use the C library and the other libraries that came with them.
+    """Make the programs use the C library and other libraries of their packages.
 
-    `LD_LIBRARY_PATH` would not do: it would reach the system's shell, which `initdb` uses.
+    `LD_LIBRARY_PATH` is unsuitable: it would also affect the system's shell, which `initdb` uses.
     """
     (loader,) = root.glob("usr/lib/*-linux-gnu*/ld-linux-*.so.*")
     libraries = target / loader.parent.relative_to(root)
@@ -175,7 +175,7 @@ def _programs(root: Path) -> Iterator[Path]:
 
 
 def _move(root: Path, target: Path) -> None:
-    """Put what is complete into its place, unless another process has just done the same."""
+    """Move a complete installation to its final path, unless another process has just done so."""
     try:
         root.rename(target)
     except OSError:

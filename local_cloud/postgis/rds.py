@@ -1,14 +1,14 @@
-"""The roles and the rights that RDS has beside PostgreSQL's, on a server of our own.
+"""Create the roles and rights that RDS adds to PostgreSQL's, on the local cloud's own server.
 
-The master user is no superuser, there or here. What RDS lets it do although PostgreSQL does not is
-done here by RDS's own superuser, `rdsadmin`, and is as little as swath needs:
+The master user is no superuser, on RDS or here. RDS allows it some statements that PostgreSQL
+refuses. Here RDS's own superuser, `rdsadmin`, runs those that swath needs:
 
-- create the extension PostGIS, which is not a trusted one:
+- creating the extension PostGIS, which is not a trusted one:
   https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Appendix.PostgreSQL.CommonDBATasks.PostGIS.html
-- grant `rds_iam` without being its administrator:
+- granting `rds_iam` without being its administrator:
   https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.DBAccounts.html
-  (PostgreSQL 16 and later want the ADMIN option, whose holder is a member, and members log in by
-  token; https://github.com/gravitational/teleport/pull/48897 reports the difference)
+  (PostgreSQL 16 and later require the ADMIN option. Its holder is a member, and members log in by
+  token; https://github.com/gravitational/teleport/pull/48897 reports the difference.)
 """
 
 from __future__ import annotations
@@ -33,11 +33,15 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def authentication(token_port: int, token_prefix: str) -> str:
-    """Write `pg_hba.conf` in the order of RDS's: tokens for `rds_iam`, passwords for all others.
+    """Return a `pg_hba.conf` in RDS's order: tokens for `rds_iam`, passwords for all other users.
 
-    The order is read from `pg_hba_file_rules` of real instances: `hostssl all +rds_iam all pam`,
-    `host all +rds_iam all reject`, then passwords. Nobody else logs in as `rdsadmin` there; here
-    whoever comes from this machine does, so that the local cloud needs no secret of its own.
+    The order was read from `pg_hba_file_rules` of real instances: `hostssl all +rds_iam all pam`,
+    `host all +rds_iam all reject`, then passwords. On RDS, only RDS itself logs in as `rdsadmin`.
+    Here any local process may do so, which saves the local cloud a secret of its own.
+
+    Args:
+        token_port: Port of the LDAP server that checks tokens.
+        token_prefix: Prefix of user names in requests to that server.
     """
     tokens = f'ldapserver=127.0.0.1 ldapport={token_port} ldapprefix="{token_prefix}"'
     return f"""\
@@ -50,7 +54,7 @@ host    all all       127.0.0.1/32 scram-sha-256
 
 
 def create_roles(connection: Connection) -> None:
-    """Create RDS's roles where they are missing, as a superuser."""
+    """Create RDS's missing roles, as a superuser."""
     for role, memberships in _ROLES.items():
         if not _exists(connection, role):
             connection.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
@@ -60,12 +64,12 @@ def create_roles(connection: Connection) -> None:
 
 
 def create_master(connection: Connection, user: str, password: str | None) -> None:
-    """Create a cluster's master user where it is missing, as a superuser.
+    """Create a cluster's master user if it is missing, as a superuser.
 
     Args:
-        connection: commits each statement.
-        user: its name.
-        password: how it logs in; None if it never does.
+        connection: Connection that commits each statement.
+        user: Name of the master user.
+        password: Password of the master user; None if it never logs in.
     """
     if not _exists(connection, user):
         create = "CREATE ROLE {} NOLOGIN NOSUPERUSER CREATEDB CREATEROLE IN ROLE rds_superuser"
@@ -76,7 +80,7 @@ def create_master(connection: Connection, user: str, password: str | None) -> No
 
 
 def lets(statement: str) -> bool:
-    """Return whether RDS lets `rds_superuser` run a statement that PostgreSQL refuses it."""
+    """Return whether RDS allows `rds_superuser` a statement that PostgreSQL refuses."""
     return _LET.fullmatch(statement) is not None
 
 

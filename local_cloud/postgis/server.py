@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own on a free port, gone without a trace when it is closed."""
+"""Run a local PostgreSQL server on a free port, and delete its files when it is closed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from local_cloud.postgis.installation import Installation, find_or_install, is_o
 
 logger = logging.getLogger("local_cloud")
 
-# Nothing here outlives the machine, so nothing need survive a power cut. What is committed survives
-# that the server is killed, as in Aurora.
+# Data need not survive a power failure, since none of it outlives the machine. Committed data does
+# survive killing the server, as in Aurora.
 _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -44,15 +44,15 @@ _START_SECONDS = 60.0
 
 
 class PostgisServer:
-    """A server with RDS's roles and RDS's ways to log in; its superuser needs no password.
+    """PostgreSQL server with RDS's roles and authentication; its superuser needs no password.
 
     Attributes:
-        host: a name rather than a number, so that the certificate can be verified.
-        port: on which it listens, once entered.
-        endpoint_port: what users take for its port, once that is known: tokens are for it.
-        root_certificate: the file that `PGSSLROOTCERT` must name.
-        authorize: says why whoever signed a token may not connect, which only AWS's side of the
-            local cloud knows; empty if there is no reason.
+        host: Host as a name instead of an address, so that clients can verify the certificate.
+        port: Port on which the server listens, once entered.
+        endpoint_port: Port that users connect to, once it is known; tokens are issued for it.
+        root_certificate: File for `PGSSLROOTCERT`.
+        authorize: Function that returns the reason why the signer of a token may not connect; empty
+            if it may. Only AWS's side of the local cloud knows the reason.
     """
 
     host = "localhost"
@@ -69,7 +69,7 @@ class PostgisServer:
         """Start the server.
 
         Raises:
-            LocalCloudError: it is not installed or does not start; the message says why.
+            LocalCloudError: PostgreSQL is missing or does not start; the message holds the reason.
         """
         installation = find_or_install()
         self._folder = Path(tempfile.mkdtemp(prefix="swath-postgis-", dir=_temporary_folder()))
@@ -90,22 +90,22 @@ class PostgisServer:
 
     @property
     def administrator(self) -> dict[str, str]:
-        """The libpq parameters to connect as the superuser, without `dbname`."""
+        """libpq parameters to connect as the superuser, without `dbname`."""
         return {"host": self.host, "port": str(self.port), "user": rds.ADMINISTRATOR}
 
     def dsn(self, database: str = "postgres") -> str:
-        """Return how the superuser connects to a database."""
+        """Return the superuser's connection string for a database."""
         return psycopg.conninfo.make_conninfo(**self.administrator, dbname=database)
 
     def restart(self, *, away: float = 0.0, crashed: bool = False) -> None:
-        """Stop the server, and start it again with its data and on its port.
+        """Stop the server, and restart it with its data and on its port.
 
         Args:
-            away: how many seconds it stands still in between.
-            crashed: whether it ends without a shutdown; it then recovers when it starts.
+            away: Time in s between stop and start.
+            crashed: Whether the server ends without a shutdown, and recovers at the start.
 
         Raises:
-            LocalCloudError: it does not start again; the message says why.
+            LocalCloudError: The server does not restart; the message holds the reason.
         """
         with self._turn:
             if self._process is None or self._process.poll() is not None:
@@ -135,7 +135,7 @@ class PostgisServer:
     def _start(self, installation: Installation) -> None:
         data = self._folder / "data"
         self.root_certificate = write_certificates(self._folder, host=self.host)
-        # The data belongs to the server's user; the functions read the authority's certificate.
+        # The server's user owns the data; functions read the authority's certificate.
         self._folder.chmod(0o711)
         self.root_certificate.chmod(0o644)
         user = _server_user()
@@ -163,7 +163,7 @@ class PostgisServer:
             rds.create_roles(connection)
 
     def _launch(self) -> None:
-        # Opened anew, so that it has no word of an earlier start.
+        # The log is truncated, so that it holds no messages of an earlier start.
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -175,7 +175,7 @@ class PostgisServer:
         self._wait()
 
     def _accepts(self, user: str, text: str) -> bool:
-        """Return whether a token lets a user in; the server's log says why not."""
+        """Return whether a token admits a user; the reason for a refusal is logged."""
         address, now = f"{self.host}:{self.endpoint_port or self.port}", datetime.now(UTC)
         try:
             token = tokens.Token.parse(text)
@@ -214,7 +214,7 @@ def _initialise(installation: Installation, data: Path, options: dict[str, Any])
 
 
 def _server_user() -> pwd.struct_passwd | None:
-    """Who runs the server: ourselves, or another user in the place of root, whom it refuses."""
+    """Return the user who runs the server instead of root, which it refuses; None: this user."""
     if os.geteuid() != 0:
         return None
     users = {entry.pw_name: entry for entry in pwd.getpwall()}
@@ -222,7 +222,7 @@ def _server_user() -> pwd.struct_passwd | None:
 
 
 def _temporary_folder() -> str | None:
-    """The usual one, unless the server's user could not get there."""
+    """Return a temporary folder that the server's user can access; None: the default one."""
     if os.geteuid() != 0:
         return None
     folder = Path(tempfile.gettempdir()).resolve()

@@ -1,8 +1,9 @@
-"""The part of RDS that looks at IAM authentication tokens, for a PostgreSQL of our own.
+"""Check IAM authentication tokens as RDS does, for the local cloud's own PostgreSQL.
 
-RDS does so in a PAM module. PostgreSQL can also ask an LDAP server whether a user's password is
-right (https://www.postgresql.org/docs/current/auth-ldap.html), and that needs nothing installed:
-this is the one operation of LDAP that it uses, the simple bind of RFC 4511, section 4.2.
+RDS does so in a PAM module. PostgreSQL can also check a user's password with an LDAP server
+(https://www.postgresql.org/docs/current/auth-ldap.html), which requires no installation. This
+module implements the only LDAP operation that PostgreSQL uses, the simple bind of RFC 4511, section
+4.2.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ _LIFETIME = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """An IAM authentication token: a signed request to connect that nobody sends.
+    """IAM authentication token: a signed request to connect that is never sent.
 
     Attributes:
-        address: host and port of the server that it is for.
-        user: the database user that it is for.
-        key: the access key that signed it.
-        session: the session token of that key; empty if it has none.
-        region: of the server.
-        signed: when.
-        signature: in hexadecimal digits.
-        query: all of it that was signed.
+        address: Host and port of the server that the token is for.
+        user: Database user that the token is for.
+        key: Access key that signed the token.
+        session: Session token of that key; empty if it has none.
+        region: Region of the server.
+        signed: Time of the signature.
+        signature: Signature in hexadecimal digits.
+        query: Signed part of the query.
     """
 
     address: str
@@ -56,10 +57,10 @@ class Token:
 
     @classmethod
     def parse(cls, text: str) -> Token:
-        """Read a token.
+        """Parse a token.
 
         Raises:
-            ValueError: it is none; the message says why.
+            ValueError: The text is no token; the message holds the reason.
         """
         url = urlsplit(f"https://{text}")
         query = dict(parse_qsl(url.query, keep_blank_values=True))
@@ -87,7 +88,7 @@ class Token:
         )
 
     def refusal(self, *, user: str, address: str, now: datetime) -> str:
-        """Say why the token does not let `user` in; empty if it does."""
+        """Return the reason why the token does not admit `user`; empty if it does."""
         if self.address != address:
             return f"it is for {self.address}"
         if self.user != user:
@@ -95,7 +96,7 @@ class Token:
         return "" if abs(now - self.signed) <= _LIFETIME else "it has expired"
 
     def is_signed_with(self, secret: str) -> bool:
-        """Return whether the signature is that of the access key with this secret key."""
+        """Return whether the signature was made with this secret key."""
         request = AWSRequest("GET", f"https://{self.address}/?{urlencode(self.query)}")
         request.context["timestamp"] = self.signed.strftime(_DATE)
         signer = SigV4QueryAuth(
@@ -106,10 +107,10 @@ class Token:
 
 
 class TokenServer:
-    """An LDAP server that takes a token for the password of the user whom it is made for."""
+    """LDAP server that accepts a token as the password of its user."""
 
     def __init__(self, accepts: Callable[[str, str], bool]) -> None:
-        """`accepts` is given the user and the password."""
+        """Store the function that checks a user and a password."""
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
@@ -119,7 +120,7 @@ class TokenServer:
         self._server: socketserver.ThreadingTCPServer | None = None
 
     def listen(self) -> int:
-        """Start to listen, until it is closed; the port."""
+        """Listen until the server is closed; return the port."""
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), self._handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, name="tokens", daemon=True).start()
@@ -127,7 +128,7 @@ class TokenServer:
         return port
 
     def close(self) -> None:
-        """Stop listening; again is no harm."""
+        """Stop listening; repeated calls have no effect."""
         if self._server:
             self._server.shutdown()
             self._server.server_close()
@@ -137,7 +138,7 @@ class TokenServer:
 def _answer(
     incoming: BufferedIOBase, outgoing: BufferedIOBase, accepts: Callable[[str, str], bool]
 ) -> None:
-    """Answer bind requests until the client unbinds, which PostgreSQL does after one."""
+    """Answer bind requests until the client unbinds, as PostgreSQL does after one request."""
     while True:
         kind, message = _read(incoming)
         if kind != _SEQUENCE:
@@ -154,7 +155,7 @@ def _answer(
 
 
 def _read(stream: BufferedIOBase) -> tuple[int, bytes]:
-    """Read one element of BER: its tag and its content; the tag 0 at the end of the stream."""
+    """Read one BER element, and return its tag and content; tag 0 at the end of the stream."""
     head = stream.read(2)
     if len(head) < 2:  # noqa: PLR2004 - tag and length
         return 0, b""
@@ -172,5 +173,5 @@ def _parts(content: bytes) -> list[tuple[int, bytes]]:
 
 
 def _element(tag: int, content: bytes) -> bytes:
-    """Write one element of BER; everything here is shorter than 128 bytes."""
+    """Encode one BER element; all elements here are shorter than 128 bytes."""
     return bytes([tag, len(content)]) + content

@@ -1,4 +1,4 @@
-"""CloudFormation resource types that moto lacks: how each is made in the local cloud."""
+"""Create resources of the CloudFormation types that moto lacks."""
 
 from local_cloud.resources.accepted import ACCEPTED, accept
 from local_cloud.resources.database import (

@@ -1,10 +1,10 @@
-"""Resource types that are taken as they are and do nothing here."""
+"""Accept resource types that need no action in the local cloud."""
 
 from __future__ import annotations
 
 from local_cloud.resources.making import Made, Request
 
-# The reasons are told to users in docs/local-cloud.md.
+# docs/local-cloud.md repeats these reasons for users.
 ACCEPTED = {
     "AWS::CDK::Metadata": "says which CDK made the template",
     "AWS::CloudWatch::Alarm": "nothing is measured here",
@@ -17,6 +17,6 @@ ACCEPTED = {
 
 
 def accept(request: Request) -> Made:
-    """A resource with a name and an ARN, and nothing behind them."""
+    """Return a resource with a name and an ARN, but no content."""
     arn = f"arn:aws:local:{request.region}:{request.account}:{request.name}"
     return Made(request.name, {"Arn": arn})

@@ -1,7 +1,7 @@
 """Change resources of each type in place.
 
-What must be replaced instead is CloudFormation's to know (`local_cloud/stacks/schemas.py`). A type
-that is not here cannot be changed: the update fails and names it.
+`local_cloud/stacks/schemas.py` determines what must be replaced instead. A type that is missing
+here cannot be changed: the update fails and names it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from local_cloud.resources.storage import make_bucket_policy
 from local_cloud.resources.triggers import change_trigger
 
 _RULE = ("Description", "EventPattern", "ScheduleExpression", "State", "RoleArn")
-# What they do: set, again, all that they say.
+# Types whose creation overwrites all settings, and therefore also serves as their update.
 _MADE_AGAIN: Mapping[str, Maker] = {
     **dict.fromkeys(ACCEPTED, accept),
     "AWS::ApplicationAutoScaling::ScalableTarget": make_scalable_target,
@@ -40,10 +40,10 @@ _MADE_AGAIN: Mapping[str, Maker] = {
 
 
 def change(kind: str, request: Change) -> Any:
-    """Change a resource; return what stands for it in moto from now on.
+    """Change a resource; return the object that represents it in moto from now on.
 
     Raises:
-        LocalCloudError: resources of this type cannot be changed in place here.
+        LocalCloudError: Resources of this type cannot be changed in place here.
     """
     if kind in _MADE_AGAIN:
         return MadeResource(_MADE_AGAIN[kind](request))
@@ -63,7 +63,7 @@ def change(kind: str, request: Change) -> Any:
 
 
 def _function(request: Change) -> Any:
-    """Give a function other code and settings; processes of the old ones get no more events."""
+    """Replace a function's code and settings; processes of the old version get no more events."""
     properties = {"Environment": {"Variables": {}}, **copy.deepcopy(dict(request.properties))}
     return LambdaFunction.update_from_cloudformation_json(
         request.resource,
@@ -142,7 +142,7 @@ def _rule(request: Change) -> None:
 
 
 def _state_machine(request: Change) -> None:
-    """Change what new executions run; those under way, and their redrives, keep theirs."""
+    """Change what new executions run; running executions and their redrives keep the old one."""
     request.client("stepfunctions").update_state_machine(
         stateMachineArn=request.name,
         definition=definition_of(request.properties),
@@ -151,7 +151,7 @@ def _state_machine(request: Change) -> None:
 
 
 def _job_definition(request: Change) -> Any:
-    """Register a revision and, unless told otherwise, deregister the last one.
+    """Register a revision and, unless its policy skips this, deregister the previous one.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-batch-jobdefinition-resourceretentionpolicy.html
     """
@@ -186,7 +186,7 @@ def _launch_template(request: Change) -> None:
 
 
 def _endpoint(request: Change) -> None:
-    """Serve by another configuration; moto has no UpdateEndpoint. There is no rollout."""
+    """Switch to another configuration without a rollout; moto has no UpdateEndpoint."""
     name = request.properties["EndpointConfigName"]
     backend = sagemaker_backends[request.account][request.region]
     endpoint = backend.endpoints[request.name.rpartition("/")[2]]
@@ -197,7 +197,7 @@ def _endpoint(request: Change) -> None:
 
 
 def _database(request: Change) -> None:
-    """Accept settings: none of them acts here. RDS goes back to no earlier version."""
+    """Accept settings, none of which has an effect here; refuse a downgrade, as RDS does."""
     old, new = (
         tuple(int(part) for part in properties.get("EngineVersion", "0").split("."))
         for properties in (request.old, request.properties)
@@ -210,7 +210,7 @@ def _database(request: Change) -> None:
 
 
 def _nothing(_request: Change) -> None:
-    """Accept settings of hosts: there are none here."""
+    """Accept settings of hosts, which do not exist here."""
 
 
 _CHANGES: Mapping[str, Callable[[Change], Any]] = {

@@ -1,4 +1,4 @@
-"""An Aurora cluster is a database on the real PostGIS, with an interface in its network."""
+"""Create an Aurora cluster as a database on the real PostGIS, with a network interface."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_cloud.resources.making import Change, Made, Request
 
 
 def make_subnet_group(request: Request) -> Made:
-    """Name subnets for a cluster; moto makes such a group, but has no name for it."""
+    """Create a named group of subnets; a group that moto creates from a template has no name."""
     name = request.properties.get("DBSubnetGroupName", request.name).lower()
     request.client("rds").create_db_subnet_group(
         DBSubnetGroupName=name,
@@ -21,7 +21,7 @@ def make_subnet_group(request: Request) -> Made:
 
 
 def make_cluster(request: Request) -> Made:
-    """Create the cluster's database and its master user, with a secret that logs that user in."""
+    """Create the cluster's database, its master user, and a secret with that user's password."""
     database = request.services.database
     properties = request.properties
     user = properties.get("MasterUsername", "postgres")
@@ -49,7 +49,7 @@ def make_cluster(request: Request) -> Made:
 
 
 def make_instance(request: Request) -> Made:
-    """An instance of a cluster: the server is there already."""
+    """Accept an instance of a cluster, whose server runs already."""
     database = request.services.database
     identifier = request.properties.get("DBInstanceIdentifier", request.name.lower())
     return Made(
@@ -66,7 +66,7 @@ def delete_cluster(request: Change) -> None:
     """Delete the cluster's database, secret and network interface.
 
     Raises:
-        LocalCloudError: the cluster is protected.
+        LocalCloudError: The cluster has deletion protection.
     """
     if request.properties.get("DeletionProtection"):
         raise LocalCloudError(f"Cannot delete protected Cluster {request.name}")
@@ -84,11 +84,11 @@ def delete_cluster(request: Change) -> None:
 
 
 def delete_instance(_request: Change) -> None:
-    """Delete an instance of a cluster: the server goes with the cloud."""
+    """Accept the deletion of an instance; the server ends with the cloud."""
 
 
 def _make_interface(request: Request, identifier: str) -> None:
-    """Put the cluster into one of its subnets, which cannot be deleted as long as it is there."""
+    """Create the cluster's interface in one of its subnets, which cannot be deleted meanwhile."""
     (group,) = request.client("rds").describe_db_subnet_groups(
         DBSubnetGroupName=request.properties["DBSubnetGroupName"]
     )["DBSubnetGroups"]

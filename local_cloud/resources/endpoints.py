@@ -1,6 +1,6 @@
-"""SageMaker's models and endpoints, under the names that the template gives them.
+"""Create SageMaker's models and endpoints under the names in the template.
 
-Moto can make them from a template, but under names of its own.
+Moto can create them from a template, but under other names.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from local_cloud.resources.making import Made, Request
 
 _MODEL = ("ExecutionRoleArn", "PrimaryContainer", "EnableNetworkIsolation", "Tags")
 _CONFIG = ("ProductionVariants", "AsyncInferenceConfig", "KmsKeyId", "Tags")
-# Not `DeploymentConfig`: it is about changing an endpoint, which nobody does here.
+# `DeploymentConfig` is ignored: it concerns changes of an endpoint, which have no rollout here.
 _ENDPOINT = ("EndpointConfigName", "Tags")
 
 
 def make_model(request: Request) -> Made:
-    """A container with the archive of its model; nothing of it runs yet."""
+    """Create a model, a container with the archive of its weights; it does not run yet."""
     name = request.properties.get("ModelName", request.name)
     made = request.client("sagemaker").create_model(ModelName=name, **_given(request, _MODEL))
     return Made(made["ModelArn"], {"ModelName": name})
 
 
 def make_endpoint_config(request: Request) -> Made:
-    """Which model an endpoint serves, and of which kind it is."""
+    """Create a configuration, which names an endpoint's model and kind."""
     name = request.properties.get("EndpointConfigName", request.name)
     made = request.client("sagemaker").create_endpoint_config(
         EndpointConfigName=name, **_given(request, _CONFIG)
@@ -30,7 +30,7 @@ def make_endpoint_config(request: Request) -> Made:
 
 
 def make_endpoint(request: Request) -> Made:
-    """An endpoint; its container starts when it is first invoked."""
+    """Create an endpoint; its container starts at the first invocation."""
     name = request.properties.get("EndpointName", request.name)
     made = request.client("sagemaker").create_endpoint(
         EndpointName=name, **_given(request, _ENDPOINT)

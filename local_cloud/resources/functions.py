@@ -1,4 +1,4 @@
-"""Versions of functions, and what becomes of the events that they fail on."""
+"""Create versions of functions, permissions, and the retry settings of their events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_cloud.resources.making import Made, Request
 
 
 def make_version(request: Request) -> Made:
-    """Publish a version. Moto can, but what refers to it gets an object in place of its ARN."""
+    """Publish a version; moto's own reference to it is an object instead of its ARN."""
     version: Any = get_backend(request.account, request.region).publish_version(
         request.properties["FunctionName"]
     )
@@ -18,7 +18,7 @@ def make_version(request: Request) -> Made:
 
 
 def make_permission(request: Request) -> Made:
-    """Let a service invoke a function; moto gives the statement no id to remove it by."""
+    """Allow a service to invoke a function; moto's own statement has no id for its removal."""
     names = ("Action", "Principal", "SourceAccount", "SourceArn")
     request.client("lambda").add_permission(
         FunctionName=request.properties["FunctionName"],
@@ -29,7 +29,7 @@ def make_permission(request: Request) -> Made:
 
 
 def make_event_invoke_config(request: Request) -> Made:
-    """Say how often a function tries an event again, and where it goes after that."""
+    """Set how often a function retries an event, and the destination of failed events."""
     names = ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
     request.client("lambda").put_function_event_invoke_config(
         FunctionName=request.properties["FunctionName"],

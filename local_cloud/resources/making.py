@@ -1,4 +1,4 @@
-"""What a maker of resources is given and what it gives back."""
+"""Define the input and output of functions that create resources."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One resource of a template, with its references resolved."""
+    """Resource of a template, with its references resolved."""
 
     name: str
-    """A name that is unique in the account: CloudFormation's choice where the template has none."""
+    """Name that is unique in the account: CloudFormation's choice if the template has none."""
     logical_id: str
     properties: Mapping[str, Any]
     account: str
@@ -25,34 +25,34 @@ class Request:
     services: Services
 
     def client(self, service: str) -> Any:
-        """A client of the local cloud in the stack's region."""
+        """Return a client of the local cloud in the stack's region."""
         return self.services.client(service, self.region)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change(Request):
-    """A resource that stands, and the properties that it is to have; `name` is its physical id."""
+    """Change of an existing resource, with its new properties; `name` is its physical id."""
 
     old: Mapping[str, Any]
-    """Properties that it has."""
+    """Current properties of the resource."""
     resource: Any
-    """Its stand-in in moto."""
+    """Object that represents the resource in moto."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A resource: what `Ref` and `Fn::GetAtt` give for it."""
+    """Created resource: the values of `Ref` and `Fn::GetAtt` for it."""
 
     physical_id: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class MadeResource:
-    """A resource of a stack, in the form that moto expects.
+    """Resource of a stack, in the form that moto expects.
 
     Attributes:
-        cf_resource_type: type of the resource; set by moto, as is the next.
-        logical_resource_id: its name in the template.
+        cf_resource_type: Type of the resource; moto sets it.
+        logical_resource_id: Name of the resource in the template; moto sets it.
     """
 
     cf_resource_type: str
@@ -63,7 +63,7 @@ class MadeResource:
 
     @property
     def physical_resource_id(self) -> str:
-        """The value of a `Ref` to it."""
+        """Value of a `Ref` to the resource."""
         return self._made.physical_id
 
     @property
@@ -73,14 +73,14 @@ class MadeResource:
 
     @staticmethod
     def is_created() -> bool:
-        """Return that it is ready."""
+        """Return True: the resource is ready."""
         return True
 
     def get_cfn_attribute(self, attribute: str) -> Any:
-        """Return what `Fn::GetAtt` gives.
+        """Return the value of `Fn::GetAtt` for an attribute.
 
         Raises:
-            UnformattedGetAttTemplateException: there is no such attribute.
+            UnformattedGetAttTemplateException: The resource has no such attribute.
         """
         if attribute not in self._made.attributes:
             raise UnformattedGetAttTemplateException

@@ -1,4 +1,4 @@
-"""Policies and subscriptions of queues and topics."""
+"""Create policies of queues and topics, and subscriptions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of a network that moto makes without a name of their own."""
+"""Create parts of a network that moto creates without a usable name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from local_cloud.resources.making import Made, Request
 
 
 def make_route_table_association(request: Request) -> Made:
-    """Let a subnet route by a table; moto takes the table for the association."""
+    """Associate a subnet with a route table; moto returns the table instead of the association."""
     answer = request.client("ec2").associate_route_table(
         RouteTableId=request.properties["RouteTableId"], SubnetId=request.properties["SubnetId"]
     )

@@ -1,4 +1,4 @@
-"""Delete resources of each type, by the call that CloudFormation makes."""
+"""Delete resources of each type with the API call that CloudFormation makes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from local_cloud.resources.database import delete_cluster, delete_instance
 from local_cloud.resources.making import Change
 from local_cloud.resources.scaling import TARGET
 
-# Service, call, and the argument that takes the physical id.
+# Service, API call, and the argument that takes the physical id.
 _CALLS: Mapping[str, tuple[str, str, str]] = {
     "AWS::EC2::InternetGateway": ("ec2", "delete_internet_gateway", "InternetGatewayId"),
     "AWS::EC2::LaunchTemplate": ("ec2", "delete_launch_template", "LaunchTemplateId"),
@@ -34,7 +34,7 @@ _CALLS: Mapping[str, tuple[str, str, str]] = {
         "stateMachineArn",
     ),
 }
-# Parts of something that is deleted with them, or nothing at all here.
+# Resources that are deleted with another resource, or do not exist here.
 _NOTHING = {*ACCEPTED, "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "Custom::Trigger"}
 
 
@@ -42,8 +42,8 @@ def remove(kind: str, request: Change) -> None:
     """Delete a resource.
 
     Raises:
-        LocalCloudError: resources of this type cannot be deleted here.
-        ClientError: the service refused.
+        LocalCloudError: Resources of this type cannot be deleted here.
+        ClientError: The service refused the deletion.
     """
     if kind in _CALLS:
         service, call, argument = _CALLS[kind]
@@ -159,7 +159,7 @@ def _scaling_policy(request: Change) -> None:
 
 
 def _sagemaker(call: str, argument: str) -> Callable[[Change], None]:
-    """Return what deletes a resource whose name is the last part of its ARN."""
+    """Return a function that deletes a resource whose name is the last part of its ARN."""
 
     def delete(request: Change) -> None:
         name = request.name.rpartition("/")[2]

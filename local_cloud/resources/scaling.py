@@ -1,4 +1,4 @@
-"""What Application Auto Scaling would scale, and how: kept, so that it can be asked for."""
+"""Register targets and policies of Application Auto Scaling, which clients can then describe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _POLICY = (
 
 
 def make_scalable_target(request: Request) -> Made:
-    """Register a target; what refers to it gets its parts in one name."""
+    """Register a target; references to it get its parts joined in one name."""
     properties = request.properties
     request.client("application-autoscaling").register_scalable_target(
         **{name: properties[name] for name in (*TARGET, *_LIMITS) if name in properties}
@@ -24,7 +24,7 @@ def make_scalable_target(request: Request) -> Made:
 
 
 def make_scaling_policy(request: Request) -> Made:
-    """Set a policy of a target, which the template names whole or by its parts."""
+    """Set a policy of a target, which the template names as a whole or by its parts."""
     properties = dict(request.properties)
     if "ScalingTargetId" in properties:
         parts = properties["ScalingTargetId"].split("|")

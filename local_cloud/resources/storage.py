@@ -1,4 +1,4 @@
-"""Bucket policies."""
+"""Create bucket policies."""
 
 from __future__ import annotations
 

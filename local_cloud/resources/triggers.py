@@ -1,4 +1,4 @@
-"""CDK's triggers: functions that run during the deployment."""
+"""Run CDK's triggers: functions that run during the deployment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def make_trigger(request: Request) -> Made:
     """Invoke the function and wait for it, as CDK's own provider does on AWS.
 
     Raises:
-        LocalCloudError: the function failed; the deployment fails with its error.
+        LocalCloudError: The function failed; the deployment fails with its error.
     """
     answer = request.client("lambda").invoke(
         FunctionName=request.properties["HandlerArn"],
@@ -25,10 +25,10 @@ def make_trigger(request: Request) -> Made:
 
 
 def change_trigger(request: Change) -> Made | None:
-    """Invoke the function again, unless the trigger is not to run when its function changes.
+    """Invoke the function again, unless the trigger ignores changes of its function.
 
     Raises:
-        LocalCloudError: the function failed; the update fails with its error.
+        LocalCloudError: The function failed; the update fails with its error.
     """
     if str(request.properties.get("ExecuteOnHandlerChange", True)).lower() == "false":
         return None
