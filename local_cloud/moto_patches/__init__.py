@@ -1,4 +1,4 @@
-"""Gaps of moto 5.2.5, closed from outside: one module for each AWS behaviour that it restores.
+"""Fill gaps of moto 5.2.5 from outside, with one module for each AWS behavior that it restores.
 
-Importing a module changes nothing; `installed.install` applies them all, once.
+Importing a module changes nothing; `installed.install` applies all patches once.
 """

@@ -1,11 +1,12 @@
-"""Requests are refused unless the policies of the caller's role grant all that they need.
+"""Refuse requests unless the policies of the caller's role grant all necessary permissions.
 
-AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html;
-to whom S3 says that an object is missing:
+AWS: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html; the
+callers to whom S3 reports a missing object:
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-Moto 5.2.5 can evaluate policies, but checks most actions on `*` instead of their resource,
-evaluates no condition, and does not look at the source of a copy, at an object that is missing, or
-at any action of the SageMaker runtime.
+
+Moto 5.2.5 can evaluate policies, but checks most actions on `*` instead of their resource. It
+evaluates no condition, and checks neither the source of a copy, nor missing objects, nor any action
+of the SageMaker runtime.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ StartResponse = Callable[..., Any]
 PassOn = Callable[[StartResponse], Iterable[bytes]]
 # Moto's own pages.
 _OPEN = ("/moto-api", "/favicon.ico")
-# IAM does not evaluate who asks who he is.
+# Calls that IAM always allows.
 _FREE = {("sts", "GetCallerIdentity")}
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Decide on each request before moto sees it."""
+    """Check each request before moto processes it."""
 
     def call(dispatcher: Any, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         def pass_on(start: StartResponse) -> Iterable[bytes]:
@@ -53,7 +54,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 class _Gate:
-    """The way of one request to moto."""
+    """Permission check of one request to moto."""
 
     def __init__(self, access: Access, environ: Environ) -> None:
         self._access = access
@@ -76,7 +77,7 @@ class _Gate:
         return pass_on(start_response)
 
     def _refused(self, caller: Any, request: Request) -> Need | None:
-        """Return the first need of a request that is not granted."""
+        """Return the first permission of a request that is not granted; None if all are."""
         if (request.service, request.operation) in _FREE:
             return None
         return next((need for need in needs(request) if not self._granted(caller, need)), None)
@@ -87,7 +88,7 @@ class _Gate:
     def _read(
         self, caller: Any, request: Request, start_response: StartResponse, pass_on: PassOn
     ) -> Iterable[bytes]:
-        """Pass a read on; that an object is missing is for those who may list its bucket."""
+        """Pass a read on; report a missing object only to callers who may list its bucket."""
         started: list[Any] = []
         body = pass_on(lambda *given: started.append(given))
         listing: Need = ("s3:ListBucket", bucket_arn(request.parameter("Bucket")), {})
@@ -110,7 +111,7 @@ class _Gate:
 
 
 def _credentials(access: Access, name: str, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer a container that asks for its credentials."""
+    """Answer a container that requests its credentials."""
     found = access.container_credentials(name)
     status = "404 Not Found" if found is None else "200 OK"
     start_response(status, [("Content-Type", "application/json")])

@@ -1,8 +1,9 @@
-"""Asynchronous endpoints read requests from S3, write results to S3, and tell topics of them.
+"""Serve asynchronous endpoints: read requests from S3, write results to S3, notify topics.
 
 AWS: https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-invoke-endpoint.html; the
 messages: https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-check-predictions.html
-Moto 5.2.5 writes a constant to a bucket of its own and tells nobody.
+
+Moto 5.2.5 writes a constant to its own bucket and notifies no topic.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def apply(patcher: Patcher, services: Services) -> None:
         endpoint = deployed(services, response, response.uri_match["EndpointName"])
         request = _Request.of(endpoint, response.headers)
         _queue(services, endpoint).submit(_serve, services, request)
-        # Moto takes the status of an answer from among its headers.
+        # Moto reads the status of an answer from its headers.
         headers = {"status": "202", f"{_PREFIX}OutputLocation": request.output}
         if request.failure:
             headers[f"{_PREFIX}FailureLocation"] = request.failure
@@ -65,7 +66,7 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """A request on its way, and where its result goes."""
+    """Queued request, with the addresses of its result."""
 
     endpoint: Endpoint
     input: str
@@ -101,7 +102,7 @@ class _Request:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the container is told beside the body."""
+        """Headers of the request to the container."""
         named = {
             "Content-Type": self.content_type,
             "Accept": self.accept,
@@ -111,7 +112,7 @@ class _Request:
         return {name: value for name, value in named.items() if value}
 
     def message(self, status: str, **about: Any) -> str:
-        """What a topic is told."""
+        """Return the message for a topic."""
         parameters = {
             "contentType": self.content_type,
             "endpointName": self.endpoint.spec.name,
@@ -140,7 +141,7 @@ def _queue(services: Services, endpoint: Endpoint) -> Any:
 
 
 def _serve(services: Services, request: _Request) -> None:
-    """Everything that comes of one request."""
+    """Process one request to its end, including results and notifications."""
     try:
         if expired := services.faults.meet(RequestExpired):
             _expire(services, request, told=expired.told)
@@ -175,7 +176,7 @@ def _fail(services: Services, request: _Request, error: ServiceException | Clien
 
 
 def _expire(services: Services, request: _Request, *, told: bool) -> None:
-    """Drop a request whose time in the queue is over."""
+    """Drop a request that expired in the queue."""
     if told:
         reason = "ClientError: the request expired in the queue before it was processed"
         _tell(services, request, "ErrorTopic", request.message("Expired", failureReason=reason))

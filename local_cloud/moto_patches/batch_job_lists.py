@@ -1,8 +1,9 @@
-"""An array's child jobs are listed page by page and by status, each with its index.
+"""List an array's child jobs by page and by status, each with its index.
 
 AWS: https://docs.aws.amazon.com/batch/latest/APIReference/API_ListJobs.html
-Moto 5.2.5 lists all jobs on one page, of every status where none is asked for, and says the index
-of no child.
+
+Moto 5.2.5 lists all jobs on one page, with every status if none is requested, and omits the index
+of children.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _PAGE = 100
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Cut the list into pages, and add what moto leaves out of a child."""
+    """Split the list into pages, and add the index that moto omits from children."""
 
     def listjobs(response: Any) -> str:
         jobs = response.batch_backend.list_jobs(

@@ -1,9 +1,10 @@
-"""Batch resources come from CloudFormation with the properties that AWS takes.
+"""Create Batch resources from CloudFormation with the properties that AWS accepts.
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/AWS_Batch.html
-Moto 5.2.5 insists on a service role (AWS has a service-linked one) and upper case, knows fewer
-instance types, overlooks a job definition's timeout, takes any retry rules, forgets a queue's
-time limits, and has no attribute for `Fn::GetAtt`.
+
+Moto 5.2.5 requires a service role (AWS has a service-linked one) and upper case, and knows fewer
+instance types. It ignores a job definition's timeout, accepts any retry rules, drops a queue's time
+limits, and has no attribute for `Fn::GetAtt`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _ROLE = "AWSServiceRoleForBatch"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Fill in and rename what moto reads differently."""
+    """Add and rename properties that moto reads differently."""
     _before(patcher, ComputeEnvironment, _environment)
     _before(patcher, JobDefinition, _definition)
     _keep_time_limits(patcher)
@@ -50,7 +51,7 @@ def _before(patcher: Patcher, model: Any, prepare: Callable[[dict[str, Any], str
 
 
 def _keep_time_limits(patcher: Patcher) -> None:
-    """Have queues remember when they cancel a job, which moto forgets."""
+    """Store the time limits of queues, which moto drops."""
 
     def create(cls: type[Any], /, name: str, json: Any, *rest: Any, **options: Any) -> Any:
         queue = original(cls, name, json, *rest, **options)
@@ -74,7 +75,7 @@ def _definition(properties: dict[str, Any], _account: str) -> None:
 
 
 def _service_role(account: str) -> str:
-    """The ARN of the role that AWS makes by itself for Batch."""
+    """Return the ARN of the service-linked role that AWS creates for Batch."""
     iam = iam_backends[account]["aws"]
     try:
         return str(iam.get_role(_ROLE).arn)
@@ -97,4 +98,4 @@ def _no_hosts(_instance_types: list[str], _vcpus: float) -> list[str]:
 
 
 def _any_resources(_backend: Any, _resources: dict[str, Any]) -> None:
-    """Take what cfn-lint has seen already: moto's list of instance types is older than the GPUs."""
+    """Accept any instance type, as cfn-lint has checked it: moto's list predates the GPUs."""

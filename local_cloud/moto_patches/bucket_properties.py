@@ -1,7 +1,9 @@
-"""Buckets from CloudFormation keep versions and tell EventBridge, as their template says.
+"""Give buckets from CloudFormation the versioning and EventBridge events of their template.
 
-AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html
-Moto 5.2.5 reads a bucket's encryption and tags, and nothing else.
+AWS:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-s3-bucket.html
+
+Moto 5.2.5 reads only a bucket's encryption and tags.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ NAME = "bucket_properties"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Set the rest of what a bucket can be seen to do here."""
+    """Set the other properties that have an effect here."""
 
     def create(
         cls: type[Any], /, name: str, json: Any, account: str, region: str, **rest: Any
@@ -31,7 +33,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 def configure(s3: Any, bucket: str, properties: Mapping[str, Any]) -> None:
-    """Give a bucket the properties that its template says and that act here."""
+    """Set those properties of a bucket's template that have an effect here."""
     if versioning := properties.get("VersioningConfiguration"):
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=versioning)
     if access := properties.get("PublicAccessBlockConfiguration"):

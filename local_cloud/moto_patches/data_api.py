@@ -1,7 +1,8 @@
-"""The RDS Data API runs SQL in the real database.
+"""Run SQL of the RDS Data API in the real database.
 
 AWS: https://docs.aws.amazon.com/rdsdataservice/latest/APIReference/API_ExecuteStatement.html
-Moto 5.2.5 runs nothing and answers with no records.
+
+Moto 5.2.5 runs nothing and returns no records.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class _BadRequestError(JsonRESTError):
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Run each statement as the secret's user, in a transaction of its own."""
+    """Run each statement as the secret's user, in its own transaction."""
 
     def execute_statement(response: Any) -> str:
         secret = _secret(services, response._get_param("secretArn"))
@@ -56,7 +57,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 def execute(
     database: Database, name: str, statement: str, *, user: str, password: str
 ) -> dict[str, Any]:
-    """Answer as the Data API answers to a statement without parameters."""
+    """Run a statement without parameters, and answer as the Data API does."""
     statement = _renamed(statement, database, name)
     try:
         with _connect(database, name, statement, user=user, password=password) as connection:
@@ -74,7 +75,7 @@ def execute(
 
 
 def _secret(services: Services, arn: str) -> dict[str, str]:
-    """Read the secret that the Data API logs in with."""
+    """Read the secret with which the Data API logs in."""
     try:
         found = services.client("secretsmanager").get_secret_value(SecretId=arn)
     except ClientError as error:
@@ -86,7 +87,7 @@ def _secret(services: Services, arn: str) -> dict[str, str]:
 def _connect(
     database: Database, name: str, statement: str, *, user: str, password: str
 ) -> rds.Connection:
-    """Log in as the user; what RDS lets that user do beside PostgreSQL, its superuser does."""
+    """Log in as the user; the superuser runs what RDS allows that user but PostgreSQL does not."""
     connection = database.connect(name, user=user, password=password)
     if not rds.lets(statement) or not _is_master(connection):
         return connection
@@ -100,7 +101,7 @@ def _is_master(connection: rds.Connection) -> bool:
 
 
 def _renamed(statement: str, database: Database, name: str) -> str:
-    """The statement with the template's database replaced by the one that stands for it."""
+    """Return the statement with the template's database replaced by the actual one."""
     return statement.replace(f" DATABASE {name} ", f" DATABASE {database.actual_name(name)} ")
 
 

@@ -1,10 +1,11 @@
-"""A Distributed Map runs any number of items, in bounded threads, and holds its tolerated failures.
+"""Run a Distributed Map over any number of items, in bounded threads, with tolerated failures.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html,
 https://docs.aws.amazon.com/step-functions/latest/dg/maprun-fail-threshold.html
-Moto 5.2.5 recurses once for every item that a worker takes (a RecursionError and a hang after about
-990), starts a thread for every item when MaxConcurrency is 0, and never fails for a failed item.
-A list of items that it cannot read it reports as States.Runtime, which no state may retry.
+
+Moto 5.2.5 recurses once for every item that a worker processes (a RecursionError and a hang after
+about 990). It starts a thread for every item when MaxConcurrency is 0, and never fails for a failed
+item. It reports an unreadable list of items as States.Runtime, which no state may retry.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ from local_cloud.services import Services
 
 NAME = "distributed_map"
 
-# More than a laptop's functions can use; AWS's own limit is 10,000.
+# More threads than a laptop's functions can use; AWS's own limit is 10,000.
 THREADS = 32
 _CAUSE = "The specified tolerated failure threshold was exceeded"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Loop where moto recurses; count failures, and compare them with what is tolerated."""
+    """Loop where moto recurses; count failures, and compare them with the tolerated ones."""
 
     def map_run(component: Any, env: Any, eval_input: Any) -> None:
         record = eval_input.map_run_record
@@ -71,7 +72,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
     def eval_job(worker: Any, env: Any, job: Any) -> None:
         original_job(worker, env, job)
-        # Moto swallows what an item's program raises, and leaves its output empty.
+        # Moto swallows the error of an item's program, and leaves its output empty.
         if not isinstance(env.program_state(), ProgramEnded):
             worker._map_run_record.failures.add()
 
@@ -92,7 +93,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 def exceeded(failed: int, items: int, *, tolerated_count: int, tolerated_percentage: float) -> bool:
-    """Whether a Map run fails: either threshold is enough, and without one no failure is."""
+    """Return whether a Map run fails: at any failure if no threshold is set, else beyond one."""
     if not tolerated_count and not tolerated_percentage:
         return failed > 0
     over_count = bool(tolerated_count) and failed > tolerated_count
@@ -101,7 +102,7 @@ def exceeded(failed: int, items: int, *, tolerated_count: int, tolerated_percent
 
 
 class _Failures:
-    """How many items of a Map run failed."""
+    """Thread-safe counter of a Map run's failed items."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -113,7 +114,7 @@ class _Failures:
 
 
 def _eval_pool(worker: Any, job: Any, worker_frame: Any) -> None:
-    """One worker's items, one after another. The frame must go before the last job is closed."""
+    """Process one worker's items in a loop; delete the frame before the last job closes."""
     while job is not None:
         frame = worker_frame.open_inner_frame()
         worker._eval_job(env=frame, job=job)

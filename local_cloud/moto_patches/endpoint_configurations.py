@@ -1,8 +1,9 @@
-"""SageMaker endpoints of any instance type, which tell how they were configured.
+"""Accept SageMaker endpoints of any instance type, and describe their configuration.
 
 AWS: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_DescribeEndpoint.html
-Moto 5.2.5 knows the instance types of 2019, without ml.g5 and ml.g6, and does not say of an
-endpoint that it is asynchronous.
+
+Moto 5.2.5 knows the instance types of 2019, without ml.g5 and ml.g6, and does not report that an
+endpoint is asynchronous.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ NAME = "endpoint_configurations"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Take what cfn-lint has seen already, and describe an endpoint with all of it."""
+    """Accept the types that cfn-lint has checked, and describe endpoints completely."""
 
     def describe(backend: Any, endpoint_name: str) -> dict[str, Any]:
         described = dict(original(backend, endpoint_name))

@@ -1,9 +1,10 @@
-"""Invoking a SageMaker endpoint sends the request to its container, and its answer back.
+"""Forward invocations of a SageMaker endpoint to its container, and return its answer.
 
 AWS: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html;
 limits: https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
-Moto 5.2.5 answers any endpoint, also one that does not exist, with the text "body", and fails on a
-request that is not UTF-8.
+
+Moto 5.2.5 answers for any endpoint, even one that does not exist, with the text "body". It fails on
+a request that is not UTF-8.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ PRINCIPAL = "sagemaker.amazonaws.com"
 RESPONSE_SECONDS = 60.0
 LIMITS: Mapping[Kind, int] = {"real-time": 25_000_000, "serverless": 4_000_000}
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-# SageMaker strips all others: see the API's page.
+# SageMaker removes all other headers; see the API's page.
 _FORWARDED = ("Content-Type", "Accept", CUSTOM_ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Send what endpoints are asked to their processes."""
+    """Forward requests for endpoints to their processes."""
 
     def invoke_endpoint(response: Any) -> tuple[bytes, dict[str, str]]:
         endpoint = deployed(services, response, response.uri_match["EndpointName"])
@@ -53,7 +54,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 class ModelError(ServiceException):
-    """A container's refusal or failure, as SageMaker words it."""
+    """Refusal or failure of a container, as SageMaker phrases it."""
 
     code = "ModelError"
 
@@ -74,31 +75,31 @@ class ModelError(ServiceException):
 
 
 class ValidationError(ServiceException):
-    """A request that SageMaker does not hand on."""
+    """The request is invalid, and SageMaker does not forward it."""
 
     code = "ValidationError"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An endpoint of moto's with what it takes to serve it."""
+    """Endpoint of moto's, with the information needed to serve it."""
 
     account: str
     region: str
     kind: Kind
     variant: str
     role: str
-    """ARN of the model's role, which its container has and SageMaker reads and writes with."""
+    """ARN of the model's role, for its container and for SageMaker's access to S3."""
     spec: ServingSpec
     asynchronous: Mapping[str, Any]
-    """`AsyncInferenceConfig`; empty for another kind."""
+    """`AsyncInferenceConfig`; empty for other kinds."""
 
 
 def deployed(services: Services, response: Any, name: str) -> Endpoint:
-    """The endpoint of a request.
+    """Return the endpoint of a request.
 
     Raises:
-        ValidationError: there is none of that name.
+        ValidationError: The endpoint does not exist.
     """
     account, region = response.current_account, response.region
     backend = sagemaker_backends[account][region]
@@ -124,10 +125,10 @@ def deployed(services: Services, response: Any, name: str) -> Endpoint:
 def specification(
     services: Services, name: str, region: str, container: Mapping[str, Any], role: str
 ) -> ServingSpec:
-    """Return what runs for an endpoint: `docker run IMAGE serve`, whatever the image's CMD is.
+    """Return the process of an endpoint: `docker run IMAGE serve`, whatever the image's CMD is.
 
     Raises:
-        ValidationError: the image cannot be served, or SageMaker lacks a right of the role's.
+        ValidationError: The image cannot be served, or the role lacks a permission for SageMaker.
     """
     image = services.image(container["Image"], region)
     if not image.entry_point:
@@ -168,11 +169,11 @@ def send(
     *,
     timeout: float,
 ) -> Answer:
-    """One request to the endpoint's container.
+    """Send one request to the endpoint's container.
 
     Raises:
-        ModelError: it refused, failed, or did not answer in time.
-        ValidationError: it cannot be started.
+        ModelError: The container refused, failed, or did not answer in time.
+        ValidationError: The container cannot be started.
     """
 
     def fetch(uri: str) -> bytes:
@@ -195,12 +196,12 @@ def send(
 
 
 def acting(services: Services, endpoint: Endpoint, service: str) -> Any:
-    """Return a client that does what SageMaker does with the model's role."""
+    """Return a client with which SageMaker acts as the model's role."""
     return services.access.client(service, endpoint.region, role=endpoint.role, principal=PRINCIPAL)
 
 
 def read_object(services: Services, endpoint: Endpoint, uri: str) -> bytes:
-    """Read the object that an S3 URI names, with the model's role."""
+    """Read the S3 object of a URI, with the model's role."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     body = acting(services, endpoint, "s3").get_object(Bucket=bucket, Key=key)["Body"]
     return bytes(body.read())
@@ -231,7 +232,7 @@ def _kind(config: Mapping[str, Any], variant: Mapping[str, Any]) -> Kind:
 
 
 def _model_uri(container: Mapping[str, Any]) -> str:
-    """Where the container's model is: a gzip-compressed tar archive.
+    """Return the address of the container's model, a gzip-compressed tar archive.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3ModelDataSource.html
     """

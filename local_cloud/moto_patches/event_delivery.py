@@ -1,9 +1,10 @@
-"""EventBridge rules deliver to Lambda functions, state machines and topics.
+"""Deliver events of EventBridge rules to Lambda functions, state machines and topics.
 
 AWS: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-targets.html; input transformers:
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html
-Moto 5.2.5 raises NotImplementedError for these targets, and swallows it for events that come from
-S3. It also ignores whether a rule is enabled.
+
+Moto 5.2.5 raises NotImplementedError for these targets, and swallows it for events from S3. It also
+ignores whether a rule is enabled.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Target = Mapping[str, Any]
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Deliver to the targets that moto has no delivery for."""
+    """Deliver to the targets that moto does not support."""
 
     def send_to_targets(rule: Any, event: Event, transform_input: bool = True) -> None:
         if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
@@ -50,7 +51,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 def complete(event: Event) -> Event:
-    """An event as AWS sends it: with an id of its own and its time in ISO 8601."""
+    """Return an event as AWS sends it: with its own id, and its time in ISO 8601."""
     sent = copy.deepcopy(event)
     if sent.get("id") in {None, "", _MOTOS_ID}:
         sent["id"] = str(uuid.uuid4())
@@ -60,7 +61,7 @@ def complete(event: Event) -> Event:
 
 
 def transformed(target: Target, event: Event) -> str:
-    """What a target is sent: the event, a part of it, a constant, or its template filled in."""
+    """Return the input of a target: the event, a part of it, a constant, or a filled template."""
     if "Input" in target:
         return str(target["Input"])
     if "InputPath" in target:
@@ -70,16 +71,16 @@ def transformed(target: Target, event: Event) -> str:
     return json.dumps(event)
 
 
-# moto.events.utils._BASE_EVENT_MESSAGE has it for every event that S3 sends
+# moto.events.utils._BASE_EVENT_MESSAGE has this id for every event from S3
 _MOTOS_ID = "17793124-05d4-b198-2fde-7ededc63b103"
 
 
 def _fill(template: str, paths: Mapping[str, str], event: Event) -> str:
     """Replace the placeholders of a template.
 
-    Inside a quoted string a value is put in as text; elsewhere it is put in as JSON. A variable
-    whose path leads nowhere is not there, and leaves a gap. What AWS makes of null it does not say:
-    here it leaves a gap, too.
+    Inside a quoted string, a value is inserted as text; elsewhere, it is inserted as JSON. A
+    variable whose path matches nothing is undefined and leaves a gap. AWS does not document the
+    result for null; here it leaves a gap, too.
     """
     found = {name: _at(path, event) for name, path in paths.items()}
     values = {name: value for name, value in found.items() if value is not None} | {
@@ -137,7 +138,7 @@ def _start(services: Services, rule: Any, target: Target, deliver: Delivery, eve
 
 
 def pauses(target: Target) -> Iterator[float]:
-    """Yield AWS's seconds between attempts, until there have been enough or the event is too old.
+    """Yield AWS's delays between attempts in s, up to the maximum number of attempts or event age.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
     """
@@ -152,7 +153,7 @@ def pauses(target: Target) -> Iterator[float]:
 
 
 def passes(error: ClientError) -> bool:
-    """Return whether EventBridge tries again: not where the target is gone, or not ours."""
+    """Return whether EventBridge retries: not if the target is missing or access is denied."""
     response: Mapping[str, Any] = error.response
     status = response["ResponseMetadata"]["HTTPStatusCode"]
     return status in {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS} or (
@@ -213,7 +214,7 @@ _DELIVERIES: Mapping[str, Delivery] = {
 
 
 def _by_moto(original: Callable[..., None], rule: Any, event: Event, transform_input: bool) -> None:
-    """Let moto deliver to the targets that it knows."""
+    """Let moto deliver to the targets that it supports."""
     known = [t for t in rule.targets if t["Arn"].split(":")[2] not in _DELIVERIES]
     if not known:
         return

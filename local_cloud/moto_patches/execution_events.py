@@ -1,7 +1,8 @@
-"""Step Functions tells EventBridge of every change of an execution's status.
+"""Send an event to EventBridge for every change of an execution's status.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
-Moto 5.2.5 says nothing.
+
+Moto 5.2.5 sends none.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from local_cloud.services import Services, in_background
 
 NAME = "execution_events"
 
-# Larger inputs and outputs are left out, since an event may have 256 KB.
+# Maximum size of input and output in an event; larger ones are omitted, since an event may have 256
+# KB.
 _DATA_LIMIT = 248 * 1024
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Put an event on the default bus when an execution starts and when it ends."""
+    """Send an event to the default bus when an execution starts and when it ends."""
 
     def start(execution: Any) -> None:
         original_start(execution)
@@ -44,7 +46,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 def put_status_event(execution: Any, status: str) -> None:
-    """Tell EventBridge, without waiting for those who listen."""
+    """Send an event to EventBridge, without waiting for its targets."""
     detail = detail_of(execution, status)
     entry = {
         "Source": "aws.states",
@@ -57,7 +59,7 @@ def put_status_event(execution: Any, status: str) -> None:
 
 
 def detail_of(execution: Any, status: str) -> dict[str, Any]:
-    """The event's detail, with all the fields that AWS documents."""
+    """Return the event's detail, with all the fields that AWS documents."""
     running = status == "RUNNING"
     succeeded = status == "SUCCEEDED"
     given, output = within_limit(
@@ -92,14 +94,14 @@ def _redrivable(status: str) -> bool:
 
 
 def within_limit(given: str, output: str | None) -> tuple[str | None, str | None]:
-    """Input and output, each without what is too large: the output first, then both together."""
+    """Return input and output, without those over the limit: first the output, then both."""
     if _size(output) > _DATA_LIMIT:
         output = None
     return (given if _size(given) + _size(output) <= _DATA_LIMIT else None), output
 
 
 def _size(text: str | None) -> int:
-    """How large a text is as a string in the event's JSON."""
+    """Return the size of a text as a string in the event's JSON; 0 for None."""
     return 0 if text is None else len(json.dumps(text))
 
 

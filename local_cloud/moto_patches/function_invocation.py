@@ -1,8 +1,9 @@
-"""Invoking a Lambda function runs its handler, under AWS's own runtime client.
+"""Run a Lambda function's handler on invocation, under AWS's own runtime client.
 
 AWS: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html; asynchronous invocations:
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
-Moto 5.2.5 needs Docker for that; without it, it answers with the request's own payload.
+
+Moto 5.2.5 needs Docker for that; without it, it returns the request's own payload.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ logger = logging.getLogger("local_cloud")
 
 NAME = "function_invocation"
 
-# Between the attempts at an event that a function fails on, by AWS's clock.
+# Delays in s between attempts at a failed event, by AWS's clock.
 RETRY_SECONDS = (60.0, 120.0)
-# An event that finds no free slot goes back to the queue, for longer each time.
+# Maximum delay in s of an event without a free slot; the delay grows with each return to the queue.
 _LONGEST_IN_QUEUE = 300.0
 _LONGEST_AGE = 21_600
 
@@ -62,7 +63,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 class TooManyRequestsError(LambdaClientError):
-    """No slot is free in the account."""
+    """The account has no free slot."""
 
     code = 429
 
@@ -71,7 +72,7 @@ class TooManyRequestsError(LambdaClientError):
 
 
 def _invoke(services: Services, function: Any, payload: bytes) -> Response | None:
-    """Run a function; None where no slot of the account is free."""
+    """Run a function; return None if the account has no free slot."""
     with services.faults.slot() as free:
         if not free:
             return None
@@ -83,10 +84,10 @@ def _invoke(services: Services, function: Any, payload: bytes) -> Response | Non
 
 
 def specification(function: Any, services: Services) -> FunctionSpec:
-    """Return what is needed to run moto's function, with its image found in the local registry.
+    """Return the specification of moto's function, with its image from the local registry.
 
     Raises:
-        AccessDeniedError: Lambda cannot do with the function's role what it has to.
+        AccessDeniedError: The function's role lacks a permission that Lambda needs.
     """
     image = services.image(function.code["ImageUri"], function.region)
     command = function.image_config.cmd or image.command
@@ -113,7 +114,7 @@ def specification(function: Any, services: Services) -> FunctionSpec:
             **{name: str(value) for name, value in function.environment_vars.items()},
             **services.environment,
             **services.database.environment,
-            # Here is no daemon to send traces to.
+            # No daemon receives traces here.
             "POWERTOOLS_TRACE_DISABLED": "true",
             **services.access.session(function.role, "lambda.amazonaws.com").variables,
         },
@@ -123,7 +124,7 @@ def specification(function: Any, services: Services) -> FunctionSpec:
 
 
 class _Asynchronous:
-    """An event that Lambda has taken on: run, run again after an error, then set aside."""
+    """Event that Lambda has accepted: run, retried after errors, then sent to a destination."""
 
     def __init__(self, services: Services, function: Any, payload: bytes) -> None:
         self._services = services
@@ -159,7 +160,7 @@ class _Asynchronous:
             logger.exception("an event for %s was lost", name)
 
     def _invoke_when_free(self) -> Response | None:
-        """Run the function once a slot is free; None when the event is too old by then."""
+        """Run the function once a slot is free; return None if the event is too old by then."""
         pause = 1.0
         while self._age <= self._longest_age:
             response = _invoke(self._services, self._function, self._payload)
@@ -175,7 +176,7 @@ class _Asynchronous:
             self._send(self._on_failure, json.dumps(self._record(condition, attempts, response)))
 
     def _send(self, arn: str, message: str) -> None:
-        """Send to a destination, with the function's role, as Lambda does."""
+        """Send a message to a destination with the function's role, as Lambda does."""
         service, region, account, name = arn.split(":")[2:6]
         client = self._services.access.client(
             service, region, role=self._function.role, principal="lambda.amazonaws.com"
@@ -190,7 +191,10 @@ class _Asynchronous:
             logger.error("on-failure destinations in %s are not delivered to: %s", service, arn)
 
     def _record(self, condition: str, attempts: int, response: Response | None) -> dict[str, Any]:
-        """https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html."""
+        """Return the record of a failed event.
+
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+        """
         record = {
             "version": "1.0",
             "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime()),

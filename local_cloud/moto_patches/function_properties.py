@@ -1,8 +1,10 @@
-"""Functions from CloudFormation start with their template's command, and log to its group.
+"""Start functions from CloudFormation with their template's command and log group.
 
-AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-lambda-function-imageconfig.html
-Moto 5.2.5 reads `PackageType` and `ImageConfig` of requests to Lambda, and not of templates.
-It does not know `LoggingConfig`, and takes no template's `TracingConfig`.
+AWS:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-lambda-function-imageconfig.html
+
+Moto 5.2.5 reads `PackageType` and `ImageConfig` from requests to Lambda, but not from templates. It
+does not support `LoggingConfig`, and ignores a template's `TracingConfig`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ NAME = "function_properties"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Read them when a function is made and when it is updated."""
+    """Read these properties when a function is created or updated."""
 
     def create(
         cls: type[Any], /, name: str, json: Any, account: str, region: str, **rest: Any

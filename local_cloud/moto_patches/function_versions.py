@@ -1,8 +1,9 @@
-"""A published version of a function keeps its code, and no other ever gets its number.
+"""Keep the code of a function's published version, and never reuse a version's number.
 
 AWS: https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
-Moto 5.2.5 shares the code between a function and its versions, so that the next image is theirs
-too, and gives the number of a version that was deleted to another one.
+
+Moto 5.2.5 shares the code between a function and its versions, so that a new image changes the
+versions too. It also reuses the number of a deleted version.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All patches, and how they are put in place."""
+"""List all patches of moto, and apply them."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ PATCHES: tuple[ModuleType, ...] = (
     topic_delivery,
 )
 
-# What moto can do by itself when told to.
+# Settings for features that moto itself provides.
 SETTINGS: Any = {
     "batch": {"use_docker": False},
     "lambda": {"use_docker": False},
@@ -84,7 +84,7 @@ SETTINGS: Any = {
 
 
 def install(services: Services) -> Patcher:
-    """Patch moto in this process, once; the patcher can undo it."""
+    """Patch moto in this process; the returned patcher can undo the patches."""
     default_user_config.update(SETTINGS)
     patcher = Patcher()
     for patch in PATCHES:

@@ -1,10 +1,10 @@
-"""Batch jobs run, alone or as an array, with retries and the reasons that AWS gives for a failure.
+"""Run Batch jobs, single or as an array, with retries and AWS's reasons for a failure.
 
 AWS: https://docs.aws.amazon.com/batch/latest/userguide/array_jobs.html,
 https://docs.aws.amazon.com/batch/latest/userguide/job_retries.html
-Moto 5.2.5 needs Docker for that; without it, it marks every job as succeeded. It sends no event
-of a job; here one is sent when a job first becomes runnable. A definition that was deregistered
-runs, too.
+
+Moto 5.2.5 needs Docker for that; without it, it marks every job as succeeded. It sends no event of
+a job; here one is sent when a job first becomes runnable. Moto also runs a deregistered definition.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def apply(patcher: Patcher, services: Services) -> None:
         return job_name, parent.job_id, parent.arn
 
     def container_details(job: Any) -> dict[str, Any]:
-        # What says why a job failed: moto shows it in lists of jobs only.
+        # Reason for a job's failure, which moto shows only in lists of jobs.
         found = {"exitCode": job.exit_code, "reason": getattr(job, "container_reason", "") or None}
         details: dict[str, Any] = original_details(job)
         return details | {k: v for k, v in found.items() if v is not None}
@@ -74,7 +74,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Submission:
-    """A request to run a job: all its children have this in common."""
+    """Request to run a job; all children of an array share it."""
 
     backend: Any
     name: str
@@ -98,7 +98,7 @@ class _Submission:
         return cls(backend, name, found, found_queue, options)
 
     def job(self, array: Mapping[str, Any], job_id: str | None = None) -> Any:
-        """A job of moto's, registered with it."""
+        """Create a job of moto's, and register it with moto."""
         job = Job(
             self.name,
             self.definition,
@@ -120,7 +120,7 @@ class _Submission:
         return job
 
     def variables(self, job: Any) -> dict[str, str]:
-        """The environment that the definition and the submission set; the latter wins."""
+        """Return the environment variables of the definition, overridden by the submission's."""
         overrides = (self.options.get("container_overrides") or {}).get("environment", [])
         both = [*self.definition.container_properties["environment"], *overrides]
         variables = {entry["name"]: str(entry["value"]) for entry in both}
@@ -133,7 +133,7 @@ class _Submission:
 
 
 def _definition(backend: Any, identifier: str) -> Any:
-    """Return a job definition: of a name without a revision, the latest that is active."""
+    """Return a job definition; for a name without a revision, the latest active one."""
     active = [
         definition
         for definition in backend._job_definitions.values()
@@ -192,14 +192,14 @@ def _send_runnable(submission: _Submission, jobs: Sequence[Any]) -> None:
 
 def _finish_array(parent: Any, futures: list[Future[bool]]) -> None:
     succeeded = [future.result() for future in futures]
-    # The reason of TerminateJob stays with the job that it named.
+    # TerminateJob has set its own reason on the parent.
     if not all(succeeded) and not parent.stop:
         parent.job_stopped_reason = _CHILD_FAILED
     parent._mark_stopped(success=all(succeeded))
 
 
 def _run_job(services: Services, submission: _Submission, job: Any, parent: Any) -> bool:
-    """All attempts at a job; whether one of them succeeded."""
+    """Run a job's attempts, and return whether one of them succeeded."""
     try:
         succeeded = _attempts(services, submission, job, parent)
     except Exception as error:
@@ -219,7 +219,7 @@ def _attempts(services: Services, submission: _Submission, job: Any, parent: Any
         if ended.code == 0:
             return True
         job.job_stopped_reason = job.job_stopped_reason if job.stop else ended.status_reason
-        # An attempt that exceeded its timeout is final, whatever the rules say:
+        # An attempt that exceeded its timeout is final, regardless of the rules:
         # https://docs.aws.amazon.com/batch/latest/userguide/job_timeouts.html
         if ended.timed_out or not retries(
             strategy.get("evaluateOnExit", []), ended.code, ended.status_reason, ended.reason
@@ -266,7 +266,7 @@ def _attempt(
 
 
 def _insist(services: Services, container: Mapping[str, Any]) -> None:
-    """Check what the agent on a host needs of the execution role, if there is one."""
+    """Require what the agent on a host needs from the execution role, if there is one."""
     if role := container.get("executionRoleArn"):
         start_job(
             services.access,
@@ -282,7 +282,7 @@ def _credentials(services: Services, container: Mapping[str, Any]) -> dict[str, 
 
 
 def _command(submission: _Submission, job: Any) -> list[str]:
-    """The job's command with its parameters filled in."""
+    """Return the job's command with its parameters filled in."""
     overrides = submission.options.get("container_overrides") or {}
     command = overrides.get("command") or submission.definition.container_properties["command"]
     return list(job._add_parameters_to_command(list(command)))

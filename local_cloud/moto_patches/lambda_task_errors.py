@@ -1,7 +1,9 @@
-"""A call that Lambda refuses fails its state with the error's name, which retriers go by.
+"""Fail a state with the error's name when Lambda refuses a call, since retriers match that name.
 
-AWS: https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
-Moto 5.2.5 calls every refusal `Exception` where a state's resource is the function itself.
+AWS:
+https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
+
+Moto 5.2.5 calls every refusal `Exception` if a state's resource is the function itself.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ NAME = "lambda_task_errors"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Name refusals as moto does where a state's resource is Lambda's service integration."""
+    """Name refusals as moto does for states that use Lambda's service integration."""
 
     def from_error(task: Any, env: Any, ex: Exception) -> FailureEvent:
         if not isinstance(ex, ClientError):

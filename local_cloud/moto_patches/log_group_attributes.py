@@ -1,7 +1,9 @@
-"""A template's reference to a log group's ARN covers the group's streams.
+"""Include the streams of a log group in a template's reference to its ARN.
 
-AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html#aws-resource-logs-loggroup-return-values
-Moto 5.2.5 leaves out the `:*` at its end, so that no permission on it would let anybody write.
+AWS:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html#aws-resource-logs-loggroup-return-values
+
+Moto 5.2.5 omits the `:*` at its end, so that permissions on the ARN would not allow writing.
 """
 
 from __future__ import annotations

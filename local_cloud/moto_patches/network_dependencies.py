@@ -1,9 +1,10 @@
-"""EC2 deletes no part of a network that something else is in or refers to.
+"""Refuse to delete parts of a network that other parts are in or refer to.
 
 AWS: https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html,
 https://docs.aws.amazon.com/vpc/latest/userguide/delete-security-group.html
-Moto 5.2.5 deletes a subnet or security group with a network interface in it, a group that another
-one's rule names, and a VPC that still has a gateway or groups of its own.
+
+Moto 5.2.5 deletes a subnet or security group that has a network interface, a group that another
+group's rule names, and a VPC that still has a gateway or its own groups.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ NAME = "network_dependencies"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Look for what depends on a part before it is deleted."""
+    """Check the dependents of a part before it is deleted."""
 
     def delete_subnet(ec2: Any, subnet_id: str) -> Any:
         if any(interface.subnet.id == subnet_id for interface in ec2.enis.values()):

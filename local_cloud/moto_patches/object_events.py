@@ -1,8 +1,9 @@
-"""S3's "Object Created" events have the form that S3 sends to EventBridge.
+"""Send S3's "Object Created" events to EventBridge in S3's format.
 
 AWS: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
-Moto 5.2.5 writes `eTag` for `etag`, the same sequencer, request and event id for every event, and
-swallows whatever goes wrong on the way.
+
+Moto 5.2.5 writes `eTag` for `etag`, and gives every event the same sequencer, request id and event
+id. It swallows all errors of the delivery.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ _sequence = itertools.count(time.time_ns())
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Send events with S3's field names, an order and an identity."""
+    """Send events with S3's field names, in order and with unique ids."""
 
     def send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
-        # What the event says is settled when the object is put, however late it arrives.
+        # The content of the event is final when the object is put, even if it arrives late.
         detail = _detail(account_id, bucket, event_name, key)
         late = services.faults.meet(EventLate)
         if late is None:
@@ -65,7 +66,7 @@ def _send(account_id: str, bucket: Any, event_name: str, detail: Mapping[str, An
             for rule in list(bus.rules.values()):
                 rule.send_to_targets(event, transform_input=False)
     except Exception:
-        # The object was put all the same, as in S3, where delivery comes after the answer.
+        # The object exists all the same, as in S3, where delivery follows the answer.
         logger.exception("the event of %s in %s was not delivered", detail["object"], bucket.name)
 
 

@@ -1,4 +1,4 @@
-"""How a patch takes hold of moto: by name, so that a change of moto is noticed."""
+"""Patch attributes of moto by name, and raise an error if a new version of moto lacks them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _MISSING = object()
 
 @dataclass
 class Patcher:
-    """Replaces attributes of moto's modules and classes, and can put them back."""
+    """Patcher that replaces attributes of moto's modules and classes, and can restore them."""
 
     _undo: list[tuple[Any, str, Any]] = field(default_factory=list)
 
     def replace(self, owner: Any, name: str, value: Any) -> Any:
-        """Put `value` in the place of an attribute; what was there.
+        """Replace an attribute with `value`; return the original.
 
         Raises:
-            MotoChangedError: there is no such attribute.
+            MotoChangedError: There is no such attribute.
         """
         original = vars(owner).get(name, _MISSING)
         if original is _MISSING:
@@ -31,17 +31,17 @@ class Patcher:
         return getattr(original, "__func__", original)
 
     def add(self, owner: Any, name: str, value: Any) -> None:
-        """Give moto an attribute that it lacks.
+        """Add an attribute that moto lacks.
 
         Raises:
-            MotoChangedError: moto has one by now, and ours may be in its way.
+            MotoChangedError: Moto has such an attribute now, which the new one would replace.
         """
         if name in vars(owner):
             raise MotoChangedError(f"moto's {_name(owner)} has a {name} of its own now")
         self._set(owner, name, value, _MISSING)
 
     def undo(self) -> None:
-        """Leave moto as it was."""
+        """Restore moto's original attributes."""
         while self._undo:
             owner, name, original = self._undo.pop()
             if original is _MISSING:
@@ -56,7 +56,7 @@ class Patcher:
 
 @contextmanager
 def patched(*patches: Callable[[Patcher], None]) -> Iterator[None]:
-    """Moto with some patches, for as long as the block lasts."""
+    """Apply some patches to moto for the duration of the block."""
     patcher = Patcher()
     try:
         for patch in patches:

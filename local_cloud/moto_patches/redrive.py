@@ -1,8 +1,9 @@
-"""RedriveExecution takes a failed execution up again at the state that failed.
+"""Redrive a failed execution: RedriveExecution resumes it at the state that failed.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/dg/redrive-executions.html
-Moto 5.2.5 has no such action. Unlike on AWS, a Map that is redriven runs all of its items again,
-not only those that failed.
+
+Moto 5.2.5 has no such action. Unlike on AWS, a redriven Map runs all of its items again, not only
+the failed ones.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class _NotRedrivableError(JsonRESTError):
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Add the action, and its traces in DescribeExecution."""
+    """Add the action, and its fields in DescribeExecution."""
 
     def redrive_execution(response: Any) -> ActionResult:
         execution = response.stepfunction_backend.describe_execution(
@@ -64,7 +65,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 def redrive(execution: Any) -> None:
-    """Run an execution again from where it failed, under its name and with its history."""
+    """Resume an execution at the state that failed, under its name and with its history."""
     if execution.status not in _REDRIVABLE:
         raise _NotRedrivableError(
             f"Execution {execution.exec_arn} is {execution.status} and cannot be redriven"
@@ -86,7 +87,7 @@ def _worker_from(execution: Any) -> Any:
 
 
 def _last_entered(history: list[Any], definition: dict[str, Any]) -> tuple[str, Any]:
-    """The last state of the machine itself that was entered, and its input."""
+    """Return the last entered state of the machine itself, and its input."""
     for event in reversed(history):
         details = event.get("stateEnteredEventDetails")
         if details and details["name"] in definition["States"]:
@@ -95,7 +96,7 @@ def _last_entered(history: list[Any], definition: dict[str, Any]) -> tuple[str, 
 
 
 class _RedrivenWorker(ExecutionWorker):
-    """Moto's worker, but it begins at a later state, with that state's input."""
+    """Worker of moto's that starts at a later state, with that state's input."""
 
     def __init__(self, execution: Any, definition: dict[str, Any], given: Any, events: Any) -> None:
         usual = Execution._get_start_execution_worker(execution)

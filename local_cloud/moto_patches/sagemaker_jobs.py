@@ -1,8 +1,9 @@
-"""SageMaker's jobs are refused unless their role may do what SageMaker does with it.
+"""Refuse SageMaker's jobs unless their role grants what SageMaker needs.
 
 AWS: https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
-Moto 5.2.5 keeps a job's description and looks at nothing. No container runs here either; what a job
-reads is read, with its role, and what it would write is asked for.
+
+Moto 5.2.5 stores a job's description and checks nothing. No container runs here either: the job's
+inputs are read with its role, and the permissions for its outputs are checked.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class _ValidationException(ServiceException):
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Do with the role what the service does, before moto makes the job."""
+    """Use the role as the service does, before moto creates the job."""
 
     def create_training_job(backend: Any, **job: Any) -> Any:
         _Job(services, job["role_arn"], backend.region_name).train(job)
@@ -57,7 +58,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 class _Job:
-    """SageMaker's own use of the role of one job."""
+    """SageMaker's own use of a job's role."""
 
     def __init__(self, services: Services, role: str, region: str) -> None:
         self._services = services
@@ -65,7 +66,7 @@ class _Job:
         self._region = region
 
     def train(self, job: Mapping[str, Any]) -> None:
-        """Pull the image, read the channels, write checkpoints and the model."""
+        """Pull the image, read the channels, and check writing checkpoints and the model."""
         image = job["algorithm_specification"]["TrainingImage"]
         checkpoints = (job.get("checkpoint_config") or {}).get("S3Uri")
         target = f"{job['output_data_config']['S3OutputPath']}/{job['training_job_name']}/output"
@@ -80,7 +81,7 @@ class _Job:
             self._write(f"{target}/model.tar.gz")
 
     def transform(self, job: Mapping[str, Any], model: Any) -> None:
-        """Pull the image, read the model and the objects, write an answer for each."""
+        """Pull the image, read the model and the objects, and check writing an answer for each."""
         container = model.primary_container
         source = job["transform_input"]["DataSource"]["S3DataSource"]["S3Uri"]
         with _Refusing():
@@ -90,7 +91,7 @@ class _Job:
                 self._write(f"{job['transform_output']['S3OutputPath']}/{name}.out")
 
     def process(self, job: Mapping[str, Any]) -> None:
-        """Pull the image, read the inputs, write the outputs."""
+        """Pull the image, read the inputs, and check writing the outputs."""
         outputs = (job.get("processing_output_config") or {}).get("Outputs", ())
         with _Refusing():
             self._start(job["app_specification"]["ImageUri"], "/aws/sagemaker/ProcessingJobs")
@@ -112,7 +113,7 @@ class _Job:
         )
 
     def _read(self, uri: str) -> list[str]:
-        """Read every object below a prefix; their names."""
+        """Read every object below a prefix; return their names."""
         bucket, prefix = _split(uri)
         found = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
         for each in found:
@@ -127,10 +128,10 @@ class _Job:
 
 
 class _Refusing:
-    """A refusal of S3's or of the role's becomes the service's."""
+    """Context manager that converts a refusal by S3 or by the role into the service's error."""
 
     def __enter__(self) -> None:
-        """Begin."""
+        """Enter the block without any action."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, AccessDeniedError | ClientError):

@@ -1,8 +1,9 @@
-"""Service tasks take AWS's PascalCase parameters and answer in PascalCase.
+"""Accept AWS's PascalCase parameters in service tasks, and answer in PascalCase.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
-Moto 5.2.5 left both conversions empty, so that `batch:submitJob` fails on its parameters' names,
-and the job's description, which is the cause of a failure, has Batch's own names.
+
+Moto 5.2.5 leaves both conversions empty. `batch:submitJob` therefore fails on its parameters'
+names. The job's description, which is the cause of a failure, has Batch's own names.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _Task = state_task_service.StateTaskService
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Convert by the service's own description."""
+    """Convert names according to the service's own model."""
     patcher.replace(_Task, "_normalise_parameters", _parameters)
     patcher.replace(_Task, "_normalise_response", _response)
 
@@ -72,7 +73,7 @@ def _same(operation: str, action: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Timestamps as text: the state is JSON."""
+    """Return the value with timestamps as text, since the state is JSON."""
     match value:
         case dict():
             return {name: _plain(item) for name, item in value.items()}

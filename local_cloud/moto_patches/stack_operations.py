@@ -1,10 +1,12 @@
-"""Stacks are updated, rolled back and deleted as CloudFormation does it.
+"""Update, roll back and delete stacks as CloudFormation does.
 
-AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html,
+AWS:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html,
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
-Moto 5.2.5 never rolls back. Its update deletes before it creates, knows no order, overlooks what
-refers to a resource that was replaced, and fails on most types of this stack; its deletion
-overlooks what it cannot delete, such as a bucket with something in it, and termination protection.
+
+Moto 5.2.5 never rolls back. Its update deletes before it creates, without an order, ignores
+references to a replaced resource, and fails on most types of this stack. Its deletion ignores what
+it cannot delete, such as a non-empty bucket, and ignores termination protection.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ NAME = "stack_operations"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Put our operations in the place of moto's."""
+    """Replace moto's operations with those of `local_cloud.stacks`."""
     known: WeakKeyDictionary[Any, StackResources] = WeakKeyDictionary()
 
     def resources(stack: Any) -> StackResources:
@@ -95,7 +97,7 @@ def _update_termination_protection(response: Any) -> ActionResult:
 
 
 class _MotoResources:
-    """Makes, changes and deletes the resources of one of moto's stacks."""
+    """Provider that creates, changes and deletes the resources of one of moto's stacks."""
 
     def __init__(self, stack: Any, services: Services) -> None:
         self._stack = stack
@@ -187,7 +189,7 @@ class _MotoResources:
 
 
 def _existing(resource_map: Any, name: str) -> Any:
-    """Return what a reference means. Moto makes a resource when somebody asks for it."""
+    """Return the resource of a reference; moto itself would create a resource on access."""
     return resource_map._parsed_resources[name]
 
 
@@ -201,7 +203,7 @@ def _wanted(stack: Any) -> dict[str, Any]:
 
 
 def _use(stack: Any, template: str, parameters: Any) -> None:
-    """Make a template the stack's, with its parameters, conditions and outputs."""
+    """Set a stack's template, with its parameters, conditions and outputs."""
     stack.template = template
     stack._parse_template()
     stack.parameters = parameters or stack.parameters

@@ -1,8 +1,10 @@
-"""State machines from a CloudFormation template execute.
+"""Execute state machines from a CloudFormation template.
 
-AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html
-Moto 5.2.5 creates them in its backend for mocks, which runs nothing, even where it is told to
-execute state machines; and it leaves definition substitutions in the text.
+AWS:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-stepfunctions-statemachine.html
+
+Moto 5.2.5 creates them in its backend for mocks, which runs nothing, even if it is set to execute
+state machines. It also leaves definition substitutions in the text.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ NAME = "state_machine_creation"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Create them in the backend that executes."""
+    """Create state machines in the backend that executes them."""
 
     def create(
         cls: type[Any],

@@ -1,8 +1,9 @@
-"""A Distributed Map's child executions can be listed by their Map run, and described.
+"""List a Distributed Map's child executions by their Map run, and describe them.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_ListExecutions.html,
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-examine-map-run.html
-Moto 5.2.5 evaluates items without executions of their own, and lists those of machines only.
+
+Moto 5.2.5 evaluates items without their own executions, and lists only the executions of machines.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class _ResourceNotFoundError(JsonRESTError):
 
 @dataclass
 class _Child:
-    """The execution of one item."""
+    """Execution of one item."""
 
     map_run: str
     machine: str
@@ -73,14 +74,14 @@ class _Child:
         return f"{self.machine.replace(':stateMachine:', ':execution:')}:{self.name}"
 
     def end(self, state: Any) -> None:
-        """Take over how the item's program ended; moto swallows what it raises."""
+        """Record the end of the item's program, whose error moto swallows."""
         said: Any = (state.error if isinstance(state, ProgramError) else None) or {}
         self.error, self.cause = said.get("error"), said.get("cause")
         self.stop = dt.datetime.now(dt.UTC)
         self.status = _STATUSES.get(type(state), "FAILED")
 
     def listed(self) -> dict[str, Any]:
-        """Return the child as ListExecutions has it."""
+        """Return the child in the format of ListExecutions."""
         found = {
             "executionArn": self.arn,
             "stateMachineArn": self.machine,
@@ -94,14 +95,14 @@ class _Child:
         return {key: value for key, value in found.items() if value is not None}
 
     def described(self) -> dict[str, Any]:
-        """Return the child as DescribeExecution has it."""
+        """Return the child in the format of DescribeExecution."""
         said = {"error": self.error, "cause": self.cause}
         found = {key: value for key, value in self.listed().items() if key != "itemCount"}
         return found | {"input": self.given} | {k: v for k, v in said.items() if v is not None}
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Note each item as an execution, and answer from the notes."""
+    """Record each item as an execution, and answer from the records."""
 
     def eval_job(worker: Any, env: Any, job: Any) -> None:
         record = worker._map_run_record
@@ -157,7 +158,7 @@ def _map_run(response: Any, arn: str) -> Any:
 
 
 def _page(response: Any, record: Any) -> dict[str, Any]:
-    """Return a page of a Map run's children, the latest first."""
+    """Return a page of a Map run's children, latest first."""
     wanted = response._get_param("statusFilter")
     start = int(response._get_param("nextToken") or 0)
     end = start + (response._get_int_param("maxResults") or _PAGE)

@@ -1,7 +1,8 @@
-"""Step Functions' delays of retries, and time limits, pass by the local cloud's clock.
+"""Shorten Step Functions' retry delays and time limits with the local cloud's clock.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
-Moto 5.2.5 waits for as long as the definition says.
+
+Moto 5.2.5 waits as long as the definition states.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ NAME = "state_waits"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Have the interpreter's waits measured by our clock."""
+    """Make the interpreter wait by the local cloud's clock."""
 
     def eval_seconds(timeout: Any, env: Any) -> float:
         seconds: int = original(timeout, env)

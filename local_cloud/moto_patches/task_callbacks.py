@@ -1,10 +1,11 @@
-"""A task token is good for one attempt and one answer, and a failure tells its cause.
+"""Accept a task token for one attempt and one answer only, and report a failure's cause.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html,
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
-Moto 5.2.5 drops the cause, takes any number of answers to one token without a word, and calls the
-token of a task that is over unknown, or takes it too. An attempt after the first waits for the
-token of the first: what ended that one ends all others at once.
+
+Moto 5.2.5 drops the cause, and accepts any number of answers to one token without an error. It
+reports the token of an ended task as unknown, or accepts it too. A retry waits for the token of the
+first attempt, so it ends at once like that attempt.
 """
 
 from __future__ import annotations
@@ -40,19 +41,19 @@ from local_cloud.services import Services
 NAME = "task_callbacks"
 
 _answering = threading.Lock()
-# The state machine that waits with a token, also when the task is over.
+# State machine that waits with a token, even after the task has ended.
 _machines: dict[str, str] = {}
 
 
 class TaskOverError(AWSError):
-    """The task of a token is over. Moto has one of its own, but without a code in its answer."""
+    """The task of a token has ended. Moto's own error lacks a code in its answer."""
 
     TYPE = "TaskTimedOut"
     STATUS = 400
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Hand an answer to the task that waits for it, and to no other."""
+    """Pass an answer to the task that waits for it, and to no other."""
 
     def send_task_failure(response: Any) -> ActionResult:
         token = response._get_param("taskToken")
@@ -84,7 +85,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 def machine_of(token: str) -> str:
     """Return the ARN of the state machine that a task token is for; `*` for an unknown token.
 
-    A Distributed Map's child execution is one of the machine `<machine>/<label>`.
+    A Distributed Map's child execution belongs to the machine `<machine>/<label>`.
     """
     return _machines.get(token, "*")
 
@@ -115,7 +116,7 @@ def _answer(backend: Any, token: str, outcome: CallbackOutcome) -> None:
 
 
 def _tasks(backend: Any) -> Iterator[tuple[Any, CallbackEndpoint]]:
-    """Every task that waits, or has waited, for an answer, and its execution."""
+    """Yield every task that waits or has waited for an answer, with its execution."""
     for execution in backend._get_executions():
         if execution.exec_worker and execution.exec_worker.env:
             pool = execution.exec_worker.env.callback_pool_manager._pool
@@ -123,7 +124,7 @@ def _tasks(backend: Any) -> Iterator[tuple[Any, CallbackEndpoint]]:
 
 
 def _settle(execution: Any, endpoint: CallbackEndpoint, outcome: CallbackOutcome) -> None:
-    # The event is set by an answer, and soon after the time of a task is up.
+    # An answer sets the event, and so does, with a short delay, the timeout of the task.
     if endpoint._notify_event.is_set() or execution.exec_status != ExecutionStatus.RUNNING:
         raise TaskOverError("Task Timed Out: 'Provided task does not exist anymore'")
     endpoint.notify(outcome)

@@ -1,10 +1,11 @@
-"""Tasks run at the same time, with what the state machine's role may do.
+"""Run tasks concurrently, with the permissions of the state machine's role.
 
-Moto 5.2.5 makes a boto3 client for every task from boto3's default session, which is not
-thread-safe, and takes a dozen milliseconds; now and then one of many parallel tasks fails with
-`KeyError: 'endpoint_resolver'`. AWS has no such limit.
+Moto 5.2.5 creates a boto3 client for every task from boto3's default session, which is not
+thread-safe and takes about a dozen milliseconds. Occasionally, one of many parallel tasks fails
+with `KeyError: 'endpoint_resolver'`. AWS has no such limit.
 https://docs.aws.amazon.com/boto3/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
-It calls with credentials of its own, where AWS assumes the role of the machine or of the state:
+
+Moto calls with its own credentials, while AWS assumes the role of the machine or of the state:
 https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html
 """
 
@@ -22,7 +23,7 @@ NAME = "task_clients"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Share clients, which are thread-safe once they are made."""
+    """Share clients, which are thread-safe once created."""
 
     def boto_client_for(region: str, service: str, state_credentials: Any) -> Any:
         role = state_credentials.role_arn

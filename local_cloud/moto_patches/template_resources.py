@@ -1,8 +1,9 @@
-"""CloudFormation makes the resource types that moto does not know.
+"""Create the CloudFormation resource types that moto lacks.
 
 AWS: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/introduction.html
-Moto 5.2.5 skips a type that it does not know with a warning; what refers to it then fails with an
-unrelated error. `resources` has our makers; for any other type a deployment fails and names it.
+
+Moto 5.2.5 skips an unknown type with a warning; references to it then fail with an unrelated error.
+`resources` supplies these types; for any other type, a deployment fails and names it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NAME = "template_resources"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Look among our makers first, and say which resource could not be made, and why."""
+    """Use the makers of `resources` first; report which resource failed to be created, and why."""
 
     def resource_class_from_type(resource_type: str) -> Any:
         if resource_type in MAKERS:
@@ -55,7 +56,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _ResourceClass:
-    """What moto takes for the class of a resource: it makes one, and knows its attributes."""
+    """Stand-in for moto's class of a resource, which creates one and knows its attributes."""
 
     make: Maker
     services: Services

@@ -1,8 +1,9 @@
-"""Topics invoke the functions that are subscribed to them.
+"""Invoke the functions that are subscribed to a topic.
 
 AWS: https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html
-Moto 5.2.5 runs them in Docker, within the call that publishes, with an event that does not say
-which topic it came from.
+
+Moto 5.2.5 runs them in Docker, within the call that publishes, and its event does not name the
+topic.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ NAME = "topic_delivery"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Deliver to functions as asynchronous events, and let moto deliver to all else."""
+    """Deliver to functions as asynchronous events; moto delivers to all other subscribers."""
 
     def publish(
         subscription: Any,
@@ -49,7 +50,7 @@ def event_of(
     subject: str | None,
     attributes: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """The event of one message, as a function gets it; nothing here signs anything."""
+    """Return the event of one message, as a function receives it, without a signature."""
     now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     notification = {
         "Type": "Notification",

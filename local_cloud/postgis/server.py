@@ -90,7 +90,7 @@ class PostgisServer:
 
     @property
     def administrator(self) -> dict[str, str]:
-        """libpq parameters to connect as the superuser, without `dbname`."""
+        """Parameters for libpq to connect as the superuser, without `dbname`."""
         return {"host": self.host, "port": str(self.port), "user": rds.ADMINISTRATOR}
 
     def dsn(self, database: str = "postgres") -> str:
