@@ -45,7 +45,7 @@ class Assembly:
 
     @property
     def protected(self) -> bool:
-        """Whether termination protection prevents deletion of the stack."""
+        """True if termination protection prevents deletion of the stack."""
         manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
         properties = manifest["artifacts"][self.stack].get("properties", {})
         return bool(properties.get("terminationProtection", False))

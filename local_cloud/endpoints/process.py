@@ -84,7 +84,7 @@ class ServingProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether the process can accept another request."""
+        """True if the process can accept another request."""
         return self._process.poll() is None
 
     def invoke(self, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:

@@ -38,5 +38,5 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether SageMaker passes the body on, instead of an error."""
+        """True if SageMaker passes the body on, instead of an error."""
         return 200 <= self.status < 300  # noqa: PLR2004 - what HTTP calls successful

@@ -32,7 +32,7 @@ class AttemptExit:
         status_reason: `statusReason` of the attempt.
         reason: `reason` of the container, set by the agent on the host; usually empty.
         output: Output of the container.
-        timed_out: Whether Batch ended the attempt after its timeout.
+        timed_out: True if Batch ended the attempt after its timeout.
     """
 
     code: int | None

@@ -171,7 +171,7 @@ class DatabaseRestarted(Fault, frozen=True, kw_only=True):
     Attributes:
         after: Time in s from the connection to the stop.
         away: Time in s from the stop to the start.
-        crashed: Whether the server ends at once, and recovers from its log when it starts.
+        crashed: True if the server ends at once, and recovers from its log when it starts.
     """
 
     after: float = 0.0
@@ -267,7 +267,7 @@ class RequestExpired(Fault, frozen=True, kw_only=True):
     https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html
 
     Attributes:
-        told: Whether the error topic gets a notification.
+        told: True if the error topic gets a notification.
     """
 
     told: bool

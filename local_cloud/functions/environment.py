@@ -46,7 +46,7 @@ class ExecutionEnvironment:
 
     @property
     def alive(self) -> bool:
-        """Whether the process can accept another event."""
+        """True if the process can accept another event."""
         return not self._closing and self._process.poll() is None
 
     def invoke(self, payload: bytes) -> Response:

@@ -65,7 +65,7 @@ class Session:
 
     @property
     def fresh(self) -> bool:
-        """Whether more than half of the session's time is left."""
+        """True if more than half of the session's time is left."""
         return self.expires - dt.datetime.now(dt.UTC) > _LEFT
 
 

@@ -102,7 +102,7 @@ class PostgisServer:
 
         Args:
             away: Time in s between stop and start.
-            crashed: Whether the server ends without a shutdown, and recovers at the start.
+            crashed: True if the server ends without a shutdown, and recovers at the start.
 
         Raises:
             LocalCloudError: The server does not restart; the message holds the reason.

@@ -66,7 +66,7 @@ class Container:
 
     @property
     def ready(self) -> bool:
-        """Whether the container accepts requests."""
+        """True if the container accepts requests."""
         return self.service is not None and self.service.ready
 
     def taking(self) -> Service:

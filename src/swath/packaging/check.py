@@ -81,7 +81,7 @@ class CheckReport:
 
     @property
     def passed(self) -> bool:
-        """Whether every weights file ran and all outputs agree."""
+        """True if every weights file ran and all outputs agree."""
         return not self.faults
 
     @property

@@ -52,7 +52,7 @@ class Returned:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the output holds integers."""
+        """True if the output holds integers."""
         return self.data_type.startswith(("int", "uint"))
 
 

@@ -52,7 +52,7 @@ class Gate:
     tolerance: float = 0.0
     """Maximum loss allowed in each figure."""
     closed: bool = True
-    """Whether a package in use requires a comparison; False publishes without one."""
+    """True if a package in use requires a comparison; False publishes without one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class OutputSpec:
     """Names of the axes."""
     data_type: str = "float32"
     read: bool = True
-    """Whether swath reads the output; False for an output that is irrelevant to the task."""
+    """True if swath reads the output; False for an output that is irrelevant to the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ class Declared:
     box_format: BoxFormat | None = None
     box_units: BoxUnits | None = None
     exporter: bool = False
-    """Whether Ultralytics' exporter since YOLOv8 wrote the file: each column is a candidate,
+    """True if Ultralytics' exporter since YOLOv8 wrote the file: each column is a candidate,
     with the class scores below center and sides."""
 
 

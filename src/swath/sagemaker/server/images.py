@@ -47,7 +47,7 @@ class Size:
     block: tuple[int, int]
     """Size of the smallest decodable block, (rows, cols) in px."""
     tells_bands: bool = True
-    """Whether the format can identify its bands; an NPY file cannot."""
+    """True if the format can identify its bands; an NPY file cannot."""
 
     @property
     def bytes(self) -> int:

@@ -52,7 +52,7 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether the service accepts requests."""
+        """True if the service accepts requests."""
         return not self._draining.is_set()
 
     def detect(self, path: Path, kind: Format, answer: str) -> Future[bytes]:
