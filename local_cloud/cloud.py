@@ -78,7 +78,7 @@ class LocalCloud:
 
     @property
     def logs(self) -> Path:
-        """Folder of the logs: a file for each function, each job attempt, and the cloud itself."""
+        """Folder of the logs: a file for each function and job attempt, and `cloud.log`."""
         return self.folder / "logs"
 
     def deploy(self, assembly: Path) -> dict[str, str]:

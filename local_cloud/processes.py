@@ -2,8 +2,8 @@
 
 A home folder would expose a user's configuration, such as `~/.aws/config`. Without HOME, a process
 would get the home folder from the list of users, so HOME is a path that can hold nothing. Each
-process has its own folder for temporary files, so no function sees files that another one
-downloaded.
+process has its own folder for temporary files, so no function can use the files
+of another one.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 AWS: https://docs.aws.amazon.com/vpc/latest/userguide/delete-vpc.html,
 https://docs.aws.amazon.com/vpc/latest/userguide/delete-security-group.html
 
-Moto 5.2.5 deletes a subnet or security group that has a network interface, a group that another
-group's rule names, and a VPC that still has a gateway or its own groups.
+Moto 5.2.5 ignores such dependencies. It deletes a subnet or security group that has a network
+interface, and a group that another group's rule names. It also deletes a VPC that still has a
+gateway or its own groups.
 """
 
 from __future__ import annotations

@@ -83,8 +83,8 @@ async def spooled(
 class CloseUnread:
     """ASGI middleware that closes the connection if an answer leaves a body unread.
 
-    The client learns this at once and need not send the rest. A client that asks first (`Expect:
-    100-continue`) sends nothing.
+    The client learns this at once and need not send the rest. A client that asks first, with
+    `Expect: 100-continue`, sends nothing.
     """
 
     def __init__(self, app: ASGIApp) -> None:

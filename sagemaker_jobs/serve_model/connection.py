@@ -1,6 +1,6 @@
 """Limit the size and time of request headers, and close connections without losing answers.
 
-uvicorn parses requests and manages connections. This module adds a limit on the bytes and the time
+uvicorn parses HTTP/1.1 and manages connections. This module adds a limit on the bytes and the time
 of a request's head, which uvicorn's parser lacks. It also adds lingering: if a socket is closed
 while data from the client is unread, the client's system discards the answer.
 https://www.rfc-editor.org/rfc/rfc9112#section-9.6

@@ -1,4 +1,4 @@
-# The image of endpoints on hosts with a GPU, serving one model package.
+# Image of endpoints on hosts with a GPU; it serves one model package.
 # torch and onnxruntime-gpu of uv.lock are built for CUDA 13 and bring its libraries along. The base adds
 # NVIDIA's variables, and the libraries that run CUDA 13 on hosts with an older driver.
 FROM nvidia/cuda:13.0.2-base-ubuntu24.04 AS base
@@ -34,9 +34,9 @@ RUN --mount=from=packages,source=/opt,target=/build \
 COPY src/swath swath
 COPY sagemaker_jobs/serve_model sagemaker_jobs/serve_model
 RUN python -m compileall -q swath sagemaker_jobs \
-    # A server that cannot be imported fails here, not when an endpoint is made.
+    # An import error fails the build here, not the creation of an endpoint.
     && python -c "import sagemaker_jobs.serve_model.__main__"
 EXPOSE 8080
-# SageMaker adds the argument `serve`, sends SIGTERM to this process, and expects it to be root's.
+# SageMaker adds the argument `serve`, sends SIGTERM to this process, and expects it to run as root.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 ENTRYPOINT ["python", "-m", "sagemaker_jobs.serve_model"]

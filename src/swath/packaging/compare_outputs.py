@@ -52,7 +52,12 @@ def difference(one: Outputs, other: Outputs, description: ModelDescription) -> f
 
     The difference of numbers is relative to the largest number of their output. The difference of
     label maps is the share of pixels that differ. Lists of objects differ in scores and in
-    overlaps; an object in only one list counts with its score.
+    overlaps; an object in only one list counts with its score above the threshold.
+
+    Args:
+        one: Outputs of one model, in the order of the description.
+        other: Outputs of the other model for the same tile.
+        description: Description of both models.
 
     Raises:
         ModelOutputError: An output does not match the package's description.
@@ -75,6 +80,11 @@ def agreement(one: Outputs, other: Outputs, description: ModelDescription) -> Ag
     outputs. Segmentation: pixels of equal class, out of those that either output reports.
     Classification: the tile, if either output reports a class.
 
+    Args:
+        one: Outputs of one model, in the order of the description.
+        other: Outputs of the other model for the same tile.
+        description: Description of both models.
+
     Raises:
         ModelOutputError: An output does not match the package's description.
     """
@@ -92,6 +102,10 @@ def agreement(one: Outputs, other: Outputs, description: ModelDescription) -> Ag
 
 def read_answer(outputs: Outputs, description: ModelDescription) -> int:
     """Decode an output as a run would, and return its number of objects, pixels or tiles.
+
+    Args:
+        outputs: Outputs of the model for one tile.
+        description: Description of the model.
 
     Raises:
         ModelOutputError: The output does not match the package's description.

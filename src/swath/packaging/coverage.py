@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 _EVERYTHING = 0.99
-"""Share of covered pixels from which the package is said to detect everything."""
+"""Minimum share of covered pixels for a warning that the package detects everything."""
 _FAINT = 1e-3
 
 

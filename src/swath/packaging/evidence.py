@@ -107,7 +107,7 @@ def _corners(box: NDArray[np.float64], scale: float) -> Judgement:
     ordered = np.mean((box[:, 2:4] >= box[:, :2] - slack).all(axis=1))
     if ordered < _USUALLY:
         return Judgement(f"{1 - ordered:.0%} of the boxes end before they begin", doubtful=True)
-    # Sides equal centers everywhere only if all boxes are as large as the tile.
+    # Sides are as large as centers everywhere only if all boxes are as large as the tile.
     spread = (box[:, :2].max(axis=0) > 0.3 * scale).all()
     within = np.mean((box[:, 2:4] <= _MOST_BEYOND * scale).all(axis=1))
     strong = len(box) >= ENOUGH and ordered >= _ALWAYS and spread and within >= _ALWAYS
@@ -115,7 +115,7 @@ def _corners(box: NDArray[np.float64], scale: float) -> Judgement:
 
 
 def best(judgements: Sequence[Judgement]) -> Judgement:
-    """Return the best judgement of several probes: some probes suit a network better."""
+    """Return the best of several judgements: some probes suit a network better than others."""
     return min(
         judgements, key=lambda one: (one.fault is not None, not one.doubtful, not one.strong)
     )

@@ -47,7 +47,7 @@ class Returned:
 
     @property
     def natural(self) -> tuple[NDArray[Any], ...]:
-        """Arrays for the probes whose pixel values most networks accept."""
+        """Arrays for the probes with pixel values that most networks accept."""
         return self.values[:NATURAL]
 
     @property
@@ -78,7 +78,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """Callable network with its file's metadata; None for what the file does not state."""
+    """Callable network with its file's metadata; fields that the file does not state are None."""
 
     call: Any
     input_name: str

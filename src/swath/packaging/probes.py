@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NATURAL = 2
-"""Number of probes, the first ones, whose values from 0 to 1 suit most networks. The further
-probes show how far numbers can go, but no network's typical boxes."""
+"""Number of leading probes with values from 0 to 1, which suit most networks. The further probes
+show how far numbers can go, but no network's typical boxes."""
 _BYTE = 255.0
 _SHAPES = 24
 
@@ -24,8 +24,8 @@ _SHAPES = 24
 def probe_tiles(shape: tuple[int, ...], *, seed: int = 0) -> Iterator[NDArray[np.float32]]:
     """Yield batches of float32 tiles, as the network receives them.
 
-    The batches are noise from 0 to 1, bright shapes on dark ground, normally distributed noise as
-    after a z-score, and noise from 0 to 255.
+    The batches are, in order: noise from 0 to 1, bright shapes on dark ground, normally distributed
+    noise as after a z-score, and noise of 8 bits from 0 to 255.
 
     Args:
         shape: Shape of each batch, (batch, bands, rows, cols).

@@ -55,7 +55,16 @@ def output(
     open_axes: Sequence[int] = (),
     read: bool = True,
 ) -> OutputSpec:
-    """Describe an output for the package; `axes` that start with "batch" have a batch axis."""
+    """Describe an output for the package.
+
+    Args:
+        returned: Output, with its shape for one batch of probes.
+        axes: Names of the axes; a first axis "batch" gets the network's batch size.
+        exported: Exported network.
+        name: Name of the output in the package; None: the network's name.
+        open_axes: Indices of the axes that may have any length.
+        read: False for an output that is irrelevant to the task.
+    """
     shape = [ANY if axis in open_axes else length for axis, length in enumerate(returned.shape)]
     if axes[0] == "batch":
         shape[0] = ANY if exported.batch is None else exported.batch
@@ -92,7 +101,13 @@ def shapes_of(exported: Exported) -> str:
 
 
 def only(exported: Exported, place: int, axes: Sequence[str]) -> tuple[OutputSpec, ...]:
-    """Describe all outputs, of which only the one at index `place` is read."""
+    """Describe all outputs, of which only one is read.
+
+    Args:
+        exported: Exported network.
+        place: Index of the output to read.
+        axes: Names of that output's axes.
+    """
     return tuple(
         output(found, axes, exported) if number == place else passed_over(found)
         for number, found in enumerate(exported.outputs)

@@ -63,7 +63,7 @@ def query_readings(exported: Exported, names: tuple[str, ...], *, settled: bool)
 
     Args:
         exported: Exported network.
-        names: Class names; the last one may stand for "no object".
+        names: Class names; the last one may be "no object".
         settled: True if each object has one query, as in DETR: center and sides in shares of the
             tile, without NMS. False if the rows are candidates for NMS; the box format is then
             open.

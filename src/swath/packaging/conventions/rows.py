@@ -1,8 +1,8 @@
 """Interpret one output that holds a row of numbers for each candidate.
 
-A row is a box, followed by one score per class (`rows`), by an objectness and one score per class
-(`objectness`), or by a score and a class number (`labelled`). Six numbers per row may be any of the
-three.
+A row is a box, followed by one of three forms: one score per class (`rows`); an objectness and one
+score per class (`objectness`); or a score and a class number (`labelled`). Six numbers per row may
+be any of the three.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ necessary. Tiles that arrive during a computation are queued. They run together 
 free, or earlier as soon as they fill a batch. Batches therefore grow with the load, and batching
 adds no latency.
 
-swath has its own batcher because the batching of servers (TorchServe, Triton, Ray Serve) waits for
-a fixed time before each batch, and each server adds a process. With this batcher, sixteen clients
-get 2.2 times as many answers per second as without it, and a single client waits no longer (`make
-bench ARGS=serving`).
+swath has its own batcher for two reasons. The batching of servers (TorchServe, Triton, Ray Serve)
+waits for a fixed time before each batch, and each server adds a process. With this batcher, sixteen
+clients get 2.2 times as many answers per second as without batching. A single client waits no
+longer than without it. `make bench ARGS=serving` repeats the measurement.
 """
 
 from __future__ import annotations

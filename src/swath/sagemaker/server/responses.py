@@ -44,7 +44,13 @@ class Source:
 
 
 def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
-    """Return a FeatureCollection; its properties are named as in a run's GeoParquet file."""
+    """Return a FeatureCollection; its properties are named as in a run's GeoParquet file.
+
+    Args:
+        found: Detections in the image, with the counts of tiles and the warnings.
+        image: Size and georeference of the image.
+        source: Model that made the detections.
+    """
     rows, shapes, placed = found.detections, None, True
     try:
         georeferencer = Georeferencer.of(image)
@@ -68,7 +74,15 @@ def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
 
 
 def to_json(found: Found, image: SceneInfo, source: Source) -> bytes:
-    """Return detections in pixels, whether the image is georeferenced or not."""
+    """Return detections in pixels, whether the image is georeferenced or not.
+
+    Boxes are (x0, y0, x1, y1) in px of the image; polygons are GeoJSON geometries in px.
+
+    Args:
+        found: Detections in the image, with the counts of tiles and the warnings.
+        image: Size of the image.
+        source: Model that made the detections.
+    """
     rows = found.detections
     shapes = raw_geometries(_pixel_shapes(rows))
     columns = (rows.label.tolist(), decimal_scores(rows), rows.box.tolist(), shapes)
