@@ -57,7 +57,7 @@ class LocalCloud:
         """Start the cloud.
 
         Raises:
-            LocalCloudError: The cloud cannot start; the message holds the reason.
+            LocalCloudError: The cloud cannot start; the message states the reason.
         """
         self.folder = Path(tempfile.mkdtemp(prefix="swath-cloud-"))
         self.folder.chmod(0o755)

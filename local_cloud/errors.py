@@ -2,7 +2,7 @@
 
 
 class LocalCloudError(Exception):
-    """The local cloud cannot do what was requested; the message holds the reason and a remedy."""
+    """The local cloud cannot do what was requested; the message states the reason and a remedy."""
 
 
 class MotoChangedError(LocalCloudError):

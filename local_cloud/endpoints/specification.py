@@ -24,7 +24,7 @@ class ServingSpec:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Key of the process; invocations with equal keys may share one."""
+        """Key of a function or container; invocations with equal keys may share a process."""
         return (self.command, self.folder, self.model, tuple(sorted(self.environment.items())))
 
 

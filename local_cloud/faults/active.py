@@ -59,7 +59,7 @@ class Faults:
             return self._switches[number].met
 
     def on(self, kind: type[F]) -> F | None:
-        """Return the fault of a kind that is on, without counting an occurrence."""
+        """Return the fault of a kind that is on, or None, without counting an occurrence."""
         with self._lock:
             found = (s.fault for s in self._switches.values() if s.left)
             return next((fault for fault in found if isinstance(fault, kind)), None)

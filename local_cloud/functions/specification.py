@@ -31,7 +31,7 @@ class FunctionSpec:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Key of the process; invocations with equal keys may share one."""
+        """Key of a function or container; invocations with equal keys may share a process."""
         variables = tuple(sorted(self.environment.items()))
         return (self.arn, self.handler, self.task_root, variables, self.disk_kib)
 

@@ -1,4 +1,4 @@
-"""Require the permissions that AWS's services themselves use of a role.
+"""Require the permissions that AWS's services themselves need from a role.
 
 The local cloud does none of these actions: it has other logs, other images and no network. It still
 requires the permissions: without them, the function, job or container does not start. On AWS, some
@@ -37,7 +37,7 @@ _BATCH_RULE = "rule/StepFunctionsGetEventsForBatchJobsRule"
 
 
 def start_function(access: Access, role: str, *, logs: str, in_network: bool, traced: bool) -> None:
-    """Require what Lambda does with a function's role; `logs` is its log group."""
+    """Require what Lambda needs from a function's role; `logs` is its log group."""
     access.demand(role, "logs:CreateLogStream", "logs:PutLogEvents", on=_stream(logs))
     if in_network:
         access.demand(role, *_NETWORK_INTERFACES, on="*")
@@ -46,7 +46,7 @@ def start_function(access: Access, role: str, *, logs: str, in_network: bool, tr
 
 
 def start_job(access: Access, role: str, *, logs: str, repository: str) -> None:
-    """Require what ECS's agent does with the execution role of a Batch job."""
+    """Require what ECS's agent needs from the execution role of a Batch job."""
     _pull(access, role, repository)
     access.demand(role, "logs:CreateLogStream", "logs:PutLogEvents", on=_stream(logs))
 
@@ -59,7 +59,7 @@ def start_container(
     repository: str,
     namespace: str,
 ) -> None:
-    """Require what SageMaker does with a role to run a container.
+    """Require what SageMaker needs from a role to run a container.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
     """
@@ -73,7 +73,7 @@ def start_container(
 def create_state_machine(
     access: Access, role: str, *, definition: str, logged: bool, traced: bool
 ) -> None:
-    """Require what Step Functions does with a role in addition to its tasks."""
+    """Require what Step Functions needs from a role in addition to the needs of its tasks."""
     if logged:
         access.demand(role, *_LOG_DELIVERY, on="*")
     if traced:

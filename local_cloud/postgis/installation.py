@@ -53,7 +53,7 @@ def cache_folder() -> Path:
 
 
 def is_open_to_others(folder: Path) -> bool:
-    """Return whether every user can access files in a folder, or in its existing parents."""
+    """Return whether every user can access a folder; its missing parts can be created so."""
     there = (path for path in (folder, *folder.parents) if path.exists())
     return all(path.stat().st_mode & 0o001 for path in there)
 

@@ -69,7 +69,7 @@ class PostgisServer:
         """Start the server.
 
         Raises:
-            LocalCloudError: PostgreSQL is missing or does not start; the message holds the reason.
+            LocalCloudError: PostgreSQL is missing or does not start; the message states the reason.
         """
         installation = find_or_install()
         self._folder = Path(tempfile.mkdtemp(prefix="swath-postgis-", dir=_temporary_folder()))
@@ -105,7 +105,7 @@ class PostgisServer:
             crashed: True if the server ends without a shutdown, and recovers at the start.
 
         Raises:
-            LocalCloudError: The server does not restart; the message holds the reason.
+            LocalCloudError: The server does not restart; the message states the reason.
         """
         with self._turn:
             if self._process is None or self._process.poll() is not None:

@@ -1,7 +1,7 @@
 """Serve the container's model package: `python -m sagemaker_jobs.serve_model [serve]`.
 
-SageMaker unpacks the package at `SM_MODEL_DIR`, sends its requests to the port in
-`SAGEMAKER_BIND_TO_PORT`, and starts every serving container with the argument `serve`.
+SageMaker unpacks the package at `SM_MODEL_DIR`, and sends requests to the port in
+`SAGEMAKER_BIND_TO_PORT`. It starts every serving container with the argument `serve`.
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 """
 

@@ -146,9 +146,9 @@ def _named(model: Any) -> Any:
 def _mend(model: Any) -> None:
     """Repair the graph that the library leaves if some nodes stay in float32.
 
-    The library converts a value for each such consumer, under one name. It passes values between
-    two float32 nodes through half precision. It also appends conversions to the end of the graph,
-    out of topological order.
+    If several float32 nodes take a value, the library adds a conversion for each, all under one
+    name. It passes values between two float32 nodes through half precision. It also appends
+    conversions to the end of the graph, out of topological order.
     """
     seen: set[str] = set()
     for node in list(model.graph.node):

@@ -78,7 +78,7 @@ def output(
 
 
 def split_background(names: Sequence[str]) -> tuple[str | None, tuple[str, ...]]:
-    """Return (background, other classes); the background is None if the first class is none."""
+    """Return (background, other classes); background is None unless it is the first class."""
     if names[0].lower() in BACKGROUND:
         return names[0], tuple(names[1:])
     return None, tuple(names)

@@ -232,7 +232,7 @@ def _axes(found: Returned, role: Role, *, batched: bool) -> tuple[str, ...]:
 
 
 def _open(found: Returned, role: Role, *, batched: bool) -> list[int]:
-    """Return the indices of the axes of any length: the axis of objects, if its length varies."""
+    """Return the indices of the axes of any length: that of objects, unless it is fixed."""
     if role == "count":
         return []
     if not batched:

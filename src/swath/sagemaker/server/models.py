@@ -52,7 +52,7 @@ class Models:
         return Source(name=said.name, digest=self.digest, classes=said.classes)
 
     def of(self, ref: ModelRef) -> tuple[ModelDescription, Model]:
-        """Return the model of a plan: the container's own if the digests match, else another one.
+        """Return the model of a plan: the container's own if the digests match, else the plan's.
 
         Args:
             ref: Reference to the model package.
