@@ -46,7 +46,7 @@ class Found:
     labels: NDArray[np.str_]
 
     def judged(self, hits: NDArray[np.bool_]) -> Found:
-        """Return the same boxes, with a separate label for those that are no hits."""
+        """Return the same boxes, with a separate label for those that are not hits."""
         return Found(self.boxes, np.where(hits, self.labels, np.char.add(self.labels, WRONG)))
 
     def counts(self) -> dict[str, int]:

@@ -276,7 +276,7 @@ class RequestExpired(Fault, frozen=True, kw_only=True):
 class TimeLapse(Fault, frozen=True, kw_only=True):
     """Hours of waiting pass in seconds, including time limits of states.
 
-    This is no fault of AWS; it shows the effects of faults after hours.
+    This is not a fault of AWS; it shows the effects of faults after hours.
 
     Attributes:
         factor: Factor by which AWS's waits and the time limits of states are shortened.

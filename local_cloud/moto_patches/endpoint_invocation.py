@@ -82,7 +82,7 @@ class ValidationError(ServiceException):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Endpoint of moto's, with the information needed to serve it."""
+    """Endpoint in moto, with the information needed to serve it."""
 
     account: str
     region: str

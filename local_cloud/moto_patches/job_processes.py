@@ -98,7 +98,7 @@ class _Submission:
         return cls(backend, name, found, found_queue, options)
 
     def job(self, array: Mapping[str, Any], job_id: str | None = None) -> Any:
-        """Create a job of moto's, and register it with moto."""
+        """Create a job in moto, and register it."""
         job = Job(
             self.name,
             self.definition,

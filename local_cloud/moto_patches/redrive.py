@@ -96,7 +96,7 @@ def _last_entered(history: list[Any], definition: dict[str, Any]) -> tuple[str, 
 
 
 class _RedrivenWorker(ExecutionWorker):
-    """Worker of moto's that starts at a later state, with that state's input."""
+    """Worker like moto's that starts at a later state, with that state's input."""
 
     def __init__(self, execution: Any, definition: dict[str, Any], given: Any, events: Any) -> None:
         usual = Execution._get_start_execution_worker(execution)

@@ -49,7 +49,7 @@ class Database:
 
         Args:
             name: Name of the database in the template; an existing one is kept.
-            owner: Master user, who owns the database and is no superuser.
+            owner: Master user, who owns the database and is not a superuser.
             password: Password of the master user, for the local cloud's own server.
         """
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:

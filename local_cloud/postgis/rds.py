@@ -1,6 +1,6 @@
 """Create the roles and rights that RDS adds to PostgreSQL's, on the local cloud's own server.
 
-The master user is no superuser, on RDS or here. RDS allows it some statements that PostgreSQL
+The master user is not a superuser, on RDS or here. RDS allows it some statements that PostgreSQL
 refuses. Here RDS's own superuser, `rdsadmin`, runs those that swath needs:
 
 - creating the extension PostGIS, which is not a trusted one:

@@ -60,7 +60,7 @@ class Token:
         """Parse a token.
 
         Raises:
-            ValueError: The text is no token; the message states the reason.
+            ValueError: The text is not a token; the message states the reason.
         """
         url = urlsplit(f"https://{text}")
         query = dict(parse_qsl(url.query, keep_blank_values=True))

@@ -149,7 +149,7 @@ def judge_labels(
     """
     labels = label[score > 0]
     if not len(labels):
-        # Rows without any score are no list of objects.
+        # Rows without any score cannot be a list of objects.
         return Judgement("no row has a score") if len(score) >= ENOUGH else FINE
     if len(labels) < len(score) / 2:
         return Judgement(f"{1 - len(labels) / len(score):.0%} of the rows score 0 exactly")

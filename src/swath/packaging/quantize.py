@@ -186,7 +186,7 @@ def _at_least(model: Any) -> Any:
 
 
 def _input_name(onnx: Any, source: Path) -> str:
-    """Return the name of the only input that is no initializer."""
+    """Return the name of the only input that is not an initializer."""
     graph = onnx.load(source, load_external_data=False).graph
     held = {tensor.name for tensor in graph.initializer}
     (name,) = [entry.name for entry in graph.input if entry.name not in held]

@@ -31,7 +31,7 @@ def parse_scaling(text: str) -> Scalings:
             the `value_scaling` of STAC MLM.
 
     Raises:
-        InputError: The text is none of these, or the file is invalid.
+        InputError: The text has another form, or the file is invalid.
     """
     if text == "none":
         return (None,)

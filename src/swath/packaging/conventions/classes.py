@@ -90,7 +90,7 @@ def of_tiles(
         given: Hyperparameters that the user sets.
 
     Raises:
-        PackageError: Class names are missing, or the numbers are no scores.
+        PackageError: Class names are missing, or the numbers cannot be scores.
     """
     found = exported.outputs[place]
     names = need_classes(classes, f"{exported.path} tells {found.shape[1]} classes apart")

@@ -69,7 +69,7 @@ class Notification:
             text: JSON of the message.
 
         Raises:
-            PayloadError: The text is no such message.
+            PayloadError: The text is not such a message.
         """
         try:
             message = json.loads(text)
@@ -130,7 +130,7 @@ def resume_run(
         states: Client of Step Functions; None creates one.
 
     Raises:
-        PayloadError: The endpoint's answer is no receipt.
+        PayloadError: The endpoint's answer is not a receipt.
     """
     if not notification.request_uri.startswith(storage.join(work_uri, "runs", "")):
         return _result("ignored", notification, "not of a run")

@@ -46,7 +46,7 @@ def invoke_endpoint(endpoint: str, request: ShardRequest) -> Receipt:
         TransientError: The endpoint is busy or failed; the caller should retry.
         InputError: The endpoint refused the request.
         SettingsError: The endpoint does not exist.
-        PayloadError: The answer is no receipt of swath.
+        PayloadError: The answer is not a receipt of swath.
     """
     with calling(endpoint):
         response = runtime().invoke_endpoint(
@@ -67,7 +67,7 @@ def read_receipt(body: bytes, endpoint: str) -> Receipt:
         endpoint: Name of the endpoint, for messages.
 
     Raises:
-        PayloadError: The body is no receipt.
+        PayloadError: The body is not a receipt.
     """
     try:
         return Receipt.from_json(json.loads(body))

@@ -32,7 +32,7 @@ logger = logging.getLogger("swath.serve_model")
 
 _REFUSED = {"403", "AccessDenied", "AllAccessDisabled"}
 _MOST_THREADS = 64
-"""Maximum number of images processed at once; they fill two batches of the largest size."""
+"""Maximum number of images processed at once; two batches of the largest size need more."""
 
 
 class Service:
