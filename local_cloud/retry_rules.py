@@ -58,7 +58,7 @@ def check_retry_rules(rules: list[Mapping[str, str]]) -> None:
 
 
 def _matches(pattern: str, value: str | None) -> bool:
-    """Match exactly or, with an asterisk at the end, by prefix; case-sensitive."""
+    """Match a pattern exactly or, if it ends in an asterisk, by prefix; case-sensitive."""
     if value is None:
         return False
     return value.startswith(pattern[:-1]) if pattern.endswith("*") else value == pattern

@@ -1,6 +1,6 @@
 """Require the permissions that AWS's services themselves need from a role.
 
-The local cloud does none of these actions: it has other logs, other images and no network. It still
+The local cloud performs none of these actions: it has other logs, other images and no network. It still
 requires the permissions: without them, the function, job or container does not start. On AWS, some
 of them start but lose their logs, traces or metrics.
 """
