@@ -1,8 +1,8 @@
 """Require the permissions that AWS's services themselves need from a role.
 
-The local cloud performs none of these actions: it has other logs, other images and no network. It still
-requires the permissions: without them, the function, job or container does not start. On AWS, some
-of them start but lose their logs, traces or metrics.
+The local cloud performs none of these actions: it has other logs, other images and no network. It
+still requires the permissions: without them, the function, job or container does not start. On AWS,
+some of them start but lose their logs, traces or metrics.
 """
 
 from __future__ import annotations
