@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def choose(names: Sequence[str]) -> list[str]:
-    """The benchmarks whose names begin with one of `names`; all, if there are none.
+    """Return the benchmarks whose names begin with one of `names`; all without names.
 
     Raises:
         ValueError: a name fits nothing.

@@ -81,23 +81,23 @@ def is_clean(samples: Round) -> bool:
 
 
 def clean_rounds(rounds: list[Round]) -> list[Round]:
-    """The rounds that others left alone; all of them, if they left none alone."""
+    """Return the rounds without other load; all rounds if each had some."""
     return [one for one in rounds if is_clean(one)] or rounds
 
 
 def ratio(rounds: list[Round], above: str, below: str, measure: str = "wall") -> float:
-    """The median of one side's measure divided by another's, round by round."""
+    """Return the median, over the rounds, of one side's measure divided by another's."""
     ratios = [one[above][measure] / one[below][measure] for one in clean_rounds(rounds)]
     return float(statistics.median(ratios))
 
 
 def median(rounds: list[Round], side: str, measure: str = "wall") -> float:
-    """The median of one side's measure."""
+    """Return the median of one side's measure."""
     return float(statistics.median(one[side][measure] for one in clean_rounds(rounds)))
 
 
 def only(rounds: list[Round], *sides: str) -> list[Round]:
-    """The rounds with some of their sides: what one figure of several rests on."""
+    """Return the rounds with some of their sides: the samples of one figure of several."""
     return [{side: one[side] for side in sides} for one in rounds]
 
 

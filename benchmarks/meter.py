@@ -59,7 +59,7 @@ class Meter:
         self.others = max(0.0, self.others + self._others()) / self.wall
 
     def sample(self, **more: Any) -> Sample:
-        """The measures, for a result file."""
+        """Return the measures, for a result file."""
         return {
             "wall": round(self.wall, 5),
             "cpu": round(self.cpu, 3),

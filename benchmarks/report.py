@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def say(text: str) -> None:
-    """A line for whoever waits."""
+    """Print a line of progress."""
     print(text, flush=True)

@@ -46,7 +46,7 @@ class Result:
 
 
 def result(name: str, value: float, samples: Sequence[Round]) -> Result:
-    """A result on this machine.
+    """Return a result on this machine.
 
     Args:
         name: of the figure.

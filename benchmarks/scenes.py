@@ -50,7 +50,7 @@ class SceneSpec:
 
 
 def make_scene(kind: Kind, size: int, compression: Compression) -> Path:
-    """The path of one scene, drawn if need be."""
+    """Return the path of one scene; draw it if it is missing."""
     spec = SceneSpec(kind, size, compression)
     make_scenes([spec])
     return spec.path
@@ -70,7 +70,7 @@ def make_scenes(specs: Iterable[SceneSpec]) -> None:
 
 @contextmanager
 def _drawn(kind: Kind, size: int) -> Iterator[Path]:
-    """The scene, not compressed; written in bands, so that memory grows with the width only."""
+    """Write the scene without compression, in bands of rows: memory grows only with its width."""
     look = LOOKS[kind]
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         path = Path(folder, "raw.tif")

@@ -124,7 +124,7 @@ class Server:
 
 
 def _parse(request: bytes) -> tuple[str, str, dict[str, str]]:
-    """The method, the path, and the headers by name in small letters."""
+    """Return the method, the path, and the headers by name in lower case."""
     first, *lines = request.decode("latin-1").rstrip("\r\n").split("\r\n")
     method, path, _ = first.split(" ")
     pairs = (line.partition(":") for line in lines)
@@ -132,7 +132,7 @@ def _parse(request: bytes) -> tuple[str, str, dict[str, str]]:
 
 
 def _range(header: str | None, size: int) -> tuple[int, int]:
-    """The half-open range of bytes that a Range header means."""
+    """Return the half-open range of bytes of a Range header."""
     if header is None:
         return 0, size
     first, _, last = header.removeprefix("bytes=").partition("-")

@@ -63,12 +63,12 @@ class Landscape:
     seed: int = 1
 
     def bands(self, height: int) -> Iterator[NDArray[Any]]:
-        """The scene from the top, in pieces (rows, cols, bands) of `BAND` rows."""
+        """Yield the scene from the top, in pieces (rows, cols, bands) of `BAND` rows."""
         for number in range(-(-height // BAND)):
             yield self.draw(number)[: height - number * BAND]
 
     def draw(self, number: int) -> NDArray[Any]:
-        """The `number`-th `BAND` rows, (rows, cols, bands)."""
+        """Return the `number`-th `BAND` rows, (rows, cols, bands)."""
         look = LOOKS[self.kind]
         columns = -(-self.width // BAND)
         ground = _ground(number, columns, self.seed)
@@ -133,7 +133,7 @@ def _objects(number: int, columns: int, seed: int) -> Floats:
 
 
 def _scattered(rng: np.random.Generator) -> NDArray[np.float64]:
-    """The objects of one cell: centre x and y, half width and height, angle, brightness."""
+    """Return the objects of one cell: center x and y, half width and height, angle, brightness."""
     fields = _rectangles(rng, 5, (30, 210), (0, np.pi), (0, 20))
     roads = _rectangles(rng, 1, (3, 9), (0, np.pi), (24, 3))
     roads[:, 3] = _REACH

@@ -69,7 +69,7 @@ class VirtualScene:
         return np.where(empty, -1, which)
 
     def blocks(self) -> list[NDArray[Any]]:
-        """The different blocks, (rows, cols, bands) each."""
+        """Return the different blocks, (rows, cols, bands) each."""
         return _draw(self.kind)
 
     def _tags(self, offsets: NDArray[np.int64], counts: NDArray[np.int64]) -> list[Tag]:
@@ -119,7 +119,7 @@ def _encode(block: NDArray[Any]) -> bytes:
 
 
 def _directory(tags: list[Tag], start: int) -> bytes:
-    """A BigTIFF's directory, and behind it the values that do not fit into it."""
+    """Return a BigTIFF's directory, followed by the values that do not fit into it."""
     entries, behind = [], b""
     values_start = start + 8 + 20 * len(tags) + 8
     for number, kind, values in tags:

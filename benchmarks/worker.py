@@ -27,7 +27,7 @@ _TIMEOUT = 900
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder that goes when it is left."""
+    """Make a folder that is removed at the end of the block."""
     with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
         yield Path(folder)
 

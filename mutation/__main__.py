@@ -91,7 +91,7 @@ def _run(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _workers(trees: list[Tree]) -> Iterator[ProcessPoolExecutor]:
-    """A process for each tree, and one PostGIS for all of them."""
+    """Run a process for each tree, and one PostGIS for all of them."""
     context = multiprocessing.get_context("fork")
     free: SimpleQueue[Tree] = context.SimpleQueue()
     for tree in trees:

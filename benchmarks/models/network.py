@@ -47,13 +47,13 @@ class Operations(Protocol):
         """Convolve with the weights of that name."""
 
     def silu(self, x: Any) -> Any:
-        """The tensor times its own sigmoid."""
+        """Multiply the tensor by its own sigmoid."""
 
     def add(self, x: Any, y: Any) -> Any:
         """Sum of two tensors."""
 
     def concat(self, *parts: Any) -> Any:
-        """Joined along the channels."""
+        """Join the tensors along the channels."""
 
     def enlarge(self, x: Any) -> Any:
         """Each cell twice along both axes."""
@@ -101,7 +101,7 @@ def make_weights(architecture: Architecture, seed: int = 0) -> Weights:
 
 
 def run(operations: Operations, architecture: Architecture, image: Any) -> Any:
-    """The network on (batch, 3, rows, cols), by whichever operations."""
+    """Build the network on (batch, 3, rows, cols) with the given operations."""
 
     def unit(x: Any, name: str, *, stride: int = 1) -> Any:
         return operations.silu(operations.conv(x, name, stride=stride))
@@ -120,7 +120,7 @@ def run(operations: Operations, architecture: Architecture, image: Any) -> Any:
 
 
 def centres(side: int) -> NDArray[np.float32]:
-    """The middles of the cells of a tile of `side` px, (1, 2, candidates): x, y."""
+    """Return the centers of the cells of a tile of `side` px, (1, 2, candidates): x, y."""
     places = (np.arange(side // STRIDE, dtype=np.float32) + 0.5) * STRIDE
     y, x = np.meshgrid(places, places, indexing="ij")
     return np.stack([x.ravel(), y.ravel()])[None]

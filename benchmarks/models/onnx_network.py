@@ -81,7 +81,7 @@ class _Builder:
 
 
 def build(architecture: Architecture, weights: Weights, side: int) -> bytes:
-    """A model from `image` (batch, 3, side, side) to `pred` (batch, 5, candidates)."""
+    """Build a model from `image` (batch, 3, side, side) to `pred` (batch, 5, candidates)."""
     builder = _Builder(weights)
     grid = centres(side)
     builder.constants["centres"] = grid

@@ -58,7 +58,7 @@ class Packages:
 
 
 def make_packages(architecture: Architecture, side: int = TILE) -> Packages:
-    """The packages of a detector, made if need be.
+    """Return the packages of a detector; make them if they are missing.
 
     Raises:
         RuntimeError: `.onnx` and `.pt2` do not agree.

@@ -54,7 +54,7 @@ class Ungathered:
         return self._model(tiles)
 
     def shrink(self) -> bool:
-        """It never runs out of memory."""
+        """Tell that the batch cannot shrink: this model never runs out of memory."""
         return False
 
     def close(self) -> None:

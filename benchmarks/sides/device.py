@@ -56,7 +56,7 @@ class Device:
         return [(self._answers[(first + place) % _ANSWERS],) for place in range(len(tiles))]
 
     def shrink(self) -> bool:
-        """It never runs out of memory."""
+        """Tell that the batch cannot shrink: this model never runs out of memory."""
         return False
 
 

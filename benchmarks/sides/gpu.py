@@ -43,7 +43,7 @@ def available() -> Sample:
 
 
 def alone(package: str, scene: str) -> Sample:
-    """The module over float32 batches that lie on the device, of the size that swath would choose.
+    """Run the module on float32 batches on the device, of the size that swath chooses.
 
     The layout in memory is the faster of the two; a few seconds are measured and scaled up.
     """
@@ -65,7 +65,7 @@ def alone(package: str, scene: str) -> Sample:
 def _timed(
     path: Path, tiles: Sequence[NDArray[np.float32]], size: int
 ) -> Callable[[Any, int], float]:
-    """A function of a layout and a number of batches: how many seconds these take."""
+    """Return a function that measures the seconds of some batches in a memory layout."""
     import torch  # noqa: PLC0415
     from torch.export.passes import move_to_device_pass  # noqa: PLC0415
 
@@ -91,7 +91,7 @@ def _timed(
 
 
 def shard(package: str, scene: str) -> Sample:
-    """A scene's one shard, as `runs.shard`."""
+    """Run a scene's one shard, as `runs.shard` does."""
     with _utilisation() as busy:
         sample = runs.shard(scene, package)
     return sample | {"tiles_per_s": sample["tiles"] / sample["wall"], "busy": busy}
@@ -99,7 +99,7 @@ def shard(package: str, scene: str) -> Sample:
 
 @contextmanager
 def _utilisation() -> Iterator[dict[str, float]]:
-    """Fills in the GPU's utilisation in per cent while it was used, the median and the mean."""
+    """Add the median and the mean of the GPU's utilization in percent while it was in use."""
     found: dict[str, float] = {}
     with subprocess.Popen(_QUERY, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -16,7 +16,7 @@ _FEW = 300
 
 
 def swath(count: int, repeats: int = 1) -> Sample:
-    """The merge of swath, from arrays to arrays; the time is the median of the repeats'."""
+    """Run swath's merge, from arrays to arrays; the time is the median of the repeats."""
     from swath.detection.stitching.stitcher import Seams, merge_detections  # noqa: PLC0415 (peers are spared it)
 
     seen, seams = load_boxes(count), Seams(make_grid(count))

@@ -53,7 +53,7 @@ def plan(scene: str, package: str, work: str, shard_tiles: int = _BATCH_SHARD) -
 
 
 def shard(scene: str, package: str, *, merge: bool = False, device_ms: float = 0) -> Sample:
-    """A scene's one shard, from the file to Parquet; the model is loaded and warm.
+    """Run a scene's one shard, from the file to Parquet, with a warm model.
 
     Args:
         scene: at most so large that one shard holds it.
@@ -111,12 +111,12 @@ def first_tile(uri: str, package: str, index: int) -> Sample:
 
 
 def middle_shard(uri: str) -> int:
-    """A shard in the middle of a plan."""
+    """Return the index of a shard in the middle of a plan."""
     return len(RunStore.open(uri).plan.shards) // 2
 
 
 def _own(uri: str, work: str) -> str:
-    """A copy of a plan, in a folder where no earlier sample has left what would be taken up."""
+    """Copy a plan into a folder without checkpoints of earlier samples."""
     own = RunPaths(work, RunPaths.of_plan(uri).run_id).plan
     storage.copy(uri, own)
     return own

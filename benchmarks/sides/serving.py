@@ -45,7 +45,7 @@ def answers(package: str, *, clients: int, each: int, **options: Any) -> Sample:
 
 
 def alone(package: str, *, each: int) -> Sample:
-    """The model alone, as it is loaded for serving, shown the same tile."""
+    """Run the model alone on the same tile, loaded as for serving."""
     with MemoryFile(image()) as file, file.open() as opened:
         tile = opened.read()
     model = load_model(load_package(package))
@@ -60,7 +60,7 @@ def alone(package: str, *, each: int) -> Sample:
 
 
 def image() -> bytes:
-    """A GeoTIFF of one tile."""
+    """Return a GeoTIFF of one tile."""
     pixels = np.moveaxis(Landscape("rgb8", TILE).draw(0)[:TILE, :TILE], -1, 0)
     shape = {"width": TILE, "height": TILE, "count": 3, "dtype": "uint8"}
     place = {"crs": "EPSG:32633", "transform": from_origin(500_000, 5_000_000, 10, 10)}

@@ -22,7 +22,7 @@ _CHUNK = 65536
 
 
 def geoparquet(count: int) -> Sample:
-    """The file of a run: polygons in longitude and latitude, their bounds, and all else.
+    """Write a run's file: polygons in longitude and latitude, bounds and all other columns.
 
     `placing` is how long it took to find out where on Earth they are, which is not in `wall`.
     """

@@ -16,7 +16,7 @@ from benchmarks.worker import run_side
 
 
 def run(*, quick: bool) -> Iterator[Result]:
-    """A small and a large model over a scene of 16384²; nothing without a GPU."""
+    """Run a small and a large model on a scene of 16384²; yield nothing without a GPU."""
     found = run_side("gpu:available")["gpu"]
     if not found:
         say("  not run: torch finds no GPU here; the figures stay open")

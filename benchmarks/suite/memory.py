@@ -48,7 +48,7 @@ def _shards(folder: Path, package: str, *, quick: bool) -> Iterator[Result]:
 
 
 def _large_shard(scene: str, package: str, folder: Path) -> Result:
-    """A shard as AWS Batch has it, so wide that only a large scene has any; a stand-in computes."""
+    """Measure a shard of the size for AWS Batch, with an emulated device."""
     uri = _planned(scene, package, folder / "many", 4096)
     options: dict[str, Any] = {"uri": uri, "package": package, "index": middle_shard(uri)}
     side = partial(run_side, "runs:shard_memory", device_ms=_DEVICE_MS, **options)

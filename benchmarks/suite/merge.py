@@ -13,7 +13,7 @@ from benchmarks.worker import run_side
 
 
 def run(*, quick: bool) -> Iterator[Result]:
-    """The peers at full size, and swath at a tenth of it as well."""
+    """Compare the peers at full size, and swath also at a tenth of the size."""
     count = 20_000 if quick else 1_000_000
     few = count // 10
     say(f"  {count:,} boxes")

@@ -80,7 +80,7 @@ def _counted(endpoint: Endpoint, path: Path) -> Sample:
 
 
 def _gets(rounds: list[Round], places: Places) -> float:
-    """GETs that reach into the blocks; the header's are before them."""
+    """Return the GETs that reach into the blocks, without those of the header."""
     first = min(start for start, _ in places)
     gets = [
         sum(

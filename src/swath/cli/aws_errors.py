@@ -116,7 +116,7 @@ def with_remedy(text: str, error: BaseException) -> str:
 
 
 def _answer(error: BaseException | None) -> ClientError | None:
-    """The answer of a service that is the error, or that led to it."""
+    """Return the response of a service that is the error, or that led to it."""
     # boto3's transfers raise errors of their own while they handle the service's.
     while error is not None and not isinstance(error, ClientError):
         error = error.__cause__ or error.__context__

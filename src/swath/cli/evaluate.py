@@ -123,7 +123,7 @@ def _launch(job: EvaluationJob, stack: str, *, yes: bool) -> None:
 
 
 def _table(evaluation: Evaluation) -> Table:
-    """The figures that have a value."""
+    """Return the metrics that have a value."""
     table = Table("figure", "value", title=f"{evaluation.package.name}, all classes")
     for name, value in evaluation.figures.items():
         if value is not None:
