@@ -1,16 +1,16 @@
-"""What can go wrong, sorted by whose fault it is and whether trying again can help.
+"""Define swath's exceptions, sorted by who caused the error and whether a retry can help.
 
-The class name is the error name that Step Functions sees, so the state machine's retry rules are
-written in terms of these classes.
+Step Functions receives the class name as the error name, so the state machine's retry rules name
+these classes.
 """
 
 
 class SwathError(Exception):
-    """The base of every error that swath raises on purpose."""
+    """Base class of every error that swath raises on purpose."""
 
 
 class InputError(SwathError):
-    """What the user gave cannot be used; trying again changes nothing."""
+    """The user's input cannot be used; a retry does not help."""
 
 
 class SceneError(InputError):
@@ -18,23 +18,23 @@ class SceneError(InputError):
 
 
 class LabelsError(InputError):
-    """The labels cannot be read, or do not fit the scenes they are of."""
+    """The labels cannot be read, or do not fit their scenes."""
 
 
 class PackageError(InputError):
-    """The model package is not one, or contradicts itself."""
+    """The model package is invalid or contradicts itself."""
 
 
 class UnknownModelError(InputError):
-    """The scene was dropped for a model that is not deployed."""
+    """The model chosen for a dropped scene is not deployed."""
 
 
 class SettingsError(InputError):
-    """A setting is missing or has a value that cannot be used."""
+    """A setting is missing or has an invalid value."""
 
 
 class PayloadError(InputError):
-    """A message between two steps does not have the form that was agreed."""
+    """A message between two steps does not match its schema."""
 
 
 class SceneChangedError(InputError):
@@ -42,40 +42,40 @@ class SceneChangedError(InputError):
 
 
 class RunIncompleteError(SwathError):
-    """More tiles failed than the run tolerates, or a shard left no receipt."""
+    """More tiles failed than the run tolerates, or a shard wrote no receipt."""
 
 
 class GateError(SwathError):
-    """A model package falls below the one in use, or below what was asked of it."""
+    """A model package scores below the package in use, or below the required metrics."""
 
 
 class ModelOutputError(SwathError):
-    """The model gave something for a tile that is not what its package promises, or NaN."""
+    """The model's output for a tile contradicts its package's description, or contains NaN."""
 
 
 class ModelTimeoutError(SwathError):
-    """The model did not load, or gave no answer, in the time that it may take."""
+    """The model did not load, or did not return a batch's output, within its timeout."""
 
 
 class OutOfMemoryError(SwathError):
-    """There is not the memory to show the model so many tiles at once; fewer may fit."""
+    """Memory does not suffice for a batch of this many tiles; a smaller batch may fit."""
 
 
 class NoGpuError(SwathError):
-    """There is a GPU here, or one is paid for, and none can be used: a CPU must not stand in."""
+    """A GPU is present or paid for, but none is usable; swath does not fall back to the CPU."""
 
 
 class TransientError(SwathError):
-    """A service or a host failed in a way that trying again can mend."""
+    """A service or a host failed in a way that a retry can fix."""
 
 
 class ShardInterruptedError(TransientError):
-    """The host was reclaimed; the shard kept its progress and goes on where it is run again."""
+    """The host was reclaimed; the shard wrote a checkpoint, from which a retry resumes."""
 
 
 class TrainingInterruptedError(TransientError):
-    """The host was reclaimed; the training left a checkpoint and goes on where it is run again."""
+    """The host was reclaimed; the training wrote a checkpoint, from which a retry resumes."""
 
 
 class TrainingError(SwathError):
-    """The training came to nothing: the loss is NaN, or what was exported does not agree."""
+    """The training failed: the loss is NaN, or the exported model's outputs do not agree."""

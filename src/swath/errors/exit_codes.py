@@ -1,6 +1,6 @@
-"""Exit codes of the commands and of the jobs, with their meaning: docs/cli.md lists them.
+"""Define the exit codes of commands and jobs, with their meanings; docs/cli.md lists them.
 
-Codes from 64 on are those of sysexits.h; from 128 on, 128 and the number of a signal.
+Codes from 64 on are those of sysexits.h. Codes above 128 are 128 plus the number of a signal.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from swath.errors import (
 
 
 class _Exit(enum.IntEnum):
-    """An exit code and what it means."""
+    """Exit code with its meaning."""
 
     meaning: str
 
     def __new__(cls, code: int, meaning: str) -> Self:
-        """Make a code with a meaning."""
+        """Create an exit code with its meaning."""
         member = int.__new__(cls, code)
         member._value_ = code
         member.meaning = meaning
@@ -32,7 +32,7 @@ class _Exit(enum.IntEnum):
 
 
 class CommandExit(_Exit):
-    """How a command of `swath` ended."""
+    """Exit code of a `swath` command."""
 
     DONE = 0, "The command did what it was asked to do."
     FAILED = 1, "The work or a service failed, a gate refused a package, or the cost was declined."
@@ -43,7 +43,7 @@ class CommandExit(_Exit):
 
 
 class JobExit(_Exit):
-    """How a job on AWS Batch or SageMaker ended, or the model server."""
+    """Exit code of a job on AWS Batch or SageMaker, or of the model server."""
 
     DONE = 0, "The work is done. A shard whose input cannot be used says so in its receipt."
     BUG = 1, "swath did not foresee the error: Python's own code for a traceback."
@@ -57,7 +57,7 @@ class JobExit(_Exit):
 
     @classmethod
     def from_error(cls, error: BaseException) -> JobExit:
-        """Return the code of a job that ends with an error."""
+        """Return the exit code of a job that ends with the given error."""
         return next((code for kind, code in _OF_ERRORS if isinstance(error, kind)), cls.BUG)
 
 

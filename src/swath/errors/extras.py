@@ -1,4 +1,4 @@
-"""The optional packages that swath uses: the extras that bring them, and how to install these."""
+"""Report optional packages that are missing, with the extras and commands that install them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Module → the extra of pyproject.toml that brings it; `cli` brings the others.
+# Module → the extra in pyproject.toml that installs it; `cli` installs the others.
 _EXTRAS = {
     "torch": "torch",
     "transformers": "training",
@@ -23,10 +23,14 @@ _EXTRAS = {
 
 
 def require(*modules: str) -> None:
-    """Refuse to begin long work that needs a module at its end which is not installed.
+    """Check that modules are installed, before long work that needs them only at its end.
+
+    Args:
+        modules: Names of the modules.
 
     Raises:
-        ModuleNotFoundError: the first of the modules that is missing, as an import raises it.
+        ModuleNotFoundError: A module is missing. The error names the first missing one, as an
+            import would.
     """
     for name in modules:
         if find_spec(name) is None:
@@ -34,9 +38,9 @@ def require(*modules: str) -> None:
 
 
 def not_installed(name: str) -> str:
-    """Return the sentence about a module that is not installed, with the commands that install it.
+    """Return a sentence that says how to install a missing module.
 
-    swath is on no package index: its extras are installed from its repository.
+    swath is not on a package index, so the commands install its extras from its repository.
     """
     package = name.partition(".")[0]
     return (
@@ -46,7 +50,7 @@ def not_installed(name: str) -> str:
 
 
 def name_missing_extra(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function of the public API: a missing module is named with what installs it."""
+    """Decorate a public function so that its ModuleNotFoundError says how to install the module."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:

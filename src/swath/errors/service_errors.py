@@ -1,4 +1,4 @@
-"""The errors of AWS's services that pass by themselves."""
+"""Recognize transient errors of AWS services, and translate them into TransientError."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from botocore.exceptions import (
 
 from swath.errors import TransientError
 
-# S3 answers with a status of 400 when it lost patience with a sender, and services that speak JSON
-# when they are asked too often, each in its own words:
+# S3 returns status 400 when a sender's request times out. Services with a JSON protocol return 400
+# when they throttle, each with an error code of its own:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList,
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 _PASSING = {
@@ -39,7 +39,7 @@ _PASSING = {
     "SlowDown",
     "EC2ThrottledException",
 }
-# A host's own credentials come from a service, too, and are renewed while a process runs.
+# A host's credentials also come from a service, which renews them while a process runs.
 _NO_ANSWER = (
     HTTPClientError,
     ConnectionError,
@@ -53,8 +53,8 @@ _NO_ANSWER = (
 def passes(error: BaseException | None) -> bool:
     """Return whether the same request may succeed later.
 
-    It was refused for its rate, the service failed, or the answer did not come or broke off. The
-    client has retried by then, but for seconds only.
+    That is so if the service throttled the request or failed, or if its response was missing or
+    incomplete. The client has already retried by then, but only for seconds.
     """
     if isinstance(error, S3UploadFailedError):
         return passes(error.__cause__ or error.__context__)
@@ -70,13 +70,13 @@ def passes(error: BaseException | None) -> bool:
 
 @contextmanager
 def transient_errors(doing: str) -> Iterator[None]:
-    """Turn errors that pass into a TransientError; others go on as they are.
+    """Translate transient errors within the block into TransientError; re-raise other errors.
 
     Args:
-        doing: what the block does, as the message begins: "s3://bucket/key cannot be read".
+        doing: Beginning of the error message, such as "s3://bucket/key cannot be read".
 
     Raises:
-        TransientError: the service failed in a way that passes.
+        TransientError: The service failed in a way that a retry can fix.
     """
     try:
         yield

@@ -1,7 +1,7 @@
-"""The messages between steps: frozen, small, and refused when they are not what they should be.
+"""Define the messages between steps: small, frozen, and validated when they are read.
 
-Nothing here grows with the scene: plans, shards and results are objects in the work bucket, and the
-payloads carry their addresses. Every deployable imports this module, so it imports next to nothing.
+No message grows with the scene: plans, shards and results are objects in the work bucket, and the
+messages carry their addresses. Every deployable imports this module, so it imports next to nothing.
 """
 
 from __future__ import annotations

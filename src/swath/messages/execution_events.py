@@ -1,4 +1,4 @@
-"""Step Functions' "Execution Status Change" events about runs that ended.
+"""Read Step Functions' "Execution Status Change" events about runs that ended.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
 """
@@ -20,29 +20,30 @@ FailedStatus = Literal["failed", "timed_out", "aborted"]
 
 
 class EndedExecution(msgspec.Struct, frozen=True):
-    """The fields of an event's `detail` that every reader of it needs."""
+    """Fields of an event's `detail` that every reader of the event needs."""
 
     stop: int = msgspec.field(name="stopDate")
-    """Milliseconds since 1970."""
+    """Time at which the execution ended, in ms since 1970."""
     request: str = msgspec.field(name="input")
+    """Input of the execution, JSON."""
 
     @classmethod
     def read(cls, detail: Any) -> Self:
-        """Read an event's `detail`, whatever text the words of a failing program are.
+        """Read an event's `detail`, even if a failing program's text in it is not valid Unicode.
 
         Raises:
-            msgspec.ValidationError: this is not such an event.
+            msgspec.ValidationError: The detail is not that of such an event.
         """
-        # Half of a surrogate pair is possible in JSON, and not in UTF-8.
+        # JSON can hold half of a surrogate pair, which UTF-8 cannot.
         text = json.dumps(detail, ensure_ascii=False).encode(errors="replace")
         return msgspec.convert(json.loads(text), cls)
 
     @property
     def ended_at(self) -> datetime:
-        """When the execution ended.
+        """Time at which the execution ended, in UTC.
 
         Raises:
-            PayloadError: it is no time.
+            PayloadError: The number of milliseconds is not a valid time.
         """
         try:
             return datetime.fromtimestamp(self.stop / 1000, UTC)
@@ -50,17 +51,17 @@ class EndedExecution(msgspec.Struct, frozen=True):
             raise PayloadError(f"{self.stop} ms since 1970 is no time") from None
 
     def run_request(self) -> RunRequest:
-        """Return the run that the execution was started with.
+        """Return the run request that was the execution's input.
 
         Raises:
-            msgspec.MsgspecError: its input is no JSON.
-            PayloadError: its input is no run.
+            msgspec.MsgspecError: The input is not JSON.
+            PayloadError: The input is not a run request.
         """
         return RunRequest.from_json(msgspec.json.decode(self.request))
 
 
 class _Detail(EndedExecution, frozen=True):
-    """The fields that are read of an event about a run that failed."""
+    """Fields of an event about a failed run."""
 
     status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
     error: str | None = None
@@ -74,15 +75,19 @@ class Failure:
     request: RunRequest
     status: FailedStatus
     error: str
+    """Name of the error; the execution's status if Step Functions gives none."""
     cause: str
+    """Cause of the failure, one line."""
     at: datetime
+    """Time at which the execution ended, in UTC."""
 
     @classmethod
     def of_execution(cls, detail: Any) -> Self:
         """Read the `detail` of Step Functions' event about a failed execution.
 
         Raises:
-            PayloadError: this is not such an event, or the execution's input was no run.
+            PayloadError: The detail is not that of such an event, or the execution's input is not
+                a run request.
         """
         try:
             found = _Detail.read(detail)

@@ -1,7 +1,7 @@
-"""Why an execution failed, in one line that a person can read.
+"""Turn the cause of a failed execution into one readable line.
 
-Step Functions passes on what the failing service said: a Lambda function's exception as JSON, a
-Batch job as a description of the whole job, other services' messages as they are.
+Step Functions passes on the failing service's message: a Lambda function's exception as JSON, the
+description of a whole Batch job as JSON, and other services' messages unchanged.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from typing import Any
 
 LONGEST = 2000
+"""Maximum length of a readable cause in characters."""
 
-# What an execution that was stopped or took too long leaves without a cause of its own.
+# Causes of executions that were stopped or timed out: Step Functions gives none for these.
 _OF_STATUS = {
     "TIMED_OUT": "the run took longer than it may",
     "ABORTED": "the run was stopped by hand",
 }
-# A prefix of Lambda's own, with an id that its log has.
+# Prefix that Lambda adds to messages; the function's log has the same request id.
 _REQUEST = re.compile(r"^RequestId: [0-9a-f-]+ (Error: )?")
 # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
 _ENDINGS = (
@@ -30,16 +31,17 @@ _ENDINGS = (
     (re.compile(r"Task timed out after [\d.]+ seconds$"), "the function took longer than it may"),
     (re.compile(r"No space left on device"), "the function's disk is full"),
 )
-# What follows in the cause of an answer without an error's type, which older runtimes give.
+# Marker in the cause of a response without an error type, which older runtimes return. The
+# response follows the marker.
 _RETURNED = "Returned payload:"
 
 
 def readable_cause(cause: str | None, *, status: str = "") -> str:
-    """The cause of an execution's failure without what its service wrapped around it.
+    """Return the cause of a failed execution in one line of at most `LONGEST` characters.
 
     Args:
-        cause: what Step Functions gives; None or empty where an execution was stopped or timed out.
-        status: of the execution, for where it gives none.
+        cause: Cause from Step Functions; None or empty if the execution was stopped or timed out.
+        status: Status of the execution, which gives the text if there is no cause.
     """
     parsed = parse_cause(cause or "")
     without = _OF_STATUS.get(status, "no cause was given")
@@ -50,38 +52,44 @@ def readable_cause(cause: str | None, *, status: str = "") -> str:
 
 
 def storable(text: str) -> str:
-    """Return a text that PostgreSQL takes: JSON may hold NUL and halves of surrogate pairs."""
+    """Return a text that PostgreSQL accepts.
+
+    JSON may hold NUL and halves of surrogate pairs, which PostgreSQL rejects; each becomes "?".
+    """
     return text.replace("\0", "?").encode(errors="replace").decode()
 
 
 def parse_cause(text: str) -> dict[str, Any]:
-    """The JSON object in a cause, empty where there is none.
+    """Return the JSON object in a cause, with lower-case keys; empty if there is none.
 
-    Its keys are in lower case, since services differ in how they write them.
+    Services spell the keys differently, hence the lower case.
     """
     if _RETURNED in text:
         text = text.partition(_RETURNED)[2]
     try:
         return _lower(json.loads(text)) if text.lstrip().startswith("{") else {}
-    except (ValueError, RecursionError):  # no JSON, too long a number, or too deep
+    except (ValueError, RecursionError):  # not JSON, too long a number, or nested too deep
         return {}
 
 
 def object_in(parsed: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return an object within a cause, empty where there is none of that name."""
+    """Return the object of a given name within a parsed cause; empty if there is none."""
     found = parsed.get(name)
     return found if isinstance(found, dict) else {}
 
 
 def error_of(job: Mapping[str, Any]) -> str:
-    """Return the name of the error that ended a job's container; empty if the agent named none."""
+    """Return the error name in a job container's `reason`; empty if the agent named none."""
     reason = object_in(job, "container").get("reason") or ""
     name, colon, _ = str(reason).partition(":")
     return name if colon and name.isidentifier() else ""
 
 
 def _of_lambda(cause: dict[str, Any]) -> str:
-    """The message of the exception that ended a Lambda function; without one, its type."""
+    """Return the message of a Lambda function's exception, or its type if it has no message.
+
+    An explanation precedes messages of known crashes. The text is empty if the cause has neither.
+    """
     said = str(cause.get("errormessage") or cause.get("errortype") or "")
     message = _REQUEST.sub("", said)
     meaning = next((words for ending, words in _ENDINGS if ending.search(message)), None)
@@ -89,7 +97,10 @@ def _of_lambda(cause: dict[str, Any]) -> str:
 
 
 def _of_batch(cause: dict[str, Any]) -> str:
-    """What Batch says about a job: its reason, its container's, the exit code and the log."""
+    """Return a failed Batch job's reason, its container's reason, exit code and log stream.
+
+    The text is empty if the cause does not describe a job.
+    """
     if "jobid" not in cause and "statusreason" not in cause:
         return ""
     container = object_in(cause, "container")

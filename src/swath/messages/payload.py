@@ -1,4 +1,4 @@
-"""The base of all messages: JSON in and out, refused where it is not what it should be."""
+"""Define the base class of all messages, which are written as JSON and validated when read."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ import msgspec
 from swath.errors import PayloadError
 
 _resolving = threading.Lock()
-# msgspec 0.22 works out a type when it first reads one, and crashes if two threads do so at once.
+# msgspec 0.22 resolves a type when it first reads it, and crashes if two threads do so at once.
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A message that travels as JSON."""
+    """Message that is sent as JSON."""
 
     def to_json(self) -> dict[str, Any]:
-        """The message as plain JSON types, ready for Step Functions or a file."""
+        """Return the message as plain JSON types, for Step Functions or a file."""
         return cast("dict[str, Any]", msgspec.to_builtins(self))
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
-        """Read a message.
+        """Read a message from parsed JSON.
 
         Raises:
-            PayloadError: a field is missing, unknown, or of the wrong type; the message names it.
+            PayloadError: A field is missing, unknown, or of the wrong type; the error names it.
         """
         try:
             with _resolving:
                 return msgspec.convert(data, cls)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
-            # JSON can hold half of a surrogate pair, which is no text.
+            # JSON can hold half of a surrogate pair, which cannot be encoded as UTF-8.
             raise PayloadError(f"{cls.__name__}: {error}") from None

@@ -1,4 +1,4 @@
-"""What the state machine is given of a plan, and what a plan says of its scene."""
+"""Define the summary of a plan for the state machine, and the georeference in a plan."""
 
 from __future__ import annotations
 
@@ -8,29 +8,32 @@ from swath.messages.payload import Payload
 from swath.messages.requests import Backend
 
 PLAN_VERSION = 4
-"""The form of `swath.pipeline.plan.Plan`; each change that other versions cannot read adds one."""
+"""Version of the format of `swath.pipeline.plan.Plan`; each incompatible change adds 1."""
 
 
 def is_readable_plan(data: Any) -> bool:
-    """Tell whether this version of swath can read a plan, given as parsed JSON."""
+    """Return whether this version of swath can read a plan, given as parsed JSON."""
     return isinstance(data, dict) and data.get("version") == PLAN_VERSION
 
 
 class Georeference(Payload, frozen=True, kw_only=True):
-    """A scene's place on Earth, from its header; every float survives JSON unchanged."""
+    """Georeference of a scene, from its header; JSON keeps every float exactly."""
 
     crs: str
-    """WKT; empty where the header names none."""
+    """CRS as WKT; empty if the header has none."""
     transform: tuple[float, float, float, float, float, float] | None
-    """The affine transform a, b, c, d, e, f from scene px to the CRS; None where there is none."""
+    """Affine transform a, b, c, d, e, f from scene px to the CRS; None if the header has none."""
     gcps: list[tuple[float, float, float, float, float]] = []
-    """Ground control points: column and row in scene px; x, y and z in the CRS."""
+    """Ground control points (column, row, x, y, z): column and row in scene px, others in CRS."""
 
 
 class PlanSummary(Payload, frozen=True, kw_only=True):
-    """What the state machine needs of a plan."""
+    """Fields of a plan that the state machine needs."""
 
     uri: str
+    """Address of the plan."""
     backend: Backend
     shards: int
+    """Number of shards."""
     tiles: int
+    """Number of tiles in the scene's grid, empty ones included."""

@@ -1,4 +1,4 @@
-"""What a run is asked for: the scene, the model, the options, and the name that follows."""
+"""Define the request for a run (scene, model, options), and derive the run's id from it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from swath.settings import EndpointKind
 
 
 class Backend(StrEnum):
-    """A backend that infers the shards of a run."""
+    """Backend that infers the shards of a run."""
 
     AUTO = "auto"
-    """The choice is the planner's."""
+    """The planner chooses the backend."""
     LOCAL = "local"
-    """The process that plans the run; no deployment has it."""
+    """The process that planned the run also infers the shards; no deployment has this backend."""
     LAMBDA = "lambda"
     BATCH = "batch"
     SAGEMAKER_REALTIME = "sagemaker-realtime"
@@ -29,7 +29,7 @@ class Backend(StrEnum):
 
     @property
     def endpoint_kind(self) -> EndpointKind | None:
-        """The kind of SageMaker endpoint that infers the shards; None without an endpoint."""
+        """Kind of the SageMaker endpoint that infers the shards; None for other backends."""
         return _ENDPOINT_KINDS.get(self)
 
 
@@ -41,35 +41,39 @@ _ENDPOINT_KINDS = {
 
 
 class SceneRef(Payload, frozen=True, kw_only=True):
-    """Which bytes to read: an S3 URI or local path, and the ETag that pins them."""
+    """Address of a scene, with the ETag that pins its bytes."""
 
     uri: str
+    """S3 URI or local path."""
     etag: str
     dropped_at: str
-    """ISO 8601 UTC."""
+    """Time of the drop, ISO 8601 UTC; for a local run, the time at which the run began."""
     sequencer: str = ""
-    """S3's order of the writes to one key, hexadecimal; empty where no event told of the scene."""
+    """S3's order of the writes to one key, hexadecimal; empty if no S3 event caused the run."""
 
 
 class ModelRef(Payload, frozen=True, kw_only=True, omit_defaults=True):
-    """A deployed model package. `uri` and `digest` are empty when no model has that name."""
+    """Reference to a model package; `uri` and `digest` are empty if no model has the name."""
 
     name: str
     uri: str
     digest: str
     deployed: list[str] = []
-    """Where no model has that name: the names of those that there are, or of the first of many."""
+    """Names of the deployed models, or the first of many; only if no model has the name."""
 
 
 class RunOptions(Payload, frozen=True, kw_only=True):
-    """What a run may choose beside its scene and its model."""
+    """Options of a run beside its scene and its model."""
 
     backend: Backend = Backend.AUTO
     tolerated_failures: float = 0.0
-    """The share of planned tiles, 0 to 1, that may fail before the run does."""
+    """Maximum fraction of planned tiles, 0 to 1, that may fail without failing the run."""
     score_threshold: float | UnsetType = UNSET
-    """The lowest score that is reported, 0 to 1, where it is not the model package's own. JSON
-    names it only where it is set, so that other versions of swath read the options otherwise."""
+    """Minimum score of reported detections, 0 to 1; the model package's own if unset.
+
+    JSON contains the field only if it is set, so that other versions of swath can read options
+    without it.
+    """
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerated_failures <= 1:
@@ -79,23 +83,23 @@ class RunOptions(Payload, frozen=True, kw_only=True):
 
 
 class RunRequest(Payload, frozen=True, kw_only=True):
-    """One scene through one model with one set of options: the input of an execution."""
+    """Request to run one model over one scene with given options: the input of an execution."""
 
     run_id: str
     scene: SceneRef
     model: ModelRef
     options: RunOptions
     requested_at: str = ""
-    """ISO 8601 UTC: `swath.messages.versions` says what for.
+    """Time of the request, ISO 8601 UTC; empty in requests of earlier versions of swath.
 
-    Empty in requests of earlier versions.
+    `swath.messages.versions` orders drops by it if nothing else decides.
     """
 
     @classmethod
     def new(
         cls, *, scene: SceneRef, model: ModelRef, options: RunOptions, requested_at: str = ""
     ) -> Self:
-        """A request whose `run_id` follows from the rest: the same work has the same name."""
+        """Create a request and derive its `run_id`; the same work has the same id."""
         return cls(
             run_id=run_id(scene=scene, model=model, options=options),
             scene=scene,
@@ -106,10 +110,10 @@ class RunRequest(Payload, frozen=True, kw_only=True):
 
 
 def run_id(*, scene: SceneRef, model: ModelRef, options: RunOptions) -> str:
-    """The name of a run, as a UUID (version 8, RFC 9562) of what determines its result.
+    """Return the id of a run: a UUID (version 8, RFC 9562) hashed from all that affects its result.
 
-    What tells one drop from another is left out, time and sequencer: the same bytes under the same
-    key are the same work. So is the backend, which does not change a detection.
+    Time and sequencer of the drop do not count: the same bytes under the same key are the same
+    work. The backend does not count either, since it does not change any detection.
     """
     parts: list[Any] = [scene.uri, scene.etag, model.name, model.digest, options.tolerated_failures]
     if options.score_threshold is not UNSET:

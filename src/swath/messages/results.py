@@ -1,4 +1,4 @@
-"""What the end of a run gives: the merge, the load and the publication."""
+"""Define the summaries of a run's last steps: merge, load and publication."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from swath.messages.shards import TileCounts
 
 
 class MergeSummary(Payload, frozen=True, kw_only=True):
-    """What the merge found. `uri` is the run's GeoParquet file in the work bucket."""
+    """Result of the merge."""
 
     uri: str
+    """Address of the run's GeoParquet file in the work bucket or folder."""
     detections: int
+    """Number of detections in the file."""
     tiles: TileCounts
     mask_uri: str = ""
-    """The run's mask, GeoTIFF; empty where the model package asks for none."""
+    """Address of the run's mask, GeoTIFF; empty if the model package asks for none."""
     warnings: list[str] = []
-    """Sentences for the user, from `swath.messages.run_warnings`, about what looks wrong."""
+    """Warnings for the user, one sentence each; see `swath.messages.run_warnings`."""
     etag: str = ""
-    """Of the GeoParquet file as the merge wrote it; empty in summaries of earlier versions."""
+    """ETag of the GeoParquet file as the merge wrote it; empty in summaries of earlier versions."""
     mask_etag: str = ""
-    """Of the mask, likewise."""
+    """ETag of the mask as the merge wrote it; empty without a mask or in earlier versions."""
 
 
 class MergedRun(Payload, frozen=True, kw_only=True):
-    """A run whose detections are ready to be loaded and published."""
+    """Run whose detections are ready to be loaded and published."""
 
     request: RunRequest
     plan: PlanSummary
@@ -33,15 +35,20 @@ class MergedRun(Payload, frozen=True, kw_only=True):
 
 
 class LoadSummary(Payload, frozen=True, kw_only=True):
-    """What the load did. `superseded` when a newer version of the scene was there already."""
+    """Result of the load."""
 
     rows: int
+    """Number of detections loaded into the database."""
     superseded: bool
+    """Whether a run of a later version of the scene was loaded already, so this one was not."""
 
 
 class PublishSummary(Payload, frozen=True, kw_only=True):
-    """Where the results are for other programs to find."""
+    """Addresses of the published results."""
 
     detections_uri: str
+    """Address of the GeoParquet file."""
     item_uri: str
+    """Address of the STAC Item."""
     mask_uri: str = ""
+    """Address of the mask, GeoTIFF; empty if there is none."""

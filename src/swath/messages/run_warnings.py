@@ -1,9 +1,9 @@
-"""Warnings of a run: what looks wrong about a result that is nevertheless there.
+"""Collect the warnings of a run: sentences about a result that looks wrong but was produced.
 
-A warning is one sentence that names the file, the value and the remedy. Shards put theirs into
-their receipts; the merge adds its own and hands all of them on in its summary. From there they
-reach `summary.json`, the row in `swath.runs`, the STAC Item, the "Run Completed" event and the
-console.
+A warning is one sentence that names the file, the value and the remedy. Shards write their warnings
+into their receipts; the merge adds its own and passes all of them on in its summary. From there the
+warnings reach `summary.json`, the row in `swath.runs`, the STAC Item, the "Run Completed" event and
+the console.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from collections.abc import Iterable
 from itertools import chain
 
 MAX_WARNINGS = 20
-"""The most warnings of a run: they travel through the state machine."""
+"""Maximum number of warnings of a run; bounded because the state machine carries them."""
 MAX_CHARACTERS = 1000
-"""The most characters of a warning."""
+"""Maximum length of a warning in characters."""
 
 
 def gather_warnings(*sources: Iterable[str]) -> list[str]:
-    """Return the warnings of all sources in their order: each once, and a bounded number of them.
+    """Return the distinct warnings of all sources in order, up to MAX_WARNINGS of them.
 
     Args:
-        sources: the sentences of each source.
+        sources: Warnings of each source.
 
     Returns:
-        At most MAX_WARNINGS sentences; the last one counts those that were left out.
+        At most MAX_WARNINGS sentences. If there are more, the last sentence counts the omitted
+        warnings.
     """
     found = list(dict.fromkeys(_shorten(text) for text in chain.from_iterable(sources)))
     if len(found) <= MAX_WARNINGS:
@@ -34,11 +35,11 @@ def gather_warnings(*sources: Iterable[str]) -> list[str]:
 
 
 def unplaced_warning(scene: str, count: int) -> list[str]:
-    """Return the warning about detections that have no position on Earth, if there are any.
+    """Return a warning about detections without a position on Earth; empty if `count` is 0.
 
     Args:
         scene: Address of the scene.
-        count: Number of detections that were left out.
+        count: Number of detections without a position, which the result omits.
     """
     if not count:
         return []

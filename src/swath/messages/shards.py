@@ -1,4 +1,4 @@
-"""What a shard is asked, and what it leaves: a receipt, a checkpoint, or a failure."""
+"""Define the request for a shard, and what the shard writes: receipt, checkpoint or failure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from swath.messages.payload import Payload
 
 
 class ShardRequest(Payload, frozen=True, kw_only=True):
-    """One shard of a plan, as an endpoint is asked for it."""
+    """Request to infer one shard of a plan."""
 
     plan_uri: str
+    """Address of the plan."""
     index: int
+    """Number of the shard, from 0."""
     task_token: str = ""
-    """Of the state that waits for the shard; of no use to who infers it."""
+    """Task token of the waiting Step Functions state; inference ignores it."""
 
 
 class TileCounts(Payload, frozen=True, kw_only=True):
-    """What became of the planned tiles; the three others add up to `planned`."""
+    """Number of tiles by outcome; `succeeded`, `failed` and `skipped` add up to `planned`."""
 
     planned: int = 0
     succeeded: int = 0
@@ -37,70 +39,75 @@ class TileCounts(Payload, frozen=True, kw_only=True):
 
 
 class TileFailure(Payload, frozen=True, kw_only=True):
-    """Why one tile gave nothing. `column` and `row` are pixels of its upper left corner."""
+    """Failure of one tile."""
 
     tile: int
+    """Number of the tile in its grid."""
     column: int
+    """x of the tile's upper left corner in scene px."""
     row: int
+    """y of the tile's upper left corner in scene px."""
     cause: str
 
 
 class JobFailure(Payload, frozen=True, kw_only=True):
-    """The error that a failing Batch job leaves in the work bucket: Batch keeps its exit code."""
+    """Error of a failed Batch job, written to the work bucket; Batch keeps only the exit code."""
 
     error: str
-    """The name of its class."""
+    """Name of the exception's class."""
     cause: str
     exit_code: int
 
 
 class Engine(Payload, frozen=True, kw_only=True):
-    """The device and the library that compute a model's answers."""
+    """Device and runtime that compute a model's outputs."""
 
     device: str
     """NVIDIA's name of the GPU, or `cpu`."""
     driver: str = ""
-    """The version of NVIDIA's driver; empty on a CPU."""
+    """Version of NVIDIA's driver; empty on a CPU."""
     runtime: str
-    """As `swath.models.runtimes.base.Runtime` names it."""
+    """Name of the runtime, as in `swath.models.runtimes.base.Runtime`."""
     weights: str
-    """The format of the file."""
+    """Format of the weights file."""
     precision: str = "float32"
     fallbacks: list[str] = []
-    """What was tried before it and did not work, and why."""
+    """Runtimes or devices that were tried before and failed, with the reasons."""
 
 
 class Receipt(Payload, frozen=True, kw_only=True):
-    """Written after a shard's Parquet file: the shard is done, and this is what became of it."""
+    """Result of a finished shard, written after all its other files."""
 
     run_id: str
     index: int
+    """Number of the shard, from 0."""
     layout: str
-    """`Plan.layout` of the plan whose shard it is."""
+    """`Plan.layout` of the shard's plan."""
     tiles: TileCounts
     detections: int
-    """In its file, settled."""
+    """Number of final detections, which are in the shard's Parquet file."""
     seams: int = 0
-    """In a file of their own: those that other shards have a say in."""
+    """Number of detections that other shards may also have detected, in a file of their own."""
     seconds: float
+    """Duration of the attempt in seconds, loading of the model included."""
     failures: list[TileFailure] = []
-    """The first few failures; `tiles.failed` counts them all."""
+    """The first few failures; `tiles.failed` counts all of them."""
     engine: Engine | None = None
-    """What computed it; None where nothing was computed, or by an earlier version of swath."""
+    """Device and runtime; None if no tile was inferred, or in receipts of earlier versions."""
     samples: int = 0
-    """In a file of their own: sampled px, for the statistics of the run's bands."""
+    """Number of sampled px, in a file of their own, for the statistics of the run's bands."""
     pixels_per_second: float = 0.0
-    """Scene pixels of the tiles that this attempt inferred, by its seconds of inference."""
+    """Scene px in the cores of the tiles that the attempt inferred, per second of inference."""
     warnings: list[str] = []
-    """Sentences for the user: the shard is done, and something about it looks wrong."""
+    """Warnings for the user, one sentence each."""
     files: dict[str, str] = {}
-    """SHA-256 of each file of the shard by its name; none in receipts of earlier versions."""
+    """SHA-256 of each file of the shard by file name; empty in receipts of earlier versions."""
 
 
 class Checkpoint(Payload, frozen=True, kw_only=True):
-    """Written after the files that an interrupted shard leaves."""
+    """Checkpoint of an interrupted shard, written after the shard's other files."""
 
     layout: str
-    """`Plan.layout`: progress in another plan's shard is none in this one's."""
+    """`Plan.layout` of the shard's plan; the progress is useless for any other plan."""
     files: dict[str, str]
-    """SHA-256 of each, by the file's name."""
+    """SHA-256 of each file, by file name."""

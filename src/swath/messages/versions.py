@@ -1,28 +1,28 @@
-"""The order of the versions of a scene: which drop of it is the later one.
+"""Order the versions of a scene: decide which of two drops is the later one.
 
-The rows in the database are to be those of the object that is in the bucket, found by the package
-that is deployed, whatever the order of events, executions and loads. S3 numbers the writes to a
-key: of two events of one key the one with the greater `sequencer` tells of the later write. Its
-times say less, being cut to whole seconds. So
+The database must hold the detections in the object that is now in the bucket, by the package that
+is now deployed. The order of events, executions and loads must not matter. S3 numbers the writes to
+a key: of two events of one key, the one with the greater `sequencer` reports the later write. S3's
+times are less exact, since they are truncated to whole seconds. Therefore drops are ordered
 
-* two drops that have sequencers are ordered by these alone;
-* where one has none (`swath run`, hand-made events, rows before migration 0004), by when the
-  scenes were dropped; for a local run that is when it began;
-* where these tie, by when the runs were requested: one drop can be handled twice, with a
-  deployment of another package in between, if `start_run`'s note of it was lost.
+* by sequencer alone, if both have one;
+* by time of the drop, if one has no sequencer (`swath run`, hand-made events, rows before migration
+  0004); a local run's time of the drop is the time at which it began;
+* by time of the request, if these times are equal. If `start_run`'s note of a drop was lost, the
+  drop can be handled twice, with a deployment of another package in between.
 
-Who uses it:
+The order is used as follows:
 
 * `swath.pipeline.start` notes the latest drop of each scene and model before it starts a run. An
-  event of a drop that is noted already, or of an earlier one, starts nothing more. A noted drop
-  that is later than the one that its run was started for waits for that run's end.
-* `swath.database.load` loads a run unless a later one is loaded. Only runs of the same scene and
-  the same model name are compared, and only with a run whose rows are there: what has failed, has
-  been replaced or is another model's stands in nobody's way.
+  event of a drop that is already noted, or of an earlier one, starts no further run. If the noted
+  drop is later than the drop that its run was started for, it waits until that run ends.
+* `swath.database.load` loads a run unless a later one is loaded. It compares only runs of the same
+  scene and model name, and only with a run whose rows are in the database. Runs that failed, were
+  replaced or belong to another model do not count.
 * A run keeps the latest of its drops: an old execution that is redriven by hand does not make its
-  rows older than they are.
+  rows older.
 
-Deleting a scene deletes no rows, and is no version: its next drop is later than all before.
+Deleting a scene deletes no rows and is not a version: the next drop is later than all before it.
 """
 
 from __future__ import annotations
@@ -37,16 +37,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One drop of a scene, as far as its order among others is concerned."""
+    """Order of one drop of a scene among others."""
 
     sequencer: str
-    """In the form that `comparable` gives; empty where there is none."""
+    """Sequencer in the form that `comparable` returns; empty if there is none."""
     dropped_at: datetime
+    """Time of the drop."""
     requested_at: datetime
+    """Time of the request."""
 
     @classmethod
     def of(cls, request: RunRequest) -> Self:
-        """Return the drop that a run was requested for."""
+        """Return the version of the drop for which a run was requested."""
         dropped_at = _moment(request.scene.dropped_at)
         requested_at = _moment(request.requested_at) if request.requested_at else dropped_at
         return cls(
@@ -56,7 +58,7 @@ class Version:
         )
 
     def is_later_than(self, other: Version) -> bool:
-        """Return whether this drop came after the other one; False for one and the same."""
+        """Return whether this drop came after the other one; False if both are the same."""
         if self.sequencer and other.sequencer:
             if self.sequencer != other.sequencer:
                 return self.sequencer > other.sequencer
@@ -65,13 +67,13 @@ class Version:
         return self.requested_at > other.requested_at
 
     def is_same_drop(self, other: Version) -> bool:
-        """Return whether both are the same write to the key, whenever runs were requested."""
+        """Return whether both drops are the same write to the key; request times do not count."""
         if self.sequencer and other.sequencer:
             return self.sequencer == other.sequencer
         return self.dropped_at == other.dropped_at
 
     def latest(self, other: Version) -> Version:
-        """Return the later of two drops of the same bytes, field by field."""
+        """Return the field-by-field maximum of two drops of the same bytes."""
         return Version(
             sequencer=max(self.sequencer, other.sequencer),
             dropped_at=max(self.dropped_at, other.dropped_at),
@@ -80,10 +82,10 @@ class Version:
 
 
 def comparable(sequencer: str) -> str:
-    """Return a sequencer in the form whose order as a string is the order of writes.
+    """Return a sequencer in a form whose string order is the order of the writes.
 
-    AWS: pad the shorter one with zeros on the right, then compare as strings. Without the zeros on
-    the right that is the order of strings.
+    AWS says: pad the shorter sequencer with zeros on the right, then compare as strings. Stripping
+    the zeros on the right gives the same order.
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html
     """
     return sequencer.upper().rstrip("0")
