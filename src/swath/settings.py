@@ -1,7 +1,7 @@
-"""Environment variables: each name is written once, for the side that sets and the side that reads.
+"""Define the environment variables of every process, once for those that set and those that read.
 
 Values are strings, numbers, booleans and tuples of an enumeration only, so that CDK tokens (which
-are strings until deploy time) pass through `to_env` untouched. Commas separate a tuple's members.
+are strings until deploy time) pass through `to_env` unchanged. Commas separate a tuple's members.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PREFIX = "SWATH_"
 
 
 class EndpointKind(StrEnum):
-    """A kind of SageMaker endpoint; a stack has at most one endpoint of each."""
+    """Kind of a SageMaker endpoint; a stack has at most one endpoint of each kind."""
 
     REALTIME = "realtime"
     ASYNC = "async"
@@ -32,10 +32,10 @@ class EndpointKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvSettings:
-    """A field `work_bucket` is the variable `SWATH_WORK_BUCKET`."""
+    """Settings read from the environment: field `work_uri` is the variable `SWATH_WORK_URI`."""
 
     def to_env(self) -> dict[str, str]:
-        """The variables to set on the container that reads these settings."""
+        """Return the environment variables of these settings; fields that are None have none."""
         return {
             variable(f.name): _format(value)
             for f in dataclasses.fields(self)
@@ -47,7 +47,7 @@ class EnvSettings:
         """Read the settings from `env`, by default this process's environment.
 
         Raises:
-            SettingsError: a variable is missing or is not of its field's type.
+            SettingsError: A variable is missing or does not have its field's type.
         """
         env = os.environ if env is None else env
         hints = typing.get_type_hints(cls)
@@ -65,89 +65,98 @@ class EnvSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRunSettings(EnvSettings):
-    """Of `start_run`."""
+    """Settings of `start_run`."""
 
     state_machine_arn: str
     catalogue_uri: str
     """S3 URI of a JSON object: model name → `{"uri": …, "digest": …}`."""
     default_model: str
+    """Name of the model for scenes that are dropped outside the folder of a model."""
     work_uri: str
-    """Where the newest version dropped of each scene is noted, and where runs keep their plans."""
+    """Bucket (`s3://bucket`) or folder for the notes of latest drops and for the runs' plans."""
     incoming_prefix: str = "incoming/"
+    """Key prefix of dropped scenes."""
     backend: str = "auto"
     tolerated_failures: float = 0.0
+    """Maximum fraction of planned tiles, 0 to 1, that may fail without failing the run."""
     score_threshold: float | None = None
-    """The lowest score that is reported; None: that of each model package."""
+    """Minimum score of reported detections, 0 to 1; None for the threshold of each package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSettings(EnvSettings):
-    """Of `plan_scene`, and of the laptop's planner."""
+    """Settings of `plan_scene` and of local planning."""
 
     work_uri: str
-    """Where runs keep their plans and shards: `s3://bucket` or a folder."""
+    """Bucket (`s3://bucket`) or folder of the runs' plans and shards."""
     lambda_max_tiles: int = 2000
-    """`auto` sends a scene of at most this many tiles to Lambda, a larger one to Batch."""
+    """Maximum number of non-empty tiles of a scene that `auto` sends to Lambda, not to Batch."""
     lambda_memory_mib: int = 3008
-    """The memory of `infer_shard`; `auto` sends a scene to Batch whose blocks are too large."""
+    """Memory of `infer_shard` in MiB; `auto` sends a scene with too large blocks to Batch."""
     lambda_shard_tiles: int = 32
+    """Maximum number of tiles of a shard on Lambda."""
     batch_shard_tiles: int = 4096
+    """Maximum number of tiles of a shard on Batch."""
     endpoint_shard_tiles: int = 32
-    """A real-time or serverless endpoint has a minute for a shard."""
+    """Maximum number of tiles of a shard on a real-time or serverless endpoint.
+
+    Such an endpoint must respond within a minute.
+    """
     async_shard_tiles: int = 1024
+    """Maximum number of tiles of a shard on an asynchronous endpoint."""
     endpoints: tuple[EndpointKind, ...] = ()
-    """The kinds of endpoint that are deployed; in the environment with commas between them."""
+    """Kinds of the deployed endpoints; the environment variable separates them by commas."""
     batch: bool = True
-    """Whether the queue of AWS Batch is deployed; without it `auto` is Lambda."""
+    """Whether the stack has a job queue of AWS Batch; without it, `auto` means Lambda."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySettings(EnvSettings):
-    """The settings of every process that reads scenes."""
+    """Settings of every process that reads scenes."""
 
     memory_mib: int = 0
-    """MiB that the process may use; 0: what the machine, container or function has."""
+    """Memory that the process may use in MiB; 0 for all of the machine, container or function."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvokeEndpointSettings(EnvSettings):
-    """Of `invoke_endpoint`."""
+    """Settings of `invoke_endpoint`."""
 
     endpoint_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitShardSettings(EnvSettings):
-    """Of `submit_shard`."""
+    """Settings of `submit_shard`."""
 
     endpoint_name: str
     queue_seconds: int
-    """How long a request may wait for a host; it takes minutes where there is none yet."""
+    """Maximum time in s that a request may wait for a host; starting a host takes minutes."""
     inference_seconds: int
-    """How long a container may take for a shard."""
+    """Maximum time in s that a container may take for a shard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeRunSettings(EnvSettings):
-    """Of `resume_run`."""
+    """Settings of `resume_run`."""
 
     work_uri: str
-    """Where runs keep their requests; notifications of other objects are not for runs."""
+    """Bucket of the runs' requests; notifications about other objects do not concern runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindCauseSettings(EnvSettings):
-    """The settings of `find_cause`."""
+    """Settings of `find_cause`."""
 
     work_uri: str
-    """Where Batch jobs leave why they failed."""
+    """Bucket to which failed Batch jobs write their errors."""
     results_uri: str
-    """Where the summary of a failed run is written, beside those of runs that succeeded."""
+    """Bucket for summaries of failed runs, the same as for those of successful runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings(EnvSettings):
-    """Of every function that opens a database connection."""
+    """Settings of every function that opens a database connection."""
 
     database_host: str
     database_port: int = 5432
@@ -158,7 +167,7 @@ class DatabaseSettings(EnvSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareDatabaseSettings(EnvSettings):
-    """Of `prepare_database`, which reaches the cluster by the RDS Data API as its master user."""
+    """Settings of `prepare_database`, which uses the RDS Data API as the cluster's master user."""
 
     cluster_arn: str
     master_secret_arn: str
@@ -168,27 +177,29 @@ class PrepareDatabaseSettings(EnvSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishSettings(EnvSettings):
-    """Of `publish_results`."""
+    """Settings of `publish_results`."""
 
     results_uri: str
-    """`s3://bucket` or a folder."""
+    """Bucket (`s3://bucket`) or folder of published results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSettings(EnvSettings):
-    """Of every process that runs a model or trains one."""
+    """Settings of every process that runs or trains a model."""
 
     device: str = "auto"
-    """`cuda` where a GPU is paid for: a process that finds none it can use ends. `cpu` uses none.
-    `auto` uses a GPU where there is one, and the CPU where there is none."""
+    """Device: `cuda`, `cpu`, or `auto` for a GPU if there is one and the CPU otherwise.
+
+    `cuda` is for hosts whose GPU is paid for: a process without a usable GPU ends with an error.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings(EnvSettings):
-    """Of every process that runs a model."""
+    """Settings of every process that runs a model."""
 
     model_seconds: float = 300.0
-    """How long a model may take to load, and for each answer to a batch of tiles."""
+    """Timeout in s for loading a model, and for its output of each batch of tiles."""
 
     def __post_init__(self) -> None:
         if not 0 < self.model_seconds < math.inf:
@@ -203,7 +214,7 @@ def has_gpu(instance_type: str) -> bool:
 
 
 def variable(field: str) -> str:
-    """The environment variable of a settings field."""
+    """Return the name of a settings field's environment variable."""
     return PREFIX + field.upper()
 
 

@@ -1,4 +1,4 @@
-"""What a deployed stack tells of itself to those who launch jobs beside it."""
+"""Read the outputs of a deployed stack, for launching jobs with its roles, images and buckets."""
 
 from __future__ import annotations
 
@@ -19,18 +19,23 @@ _ADD_BUCKET = "add its bucket to `data_buckets` in cdk.json and run `cdk deploy`
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """The outputs of a stack."""
+    """Outputs of a deployed stack."""
 
     stack: str
+    """Name of the stack."""
     region: str
     outputs: dict[str, str]
+    """Values of the stack's outputs, by name."""
 
     @classmethod
     def of(cls, stack: str) -> Self:
-        """Ask CloudFormation.
+        """Read the outputs of a stack from CloudFormation.
+
+        Args:
+            stack: Name of the stack.
 
         Raises:
-            InputError: there is no stack of that name in this account and region.
+            InputError: There is no stack of that name in this account and region.
         """
         client = boto3.client("cloudformation")
         try:
@@ -51,30 +56,30 @@ class Deployment:
 
     @property
     def jobs_uri(self) -> str:
-        """Where jobs find their input and leave what they make; kept, unlike the work of runs."""
+        """S3 URI of the jobs' inputs and outputs, which are kept, unlike the work of runs."""
         return f"s3://{self._output('ResultsBucket', 'deploy it anew')}/training"
 
     @property
     def evaluations_uri(self) -> str:
-        """Where evaluation jobs leave their reports."""
+        """S3 URI to which evaluation jobs write their reports."""
         return f"s3://{self._output('ResultsBucket', 'deploy it anew')}/evaluations"
 
     @property
     def readable(self) -> tuple[str, ...]:
-        """The S3 prefixes that the roles of all jobs may read, each with a slash at its end."""
+        """S3 prefixes that the roles of all jobs may read, each with a slash at its end."""
         scenes = self._output("ScenesBucket", "deploy it anew")
         more = [name for name in self.outputs.get("DataBuckets", "").split(",") if name]
         return (*(f"s3://{bucket}/" for bucket in (scenes, *more)), f"{self.jobs_uri}/")
 
     def check_readable(self, uri: str, *, besides: Sequence[str] = ()) -> None:
-        """Check that the stack's roles may read what is below an S3 URI.
+        """Check that the stack's roles may read the objects below an S3 URI.
 
         Args:
-            uri: the S3 URI.
-            besides: further prefixes that the role in question may read.
+            uri: S3 URI to check.
+            besides: Further S3 prefixes that the role in question may read.
 
         Raises:
-            InputError: they may not; the message names what they may read.
+            InputError: The roles may not read there; the error names the prefixes they may read.
         """
         allowed = (*self.readable, *besides)
         if not any(_is_below(uri, prefix) for prefix in allowed):
@@ -87,7 +92,7 @@ class Deployment:
         """Check that transform jobs may write below an S3 URI.
 
         Raises:
-            InputError: they may not; the message names where they may.
+            InputError: The jobs may not write there; the error names the prefix where they may.
         """
         allowed = f"s3://{self._output('ResultsBucket', 'deploy it anew')}/transforms/"
         if not _is_below(uri, allowed):
@@ -98,38 +103,38 @@ class Deployment:
 
     @property
     def packages_uri(self) -> str:
-        """The bucket of the packages that were deployed, with a slash at its end."""
+        """S3 URI of the bucket of deployed model packages, with a slash at its end."""
         bucket, _ = storage.split_s3(self._output("ModelCatalogueUri", "deploy it anew"))
         return f"s3://{bucket}/"
 
     @property
     def training_role(self) -> str:
-        """The ARN of the role that trainings run as."""
+        """ARN of the role of training jobs."""
         return self._output("TrainingRoleArn", _ENABLE)
 
     @property
     def training_image(self) -> str:
-        """The address of the image that trains."""
+        """Address of the container image for training."""
         return self._output("TrainingImageUri", _ENABLE)
 
     @property
     def evaluation_role(self) -> str:
-        """The ARN of the role that evaluations run as."""
+        """ARN of the role of evaluation jobs."""
         return self._output("EvaluationRoleArn", _ENABLE)
 
     @property
     def evaluation_image(self) -> str:
-        """The address of the image that evaluates."""
+        """Address of the container image for evaluation."""
         return self._output("EvaluationImageUri", _ENABLE)
 
     @property
     def serving_image(self) -> str:
-        """The address of the image that serves, on a CPU."""
+        """Address of the container image of the model server, for CPUs."""
         return self._output("ServingImageUri", _ENABLE_ENDPOINTS)
 
     @property
     def serving_role(self) -> str:
-        """The ARN of the role that batch transforms run as."""
+        """ARN of the role of batch transforms."""
         return self._output("ServingRoleArn", _ENABLE_ENDPOINTS)
 
     def _output(self, name: str, remedy: str) -> str:
