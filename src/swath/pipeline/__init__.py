@@ -1,1 +1,1 @@
-"""A run, distributed over functions and jobs, and the same on one machine."""
+"""Run detection over a scene in steps, distributed over functions and jobs or on one machine."""

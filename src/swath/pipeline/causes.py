@@ -1,8 +1,9 @@
-"""The true cause of a failed run: that of the shard which failed first.
+"""Determine the true cause of a failed run: the error of the shard that failed first.
 
-Step Functions says of a Distributed Map no more than that its threshold was exceeded, and Batch of
-an array that a child failed. The shard's own words are with its child execution or child job. A job
-that fails by an error of its own leaves them in the work bucket: Batch has the exit code only.
+For a Distributed Map, Step Functions reports only that its failure threshold was exceeded; for an
+array job, Batch reports only that a child failed. The shard's own error is with its child execution
+or child job. Batch keeps only a job's exit code, so a failing job writes its error to the work
+bucket.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
-    """The clients that are asked for a shard's own words."""
+    """Clients of the services that know a shard's own error."""
 
     states: SFNClient
     batch: BatchClient
@@ -47,7 +48,7 @@ class Clients:
 
 @functools.cache
 def clients() -> Clients:
-    """Return this process's clients."""
+    """Return the clients of this process, created at the first call."""
     return Clients(
         states=boto3.client("stepfunctions", config=_RETRIES),
         batch=boto3.client("batch", config=_RETRIES),
@@ -57,19 +58,21 @@ def clients() -> Clients:
 def explain(
     detail: Mapping[str, Any], *, work_uri: str, services: Clients | None = None
 ) -> dict[str, Any]:
-    """Return the detail of a failed execution's event with its true error and cause.
+    """Return the detail of a failed execution's event, with its true error and cause.
 
     Args:
-        detail: of Step Functions' "Execution Status Change" event.
-        work_uri: where jobs leave their words.
-        services: by default this process's clients.
+        detail: Field `detail` of Step Functions' "Execution Status Change" event.
+        work_uri: Bucket or folder to which failed jobs write their errors.
+        services: Clients of the services; by default those of this process.
 
     Returns:
-        The same fields, with `error` and a readable `cause` that names the shard, if it was one.
+        The same fields, with the true `error` and a readable `cause`. If a shard failed, the cause
+        names the shard.
 
     Raises:
-        TransientError: a service failed in a way that passes, or lists no failed shard yet.
-        botocore.exceptions.ClientError: a service refused.
+        TransientError: A service failed in a way that a retry can fix, or does not list a failed
+            shard yet.
+        botocore.exceptions.ClientError: A service refused the request.
     """
     services = services or clients()
     status, error, cause = detail["status"], detail.get("error"), detail.get("cause")
@@ -86,10 +89,10 @@ def explain(
 
 
 def _of_map(states: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the error and the cause of the child execution that failed first."""
+    """Return the error and cause of the child execution that failed first."""
     run = detail["executionArn"]
     pages = states.get_paginator("list_map_runs").paginate(executionArn=run)
-    # A Map that is retried has a run for each attempt.
+    # A retried Map has one map run for each attempt; the latest one counts.
     maps = [found for page in pages for found in page["mapRuns"]]
     map_run = max(maps, key=lambda found: found["startDate"], default=None)
     since = (detail.get("redriveDate") or 0) / 1000
@@ -105,7 +108,7 @@ def _of_map(states: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _failed(states: SFNClient, map_run: str, since: float) -> Iterator[Any]:
-    """Yield the children that failed since the run was taken up again, if it was."""
+    """Yield the child executions that failed since `since`: the last redrive, in s since 1970."""
     pages = states.get_paginator("list_executions")
     for status in ("FAILED", "TIMED_OUT"):
         for page in pages.paginate(mapRunArn=map_run, statusFilter=status):
@@ -115,7 +118,7 @@ def _failed(states: SFNClient, map_run: str, since: float) -> Iterator[Any]:
 
 
 def _job(cause: str | None) -> dict[str, Any]:
-    """Return Batch's description of a job, keys in lower case; empty if the cause is none."""
+    """Return Batch's description of a job, with lower-case keys; empty if the cause is not one."""
     parsed = parse_cause(cause or "")
     return parsed if isinstance(parsed.get("jobid"), str) else {}
 
@@ -123,7 +126,7 @@ def _job(cause: str | None) -> dict[str, Any]:
 def _of_job(
     batch: BatchClient, job: dict[str, Any], work_uri: str, error: str | None
 ) -> tuple[str, str]:
-    """Return the error and the cause of a job; of an array, of the child that failed first."""
+    """Return the error and cause of a job; for an array job, of the child that failed first."""
     name, index = str(job.get("jobname")), 0
     if object_in(job, "arrayproperties").get("size"):
         described = _failed_child(batch, job["jobid"])
@@ -140,7 +143,7 @@ def _of_job(
 
 
 def _failed_child(batch: BatchClient, array: str) -> Any:
-    """Return the description of an array's child job that failed first."""
+    """Return the description of the child job of an array that failed first."""
     pages = batch.get_paginator("list_jobs").paginate(arrayJobId=array, jobStatus="FAILED")
     failed = (child for page in pages for child in page["jobSummaryList"])
     first = min(failed, key=lambda child: child.get("stoppedAt", 0), default=None)
@@ -150,10 +153,10 @@ def _failed_child(batch: BatchClient, array: str) -> Any:
 
 
 def _left_by_job(paths: RunPaths, job: str, exit_code: int | None) -> JobFailure | None:
-    """Return a job's own words, unless its last attempt ended before it could leave any.
+    """Return the error that a job's last attempt wrote; None if the attempt wrote none.
 
-    They are those of the last attempt only where that ended with the exit code which they tell: an
-    earlier attempt may have left some, too.
+    An earlier attempt may have written the file. The error is the last attempt's only if both have
+    the same exit code.
     """
     uri = paths.job_failure(job)
     try:

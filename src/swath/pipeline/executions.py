@@ -1,4 +1,4 @@
-"""The executions of the state machine: whether they are there, and how they are."""
+"""Start executions of the state machine and look up their state."""
 
 from __future__ import annotations
 
@@ -18,25 +18,31 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef as Execution
 
 Standing = Literal["absent", "good", "over"]
-"""`good`: an execution is under way for a request, or has loaded its run."""
+"""State of an execution with respect to a request.
+
+`absent`: there is no such execution. `good`: the execution is running for the request, or has
+loaded its run. `over`: it has ended without loading its run, or was for another request.
+"""
 
 _UNDER_WAY = {"RUNNING", "PENDING_REDRIVE"}
 
 
 @dataclass(frozen=True, slots=True)
 class Executions:
-    """The executions of one state machine."""
+    """Executions of one state machine."""
 
     machine_arn: str
+    """ARN of the state machine."""
     states: SFNClient
+    """Client of Step Functions."""
 
     @classmethod
     def of_machine(cls, arn: str, states: SFNClient | None) -> Self:
-        """Use a client of Step Functions, or make one."""
+        """Return the executions of the state machine with an ARN; create a client if None."""
         return cls(arn, states or boto3.client("stepfunctions"))
 
     def start(self, name: str, request: RunRequest) -> bool:
-        """Start an execution; False where the name is taken."""
+        """Start an execution; return False if its name is taken."""
         try:
             self.states.start_execution(
                 stateMachineArn=self.machine_arn, name=name, input=json.dumps(request.to_json())
@@ -46,12 +52,12 @@ class Executions:
         return True
 
     def requested(self, name: str) -> Version | None:
-        """Return the drop that an execution was started for; None where its input is no run."""
+        """Return the drop of an execution's request; None if its input is not a request."""
         request = _request(self._describe(name))
         return Version.of(request) if request else None
 
     def have(self, name: str) -> bool:
-        """Return whether an execution was started at all."""
+        """Return whether an execution of this name was started."""
         try:
             self._describe(name)
         except self.states.exceptions.ExecutionDoesNotExist:
@@ -61,17 +67,17 @@ class Executions:
     def standing(
         self, name: str, request: RunRequest, *, ended_at: datetime | None = None
     ) -> Standing:
-        """Return how an execution stands towards the request that it is to run.
+        """Return the state of an execution with respect to its noted request.
 
         Args:
-            name: the execution's name.
-            request: as it was noted. An execution of another one was there before the note, which
-                was lost and written anew: its rows may have been replaced since, unnoticed.
-            ended_at: when the execution has ended, as an event says; None where there is no event.
+            name: Name of the execution.
+            request: Request in the note. An execution with another request is older than the note,
+                which was lost and rewritten: another run may have replaced its rows since.
+            ended_at: Time at which the execution ended, from an event; None without an event.
 
         Raises:
-            TransientError: Step Functions says that the execution is under way, though it has ended
-                and was not redriven since.
+            TransientError: Step Functions still describes the execution as running, though it has
+                ended and was not redriven since.
         """
         try:
             execution = self._describe(name)
@@ -80,7 +86,7 @@ class Executions:
         if _request(execution) != request:
             return "over"
         if execution["status"] in _UNDER_WAY:
-            # What an execution is described by may lag behind its events.
+            # The description of an execution may lag behind its events.
             # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
             redriven_at = execution.get("redriveDate")
             if ended_at and (redriven_at is None or redriven_at < ended_at):
@@ -96,7 +102,7 @@ class Executions:
 
 
 def _request(execution: Execution) -> RunRequest | None:
-    """Return what an execution was started with; None where that is no run."""
+    """Return the request in an execution's input; None if the input is not a request."""
     try:
         return RunRequest.from_json(json.loads(execution["input"]))
     except (ValueError, PayloadError):

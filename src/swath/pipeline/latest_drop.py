@@ -1,4 +1,4 @@
-"""The note of a scene's latest drop, JSON in the work bucket: one of each scene and model."""
+"""Read and write the note of a scene's latest drop: one JSON object for each scene and model."""
 
 from __future__ import annotations
 
@@ -15,25 +15,26 @@ from swath.errors import PayloadError
 from swath.messages import Payload, RunRequest, SceneRef
 from swath.messages.versions import Version, comparable
 
-# A name has 80 characters, of which the run's id takes 36 and a hyphen one.
+# An execution's name may have 80 characters: 36 for the run's id, one for a hyphen, 43 are left.
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _NAMEABLE = re.compile("[0-9A-Za-z]{1,43}")
 
 
 class LatestDrop(Payload, frozen=True, kw_only=True):
-    """The latest drop of one scene for one model, and the run that it is served by."""
+    """Latest drop of one scene for one model, with the run that serves it."""
 
     request: RunRequest
-    """Asks for that run, perhaps for an earlier drop of the same bytes."""
+    """Request of that run, which may have been for an earlier drop of the same bytes."""
     execution: str
-    """The name of the execution that does, or did, the run."""
+    """Name of the run's execution."""
     sequencer: str
     """S3's sequencer of the latest drop."""
     dropped_at: str
+    """Time of the latest drop, ISO 8601 UTC."""
 
     @classmethod
     def of(cls, request: RunRequest, execution: str) -> Self:
-        """Note that an execution is to be started for a drop."""
+        """Create the note that an execution will be started for a request's drop."""
         return cls(
             request=request,
             execution=execution,
@@ -43,7 +44,7 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
 
     @property
     def version(self) -> Version:
-        """The latest drop."""
+        """Version of the latest drop."""
         return Version.of(msgspec.structs.replace(self.request, scene=self._scene))
 
     @property
@@ -52,11 +53,11 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
         return not self.version.is_same_drop(Version.of(self.request))
 
     def followed_by(self, scene: SceneRef) -> Self:
-        """Note that the same bytes were dropped again, and wait for the run."""
+        """Return the note after the same bytes were dropped again and wait for the run's end."""
         return msgspec.structs.replace(self, sequencer=scene.sequencer, dropped_at=scene.dropped_at)
 
     def taken_up(self) -> Self:
-        """Note that an execution is to be started for the drop that has waited."""
+        """Return the note that an execution will be started for the waiting drop."""
         request = msgspec.structs.replace(
             self.request, scene=self._scene, requested_at=datetime.now(UTC).isoformat()
         )
@@ -70,14 +71,17 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
 
     @staticmethod
     def uri_of(work_uri: str, request: RunRequest) -> str:
-        """Return where the note of a request's scene and model lies."""
+        """Return the address of the note for a request's scene and model."""
         names = json.dumps([request.scene.uri, request.model.name])
         name = hashlib.sha256(names.encode()).hexdigest()
         return storage.join(work_uri, "scenes", f"{name}.json")
 
     @classmethod
     def read(cls, uri: str) -> tuple[Self | None, str | None]:
-        """Return the note and the ETag to replace it by; no note where it cannot be read."""
+        """Return the note and its object's ETag.
+
+        The note is None if it is missing or damaged; the ETag is None if it is missing.
+        """
         try:
             data, etag = storage.read_with_etag(uri)
         except FileNotFoundError:
@@ -88,12 +92,15 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
             return None, etag
 
     def write(self, uri: str, etag: str | None) -> bool:
-        """Write the note unless the one that is there is no longer that of the ETag."""
+        """Write the note if the stored one still has the ETag; return whether it was written.
+
+        An ETag of None means that there was no note.
+        """
         return storage.write_if_unchanged(uri, msgspec.json.encode(self), etag) is not None
 
 
 def own_name(request: RunRequest) -> str:
-    """Return the name of the execution that one drop, and no other, may start."""
+    """Return the name of the execution that only this drop may start."""
     drop = comparable(request.scene.sequencer)
     if not drop:
         drop = str(int(Version.of(request).dropped_at.timestamp()))

@@ -1,4 +1,4 @@
-"""A run on one machine, without any cloud: the same steps, one after the other, in one process."""
+"""Run all steps of a run one after the other in one process, without any cloud."""
 
 from __future__ import annotations
 
@@ -52,22 +52,23 @@ _LATER = (
     "and those of this run were not loaded"
 )
 Progress = Callable[[int, int], None]
-"""Called with how many tiles are done, and of how many; first with none."""
+"""Callback with the number of tiles done and the total number; the first call has 0 done."""
 
 
 def _silent(done: int, of: int) -> None:
-    """No progress is shown."""
+    """Show no progress."""
 
 
 @dataclass(slots=True)
 class Stopwatch:
-    """How long each stage took."""
+    """Stopwatch for the stages of a run."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    """Duration of each stage in s, by name."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Take the time of what is done within."""
+        """Measure the duration of the block as a stage."""
         started = time.perf_counter()
         try:
             yield
@@ -85,24 +86,27 @@ def run_local(
     options: RunOptions | None = None,
     progress: Progress = _silent,
 ) -> RunReport:
-    """Find what a model sees in a scene; write `detections.parquet` and `summary.json`.
+    """Run a model over a scene; write `detections.parquet` and `summary.json`.
 
-    A segmentation whose model package asks for a mask has `mask.tif`, too. The files of an earlier
-    run in the folder are removed first.
+    A segmentation model whose package asks for a mask also gives `mask.tif`. The files of an
+    earlier run in the folder are removed first.
 
     Args:
-        scene: a path or S3 URI.
-        model: the model package: a folder, a `model.tar.gz` or an S3 URI of one.
-        out: the folder to write to.
-        formats: further formats to write the detections in, as `detections.gpkg`.
-        database: a DSN; the detections are loaded there too.
-        options: of the run; the backend is always `local`.
-        progress: called after each batch of tiles.
+        scene: Path or S3 URI of the scene.
+        model: Model package: a folder, a `model.tar.gz` or the S3 URI of one.
+        out: Folder for the outputs.
+        formats: Further formats of the detections, written as `detections.gpkg` and the like.
+        database: DSN of a database into which the detections are also loaded.
+        options: Options of the run; the backend is always `local`.
+        progress: Callback after each batch of tiles.
+
+    Returns:
+        The content of `summary.json`.
 
     Raises:
-        InputError: there is no such scene or package, or `out` has a file that swath did not write
+        InputError: There is no such scene or package, or `out` has a file that swath did not write
             and would replace.
-        SwathError: the run failed; `summary.json` says so as well, whatever the error.
+        SwathError: The run failed. `summary.json` reports the failure too, whatever the error.
     """
     if formats:
         require("pyogrio")
@@ -112,7 +116,7 @@ def run_local(
     files: dict[str, Path] = {}
 
     def fail(error: Exception) -> None:
-        # A run that only failed to load leaves its detections all the same.
+        # `files` may hold detections already: a run that failed only to load keeps them.
         known = isinstance(error, SwathError)
         cause = str(error) if known else f"{type(error).__name__}: {error}"
         kind = type(error).__name__
@@ -152,11 +156,16 @@ def run_local(
 
 
 def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
-    """The run of what lies at the two addresses now.
+    """Return a request to run the model over the scene, as both are at their addresses now.
+
+    Args:
+        scene: Path or S3 URI of the scene.
+        model: Path or S3 URI of the model package.
+        options: Options of the run; the backend becomes `local`.
 
     Raises:
-        SceneError: there is no scene.
-        PackageError: there is no model package, or it cannot be used.
+        SceneError: There is no scene at the address.
+        PackageError: There is no model package at the address, or it cannot be used.
     """
     scene = storage.resolve(scene)
     began = datetime.now(UTC).isoformat()
@@ -173,7 +182,17 @@ def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
 
 
 def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progress) -> MergeSummary:
-    """Plan, infer and merge in a folder of work."""
+    """Plan, infer and merge a run in one process.
+
+    Args:
+        request: Request for the run.
+        work: Folder for the plan, the shards and the merged files.
+        watch: Stopwatch for the stages.
+        progress: Callback after each batch of tiles.
+
+    Returns:
+        The summary of the merge.
+    """
     with watch.stage("plan"):
         plan = plan_run(request, PlanSettings(work_uri=work))
     with watch.stage("infer"):
@@ -193,12 +212,12 @@ def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progre
 
 
 def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) -> list[str]:
-    """Write the detections in further formats beside GeoParquet, and add these files to a run's.
+    """Write the detections in further formats beside GeoParquet, and add the files to `files`.
 
     Returns:
-        Warnings about the files, a sentence each.
+        Warnings about the files, one sentence each.
     """
-    # Imported here, so that a run without them needs no pyogrio.
+    # Imported here, so that a run without these formats does not need pyogrio.
     from swath.detection.vector_formats import write_vector  # noqa: PLC0415
 
     warnings = []
@@ -212,13 +231,13 @@ def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) ->
 
 
 def _prepare(database: str) -> None:
-    """Migrate the database, so that one that cannot be used is refused before the inference.
+    """Migrate the database before the inference, so that an unusable one fails the run early.
 
     Raises:
-        SettingsError: the address or the database cannot be used.
-        TransientError: there is no connection.
+        SettingsError: The address or the database cannot be used.
+        TransientError: The connection failed.
     """
-    # Imported here, so that a run without a database needs no driver.
+    # Imported here, so that a run without a database does not need a driver.
     from swath.database.connect import connect_dsn  # noqa: PLC0415
     from swath.database.migrate import migrate  # noqa: PLC0415
 
@@ -236,7 +255,7 @@ def _load(database: str, request: RunRequest, merged: MergeSummary) -> LoadSumma
             request,
             merged,
             backend=Backend.LOCAL,
-            # No event tells of a local file, so the file itself says which version is the later.
+            # No event reports changes of a local file, so its ETag is compared instead.
             check=lambda: require_unchanged(request.scene),
         )
 

@@ -1,8 +1,9 @@
-"""The end of a run's inference: every tile accounted for, every seam joined, one GeoParquet file.
+"""Merge the shards of a run: check the tile counts, stitch across shards, write one GeoParquet.
 
-A segmentation's mask is put together as well, where the model package asks for it.
+If the model package asks for a mask, the parts of the mask are merged too.
 
-Shards stream through, a row group at a time; only what touches a shard's edge is held in memory.
+Detections are streamed, one row group at a time. Only those that touch a shard's edge are all held
+in memory.
 """
 
 from __future__ import annotations
@@ -32,22 +33,28 @@ from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import Lattice, Samples
 
 _MAX_NAMED = 5
-"""How many failures a message names."""
+"""Maximum number of failures that a message names."""
 
 Rows = Iterator[Detections]
 
 
 def merge_run(plan_uri: str) -> MergeSummary:
-    """Join what the shards of a run found, and write it as GeoParquet.
+    """Merge the detections of a run's shards, and write them as GeoParquet.
 
-    Nothing but the run's own files is read. The scene and the model package may be gone by now;
-    each shard has made sure that what it read was what the plan is of.
+    Only the run's own files are read. The scene and the model package may be gone by now; each
+    shard has checked that it read those of the plan.
+
+    Args:
+        plan_uri: Address of the plan.
+
+    Returns:
+        The addresses, counts and warnings of the merged run.
 
     Raises:
-        RunIncompleteError: a shard left no receipt, or its files are not those that its receipt
-            vouches for; tiles are not accounted for, or more failed than the run tolerates. The
-            message names the first.
-        PayloadError: the plan was written by another version of swath.
+        RunIncompleteError: A shard wrote no receipt, or its files do not match its receipt; tiles
+            are unaccounted for, or more tiles failed than the run tolerates. The error names the
+            first ones.
+        PayloadError: The plan was written by another version of swath.
     """
     run = RunStore.open(plan_uri)
     receipts = run.receipts()
@@ -71,21 +78,23 @@ def merge_run(plan_uri: str) -> MergeSummary:
 
 
 def read_merged(plan_uri: str) -> Rows:
-    """Yield what `merge_run` writes of a run whose shards are done, in px of its scene.
+    """Yield the merged detections of a run whose shards are done, in px of its scene.
+
+    The detections and their order are those that `merge_run` writes.
 
     Raises:
-        RunIncompleteError: a shard left no receipt.
-        PayloadError: the plan was written by another version of swath.
+        RunIncompleteError: A shard wrote no receipt.
+        PayloadError: The plan was written by another version of swath.
     """
     run = RunStore.open(plan_uri)
     yield from _merged(run, run.receipts())
 
 
 def _count_tiles(plan: Plan, receipts: Sequence[Receipt]) -> TileCounts:
-    """Return how many tiles succeeded, failed and were skipped.
+    """Return the numbers of tiles that succeeded, failed and were skipped.
 
     Raises:
-        RunIncompleteError: A tile is missing, or more failed than the run tolerates.
+        RunIncompleteError: A tile is missing, or more tiles failed than the run tolerates.
     """
     tiles = sum((receipt.tiles for receipt in receipts), start=plan.passed_over)
     if not tiles.complete or tiles.planned != plan.grid.count:
@@ -111,7 +120,8 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
     """Write the run's detections as GeoParquet.
 
     Returns:
-        The number of detections in the file, and of those without a position on Earth.
+        The number of detections in the file, and the number of those left out because they have no
+        position on Earth.
     """
     plan, scene = run.plan, run.plan.placed
     georeferencer = Georeferencer.of(scene)
@@ -129,7 +139,7 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
 
 
 def _merged(run: RunStore, receipts: Sequence[Receipt]) -> Rows:
-    """Yield all detections of a run: shard by shard, by tile, best first."""
+    """Yield all detections of a run, by shard, then by tile, then by descending score."""
     joined = _join_seams(run, receipts)
     holder = run.plan.shard_of(joined.tile)
     by_shard = np.argsort(holder, kind="stable")
@@ -142,12 +152,12 @@ def _merged(run: RunStore, receipts: Sequence[Receipt]) -> Rows:
             yield from read_in_order(next(files), here)
         else:
             yield here
-    # Centred in a tile without a valid pixel, which no shard holds.
+    # These are centered in a tile without a valid pixel, which belongs to no shard.
     yield joined.take(holder < 0)
 
 
 def _join_seams(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
-    """Join the detections that more than one shard has a say in; by tile, best first."""
+    """Stitch the detections across shards; return them by tile, then by descending score."""
     with_seams = [receipt for receipt in receipts if receipt.seams]
     seams = run.read_each(
         with_seams,
@@ -159,7 +169,7 @@ def _join_seams(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
 
 
 def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:
-    """Put the mask together from the parts of all shards with a tile that succeeded."""
+    """Merge the mask parts of all shards with a succeeded tile; return the mask's address."""
     plan, uri = run.plan, run.paths.mask
     seen = [receipt for receipt in receipts if receipt.tiles.succeeded]
     windows = [extent(plan.grid, plan.tiles(receipt.index)) for receipt in seen]
@@ -174,7 +184,7 @@ def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:
 
 
 def _band_warnings(run: RunStore, receipts: Sequence[Receipt]) -> list[str]:
-    """Compare the run's bands with what the model package expects of them."""
+    """Return warnings about bands whose values differ from those that the model package expects."""
     plan = run.plan
     if plan.expected is None:
         return []

@@ -1,6 +1,7 @@
-"""Addresses of a run's objects in the work bucket or folder.
+"""Define the addresses of a run's objects in the work bucket or folder.
 
-Only addresses: `infra` and the functions that merely pass a shard on import this module, too.
+The module has addresses only, because `infra` and the functions that merely forward a shard import
+it too.
 """
 
 from __future__ import annotations
@@ -12,29 +13,30 @@ from swath.storage import join
 
 _RUNS = "runs"
 SHARDS = "shards"
-"""Name of the folder of the shards' files."""
+"""Name of the folder with the shards' files."""
 SHARD_LIST = "shards.json"
 """Name of the JSON array of a run's shards: the items of the state machine's Map."""
 
 
 def run_key(run_id: str, *parts: str) -> str:
-    """Return the key of an object of a run, below the work bucket or folder."""
+    """Return the key of a run's object, relative to the work bucket or folder."""
     return "/".join([_RUNS, run_id, *parts])
 
 
 @dataclass(frozen=True, slots=True)
 class RunPaths:
-    """The addresses of the objects that the steps of a run hand to each other."""
+    """Addresses of the objects that the steps of a run exchange."""
 
     work_uri: str
+    """Work bucket (`s3://bucket`) or folder."""
     run_id: str
 
     @classmethod
     def of_plan(cls, plan_uri: str) -> RunPaths:
-        """Return the paths of the run whose plan lies at `plan_uri`.
+        """Return the paths of the run whose plan is at `plan_uri`.
 
         Raises:
-            PayloadError: no run keeps its plan there.
+            PayloadError: The address is not that of a run's plan.
         """
         work, runs, run_id = plan_uri.removesuffix("/plan.json").rpartition(f"/{_RUNS}/")
         if not runs or not run_id or "/" in run_id:
@@ -45,69 +47,78 @@ class RunPaths:
 
     @property
     def root(self) -> str:
-        """The folder of the run."""
+        """Folder of the run."""
         return join(self.work_uri, run_key(self.run_id))
 
     @property
     def plan(self) -> str:
-        """The plan."""
+        """Address of the plan, JSON."""
         return join(self.root, "plan.json")
 
     @property
     def shard_list(self) -> str:
-        """A JSON array of the shards' indices: the items of the state machine's Map."""
+        """Address of the JSON array of shard numbers: the items of the state machine's Map."""
         return join(self.root, SHARD_LIST)
 
     @property
     def detections(self) -> str:
-        """The merged detections, GeoParquet."""
+        """Address of the merged detections, GeoParquet."""
         return join(self.root, "detections.parquet")
 
     @property
     def mask(self) -> str:
-        """The merged mask, GeoTIFF; if the model package asks for one."""
+        """Address of the merged mask, GeoTIFF; only if the model package asks for one."""
         return join(self.root, "mask.tif")
 
     def job_failure(self, job: str) -> str:
-        """Return where the Batch job of an id leaves why it failed, JSON."""
+        """Return the address of the error of a failed Batch job, JSON; `job` is the job's id."""
         return join(self.root, "failures", f"{job.replace(':', '-')}.json")
 
     def shard_file(self, name: str) -> str:
-        """A file of any shard, by its name."""
+        """Return the address of a shard's file by the file's name."""
         return join(self.root, SHARDS, name)
 
     def shard(self, index: int) -> str:
-        """One shard's detections before merging, Parquet."""
+        """Return the address of a shard's final detections before merging, Parquet."""
         return self.shard_file(f"{index}.parquet")
 
     def seams(self, index: int) -> str:
-        """Those of one shard's detections that other shards have a say in, Parquet; if any."""
+        """Return the address of a shard's detections that the merge stitches, Parquet; if any."""
         return self.shard_file(f"{index}.seams.parquet")
 
     def samples(self, index: int) -> str:
-        """One shard's samples of the scene's pixels, NPY; if the package states statistics."""
+        """Return the address of a shard's pixel samples, NPY; if the package has statistics."""
         return self.shard_file(f"{index}.samples.npy")
 
     def partial(self, index: int) -> str:
-        """What an interrupted shard had found, Parquet; its metadata says how far it came."""
+        """Return the address of an interrupted shard's detections, Parquet.
+
+        The file's metadata has the shard's progress.
+        """
         return self.shard_file(f"{index}.partial.parquet")
 
     def checkpoint(self, index: int) -> str:
-        """What the files of an interrupted shard are, JSON; only with it are they of use."""
+        """Return the address of an interrupted shard's checkpoint, JSON.
+
+        The shard's partial files are valid only with the checkpoint.
+        """
         return self.shard_file(f"{index}.partial.json")
 
     def mask_part(self, index: int) -> str:
-        """The labels of one shard's cores, GeoTIFF; if the model package asks for a mask."""
+        """Return the address of a shard's part of the mask, GeoTIFF; if the package asks for one.
+
+        The part has the labels of the tiles' cores.
+        """
         return self.shard_file(f"{index}.mask.tif")
 
     def partial_mask(self, index: int) -> str:
-        """Those that an interrupted shard had found."""
+        """Return the address of an interrupted shard's part of the mask, GeoTIFF."""
         return self.shard_file(f"{index}.partial.mask.tif")
 
     def request(self, index: int) -> str:
-        """What an asynchronous endpoint is asked for one shard with, JSON."""
+        """Return the address of a shard's request to an asynchronous endpoint, JSON."""
         return join(self.root, "requests", f"{index}.json")
 
     def receipt(self, index: int) -> str:
-        """One shard's receipt, JSON; it exists only if the shard's Parquet file does."""
+        """Return the address of a shard's receipt, JSON; only shards with all files have one."""
         return self.shard_file(f"{index}.json")

@@ -1,4 +1,4 @@
-"""The plan of a run: all that its shards and its merge need to know."""
+"""Define the plan of a run, which has all inputs of the run's shards and merge."""
 
 from __future__ import annotations
 
@@ -38,58 +38,64 @@ if TYPE_CHECKING:
 
 
 class Plan(Payload, frozen=True, kw_only=True):
-    """All that a shard or the merge needs to know of a run.
+    """Plan of a run: all inputs of its shards and its merge.
 
-    The merge opens neither the scene nor the package: what it needs of them is here, as they were
-    when the run was planned.
+    The merge opens neither the scene nor the model package. The plan has the data it needs of them,
+    as they were when the run was planned.
     """
 
     version: int = PLAN_VERSION
     run_id: str
     scene: SceneRef
     georeference: Georeference
-    """The place of the scene on Earth."""
+    """Georeference of the scene."""
     model: ModelRef
     answer: Answer
-    """What the model's outputs are."""
+    """Description of the model's outputs."""
     bands: tuple[str, ...]
-    """The names of the model's bands."""
+    """Names of the model's bands."""
     expected: Expected | None
-    """What the bands of the model's training scenes are like, if its package says so."""
+    """Statistics of the bands in the model's training scenes; None if the package has none."""
     options: RunOptions
     backend: Backend
     width: int
+    """Width of the scene in px."""
     height: int
+    """Height of the scene in px."""
     tile_size: int
+    """Width and height of a tile in px."""
     overlap: int
+    """Overlap of neighboring tiles in px."""
     column_cuts: tuple[int, ...]
-    """Where shards start along x, in tiles, and at the end how many tiles there are."""
+    """First tile column of each column of rectangles, then the number of tile columns."""
     row_cuts: tuple[int, ...]
-    """The same along y."""
+    """First tile row of each row of rectangles, then the number of tile rows."""
     shards: tuple[int, ...]
-    """Of the rectangles between the cuts, numbered in raster order, those with a tile to infer."""
+    """Numbers of the rectangles, in raster order, that have a tile to infer: one for each shard."""
     skipped: str = ""
-    """A bit for each tile, set where no pixel is valid: NumPy's packbits, zlib, base64."""
+    """One bit per tile, set if the tile has no valid pixel: NumPy's packbits, zlib, base64."""
     skipped_count: int = 0
+    """Number of tiles without a valid pixel."""
 
     @property
     def placed(self) -> Placed:
-        """The scene's size and its place on Earth."""
+        """Size and georeference of the scene."""
         return Placed.by(
             self.georeference, uri=self.scene.uri, width=self.width, height=self.height
         )
 
     @property
     def grid(self) -> Grid:
-        """Where the tiles are."""
+        """Grid of the scene's tiles."""
         return Grid(self.width, self.height, self.tile_size, self.overlap)
 
     @property
     def layout(self) -> str:
-        """What tells this plan's shards from those of another plan of the same run.
+        """Fingerprint of the plan's tiles and shards, 16 hexadecimal digits.
 
-        A run that is begun again may be planned by other settings, or by another version of swath;
-        what shard 7 was then is not what it is now.
+        A run that is started again may be planned with other settings, or by another version of
+        swath. Shard 7 of one plan then has other tiles than shard 7 of another. The fingerprint
+        distinguishes the shards of such plans.
         """
         parts: list[Any] = [self.width, self.height, self.tile_size, self.overlap]
         parts += [self.column_cuts, self.row_cuts, self.shards, self.skipped]
@@ -97,21 +103,29 @@ class Plan(Payload, frozen=True, kw_only=True):
 
     @property
     def passed_over(self) -> TileCounts:
-        """The tiles that are in no shard's receipt."""
+        """Counts of the skipped tiles, which no shard's receipt includes."""
         return TileCounts(planned=self.skipped_count, skipped=self.skipped_count)
 
     @property
     def tiles_to_infer(self) -> int:
-        """The number of tiles in all shards."""
+        """Number of tiles in all shards."""
         return self.grid.count - self.skipped_count
 
     @property
     def shard_layout(self) -> ShardLayout:
-        """The rectangles of tiles that shards are."""
+        """Layout of the rectangles of tiles, some of which are the shards."""
         return ShardLayout(self.column_cuts, self.row_cuts)
 
     def shard_of(self, tiles: ArrayLike) -> Ints:
-        """The shards that hold tiles, int64, shaped like them; -1 where all of one is skipped."""
+        """Return the number of the shard that contains each tile.
+
+        Args:
+            tiles: Numbers of tiles, of any shape.
+
+        Returns:
+            Numbers of shards, int64, of the same shape; -1 for a tile whose whole rectangle is
+            skipped.
+        """
         number = self.shard_layout.rectangle_of(tiles)
         known = np.asarray(self.shards, dtype=np.int64)
         place = np.searchsorted(known, number)
@@ -119,14 +133,14 @@ class Plan(Payload, frozen=True, kw_only=True):
         return np.where(found, place, -1)
 
     def holds(self, shard: int) -> Callable[[Ints], Mask]:
-        """Tells of tiles whether the shard holds them."""
+        """Return a function that maps numbers of tiles to whether the shard contains each tile."""
         return lambda tiles: np.asarray(self.shard_of(tiles) == shard)
 
     def tiles(self, shard: int) -> Ints:
-        """The numbers of a shard's tiles, increasing, without those passed over.
+        """Return the numbers of a shard's tiles without skipped ones: int64, (n,), increasing.
 
         Raises:
-            PayloadError: the plan has no such shard.
+            PayloadError: The plan has no such shard.
         """
         if not 0 <= shard < len(self.shards):
             raise PayloadError(
@@ -137,7 +151,7 @@ class Plan(Payload, frozen=True, kw_only=True):
         return tiles[~_unpack_flags(self.skipped)[tiles]] if self.skipped else tiles
 
     def count_pixels(self, shard: int, *, from_tile: int) -> int:
-        """Count the pixels in the cores of a shard's tiles, from a tile on."""
+        """Return the number of px in the cores of a shard's tiles, from `from_tile` on."""
         tiles = self.tiles(shard)
         x0, y0, x1, y1 = self.grid.cores(tiles[tiles >= from_tile]).T
         return int(((x1 - x0) * (y1 - y0)).sum())
@@ -147,7 +161,7 @@ def read_plan(uri: str) -> Plan:
     """Read the plan of a run.
 
     Raises:
-        PayloadError: there is none, or not one that this version of swath can read.
+        PayloadError: The plan is missing or damaged, or another version of swath wrote it.
     """
     try:
         data = storage.read_json(uri)
@@ -168,11 +182,11 @@ def read_plan(uri: str) -> Plan:
 
 
 def pack_flags(flags: Mask) -> str:
-    """Return a flag of each tile as `Plan.skipped` has it."""
+    """Return one flag per tile, bool, shape (n,), in the encoding of `Plan.skipped`."""
     return base64.b64encode(zlib.compress(np.packbits(flags).tobytes())).decode()
 
 
 def _unpack_flags(text: str) -> Mask:
-    """The flags, and up to seven that are not set."""
+    """Return the flags in `Plan.skipped`, bool, padded with up to seven unset ones."""
     packed = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
     return np.unpackbits(packed).astype(np.bool_)

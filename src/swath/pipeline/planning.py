@@ -1,6 +1,6 @@
-"""Planning a run: which tiles, in which shards, on which backend.
+"""Plan a run: choose its tiles, its shards and its backend.
 
-A scene that is damaged or does not fit its model is refused here, before anything is paid for.
+Planning refuses a scene that is damaged or does not fit its model, before anything is paid for.
 """
 
 from __future__ import annotations
@@ -36,25 +36,29 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
 
 MAX_SHARDS = 10_000
-"""An AWS Batch array job has no more children."""
+"""Maximum number of shards of a run: the limit on children of an AWS Batch array job."""
 
 MAX_SHARD_COLUMNS = 64
-"""A reader holds a few rows of blocks as wide as its shard: some 30,000 px, not the scene."""
+"""Maximum width of a shard in tiles.
+
+A reader holds a few rows of blocks as wide as its shard. The maximum limits them to some 30,000 px,
+however wide the scene is.
+"""
 
 _LAMBDA_OWN_MIB = 1000
-"""Memory that a function has in use before it reads: libraries and a model."""
+"""Memory in MiB that libraries and a model occupy in a function before it reads a scene."""
 
 
 def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
     """Check a request, plan its run, and write the plan and the list of its shards.
 
     Raises:
-        UnknownModelError: no model of that name is deployed.
-        PackageError: the model package cannot be used.
-        SceneError: the scene cannot be used, or not with this model.
-        SceneChangedError: it is not the scene that the request was made for.
-        SettingsError: the request is for an endpoint that is not deployed, or for scores below
-            those that the package reports.
+        UnknownModelError: No model of the requested name is deployed.
+        PackageError: The model package cannot be used.
+        SceneError: The scene cannot be used, or cannot be used with this model.
+        SceneChangedError: The scene is not the one that the request was made for.
+        SettingsError: The requested backend is not deployed, or the requested score threshold is
+            below that of the package.
     """
     description = _with_threshold(_describe_model(request.model), request.options)
     with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
@@ -104,7 +108,7 @@ def _describe_model(model: ModelRef) -> ModelDescription:
 
 
 def _with_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:
-    """Return the model with the score threshold of a run."""
+    """Return the model's description with the score threshold of a run, if the run has one."""
     wanted = options.score_threshold
     return description if wanted is UNSET else with_score_threshold(description, wanted)
 
@@ -151,21 +155,30 @@ def _plan(
 
 
 def _live(layout: ShardLayout, empty: Mask) -> list[int]:
-    """The rectangles that hold a tile with a valid pixel, increasing."""
+    """Return the numbers of the rectangles that have a tile with a valid pixel, increasing."""
     return [int(number) for number in np.unique(layout.rectangle_of(np.flatnonzero(~empty)))]
 
 
 def _fits_lambda(
     scene: OpenScene, bands: Sequence[int], grid: Grid, settings: PlanSettings
 ) -> bool:
-    """Whether one thread of a function can read a scene, by the size of its blocks."""
+    """Return whether the scene's blocks fit into a function's memory, for one reading thread."""
     windows = grid.windows(range(min(grid.count, MAX_SHARD_COLUMNS)))
     need = need_of_gdal(scene.dataset, len(bands), windows)
     return need.threads(1, (settings.lambda_memory_mib - _LAMBDA_OWN_MIB) * MIB) == 1
 
 
 def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> Backend:
-    """Choose where shards run; a small scene is one that functions can read in good time."""
+    """Return the backend of a run's shards.
+
+    Args:
+        wanted: Requested backend.
+        settings: Settings that name the deployed backends.
+        small: Whether the scene's size and blocks suit functions.
+
+    Raises:
+        SettingsError: The requested backend is not deployed.
+    """
     if wanted is Backend.AUTO:
         return Backend.LAMBDA if small or not settings.batch else Backend.BATCH
     if wanted is Backend.BATCH and not settings.batch:
@@ -184,7 +197,7 @@ def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> 
 
 
 def _shard_size(backend: Backend, settings: PlanSettings) -> int:
-    """How many tiles a shard should have."""
+    """Return the maximum number of tiles of a shard on a backend."""
     match backend:
         case Backend.BATCH:
             return settings.batch_shard_tiles

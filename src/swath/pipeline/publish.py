@@ -1,9 +1,9 @@
-"""Put a run's results where other programs find them, described by a STAC Item.
+"""Publish a run's results in the results bucket, with a STAC Item that describes them.
 
-Detections are GeoParquet; a segmentation's mask, if the model package asks for one, is a COG.
+Detections are GeoParquet. A segmentation's mask is a COG, if the model package asks for one.
 
-They lie in the results bucket under the run's id, so a later run of the scene never writes over an
-earlier one's files; which run is current, the database knows.
+The files are stored under the run's id, so a later run of the scene never overwrites an earlier
+run's files. The database knows which run is current.
 """
 
 from __future__ import annotations
@@ -40,21 +40,25 @@ _NOT_IN_NAMES = re.compile("[^0-9A-Za-z_-]+")
 def publish_run(
     request: RunRequest, merge: MergeSummary, results_uri: str, *, backend: str
 ) -> PublishSummary:
-    """Copy a run's results into the results bucket and describe them; the same again each time.
+    """Copy a run's results into the results bucket and describe them by a STAC Item; idempotent.
 
-    S3 copies them itself. Of the detections only the file's footer is read, of a mask nothing.
+    S3 copies the files server-side. Only the footer of the detections' file is read, and nothing of
+    a mask.
 
-    The item is written last: where it is, the results are. The scene is not looked at: by now it
-    may have been replaced, and is what the next run is for.
+    The item is written last, so if it exists, all results exist. The scene is not read: by now it
+    may have been replaced, which is the next run's concern.
 
     Args:
-        request: the run.
-        merge: its merged detections.
-        results_uri: the bucket or folder of results.
-        backend: where its shards ran.
+        request: Request of the run.
+        merge: Summary of the run's merge.
+        results_uri: Bucket or folder of results.
+        backend: Name of the backend that ran the shards.
+
+    Returns:
+        The addresses of the published files.
 
     Raises:
-        RunIncompleteError: a file is gone, or not the one that the merge wrote.
+        RunIncompleteError: A file is missing, or is not the one that the merge wrote.
     """
     folder = results_folder(results_uri, request.run_id)
     summary = PublishSummary(
@@ -82,9 +86,15 @@ def publish_run(
 
 
 def describe(request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData) -> pystac.Item:
-    """Make a STAC Item for a run's detections.
+    """Create the STAC Item of a run's detections.
 
-    Its `datetime` is when the scene was dropped: when it was taken, its file need not say.
+    The item's `datetime` is the time of the scene's drop, because a scene's file need not state its
+    acquisition time.
+
+    Args:
+        request: Request of the run.
+        merge: Summary of the run's merge.
+        footer: Footer of the GeoParquet file.
     """
     geometry = read_footprint(footer)
     item = pystac.Item(

@@ -1,4 +1,4 @@
-"""The summary of a run, `summary.json`: beside its results, whether it succeeded or failed."""
+"""Write the summary of a run, `summary.json`, beside the run's results, even if the run failed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Status = Literal["succeeded", "failed", "timed_out", "aborted"]
 
 
 class RunReport(Payload, frozen=True, kw_only=True):
-    """What became of a run: the content of `summary.json`."""
+    """Summary of a run: the content of `summary.json`."""
 
     run_id: str
     status: Status
@@ -26,24 +26,25 @@ class RunReport(Payload, frozen=True, kw_only=True):
     model: str
     tiles: TileCounts = TileCounts()
     detections: int = 0
+    """Number of detections in the results."""
     warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
-    """Sentences about what looks wrong, from `MergeSummary`."""
+    """Warnings, one sentence each, from `MergeSummary`."""
     error: str | None = None
-    """The error's class or the name that its service gave it, of a run that failed."""
+    """Class of the error, or its service's name for it; None unless the run failed."""
     cause: str | None = None
-    """One line that says why the run failed, and names the shard, if it was one."""
+    """Cause of the failure in one line, which names the failed shard, if any; None otherwise."""
     ended_at: str | None = None
-    """ISO 8601 UTC, of a run that failed in the cloud."""
+    """Time at which the run ended, ISO 8601 UTC; only for a run that failed in the cloud."""
     seconds: dict[str, float] = {}  # noqa: RUF012 (msgspec copies it)
-    """By stage: plan, infer, merge, and load if there was a database; of a local run."""
+    """Duration of each stage in s (plan, infer, merge, formats, load); only for a local run."""
 
     def to_text(self) -> str:
-        """Return the summary's file."""
+        """Return the summary as the text of `summary.json`."""
         return json.dumps(self.to_json(), indent=2) + "\n"
 
     @classmethod
     def of_success(cls, request: RunRequest, merge: MergeSummary) -> RunReport:
-        """Return the summary of a run whose results are there."""
+        """Return the summary of a run that succeeded."""
         return cls(
             run_id=request.run_id,
             status="succeeded",
@@ -56,25 +57,27 @@ class RunReport(Payload, frozen=True, kw_only=True):
 
 
 def results_folder(results_uri: str, run_id: str) -> str:
-    """Return where the results of a run lie."""
+    """Return the address of the folder with a run's results."""
     return storage.join(results_uri, "runs", run_id)
 
 
 def write_failure(detail: Mapping[str, Any], results_uri: str) -> bool:
-    """Write the summary of a run that failed where its results would lie.
+    """Write the summary of a failed run into the folder of its results.
 
-    A run that was published, or that failed once more since then, keeps the summary that it has.
+    A run that was published, or that has a summary of a later failure, keeps its summary.
 
     Args:
-        detail: of Step Functions' event about the execution, with its true error and cause.
-        results_uri: the bucket or folder of results.
+        detail: Field `detail` of Step Functions' event about the execution, with its true error and
+            cause.
+        results_uri: Bucket or folder of results.
 
     Returns:
-        Whether it was written.
+        Whether the summary was written.
 
     Raises:
-        PayloadError: this is no such event, or the execution's input was no run.
-        TransientError: S3 failed in a way that passes.
+        PayloadError: The detail is not that of such an event, or the execution's input is not a
+            run request.
+        TransientError: S3 failed in a way that a retry can fix.
     """
     report = _failed(detail)
     folder = results_folder(results_uri, report.run_id)
@@ -84,7 +87,7 @@ def write_failure(detail: Mapping[str, Any], results_uri: str) -> bool:
         return False
     if storage.exists(storage.join(folder, ITEM)):
         return False
-    # Whoever has written it meanwhile knows of something later.
+    # Another process that has written the summary meanwhile reports a later event.
     return storage.write_if_unchanged(uri, report.to_text().encode(), etag) is not None
 
 
@@ -106,7 +109,10 @@ def _end(report: RunReport) -> str:
 
 
 def _read(uri: str) -> tuple[RunReport | None, str | None]:
-    """Return the summary at an address and its ETag; None of one that cannot be read."""
+    """Return the summary at an address and its ETag.
+
+    The summary is None if it is missing or damaged; the ETag is None if it is missing.
+    """
     try:
         content, etag = storage.read_with_etag(uri)
     except FileNotFoundError:

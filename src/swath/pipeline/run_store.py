@@ -1,7 +1,7 @@
-"""The objects of a run, behind one door: where they lie, how they are written, and which count.
+"""Read and write the objects of a run, and verify them by checksums.
 
-Plans, receipts and checkpoints carry their own checksum; a receipt or a checkpoint, written last,
-vouches for the files of its shard by their SHA-256.
+Plans, receipts and checkpoints contain their own checksum. A receipt or a checkpoint also has the
+SHA-256 of each file of its shard, and is written after these files.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from swath.pipeline.plan import Plan, read_plan
 from swath.storage.checked_json import read_checked, write_checked
 
 _READERS = 16
+"""Number of threads that read objects."""
 _AHEAD = 8
-"""How many shards' files are fetched before their turn."""
+"""Number of shards' files to prefetch."""
 _MAX_NAMED = 5
-"""How many shards a message names."""
+"""Maximum number of shards that a message names."""
 
 Read = TypeVar("Read", bound=Payload)
 Argument = TypeVar("Argument")
@@ -34,7 +35,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class RunStore:
-    """The objects of one run.
+    """Objects of one run.
 
     Attributes:
         paths: Addresses of the objects.
@@ -49,7 +50,7 @@ class RunStore:
         """Open the run of a plan.
 
         Raises:
-            PayloadError: There is no plan at the address, or none that this version of swath reads.
+            PayloadError: The plan is missing or damaged, or another version of swath wrote it.
         """
         return cls(RunPaths.of_plan(plan_uri), read_plan(plan_uri))
 
@@ -62,9 +63,9 @@ class RunStore:
         return cls(paths, plan)
 
     def receipt(self, index: int) -> Receipt | None:
-        """Return the receipt of a shard; None where there is none that counts.
+        """Return the receipt of a shard; None if there is no valid one.
 
-        A receipt that is damaged, or of another shard, run or earlier plan, does not count.
+        A receipt is invalid if it is damaged, or belongs to another shard, run or plan.
         """
         return self._receipt(index, self.plan.layout)
 
@@ -72,7 +73,7 @@ class RunStore:
         """Return the receipts of all shards, in order.
 
         Raises:
-            RunIncompleteError: A shard has none that counts. The message names the first ones.
+            RunIncompleteError: A shard has no valid receipt. The error names the first such shards.
         """
         layout = self.plan.layout
         found = _in_threads(
@@ -88,7 +89,7 @@ class RunStore:
         return [receipt for receipt in found if receipt is not None]
 
     def write_receipt(self, receipt: Receipt) -> Receipt:
-        """Write the receipt of a shard, after all files that the receipt vouches for."""
+        """Write and return the receipt of a shard, after all files that the receipt lists."""
         write_checked(self.paths.receipt(receipt.index), receipt.to_json())
         return receipt
 
@@ -103,12 +104,12 @@ class RunStore:
         write_checked(self.paths.checkpoint(index), checkpoint.to_json())
 
     def earlier_attempt(self, index: int) -> Receipt | Checkpoint | None:
-        """Return what an earlier attempt at a shard left that counts.
+        """Return the valid receipt or checkpoint of an earlier attempt at a shard.
 
         Returns:
-            The receipt of a shard that is done; the checkpoint of a shard that was interrupted;
-            None for a shard that is to start at its first tile. That includes a shard whose receipt
-            names failures: the cause of a failure may have been the network.
+            The receipt of a finished shard; the checkpoint of an interrupted shard; None for a
+            shard that must start at its first tile. A shard whose receipt reports failed tiles
+            starts again too, since the network may have caused the failures.
         """
         receipt = self.receipt(index)
         if receipt is None:
@@ -120,10 +121,10 @@ class RunStore:
 
     @contextmanager
     def reading(self, receipt: Receipt, uri: str) -> Iterator[Path]:
-        """Open a file of a shard, as the shard's receipt vouches for it.
+        """Open a file of a shard as a local file, after a check against the shard's receipt.
 
         Raises:
-            RunIncompleteError: The file is gone, or is not the one of the receipt.
+            RunIncompleteError: The file is missing, or its SHA-256 is not that of the receipt.
         """
         with _naming(receipt, uri), storage.reading(uri) as path:
             _require_vouched(receipt, uri, path)
@@ -132,15 +133,18 @@ class RunStore:
     def read_each(
         self, receipts: Iterable[Receipt], uri: Callable[[int], str], read: Callable[[Path], Result]
     ) -> list[Result]:
-        """Read one file of each of some shards, many at a time.
+        """Read one file of each of the given shards, in parallel.
 
         Args:
             receipts: Receipts of the shards.
-            uri: Address of the file by the number of its shard.
-            read: Called with the local copy of each file, in a thread.
+            uri: Function from the number of a shard to the address of its file.
+            read: Function from the local copy of a file to its content; runs in a thread.
+
+        Returns:
+            The results of `read`, in the order of the receipts.
 
         Raises:
-            RunIncompleteError: A file is gone, or is not the one of its receipt.
+            RunIncompleteError: A file is missing, or its SHA-256 is not that of its receipt.
         """
 
         def read_one(receipt: Receipt) -> Result:
@@ -150,10 +154,12 @@ class RunStore:
         return _in_threads(read_one, receipts)
 
     def detections(self, receipts: Iterable[Receipt]) -> Iterator[Path]:
-        """Yield the files of some shards' detections, each until the next is asked for.
+        """Yield a local file of detections for each given shard.
+
+        Each file exists until the next one is requested.
 
         Raises:
-            RunIncompleteError: A file is gone, or is not the one of its receipt.
+            RunIncompleteError: A file is missing, or its SHA-256 is not that of its receipt.
         """
         wanted = [(receipt, self.paths.shard(receipt.index)) for receipt in receipts]
         files = storage.reading_each([uri for _, uri in wanted], ahead=_AHEAD)
@@ -164,10 +170,10 @@ class RunStore:
             yield file
 
     def fetch_mask_parts(self, receipts: Iterable[Receipt], folder: Path) -> list[Path]:
-        """Copy some shards' parts of the mask into a folder, many at a time.
+        """Copy the mask parts of the given shards into a folder, in parallel; return their paths.
 
         Raises:
-            RunIncompleteError: A part is gone, or is not the one of its receipt.
+            RunIncompleteError: A part is missing, or its SHA-256 is not that of its receipt.
         """
 
         def fetch(receipt: Receipt) -> Path:
@@ -180,11 +186,11 @@ class RunStore:
         return _in_threads(fetch, receipts)
 
     def samples(self, receipts: Iterable[Receipt]) -> list[bytes]:
-        """Read the samples of all shards that have some.
+        """Read the pixel samples of all given shards that have some.
 
         Raises:
-            FileNotFoundError: A file is gone.
-            ValueError: A file is not the one of its receipt.
+            FileNotFoundError: A file is missing.
+            ValueError: The SHA-256 of a file is not that of its receipt.
         """
 
         def read(receipt: Receipt) -> bytes:
@@ -204,7 +210,10 @@ class RunStore:
         return receipt if found == (self.paths.run_id, index, layout) else None
 
     def _has(self, files: Mapping[str, str]) -> bool:
-        """Whether some of the shards' files are those that a receipt or checkpoint vouches for."""
+        """Return whether all files of a receipt or checkpoint exist with the right SHA-256.
+
+        An empty mapping gives False.
+        """
 
         def is_there(name: str) -> bool:
             try:
@@ -224,7 +233,7 @@ def _in_threads(
 
 
 def _read(kind: type[Read], uri: str) -> Read | None:
-    """Return the message at an address; None where there is none, or only a damaged one."""
+    """Return the message at an address; None if it is missing or damaged."""
     try:
         return kind.from_json(read_checked(uri))
     except (FileNotFoundError, ValueError, PayloadError):
@@ -233,7 +242,7 @@ def _read(kind: type[Read], uri: str) -> Read | None:
 
 @contextmanager
 def _naming(receipt: Receipt, uri: str) -> Iterator[None]:
-    """Say which shard's file is gone."""
+    """Translate a FileNotFoundError within the block into an error that names the shard."""
     try:
         yield
     except FileNotFoundError:
@@ -244,8 +253,12 @@ def _naming(receipt: Receipt, uri: str) -> Iterator[None]:
 
 
 def _require_vouched(receipt: Receipt, uri: str, path: Path) -> None:
-    """Refuse a file that is damaged, or that another attempt wrote than the receipt's."""
-    # An earlier version of swath vouched for no file; a run may have begun under it.
+    """Check that the SHA-256 of a file is that of its receipt.
+
+    Raises:
+        RunIncompleteError: The file is damaged, or another attempt wrote it.
+    """
+    # Receipts of an earlier version of swath list no files; a run may have begun under it.
     if receipt.files and receipt.files.get(storage.name(uri)) != storage.digest(path):
         raise RunIncompleteError(
             f"{uri} is not the file that the receipt of shard {receipt.index} vouches for; "

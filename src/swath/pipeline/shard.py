@@ -1,8 +1,8 @@
-"""A shard: from tiles of a scene to detections in a Parquet file, and a receipt that says so.
+"""Run one shard: turn tiles of a scene into detections in a Parquet file, and write a receipt.
 
-What no other shard has a say in is settled here. Of the rest, which touches the shard's edge, the
-merge is told in a file of its own. Memory grows with the model's batch and with what lies on seams
-within the shard, never with the scene.
+The shard stitches the detections that no other shard can have detected too. The others, which touch
+the shard's edge, go into a file of their own for the merge. Memory grows with the model's batch and
+with the number of detections on seams within the shard, never with the scene.
 """
 
 from __future__ import annotations
@@ -23,18 +23,21 @@ from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard_attempt import open_attempt
 
 KEEP_SECONDS = 180.0
-"""A Spot host may be gone without a word to its containers, so a shard keeps its progress: what it
-loses is three minutes at most, and keeping takes a second or two."""
+"""Time in s between two checkpoints of a shard.
+
+A Spot host may vanish without a signal to its containers. A shard then loses three minutes of work
+at most. A checkpoint takes a second or two.
+"""
 
 Load = Callable[[ModelRef], tuple[ModelDescription, Model]]
-"""How a process comes by the model of a plan."""
+"""Function that returns the description and the loaded model for a plan's model reference."""
 
 
 def load_kept(ref: ModelRef) -> tuple[ModelDescription, Model]:
-    """The model of a plan, kept for the next shard of this process.
+    """Load the model of a plan, and cache it for the next shard of this process.
 
     Raises:
-        PackageError: the model package cannot be used, or is no longer the one of the plan.
+        PackageError: The model package cannot be used, or is no longer the one of the plan.
     """
     return _loaded(ref.uri, ref.digest)
 
@@ -48,25 +51,31 @@ def run_shard(
     keep_seconds: float = KEEP_SECONDS,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Receipt:
-    """Find what the model sees in one shard of a plan.
+    """Run the model over one shard of a plan, and write the shard's files and receipt.
 
-    A shard whose receipt tells of no failure is done, if the files are there that the receipt
-    vouches for. One with failures is run again: what failed may have been the network.
+    A shard is done if its receipt reports no failed tile and the files of the receipt exist. The
+    function then returns that receipt. A shard with failed tiles is run again, since the network
+    may have caused the failures.
 
     Args:
-        plan_uri: where the plan lies.
-        index: which of its shards.
-        stop: asked after each batch; once it says yes, progress is kept and the shard ends.
-        load: gives the plan's model.
-        keep_seconds: how often progress is kept meanwhile, for a process that is killed.
-        progress: called after each batch but the last, with how many tiles of the shard are done.
+        plan_uri: Address of the plan.
+        index: Number of the shard, from 0.
+        stop: Function called after each batch. Once it returns True, the shard writes a checkpoint
+            and ends.
+        load: Function that loads the plan's model.
+        keep_seconds: Time in s between checkpoints, which serve a process that is killed.
+        progress: Callback after each batch but the last, with the number of the shard's tiles that
+            are done.
+
+    Returns:
+        The receipt of the shard.
 
     Raises:
-        NoGpuError: there is a GPU, or there was to be one, and it cannot be used.
-        SceneError: the scene cannot be opened. One bad tile raises nothing.
-        SceneChangedError: it is no longer the scene that was planned.
-        PackageError: the model package cannot be used, or is no longer the one of the plan.
-        ShardInterruptedError: `stop` said so.
+        NoGpuError: A GPU is present or required, and cannot be used.
+        SceneError: The scene cannot be opened. A single bad tile does not raise.
+        SceneChangedError: The scene is no longer the one that was planned.
+        PackageError: The model package cannot be used, or is no longer the one of the plan.
+        ShardInterruptedError: `stop` returned True before the last tile.
     """
     started = time.monotonic()
     run = RunStore.open(plan_uri)
@@ -74,7 +83,7 @@ def run_shard(
     if isinstance(earlier, Receipt):
         return earlier
     description, model = load(run.plan.model)
-    # The plan may have another threshold than the package.
+    # The plan's score threshold may differ from the package's.
     threshold = run.plan.answer.score_threshold
     description = msgspec.structs.replace(description, score_threshold=threshold)
     with open_attempt(run, index, description, model, resume=earlier is not None) as attempt:
@@ -89,10 +98,18 @@ def run_shard(
 
 
 def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
-    """Write the receipt of a shard that cannot be run at all: each of its tiles failed.
+    """Write the receipt of a shard that cannot be run at all; it counts every tile as failed.
 
-    So the merge can tell why. A job or function that failed instead would be known to the run by
-    its exit code, or by how many of its kind failed, and its reason by nobody.
+    The merge can then report the error. If the job or function failed instead, the run would have
+    only an exit code or a number of failures, without the reason.
+
+    Args:
+        plan_uri: Address of the plan.
+        index: Number of the shard, from 0.
+        error: Error that prevents the shard from running.
+
+    Returns:
+        The receipt.
     """
     run = RunStore.open(plan_uri)
     plan = run.plan

@@ -1,4 +1,4 @@
-"""One attempt at a shard: resumed or started, then inferred, then finished or interrupted."""
+"""Carry out one attempt at a shard: start or resume, infer, then finish or write a checkpoint."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class ShardAttempt:
-    """One attempt at a shard.
+    """Attempt at one shard.
 
     Attributes:
         run: Objects of the run.
         index: Number of the shard.
         inference: Inference of the shard's tiles.
         progress: Detections of the tiles so far.
-        mask: The shard's part of the mask, if the model package asks for a mask.
-        began: Time at which the attempt began, by `time.monotonic`.
-        first_tile: Number of the tile that the attempt began at, or of one before it.
+        mask: The shard's part of the mask; None if the model package asks for no mask.
+        began: Time at which the attempt began in s, by `time.monotonic`.
+        first_tile: Number of the first tile of the attempt, or a number before it: 0 at the start
+            of the shard.
     """
 
     run: RunStore
@@ -54,7 +55,7 @@ class ShardAttempt:
 
     @property
     def next_tile(self) -> int:
-        """Number of the first tile that is not accounted for."""
+        """Number before which all tiles are accounted for."""
         return self.inference.next_tile
 
     def infer(
@@ -64,15 +65,15 @@ class ShardAttempt:
         *,
         checkpoint_seconds: float,
     ) -> bool:
-        """Infer the tiles that are left, with a checkpoint now and then.
+        """Infer the remaining tiles, with regular checkpoints.
 
         Args:
-            stop: Called after each batch; the attempt is interrupted once it returns True.
-            report: Called after each batch but the last with the number of tiles that are done.
-            checkpoint_seconds: Time from one checkpoint to the next.
+            stop: Function called after each batch; the attempt ends once it returns True.
+            report: Callback after each batch but the last, with the number of tiles that are done.
+            checkpoint_seconds: Minimum time in s from one checkpoint to the next.
 
         Returns:
-            False if `stop` interrupted the attempt before the last tile.
+            False if `stop` ended the attempt before the last tile, True otherwise.
         """
         last = time.monotonic()
         for _ in self.progress.infer(self.run.plan.tiles(self.index).tolist()):
@@ -86,7 +87,7 @@ class ShardAttempt:
         return True
 
     def checkpoint(self) -> None:
-        """Keep the progress for another attempt; the file of detections ends."""
+        """Write a checkpoint, from which another attempt can resume, and close the local file."""
         partial = self.run.paths.partial(self.index)
         files = {storage.name(partial): self.progress.checkpoint(partial)}
         if self.mask:
@@ -96,10 +97,10 @@ class ShardAttempt:
         logger.info("shard %d: progress kept before tile %d", self.index, self.next_tile)
 
     def finish(self) -> None:
-        """Settle what no other shard has a say in, and write the files beside the detections.
+        """Stitch within the shard, and write all files of the shard except its receipt.
 
         Raises:
-            SceneChangedError: The scene was replaced while it was read.
+            SceneChangedError: The scene was replaced or deleted while it was read.
         """
         seams = self.progress.finish(self.run.plan.holds(self.index))
         require_unchanged(self.run.plan.scene)
@@ -116,10 +117,10 @@ class ShardAttempt:
             self._vouch(paths.samples(index), _write_samples(paths.samples(index), samples))
 
     def receipt(self, *, seconds: float) -> Receipt:
-        """Return the receipt of a shard that is finished, and all of whose files are written.
+        """Return the receipt of the finished shard, after all its files are written.
 
         Args:
-            seconds: How long the attempt took, the loading of the model included.
+            seconds: Duration of the attempt in s, loading of the model included.
         """
         plan, inference = self.run.plan, self.inference
         pixels = plan.count_pixels(self.index, from_tile=self.first_tile)
@@ -147,16 +148,17 @@ class ShardAttempt:
 def open_attempt(
     run: RunStore, index: int, description: ModelDescription, model: Model, *, resume: bool
 ) -> Iterator[ShardAttempt]:
-    """Start an attempt at a shard, or resume the one that was interrupted.
+    """Start an attempt at a shard, or resume an interrupted one.
 
-    The shard's detections and its part of the mask are there when the block ends, or not at all.
+    The shard's detections and its part of the mask appear at their addresses when the block ends
+    without an error.
 
     Args:
         run: Objects of the run.
         index: Number of the shard.
-        description: The model, with the score threshold of the run.
-        model: The loaded model.
-        resume: Whether the attempt goes on from the shard's checkpoint.
+        description: Description of the model, with the score threshold of the run.
+        model: Loaded model.
+        resume: Whether the attempt resumes from the shard's checkpoint.
 
     Raises:
         SceneError: The scene cannot be opened.
@@ -193,10 +195,10 @@ def open_attempt(
 
 
 def require_unchanged(scene: SceneRef) -> None:
-    """Let no detection be kept of a scene that was replaced while it was read.
+    """Check that a scene was neither replaced nor deleted while it was read.
 
     Raises:
-        SceneChangedError: it is gone, or other bytes lie at its address.
+        SceneChangedError: The scene is missing, or its ETag has changed.
     """
     found = storage.etag(scene.uri)
     if found != scene.etag:
@@ -207,7 +209,7 @@ def require_unchanged(scene: SceneRef) -> None:
 def _writing_mask(
     run: RunStore, index: int, description: ModelDescription, *, resume: bool
 ) -> AbstractContextManager[MaskPart | None]:
-    """Open the shard's part of the mask, if the model package asks for a mask."""
+    """Open the shard's part of the mask for writing; None if the package asks for no mask."""
     if not description.mask:
         return nullcontext()
     return writing_part(
@@ -218,7 +220,7 @@ def _writing_mask(
 
 
 def _write_seams(uri: str, seams: Detections) -> str:
-    """Write the detections that other shards have a say in; return the file's SHA-256."""
+    """Write the detections that the merge stitches; return the file's SHA-256."""
     with storage.writing(uri) as path:
         with DetectionsWriter(path) as out:
             out.append(seams)
@@ -226,7 +228,7 @@ def _write_seams(uri: str, seams: Detections) -> str:
 
 
 def _write_samples(uri: str, samples: Samples) -> str:
-    """Write the samples of the scene's pixels; return the file's SHA-256."""
+    """Write the pixel samples of the scene; return the file's SHA-256."""
     data = samples.to_bytes()
     storage.write_bytes(uri, data)
     return hashlib.sha256(data).hexdigest()

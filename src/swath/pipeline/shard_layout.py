@@ -1,6 +1,6 @@
-"""The rectangles of tiles that are the shards of a run: arithmetic only.
+"""Divide a grid of tiles into rectangles, which are the shards of a run: arithmetic only.
 
-Tiles are numbered as their grid numbers them; so are rectangles, in raster order.
+Tiles and rectangles are both numbered in raster order, from 0.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ShardLayout:
-    """A grid's tiles in rectangles: as a shard, each reads few blocks that another reads as well.
+    """Division of a grid's tiles into rectangles, which share few blocks of the scene.
 
-    Rectangles are numbered in raster order too.
+    Rectangles are numbered in raster order, from 0.
     """
 
     columns: tuple[int, ...]
-    """Where rectangles start along x, in tiles, and at the end how many tiles there are."""
+    """First tile column of each column of rectangles, then the number of tile columns."""
     rows: tuple[int, ...]
-    """The same along y."""
+    """First tile row of each row of rectangles, then the number of tile rows."""
 
     @classmethod
     def for_grid(
@@ -36,12 +36,12 @@ class ShardLayout:
         """Return the layout with the shortest seams between its rectangles.
 
         Args:
-            grid: the tiles.
-            size: how many tiles a rectangle should hold at most.
-            limit: how many rectangles there may be; they grow where `size` would give more.
-            widest: how many tiles wide a rectangle may be: a reader holds its rows in memory.
-            whole_rows: no rectangle ends along x before it must. Of a scene that is stored in rows,
-                a part of one costs as much to read as the whole.
+            grid: Grid of the tiles.
+            size: Desired maximum number of tiles in a rectangle.
+            limit: Maximum number of rectangles; they grow if `size` would give more.
+            widest: Maximum width of a rectangle in tiles, since a reader holds rows in memory.
+            whole_rows: Whether rectangles are as wide as `size` and `widest` permit. In a scene
+                that is stored in rows, reading a part of a row costs as much as the whole row.
 
         Raises:
             ValueError: `size`, `limit` or `widest` is less than 1.
@@ -68,14 +68,14 @@ class ShardLayout:
 
     @property
     def count(self) -> int:
-        """How many rectangles there are."""
+        """Number of rectangles."""
         return (len(self.columns) - 1) * (len(self.rows) - 1)
 
     def tiles(self, number: int) -> Ints:
-        """The numbers of a rectangle's tiles, int64, increasing.
+        """Return the numbers of a rectangle's tiles: int64, shape (n,), increasing.
 
         Raises:
-            IndexError: there is no such rectangle.
+            IndexError: There is no rectangle of this number.
         """
         if not 0 <= number < self.count:
             raise IndexError(f"rectangle {number} of {self.count}")
@@ -85,7 +85,14 @@ class ShardLayout:
         return (rows[:, None] * self.columns[-1] + columns).ravel()
 
     def rectangle_of(self, tiles: ArrayLike) -> Ints:
-        """The numbers of the rectangles that hold tiles; int64, shaped like them."""
+        """Return the number of the rectangle that contains each tile.
+
+        Args:
+            tiles: Numbers of tiles, of any shape.
+
+        Returns:
+            Numbers of rectangles, int64, of the same shape.
+        """
         row, column = np.divmod(np.asarray(tiles, dtype=np.int64), self.columns[-1])
         across = np.searchsorted(self.columns, column, side="right") - 1
         down = np.searchsorted(self.rows, row, side="right") - 1
@@ -93,5 +100,5 @@ class ShardLayout:
 
 
 def _cuts(length: int, count: int) -> tuple[int, ...]:
-    """Where `count` equal shares of a length begin, and where the last ends."""
+    """Return the starts of `count` almost equal parts of a length, then the end of the last one."""
     return tuple(i * length // count for i in range(count + 1))

@@ -1,4 +1,4 @@
-"""The progress of a shard: its detections so far, kept every few minutes and when it is stopped."""
+"""Keep the progress of a shard: its detections so far, with checkpoints to resume from."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _PROGRESS = "swath:progress"
 
 
 class Progress(Payload, frozen=True, kw_only=True):
-    """Progress of a shard that was interrupted, kept in the file of its detections."""
+    """Progress of an interrupted shard, stored in the metadata of its file of detections."""
 
     next_tile: int
+    """Number before which all tiles are accounted for."""
     tiles: TileCounts
     failures: list[TileFailure]
     samples: str = ""
@@ -33,16 +34,18 @@ class Progress(Payload, frozen=True, kw_only=True):
 
 
 class ShardProgress:
-    """Detections of a shard's tiles: in its file those that are settled, in memory the others.
+    """Detections of a shard so far: final ones are in a local file, flagged ones in memory.
+
+    Flagged detections may need stitching with those of other tiles.
 
     Attributes:
         inference: Inference of the shard's tiles.
-        path: Local file of detections.
-        out: Writer of the file; another one after each `reopen`.
+        path: Local Parquet file of detections.
+        out: Writer of the file; `reopen` replaces it.
     """
 
     def __init__(self, inference: Inference, path: Path) -> None:
-        """Begin a file.
+        """Create the file.
 
         Args:
             inference: Inference of the shard's tiles.
@@ -64,7 +67,11 @@ class ShardProgress:
         self.out.__exit__(kind, error, trace)
 
     def resume(self, partial: str) -> None:
-        """Take over the detections of an interrupted attempt, and go on where it ended."""
+        """Resume an interrupted attempt: restore its detections and its position.
+
+        Args:
+            partial: Address of the file that `checkpoint` wrote.
+        """
         with storage.reading(partial) as path:
             progress = _progress(path)
             for found in read_detections(path):
@@ -76,7 +83,7 @@ class ShardProgress:
             self.inference.samples = [self._unpack(progress.samples)]
 
     def infer(self, tiles: list[int]) -> Iterator[None]:
-        """Infer the tiles that are left; pause after each batch that others follow.
+        """Infer the remaining tiles; yield after each batch except the last.
 
         Args:
             tiles: Numbers of the shard's tiles, increasing.
@@ -89,7 +96,10 @@ class ShardProgress:
             yield
 
     def checkpoint(self, uri: str) -> str:
-        """End the file, and copy it to where another attempt resumes; return its SHA-256."""
+        """Close the local file and copy it to an address; return its SHA-256.
+
+        The file has all detections so far, flagged ones included, and the progress.
+        """
         self.out.append(Detections.concatenate(self._flagged))
         progress = Progress(
             next_tile=self.inference.next_tile,
@@ -103,7 +113,10 @@ class ShardProgress:
         return storage.digest(self.path)
 
     def reopen(self) -> None:
-        """Begin another file with all that the last one holds: a Parquet file has but one end."""
+        """Create a new file with all detections of the closed one, to which nothing can be added.
+
+        A Parquet file ends with its footer, so a closed file cannot grow.
+        """
         ended = self.path.with_name(f"{self.path.name}.ended")
         self.path.rename(ended)
         try:
@@ -114,7 +127,14 @@ class ShardProgress:
             ended.unlink()
 
     def finish(self, inside: TilePredicate) -> Detections:
-        """End the file with what is settled within the shard; return what is not settled."""
+        """Stitch within the shard, write the final detections and close the file.
+
+        Args:
+            inside: Function that tells which tiles belong to the shard.
+
+        Returns:
+            The detections that the merge must stitch with those of other shards.
+        """
         flagged = Detections.concatenate(self._flagged)
         settled, others = self.inference.task.settle_inside(flagged, inside)
         self.out.finish(settled.ordered())

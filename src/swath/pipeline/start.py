@@ -1,32 +1,33 @@
-"""Start the run of a dropped scene: once, however often its event is delivered.
+"""Start the run of a dropped scene exactly once, however often its event is delivered.
 
-The latest drop of each scene and model is noted in the work bucket, with the execution that is to
-run it, before that is started. The note is written under the condition that nobody else has written
-it in the meantime, so handlers of events that arrive at once take turns. Which of two drops is the
-later one is in `swath.messages.versions`. Then a drop
+Before the function starts an execution, it notes the latest drop of the scene and model in the work
+bucket, with the execution's name. The write is conditional on the note's ETag, so handlers of
+simultaneous events take turns. `swath.messages.versions` decides which of two drops is the later
+one. The function then handles a drop as follows:
 
-* that is noted already is an event delivered again: its execution is started if it is not there;
-* that is earlier than the noted one does nothing: its object is no longer in the bucket;
-* of the same bytes as the noted one does nothing if their run is done. If that is under way, the
-  drop waits: it is noted, and nothing is started. If the noted execution is not there, its handler
-  is about to start it, or has died: this one starts it too, by the same name, and waits;
-* starts an execution else: the scene is new, or other bytes were dropped in between, or the run
+* A drop that is already noted is an event delivered again. Its execution is started if it does not
+  exist yet.
+* A drop earlier than the noted one starts nothing: its object is no longer in the bucket.
+* A drop of the same bytes as the noted one starts nothing if their run is done. If the run is under
+  way, the drop is noted and waits. If the noted execution does not exist, its handler is about to
+  start it or has died; this handler then starts it too, under the same name, and the drop waits.
+* Any other drop starts an execution: the scene is new, other bytes were dropped in between, the run
   failed, or another package is deployed.
 
-When an execution ends without having loaded its run, the drop that waits for it is started. A drop
-that comes while the run ends is noted before it asks how the run is. So either the drop sees that
-the run has ended, or the event of the end sees the drop. The events of ends may come late and more
-than once, like those of drops. One drop starts one execution and no more: an execution that was
-started for the latest drop leaves no drop that waits, so a scene that always fails is not run for
-ever. Where the object was replaced or deleted meanwhile, the run fails and says so.
+When an execution ends without having loaded its run, the waiting drop is started. A drop that
+arrives while the run ends is noted before the function looks up the run's state. So either the
+drop's handler sees that the run has ended, or the handler of the end's event sees the drop. Events
+of ends may arrive late and repeatedly, as those of drops do. One drop starts at most one execution:
+after an execution for the latest drop, no drop waits. So a scene that always fails is not run
+forever. If the object was replaced or deleted meanwhile, the run fails with an error that says so.
 
-A run that failed is not redriven but run anew: finished shards find their receipts, and what was
-lost or damaged in the work bucket is made again, by the code that is deployed now. An execution's
-name is its run's id, followed by the drop's sequencer if the scene was noted before. Step Functions
-takes a name only once, so a drop whose note was lost meets the execution that it has started. Then
-nobody knows whether the rows are still that execution's, or of a drop in between: the next drop
-starts an execution of its own. Without its note an old event can be taken for the latest drop; the
-scene's next drop puts that right.
+A failed run is not redriven but started again. Finished shards find their receipts, and the code
+that is deployed now recreates lost or damaged objects in the work bucket. An execution's name is
+its run's id, followed by the drop's sequencer if the scene was noted before. Step Functions accepts
+a name only once, so a drop whose note was lost collides with its own execution. It is then unknown
+whether the database has that execution's rows or those of a drop in between, so the next drop
+starts an execution of its own. Without its note, an old event can be mistaken for the latest drop;
+the scene's next drop corrects that.
 """
 
 from __future__ import annotations
@@ -51,55 +52,60 @@ if TYPE_CHECKING:
 
 Outcome = Literal["started", "duplicate", "outdated", "ignored"]
 
-# Files that lie beside a scene and describe it. They are part of the scene, not scenes themselves.
+# Suffixes of files beside a scene that describe it: they are part of the scene, not scenes.
 _SIDECARS = (
     *(".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".tiffw", ".wld", ".prj"),
     *(".imd", ".rpb", "_rpc.txt"),
 )
-# A handler whose note others have overtaken so often is called again.
+# Maximum number of attempts to write a note; after that, the handler fails and is called again.
 _MAX_CLAIMS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drop:
-    """An object that was put into the scenes bucket."""
+    """Object that was put into the scenes bucket."""
 
     bucket: str
     key: str
     etag: str
     size: int
+    """Size of the object in bytes."""
     at: str
-    """ISO 8601 UTC, whole seconds."""
+    """Time of the drop, ISO 8601 UTC, in whole seconds."""
     sequencer: str = ""
     """S3's order of the writes to one key."""
 
     @property
     def uri(self) -> str:
-        """The object's S3 URI, with the key as it is: nothing is percent-encoded."""
+        """S3 URI of the object, without percent-encoding of the key."""
         return f"s3://{self.bucket}/{self.key}"
 
 
 class _Detail(EndedExecution, frozen=True):
-    """The fields that are read of an event about a run of any outcome."""
+    """Fields of an event about an ended run, whatever its outcome."""
 
     name: str
+    """Name of the execution."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """The end of an execution, whatever it came to."""
+    """End of an execution, whatever its outcome."""
 
     execution: str
-    """The execution's name."""
+    """Name of the execution."""
     request: RunRequest
+    """Request that was the execution's input."""
     at: datetime
+    """Time at which the execution ended, in UTC."""
 
     @classmethod
     def of_execution(cls, detail: Any) -> Self:
         """Read the `detail` of Step Functions' event about an execution that ended.
 
         Raises:
-            PayloadError: this is not such an event, or the execution's input was no run.
+            PayloadError: The detail is not that of such an event, or the execution's input is not
+                a run request.
         """
         try:
             found = _Detail.read(detail)
@@ -110,24 +116,33 @@ class End:
 
 
 class StartSummary(Payload, frozen=True, kw_only=True):
-    """What became of a drop, or of the one that waited for a run's end."""
+    """Outcome of a drop, or of a drop that waited for a run's end."""
 
     outcome: Outcome
     uri: str
+    """Address of the scene."""
     run_id: str = ""
     execution: str = ""
-    """The name of the execution that does, or did, the run."""
+    """Name of the run's execution."""
     reason: str = ""
+    """Reason for ignoring the event; empty for other outcomes."""
 
 
 def start_run(
     drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue, states: SFNClient | None = None
 ) -> StartSummary:
-    """Start the run of a dropped object, unless it is no scene or its run is there already.
+    """Start the run of a dropped object, unless it is not a scene or its run exists already.
+
+    Args:
+        drop: Dropped object.
+        settings: Settings of `start_run`.
+        catalogue: Deployed models.
+        states: Client of Step Functions; by default a new one.
 
     Raises:
-        botocore.exceptions.ClientError: Step Functions or S3 refused; the caller is to try again.
-        TransientError: S3 failed, or too many events of one scene came at once; likewise.
+        botocore.exceptions.ClientError: Step Functions or S3 refused; the caller should retry.
+        TransientError: S3 failed, or too many events of one scene arrived at once; the caller
+            should retry.
     """
     if reason := why_ignored(drop):
         return StartSummary(outcome="ignored", uri=drop.uri, reason=reason)
@@ -141,11 +156,11 @@ def start_run(
             if not note.write(uri, etag):
                 continue
             if outcome == "duplicate":
-                # The run may have ended before this drop was noted to wait for it.
+                # The run may have ended before the note said that this drop waits for it.
                 continue
         summary = _finish(note, outcome, uri=uri, executions=executions)
         if outcome is None and note.waits and summary.outcome == "duplicate":
-            # Another handler has started it, and it may have ended as above.
+            # Another handler has started the execution, which may have ended by now, as above.
             continue
         return summary
     raise _overtaken(uri)
@@ -154,17 +169,18 @@ def start_run(
 def start_waiting(
     detail: Any, *, settings: StartRunSettings, states: SFNClient | None = None
 ) -> StartSummary:
-    """Start the drop that waits for the end of an execution, if the run was not loaded.
+    """Start the drop that waits for the end of an execution, if the execution loaded no run.
 
     Args:
-        detail: of Step Functions' event about an execution that ended, of a run or by hand.
-        settings: of `start_run`.
-        states: a client of Step Functions; by default a new one.
+        detail: Field `detail` of Step Functions' event about an ended execution, which may have
+            been started by hand.
+        settings: Settings of `start_run`.
+        states: Client of Step Functions; by default a new one.
 
     Raises:
-        botocore.exceptions.ClientError: Step Functions or S3 refused; the caller is to try again.
-        TransientError: S3 failed, or too many events of one scene came at once, or Step Functions
-            does not say yet that the execution has ended; likewise.
+        botocore.exceptions.ClientError: Step Functions or S3 refused; the caller should retry.
+        TransientError: S3 failed, too many events of one scene arrived at once, or Step Functions
+            still describes the execution as running; the caller should retry.
     """
     try:
         end = End.of_execution(detail)
@@ -188,9 +204,9 @@ def start_waiting(
 
 
 def why_ignored(drop: Drop) -> str | None:
-    """Why the object is no scene, if that can be told from its name: None for anything else.
+    """Return why an object is not a scene, judged by its key and size; None if it may be one.
 
-    Everything that only looks odd is run, and fails with its cause where failures are recorded.
+    An object that only looks odd is run too: its failure is then recorded with its cause.
     """
     if drop.key.endswith("/") and drop.size == 0:
         return "a folder marker"
@@ -200,10 +216,10 @@ def why_ignored(drop: Drop) -> str | None:
 
 
 def run_request(drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue) -> RunRequest:
-    """The run that the drop asks for.
+    """Return the request for the run of a dropped scene.
 
     Raises:
-        PayloadError: the settings' options are not possible ones.
+        PayloadError: The options in the settings are invalid.
     """
     return RunRequest.new(
         scene=SceneRef(uri=drop.uri, etag=drop.etag, dropped_at=drop.at, sequencer=drop.sequencer),
@@ -228,7 +244,7 @@ def _options(settings: StartRunSettings) -> RunOptions:
 def _decide(
     known: LatestDrop | None, request: RunRequest, executions: Executions
 ) -> tuple[LatestDrop, Outcome | None]:
-    """Return the note as it is to be after a drop, and the outcome; None if a run is to start."""
+    """Return the new note after a drop, and the outcome; None if an execution must be started."""
     if known is None:
         return LatestDrop.of(request, request.run_id), None
     drop = Version.of(request)
@@ -247,12 +263,12 @@ def _decide(
 def _take_up(
     known: LatestDrop, executions: Executions, end: End | None = None
 ) -> tuple[LatestDrop, Outcome | None]:
-    """Return the note as it is to be now, and the outcome; None if a run is to start.
+    """Return the new note of the latest drop, and the outcome; None if a run must be started.
 
     Args:
-        known: the note of the latest drop, the handler of which may have died.
-        executions: are asked how the run is.
-        end: of an execution, where it is known that one has ended.
+        known: Note of the latest drop, whose handler may have died.
+        executions: Executions of the state machine.
+        end: End of an execution, from an event; None without an event.
     """
     if not known.waits:
         ended = end is not None and end.execution == known.execution
@@ -268,7 +284,7 @@ def _take_up(
 def _finish(
     note: LatestDrop, outcome: Outcome | None, *, uri: str, executions: Executions
 ) -> StartSummary:
-    """Start the noted run where there is no outcome yet, and say what became of the drop."""
+    """Start the noted run if there is no outcome yet, and return the summary."""
     if outcome is None:
         outcome, execution = _launch(executions, note)
         if execution != note.execution:
@@ -283,9 +299,10 @@ def _finish(
 
 
 def _launch(executions: Executions, note: LatestDrop) -> tuple[Outcome, str]:
-    """Start the noted execution if it is not there; return its name as well.
+    """Start the noted execution if it does not exist; return the outcome and the execution's name.
 
-    Its name can be another drop's where the note of that was lost.
+    If the note of an earlier drop was lost, the noted name can be taken by that drop's execution.
+    The execution is then started under the drop's own name.
     """
     drop, name = Version.of(note.request), note.execution
     if executions.start(name, note.request):
@@ -298,7 +315,7 @@ def _launch(executions: Executions, note: LatestDrop) -> tuple[Outcome, str]:
 
 
 def _note_execution(uri: str, request: RunRequest, execution: str) -> None:
-    """Note which execution serves a run, unless a later drop's run is noted by now."""
+    """Note the execution that serves a run, unless the note has another request by now."""
     for _ in range(_MAX_CLAIMS):
         known, etag = LatestDrop.read(uri)
         if known is None or known.request != request:
