@@ -1,10 +1,10 @@
-"""Objects at an address: `s3://bucket/key` or a local path, read and written the same way.
+"""Read and write objects by address, which is `s3://bucket/key` or a local path.
 
-Writes are whole or not at all: S3 gives that, and a local file is written beside its place and
-renamed into it.
+Writes are atomic: S3 guarantees that, and a local file is written under a temporary name and then
+renamed.
 
-Whatever asks S3 raises a TransientError where S3 fails in a way that passes, and botocore's
-ClientError where it refuses.
+Functions that call S3 raise a TransientError if S3 fails in a way that a retry can fix, and
+botocore's ClientError if S3 refuses the request.
 """
 
 from swath.storage.addresses import is_s3, join, name, resolve, split_object, split_s3

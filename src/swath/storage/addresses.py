@@ -1,4 +1,4 @@
-"""Addresses of objects: `s3://bucket/key` or a local path."""
+"""Parse, join and normalize addresses of objects: `s3://bucket/key` or a local path."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from urllib.request import url2pathname
 
 from swath.errors import InputError
 
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; older ones, and
-# access points, have more letters.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; older buckets, and
+# access points, may have further characters.
 _BUCKET = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^/]+")
 _MAX_KEY_BYTES = 1024
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 def is_s3(uri: str) -> bool:
-    """Whether the address is an S3 URI; anything else is a local path."""
+    """Return whether an address is an S3 URI; any other address is a local path."""
     return uri.startswith("s3://")
 
 
@@ -26,7 +26,7 @@ def split_s3(uri: str) -> tuple[str, str]:
     """Split `s3://bucket/a/b` into `("bucket", "a/b")`; the key of a whole bucket is empty.
 
     Raises:
-        InputError: S3 allows no bucket of such a name, or no key of such a length.
+        InputError: S3 does not allow the bucket's name or the key's length.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not _BUCKET.fullmatch(bucket):
@@ -43,10 +43,10 @@ def split_s3(uri: str) -> tuple[str, str]:
 
 
 def split_object(uri: str) -> tuple[str, str]:
-    """Split the address of an object on S3 into its bucket and its key.
+    """Split the address of an S3 object into its bucket and its key.
 
     Raises:
-        InputError: the address is of no object that S3 allows.
+        InputError: The address is not that of an object that S3 allows.
     """
     bucket, key = split_s3(uri)
     if not key:
@@ -55,30 +55,31 @@ def split_object(uri: str) -> tuple[str, str]:
 
 
 def join(uri: str, *parts: str) -> str:
-    """Return an address below another.
+    """Return the address of `parts` below `uri`.
 
     Raises:
-        InputError: the other is on S3, in a bucket that S3 does not allow.
+        InputError: `uri` is an S3 URI with a bucket or key that S3 does not allow.
     """
     if is_s3(uri):
-        # Without its slashes at the end, `s3:///` would be a folder on this machine.
+        # Without its trailing slashes, `s3:///` would be a local folder.
         split_s3(uri)
     return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
 def name(uri: str) -> str:
-    """Return the last part of an address: the file's name."""
+    """Return the last part of an address: the name of the file."""
     return uri.rpartition("/")[2]
 
 
 def resolve(uri: str) -> str:
-    """The one address of what several spellings name: `./a/../x.tif` and `file:///…/x.tif`.
+    """Return the canonical address of an object or file, such as for `file:///…/x.tif`.
 
-    An S3 key is a name, not a path: `a/./b` and `a/b` are two objects, and stay so. A local file
-    keeps its own name where that is a symbolic link; the folders above it become what they are.
+    An S3 URI is unchanged, since a key is a name and not a path: `a/./b` and `a/b` are two objects.
+    A local path becomes absolute, and its folders are resolved. The last part is not: a symbolic
+    link keeps its name.
 
     Raises:
-        InputError: the address is of another kind, or cannot be written as UTF-8.
+        InputError: The address has another scheme, or cannot be encoded as UTF-8.
     """
     if not _is_utf8(uri):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Objects as local files, for libraries that read and write files; an S3 object is copied."""
+"""Provide objects as local files, for libraries that need files; S3 objects are copied."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from swath.storage import local_files, s3_objects
 from swath.storage.addresses import is_s3, name, split_object
 
-# A file name may have 255 bytes, a letter up to 4.
+# A file name may have 255 bytes, and a character up to 4.
 _MAX_NAME_LETTERS = 60
 
 
 @contextmanager
 def reading(uri: str) -> Iterator[Path]:
-    """Give the object as a local file.
+    """Yield the path of an object as a local file; the copy of an S3 object is temporary.
 
     Raises:
         FileNotFoundError: There is no object at the address.
@@ -37,11 +37,11 @@ def reading(uri: str) -> Iterator[Path]:
 
 
 def reading_each(uris: Iterable[str], *, ahead: int) -> Iterator[Path]:
-    """Yield objects as local files, each until the next is asked for.
+    """Yield objects as local files; each copy exists until the next one is requested.
 
     Args:
         uris: Addresses of the objects.
-        ahead: Number of objects that are fetched before they are asked for.
+        ahead: Number of objects to prefetch.
 
     Raises:
         FileNotFoundError: There is no object at an address.
@@ -70,7 +70,7 @@ def _open(uri: str) -> tuple[ExitStack, Path]:
 
 @contextmanager
 def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iterator[Path]:
-    """Give a local path to write to; it becomes the object when the block ends without an error."""
+    """Yield a local path to write to; the file becomes the object if the block raises no error."""
     if not is_s3(uri):
         with local_files.replacing(Path(uri)) as temporary:
             yield temporary
@@ -83,7 +83,7 @@ def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iter
 
 
 def copy(source: str, target: str, *, content_type: str = "application/octet-stream") -> None:
-    """Copy one object, on the S3 side where both are there."""
+    """Copy one object; S3 copies it server-side if both addresses are on S3."""
     if is_s3(source) and is_s3(target):
         s3_objects.copy(source, target, content_type=content_type)
         return
@@ -92,6 +92,6 @@ def copy(source: str, target: str, *, content_type: str = "application/octet-str
 
 
 def _file_name(key: str) -> str:
-    """Return a name for the copy of an object: its own, as far as each file system allows that."""
+    """Return a file name for the copy of an object: its own, made safe for any file system."""
     own = re.sub(r"[^\w.-]", "_", name(key))[-_MAX_NAME_LETTERS:]
     return own.lstrip(".") or "object"

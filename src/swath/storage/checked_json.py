@@ -1,8 +1,9 @@
-"""JSON objects in the work bucket that carry the SHA-256 of their own content.
+"""Read and write JSON objects that contain the SHA-256 of their own content.
 
-Plans, receipts and checkpoints are read hours after they were written, by other processes. A
-changed byte in JSON mostly leaves valid JSON: another number of tiles, another name. So each object
-has a member `sha256`, of the others in a canonical form: sorted by name, without white space.
+Other processes read plans, receipts and checkpoints hours after they were written. JSON with a
+changed byte is mostly still valid, with another number of tiles or another name. So each object has
+a member `sha256`: the hash of the other members in canonical form, sorted by name and without white
+space.
 """
 
 from __future__ import annotations
@@ -20,27 +21,27 @@ def write_checked(uri: str, data: dict[str, Any]) -> None:
     """Write an object with its checksum.
 
     Args:
-        uri: of the object.
-        data: of plain JSON types, without a member `sha256`.
+        uri: Address of the object.
+        data: Members of the object, of plain JSON types, without a member `sha256`.
     """
     storage.write_json(uri, data | {_MEMBER: _digest(data)})
 
 
 def read_checked(uri: str) -> dict[str, Any]:
-    """Return an object's data, without the checksum.
+    """Read an object and verify its checksum; return the other members.
 
     Raises:
-        FileNotFoundError: there is no object at the address.
-        ValueError: it is no JSON object, or not as it was written.
+        FileNotFoundError: There is no object at the address.
+        ValueError: The object is not a JSON object, or its checksum is missing or wrong.
     """
     return checked(storage.read_json(uri))
 
 
 def checked(data: Any) -> dict[str, Any]:
-    """Return the data of an object as it was read from JSON, without the checksum.
+    """Verify the checksum of parsed JSON; return the other members.
 
     Raises:
-        ValueError: it is no JSON object, or not as it was written.
+        ValueError: The data is not a JSON object, or its checksum is missing or wrong.
     """
     if not isinstance(data, dict) or _MEMBER not in data:
         raise ValueError("it has no checksum")

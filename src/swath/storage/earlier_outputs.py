@@ -1,7 +1,7 @@
-"""Outputs of an earlier command in the folder that a command writes to.
+"""Remove the outputs of an earlier command from the folder that a command writes to.
 
-They are removed before the command begins, so that one that fails, or is killed, leaves none that
-look like its own. What swath did not write is neither removed nor replaced.
+They are removed before the command begins. A command that fails or is killed then leaves no files
+that look like its own. Files that swath did not write are neither removed nor replaced.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 from swath.errors import InputError
 
 GENERATOR = '<meta name="generator" content="swath">'
-"""A part of the head of each page that swath writes."""
+"""HTML in the head of each page that swath writes."""
 VECTOR_DESCRIPTION = "Detections that swath wrote"
-"""The beginning of the description in each GeoPackage, GeoJSON and FlatGeobuf file of swath."""
+"""Beginning of the description in each GeoPackage, GeoJSON and FlatGeobuf file of swath."""
 
 _HEAD_BYTES = 4096
 _METADATA_BYTES = 1 << 20
@@ -30,11 +30,11 @@ _PARQUET = b"PAR1"
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file or folder that a command writes.
+    """File or folder that a command writes.
 
     Attributes:
-        name: in the folder that is given to the command.
-        is_own: whether what lies at a path was written by swath.
+        name: Name in the command's output folder.
+        is_own: Function that returns whether swath wrote the file or folder at a path.
     """
 
     name: str
@@ -45,11 +45,11 @@ def remove_earlier(out: Path, outputs: Sequence[Output]) -> None:
     """Remove the outputs of an earlier command, all of them or none.
 
     Args:
-        out: the folder; it need not exist.
-        outputs: what to remove, in this order.
+        out: Output folder; it need not exist.
+        outputs: Outputs to remove, in this order.
 
     Raises:
-        InputError: swath did not write one of them.
+        InputError: One of them exists, and swath did not write it.
     """
     found = [(out / output.name, output) for output in outputs if _is_there(out / output.name)]
     for path, output in found:
@@ -70,7 +70,7 @@ def _is_there(path: Path) -> bool:
 
 
 def json_with(*keys: str) -> Callable[[Path], bool]:
-    """Return a test for a JSON object that has these keys."""
+    """Return a function that tests whether a file is a JSON object with these keys."""
 
     def is_own(path: Path) -> bool:
         try:
@@ -107,7 +107,7 @@ def is_detections(path: Path) -> bool:
 
 def is_mask(path: Path) -> bool:
     """Return whether a file is a mask that swath wrote: a band whose labels have names."""
-    # A cloud-optimised GeoTIFF begins with its metadata.
+    # A cloud-optimized GeoTIFF begins with its metadata.
     return b'name="CLASS_0"' in _read(path, 0, _METADATA_BYTES)
 
 
@@ -117,7 +117,7 @@ def is_vector(path: Path) -> bool:
 
 
 def is_geopackage(path: Path) -> bool:
-    """Return whether a file is a GeoPackage that swath wrote and nobody added a layer to."""
+    """Return whether a file is a GeoPackage that swath wrote, without any further layer."""
     address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
         with closing(sqlite3.connect(address, uri=True)) as database:
@@ -128,16 +128,16 @@ def is_geopackage(path: Path) -> bool:
 
 
 def is_beside_geopackage(path: Path) -> bool:
-    """Return whether SQLite keeps a file, as `x.gpkg-wal`, for a GeoPackage of swath's or for none.
+    """Return whether an SQLite file such as `x.gpkg-wal` belongs to swath's GeoPackage or to none.
 
-    SQLite would apply such a file to a GeoPackage that is written in place of the other.
+    SQLite would apply a leftover file to the GeoPackage that replaces the earlier one.
     """
     geopackage = path.with_name(path.name.rpartition("-")[0])
     return not geopackage.exists() or is_geopackage(geopackage)
 
 
 def folder_of(*names: str) -> Callable[[Path], bool]:
-    """Return a test for a folder that has files of these names and nothing else."""
+    """Return a function that tests whether a folder has only entries of these names."""
 
     def is_own(path: Path) -> bool:
         return path.is_dir() and {entry.name for entry in path.iterdir()} <= set(names)
@@ -146,7 +146,7 @@ def folder_of(*names: str) -> Callable[[Path], bool]:
 
 
 def _read(path: Path, start: int, count: int) -> bytes:
-    """Return some bytes of a file; none of a folder, or of a file that cannot be read."""
+    """Return up to `count` bytes of a file from `start`; none if it cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(start)

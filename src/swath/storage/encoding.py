@@ -1,4 +1,4 @@
-"""Encodings of the text files that users give."""
+"""Decode the text files that users provide."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 def to_utf8(content: bytes) -> bytes:
     """Return text as UTF-8 without a byte order mark.
 
-    Windows saves text as UTF-8 with a mark, or as UTF-16.
+    Windows saves text as UTF-8 with a byte order mark, or as UTF-16.
 
     Raises:
-        UnicodeError: the content is no text of the encoding that it begins in.
+        UnicodeError: The content is not valid in the encoding that its first bytes indicate.
     """
     encoding = json.detect_encoding(content)
     text = content.decode(encoding)
@@ -20,10 +20,10 @@ def to_utf8(content: bytes) -> bytes:
 
 
 def parse_json(content: bytes | str) -> Any:
-    """Return what a JSON text says.
+    """Parse a JSON text.
 
     Raises:
-        ValueError: it is not JSON, or nested too deeply to be read.
+        ValueError: The text is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(content)

@@ -1,4 +1,4 @@
-"""Local files as objects: written whole or not at all, and identified as S3 identifies its own."""
+"""Treat local files as objects: write them atomically, and identify them by an ETag, as S3 does."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from swath.storage.object_status import Status
 
 
 def read_status(path: Path) -> Status | None:
-    """Return the ETag and size of a file; None where there is no file.
+    """Return the ETag and size of a file; None if there is no file.
 
-    The ETag is of the file's size and modification time.
+    The ETag consists of the file's size in bytes and modification time in ns, both hexadecimal.
     """
     try:
         if not path.is_file():
@@ -31,12 +31,12 @@ def read_status(path: Path) -> Status | None:
 
 
 def read_modified(path: Path) -> datetime | None:
-    """Return when a file or a folder was written; None where there is none."""
+    """Return the modification time of a file or folder in UTC; None if there is none."""
     return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
 
 
 def read_end(path: Path, length: int) -> bytes:
-    """Return the last bytes of a file, or all of them where the file has fewer."""
+    """Return the last `length` bytes of a file, or all of them if the file has fewer."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - length))
         return file.read()
@@ -44,7 +44,7 @@ def read_end(path: Path, length: int) -> bytes:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a file beside a path, which takes the path's place when the block ends without error."""
+    """Yield a temporary file beside a path; it replaces the path if the block raises no error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
@@ -59,7 +59,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Let processes that read and write a file under a condition take turns."""
+    """Hold a lock on a file's folder, so that conditional reads and writes of a file take turns."""
     folder = path.parent
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""The status of an object: what can be known of it without reading it."""
+"""Define the status of an object: the properties that are known without reading it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Status:
 
     Attributes:
         etag: Identity of the object's bytes.
-        size: Number of bytes.
+        size: Size in bytes.
     """
 
     etag: str

@@ -1,4 +1,4 @@
-"""Objects at an address, read and written as bytes or JSON."""
+"""Read and write objects by address, as bytes or JSON."""
 
 from __future__ import annotations
 
@@ -16,35 +16,39 @@ from swath.storage.object_status import Status
 
 
 def exists(uri: str) -> bool:
-    """Whether there is an object at the address."""
+    """Return whether there is an object at the address."""
     return etag(uri) is not None
 
 
 def etag(uri: str) -> str | None:
-    """What identifies the object's bytes, without reading them: None where there is no object.
+    """Return the identity of an object's bytes without reading them; None if there is no object.
 
-    The S3 ETag without its quotes; of a local file its size and modification time.
+    The identity is the S3 ETag without its quotes, or a local file's size and modification time.
     """
     found = status(uri)
     return found.etag if found else None
 
 
 def status(uri: str) -> Status | None:
-    """Return the object's ETag and size, without reading it: None where there is no object."""
+    """Return the object's ETag and size without reading it; None if there is no object."""
     return s3_objects.read_status(uri) if is_s3(uri) else local_files.read_status(Path(uri))
 
 
 def modified(uri: str) -> datetime | None:
-    """Return when an object, a file or a folder was written; None where there is none."""
+    """Return the modification time of an object, file or folder; None if there is none."""
     return s3_objects.read_modified(uri) if is_s3(uri) else local_files.read_modified(Path(uri))
 
 
 def status_and_head(uri: str, length: int) -> tuple[Status, bytes] | None:
-    """Return the object's status and, of an S3 object, its first bytes, which come with it.
+    """Return an object's status and, by the same request, the first bytes of an S3 object.
+
+    Args:
+        uri: Address of the object.
+        length: Number of bytes to read.
 
     Returns:
-        None where there is no object. No bytes of a local file, which are as near when they are
-        wanted.
+        The status and the bytes, or None if there is no object. There are no bytes if the object is
+        a local file, which is as quick to read later, or if S3 did not return them.
     """
     if is_s3(uri) and (found := s3_objects.get_start(uri, length)):
         return found
@@ -62,15 +66,15 @@ def read_bytes(uri: str) -> bytes:
 
 
 def read_bounded(uri: str, most: int) -> bytes:
-    """Read the whole object, unless it is larger than it may be.
+    """Read the whole object, unless it is larger than a limit.
 
     Args:
-        uri: its address.
-        most: bytes that are read; a device, which has no end, is read no further.
+        uri: Address of the object.
+        most: Maximum size in bytes. The limit also holds for a device, which has no end.
 
     Raises:
-        InputError: it is larger.
-        FileNotFoundError: there is no object at the address.
+        InputError: The object is larger.
+        FileNotFoundError: There is no object at the address.
     """
     if is_s3(uri):
         found = status(uri)
@@ -87,7 +91,7 @@ def read_bounded(uri: str, most: int) -> bytes:
 
 
 def read_end(uri: str, length: int) -> bytes:
-    """Return the last `length` bytes of the object, or all of it where it has fewer.
+    """Return the last `length` bytes of the object, or all of them if the object has fewer.
 
     Raises:
         FileNotFoundError: There is no object at the address.
@@ -98,7 +102,7 @@ def read_end(uri: str, length: int) -> bytes:
 
 
 def write_bytes(uri: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
-    """Write the whole object, replacing what was there."""
+    """Write the whole object, and replace an earlier one."""
     if is_s3(uri):
         s3_objects.put(uri, data, content_type=content_type)
         return
@@ -107,7 +111,7 @@ def write_bytes(uri: str, data: bytes, *, content_type: str = "application/octet
 
 
 def read_with_etag(uri: str) -> tuple[bytes, str]:
-    """Return the whole object, and the ETag of the very bytes that were read.
+    """Return the whole object, and the ETag of the bytes that were read.
 
     Raises:
         FileNotFoundError: There is no object at the address.
@@ -119,15 +123,15 @@ def read_with_etag(uri: str) -> tuple[bytes, str]:
 
 
 def write_if_unchanged(uri: str, data: bytes, known: str | None) -> str | None:
-    """Write the whole object unless somebody else has written it in the meantime.
+    """Write the whole object unless another process has written it since.
 
     Args:
         uri: Address of the object.
         data: Bytes to write.
-        known: ETag of the object that is to be replaced; None where there was no object.
+        known: ETag of the object to replace; None if there was no object.
 
     Returns:
-        The new ETag; None where the object is no longer the known one, and nothing was written.
+        The new ETag; None if the object has changed, so that nothing was written.
     """
     if is_s3(uri):
         return s3_objects.put_if_unchanged(uri, data, known)
@@ -142,27 +146,28 @@ def read_json(uri: str) -> Any:
     """Return the object parsed as JSON.
 
     Raises:
-        ValueError: it is not JSON, or nested too deeply to be read.
+        FileNotFoundError: There is no object at the address.
+        ValueError: The object is not JSON, or is nested too deeply.
     """
     return parse_json(read_bytes(uri))
 
 
 def write_json(uri: str, data: Any, *, content_type: str = "application/json") -> None:
-    """Write an object as JSON."""
+    """Write an object as compact JSON."""
     write_bytes(uri, json.dumps(data, separators=(",", ":")).encode(), content_type=content_type)
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a local file, hexadecimal."""
+    """Return the SHA-256 of a local file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_etag(uri: str, expected: str) -> None:
-    """Refuse an object that is not the one of an ETag; any will do where that is empty.
+    """Check that an object exists and has the expected ETag; an empty ETag matches any object.
 
     Raises:
-        RunIncompleteError: there is no object at the address, or another one.
+        RunIncompleteError: There is no object at the address, or its ETag differs.
     """
     found = etag(uri)
     if found is None or (expected and found != expected):

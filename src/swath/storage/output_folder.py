@@ -1,9 +1,9 @@
-"""The folder that a local run writes to: it holds the files of one run, and never half of one.
+"""Manage the output folder of a local run, so that it holds all files of one run or none.
 
-Unfinished files lie in a hidden work folder below it. They are renamed into their places when the
-run has ended, the summary last, so that a folder with a summary is whole. The files of an earlier
-run go before a run begins. A process that is killed leaves its work folder behind; the next run
-there removes it.
+Unfinished files are in a hidden work folder below it. When the run has ended, they are renamed into
+the output folder, the summary last, so a folder with a summary is complete. The files of an earlier
+run are removed before a run begins. A process that is killed leaves its work folder behind, which
+the next run in the same folder removes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from swath.storage.earlier_outputs import (
 )
 
 VectorFormat = Literal["gpkg", "geojson", "fgb"]
-"""Formats that a run writes its detections in beside GeoParquet, on request."""
+"""Format in which a run writes its detections beside GeoParquet, on request."""
 
 SUMMARY = "summary.json"
 DETECTIONS = "detections.parquet"
@@ -41,16 +41,16 @@ VECTOR_FILES: Mapping[VectorFormat, str] = {
 }
 
 RUN = (
-    # The first to go and the last to come: where it is, the others are.
+    # The summary is removed first and written last: if it exists, the other files do.
     Output(SUMMARY, json_with("run_id", "status")),
     Output(DETECTIONS, is_detections),
     Output(MASK, is_mask),
 )
-"""The files that each run writes."""
+"""Files that each run writes."""
 _VECTORS: Mapping[VectorFormat, Sequence[Output]] = {
     "gpkg": (
         Output(VECTOR_FILES["gpkg"], is_geopackage),
-        # Of SQLite, while another program has the file open.
+        # SQLite creates these while another program has the GeoPackage open.
         *(
             Output(f"{VECTOR_FILES['gpkg']}-{kind}", is_beside_geopackage)
             for kind in ("wal", "shm", "journal")
@@ -65,11 +65,11 @@ _WORK = ".work-"
 def run_outputs(out: Path, formats: Collection[VectorFormat]) -> list[Output]:
     """Return the files that a run replaces in a folder.
 
-    A file in a format that the run does not write goes if swath wrote it. If not, it may stay.
+    A file in a format that the run does not write is included only if swath wrote it.
 
     Args:
-        out: the folder; it need not exist.
-        formats: the formats that the run writes beside GeoParquet.
+        out: Output folder; it need not exist.
+        formats: Formats that the run writes beside GeoParquet.
     """
     return [
         *RUN,
@@ -83,14 +83,14 @@ def run_outputs(out: Path, formats: Collection[VectorFormat]) -> list[Output]:
 
 
 def clear(out: Path, outputs: Sequence[Output]) -> None:
-    """Remove what earlier commands left in a folder: their outputs, and their work if they ended.
+    """Remove the outputs of earlier commands, and the work folders of those that have ended.
 
     Args:
-        out: the folder; it need not exist.
-        outputs: what the command that begins will write.
+        out: Output folder; it need not exist.
+        outputs: Outputs that the new command will write.
 
     Raises:
-        InputError: swath did not write one of them; nothing is removed.
+        InputError: One of the outputs exists and swath did not write it; nothing is removed.
     """
     if out.is_dir():
         with _locked(out):
@@ -100,15 +100,15 @@ def clear(out: Path, outputs: Sequence[Output]) -> None:
 
 @contextmanager
 def work_folder(out: Path) -> Iterator[Path]:
-    """Make a folder below `out` for unfinished files, and remove it at the end.
+    """Create a folder below `out` for unfinished files, and remove it at the end.
 
-    Work folders of processes that no longer run are removed first.
+    Work folders of processes that have ended are removed first.
     """
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out):
         _sweep(out)
         work = Path(tempfile.mkdtemp(dir=out, prefix=_WORK))
-        # Held until this process ends, however it ends.
+        # The lock is held until this process ends, however it ends.
         held = _lock(work, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         yield work
@@ -119,18 +119,18 @@ def work_folder(out: Path) -> Iterator[Path]:
 
 
 def put_in_place(out: Path, files: Mapping[str, Path]) -> None:
-    """Move a run's files out of its work folder, in place of those of a run beside it.
+    """Move a run's files from its work folder to `out`; replace those of a concurrent run.
 
     Args:
-        out: the output folder, which was cleared when the run began.
-        files: where each file lies now, by its name in `out`.
+        out: Output folder, which was cleared when the run began.
+        files: Current path of each file, by its name in `out`.
     """
     with _locked(out):
-        # What was there when the run began was looked at then.
+        # `clear` checked the files that existed when the run began.
         written = [form for form, name in VECTOR_FILES.items() if name in files]
         for output in run_outputs(out, written):
             (out / output.name).unlink(missing_ok=True)
-        # The order of the names but for the summary, which says that the others are there.
+        # In order of names, except that the summary is last: it indicates that the others exist.
         for name in sorted(files, key=lambda name: (name == SUMMARY, name)):
             files[name].replace(out / name)
 
@@ -155,13 +155,17 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _lock(folder: Path, how: int) -> int | None:
-    """Lock a folder until the descriptor that is returned is closed, or the process ends.
+    """Lock a folder until the returned descriptor is closed or the process ends.
+
+    Args:
+        folder: Folder to lock.
+        how: Operation of `fcntl.flock`.
 
     Returns:
-        None where the file system has no locks.
+        The file descriptor; None if the file system has no locks.
 
     Raises:
-        BlockingIOError: another process holds it, and `how` says not to wait.
+        BlockingIOError: Another process holds the lock, and `how` has `LOCK_NB`.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:

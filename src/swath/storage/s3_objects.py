@@ -1,6 +1,7 @@
-"""Objects on S3.
+"""Read and write objects on S3.
 
-What S3 cannot do now is a TransientError, what it refuses botocore's ClientError.
+The functions raise a TransientError if S3 fails in a way that a retry can fix, and botocore's
+ClientError if S3 refuses the request.
 """
 
 from __future__ import annotations
@@ -26,34 +27,35 @@ if TYPE_CHECKING:
 _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _ABSENT = _MISSING | {"NoSuchBucket"}
-# Somebody else has written the object since, or is writing it at this moment.
+# Another process has written the object since, or is writing it at this moment.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
 @functools.cache
 def s3() -> S3Client:
-    """Return this process's S3 client."""
+    """Return the S3 client of this process, created at the first call."""
     return boto3.client("s3", config=_RETRIES)
 
 
 def read_status(uri: str) -> Status | None:
-    """Return the ETag and size of an object; None where there is no object."""
+    """Return the ETag and size of an object; None if there is no object."""
     head = _head(uri)
     return Status(_bare(head["ETag"]), head["ContentLength"]) if head else None
 
 
 def read_modified(uri: str) -> datetime | None:
-    """Return when an object was written; None where there is no object."""
+    """Return the modification time of an object; None if there is no object."""
     head = _head(uri)
     return head["LastModified"] if head else None
 
 
 def get_start(uri: str, length: int) -> tuple[Status, bytes] | None:
-    """Return the status and the first bytes of an object by one request.
+    """Return the status and the first `length` bytes of an object by one request.
 
     Returns:
-        None where that request tells nothing: the object is missing, or empty, or S3 is busy.
+        The status and the bytes; None if the request failed, because the object is missing or
+        empty, or because S3 is busy.
     """
     bucket, key = split_object(uri)
     try:
@@ -71,6 +73,10 @@ def get_start(uri: str, length: int) -> tuple[Status, bytes] | None:
 def get(uri: str, **options: Any) -> tuple[bytes, str]:
     """Return the bytes of an object and their ETag.
 
+    Args:
+        uri: Address of the object.
+        options: Further parameters of S3's GetObject.
+
     Raises:
         FileNotFoundError: There is no object at the address.
     """
@@ -81,14 +87,23 @@ def get(uri: str, **options: Any) -> tuple[bytes, str]:
 
 
 def put(uri: str, data: bytes, *, content_type: str) -> None:
-    """Write an object, replacing what was there."""
+    """Write an object, and replace an earlier one."""
     bucket, key = split_object(uri)
     with _written(uri):
         s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
 
 
 def put_if_unchanged(uri: str, data: bytes, known: str | None) -> str | None:
-    """Write an object where the one of an ETag is, or none; return the new ETag if that was so."""
+    """Write an object if the stored one still has a known ETag.
+
+    Args:
+        uri: Address of the object.
+        data: Bytes to write.
+        known: ETag of the object to replace; None if there must be no object.
+
+    Returns:
+        The new ETag; None if the object has changed, so that nothing was written.
+    """
     bucket, key = split_object(uri)
     condition: Any = {"IfMatch": known} if known else {"IfNoneMatch": "*"}
     try:
@@ -120,7 +135,7 @@ def upload(path: Path, uri: str, *, content_type: str) -> None:
 
 
 def copy(source: str, target: str, *, content_type: str) -> None:
-    """Copy one object to another on the side of S3."""
+    """Copy an object server-side."""
     (from_bucket, from_key), (bucket, key) = split_object(source), split_object(target)
     with _written(target):
         s3().copy(
@@ -148,7 +163,7 @@ def _bare(etag: str) -> str:
 
 @contextmanager
 def _found(uri: str) -> Iterator[None]:
-    """Say that there is no object where S3 says so."""
+    """Translate S3's errors for a missing object or bucket into FileNotFoundError."""
     try:
         yield
     except ClientError as error:
