@@ -1,4 +1,5 @@
-"""PostGIS: the schema, and what is written to it.
+"""Create the schema in PostGIS, and write runs and detections to it.
 
-Empty on purpose: `prepare` reaches the database without a driver, the other modules need psycopg.
+The module is empty on purpose: `bootstrap` reaches the database without a driver, and the other
+modules need psycopg.
 """

@@ -1,7 +1,7 @@
-"""What the schema stands on and only an administrator may make: the role, PostGIS, the grants.
+"""Create the prerequisites of the schema that need an administrator: role, PostGIS and grants.
 
-Done through the RDS Data API, which is reached over HTTPS with the cluster's own secret: the
-function needs no place in the network, no password and no driver.
+The module uses the RDS Data API, over HTTPS and with the cluster's own secret. So the function
+needs no VPC, no password and no driver.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from mypy_boto3_rds_data import RDSDataServiceClient
 
 MAX_WAKE_SECONDS = 120.0
+"""Timeout in s for waking a paused database."""
 
 # https://docs.aws.amazon.com/rdsdataservice/latest/APIReference/API_ExecuteStatement.html
 _WAKING = {"DatabaseResumingException", "DatabaseUnavailableException", "StatementTimeoutException"}
 
 
-# PostgreSQL makes whoever creates a role a member of it, and nobody but a superuser can undo that.
-# A role that only creates, and is dropped at once, leaves the new one without members.
+# PostgreSQL makes the creator of a role a member of it, which only a superuser can undo. Therefore
+# a temporary role creates the user and is dropped at once, so that the user has no members.
 # https://www.postgresql.org/docs/17/role-attributes.html
 _CREATE_ROLE = """\
 DO $$ BEGIN
@@ -42,19 +43,23 @@ EXCEPTION WHEN insufficient_privilege OR duplicate_object THEN
     CREATE ROLE {user} LOGIN;
 END $$"""
 
-# The first is a wrong password, the second a rule that lets nobody in by one.
+# SQLSTATE 28P01 is a wrong password; 28000 is a rule that permits no login by password.
 _LOGIN_REFUSED = re.compile("authentication failed|28P01|28000|pg_hba.conf rejects")
 
 
 def statements(database: str, user: str) -> list[str]:
-    """Return the SQL that prepares a database for its user; running it again changes nothing.
+    """Return the SQL statements that prepare a database for its user; they are idempotent.
 
-    Members of `rds_iam`, at any remove, log in by token, and the Data API logs the master user in
-    by password. So the master user must not become a member of `user`, and the last statement
-    shows that it can still log in.
+    Direct and indirect members of `rds_iam` log in by token, but the Data API logs the master user
+    in by password. So the master user must not become a member of `user`. The last statement checks
+    that the master user can still log in.
+
+    Args:
+        database: Name of the database.
+        user: Name of the role that swath uses.
 
     Raises:
-        SettingsError: a name would need quoting.
+        SettingsError: A name would need quoting.
     """
     for name in (database, user):
         if not re.fullmatch("[a-z_][a-z0-9_]{0,62}", name):
@@ -74,15 +79,20 @@ def prepare_database(
     client: RDSDataServiceClient | None = None,
     timeout: float = MAX_WAKE_SECONDS,
 ) -> int:
-    """Prepare the cluster's database, waiting for it to wake.
+    """Prepare the cluster's database, and wait for it to wake if it is paused.
+
+    Args:
+        settings: Settings that name the cluster, the database and the user.
+        client: Client of the RDS Data API; by default a new one.
+        timeout: Timeout in s for waking the database.
 
     Returns:
         The number of statements that were run.
 
     Raises:
-        SettingsError: a name would need quoting, or the master user may not log in.
-        TransientError: the database was not to be had within `timeout` seconds.
-        botocore.exceptions.ClientError: the database refused a statement.
+        SettingsError: A name would need quoting, or the master user may not log in.
+        TransientError: The database was not available within `timeout`.
+        botocore.exceptions.ClientError: The database refused a statement.
     """
     client = client or boto3.client("rds-data")
     todo = statements(settings.database_name, settings.database_user)

@@ -1,4 +1,4 @@
-"""Connections to the database."""
+"""Connect to the database."""
 
 from __future__ import annotations
 
@@ -16,23 +16,30 @@ from swath.database.waking import retry_while
 from swath.errors import SettingsError, TransientError
 from swath.settings import DatabaseSettings
 
-# Aurora takes about 15 s to resume, longer after a day's pause; it holds or refuses connections.
+# Aurora takes about 15 s to resume, and longer after a day's pause. Until then, it delays or
+# refuses connections.
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
 MAX_WAKE_SECONDS = 60.0
+"""Timeout in s for waking a paused cluster."""
 MIN_CONNECT_SECONDS = 10
+"""Minimum timeout in s of one attempt to connect."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def connect(settings: DatabaseSettings, *, timeout: float = MAX_WAKE_SECONDS) -> Connection:
-    """Connect by IAM authentication, waiting for a paused cluster to wake.
+    """Connect by IAM authentication, and wait for a paused cluster to wake.
 
-    The token is signed with the caller's own credentials: no request leaves the machine, so this
-    works in a subnet without a way out. A server that asks for no password ignores it.
+    The caller's own credentials sign the token locally, without a request to AWS, so this works in
+    a subnet without internet access. A server that requires no password ignores the token.
+
+    Args:
+        settings: Settings of the database.
+        timeout: Timeout in s for waking the cluster.
 
     Raises:
-        SettingsError: the server is to be verified, and the certificates to do so are not there.
-        TransientError: no connection within `timeout` seconds; the message says why.
+        SettingsError: The certificates for verifying the server are missing.
+        TransientError: The connection failed within `timeout`; the message has the reason.
     """
     _require_certificates(settings.database_sslmode)
     token = boto3.client("rds").generate_db_auth_token(
@@ -52,11 +59,15 @@ def connect(settings: DatabaseSettings, *, timeout: float = MAX_WAKE_SECONDS) ->
 
 
 def connect_dsn(dsn: str, *, timeout: float = 0.0) -> Connection:
-    """Connect to the database that a libpq connection string or URL names.
+    """Connect to the database of a libpq connection string or URL.
+
+    Args:
+        dsn: Connection string or URL.
+        timeout: Time in s for retries; 0 makes one attempt.
 
     Raises:
-        TransientError: no connection within `timeout` seconds; the message says why.
-        SettingsError: this is no connection string.
+        TransientError: The connection failed within `timeout`; the message has the reason.
+        SettingsError: `dsn` is not a valid connection string.
     """
     try:
         return _connect(timeout, **psycopg.conninfo.conninfo_to_dict(dsn))
@@ -74,10 +85,15 @@ def connect_dsn(dsn: str, *, timeout: float = 0.0) -> Connection:
 
 @contextmanager
 def transient_errors(doing: str) -> Iterator[None]:
-    """Turn the loss of a connection, a failover or a deadlock into a TransientError.
+    """Translate psycopg's OperationalError within the block into a TransientError.
+
+    Such errors are the loss of a connection, a failover or a deadlock.
+
+    Args:
+        doing: Work of the block, as the beginning of the error message.
 
     Raises:
-        TransientError: the database failed in a way that trying again can mend.
+        TransientError: The database failed in a way that a retry can fix.
     """
     try:
         yield
@@ -109,7 +125,11 @@ class _Default(dict[str, Any]):
 
 
 def _require_certificates(sslmode: str) -> None:
-    """Say what is missing before libpq spends a minute finding out."""
+    """Check that the server's CA certificates exist, because libpq would fail only after a minute.
+
+    Raises:
+        SettingsError: `sslmode` needs the certificates, and `PGSSLROOTCERT` names no file.
+    """
     if not sslmode.startswith("verify-"):
         return
     path = os.environ.get("PGSSLROOTCERT", "")

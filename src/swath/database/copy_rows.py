@@ -1,11 +1,12 @@
-"""Detections as PostgreSQL's binary COPY rows, built by NumPy: no Python object per row.
+"""Encode detections as PostgreSQL's binary COPY rows with NumPy, without a Python object per row.
 
-https://www.postgresql.org/docs/current/sql-copy.html (Binary Format);
+COPY: https://www.postgresql.org/docs/current/sql-copy.html (Binary Format);
 EWKB: https://libgeos.org/specifications/wkb/#extended-wkb.
 
-pgpq 0.12 knows neither UUIDs nor geometries: NumPy would still write the EWKB, and both together
-take as long as this module, 0.3 s for 500,000 boxes (`tools/compare_pgpq.py`). It has one
-maintainer and no wheel for Linux on ARM, and had no release from October 2023 to January 2026.
+The module does not use pgpq, because pgpq 0.12 supports neither UUIDs nor geometries: NumPy would
+still write the EWKB. Both together take as long as this module, 0.3 s for 500,000 boxes
+(`tools/compare_pgpq.py`). pgpq has one maintainer and no wheel for Linux on ARM, and had no release
+from October 2023 to January 2026.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ _SRID_FLAG = 0x20000000
 _WKB_HEAD = 5  # byte order (uint8) and type (uint32)
 _EWKB_HEAD = 9  # the same, then the SRID (uint32)
 
-# A row without its two texts of variable length: the class comes after `BEFORE_CLASS` and the rest
-# of the geometry after all. Numbers are big-endian; each field is preceded by its length.
+# A row without its two values of variable length. The class follows `_BEFORE_CLASS`, and the rest
+# of the geometry follows the last field. Numbers are big-endian; each field's length precedes it.
 _BEFORE_CLASS = [
     *[("fields", ">i2"), ("run_id_length", ">i4"), ("run_id", "V16"), ("class_length", ">i4")],
 ]
@@ -49,17 +50,21 @@ Lengths = npt.NDArray[np.int64]
 def copy_rows(
     run_id: str, classes: pa.Array, scores: pa.Array, tiles: pa.Array, geometries: pa.Array
 ) -> Bytes:
-    """Detections as COPY rows for `COLUMNS`, without the stream's header and trailer.
+    """Encode detections as COPY rows for `COLUMNS`, without the stream's header and trailer.
 
     Args:
-        run_id: a UUID.
-        classes: strings.
-        scores: float32.
-        tiles: int64.
-        geometries: little-endian WKB without Z, M or SRID, in EPSG:4326; any type of geometry.
+        run_id: Id of the run, a UUID.
+        classes: Class names, strings, shape (n,).
+        scores: Scores, float32, shape (n,).
+        tiles: Numbers of tiles, int64, shape (n,).
+        geometries: Geometries of any type in EPSG:4326, shape (n,), as little-endian WKB without Z,
+            M or SRID.
+
+    Returns:
+        The bytes of the rows, uint8.
 
     Raises:
-        ValueError: a value is missing, or a geometry is not such WKB.
+        ValueError: A value is missing, or a geometry is not such WKB.
     """
     for column in (classes, scores, tiles, geometries):
         if column.null_count:
@@ -85,10 +90,10 @@ def _interleave(
     wkb: Bytes,
     wkb_lengths: Lengths,
 ) -> Bytes:
-    """The rows with each one's class and geometry in their places.
+    """Return the rows with each row's class and geometry inserted.
 
-    All three come in the order of the rows, so it is enough to mark which bytes of the result are
-    whose: a masked assignment then deals each stream out from its beginning.
+    Rows, classes and geometries have the same order. So the function only labels each byte of the
+    result with its source; a masked assignment then copies each source in sequence.
     """
     tails = wkb_lengths - _WKB_HEAD
     before, after = (np.full_like(tails, n) for n in (_CLASS_AT, _ROW.itemsize - _CLASS_AT))
@@ -102,16 +107,16 @@ def _interleave(
 
 
 def _runs(values: list[int], lengths: list[Lengths]) -> Bytes:
-    """Each row's values, one after the other, each as often as the row's length for it says."""
+    """Return the values in sequence for each row, each repeated by the row's length for it."""
     pattern = np.tile(np.array(values, np.uint8), len(lengths[0]))
     return np.repeat(pattern, np.column_stack(lengths).ravel())
 
 
 def _heads(wkb: Bytes, lengths: Lengths) -> Any:
-    """Byte order and type of each geometry.
+    """Return the byte order and type of each geometry.
 
     Raises:
-        ValueError: one is not little-endian WKB of two dimensions.
+        ValueError: A geometry is not little-endian, two-dimensional WKB.
     """
     if (lengths < _WKB_HEAD).any():
         raise ValueError("a geometry is shorter than the shortest WKB")
@@ -124,7 +129,7 @@ def _heads(wkb: Bytes, lengths: Lengths) -> Any:
 
 
 def _content(column: pa.Array) -> tuple[Bytes, Lengths]:
-    """All bytes of a column of strings or binaries, end to end, and each value's length."""
+    """Return the concatenated bytes of a column of strings or binaries, and each value's length."""
     values = column.cast(pa.large_binary())
     _, offsets, content = values.buffers()
     ends = np.frombuffer(offsets, np.int64)[values.offset : values.offset + len(values) + 1]

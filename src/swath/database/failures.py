@@ -1,4 +1,4 @@
-"""Record that a run failed, and why."""
+"""Record failed runs, with their causes, in the database."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from swath.database.connect import Connection, transient_errors
 from swath.database.runs import run_row, write_run
 from swath.messages.execution_events import Failure
 
-# A failure that is reported late says nothing about a run that has been run anew since, and was
-# loaded or failed once more.
+# A failure that is reported late must not overwrite the row of a run that was started again since,
+# and was loaded or failed once more.
 _IF_NEWER = sql.SQL("runs.status <> 'succeeded' AND runs.ended_at <= excluded.ended_at")
 
 
 def record_failure(connection: Connection, failure: Failure) -> bool:
-    """Write a failed run to the table of runs, unless what is there is newer.
+    """Write a failed run to the table of runs, unless the run's row there is newer.
 
-    A run that is loaded stays `succeeded`, whatever failed after the load: its rows are there.
+    A loaded run stays `succeeded` even if a later step failed, because its detections are in the
+    database.
 
     Args:
-        connection: not in a transaction; it is committed.
-        failure: the run, and what became of it.
+        connection: Connection that is not in a transaction; the function commits.
+        failure: Failed run.
 
     Returns:
-        Whether it was written: not if the run is loaded, or has failed once more since then.
+        Whether the row was written. It is not if the run is loaded, or has failed again since.
 
     Raises:
-        TransientError: the connection was lost.
+        TransientError: The connection was lost.
     """
     row = run_row(
         failure.request,

@@ -1,6 +1,6 @@
-"""Load a run's detections: all of them in one transaction, in place of the scene's earlier ones.
+"""Load a run's detections in one transaction, and replace the scene's earlier detections.
 
-`swath.messages.versions` says which of two runs of a scene is the later one.
+`swath.messages.versions` defines which of two runs of a scene is the later one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from swath.errors import RunIncompleteError
 from swath.messages import LoadSummary, MergeSummary, RunRequest
 from swath.messages.versions import Version
 
-# Some 7 MB of boxes a batch: large enough for NumPy, small beside any Lambda's memory.
+# A batch of boxes has some 7 MB: large enough for NumPy to be fast, small for any Lambda function.
 _BATCH_ROWS = 50_000
 _READ = ("class", "score", "tile", "geometry")
 
@@ -34,23 +34,27 @@ def load_run(
     backend: str | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> LoadSummary:
-    """Swap a run's detections in for those of earlier runs of the same scene and model.
+    """Load a run's detections, and remove those of earlier runs of the same scene and model.
 
     Loading a run again gives the same rows. Runs of one scene and model are loaded one after the
-    other; if a later one is loaded already, it stays and this one is recorded only.
+    other. If a later run is loaded already, it stays, and this run is only recorded.
 
     Args:
-        connection: not in a transaction; it is committed, or rolled back on an error.
-        request: the run.
-        merge: its merged detections.
-        backend: where its shards ran.
-        check: called once no other run of the scene and model is being loaded; what it raises
-            leaves everything as it is.
+        connection: Connection that is not in a transaction. The function commits, or rolls back on
+            an error.
+        request: Request of the run.
+        merge: Summary of the run's merge.
+        backend: Name of the backend that ran the shards.
+        check: Function called once no other run of the scene and model is being loaded. If it
+            raises, nothing changes.
+
+    Returns:
+        The number of loaded rows, and whether a later run superseded this one.
 
     Raises:
-        RunIncompleteError: the file is not the one that the merge wrote, or does not hold as many
-            detections as it counted.
-        TransientError: the connection was lost, and nothing has changed.
+        RunIncompleteError: The file is not the one that the merge wrote, or its number of
+            detections differs from the merge's count.
+        TransientError: The connection was lost, and nothing has changed.
     """
     row = run_row(
         request,
@@ -85,7 +89,7 @@ def load_run(
 
 
 def _lock(connection: Connection, request: RunRequest) -> None:
-    """Wait for other loads of the scene and model; held until the transaction ends."""
+    """Wait for other loads of the scene and model, and lock them out until the transaction ends."""
     connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
         [f"{request.scene.uri}\n{request.model.name}"],
@@ -93,7 +97,7 @@ def _lock(connection: Connection, request: RunRequest) -> None:
 
 
 def _is_superseded(connection: Connection, request: RunRequest) -> bool:
-    """Return whether a later run of the scene and model is loaded."""
+    """Return whether a later run of the same scene and model is loaded."""
     rows = connection.execute(
         "SELECT run_id::text, status, scene_sequencer, scene_dropped_at, requested_at"
         " FROM swath.runs WHERE scene_uri = %s AND model = %s",
@@ -112,7 +116,7 @@ def _is_superseded(connection: Connection, request: RunRequest) -> bool:
 
 
 def _replace_earlier(connection: Connection, request: RunRequest) -> list[str]:
-    """Mark the scene's other loaded runs as replaced; their ids."""
+    """Mark other loaded runs of the scene and model as replaced; return their ids."""
     replaced = connection.execute(
         "UPDATE swath.runs SET status = 'replaced' WHERE scene_uri = %s AND model = %s"
         " AND run_id <> %s AND status = 'succeeded' RETURNING run_id",
@@ -126,7 +130,7 @@ def _clear(connection: Connection, run_ids: list[str]) -> None:
 
 
 def _copy(connection: Connection, run_id: str, file: pq.ParquetFile) -> int:
-    """Stream the file's detections into the table; how many there were."""
+    """Stream the file's detections into the table; return their number."""
     statement = sql.SQL("COPY swath.detections ({}) FROM STDIN (FORMAT binary)").format(
         sql.SQL(", ").join(map(sql.Identifier, copy_rows.COLUMNS))
     )
@@ -148,7 +152,7 @@ def _parquet(path: Path, uri: str) -> pq.ParquetFile:
 
 
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a file, with a row group of them in memory."""
+    """Yield the rows of a file in batches, with one row group in memory at a time."""
     for group in range(file.num_row_groups):
-        # One call for all row groups would keep each of them until the last is read.
+        # A single call for all row groups would keep all of them in memory until the last is read.
         yield from file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(_READ))

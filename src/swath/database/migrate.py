@@ -1,4 +1,4 @@
-"""Bring the database's schema up to date."""
+"""Migrate the database's schema to the version of this release."""
 
 from __future__ import annotations
 
@@ -20,28 +20,31 @@ from swath.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 
-# Any number will do that nobody else locks: "swath" in ASCII.
+# Arbitrary number of the advisory lock, which no other program should use: "swath" in ASCII.
 _LOCK = 0x7377617468
-# Where Alembic keeps the revision that a database is at.
+# Table in which Alembic stores a database's revision.
 VERSION_TABLE: dict[str, Any] = {"version_table": "migration", "version_table_schema": "swath"}
 _POSTGIS: LiteralString = "CREATE EXTENSION postgis"
 _SCHEMA: LiteralString = "CREATE SCHEMA swath"
 
 
 def migrate(connection: Connection) -> str:
-    """Run the migrations that the database has not seen; the revision that it is at then.
+    """Run the pending migrations; return the database's revision afterwards.
 
-    All of them succeed or none does. Two callers at once take turns. A database at a revision that
-    this release does not have was migrated by a later one: it is left as it is, so that a
-    deployment can be rolled back.
+    Either all migrations succeed or none does. Concurrent callers take turns. If this release does
+    not have the database's revision, a later release has migrated the database. The function then
+    leaves it unchanged, so that a deployment can be rolled back.
+
+    Args:
+        connection: Connection that is not in a transaction; the function commits.
 
     Raises:
-        SettingsError: something is missing that this user may not create.
-        TransientError: the connection was lost; nothing was changed.
+        SettingsError: The extension or the schema is missing, and this user may not create it.
+        TransientError: The connection was lost, and nothing has changed.
     """
     config = Config()
     config.set_main_option("script_location", "swath.database:migrations")
-    # SQLAlchemy on the connection that is there: Alembic speaks to nothing else.
+    # Alembic needs SQLAlchemy, which wraps the given connection here.
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool
     )
@@ -58,7 +61,7 @@ def migrate(connection: Connection) -> str:
 
 
 def _later_revision(connection: SqlConnection, config: Config) -> str | None:
-    """Return the database's revision if this release has no migration of that name."""
+    """Return the database's revision if this release does not have it; None otherwise."""
     context = MigrationContext.configure(connection, opts=VERSION_TABLE)
     revision = context.get_current_revision()
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
@@ -66,13 +69,28 @@ def _later_revision(connection: SqlConnection, config: Config) -> str | None:
 
 
 def run_sql_beside(script: str) -> None:
-    """Run the SQL file that has a migration's name, as it is: no parameters, no escapes."""
+    """Run the SQL file beside a migration's script as it is, without parameters or escapes.
+
+    Args:
+        script: Path of the migration's Python file; the SQL file has the same stem.
+    """
     driver: Any = op.get_bind().connection.driver_connection
     driver.execute(Path(script).with_suffix(".sql").read_text(encoding="utf-8"))
 
 
 def _require(connection: Connection, exists: LiteralString, create: LiteralString) -> None:
-    """Create what is missing. IF NOT EXISTS would need the right to create all the same."""
+    """Create an extension or schema if it is missing.
+
+    IF NOT EXISTS would need the privilege to create even if the object exists.
+
+    Args:
+        connection: Connection to the database.
+        exists: Query that returns a row if the object exists.
+        create: Statement that creates the object.
+
+    Raises:
+        SettingsError: The object is missing, and this user may not create it.
+    """
     if connection.execute(exists).fetchone() is not None:
         return
     try:

@@ -1,4 +1,4 @@
-"""The table `swath.runs`: one row for each run that ended."""
+"""Write the table `swath.runs`, which has one row for each run that ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swath.database.connect import Connection
 from swath.messages import RunRequest, TileCounts
 from swath.messages.versions import Version
 
-# A run keeps the latest of its drops, whichever of its executions ends last.
+# A run keeps the latest of its drops, regardless of which of its executions ends last.
 _LATEST = ("scene_dropped_at", "scene_sequencer", "requested_at")
 
 
@@ -29,7 +29,19 @@ def run_row(
     detections: int | None = None,
     warnings: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """A run's row, column by column."""
+    """Return a run's row as a mapping from column to value.
+
+    Args:
+        request: Request of the run.
+        status: Status of the run.
+        ended_at: Time at which the run ended.
+        backend: Name of the backend that ran the shards.
+        error: Name of the error of a failed run.
+        cause: Cause of the failure in one line.
+        tiles: Numbers of tiles by outcome.
+        detections: Number of detections.
+        warnings: Warnings, one sentence each.
+    """
     version = Version.of(request)
     return {
         "run_id": request.run_id,
@@ -58,13 +70,13 @@ def run_row(
 def write_run(
     connection: Connection, row: Mapping[str, Any], *, replacing: sql.SQL | None = None
 ) -> bool:
-    """Insert a run's row, or overwrite the one that is there.
+    """Insert a run's row, or overwrite the existing one.
 
     Args:
-        connection: the caller ends its transaction.
-        row: from `run_row`.
-        replacing: a condition on `runs` (what is there) and `excluded` (what would be written)
-            under which the row may be overwritten; by default it always is.
+        connection: Connection in a transaction, which the caller ends.
+        row: Row from `run_row`.
+        replacing: Condition on `runs` (the existing row) and `excluded` (the new row) for
+            overwriting; by default the row is always overwritten.
 
     Returns:
         Whether the row was written.
@@ -83,6 +95,6 @@ def write_run(
 
 
 def _new(column: str) -> sql.Composed:
-    """Return what a column of a row that is there becomes."""
+    """Return the SQL expression for a column's new value when a row is overwritten."""
     form = "greatest(runs.{0}, excluded.{0})" if column in _LATEST else "excluded.{0}"
     return sql.SQL(form).format(sql.Identifier(column))

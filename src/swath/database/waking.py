@@ -1,4 +1,4 @@
-"""Retries while a paused database wakes."""
+"""Retry a function while a paused database wakes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tenacity import (
     wait_random_exponential,
 )
 
-# Half of a wait is drawn at random, so that callers that were refused together come back apart.
-# A whole wait grows from half a second to five.
+# Half of each wait is random, so that callers that were refused together retry at different times.
+# A whole wait grows from 0.5 s to 5 s.
 _HALF_WAIT_SECONDS = 0.25
 _MAX_HALF_WAIT_SECONDS = 2.5
 
 
 def retry_while(is_waking: Callable[[BaseException], bool], *, timeout: float) -> Retrying:
-    """Return a policy that calls a function again while its error says that a database wakes.
+    """Return a retry policy for functions that fail while a database wakes.
 
-    The last error is raised as it is.
+    The last error is raised unchanged.
 
     Args:
-        is_waking: Function that tells whether another attempt can help after an error.
-        timeout: Seconds from the first attempt to the start of the last one.
+        is_waking: Function that returns whether a retry can help after an error.
+        timeout: Maximum time in s from the first attempt to the start of the last one.
     """
     growth = {"multiplier": _HALF_WAIT_SECONDS, "max": _MAX_HALF_WAIT_SECONDS}
     return Retrying(

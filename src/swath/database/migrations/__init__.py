@@ -1,1 +1,1 @@
-"""The schema's history: one SQL file for each step, run in order by Alembic."""
+"""Migrations of the schema: one SQL file for each step, which Alembic runs in order."""

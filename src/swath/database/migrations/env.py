@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that `swath.database.migrate` hands over."""
+"""Run the migrations on the connection that `swath.database.migrate` passes to Alembic."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""Runs and their detections."""
+"""Create the tables of runs and of their detections."""
 
 from swath.database.migrate import run_sql_beside
 

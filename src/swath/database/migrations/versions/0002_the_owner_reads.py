@@ -1,4 +1,4 @@
-"""The owner of the database reads what the schema holds."""
+"""Let the owner of the database read the schema's tables."""
 
 from swath.database.migrate import run_sql_beside
 

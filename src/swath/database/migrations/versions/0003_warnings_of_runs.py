@@ -1,4 +1,4 @@
-"""A run's row holds the warnings of the run."""
+"""Add the warnings of a run to its row."""
 
 from swath.database.migrate import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""A run's row holds the order of its scene's version among others."""
+"""Add to a run's row the fields that order its scene's version among others."""
 
 from swath.database.migrate import run_sql_beside
 

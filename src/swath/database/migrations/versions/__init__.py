@@ -1,1 +1,1 @@
-"""One pair of files for each step: the SQL, and where it comes in the order."""
+"""Steps of the schema, each with two files: the SQL, and its position in the order."""
