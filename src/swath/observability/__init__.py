@@ -1,1 +1,1 @@
-"""Logs, traces and metrics of swath, and the reports of libraries switched off."""
+"""Provide logs, traces and metrics, and switch off the telemetry of libraries."""

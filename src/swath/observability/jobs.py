@@ -1,4 +1,4 @@
-"""The end of a job on AWS Batch or SageMaker: its log, the cause that it leaves, its exit code."""
+"""Run a job on AWS Batch or SageMaker: log its error, report the cause, return the exit code."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def run_job(
     logger: logging.Logger,
     leave: Callable[[Exception, JobExit], None],
 ) -> JobExit:
-    """Do the work of a job, and return the exit code of the process.
+    """Run the work of a job, and return the exit code of the process.
 
-    The log has the sentence of an error that swath raises, and the traceback of any other.
+    The log has the message of an error that swath raises, and the traceback of any other error.
 
     Args:
-        work: Function that does the work, and returns the code of work that raised no error.
-        doing: Name of the work in the log, before an error.
+        work: Function that does the work and returns the exit code, unless it raises an error.
+        doing: Name of the work, which precedes an error in the log.
         logger: Logger of the job.
-        leave: Function that keeps an error and its code where others look for them.
+        leave: Function that stores an error and its exit code for other processes.
     """
     try:
         return work()

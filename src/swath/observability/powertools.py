@@ -1,8 +1,8 @@
-"""The logger, tracer and metrics of the Lambda function that this process runs.
+"""Create the logger, tracer and metrics of the Lambda function that this process runs.
 
 Powertools reads the names of the service and of the metrics' namespace from
 `POWERTOOLS_SERVICE_NAME` and `POWERTOOLS_METRICS_NAMESPACE`, which `infra` sets for each function.
-Only functions import this module: the other images have no Powertools.
+Only Lambda functions import this module: the other images have no Powertools.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""Version of swath, as its package, its outputs and its logs state it."""
+"""Define the version of swath for its package, its outputs and its logs."""
 
 __version__ = "0.1.0"
