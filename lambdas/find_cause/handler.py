@@ -1,8 +1,8 @@
-"""Finds the true error and cause of a failed run, and writes them to its `summary.json`.
+"""Determine the true error and cause of a failed run, and write them to its `summary.json`.
 
-Called by a state machine with Step Functions' "Execution Status Change" event, outside the
-database's network. An error is raised on: the state machine calls again, and goes on with the
-event's own words if that does not help.
+A state machine calls the function with Step Functions' "Execution Status Change" event, outside the
+database's VPC. The function re-raises errors: the state machine retries, and then continues with
+the event's own error and cause.
 """
 
 import functools
@@ -28,7 +28,7 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
     detail: Mapping[str, Any] = event.detail
     try:
         detail = explain(detail, work_uri=settings().work_uri)
-    finally:  # a run whose cause cannot be found has failed all the same
+    finally:  # even without its true cause, a failed run needs a summary
         _summarize(detail)
     found = {key: detail[key] for key in ("name", "status", "error", "cause")}
     logger.info("cause found", extra={"failure": found})
@@ -36,7 +36,10 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
 
 
 def _summarize(detail: Mapping[str, Any]) -> None:
-    """Write the run's summary, if possible: the topic and the database are told in any case."""
+    """Write the run's summary if possible; on an error, only log a warning.
+
+    The topic and the database must learn of the failure in any case.
+    """
     try:
         written = write_failure(detail, settings().results_uri)
     except (SwathError, ClientError) as error:
@@ -47,5 +50,5 @@ def _summarize(detail: Mapping[str, Any]) -> None:
 
 @functools.cache
 def settings() -> FindCauseSettings:
-    """The settings, read once per process."""
+    """Return the settings, read once per process."""
     return FindCauseSettings.from_env()

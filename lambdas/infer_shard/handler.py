@@ -1,6 +1,6 @@
-"""Infers one shard of a run, on a CPU.
+"""Infer one shard of a run on a CPU.
 
-Called by the state machine's Map, once a shard.
+The state machine's Map calls the function once for each shard.
 """
 
 from typing import Any
@@ -15,17 +15,19 @@ from swath.pipeline.shard import refuse_shard, run_shard
 
 
 class InferShard(Payload, frozen=True, kw_only=True):
-    """Which shard of which plan."""
+    """Payload of the function: one shard of a plan."""
 
     plan_uri: str
+    """Address of the plan."""
     index: int
+    """Number of the shard, from 0."""
 
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Infer the shard of the payload, an `InferShard`, and give its `Receipt`."""
+    """Infer the shard of the payload, an `InferShard`, and return its `Receipt`."""
     shard = InferShard.from_json(event)
     logger.append_keys(plan_uri=shard.plan_uri, shard=shard.index)
     try:

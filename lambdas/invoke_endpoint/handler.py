@@ -1,7 +1,7 @@
-"""Has one shard of a run inferred by a real-time or serverless endpoint.
+"""Infer one shard of a run at a real-time or serverless endpoint.
 
-Called by the state machine's Map, once a shard. It waits for the answer, so that the Map knows how
-many shards are under way.
+The state machine's Map calls the function once for each shard. The function waits for the
+response, so the Map can limit the number of concurrent shards.
 """
 
 import functools
@@ -20,7 +20,7 @@ from swath.settings import InvokeEndpointSettings
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Have the shard of the payload, a `ShardRequest`, inferred, and give its `Receipt`."""
+    """Send the shard of the payload, a `ShardRequest`, to the endpoint; return its `Receipt`."""
     request = ShardRequest.from_json(event)
     logger.append_keys(plan_uri=request.plan_uri, shard=request.index)
     receipt = invoke_endpoint(settings().endpoint_name, request)
@@ -32,5 +32,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @functools.cache
 def settings() -> InvokeEndpointSettings:
-    """The settings, read once per process."""
+    """Return the settings, read once per process."""
     return InvokeEndpointSettings.from_env()

@@ -1,6 +1,6 @@
-"""Loads a run's merged detections into PostGIS.
+"""Load a run's merged detections into PostGIS.
 
-Called by the state machine, inside the database's network.
+The state machine calls the function, inside the database's VPC.
 """
 
 import functools
@@ -20,7 +20,7 @@ from swath.settings import DatabaseSettings
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Load the run of the payload, a `MergedRun`, and give its `LoadSummary`."""
+    """Load the run of the payload, a `MergedRun`, and return its `LoadSummary`."""
     payload = MergedRun.from_json(event)
     logger.append_keys(run_id=payload.request.run_id)
     with connect(settings()) as connection:
@@ -32,5 +32,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @functools.cache
 def settings() -> DatabaseSettings:
-    """The settings, read once per process."""
+    """Return the settings, read once per process."""
     return DatabaseSettings.from_env()

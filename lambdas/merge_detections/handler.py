@@ -1,6 +1,6 @@
-"""Joins what the shards of a run found into one GeoParquet file.
+"""Merge the detections of a run's shards into one GeoParquet file.
 
-Called by the state machine.
+The state machine calls the function.
 """
 
 from typing import Any
@@ -14,16 +14,17 @@ from swath.pipeline.merge import merge_run
 
 
 class MergeDetections(Payload, frozen=True, kw_only=True):
-    """The plan of the run to merge."""
+    """Payload of the function: the run to merge."""
 
     plan_uri: str
+    """Address of the run's plan."""
 
 
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Merge the run of the payload, a `MergeDetections`, and give its `MergeSummary`."""
+    """Merge the run of the payload, a `MergeDetections`, and return its `MergeSummary`."""
     plan_uri = MergeDetections.from_json(event).plan_uri
     logger.append_keys(plan_uri=plan_uri)
     summary = merge_run(plan_uri)

@@ -1,7 +1,7 @@
-"""Brings the database's schema up to date.
+"""Migrate the database's schema to the version of this release.
 
-Called on every deployment, after `prepare_database`, inside the database's network; running it
-again changes nothing.
+Every deployment calls the function after `prepare_database`, inside the database's VPC. The
+function is idempotent.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from swath.settings import DatabaseSettings
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Migrate the database that the environment names; the event is of no interest."""
+    """Migrate the database that the environment names; ignore the event."""
     with connect(DatabaseSettings.from_env()) as connection:
         revision = migrate(connection)
     logger.info("database migrated", extra={"revision": revision})

@@ -1,6 +1,6 @@
-"""Checks a run's scene against its model, and plans its tiles and shards.
+"""Check a run's scene against its model, and plan the run's tiles and shards.
 
-Called by the state machine, first.
+The function is the state machine's first step.
 """
 
 import functools
@@ -19,7 +19,7 @@ from swath.settings import PlanSettings
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Plan the run of the payload, a `RunRequest`, and give its `PlanSummary`."""
+    """Plan the run of the payload, a `RunRequest`, and return its `PlanSummary`."""
     request = RunRequest.from_json(event)
     logger.append_keys(run_id=request.run_id)
     summary = plan_run(request, settings())
@@ -30,5 +30,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @functools.cache
 def settings() -> PlanSettings:
-    """The settings, read once per process."""
+    """Return the settings, read once per process."""
     return PlanSettings.from_env()

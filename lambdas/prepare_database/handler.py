@@ -1,6 +1,6 @@
-"""Makes the role, the extension and the grants that the schema stands on.
+"""Create the role, the extension and the grants that the schema needs.
 
-Called on every deployment, before `migrate_database`; running it again changes nothing.
+Every deployment calls the function before `migrate_database`. The function is idempotent.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from swath.settings import PrepareDatabaseSettings
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Prepare the database that the environment names; the event is of no interest."""
+    """Prepare the database that the environment names; ignore the event."""
     statements = prepare_database(PrepareDatabaseSettings.from_env())
     logger.info("database prepared", extra={"statements": statements})
     metrics.add_metric("DatabasesPrepared", MetricUnit.Count, 1)

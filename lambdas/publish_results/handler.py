@@ -1,6 +1,6 @@
-"""Publishes a run's detections and their STAC Item in the results bucket.
+"""Publish a run's detections and their STAC Item in the results bucket.
 
-Called by the state machine.
+The state machine calls the function.
 """
 
 import functools
@@ -19,7 +19,7 @@ from swath.settings import PublishSettings
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Publish the run of the payload, a `MergedRun`, and give its `PublishSummary`."""
+    """Publish the run of the payload, a `MergedRun`, and return its `PublishSummary`."""
     payload = MergedRun.from_json(event)
     logger.append_keys(run_id=payload.request.run_id)
     summary = publish_run(
@@ -35,5 +35,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @functools.cache
 def settings() -> PublishSettings:
-    """The settings, read once per process."""
+    """Return the settings, read once per process."""
     return PublishSettings.from_env()

@@ -1,8 +1,8 @@
-"""Records a failed run and its cause in the database.
+"""Record a failed run and its cause in the database.
 
-Called by a state machine with Step Functions' "Execution Status Change" event, inside the
-database's network. An error is raised on: the state machine calls again for 12 hours, and after
-that its own failed execution waits in the dead letter queue.
+A state machine calls the function with Step Functions' "Execution Status Change" event, inside the
+database's VPC. The function re-raises errors: the state machine retries for 12 hours, and then the
+event of its own failed execution goes to the dead-letter queue.
 """
 
 import functools
@@ -24,10 +24,10 @@ from swath.settings import DatabaseSettings
 @metrics.log_metrics
 @event_source(data_class=EventBridgeEvent)
 def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
-    """Record the failure in the event; whether it was news."""
+    """Record the failure in the event; return whether a row was written."""
     failure = Failure.of_execution(event.detail)
     logger.append_keys(run_id=failure.request.run_id)
-    # The state machine waits for hours, and its waiting costs no function's time.
+    # Without a wait here: the state machine retries for hours, and its waits cost no function time.
     with connect(settings(), timeout=0.0) as connection:
         recorded = record_failure(connection, failure)
     told = {"status": failure.status, "error": failure.error, "cause": failure.cause}
@@ -38,5 +38,5 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
 
 @functools.cache
 def settings() -> DatabaseSettings:
-    """The settings, read once per process."""
+    """Return the settings, read once per process."""
     return DatabaseSettings.from_env()

@@ -1,7 +1,7 @@
-"""Lets a run go on when its asynchronous endpoint is done with a shard.
+"""Resume a run when its asynchronous endpoint has finished a shard.
 
-Called by SNS with SageMaker's notifications of success and of failure. An error is raised on:
-Lambda delivers the message again, and after that it waits in the dead letter queue.
+SNS calls the function with SageMaker's notifications of success and of failure. The function
+re-raises errors: Lambda delivers the message again, and then puts it into the dead-letter queue.
 """
 
 import functools
@@ -21,7 +21,7 @@ from swath.settings import ResumeRunSettings
 @metrics.log_metrics
 @event_source(data_class=SNSEvent)
 def handler(event: SNSEvent, context: LambdaContext) -> dict[str, Any]:
-    """Resume the state that waits for the shard in the event, of which SNS delivers one."""
+    """Resume the state that waits for the shard in the event; SNS delivers one message an event."""
     notification = Notification.of_message(event.sns_message)
     logger.append_keys(request_uri=notification.request_uri)
     resumption = resume_run(notification, work_uri=settings().work_uri)
@@ -32,5 +32,5 @@ def handler(event: SNSEvent, context: LambdaContext) -> dict[str, Any]:
 
 @functools.cache
 def settings() -> ResumeRunSettings:
-    """The settings, read once per process."""
+    """Return the settings, read once per process."""
     return ResumeRunSettings.from_env()

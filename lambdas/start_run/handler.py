@@ -1,8 +1,9 @@
-"""Starts a run for each scene that is put into the scenes bucket.
+"""Start a run for each scene that is put into the scenes bucket.
 
-Called by EventBridge with S3's "Object Created" event, and with Step Functions' "Execution Status
-Change" event when a run has ended: a drop of the same scene may wait for that. An error is raised
-on: Lambda delivers the event again, and after that it waits in the dead letter queue.
+EventBridge calls the function with S3's "Object Created" event. It also calls it with Step
+Functions' "Execution Status Change" event when a run has ended, since a drop of the same scene may
+wait for that. The function re-raises errors: Lambda delivers the event again, and then puts it into
+the dead-letter queue.
 """
 
 import functools
@@ -43,7 +44,10 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
 
 @functools.cache
 def configuration() -> tuple[StartRunSettings, Catalogue]:
-    """The settings and the catalogue, read once per process: a deployment starts new processes."""
+    """Return the settings and the catalogue, read once per process.
+
+    A deployment starts new processes, so both are current.
+    """
     settings = StartRunSettings.from_env()
     return settings, load_catalogue(settings.catalogue_uri)
 
@@ -52,8 +56,8 @@ def _drop(event: S3EventBridgeNotificationEvent) -> Drop:
     found = event.detail.object
     return Drop(
         bucket=event.detail.bucket.name,
-        # Not `found.key`: Powertools decodes it, but EventBridge, unlike S3's own notifications,
-        # sends keys as they are, and a key may well hold a "+" or a "%".
+        # Not `found.key`, which Powertools decodes: EventBridge, unlike S3's own notifications,
+        # does not encode keys, and a key may contain a "+" or a "%".
         key=found["key"],
         etag=found.etag,
         size=found.size or 0,

@@ -1,6 +1,7 @@
-"""Queues one shard of a run at an asynchronous endpoint.
+"""Queue one shard of a run at an asynchronous endpoint.
 
-Called by the state machine's Map, once a shard, in a state that then waits for `resume_run`.
+The state machine's Map calls the function once for each shard, in a state that then waits for
+`resume_run`.
 """
 
 import functools
@@ -19,7 +20,7 @@ from swath.settings import SubmitShardSettings
 @tracer.capture_lambda_handler
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Queue the shard of the payload, a `ShardRequest` with the token of the waiting state."""
+    """Queue the shard of the payload, a `ShardRequest` with the waiting state's task token."""
     request = ShardRequest.from_json(event)
     logger.append_keys(plan_uri=request.plan_uri, shard=request.index)
     submission = submit_shard(request, settings())
@@ -30,5 +31,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 @functools.cache
 def settings() -> SubmitShardSettings:
-    """The settings, read once per process."""
+    """Return the settings, read once per process."""
     return SubmitShardSettings.from_env()
