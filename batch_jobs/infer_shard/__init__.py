@@ -1,1 +1,1 @@
-"""Infers one shard of a run, on a GPU where there is one."""
+"""Infer one shard of a run, on a GPU if there is one."""

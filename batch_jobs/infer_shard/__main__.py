@@ -1,13 +1,13 @@
-"""Infers one shard of a run: `python -m batch_jobs.infer_shard --plan-uri URI [--index N]`.
+"""Infer one shard of a run: `python -m batch_jobs.infer_shard --plan-uri URI [--index N]`.
 
-Of an AWS Batch array job each child takes the shard of its own index. `JobExit` says what became of
-it; only an interrupted shard is sure to do better on another host.
+Each child of an AWS Batch array job takes the shard of its own index. The exit code is a `JobExit`;
+only for an interrupted shard is another host sure to help.
 
-A Spot host is reclaimed two minutes after EC2 says so to the host, not to its containers: ECS stops
-none of a job's unless draining is on, and it drains services only. The container learns of it when
-the host shuts down: Docker sends SIGTERM, and SIGKILL ten seconds later. So progress is kept every
-few minutes, and at SIGTERM once more if the batches at work are done in time; if not, the process
-ends without.
+EC2 notifies a Spot host two minutes before reclaiming it, but does not notify its containers. ECS
+stops containers only if draining is on, and drains only services, not jobs. A container learns of
+the reclaim when the host shuts down: Docker sends SIGTERM, and SIGKILL ten seconds later. So the
+shard writes a checkpoint every few minutes. At SIGTERM it writes another one if its current batches
+finish in time; otherwise the process ends without one.
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/spot-instance-draining-linux-container.html
 """
 
@@ -36,14 +36,25 @@ from swath.pipeline.shard import KEEP_SECONDS, refuse_shard, run_shard
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 JOB_ID = "AWS_BATCH_JOB_ID"
 STOP_SECONDS = 8.0
-"""Docker, when its host shuts down, gives a container ten seconds between SIGTERM and SIGKILL:
-https://docs.docker.com/reference/cli/docker/container/stop/"""
+"""Time in s that the process may take to end after SIGTERM.
+
+When the host shuts down, Docker sends SIGKILL ten seconds after SIGTERM:
+https://docs.docker.com/reference/cli/docker/container/stop/
+"""
 
 logger = logging.getLogger("swath.infer_shard")
 
 
 def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
-    """Infer the shard that the command line or the environment names."""
+    """Infer the shard that the command line or the environment names.
+
+    Args:
+        arguments: Command-line arguments, without the program's name.
+        env: Environment variables.
+
+    Returns:
+        The exit code of the process.
+    """
     options = _parse(arguments, env)
 
     def leave(error: Exception, code: JobExit) -> None:
@@ -68,7 +79,7 @@ def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:
         try:
             receipt = refuse_shard(uri, index, error)
         except InputError:
-            # There is no run that could be told: the job itself says why.
+            # The run has no usable plan to write a receipt for, so the job itself fails.
             raise error from None
         logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
     logger.info("shard done: %s", json.dumps(receipt.to_json()))
@@ -101,20 +112,23 @@ def _parse(arguments: Sequence[str], env: Mapping[str, str]) -> argparse.Namespa
 
 @contextmanager
 def _ending_at_sigterm(seconds: float) -> Iterator[Callable[[], bool]]:
-    """Within, SIGTERM asks for an end, and enforces it after some seconds.
+    """Handle SIGTERM within the block: request an end, and enforce it after some seconds.
 
-    Gives:
-        Whether the end is asked for.
+    Args:
+        seconds: Time in s from SIGTERM until the process is ended.
+
+    Yields:
+        A function that returns whether the end is requested.
     """
     stopping, ended = threading.Event(), threading.Event()
 
     def enforce() -> None:
         stopping.wait()
         if not ended.wait(seconds):
-            # Whatever it is that takes so long, SIGKILL would end it with a code that says less.
+            # Otherwise SIGKILL would soon end the process, with a less informative exit code.
             os._exit(JobExit.INTERRUPTED)
 
-    # A thread cannot be started by the handler: what it interrupts may be the start of a thread.
+    # The handler cannot start the thread, since it may interrupt the start of another thread.
     threading.Thread(target=enforce, name="sigterm", daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     try:
@@ -125,7 +139,7 @@ def _ending_at_sigterm(seconds: float) -> Iterator[Callable[[], bool]]:
 
 
 def _leave_cause(uri: str, env: Mapping[str, str], error: Exception, code: JobExit) -> None:
-    """Write why this job fails to where `find_cause` looks; Batch keeps the exit code only."""
+    """Write this job's error for `find_cause`, because Batch keeps only the exit code."""
     if not (job := env.get(JOB_ID)):
         return
     name = type(error).__name__
