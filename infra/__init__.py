@@ -1,1 +1,1 @@
-"""The stack: what swath is made of on AWS, and how to check it before it is deployed."""
+"""Define swath's stack on AWS, and check it before it is deployed."""

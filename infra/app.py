@@ -1,4 +1,4 @@
-"""The CDK app: `python -m infra.app` writes the cloud assembly."""
+"""Create the CDK app: `python -m infra.app` writes the cloud assembly."""
 
 from __future__ import annotations
 
@@ -19,8 +19,16 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def build(outdir: str | None = None, context: dict[str, object] | None = None) -> App:
-    """The app, with the context of `cdk.json` also where no CDK command line passes it on."""
-    # The CDK takes seconds to start: settings are refused before.
+    """Create the app with the context of `cdk.json`, even without the CDK's command line.
+
+    Args:
+        outdir: Folder of the cloud assembly; by default the CDK's choice.
+        context: Context that overrides `cdk.json`.
+
+    Raises:
+        SettingsError: A setting cannot be used, or the region lacks something that a setting needs.
+    """
+    # The CDK takes seconds to import, so `check` refuses settings before.
     from aws_cdk import App  # noqa: PLC0415
 
     from infra.constructs.network import MIN_ZONES  # noqa: PLC0415
@@ -28,8 +36,8 @@ def build(outdir: str | None = None, context: dict[str, object] | None = None) -
     from infra.stack import SwathStack  # noqa: PLC0415
 
     app = App(outdir=outdir, context={**_defaults(), **(context or {})})
-    # The CDK's command line sets it to where the stack, which is of no region itself, will be
-    # deployed: https://docs.aws.amazon.com/cdk/v2/guide/configure-env.html
+    # The stack has no region of its own. The CDK's command line sets the variable to the region of
+    # the deployment: https://docs.aws.amazon.com/cdk/v2/guide/configure-env.html
     region = Region.named(os.environ.get("CDK_DEFAULT_REGION", ""))
     settings = fit(DeploySettings.from_context(app.node), region)
     SwathStack(app, settings.name, settings=settings, zones=region.zones if region else MIN_ZONES)
@@ -37,20 +45,20 @@ def build(outdir: str | None = None, context: dict[str, object] | None = None) -
 
 
 def check(env: Mapping[str, str]) -> None:
-    """Check the settings of `cdk.json` and of the CDK's command line without the CDK.
+    """Check the settings of `cdk.json` and of the CDK's command line without importing the CDK.
 
     Args:
-        env: CDK_CONTEXT_JSON has what the command line gives.
+        env: Environment variables, of which CDK_CONTEXT_JSON has the command line's context.
 
     Raises:
-        SettingsError: one cannot be used.
+        SettingsError: A setting cannot be used.
     """
     given = json.loads(env.get("CDK_CONTEXT_JSON") or "{}")
     DeploySettings.from_whole_context({**_defaults(), **given}).models_folder(ROOT)
 
 
 def cdk_flags() -> dict[str, object]:
-    """Return the CDK's feature flags that the constructs are tested with, for an app's context."""
+    """Return the CDK's feature flags with which the constructs are tested, as an app's context."""
     return {key: value for key, value in _defaults().items() if key != CONTEXT_KEY}
 
 

@@ -19,13 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# What a registry may answer with; SageMaker takes the first alone.
+# Media types of a registry's response; SageMaker accepts only the first.
 _DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
 _OCI = "application/vnd.oci.image.manifest.v1+json"
 
 
 def main() -> int:
-    """Build the images that were asked for, all by default; return 0 if every one was built."""
+    """Build the requested images, by default all; return 0 if all were built."""
     arguments = _arguments()
     failed = []
     layers: dict[str, int] = {}
@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def staged(assembly: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield name and source of each image in the assembly."""
+    """Yield the name and the source of each image in the assembly."""
     for manifest in assembly.glob("*.assets.json"):
         for asset in json.loads(manifest.read_text())["dockerImages"].values():
             source = asset["source"]
@@ -56,9 +56,9 @@ def staged(assembly: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def image_name(source: dict[str, Any]) -> str:
-    """Return the extra of a functions' image, `batch`, or a SageMaker job's folder.
+    """Return an image's name: the functions' extra, `batch`, or the folder of a SageMaker job.
 
-    The latter ends in `-gpu` if the image is for one.
+    A folder's name has the suffix `-gpu` if the image is for a GPU.
     """
     arguments = source.get("dockerBuildArgs", {})
     if "FUNCTIONS" in arguments:
@@ -70,7 +70,13 @@ def image_name(source: dict[str, Any]) -> str:
 
 
 def build_command(name: str, source: dict[str, Any], *, certificates: str | None) -> list[str]:
-    """Return docker's command line for one image."""
+    """Return the command line of `docker build` for one image.
+
+    Args:
+        name: Name of the image.
+        source: Source of the image in the assembly.
+        certificates: URL that replaces that of RDS's certificates; None for no change.
+    """
     arguments = dict(source.get("dockerBuildArgs", {}))
     if certificates and "FUNCTIONS" in arguments:
         arguments["RDS_CERTIFICATES"] = certificates
@@ -82,7 +88,7 @@ def build_command(name: str, source: dict[str, Any], *, certificates: str | None
 
 
 def _push(name: str, repository: str, layers: dict[str, int]) -> str:
-    """Push an image; return its size, what of it is new in the repository, and its media type."""
+    """Push an image; return a text with its size, its size of new layers, and its media type."""
     target = f"{repository}:{name}"
     started = time.monotonic()
     for command in (["tag", f"swath/{name}", target], ["push", "--quiet", target]):

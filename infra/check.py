@@ -1,8 +1,8 @@
-"""Check the stack without an account: `python -m infra.check`.
+"""Check the stack without an AWS account: `python -m infra.check`.
 
-For each stage, one of them with everything that settings can add: cdk-nag's AwsSolutions rules and
-the CDK's own, cfn-lint on the template, and asl-validator on the state machine. Once: hadolint on
-the Dockerfiles.
+Each stage is checked by cdk-nag's AwsSolutions rules and the CDK's own rules, by cfn-lint on the
+template, and by asl-validator on the state machines. One of the stages has everything that settings
+can add. hadolint checks the Dockerfiles once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from infra.app import build
 from infra.images import ROOT
 from infra.settings import CONTEXT_KEY
 
-# What is deployed without any setting, and everything that settings can add.
+# Settings of each checked stage: none, and everything that settings can add.
 VARIANTS: dict[str, dict[str, object]] = {
     "dev": {},
     "production": {
@@ -38,14 +38,14 @@ DOCKERFILES = sorted(
     for part in ("lambdas", "batch_jobs", "sagemaker_jobs")
     for path in (ROOT / part).rglob("*Dockerfile")
 )
-# W3005: the CDK writes dependencies out that CloudFormation would find by itself.
+# W3005: the CDK declares dependencies explicitly that CloudFormation would infer.
 _CFN_LINT = ("--ignore-checks", "W3005", "--")
 
 log = logging.getLogger("infra.check")
 
 
 def main() -> int:
-    """Run every check, each even if another one fails; 0 if all is well."""
+    """Run every check, even if another one fails; return 0 if all passed."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     with tempfile.TemporaryDirectory(prefix="swath-check-") as folder:
         results = [*check_dockerfiles(), *check_stages(Path(folder))]
@@ -53,12 +53,16 @@ def main() -> int:
 
 
 def check_dockerfiles() -> Iterator[bool]:
-    """hadolint, with its rules as they are."""
+    """Check the Dockerfiles by hadolint with its default rules; yield whether it passed."""
     yield _run("hadolint", [_tool("hadolint"), *DOCKERFILES])
 
 
 def check_stages(folder: Path) -> Iterator[bool]:
-    """Check the template of each stage."""
+    """Check the template of each stage; yield whether each check passed.
+
+    Args:
+        folder: Folder for the cloud assemblies.
+    """
     for stage, settings in VARIANTS.items():
         out = folder / stage
         context = {f"{CONTEXT_KEY}:{key}": value for key, value in settings.items()}
@@ -69,12 +73,12 @@ def check_app(app: App, out: Path, stage: str) -> Iterator[bool]:
     """Check the template of an app's only stack.
 
     Args:
-        app: App, not yet synthesized.
-        out: Folder of its cloud assembly.
-        stage: Name of the app in what is reported.
+        app: App that is not synthesized yet.
+        out: Folder of the app's cloud assembly.
+        stage: Name of the app in the log.
 
     Yields:
-        Whether a check found nothing wrong.
+        Whether a check passed.
     """
     if not synthesize(app, stage):
         yield False
@@ -88,7 +92,7 @@ def check_app(app: App, out: Path, stage: str) -> Iterator[bool]:
 
 
 def synthesize(app: App, stage: str) -> bool:
-    """Write the cloud assembly; False if a rule is broken, which the CDK has then reported."""
+    """Write the cloud assembly; return False if it breaks a rule, which the CDK then reports."""
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     try:
         app.synth()
@@ -102,7 +106,7 @@ def synthesize(app: App, stage: str) -> bool:
 
 
 def check_state_machine(definition: Path, stage: str) -> bool:
-    """asl-validator: whether every state leads somewhere and has what its kind needs."""
+    """Check by asl-validator that every state has a next state and its type's required fields."""
     validator = str(ROOT / "node_modules/.bin/asl-validator")
     return _run(f"asl-validator ({stage})", [validator, "--json-path", str(definition)])
 
@@ -114,7 +118,7 @@ def state_machine(template: dict[str, Any]) -> dict[str, Any]:
 
 
 def state_machines(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return each state machine's definition by its name, with stand-ins for later values."""
+    """Return the state machines' definitions by name, with placeholders for deploy-time values."""
     properties = (
         resource["Properties"]
         for resource in template["Resources"].values()
@@ -143,7 +147,7 @@ def _resolved(value: Any) -> str:
 
 
 def _tool(name: str) -> str:
-    """A command that came with this environment's packages."""
+    """Return the path of a command from this environment's packages."""
     return str(Path(sys.executable).with_name(name))
 
 

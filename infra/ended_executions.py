@@ -1,4 +1,4 @@
-"""Step Functions' events about executions that end."""
+"""Define event patterns for Step Functions' executions that end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ENDED = (*FAILED, "SUCCEEDED")
 
 
 def ended_executions(machine: IStateMachine, statuses: Sequence[str]) -> EventPattern:
-    """Return the pattern of the events about a state machine's executions that end so.
+    """Return the pattern of events about a state machine's executions that end with a status.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """

@@ -1,4 +1,4 @@
-"""Those endpoints that the settings ask for, each with the function that sends it shards."""
+"""Add the endpoints that the settings request, each with the function that sends it shards."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from infra.shard_states import Mapped
 from swath.messages import Backend
 from swath.settings import EndpointKind
 
-# Shards of one run for each host: as many as it works on, and as many again that wait, which is
-# what calls for another host.
+# Number of shards of one run for each host: half of them are in inference, and half wait, which
+# triggers scaling to another host.
 SHARDS_PER_HOST = 4
 
 
 class Endpoints:
-    """The endpoints of a stack.
+    """Endpoints of a stack.
 
     Attributes:
-        names: by kind, of those that there are.
-        backends: how a run asks each of them for its shards.
-        asynchronous: the asynchronous endpoint, if there is one.
+        names: Names of the endpoints, by kind.
+        backends: Backends of the endpoints, for the state machine's Maps.
+        asynchronous: Asynchronous endpoint; None if there is none.
     """
 
     def __init__(self, scope: Construct, *, settings: DeploySettings, serving: Serving) -> None:

@@ -1,6 +1,6 @@
-"""Permissions: the few that each part needs, and why where one of them has a wildcard.
+"""Grant least-privilege permissions, with a reason for each wildcard.
 
-CDK's own `grant_read` and its like hand out actions by wildcard (`s3:GetObject*`, `s3:List*`).
+The CDK's own `grant_read` and the like grant actions by wildcard (`s3:GetObject*`, `s3:List*`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from constructs import IConstruct
 def allow(
     grantee: IGrantable, *actions: str, on: Sequence[str], because: str = "", **options: Any
 ) -> None:
-    """Let `grantee` do `actions` on the resources; `because` excuses a wildcard among them."""
+    """Grant `actions` on resources.
+
+    Args:
+        grantee: Role or construct that gets the permissions.
+        actions: IAM actions.
+        on: ARNs of the resources.
+        because: Reason for the wildcards in the ARNs, which exempts them from cdk-nag's rule.
+        options: Further options of the policy statement.
+    """
     grantee.grant_principal.add_to_principal_policy(
         PolicyStatement(actions=list(actions), resources=list(on), **options)
     )
@@ -28,9 +36,9 @@ def allow(
 
 
 def read_objects(grantee: IGrantable, bucket: IBucket, pattern: str = "*") -> None:
-    """Let `grantee` read objects whose keys match, and learn whether there is one.
+    """Let `grantee` read objects whose keys match `pattern`, and list the bucket.
 
-    Without the right to list, S3 answers 403 instead of 404 for an object that does not exist.
+    Without the permission to list, S3 returns 403 instead of 404 for an object that does not exist.
     """
     allow(grantee, "s3:ListBucket", on=[bucket.bucket_arn])
     allow(
@@ -42,7 +50,7 @@ def read_objects(grantee: IGrantable, bucket: IBucket, pattern: str = "*") -> No
 
 
 def write_objects(grantee: IGrantable, bucket: IBucket, pattern: str) -> None:
-    """Let `grantee` write objects whose keys match, also in parts; not delete them."""
+    """Let `grantee` write objects whose keys match `pattern`, also in parts; not delete them."""
     allow(
         grantee,
         "s3:PutObject",
@@ -53,19 +61,19 @@ def write_objects(grantee: IGrantable, bucket: IBucket, pattern: str) -> None:
 
 
 def acknowledge_wildcards(scope: Any, *resources: str, because: str) -> None:
-    """Except a construct's permissions on these resources from the rule against wildcards."""
+    """Exempt a construct's permissions on these resources from the rule against wildcards."""
     rules = (f"AwsSolutions-IAM5[Resource::{readable(scope, resource)}]" for resource in resources)
     acknowledge(scope, *rules, because=because)
 
 
 def acknowledge(scope: Any, *rules: str, because: str) -> None:
-    """Except a construct from rules of cdk-nag, for a reason."""
+    """Exempt a construct from rules of cdk-nag, for a reason."""
     found: IConstruct = scope
     Validations.of(found).acknowledge(*(Acknowledgment(id=rule, reason=because) for rule in rules))
 
 
 def readable(scope: Any, value: str) -> str:
-    """A value with references as cdk-nag writes it: `<LogicalId.Arn>/*`."""
+    """Return a value with its references in cdk-nag's notation: `<LogicalId.Arn>/*`."""
     return _flat(Stack.of(scope).resolve(value))
 
 

@@ -1,7 +1,7 @@
-"""The cost of a deployed stack while no scene is waiting: `python -m infra.idle_cost`.
+"""Print the cost of a deployed stack while it is idle: `python -m infra.idle_cost`.
 
-The prices are AWS's for us-east-1, in US dollars a month, of November 2026. Storage comes on top:
-images, objects, the database's pages.
+The prices are those of AWS for us-east-1 in November 2026, in US dollars a month. They do not
+include storage: images, objects and the database's pages.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from typing import Any
 from infra.app import build
 
 ALARM_METRIC = 0.10
-"""A metric that an alarm watches: https://aws.amazon.com/cloudwatch/pricing/."""
+"""Price of a metric that an alarm watches: https://aws.amazon.com/cloudwatch/pricing/."""
 SECRET = 0.40
-"""A secret: https://aws.amazon.com/secrets-manager/pricing/."""
+"""Price of a secret: https://aws.amazon.com/secrets-manager/pricing/."""
 
 
 def idle_cost(template: dict[str, Any]) -> float:
-    """Return the US dollars a month of what a template has that is paid for though idle.
+    """Return the cost of a template's idle resources in US dollars a month.
 
-    `tests/infra/test_stack.py` holds that nothing in it is paid for by the hour.
+    `tests/infra/test_stack.py` checks that none of the resources is paid for by the hour.
     """
     return round(sum(map(_price, template["Resources"].values())), 2)
 
@@ -43,7 +43,7 @@ def _price(resource: dict[str, Any]) -> float:
 
 
 def main() -> None:
-    """Print the cost of the stack as `cdk.json` has it."""
+    """Print the cost of the stack with the settings of `cdk.json`."""
     with tempfile.TemporaryDirectory() as folder:
         build(folder).synth()
         (path,) = Path(folder).glob("*.template.json")

@@ -1,7 +1,7 @@
-"""Container images: which files go into each.
+"""Define the container images, and the files that each of them contains.
 
-An image's hash decides whether it is built and deployed anew. So a build sees only the files on its
-list, and the hash changes when one of those does and at no other time. CDK does not read
+An image's hash determines whether the image is built and deployed again. So a build sees only the
+files on its list, and the hash changes only if one of these does. The CDK does not read
 `.dockerignore` files beside a Dockerfile, hence the lists here.
 """
 
@@ -16,15 +16,15 @@ from constructs import Construct
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# What every image is built from: the core, and the exact versions of what it needs.
+# Files of every image: the package, and the exact versions of its dependencies.
 _COMMON = ("pyproject.toml", "uv.lock", "src/swath")
-# The laptop's part of the core: nothing that is deployed imports it.
+# Files that no image contains: the command line, which no deployable imports, and caches.
 _LEFT_OUT = ("src/swath/cli", "**/__pycache__", "**/.*")
-# All wheels exist for x86-64, a laptop that builds the images mostly has it, and GPU hosts do.
+# All wheels exist for x86-64. Most machines that build images have it, and so do GPU hosts.
 PLATFORM = Platform.LINUX_AMD64
 
-# Two images, not one each: every image holds the core, so nearly every change rebuilds all of them.
-# The figures are in docs/images.md.
+# There are two images, not one for each function: every image has the package, so nearly every
+# change rebuilds all images. docs/images.md has the figures.
 FUNCTION_IMAGES = {
     "control-functions": (
         "find_cause",
@@ -44,11 +44,11 @@ FUNCTION_IMAGES = {
         "publish_results",
     ),
 }
-"""The functions in each image of Lambda functions, by the image's extra in pyproject.toml."""
+"""Names of the functions in each image, by the image's extra in pyproject.toml."""
 
 
 def lambda_image(name: str) -> aws_lambda.DockerImageCode:
-    """Return the image that holds the function in `lambdas/<name>`, started with its handler."""
+    """Return the image with the function in `lambdas/<name>`, with its handler as the command."""
     extra, functions = _function_image(name)
     return aws_lambda.DockerImageCode.from_image_asset(
         str(ROOT),
@@ -65,7 +65,7 @@ def _function_image(name: str) -> tuple[str, tuple[str, ...]]:
 
 
 def batch_image(name: str) -> aws_ecs.ContainerImage:
-    """The image of the job in `batch_jobs/<name>`."""
+    """Return the image of the job in `batch_jobs/<name>`."""
     return aws_ecs.ContainerImage.from_asset(
         str(ROOT),
         file=f"batch_jobs/{name}/Dockerfile",
@@ -75,18 +75,18 @@ def batch_image(name: str) -> aws_ecs.ContainerImage:
 
 
 def serving_image(scope: Construct, construct_id: str, *, gpu: bool) -> DockerImageAsset:
-    """Return the image of every endpoint, for hosts with a GPU or without."""
+    """Return the image of the model server, for hosts with or without a GPU."""
     dockerfile = "gpu.Dockerfile" if gpu else "Dockerfile"
     return _sagemaker_image(scope, construct_id, "serve_model", dockerfile)
 
 
 def training_image(scope: Construct, construct_id: str) -> DockerImageAsset:
-    """The image of training jobs."""
+    """Return the image of training jobs."""
     return _sagemaker_image(scope, construct_id, "train_model")
 
 
 def evaluation_image(scope: Construct, construct_id: str) -> DockerImageAsset:
-    """The image of evaluation jobs."""
+    """Return the image of evaluation jobs."""
     return _sagemaker_image(scope, construct_id, "evaluate_model")
 
 
@@ -98,7 +98,7 @@ def _sagemaker_image(
         construct_id,
         directory=str(ROOT),
         file=f"sagemaker_jobs/{name}/{dockerfile}",
-        # SageMaker refuses OCI's manifests, which recent releases of Docker write by default.
+        # SageMaker rejects OCI manifests, which recent releases of Docker write by default.
         # https://github.com/aws/amazon-sagemaker-feedback/issues/180
         outputs=["type=docker"],
         platform=PLATFORM,

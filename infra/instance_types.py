@@ -1,4 +1,4 @@
-"""The instance types that swath's images run on: x86-64, with a GPU from Turing on or with none."""
+"""Check that swath's images run on an instance type: x86-64, with no GPU or one from Turing on."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _AMD_GPU = re.compile(r"g4ad")
 # Kepler, Maxwell and Volta: CUDA 13 has kernels from compute capability 7.5 on.
 # https://docs.nvidia.com/cuda/archive/13.0.0/cuda-toolkit-release-notes/index.html
 _OLD_GPU = re.compile(r"g[23]s?|p[23](dn)?")
-# A GPU's share needs the driver for virtual GPUs, which the hosts' image lacks.
+# A fraction of a GPU needs the driver for virtual GPUs, which the hosts' image lacks.
 _SHARED_GPU = re.compile(r"gr?\d+f")
 _ACCELERATOR = re.compile(r"inf\d.*|trn\d.*|dl\d.*|vt\d.*|f\d.*")
 
 
 def family(instance_type: str) -> str:
-    """Return the family of an instance type of EC2 or SageMaker, or of a family itself."""
+    """Return the family of an instance type of EC2 or SageMaker; a family is returned unchanged."""
     return instance_type.removeprefix("ml.").partition(".")[0]
 
 
 def why_unusable(instance_type: str) -> str:
-    """Return why swath's images do not run on a type or family, or an empty text if they do."""
+    """Return why swath's images do not run on a type or family; empty if they do."""
     name = family(instance_type)
     reasons = (
         (_AMD_GPU, "has AMD's GPU, and the images have NVIDIA's libraries"),

@@ -1,4 +1,4 @@
-"""The `Name` tags that consoles show."""
+"""Set the `Name` tags that AWS consoles show."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from constructs import IConstruct
 
 
 def tag_by_path(*scopes: IConstruct) -> None:
-    """Name constructs by their paths, as the CDK does, but without `Default`.
+    """Tag constructs with their paths as names, as the CDK does, but without `Default`.
 
-    So a name does not depend on whether a pipeline has a stack of its own: another tag would be
-    another version of a launch template.
+    So a name does not depend on whether a pipeline has a stack of its own. A different tag would
+    create another version of a launch template.
     """
     for scope in scopes:
         parts = [part for part in scope.node.path.split("/") if part != "Default"]

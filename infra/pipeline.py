@@ -1,4 +1,4 @@
-"""The pipeline as one construct: which parts there are, and what each is given of the others."""
+"""Define the pipeline as one construct: create its parts and connect them."""
 
 from __future__ import annotations
 
@@ -60,22 +60,23 @@ LOG_RETENTION: dict[LogDays, RetentionDays] = {
 
 
 class Pipeline(Construct):
-    """All of swath, for a stack of its own or beside what else a stack has.
+    """All of swath, for a stack of its own or as a part of another stack.
 
-    A stack has one pipeline at most: its state machine and endpoints are named after the stack.
+    A stack has at most one pipeline, since the state machine and the endpoints are named after the
+    stack.
 
     Attributes:
         storage: Buckets of scenes, of work and of results.
         network: Network of the database and of GPU hosts.
-        database: Cluster of the database.
-        models: Model packages that are deployed.
-        failure_topic: Topic that failed runs are published to.
-        endpoints: SageMaker endpoints that the settings ask for.
+        database: Database cluster.
+        models: Deployed model packages.
+        failure_topic: Topic to which failed runs are published.
+        endpoints: SageMaker endpoints that the settings request.
         runs: State machine whose executions are runs.
         start_run: Function that starts a run for each scene in the scenes bucket.
         infer_shard: Function that infers a shard on Lambda.
-        gpus: Queue of AWS Batch; None without one.
-        data: Buckets of the user's that SageMaker jobs may read.
+        gpus: Job queue of AWS Batch; None without one.
+        data: The user's buckets that SageMaker jobs may read.
         training: Role and image of training jobs; None without them.
         evaluation: Role and image of evaluation jobs; None without them.
         transforms: Role and image of batch transforms; None without endpoints.
@@ -89,16 +90,16 @@ class Pipeline(Construct):
         settings: DeploySettings,
         zones: int = MIN_ZONES,
     ) -> None:
-        """Add the parts that the settings ask for.
+        """Create the parts that the settings request.
 
         Args:
             scope: Stack, or a construct in one.
-            construct_id: Id within the scope. `Default` keeps it out of logical ids.
-            settings: Choices of the deployment; its `name` is the business of the stack.
-            zones: Number of availability zones of the region.
+            construct_id: Id within the scope. The CDK leaves `Default` out of logical ids.
+            settings: Settings of the deployment, except for `name`, which is for the stack.
+            zones: Number of availability zones in the region.
 
         Raises:
-            SettingsError: there is no folder of models, or it lacks the default model.
+            SettingsError: There is no folder of models, or it lacks the default model.
         """
         super().__init__(scope, construct_id)
         self._logged = {"log_retention": LOG_RETENTION[settings.log_retention_days]}
@@ -106,7 +107,7 @@ class Pipeline(Construct):
         self._add_endpoints(settings)
         self._add_runs(settings)
         self._add_run_resumption()
-        # Buckets of the user's, which exist already.
+        # The user's own buckets, which exist already.
         self.data = [
             Bucket.from_bucket_name(self, f"Data-{name}", name) for name in settings.data_buckets
         ]
@@ -118,7 +119,7 @@ class Pipeline(Construct):
 
     @property
     def outputs(self) -> dict[str, str]:
-        """The values that `swath` the command reads from the outputs of a stack, by name."""
+        """Values of the stack outputs that the `swath` command reads, by name."""
         values = {
             "ScenesBucket": self.storage.scenes.bucket_name,
             "WorkBucket": self.storage.work.bucket_name,
@@ -149,11 +150,14 @@ class Pipeline(Construct):
         return values
 
     def on_run_completed(self, construct_id: str, target: IRuleTarget) -> Rule:
-        """Send the event of each run that is done to a target; return the rule.
+        """Create a rule that sends the event of each completed run to a target.
 
         Args:
             construct_id: Id of the rule within the pipeline.
-            target: Target of the events, as `aws_cdk.aws_events_targets` has them.
+            target: Target of the events, from `aws_cdk.aws_events_targets`.
+
+        Returns:
+            The rule.
         """
         pattern = EventPattern(source=[EVENT_SOURCE], detail_type=[RUN_COMPLETED])
         return Rule(self, construct_id, event_pattern=pattern, targets=[target])
@@ -360,7 +364,7 @@ class Pipeline(Construct):
         return DeadLetters(self, name, of=of, topic=self.failure_topic.topic).queue
 
     def _add_migrations(self, *, before: Construct) -> None:
-        """Migrate the database on each deployment that changes its user or its schema."""
+        """Prepare and migrate the database on each deployment that changes one of the functions."""
         prepare = PrepareDatabase(self, "PrepareDatabase", database=self.database, **self._logged)
         migrate = MigrateDatabase(self, "MigrateDatabase", **self._inside)
         prepared = run_on_change(

@@ -1,7 +1,8 @@
-"""Retry policies of the states: which errors are retried, how often, and with which delays.
+"""Define the states' retry policies: the errors to retry, how often, and with which delays.
 
-Retriers are tried in order and each counts its own retries. Every retry is a state transition that
-is paid for. `python -m benchmarks.retries` simulates what the policies do and cost.
+Step Functions tries the retriers in order, and each counts its own retries. Every retry is a state
+transition that is paid for. `python -m benchmarks.retries` simulates the policies' effects and
+costs.
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 """
 
@@ -17,13 +18,14 @@ from swath.errors import TransientError
 
 State = TypeVar("State", bound=TaskStateBase | DistributedMap)
 
-# Nothing queues for a function: a call that finds no free slot is refused.
+# Synchronous calls do not queue for a function: Lambda refuses a call without a free slot.
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
 THROTTLED = ["Lambda.TooManyRequestsException"]
 
-# What Lambda answers while it prepares a function that was idle for weeks, or its network, or an
-# update. Not here, since they need somebody's hand: CodeArtifactUserFailed and UserDeleted,
-# ENILimitReached, SubnetIPAddressLimitReached, KMS*, Invalid*. No function uses EFS or SnapStart.
+# Errors of Lambda while it prepares a function that was idle for weeks, or its network, or an
+# update. Some errors are left out because a person must fix them: CodeArtifactUserFailed and
+# UserDeleted, ENILimitReached, SubnetIPAddressLimitReached, KMS*, Invalid*. No function uses EFS or
+# SnapStart.
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors,
 # https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
 NOT_READY = [
@@ -45,28 +47,32 @@ FAULTS = [
 ]
 
 
-# A function that stands still, as where its connection hangs, or that is killed. Older runtimes
-# report Lambda.Unknown.
+# The function hangs, for example on a connection, or is killed. Older runtimes report
+# Lambda.Unknown.
 STUCK = ["Sandbox.Timedout", "Lambda.Unknown"]
 
-# What may be the host's fault or the input's. `Runtime.OutOfMemory` is not here: it is the input's.
+# The host or the input may be the cause. `Runtime.OutOfMemory` is left out: the input causes it.
 CRASHED = ["Runtime.ExitError", *STUCK]
 
-# A Map could not read its list of shards; none has been asked for by then.
+# A Map could not read its list of shards, and has started none of them.
 UNREAD = ["States.ItemReaderFailed"]
 
 
 def retry_function(state: State, *more: str) -> State:
-    """Retry a state that calls a function.
+    """Add retriers to a state that calls a function.
 
-    Refusals are retried for long, a crash twice, the rest for five minutes.
+    Throttling is retried for 12 hours, a function that is not ready for 10 minutes, a crash twice,
+    and other errors for five minutes.
 
     Args:
-        state: gets the retriers.
-        more: names of errors to retry besides those of Lambda and `TransientError`.
+        state: State that gets the retriers.
+        more: Names of errors to retry besides those of Lambda and `TransientError`.
+
+    Returns:
+        The state.
     """
     retry(_retry_refusals(state), [*FAULTS, *more])
-    # An input that ends its function each time costs three times that function's longest time.
+    # An input that crashes its function each time costs three times the function's timeout.
     state.add_retry(
         errors=CRASHED,
         interval=Duration.seconds(5),
@@ -97,7 +103,8 @@ def retry_function_for_hours(state: State) -> State:
 
 
 def _retry_refusals(state: State) -> State:
-    # 12 hours on average, twice what 50 scenes of 2,000 tiles need in an account with 10 slots.
+    # The retries take 12 hours on average: twice the time that 50 scenes of 2,000 tiles need in an
+    # account with 10 slots.
     state.add_retry(
         errors=THROTTLED,
         interval=Duration.seconds(5),
@@ -106,7 +113,8 @@ def _retry_refusals(state: State) -> State:
         max_attempts=720,
         jitter_strategy=JitterType.FULL,
     )
-    # 10 minutes; 40 to 106 s were seen. Without jitter, which may draw delays of nearly zero.
+    # The retries take 10 minutes; 40 to 106 s were observed. They have no jitter, which may draw
+    # delays of nearly zero.
     # https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801
     state.add_retry(
         errors=NOT_READY,
@@ -119,7 +127,15 @@ def _retry_refusals(state: State) -> State:
 
 
 def retry(state: State, errors: Sequence[str]) -> State:
-    """Retry errors that pass: for about five minutes, out of step with other executions."""
+    """Add a retrier for transient errors: about five minutes, with jitter between executions.
+
+    Args:
+        state: State that gets the retrier.
+        errors: Names of the errors.
+
+    Returns:
+        The state.
+    """
     state.add_retry(
         errors=list(errors),
         interval=Duration.seconds(2),

@@ -1,4 +1,4 @@
-"""Deploy settings: read here and nowhere else, from `cdk.json` or `-c` on the command line."""
+"""Read the deploy settings, from `cdk.json` or `-c` on the command line; no other module does."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ CONTEXT_KEY = "swath"
 Count = Annotated[int, Meta(ge=1)]
 Percentage = Annotated[int, Meta(ge=1, le=100)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-# What CloudFormation takes as the name of a stack, short enough to be part of other names.
+# A valid name of a CloudFormation stack, short enough to be part of other names.
 StackName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9-]{0,29}$")]
-# Half an ACU is the least step; 256 the most that Aurora has.
+# Aurora's capacity has steps of 0.5 ACU and a maximum of 256 ACU.
 Acu = Annotated[float, Meta(ge=0, le=256, multiple_of=0.5)]
 DEPLOYED_BACKENDS = tuple(backend for backend in Backend if backend is not Backend.LOCAL)
 InstanceType = Annotated[str, Meta(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
@@ -36,93 +36,107 @@ LogDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploySettings:
-    """What a deployment may choose: the keys of `swath` in `cdk.json`'s context.
+    """Settings of a deployment: the keys of `swath` in `cdk.json`'s context.
 
-    `-c swath:<key>=<value>` overrides one of them for one command.
+    `-c swath:<key>=<value>` overrides a setting for one command.
     """
 
     stage: Literal["dev", "production"] = "dev"
-    """`production` keeps the buckets and the database when the stack is deleted; `dev` does not."""
+    """Stage: deleting the stack keeps buckets and database in `production`, but not in `dev`."""
     name: StackName = "swath"
-    """The stack's name: several may live in one account."""
+    """Name of the stack; an account may have several stacks."""
     models_dir: str = "models"
-    """Each folder or `.tar.gz` file in this folder is a model package and gives it its name."""
+    """Folder of model packages: each folder or `.tar.gz` file in it is a package of that name."""
     default_model: str = "ships"
-    """The model of a scene that is dropped at `incoming/` itself."""
+    """Name of the model for scenes that are dropped directly below `incoming/`."""
     backend: Backend = Backend.AUTO
-    """Where shards run. `auto`: on Lambda if the scene has at most `lambda_max_tiles` tiles."""
+    """Backend of shards. `auto` is Lambda for scenes with at most `lambda_max_tiles` tiles."""
     lambda_max_tiles: Count = 2000
+    """Maximum number of non-empty tiles of a scene that `auto` sends to Lambda."""
     lambda_concurrency: Count = 100
-    """How many shards of one scene run on Lambda at the same time."""
+    """Maximum number of concurrent shards of one scene on Lambda."""
     gpu_instance_types: tuple[str, ...] = ("g6.xlarge", "g5.xlarge", "g4dn.xlarge")
     """Types (`g5.xlarge`) or families (`g5`) with an NVIDIA GPU for every 4 vCPUs and 16 GiB.
 
-    Of a family Batch takes any size, and prefers a low price a vCPU: large hosts with one GPU.
+    From a family, Batch takes any size and prefers a low price per vCPU, which means large hosts
+    with one GPU.
     """
     gpu_max_vcpus: Annotated[int, Meta(ge=4)] = 16
-    """A bound on the GPU hosts, for Spot and on-demand each, which Batch may exceed by one host.
+    """Maximum number of vCPUs of GPU hosts, each for Spot and on-demand.
 
-    The smallest host has 4 vCPUs.
+    Batch may exceed the maximum by one host. The smallest host has 4 vCPUs.
     """
     gpu_wait_hours: Annotated[int, Meta(ge=1, le=24)] = 4
-    """How long a blocked GPU queue waits for a host before the run fails. Batch allows 24 h."""
+    """Time in h that a blocked GPU queue waits for a host before the run fails; Batch allows 24."""
     spot_bid_percentage: Percentage = 100
-    """What to pay for a Spot host at most, in percent of its on-demand price."""
+    """Maximum price of a Spot host, in percent of its on-demand price."""
     database_min_acu: Acu = 0
-    """With 0 the database pauses when nobody uses it."""
+    """Minimum capacity of the database in ACU; with 0, the database pauses when it is idle."""
     database_max_acu: Annotated[float, Meta(ge=1, le=256, multiple_of=0.5)] = 4
+    """Maximum capacity of the database in ACU."""
     endpoints: tuple[EndpointKind, ...] = (EndpointKind.SERVERLESS,)
-    """SageMaker endpoints that serve the default model, and shards of any; one of each kind."""
+    """Kinds of SageMaker endpoints, one of each.
+
+    They serve the default model to users, and infer shards of any model.
+    """
     endpoint_instance_type: InstanceType = "ml.g5.xlarge"
-    """Of the real-time and the asynchronous endpoint; without a GPU they get the CPU image."""
+    """Instance type of the real-time and asynchronous endpoints; one without a GPU is possible."""
     endpoint_max_instances: Count = 2
-    """A bound on the hosts of each of the two."""
+    """Maximum number of hosts of the real-time and asynchronous endpoints, each."""
     serverless_memory_mib: Annotated[int, Meta(ge=1024, le=6144, multiple_of=1024)] = 3072
+    """Memory of the serverless endpoint in MiB."""
     serverless_max_concurrency: Annotated[int, Meta(ge=1, le=200)] = 5
-    """The default is half of what a new account has, since an update runs two endpoints at once."""
+    """Maximum number of concurrent requests to the serverless endpoint.
+
+    The default is half of a new account's quota, since an update runs two endpoints at once.
+    """
     training: bool = False
-    """Whether there are the roles and the images of training and evaluation jobs."""
+    """Whether the stack has the roles and the images of training and evaluation jobs."""
     data_buckets: tuple[BucketName, ...] = ()
-    """Buckets of yours, in the same account or shared with it, that SageMaker jobs may read."""
+    """Existing buckets, in this account or shared with it, that SageMaker jobs may read."""
     tolerated_failures: Share = 0
-    """The share of a scene's tiles, 0 to 1, that may fail before the run does."""
+    """Maximum fraction of a scene's tiles, 0 to 1, that may fail without failing the run."""
     score_threshold: Share | None = None
-    """The lowest score that runs report, at or above that of each package; None: each its own."""
+    """Minimum score of reported detections, 0 to 1, not below that of any package.
+
+    None stands for the threshold of each package.
+    """
     notification_email: str = ""
-    """Who is told of failures. Empty: nobody, until somebody subscribes to the topic."""
+    """Email address for reports of failures; empty for none."""
     log_retention_days: LogDays = 30
+    """Time in days for which logs are kept."""
     work_retention_days: Count = 30
-    """How long plans and shards are kept: until then a failed run can be taken up again."""
+    """Time in days for which plans and shards are kept, so that a failed run can resume."""
 
     @property
     def has_gpu_queue(self) -> bool:
-        """Whether a run can go to AWS Batch: without, the stack has no queue, job or GPU image."""
+        """Whether runs can use AWS Batch; if not, the stack has no job queue, job or GPU image."""
         return self.backend in {Backend.AUTO, Backend.BATCH}
 
     @property
     def retain(self) -> bool:
-        """Whether buckets and database outlive the stack."""
+        """Whether deleting the stack keeps buckets and database."""
         return self.stage == "production"
 
     @classmethod
     def from_context(cls, node: Node) -> Self:
-        """Read the settings of an app.
+        """Read the settings from the context of an app.
 
         Raises:
-            SettingsError: as `from_values`.
+            SettingsError: A key is unknown, or a value is not allowed.
         """
         return cls.from_whole_context(node.get_all_context())
 
     @classmethod
     def from_whole_context(cls, context: Mapping[str, Any]) -> Self:
-        """Read the settings among all that an app is given.
+        """Read the settings from the whole context of an app.
 
         Args:
-            context: `{"swath": {…}}` as in `cdk.json`, and `swath:KEY` of the command line, which
-                overrides it; whatever else there is, is of the CDK.
+            context: Context with `{"swath": {…}}` from `cdk.json`, and keys `swath:KEY` from the
+                command line, which override it. Other keys are the CDK's.
 
         Raises:
-            SettingsError: as `from_values`.
+            SettingsError: A key is unknown, or a value is not allowed.
         """
         prefix = f"{CONTEXT_KEY}:"
         overrides = {
@@ -133,13 +147,13 @@ class DeploySettings:
         return cls.from_values((context.get(CONTEXT_KEY) or {}) | overrides)
 
     def models_folder(self, root: Path) -> Path:
-        """Return the folder of the models that are deployed.
+        """Return the folder of the models to deploy.
 
         Args:
-            root: folder of the checkout.
+            root: Folder of the checkout.
 
         Raises:
-            SettingsError: there is no such folder.
+            SettingsError: There is no such folder.
         """
         folder = root / self.models_dir
         if not folder.is_dir():
@@ -151,11 +165,14 @@ class DeploySettings:
 
     @classmethod
     def from_values(cls, values: dict[str, Any]) -> Self:
-        """Check values by key. They may be text, as the command line gives them.
+        """Create settings from values by key, and check them.
+
+        Args:
+            values: Values by key. They may be text, as on the command line.
 
         Raises:
-            SettingsError: a key is unknown or its value is not one that it can have; the message
-                names the key, the value and what is allowed.
+            SettingsError: A key is unknown, or a value is not allowed. The error names the key, the
+                value and the allowed values.
         """
         kinds = typing.get_type_hints(cls, include_extras=True)
         if unknown := sorted(values.keys() - kinds.keys()):

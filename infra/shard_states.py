@@ -1,8 +1,8 @@
-"""The states that have a run's shards inferred, for each backend.
+"""Create the states that infer a run's shards, for each backend.
 
-A Map asks a function for one shard at a time and keeps nothing of the answers: a shard's receipt
-lies in the work bucket. It asks for no more shards at once than the backend can hold, so that what
-is refused for want of capacity is the exception.
+A Map calls a function for each shard and discards the outputs, since the receipts of shards are in
+the work bucket. The Map's concurrency is limited to the backend's capacity, so that refusals for
+lack of capacity are rare.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ from infra.retries import UNREAD, retry, retry_function
 from swath.messages import Backend
 from swath.pipeline.paths import SHARD_LIST, run_key
 
-# Refusals to take a job, as far as they pass; a job that fails is States.TaskFailed.
+# Transient refusals to accept a job; a job that fails is States.TaskFailed.
 _BATCH_ERRORS = ["Batch.ServerException", "Batch.AWSBatchException", "Batch.BatchException"]
-# A notification that is lost: the shard is asked for again, and found done.
+# A notification was lost: the retry requests the shard again, which is done already.
 _LOST = "States.Timeout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapped:
-    """A backend that a Map asks for shards.
+    """Backend for which a Map calls a function for each shard.
 
     Attributes:
-        backend: its name.
-        place: what the names of its states end in.
-        label: of the Map, in the names of its child executions.
-        function: what asks for one shard.
-        concurrency: how many shards of one run it may hold at a time.
-        notified_within: where the answer comes with a task token, how long it may take.
+        backend: Name of the backend.
+        place: Suffix of the states' names.
+        label: Label of the Map, which is part of the names of its child executions.
+        function: Function that infers or requests one shard.
+        concurrency: Maximum number of concurrent shards of one run.
+        notified_within: Timeout for the callback with the task token; None if the function itself
+            returns the result.
     """
 
     backend: Backend
@@ -58,15 +59,15 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gpus:
-    """AWS Batch: a queue, and the job for one shard."""
+    """Backend AWS Batch: a job queue and a job definition."""
 
     queue: IJobQueue
     job: str
-    """Name of the job definition, without a revision: the latest is submitted to."""
+    """Name of the job definition without a revision, so that jobs use the latest revision."""
 
 
 def infer_shards(scope: Construct, mapped: Mapped, *, work: IBucket) -> DistributedMap:
-    """All shards, each a child execution that keeps nothing of its output."""
+    """Create the Map over all shards, each a child execution whose output is discarded."""
     item: dict[str, Any] = {
         "plan_uri": JsonPath.string_at("$.plan.uri"),
         "index": JsonPath.number_at("$$.Map.Item.Value"),
@@ -90,12 +91,12 @@ def infer_shards(scope: Construct, mapped: Mapped, *, work: IBucket) -> Distribu
 
 
 def infer_shard_on_batch(scope: Construct, gpus: Gpus) -> BatchSubmitJob:
-    """The only shard, as a job of its own."""
+    """Create the state that submits the only shard of a run as a single job."""
     return _submit(scope, "InferShard", gpus)
 
 
 def infer_shards_on_batch(scope: Construct, gpus: Gpus) -> BatchSubmitJob:
-    """All shards, as the children of an array job; it fails when one of them does."""
+    """Create the state that submits all shards as an array job, which fails if a child fails."""
     return _submit(scope, "InferShards", gpus, array_size=JsonPath.number_at("$.plan.shards"))
 
 
@@ -105,7 +106,7 @@ def _ask(scope: Construct, mapped: Mapped) -> LambdaInvoke:
         f"InferShardOn{mapped.place}",
         lambda_function=mapped.function,
         payload_response_only=True,
-        # Up to 10,000 outputs are gathered, within 256 KiB: `{}` each.
+        # The Map collects up to 10,000 outputs within 256 KiB, so each output is only `{}`.
         output_path=JsonPath.DISCARD,
         retry_on_service_exceptions=False,
     )

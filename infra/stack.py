@@ -1,4 +1,4 @@
-"""The stack that is deployed from this repository: a pipeline, and the outputs that tell of it."""
+"""Define the stack that this repository deploys: a pipeline and its outputs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class SwathStack(Stack):
             description="swath: scenes in, detections in PostGIS out",
             termination_protection=settings.retain,
         )
-        # The CDK leaves `Default` out of logical ids. A resource whose logical id changes is
-        # deleted and made anew: a bucket, or a cluster, with all that is in it.
+        # The CDK leaves `Default` out of logical ids. CloudFormation replaces a resource whose
+        # logical id changes, and deletes the old bucket or cluster with its content.
         pipeline = Pipeline(self, "Default", settings=settings, zones=zones)
         for name, value in pipeline.outputs.items():
             CfnOutput(self, name, value=value)

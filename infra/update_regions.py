@@ -1,7 +1,7 @@
-"""Write what each region has, from cfn-lint's data: `python -m infra.update_regions`.
+"""Write each region's offers, from cfn-lint's data: `python -m infra.update_regions`.
 
-The app reads the table, so that it needs no cfn-lint, which is a development dependency. Readers
-have the page, `docs/regions.md`.
+The app reads the table `regions.json`, so it does not need cfn-lint, which is a development
+dependency. The page `docs/regions.md` is for readers.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from infra.settings import DeploySettings
 from swath.settings import EndpointKind, has_gpu
 
 PAGE = ROOT / "docs/regions.md"
-# Other partitions: China, the US government's, the European sovereign cloud.
+# Prefixes of regions in other partitions: China, the US government, the European sovereign cloud.
 _OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")
 _TYPES = {
     "ec2": "extensions/aws_ec2_instance/instancetype_enum.json",
     "sagemaker": "extensions/aws_sagemaker_hosting/instancetype_enum.json",
 }
-# What settings can leave out of the stack.
+# Resource types that settings can leave out of the stack.
 OPTIONAL = (
     "AWS::Batch::ComputeEnvironment",
     "AWS::Batch::JobDefinition",
@@ -56,19 +56,19 @@ def table() -> dict[str, Any]:
 
 
 def resource_types(region: str) -> frozenset[str]:
-    """Return the resource types of a region; none where cfn-lint has no data of it."""
+    """Return the resource types of a region; empty if cfn-lint has no data about it."""
     path = _schemas() / f"providers/{region}.json"
     return frozenset(json.loads(path.read_text())) if path.is_file() else frozenset()
 
 
 def enumerated(service: Literal["ec2", "sagemaker"]) -> dict[str, frozenset[str]]:
-    """Return the instance types of each region: of EC2, or of SageMaker's endpoints."""
+    """Return the instance types of EC2 or of SageMaker endpoints, by region."""
     data = _data(_TYPES[service])
     return {name: frozenset(data[name]["enum"]) for name in commercial_zones()}
 
 
 def commercial_zones() -> dict[str, int]:
-    """Return the number of availability zones of each commercial region."""
+    """Return the number of availability zones by commercial region."""
     return {
         name: len(found)
         for name, found in sorted(AVAILABILITY_ZONES.items())
@@ -77,13 +77,13 @@ def commercial_zones() -> dict[str, int]:
 
 
 def engine_versions(engine: str) -> frozenset[str]:
-    """Return the versions of an engine of `AWS::RDS::DBCluster`, which are the same everywhere."""
+    """Return the versions of an engine of `AWS::RDS::DBCluster`, which are equal in all regions."""
     rules = _data("extensions/aws_rds_dbcluster/engine_version.json")["allOf"]
     return frozenset(_enums(rules, engine, "EngineVersion"))
 
 
 def database_classes(region: str, engine: str) -> frozenset[str]:
-    """Return the classes of `AWS::RDS::DBInstance` that a region has for an engine."""
+    """Return the instance classes of `AWS::RDS::DBInstance` for an engine in a region."""
     rules = _data("extensions/aws_rds_dbinstance/dbinstanceclass_enum.json")[region]["allOf"]
     return frozenset(_enums(rules, engine, "DBInstanceClass"))
 
@@ -127,7 +127,7 @@ def _row(name: str) -> tuple[str, str, str, str]:
 
 
 def _enums(rules: list[Any], engine: str, name: str) -> Iterator[str]:
-    """Yield the values that schemas allow a property for an engine."""
+    """Yield the values that the schemas allow for a property with an engine."""
     for rule in rules:
         conditions = rule["if"]["properties"]
         if conditions["Engine"].get("const") == engine:
@@ -137,7 +137,7 @@ def _enums(rules: list[Any], engine: str, name: str) -> Iterator[str]:
 def _groups(
     types: Mapping[str, frozenset[str]], regions: Mapping[str, int], *, gpu: bool
 ) -> list[dict[str, str]]:
-    """Return types with the regions that have them; types of the same regions are together."""
+    """Return groups of types that the same regions have, each with these regions."""
     where: dict[str, list[str]] = defaultdict(list)
     for region in regions:
         for name in types[region]:
@@ -161,7 +161,7 @@ def _schemas() -> Any:
 
 
 def main() -> int:
-    """Write both files and print the page."""
+    """Write the table and the page, and print the page."""
     TABLE.write_text(json.dumps(table(), indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(), encoding="utf-8")
     sys.stdout.write(page())

@@ -1,7 +1,8 @@
-"""The state machine: one function a state, and the way through them.
+"""Define the state machine of runs: its states and their order.
 
-There is no Catch: an execution that fails stays redrivable at the state where it failed, and a rule
-outside records it. Payloads stay small: what grows with the scene is in the work bucket.
+There is no Catch: a failed execution can be redriven from the state that failed, and a rule outside
+the state machine records it. Payloads stay small: data that grows with the scene is in the work
+bucket.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ RUN_COMPLETED = "Run Completed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """What does the work of each state."""
+    """Functions and backends that do the work of the states."""
 
     plan_scene: IFunction
     merge_detections: IFunction
@@ -43,19 +44,20 @@ class Steps:
     publish_results: IFunction
     on_lambda: Mapped
     on_gpus: Gpus | None
-    """Batch, if it is deployed."""
+    """Backend AWS Batch; None if it is not deployed."""
     on_endpoints: Sequence[Mapped]
-    """Those that are deployed: a plan for any other is refused by `plan_scene`."""
+    """Deployed endpoints; `plan_scene` refuses a run on any other."""
     work: IBucket
+    """Work bucket."""
 
     @property
     def maps(self) -> list[Mapped]:
-        """Every backend that a Map asks for shards."""
+        """All backends that a Map calls."""
         return [self.on_lambda, *self.on_endpoints]
 
     @property
     def functions(self) -> list[IFunction]:
-        """Every function that a state invokes."""
+        """All functions that a state invokes."""
         return [
             *(self.plan_scene, self.merge_detections, self.load_detections, self.publish_results),
             *(mapped.function for mapped in self.maps),
@@ -63,7 +65,7 @@ class Steps:
 
 
 def way(scope: Construct, steps: Steps) -> Chain:
-    """The way of a scene through the states, from its plan to the event that says it is done."""
+    """Create the chain of states, from the plan of a scene to the event about the completed run."""
     finish = (
         merge_detections(scope, steps)
         .next(load_detections(scope, steps))
@@ -83,7 +85,7 @@ def way(scope: Construct, steps: Steps) -> Chain:
 
 
 def plan_scene(scope: Construct, steps: Steps) -> LambdaInvoke:
-    """RunRequest → PlanSummary at `$.plan`."""
+    """Create the state that plans a run: `RunRequest` → `PlanSummary` at `$.plan`."""
     state = LambdaInvoke(
         scope,
         "PlanScene",
@@ -96,38 +98,38 @@ def plan_scene(scope: Construct, steps: Steps) -> LambdaInvoke:
 
 
 def nothing_to_infer() -> Condition:
-    """No tile has a valid pixel."""
+    """Return the condition that no tile of the scene has a valid pixel."""
     return Condition.number_equals("$.plan.shards", 0)
 
 
 def on(backend: Backend) -> Condition:
-    """The plan is for this backend."""
+    """Return the condition that the plan is for a backend."""
     return Condition.string_equals("$.plan.backend", backend)
 
 
 def one_shard_on_batch() -> Condition:
-    """The plan is for one GPU: an array job has two children at least."""
+    """Return the condition that the plan has one shard on Batch; array jobs need two children."""
     return Condition.and_(on(Backend.BATCH), Condition.number_equals("$.plan.shards", 1))
 
 
 def merge_detections(scope: Construct, steps: Steps) -> LambdaInvoke:
-    """→ MergeSummary at `$.merge`."""
+    """Create the state that merges the shards, with its `MergeSummary` at `$.merge`."""
     payload = TaskInput.from_object({"plan_uri": JsonPath.string_at("$.plan.uri")})
     return _invoke(scope, "MergeDetections", steps.merge_detections, payload, "$.merge")
 
 
 def load_detections(scope: Construct, steps: Steps) -> LambdaInvoke:
-    """→ LoadSummary at `$.load`."""
+    """Create the state that loads the detections, with its `LoadSummary` at `$.load`."""
     return _invoke(scope, "LoadDetections", steps.load_detections, _results(), "$.load")
 
 
 def publish_results(scope: Construct, steps: Steps) -> LambdaInvoke:
-    """→ PublishSummary at `$.publish`."""
+    """Create the state that publishes the results, with its `PublishSummary` at `$.publish`."""
     return _invoke(scope, "PublishResults", steps.publish_results, _results(), "$.publish")
 
 
 def announce(scope: Construct) -> EventBridgePutEvents:
-    """Tell the account's event bus that the run is done."""
+    """Create the state that sends the event about the completed run to the account's event bus."""
     detail = {
         "run_id": JsonPath.string_at("$.run_id"),
         "scene": JsonPath.object_at("$.scene"),
@@ -144,7 +146,7 @@ def announce(scope: Construct) -> EventBridgePutEvents:
     state = EventBridgePutEvents(
         scope, "AnnounceRun", entries=[entry], result_path=JsonPath.DISCARD
     )
-    # An event more than once is better than none.
+    # A duplicate event is better than none.
     return retry(state, ["States.TaskFailed"])
 
 
@@ -164,7 +166,7 @@ def _invoke(
 
 
 def _results() -> TaskInput:
-    """The request as it was made: `$` has more by now than a RunRequest may have."""
+    """Return the payload with the original request: `$` has more fields than a RunRequest may."""
     return TaskInput.from_object(
         {
             "request": JsonPath.object_at("$$.Execution.Input"),
