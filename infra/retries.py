@@ -85,12 +85,18 @@ def retry_function(state: State, *more: str) -> State:
 
 
 def retry_function_for_hours(state: State) -> State:
-    """Retry a state that calls a function for 12 hours where that can help, the rest for minutes.
+    """Add retriers to a state that calls a function: 12 hours if that can help, else minutes.
 
-    For what must not be lost with a service that is away for longer than a run waits for it.
+    The policy is for work that must not be lost if a service is down for longer than a run waits.
+
+    Args:
+        state: State that gets the retriers.
+
+    Returns:
+        The state.
     """
     _retry_refusals(state)
-    # 12 hours on average, and at least 11 in 99 of 100 cases.
+    # The retries take 12 hours on average, and at least 11 hours in 99 of 100 cases.
     state.add_retry(
         errors=[*FAULTS, *STUCK],
         interval=Duration.seconds(5),

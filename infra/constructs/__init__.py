@@ -1,1 +1,4 @@
-"""The parts of the stack, one a file. A deployable's construct has the name of its folder."""
+"""Define the parts of the stack, one in each file.
+
+The file of a deployable's construct has the name of the deployable's folder.
+"""

@@ -1,4 +1,4 @@
-"""The asynchronous endpoint: requests wait in a queue, hosts come for them and go again."""
+"""Define the asynchronous endpoint, which queues requests and scales its hosts with the queue."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from infra.grants import allow, read_objects, write_objects
 from swath.settings import EndpointKind, has_gpu
 
 INVOCATIONS = "invocations"
-# While one shard is inferred the next one is read.
+# Maximum number of concurrent requests of a host: it reads one shard while it infers another.
 _REQUESTS_PER_HOST = 2
-# More than this waiting or under way for each host call for another host.
+# Target number of queued and running requests of a host; more than that add a host.
 _BACKLOG_PER_HOST = 2
 
 
 class AsyncEndpoint(Endpoint):
-    """Endpoint `<stack>-async`, scaled by its queue, to no host and back.
+    """Endpoint `<stack>-async`, which scales with its queue, down to no host.
 
     Attributes:
-        succeeded: the topic where SageMaker tells of each answer.
-        failed: the topic where it tells of each request that has none.
+        succeeded: Topic for SageMaker's notifications about successful requests.
+        failed: Topic for SageMaker's notifications about failed requests.
     """
 
     def __init__(
@@ -75,7 +75,9 @@ class AsyncEndpoint(Endpoint):
         )
 
     def _scale(self, max_instances: int) -> None:
-        """Both ways: tracking alone would leave a single request waiting at no host for ever.
+        """Scale by target tracking and by an alarm on requests without a host.
+
+        Target tracking alone would leave a single request waiting forever without a host.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-autoscale.html
         """
@@ -120,9 +122,9 @@ class AsyncEndpoint(Endpoint):
         )
 
     def _failures_alarm(self) -> Alarm:
-        """Create the alarm on requests whose container died or gave no answer in time.
+        """Create the alarm on requests whose container died or did not respond in time.
 
-        They are no 5XX errors: https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html
+        These are not 5XX errors: https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html
         """
         return self._alarm(
             "Failures",
@@ -134,7 +136,7 @@ class AsyncEndpoint(Endpoint):
         )
 
     def _expiry_alarm(self) -> Alarm:
-        """Create the alarm on requests that found no host; it is no reason to go back."""
+        """Create the alarm on requests that got no host; it does not roll back a deployment."""
         return self._alarm(
             "Expiry",
             of="ExpiredRequests",

@@ -1,4 +1,4 @@
-"""The database: Aurora PostgreSQL that pauses when nobody uses it."""
+"""Define the database: Aurora PostgreSQL, which pauses when it is idle."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from swath.settings import DatabaseSettings, PrepareDatabaseSettings
 NAME = "swath"
 USER = "swath"
 _MASTER_USER = "swath_admin"
-# The shortest that Aurora allows.
+# Minimum that Aurora allows.
 _IDLE_UNTIL_PAUSE = Duration.minutes(5)
 
 
 class Database(Construct):
-    """A serverless cluster of one instance, reached by IAM authentication.
+    """Serverless cluster with one instance and IAM authentication.
 
-    The master user's password is made, kept and changed by RDS; only `prepare_database` uses it.
+    RDS creates, stores and rotates the master user's password; only `prepare_database` uses it.
 
     Attributes:
-        cluster: the cluster.
-        settings: what a function needs to connect as user `swath`.
-        prepare_settings: what `prepare_database` needs.
+        cluster: Database cluster.
+        settings: Settings with which a function connects as user `swath`.
+        prepare_settings: Settings of `prepare_database`.
     """
 
     def __init__(
@@ -55,15 +55,15 @@ class Database(Construct):
         self.cluster = DatabaseCluster(
             self,
             "Cluster",
-            # Pauses at 0 ACU, and has the Data API: PostgreSQL 16.3 and later.
+            # Pausing at 0 ACU and the Data API need PostgreSQL 16.3 or later.
             engine=DatabaseClusterEngine.aurora_postgres(
                 version=AuroraPostgresEngineVersion.VER_17_9
             ),
             writer=ClusterInstance.serverless_v2(
                 "Writer",
                 publicly_accessible=False,
-                # RDS would lift the version above the template's, and refuse to go back to it when
-                # the template is next changed.
+                # RDS would upgrade beyond the template's version, and refuse to return to it when
+                # the template next changes.
                 auto_minor_version_upgrade=False,
             ),
             serverless_v2_min_capacity=min_acu,
@@ -88,7 +88,7 @@ class Database(Construct):
         endpoint = self.cluster.cluster_endpoint
         self.settings = DatabaseSettings(
             database_host=endpoint.hostname,
-            # A number that is known only at deployment survives in text alone.
+            # Only as text can a number be passed on that is unknown until deployment.
             database_port=cast("int", Token.as_string(endpoint.port)),
             database_name=NAME,
             database_user=USER,
@@ -102,13 +102,13 @@ class Database(Construct):
 
     @property
     def master_secret_arn(self) -> str:
-        """The secret with the master user's password."""
+        """ARN of the secret with the master user's password."""
         resource = self.cluster.node.default_child
         assert isinstance(resource, CfnDBCluster)  # noqa: S101 - narrows the type
         return resource.attr_master_user_secret_secret_arn
 
     def grant_connect(self, grantee: IGrantable) -> None:
-        """Let `grantee` connect as user `swath`, which an IAM token authenticates."""
+        """Let `grantee` connect as user `swath` with an IAM token."""
         self.cluster.grant_connect(grantee, USER)
 
     def grant_prepare(self, grantee: IGrantable) -> None:

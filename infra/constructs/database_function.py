@@ -1,4 +1,4 @@
-"""A Lambda function that connects to the database."""
+"""Define the base of Lambda functions that connect to the database."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from infra.constructs.function import Function
 
 
 class Inside(TypedDict):
-    """What such functions share: the database, their place beside it, how long logs are kept."""
+    """Arguments that all such functions share: the database, the network and the log retention."""
 
     database: Database
     vpc: IVpc
     security_group: ISecurityGroup
+    """Security group of the functions."""
     log_retention: RetentionDays
 
 
 class DatabaseFunction(Function):
-    """A function in the database's network, with the right to log in and the settings to do so."""
+    """Function in the database's VPC, with the permission and the settings to log in."""
 
     def __init__(
         self,

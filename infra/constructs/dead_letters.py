@@ -1,4 +1,4 @@
-"""Where events go that could not be handled, and the alarm that says so."""
+"""Define the dead-letter queue for events that could not be handled, with its alarm."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from infra.grants import acknowledge
 
 
 class DeadLetters(Construct):
-    """A queue that should be empty, with an alarm to a topic for when it is not.
+    """Dead-letter queue, with an alarm that notifies a topic when the queue is not empty.
 
     Attributes:
-        queue: the queue.
+        queue: Queue.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, of: str, topic: ITopic) -> None:

@@ -1,4 +1,4 @@
-"""A SageMaker endpoint that serves the default model: what all kinds of them have in common."""
+"""Define the base of SageMaker endpoints, which serve the default model."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from swath.settings import DeviceSettings, EndpointKind
 
 VARIANT = "AllTraffic"
 NAMESPACE = "AWS/SageMaker"
-# How long the hosts of the last model are kept beside those of the new one, with the alarms on
-# guard.
+# Time for which the old model's hosts are kept beside the new model's, while the alarms can still
+# roll the deployment back.
 _BAKING = Duration.minutes(10)
-# Of a deployment: GPU hosts are not always to be had at once.
+# Timeout of a deployment: GPU hosts are not always available at once.
 _PATIENCE = Duration.hours(1)
+# Maximum fraction of requests that may fail without an alarm.
 _ERROR_SHARE = 0.1
-# Minutes, and how many of them in a row are looked at: of a share or a mean, one request that fails
-# in a quiet minute is all of that minute's.
+# Number of minutes above the threshold, of how many minutes in a row. A share or a mean needs
+# several minutes, since a single failed request in a quiet minute is 100 % of that minute.
 _SUSTAINED = (2, 3)
 _AT_ONCE = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What every kind of endpoint is given of the stack."""
+    """Parts of the stack that every kind of endpoint uses."""
 
     models: ModelCatalogue
     scenes: IBucket
@@ -48,22 +49,22 @@ class Serving:
 
 
 class Endpoint(Construct):
-    """A model, the configuration and the endpoint, whose name never changes.
+    """SageMaker model, endpoint configuration and endpoint; the endpoint's name never changes.
 
-    A model is immutable on SageMaker: another package is another model and another configuration,
-    and the endpoint changes over to it, blue to green, unless an alarm goes off. They carry no
-    names, so that CloudFormation can make the new ones before it deletes the old; their tags say
-    which package they are of.
+    A model is immutable on SageMaker, so another package needs another model and configuration. The
+    endpoint switches to them by a blue/green deployment, unless an alarm fires. Models and
+    configurations have no fixed names, so that CloudFormation can create new ones before it deletes
+    the old ones. Their tags name the package.
 
-    It is in no VPC: S3 is all that a container asks for, serverless endpoints cannot be in one,
-    and in two zones' subnets SageMaker would find fewer GPU hosts than in the region. What a
-    container may read and write is its role's business.
+    The endpoint is not in a VPC, for three reasons: a container uses only S3, serverless endpoints
+    cannot be in one, and SageMaker has fewer GPU hosts in the subnets of two zones than in the
+    region. The container's role limits what it may read and write.
 
     Attributes:
-        name: of the endpoint.
-        arn: what permissions to call it are for.
-        role: of the container.
-        endpoint: the endpoint.
+        name: Name of the endpoint.
+        arn: ARN of the endpoint, for permissions to invoke it.
+        role: Role of the container.
+        endpoint: Endpoint resource.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Endpoint(Construct):
         self._logs = LogGroup(
             self,
             "Logs",
-            # SageMaker's choice.
+            # SageMaker determines the name.
             log_group_name=f"/aws/sagemaker/Endpoints/{self.name}",
             retention=serving.log_retention,
             removal_policy=RemovalPolicy.DESTROY,
@@ -111,13 +112,14 @@ class Endpoint(Construct):
             primary_container=CfnModel.ContainerDefinitionProperty(
                 image=image_uri,
                 environment={**region_variables(), **device.to_env()},
-                # Not `ModelDataSource`, which serverless endpoints do not know:
+                # Not `ModelDataSource`, which serverless endpoints do not support:
                 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
                 model_data_url=package.uri,
             ),
             tags=self._tags,
         )
-        # Its policy too: SageMaker tries the rights when the model is made.
+        # The dependency includes the role's policy: SageMaker checks the permissions when it
+        # creates the model.
         model.node.add_dependency(self.role)
         return model
 
@@ -168,12 +170,13 @@ class Endpoint(Construct):
         """Create an alarm that notifies the failure topic and may roll back a deployment.
 
         Args:
-            name: of the construct.
-            of: the metric.
-            description: what it means, after the endpoint's name.
-            statistic: of the metric, over a minute.
-            threshold: above which a minute counts.
-            sustained: whether two minutes of three must be above it; otherwise one is enough.
+            name: Id of the construct.
+            of: Name of the metric.
+            description: Meaning of the alarm, as text after the endpoint's name.
+            statistic: Statistic of the metric over a minute.
+            threshold: Value that a minute must exceed to count.
+            sustained: Whether two of three minutes must exceed the threshold; otherwise one is
+                enough.
         """
         datapoints, periods = _SUSTAINED if sustained else _AT_ONCE
         metric = Metric(
@@ -219,7 +222,7 @@ class Endpoint(Construct):
 
 
 def _blue_green(alarms: Sequence[Alarm]) -> CfnEndpoint.DeploymentConfigProperty:
-    # All at once: a canary is at most half of the hosts, and there may be but one.
+    # All traffic shifts at once: a canary is at most half of the hosts, and there may be only one.
     return CfnEndpoint.DeploymentConfigProperty(
         blue_green_update_policy=CfnEndpoint.BlueGreenUpdatePolicyProperty(
             traffic_routing_configuration=CfnEndpoint.TrafficRoutingConfigProperty(

@@ -1,4 +1,4 @@
-"""The hosts of an endpoint, and how many of them there are."""
+"""Define the hosts of an endpoint, and scale their number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from swath.settings import has_gpu
 # CUDA 13, which torch and onnxruntime-gpu of uv.lock are built for, needs driver 580:
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariant.html
 _GPU_HOST_IMAGE = "al2023-ami-sagemaker-inference-gpu-4-1"
-# For some GB of image, of which the GPU's is the larger part CUDA.
+# Timeout in s for starting a container: the images have some GB; the GPU image is mostly CUDA.
 _START_SECONDS = 900
 
 SCALE_OUT_SECONDS = 60
@@ -22,7 +22,7 @@ SCALE_IN_SECONDS = 300
 
 
 def hosts(instance_type: str) -> dict[str, Any]:
-    """The part of a production variant that says what it runs on: one host to begin with."""
+    """Return the properties of a production variant that define its hosts: initially one."""
     return {
         "instance_type": instance_type,
         "initial_instance_count": 1,
@@ -33,9 +33,9 @@ def hosts(instance_type: str) -> dict[str, Any]:
 
 
 class HostScaling(Construct):
-    """How many hosts an endpoint may have, and the policies that say how many it should.
+    """Limits on the number of an endpoint's hosts, and the scaling policies within them.
 
-    Application Auto Scaling acts by its service-linked role, which it makes itself.
+    Application Auto Scaling uses its service-linked role, which it creates itself.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class HostScaling(Construct):
         self._name = endpoint.endpoint_name
 
     def track(self, name: str, *, target: float, **metric: Any) -> CfnScalingPolicy:
-        """As many hosts as keep a metric at its target; `metric` is its specification."""
+        """Add a policy that keeps a metric at its target; `metric` is its specification."""
         return CfnScalingPolicy(
             self,
             name,
@@ -70,7 +70,7 @@ class HostScaling(Construct):
         )
 
     def add_one(self, name: str) -> CfnScalingPolicy:
-        """One host more, whenever an alarm says so."""
+        """Add a policy that adds one host whenever an alarm triggers it."""
         return CfnScalingPolicy(
             self,
             name,

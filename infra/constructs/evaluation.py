@@ -1,4 +1,4 @@
-"""The role and the image of evaluation jobs, which `swath evaluate --on-sagemaker` launches."""
+"""Define the role and image of evaluation jobs, which `swath evaluate --on-sagemaker` launches."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _REPORTS = "evaluations/*"
 
 
 class Evaluation(Construct):
-    """The role that evaluation jobs run as, and their image.
+    """Role and image of evaluation jobs.
 
     Attributes:
-        role: reads packages, deployed or trained, scenes and labels, and earlier evaluations;
-            writes what lies below `evaluations/` in the results bucket.
-        image_uri: of the image.
+        role: Role that may read deployed and trained packages, scenes, labels and earlier
+            evaluations, and may write below `evaluations/` in the results bucket.
+        image_uri: Address of the image.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Evaluation(Construct):
         self.role = SageMakerRole(self, "Role", image=image)
         self.role.write_to_shared("/aws/sagemaker/ProcessingJobs")
         models.grant_read_packages(self.role)
-        # An input of a processing job is a prefix, which SageMaker lists.
+        # The inputs of a processing job are prefixes, which SageMaker lists.
         models.grant_list(self.role)
         for bucket in (scenes, *data):
             read_objects(self.role, bucket)

@@ -1,4 +1,4 @@
-"""What happens when a run fails: it is recorded, and told."""
+"""Define the topic for failures, and the rule that records a failed run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from infra.constructs.record_failure import failed_executions
 
 
 class FailureTopic(Construct):
-    """Where failures are told.
+    """Topic to which failures are published.
 
     Attributes:
-        topic: the topic.
+        topic: SNS topic.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, email: str) -> None:
         super().__init__(scope, construct_id)
         self.topic = Topic(self, "Topic", display_name="swath failures", enforce_ssl=True)
-        # A topic with a policy of its own no longer takes messages from its account's alarms.
+        # A topic with a policy of its own no longer accepts messages from its account's alarms.
         alarms = ServicePrincipal(
             "cloudwatch.amazonaws.com",
             conditions={"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}},
@@ -36,7 +36,7 @@ class FailureTopic(Construct):
 
 
 class RunFailed(Construct):
-    """The rule for executions that fail, of whatever: it does not depend on their last words."""
+    """Rule for failed executions of the state machine of runs, whatever their error is."""
 
     def __init__(
         self,

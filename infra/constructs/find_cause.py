@@ -1,4 +1,4 @@
-"""The function that finds out why a run failed."""
+"""Define the function that determines the cause of a failed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Lambda function from a folder in `lambdas/`."""
+"""Define the base of Lambda functions, each from a folder in `lambdas/`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ GIB = 2**30
 
 
 class Function(Construct):
-    """An image function with its role, its log group and its environment, and no other rights.
+    """Function from an image, with a role, a log group and an environment, without permissions.
 
     Attributes:
-        function: the Lambda function.
-        role: what permissions are to be given to.
+        function: Lambda function.
+        role: Role of the function, to which further permissions are granted.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Function(Construct):
 
 
 def powertools(name: str) -> dict[str, str]:
-    """The environment of Powertools' logger, tracer and metrics."""
+    """Return the environment variables of Powertools' logger, tracer and metrics."""
     return {
         "POWERTOOLS_SERVICE_NAME": name,
         "POWERTOOLS_METRICS_NAMESPACE": METRICS_NAMESPACE,

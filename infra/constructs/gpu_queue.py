@@ -1,4 +1,4 @@
-"""The GPU hosts: none while nothing is queued, Spot while there is any, on-demand otherwise."""
+"""Define the GPU hosts: none without jobs, Spot while available, on-demand otherwise."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ from infra.name_tags import tag_by_path
 from swath.errors import SettingsError
 
 _HOST_POLICY = "service-role/AmazonEC2ContainerServiceforEC2Role"
-# The image, unpacked, with its CUDA libraries, twice over while it is being pulled.
+# The disk must hold the unpacked image with its CUDA libraries, twice while it is being pulled.
 _HOST_DISK = Size.gibibytes(100)
-# For jobs that no host of the queue can ever run.
+# Time until a job is canceled that no host of the queue can ever run.
 _MISTAKE = Duration.minutes(20)
 
 
 class GpuQueue(Construct):
-    """A job queue before two compute environments that shrink to nothing.
+    """Job queue with two compute environments that scale to zero.
 
     Attributes:
-        queue: the queue.
-        environments: the ARNs of the compute environments.
+        queue: Job queue.
+        environments: ARNs of the compute environments.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class GpuQueue(Construct):
     def _environment(
         self, name: str, *, spot_bid_percentage: int | None = None
     ) -> ManagedEc2EcsComputeEnvironment:
-        """One of the two; CDK's default strategies are the ones that AWS advises for each."""
+        """Create a compute environment; the CDK's default strategies are those that AWS advises."""
         environment = ManagedEc2EcsComputeEnvironment(
             self,
             name,
@@ -115,7 +115,8 @@ class GpuQueue(Construct):
             security_groups=[self._security_group],
             update_timeout=JOB_TIMEOUT,
         )
-        # By its number: Batch looks for a newer version of a template only when it is updated.
+        # The version is a number, so that a new version changes the environment: Batch looks for
+        # newer versions of a template only when the environment is updated.
         # https://docs.aws.amazon.com/batch/latest/userguide/launch-templates.html
         resource: Any = environment.node.default_child
         resource.add_property_override(
@@ -161,10 +162,11 @@ class GpuQueue(Construct):
 
 
 def _user_data() -> MultipartUserData:
-    """Keep the host's role from the job, whose network is the host's.
+    """Return user data that denies the job access to the host's role.
 
-    Batch takes user data in parts, to which it adds its own; they run before the first job does.
-    A job's credentials come from another address, 169.254.170.2.
+    A job shares the host's network, so a firewall rule blocks the metadata service for the job's
+    user. Batch requires user data in MIME parts, to which it adds its own. The parts run before the
+    first job. A job's own credentials come from another address, 169.254.170.2.
     https://docs.aws.amazon.com/batch/latest/userguide/networking-modes-jobs.html
     """
     commands = UserData.for_linux()
@@ -177,7 +179,7 @@ def _user_data() -> MultipartUserData:
 
 
 def _cancel(reason: JobStateTimeLimitActionsReason, after: Duration) -> JobStateTimeLimitAction:
-    """Cancel the job at the head of the queue once it has waited this long for this reason."""
+    """Return the action that cancels the first job of the queue after a wait for a given reason."""
     return JobStateTimeLimitAction(
         action=JobStateTimeLimitActionsAction.CANCEL,
         state=JobStateTimeLimitActionsState.RUNNABLE,

@@ -1,7 +1,7 @@
-"""A watch over GPU jobs: Batch reports nothing and waits for ever where no GPU host starts.
+"""Watch GPU jobs, because Batch waits forever without a report if no GPU host starts.
 
-Batch cancels a job for a reason that it recognises, by the limits of the queue. It recognises
-neither a quota nor an invalid compute environment:
+By the queue's limits, Batch cancels a job only for reasons that it recognizes. A quota and an
+invalid compute environment are not among them:
 https://docs.aws.amazon.com/batch/latest/userguide/job_stuck_in_runnable_time_limit_actions.html
 """
 
@@ -40,13 +40,14 @@ QUOTAS = (
 
 
 class GpuWatch(Construct):
-    """Report a blocked queue at once, and end a job for which no host starts.
+    """Watch that reports a blocked queue at once, and ends a job for which no host starts.
 
-    A job waits in vain if it is still runnable after `wait` and there is no host at all. With a
-    host it waits for its turn, and is checked again after as long. The end of a job fails its run.
+    A job is ended if it is still runnable after `wait` and there is no host at all. If there is a
+    host, the job waits for its turn, and is checked again after another `wait`. Ending a job fails
+    its run.
 
     Attributes:
-        machine: the state machine, of which each runnable job starts an execution.
+        machine: State machine, of which each runnable job starts an execution.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class GpuWatch(Construct):
         )
 
     def _start_for_runnable_jobs(self) -> None:
-        # Of an array the first child stands for all.
+        # The first child of an array job represents all children.
         first = {"arrayProperties": {"index": [0, {"exists": False}]}}
         job = {"job": EventField.from_path("$.detail.jobId")}
         Rule(
@@ -142,7 +143,7 @@ class GpuWatch(Construct):
         )
 
     def _find_clusters(self) -> CallAwsService:
-        """Find the ECS clusters that the hosts register with; Batch makes one an environment."""
+        """Create the state that finds the hosts' ECS clusters: Batch has one per environment."""
         return self._call(
             "FindClusters",
             "batch:describeComputeEnvironments",
@@ -163,7 +164,7 @@ class GpuWatch(Construct):
         )
 
     def _end_job(self, wait: Duration) -> CallAwsService:
-        # A child's id is its array's, a colon and its index.
+        # The id of a child job is the array's id, a colon and the child's index.
         array = JsonPath.array_get_item(JsonPath.string_split(JsonPath.string_at("$.job"), ":"), 0)
         reason = f"No GPU host started within {wait.to_hours():.0f} h. {QUOTAS}"
         return self._call(
@@ -184,7 +185,7 @@ class GpuWatch(Construct):
             service=service,
             action=method,
             parameters=parameters,
-            # IAM's actions begin with a capital.
+            # IAM's actions begin with a capital letter.
             iam_action=f"{service}:{method[0].upper()}{method[1:]}",
             iam_resources=[on],
             **options,

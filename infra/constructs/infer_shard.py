@@ -1,4 +1,4 @@
-"""The function that runs a model over one shard, on CPU."""
+"""Define the function that runs a model over one shard on a CPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra.grants import read_objects, write_objects
 from swath.models.packing import MAX_BYTES
 
 MEMORY_MIB = 3008
-"""The most that a new account gets, and nearly two CPUs."""
+"""Memory of the function in MiB: a new account's maximum, which comes with nearly two CPUs."""
 
 
 class InferShard(Function):
@@ -36,7 +36,7 @@ class InferShard(Function):
             environment={},
             memory_mib=MEMORY_MIB,
             timeout=Duration.minutes(15),
-            # A package's archive, what is unpacked from it, and the shard's results.
+            # The disk must hold a package's archive, its unpacked files and the shard's results.
             storage_gib=2 * MAX_BYTES // GIB + 2,
             log_retention=log_retention,
         )

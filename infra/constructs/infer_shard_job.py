@@ -1,4 +1,4 @@
-"""The Batch job that runs a model over one shard, on a GPU."""
+"""Define the Batch job that runs a model over one shard on a GPU."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ from infra.images import batch_image
 from swath.errors.exit_codes import JobExit
 from swath.settings import DeviceSettings
 
-# One job fills the smallest host of each GPU family: 4 vCPUs and 16 GiB, less what the host needs.
+# One job fills the smallest host of each GPU family, which has 4 vCPUs and 16 GiB. The host itself
+# needs some of the memory.
 _VCPUS = 4
 _MEMORY = Size.mebibytes(14_000)
 JOB_TIMEOUT = Duration.hours(6)
 # `USER` of batch_jobs/infer_shard/Dockerfile.
 JOB_UID = 10001
-# As many as Batch allows: each retried reason passes, and each attempt goes on from the progress
-# that the last one kept.
+# Maximum that Batch allows: each retried reason is transient, and each attempt resumes from the
+# last checkpoint.
 _ATTEMPTS = 10
-# Batch takes five rules, so the last of these covers every reason of a container that never starts,
-# such as CannotPullContainerError and DockerTimeoutError. Other errors would only happen again.
+# Batch accepts five rules, so the last of these covers all reasons for which a container does not
+# start, such as CannotPullContainerError and DockerTimeoutError. Other errors would only recur.
 _RETRIED = (
     Reason.SPOT_INSTANCE_RECLAIMED,
-    # SIGTERM often ends the process before its host is gone.
+    # SIGTERM often ends the process before its host is reclaimed.
     Reason.custom(on_exit_code=str(JobExit.INTERRUPTED.value)),
     Reason.custom(on_exit_code=str(JobExit.TRANSIENT.value)),
     Reason.custom(on_status_reason="Task failed to start*"),
@@ -44,12 +45,12 @@ _RETRIED = (
 
 
 class InferShardJob(Construct):
-    """Batch job `infer_shard`: a child of an array takes the shard of its index.
+    """Batch job `infer_shard`; a child of an array job takes the shard of its index.
 
     Attributes:
-        definition: the job definition, with the parameter `plan_uri`.
-        name: name of the job definition, without a revision.
-        role: of the container.
+        definition: Job definition, with the parameter `plan_uri`.
+        name: Name of the job definition, without a revision.
+        role: Role of the container.
     """
 
     def __init__(
@@ -74,7 +75,8 @@ class InferShardJob(Construct):
             cpu=_VCPUS,
             memory=_MEMORY,
             gpu=1,
-            # A host whose GPU cannot be used must not be paid for as a slow CPU.
+            # `cuda` prevents a fallback to the CPU, so that a host with an unusable GPU is not
+            # paid for as a slow CPU.
             environment={**region_variables(), **DeviceSettings(device="cuda").to_env()},
             job_role=self.role,
             logging=AwsLogDriver(stream_prefix="infer_shard", log_group=logs),
@@ -90,8 +92,8 @@ class InferShardJob(Construct):
                 RetryStrategy.of(Action.EXIT, Reason.custom(on_reason="*")),
             ],
         )
-        # A deployment makes a revision and deregisters the last one. A run that is under way, or
-        # taken up again, keeps its state machine's definition: by the name it gets the new one.
+        # A deployment creates a revision and deregisters the previous one. A running or redriven
+        # execution keeps its state machine's definition, so only the name gives it the new one.
         _, named = Fn.split("/", self.definition.job_definition_arn, 2)
         self.name = Fn.select(0, Fn.split(":", named))
         acknowledge(

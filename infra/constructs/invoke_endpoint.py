@@ -1,4 +1,4 @@
-"""The function that has a shard inferred by an endpoint, and waits for the answer."""
+"""Define the function that sends a shard to an endpoint and waits for the response."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from swath.settings import InvokeEndpointSettings
 
 
 class InvokeEndpoint(Function):
-    """Lambda `invoke_endpoint`, of one endpoint."""
+    """Lambda `invoke_endpoint` for one endpoint."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class InvokeEndpoint(Function):
             name="invoke_endpoint",
             environment=InvokeEndpointSettings(endpoint_name=endpoint.name).to_env(),
             memory_mib=256,
-            # A little more than the client waits for an answer.
+            # A little more than the client's timeout for the response.
             timeout=Duration.seconds(90),
             log_retention=log_retention,
         )

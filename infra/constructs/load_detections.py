@@ -1,4 +1,4 @@
-"""The function that loads a run's detections into the database."""
+"""Define the function that loads a run's detections into the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state machine with its log."""
+"""Create state machines with their logs."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from constructs import Construct
 
 from infra.grants import acknowledge
 
-# Of one execution and each of its redrives: a large scene on few GPUs takes its time.
+# Timeout of an execution and of each redrive: a large scene on few GPUs takes long.
 _TIMEOUT = Duration.days(2)
 
 
 def logged_machine(
     scope: Construct, name: str, states: IChainable, *, comment: str, log_retention: RetentionDays
 ) -> StateMachine:
-    """Make a state machine that logs its errors, and its log, in `scope`.
+    """Create a state machine that logs its errors, and its log group, in `scope`.
 
     Args:
-        scope: has neither yet.
-        name: follows the stack's name in that of the machine.
-        states: the first state, with those that follow it.
-        comment: one sentence on what an execution does.
-        log_retention: how long the log is kept.
+        scope: Construct without a state machine or log group of its own.
+        name: Suffix of the machine's name, after the stack's name.
+        states: First state, linked to the states that follow.
+        comment: Description of an execution in one sentence.
+        log_retention: Time for which the log is kept.
+
+    Returns:
+        The state machine.
     """
     logs = LogGroup(scope, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
     machine = StateMachine(

@@ -1,4 +1,4 @@
-"""The function that joins the shards' detections into one file."""
+"""Define the function that merges the shards' detections into one file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The function that brings the database's schema up to date, when the stack is deployed."""
+"""Define the function that migrates the database's schema when the stack is deployed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models that are deployed: packages in the assets bucket, and the list of them."""
+"""Deploy model packages to the assets bucket, with a catalogue that lists them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,30 @@ from swath.errors import SettingsError
 from swath.models.packing import pack, package_digest
 
 _ARCHIVE = ".tar.gz"
-# Also those of earlier deployments, which the CDK's `Asset` named.
+# Keys of packages, including those of earlier deployments, which the CDK's `Asset` named.
 _PACKAGE_KEYS = "*.gz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployedModel:
-    """A package in the assets bucket."""
+    """Model package in the assets bucket."""
 
     name: str
+    """Name of the model."""
     uri: str
+    """Address of the package."""
     key: str
+    """Key of the package in the assets bucket."""
     digest: str
+    """Digest of the package's content."""
 
 
 class ModelCatalogue(Construct):
-    """Every package of a folder as an asset, and a catalogue that says where each one is.
+    """Packages of a folder as assets, and a catalogue with their addresses.
 
     Attributes:
-        uri: the catalogue's address.
-        default: the model that endpoints serve to people.
+        uri: Address of the catalogue.
+        default: Model that endpoints serve to users.
     """
 
     def __init__(
@@ -45,8 +49,14 @@ class ModelCatalogue(Construct):
     ) -> None:
         """Pack the packages; the same files give the same assets.
 
+        Args:
+            scope: Parent of the construct.
+            construct_id: Id within the scope.
+            models_dir: Folder of the packages.
+            default_model: Name of the default model.
+
         Raises:
-            SettingsError: the folder lacks the default model.
+            SettingsError: The folder lacks the default model.
         """
         super().__init__(scope, construct_id)
         sources = dict(_packages(models_dir))
@@ -56,16 +66,18 @@ class ModelCatalogue(Construct):
                 f"the deploy setting 'default_model' is {default_model!r}; allowed is a model "
                 f"package in {models_dir}, where there is {found}"
             )
-        # An asset is copied to the cloud assembly when it is made: what it was made from may go.
+        # The CDK copies an asset to the cloud assembly when it creates the asset, so the source may
+        # then be deleted.
         with tempfile.TemporaryDirectory() as build:
             models = [self._package(name, sources[name], Path(build)) for name in sorted(sources)]
             catalogue = Path(build, "catalogue.json")
-            # The key alone: bucket names are unknown until deployment, and it is the catalogue's.
+            # Only the key is listed: the bucket is the catalogue's, and its name is unknown until
+            # deployment.
             entries = {model.name: {"uri": model.key, "digest": model.digest} for model in models}
             catalogue.write_text(json.dumps(entries, indent=1), encoding="utf-8")
             self._catalogue = Asset(self, "Catalogue", path=str(catalogue))
-        # Others than the default appear nowhere else in the template, and `cdk gc` deletes from the
-        # assets bucket whatever no template names.
+        # The template must name all packages, since `cdk gc` deletes objects in the assets bucket
+        # that no template names. Packages other than the default appear nowhere else.
         Stack.of(self).add_metadata("swath:packages", [model.key for model in models])
         self.default = next(model for model in models if model.name == default_model)
         self.uri = self._catalogue.s3_object_url
@@ -76,7 +88,7 @@ class ModelCatalogue(Construct):
         allow(grantee, "s3:GetObject", on=[self._catalogue.bucket.arn_for_objects(key)])
 
     def grant_read_packages(self, grantee: IGrantable) -> None:
-        """Let `grantee` read packages."""
+        """Let `grantee` read all packages, including those of earlier deployments."""
         allow(
             grantee,
             "s3:GetObject",
@@ -95,7 +107,7 @@ class ModelCatalogue(Construct):
             pack(source, archive)
         stack = Stack.of(self)
         staged = AssetStaging(self, f"Model-{name}", source_path=str(archive))
-        # SageMaker wants a key that ends in .tar.gz, of which an `Asset` would keep the .gz alone:
+        # SageMaker requires a key that ends in .tar.gz, of which an `Asset` would keep only .gz:
         # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ContainerDefinition.html
         location = stack.synthesizer.add_file_asset(
             source_hash=f"{staged.asset_hash}.tar",

@@ -1,4 +1,4 @@
-"""The network: nothing in it costs anything while it is idle."""
+"""Define the network, which costs nothing while it is idle."""
 
 from __future__ import annotations
 
@@ -24,23 +24,25 @@ from infra.name_tags import tag_by_path
 POSTGRES = 5432
 # Aurora needs two zones, and every region has them.
 MIN_ZONES = 2
-# GPU hosts are not to be had in each zone, so a third is of use; subnets cost nothing.
+# GPU hosts are not available in every zone, so a third zone helps; subnets cost nothing.
 _MAX_ZONES = 3
 _REJECTED = "Rejected"
 
 
 class Network(Construct):
-    """Isolated subnets for the database and its functions, public ones for GPU hosts.
+    """VPC with isolated subnets for the database and its functions, and public ones for GPU hosts.
 
-    There is no NAT gateway and no interface endpoint: both are paid for by the hour. The functions
-    reach S3 by its gateway endpoint, which is free, and need no other service; GPU hosts have
-    public addresses that nobody can connect to.
+    There is no NAT gateway and no interface endpoint, since both are paid for by the hour. The
+    functions reach S3 through its gateway endpoint, which is free, and need no other service. GPU
+    hosts have public addresses, but accept no connections.
 
     Attributes:
-        vpc: the network.
-        database: who may connect to it: `database_clients`, on PostgreSQL's port.
-        database_clients: may connect to the database and to S3.
-        gpu_hosts: may connect anywhere; nobody may connect to them. None without GPU hosts.
+        vpc: VPC.
+        database: Security group of the database, which accepts connections from `database_clients`
+            on PostgreSQL's port.
+        database_clients: Security group that may connect to the database and to S3.
+        gpu_hosts: Security group that may connect anywhere and accepts no connections; None without
+            GPU hosts.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class Network(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         if retain:
-            # EC2 deletes no subnet and no security group that a database is in.
+            # EC2 cannot delete a subnet or security group that a database uses.
             RemovalPolicies.of(self).retain()
         used = min(zones, _MAX_ZONES)
         self.vpc = Vpc(
@@ -63,8 +65,8 @@ class Network(Construct):
             "Vpc",
             availability_zones=[Fn.select(zone, Fn.get_azs()) for zone in range(used)],
             nat_gateways=0,
-            # CDK would empty the default group by a function that runs at deployment. Nothing here
-            # is in that group.
+            # The CDK would remove the default security group's rules by a function that runs at
+            # deployment. Nothing here is in that group.
             restrict_default_security_group=False,
             subnet_configuration=[
                 SubnetConfiguration(name="public", subnet_type=SubnetType.PUBLIC),
@@ -89,7 +91,7 @@ class Network(Construct):
         )
         self.database.add_ingress_rule(self.database_clients, Port.tcp(POSTGRES))
         self.database_clients.add_egress_rule(self.database, Port.tcp(POSTGRES))
-        # The subnets' only way out is the endpoint, whose addresses are not known here.
+        # The only route out of the subnets is the endpoint, whose addresses are not known here.
         self.database_clients.add_egress_rule(Peer.any_ipv4(), Port.HTTPS, "S3")
 
     def _group(self, name: str, description: str, *, outbound: bool = False) -> SecurityGroup:

@@ -1,4 +1,4 @@
-"""The function that divides a scene into tiles and shards."""
+"""Define the function that plans a run: it divides a scene into tiles and shards."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PlanScene(Function):
             environment=settings.to_env(),
             memory_mib=2048,
             timeout=Duration.minutes(15),
-            # A package's archive, which may be a little larger than its files.
+            # The disk must hold a package's archive, which may be slightly larger than its files.
             storage_gib=MAX_BYTES // GIB + 1,
             log_retention=log_retention,
         )

@@ -1,4 +1,4 @@
-"""The function that makes the database's user and extension, when the stack is deployed."""
+"""Define the function that creates the database's user and extension at deployment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.constructs.function import Function
 
 
 class PrepareDatabase(Function):
-    """Lambda `prepare_database`. It uses the Data API, and so needs no way into the network."""
+    """Lambda `prepare_database`, which uses the Data API and so needs no access to the VPC."""
 
     def __init__(
         self,

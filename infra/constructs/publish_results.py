@@ -1,4 +1,4 @@
-"""The function that writes a run's GeoParquet file and STAC Item to the results bucket."""
+"""Define the function that publishes a run's results in the results bucket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real-time endpoint: it answers at once, from hosts of which one is always there."""
+"""Define the real-time endpoint, which responds at once and always has at least one host."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from infra.constructs.endpoint import Endpoint, Serving
 from infra.constructs.endpoint_hosts import HostScaling, hosts
 from swath.settings import EndpointKind, has_gpu
 
-# More requests at a time than this on a host call for another host.
+# Target number of concurrent requests of a host; more than that add a host.
 _REQUESTS_PER_HOST = 2
 
 
 class RealtimeEndpoint(Endpoint):
-    """Endpoint `<stack>-realtime`, scaled by the requests that are under way."""
+    """Endpoint `<stack>-realtime`, which scales with the number of concurrent requests."""
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class RealtimeEndpoint(Endpoint):
         self.endpoint = self._deploy(
             hosts(instance_type),
             alarms=[self._errors_alarm(), self._latency_alarm()],
-            # Otherwise a new model would begin with one host, however many are busy.
+            # Otherwise a new model would start with one host, however many are busy.
             keep_instances=True,
         )
         scaling = HostScaling(self, "Scaling", endpoint=self.endpoint, least=1, most=max_instances)
-        # Sent every ten seconds, where InvocationsPerInstance takes minutes:
+        # This metric is sent every ten seconds, while InvocationsPerInstance takes minutes:
         # https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-policy.html
         scaling.track(
             "Concurrency",

@@ -1,6 +1,6 @@
-"""The function that notes in the database that a run failed, and the machine that calls it.
+"""Define the function that records a failed run in the database, and the machine that calls it.
 
-The machine first asks `find_cause` for the true cause, and tells the topic of it.
+Before that, the machine calls `find_cause` for the true cause, and publishes it to the topic.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ class RecordFailure(DatabaseFunction):
 
 
 class RecordFailureMachine(Construct):
-    """The state machine that has a failure explained, told and recorded.
+    """State machine that determines the cause of a failure, publishes it and records it.
 
-    It records a failure however long the database is away: Lambda itself retries an event twice,
-    within minutes. What cannot be explained or told is recorded all the same. Recording has no
-    `Catch`: an execution that fails is redriven there, and the dead letter queue has its event.
+    The machine retries for hours while the database is down; Lambda itself would retry an event
+    only twice, within minutes. A failure is recorded even if its cause cannot be determined or
+    published. The recording state has no `Catch`: a failed execution can be redriven there, and its
+    event is in the dead-letter queue.
 
     Attributes:
-        machine: the state machine; its input is the event of a failed run.
+        machine: State machine, whose input is the event of a failed run.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class RecordFailureMachine(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         record = retry_function_for_hours(_call(self, "RecordFailure", recorder))
-        # Before it is recorded: the database may be what is broken.
+        # The failure is published before it is recorded, since the database may be the cause.
         publish = _publish(self, topic).add_catch(record, result_path=JsonPath.DISCARD)
         find = retry_function(_call(self, "FindCause", finder))
         find.add_catch(publish, result_path=JsonPath.DISCARD)
@@ -95,7 +96,7 @@ class RecordFailureMachine(Construct):
 
 
 def _call(scope: Construct, name: str, function: IFunction) -> LambdaInvoke:
-    """Make a state that passes its input to a function, and on what that returns."""
+    """Create a state that passes its input to a function, and passes on the function's result."""
     return LambdaInvoke(
         scope,
         name,
@@ -106,10 +107,10 @@ def _call(scope: Construct, name: str, function: IFunction) -> LambdaInvoke:
 
 
 def _publish(scope: Construct, topic: ITopic) -> SnsPublish:
-    """Make the state that tells the topic of a failure.
+    """Create the state that publishes a failure to the topic.
 
-    The message names those fields only that the event has also where nobody could explain it. The
-    execution's error and cause are in `detail`, as is the request, JSON within a string.
+    The message uses only fields that the event has even without a determined cause. The execution's
+    error and cause are in `detail`, as is the request, which is JSON within a string.
     """
     message = {
         "message": "A swath run failed. Drop its scene again to take it up where it stopped.",
@@ -129,5 +130,5 @@ def _publish(scope: Construct, topic: ITopic) -> SnsPublish:
 
 
 def failed_executions(machine: IStateMachine) -> EventPattern:
-    """Return the pattern of the events about a state machine's executions that fail."""
+    """Return the pattern of events about a state machine's failed executions."""
     return ended_executions(machine, FAILED)

@@ -1,4 +1,4 @@
-"""The function that lets a run go on when the asynchronous endpoint is done with a shard."""
+"""Define the function that resumes a run when the asynchronous endpoint has finished a shard."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class ResumeRun(Function):
             self.role,
             "states:SendTaskSuccess",
             "states:SendTaskFailure",
-            # A child execution of a Distributed Map belongs to `<machine>/<label of the map>`.
+            # The state machine of a Distributed Map's child execution is `<machine>/<map's label>`.
             on=[machine.state_machine_arn, f"{machine.state_machine_arn}/*"],
             because="AWS does not say which of the two the permission is checked against.",
         )
-        # SNS has its own dead letters, for messages that it cannot hand over; the function has
-        # them for those that it took and failed on.
+        # The function's failure destination is for messages that it failed to handle; the
+        # subscriptions' dead-letter queue is for messages that SNS cannot deliver.
         self.function.configure_async_invoke(
             retry_attempts=2, on_failure=SqsDestination(dead_letters)
         )

@@ -1,4 +1,4 @@
-"""The state machine with its role and its log."""
+"""Define the state machine of runs, with its permissions."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from infra.workflow import Steps, way
 
 
 class RunMachine(Construct):
-    """The state machine whose executions are runs.
+    """State machine whose executions are runs.
 
     Attributes:
-        machine: the state machine.
-        executions: the ARN of all its executions.
-        map_runs: the ARN of all runs of its Maps.
-        children: the ARN of all executions of its Maps.
+        machine: State machine.
+        executions: ARN pattern of its executions.
+        map_runs: ARN pattern of the map runs of its Maps.
+        children: ARN pattern of the child executions of its Maps.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class RunMachine(Construct):
         self.map_runs = _arn("states", f"mapRun:{name}/*")
         self.children = _arn("states", f"execution:{name}/*")
         if steps.on_gpus:
-            # Without these an execution that is aborted leaves its GPU jobs running.
+            # Without these permissions, an aborted execution leaves its GPU jobs running.
             allow(self.machine.role, "batch:DescribeJobs", "batch:TerminateJob", on=["*"])
         self._acknowledge(steps)
 
@@ -59,7 +59,7 @@ class RunMachine(Construct):
             _arn("batch", "job-definition/*"),
             because="Lists of shards are named by runs, and job definitions by their revisions.",
         )
-        # The CDK takes the name from the ARN: it need not know that there is a name.
+        # The pattern must match the CDK's, which takes the machine's name from its ARN.
         name = Fn.select(6, Fn.split(":", self.machine.state_machine_arn))
         acknowledge_wildcards(
             self.machine,

@@ -1,4 +1,4 @@
-"""The role that a container of ours has on SageMaker, before it may do anything of its own."""
+"""Define the base role of swath's containers on SageMaker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WRITE_LOGS = (
 
 
 class SageMakerRole(Role):
-    """It may pull an image, write logs, and count.
+    """Role of a container on SageMaker, which may pull its image and write logs and metrics.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
     """
@@ -39,15 +39,15 @@ class SageMakerRole(Role):
         )
 
     def write_to(self, logs: ILogGroup) -> None:
-        """Let it write to a log group of the stack's.
+        """Let the role write to a log group of the stack.
 
-        The group is there before the container; SageMaker's agent may ask to create it all the
-        same, and a refusal might cost the logs.
+        The role may also create the group: SageMaker's agent may try that even though the group
+        exists, and a refusal might lose the logs.
         """
         allow(self, *_WRITE_LOGS, on=[logs.log_group_arn])
 
     def write_to_shared(self, *groups: str) -> None:
-        """Let it write to log groups that all jobs of the account share, and make them."""
+        """Let the role create, and write to, log groups that all jobs of the account share."""
         allow(
             self,
             *_WRITE_LOGS,

@@ -1,4 +1,4 @@
-"""The serverless endpoint: it costs nothing while nobody asks, and has no GPU."""
+"""Define the serverless endpoint, which costs nothing while idle and has no GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from swath.settings import EndpointKind
 
 
 class ServerlessEndpoint(Endpoint):
-    """Endpoint `<stack>-serverless`. SageMaker scales it, from nothing to its concurrency."""
+    """Endpoint `<stack>-serverless`, which SageMaker scales from zero to its concurrency."""
 
     def __init__(
         self,

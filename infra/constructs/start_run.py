@@ -1,7 +1,7 @@
-"""The function that starts a run, and the rules that call it.
+"""Define the function that starts a run, and the rules that call it.
 
-One calls it for each dropped scene; the other for each execution that ends, since a drop of the
-same bytes waits for that.
+One rule calls it for each dropped scene. The other rule calls it for each execution that ends,
+since a drop of the same bytes may wait for that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from swath.messages import Backend
 from swath.settings import StartRunSettings
 
 INCOMING = "incoming/"
-# Events are tried for this long before they are dead letters: longer than most outages.
+# Time for which events are retried before they become dead letters: longer than most outages.
 PATIENCE = Duration.hours(6)
 
 
@@ -33,7 +33,7 @@ class StartRun(Function):
     """Lambda `start_run`.
 
     Attributes:
-        rule: calls the function for each object that is put below `incoming/`.
+        rule: Rule that calls the function for each object that is put below `incoming/`.
     """
 
     def __init__(
@@ -79,14 +79,14 @@ class StartRun(Function):
             because="Executions are named by runs, which do not exist at deployment.",
         )
         models.grant_read_catalogue(self.role)
-        # The latest drop of each scene.
+        # These objects are the notes of the latest drop of each scene and model.
         read_objects(self.role, work, "scenes/*")
         write_objects(self.role, work, "scenes/*")
         self._listen(scenes, runs.machine, dead_letters)
 
     def _listen(self, scenes: IBucket, machine: IStateMachine, dead_letters: IQueue) -> None:
-        # EventBridge has its own dead letters, for events that it cannot hand over; the function
-        # has them for those that it took and failed on.
+        # The function's failure destination is for events that it failed to handle; the targets'
+        # dead-letter queue is for events that EventBridge cannot deliver.
         self.function.configure_async_invoke(
             retry_attempts=2, max_event_age=PATIENCE, on_failure=SqsDestination(dead_letters)
         )

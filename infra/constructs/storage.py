@@ -1,4 +1,4 @@
-"""The buckets."""
+"""Define the buckets."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _OLD_VERSION_RETENTION = Duration.days(30)
 
 
 class Storage(Construct):
-    """One bucket each for scenes, for what runs hand from step to step, and for results.
+    """Buckets for scenes, for the work of runs, for results and for logs.
 
     Attributes:
-        scenes: where users drop scenes; S3 tells EventBridge of each.
-        work: plans, shards and what people ask of the asynchronous endpoint, which expire.
-        results: GeoParquet and STAC Items.
-        logs: who read and wrote the others, and the network's flow logs. It always outlives its
-            stack: AWS delivers logs for hours after the last of the other buckets was emptied,
-            and a bucket with something in it cannot be deleted. What is in it expires.
+        scenes: Bucket in which users drop scenes; S3 notifies EventBridge of each.
+        work: Bucket of plans, shards and requests to the asynchronous endpoint, which expire.
+        results: Bucket of results: GeoParquet and STAC Items.
+        logs: Bucket of the other buckets' access logs and of the network's flow logs, which expire.
+            Deleting the stack always keeps it: AWS delivers logs for hours after the other buckets
+            were emptied, and a bucket with objects cannot be deleted.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Storage(Construct):
         self.logs = self._bucket(
             "Logs",
             removal=RemovalPolicy.RETAIN,
-            # Log delivery writes with ACLs off; without this CDK turns them on for it.
+            # Log delivery works without ACLs; without this option, the CDK turns them on for it.
             object_ownership=ObjectOwnership.BUCKET_OWNER_ENFORCED,
             lifecycle_rules=[LifecycleRule(expiration=_ACCESS_LOG_RETENTION)],
         )
@@ -93,14 +93,14 @@ class Storage(Construct):
             lifecycle_rules=[uploads, *(lifecycle_rules or ())],
             **options,
         )
-        # A bucket that stays keeps its policy, which refuses requests without TLS.
+        # A retained bucket also retains its policy, which refuses requests without TLS.
         if bucket.policy:
             bucket.policy.apply_removal_policy(removal)
         return bucket
 
 
 def _tell_eventbridge(bucket: Bucket) -> None:
-    # `event_bridge_enabled=True` does the same by a function that runs at deployment.
+    # The CDK's `event_bridge_enabled=True` needs a function that runs at deployment.
     resource = bucket.node.default_child
     assert isinstance(resource, CfnBucket)  # noqa: S101 - narrows the type
     resource.notification_configuration = CfnBucket.NotificationConfigurationProperty(

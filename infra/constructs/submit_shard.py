@@ -1,4 +1,4 @@
-"""The function that queues a shard at the asynchronous endpoint."""
+"""Define the function that queues a shard at the asynchronous endpoint."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from infra.constructs.function import Function
 from infra.grants import allow, write_objects
 from swath.settings import SubmitShardSettings
 
-# For a host: there may be none when the first request comes, and GPU hosts can be scarce.
+# Maximum wait for a host: the first request may find none, and GPU hosts can be scarce.
 _QUEUE = Duration.hours(1)
-# The most that SageMaker gives a container.
+# Maximum time that SageMaker allows a container.
 _INFERENCE = Duration.hours(1)
 _NOTIFICATION = Duration.minutes(5)
 
@@ -23,7 +23,7 @@ class SubmitShard(Function):
     """Lambda `submit_shard`.
 
     Attributes:
-        answers_within: how long it takes at most until the answer is told of.
+        answers_within: Maximum time from a request to the notification about its response.
     """
 
     def __init__(

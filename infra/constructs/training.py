@@ -1,4 +1,4 @@
-"""What training jobs need: a role and an image. `swath train` launches the jobs."""
+"""Define the role and the image of training jobs, which `swath train` launches."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ TRAINING = "training/*"
 
 
 class Training(Construct):
-    """The role that training jobs run as, and their image.
+    """Role and image of training jobs.
 
     Attributes:
-        role: reads scenes and labels, also in the buckets `data`; reads and writes what lies below
-            `training/` in the results bucket: data, checkpoints, packages.
-        image_uri: of the image.
+        role: Role that may read scenes and labels, also in the buckets `data`. It may read and
+            write below `training/` in the results bucket: data, checkpoints and packages.
+        image_uri: Address of the image.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What batch transforms need: a role and the serving image. `swath transform` launches the jobs."""
+"""Define the role and the image of batch transforms, which `swath transform` launches."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _ANSWERS = "transforms/*"
 
 
 class Transforms(Construct):
-    """The role that transform jobs run as, and their image, which serves on a CPU.
+    """Role and image of transform jobs; the image is the model server for CPUs.
 
-    Batch transform's GPU hosts have drivers 470 and 535; CUDA 13 needs 580.
+    Batch transform's GPU hosts have drivers 470 and 535, but CUDA 13 needs 580.
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TransformResources.html
 
     Attributes:
-        role: reads packages, deployed or trained, scenes, and the buckets `data`; writes what lies
-            below `transforms/` in the results bucket.
-        image_uri: of the image.
+        role: Role that may read deployed and trained packages, scenes and the buckets `data`, and
+            may write below `transforms/` in the results bucket.
+        image_uri: Address of the image.
     """
 
     def __init__(

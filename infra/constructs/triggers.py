@@ -1,4 +1,4 @@
-"""Functions that run while the stack is deployed, by CDK's own provider."""
+"""Run functions while the stack is deployed, by the CDK's own provider."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ _PROVIDER = "AWSCDK.TriggerCustomResourceProviderCustomResourceProvider"
 def run_on_change(
     scope: Construct, construct_id: str, *, function: Function, **order: Any
 ) -> Trigger:
-    """Run `function` at the first deployment and at each that changes it.
+    """Run a function at the first deployment, and at each deployment that changes the function.
 
-    CDK's provider calls the published version. Lambda deactivates a version that nobody has called
-    for weeks and refuses its next call, which the provider does not retry: a rollback, which calls
-    the previous version, would end in UPDATE_ROLLBACK_FAILED. So the provider is given $LATEST,
-    which the rollback has just updated, and the version beside it says that there is a change.
+    The CDK's provider calls the published version. Lambda deactivates a version that was not called
+    for weeks, and refuses its next call, which the provider does not retry. A rollback calls the
+    previous version, so it would end in UPDATE_ROLLBACK_FAILED. Therefore the provider gets
+    $LATEST, which the rollback has just updated; the property `Version` indicates a change.
 
     Args:
-        scope: parent of the trigger.
-        construct_id: id of the trigger.
-        function: the function.
-        order: `execute_after` and `execute_before` of the trigger.
+        scope: Parent of the trigger.
+        construct_id: Id of the trigger.
+        function: Function to run.
+        order: Options `execute_after` and `execute_before` of the trigger.
+
+    Returns:
+        The trigger.
     """
     trigger = Trigger(scope, construct_id, handler=function, timeout=_TIMEOUT, **order)
     resource = _resource(trigger.node.find_child("Default").node.default_child)
@@ -39,7 +42,7 @@ def run_on_change(
 
 
 def log_triggers(scope: Construct, *, log_retention: RetentionDays) -> None:
-    """Give CDK's provider a log group of the scope, instead of one that never expires."""
+    """Give the CDK's provider a log group in the scope, in place of one that never expires."""
     provider = Stack.of(scope).node.find_child(_PROVIDER)
     logs = LogGroup(
         scope, "TriggersLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
