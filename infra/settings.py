@@ -99,7 +99,7 @@ class DeploySettings:
     score_threshold: Share | None = None
     """Minimum score of reported detections, 0 to 1, not below that of any package.
 
-    None stands for the threshold of each package.
+    With None, each package's own threshold applies.
     """
     notification_email: str = ""
     """Email address for reports of failures; empty for none."""

@@ -56,9 +56,9 @@ class Endpoint(Construct):
     configurations have no fixed names, so that CloudFormation can create new ones before it deletes
     the old ones. Their tags name the package.
 
-    The endpoint is not in a VPC, for three reasons: a container uses only S3, serverless endpoints
-    cannot be in one, and SageMaker has fewer GPU hosts in the subnets of two zones than in the
-    region. The container's role limits what it may read and write.
+    The endpoint is not in a VPC, for three reasons. A container uses only S3. Serverless endpoints
+    cannot be in a VPC. SageMaker has fewer GPU hosts in the subnets of two zones than in the whole
+    region. The role of the container limits what the container may read and write.
 
     Attributes:
         name: Name of the endpoint.

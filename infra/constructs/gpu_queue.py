@@ -115,8 +115,8 @@ class GpuQueue(Construct):
             security_groups=[self._security_group],
             update_timeout=JOB_TIMEOUT,
         )
-        # The version is a number, so that a new version changes the environment: Batch looks for
-        # newer versions of a template only when the environment is updated.
+        # The version is a number, so that a new version updates the environment. Batch looks for
+        # newer versions of a template only when its environment is updated.
         # https://docs.aws.amazon.com/batch/latest/userguide/launch-templates.html
         resource: Any = environment.node.default_child
         resource.add_property_override(

@@ -1,9 +1,9 @@
 """Start a run for each scene that is put into the scenes bucket.
 
-EventBridge calls the function with S3's "Object Created" event. It also calls it with Step
-Functions' "Execution Status Change" event when a run has ended, since a drop of the same scene may
-wait for that. The function re-raises errors: Lambda delivers the event again, and then puts it into
-the dead-letter queue.
+EventBridge calls the function with S3's "Object Created" event, and with Step Functions'
+"Execution Status Change" event when a run has ended. A drop of the same scene may wait for that
+end. The function re-raises errors: Lambda delivers the event again, and then puts it into the
+dead-letter queue.
 """
 
 import functools

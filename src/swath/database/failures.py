@@ -8,8 +8,8 @@ from swath.database.connect import Connection, transient_errors
 from swath.database.runs import run_row, write_run
 from swath.messages.execution_events import Failure
 
-# A failure that is reported late must not overwrite the row of a run that was started again since,
-# and was loaded or failed once more.
+# A late report of a failure must not overwrite the row of a run that was started again since. That
+# run may be loaded, or may have failed once more.
 _IF_NEWER = sql.SQL("runs.status <> 'succeeded' AND runs.ended_at <= excluded.ended_at")
 
 

@@ -1,7 +1,7 @@
 """Turn the cause of a failed execution into one readable line.
 
-Step Functions passes on the failing service's message: a Lambda function's exception as JSON, the
-description of a whole Batch job as JSON, and other services' messages unchanged.
+Step Functions passes on the message of the failing service. That is JSON with the exception of a
+Lambda function or with the description of a Batch job; other services' messages are unchanged.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Order the versions of a scene: decide which of two drops is the later one.
 
-The database must hold the detections in the object that is now in the bucket, by the package that
+The database must hold the detections of the object that is now in the bucket, by the package that
 is now deployed. The order of events, executions and loads must not matter. S3 numbers the writes to
 a key: of two events of one key, the one with the greater `sequencer` reports the later write. S3's
 times are less exact, since they are truncated to whole seconds. Therefore drops are ordered

@@ -38,7 +38,7 @@ class Executions:
 
     @classmethod
     def of_machine(cls, arn: str, states: SFNClient | None) -> Self:
-        """Return the executions of the state machine with an ARN; create a client if None."""
+        """Return the executions of the state machine `arn`; if `states` is None, make a client."""
         return cls(arn, states or boto3.client("stepfunctions"))
 
     def start(self, name: str, request: RunRequest) -> bool:

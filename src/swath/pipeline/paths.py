@@ -71,7 +71,7 @@ class RunPaths:
         return join(self.root, "mask.tif")
 
     def job_failure(self, job: str) -> str:
-        """Return the address of the error of a failed Batch job, JSON; `job` is the job's id."""
+        """Return the address of a failed Batch job's error, JSON; `job` is the job's id."""
         return join(self.root, "failures", f"{job.replace(':', '-')}.json")
 
     def shard_file(self, name: str) -> str:

@@ -133,7 +133,7 @@ class Plan(Payload, frozen=True, kw_only=True):
         return np.where(found, place, -1)
 
     def holds(self, shard: int) -> Callable[[Ints], Mask]:
-        """Return a function that maps numbers of tiles to whether the shard contains each tile."""
+        """Return a function from numbers of tiles to whether the shard contains each tile."""
         return lambda tiles: np.asarray(self.shard_of(tiles) == shard)
 
     def tiles(self, shard: int) -> Ints:

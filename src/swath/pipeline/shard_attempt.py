@@ -55,7 +55,7 @@ class ShardAttempt:
 
     @property
     def next_tile(self) -> int:
-        """Number before which all tiles are accounted for."""
+        """Number of the next tile; all tiles before it are accounted for."""
         return self.inference.next_tile
 
     def infer(

@@ -130,7 +130,7 @@ class ShardProgress:
         """Stitch within the shard, write the final detections and close the file.
 
         Args:
-            inside: Function that tells which tiles belong to the shard.
+            inside: Function from numbers of tiles to whether each tile belongs to the shard.
 
         Returns:
             The detections that the merge must stitch with those of other shards.

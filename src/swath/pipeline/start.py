@@ -24,10 +24,10 @@ forever. If the object was replaced or deleted meanwhile, the run fails with an 
 A failed run is not redriven but started again. Finished shards find their receipts, and the code
 that is deployed now recreates lost or damaged objects in the work bucket. An execution's name is
 its run's id, followed by the drop's sequencer if the scene was noted before. Step Functions accepts
-a name only once, so a drop whose note was lost collides with its own execution. It is then unknown
-whether the database has that execution's rows or those of a drop in between, so the next drop
-starts an execution of its own. Without its note, an old event can be mistaken for the latest drop;
-the scene's next drop corrects that.
+a name only once, so a drop whose note was lost collides with its own execution. The database may
+then have that execution's rows or those of a drop in between, so the next drop starts an execution
+of its own. Without the note, an old event can be mistaken for the latest drop; the scene's next
+drop corrects that.
 """
 
 from __future__ import annotations

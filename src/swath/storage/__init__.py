@@ -3,8 +3,8 @@
 Writes are atomic: S3 guarantees that, and a local file is written under a temporary name and then
 renamed.
 
-Functions that call S3 raise a TransientError if S3 fails in a way that a retry can fix, and
-botocore's ClientError if S3 refuses the request.
+Functions that call S3 raise a TransientError if a retry can fix S3's failure, and botocore's
+ClientError if S3 refuses the request.
 """
 
 from swath.storage.addresses import is_s3, join, name, resolve, split_object, split_s3
