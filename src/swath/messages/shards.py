@@ -87,7 +87,7 @@ class Receipt(Payload, frozen=True, kw_only=True):
     detections: int
     """Number of final detections, which are in the shard's Parquet file."""
     seams: int = 0
-    """Number of detections that other shards may also have detected, in a file of their own."""
+    """Number of detections for the merge to stitch with other shards', in a file of their own."""
     seconds: float
     """Duration of the attempt in seconds, loading of the model included."""
     failures: list[TileFailure] = []

@@ -182,11 +182,11 @@ def read_plan(uri: str) -> Plan:
 
 
 def pack_flags(flags: Mask) -> str:
-    """Return one flag per tile, bool, shape (n,), in the encoding of `Plan.skipped`."""
+    """Encode one flag per tile, bool, shape (n,), in the format of `Plan.skipped`."""
     return base64.b64encode(zlib.compress(np.packbits(flags).tobytes())).decode()
 
 
 def _unpack_flags(text: str) -> Mask:
-    """Return the flags in `Plan.skipped`, bool, padded with up to seven unset ones."""
+    """Decode the flags in `Plan.skipped`: bool, shape (n,), padded with up to seven unset ones."""
     packed = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
     return np.unpackbits(packed).astype(np.bool_)
