@@ -27,7 +27,7 @@ def seed(number: int) -> None:
 
 
 def tile() -> np.ndarray:
-    """A tile of blobs and noise, (3, SIZE, SIZE) of 8 bits."""
+    """Draw a tile of blobs and noise, (3, SIZE, SIZE) of 8 bits."""
     rng = np.random.default_rng(5)
     pixels = rng.integers(0, 60, (3, SIZE, SIZE))
     for _ in range(60):
