@@ -17,7 +17,9 @@ from swath.errors.exit_codes import CommandExit
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], bool]]:
-    """Within, Ctrl-C or SIGTERM asks the training to leave a checkpoint; a second one ends it.
+    """Turn Ctrl-C and SIGTERM, inside the block, into a request to stop with a checkpoint.
+
+    A second signal ends the process at once.
 
     Raises:
         Exit: the training stopped, with the code of the signal.
