@@ -3,7 +3,7 @@
 Pixels that share a side are one region; pixels that meet only in a corner are not.
 
 The polygons equal those of `rasterio.features.shapes`, vertex for vertex. That function returns
-each ring as a GeoJSON object of Python tuples. It takes 3 to 8 times as long as arrays of rings
+each ring as a GeoJSON object of Python tuples. It takes 4 to 7 times as long as arrays of rings
 (`make bench ARGS=polygons`), and returns no sum of weights for each region.
 """
 

@@ -1,7 +1,7 @@
 """Read the tiles of a shard in order, decoding each block of the file once.
 
 Tiles overlap, so a reader of single windows decodes a block several times. rasterio takes twice as
-long as this reader, and async-geotiff about four times (`make bench ARGS=reading_local`). Both were
+long as this reader, and async-geotiff 5 to 8 times (`make bench ARGS=reading_local`). Both were
 tried as the layer below this reader, but neither reports which blocks of a file are damaged;
 `swath.raster.files.checksums` does.
 """
