@@ -37,7 +37,7 @@ def ran(tmp_path_factory):
 
 
 def results(notebook):
-    """What each cell with a value shows, by the last line of its code."""
+    """Return the output of each cell with a value, by the last line of its code."""
     return {
         cell.source.splitlines()[-1]: output.data
         for cell in notebook.cells

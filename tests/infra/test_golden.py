@@ -9,7 +9,7 @@ import re
 import pytest
 
 HASH = re.compile(r"[0-9a-f]{64}|(?<=CurrentVersion)[0-9A-Za-z]{8}[0-9a-f]{32}")
-"""Of assets, and of versions of functions, which are made anew with each change of their code."""
+"""Hashes of assets and of versions of functions, which change with their code."""
 
 
 def test_the_template_is_what_it_was(golden, everything):

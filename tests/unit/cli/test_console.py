@@ -1,4 +1,4 @@
-"""What commands print, on a terminal and elsewhere: lines, warnings, errors, the bar."""
+"""Output of commands, on a terminal and elsewhere: lines, warnings, errors, the bar."""
 
 import os
 import pty
