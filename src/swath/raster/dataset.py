@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 MAX_BLOCK_BYTES = 512 << 20
 """Largest decoded size in bytes of a block, with all bands that are stored in it."""
-_DTYPES = {"uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64"}
+DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
+"""NumPy names of the pixel types that swath reads."""
 _PROBLEM = "cannot be opened as GeoTIFF, JPEG 2000 or NITF (gdal_translate can make one)"
 
 # `SceneInfo.transform` is None for such a file, so the warning adds nothing. The filter is set for
@@ -231,10 +232,10 @@ def _check_pixels(uri: str, reader: DatasetReader) -> None:
             f"{uri} has complex pixels; detect them first (amplitude or intensity), "
             "for example with gdal_calc.py --calc='abs(A)'"
         )
-    if len(dtypes) > 1 or not dtypes <= _DTYPES:
+    if len(dtypes) > 1 or not dtypes.issubset(DTYPES):
         raise SceneError(
             f"{uri} has pixels of type {', '.join(sorted(dtypes))}; swath reads one of "
-            f"{', '.join(sorted(_DTYPES))} for all bands"
+            f"{', '.join(sorted(DTYPES))} for all bands"
         )
 
 

@@ -20,14 +20,13 @@ from rasterio.windows import Window
 
 from swath.errors import SceneError
 from swath.raster import gdal_env
+from swath.raster.dataset import DTYPES
 from swath.raster.scene import OpenScene, open_scene
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rasterio.enums import ColorInterp
 
-DTYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32", "float64")
-"""NumPy names of the pixel types that swath reads."""
 _BLOCK_PX = 256
 """Side of a block of the GeoTIFFs that are written, in px."""
 _AXES = 3

@@ -18,10 +18,10 @@ from rasterio.enums import ColorInterp
 
 from swath import storage
 from swath.errors import SceneError, SwathError
-from swath.raster.dataset import Dataset, opened
+from swath.raster.dataset import DTYPES, Dataset, opened
 from swath.raster.interpretation import check_picture
 from swath.raster.scene import open_scene
-from swath.raster.write_image import DTYPES, windows_of, writing_geotiff
+from swath.raster.write_image import windows_of, writing_geotiff
 from swath.sagemaker.server.errors import TooLargeError
 
 if TYPE_CHECKING:
