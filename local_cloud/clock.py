@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from local_cloud.faults.active import Faults
 from local_cloud.faults.kinds import TimeLapse
+from local_cloud.faults.registry import FaultRegistry
 
 # A minute of AWS's waiting takes one second here.
 FACTOR = 60.0
@@ -18,17 +18,17 @@ class Clock:
     only while a `TimeLapse` is on.
     """
 
-    def __init__(self, faults: Faults) -> None:
+    def __init__(self, faults: FaultRegistry) -> None:
         self._faults = faults
 
     def wait(self, seconds: float) -> float:
         """Return the duration here, in s, of a wait of AWS."""
-        lapse = self._faults.on(TimeLapse)
+        lapse = self._faults.current(TimeLapse)
         return seconds / (lapse.factor if lapse else FACTOR)
 
     def limit(self, seconds: float) -> float:
         """Return the duration here, in s, of a state's time limit."""
-        lapse = self._faults.on(TimeLapse)
+        lapse = self._faults.current(TimeLapse)
         return seconds / lapse.factor if lapse else seconds
 
     def sleep(self, seconds: float) -> None:

@@ -22,8 +22,8 @@ from local_cloud.assembly import Assembly
 from local_cloud.clients import ACCOUNT, ADMINISTRATOR, REGION, Clients
 from local_cloud.deployment import deploy, destroy
 from local_cloud.errors import LocalCloudError
+from local_cloud.faults.client import ActiveFault
 from local_cloud.faults.kinds import Fault
-from local_cloud.faults.switch import Switched
 from local_cloud.permissions.policies import Call
 from local_cloud.permissions.record import FILE, read
 
@@ -121,20 +121,20 @@ class LocalCloud:
         return self._clients.get(service)
 
     @contextlib.contextmanager
-    def fault(self, fault: Fault) -> Iterator[Switched]:
+    def fault(self, fault: Fault) -> Iterator[ActiveFault]:
         """Switch on a fault of AWS for the duration of the block.
 
         Args:
             fault: One of the faults in `local_cloud.faults.kinds`.
 
         Yields:
-            The switch; its `met` is the number of times that the fault has occurred.
+            The active fault; its `occurrences` is the number of times that the fault has occurred.
         """
-        switched = Switched.on(self.endpoint, fault)
+        active = ActiveFault.switch_on(self.endpoint, fault)
         try:
-            yield switched
+            yield active
         finally:
-            switched.off()
+            active.switch_off()
 
     def dsn(self, database: str = "swath") -> str:
         """Return the administrator's connection string for a database, named as in the template."""

@@ -58,22 +58,22 @@ class JobRunner:
         process: JobProcess,
         *,
         timeout: float | None,
-        stopped: Callable[[], bool],
-        signalled: Callable[[], int | None] = lambda: None,
+        should_stop: Callable[[], bool],
+        next_signal: Callable[[], int | None] = lambda: None,
     ) -> JobExit:
         """Run one attempt to its end.
 
         Args:
             process: Process to run.
             timeout: Time in s after which the process is killed; None: no limit.
-            stopped: Function polled for whether to kill the process.
-            signalled: Function polled for a signal to send, until it returns one.
+            should_stop: Function polled for whether to kill the process.
+            next_signal: Function polled for a signal to send, until it returns one.
         """
         log = self._logs / process.log
         own = scratch(log)
         with log.open("wb") as output:
             running = self._start(process, output.fileno(), own)
-        timed_out = not _finish(running, timeout, stopped, signalled)
+        timed_out = not _finish(running, timeout, should_stop, next_signal)
         with self._lock:
             self._running.discard(running)
         shutil.rmtree(own["TMPDIR"], ignore_errors=True)
@@ -110,8 +110,8 @@ class JobRunner:
 def _finish(
     process: subprocess.Popen[bytes],
     timeout: float | None,
-    stopped: Callable[[], bool],
-    signalled: Callable[[], int | None],
+    should_stop: Callable[[], bool],
+    next_signal: Callable[[], int | None],
 ) -> bool:
     """Wait for a process, or kill it; return False if its time was over."""
     waited, step, sent = 0.0, 0.25, False
@@ -122,11 +122,11 @@ def _finish(
             waited += step
         else:
             return True
-        if not sent and (number := signalled()) is not None:
+        if not sent and (number := next_signal()) is not None:
             process.send_signal(number)
             sent = True
         late = timeout is not None and waited >= timeout
-        if late or stopped():
+        if late or should_stop():
             process.kill()
             process.wait()
             return not late

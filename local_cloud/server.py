@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from local_cloud.clients import Clients
 from local_cloud.endpoints.pool import EndpointPool
-from local_cloud.faults.active import Faults
-from local_cloud.faults.edge import Edge
+from local_cloud.faults.middleware import FaultMiddleware
+from local_cloud.faults.registry import FaultRegistry
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
 from local_cloud.postgis.database import Database, own_database, users_database
@@ -49,7 +49,7 @@ def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
     """
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    faults = Faults()
+    faults = FaultRegistry()
     with contextlib.ExitStack() as stack:
         # PostgreSQL starts while Python imports moto.
         starter = stack.enter_context(ThreadPoolExecutor(1))
@@ -97,12 +97,12 @@ def main() -> None:
         sys.exit(1)
 
 
-def _database(faults: Faults) -> contextlib.AbstractContextManager[Database]:
+def _database(faults: FaultRegistry) -> contextlib.AbstractContextManager[Database]:
     url = os.environ.get(POSTGIS_SERVER)
     return users_database(url) if url else own_database(faults)
 
 
-def _serve_moto(stack: contextlib.ExitStack, port: int, faults: Faults) -> str:
+def _serve_moto(stack: contextlib.ExitStack, port: int, faults: FaultRegistry) -> str:
     from moto.server import ThreadedMotoServer  # noqa: PLC0415 - slow: after PostgreSQL's start
 
     server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
@@ -110,7 +110,7 @@ def _serve_moto(stack: contextlib.ExitStack, port: int, faults: Faults) -> str:
     stack.callback(server.stop)
     _, port = server.get_host_and_port()
     wsgi: Any = server._server  # noqa: SLF001 - moto accepts no external application
-    wsgi.app = Edge(wsgi.app, faults)
+    wsgi.app = FaultMiddleware(wsgi.app, faults)
     os.environ["MOTO_PORT"] = str(port)  # moto's own tasks call moto there
     return f"http://127.0.0.1:{port}"
 

@@ -13,7 +13,7 @@ from local_cloud.clients import REGION, Clients
 from local_cloud.clock import Clock
 from local_cloud.endpoints.pool import EndpointPool
 from local_cloud.errors import LocalCloudError
-from local_cloud.faults.active import Faults
+from local_cloud.faults.registry import FaultRegistry
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.images import StagedImage
 from local_cloud.jobs import JobRunner
@@ -39,7 +39,7 @@ class Services:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables that every function, job and endpoint gets in addition to the template's, such
     as AWS's address."""
-    faults: Faults = field(default_factory=Faults)
+    faults: FaultRegistry = field(default_factory=FaultRegistry)
 
     @functools.cached_property
     def clock(self) -> Clock:

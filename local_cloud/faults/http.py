@@ -15,7 +15,7 @@ _REQUEST_ID = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class HttpRequest:
     """Request to a service; `service` is its name in the signature, empty if unsigned."""
 
     service: str
@@ -23,7 +23,7 @@ class Request:
     path: str
 
     @classmethod
-    def of(cls, environ: Mapping[str, Any]) -> Request:
+    def from_environ(cls, environ: Mapping[str, Any]) -> HttpRequest:
         """Parse a WSGI environment."""
         signed = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         path = str(environ.get("PATH_INFO", ""))
@@ -38,7 +38,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """HTTP response."""
 
     status: HTTPStatus
@@ -46,20 +46,20 @@ class Answer:
     body: bytes
 
 
-def json_error(status: int, code: str, message: str) -> Answer:
+def json_error(status: int, code: str, message: str) -> HttpResponse:
     """Return an error of a service with a JSON protocol.
 
     https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
     """
     body = json.dumps({"Type": "User", "Message": message, "message": message}).encode()
     headers = (("Content-Type", "application/json"), ("x-amzn-errortype", code))
-    return Answer(HTTPStatus(status), (*headers, ("x-amzn-requestid", _REQUEST_ID)), body)
+    return HttpResponse(HTTPStatus(status), (*headers, ("x-amzn-requestid", _REQUEST_ID)), body)
 
 
-def s3_error(status: int, code: str, message: str) -> Answer:
+def s3_error(status: int, code: str, message: str) -> HttpResponse:
     """Return an error of S3: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html."""
     body = (
         f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code>'
         f"<Message>{message}</Message><RequestId>{_REQUEST_ID}</RequestId></Error>"
     ).encode()
-    return Answer(HTTPStatus(status), (("Content-Type", "application/xml"),), body)
+    return HttpResponse(HTTPStatus(status), (("Content-Type", "application/xml"),), body)

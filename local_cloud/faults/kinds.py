@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from local_cloud.faults.http import Answer, Request, json_error, s3_error
+from local_cloud.faults.http import HttpRequest, HttpResponse, json_error, s3_error
 
 LAMBDA_INVOKE = "/invocations"
 
@@ -22,14 +22,14 @@ class Fault(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 class HttpFault(Fault, frozen=True, kw_only=True):
-    """Answer that replaces the service's own."""
+    """Response that replaces the service's own."""
 
-    def fits(self, request: Request) -> bool:
+    def applies_to(self, request: HttpRequest) -> bool:
         """Return whether the fault applies to the request."""
         raise NotImplementedError
 
-    def answer(self) -> Answer:
-        """Return the answer of the service."""
+    def response(self) -> HttpResponse:
+        """Return the response of the service."""
         raise NotImplementedError
 
 
@@ -55,7 +55,7 @@ class FunctionInactive(HttpFault, frozen=True, kw_only=True):
         "ResourceConflictException",
     ] = "CodeArtifactUserPendingException"
 
-    def fits(self, request: Request) -> bool:
+    def applies_to(self, request: HttpRequest) -> bool:
         """Return whether the request invokes the function."""
         return (
             request.service == "lambda"
@@ -63,7 +63,7 @@ class FunctionInactive(HttpFault, frozen=True, kw_only=True):
             and self.function in request.path
         )
 
-    def answer(self) -> Answer:
+    def response(self) -> HttpResponse:
         """Return the error as Lambda sends it."""
         status = 502 if self.error == "ResourceNotReadyException" else 409
         return json_error(
@@ -92,11 +92,11 @@ class DataApiResuming(HttpFault, frozen=True, kw_only=True):
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2-auto-pause.html
     """
 
-    def fits(self, request: Request) -> bool:
+    def applies_to(self, request: HttpRequest) -> bool:
         """Return whether the request is a statement."""
         return request.service == "rds-data"
 
-    def answer(self) -> Answer:
+    def response(self) -> HttpResponse:
         """Return the error as the Data API sends it."""
         return json_error(
             400,
@@ -119,11 +119,11 @@ class SlowDown(HttpFault, frozen=True, kw_only=True):
     key: str
     methods: tuple[str, ...] = ("GET", "HEAD", "PUT", "POST")
 
-    def fits(self, request: Request) -> bool:
+    def applies_to(self, request: HttpRequest) -> bool:
         """Return whether the request is for such an object."""
         return _is_object(request, self.key) and request.method in self.methods
 
-    def answer(self) -> Answer:
+    def response(self) -> HttpResponse:
         """Return the error as S3 sends it."""
         return s3_error(503, "SlowDown", "Please reduce your request rate.")
 
@@ -140,7 +140,7 @@ class ConnectionBroken(Fault, frozen=True, kw_only=True):
 
     key: str
 
-    def fits(self, request: Request) -> bool:
+    def applies_to(self, request: HttpRequest) -> bool:
         """Return whether the request reads such an object."""
         return _is_object(request, self.key) and request.method == "GET"
 
@@ -170,12 +170,12 @@ class DatabaseRestarted(Fault, frozen=True, kw_only=True):
 
     Attributes:
         after: Time in s from the connection to the stop.
-        away: Time in s from the stop to the start.
+        downtime: Time in s from the stop to the start.
         crashed: True if the server ends at once, and recovers from its log when it starts.
     """
 
     after: float = 0.0
-    away: float = 1.0
+    downtime: float = 1.0
     crashed: bool = False
 
 
@@ -267,10 +267,10 @@ class RequestExpired(Fault, frozen=True, kw_only=True):
     https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html
 
     Attributes:
-        told: True if the error topic gets a notification.
+        notified: True if the error topic gets a notification.
     """
 
-    told: bool
+    notified: bool
 
 
 class TimeLapse(Fault, frozen=True, kw_only=True):
@@ -285,7 +285,7 @@ class TimeLapse(Fault, frozen=True, kw_only=True):
     factor: float
 
 
-def _is_object(request: Request, key: str) -> bool:
+def _is_object(request: HttpRequest, key: str) -> bool:
     return request.service == "s3" and key in request.path
 
 

@@ -143,8 +143,8 @@ def _queue(services: Services, endpoint: Endpoint) -> Any:
 def _serve(services: Services, request: _Request) -> None:
     """Process one request to its end, including results and notifications."""
     try:
-        if expired := services.faults.meet(RequestExpired):
-            _expire(services, request, told=expired.told)
+        if expired := services.faults.trigger(RequestExpired):
+            _expire(services, request, notified=expired.notified)
             return
         try:
             body = read_object(services, request.endpoint, request.input)
@@ -175,9 +175,9 @@ def _fail(services: Services, request: _Request, error: ServiceException | Clien
     _tell(services, request, "ErrorTopic", message)
 
 
-def _expire(services: Services, request: _Request, *, told: bool) -> None:
+def _expire(services: Services, request: _Request, *, notified: bool) -> None:
     """Drop a request that expired in the queue."""
-    if told:
+    if notified:
         reason = "ClientError: the request expired in the queue before it was processed"
         _tell(services, request, "ErrorTopic", request.message("Expired", failureReason=reason))
 

@@ -73,7 +73,7 @@ class TooManyRequestsError(LambdaClientError):
 
 def _invoke(services: Services, function: Any, payload: bytes) -> Response | None:
     """Run a function; return None if the account has no free slot."""
-    with services.faults.slot() as free:
+    with services.faults.lambda_slot() as free:
         if not free:
             return None
         try:
@@ -92,7 +92,7 @@ def specification(function: Any, services: Services) -> FunctionSpec:
     image = services.image(function.code["ImageUri"], function.region)
     command = function.image_config.cmd or image.command
     log_group = getattr(function, "log_group", None) or f"/aws/lambda/{function.function_name}"
-    full = services.faults.meet(DiskFull, lambda f: f.process in function.function_name)
+    full = services.faults.trigger(DiskFull, lambda f: f.process in function.function_name)
     start_function(
         services.access,
         function.role,

@@ -26,7 +26,7 @@ from moto.batch.utils import JobStatus
 from moto.batch_simple.models import BatchSimpleBackend
 from moto.events.models import events_backends
 
-from local_cloud.faults.jobs import AttemptExit, run_attempt, wait_for_host
+from local_cloud.faults.batch import AttemptResult, run_attempt, wait_for_host
 from local_cloud.faults.kinds import DiskFull
 from local_cloud.jobs import JobProcess
 from local_cloud.moto_patches.patching import Patcher
@@ -230,7 +230,7 @@ def _attempts(services: Services, submission: _Submission, job: Any, parent: Any
 
 def _attempt(
     services: Services, submission: _Submission, job: Any, parent: Any, number: int
-) -> AttemptExit:
+) -> AttemptResult:
     container = submission.definition.container_properties
     image = services.image(container["image"], submission.backend.region_name)
     _insist(services, container)
@@ -248,7 +248,7 @@ def _attempt(
     job.job_started_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
     job.log_stream_name = job._stream_name
     job._start_attempt()
-    full = services.faults.meet(DiskFull, lambda f: f.process in submission.definition.name)
+    full = services.faults.trigger(DiskFull, lambda f: f.process in submission.definition.name)
     ended = run_attempt(
         services,
         JobProcess(
@@ -259,7 +259,7 @@ def _attempt(
             disk_kib=full.kib if full else None,
         ),
         timeout=job._get_attempt_duration(),
-        stopped=lambda: job.stop or parent.stop,
+        should_stop=lambda: job.stop or parent.stop,
     )
     _record(job, ended)
     return ended
@@ -288,7 +288,7 @@ def _command(submission: _Submission, job: Any) -> list[str]:
     return list(job._add_parameters_to_command(list(command)))
 
 
-def _record(job: Any, ended: AttemptExit) -> None:
+def _record(job: Any, ended: AttemptResult) -> None:
     job.exit_code = ended.code
     job.job_stopped_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
     job._stop_attempt()

@@ -37,7 +37,7 @@ def apply(patcher: Patcher, services: Services) -> None:
     def send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
         # The content of the event is final when the object is put, even if it arrives late.
         detail = _detail(account_id, bucket, event_name, key)
-        late = services.faults.meet(EventLate)
+        late = services.faults.trigger(EventLate)
         if late is None:
             _send(account_id, bucket, event_name, detail)
             return

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import conninfo, sql
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.faults.active import Faults
+from local_cloud.faults.registry import FaultRegistry
 from local_cloud.postgis import rds
 from local_cloud.postgis.gate import gate
 from local_cloud.postgis.server import PostgisServer
@@ -98,7 +98,7 @@ class Database:
 
 
 @contextlib.contextmanager
-def own_database(faults: Faults) -> Iterator[Database]:
+def own_database(faults: FaultRegistry) -> Iterator[Database]:
     """Run the local cloud's own server, behind a gate, for the duration of the block.
 
     Args:
@@ -111,7 +111,7 @@ def own_database(faults: Faults) -> Iterator[Database]:
             server.host,
             server.port,
             faults,
-            lambda fault: server.restart(away=fault.away, crashed=fault.crashed),
+            lambda fault: server.restart(downtime=fault.downtime, crashed=fault.crashed),
         ) as entrance,
     ):
         server.endpoint_port = entrance.port

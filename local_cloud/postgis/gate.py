@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from local_cloud.faults.active import Faults
 from local_cloud.faults.kinds import DatabasePaused, DatabaseRestarted
+from local_cloud.faults.registry import FaultRegistry
 
 _CHUNK = 65_536
 
@@ -23,7 +23,7 @@ class Gate:
         port: Port on which the gate listens.
     """
 
-    def __init__(self, host: str, port: int, faults: Faults, restart: Restart) -> None:
+    def __init__(self, host: str, port: int, faults: FaultRegistry, restart: Restart) -> None:
         self._server = (host, port)
         self._faults = faults
         self._restart = restart
@@ -51,7 +51,7 @@ class Gate:
             if not self._wait():
                 return
             with socket.create_connection(self._server) as server:
-                if fault := self._faults.meet(DatabaseRestarted):
+                if fault := self._faults.trigger(DatabaseRestarted):
                     timer = threading.Timer(fault.after, self._restart, (fault,))
                     timer.daemon = True
                     timer.start()
@@ -62,7 +62,7 @@ class Gate:
 
     def _wait(self) -> bool:
         """Wait while the database is paused; return whether to accept the connection afterwards."""
-        fault = self._faults.on(DatabasePaused)
+        fault = self._faults.current(DatabasePaused)
         if fault is None:
             return True
         with self._lock:
@@ -71,7 +71,7 @@ class Gate:
             resumed = self._resumed.setdefault(key, now + fault.seconds)
             if now >= resumed:
                 return True
-            self._faults.meet(DatabasePaused)
+            self._faults.trigger(DatabasePaused)
             refused = self._refused[key] = self._refused.get(key, 0) + 1
         if refused <= fault.refused:
             return False
@@ -90,7 +90,7 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
 
 @contextlib.contextmanager
 def gate(
-    host: str, port: int, faults: Faults, restart: Restart = lambda _fault: None
+    host: str, port: int, faults: FaultRegistry, restart: Restart = lambda _fault: None
 ) -> Iterator[Gate]:
     """Open a gate to a server for the duration of the block.
 

@@ -97,11 +97,11 @@ class PostgisServer:
         """Return the superuser's connection string for a database."""
         return psycopg.conninfo.make_conninfo(**self.administrator, dbname=database)
 
-    def restart(self, *, away: float = 0.0, crashed: bool = False) -> None:
+    def restart(self, *, downtime: float = 0.0, crashed: bool = False) -> None:
         """Stop the server, and restart it with its data and on its port.
 
         Args:
-            away: Time in s between stop and start.
+            downtime: Time in s between stop and start.
             crashed: True if the server ends without a shutdown, and recovers at the start.
 
         Raises:
@@ -111,7 +111,7 @@ class PostgisServer:
             if self._process is None or self._process.poll() is not None:
                 return
             self._stop(signal.SIGQUIT if crashed else signal.SIGINT)
-            time.sleep(away)
+            time.sleep(downtime)
             self._launch()
 
     def close(self) -> None:

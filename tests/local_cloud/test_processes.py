@@ -101,7 +101,7 @@ def test_a_job_has_no_region_unless_its_definition_sets_one(tmp_path: Path):
         environment={"AWS_EC2_METADATA_DISABLED": "true"},
         log="job.log",
     )
-    ended = runner.run(process, timeout=60, stopped=lambda: False)
+    ended = runner.run(process, timeout=60, should_stop=lambda: False)
     runner.close()
     found, where = ended.output.splitlines()
 
@@ -128,9 +128,9 @@ def test_a_disk_is_full_when_its_space_is_used_up(tmp_path: Path):
         log="job.log",
         disk_kib=64,
     )
-    full = runner.run(process, timeout=60, stopped=lambda: False)
+    full = runner.run(process, timeout=60, should_stop=lambda: False)
     free = runner.run(
-        dataclasses.replace(process, disk_kib=None), timeout=60, stopped=lambda: False
+        dataclasses.replace(process, disk_kib=None), timeout=60, should_stop=lambda: False
     )
     runner.close()
 

@@ -81,7 +81,7 @@ def _fault(rng: random.Random, backend: str) -> kinds.Fault:
         kinds.DatabasePaused(seconds=2, refused=times),
         kinds.DatabaseRestarted(
             after=rng.choice([0, 0.05, 0.3]),
-            away=rng.choice([0, 1, 3]),
+            downtime=rng.choice([0, 1, 3]),
             crashed=rng.random() < 0.5,
             times=1,
         ),
@@ -101,5 +101,5 @@ def _fault(rng: random.Random, backend: str) -> kinds.Fault:
             kinds.JobOutOfMemory(times=1),
         ]
     elif backend == "sagemaker-async":
-        choices += [kinds.RequestExpired(told=True, times=1)]
+        choices += [kinds.RequestExpired(notified=True, times=1)]
     return rng.choice(choices)

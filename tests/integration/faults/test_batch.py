@@ -44,21 +44,21 @@ def test_a_run_survives_what_another_host_does_not_meet(
 ):
     with pipeline.cloud.fault(SURVIVED[name]) as fault:
         run = pipeline.wait(start(pipeline, tmp_path, name))
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert run.status == "succeeded", run.cause
-    assert met == 1
+    assert occurrences == 1
 
 
 def test_a_job_out_of_memory_fails_its_run_at_once_and_says_so(pipeline: Pipeline, tmp_path: Path):
     with pipeline.cloud.fault(JobOutOfMemory()) as fault:
         run = pipeline.wait(start(pipeline, tmp_path, "out-of-memory"))
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert run.status == "failed"
     assert "OutOfMemoryError" in run.cause
     assert "exit code 137" in run.cause
-    assert met == 1, "more attempts would only need as much"
+    assert occurrences == 1, "more attempts would only need as much"
 
 
 def test_a_run_without_a_gpu_quota_fails_when_the_queue_gives_up_and_says_why(
@@ -70,12 +70,12 @@ def test_a_run_without_a_gpu_quota_fails_when_the_queue_gives_up_and_says_why(
         pipeline.cloud.fault(NoCapacity()) as fault,
     ):
         run = pipeline.wait(start(pipeline, tmp_path, "no-quota"))
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert 1 <= hours <= 24
     assert run.status == "failed"
     assert "INSUFFICIENT_INSTANCE_CAPACITY" in run.cause
-    assert met == 1
+    assert occurrences == 1
 
 
 def gpu_wait_hours(pipeline: Pipeline) -> float:

@@ -19,10 +19,10 @@ def test_a_run_survives_that_the_database_is_paused(pipeline: Pipeline, tmp_path
     with pipeline.cloud.fault(DatabasePaused(seconds=15, refused=1)) as fault:
         uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=22), "incoming/paused.tif")
         run = pipeline.wait(uri)
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert run.status == "succeeded", run.cause
-    assert met == 2, "a connection that is refused, then one that is held"
+    assert occurrences == 2, "a connection that is refused, then one that is held"
 
 
 def test_a_failure_is_recorded_though_the_database_is_away_for_an_hour(
@@ -34,12 +34,12 @@ def test_a_failure_is_recorded_though_the_database_is_away_for_an_hour(
     away = DatabasePaused(seconds=6, refused=1_000_000)
     with pipeline.cloud.fault(TimeLapse(factor=600)), pipeline.cloud.fault(away) as fault:
         run = pipeline.wait(pipeline.drop(scene, "incoming/failed-while-away.tif"))
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert (run.status, run.error) == ("failed", "SceneError")
     assert "failed-while-away.tif" in run.cause
     assert run.recorded_at > run.ended_at
-    assert met > 3, "more calls than Lambda itself makes of an event"
+    assert occurrences > 3, "more calls than Lambda itself makes of an event"
 
 
 def test_a_failure_that_is_not_recorded_is_set_aside_and_can_be_redriven(
@@ -85,8 +85,8 @@ def test_the_database_is_prepared_though_it_is_paused(pipeline: Pipeline):
     with pipeline.cloud.fault(DataApiResuming(times=3)) as fault:
         answer = functions.invoke(FunctionName=name, Payload=b"{}")
         done = json.loads(answer["Payload"].read())
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert "FunctionError" not in answer, done
     assert done["statements"] > 0
-    assert met == 3
+    assert occurrences == 3

@@ -20,27 +20,27 @@ def start(pipeline: Pipeline, folder: Path, name: str) -> str:
     return uri
 
 
-def test_a_run_survives_that_a_request_expires_and_the_topic_is_told(
+def test_a_run_survives_that_a_request_expires_and_the_topic_is_notified(
     pipeline: Pipeline, tmp_path: Path
 ):
-    with pipeline.cloud.fault(RequestExpired(told=True, times=1)) as fault:
-        run = pipeline.wait(start(pipeline, tmp_path, "expired-told"))
-        met = fault.met
+    with pipeline.cloud.fault(RequestExpired(notified=True, times=1)) as fault:
+        run = pipeline.wait(start(pipeline, tmp_path, "expired-notified"))
+        occurrences = fault.occurrences
 
     assert run.status == "succeeded", run.cause
-    assert met == 1
+    assert occurrences == 1
 
 
-def test_a_run_survives_that_a_request_expires_and_nobody_is_told(
+def test_a_run_survives_that_a_request_expires_without_a_notification(
     pipeline: Pipeline, tmp_path: Path
 ):
-    with pipeline.cloud.fault(RequestExpired(told=False, times=1)) as fault:
+    with pipeline.cloud.fault(RequestExpired(notified=False, times=1)) as fault:
         # Two hours and five minutes in three seconds: until the state is tried again.
         with pipeline.cloud.fault(TimeLapse(factor=2_500)):
-            uri = start(pipeline, tmp_path, "expired-untold")
-            eventually(lambda: fault.met, "the request to expire")
+            uri = start(pipeline, tmp_path, "expired-silent")
+            eventually(lambda: fault.occurrences, "the request to expire")
         run = pipeline.wait(uri)
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert run.status == "succeeded", run.cause
-    assert met == 1
+    assert occurrences == 1

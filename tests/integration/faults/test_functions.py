@@ -31,10 +31,10 @@ def test_a_run_survives_that_its_functions_have_been_idle_for_weeks(
         uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=21), "incoming/idle.tif")
         run = pipeline.wait(uri)
         pipeline.settle()
-        met = [fault.met for fault in faults]
+        occurrences = [fault.occurrences for fault in faults]
 
     assert run.status == "succeeded", run.cause
-    assert met == [2] * len(INACTIVE)
+    assert occurrences == [2] * len(INACTIVE)
     assert len(pipeline.runs(uri)) == 1
 
 
@@ -48,11 +48,11 @@ def test_a_function_that_is_never_ready_fails_its_run_after_ten_minutes_and_says
     ):
         uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=27), "incoming/never-ready.tif")
         run = pipeline.wait(uri)
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert (run.status, run.error) == ("failed", "Lambda.CodeArtifactUserPendingException")
     assert "initializing your function" in run.cause
-    assert met == 31, "the first call, and 30 retries 20 s apart"
+    assert occurrences == 31, "the first call, and 30 retries 20 s apart"
 
 
 def test_a_failure_is_recorded_though_the_function_that_does_so_has_been_idle_for_weeks(
@@ -62,7 +62,7 @@ def test_a_failure_is_recorded_though_the_function_that_does_so_has_been_idle_fo
     scene.write_bytes(b"")
     with pipeline.cloud.fault(FunctionInactive(function="RecordFailure", times=2)) as fault:
         run = pipeline.wait(pipeline.drop(scene, "incoming/idle-and-bad.tif"))
-        assert fault.met == 2
+        assert fault.occurrences == 2
 
     assert run.status == "failed"
 
@@ -79,9 +79,9 @@ def test_scenes_survive_that_the_account_has_one_slot_for_all_functions(
         ]
         runs = [pipeline.wait(uri) for uri in uris]
         pipeline.settle()
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert {run.scene_uri: (run.status, run.cause) for run in runs} == dict.fromkeys(
         uris, ("succeeded", None)
     )
-    assert met > 3
+    assert occurrences > 3

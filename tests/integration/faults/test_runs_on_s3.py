@@ -53,10 +53,10 @@ def test_a_run_survives_that_its_scene_is_read_with_difficulty(
     with pipeline.cloud.fault(FAULTS[name]) as fault:
         pipeline.start(request)
         run = pipeline.wait(uri)
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert run.status == "succeeded", run.cause
-    assert (run.tiles_failed, met) == (0, FAULTS[name].times)
+    assert (run.tiles_failed, occurrences) == (0, FAULTS[name].times)
 
 
 @pytest.mark.parametrize("backend", ["lambda", "batch"])
@@ -71,7 +71,7 @@ def test_a_run_survives_an_outage_that_outlasts_the_retries_of_the_client(
     with pipeline.cloud.fault(outage) as fault:
         pipeline.start(request)
         run = pipeline.wait(uri)
-        met = fault.met
+        occurrences = fault.occurrences
 
     assert run.status == "succeeded", run.cause
-    assert met == 5
+    assert occurrences == 5

@@ -9,7 +9,7 @@ import pytest
 from moto.batch.models import batch_backends
 
 from local_cloud.clients import ACCOUNT, REGION
-from local_cloud.faults.jobs import EXITED, HOST_GONE, NOT_STARTED
+from local_cloud.faults.batch import EXITED, HOST_GONE, NOT_STARTED
 from local_cloud.faults.kinds import (
     DockerTimeout,
     Fault,
@@ -66,7 +66,7 @@ def test_a_job_without_a_host_waits_until_there_is_one(
     number = services.faults.switch_on(NoCapacity())
     with applied(services, job_processes):
         job = submit(aws, queue, image, "any")
-        eventually(lambda: services.faults.met(number), "the job to wait")
+        eventually(lambda: services.faults.occurrences(number), "the job to wait")
         waiting = described(aws, job)
         services.faults.switch_off(number)
         after = ended(aws, job)

@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-from local_cloud.faults.active import Faults
-from local_cloud.faults.edge import Edge
 from local_cloud.faults.kinds import ConnectionBroken, SlowDown
+from local_cloud.faults.middleware import FaultMiddleware
+from local_cloud.faults.registry import FaultRegistry
 from swath import storage
 from swath.errors import TransientError
 from swath.storage import s3_objects
@@ -25,11 +25,11 @@ URI = "s3://work/runs/a.bin"
 
 
 @pytest.fixture
-def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
+def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultRegistry]:
     """Faults of an S3 with an object, whose client does not retry."""
-    made = Faults()
-    edge = Edge(DomainDispatcherApplication(create_backend_app), made)
-    server = make_server("127.0.0.1", 0, edge, threaded=True)
+    made = FaultRegistry()
+    middleware = FaultMiddleware(DomainDispatcherApplication(create_backend_app), made)
+    server = make_server("127.0.0.1", 0, middleware, threaded=True)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     client = boto3.client(
         "s3",
@@ -73,7 +73,7 @@ CALLS: dict[str, Callable[[Path], Any]] = {
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 def test_s3_that_asks_to_slow_down_is_a_transient_error(
-    faults: Faults, tmp_path: Path, call: Callable[[Path], Any]
+    faults: FaultRegistry, tmp_path: Path, call: Callable[[Path], Any]
 ):
     number = faults.switch_on(SlowDown(key="work/runs"))
     with pytest.raises(TransientError, match=rf"{URI} cannot be (read|written): "):
@@ -84,7 +84,9 @@ def test_s3_that_asks_to_slow_down_is_a_transient_error(
 
 
 @pytest.mark.parametrize("name", ["read_bytes", "read_end"])
-def test_an_object_that_breaks_off_is_a_transient_error(faults: Faults, tmp_path: Path, name: str):
+def test_an_object_that_breaks_off_is_a_transient_error(
+    faults: FaultRegistry, tmp_path: Path, name: str
+):
     faults.switch_on(ConnectionBroken(key="work/runs", times=1))
 
     with pytest.raises(TransientError, match="broken"):
@@ -93,16 +95,16 @@ def test_an_object_that_breaks_off_is_a_transient_error(faults: Faults, tmp_path
 
 
 def test_an_object_that_breaks_off_while_it_is_copied_is_asked_for_again(
-    faults: Faults, tmp_path: Path
+    faults: FaultRegistry, tmp_path: Path
 ):
     number = faults.switch_on(ConnectionBroken(key="work/runs", times=1))
     with storage.reading(URI) as path:
         content = path.read_bytes()
 
     assert content == b"0123456789"
-    assert faults.met(number) == 1
+    assert faults.occurrences(number) == 1
 
 
-def test_a_refusal_stays_a_refusal(faults: Faults):
+def test_a_refusal_stays_a_refusal(faults: FaultRegistry):
     with pytest.raises(ClientError, match="NoSuchBucket"):
         storage.write_bytes("s3://nowhere/a", b"")

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from local_cloud.faults.active import Faults
 from local_cloud.faults.kinds import DatabasePaused, DatabaseRestarted
+from local_cloud.faults.registry import FaultRegistry
 from local_cloud.postgis.gate import Gate, gate
 
 
@@ -36,12 +36,12 @@ def server() -> Iterator[int]:
 
 
 @pytest.fixture
-def faults() -> Faults:
-    return Faults()
+def faults() -> FaultRegistry:
+    return FaultRegistry()
 
 
 @pytest.fixture
-def opened(server: int, faults: Faults) -> Iterator[Gate]:
+def opened(server: int, faults: FaultRegistry) -> Iterator[Gate]:
     with gate("127.0.0.1", server, faults) as made:
         yield made
 
@@ -62,24 +62,26 @@ def test_a_connection_leads_to_the_server(opened: Gate):
 
 
 def test_a_paused_database_refuses_some_connections_and_holds_the_others(
-    opened: Gate, faults: Faults
+    opened: Gate, faults: FaultRegistry
 ):
     number = faults.switch_on(DatabasePaused(seconds=0.5, refused=2))
 
     answers = [ask(opened, b"abc") for _ in range(4)]
 
     assert answers == [b"", b"", b"cba", b"cba"]
-    assert faults.met(number) == 3, "the fourth finds it awake"
+    assert faults.occurrences(number) == 3, "the fourth finds it awake"
 
 
-def test_a_database_that_is_paused_again_has_to_wake_again(opened: Gate, faults: Faults):
+def test_a_database_that_is_paused_again_has_to_wake_again(opened: Gate, faults: FaultRegistry):
     for _ in range(2):
         number = faults.switch_on(DatabasePaused(seconds=0.1))
         assert ask(opened, b"abc") == b"cba"
         assert faults.switch_off(number) == 1
 
 
-def test_a_connection_may_be_the_one_that_the_database_restarts_after(server: int, faults: Faults):
+def test_a_connection_may_be_the_one_that_the_database_restarts_after(
+    server: int, faults: FaultRegistry
+):
     restarted: list[DatabaseRestarted] = []
     done = threading.Event()
 
@@ -87,7 +89,7 @@ def test_a_connection_may_be_the_one_that_the_database_restarts_after(server: in
         restarted.append(fault)
         done.set()
 
-    fault = DatabaseRestarted(times=1, away=0.5)
+    fault = DatabaseRestarted(times=1, downtime=0.5)
     faults.switch_on(fault)
     with gate("127.0.0.1", server, faults, restart) as opened:
         answers = [ask(opened, b"abc") for _ in range(2)]

@@ -12,8 +12,7 @@ from werkzeug.serving import make_server
 
 from local_cloud.clients import Clients
 from local_cloud.errors import LocalCloudError
-from local_cloud.faults.active import Faults
-from local_cloud.faults.edge import PATH, Edge
+from local_cloud.faults.client import ActiveFault
 from local_cloud.faults.kinds import (
     ConnectionBroken,
     DataApiResuming,
@@ -21,7 +20,8 @@ from local_cloud.faults.kinds import (
     FunctionInactive,
     SlowDown,
 )
-from local_cloud.faults.switch import Switched
+from local_cloud.faults.middleware import FAULTS_PATH, FaultMiddleware
+from local_cloud.faults.registry import FaultRegistry
 
 Client = Callable[[str], Any]
 
@@ -36,7 +36,7 @@ def service(environ: Any, start_response: Any) -> list[bytes]:
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, Edge(service, Faults()), threaded=True)
+    server = make_server("127.0.0.1", 0, FaultMiddleware(service, FaultRegistry()), threaded=True)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -72,13 +72,13 @@ def test_an_inactive_function_is_refused_as_lambda_does(
     endpoint: str, client: Client, fault: FunctionInactive, status: int
 ):
     functions = client("lambda")
-    switched = Switched.on(endpoint, fault)
+    active = ActiveFault.switch_on(endpoint, fault)
     refused = refusal(functions.invoke, FunctionName="swath-PlanScene1", Payload=b"{}" * 100_000)
     answered = functions.invoke(FunctionName="swath-MergeDetections1", Payload=b"{}")
 
     assert refused == (fault.error, status)
     assert answered["Payload"].read() == b'{"records": []}'
-    assert switched.met == 1
+    assert active.occurrences == 1
 
 
 def test_the_data_api_says_that_the_database_resumes(endpoint: str, client: Client):
@@ -88,7 +88,7 @@ def test_the_data_api_says_that_the_database_resumes(endpoint: str, client: Clie
         "sql": "SELECT 1",
     }
     api = client("rds-data")
-    Switched.on(endpoint, DataApiResuming(times=1))
+    ActiveFault.switch_on(endpoint, DataApiResuming(times=1))
 
     assert refusal(api.execute_statement, **statement) == ("DatabaseResumingException", 400)
     assert api.execute_statement(**statement)["records"] == []
@@ -96,18 +96,18 @@ def test_the_data_api_says_that_the_database_resumes(endpoint: str, client: Clie
 
 def test_s3_asks_to_slow_down(endpoint: str, client: Client):
     s3 = client("s3")
-    switched = Switched.on(endpoint, SlowDown(key="scenes/a", methods=("GET",)))
+    active = ActiveFault.switch_on(endpoint, SlowDown(key="scenes/a", methods=("GET",)))
 
     assert refusal(s3.get_object, Bucket="scenes", Key="a.tif") == ("SlowDown", 503)
     assert s3.get_object(Bucket="scenes", Key="b.tif")["Body"].read() == b"0123456789"
     assert s3.head_object(Bucket="scenes", Key="a.tif")["ContentLength"] == 10
-    assert switched.off() == 1
+    assert active.switch_off() == 1
     assert s3.get_object(Bucket="scenes", Key="a.tif")["Body"].read() == b"0123456789"
 
 
 def test_a_connection_breaks_in_the_middle_of_an_object(endpoint: str, client: Client):
     s3 = client("s3")
-    Switched.on(endpoint, ConnectionBroken(key="scenes/a", times=1))
+    ActiveFault.switch_on(endpoint, ConnectionBroken(key="scenes/a", times=1))
     broken = s3.get_object(Bucket="scenes", Key="a.tif")["Body"]
 
     with pytest.raises(ResponseStreamingError, match="5 bytes read"):
@@ -121,15 +121,15 @@ class Unheard(Fault, frozen=True, kw_only=True):
 
 def test_a_fault_that_is_not_known_is_refused_by_name(endpoint: str):
     with pytest.raises(LocalCloudError, match="Unheard"):
-        Switched.on(endpoint, Unheard())
+        ActiveFault.switch_on(endpoint, Unheard())
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/7"), ("DELETE", "/7"), ("DELETE", "/x")])
 def test_a_number_that_is_none_is_refused(method: str, path: str):
-    edge = Edge(service, Faults())
+    middleware = FaultMiddleware(service, FaultRegistry())
     statuses: list[str] = []
-    environ = {"PATH_INFO": PATH + path, "REQUEST_METHOD": method}
-    body = edge(environ, lambda status, _headers: statuses.append(status))
+    environ = {"PATH_INFO": FAULTS_PATH + path, "REQUEST_METHOD": method}
+    body = middleware(environ, lambda status, _headers: statuses.append(status))
 
     assert statuses == ["400 Bad Request"]
     assert b"".join(body)

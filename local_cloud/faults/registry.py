@@ -15,29 +15,29 @@ F = TypeVar("F", bound=Fault)
 
 
 @dataclass
-class _Switch:
+class _Entry:
     fault: Fault
-    met: int = 0
+    occurrences: int = 0
 
     @property
-    def left(self) -> bool:
-        return self.fault.times is None or self.met < self.fault.times
+    def can_occur(self) -> bool:
+        return self.fault.times is None or self.occurrences < self.fault.times
 
 
-class Faults:
+class FaultRegistry:
     """Thread-safe registry of faults by number, with how often each occurred."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        self._switches: dict[int, _Switch] = {}
-        self._slots_used = 0
+        self._entries: dict[int, _Entry] = {}
+        self._used_slots = 0
 
     def switch_on(self, fault: Fault) -> int:
         """Switch a fault on; return its number."""
         with self._lock:
             number = next(self._numbers)
-            self._switches[number] = _Switch(fault)
+            self._entries[number] = _Entry(fault)
             return number
 
     def switch_off(self, number: int) -> int:
@@ -47,46 +47,48 @@ class Faults:
             KeyError: There is no such fault.
         """
         with self._lock:
-            return self._switches.pop(number).met
+            return self._entries.pop(number).occurrences
 
-    def met(self, number: int) -> int:
+    def occurrences(self, number: int) -> int:
         """Return how often a fault has occurred so far.
 
         Raises:
             KeyError: There is no such fault.
         """
         with self._lock:
-            return self._switches[number].met
+            return self._entries[number].occurrences
 
-    def on(self, kind: type[F]) -> F | None:
+    def current(self, kind: type[F]) -> F | None:
         """Return the fault of a kind that is on, or None, without counting an occurrence."""
         with self._lock:
-            found = (s.fault for s in self._switches.values() if s.left)
-            return next((fault for fault in found if isinstance(fault, kind)), None)
+            faults = (entry.fault for entry in self._entries.values() if entry.can_occur)
+            return next((fault for fault in faults if isinstance(fault, kind)), None)
 
-    def meet(self, kind: type[F], fits: Callable[[F], bool] = lambda _fault: True) -> F | None:
+    def trigger(
+        self, kind: type[F], applies: Callable[[F], bool] = lambda _fault: True
+    ) -> F | None:
         """Return the fault of a kind that occurs now, or None; the occurrence is counted."""
         with self._lock:
-            for switch in self._switches.values():
-                if switch.left and isinstance(switch.fault, kind) and fits(switch.fault):
-                    switch.met += 1
-                    return switch.fault
+            for entry in self._entries.values():
+                if entry.can_occur and isinstance(entry.fault, kind) and applies(entry.fault):
+                    entry.occurrences += 1
+                    return entry.fault
             return None
 
     @contextlib.contextmanager
-    def slot(self) -> Iterator[bool]:
+    def lambda_slot(self) -> Iterator[bool]:
         """Hold one of the account's Lambda slots for the block; yield whether one was free."""
         with self._lock:
             full = [
-                switch
-                for switch in self._switches.values()
-                if isinstance(switch.fault, SlotsTaken) and self._slots_used >= switch.fault.slots
+                entry
+                for entry in self._entries.values()
+                if isinstance(entry.fault, SlotsTaken) and self._used_slots >= entry.fault.slots
             ]
-            for switch in full:
-                switch.met += 1
-            self._slots_used += not full
+            for entry in full:
+                entry.occurrences += 1
+            self._used_slots += not full
         try:
             yield not full
         finally:
             with self._lock:
-                self._slots_used -= not full
+                self._used_slots -= not full

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local_cloud.faults import kinds
-from local_cloud.faults.active import Faults
+from local_cloud.faults.registry import FaultRegistry
 from local_cloud.jobs import JobProcess
 from local_cloud.services import Services
 
@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptExit:
+class AttemptResult:
     """End of an attempt, as Batch reports it.
 
     Attributes:
@@ -49,11 +49,11 @@ def wait_for_host(services: Services, queue: Any, job: Any, parent: Any) -> bool
     cloud's clock.
     """
     began = time.monotonic()
-    while (fault := services.faults.on(kinds.NoCapacity)) and not (job.stop or parent.stop):
+    while (fault := services.faults.current(kinds.NoCapacity)) and not (job.stop or parent.stop):
         if job.job_stopped_reason != fault.reason:
-            services.faults.meet(kinds.NoCapacity)
+            services.faults.trigger(kinds.NoCapacity)
             job.job_stopped_reason = fault.reason
-        limit = _limit(queue, fault.reason)
+        limit = _time_limit(queue, fault.reason)
         if limit is not None and time.monotonic() - began >= services.clock.wait(limit):
             job.job_stopped_reason = (
                 f"Canceled by JobStateTimeLimit action due to reason: {fault.reason}"
@@ -68,31 +68,33 @@ def run_attempt(
     process: JobProcess,
     *,
     timeout: float | None,
-    stopped: Callable[[], bool],
-) -> AttemptExit:
+    should_stop: Callable[[], bool],
+) -> AttemptResult:
     """Run an attempt of a job, with the faults that are on."""
-    if failed := _not_started(services.faults):
-        return AttemptExit(code=None, status_reason=NOT_STARTED, reason=failed)
-    befell: list[kinds.Fault] = []
+    if failed := _start_failure(services.faults):
+        return AttemptResult(code=None, status_reason=NOT_STARTED, reason=failed)
+    occurred: list[kinds.Fault] = []
 
-    def signalled() -> int | None:
-        if fault := services.faults.meet(kinds.SpotReclaimed):
-            befell.append(fault)
+    def next_signal() -> int | None:
+        if fault := services.faults.trigger(kinds.SpotReclaimed):
+            occurred.append(fault)
             return signal.SIGTERM
-        if memory := services.faults.meet(kinds.JobOutOfMemory):
-            befell.append(memory)
+        if memory := services.faults.trigger(kinds.JobOutOfMemory):
+            occurred.append(memory)
             return signal.SIGKILL
         return None
 
-    ended = services.jobs.run(process, timeout=timeout, stopped=stopped, signalled=signalled)
-    match befell:
+    ended = services.jobs.run(
+        process, timeout=timeout, should_stop=should_stop, next_signal=next_signal
+    )
+    match occurred:
         case [kinds.SpotReclaimed(reported="host")]:
-            return AttemptExit(code=None, status_reason=HOST_GONE, output=ended.output)
+            return AttemptResult(code=None, status_reason=HOST_GONE, output=ended.output)
         case [kinds.JobOutOfMemory()]:
             reason = "OutOfMemoryError: Container killed due to memory usage"
         case _:
             reason = ""
-    return AttemptExit(
+    return AttemptResult(
         code=ended.code,
         status_reason=TIMED_OUT if ended.timed_out else EXITED,
         reason=reason,
@@ -101,19 +103,19 @@ def run_attempt(
     )
 
 
-def _not_started(faults: Faults) -> str:
+def _start_failure(faults: FaultRegistry) -> str:
     """Return the agent's reason why a container never starts; empty if it starts."""
-    if faults.meet(kinds.ImageNotPulled):
+    if faults.trigger(kinds.ImageNotPulled):
         return (
             "CannotPullContainerError: pull image manifest has been retried 5 time(s): "
             "failed to resolve ref: i/o timeout"
         )
-    if faults.meet(kinds.DockerTimeout):
+    if faults.trigger(kinds.DockerTimeout):
         return "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s"
     return ""
 
 
-def _limit(queue: Any, reason: str) -> float | None:
+def _time_limit(queue: Any, reason: str) -> float | None:
     """Return the time in s after which an action of the queue cancels a job for a reason."""
     actions = getattr(queue, "job_state_time_limit_actions", ())
     return next((float(a["MaxTimeSeconds"]) for a in actions if a["Reason"] == reason), None)

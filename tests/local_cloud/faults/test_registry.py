@@ -3,59 +3,59 @@ from __future__ import annotations
 import pytest
 
 from local_cloud.clock import FACTOR, Clock
-from local_cloud.faults.active import Faults
 from local_cloud.faults.kinds import FunctionInactive, SlotsTaken, SlowDown, TimeLapse
+from local_cloud.faults.registry import FaultRegistry
 
 
 def test_a_fault_happens_so_many_times_and_is_then_over():
-    faults = Faults()
+    faults = FaultRegistry()
     number = faults.switch_on(SlowDown(key="scenes", times=2))
 
-    found = [faults.meet(SlowDown) for _ in range(3)]
+    found = [faults.trigger(SlowDown) for _ in range(3)]
 
     assert [bool(fault) for fault in found] == [True, True, False]
-    assert faults.met(number) == 2
-    assert faults.on(SlowDown) is None
+    assert faults.occurrences(number) == 2
+    assert faults.current(SlowDown) is None
 
 
-def test_only_the_fault_that_fits_is_met():
-    faults = Faults()
+def test_only_the_fault_that_applies_is_triggered():
+    faults = FaultRegistry()
     plan = faults.switch_on(FunctionInactive(function="Plan"))
     merge = faults.switch_on(FunctionInactive(function="Merge"))
 
-    met = faults.meet(FunctionInactive, lambda fault: fault.function == "Merge")
+    fault = faults.trigger(FunctionInactive, lambda fault: fault.function == "Merge")
 
-    assert met == FunctionInactive(function="Merge")
-    assert (faults.met(plan), faults.met(merge)) == (0, 1)
-    assert faults.meet(SlowDown) is None
+    assert fault == FunctionInactive(function="Merge")
+    assert (faults.occurrences(plan), faults.occurrences(merge)) == (0, 1)
+    assert faults.trigger(SlowDown) is None
 
 
-def test_a_fault_that_is_off_is_not_met():
-    faults = Faults()
+def test_a_fault_that_is_off_is_not_triggered():
+    faults = FaultRegistry()
     number = faults.switch_on(SlowDown(key="scenes"))
-    faults.meet(SlowDown)
+    faults.trigger(SlowDown)
 
     assert faults.switch_off(number) == 1
-    assert faults.meet(SlowDown) is None
+    assert faults.trigger(SlowDown) is None
     with pytest.raises(KeyError):
-        faults.met(number)
+        faults.occurrences(number)
 
 
 def test_there_are_as_many_slots_as_the_account_has():
-    faults = Faults()
-    with faults.slot() as before:
+    faults = FaultRegistry()
+    with faults.lambda_slot() as before:
         number = faults.switch_on(SlotsTaken(slots=2))
-        with faults.slot() as second, faults.slot() as third:
+        with faults.lambda_slot() as second, faults.lambda_slot() as third:
             pass
-        with faults.slot() as again:
+        with faults.lambda_slot() as again:
             pass
 
     assert (before, second, third, again) == (True, True, False, True)
-    assert faults.met(number) == 1
+    assert faults.occurrences(number) == 1
 
 
 def test_waits_are_shortened_and_time_limits_only_by_a_time_lapse():
-    faults = Faults()
+    faults = FaultRegistry()
     clock = Clock(faults)
     usual = (clock.wait(120), clock.limit(120))
     faults.switch_on(TimeLapse(factor=1200))
