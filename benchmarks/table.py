@@ -30,7 +30,7 @@ def update_page(results: Mapping[str, Result], page: Path = PAGE) -> None:
 
 def make_table(results: Mapping[str, Result]) -> str:
     """Return the figures as a Markdown table, and the machine of the measurements."""
-    lines = ["| what | measured | goal | |", "|---|---|---|---|"]
+    lines = ["| what | measured | goal | result |", "|---|---|---|---|"]
     lines += [_row(figure, results.get(name)) for name, figure in FIGURES.items()]
     return "\n".join([*lines, "", *_machines(results.values())]) + "\n"
 

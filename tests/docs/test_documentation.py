@@ -45,6 +45,18 @@ MADE = {
 """Files that a command on the page makes, or brings."""
 _OUT = {"--out", "--to", ">", "--install-dir", "--tag"}
 _FILE = re.compile(r"(?:[\w.*-]+/)*[\w.*-]+(?:/|\.(?!\d)[a-z]\w+)")
+_TARGET_OF_LINK = re.compile(r"(?<=\])\([^)]*\)")
+MAX_LINE = 100
+"""Characters in a line of prose."""
+EVERY_PAGE = sorted(
+    path
+    for folder, pattern in (
+        (ROOT, "*.md"),
+        (ROOT / "docs", "*.md"),
+        (ROOT / "sagemaker_jobs", "*.md"),
+    )
+    for path in folder.glob(pattern)
+)
 _TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -167,6 +179,43 @@ def test_files_of_the_repository_that_sentences_name_are_there(page):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)", page.read_text()):
         assert (page.parent / target[0]).exists(), target[0]
+
+
+def lines_of(page):
+    """Yield each line outside of code blocks, with its number."""
+    inside = False
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            inside = not inside
+        elif not inside:
+            yield number, line
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.name)
+def test_lines_of_prose_are_short(page):
+    """Tables may be wide, and a link's address cannot be divided."""
+    long = [
+        f"line {number}: {line[:60]}"
+        for number, line in lines_of(page)
+        if not line.lstrip().startswith("|") and len(_TARGET_OF_LINK.sub("", line)) > MAX_LINE
+    ]
+
+    assert long == []
+
+
+@pytest.mark.parametrize("page", EVERY_PAGE, ids=lambda page: page.name)
+def test_each_column_of_a_table_has_a_header(page):
+    untitled = [
+        f"line {number}: {header}"
+        for (number, header), (_, rule) in pairwise(lines_of(page))
+        if re.fullmatch(r" *\|[-:| ]+\|", rule) and not all(map(str.strip, columns(header)))
+    ]
+
+    assert untitled == []
+
+
+def columns(row):
+    return row.strip().removeprefix("|").removesuffix("|").split("|")
 
 
 def repository():
