@@ -68,11 +68,13 @@ class Dataset:
             bands: Numbers of the bands, from 1, in the order wanted.
 
         Returns:
-            Pixels (bands, rows, cols) in the file's dtype.
+            Pixels (bands, rows, cols) of the type that `pixel_dtype` gives.
         """
         with self._reading(f"cannot be read at {_text(window)}"):
             self._check(window, bands)
-            pixels: NDArray[Any] = self.reader.read(list(bands), window=window)
+            pixels: NDArray[Any] = self.reader.read(
+                list(bands), window=window, out_dtype=pixel_dtype(self.reader)
+            )
         return pixels
 
     def read_mask(self, window: Window, band: int) -> Mask:
@@ -110,7 +112,10 @@ class Dataset:
         """
         with self._reading("cannot be read at a small size"):
             size: dict[str, Any] = {"out_shape": (len(bands), *shape)}
-            mean = self.reader.read(list(bands), **size, resampling=Resampling.average)
+            dtype = pixel_dtype(self.reader)
+            mean = self.reader.read(
+                list(bands), **size, resampling=Resampling.average, out_dtype=dtype
+            )
             return mean, self.reader.read_masks(list(bands), **size) > 0
 
     @contextmanager
@@ -223,8 +228,21 @@ def _check_header(uri: str, status: storage.Status, head: bytes) -> HeadParts:
         raise gdal_error(uri, status.etag, _PROBLEM, str(error)) from error
 
 
+def pixel_dtype(reader: DatasetReader) -> str:
+    """Return the name of the NumPy type in which swath reads the pixels of an open file.
+
+    16-bit floating-point pixels are read as float32. GDAL 3.11 introduced float16; earlier releases
+    report these pixels as float32.
+    """
+    return _read_as(reader.dtypes[0])
+
+
+def _read_as(dtype: str) -> str:
+    return "float32" if dtype == "float16" else dtype
+
+
 def _check_pixels(uri: str, reader: DatasetReader) -> None:
-    dtypes = set(reader.dtypes)
+    dtypes = {_read_as(dtype) for dtype in reader.dtypes}
     if not dtypes:
         raise SceneError(f"{uri} has no bands of its own; extract one of its subdatasets")
     if any(dtype.startswith("complex") for dtype in dtypes):
@@ -249,7 +267,7 @@ def _check_size(uri: str, reader: DatasetReader, size: int) -> None:
         raise SceneError(
             f"{uri} claims {stated}, which its {size} bytes cannot hold; copy it again"
         )
-    block = rows * cols * layers * np.dtype(reader.dtypes[0]).itemsize
+    block = rows * cols * layers * np.dtype(pixel_dtype(reader)).itemsize
     if block > MAX_BLOCK_BYTES:
         raise SceneError(
             f"{uri} ({stated}) has blocks of {block >> 20} MiB; at most {MAX_BLOCK_BYTES >> 20} "

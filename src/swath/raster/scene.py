@@ -18,7 +18,7 @@ from swath import storage
 from swath._types import Mask
 from swath.errors import SceneError
 from swath.raster.band_units import stated_unit
-from swath.raster.dataset import Dataset, open_dataset
+from swath.raster.dataset import Dataset, open_dataset, pixel_dtype
 from swath.raster.gdal_errors import translate_gdal_errors
 from swath.raster.interpretation import check_interpretation, colours_of
 from swath.raster.scene_info import Box, SceneInfo
@@ -234,7 +234,7 @@ def _read_header(dataset: Dataset, *, masked: bool) -> SceneInfo:
         width=reader.width,
         height=reader.height,
         count=reader.count,
-        dtype=reader.dtypes[0],
+        dtype=pixel_dtype(reader),
         band_names=tuple(reader.descriptions),
         colours=colours,
         nodata=tuple(reader.nodatavals),

@@ -5,6 +5,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pyarrow as pa
@@ -190,7 +191,7 @@ def test_geojson_is_that_of_rfc_7946(parquet, convert):
 def test_a_geopackage_is_indexed(parquet, convert):
     target, *_ = convert(parquet(boxes(100)), "gpkg")
 
-    with sqlite3.connect(target) as database:
+    with closing(sqlite3.connect(target)) as database:
         (count,) = database.execute("SELECT count(*) FROM rtree_detections_geometry").fetchone()
         (system,) = database.execute("SELECT srs_id FROM gpkg_geometry_columns").fetchone()
     assert (count, system) == (100, 4326)

@@ -305,7 +305,9 @@ FAULTS = {
     "infinity": lambda _, a: plain(a, bbox=[5, 5, float("inf"), 5]),
     "member twice": lambda c, _: json.dumps(c)[:-1] + ', "annotations": []}',
     "nested": lambda _, __: '{"images": ' + "[" * 100_000,
-    "nested elsewhere": lambda c, _: json.dumps(c)[:-1] + ', "x": ' + "[" * 9000 + "]" * 9000 + "}",
+    "nested elsewhere": lambda c, _: (
+        json.dumps(c)[:-1] + ', "x": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    ),
     "half": lambda c, _: json.dumps(c)[: len(json.dumps(c)) // 2],
     "half a pair": lambda c, _: json.dumps(c).replace("ship", "\\ud800"),
     "lines": lambda c, _: json.dumps(c) + "\n" + json.dumps(c),

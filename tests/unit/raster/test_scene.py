@@ -31,6 +31,19 @@ def refusal(path):
     return str(caught.value)
 
 
+@pytest.mark.parametrize("bands", [(1,), (3, 1)])
+def test_floats_of_16_bits_are_read_as_float32_by_every_release_of_gdal(make_scene, bands):
+    pixels = (np.arange(1, 1 + 3 * 40 * 60) / 8).reshape(3, 40, 60).astype("float32")
+    path = make_scene(pixels.astype("float16").astype("float32"), nbits=16)
+
+    with open_scene(str(path)) as scene:
+        assert scene.info.dtype == "float32"
+    found, _ = read(path, bands=bands)
+    assert found.dtype == np.float32
+    expected = pixels.astype("float16").astype("float32")[[band - 1 for band in bands]]
+    np.testing.assert_array_equal(found, expected)
+
+
 class TestInfo:
     def test_says_what_the_header_says(self, make_scene):
         path = make_scene(

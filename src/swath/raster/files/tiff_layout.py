@@ -158,7 +158,11 @@ def _layout(page: Page) -> Layout:
     if np.unique(bits).size > 1 or np.unique(formats).size > 1:
         raise NotReadableError("samples of several kinds")
     depth, kind = page.number(tiff_header.BITS, 1), page.number(tiff_header.SAMPLE_FORMAT, 1)
-    if kind not in _FORMATS or depth not in {1, 8, 16, 32, 64} or (kind, depth) == (3, 8):
+    if (
+        kind not in _FORMATS
+        or depth not in {1, 8, 16, 32, 64}
+        or (kind, depth) in {(3, 8), (3, 16)}
+    ):
         raise NotReadableError(f"samples of {depth} bits of format {kind}")
     if page.number(tiff_header.FILL_ORDER, 1) != 1 or page.number(tiff_header.ORIENTATION, 1) != 1:
         raise NotReadableError("bits or rows in another order")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.raster.dataset import Dataset
+from swath.raster.dataset import Dataset, pixel_dtype
 from swath.raster.files.byte_ranges import Head
 from swath.raster.files.tiff_header import NotReadableError
 from swath.raster.files.tiff_layout import scene_layout
@@ -64,7 +64,7 @@ def _blocks(dataset: Dataset, wanted: Wanted, windows: Ints, workers: Workers) -
 
 def _fill(dataset: Dataset) -> float | None:
     """Return the value that GDAL fills in for blocks that a file leaves out; None if unsure."""
-    values, dtype = set(dataset.reader.nodatavals), np.dtype(dataset.reader.dtypes[0])
+    values, dtype = set(dataset.reader.nodatavals), np.dtype(pixel_dtype(dataset.reader))
     if len(values) > 1:
         return None
     (value,) = values

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rasterio.windows import Window
 
-from swath.raster.dataset import Dataset
+from swath.raster.dataset import Dataset, pixel_dtype
 from swath.raster.reader.block_schedule import BlockRow, Lattice, Part
 from swath.raster.reader.buffer_pool import Memory
 from swath.raster.reader.validity import Wanted
@@ -49,7 +49,7 @@ class Bands:
         left = int(windows[:, 0].min()) // cols * cols
         right = int((windows[:, 0] + windows[:, 2]).max())
         width = min(scene.width, -(-right // cols) * cols) - left
-        self._dtype = np.dtype(scene.dtypes[0])
+        self._dtype = np.dtype(pixel_dtype(scene))
         self._memory = Memory(wanted.layers, self._dtype, interleaved=False)
         row_bytes = width * wanted.layers * self._dtype.itemsize * rows
         count = max(1, min(-(-_ROWS // rows), _BYTES // row_bytes))

@@ -16,6 +16,7 @@ from rasterio.enums import Interleaving
 from swath.cpus import MIB, free_memory
 from swath.errors import SceneError
 from swath.raster import gdal_env
+from swath.raster.dataset import pixel_dtype
 from swath.raster.files.tiff_layout import Layout, decoded_here
 from swath.raster.reader.block_cache import ROWS_AHEAD
 
@@ -77,7 +78,7 @@ def need_of_gdal(dataset: Dataset, layers: int, windows: Ints) -> Need:
     """
     reader = dataset.reader
     rows, cols = reader.block_shapes[0]
-    itemsize = np.dtype(reader.dtypes[0]).itemsize
+    itemsize = np.dtype(pixel_dtype(reader)).itemsize
     left = int(windows[:, 0].min()) // cols * cols
     right = int((windows[:, 0] + windows[:, 2]).max())
     # Where bands are interleaved by pixel, GDAL decodes all of them, whichever are requested.

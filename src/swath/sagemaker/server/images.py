@@ -18,7 +18,7 @@ from rasterio.enums import ColorInterp
 
 from swath import storage
 from swath.errors import SceneError, SwathError
-from swath.raster.dataset import DTYPES, Dataset, opened
+from swath.raster.dataset import DTYPES, Dataset, opened, pixel_dtype
 from swath.raster.interpretation import check_picture
 from swath.raster.scene import open_scene
 from swath.raster.write_image import windows_of, writing_geotiff
@@ -131,7 +131,7 @@ def _write_numpy(source: Path, kind: Format, target: Path, admit: Callable[[Size
 def _write_picture(source: Path, kind: Format, target: Path, admit: Callable[[Size], None]) -> None:
     with _opened(source, kind) as picture:
         reader = picture.reader
-        shape, dtype = (reader.count, *reader.shape), np.dtype(reader.dtypes[0])
+        shape, dtype = (reader.count, *reader.shape), np.dtype(pixel_dtype(reader))
         admit(Size(reader.width, reader.height, reader.count, dtype, (1, reader.width)))
         hidden = not picture.all_valid and ColorInterp.alpha not in reader.colorinterp
         with writing_geotiff(target, shape, dtype, reader.colorinterp) as out:
