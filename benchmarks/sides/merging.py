@@ -17,15 +17,15 @@ _FEW = 300
 
 def swath(count: int, repeats: int = 1) -> Sample:
     """Run swath's merge, from arrays to arrays; the time is the median of the repeats."""
-    from swath.detection.stitching.stitcher import Seams, merge_detections  # noqa: PLC0415 (peers are spared it)
+    from swath.detection.stitching.stitcher import Stitcher, merge_detections  # noqa: PLC0415 (peers are spared it)
 
-    seen, seams = load_boxes(count), Seams(make_grid(count))
-    merge_detections(seen.take(slice(0, _FEW)), seams)
+    seen, stitcher = load_boxes(count), Stitcher(make_grid(count))
+    merge_detections(seen.take(slice(0, _FEW)), stitcher)
     walls = []
     with Meter() as meter:
         for _ in range(repeats):
             started = time.perf_counter()
-            merged = merge_detections(seen, seams)
+            merged = merge_detections(seen, stitcher)
             walls.append(time.perf_counter() - started)
     meter.wall = statistics.median(walls)
     return meter.sample(detections=len(merged), walls=walls)

@@ -6,7 +6,7 @@ import numpy as np
 import shapely
 
 from swath.detection.detections import Detections
-from swath.detection.stitching.stitcher import Seams
+from swath.detection.stitching.stitcher import Stitcher
 from swath.raster.tiles import Grid
 
 
@@ -53,27 +53,29 @@ def _detections(box, label, tile, outline=None) -> Detections:
     )
 
 
-def merged(seams: Seams, seen: Detections) -> Detections:
+def merged(stitcher: Stitcher, seen: Detections) -> Detections:
     """All at once: sorted out, then settled."""
-    mine = seams.sort_out(seen)
+    mine = stitcher.keep_owned(seen)
     open_ = mine.flags != 0
-    settled = seams.settle(mine.take(open_))
+    settled = stitcher.stitch(mine.take(open_))
     return Detections.concatenate([mine.take(~open_), settled]).ordered()
 
 
-def merged_by_shards(seams: Seams, seen: Detections, shard: np.ndarray) -> Detections:
+def merged_by_shards(stitcher: Stitcher, seen: Detections, shard: np.ndarray) -> Detections:
     """In shards, the last first: each settles what is its own, and what is left comes last.
 
     Args:
-        seams: between the tiles.
+        stitcher: between the tiles.
         seen: by all tiles.
         shard: of each tile.
     """
     done, left = [], []
     for number in range(shard.max() + 1)[::-1]:
-        mine = seams.sort_out(seen.take(shard[seen.tile] == number))
+        mine = stitcher.keep_owned(seen.take(shard[seen.tile] == number))
         flagged = mine.take(mine.flags != 0)
-        settled, others = seams.settle_inside(flagged, lambda tiles, n=number: shard[tiles] == n)
+        settled, others = stitcher.stitch_interior(
+            flagged, lambda tiles, n=number: shard[tiles] == n
+        )
         done += [mine.take(mine.flags == 0), settled]
         left.append(others)
-    return Detections.concatenate([*done, seams.settle(Detections.concatenate(left))]).ordered()
+    return Detections.concatenate([*done, stitcher.stitch(Detections.concatenate(left))]).ordered()

@@ -77,7 +77,7 @@ def detect(
         report(inference.tiles.planned, total)
     together = Detections.concatenate(seen)
     flagged = together.flags != 0
-    settled = inference.task.settle(together.take(flagged))
+    settled = inference.task.stitch(together.take(flagged))
     rows = Detections.concatenate([together.take(~flagged), settled]).ordered()
     return Found(rows, inference.tiles, _warnings(inference))
 

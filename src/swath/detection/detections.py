@@ -30,11 +30,11 @@ SCHEMA = pa.schema(
 class Flag(enum.IntFlag):
     """Open decisions of the stitching about a detection; 0 if the detection is final."""
 
-    PART = 1
+    TRUNCATED = 1
     """The detection may be part of an object that no tile holds whole."""
-    DOUBTFUL = 2
+    AMBIGUOUS = 2
     """The center is so near a core's border that two tiles may both own the detection, or none."""
-    GUEST = 4
+    NOT_OWNED = 4
     """The center is in another tile's core; always combined with DOUBTFUL or PART."""
 
 

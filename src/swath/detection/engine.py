@@ -3,7 +3,7 @@
 Four steps run concurrently: tiles are prefetched, padded and scaled, sent to the model, and the
 model's outputs are decoded. The caller's thread takes tiles from the reader and submits them in
 batches. The model's workers do the rest and share no state. Their results are returned in the order
-of the tiles; the caller's thread counts the tiles and applies `Task.sort_out`.
+of the tiles; the caller's thread counts the tiles and applies `Task.keep_owned`.
 
 A tile that cannot be read, or on which the model fails, is counted as failed with its cause. The
 other tiles continue.
@@ -167,10 +167,10 @@ class Inference:
                 seen += found.seen
                 since += found.tiles.planned
                 if since >= TOGETHER:
-                    yield self._sort_out(seen)
+                    yield self._keep_owned(seen)
                     seen, since = [], 0
         if since:
-            yield self._sort_out(seen)
+            yield self._keep_owned(seen)
 
     def _count(self, found: _Found) -> None:
         self.tiles += found.tiles
@@ -317,9 +317,9 @@ class Inference:
         except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
             return error
 
-    def _sort_out(self, seen: Sequence[Detections]) -> Detections:
+    def _keep_owned(self, seen: Sequence[Detections]) -> Detections:
         found = Detections.concatenate(seen)
-        return self.task.sort_out(found) if len(found) else found
+        return self.task.keep_owned(found) if len(found) else found
 
 
 def _failure(tile: Tile, error: Exception | None) -> TileFailure:

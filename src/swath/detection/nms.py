@@ -18,28 +18,28 @@ import shapely
 from numpy.typing import NDArray
 
 from swath._types import Boxes, Floats, Ints, Mask, Polygons
-from swath.detection.boxes import meetings, neighbours
-from swath.detection.overlap import Shapes, oriented_box, union
+from swath.detection.boxes import overlapping_pairs, overlapping_pairs_between
+from swath.detection.overlap import BoxesOrPolygons, min_area_rotated_rect, union
 from swath.models.nms_options import Matching, Metric
 
 Scores = NDArray[np.float32]
 Labels = NDArray[np.int16]
-Candidates = tuple[Boxes, Scores, Labels, Polygons | None]
+NmsResult = tuple[Boxes, Scores, Labels, Polygons | None]
 
-_BLOCK = 1024
+_FIRST_BLOCK_CANDIDATES = 1024
 """Number of the best candidates that are compared with one another first."""
 
 
-def reduce_candidates(
+def apply_nms(
     boxes: Boxes,
     score: Scores,
     label: Labels,
     matching: Matching,
     *,
     outline: Polygons | None = None,
-    oriented: bool = False,
+    is_oriented: bool = False,
     score_threshold: float = 0.0,
-) -> Candidates:
+) -> NmsResult:
     """Return the candidates that remain in one tile, best first; ties in the given order.
 
     Args:
@@ -49,31 +49,31 @@ def reduce_candidates(
         matching: Rule that decides which candidates of a class show one object, and how these are
             reduced.
         outline: (n,) valid shapely Polygons; None if there are only boxes.
-        oriented: Whether the outlines are oriented boxes, so that joined outlines must be too.
+        is_oriented: Whether the outlines are oriented boxes, so that joined outlines must be too.
         score_threshold: Lowest score, 0 to 1. Candidates below it are dropped before the reduction,
             and with soft-NMS after it as well.
 
     Returns:
         Boxes, scores, labels and outlines with the types of the arguments.
     """
-    seen = np.flatnonzero(score >= score_threshold)
-    order = seen[np.argsort(-score[seen], kind="stable")]
-    shapes = Shapes(boxes, outline).take(order)
+    above_threshold = np.flatnonzero(score >= score_threshold)
+    order = above_threshold[np.argsort(-score[above_threshold], kind="stable")]
+    shapes = BoxesOrPolygons(boxes, outline).take(order)
     score, label = score[order], label[order]
     if matching.strategy == "soft-nms":
-        score = _decayed(shapes, score, label, matching, score_threshold)
+        score = _soft_nms_scores(shapes, score, label, matching, score_threshold)
         kept = np.argsort(-score, kind="stable")[: np.count_nonzero(score >= score_threshold)]
     elif matching.strategy == "none":
         kept = np.arange(len(order))
     else:
-        leader = leaders(shapes, label, matching.metric, matching.threshold)
+        leader = nms_assign(shapes, label, matching.metric, matching.threshold)
         kept = np.flatnonzero(leader == np.arange(len(leader)))
-        shapes = _combined(shapes, score, leader, matching, oriented=oriented)
+        shapes = _merge_groups(shapes, score, leader, matching, is_oriented=is_oriented)
     shapes = shapes.take(kept)
     return shapes.box, score[kept], label[kept], shapes.outline
 
 
-def leaders(shapes: Shapes, label: Labels, metric: Metric, threshold: float) -> Ints:
+def nms_assign(shapes: BoxesOrPolygons, label: Labels, metric: Metric, threshold: float) -> Ints:
     """Return the row of each candidate's leader in greedy NMS, (n,).
 
     A kept candidate leads itself.
@@ -89,22 +89,24 @@ def leaders(shapes: Shapes, label: Labels, metric: Metric, threshold: float) -> 
         threshold: Overlap above which a candidate follows a better one.
     """
     leader = np.full(len(shapes), -1)
-    waiting, size = np.arange(len(shapes)), _BLOCK
-    while len(waiting):
-        block, waiting = waiting[:size], waiting[size:]
-        better, worse = _rivals(shapes, label, block, metric, threshold)
-        kept = block[suppress(len(block), better, worse)]
+    undecided, size = np.arange(len(shapes)), _FIRST_BLOCK_CANDIDATES
+    while len(undecided):
+        block, undecided = undecided[:size], undecided[size:]
+        better, worse = _overlapping_in_class(shapes, label, block, metric, threshold)
+        kept = block[greedy_suppress(len(block), better, worse)]
         leader[kept] = kept
-        _follow(leader, block[better], block[worse])
-        if len(waiting):
-            a, b = meetings(shapes.box[kept], shapes.box[waiting])
-            _follow(leader, *_matched(shapes, label, kept[a], waiting[b], metric, threshold))
-            waiting = waiting[leader[waiting] < 0]
+        _assign_leaders(leader, block[better], block[worse])
+        if len(undecided):
+            a, b = overlapping_pairs_between(shapes.box[kept], shapes.box[undecided])
+            _assign_leaders(
+                leader, *_select_matches(shapes, label, kept[a], undecided[b], metric, threshold)
+            )
+            undecided = undecided[leader[undecided] < 0]
         size *= 2
     return leader
 
 
-def suppress(count: int, winner: Ints, loser: Ints) -> Mask:
+def greedy_suppress(count: int, winner: Ints, loser: Ints) -> Mask:
     """Return which of `count` items a sequential greedy loop keeps, (count,).
 
     The loop takes the items in order, and each kept item drops the items that it wins against. Here
@@ -127,24 +129,24 @@ def suppress(count: int, winner: Ints, loser: Ints) -> Mask:
         free[loser] = False
         kept |= free
         open_ &= ~free
-        left = open_[loser]
-        winner, loser = winner[left], loser[left]
+        remaining = open_[loser]
+        winner, loser = winner[remaining], loser[remaining]
     return kept
 
 
-def _rivals(
-    shapes: Shapes, label: Labels, rows: Ints, metric: Metric, threshold: float
+def _overlapping_in_class(
+    shapes: BoxesOrPolygons, label: Labels, rows: Ints, metric: Metric, threshold: float
 ) -> tuple[Ints, Ints]:
     """Return pairs of `rows` with one class and an overlap above the threshold, the better first.
 
     The pairs are indices into `rows`.
     """
     few = shapes.take(rows)
-    return _matched(few, label[rows], *neighbours(few.box), metric, threshold)
+    return _select_matches(few, label[rows], *overlapping_pairs(few.box), metric, threshold)
 
 
-def _matched(
-    shapes: Shapes, label: Labels, a: Ints, b: Ints, metric: Metric, threshold: float
+def _select_matches(
+    shapes: BoxesOrPolygons, label: Labels, a: Ints, b: Ints, metric: Metric, threshold: float
 ) -> tuple[Ints, Ints]:
     same = label[a] == label[b]
     a, b = a[same], b[same]
@@ -152,7 +154,7 @@ def _matched(
     return a[match], b[match]
 
 
-def _follow(leader: Ints, better: Ints, worse: Ints) -> None:
+def _assign_leaders(leader: Ints, better: Ints, worse: Ints) -> None:
     """Assign a leader to candidates without one: the best kept candidate that overlaps each."""
     led = (leader[better] == better) & (leader[worse] < 0)
     # Written from the worst to the best: the last value written remains.
@@ -160,8 +162,8 @@ def _follow(leader: Ints, better: Ints, worse: Ints) -> None:
     leader[worse[led][order]] = better[led][order]
 
 
-def _decayed(
-    shapes: Shapes, score: Scores, label: Labels, matching: Matching, threshold: float
+def _soft_nms_scores(
+    shapes: BoxesOrPolygons, score: Scores, label: Labels, matching: Matching, threshold: float
 ) -> Scores:
     """Return the scores (n,) after soft-NMS with a Gaussian (Bodla et al., 2017).
 
@@ -169,49 +171,51 @@ def _decayed(
     open neighbor outranks a candidate, none will before its turn. So each round takes all such
     candidates at once.
     """
-    a, b = _rivals(shapes, label, np.arange(len(shapes)), matching.metric, 0.0)
+    a, b = _overlapping_in_class(shapes, label, np.arange(len(shapes)), matching.metric, 0.0)
     a, b = np.concatenate([a, b]), np.concatenate([b, a])
-    lower = np.exp(-(shapes.overlap(a, b, matching.metric) ** 2) / matching.sigma)
-    left: Floats = score.astype(np.float64)
-    open_ = np.ones(len(left), dtype=np.bool_)
+    decay = np.exp(-(shapes.overlap(a, b, matching.metric) ** 2) / matching.sigma)
+    scores: Floats = score.astype(np.float64)
+    open_ = np.ones(len(scores), dtype=np.bool_)
     while len(a):
-        outdone = (left[a] > left[b]) | ((left[a] == left[b]) & (a < b))
-        taken = open_.copy()
-        taken[b[outdone]] = False
-        open_ &= ~taken
-        hit = taken[a]
-        np.multiply.at(left, b[hit], lower[hit])
-        open_ &= left >= threshold
+        outranked = (scores[a] > scores[b]) | ((scores[a] == scores[b]) & (a < b))
+        settled = open_.copy()
+        settled[b[outranked]] = False
+        open_ &= ~settled
+        affected = settled[a]
+        np.multiply.at(scores, b[affected], decay[affected])
+        open_ &= scores >= threshold
         both = open_[a] & open_[b]
-        a, b, lower = a[both], b[both], lower[both]
-    return left.astype(np.float32)
+        a, b, decay = a[both], b[both], decay[both]
+    return scores.astype(np.float32)
 
 
-def _combined(
-    shapes: Shapes, score: Scores, leader: Ints, matching: Matching, *, oriented: bool
-) -> Shapes:
+def _merge_groups(
+    shapes: BoxesOrPolygons, score: Scores, leader: Ints, matching: Matching, *, is_oriented: bool
+) -> BoxesOrPolygons:
     """Return shapes whose leaders are combined by the strategy; other rows are undefined."""
     if matching.strategy == "nmm":
-        return _grown(shapes, leader, oriented=oriented)
+        return _merge_to_union(shapes, leader, is_oriented=is_oriented)
     if matching.strategy == "wbf":
-        return _averaged(shapes, score, leader, oriented=oriented)
+        return _merge_to_mean(shapes, score, leader, is_oriented=is_oriented)
     return shapes
 
 
-def _grown(shapes: Shapes, leader: Ints, *, oriented: bool) -> Shapes:
+def _merge_to_union(shapes: BoxesOrPolygons, leader: Ints, *, is_oriented: bool) -> BoxesOrPolygons:
     """Return shapes whose leaders contain their followers."""
     if shapes.outline is not None:
         outline = shapes.outline.copy()
-        for rows in _groups(leader):
-            outline[rows[0]] = union(shapes.outline[rows], oriented=oriented)
-        return Shapes(shapely.bounds(outline), outline)
+        for rows in _merged_groups(leader):
+            outline[rows[0]] = union(shapes.outline[rows], is_oriented=is_oriented)
+        return BoxesOrPolygons(shapely.bounds(outline), outline)
     box = shapes.box.copy()
     np.minimum.at(box[:, :2], leader, shapes.box[:, :2])
     np.maximum.at(box[:, 2:], leader, shapes.box[:, 2:])
-    return Shapes(box)
+    return BoxesOrPolygons(box)
 
 
-def _averaged(shapes: Shapes, score: Scores, leader: Ints, *, oriented: bool) -> Shapes:
+def _merge_to_mean(
+    shapes: BoxesOrPolygons, score: Scores, leader: Ints, *, is_oriented: bool
+) -> BoxesOrPolygons:
     """Return shapes whose leaders are the mean of their group, weighted by score.
 
     The method is that of Solovyev et al., 2021, but the score stays the leader's: a mean would sink
@@ -225,21 +229,21 @@ def _averaged(shapes: Shapes, score: Scores, leader: Ints, *, oriented: bool) ->
     box = shapes.box.copy()
     box[led] = np.stack(sums, axis=1)[led] / total[led, None]
     if shapes.outline is None:
-        return Shapes(box)
+        return BoxesOrPolygons(box)
     outline = shapes.outline.copy()
-    for first, *_ in _groups(leader):
-        moved = _fitted(outline[first], shapes.box[first], box[first])
-        outline[first] = oriented_box(moved) if oriented else moved
-    return Shapes(shapely.bounds(outline), outline)
+    for first, *_ in _merged_groups(leader):
+        moved = _fit_to_box(outline[first], shapes.box[first], box[first])
+        outline[first] = min_area_rotated_rect(moved) if is_oriented else moved
+    return BoxesOrPolygons(shapely.bounds(outline), outline)
 
 
-def _fitted(outline: shapely.Geometry, old: Boxes, new: Boxes) -> shapely.Geometry:
+def _fit_to_box(outline: shapely.Geometry, old: Boxes, new: Boxes) -> shapely.Geometry:
     """Return an outline scaled and shifted from the envelope `old` to the envelope `new`."""
     stretch = (new[2:] - new[:2]) / (old[2:] - old[:2])
     return shapely.transform(outline, lambda points: (points - old[:2]) * stretch + new[:2])
 
 
-def _groups(leader: Ints) -> list[Ints]:
+def _merged_groups(leader: Ints) -> list[Ints]:
     """Return the rows of each group of more than one candidate, its leader first."""
     order = np.argsort(leader, kind="stable")
     starts = np.flatnonzero(np.diff(leader[order], prepend=-1))[1:]

@@ -8,15 +8,15 @@ import numpy as np
 import shapely
 
 from swath._types import Boxes, Floats, Ints, Polygons
-from swath.detection.boxes import area, ratio, shared_area
+from swath.detection.boxes import area, intersection_area, ratio
 from swath.models.nms_options import Metric
 
-_ROUNDING = 1e-6
+_SIMPLIFY_TOLERANCE_PX = 1e-6
 """Distance in px below which vertices count as rounding errors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shapes:
+class BoxesOrPolygons:
     """Boxes, or outlines with their envelopes."""
 
     box: Boxes
@@ -27,9 +27,9 @@ class Shapes:
     def __len__(self) -> int:
         return len(self.box)
 
-    def take(self, rows: Ints) -> Shapes:
+    def take(self, rows: Ints) -> BoxesOrPolygons:
         """Return the given rows."""
-        return Shapes(self.box[rows], None if self.outline is None else self.outline[rows])
+        return BoxesOrPolygons(self.box[rows], None if self.outline is None else self.outline[rows])
 
     def overlap(self, better: Ints, worse: Ints, metric: Metric) -> Floats:
         """Return the overlap of pairs: shared area over the union, or over the worse's area.
@@ -39,39 +39,41 @@ class Shapes:
             worse: (pairs,) rows of the worse shapes.
             metric: Divisor; the union for `iou`, else the area of the worse shape.
         """
-        shared, of_better, of_worse = self._areas(better, worse)
-        return ratio(shared, of_better + of_worse - shared if metric == "iou" else of_worse)
+        intersection, of_better, of_worse = self._pair_areas(better, worse)
+        return ratio(
+            intersection, of_better + of_worse - intersection if metric == "iou" else of_worse
+        )
 
-    def likeness(self, a: Ints, b: Ints, metric: Metric) -> Floats:
+    def symmetric_overlap(self, a: Ints, b: Ints, metric: Metric) -> Floats:
         """Return the overlap of pairs without a better one, (pairs,).
 
         The divisor is the union for `iou`, else the area of the larger shape.
         """
-        shared, of_a, of_b = self._areas(a, b)
-        whole = of_a + of_b - shared if metric == "iou" else np.maximum(of_a, of_b)
-        return ratio(shared, whole)
+        intersection, of_a, of_b = self._pair_areas(a, b)
+        whole = of_a + of_b - intersection if metric == "iou" else np.maximum(of_a, of_b)
+        return ratio(intersection, whole)
 
-    def _areas(self, a: Ints, b: Ints) -> tuple[Floats, Floats, Floats]:
+    def _pair_areas(self, a: Ints, b: Ints) -> tuple[Floats, Floats, Floats]:
         """Return the shared area of pairs, the first's area and the second's, (pairs,) each."""
         if self.outline is None:
             left, right = self.box[a], self.box[b]
-            return shared_area(left, right), area(left), area(right)
-        shared = shapely.area(shapely.intersection(self.outline[a], self.outline[b]))
+            return intersection_area(left, right), area(left), area(right)
+        intersection = shapely.area(shapely.intersection(self.outline[a], self.outline[b]))
         areas = shapely.area(self.outline)
-        return shared, areas[a], areas[b]
+        return intersection, areas[a], areas[b]
 
 
-def union(outlines: Polygons, *, oriented: bool) -> shapely.Geometry:
+def union(outlines: Polygons, *, is_oriented: bool) -> shapely.Geometry:
     """Return the union of outlines; for oriented boxes, the least oriented box around them."""
     joined = shapely.union_all(outlines)
-    return oriented_box(joined) if oriented else joined
+    return min_area_rotated_rect(joined) if is_oriented else joined
 
 
-def oriented_box(outline: shapely.Geometry) -> shapely.Geometry:
+def min_area_rotated_rect(outline: shapely.Geometry) -> shapely.Geometry:
     """Return the least oriented box around an outline.
 
     Shapely may return a sliver if vertices lie within a rounding error of one another, as those of
     a union do. Such vertices are dropped first.
     """
-    hull = shapely.simplify(shapely.convex_hull(outline), _ROUNDING)
+    hull = shapely.simplify(shapely.convex_hull(outline), _SIMPLIFY_TOLERANCE_PX)
     return shapely.oriented_envelope(hull)

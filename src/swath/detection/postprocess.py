@@ -10,8 +10,8 @@ import shapely
 
 from swath.detection.decode import detr, torchvision, yolo, yolo_masks
 from swath.detection.detections import Detections
-from swath.detection.nms import leaders, reduce_candidates
-from swath.detection.overlap import Shapes
+from swath.detection.nms import apply_nms, nms_assign
+from swath.detection.overlap import BoxesOrPolygons
 from swath.models.nms_options import Matching
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
             # Tracing is expensive. NMS by boxes decides first which instances remain, as in models.
             found, matching = _best(found, matching), _SETTLED
         found = _traced(found, outputs, answer, tile.size)
-    box, score, label, outline = reduce_candidates(
+    box, score, label, outline = apply_nms(
         found.box,
         found.score,
         found.label,
         matching,
         outline=found.outline,
-        oriented=answer.task == "oriented-detection",
+        is_oriented=answer.task == "oriented-detection",
         score_threshold=answer.score_threshold,
     )
     return _placed(Detections.of_tile(box, score, label, tile.index, outline), tile)
@@ -72,7 +72,7 @@ def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
 def _best(found: Candidates, matching: Matching) -> Candidates:
     """Return the candidates that NMS by boxes keeps, best first."""
     found = found.take(np.argsort(-found.score, kind="stable"))
-    of = leaders(Shapes(found.box), found.label, matching.metric, matching.threshold)
+    of = nms_assign(BoxesOrPolygons(found.box), found.label, matching.metric, matching.threshold)
     return found.take(np.flatnonzero(of == np.arange(len(of))))
 
 

@@ -11,8 +11,8 @@ from swath.detection.decode import classification, semantic
 from swath.detection.detections import Detections, Seen
 from swath.detection.postprocess import detections_of
 from swath.detection.segmentation.polygonize import segments_of
-from swath.detection.segmentation.stitch_segments import SegmentSeams
-from swath.detection.stitching.stitcher import Seams
+from swath.detection.segmentation.stitch_segments import SegmentStitcher
+from swath.detection.stitching.stitcher import Stitcher
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,34 +39,34 @@ class Task(Protocol):
             ModelOutputError: The outputs differ from the package's description, or hold NaN.
         """
 
-    def sort_out(self, seen: Detections) -> Detections:
+    def keep_owned(self, detections: Detections) -> Detections:
         """Return the detections that their tiles report, flagged if they depend on neighbors.
 
         Args:
-            seen: Detections of tiles, clipped to the windows or cores of the tiles.
+            detections: Detections of tiles, clipped to the windows or cores of the tiles.
         """
 
-    def settle_inside(
+    def stitch_interior(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
         """Stitch the flagged detections that depend on no tile outside.
 
         Stitching some shards first, in any partition, and then the rest gives the same result as
-        `settle`.
+        `stitch`.
 
         Args:
-            flagged: Detections of the tiles inside that `sort_out` flagged.
+            flagged: Detections of the tiles inside that `keep_owned` flagged.
             inside: Function that selects the tiles inside by their numbers.
 
         Returns:
             Stitched detections without flags, and detections that are still flagged.
         """
 
-    def settle(self, flagged: Detections) -> Detections:
+    def stitch(self, flagged: Detections) -> Detections:
         """Join the parts and decide the doubtful among the flagged detections of all tiles.
 
         Args:
-            flagged: Detections that `sort_out` flagged, in any order.
+            flagged: Detections that `keep_owned` flagged, in any order.
 
         Returns:
             Each object once, without flags.
@@ -76,11 +76,11 @@ class Task(Protocol):
 def task_of(answer: Answer, grid: Grid) -> Task:
     """Return the task that a package describes, for the tiles of a scene."""
     if answer.task == "segmentation":
-        return _Segments(answer, SegmentSeams(grid, answer.min_area))
+        return _Segments(answer, SegmentStitcher(grid, answer.min_area))
     if answer.task == "classification":
         return _Classes(answer)
-    oriented = answer.task == "oriented-detection"
-    return _Objects(answer, Seams(grid, answer.matching, oriented))
+    is_oriented = answer.task == "oriented-detection"
+    return _Objects(answer, Stitcher(grid, answer.matching, is_oriented))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,21 +88,21 @@ class _Seamed:
     """Base of the tasks whose detections overlap or touch between tiles, and are stitched."""
 
     answer: Answer
-    seams: Seams | SegmentSeams
+    stitcher: Stitcher | SegmentStitcher
 
-    def sort_out(self, seen: Detections) -> Detections:
+    def keep_owned(self, detections: Detections) -> Detections:
         """Return the detections that their tiles report."""
-        return self.seams.sort_out(seen)
+        return self.stitcher.keep_owned(detections)
 
-    def settle_inside(
+    def stitch_interior(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
         """Stitch the flagged detections that depend on no tile outside."""
-        return self.seams.settle_inside(flagged, inside)
+        return self.stitcher.stitch_interior(flagged, inside)
 
-    def settle(self, flagged: Detections) -> Detections:
+    def stitch(self, flagged: Detections) -> Detections:
         """Join the parts and decide the doubtful detections."""
-        return self.seams.settle(flagged)
+        return self.stitcher.stitch(flagged)
 
 
 class _Objects(_Seamed):
@@ -124,7 +124,7 @@ class _Segments(_Seamed):
     def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
         """Return the regions of a tile's core, and its labels if the package has a mask."""
         labels, probability = semantic.read(outputs, self.answer, tile.size)
-        seen = segments_of(
+        result = segments_of(
             labels,
             probability,
             tile,
@@ -132,7 +132,7 @@ class _Segments(_Seamed):
             threshold=self.answer.score_threshold,
             background=() if self.answer.background is None else (self.answer.background,),
         )
-        return seen if self.answer.mask else Seen(seen.detections)
+        return result if self.answer.mask else Seen(result.detections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +156,17 @@ class _Classes:
         scores, labels = np.array([score], np.float32), np.array([label], np.int16)
         return Seen(Detections.of_tile(box, scores, labels, tile.index))
 
-    def sort_out(self, seen: Detections) -> Detections:
+    def keep_owned(self, detections: Detections) -> Detections:
         """Return all detections."""
-        return seen
+        return detections
 
-    def settle_inside(
+    def stitch_interior(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
         """Return all detections as final, since none is flagged."""
         del inside
         return flagged, Detections.empty()
 
-    def settle(self, flagged: Detections) -> Detections:
+    def stitch(self, flagged: Detections) -> Detections:
         """Return all detections, since none is flagged."""
         return flagged

@@ -165,7 +165,7 @@ def _join_seams(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
         lambda path: Detections.concatenate(list(read_detections(path))),
     )
     task = task_of(run.plan.answer, run.plan.grid)
-    return task.settle(Detections.concatenate(seams)).ordered()
+    return task.stitch(Detections.concatenate(seams)).ordered()
 
 
 def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:

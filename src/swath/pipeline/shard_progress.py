@@ -136,7 +136,7 @@ class ShardProgress:
             The detections that the merge must stitch with those of other shards.
         """
         flagged = Detections.concatenate(self._flagged)
-        settled, others = self.inference.task.settle_inside(flagged, inside)
+        settled, others = self.inference.task.stitch_interior(flagged, inside)
         self.out.finish(settled.ordered())
         self.out.close()
         return others

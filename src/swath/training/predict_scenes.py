@@ -90,7 +90,7 @@ class Observer:
                 )
             seen = Detections.concatenate(parts)
             flagged = seen.flags != 0
-            settled = inference.task.settle(seen.take(flagged))
+            settled = inference.task.stitch(seen.take(flagged))
         return Detections.concatenate([seen.take(~flagged), settled]).ordered()
 
     def _inference(self, scene: OpenScene, on_labels: OnLabels | None) -> Inference:

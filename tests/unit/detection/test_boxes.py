@@ -3,7 +3,13 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swath.detection.boxes import area, iou, meetings, neighbours, shared_area
+from swath.detection.boxes import (
+    area,
+    intersection_area,
+    iou,
+    overlapping_pairs,
+    overlapping_pairs_between,
+)
 
 coordinates = st.integers(0, 20)
 boxes_ = st.lists(
@@ -29,7 +35,7 @@ def test_shared_areas_are_those_of_shapely(rows, seed):
     others = np.random.default_rng(seed).permutation(boxes)
     both = shapely.intersection(shapely.box(*boxes.T), shapely.box(*others.T))
 
-    np.testing.assert_allclose(shared_area(boxes, others), shapely.area(both))
+    np.testing.assert_allclose(intersection_area(boxes, others), shapely.area(both))
     np.testing.assert_allclose(area(boxes), shapely.area(shapely.box(*boxes.T)))
 
 
@@ -43,14 +49,14 @@ def test_neighbours_are_all_pairs_that_meet(rows):
         if (np.maximum(boxes[i, :2], boxes[j, :2]) <= np.minimum(boxes[i, 2:], boxes[j, 2:])).all()
     }
 
-    assert set(zip(*map(np.ndarray.tolist, neighbours(boxes)), strict=True)) == expected
+    assert set(zip(*map(np.ndarray.tolist, overlapping_pairs(boxes)), strict=True)) == expected
 
 
 def test_the_margin_reaches_across_a_gap():
     boxes = as_boxes([(0, 0, 2, 2), (4, 0, 2, 2)])
 
-    assert len(neighbours(boxes)[0]) == 0
-    assert len(neighbours(boxes, margin=1)[0]) == 1
+    assert len(overlapping_pairs(boxes)[0]) == 0
+    assert len(overlapping_pairs(boxes, margin=1)[0]) == 1
 
 
 @given(boxes_, boxes_)
@@ -65,7 +71,10 @@ def test_meetings_are_all_pairs_of_two_sets(one, other):
         ).all()
     }
 
-    assert set(zip(*map(np.ndarray.tolist, meetings(boxes, others)), strict=True)) == expected
+    assert (
+        set(zip(*map(np.ndarray.tolist, overlapping_pairs_between(boxes, others)), strict=True))
+        == expected
+    )
 
 
 @given(st.integers(0, 1 << 30), st.sampled_from([0.0, 1.5]))
@@ -76,9 +85,11 @@ def test_many_boxes_meet_as_few_do(seed, margin):
     low = rng.integers(-40, 200, (700, 2)).astype(np.float64)
     boxes = np.concatenate([low, low + rng.integers(0, rng.choice([4, 60], (700, 2)))], axis=1)
     reach = boxes + np.array([-margin, -margin, margin, margin])
-    expected = {(i, j) for i, j in zip(*meetings(reach, reach), strict=True) if i < j}
+    expected = {
+        (i, j) for i, j in zip(*overlapping_pairs_between(reach, reach), strict=True) if i < j
+    }
 
-    first, second = neighbours(boxes, margin=margin)
+    first, second = overlapping_pairs(boxes, margin=margin)
 
     assert len(first) == len(expected)
     assert set(zip(first, second, strict=True)) == expected

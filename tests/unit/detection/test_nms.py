@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swath.detection.boxes import iou
-from swath.detection.nms import leaders, reduce_candidates, suppress
-from swath.detection.overlap import Shapes
+from swath.detection.nms import apply_nms, greedy_suppress, nms_assign
+from swath.detection.overlap import BoxesOrPolygons
 from swath.models.nms_options import Matching
 
 _STRATEGIES = ["none", "nms", "soft-nms", "nmm", "wbf"]
@@ -24,7 +24,7 @@ def as_boxes(rows):
 
 def reduce(rows, scores, labels=None, *, as_outlines=False, score_threshold=0.0, **matching):
     boxes = np.array(rows, np.float64).reshape(-1, 4)
-    return reduce_candidates(
+    return apply_nms(
         boxes,
         np.array(scores, np.float32),
         np.zeros(len(boxes), np.int16) if labels is None else np.array(labels, np.int16),
@@ -234,13 +234,13 @@ def test_oriented_boxes_that_are_joined_stay_oriented_boxes():
     whole = shapely.affinity.rotate(shapely.box(0, 0, 26, 6), 30, origin=(0, 0))
     outline = np.array([left, right])
 
-    box, _, _, joined = reduce_candidates(
+    box, _, _, joined = apply_nms(
         shapely.bounds(outline),
         np.array([0.9, 0.8], np.float32),
         np.zeros(2, np.int16),
         Matching(strategy="nmm"),
         outline=outline,
-        oriented=True,
+        is_oriented=True,
     )
 
     assert len(joined[0].exterior.coords) == 5
@@ -252,7 +252,7 @@ def test_crossing_oriented_boxes_are_two_though_their_envelopes_are_one():
     bar = shapely.box(-20, -2, 20, 2)
     outline = np.array([shapely.affinity.rotate(bar, angle) for angle in (45, -45)])
 
-    kept = reduce_candidates(
+    kept = apply_nms(
         shapely.bounds(outline),
         np.array([0.9, 0.8], np.float32),
         np.zeros(2, np.int16),
@@ -265,7 +265,9 @@ def test_crossing_oriented_boxes_are_two_though_their_envelopes_are_one():
 
 def test_suppression_passes_on_along_a_chain():
     # 0 rules out 1, so 1 cannot rule out 2, which rules out 3.
-    assert suppress(4, np.array([0, 1, 2]), np.array([1, 2, 3])).tolist() == [True, False] * 2
+    assert (
+        greedy_suppress(4, np.array([0, 1, 2]), np.array([1, 2, 3])).tolist() == [True, False] * 2
+    )
 
 
 def test_many_candidates_go_in_blocks_to_the_same_end():
@@ -284,7 +286,7 @@ def test_many_candidates_go_in_blocks_to_the_same_end():
         expected.append(above[0] if len(above) else i)
         kept = kept if len(above) else np.append(kept, i)
 
-    leader = leaders(Shapes(boxes), label, "iou", 0.5)
+    leader = nms_assign(BoxesOrPolygons(boxes), label, "iou", 0.5)
 
     assert leader.tolist() == expected
 

@@ -46,7 +46,7 @@ def test_classes_of_tiles_partition_the_scene(classify):
     seen = Detections.concatenate(
         [task.detect(scores(0.1, 0.9), tile, None).detections for tile in tiles]
     )
-    found = task.sort_out(seen)
+    found = task.keep_owned(seen)
 
     assert len(found) == GRID.count
     assert not found.flags.any()
@@ -79,9 +79,9 @@ def test_classes_of_tiles_leave_nothing_to_settle(classify):
     task = classify()
     nothing = Detections.empty()
 
-    settled, flagged = task.settle_inside(nothing, lambda tiles: tiles >= 0)
+    settled, flagged = task.stitch_interior(nothing, lambda tiles: tiles >= 0)
 
-    assert len(settled) == len(flagged) == len(task.settle(nothing)) == 0
+    assert len(settled) == len(flagged) == len(task.stitch(nothing)) == 0
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_segments_are_joined_across_cores(segment):
     everywhere = (np.stack([np.zeros((SIZE, SIZE)), np.ones((SIZE, SIZE))]).astype(np.float32),)
     seen = [task.detect(everywhere, GRID.tile(n), None).detections for n in range(GRID.count)]
 
-    found = task.settle(task.sort_out(Detections.concatenate(seen)))
+    found = task.stitch(task.keep_owned(Detections.concatenate(seen)))
 
     assert len(found) == 1
     assert found.outline[0].equals(shapely.box(0, 0, 40, 28))
@@ -133,7 +133,7 @@ def test_segments_are_joined_across_cores(segment):
 def test_small_segments_are_dropped(segment, picture):
     task = segment(background="a", min_area=21)
 
-    assert len(task.sort_out(task.detect(picture, GRID.tile(0), None).detections)) == 0
+    assert len(task.keep_owned(task.detect(picture, GRID.tile(0), None).detections)) == 0
 
 
 def test_objects_are_sorted_out_and_settled(make_task):
@@ -146,12 +146,12 @@ def test_objects_are_sorted_out_and_settled(make_task):
         row = np.array([[*np.clip(box, 0, SIZE), 0.9]], np.float32)
         seen.append(task.detect((row.T,), tile, None).detections)
 
-    flagged = task.sort_out(Detections.concatenate(seen))
-    settled, still = task.settle_inside(flagged, lambda tiles: tiles < GRID.columns)
+    flagged = task.keep_owned(Detections.concatenate(seen))
+    settled, still = task.stitch_interior(flagged, lambda tiles: tiles < GRID.columns)
 
     assert (flagged.flags != 0).all()
     assert len(settled) + len(still) > 0
-    found = Detections.concatenate([settled, task.settle(still)])
+    found = Detections.concatenate([settled, task.stitch(still)])
     assert found.box.tolist() == [bar]
 
 
@@ -166,7 +166,7 @@ def test_oriented_boxes_stay_oriented_when_they_are_joined(make_task):
             row = oriented_row(part, tile)
             seen.append(task.detect((row[:, None],), tile, None).detections)
 
-    found = task.settle(task.sort_out(Detections.concatenate(seen)))
+    found = task.stitch(task.keep_owned(Detections.concatenate(seen)))
 
     best = found.outline[shapely.area(found.outline).argmax()]
     assert best.equals_exact(best.minimum_rotated_rectangle, 1e-6, normalize=True)
@@ -201,4 +201,4 @@ def test_the_package_says_how_objects_are_matched(make_task):
 
     task = make_task("object-detection", [-1, 5, -1], box_format="xyxy", merge=merge)
 
-    assert msgspec.to_builtins(task.seams.matching) == merge | {"sigma": 0.5}
+    assert msgspec.to_builtins(task.stitcher.matching) == merge | {"sigma": 0.5}

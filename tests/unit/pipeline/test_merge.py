@@ -350,7 +350,7 @@ def write_shards(plan_uri, rows_a_tile):
                 out.append(in_core(plan.grid, number, rows_a_tile))
             out.finish(Detections.empty())
         with storage.writing(paths.seams(index)) as path, DetectionsWriter(path) as seams:
-            seams.append(in_core(plan.grid, numbers[0], 2, Flag.DOUBTFUL))
+            seams.append(in_core(plan.grid, numbers[0], 2, Flag.AMBIGUOUS))
         receipt = Receipt(
             run_id=plan.run_id,
             index=index,

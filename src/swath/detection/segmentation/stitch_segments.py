@@ -21,54 +21,65 @@ import shapely
 from swath._types import Ints, TilePredicate
 from swath.detection.detections import Detections, Flag
 from swath.detection.segmentation.rings import join
-from swath.detection.stitching.grouping import components
+from swath.detection.stitching.grouping import connected_components
 from swath.raster.tiles import Grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_AT_ONCE = 1_000_000
+_MAX_BATCH_VERTICES = 1_000_000
 """Number of vertices processed together, at about 300 bytes each; a region is never split."""
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentSeams:
+class SegmentStitcher:
     """Stitching of regions of pixels across a grid of tiles."""
 
     grid: Grid
     min_area: float = 0.0
     """Least area of a whole region in px; smaller regions are dropped."""
 
-    def sort_out(self, seen: Detections) -> Detections:
+    def keep_owned(self, detections: Detections) -> Detections:
         """Flag the regions that touch another core; each tile reports its own regions.
 
         Args:
-            seen: Regions of tiles' cores, as `polygonize.segments_of` returns them.
+            detections: Regions of tiles' cores, as `polygonize.segments_of` returns them.
         """
-        part = self._open_sides(seen).any(axis=1)
-        flags = np.where(part, np.uint8(Flag.PART), np.uint8(0))
-        regions = Detections(seen.box, seen.score, seen.label, seen.tile, flags, seen.outline)
-        return regions if self.min_area <= 1 else regions.take(part | self._large(regions))
+        part = self._touched_borders(detections).any(axis=1)
+        flags = np.where(part, np.uint8(Flag.TRUNCATED), np.uint8(0))
+        regions = Detections(
+            detections.box,
+            detections.score,
+            detections.label,
+            detections.tile,
+            flags,
+            detections.outline,
+        )
+        return (
+            regions if self.min_area <= 1 else regions.take(part | self._is_large_enough(regions))
+        )
 
-    def settle(self, flagged: Detections) -> Detections:
+    def stitch(self, flagged: Detections) -> Detections:
         """Join the flagged regions of all tiles.
 
         The score of a joined region is the mean over its pixels. Its tile is that of its largest
         part.
 
         Args:
-            flagged: Detections that `sort_out` flagged, in any order.
+            flagged: Detections that `keep_owned` flagged, in any order.
         """
         parts = flagged.ordered()
-        return self._whole(parts, components(len(parts), *self._contacts(parts)))
+        return self._join_truncated(
+            parts, connected_components(len(parts), *self._touching_pairs(parts))
+        )
 
-    def settle_inside(
+    def stitch_interior(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
         """Join the regions whose parts touch no core of a tile outside.
 
         Args:
-            flagged: Detections of the tiles inside that `sort_out` flagged.
+            flagged: Detections of the tiles inside that `keep_owned` flagged.
             inside: Function that selects the tiles inside by their numbers.
 
         Returns:
@@ -77,44 +88,44 @@ class SegmentSeams:
         parts = flagged.ordered()
         open_ = np.zeros(len(parts), np.bool_)
         steps = (-1, -self.grid.columns, 1, self.grid.columns)
-        for touches, step in zip(self._open_sides(parts).T, steps, strict=True):
+        for touches, step in zip(self._touched_borders(parts).T, steps, strict=True):
             open_[touches] |= ~inside(parts.tile[touches] + step)
-        component = components(len(parts), *self._contacts(parts))
+        component = connected_components(len(parts), *self._touching_pairs(parts))
         still = np.isin(component, component[open_])
-        return self._whole(parts.take(~still), component[~still]), parts.take(still)
+        return self._join_truncated(parts.take(~still), component[~still]), parts.take(still)
 
-    def _whole(self, parts: Detections, component: Ints) -> Detections:
+    def _join_truncated(self, parts: Detections, component: Ints) -> Detections:
         """Join the parts of each component into one region; drop regions below `min_area`."""
         _, component, count = np.unique(component, return_inverse=True, return_counts=True)
         alone = count[component] == 1
         _, component = np.unique(component[~alone], return_inverse=True)
         whole = Detections.concatenate(
-            [_unflagged(parts.take(alone)), *_joined(parts.take(~alone), component)]
+            [_without_flags(parts.take(alone)), *_join_components(parts.take(~alone), component)]
         )
-        return whole.take(self._large(whole))
+        return whole.take(self._is_large_enough(whole))
 
-    def _open_sides(self, seen: Detections) -> NDArray[np.bool_]:
+    def _touched_borders(self, detections: Detections) -> NDArray[np.bool_]:
         """Return whether regions touch the core left, above, right and below, (n, 4)."""
-        cores = self.grid.cores(seen.tile)
+        cores = self.grid.cores(detections.tile)
         scene = np.array([0, 0, self.grid.width, self.grid.height])
-        return np.asarray((seen.box == cores) & (cores != scene))
+        return np.asarray((detections.box == cores) & (cores != scene))
 
-    def _large(self, regions: Detections) -> NDArray[np.bool_]:
+    def _is_large_enough(self, regions: Detections) -> NDArray[np.bool_]:
         return np.asarray(shapely.area(_outlines(regions)) >= self.min_area)
 
-    def _contacts(self, flagged: Detections) -> tuple[Ints, Ints]:
+    def _touching_pairs(self, flagged: Detections) -> tuple[Ints, Ints]:
         """Return pairs of regions of one class that share a piece of a border between cores."""
         outlines = _outlines(flagged)
         borders = [
-            self._borders(flagged.take(rows), rows.start)
+            self._border_edges(flagged.take(rows), rows.start)
             for rows in _batches(shapely.get_num_coordinates(outlines))
         ]
         left, above, right, below = (np.concatenate(side) for side in zip(*borders, strict=True))
-        pairs = [_meeting(right, left), _meeting(below, above)]
+        pairs = [_overlapping_edges(right, left), _overlapping_edges(below, above)]
         a, b = (np.concatenate(side) for side in zip(*pairs, strict=True))
         return a, b
 
-    def _borders(self, regions: Detections, first: int) -> list[Ints]:
+    def _border_edges(self, regions: Detections, first: int) -> list[Ints]:
         """Return the edges of regions on the borders of their cores: left, upper, right, lower.
 
         Returns:
@@ -138,7 +149,7 @@ class SegmentSeams:
         return borders
 
 
-def _meeting(before: Ints, after: Ints) -> tuple[Ints, Ints]:
+def _overlapping_edges(before: Ints, after: Ints) -> tuple[Ints, Ints]:
     """Return pairs of regions on the two sides of a line that share more than a point of it.
 
     Args:
@@ -148,9 +159,9 @@ def _meeting(before: Ints, after: Ints) -> tuple[Ints, Ints]:
     both = np.concatenate([before, after])
     if not len(both):
         return both[:, 4], both[:, 4]
-    _, place = np.unique(both[:, :2], axis=0, return_inverse=True)
+    _, line = np.unique(both[:, :2], axis=0, return_inverse=True)
     # All lines and labels share one axis, with a range of its own for each.
-    both[:, 2:4] += place.reshape(-1, 1) * (both[:, 3].max() + 1)
+    both[:, 2:4] += line.reshape(-1, 1) * (both[:, 3].max() + 1)
     before, after = both[: len(before)], both[len(before) :]
     after = after[np.argsort(after[:, 2])]
     first = np.searchsorted(after[:, 3], before[:, 2], side="right")
@@ -160,7 +171,7 @@ def _meeting(before: Ints, after: Ints) -> tuple[Ints, Ints]:
     return np.repeat(before[:, 4], count), after[np.repeat(first, count) + steps, 4]
 
 
-def _joined(parts: Detections, component: Ints) -> Iterator[Detections]:
+def _join_components(parts: Detections, component: Ints) -> Iterator[Detections]:
     """Yield the joined regions of parts, some at a time; `component` numbers them from 0."""
     if not len(parts):
         return
@@ -170,10 +181,10 @@ def _joined(parts: Detections, component: Ints) -> Iterator[Detections]:
     ends = np.append(starts[1:], len(parts))
     for wholes in _batches(np.add.reduceat(shapely.get_num_coordinates(_outlines(parts)), starts)):
         rows = slice(starts[wholes.start], ends[wholes.stop - 1])
-        yield _wholes(parts.take(rows), component[rows] - wholes.start)
+        yield _join_batch(parts.take(rows), component[rows] - wholes.start)
 
 
-def _wholes(parts: Detections, component: Ints) -> Detections:
+def _join_batch(parts: Detections, component: Ints) -> Detections:
     outline = _outlines(parts)
     area = shapely.area(outline)
     order = np.lexsort((parts.tile, -area, component))
@@ -191,13 +202,13 @@ def _wholes(parts: Detections, component: Ints) -> Detections:
 
 
 def _batches(size: Ints) -> list[slice]:
-    """Return slices of consecutive rows whose total size is about `_AT_ONCE`, or of one row."""
-    batch = np.cumsum(size) // _AT_ONCE
+    """Return slices of consecutive rows of about `_MAX_BATCH_VERTICES` vertices, or of one row."""
+    batch = np.cumsum(size) // _MAX_BATCH_VERTICES
     cuts = np.flatnonzero(np.diff(batch)) + 1
     return [slice(int(a), int(b)) for a, b in pairwise([0, *cuts, len(size)])]
 
 
-def _unflagged(parts: Detections) -> Detections:
+def _without_flags(parts: Detections) -> Detections:
     flags = np.zeros(len(parts), np.uint8)
     return Detections(parts.box, parts.score, parts.label, parts.tile, flags, parts.outline)
 

@@ -12,7 +12,7 @@ from swath.detection.boxes import ratio
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shared:
+class OverlapRegion:
     """Regions that the windows of two tiles share, as low and high corners x, y in px."""
 
     low: Floats
@@ -23,27 +23,27 @@ class Shared:
     """Largest distance between a clipped side and the edge that clips it, in px."""
 
     @property
-    def empty(self) -> Mask:
+    def is_empty(self) -> Mask:
         """(n,) whether the region is a line or a point, or the windows do not meet."""
         return (self.high - self.low).min(axis=1) <= 0  # type: ignore[no-any-return]
 
-    def of_boxes(self, a: Boxes, b: Boxes) -> Floats:
+    def box_agreement(self, a: Boxes, b: Boxes) -> Floats:
         """Return the lesser of the IoU along x and the IoU along y, within the region, (n,).
 
         Args:
             a: (n, 4) boxes x0, y0, x1, y1; NaN for an empty view.
             b: (n, 4) other boxes.
         """
-        (low_a, high_a), (low_b, high_b) = self._snapped(a), self._snapped(b)
+        (low_a, high_a), (low_b, high_b) = self._snap(a), self._snap(b)
         both = np.minimum(high_a, high_b) - np.maximum(low_a, low_b)
         either = np.maximum(high_a, high_b) - np.minimum(low_a, low_b)
         # Two intervals of length 0 agree fully: tiles that abut share a line.
-        alike = np.divide(both, either, out=(both >= 0).astype(np.float64), where=either > 0)
+        shares = np.divide(both, either, out=(both >= 0).astype(np.float64), where=either > 0)
         # An empty view has a NaN box, and agrees with nothing.
-        worst: Floats = np.nan_to_num(alike.min(axis=1))
+        worst: Floats = np.nan_to_num(shares.min(axis=1))
         return worst
 
-    def of_outlines(self, a: Polygons, b: Polygons) -> Floats:
+    def outline_agreement(self, a: Polygons, b: Polygons) -> Floats:
         """Return the IoU of the areas of two outlines within the region, (n,).
 
         Regions too narrow for areas to be meaningful use the agreement of the envelopes.
@@ -55,7 +55,7 @@ class Shared:
         both = shapely.area(shapely.intersection(a, b))
         areas = ratio(both, shapely.area(a) + shapely.area(b) - both)
         narrow = (self.high - self.low).min(axis=1) <= 2 * self.tolerance
-        envelopes = self.of_boxes(shapely.bounds(a), shapely.bounds(b))
+        envelopes = self.box_agreement(shapely.bounds(a), shapely.bounds(b))
         return np.where(narrow, envelopes, areas)
 
     def clip(self, outlines: Polygons) -> Polygons:
@@ -65,12 +65,12 @@ class Shared:
         clipped: Polygons = shapely.intersection(outlines, regions)
         return clipped
 
-    def reached(self, clipped: Polygons, clear: float) -> tuple[Mask, Mask]:
-        """Return whether outlines reach within `clear` px of the low and high ends, (n, 2) each."""
+    def reaches_ends(self, clipped: Polygons, max_distance: float) -> tuple[Mask, Mask]:
+        """Return whether outlines come near the low and the high ends, (n, 2) each."""
         bounds = shapely.bounds(clipped)
-        return bounds[:, :2] <= self.low + clear, bounds[:, 2:] >= self.high - clear
+        return bounds[:, :2] <= self.low + max_distance, bounds[:, 2:] >= self.high - max_distance
 
-    def _snapped(self, box: Boxes) -> tuple[Floats, Floats]:
+    def _snap(self, box: Boxes) -> tuple[Floats, Floats]:
         """Return the low and high corners of boxes, (n, 2) each, snapped to the regions.
 
         A side within the tolerance of a region's side, or beyond it, moves onto the region's side.

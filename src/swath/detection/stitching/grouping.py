@@ -9,7 +9,7 @@ import numpy as np
 from swath._types import Floats, Ints, Mask
 
 
-def mutual_best(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Mask:
+def is_mutual_best(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Mask:
     """Return a mask of the pairs whose views are each other's best match, (pairs,).
 
     A view has one best match in each other tile.
@@ -30,7 +30,7 @@ def mutual_best(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Mask:
     return from_both_sides
 
 
-def groups(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Ints:
+def group_views(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Ints:
     """Return the group of each view: the lowest row of the views of the same object, int64 (n,).
 
     Two views of one tile are never in one group. If a connected component contains two such views,
@@ -43,20 +43,20 @@ def groups(tile: Ints, a: Ints, b: Ints, weight: Floats) -> Ints:
         b: (pairs,) rows of the second views.
         weight: (pairs,) quality of the match. Equal matches are applied in the order of rows.
     """
-    whole = components(len(tile), a, b)
+    whole = connected_components(len(tile), a, b)
     order = np.lexsort((tile, whole))
     again = (np.diff(whole[order]) == 0) & (np.diff(tile[order]) == 0)
-    torn = np.zeros(len(tile), dtype=np.bool_)
-    torn[whole[order[1:][again]]] = True
-    torn = torn[whole]
-    whole[torn] = np.flatnonzero(torn)
-    pairs = np.flatnonzero(torn[a])
+    split = np.zeros(len(tile), dtype=np.bool_)
+    split[whole[order[1:][again]]] = True
+    split = split[whole]
+    whole[split] = np.flatnonzero(split)
+    pairs = np.flatnonzero(split[a])
     pairs = pairs[np.lexsort((b[pairs], a[pairs], -weight[pairs]))]
-    _bring_together(whole, tile, zip(a[pairs].tolist(), b[pairs].tolist(), strict=True))
+    _join_groups(whole, tile, zip(a[pairs].tolist(), b[pairs].tolist(), strict=True))
     return whole
 
 
-def _bring_together(group: Ints, tile: Ints, pairs: Iterable[tuple[int, int]]) -> None:
+def _join_groups(group: Ints, tile: Ints, pairs: Iterable[tuple[int, int]]) -> None:
     """Join the groups of pairs in order, unless both groups have a view of the same tile."""
     members: dict[int, list[int]] = {}
     for pair in pairs:
@@ -67,7 +67,7 @@ def _bring_together(group: Ints, tile: Ints, pairs: Iterable[tuple[int, int]]) -
             group[theirs] = one
 
 
-def components(count: int, a: Ints, b: Ints) -> Ints:
+def connected_components(count: int, a: Ints, b: Ints) -> Ints:
     """Return the connected component of each item: its lowest member, int64 (count,).
 
     Args:

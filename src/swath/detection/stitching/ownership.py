@@ -16,20 +16,20 @@ from swath.raster.tiles import Grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class Ownership:
     """Ownership of intervals that tiles detected along one axis, (n,) each."""
 
-    keep: Mask
+    is_reported: Mask
     """Whether the interval's tile reports it."""
-    part: Mask
+    is_truncated: Mask
     """Whether no tile holds the interval: the object is longer than the overlap of neighbors."""
-    unsure: Mask
+    may_be_truncated: Mask
     """Whether the interval is a part, or another tile may take it for a part."""
-    doubtful: Mask
+    is_ambiguous: Mask
     """Whether the interval is no part, but another tile may decide differently."""
-    held: Mask
+    is_whole: Mask
     """Whether the interval keeps clear of the ends of its tile."""
-    guest: Mask
+    is_not_owned: Mask
     """Whether another tile owns the interval."""
     owner: Ints
     """Position of the tile that owns the interval; for a part, the tile that detected it."""
@@ -71,7 +71,7 @@ class Axis:
         borders = np.concatenate([[-np.inf], inner, [np.inf]])
         return cls(count, grid.size, grid.stride, starts, ends, borders, tolerance, jitter)
 
-    def surely(self, low: Floats, high: Floats, place: Ints) -> Mask:
+    def is_surely_owned(self, low: Floats, high: Floats, position: Ints) -> Mask:
         """Return which intervals their tiles certainly own, (n,).
 
         This cheap test accepts nearly all intervals. The tile must hold the interval, and the core
@@ -80,45 +80,45 @@ class Axis:
         Args:
             low: (n,) low ends of intervals in px.
             high: (n,) high ends in px.
-            place: (n,) position of each interval's tile.
+            position: (n,) position of each interval's tile.
         """
         clear, twice = self.tolerance + self.jitter, low + high
-        mine: Mask = low > (self.starts + clear)[place]
-        mine &= high < (self.ends - clear)[place]
-        mine &= twice >= (2 * (self.borders + self.jitter))[place]
-        mine &= twice < (2 * (self.borders - self.jitter))[place + 1]
-        return mine
+        owned: Mask = low > (self.starts + clear)[position]
+        owned &= high < (self.ends - clear)[position]
+        owned &= twice >= (2 * (self.borders + self.jitter))[position]
+        owned &= twice < (2 * (self.borders - self.jitter))[position + 1]
+        return owned
 
-    def ask(self, low: Floats, high: Floats, place: Ints) -> Answer:
+    def classify(self, low: Floats, high: Floats, position: Ints) -> Ownership:
         """Decide which tiles own and report intervals.
 
         Args:
             low: (n,) low ends of intervals in px.
             high: (n,) high ends in px.
-            place: (n,) position of each interval's tile.
+            position: (n,) position of each interval's tile.
         """
         shift = np.array([[-self.jitter], [0.0], [self.jitter]])
-        first, last = self._first(high + shift), self._last(low + shift)
+        first, last = self._first_whole(high + shift), self._last_whole(low + shift)
         # The tile whose core holds the center, or the nearest tile that holds the interval.
-        least, owner, most = np.minimum(
-            np.maximum(self._core((low + high) / 2 + shift), first), last
+        lowest, owner, highest = np.minimum(
+            np.maximum(self._core_owner((low + high) / 2 + shift), first), last
         )
-        part, clear = first[1] > last[1], self.tolerance + self.jitter
-        unsure = first[2] > last[0]
-        doubtful = ~part & (unsure | (least < most))
-        return Answer(
-            keep=unsure | ((least <= place) & (place <= most)),
-            part=part,
-            unsure=unsure,
-            doubtful=doubtful,
-            held=(first[1] <= place) & (place <= last[1]),
-            guest=~part & (owner != place),
-            owner=np.where(part, place, owner).astype(np.int64),
-            open_low=doubtful | (low - clear <= self.starts[place]),
-            open_high=doubtful | (high + clear >= self.ends[place]),
+        is_truncated, clear = first[1] > last[1], self.tolerance + self.jitter
+        may_be_truncated = first[2] > last[0]
+        is_ambiguous = ~is_truncated & (may_be_truncated | (lowest < highest))
+        return Ownership(
+            is_reported=may_be_truncated | ((lowest <= position) & (position <= highest)),
+            is_truncated=is_truncated,
+            may_be_truncated=may_be_truncated,
+            is_ambiguous=is_ambiguous,
+            is_whole=(first[1] <= position) & (position <= last[1]),
+            is_not_owned=~is_truncated & (owner != position),
+            owner=np.where(is_truncated, position, owner).astype(np.int64),
+            open_low=is_ambiguous | (low - clear <= self.starts[position]),
+            open_high=is_ambiguous | (high + clear >= self.ends[position]),
         )
 
-    def reach(self, low: Floats, high: Floats) -> tuple[Ints, Ints]:
+    def touched_tiles(self, low: Floats, high: Floats) -> tuple[Ints, Ints]:
         """Return the first and last position of tiles that intervals touch, (n,) each.
 
         Args:
@@ -131,21 +131,21 @@ class Axis:
 
     # The next three methods search ends, starts and borders by arithmetic with the stride.
 
-    def _first(self, high: Floats) -> Floats:
+    def _first_whole(self, high: Floats) -> Floats:
         """Return the first tile that ends after the high side, which may be clipped, (n,)."""
-        place = np.floor((high + (self.tolerance - self.size)) / self.stride) + 1
-        first: Floats = np.minimum(np.maximum(place, 0), self.count - 1)
+        position = np.floor((high + (self.tolerance - self.size)) / self.stride) + 1
+        first: Floats = np.minimum(np.maximum(position, 0), self.count - 1)
         return first
 
-    def _last(self, low: Floats) -> Floats:
+    def _last_whole(self, low: Floats) -> Floats:
         """Return the last tile that starts before the low side, which may be clipped, (n,)."""
         side = low - self.tolerance
-        place = np.maximum(np.minimum(np.ceil(side / self.stride) - 1, self.count - 2), 0)
-        return np.where(side > self.starts[-1], self.count - 1.0, place)
+        position = np.maximum(np.minimum(np.ceil(side / self.stride) - 1, self.count - 2), 0)
+        return np.where(side > self.starts[-1], self.count - 1.0, position)
 
-    def _core(self, centre: Floats) -> Floats:
+    def _core_owner(self, center: Floats) -> Floats:
         """Return the position of the tile whose core holds a center, (n,)."""
         half = (self.stride + self.size) // 2
-        place = np.floor((centre - half) / self.stride) + 1
-        place = np.maximum(np.minimum(place, self.count - 2), 0)
-        return np.where(centre >= self.borders[-2], self.count - 1.0, place)
+        position = np.floor((center - half) / self.stride) + 1
+        position = np.maximum(np.minimum(position, self.count - 2), 0)
+        return np.where(center >= self.borders[-2], self.count - 1.0, position)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from swath._types import Boxes, Ints, Mask
-from swath.detection.stitching.views import Views
+from swath.detection.stitching.views import TileViews
 
 
-def decide(views: Views, group: Ints) -> tuple[Ints, Ints]:
+def resolve_groups(views: TileViews, group: Ints) -> tuple[Ints, Ints]:
     """Return the rows that are reported unchanged, and the rows to join within their group.
 
     The owner's view of a whole object is reported, and covers the other views of the object. Views
@@ -19,58 +19,60 @@ def decide(views: Views, group: Ints) -> tuple[Ints, Ints]:
         views: Views of objects, n of them.
         group: int64 (n,), the same number for the views of one group.
     """
-    part, host = views.part, ~views.guest
-    owned = _in_group(group, host)
+    is_truncated, owned = views.is_truncated, ~views.is_not_owned
+    has_owner = _group_has(group, owned)
     # Without an owner's view, each tile must have assigned the object to a tile of the group.
-    left = owned | ~_in_group(group, ~_answered(views, group))
-    standing, seen_whole = [], _in_group(group, host & ~part)
-    while len(best := _best(views, group, left & host & ~part)):
-        standing.append(best)
+    left = has_owner | ~_group_has(group, ~_owner_has_view(views, group))
+    unchanged, has_whole_view = [], _group_has(group, owned & ~is_truncated)
+    while len(best := _best_of_group(views, group, left & owned & ~is_truncated)):
+        unchanged.append(best)
         left &= ~_covered(views, group, best)
-    chosen = left & part & (_in_group(group, left & part & host) | ~seen_whole)
-    guests = left & ~seen_whole & ~_in_group(group, chosen)
-    standing.append(_best(views, group, guests))
-    return np.concatenate(standing), np.flatnonzero(chosen)
+    joined = (
+        left & is_truncated & (_group_has(group, left & is_truncated & owned) | ~has_whole_view)
+    )
+    unowned = left & ~has_whole_view & ~_group_has(group, joined)
+    unchanged.append(_best_of_group(views, group, unowned))
+    return np.concatenate(unchanged), np.flatnonzero(joined)
 
 
-def _covered(views: Views, group: Ints, best: Ints) -> Mask:
+def _covered(views: TileViews, group: Ints, best: Ints) -> Mask:
     """Return which views show the object of their group's best view, itself included, (n,)."""
     leader = np.full(len(group), -1)
     leader[group[best]] = best
     leader = leader[group]
-    box, led = views.seen.box, leader >= 0
-    covered = led & _within(box, box[leader], views.clear)
+    box, led = views.detections.box, leader >= 0
+    covered = led & _within(box, box[leader], views.max_side_shift)
     # A part is covered if it lies within the best view; a whole view must also contain that view.
-    covered &= views.part | _within(box[leader], box, views.clear)
-    covered &= views.seen.tile != views.seen.tile[leader]
+    covered &= views.is_truncated | _within(box[leader], box, views.max_side_shift)
+    covered &= views.detections.tile != views.detections.tile[leader]
     covered[best] = True
     return covered
 
 
-def _within(inner: Boxes, outer: Boxes, clear: float) -> Mask:
+def _within(inner: Boxes, outer: Boxes, max_side_shift: float) -> Mask:
     beyond = np.concatenate([outer[:, :2] - inner[:, :2], inner[:, 2:] - outer[:, 2:]], axis=1)
-    within: Mask = beyond.max(axis=1) <= clear
+    within: Mask = beyond.max(axis=1) <= max_side_shift
     return within
 
 
-def _in_group(group: Ints, member: Mask) -> Mask:
+def _group_has(group: Ints, member: Mask) -> Mask:
     """Return for each view whether its group has a member of the mask, (n,)."""
     found = np.zeros(len(group), dtype=np.bool_)
     found[group[member]] = True
     return found[group]
 
 
-def _answered(views: Views, group: Ints) -> Mask:
+def _owner_has_view(views: TileViews, group: Ints) -> Mask:
     """Return whether the tile that each view names as owner has a view in its group, (n,)."""
     tiles = views.grid.count
-    named, seen = group * tiles + views.owner, group * tiles + views.seen.tile
-    answered: Mask = np.isin(named, seen)
-    return answered
+    named, seen = group * tiles + views.owner, group * tiles + views.detections.tile
+    has_view: Mask = np.isin(named, seen)
+    return has_view
 
 
-def _best(views: Views, group: Ints, member: Mask) -> Ints:
+def _best_of_group(views: TileViews, group: Ints, member: Mask) -> Ints:
     """Return the best member of the mask in each group that has any; of equals, the first."""
     rows = np.flatnonzero(member)
-    rows = rows[np.lexsort((-views.seen.score[rows], group[rows]))]
+    rows = rows[np.lexsort((-views.detections.score[rows], group[rows]))]
     best: Ints = rows[np.diff(group[rows], prepend=-1) != 0]
     return best

@@ -2,7 +2,7 @@
 
 The work has two stages. Only the second stage compares detections with one another.
 
-`sort_out` checks each detection against the grid alone. A tile holds a box if the box keeps clear
+`keep_owned` checks each detection against the grid alone. A tile holds a box if the box keeps clear
 of the tile's edges; edges at the scene's border do not count. If any tile holds the box, the object
 was detected whole. One of the tiles that hold the box is its owner: the tile whose core contains
 the box's center, or the tile nearest to the center. Detections of other tiles for the same object,
@@ -11,7 +11,7 @@ along both axes to report it. A box that no tile holds is part of an object larg
 and goes to the second stage. So does a box that another tile may assign differently, because a
 model shifts a box a little with its position in the tile.
 
-`settle` pairs the views that different tiles have of one object; a view is one tile's detection.
+`stitch` pairs the views that different tiles have of one object; a view is one tile's detection.
 Two whole views are paired if they overlap by the package's threshold. Any other two are paired if
 they agree in the region that the windows of their tiles share. Each view keeps its best match in
 each other tile if the choice is mutual; each connected component is one object. The owner's view is
@@ -54,81 +54,83 @@ import numpy as np
 import shapely
 
 from swath._types import Boxes, Floats, Ints, Mask, Polygons, TilePredicate
-from swath.detection.boxes import spread
+from swath.detection.boxes import expand_counts
 from swath.detection.detections import Detections, Flag
 from swath.detection.overlap import union
-from swath.detection.stitching.grouping import components, groups, mutual_best
+from swath.detection.stitching.grouping import connected_components, group_views, is_mutual_best
 from swath.detection.stitching.ownership import Axis
-from swath.detection.stitching.resolve import decide
-from swath.detection.stitching.views import Views
+from swath.detection.stitching.resolve import resolve_groups
+from swath.detection.stitching.views import TileViews
 from swath.models.nms_options import Matching
 from swath.raster.tiles import Grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TOLERANCE = 2.0
+DEFAULT_TOLERANCE_PX = 2.0
 """Largest distance between a clipped side and the edge that clips it, in px."""
-JITTER = 2.0
+DEFAULT_JITTER_PX = 2.0
 """Largest distance that a side may move from one tile to the next, in px."""
-_CHUNK = 1 << 15
+_CHUNK_DETECTIONS = 1 << 15
 """Number of detections that are checked at once; their temporaries fit the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seams:
+class Stitcher:
     """Stitching of the detections of a grid of tiles."""
 
     grid: Grid
     matching: Matching = Matching()  # noqa: RUF009 (immutable)
-    oriented: bool = False
+    is_oriented: bool = False
     """Whether outlines are oriented boxes, so that joined outlines must be too."""
-    tolerance: float = TOLERANCE
-    jitter: float = JITTER
+    tolerance: float = DEFAULT_TOLERANCE_PX
+    jitter: float = DEFAULT_JITTER_PX
 
-    def sort_out(self, seen: Detections) -> Detections:
-        """Return the detections that their tiles report, flagged for `settle` where needed.
+    def keep_owned(self, detections: Detections) -> Detections:
+        """Return the detections that their tiles report, flagged for `stitch` where needed.
 
         Args:
-            seen: Detections clipped to the windows of their tiles.
+            detections: Detections clipped to the windows of their tiles.
         """
-        keep, flags = self.judge(seen)
-        return replace(seen, flags=flags).take(keep)
+        keep, flags = self.classify(detections)
+        return replace(detections, flags=flags).take(keep)
 
-    def judge(self, seen: Detections) -> tuple[Mask, NDArray[np.uint8]]:
+    def classify(self, detections: Detections) -> tuple[Mask, NDArray[np.uint8]]:
         """Return a mask of the detections that their tiles report, and all flags, (n,) each.
 
         Args:
-            seen: Detections clipped to the windows of their tiles.
+            detections: Detections clipped to the windows of their tiles.
         """
-        keep, flags = np.empty(len(seen), np.bool_), np.empty(len(seen), np.uint8)
+        keep, flags = np.empty(len(detections), np.bool_), np.empty(len(detections), np.uint8)
         axes = _axes(self.grid, self.tolerance, self.jitter)
-        for start in range(0, len(seen), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            keep[rows], flags[rows] = self._judge_chunk(*axes, seen.box[rows], seen.tile[rows])
+        for start in range(0, len(detections), _CHUNK_DETECTIONS):
+            rows = slice(start, start + _CHUNK_DETECTIONS)
+            keep[rows], flags[rows] = self._classify_chunk(
+                *axes, detections.box[rows], detections.tile[rows]
+            )
         return keep, flags
 
-    def settle(self, flagged: Detections) -> Detections:
+    def stitch(self, flagged: Detections) -> Detections:
         """Return each object once, given the flagged detections of all tiles.
 
         Args:
-            flagged: Detections that `sort_out` flagged, in any order.
+            flagged: Detections that `keep_owned` flagged, in any order.
         """
         if not len(flagged):
             return flagged
         views = self._views(flagged)
         return self._resolve(views, *views.pairs(self.matching))
 
-    def settle_inside(
+    def stitch_interior(
         self, flagged: Detections, inside: TilePredicate
     ) -> tuple[Detections, Detections]:
         """Stitch the flagged detections that depend on no tile outside.
 
         Each connected component of paired detections is stitched, or left, as a whole. So stitching
-        some shards first, in any partition, and then the rest gives the same result as `settle`.
+        some shards first, in any partition, and then the rest gives the same result as `stitch`.
 
         Args:
-            flagged: Detections of the tiles inside that `sort_out` flagged.
+            flagged: Detections of the tiles inside that `keep_owned` flagged.
             inside: Function that selects the tiles inside by their numbers.
 
         Returns:
@@ -138,57 +140,57 @@ class Seams:
             return flagged, flagged
         views = self._views(flagged)
         a, b, _ = views.pairs(self.matching)
-        whole = components(len(flagged), a, b)
+        component = connected_components(len(flagged), a, b)
         open_ = np.zeros(len(flagged), dtype=np.bool_)
-        open_[whole[self._reaches_out(views.seen.box, inside)]] = True
-        open_ = open_[whole]
-        return self.settle(views.seen.take(~open_)), views.seen.take(open_)
+        open_[component[self._may_match_outside(views.detections.box, inside)]] = True
+        open_ = open_[component]
+        return self.stitch(views.detections.take(~open_)), views.detections.take(open_)
 
-    def _judge_chunk(
+    def _classify_chunk(
         self, along_x: Axis, along_y: Axis, box: Boxes, tile: Ints
     ) -> tuple[Mask, NDArray[np.uint8]]:
         row = tile // self.grid.columns
         column = tile - row * self.grid.columns
         x0, y0, x1, y1 = np.ascontiguousarray(box.T)
-        keep = along_x.surely(x0, x1, column) & along_y.surely(y0, y1, row)
+        keep = along_x.is_surely_owned(x0, x1, column) & along_y.is_surely_owned(y0, y1, row)
         flags = np.zeros(len(box), np.uint8)
         rest = np.flatnonzero(~keep)
         if not len(rest):
             return keep, flags
-        x = along_x.ask(x0[rest], x1[rest], column[rest])
-        y = along_y.ask(y0[rest], y1[rest], row[rest])
-        keep[rest] = x.keep & y.keep
+        x = along_x.classify(x0[rest], x1[rest], column[rest])
+        y = along_y.classify(y0[rest], y1[rest], row[rest])
+        keep[rest] = x.is_reported & y.is_reported
         flags[rest] = (
-            Flag.PART * (x.part | y.part)
-            + Flag.DOUBTFUL * (x.doubtful | y.doubtful)
-            + Flag.GUEST * (x.guest | y.guest)
+            Flag.TRUNCATED * (x.is_truncated | y.is_truncated)
+            + Flag.AMBIGUOUS * (x.is_ambiguous | y.is_ambiguous)
+            + Flag.NOT_OWNED * (x.is_not_owned | y.is_not_owned)
         )
         return keep, flags
 
-    def _views(self, flagged: Detections) -> Views:
+    def _views(self, flagged: Detections) -> TileViews:
         """Return detections with their owners and clipped sides, in a deterministic order."""
-        seen = flagged.ordered()
-        row, column = np.divmod(seen.tile, self.grid.columns)
-        x0, y0, x1, y1 = seen.box.T
+        detections = flagged.ordered()
+        row, column = np.divmod(detections.tile, self.grid.columns)
+        x0, y0, x1, y1 = detections.box.T
         along_x, along_y = _axes(self.grid, self.tolerance, self.jitter)
-        x, y = along_x.ask(x0, x1, column), along_y.ask(y0, y1, row)
-        return Views(self.grid, seen, x, y, self.tolerance, self.tolerance + self.jitter)
+        x, y = along_x.classify(x0, x1, column), along_y.classify(y0, y1, row)
+        return TileViews(self.grid, detections, x, y, self.tolerance, self.tolerance + self.jitter)
 
-    def _reaches_out(self, box: Boxes, inside: TilePredicate) -> Mask:
+    def _may_match_outside(self, box: Boxes, inside: TilePredicate) -> Mask:
         """Return which boxes may be compared with a detection of a tile outside, (n,)."""
         reach = 2 * self.tolerance
         along_x, along_y = _axes(self.grid, self.tolerance, self.jitter)
         (left, right), (top, bottom) = (
-            along_x.reach(box[:, 0] - reach, box[:, 2] + reach),
-            along_y.reach(box[:, 1] - reach, box[:, 3] + reach),
+            along_x.touched_tiles(box[:, 0] - reach, box[:, 2] + reach),
+            along_y.touched_tiles(box[:, 1] - reach, box[:, 3] + reach),
         )
-        wide = right - left + 1
-        which, place = spread(wide * (bottom - top + 1))
-        row, column = np.divmod(place, wide[which])
+        columns = right - left + 1
+        which, index = expand_counts(columns * (bottom - top + 1))
+        row, column = np.divmod(index, columns[which])
         outside = ~inside((top[which] + row) * self.grid.columns + left[which] + column)
         return np.bincount(which[outside], minlength=len(box)) > 0
 
-    def _resolve(self, views: Views, a: Ints, b: Ints, weight: Floats) -> Detections:
+    def _resolve(self, views: TileViews, a: Ints, b: Ints, weight: Floats) -> Detections:
         """Return the stitched detections.
 
         Args:
@@ -197,19 +199,19 @@ class Seams:
             b: (pairs,) rows of the second views.
             weight: (pairs,) quality of the match, above 0 to 1.
         """
-        chosen = mutual_best(views.seen.tile, a, b, weight)
-        group = groups(views.seen.tile, a[chosen], b[chosen], weight[chosen])
-        standing, joined = decide(views, group)
-        parts = self._join(views.seen.take(joined), group[joined])
-        return Detections.concatenate([_unflagged(views.seen.take(standing)), parts])
+        chosen = is_mutual_best(views.detections.tile, a, b, weight)
+        group = group_views(views.detections.tile, a[chosen], b[chosen], weight[chosen])
+        unchanged, joined = resolve_groups(views, group)
+        parts = self._join_truncated(views.detections.take(joined), group[joined])
+        return Detections.concatenate([_without_flags(views.detections.take(unchanged)), parts])
 
-    def _join(self, parts: Detections, group: Ints) -> Detections:
+    def _join_truncated(self, parts: Detections, group: Ints) -> Detections:
         """Join the parts of each object; its owner is the tile whose core holds the center."""
         order = np.argsort(group, kind="stable")
         starts = np.flatnonzero(np.diff(group[order], prepend=-1))
         if not len(starts):
             return parts
-        outline = self._united(parts.outline, np.split(order, starts[1:]))
+        outline = self._unite_outlines(parts.outline, np.split(order, starts[1:]))
         box = np.concatenate(
             [
                 np.minimum.reduceat(parts.box[order, :2], starts),
@@ -228,29 +230,29 @@ class Seams:
             outline=outline,
         )
 
-    def _united(self, outline: Polygons | None, groups: list[Ints]) -> Polygons | None:
+    def _unite_outlines(self, outline: Polygons | None, groups: list[Ints]) -> Polygons | None:
         """Return the united outline of each group of parts; a part alone keeps its outline."""
         if outline is None:
             return None
         united = outline[[rows[0] for rows in groups]]
         for i, rows in enumerate(groups):
             if len(rows) > 1:
-                united[i] = union(outline[rows], oriented=self.oriented)
+                united[i] = union(outline[rows], is_oriented=self.is_oriented)
         return united
 
 
-def merge_detections(seen: Detections, seams: Seams) -> Detections:
+def merge_detections(detections: Detections, stitcher: Stitcher) -> Detections:
     """Stitch the detections of all tiles of a scene; return each object once, in no order.
 
     Args:
-        seen: Detections clipped to the windows of their tiles; not modified.
-        seams: Stitching of the tiles.
+        detections: Detections clipped to the windows of their tiles; not modified.
+        stitcher: Stitching of the tiles.
     """
-    keep, flags = seams.judge(seen)
+    keep, flags = stitcher.classify(detections)
     flagged = np.flatnonzero(keep & (flags != 0))
-    settled = seams.settle(seen.take(flagged))
+    stitched = stitcher.stitch(detections.take(flagged))
     keep[flagged] = False
-    return Detections.concatenate([_unflagged(seen.take(keep)), settled])
+    return Detections.concatenate([_without_flags(detections.take(keep)), stitched])
 
 
 @lru_cache(maxsize=8)
@@ -262,5 +264,5 @@ def _axes(grid: Grid, tolerance: float, jitter: float) -> tuple[Axis, Axis]:
     )
 
 
-def _unflagged(settled: Detections) -> Detections:
-    return replace(settled, flags=np.zeros(len(settled), np.uint8))
+def _without_flags(stitched: Detections) -> Detections:
+    return replace(stitched, flags=np.zeros(len(stitched), np.uint8))

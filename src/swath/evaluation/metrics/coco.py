@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from swath.detection.boxes import spread
-from swath.detection.stitching.grouping import components
+from swath.detection.boxes import expand_counts
+from swath.detection.stitching.grouping import connected_components
 from swath.evaluation.metrics.pairs import Pairs, pairs_of
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ class _Overlaps:
 
 def _pieces(truths: int, founds: int, pairs: Pairs) -> Ints:
     """Return the image of each ground-truth object, followed by the image of each detection."""
-    whole = components(truths + founds, pairs.truth, pairs.found + truths)
+    whole = connected_components(truths + founds, pairs.truth, pairs.found + truths)
     _, group, size = np.unique(whole, return_inverse=True, return_counts=True)
     # Components fill the images in order. One that is larger than an image gets its own.
     ends = np.cumsum(size)
@@ -208,7 +208,7 @@ def _places(group: Ints) -> Ints:
     order = np.argsort(group, kind="stable")
     counts = np.unique(group, return_counts=True)[1]
     place = np.empty(len(group), np.int64)
-    place[order] = spread(counts)[1]
+    place[order] = expand_counts(counts)[1]
     return place
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from swath._types import Floats, Ints
-from swath.detection.boxes import meetings, ratio, shared_area
+from swath.detection.boxes import intersection_area, overlapping_pairs_between, ratio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +64,7 @@ def _meetings(truth: Truth, found: Objects) -> tuple[Ints, Ints]:
     seen, known = [none], [none]
     for scene in np.intersect1d(truth.scene, found.scene):
         ours, theirs = np.flatnonzero(found.scene == scene), np.flatnonzero(truth.scene == scene)
-        first, second = meetings(found.bounds[ours], truth.bounds[theirs])
+        first, second = overlapping_pairs_between(found.bounds[ours], truth.bounds[theirs])
         seen.append(ours[first])
         known.append(theirs[second])
     return np.concatenate(seen), np.concatenate(known)
@@ -73,7 +73,7 @@ def _meetings(truth: Truth, found: Objects) -> tuple[Ints, Ints]:
 def _shared(truth: Truth, found: Objects, seen: Ints, known: Ints) -> Floats:
     """Return the area of intersection of each pair in px²."""
     if truth.outline is None or found.outline is None:
-        return shared_area(found.box[seen], truth.box[known])
+        return intersection_area(found.box[seen], truth.box[known])
     return np.asarray(
         shapely.area(shapely.intersection(found.outline[seen], truth.outline[known])), np.float64
     )

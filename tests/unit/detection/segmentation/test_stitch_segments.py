@@ -1,4 +1,4 @@
-"""Seams between cores, against the polygonisation of the whole scene's labels at once."""
+"""Stitching across cores, against the polygonisation of the whole scene's labels at once."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from swath.detection.detections import NO_LABEL, Detections, Flag
 from swath.detection.segmentation import stitch_segments
 from swath.detection.segmentation.polygonize import regions_of, segments_of
-from swath.detection.segmentation.stitch_segments import SegmentSeams
+from swath.detection.segmentation.stitch_segments import SegmentStitcher
 from swath.raster.tiles import Grid
 
 
@@ -30,9 +30,9 @@ def parted(sorted_out):
     return sorted_out.take(~flagged), sorted_out.take(flagged)
 
 
-def merged(seams, seen):
-    done, flagged = parted(seams.sort_out(seen))
-    return Detections.concatenate([done, seams.settle(flagged)])
+def merged(stitcher, seen):
+    done, flagged = parted(stitcher.keep_owned(seen))
+    return Detections.concatenate([done, stitcher.stitch(flagged)])
 
 
 def outlines(detections):
@@ -86,7 +86,7 @@ def scenes(draw):
 def test_the_result_is_that_of_the_whole_scene_for_any_tiling(scene):
     grid, labels, probability = scene
 
-    result = merged(SegmentSeams(grid), detected(grid, labels, probability))
+    result = merged(SegmentStitcher(grid), detected(grid, labels, probability))
 
     same(rows(result), truth(labels, probability))
     assert shapely.bounds(outlines(result)).reshape(-1, 4).tolist() == result.box.tolist()
@@ -97,20 +97,22 @@ def test_the_result_is_that_of_the_whole_scene_for_any_tiling(scene):
 @given(scene=scenes(), cuts=st.integers(0, 2**16), count=st.integers(1, 5))
 def test_any_partition_into_shards_gives_the_same_to_the_last_bit(scene, cuts, count):
     grid, labels, probability = scene
-    seams = SegmentSeams(grid)
+    stitcher = SegmentStitcher(grid)
     seen = detected(grid, labels, probability)
     shard = np.random.default_rng(cuts).integers(0, count, grid.count)
     found, waiting = [], []
     for number in range(count):
-        done, flagged = parted(seams.sort_out(seen.take(shard[seen.tile] == number)))
-        settled, still = seams.settle_inside(flagged, lambda tiles, n=number: shard[tiles] == n)
+        done, flagged = parted(stitcher.keep_owned(seen.take(shard[seen.tile] == number)))
+        settled, still = stitcher.stitch_interior(
+            flagged, lambda tiles, n=number: shard[tiles] == n
+        )
         assert (shard[settled.tile] == number).all()
         found += [done, settled]
         waiting.append(still)
 
-    result = Detections.concatenate([*found, seams.settle(Detections.concatenate(waiting))])
+    result = Detections.concatenate([*found, stitcher.stitch(Detections.concatenate(waiting))])
 
-    assert rows(result) == rows(merged(seams, seen))
+    assert rows(result) == rows(merged(stitcher, seen))
 
 
 @pytest.mark.parametrize("at_once", [1, 40])
@@ -119,9 +121,9 @@ def test_regions_joined_some_at_a_time_are_the_same(monkeypatch, at_once):
     labels = random.choice(np.array([0, 1, NO_LABEL], np.uint8), (40, 50))
     probability = random.random(labels.shape).astype(np.float32)
     grid = Grid(50, 40, 9, 2)
-    monkeypatch.setattr(stitch_segments, "_AT_ONCE", at_once)
+    monkeypatch.setattr(stitch_segments, "_MAX_BATCH_VERTICES", at_once)
 
-    result = merged(SegmentSeams(grid), detected(grid, labels, probability))
+    result = merged(SegmentStitcher(grid), detected(grid, labels, probability))
 
     same(rows(result), truth(labels, probability))
 
@@ -131,9 +133,9 @@ def test_only_what_touches_another_core_is_flagged():
     labels[0:2, 0:2] = labels[0, 3] = labels[5:7, 5:7] = labels[7, 4] = 0
     grid = Grid(8, 8, 4, 0)
 
-    result = SegmentSeams(grid).sort_out(detected(grid, labels, np.ones((8, 8), np.float32)))
+    result = SegmentStitcher(grid).keep_owned(detected(grid, labels, np.ones((8, 8), np.float32)))
 
-    flagged = result.box[result.flags == Flag.PART].tolist()
+    flagged = result.box[result.flags == Flag.TRUNCATED].tolist()
     assert flagged == [[3, 0, 4, 1], [4, 7, 5, 8]]
     assert len(result) == 4
 
@@ -143,7 +145,7 @@ def test_regions_that_meet_only_in_a_corner_stay_apart():
     labels[:2, :2] = labels[2:, 2:] = 0
     grid = Grid(4, 4, 2, 0)
 
-    result = merged(SegmentSeams(grid), detected(grid, labels, np.ones((4, 4), np.float32)))
+    result = merged(SegmentStitcher(grid), detected(grid, labels, np.ones((4, 4), np.float32)))
 
     assert sorted(result.box.tolist()) == [[0, 0, 2, 2], [2, 2, 4, 4]]
 
@@ -152,7 +154,7 @@ def test_classes_never_join():
     labels = np.repeat(np.array([[0, 0, 1, 1]], np.uint8), 4, axis=0)
     grid = Grid(4, 4, 2, 0)
 
-    result = merged(SegmentSeams(grid), detected(grid, labels, np.ones((4, 4), np.float32)))
+    result = merged(SegmentStitcher(grid), detected(grid, labels, np.ones((4, 4), np.float32)))
 
     assert sorted(zip(result.label.tolist(), result.box.tolist(), strict=True)) == [
         (0, [0, 0, 2, 4]),
@@ -165,7 +167,7 @@ def test_a_lake_across_cores_is_a_hole():
     labels[3:9, 3:9] = NO_LABEL
     grid = Grid(12, 12, 4, 0)
 
-    result = merged(SegmentSeams(grid), detected(grid, labels, np.ones((12, 12), np.float32)))
+    result = merged(SegmentStitcher(grid), detected(grid, labels, np.ones((12, 12), np.float32)))
 
     assert len(result) == 1
     expected = shapely.box(0, 0, 12, 12) - shapely.box(3, 3, 9, 9)
@@ -177,7 +179,7 @@ def test_a_region_belongs_to_the_tile_with_its_largest_piece():
     labels[:, 3:7] = 0
     grid = Grid(8, 4, 4, 0)
 
-    result = merged(SegmentSeams(grid), detected(grid, labels, np.ones((4, 8), np.float32)))
+    result = merged(SegmentStitcher(grid), detected(grid, labels, np.ones((4, 8), np.float32)))
 
     assert result.tile.tolist() == [1]
 
@@ -186,16 +188,16 @@ def test_small_regions_are_dropped_only_when_they_are_whole():
     labels = np.full((4, 8), NO_LABEL, np.uint8)
     labels[0, 3:5] = labels[2, 1:3] = labels[3, 7] = labels[3, 4] = 0
     grid = Grid(8, 4, 4, 0)
-    seams = SegmentSeams(grid, min_area=2)
+    stitcher = SegmentStitcher(grid, min_area=2)
 
-    result = merged(seams, detected(grid, labels, np.ones((4, 8), np.float32)))
+    result = merged(stitcher, detected(grid, labels, np.ones((4, 8), np.float32)))
 
     assert sorted(result.box.tolist()) == [[1, 2, 3, 3], [3, 0, 5, 1]]
 
 
 def test_nothing_settles_to_nothing():
-    seams = SegmentSeams(Grid(8, 8, 4, 0))
+    stitcher = SegmentStitcher(Grid(8, 8, 4, 0))
 
-    assert len(seams.settle(Detections.empty())) == 0
-    settled, still = seams.settle_inside(Detections.empty(), lambda tiles: tiles >= 0)
+    assert len(stitcher.stitch(Detections.empty())) == 0
+    settled, still = stitcher.stitch_interior(Detections.empty(), lambda tiles: tiles >= 0)
     assert len(settled) == len(still) == 0

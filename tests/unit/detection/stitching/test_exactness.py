@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from swath.detection.boxes import iou
 from swath.detection.detections import Detections
-from swath.detection.stitching.stitcher import Seams
+from swath.detection.stitching.stitcher import Stitcher
 from swath.models.nms_options import Matching
 from swath.raster.tiles import Grid
 from tests.helpers.oracle import clip, merged, merged_by_shards, see_boxes, see_outlines, windows_of
@@ -97,14 +97,14 @@ def meet_on_seams(grid: Grid, others: np.ndarray, last: np.ndarray) -> bool:
 
 
 @st.composite
-def scenes_of_outlines(draw, *, oriented: bool) -> tuple[Grid, np.ndarray, np.ndarray]:
+def scenes_of_outlines(draw, *, is_oriented: bool) -> tuple[Grid, np.ndarray, np.ndarray]:
     """A grid and convex polygons in it, of two classes."""
     grid = draw(grids(overlaps=(1, 30), least=8))
     assume(grid.count <= 60 and min(grid.width, grid.height) >= 4)
     frame = np.array([grid.width, grid.height])
     outlines, labels = [], []
     for _ in range(draw(st.integers(1, 3))):
-        outline = draw(oriented_boxes(frame) if oriented else convex_polygons(frame))
+        outline = draw(oriented_boxes(frame) if is_oriented else convex_polygons(frame))
         label = draw(st.integers(0, 1))
         rivals = [o for o, k in zip(outlines, labels, strict=True) if k == label]
         if not any(confusable_outlines(grid, outline, o) for o in rivals):
@@ -158,20 +158,20 @@ def test_boxes_are_the_truth_for_any_tiling(matching, scene):
     grid, boxes, labels = scene
     truth = sorted((int(k), *map(float, box)) for k, box in zip(labels, boxes, strict=True))
 
-    result = merged(Seams(grid, matching, tolerance=0, jitter=0), see_boxes(grid, boxes, labels))
+    result = merged(Stitcher(grid, matching, tolerance=0, jitter=0), see_boxes(grid, boxes, labels))
 
     assert found(result) == truth
     assert (result.flags == 0).all()
 
 
-@pytest.mark.parametrize("oriented", [False, True])
+@pytest.mark.parametrize("is_oriented", [False, True])
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_outlines_are_the_truth_for_any_tiling(oriented, data):
-    grid, outlines, labels = data.draw(scenes_of_outlines(oriented=oriented))
-    seams = Seams(grid, oriented=oriented, tolerance=0, jitter=0)
+def test_outlines_are_the_truth_for_any_tiling(is_oriented, data):
+    grid, outlines, labels = data.draw(scenes_of_outlines(is_oriented=is_oriented))
+    stitcher = Stitcher(grid, is_oriented=is_oriented, tolerance=0, jitter=0)
 
-    result = merged(seams, see_outlines(grid, outlines, labels))
+    result = merged(stitcher, see_outlines(grid, outlines, labels))
 
     left = list(range(len(outlines)))
     for outline, label in zip(result.outline, result.label, strict=True):
@@ -196,23 +196,23 @@ def test_shards_do_not_show_whatever_was_seen(tolerance, scene, random):
     seen = see_boxes(grid, boxes, labels)
     seen = seen.take(rng.permutation(len(seen)))
     shard = rng.integers(0, rng.integers(1, 6), grid.count)
-    seams = Seams(grid, tolerance=tolerance, jitter=tolerance)
+    stitcher = Stitcher(grid, tolerance=tolerance, jitter=tolerance)
 
-    whole, shards = merged(seams, seen), merged_by_shards(seams, seen, shard)
+    whole, shards = merged(stitcher, seen), merged_by_shards(stitcher, seen, shard)
 
     for mine, expected in zip(columns(shards), columns(whole), strict=True):
         np.testing.assert_array_equal(mine, expected)
 
 
 @settings(max_examples=60, deadline=None)
-@given(scene=scenes_of_outlines(oriented=False), random=st.randoms(use_true_random=False))
+@given(scene=scenes_of_outlines(is_oriented=False), random=st.randoms(use_true_random=False))
 def test_shards_do_not_show_in_outlines(scene, random):
     grid, outlines, labels = scene
     rng = np.random.default_rng(random.randrange(1 << 30))
     seen = see_outlines(grid, outlines, labels)
     shard = np.sort(rng.integers(0, 4, grid.count))
 
-    whole, shards = merged(Seams(grid), seen), merged_by_shards(Seams(grid), seen, shard)
+    whole, shards = merged(Stitcher(grid), seen), merged_by_shards(Stitcher(grid), seen, shard)
 
     for mine, expected in zip(columns(shards), columns(whole), strict=True):
         np.testing.assert_array_equal(mine, expected)
@@ -231,7 +231,7 @@ def test_a_model_that_errs_by_a_pixel_loses_doubles_and_inflates_nothing(data):
     moved = rng.uniform(-1, 1, (grid.count, len(boxes), 4))
     seen = see_boxes(grid, boxes, np.zeros(len(boxes), int), moved=moved)
 
-    result = merged(Seams(grid), seen)
+    result = merged(Stitcher(grid), seen)
 
     assert len(result) == len(boxes)
     far = np.abs(result.box[:, None] - boxes[None]).max(axis=2)

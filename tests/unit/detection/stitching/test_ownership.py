@@ -22,7 +22,7 @@ def axes(draw):
 
 def seen(axis, length, rows):
     """Intervals as places see them: those of `rows`, clipped, and the places."""
-    low, high, place = [], [], []
+    low, high, position = [], [], []
     for start, end in rows:
         ends = sorted((start * length, end * length))
         for at in range(axis.count):
@@ -30,8 +30,8 @@ def seen(axis, length, rows):
             if view[0] < view[1]:
                 low.append(view[0])
                 high.append(view[1])
-                place.append(at)
-    return np.array(low), np.array(high), np.array(place, np.int64)
+                position.append(at)
+    return np.array(low), np.array(high), np.array(position, np.int64)
 
 
 intervals = st.lists(
@@ -44,31 +44,37 @@ intervals = st.lists(
 @given(axis=axes(), rows=intervals)
 def test_the_arithmetic_is_a_search(axis, rows):
     axis, length = axis
-    low, high, place = seen(axis, length, rows)
+    low, high, position = seen(axis, length, rows)
     jitter, clear = axis.jitter, axis.tolerance + axis.jitter
     # Once as they lie, and once moved by the jitter either way.
     firsts, lasts, cores = zip(
         *(searched(axis, low + shift, high + shift) for shift in (-jitter, 0, jitter)), strict=True
     )
     first, last = firsts[1], lasts[1]
-    least, owner, most = (
+    lowest, owner, highest = (
         np.minimum(np.maximum(core, first), last)
         for core, first, last in zip(cores, firsts, lasts, strict=True)
     )
-    part, unsure = first > last, firsts[2] > lasts[0]
-    doubtful = ~part & (unsure | (least < most))
+    is_truncated, may_be_truncated = first > last, firsts[2] > lasts[0]
+    is_ambiguous = ~is_truncated & (may_be_truncated | (lowest < highest))
 
-    answer = axis.ask(low, high, place)
+    ownership = axis.classify(low, high, position)
 
-    np.testing.assert_array_equal(answer.part, part)
-    np.testing.assert_array_equal(answer.held, (first <= place) & (place <= last))
-    np.testing.assert_array_equal(answer.owner, np.where(part, place, owner))
-    np.testing.assert_array_equal(answer.guest, ~part & (owner != place))
-    np.testing.assert_array_equal(answer.unsure, unsure)
-    np.testing.assert_array_equal(answer.doubtful, doubtful)
-    np.testing.assert_array_equal(answer.keep, unsure | ((least <= place) & (place <= most)))
-    np.testing.assert_array_equal(answer.open_low, doubtful | (low - clear <= axis.starts[place]))
-    np.testing.assert_array_equal(answer.open_high, doubtful | (high + clear >= axis.ends[place]))
+    np.testing.assert_array_equal(ownership.is_truncated, is_truncated)
+    np.testing.assert_array_equal(ownership.is_whole, (first <= position) & (position <= last))
+    np.testing.assert_array_equal(ownership.owner, np.where(is_truncated, position, owner))
+    np.testing.assert_array_equal(ownership.is_not_owned, ~is_truncated & (owner != position))
+    np.testing.assert_array_equal(ownership.may_be_truncated, may_be_truncated)
+    np.testing.assert_array_equal(ownership.is_ambiguous, is_ambiguous)
+    np.testing.assert_array_equal(
+        ownership.is_reported, may_be_truncated | ((lowest <= position) & (position <= highest))
+    )
+    np.testing.assert_array_equal(
+        ownership.open_low, is_ambiguous | (low - clear <= axis.starts[position])
+    )
+    np.testing.assert_array_equal(
+        ownership.open_high, is_ambiguous | (high + clear >= axis.ends[position])
+    )
 
 
 def searched(axis, low, high):
@@ -84,12 +90,14 @@ def searched(axis, low, high):
 @given(axis=axes(), rows=intervals)
 def test_what_is_surely_its_own_is_kept_without_a_doubt(axis, rows):
     axis, length = axis
-    low, high, place = seen(axis, length, rows)
+    low, high, position = seen(axis, length, rows)
 
-    sure, answer = axis.surely(low, high, place), axis.ask(low, high, place)
+    sure, ownership = axis.is_surely_owned(low, high, position), axis.classify(low, high, position)
 
-    assert answer.keep[sure].all()
-    assert not (answer.unsure | answer.doubtful | answer.guest)[sure].any()
+    assert ownership.is_reported[sure].all()
+    assert not (ownership.may_be_truncated | ownership.is_ambiguous | ownership.is_not_owned)[
+        sure
+    ].any()
 
 
 @settings(max_examples=200, deadline=None)
@@ -97,10 +105,10 @@ def test_what_is_surely_its_own_is_kept_without_a_doubt(axis, rows):
 def test_every_interval_is_kept_by_a_place_and_its_owner_keeps_it(axis, rows):
     axis, length = axis
     for row in rows:
-        low, high, place = seen(axis, length, [row])
-        answer = axis.ask(low, high, place)
-        assert answer.keep.any() or not len(low)
-        assert answer.keep[answer.owner == place].all()
+        low, high, position = seen(axis, length, [row])
+        ownership = axis.classify(low, high, position)
+        assert ownership.is_reported.any() or not len(low)
+        assert ownership.is_reported[ownership.owner == position].all()
 
 
 def test_a_reach_is_of_all_windows_that_are_met():
@@ -110,4 +118,4 @@ def test_a_reach_is_of_all_windows_that_are_met():
 
     low, high = np.array([0.0, 64.0, 70.0, 100.0]), np.array([48.0, 70.0, 90.0, 105.0])
 
-    assert [r.tolist() for r in axis.reach(low, high)] == [[0, 0, 1, 1], [1, 1, 1, 2]]
+    assert [r.tolist() for r in axis.touched_tiles(low, high)] == [[0, 0, 1, 1], [1, 1, 1, 2]]

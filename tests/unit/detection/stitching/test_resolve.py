@@ -5,8 +5,8 @@ import pytest
 
 from swath.detection.detections import Detections
 from swath.detection.stitching.ownership import Axis
-from swath.detection.stitching.resolve import decide
-from swath.detection.stitching.views import Views
+from swath.detection.stitching.resolve import resolve_groups
+from swath.detection.stitching.views import TileViews
 from swath.raster.tiles import Grid
 
 # Three tiles side by side, 0 to 64, 48 to 112 and 96 to 160; their cores meet at 56 and 104.
@@ -26,17 +26,17 @@ def views(*rows):
         ]
     )
     x, y = (
-        Axis.of(GRID, axis, tolerance=TOLERANCE, jitter=0.0).ask(
+        Axis.of(GRID, axis, tolerance=TOLERANCE, jitter=0.0).classify(
             table[:, 1 + axis], table[:, 3 + axis], seen.tile if axis == 0 else seen.tile * 0
         )
         for axis in (0, 1)
     )
-    return Views(GRID, seen, x, y, TOLERANCE, TOLERANCE)
+    return TileViews(GRID, seen, x, y, TOLERANCE, TOLERANCE)
 
 
 def decided(*rows):
-    standing, joined = decide(views(*rows), np.zeros(len(rows), np.int64))
-    return sorted(standing.tolist()), sorted(joined.tolist())
+    unchanged, joined = resolve_groups(views(*rows), np.zeros(len(rows), np.int64))
+    return sorted(unchanged.tolist()), sorted(joined.tolist())
 
 
 WHOLE = (1, 60, 10, 80, 30, 0.9)

@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from swath.detection.detections import Detections, Flag
-from swath.detection.stitching.stitcher import Seams, merge_detections
+from swath.detection.stitching.stitcher import Stitcher, merge_detections
 from swath.models.nms_options import Matching
 from swath.raster.tiles import Grid
 from tests.helpers.oracle import merged, see_boxes, see_outlines
@@ -39,7 +39,7 @@ def test_an_object_larger_than_a_tile_is_one_box(overlap):
     grid = Grid(width=300, height=200, size=64, overlap=overlap)
     boxes = np.array([[10.5, 20.25, 250.5, 130.75]])
 
-    result = merged(Seams(grid), see_boxes(grid, boxes, np.array([0])))
+    result = merged(Stitcher(grid), see_boxes(grid, boxes, np.array([0])))
 
     assert found(result) == truth(boxes, [0])
     assert result.tile.tolist() == [int(grid.owner(130.5, 75.5))]
@@ -52,7 +52,7 @@ def test_the_clipped_twin_of_an_object_seen_whole_is_dropped():
     seen = see_boxes(grid, boxes, np.array([0]))
     assert len(seen) == 2
 
-    assert found(merged(Seams(grid), seen)) == truth(boxes, [0])
+    assert found(merged(Stitcher(grid), seen)) == truth(boxes, [0])
 
 
 def test_a_small_confident_box_does_not_swallow_a_large_one():
@@ -60,14 +60,14 @@ def test_a_small_confident_box_does_not_swallow_a_large_one():
     grid = Grid(width=64, height=64, size=64, overlap=16)
     seen = detections([[5, 5, 55, 55], [20, 20, 26, 26]], scores=[0.4, 0.9])
 
-    assert len(merged(Seams(grid), seen)) == 2
+    assert len(merged(Stitcher(grid), seen)) == 2
 
 
 def test_classes_never_merge():
     grid = Grid(width=200, height=64, size=64, overlap=8)
     boxes = np.array([[10.0, 10.0, 180.0, 30.0], [10.0, 10.0, 180.0, 30.0]])
 
-    result = merged(Seams(grid), see_boxes(grid, boxes, np.array([0, 1])))
+    result = merged(Stitcher(grid), see_boxes(grid, boxes, np.array([0, 1])))
 
     assert found(result) == truth(boxes, [0, 1])
 
@@ -76,7 +76,7 @@ def test_a_part_whose_other_half_was_missed_is_kept():
     grid = Grid(width=120, height=64, size=64, overlap=8)
     part = [[20.0, 10.0, 64.0, 30.0]]
 
-    result = merged(Seams(grid), detections(part, tile=0))
+    result = merged(Stitcher(grid), detections(part, tile=0))
 
     assert found(result) == truth(np.array(part), [0])
 
@@ -88,7 +88,7 @@ def test_parts_that_do_not_agree_stay_apart():
         detections([[56.0, 30.0, 100.0, 45.0]], tile=1),
     )
 
-    assert len(merged(Seams(grid), Detections.concatenate([left, right]))) == 2
+    assert len(merged(Stitcher(grid), Detections.concatenate([left, right]))) == 2
 
 
 def test_a_joined_box_has_the_best_score_of_its_parts():
@@ -96,7 +96,7 @@ def test_a_joined_box_has_the_best_score_of_its_parts():
     left = detections([[10.0, 10.0, 64.0, 20.0]], tile=0, scores=[0.6])
     right = detections([[56.0, 10.0, 100.0, 20.0]], tile=1, scores=[0.8])
 
-    result = merged(Seams(grid), Detections.concatenate([left, right]))
+    result = merged(Stitcher(grid), Detections.concatenate([left, right]))
 
     assert found(result) == [(0, 10.0, 10.0, 100.0, 20.0)]
     assert result.score.tolist() == pytest.approx([0.8])
@@ -122,7 +122,7 @@ def test_a_centre_that_moves_across_a_core_border_is_neither_lost_nor_doubled(
         for tile, (x, score) in enumerate(zip((left, right), better, strict=True))
     ]
 
-    result = merged(Seams(grid), Detections.concatenate(seen))
+    result = merged(Stitcher(grid), Detections.concatenate(seen))
 
     assert result.tile.tolist() == [expected]
 
@@ -130,22 +130,27 @@ def test_a_centre_that_moves_across_a_core_border_is_neither_lost_nor_doubled(
 def test_what_the_owner_did_not_report_is_not_taken_from_a_guest():
     grid = Grid(width=112, height=64, size=64, overlap=16)
 
-    assert len(merged(Seams(grid), detections([[53, 10, 61, 18]], tile=0))) == 0
+    assert len(merged(Stitcher(grid), detections([[53, 10, 61, 18]], tile=0))) == 0
 
 
 def test_only_what_the_grid_cannot_decide_is_flagged():
     grid = Grid(width=112, height=64, size=64, overlap=16)
     seen = detections([[10, 10, 20, 20], [51, 10, 59, 20], [53, 10, 60, 20], [30, 10, 64, 20]])
 
-    kept = Seams(grid).sort_out(seen)
+    kept = Stitcher(grid).keep_owned(seen)
 
-    assert kept.flags.tolist() == [0, Flag.DOUBTFUL, Flag.DOUBTFUL | Flag.GUEST, Flag.PART]
+    assert kept.flags.tolist() == [
+        0,
+        Flag.AMBIGUOUS,
+        Flag.AMBIGUOUS | Flag.NOT_OWNED,
+        Flag.TRUNCATED,
+    ]
 
 
 def test_nothing_gives_nothing():
     grid = Grid(width=112, height=64, size=64, overlap=16)
 
-    assert len(merged(Seams(grid), Detections.empty())) == 0
+    assert len(merged(Stitcher(grid), Detections.empty())) == 0
 
 
 def test_merging_at_once_is_sorting_out_and_settling():
@@ -155,11 +160,11 @@ def test_merging_at_once_is_sorting_out_and_settling():
     boxes = np.concatenate([low, np.minimum(low + rng.uniform(2, 90, low.shape), [300, 200])], 1)
     seen = see_boxes(grid, boxes, np.arange(400) % 3)
 
-    result = merge_detections(seen, Seams(grid))
+    result = merge_detections(seen, Stitcher(grid))
 
     assert (result.flags == 0).all()
     assert (seen.flags == 0).all()
-    assert found(result) == found(merged(Seams(grid), seen))
+    assert found(result) == found(merged(Stitcher(grid), seen))
 
 
 def test_what_a_tile_reported_twice_is_reported_twice():
@@ -168,7 +173,7 @@ def test_what_a_tile_reported_twice_is_reported_twice():
     twice = np.array([[50.0, 10.0, 62.0, 20.0], [50.0, 10.0, 62.0, 19.0], [52, 40, 60, 50]])
     twice = twice[[0, 1, 2, 2]]
 
-    result = merged(Seams(grid, Matching(strategy="none")), see_boxes(grid, twice, np.zeros(4)))
+    result = merged(Stitcher(grid, Matching(strategy="none")), see_boxes(grid, twice, np.zeros(4)))
 
     assert found(result) == truth(twice, [0] * 4)
 
@@ -176,22 +181,22 @@ def test_what_a_tile_reported_twice_is_reported_twice():
 def test_a_shard_settles_what_no_tile_outside_has_a_say_in():
     grid = Grid(width=400, height=64, size=64, overlap=16)
     boxes = np.array([[20.0, 10.0, 90.0, 20.0], [70.0, 30.0, 180.0, 40.0]])
-    flagged = Seams(grid).sort_out(see_boxes(grid, boxes, np.zeros(2)))
+    flagged = Stitcher(grid).keep_owned(see_boxes(grid, boxes, np.zeros(2)))
     mine = flagged.take(flagged.tile < 3)
 
-    settled, others = Seams(grid).settle_inside(mine, lambda tiles: tiles < 3)
+    settled, others = Stitcher(grid).stitch_interior(mine, lambda tiles: tiles < 3)
 
     assert found(settled) == truth(boxes[:1], [0])
     assert settled.flags.tolist() == [0]
     assert others.tile.tolist() == [1, 2]
-    assert (others.flags == Flag.PART).all()
+    assert (others.flags == Flag.TRUNCATED).all()
 
 
 def test_a_mask_that_crosses_seams_is_one_outline():
     grid = Grid(width=200, height=120, size=64, overlap=16)
     field = shapely.Polygon([(5, 10), (150, 30), (190, 110), (60, 100)])
 
-    result = merged(Seams(grid), see_outlines(grid, np.array([field]), np.zeros(1)))
+    result = merged(Stitcher(grid), see_outlines(grid, np.array([field]), np.zeros(1)))
 
     (outline,) = result.outline
     assert shapely.symmetric_difference(outline, field).area == pytest.approx(0, abs=1e-6)
@@ -204,7 +209,9 @@ def test_an_oriented_box_that_crosses_seams_is_an_oriented_box():
     grid = Grid(width=200, height=120, size=64, overlap=16)
     ship = shapely.affinity.rotate(shapely.box(20, 50, 180, 62), 20)
 
-    result = merged(Seams(grid, oriented=True), see_outlines(grid, np.array([ship]), np.zeros(1)))
+    result = merged(
+        Stitcher(grid, is_oriented=True), see_outlines(grid, np.array([ship]), np.zeros(1))
+    )
 
     (outline,) = result.outline
     assert len(outline.exterior.coords) == 5
@@ -217,7 +224,7 @@ def test_ships_that_cross_on_a_seam_are_told_apart_by_their_outlines():
     bar = shapely.box(16, 38, 96, 42)
     ships = np.array([shapely.affinity.rotate(bar, angle) for angle in (30, -30)])
 
-    result = merged(Seams(grid), see_outlines(grid, ships, np.zeros(2)))
+    result = merged(Stitcher(grid), see_outlines(grid, ships, np.zeros(2)))
 
     assert len(result) == 2
     for ship in ships:
@@ -232,7 +239,7 @@ def test_two_views_of_one_object_are_one_by_either_metric(metric):
         detections([[50.5, 10, 62, 18]], tile=1, scores=[0.8]),
     ]
 
-    result = merged(Seams(grid, Matching(metric=metric)), Detections.concatenate(seen))
+    result = merged(Stitcher(grid, Matching(metric=metric)), Detections.concatenate(seen))
 
     assert found(result) == [(0, 50.0, 10.0, 61.5, 18.0)]
 
@@ -242,7 +249,7 @@ def test_a_small_object_on_a_large_one_is_not_taken_for_its_view():
     grid = Grid(width=112, height=64, size=64, overlap=16)
     boxes = np.array([[50.0, 10.0, 61.0, 50.0], [54.0, 20.0, 58.0, 24.0]])
 
-    result = merged(Seams(grid, Matching(metric="ios")), see_boxes(grid, boxes, np.zeros(2)))
+    result = merged(Stitcher(grid, Matching(metric="ios")), see_boxes(grid, boxes, np.zeros(2)))
 
     assert found(result) == truth(boxes, [0, 0])
 
@@ -253,7 +260,9 @@ def test_with_no_overlap_what_meets_at_a_seam_is_joined_if_it_agrees_by_half():
     alike = np.array([[30.0, 10.0, 64.0, 30.0], [64.0, 12.0, 90.0, 32.0]])
     unlike = np.array([[30.0, 10.0, 64.0, 30.0], [64.0, 24.0, 90.0, 44.0]])
 
-    joined, apart = (merged(Seams(grid), see_boxes(grid, b, np.zeros(2))) for b in (alike, unlike))
+    joined, apart = (
+        merged(Stitcher(grid), see_boxes(grid, b, np.zeros(2))) for b in (alike, unlike)
+    )
 
     assert found(joined) == [(0, 30.0, 10.0, 90.0, 32.0)]
     assert found(apart) == truth(unlike, [0, 0])
@@ -273,8 +282,10 @@ def test_with_no_overlap_what_meets_at_a_seam_is_joined_if_it_agrees_by_half():
 def test_what_a_tile_outside_may_have_a_say_in_is_left_open(box, open_):
     """Within twice the tolerance of 2 px, which two views of one side may lie apart."""
     grid = Grid(width=160, height=160, size=64, overlap=16)
-    seen = dataclasses.replace(detections([box], tile=4), flags=np.array([Flag.DOUBTFUL], np.uint8))
+    seen = dataclasses.replace(
+        detections([box], tile=4), flags=np.array([Flag.AMBIGUOUS], np.uint8)
+    )
 
-    settled, left = Seams(grid, tolerance=2.0).settle_inside(seen, lambda tiles: tiles == 4)
+    settled, left = Stitcher(grid, tolerance=2.0).stitch_interior(seen, lambda tiles: tiles == 4)
 
     assert (len(settled), len(left)) == ((0, 1) if open_ else (1, 0))

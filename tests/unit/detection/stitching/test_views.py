@@ -6,7 +6,7 @@ import shapely
 
 from swath.detection.detections import Detections
 from swath.detection.stitching.ownership import Axis
-from swath.detection.stitching.views import Views
+from swath.detection.stitching.views import TileViews
 from swath.models.nms_options import Matching
 from swath.raster.tiles import Grid
 
@@ -31,12 +31,12 @@ def pairs_of(boxes, tiles, *, outlined=False, outlines=None):
         for row, (across, down) in enumerate(places)
     ]
     by_column, by_row = (
-        Axis.of(GRID, axis, tolerance=TOLERANCE, jitter=0.0).ask(
+        Axis.of(GRID, axis, tolerance=TOLERANCE, jitter=0.0).classify(
             boxes[:, axis], boxes[:, 2 + axis], places[:, axis]
         )
         for axis in (0, 1)
     )
-    views = Views(GRID, Detections.concatenate(seen), by_column, by_row, TOLERANCE, TOLERANCE)
+    views = TileViews(GRID, Detections.concatenate(seen), by_column, by_row, TOLERANCE, TOLERANCE)
     a, b, _ = views.pairs(Matching())
     return sorted(zip(a.tolist(), b.tolist(), strict=True))
 
