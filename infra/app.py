@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def build(outdir: str | None = None, context: dict[str, object] | None = None) -> App:
+def build_app(outdir: str | None = None, context: dict[str, object] | None = None) -> App:
     """Create the app with the context of `cdk.json`, even without the CDK's command line.
 
     Args:
@@ -28,23 +28,23 @@ def build(outdir: str | None = None, context: dict[str, object] | None = None) -
     Raises:
         SettingsError: A setting cannot be used, or the region lacks something that a setting needs.
     """
-    # The CDK takes seconds to import, so `check` refuses settings before.
+    # The CDK takes seconds to import, so `check_settings` refuses settings before.
     from aws_cdk import App  # noqa: PLC0415
 
     from infra.constructs.network import MIN_ZONES  # noqa: PLC0415
-    from infra.regions import Region, fit  # noqa: PLC0415
+    from infra.regions import Region, adapt_settings  # noqa: PLC0415
     from infra.stack import SwathStack  # noqa: PLC0415
 
-    app = App(outdir=outdir, context={**_defaults(), **(context or {})})
+    app = App(outdir=outdir, context={**_read_default_context(), **(context or {})})
     # The stack has no region of its own. The CDK's command line sets the variable to the region of
     # the deployment: https://docs.aws.amazon.com/cdk/v2/guide/configure-env.html
-    region = Region.named(os.environ.get("CDK_DEFAULT_REGION", ""))
-    settings = fit(DeploySettings.from_context(app.node), region)
+    region = Region.from_name(os.environ.get("CDK_DEFAULT_REGION", ""))
+    settings = adapt_settings(DeploySettings.from_node(app.node), region)
     SwathStack(app, settings.name, settings=settings, zones=region.zones if region else MIN_ZONES)
     return app
 
 
-def check(env: Mapping[str, str]) -> None:
+def check_settings(env: Mapping[str, str]) -> None:
     """Check the settings of `cdk.json` and of the CDK's command line without importing the CDK.
 
     Args:
@@ -53,16 +53,16 @@ def check(env: Mapping[str, str]) -> None:
     Raises:
         SettingsError: A setting cannot be used.
     """
-    given = json.loads(env.get("CDK_CONTEXT_JSON") or "{}")
-    DeploySettings.from_whole_context({**_defaults(), **given}).models_folder(ROOT)
+    overrides = json.loads(env.get("CDK_CONTEXT_JSON") or "{}")
+    DeploySettings.from_context({**_read_default_context(), **overrides}).models_folder(ROOT)
 
 
 def cdk_flags() -> dict[str, object]:
     """Return the CDK's feature flags with which the constructs are tested, as an app's context."""
-    return {key: value for key, value in _defaults().items() if key != CONTEXT_KEY}
+    return {key: value for key, value in _read_default_context().items() if key != CONTEXT_KEY}
 
 
-def _defaults() -> dict[str, object]:
+def _read_default_context() -> dict[str, object]:
     context: dict[str, object] = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))[
         "context"
     ]
@@ -71,7 +71,7 @@ def _defaults() -> dict[str, object]:
 
 if __name__ == "__main__":
     try:
-        check(os.environ)
-        build().synth()
+        check_settings(os.environ)
+        build_app().synth()
     except SettingsError as error:
         sys.exit(f"swath: {error}")

@@ -3,8 +3,8 @@
 They are built as `cdk deploy` would build them, and not published. Each is tagged `swath/<name>`:
 `control-functions` and `raster-functions`, `batch` for the GPU job, or a folder of
 `sagemaker_jobs`, with `-gpu` where there is one image for a GPU and one without.
-`--push HOST:PORT/NAME` also pushes them to a registry without TLS, and says what each adds to those
-before it.
+`--push HOST:PORT/NAME` also pushes the images to a registry without TLS, and prints the size that
+each adds.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from pathlib import Path
 from typing import Any
 
 # Media types of a registry's response; SageMaker accepts only the first.
-_DOCKER = "application/vnd.docker.distribution.manifest.v2+json"
-_OCI = "application/vnd.oci.image.manifest.v1+json"
+_DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+_OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def main() -> int:
     """Build the requested images, by default all; return 0 if all were built."""
-    arguments = _arguments()
+    arguments = _parse_arguments()
     failed = []
     layers: dict[str, int] = {}
-    for name, source in staged(arguments.assembly):
+    for name, source in staged_images(arguments.assembly):
         if arguments.names and name not in arguments.names:
             continue
         folder = arguments.assembly / source["directory"]
         command = build_command(name, source, certificates=arguments.certificates)
         started = time.monotonic()
-        done = subprocess.run(command, cwd=folder, check=False)  # noqa: S603 - the CDK staged it
-        if done.returncode:
+        completed = subprocess.run(command, cwd=folder, check=False)  # noqa: S603 - the CDK staged it
+        if completed.returncode:
             failed.append(name)
             continue
-        said = f"{name}: built in {time.monotonic() - started:.1f} s"
+        line = f"{name}: built in {time.monotonic() - started:.1f} s"
         if arguments.push:
-            said += f", {_push(name, arguments.push, layers)}"
-        sys.stdout.write(f"{said}\n")
+            line += f", {_push_image(name, arguments.push, layers)}"
+        sys.stdout.write(f"{line}\n")
     sys.stderr.write(f"could not be built: {', '.join(failed)}\n" if failed else "")
     return 1 if failed else 0
 
 
-def staged(assembly: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def staged_images(assembly: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name and the source of each image in the assembly."""
     for manifest in assembly.glob("*.assets.json"):
         for asset in json.loads(manifest.read_text())["dockerImages"].values():
@@ -87,7 +87,7 @@ def build_command(name: str, source: dict[str, Any], *, certificates: str | None
     return [*command, "."]
 
 
-def _push(name: str, repository: str, layers: dict[str, int]) -> str:
+def _push_image(name: str, repository: str, layers: dict[str, int]) -> str:
     """Push an image; return a text with its size, its size of new layers, and its media type."""
     target = f"{repository}:{name}"
     started = time.monotonic()
@@ -96,10 +96,11 @@ def _push(name: str, repository: str, layers: dict[str, int]) -> str:
     seconds = time.monotonic() - started
     host, _, path = repository.partition("/")
     request = urllib.request.Request(
-        f"http://{host}/v2/{path}/manifests/{name}", headers={"Accept": f"{_DOCKER}, {_OCI}"}
+        f"http://{host}/v2/{path}/manifests/{name}",
+        headers={"Accept": f"{_DOCKER_MANIFEST}, {_OCI_MANIFEST}"},
     )
-    with urllib.request.urlopen(request) as answer:  # noqa: S310 - the user's registry
-        media_type, manifest = answer.headers["Content-Type"], json.load(answer)
+    with urllib.request.urlopen(request) as response:  # noqa: S310 - the user's registry
+        media_type, manifest = response.headers["Content-Type"], json.load(response)
     sizes = {layer["digest"]: layer["size"] for layer in manifest["layers"]}
     new = sum(size for digest, size in sizes.items() if digest not in layers)
     layers.update(sizes)
@@ -109,11 +110,11 @@ def _push(name: str, repository: str, layers: dict[str, int]) -> str:
     )
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("assembly", type=Path, help="the folder of a synthesized assembly")
-    parser.add_argument("names", nargs="*", help="which images; all by default")
-    parser.add_argument("--certificates", help="a URL to take in the place of RDS's certificates")
+    parser.add_argument("names", nargs="*", help="names of images; all by default")
+    parser.add_argument("--certificates", help="a URL that replaces that of RDS's certificates")
     parser.add_argument("--push", metavar="HOST:PORT/NAME", help="a registry without TLS")
     return parser.parse_intermixed_args()
 

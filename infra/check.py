@@ -19,12 +19,12 @@ from typing import Any
 from aws_cdk import App, Validations
 from cdk_nag import AwsSolutionsChecks
 
-from infra.app import build
+from infra.app import build_app
 from infra.images import ROOT
 from infra.settings import CONTEXT_KEY
 
 # Settings of each checked stage: none, and everything that settings can add.
-VARIANTS: dict[str, dict[str, object]] = {
+STAGE_SETTINGS: dict[str, dict[str, object]] = {
     "dev": {},
     "production": {
         "stage": "production",
@@ -54,7 +54,7 @@ def main() -> int:
 
 def check_dockerfiles() -> Iterator[bool]:
     """Check the Dockerfiles by hadolint with its default rules; yield whether it passed."""
-    yield _run("hadolint", [_tool("hadolint"), *DOCKERFILES])
+    yield _run_check("hadolint", [_tool_path("hadolint"), *DOCKERFILES])
 
 
 def check_stages(folder: Path) -> Iterator[bool]:
@@ -63,10 +63,10 @@ def check_stages(folder: Path) -> Iterator[bool]:
     Args:
         folder: Folder for the cloud assemblies.
     """
-    for stage, settings in VARIANTS.items():
+    for stage, settings in STAGE_SETTINGS.items():
         out = folder / stage
         context = {f"{CONTEXT_KEY}:{key}": value for key, value in settings.items()}
-        yield from check_app(build(str(out), context), out, stage)
+        yield from check_app(build_app(str(out), context), out, stage)
 
 
 def check_app(app: App, out: Path, stage: str) -> Iterator[bool]:
@@ -84,7 +84,7 @@ def check_app(app: App, out: Path, stage: str) -> Iterator[bool]:
         yield False
         return
     template = next(out.glob("*.template.json"))
-    yield _run(f"cfn-lint ({stage})", [_tool("cfn-lint"), *_CFN_LINT, str(template)])
+    yield _run_check(f"cfn-lint ({stage})", [_tool_path("cfn-lint"), *_CFN_LINT, str(template)])
     for name, machine in state_machines(json.loads(template.read_text())).items():
         definition = out.parent / f"{stage}-{name}.asl.json"
         definition.write_text(json.dumps(machine))
@@ -108,13 +108,13 @@ def synthesize(app: App, stage: str) -> bool:
 def check_state_machine(definition: Path, stage: str) -> bool:
     """Check by asl-validator that every state has a next state and its type's required fields."""
     validator = str(ROOT / "node_modules/.bin/asl-validator")
-    return _run(f"asl-validator ({stage})", [validator, "--json-path", str(definition)])
+    return _run_check(f"asl-validator ({stage})", [validator, "--json-path", str(definition)])
 
 
 def state_machine(template: dict[str, Any]) -> dict[str, Any]:
     """Return the definition of the state machine of runs."""
-    found = state_machines(template).items()
-    return next(machine for name, machine in found if name.endswith("-runs"))
+    machines = state_machines(template).items()
+    return next(machine for name, machine in machines if name.endswith("-runs"))
 
 
 def state_machines(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -125,12 +125,12 @@ def state_machines(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
         if resource["Type"] == "AWS::StepFunctions::StateMachine"
     )
     return {
-        machine["StateMachineName"]: json.loads(_resolved(machine["DefinitionString"]))
+        machine["StateMachineName"]: json.loads(_resolve_references(machine["DefinitionString"]))
         for machine in properties
     }
 
 
-def _resolved(value: Any) -> str:
+def _resolve_references(value: Any) -> str:
     match value:
         case {"Ref": "AWS::Partition"}:
             return "aws"
@@ -141,22 +141,22 @@ def _resolved(value: Any) -> str:
         case {"Fn::Select": _}:
             return "part-of-a-name"
         case {"Fn::Join": [separator, parts]}:
-            return str(separator).join(map(_resolved, parts))
+            return str(separator).join(map(_resolve_references, parts))
         case _:
             return str(value)
 
 
-def _tool(name: str) -> str:
+def _tool_path(name: str) -> str:
     """Return the path of a command from this environment's packages."""
     return str(Path(sys.executable).with_name(name))
 
 
-def _run(name: str, command: list[str]) -> bool:
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
-    if done.returncode == 0:
+def _run_check(name: str, command: list[str]) -> bool:
+    completed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own tools
+    if completed.returncode == 0:
         log.info("%s: ok", name)
         return True
-    log.info("%s: FAILED\n%s%s", name, done.stdout, done.stderr)
+    log.info("%s: FAILED\n%s%s", name, completed.stdout, completed.stderr)
     return False
 
 

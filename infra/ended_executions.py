@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from aws_cdk.aws_events import EventPattern
 from aws_cdk.aws_stepfunctions import IStateMachine
 
-FAILED = ("FAILED", "TIMED_OUT", "ABORTED")
-ENDED = (*FAILED, "SUCCEEDED")
+FAILED_STATUSES = ("FAILED", "TIMED_OUT", "ABORTED")
+ENDED_STATUSES = (*FAILED_STATUSES, "SUCCEEDED")
 
 
-def ended_executions(machine: IStateMachine, statuses: Sequence[str]) -> EventPattern:
+def ended_execution_pattern(machine: IStateMachine, statuses: Sequence[str]) -> EventPattern:
     """Return the pattern of events about a state machine's executions that end with a status.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html

@@ -6,19 +6,19 @@ from aws_cdk.aws_lambda import IFunction
 from constructs import Construct
 
 from infra.constructs.async_endpoint import AsyncEndpoint
-from infra.constructs.endpoint import Endpoint, Serving
+from infra.constructs.endpoint import Endpoint, EndpointResources
 from infra.constructs.invoke_endpoint import InvokeEndpoint
 from infra.constructs.realtime_endpoint import RealtimeEndpoint
 from infra.constructs.serverless_endpoint import ServerlessEndpoint
 from infra.constructs.submit_shard import SubmitShard
 from infra.settings import DeploySettings
-from infra.shard_states import Mapped
+from infra.shard_states import MapBackend
 from swath.messages import Backend
 from swath.settings import EndpointKind
 
 # Number of shards of one run for each host: half of them are in inference, and half wait, which
 # triggers scaling to another host.
-SHARDS_PER_HOST = 4
+MAX_SHARDS_PER_HOST = 4
 
 
 class Endpoints:
@@ -27,16 +27,18 @@ class Endpoints:
     Attributes:
         names: Names of the endpoints, by kind.
         backends: Backends of the endpoints, for the state machine's Maps.
-        asynchronous: Asynchronous endpoint; None if there is none.
+        async_endpoint: Asynchronous endpoint; None if there is none.
     """
 
-    def __init__(self, scope: Construct, *, settings: DeploySettings, serving: Serving) -> None:
+    def __init__(
+        self, scope: Construct, *, settings: DeploySettings, resources: EndpointResources
+    ) -> None:
         self._scope = scope
         self._settings = settings
-        self._serving = serving
+        self._resources = resources
         self.names: dict[str, str] = {}
-        self.backends: list[Mapped] = []
-        self.asynchronous: AsyncEndpoint | None = None
+        self.backends: list[MapBackend] = []
+        self.async_endpoint: AsyncEndpoint | None = None
         if EndpointKind.REALTIME in settings.endpoints:
             self._add_realtime()
         if EndpointKind.ASYNC in settings.endpoints:
@@ -50,16 +52,16 @@ class Endpoints:
             "ServeRealtime",
             instance_type=self._settings.endpoint_instance_type,
             max_instances=self._settings.endpoint_max_instances,
-            serving=self._serving,
+            resources=self._resources,
         )
         self.names["Realtime"] = endpoint.name
         self.backends.append(
-            Mapped(
+            MapBackend(
                 backend=Backend.SAGEMAKER_REALTIME,
-                place="RealtimeEndpoint",
+                state_suffix="RealtimeEndpoint",
                 label="InferShardsRealtime",
-                function=self._invoke("InvokeEndpointRealtime", endpoint),
-                concurrency=SHARDS_PER_HOST * self._settings.endpoint_max_instances,
+                function=self._add_invoke_function("InvokeEndpointRealtime", endpoint),
+                max_concurrency=MAX_SHARDS_PER_HOST * self._settings.endpoint_max_instances,
             )
         )
 
@@ -69,25 +71,25 @@ class Endpoints:
             "ServeAsync",
             instance_type=self._settings.endpoint_instance_type,
             max_instances=self._settings.endpoint_max_instances,
-            serving=self._serving,
+            resources=self._resources,
         )
         submit = SubmitShard(
             self._scope,
             "SubmitShard",
             endpoint=endpoint,
-            work=self._serving.work,
-            log_retention=self._serving.log_retention,
+            work=self._resources.work,
+            log_retention=self._resources.log_retention,
         )
         self.names["Async"] = endpoint.name
-        self.asynchronous = endpoint
+        self.async_endpoint = endpoint
         self.backends.append(
-            Mapped(
+            MapBackend(
                 backend=Backend.SAGEMAKER_ASYNC,
-                place="AsyncEndpoint",
+                state_suffix="AsyncEndpoint",
                 label="InferShardsAsync",
                 function=submit.function,
-                concurrency=SHARDS_PER_HOST * self._settings.endpoint_max_instances,
-                notified_within=submit.answers_within,
+                max_concurrency=MAX_SHARDS_PER_HOST * self._settings.endpoint_max_instances,
+                callback_timeout=submit.callback_timeout,
             )
         )
 
@@ -97,23 +99,23 @@ class Endpoints:
             "ServeServerless",
             memory_mib=self._settings.serverless_memory_mib,
             max_concurrency=self._settings.serverless_max_concurrency,
-            serving=self._serving,
+            resources=self._resources,
         )
         self.names["Serverless"] = endpoint.name
         self.backends.append(
-            Mapped(
+            MapBackend(
                 backend=Backend.SAGEMAKER_SERVERLESS,
-                place="ServerlessEndpoint",
+                state_suffix="ServerlessEndpoint",
                 label="InferShardsServerless",
-                function=self._invoke("InvokeEndpointServerless", endpoint),
-                concurrency=self._settings.serverless_max_concurrency,
+                function=self._add_invoke_function("InvokeEndpointServerless", endpoint),
+                max_concurrency=self._settings.serverless_max_concurrency,
             )
         )
 
-    def _invoke(self, construct_id: str, endpoint: Endpoint) -> IFunction:
+    def _add_invoke_function(self, construct_id: str, endpoint: Endpoint) -> IFunction:
         return InvokeEndpoint(
             self._scope,
             construct_id,
             endpoint=endpoint,
-            log_retention=self._serving.log_retention,
+            log_retention=self._resources.log_retention,
         ).function

@@ -62,7 +62,9 @@ def write_objects(grantee: IGrantable, bucket: IBucket, pattern: str) -> None:
 
 def acknowledge_wildcards(scope: Any, *resources: str, because: str) -> None:
     """Exempt a construct's permissions on these resources from the rule against wildcards."""
-    rules = (f"AwsSolutions-IAM5[Resource::{readable(scope, resource)}]" for resource in resources)
+    rules = (
+        f"AwsSolutions-IAM5[Resource::{nag_notation(scope, resource)}]" for resource in resources
+    )
     acknowledge(scope, *rules, because=because)
 
 
@@ -72,12 +74,12 @@ def acknowledge(scope: Any, *rules: str, because: str) -> None:
     Validations.of(found).acknowledge(*(Acknowledgment(id=rule, reason=because) for rule in rules))
 
 
-def readable(scope: Any, value: str) -> str:
+def nag_notation(scope: Any, value: str) -> str:
     """Return a value with its references in cdk-nag's notation: `<LogicalId.Arn>/*`."""
-    return _flat(Stack.of(scope).resolve(value))
+    return _flatten_references(Stack.of(scope).resolve(value))
 
 
-def _flat(value: Any) -> str:
+def _flatten_references(value: Any) -> str:
     match value:
         case {"Ref": name}:
             return f"<{name}>"
@@ -86,7 +88,7 @@ def _flat(value: Any) -> str:
         case {"Fn::Sub": text}:
             return re.sub(r"\$\{([^}]+)\}", r"<\1>", text)
         case {"Fn::Join": [separator, parts]}:
-            return str(separator).join(map(_flat, parts))
+            return str(separator).join(map(_flatten_references, parts))
         case dict():
             return json.dumps(value, separators=(",", ":"))
         case _:

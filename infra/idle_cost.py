@@ -11,11 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from infra.app import build
+from infra.app import build_app
 
-ALARM_METRIC = 0.10
+ALARM_METRIC_PRICE = 0.10
 """Price of a metric that an alarm watches: https://aws.amazon.com/cloudwatch/pricing/."""
-SECRET = 0.40
+SECRET_PRICE = 0.40
 """Price of a secret: https://aws.amazon.com/secrets-manager/pricing/."""
 
 
@@ -24,20 +24,20 @@ def idle_cost(template: dict[str, Any]) -> float:
 
     `tests/infra/test_stack.py` checks that none of the resources is paid for by the hour.
     """
-    return round(sum(map(_price, template["Resources"].values())), 2)
+    return round(sum(map(_monthly_price, template["Resources"].values())), 2)
 
 
-def _price(resource: dict[str, Any]) -> float:
+def _monthly_price(resource: dict[str, Any]) -> float:
     properties = resource.get("Properties", {})
     match resource["Type"]:
         case "AWS::CloudWatch::Alarm":
             # An alarm on an expression watches each metric in it.
-            watched = [one for one in properties.get("Metrics", []) if "MetricStat" in one]
-            return ALARM_METRIC * (len(watched) or 1)
+            watched = [metric for metric in properties.get("Metrics", []) if "MetricStat" in metric]
+            return ALARM_METRIC_PRICE * (len(watched) or 1)
         case "AWS::RDS::DBCluster" if properties.get("ManageMasterUserPassword"):
-            return SECRET
+            return SECRET_PRICE
         case "AWS::SecretsManager::Secret":
-            return SECRET
+            return SECRET_PRICE
         case _:
             return 0.0
 
@@ -45,10 +45,10 @@ def _price(resource: dict[str, Any]) -> float:
 def main() -> None:
     """Print the cost of the stack with the settings of `cdk.json`."""
     with tempfile.TemporaryDirectory() as folder:
-        build(folder).synth()
+        build_app(folder).synth()
         (path,) = Path(folder).glob("*.template.json")
         template = json.loads(path.read_text(encoding="utf-8"))
-    print(f"${idle_cost(template):.2f} a month while idle, and storage")  # noqa: T201
+    print(f"${idle_cost(template):.2f} a month while idle, plus storage")  # noqa: T201
 
 
 if __name__ == "__main__":

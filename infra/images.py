@@ -17,9 +17,9 @@ from constructs import Construct
 ROOT = Path(__file__).resolve().parents[1]
 
 # Files of every image: the package, and the exact versions of its dependencies.
-_COMMON = ("pyproject.toml", "uv.lock", "src/swath")
+_COMMON_PATHS = ("pyproject.toml", "uv.lock", "src/swath")
 # Files that no image contains: the command line, which no deployable imports, and caches.
-_LEFT_OUT = ("src/swath/cli", "**/__pycache__", "**/.*")
+_EXCLUDED_PATHS = ("src/swath/cli", "**/__pycache__", "**/.*")
 # All wheels exist for x86-64. Most machines that build images have it, and so do GPU hosts.
 PLATFORM = Platform.LINUX_AMD64
 
@@ -49,18 +49,18 @@ FUNCTION_IMAGES = {
 
 def lambda_image(name: str) -> aws_lambda.DockerImageCode:
     """Return the image with the function in `lambdas/<name>`, with its handler as the command."""
-    extra, functions = _function_image(name)
+    extra, functions = _image_of_function(name)
     return aws_lambda.DockerImageCode.from_image_asset(
         str(ROOT),
         file="lambdas/Dockerfile",
         build_args={"EXTRA": extra, "FUNCTIONS": " ".join(functions)},
         cmd=[f"lambdas.{name}.handler.handler"],
         platform=PLATFORM,
-        **_only("lambdas/Dockerfile", *(f"lambdas/{function}" for function in functions)),
+        **_include_only("lambdas/Dockerfile", *(f"lambdas/{function}" for function in functions)),
     )
 
 
-def _function_image(name: str) -> tuple[str, tuple[str, ...]]:
+def _image_of_function(name: str) -> tuple[str, tuple[str, ...]]:
     return next(image for image in FUNCTION_IMAGES.items() if name in image[1])
 
 
@@ -70,7 +70,7 @@ def batch_image(name: str) -> aws_ecs.ContainerImage:
         str(ROOT),
         file=f"batch_jobs/{name}/Dockerfile",
         platform=PLATFORM,
-        **_only(f"batch_jobs/{name}"),
+        **_include_only(f"batch_jobs/{name}"),
     )
 
 
@@ -102,10 +102,10 @@ def _sagemaker_image(
         # https://github.com/aws/amazon-sagemaker-feedback/issues/180
         outputs=["type=docker"],
         platform=PLATFORM,
-        **_only(f"sagemaker_jobs/{name}"),
+        **_include_only(f"sagemaker_jobs/{name}"),
     )
 
 
-def _only(*paths: str) -> dict[str, Any]:
-    kept = (f"!{path}" for path in (*_COMMON, *paths))
-    return {"exclude": ["*", *kept, *_LEFT_OUT], "ignore_mode": IgnoreMode.DOCKER}
+def _include_only(*paths: str) -> dict[str, Any]:
+    included = (f"!{path}" for path in (*_COMMON_PATHS, *paths))
+    return {"exclude": ["*", *included, *_EXCLUDED_PATHS], "ignore_mode": IgnoreMode.DOCKER}

@@ -20,14 +20,14 @@ def family(instance_type: str) -> str:
     return instance_type.removeprefix("ml.").partition(".")[0]
 
 
-def why_unusable(instance_type: str) -> str:
+def unsupported_reason(instance_type: str) -> str:
     """Return why swath's images do not run on a type or family; empty if they do."""
     name = family(instance_type)
     reasons = (
-        (_AMD_GPU, "has AMD's GPU, and the images have NVIDIA's libraries"),
-        (_OLD_GPU, "has a GPU that is older than Turing, which CUDA 13 does not know"),
-        (_SHARED_GPU, "has a part of a GPU, for which the hosts have no driver"),
-        (_ARM, "has an ARM processor, and the images are for x86-64"),
+        (_AMD_GPU, "has an AMD GPU, but the images have NVIDIA's libraries"),
+        (_OLD_GPU, "has a GPU that is older than Turing, which CUDA 13 does not support"),
+        (_SHARED_GPU, "has a fraction of a GPU, for which the hosts have no driver"),
+        (_ARM, "has an ARM processor, but the images are for x86-64"),
         (_ACCELERATOR, "has an accelerator that no image uses"),
     )
     return next((reason for pattern, reason in reasons if pattern.fullmatch(name)), "")

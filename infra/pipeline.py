@@ -12,11 +12,11 @@ from aws_cdk.aws_s3 import Bucket
 from constructs import Construct
 
 from infra.constructs.database import Database
-from infra.constructs.database_function import Inside
-from infra.constructs.dead_letters import DeadLetters
-from infra.constructs.endpoint import Serving
+from infra.constructs.database_function import DatabaseAccess
+from infra.constructs.dead_letter_queue import DeadLetterQueue
+from infra.constructs.endpoint import EndpointResources
 from infra.constructs.evaluation import Evaluation
-from infra.constructs.failures import FailureTopic, RunFailed
+from infra.constructs.failures import FailureTopic, RunFailedRule
 from infra.constructs.find_cause import FindCause
 from infra.constructs.gpu_queue import GpuQueue
 from infra.constructs.gpu_watch import GpuWatch
@@ -25,7 +25,7 @@ from infra.constructs.infer_shard_job import InferShardJob
 from infra.constructs.load_detections import LoadDetections
 from infra.constructs.merge_detections import MergeDetections
 from infra.constructs.migrate_database import MigrateDatabase
-from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.model_catalog import ModelCatalog
 from infra.constructs.network import MIN_ZONES, Network
 from infra.constructs.plan_scene import PlanScene
 from infra.constructs.prepare_database import PrepareDatabase
@@ -41,8 +41,8 @@ from infra.constructs.triggers import log_triggers, run_on_change
 from infra.endpoints import Endpoints
 from infra.images import ROOT
 from infra.settings import DeploySettings, LogDays
-from infra.shard_states import Gpus, Mapped
-from infra.workflow import EVENT_SOURCE, RUN_COMPLETED, Steps
+from infra.shard_states import BatchBackend, MapBackend
+from infra.workflow import EVENT_SOURCE, RUN_COMPLETED, WorkflowResources
 from swath.messages import Backend
 
 LOG_RETENTION: dict[LogDays, RetentionDays] = {
@@ -75,8 +75,8 @@ class Pipeline(Construct):
         runs: State machine whose executions are runs.
         start_run: Function that starts a run for each scene in the scenes bucket.
         infer_shard: Function that infers a shard on Lambda.
-        gpus: Job queue of AWS Batch; None without one.
-        data: The user's buckets that SageMaker jobs may read.
+        gpu_queue: Job queue of AWS Batch; None without one.
+        data_buckets: The user's buckets that SageMaker jobs may read.
         training: Role and image of training jobs; None without them.
         evaluation: Role and image of evaluation jobs; None without them.
         transforms: Role and image of batch transforms; None without endpoints.
@@ -102,13 +102,13 @@ class Pipeline(Construct):
             SettingsError: There is no folder of models, or it lacks the default model.
         """
         super().__init__(scope, construct_id)
-        self._logged = {"log_retention": LOG_RETENTION[settings.log_retention_days]}
-        self._add_foundations(settings, zones)
+        self._log_options = {"log_retention": LOG_RETENTION[settings.log_retention_days]}
+        self._add_storage_and_network(settings, zones)
         self._add_endpoints(settings)
         self._add_runs(settings)
         self._add_run_resumption()
         # The user's own buckets, which exist already.
-        self.data = [
+        self.data_buckets = [
             Bucket.from_bucket_name(self, f"Data-{name}", name) for name in settings.data_buckets
         ]
         self.training = self._add_training() if settings.training else None
@@ -132,8 +132,8 @@ class Pipeline(Construct):
             "DatabaseClusterArn": self.database.cluster.cluster_arn,
             "DatabaseSecretArn": self.database.master_secret_arn,
         }
-        if self.gpus:
-            values["JobQueueArn"] = self.gpus.queue.job_queue_arn
+        if self.gpu_queue:
+            values["JobQueueArn"] = self.gpu_queue.queue.job_queue_arn
         for kind, name in self.endpoints.names.items():
             values[f"{kind}Endpoint"] = name
         if self.training:
@@ -142,8 +142,8 @@ class Pipeline(Construct):
         if self.evaluation:
             values["EvaluationRoleArn"] = self.evaluation.role.role_arn
             values["EvaluationImageUri"] = self.evaluation.image_uri
-        if self.data:
-            values["DataBuckets"] = ",".join(bucket.bucket_name for bucket in self.data)
+        if self.data_buckets:
+            values["DataBuckets"] = ",".join(bucket.bucket_name for bucket in self.data_buckets)
         if self.transforms:
             values["ServingRoleArn"] = self.transforms.role.role_arn
             values["ServingImageUri"] = self.transforms.image_uri
@@ -162,7 +162,7 @@ class Pipeline(Construct):
         pattern = EventPattern(source=[EVENT_SOURCE], detail_type=[RUN_COMPLETED])
         return Rule(self, construct_id, event_pattern=pattern, targets=[target])
 
-    def _add_foundations(self, settings: DeploySettings, zones: int) -> None:
+    def _add_storage_and_network(self, settings: DeploySettings, zones: int) -> None:
         self.storage = Storage(
             self,
             "Storage",
@@ -186,14 +186,14 @@ class Pipeline(Construct):
             max_acu=settings.database_max_acu,
             retain=settings.retain,
         )
-        self.models = ModelCatalogue(
+        self.models = ModelCatalog(
             self,
             "Models",
             models_dir=settings.models_folder(ROOT),
             default_model=settings.default_model,
         )
         self.failure_topic = FailureTopic(self, "Failures", email=settings.notification_email)
-        self._inside: Inside = {
+        self._database_access: DatabaseAccess = {
             "database": self.database,
             "vpc": self.network.vpc,
             "security_group": self.network.database_clients,
@@ -201,25 +201,25 @@ class Pipeline(Construct):
         }
 
     def _add_endpoints(self, settings: DeploySettings) -> None:
-        serving = Serving(
+        resources = EndpointResources(
             models=self.models,
             scenes=self.storage.scenes,
             work=self.storage.work,
             topic=self.failure_topic.topic,
             log_retention=LOG_RETENTION[settings.log_retention_days],
         )
-        self.endpoints = Endpoints(self, settings=settings, serving=serving)
+        self.endpoints = Endpoints(self, settings=settings, resources=resources)
 
     def _add_run_resumption(self) -> None:
-        if endpoint := self.endpoints.asynchronous:
+        if endpoint := self.endpoints.async_endpoint:
             ResumeRun(
                 self,
                 "ResumeRun",
                 endpoint=endpoint,
                 work=self.storage.work,
                 machine=self.runs.machine,
-                dead_letters=self._dead_letters("UnresumedRuns", "resume_run"),
-                **self._logged,
+                dead_letter_queue=self._add_dead_letter_queue("UnresumedRuns", "resume_run"),
+                **self._log_options,
             )
 
     def _add_training(self) -> Training:
@@ -228,7 +228,7 @@ class Pipeline(Construct):
             "Training",
             scenes=self.storage.scenes,
             results=self.storage.results,
-            data=self.data,
+            data_buckets=self.data_buckets,
         )
 
     def _add_evaluation(self) -> Evaluation:
@@ -238,7 +238,7 @@ class Pipeline(Construct):
             models=self.models,
             scenes=self.storage.scenes,
             results=self.storage.results,
-            data=self.data,
+            data_buckets=self.data_buckets,
         )
 
     def _add_transforms(self) -> Transforms:
@@ -248,125 +248,137 @@ class Pipeline(Construct):
             models=self.models,
             scenes=self.storage.scenes,
             results=self.storage.results,
-            data=self.data,
+            data_buckets=self.data_buckets,
         )
 
     def _add_runs(self, settings: DeploySettings) -> None:
-        self.runs = RunMachine(self, "Runs", steps=self._steps(settings), **self._logged)
+        self.runs = RunMachine(
+            self, "Runs", resources=self._add_workflow_resources(settings), **self._log_options
+        )
         self.start_run = StartRun(
             self,
             "StartRun",
             scenes=self.storage.scenes,
             work=self.storage.work,
-            runs=self.runs,
+            run_machine=self.runs,
             models=self.models,
             default_model=settings.default_model,
             backend=settings.backend,
             tolerated_failures=settings.tolerated_failures,
             score_threshold=settings.score_threshold,
-            dead_letters=self._dead_letters("UnstartedRuns", "start_run"),
-            **self._logged,
+            dead_letter_queue=self._add_dead_letter_queue("UnstartedRuns", "start_run"),
+            **self._log_options,
         )
 
-    def _steps(self, settings: DeploySettings) -> Steps:
+    def _add_workflow_resources(self, settings: DeploySettings) -> WorkflowResources:
         scenes, work, results = self.storage.scenes, self.storage.work, self.storage.results
-        scene: dict[str, Any] = {"scenes": scenes, "work": work, **self._logged}
-        group = self.network.gpu_hosts
-        self.gpus = self._gpu_queue(settings, group) if group else None
+        scene: dict[str, Any] = {"scenes": scenes, "work": work, **self._log_options}
+        gpu_security_group = self.network.gpu_hosts
+        self.gpu_queue = (
+            self._add_gpu_queue(settings, gpu_security_group) if gpu_security_group else None
+        )
         self.infer_shard = InferShard(self, "InferShard", models=self.models, **scene).function
-        return Steps(
+        return WorkflowResources(
             plan_scene=PlanScene(
                 self,
                 "PlanScene",
                 models=self.models,
                 lambda_max_tiles=settings.lambda_max_tiles,
                 endpoints=settings.endpoints,
-                batch=settings.has_gpu_queue,
+                has_batch=settings.has_gpu_queue,
                 **scene,
             ).function,
             merge_detections=MergeDetections(
-                self, "MergeDetections", work=work, **self._logged
+                self, "MergeDetections", work=work, **self._log_options
             ).function,
             load_detections=LoadDetections(
-                self, "LoadDetections", work=work, **self._inside
+                self, "LoadDetections", work=work, **self._database_access
             ).function,
             publish_results=PublishResults(
-                self, "PublishResults", work=work, results=results, **self._logged
+                self, "PublishResults", work=work, results=results, **self._log_options
             ).function,
-            on_lambda=Mapped(
+            lambda_backend=MapBackend(
                 backend=Backend.LAMBDA,
-                place="Lambda",
+                state_suffix="Lambda",
                 label="InferShards",
                 function=self.infer_shard,
-                concurrency=settings.lambda_concurrency,
+                max_concurrency=settings.lambda_concurrency,
             ),
-            on_gpus=self._gpus(self.gpus, scene) if self.gpus else None,
-            on_endpoints=self.endpoints.backends,
+            batch_backend=self._add_batch_backend(self.gpu_queue, scene)
+            if self.gpu_queue
+            else None,
+            endpoint_backends=self.endpoints.backends,
             work=work,
         )
 
-    def _gpu_queue(self, settings: DeploySettings, group: ISecurityGroup) -> GpuQueue:
-        wait = Duration.hours(settings.gpu_wait_hours)
-        gpus = GpuQueue(
+    def _add_gpu_queue(
+        self, settings: DeploySettings, gpu_security_group: ISecurityGroup
+    ) -> GpuQueue:
+        max_wait = Duration.hours(settings.gpu_wait_hours)
+        gpu_queue = GpuQueue(
             self,
             "Gpus",
             vpc=self.network.vpc,
-            security_group=group,
+            security_group=gpu_security_group,
             instance_types=settings.gpu_instance_types,
             max_vcpus=settings.gpu_max_vcpus,
             spot_bid_percentage=settings.spot_bid_percentage,
-            wait=wait,
+            max_wait=max_wait,
         )
         GpuWatch(
             self,
             "GpuWatch",
-            queue=gpus.queue,
-            environments=gpus.environments,
+            queue=gpu_queue.queue,
+            environments=gpu_queue.environments,
             topic=self.failure_topic.topic,
-            wait=wait,
-            **self._logged,
+            max_wait=max_wait,
+            **self._log_options,
         )
-        return gpus
+        return gpu_queue
 
-    def _gpus(self, gpus: GpuQueue, scene: dict[str, Any]) -> Gpus:
+    def _add_batch_backend(self, gpu_queue: GpuQueue, scene: dict[str, Any]) -> BatchBackend:
         job = InferShardJob(self, "InferShardJob", models=self.models, **scene)
-        return Gpus(queue=gpus.queue, job=job.name)
+        return BatchBackend(queue=gpu_queue.queue, job_definition=job.name)
 
     def _add_failure_records(self) -> None:
-        dead_letters = self._dead_letters("UnrecordedFailures", "record_failure")
-        finder = FindCause(
+        dead_letter_queue = self._add_dead_letter_queue("UnrecordedFailures", "record_failure")
+        find_cause = FindCause(
             self,
             "FindCause",
-            runs=self.runs,
+            run_machine=self.runs,
             work=self.storage.work,
             results=self.storage.results,
-            batch=self.gpus is not None,
-            **self._logged,
+            has_batch=self.gpu_queue is not None,
+            **self._log_options,
         )
-        recorder = RecordFailureMachine(
+        record_failure = RecordFailureMachine(
             self,
             "FailureRecords",
-            finder=finder.function,
+            find_cause=find_cause.function,
             topic=self.failure_topic.topic,
-            recorder=RecordFailure(self, "RecordFailure", **self._inside).function,
-            dead_letters=dead_letters,
-            **self._logged,
+            record_failure=RecordFailure(self, "RecordFailure", **self._database_access).function,
+            dead_letter_queue=dead_letter_queue,
+            **self._log_options,
         )
-        RunFailed(
+        RunFailedRule(
             self,
             "RunFailed",
             machine=self.runs.machine,
-            recorder=recorder.machine,
-            dead_letters=dead_letters,
+            record_failure=record_failure.machine,
+            dead_letter_queue=dead_letter_queue,
         )
 
-    def _dead_letters(self, name: str, of: str) -> Any:
-        return DeadLetters(self, name, of=of, topic=self.failure_topic.topic).queue
+    def _add_dead_letter_queue(self, name: str, function_name: str) -> Any:
+        return DeadLetterQueue(
+            self, name, function_name=function_name, topic=self.failure_topic.topic
+        ).queue
 
     def _add_migrations(self, *, before: Construct) -> None:
         """Prepare and migrate the database on each deployment that changes one of the functions."""
-        prepare = PrepareDatabase(self, "PrepareDatabase", database=self.database, **self._logged)
-        migrate = MigrateDatabase(self, "MigrateDatabase", **self._inside)
+        prepare = PrepareDatabase(
+            self, "PrepareDatabase", database=self.database, **self._log_options
+        )
+        migrate = MigrateDatabase(self, "MigrateDatabase", **self._database_access)
         prepared = run_on_change(
             self, "DatabasePrepared", function=prepare.function, execute_after=[self.database]
         )
@@ -377,4 +389,4 @@ class Pipeline(Construct):
             execute_after=[prepared, self.network],
             execute_before=[before],
         )
-        log_triggers(self, **self._logged)
+        log_triggers(self, **self._log_options)

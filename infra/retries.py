@@ -20,7 +20,7 @@ State = TypeVar("State", bound=TaskStateBase | DistributedMap)
 
 # Synchronous calls do not queue for a function: Lambda refuses a call without a free slot.
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
-THROTTLED = ["Lambda.TooManyRequestsException"]
+THROTTLING_ERRORS = ["Lambda.TooManyRequestsException"]
 
 # Errors of Lambda while it prepares a function that was idle for weeks, or its network, or an
 # update. Some errors are left out because a person must fix them: CodeArtifactUserFailed and
@@ -28,7 +28,7 @@ THROTTLED = ["Lambda.TooManyRequestsException"]
 # SnapStart.
 # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors,
 # https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
-NOT_READY = [
+NOT_READY_ERRORS = [
     "Lambda.CodeArtifactUserPendingException",
     "Lambda.ResourceNotReadyException",
     "Lambda.ResourceConflictException",
@@ -38,7 +38,7 @@ NOT_READY = [
 ]
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/sfn-best-practices.html#bp-lambda-serviceexception
-FAULTS = [
+SERVICE_ERRORS = [
     TransientError.__name__,
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
@@ -49,16 +49,16 @@ FAULTS = [
 
 # The function hangs, for example on a connection, or is killed. Older runtimes report
 # Lambda.Unknown.
-STUCK = ["Sandbox.Timedout", "Lambda.Unknown"]
+TIMEOUT_ERRORS = ["Sandbox.Timedout", "Lambda.Unknown"]
 
 # The host or the input may be the cause. `Runtime.OutOfMemory` is left out: the input causes it.
-CRASHED = ["Runtime.ExitError", *STUCK]
+CRASH_ERRORS = ["Runtime.ExitError", *TIMEOUT_ERRORS]
 
 # A Map could not read its list of shards, and has started none of them.
-UNREAD = ["States.ItemReaderFailed"]
+ITEM_READER_ERRORS = ["States.ItemReaderFailed"]
 
 
-def retry_function(state: State, *more: str) -> State:
+def with_function_retries(state: State, *more_errors: str) -> State:
     """Add retriers to a state that calls a function.
 
     Throttling is retried for 12 hours, a function that is not ready for 10 minutes, a crash twice,
@@ -66,15 +66,15 @@ def retry_function(state: State, *more: str) -> State:
 
     Args:
         state: State that gets the retriers.
-        more: Names of errors to retry besides those of Lambda and `TransientError`.
+        more_errors: Names of errors to retry besides those of Lambda and `TransientError`.
 
     Returns:
         The state.
     """
-    retry(_retry_refusals(state), [*FAULTS, *more])
+    with_retries(_with_capacity_retries(state), [*SERVICE_ERRORS, *more_errors])
     # An input that crashes its function each time costs three times the function's timeout.
     state.add_retry(
-        errors=CRASHED,
+        errors=CRASH_ERRORS,
         interval=Duration.seconds(5),
         backoff_rate=2,
         max_delay=Duration.minutes(1),
@@ -84,7 +84,7 @@ def retry_function(state: State, *more: str) -> State:
     return state
 
 
-def retry_function_for_hours(state: State) -> State:
+def with_long_function_retries(state: State) -> State:
     """Add retriers to a state that calls a function: 12 hours if that can help, else minutes.
 
     The policy is for work that must not be lost if a service is down for longer than a run waits.
@@ -95,24 +95,24 @@ def retry_function_for_hours(state: State) -> State:
     Returns:
         The state.
     """
-    _retry_refusals(state)
+    _with_capacity_retries(state)
     # The retries take 12 hours on average, and at least 11 hours in 99 of 100 cases.
     state.add_retry(
-        errors=[*FAULTS, *STUCK],
+        errors=[*SERVICE_ERRORS, *TIMEOUT_ERRORS],
         interval=Duration.seconds(5),
         backoff_rate=2,
         max_delay=Duration.minutes(5),
         max_attempts=300,
         jitter_strategy=JitterType.FULL,
     )
-    return retry(state, ["States.TaskFailed"])
+    return with_retries(state, ["States.TaskFailed"])
 
 
-def _retry_refusals(state: State) -> State:
+def _with_capacity_retries(state: State) -> State:
     # The retries take 12 hours on average: twice the time that 50 scenes of 2,000 tiles need in an
     # account with 10 slots.
     state.add_retry(
-        errors=THROTTLED,
+        errors=THROTTLING_ERRORS,
         interval=Duration.seconds(5),
         backoff_rate=2,
         max_delay=Duration.minutes(2),
@@ -123,7 +123,7 @@ def _retry_refusals(state: State) -> State:
     # delays of nearly zero.
     # https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801
     state.add_retry(
-        errors=NOT_READY,
+        errors=NOT_READY_ERRORS,
         interval=Duration.seconds(20),
         backoff_rate=1,
         max_attempts=30,
@@ -132,7 +132,7 @@ def _retry_refusals(state: State) -> State:
     return state
 
 
-def retry(state: State, errors: Sequence[str]) -> State:
+def with_retries(state: State, errors: Sequence[str]) -> State:
     """Add a retrier for transient errors: about five minutes, with jitter between executions.
 
     Args:

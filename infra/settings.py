@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 import msgspec
 from msgspec import Meta
 
-from infra.instance_types import why_unusable
+from infra.instance_types import unsupported_reason
 from swath.errors import SettingsError
 from swath.messages import Backend
 from swath.settings import EndpointKind, has_gpu
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 CONTEXT_KEY = "swath"
 
-Count = Annotated[int, Meta(ge=1)]
+PositiveInt = Annotated[int, Meta(ge=1)]
 Percentage = Annotated[int, Meta(ge=1, le=100)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 # A valid name of a CloudFormation stack, short enough to be part of other names.
 StackName = Annotated[str, Meta(pattern="^[A-Za-z][A-Za-z0-9-]{0,29}$")]
 # Aurora's capacity has steps of 0.5 ACU and a maximum of 256 ACU.
@@ -51,9 +51,9 @@ class DeploySettings:
     """Name of the model for scenes that are dropped directly below `incoming/`."""
     backend: Backend = Backend.AUTO
     """Backend of shards. `auto` is Lambda for scenes with at most `lambda_max_tiles` tiles."""
-    lambda_max_tiles: Count = 2000
+    lambda_max_tiles: PositiveInt = 2000
     """Maximum number of non-empty tiles of a scene that `auto` sends to Lambda."""
-    lambda_concurrency: Count = 100
+    lambda_concurrency: PositiveInt = 100
     """Maximum number of concurrent shards of one scene on Lambda."""
     gpu_instance_types: tuple[str, ...] = ("g6.xlarge", "g5.xlarge", "g4dn.xlarge")
     """Types (`g5.xlarge`) or families (`g5`) with an NVIDIA GPU for every 4 vCPUs and 16 GiB.
@@ -81,7 +81,7 @@ class DeploySettings:
     """
     endpoint_instance_type: InstanceType = "ml.g5.xlarge"
     """Instance type of the real-time and asynchronous endpoints; one without a GPU is possible."""
-    endpoint_max_instances: Count = 2
+    endpoint_max_instances: PositiveInt = 2
     """Maximum number of hosts of the real-time and asynchronous endpoints, each."""
     serverless_memory_mib: Annotated[int, Meta(ge=1024, le=6144, multiple_of=1024)] = 3072
     """Memory of the serverless endpoint in MiB."""
@@ -94,9 +94,9 @@ class DeploySettings:
     """Whether the stack has the roles and the images of training and evaluation jobs."""
     data_buckets: tuple[BucketName, ...] = ()
     """Existing buckets, in this account or shared with it, that SageMaker jobs may read."""
-    tolerated_failures: Share = 0
+    tolerated_failures: Fraction = 0
     """Maximum fraction of a scene's tiles, 0 to 1, that may fail without failing the run."""
-    score_threshold: Share | None = None
+    score_threshold: Fraction | None = None
     """Minimum score of reported detections, 0 to 1, not below that of any package.
 
     With None, each package's own threshold applies.
@@ -105,7 +105,7 @@ class DeploySettings:
     """Email address for reports of failures; empty for none."""
     log_retention_days: LogDays = 30
     """Time in days for which logs are kept."""
-    work_retention_days: Count = 30
+    work_retention_days: PositiveInt = 30
     """Time in days for which plans and shards are kept, so that a failed run can resume."""
 
     @property
@@ -119,16 +119,16 @@ class DeploySettings:
         return self.stage == "production"
 
     @classmethod
-    def from_context(cls, node: Node) -> Self:
+    def from_node(cls, node: Node) -> Self:
         """Read the settings from the context of an app.
 
         Raises:
             SettingsError: A key is unknown, or a value is not allowed.
         """
-        return cls.from_whole_context(node.get_all_context())
+        return cls.from_context(node.get_all_context())
 
     @classmethod
-    def from_whole_context(cls, context: Mapping[str, Any]) -> Self:
+    def from_context(cls, context: Mapping[str, Any]) -> Self:
         """Read the settings from the whole context of an app.
 
         Args:
@@ -158,8 +158,8 @@ class DeploySettings:
         folder = root / self.models_dir
         if not folder.is_dir():
             raise SettingsError(
-                f"the deploy setting 'models_dir' is {self.models_dir!r}, and there is no folder "
-                f"{folder}; make it, with a model package in it, or name another"
+                f"the deploy setting 'models_dir' is {self.models_dir!r}, but the folder {folder} "
+                "does not exist; create the folder with a model package in it, or set another one"
             )
         return folder
 
@@ -174,56 +174,57 @@ class DeploySettings:
             SettingsError: A key is unknown, or a value is not allowed. The error names the key, the
                 value and the allowed values.
         """
-        kinds = typing.get_type_hints(cls, include_extras=True)
-        if unknown := sorted(values.keys() - kinds.keys()):
+        types = typing.get_type_hints(cls, include_extras=True)
+        if unknown := sorted(values.keys() - types.keys()):
             raise SettingsError(
-                f"unknown deploy setting {unknown[0]!r}; there are {', '.join(sorted(kinds))}"
+                f"unknown deploy setting {unknown[0]!r}; the settings are "
+                f"{', '.join(sorted(types))}"
             )
-        settings = cls(**{name: _convert(name, v, kinds[name]) for name, v in values.items()})
-        settings._check_together()
+        settings = cls(**{name: _convert_value(name, v, types[name]) for name, v in values.items()})
+        settings._check_combinations()
         return settings
 
-    def _check_together(self) -> None:
+    def _check_combinations(self) -> None:
         if self.database_min_acu > self.database_max_acu:
             raise SettingsError(
                 f"the deploy setting 'database_min_acu' is {self.database_min_acu}; allowed "
-                f"is at most 'database_max_acu', {self.database_max_acu}"
+                f"is at most the value of 'database_max_acu', {self.database_max_acu}"
             )
         for name in self.gpu_instance_types:
-            if why := why_unusable(name) or ("" if has_gpu(name) else "has no GPU"):
+            if reason := unsupported_reason(name) or ("" if has_gpu(name) else "has no GPU"):
                 raise SettingsError(
-                    f"the deploy setting 'gpu_instance_types' has {name!r}, which {why}"
+                    f"the deploy setting 'gpu_instance_types' has {name!r}, which {reason}"
                 )
-        if why := why_unusable(self.endpoint_instance_type):
+        if reason := unsupported_reason(self.endpoint_instance_type):
             raise SettingsError(
                 "the deploy setting 'endpoint_instance_type' is "
-                f"{self.endpoint_instance_type!r}, which {why}"
+                f"{self.endpoint_instance_type!r}, which {reason}"
             )
         if self.backend not in DEPLOYED_BACKENDS:
-            raise _refusal("backend", str(self.backend), ", ".join(DEPLOYED_BACKENDS))
+            raise _setting_error("backend", str(self.backend), ", ".join(DEPLOYED_BACKENDS))
         kind = self.backend.endpoint_kind
         if kind and kind not in self.endpoints:
             raise SettingsError(
-                f"the deploy setting 'backend' is '{self.backend}'; allowed is an endpoint that "
-                f"is deployed, so add '{kind}' to 'endpoints', which has "
+                f"the deploy setting 'backend' is '{self.backend}', but the stack has no such "
+                f"endpoint; add '{kind}' to 'endpoints', which has "
                 f"{', '.join(self.endpoints) or 'none'}"
             )
 
 
-def _convert(name: str, value: Any, kind: Any) -> Any:
+def _convert_value(name: str, value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise _refusal(name, value, _allowed(kind, error)) from None
+        raise _setting_error(name, value, _describe_allowed(kind, error)) from None
 
 
-def _refusal(name: str, value: Any, allowed: str) -> SettingsError:
+def _setting_error(name: str, value: Any, allowed: str) -> SettingsError:
     return SettingsError(f"the deploy setting {name!r} is {value!r}; allowed is {allowed}")
 
 
-def _allowed(kind: Any, error: msgspec.ValidationError) -> str:
+def _describe_allowed(kind: Any, error: msgspec.ValidationError) -> str:
     if typing.get_origin(kind) is tuple:
         kind = typing.get_args(kind)[0]
     if kind is Backend:

@@ -16,20 +16,27 @@ from typing import Any, Literal
 from cfnlint.helpers import AVAILABILITY_ZONES
 
 from infra.images import ROOT
-from infra.instance_types import why_unusable
-from infra.regions import DEFAULTS, TABLE, Region, lacks, names, with_defaults
+from infra.instance_types import unsupported_reason
+from infra.regions import (
+    DEFAULT_SETTINGS,
+    TABLE_PATH,
+    Region,
+    adapt_defaults,
+    missing_offers,
+    region_names,
+)
 from infra.settings import DeploySettings
 from swath.settings import EndpointKind, has_gpu
 
-PAGE = ROOT / "docs/regions.md"
+PAGE_PATH = ROOT / "docs/regions.md"
 # Prefixes of regions in other partitions: China, the US government, the European sovereign cloud.
 _OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-iso", "eusc-")
-_TYPES = {
+_INSTANCE_TYPE_SCHEMAS = {
     "ec2": "extensions/aws_ec2_instance/instancetype_enum.json",
     "sagemaker": "extensions/aws_sagemaker_hosting/instancetype_enum.json",
 }
 # Resource types that settings can leave out of the stack.
-OPTIONAL = (
+OPTIONAL_RESOURCE_TYPES = (
     "AWS::Batch::ComputeEnvironment",
     "AWS::Batch::JobDefinition",
     "AWS::Batch::JobQueue",
@@ -39,95 +46,99 @@ OPTIONAL = (
 )
 
 
-def table() -> dict[str, Any]:
+def build_table() -> dict[str, Any]:
     """Return the content of `regions.json`."""
-    zones = commercial_zones()
+    zones = count_zones()
     return {
-        "source": f"cfn-lint's data of {_data('version.json')['schema_date'][:10]}",
+        "source": f"cfn-lint's data of {_read_schema('version.json')['schema_date'][:10]}",
         "zones": zones,
-        "hosts": _groups(enumerated("ec2"), zones, gpu=True),
-        "endpoint_hosts": _groups(enumerated("sagemaker"), zones, gpu=False),
+        "hosts": _group_types(instance_types_by_region("ec2"), zones, gpu=True),
+        "endpoint_hosts": _group_types(instance_types_by_region("sagemaker"), zones, gpu=False),
         "lacks": {
-            kind: " ".join(lacking)
-            for kind in OPTIONAL
-            if (lacking := [name for name in zones if kind not in (resource_types(name) or {kind})])
+            kind: " ".join(missing_in)
+            for kind in OPTIONAL_RESOURCE_TYPES
+            if (
+                missing_in := [
+                    name for name in zones if kind not in (read_resource_types(name) or {kind})
+                ]
+            )
         },
     }
 
 
-def resource_types(region: str) -> frozenset[str]:
+def read_resource_types(region: str) -> frozenset[str]:
     """Return the resource types of a region; empty if cfn-lint has no data about it."""
-    path = _schemas() / f"providers/{region}.json"
+    path = _schemas_folder() / f"providers/{region}.json"
     return frozenset(json.loads(path.read_text())) if path.is_file() else frozenset()
 
 
-def enumerated(service: Literal["ec2", "sagemaker"]) -> dict[str, frozenset[str]]:
+def instance_types_by_region(service: Literal["ec2", "sagemaker"]) -> dict[str, frozenset[str]]:
     """Return the instance types of EC2 or of SageMaker endpoints, by region."""
-    data = _data(_TYPES[service])
-    return {name: frozenset(data[name]["enum"]) for name in commercial_zones()}
+    data = _read_schema(_INSTANCE_TYPE_SCHEMAS[service])
+    return {name: frozenset(data[name]["enum"]) for name in count_zones()}
 
 
-def commercial_zones() -> dict[str, int]:
+def count_zones() -> dict[str, int]:
     """Return the number of availability zones by commercial region."""
     return {
-        name: len(found)
-        for name, found in sorted(AVAILABILITY_ZONES.items())
+        name: len(zone_names)
+        for name, zone_names in sorted(AVAILABILITY_ZONES.items())
         if not name.startswith(_OTHER_PARTITIONS)
     }
 
 
 def engine_versions(engine: str) -> frozenset[str]:
     """Return the versions of an engine of `AWS::RDS::DBCluster`, which are equal in all regions."""
-    rules = _data("extensions/aws_rds_dbcluster/engine_version.json")["allOf"]
-    return frozenset(_enums(rules, engine, "EngineVersion"))
+    rules = _read_schema("extensions/aws_rds_dbcluster/engine_version.json")["allOf"]
+    return frozenset(_enum_values(rules, engine, "EngineVersion"))
 
 
 def database_classes(region: str, engine: str) -> frozenset[str]:
     """Return the instance classes of `AWS::RDS::DBInstance` for an engine in a region."""
-    rules = _data("extensions/aws_rds_dbinstance/dbinstanceclass_enum.json")[region]["allOf"]
-    return frozenset(_enums(rules, engine, "DBInstanceClass"))
+    rules = _read_schema("extensions/aws_rds_dbinstance/dbinstanceclass_enum.json")[region]["allOf"]
+    return frozenset(_enum_values(rules, engine, "DBInstanceClass"))
 
 
-def page() -> str:
+def render_page() -> str:
     """Return the text of `docs/regions.md`."""
-    rows = "\n".join(f"| {' | '.join(_row(name))} |" for name in names())
+    rows = "\n".join(f"| {' | '.join(_render_row(name))} |" for name in region_names())
     return f"""# Regions
 
-Generated by `python -m infra.update_regions` from {table()["source"]}.
+Generated by `python -m infra.update_regions` from {build_table()["source"]}.
 
 This page is for those who choose a region for the stack. `cdk deploy` reads the region from your
 credentials. It uses the default hosts that the region has, and refuses a setting that names a
 missing service or host. Every region has all other services of the stack. The data has no services
-of me-south-1, and does not state which regions have *serverless* endpoints. The column "lacks" is
-for the default settings and for `endpoints: async`.
+of me-south-1, and does not state which regions have *serverless* endpoints. The column "missing"
+is for the default settings and for `endpoints: async`.
 
-| region | GPU hosts by default | host of endpoints by default | lacks |
+| region | default GPU hosts | default endpoint host | missing |
 |---|---|---|---|
 {rows}
 """
 
 
-def _row(name: str) -> tuple[str, str, str, str]:
-    region = Region.named(name)
+def _render_row(name: str) -> tuple[str, str, str, str]:
+    region = Region.from_name(name)
     assert region is not None  # noqa: S101 - the name is of the table
-    missing: dict[str, None] = {}
+    lines: dict[str, None] = {}
     chosen: list[DeploySettings] = []
-    for endpoints in (DEFAULTS.endpoints, (EndpointKind.ASYNC,)):
-        settings = with_defaults(DeploySettings(endpoints=endpoints), region)
+    for endpoints in (DEFAULT_SETTINGS.endpoints, (EndpointKind.ASYNC,)):
+        settings = adapt_defaults(DeploySettings(endpoints=endpoints), region)
         chosen.append(settings)
-        for lack in lacks(settings, region):
-            missing[f"{lack.what}: {lack.remedy}"] = None
-    gpus = region.gpu_types(chosen[0].gpu_instance_types)
+        for missing in missing_offers(settings, region):
+            lines[f"{missing.name}: {missing.remedy}"] = None
+    gpus = region.available_gpu_types(chosen[0].gpu_instance_types)
     host = chosen[1].endpoint_instance_type
     return (
         name,
         ", ".join(gpus) or "none",
         host if host in region.endpoint_hosts else "none",
-        "; ".join(missing) or "nothing",
+        "; ".join(lines) or "nothing",
     )
 
 
-def _enums(rules: list[Any], engine: str, name: str) -> Iterator[str]:
+def _enum_values(rules: list[Any], engine: str, name: str) -> Iterator[str]:
     """Yield the values that the schemas allow for a property with an engine."""
     for rule in rules:
         conditions = rule["if"]["properties"]
@@ -135,37 +146,37 @@ def _enums(rules: list[Any], engine: str, name: str) -> Iterator[str]:
             yield from rule["then"]["properties"].get(name, {}).get("enum", ())
 
 
-def _groups(
-    types: Mapping[str, frozenset[str]], regions: Mapping[str, int], *, gpu: bool
+def _group_types(
+    types_by_region: Mapping[str, frozenset[str]], zones: Mapping[str, int], *, gpu: bool
 ) -> list[dict[str, str]]:
     """Return groups of types that the same regions have, each with these regions."""
-    where: dict[str, list[str]] = defaultdict(list)
-    for region in regions:
-        for name in types[region]:
-            if not why_unusable(name) and (has_gpu(name) or not gpu):
-                where[name].append(region)
-    together: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(where):
-        together[" ".join(where[name])].append(name)
+    regions_by_type: dict[str, list[str]] = defaultdict(list)
+    for region in zones:
+        for name in types_by_region[region]:
+            if not unsupported_reason(name) and (has_gpu(name) or not gpu):
+                regions_by_type[name].append(region)
+    types_by_regions: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(regions_by_type):
+        types_by_regions[" ".join(regions_by_type[name])].append(name)
     return [
-        {"types": " ".join(types), "regions": found}
-        for found, types in sorted(together.items(), key=lambda item: item[1])
+        {"types": " ".join(types), "regions": regions}
+        for regions, types in sorted(types_by_regions.items(), key=lambda item: item[1])
     ]
 
 
-def _data(path: str) -> Any:
-    return json.loads((_schemas() / path).read_text())
+def _read_schema(path: str) -> Any:
+    return json.loads((_schemas_folder() / path).read_text())
 
 
-def _schemas() -> Any:
+def _schemas_folder() -> Any:
     return files("cfnlint") / "data/schemas"
 
 
 def main() -> int:
     """Write the table and the page, and print the page."""
-    TABLE.write_text(json.dumps(table(), indent=1) + "\n", encoding="utf-8")
-    PAGE.write_text(page(), encoding="utf-8")
-    sys.stdout.write(page())
+    TABLE_PATH.write_text(json.dumps(build_table(), indent=1) + "\n", encoding="utf-8")
+    PAGE_PATH.write_text(render_page(), encoding="utf-8")
+    sys.stdout.write(render_page())
     return 0
 
 

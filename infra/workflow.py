@@ -20,13 +20,13 @@ from aws_cdk.aws_stepfunctions_tasks import (
 )
 from constructs import Construct
 
-from infra.retries import retry, retry_function
+from infra.retries import with_function_retries, with_retries
 from infra.shard_states import (
-    Gpus,
-    Mapped,
-    infer_shard_on_batch,
-    infer_shards,
-    infer_shards_on_batch,
+    BatchBackend,
+    MapBackend,
+    add_batch_array_job,
+    add_batch_job,
+    add_shard_map,
 )
 from swath.messages import Backend
 
@@ -35,100 +35,106 @@ RUN_COMPLETED = "Run Completed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
+class WorkflowResources:
     """Functions and backends that do the work of the states."""
 
     plan_scene: IFunction
     merge_detections: IFunction
     load_detections: IFunction
     publish_results: IFunction
-    on_lambda: Mapped
-    on_gpus: Gpus | None
+    lambda_backend: MapBackend
+    batch_backend: BatchBackend | None
     """Backend AWS Batch; None if it is not deployed."""
-    on_endpoints: Sequence[Mapped]
+    endpoint_backends: Sequence[MapBackend]
     """Deployed endpoints; `plan_scene` refuses a run on any other."""
     work: IBucket
     """Work bucket."""
 
     @property
-    def maps(self) -> list[Mapped]:
+    def map_backends(self) -> list[MapBackend]:
         """All backends that a Map calls."""
-        return [self.on_lambda, *self.on_endpoints]
+        return [self.lambda_backend, *self.endpoint_backends]
 
     @property
     def functions(self) -> list[IFunction]:
         """All functions that a state invokes."""
         return [
             *(self.plan_scene, self.merge_detections, self.load_detections, self.publish_results),
-            *(mapped.function for mapped in self.maps),
+            *(backend.function for backend in self.map_backends),
         ]
 
 
-def way(scope: Construct, steps: Steps) -> Chain:
+def build_definition(scope: Construct, resources: WorkflowResources) -> Chain:
     """Create the chain of states, from the plan of a scene to the event about the completed run."""
     finish = (
-        merge_detections(scope, steps)
-        .next(load_detections(scope, steps))
-        .next(publish_results(scope, steps))
-        .next(announce(scope))
+        add_merge_detections(scope, resources)
+        .next(add_load_detections(scope, resources))
+        .next(add_publish_results(scope, resources))
+        .next(add_announcement(scope))
     )
-    choice = Choice(scope, "ChooseBackend").when(nothing_to_infer(), finish)
-    if gpus := steps.on_gpus:
-        choice = choice.when(
-            one_shard_on_batch(), infer_shard_on_batch(scope, gpus).next(finish)
-        ).when(on(Backend.BATCH), infer_shards_on_batch(scope, gpus).next(finish))
-    for mapped in steps.on_endpoints:
-        shards = infer_shards(scope, mapped, work=steps.work)
-        choice = choice.when(on(mapped.backend), shards.next(finish))
-    shards = infer_shards(scope, steps.on_lambda, work=steps.work)
-    return plan_scene(scope, steps).next(choice.otherwise(shards.next(finish)))
+    choice = Choice(scope, "ChooseBackend").when(has_no_shards(), finish)
+    if batch := resources.batch_backend:
+        choice = choice.when(has_one_batch_shard(), add_batch_job(scope, batch).next(finish)).when(
+            is_for_backend(Backend.BATCH), add_batch_array_job(scope, batch).next(finish)
+        )
+    for backend in resources.endpoint_backends:
+        shards = add_shard_map(scope, backend, work=resources.work)
+        choice = choice.when(is_for_backend(backend.backend), shards.next(finish))
+    shards = add_shard_map(scope, resources.lambda_backend, work=resources.work)
+    return add_plan_scene(scope, resources).next(choice.otherwise(shards.next(finish)))
 
 
-def plan_scene(scope: Construct, steps: Steps) -> LambdaInvoke:
+def add_plan_scene(scope: Construct, resources: WorkflowResources) -> LambdaInvoke:
     """Create the state that plans a run: `RunRequest` → `PlanSummary` at `$.plan`."""
     state = LambdaInvoke(
         scope,
         "PlanScene",
-        lambda_function=steps.plan_scene,
+        lambda_function=resources.plan_scene,
         payload_response_only=True,
         result_path="$.plan",
         retry_on_service_exceptions=False,
     )
-    return retry_function(state)
+    return with_function_retries(state)
 
 
-def nothing_to_infer() -> Condition:
+def has_no_shards() -> Condition:
     """Return the condition that no tile of the scene has a valid pixel."""
     return Condition.number_equals("$.plan.shards", 0)
 
 
-def on(backend: Backend) -> Condition:
+def is_for_backend(backend: Backend) -> Condition:
     """Return the condition that the plan is for a backend."""
     return Condition.string_equals("$.plan.backend", backend)
 
 
-def one_shard_on_batch() -> Condition:
+def has_one_batch_shard() -> Condition:
     """Return the condition that the plan has one shard on Batch; array jobs need two children."""
-    return Condition.and_(on(Backend.BATCH), Condition.number_equals("$.plan.shards", 1))
+    return Condition.and_(
+        is_for_backend(Backend.BATCH), Condition.number_equals("$.plan.shards", 1)
+    )
 
 
-def merge_detections(scope: Construct, steps: Steps) -> LambdaInvoke:
+def add_merge_detections(scope: Construct, resources: WorkflowResources) -> LambdaInvoke:
     """Create the state that merges the shards, with its `MergeSummary` at `$.merge`."""
     payload = TaskInput.from_object({"plan_uri": JsonPath.string_at("$.plan.uri")})
-    return _invoke(scope, "MergeDetections", steps.merge_detections, payload, "$.merge")
+    return _add_invocation(scope, "MergeDetections", resources.merge_detections, payload, "$.merge")
 
 
-def load_detections(scope: Construct, steps: Steps) -> LambdaInvoke:
+def add_load_detections(scope: Construct, resources: WorkflowResources) -> LambdaInvoke:
     """Create the state that loads the detections, with its `LoadSummary` at `$.load`."""
-    return _invoke(scope, "LoadDetections", steps.load_detections, _results(), "$.load")
+    return _add_invocation(
+        scope, "LoadDetections", resources.load_detections, _results_payload(), "$.load"
+    )
 
 
-def publish_results(scope: Construct, steps: Steps) -> LambdaInvoke:
+def add_publish_results(scope: Construct, resources: WorkflowResources) -> LambdaInvoke:
     """Create the state that publishes the results, with its `PublishSummary` at `$.publish`."""
-    return _invoke(scope, "PublishResults", steps.publish_results, _results(), "$.publish")
+    return _add_invocation(
+        scope, "PublishResults", resources.publish_results, _results_payload(), "$.publish"
+    )
 
 
-def announce(scope: Construct) -> EventBridgePutEvents:
+def add_announcement(scope: Construct) -> EventBridgePutEvents:
     """Create the state that sends the event about the completed run to the account's event bus."""
     detail = {
         "run_id": JsonPath.string_at("$.run_id"),
@@ -147,10 +153,10 @@ def announce(scope: Construct) -> EventBridgePutEvents:
         scope, "AnnounceRun", entries=[entry], result_path=JsonPath.DISCARD
     )
     # A duplicate event is better than none.
-    return retry(state, ["States.TaskFailed"])
+    return with_retries(state, ["States.TaskFailed"])
 
 
-def _invoke(
+def _add_invocation(
     scope: Construct, name: str, function: IFunction, payload: TaskInput, result_path: str
 ) -> LambdaInvoke:
     state = LambdaInvoke(
@@ -162,10 +168,10 @@ def _invoke(
         result_path=result_path,
         retry_on_service_exceptions=False,
     )
-    return retry_function(state)
+    return with_function_retries(state)
 
 
-def _results() -> TaskInput:
+def _results_payload() -> TaskInput:
     """Return the payload with the original request: `$` has more fields than a RunRequest may."""
     return TaskInput.from_object(
         {

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.report import say
 from benchmarks.retries.simulation import Load, Outcome, Step, simulate, steps
-from infra.app import build
+from infra.app import build_app
 from infra.check import state_machine
 from swath.settings import PlanSettings
 
@@ -50,7 +50,7 @@ def loads() -> list[Load]:
 def deployed() -> list[Step]:
     """Return the steps of a run on Lambda, from the template that `cdk deploy` would deploy."""
     with tempfile.TemporaryDirectory(prefix="swath-retries-") as folder:
-        build(folder).synth()
+        build_app(folder).synth()
         (template,) = Path(folder).glob("*.template.json")
         machine: dict[str, Any] = state_machine(json.loads(template.read_text(encoding="utf-8")))
     return steps(machine)

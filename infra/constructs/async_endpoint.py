@@ -9,16 +9,16 @@ from aws_cdk.aws_sagemaker import CfnEndpointConfig
 from aws_cdk.aws_sns import Topic
 from constructs import Construct
 
-from infra.constructs.endpoint import NAMESPACE, Endpoint, Serving
-from infra.constructs.endpoint_hosts import HostScaling, hosts
+from infra.constructs.endpoint import SAGEMAKER_NAMESPACE, Endpoint, EndpointResources
+from infra.constructs.endpoint_hosts import HostScaling, host_properties
 from infra.grants import allow, read_objects, write_objects
 from swath.settings import EndpointKind, has_gpu
 
-INVOCATIONS = "invocations"
+INVOCATIONS_FOLDER = "invocations"
 # Maximum number of concurrent requests of a host: it reads one shard while it infers another.
-_REQUESTS_PER_HOST = 2
+_MAX_REQUESTS_PER_HOST = 2
 # Target number of queued and running requests of a host; more than that add a host.
-_BACKLOG_PER_HOST = 2
+_TARGET_BACKLOG_PER_HOST = 2
 
 
 class AsyncEndpoint(Endpoint):
@@ -36,57 +36,65 @@ class AsyncEndpoint(Endpoint):
         *,
         instance_type: str,
         max_instances: int,
-        serving: Serving,
+        resources: EndpointResources,
     ) -> None:
         super().__init__(
             scope,
             construct_id,
             kind=EndpointKind.ASYNC,
             gpu=has_gpu(instance_type),
-            serving=serving,
+            resources=resources,
         )
         self.succeeded = Topic(self, "Succeeded", enforce_ssl=True)
         self.failed = Topic(self, "Failed", enforce_ssl=True)
         topics = [self.succeeded.topic_arn, self.failed.topic_arn]
         allow(self.role, "sns:Publish", on=topics)
-        read_objects(self.role, serving.work, f"{INVOCATIONS}/*")
-        write_objects(self.role, serving.work, f"{INVOCATIONS}/*")
-        self.endpoint = self._deploy(
-            hosts(instance_type),
-            alarms=[self._errors_alarm(), self._silence_alarm(), self._failures_alarm()],
-            async_inference=self._asynchronous(serving.work),
+        read_objects(self.role, resources.work, f"{INVOCATIONS_FOLDER}/*")
+        write_objects(self.role, resources.work, f"{INVOCATIONS_FOLDER}/*")
+        self.endpoint = self._add_endpoint(
+            host_properties(instance_type),
+            alarms=[
+                self._add_errors_alarm(),
+                self._add_notification_alarm(),
+                self._add_failures_alarm(),
+            ],
+            async_inference=self._async_inference_config(resources.work),
         )
-        self._expiry_alarm()
-        self._scale(max_instances)
+        self._add_expiry_alarm()
+        self._add_scaling(max_instances)
 
-    def _asynchronous(self, work: IBucket) -> CfnEndpointConfig.AsyncInferenceConfigProperty:
-        answers = f"s3://{work.bucket_name}/{INVOCATIONS}"
+    def _async_inference_config(
+        self, work: IBucket
+    ) -> CfnEndpointConfig.AsyncInferenceConfigProperty:
+        output = f"s3://{work.bucket_name}/{INVOCATIONS_FOLDER}"
         return CfnEndpointConfig.AsyncInferenceConfigProperty(
             client_config=CfnEndpointConfig.AsyncInferenceClientConfigProperty(
-                max_concurrent_invocations_per_instance=_REQUESTS_PER_HOST
+                max_concurrent_invocations_per_instance=_MAX_REQUESTS_PER_HOST
             ),
             output_config=CfnEndpointConfig.AsyncInferenceOutputConfigProperty(
-                s3_output_path=f"{answers}/answers",
-                s3_failure_path=f"{answers}/failures",
+                s3_output_path=f"{output}/answers",
+                s3_failure_path=f"{output}/failures",
                 notification_config=CfnEndpointConfig.AsyncInferenceNotificationConfigProperty(
                     success_topic=self.succeeded.topic_arn, error_topic=self.failed.topic_arn
                 ),
             ),
         )
 
-    def _scale(self, max_instances: int) -> None:
+    def _add_scaling(self, max_instances: int) -> None:
         """Scale by target tracking and by an alarm on requests without a host.
 
         Target tracking alone would leave a single request waiting forever without a host.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-autoscale.html
         """
-        scaling = HostScaling(self, "Scaling", endpoint=self.endpoint, least=0, most=max_instances)
-        scaling.track(
+        scaling = HostScaling(
+            self, "Scaling", endpoint=self.endpoint, min_hosts=0, max_hosts=max_instances
+        )
+        scaling.add_target_tracking(
             "Backlog",
-            target=_BACKLOG_PER_HOST,
+            target=_TARGET_BACKLOG_PER_HOST,
             customized_metric_specification=CfnScalingPolicy.CustomizedMetricSpecificationProperty(
-                namespace=NAMESPACE,
+                namespace=SAGEMAKER_NAMESPACE,
                 metric_name="ApproximateBacklogSizePerInstance",
                 dimensions=[
                     CfnScalingPolicy.MetricDimensionProperty(name="EndpointName", value=self.name)
@@ -94,12 +102,12 @@ class AsyncEndpoint(Endpoint):
                 statistic="Average",
             ),
         )
-        waking = scaling.add_one("Waking")
+        wake_policy = scaling.add_wake_policy("Waking")
         CfnAlarm(
             self,
             "BacklogWithoutCapacity",
             alarm_description=f"swath: {self.name} has requests and no host; one is started.",
-            namespace=NAMESPACE,
+            namespace=SAGEMAKER_NAMESPACE,
             metric_name="HasBacklogWithoutCapacity",
             dimensions=[CfnAlarm.DimensionProperty(name="EndpointName", value=self.name)],
             statistic="Average",
@@ -108,40 +116,40 @@ class AsyncEndpoint(Endpoint):
             threshold=1,
             comparison_operator="GreaterThanOrEqualToThreshold",
             treat_missing_data="missing",
-            alarm_actions=[waking.attr_arn],
+            alarm_actions=[wake_policy.attr_arn],
         )
 
-    def _silence_alarm(self) -> Alarm:
-        return self._alarm(
+    def _add_notification_alarm(self) -> Alarm:
+        return self._add_alarm(
             "Silence",
-            of="NotificationFailures",
-            description="cannot tell that it is done; shards wait for their time-out",
+            metric_name="NotificationFailures",
+            description="cannot send notifications, so shards wait until their timeout",
             statistic="Sum",
             threshold=0,
-            sustained=False,
+            is_sustained=False,
         )
 
-    def _failures_alarm(self) -> Alarm:
+    def _add_failures_alarm(self) -> Alarm:
         """Create the alarm on requests whose container died or did not respond in time.
 
         These are not 5XX errors: https://docs.aws.amazon.com/sagemaker/latest/dg/async-inference-monitor.html
         """
-        return self._alarm(
+        return self._add_alarm(
             "Failures",
-            of="InvocationFailures",
-            description="gives no answer to requests: its container dies or takes too long",
+            metric_name="InvocationFailures",
+            description="does not respond to requests: its container exits or is too slow",
             statistic="Sum",
             threshold=0,
-            sustained=True,
+            is_sustained=True,
         )
 
-    def _expiry_alarm(self) -> Alarm:
+    def _add_expiry_alarm(self) -> Alarm:
         """Create the alarm on requests that got no host; it does not roll back a deployment."""
-        return self._alarm(
+        return self._add_alarm(
             "Expiry",
-            of="ExpiredRequests",
-            description="had no host for requests in time; they are tried again",
+            metric_name="ExpiredRequests",
+            description="had no host for some requests in time; the run retries these",
             statistic="Sum",
             threshold=0,
-            sustained=False,
+            is_sustained=False,
         )

@@ -18,15 +18,15 @@ from aws_cdk.aws_rds import (
 )
 from constructs import Construct
 
-from infra.constructs.network import POSTGRES
+from infra.constructs.network import POSTGRES_PORT
 from infra.grants import acknowledge, allow
 from swath.settings import DatabaseSettings, PrepareDatabaseSettings
 
-NAME = "swath"
-USER = "swath"
+DATABASE_NAME = "swath"
+DATABASE_USER = "swath"
 _MASTER_USER = "swath_admin"
 # Minimum that Aurora allows.
-_IDLE_UNTIL_PAUSE = Duration.minutes(5)
+_MIN_AUTO_PAUSE_DELAY = Duration.minutes(5)
 
 
 class Database(Construct):
@@ -68,12 +68,12 @@ class Database(Construct):
             ),
             serverless_v2_min_capacity=min_acu,
             serverless_v2_max_capacity=max_acu,
-            serverless_v2_auto_pause_duration=None if min_acu else _IDLE_UNTIL_PAUSE,
-            port=POSTGRES,
+            serverless_v2_auto_pause_duration=None if min_acu else _MIN_AUTO_PAUSE_DELAY,
+            port=POSTGRES_PORT,
             vpc=vpc,
             vpc_subnets=SubnetSelection(subnet_type=SubnetType.PRIVATE_ISOLATED),
             security_groups=[security_group],
-            default_database_name=NAME,
+            default_database_name=DATABASE_NAME,
             credentials=Credentials.from_username(_MASTER_USER),
             manage_master_user_password=True,
             iam_authentication=True,
@@ -84,20 +84,20 @@ class Database(Construct):
             deletion_protection=retain,
             removal_policy=RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY,
         )
-        self._acknowledge(retain=retain)
+        self._acknowledge_rules(retain=retain)
         endpoint = self.cluster.cluster_endpoint
         self.settings = DatabaseSettings(
             database_host=endpoint.hostname,
             # Only as text can a number be passed on that is unknown until deployment.
             database_port=cast("int", Token.as_string(endpoint.port)),
-            database_name=NAME,
-            database_user=USER,
+            database_name=DATABASE_NAME,
+            database_user=DATABASE_USER,
         )
         self.prepare_settings = PrepareDatabaseSettings(
             cluster_arn=self.cluster.cluster_arn,
             master_secret_arn=self.master_secret_arn,
-            database_name=NAME,
-            database_user=USER,
+            database_name=DATABASE_NAME,
+            database_user=DATABASE_USER,
         )
 
     @property
@@ -109,22 +109,23 @@ class Database(Construct):
 
     def grant_connect(self, grantee: IGrantable) -> None:
         """Let `grantee` connect as user `swath` with an IAM token."""
-        self.cluster.grant_connect(grantee, USER)
+        self.cluster.grant_connect(grantee, DATABASE_USER)
 
     def grant_prepare(self, grantee: IGrantable) -> None:
         """Let `grantee` run SQL as the master user through the Data API."""
         allow(grantee, "rds-data:ExecuteStatement", on=[self.cluster.cluster_arn])
         allow(grantee, "secretsmanager:GetSecretValue", on=[self.master_secret_arn])
 
-    def _acknowledge(self, *, retain: bool) -> None:
+    def _acknowledge_rules(self, *, retain: bool) -> None:
         acknowledge(
             self.cluster,
             "AwsSolutions-RDS11",
-            because="Another port hides nothing: only the security group of the functions gets in.",
+            because="A different port protects nothing: only the functions' security group has "
+            "access.",
         )
         if not retain:
             acknowledge(
                 self.cluster,
                 "AwsSolutions-RDS10",
-                because="A development stack is to be deleted in one command.",
+                because="One command must be enough to delete a development stack.",
             )

@@ -13,7 +13,7 @@ from infra.constructs.database import Database
 from infra.constructs.function import Function
 
 
-class Inside(TypedDict):
+class DatabaseAccess(TypedDict):
     """Arguments that all such functions share: the database, the network and the log retention."""
 
     database: Database
@@ -35,18 +35,18 @@ class DatabaseFunction(Function):
         memory_mib: int,
         timeout: Duration,
         storage_gib: int = 1,
-        **inside: Unpack[Inside],
+        **database_access: Unpack[DatabaseAccess],
     ) -> None:
         super().__init__(
             scope,
             construct_id,
             name=name,
-            environment=inside["database"].settings.to_env(),
+            environment=database_access["database"].settings.to_env(),
             memory_mib=memory_mib,
             timeout=timeout,
             storage_gib=storage_gib,
-            vpc=inside["vpc"],
-            security_group=inside["security_group"],
-            log_retention=inside["log_retention"],
+            vpc=database_access["vpc"],
+            security_group=database_access["security_group"],
+            log_retention=database_access["log_retention"],
         )
-        inside["database"].grant_connect(self.role)
+        database_access["database"].grant_connect(self.role)

@@ -15,33 +15,33 @@ from aws_cdk.aws_sagemaker import CfnEndpoint, CfnEndpointConfig, CfnModel
 from aws_cdk.aws_sns import ITopic
 from constructs import Construct
 
-from infra.constructs.model_catalogue import DeployedModel, ModelCatalogue
+from infra.constructs.model_catalog import DeployedModel, ModelCatalog
 from infra.constructs.region import region_variables
 from infra.constructs.sagemaker_role import SageMakerRole
 from infra.grants import read_objects, write_objects
 from infra.images import serving_image
 from swath.settings import DeviceSettings, EndpointKind
 
-VARIANT = "AllTraffic"
-NAMESPACE = "AWS/SageMaker"
+VARIANT_NAME = "AllTraffic"
+SAGEMAKER_NAMESPACE = "AWS/SageMaker"
 # Time for which the old model's hosts are kept beside the new model's, while the alarms can still
 # roll the deployment back.
-_BAKING = Duration.minutes(10)
+_ROLLBACK_TIME = Duration.minutes(10)
 # Timeout of a deployment: GPU hosts are not always available at once.
-_PATIENCE = Duration.hours(1)
+_DEPLOYMENT_TIMEOUT = Duration.hours(1)
 # Maximum fraction of requests that may fail without an alarm.
-_ERROR_SHARE = 0.1
+_MAX_ERROR_FRACTION = 0.1
 # Number of minutes above the threshold, of how many minutes in a row. A share or a mean needs
 # several minutes, since a single failed request in a quiet minute is 100 % of that minute.
-_SUSTAINED = (2, 3)
-_AT_ONCE = (1, 1)
+_SUSTAINED_DATAPOINTS = (2, 3)
+_SINGLE_DATAPOINT = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Serving:
+class EndpointResources:
     """Parts of the stack that every kind of endpoint uses."""
 
-    models: ModelCatalogue
+    models: ModelCatalog
     scenes: IBucket
     work: IBucket
     topic: ITopic
@@ -74,37 +74,39 @@ class Endpoint(Construct):
         *,
         kind: EndpointKind,
         gpu: bool,
-        serving: Serving,
+        resources: EndpointResources,
     ) -> None:
         super().__init__(scope, construct_id)
         self.name = f"{Stack.of(self).stack_name}-{kind}"
         self.arn = (
             f"arn:{Aws.PARTITION}:sagemaker:{Aws.REGION}:{Aws.ACCOUNT_ID}:endpoint/{self.name}"
         )
-        self._topic = serving.topic
+        self._topic = resources.topic
         self._tags = [
-            CfnTag(key="swath:model", value=serving.models.default.name),
-            CfnTag(key="swath:digest", value=serving.models.default.digest),
+            CfnTag(key="swath:model", value=resources.models.default.name),
+            CfnTag(key="swath:digest", value=resources.models.default.digest),
         ]
         self._logs = LogGroup(
             self,
             "Logs",
             # SageMaker determines the name.
             log_group_name=f"/aws/sagemaker/Endpoints/{self.name}",
-            retention=serving.log_retention,
+            retention=resources.log_retention,
             removal_policy=RemovalPolicy.DESTROY,
         )
         image = serving_image(self, "Image", gpu=gpu)
         self.role = SageMakerRole(self, "Role", image=image)
-        self.role.write_to(self._logs)
-        serving.models.grant_read_packages(self.role)
-        read_objects(self.role, serving.scenes)
-        read_objects(self.role, serving.work, "runs/*")
-        write_objects(self.role, serving.work, "runs/*")
+        self.role.grant_write_logs(self._logs)
+        resources.models.grant_read_packages(self.role)
+        read_objects(self.role, resources.scenes)
+        read_objects(self.role, resources.work, "runs/*")
+        write_objects(self.role, resources.work, "runs/*")
         device = DeviceSettings(device="cuda" if gpu else "cpu")
-        self._model = self._serve(serving.models.default, image.image_uri, device)
+        self._model = self._add_model(resources.models.default, image.image_uri, device)
 
-    def _serve(self, package: DeployedModel, image_uri: str, device: DeviceSettings) -> CfnModel:
+    def _add_model(
+        self, package: DeployedModel, image_uri: str, device: DeviceSettings
+    ) -> CfnModel:
         model = CfnModel(
             self,
             "Model",
@@ -123,20 +125,20 @@ class Endpoint(Construct):
         model.node.add_dependency(self.role)
         return model
 
-    def _deploy(
+    def _add_endpoint(
         self,
         variant: dict[str, Any],
         *,
         alarms: Sequence[Alarm],
         async_inference: CfnEndpointConfig.AsyncInferenceConfigProperty | None = None,
-        keep_instances: bool = False,
+        retains_instance_count: bool = False,
     ) -> CfnEndpoint:
-        configuration = CfnEndpointConfig(
+        endpoint_config = CfnEndpointConfig(
             self,
             "Configuration",
             production_variants=[
                 CfnEndpointConfig.ProductionVariantProperty(
-                    variant_name=VARIANT,
+                    variant_name=VARIANT_NAME,
                     model_name=self._model.attr_model_name,
                     initial_variant_weight=1,
                     **variant,
@@ -145,44 +147,44 @@ class Endpoint(Construct):
             async_inference_config=async_inference,
             tags=self._tags,
         )
-        configuration.node.add_dependency(self.role)
+        endpoint_config.node.add_dependency(self.role)
         endpoint = CfnEndpoint(
             self,
             "Endpoint",
             endpoint_name=self.name,
-            endpoint_config_name=configuration.attr_endpoint_config_name,
-            retain_all_variant_properties=keep_instances or None,
-            deployment_config=_blue_green(alarms),
+            endpoint_config_name=endpoint_config.attr_endpoint_config_name,
+            retain_all_variant_properties=retains_instance_count or None,
+            deployment_config=_deployment_config(alarms),
         )
         endpoint.node.add_dependency(self._logs)
         return endpoint
 
-    def _alarm(
+    def _add_alarm(
         self,
         name: str,
         *,
-        of: str,
+        metric_name: str,
         description: str,
         statistic: str,
         threshold: float,
-        sustained: bool,
+        is_sustained: bool,
     ) -> Alarm:
         """Create an alarm that notifies the failure topic and may roll back a deployment.
 
         Args:
             name: Id of the construct.
-            of: Name of the metric.
+            metric_name: Name of the metric.
             description: Meaning of the alarm, as text after the endpoint's name.
             statistic: Statistic of the metric over a minute.
             threshold: Value that a minute must exceed to count.
-            sustained: Whether two of three minutes must exceed the threshold; otherwise one is
+            is_sustained: Whether two of three minutes must exceed the threshold; otherwise one is
                 enough.
         """
-        datapoints, periods = _SUSTAINED if sustained else _AT_ONCE
+        datapoints, periods = _SUSTAINED_DATAPOINTS if is_sustained else _SINGLE_DATAPOINT
         metric = Metric(
-            namespace=NAMESPACE,
-            metric_name=of,
-            dimensions_map={"EndpointName": self.name, "VariantName": VARIANT},
+            namespace=SAGEMAKER_NAMESPACE,
+            metric_name=metric_name,
+            dimensions_map={"EndpointName": self.name, "VariantName": VARIANT_NAME},
             statistic=statistic,
             period=Duration.minutes(1),
         )
@@ -200,36 +202,36 @@ class Endpoint(Construct):
         alarm.add_alarm_action(SnsAction(self._topic))
         return alarm
 
-    def _errors_alarm(self) -> Alarm:
-        return self._alarm(
+    def _add_errors_alarm(self) -> Alarm:
+        return self._add_alarm(
             "Errors",
-            of="Invocation5XXErrors",
-            description=f"fails on more than {_ERROR_SHARE:.0%} of its requests",
+            metric_name="Invocation5XXErrors",
+            description=f"fails more than {_MAX_ERROR_FRACTION:.0%} of its requests",
             statistic="Average",
-            threshold=_ERROR_SHARE,
-            sustained=True,
+            threshold=_MAX_ERROR_FRACTION,
+            is_sustained=True,
         )
 
-    def _latency_alarm(self) -> Alarm:
-        return self._alarm(
+    def _add_latency_alarm(self) -> Alarm:
+        return self._add_alarm(
             "Latency",
-            of="ModelLatency",
-            description="takes most of the minute that it has for an answer",
+            metric_name="ModelLatency",
+            description="needs most of the minute that it has for a response",
             statistic="Average",
             threshold=Duration.seconds(45).to_milliseconds() * 1000,
-            sustained=True,
+            is_sustained=True,
         )
 
 
-def _blue_green(alarms: Sequence[Alarm]) -> CfnEndpoint.DeploymentConfigProperty:
+def _deployment_config(alarms: Sequence[Alarm]) -> CfnEndpoint.DeploymentConfigProperty:
     # All traffic shifts at once: a canary is at most half of the hosts, and there may be only one.
     return CfnEndpoint.DeploymentConfigProperty(
         blue_green_update_policy=CfnEndpoint.BlueGreenUpdatePolicyProperty(
             traffic_routing_configuration=CfnEndpoint.TrafficRoutingConfigProperty(
                 type="ALL_AT_ONCE"
             ),
-            termination_wait_in_seconds=_BAKING.to_seconds(),
-            maximum_execution_timeout_in_seconds=_PATIENCE.to_seconds(),
+            termination_wait_in_seconds=_ROLLBACK_TIME.to_seconds(),
+            maximum_execution_timeout_in_seconds=_DEPLOYMENT_TIMEOUT.to_seconds(),
         ),
         auto_rollback_configuration=CfnEndpoint.AutoRollbackConfigProperty(
             alarms=[CfnEndpoint.AlarmProperty(alarm_name=alarm.alarm_name) for alarm in alarms]

@@ -12,7 +12,7 @@ from aws_cdk.aws_sqs import IQueue
 from aws_cdk.aws_stepfunctions import IStateMachine
 from constructs import Construct
 
-from infra.constructs.record_failure import failed_executions
+from infra.constructs.record_failure import failed_execution_pattern
 
 
 class FailureTopic(Construct):
@@ -35,7 +35,7 @@ class FailureTopic(Construct):
             self.topic.add_subscription(EmailSubscription(email))
 
 
-class RunFailed(Construct):
+class RunFailedRule(Construct):
     """Rule for failed executions of the state machine of runs, whatever their error is."""
 
     def __init__(
@@ -44,14 +44,14 @@ class RunFailed(Construct):
         construct_id: str,
         *,
         machine: IStateMachine,
-        recorder: IStateMachine,
-        dead_letters: IQueue,
+        record_failure: IStateMachine,
+        dead_letter_queue: IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
         Rule(
             self,
             "Rule",
             description="swath: a run failed",
-            event_pattern=failed_executions(machine),
-            targets=[SfnStateMachine(recorder, dead_letter_queue=dead_letters)],
+            event_pattern=failed_execution_pattern(machine),
+            targets=[SfnStateMachine(record_failure, dead_letter_queue=dead_letter_queue)],
         )

@@ -21,10 +21,10 @@ class FindCause(Function):
         scope: Construct,
         construct_id: str,
         *,
-        runs: RunMachine,
+        run_machine: RunMachine,
         work: IBucket,
         results: IBucket,
-        batch: bool,
+        has_batch: bool,
         log_retention: RetentionDays,
     ) -> None:
         super().__init__(
@@ -38,10 +38,15 @@ class FindCause(Function):
             timeout=Duration.minutes(1),
             log_retention=log_retention,
         )
-        because = "Executions and their Map runs are named as they start."
-        allow(self.role, "states:ListMapRuns", on=[runs.executions], because=because)
-        allow(self.role, "states:ListExecutions", on=[runs.map_runs], because=because)
-        allow(self.role, "states:DescribeExecution", on=[runs.children], because=because)
+        because = "Executions and their Map runs get their names when they start."
+        allow(self.role, "states:ListMapRuns", on=[run_machine.executions], because=because)
+        allow(self.role, "states:ListExecutions", on=[run_machine.map_runs], because=because)
+        allow(
+            self.role,
+            "states:DescribeExecution",
+            on=[run_machine.child_executions],
+            because=because,
+        )
         read_objects(self.role, results, "runs/*/*.json")
         allow(
             self.role,
@@ -49,6 +54,6 @@ class FindCause(Function):
             on=[results.arn_for_objects("runs/*/summary.json")],
             because="Objects are named by runs, which do not exist at deployment.",
         )
-        if batch:
+        if has_batch:
             allow(self.role, "batch:ListJobs", "batch:DescribeJobs", on=["*"])
             read_objects(self.role, work, "runs/*/failures/*")

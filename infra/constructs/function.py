@@ -13,7 +13,7 @@ from infra.grants import acknowledge, allow
 from infra.images import lambda_image
 
 METRICS_NAMESPACE = "swath"
-GIB = 2**30
+BYTES_PER_GIB = 2**30
 
 
 class Function(Construct):
@@ -51,7 +51,7 @@ class Function(Construct):
             code=lambda_image(name),
             architecture=Architecture.X86_64,
             role=self.role,
-            environment={**environment, **powertools(name)},
+            environment={**environment, **powertools_variables(name)},
             memory_size=memory_mib,
             ephemeral_storage_size=Size.gibibytes(storage_gib),
             timeout=timeout,
@@ -64,7 +64,7 @@ class Function(Construct):
         acknowledge(
             self.role,
             "AwsSolutions-IAM5[Resource::*]",
-            because="X-Ray and Lambda's network interfaces know no narrower resource.",
+            because="Actions of X-Ray and network interfaces support no narrower resource.",
         )
 
     def _allow_network_interfaces(self) -> None:
@@ -81,7 +81,7 @@ class Function(Construct):
         )
 
 
-def powertools(name: str) -> dict[str, str]:
+def powertools_variables(name: str) -> dict[str, str]:
     """Return the environment variables of Powertools' logger, tracer and metrics."""
     return {
         "POWERTOOLS_SERVICE_NAME": name,

@@ -43,9 +43,9 @@ from swath.errors import SettingsError
 
 _HOST_POLICY = "service-role/AmazonEC2ContainerServiceforEC2Role"
 # The disk must hold the unpacked image with its CUDA libraries, twice while it is being pulled.
-_HOST_DISK = Size.gibibytes(100)
+_HOST_DISK_SIZE = Size.gibibytes(100)
 # Time until a job is canceled that no host of the queue can ever run.
-_MISTAKE = Duration.minutes(20)
+_MISCONFIGURED_JOB_TIMEOUT = Duration.minutes(20)
 
 
 class GpuQueue(Construct):
@@ -66,18 +66,20 @@ class GpuQueue(Construct):
         instance_types: Sequence[str],
         max_vcpus: int,
         spot_bid_percentage: int,
-        wait: Duration,
+        max_wait: Duration,
     ) -> None:
         super().__init__(scope, construct_id)
         self._vpc = vpc
         self._security_group = security_group
         self._instance_types = [InstanceType(name) for name in instance_types if "." in name]
-        self._families = [_family(name) for name in instance_types if "." not in name]
+        self._instance_classes = [
+            _instance_class(name) for name in instance_types if "." not in name
+        ]
         self._max_vcpus = max_vcpus
-        self._role = self._host_role()
-        self._template = self._launch_template()
-        spot = self._environment("Spot", spot_bid_percentage=spot_bid_percentage)
-        on_demand = self._environment("OnDemand")
+        self._role = self._add_host_role()
+        self._template = self._add_launch_template()
+        spot = self._add_compute_environment("Spot", spot_bid_percentage=spot_bid_percentage)
+        on_demand = self._add_compute_environment("OnDemand")
         self.environments = [e.compute_environment_arn for e in (spot, on_demand)]
         self.queue = JobQueue(
             self,
@@ -87,13 +89,21 @@ class GpuQueue(Construct):
                 for order, environment in enumerate((spot, on_demand), start=1)
             ],
             job_state_time_limit_actions=[
-                _cancel(JobStateTimeLimitActionsReason.COMPUTE_ENVIRONMENT_MAX_RESOURCE, _MISTAKE),
-                _cancel(JobStateTimeLimitActionsReason.JOB_RESOURCE_REQUIREMENT, _MISTAKE),
-                _cancel(JobStateTimeLimitActionsReason.INSUFFICIENT_INSTANCE_CAPACITY, wait),
+                _cancel_action(
+                    JobStateTimeLimitActionsReason.COMPUTE_ENVIRONMENT_MAX_RESOURCE,
+                    _MISCONFIGURED_JOB_TIMEOUT,
+                ),
+                _cancel_action(
+                    JobStateTimeLimitActionsReason.JOB_RESOURCE_REQUIREMENT,
+                    _MISCONFIGURED_JOB_TIMEOUT,
+                ),
+                _cancel_action(
+                    JobStateTimeLimitActionsReason.INSUFFICIENT_INSTANCE_CAPACITY, max_wait
+                ),
             ],
         )
 
-    def _environment(
+    def _add_compute_environment(
         self, name: str, *, spot_bid_percentage: int | None = None
     ) -> ManagedEc2EcsComputeEnvironment:
         """Create a compute environment; the CDK's default strategies are those that AWS advises."""
@@ -105,7 +115,7 @@ class GpuQueue(Construct):
             minv_cpus=0,
             maxv_cpus=self._max_vcpus,
             instance_types=self._instance_types,
-            instance_classes=self._families,
+            instance_classes=self._instance_classes,
             use_optimal_instance_classes=False,
             images=[EcsMachineImage(image_type=EcsMachineImageType.ECS_AL2023_NVIDIA)],
             instance_role=self._role,
@@ -124,7 +134,7 @@ class GpuQueue(Construct):
         )
         return environment
 
-    def _host_role(self) -> Role:
+    def _add_host_role(self) -> Role:
         role = Role(
             self,
             "HostRole",
@@ -134,11 +144,11 @@ class GpuQueue(Construct):
         acknowledge(
             role,
             f"AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/{_HOST_POLICY}]",
-            because="What the agent on the host needs; AWS changes it with the agent.",
+            because="The policy has what the host's agent needs; AWS updates both together.",
         )
         return role
 
-    def _launch_template(self) -> LaunchTemplate:
+    def _add_launch_template(self) -> LaunchTemplate:
         template = LaunchTemplate(
             self,
             "Host",
@@ -150,7 +160,7 @@ class GpuQueue(Construct):
                 BlockDevice(
                     device_name="/dev/xvda",
                     volume=BlockDeviceVolume.ebs(
-                        int(_HOST_DISK.to_gibibytes()),
+                        int(_HOST_DISK_SIZE.to_gibibytes()),
                         encrypted=True,
                         volume_type=EbsDeviceVolumeType.GP3,
                     ),
@@ -178,21 +188,23 @@ def _user_data() -> MultipartUserData:
     return parts
 
 
-def _cancel(reason: JobStateTimeLimitActionsReason, after: Duration) -> JobStateTimeLimitAction:
+def _cancel_action(
+    reason: JobStateTimeLimitActionsReason, timeout: Duration
+) -> JobStateTimeLimitAction:
     """Return the action that cancels the first job of the queue after a wait for a given reason."""
     return JobStateTimeLimitAction(
         action=JobStateTimeLimitActionsAction.CANCEL,
         state=JobStateTimeLimitActionsState.RUNNABLE,
         reason=reason,
-        max_time=after,
+        max_time=timeout,
     )
 
 
-def _family(name: str) -> InstanceClass:
+def _instance_class(name: str) -> InstanceClass:
     try:
         return InstanceClass[name.upper()]
     except KeyError:
         raise SettingsError(
             f"the deploy setting 'gpu_instance_types' has {name!r}; allowed are families that the "
-            "CDK knows, like g5, and types, like g5.xlarge"
+            "CDK knows, such as g5, and types, such as g5.xlarge"
         ) from None

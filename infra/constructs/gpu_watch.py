@@ -28,23 +28,23 @@ from aws_cdk.aws_stepfunctions import (
 from aws_cdk.aws_stepfunctions_tasks import CallAwsService
 from constructs import Construct
 
-from infra.constructs.logged_machine import logged_machine
+from infra.constructs.logged_machine import create_logged_machine
 from infra.grants import acknowledge_wildcards
-from infra.retries import retry
+from infra.retries import with_retries
 
-QUOTAS = (
-    "New accounts have a quota of 0 GPU vCPUs: ask for 16 of 'Running On-Demand G and VT "
+QUOTA_ADVICE = (
+    "New accounts have a quota of 0 GPU vCPUs: request 16 of 'Running On-Demand G and VT "
     "instances' and of 'All G and VT Spot Instance Requests', or deploy with the setting "
-    "'backend' at 'lambda'."
+    "'backend' set to 'lambda'."
 )
 
 
 class GpuWatch(Construct):
     """Watch that reports a blocked queue at once, and ends a job for which no host starts.
 
-    A job is ended if it is still runnable after `wait` and there is no host at all. If there is a
-    host, the job waits for its turn, and is checked again after another `wait`. Ending a job fails
-    its run.
+    A job is ended if it is still runnable after `max_wait` and there is no host at all. If there is
+    a host, the job waits for its turn, and is checked again after another `max_wait`. Ending a job
+    fails its run.
 
     Attributes:
         machine: State machine, of which each runnable job starts an execution.
@@ -58,33 +58,33 @@ class GpuWatch(Construct):
         queue: IJobQueue,
         environments: Sequence[str],
         topic: ITopic,
-        wait: Duration,
+        max_wait: Duration,
         log_retention: RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
         self._queue = queue
         self._environments = list(environments)
         self._jobs_arn = f"arn:{Aws.PARTITION}:batch:{Aws.REGION}:{Aws.ACCOUNT_ID}:job/*"
-        self._report_to(topic)
-        self.machine = logged_machine(
+        self._add_blocked_rule(topic)
+        self.machine = create_logged_machine(
             self,
             "gpu-watch",
-            self._states(wait),
-            comment="End a GPU job that waits for a host in vain.",
+            self._build_definition(max_wait),
+            comment="End a GPU job for which no host starts.",
             log_retention=log_retention,
         )
         acknowledge_wildcards(
             self.machine,
             "*",
             self._jobs_arn,
-            because="Jobs have no names before they are submitted; logs, traces and descriptions "
-            "have no narrower resource.",
+            because="Jobs have no names before they are submitted; actions of logs, traces and "
+            "descriptions support no narrower resource.",
         )
-        self._start_for_runnable_jobs()
+        self._add_runnable_rule()
 
-    def _report_to(self, topic: ITopic) -> None:
+    def _add_blocked_rule(self, topic: ITopic) -> None:
         message = {
-            "message": f"GPU jobs wait: no host can run the first of the queue. {QUOTAS}",
+            "message": f"GPU jobs wait: no host can run the first job of the queue. {QUOTA_ADVICE}",
             "run": EventField.from_path("$.detail.jobName"),
             "reason": EventField.from_path("$.detail.statusReason"),
             "queue": EventField.from_path("$.detail.jobQueue"),
@@ -94,47 +94,49 @@ class GpuWatch(Construct):
             "Blocked",
             description="swath: the GPU queue is blocked",
             # https://docs.aws.amazon.com/batch/latest/userguide/batch-job-queue-blocked-events.html
-            event_pattern=self._jobs("Batch Job Queue Blocked"),
+            event_pattern=self._job_events("Batch Job Queue Blocked"),
             targets=[SnsTopic(topic, message=RuleTargetInput.from_object(message))],
         )
 
-    def _start_for_runnable_jobs(self) -> None:
+    def _add_runnable_rule(self) -> None:
         # The first child of an array job represents all children.
-        first = {"arrayProperties": {"index": [0, {"exists": False}]}}
+        first_child = {"arrayProperties": {"index": [0, {"exists": False}]}}
         job = {"job": EventField.from_path("$.detail.jobId")}
         Rule(
             self,
             "Runnable",
             description="swath: a GPU job waits for a host",
-            event_pattern=self._jobs("Batch Job State Change", status=["RUNNABLE"], **first),
+            event_pattern=self._job_events(
+                "Batch Job State Change", status=["RUNNABLE"], **first_child
+            ),
             targets=[SfnStateMachine(self.machine, input=RuleTargetInput.from_object(job))],
         )
 
-    def _jobs(self, kind: str, **detail: Any) -> EventPattern:
+    def _job_events(self, kind: str, **detail: Any) -> EventPattern:
         return EventPattern(
             source=["aws.batch"],
             detail_type=[kind],
             detail={"jobQueue": [self._queue.job_queue_arn], **detail},
         )
 
-    def _states(self, wait: Duration) -> Chain:
-        waiting = Wait(self, "WaitForHost", time=WaitTime.duration(wait))
-        hosts = range(len(self._environments))
+    def _build_definition(self, max_wait: Duration) -> Chain:
+        wait_for_host = Wait(self, "WaitForHost", time=WaitTime.duration(max_wait))
+        host_properties = range(len(self._environments))
         is_there_a_host = (
             Choice(self, "IsThereAHost")
-            .when(Condition.or_(*map(_has_hosts, hosts)), waiting)
-            .otherwise(self._end_job(wait))
+            .when(Condition.or_(*map(_has_hosts, host_properties)), wait_for_host)
+            .otherwise(self._add_job_end(max_wait))
         )
-        count = self._find_clusters().next(self._count_hosts()).next(is_there_a_host)
+        count = self._add_cluster_lookup().next(self._add_host_count()).next(is_there_a_host)
         does_job_wait = (
             Choice(self, "DoesJobWait")
             .when(Condition.string_equals("$.described.now.Status", "RUNNABLE"), count)
             .otherwise(Succeed(self, "JobMovedOn"))
         )
-        return waiting.next(self._describe_job()).next(does_job_wait)
+        return wait_for_host.next(self._add_job_lookup()).next(does_job_wait)
 
-    def _describe_job(self) -> CallAwsService:
-        return self._call(
+    def _add_job_lookup(self) -> CallAwsService:
+        return self._add_call(
             "DescribeJob",
             "batch:describeJobs",
             {"Jobs": JsonPath.array(JsonPath.string_at("$.job"))},
@@ -142,9 +144,9 @@ class GpuWatch(Construct):
             result_path="$.described",
         )
 
-    def _find_clusters(self) -> CallAwsService:
-        """Create the state that finds the hosts' ECS clusters: Batch has one per environment."""
-        return self._call(
+    def _add_cluster_lookup(self) -> CallAwsService:
+        """Create the state that lists the hosts' ECS clusters: Batch has one per environment."""
+        return self._add_call(
             "FindClusters",
             "batch:describeComputeEnvironments",
             {"ComputeEnvironments": self._environments},
@@ -152,8 +154,8 @@ class GpuWatch(Construct):
             result_path="$.clusters",
         )
 
-    def _count_hosts(self) -> CallAwsService:
-        return self._call(
+    def _add_host_count(self) -> CallAwsService:
+        return self._add_call(
             "CountHosts",
             "ecs:describeClusters",
             {"Clusters": JsonPath.list_at("$.clusters.arns")},
@@ -163,11 +165,11 @@ class GpuWatch(Construct):
             result_path="$.counted",
         )
 
-    def _end_job(self, wait: Duration) -> CallAwsService:
+    def _add_job_end(self, max_wait: Duration) -> CallAwsService:
         # The id of a child job is the array's id, a colon and the child's index.
         array = JsonPath.array_get_item(JsonPath.string_split(JsonPath.string_at("$.job"), ":"), 0)
-        reason = f"No GPU host started within {wait.to_hours():.0f} h. {QUOTAS}"
-        return self._call(
+        reason = f"No GPU host started within {max_wait.to_hours():.0f} h. {QUOTA_ADVICE}"
+        return self._add_call(
             "EndJob",
             "batch:terminateJob",
             {"JobId": array, "Reason": reason},
@@ -175,7 +177,7 @@ class GpuWatch(Construct):
             result_path=JsonPath.DISCARD,
         )
 
-    def _call(
+    def _add_call(
         self, name: str, action: str, parameters: dict[str, Any], *, on: str = "*", **options: Any
     ) -> CallAwsService:
         service, _, method = action.partition(":")
@@ -190,7 +192,7 @@ class GpuWatch(Construct):
             iam_resources=[on],
             **options,
         )
-        return retry(state, ["States.TaskFailed"])
+        return with_retries(state, ["States.TaskFailed"])
 
 
 def _has_hosts(environment: int) -> Condition:

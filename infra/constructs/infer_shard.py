@@ -7,12 +7,12 @@ from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from infra.constructs.function import GIB, Function
-from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.function import BYTES_PER_GIB, Function
+from infra.constructs.model_catalog import ModelCatalog
 from infra.grants import read_objects, write_objects
 from swath.models.packing import MAX_BYTES
 
-MEMORY_MIB = 3008
+LAMBDA_MEMORY_MIB = 3008
 """Memory of the function in MiB: a new account's maximum, which comes with nearly two CPUs."""
 
 
@@ -26,7 +26,7 @@ class InferShard(Function):
         *,
         scenes: IBucket,
         work: IBucket,
-        models: ModelCatalogue,
+        models: ModelCatalog,
         log_retention: RetentionDays,
     ) -> None:
         super().__init__(
@@ -34,10 +34,10 @@ class InferShard(Function):
             construct_id,
             name="infer_shard",
             environment={},
-            memory_mib=MEMORY_MIB,
+            memory_mib=LAMBDA_MEMORY_MIB,
             timeout=Duration.minutes(15),
             # The disk must hold a package's archive, its unpacked files and the shard's results.
-            storage_gib=2 * MAX_BYTES // GIB + 2,
+            storage_gib=2 * MAX_BYTES // BYTES_PER_GIB + 2,
             log_retention=log_retention,
         )
         models.grant_read_packages(self.role)

@@ -16,7 +16,7 @@ from aws_cdk.aws_logs import LogGroup, RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.model_catalog import ModelCatalog
 from infra.constructs.region import region_variables
 from infra.grants import acknowledge, read_objects, write_objects
 from infra.images import batch_image
@@ -25,17 +25,17 @@ from swath.settings import DeviceSettings
 
 # One job fills the smallest host of each GPU family, which has 4 vCPUs and 16 GiB. The host itself
 # needs some of the memory.
-_VCPUS = 4
-_MEMORY = Size.mebibytes(14_000)
+_JOB_VCPUS = 4
+_JOB_MEMORY = Size.mebibytes(14_000)
 JOB_TIMEOUT = Duration.hours(6)
 # `USER` of batch_jobs/infer_shard/Dockerfile.
 JOB_UID = 10001
 # Maximum that Batch allows: each retried reason is transient, and each attempt resumes from the
 # last checkpoint.
-_ATTEMPTS = 10
+_MAX_ATTEMPTS = 10
 # Batch accepts five rules, so the last of these covers all reasons for which a container does not
 # start, such as CannotPullContainerError and DockerTimeoutError. Other errors would only recur.
-_RETRIED = (
+_RETRIED_REASONS = (
     Reason.SPOT_INSTANCE_RECLAIMED,
     # SIGTERM often ends the process before its host is reclaimed.
     Reason.custom(on_exit_code=str(JobExit.INTERRUPTED.value)),
@@ -60,20 +60,20 @@ class InferShardJob(Construct):
         *,
         scenes: IBucket,
         work: IBucket,
-        models: ModelCatalogue,
+        models: ModelCatalog,
         log_retention: RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
         logs = LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        tasks = ServicePrincipal("ecs-tasks.amazonaws.com")
-        self.role = Role(self, "Role", assumed_by=tasks)
+        ecs_tasks = ServicePrincipal("ecs-tasks.amazonaws.com")
+        self.role = Role(self, "Role", assumed_by=ecs_tasks)
         container = EcsEc2ContainerDefinition(
             self,
             "Container",
             image=batch_image("infer_shard"),
             command=["python", "-m", "batch_jobs.infer_shard", "--plan-uri", "Ref::plan_uri"],
-            cpu=_VCPUS,
-            memory=_MEMORY,
+            cpu=_JOB_VCPUS,
+            memory=_JOB_MEMORY,
             gpu=1,
             # `cuda` prevents a fallback to the CPU, so that a host with an unusable GPU is not
             # paid for as a slow CPU.
@@ -86,20 +86,20 @@ class InferShardJob(Construct):
             "Definition",
             container=container,
             timeout=JOB_TIMEOUT,
-            retry_attempts=_ATTEMPTS,
+            retry_attempts=_MAX_ATTEMPTS,
             retry_strategies=[
-                *(RetryStrategy.of(Action.RETRY, reason) for reason in _RETRIED),
+                *(RetryStrategy.of(Action.RETRY, reason) for reason in _RETRIED_REASONS),
                 RetryStrategy.of(Action.EXIT, Reason.custom(on_reason="*")),
             ],
         )
         # A deployment creates a revision and deregisters the previous one. A running or redriven
         # execution keeps its state machine's definition, so only the name gives it the new one.
-        _, named = Fn.split("/", self.definition.job_definition_arn, 2)
-        self.name = Fn.select(0, Fn.split(":", named))
+        _, name_and_revision = Fn.split("/", self.definition.job_definition_arn, 2)
+        self.name = Fn.select(0, Fn.split(":", name_and_revision))
         acknowledge(
             container.execution_role,
             "AwsSolutions-IAM5[Resource::*]",
-            because="A token for the image registry is not for one repository.",
+            because="A token of the image registry is not limited to one repository.",
         )
         models.grant_read_packages(self.role)
         read_objects(self.role, scenes)

@@ -8,7 +8,7 @@ from aws_cdk import Duration
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from infra.constructs.database_function import DatabaseFunction, Inside
+from infra.constructs.database_function import DatabaseAccess, DatabaseFunction
 from infra.grants import read_objects
 
 
@@ -21,7 +21,7 @@ class LoadDetections(DatabaseFunction):
         construct_id: str,
         *,
         work: IBucket,
-        **inside: Unpack[Inside],
+        **database_access: Unpack[DatabaseAccess],
     ) -> None:
         super().__init__(
             scope,
@@ -30,6 +30,6 @@ class LoadDetections(DatabaseFunction):
             memory_mib=2048,
             timeout=Duration.minutes(15),
             storage_gib=4,
-            **inside,
+            **database_access,
         )
         read_objects(self.role, work, "runs/*")

@@ -19,7 +19,7 @@ from infra.grants import acknowledge
 _TIMEOUT = Duration.days(2)
 
 
-def logged_machine(
+def create_logged_machine(
     scope: Construct, name: str, states: IChainable, *, comment: str, log_retention: RetentionDays
 ) -> StateMachine:
     """Create a state machine that logs its errors, and its log group, in `scope`.

@@ -7,7 +7,7 @@ from typing import Unpack
 from aws_cdk import Duration
 from constructs import Construct
 
-from infra.constructs.database_function import DatabaseFunction, Inside
+from infra.constructs.database_function import DatabaseAccess, DatabaseFunction
 
 
 class MigrateDatabase(DatabaseFunction):
@@ -17,7 +17,7 @@ class MigrateDatabase(DatabaseFunction):
         self,
         scope: Construct,
         construct_id: str,
-        **inside: Unpack[Inside],
+        **database_access: Unpack[DatabaseAccess],
     ) -> None:
         super().__init__(
             scope,
@@ -25,5 +25,5 @@ class MigrateDatabase(DatabaseFunction):
             name="migrate_database",
             memory_mib=512,
             timeout=Duration.minutes(14),
-            **inside,
+            **database_access,
         )

@@ -21,12 +21,12 @@ from constructs import Construct
 
 from infra.name_tags import tag_by_path
 
-POSTGRES = 5432
+POSTGRES_PORT = 5432
 # Aurora needs two zones, and every region has them.
 MIN_ZONES = 2
 # GPU hosts are not available in every zone, so a third zone helps; subnets cost nothing.
 _MAX_ZONES = 3
-_REJECTED = "Rejected"
+_FLOW_LOG_NAME = "Rejected"
 
 
 class Network(Construct):
@@ -59,11 +59,11 @@ class Network(Construct):
         if retain:
             # EC2 cannot delete a subnet or security group that a database uses.
             RemovalPolicies.of(self).retain()
-        used = min(zones, _MAX_ZONES)
+        zone_count = min(zones, _MAX_ZONES)
         self.vpc = Vpc(
             self,
             "Vpc",
-            availability_zones=[Fn.select(zone, Fn.get_azs()) for zone in range(used)],
+            availability_zones=[Fn.select(zone, Fn.get_azs()) for zone in range(zone_count)],
             nat_gateways=0,
             # The CDK would remove the default security group's rules by a function that runs at
             # deployment. Nothing here is in that group.
@@ -76,25 +76,31 @@ class Network(Construct):
                 "S3": GatewayVpcEndpointOptions(service=GatewayVpcEndpointAwsService.S3)
             },
             flow_logs={
-                _REJECTED: FlowLogOptions(
+                _FLOW_LOG_NAME: FlowLogOptions(
                     destination=FlowLogDestination.to_s3(logs, "flow"),
                     traffic_type=FlowLogTrafficType.REJECT,
                 )
             },
         )
         subnets = (*self.vpc.public_subnets, *self.vpc.isolated_subnets)
-        tag_by_path(self.vpc, self.vpc.node.find_child(_REJECTED), *subnets)
-        self.database = self._group("Database", "The database")
-        self.database_clients = self._group("DatabaseClients", "Functions that use the database")
-        self.gpu_hosts = (
-            self._group("GpuHosts", "Hosts of GPU jobs", outbound=True) if gpu_hosts else None
+        tag_by_path(self.vpc, self.vpc.node.find_child(_FLOW_LOG_NAME), *subnets)
+        self.database = self._add_security_group("Database", "The database")
+        self.database_clients = self._add_security_group(
+            "DatabaseClients", "Functions that use the database"
         )
-        self.database.add_ingress_rule(self.database_clients, Port.tcp(POSTGRES))
-        self.database_clients.add_egress_rule(self.database, Port.tcp(POSTGRES))
+        self.gpu_hosts = (
+            self._add_security_group("GpuHosts", "Hosts of GPU jobs", allows_outbound=True)
+            if gpu_hosts
+            else None
+        )
+        self.database.add_ingress_rule(self.database_clients, Port.tcp(POSTGRES_PORT))
+        self.database_clients.add_egress_rule(self.database, Port.tcp(POSTGRES_PORT))
         # The only route out of the subnets is the endpoint, whose addresses are not known here.
         self.database_clients.add_egress_rule(Peer.any_ipv4(), Port.HTTPS, "S3")
 
-    def _group(self, name: str, description: str, *, outbound: bool = False) -> SecurityGroup:
+    def _add_security_group(
+        self, name: str, description: str, *, allows_outbound: bool = False
+    ) -> SecurityGroup:
         return SecurityGroup(
-            self, name, vpc=self.vpc, description=description, allow_all_outbound=outbound
+            self, name, vpc=self.vpc, description=description, allow_all_outbound=allows_outbound
         )

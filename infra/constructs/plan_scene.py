@@ -7,9 +7,9 @@ from aws_cdk.aws_logs import RetentionDays
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from infra.constructs.function import GIB, Function
-from infra.constructs.infer_shard import MEMORY_MIB
-from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.function import BYTES_PER_GIB, Function
+from infra.constructs.infer_shard import LAMBDA_MEMORY_MIB
+from infra.constructs.model_catalog import ModelCatalog
 from infra.grants import read_objects, write_objects
 from swath.models.packing import MAX_BYTES
 from swath.settings import EndpointKind, PlanSettings
@@ -25,18 +25,18 @@ class PlanScene(Function):
         *,
         scenes: IBucket,
         work: IBucket,
-        models: ModelCatalogue,
+        models: ModelCatalog,
         lambda_max_tiles: int,
         endpoints: tuple[EndpointKind, ...],
-        batch: bool,
+        has_batch: bool,
         log_retention: RetentionDays,
     ) -> None:
         settings = PlanSettings(
             work_uri=f"s3://{work.bucket_name}",
             lambda_max_tiles=lambda_max_tiles,
-            lambda_memory_mib=MEMORY_MIB,
+            lambda_memory_mib=LAMBDA_MEMORY_MIB,
             endpoints=endpoints,
-            batch=batch,
+            batch=has_batch,
         )
         super().__init__(
             scope,
@@ -46,7 +46,7 @@ class PlanScene(Function):
             memory_mib=2048,
             timeout=Duration.minutes(15),
             # The disk must hold a package's archive, which may be slightly larger than its files.
-            storage_gib=MAX_BYTES // GIB + 1,
+            storage_gib=MAX_BYTES // BYTES_PER_GIB + 1,
             log_retention=log_retention,
         )
         models.grant_read_packages(self.role)

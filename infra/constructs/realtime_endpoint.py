@@ -5,12 +5,12 @@ from __future__ import annotations
 from aws_cdk.aws_applicationautoscaling import CfnScalingPolicy
 from constructs import Construct
 
-from infra.constructs.endpoint import Endpoint, Serving
-from infra.constructs.endpoint_hosts import HostScaling, hosts
+from infra.constructs.endpoint import Endpoint, EndpointResources
+from infra.constructs.endpoint_hosts import HostScaling, host_properties
 from swath.settings import EndpointKind, has_gpu
 
 # Target number of concurrent requests of a host; more than that add a host.
-_REQUESTS_PER_HOST = 2
+_TARGET_REQUESTS_PER_HOST = 2
 
 
 class RealtimeEndpoint(Endpoint):
@@ -23,27 +23,29 @@ class RealtimeEndpoint(Endpoint):
         *,
         instance_type: str,
         max_instances: int,
-        serving: Serving,
+        resources: EndpointResources,
     ) -> None:
         super().__init__(
             scope,
             construct_id,
             kind=EndpointKind.REALTIME,
             gpu=has_gpu(instance_type),
-            serving=serving,
+            resources=resources,
         )
-        self.endpoint = self._deploy(
-            hosts(instance_type),
-            alarms=[self._errors_alarm(), self._latency_alarm()],
+        self.endpoint = self._add_endpoint(
+            host_properties(instance_type),
+            alarms=[self._add_errors_alarm(), self._add_latency_alarm()],
             # Otherwise a new model would start with one host, however many are busy.
-            keep_instances=True,
+            retains_instance_count=True,
         )
-        scaling = HostScaling(self, "Scaling", endpoint=self.endpoint, least=1, most=max_instances)
+        scaling = HostScaling(
+            self, "Scaling", endpoint=self.endpoint, min_hosts=1, max_hosts=max_instances
+        )
         # This metric is sent every ten seconds, while InvocationsPerInstance takes minutes:
         # https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-policy.html
-        scaling.track(
+        scaling.add_target_tracking(
             "Concurrency",
-            target=_REQUESTS_PER_HOST,
+            target=_TARGET_REQUESTS_PER_HOST,
             predefined_metric_specification=CfnScalingPolicy.PredefinedMetricSpecificationProperty(
                 predefined_metric_type="SageMakerVariantConcurrentRequestsPerModelHighResolution"
             ),

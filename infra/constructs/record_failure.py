@@ -18,24 +18,26 @@ from aws_cdk.aws_stepfunctions import IStateMachine, JsonPath, TaskInput
 from aws_cdk.aws_stepfunctions_tasks import LambdaInvoke, SnsPublish
 from constructs import Construct
 
-from infra.constructs.database_function import DatabaseFunction, Inside
-from infra.constructs.logged_machine import logged_machine
-from infra.ended_executions import FAILED, ended_executions
+from infra.constructs.database_function import DatabaseAccess, DatabaseFunction
+from infra.constructs.logged_machine import create_logged_machine
+from infra.ended_executions import FAILED_STATUSES, ended_execution_pattern
 from infra.grants import acknowledge_wildcards
-from infra.retries import retry, retry_function, retry_function_for_hours
+from infra.retries import with_function_retries, with_long_function_retries, with_retries
 
 
 class RecordFailure(DatabaseFunction):
     """Lambda `record_failure`."""
 
-    def __init__(self, scope: Construct, construct_id: str, **inside: Unpack[Inside]) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, **database_access: Unpack[DatabaseAccess]
+    ) -> None:
         super().__init__(
             scope,
             construct_id,
             name="record_failure",
             memory_mib=512,
             timeout=Duration.minutes(3),
-            **inside,
+            **database_access,
         )
 
 
@@ -56,46 +58,46 @@ class RecordFailureMachine(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        finder: IFunction,
-        recorder: IFunction,
+        find_cause: IFunction,
+        record_failure: IFunction,
         topic: ITopic,
-        dead_letters: IQueue,
+        dead_letter_queue: IQueue,
         log_retention: RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        record = retry_function_for_hours(_call(self, "RecordFailure", recorder))
+        record = with_long_function_retries(_add_invocation(self, "RecordFailure", record_failure))
         # The failure is published before it is recorded, since the database may be the cause.
-        publish = _publish(self, topic).add_catch(record, result_path=JsonPath.DISCARD)
-        find = retry_function(_call(self, "FindCause", finder))
-        find.add_catch(publish, result_path=JsonPath.DISCARD)
-        self.machine = logged_machine(
+        publish = _add_publication(self, topic).add_catch(record, result_path=JsonPath.DISCARD)
+        determine = with_function_retries(_add_invocation(self, "FindCause", find_cause))
+        determine.add_catch(publish, result_path=JsonPath.DISCARD)
+        self.machine = create_logged_machine(
             self,
             "record-failure",
-            find.next(publish).next(record),
-            comment="Find out why a run failed, tell it, and record it in the database.",
+            determine.next(publish).next(record),
+            comment="Determine why a run failed, publish the cause and record it.",
             log_retention=log_retention,
         )
-        for function in (finder, recorder):
+        for function in (find_cause, record_failure):
             acknowledge_wildcards(
                 self.machine,
                 f"{function.function_arn}:*",
-                because="The CDK gives the right to call each version of a function.",
+                because="The CDK grants the permission to call each version of a function.",
             )
         acknowledge_wildcards(
             self.machine,
             "*",
-            because="Logs and traces: AWS knows no narrower resource for these actions.",
+            because="Actions of logs and traces support no narrower resource.",
         )
         Rule(
             self,
             "Unrecorded",
             description="swath: a failure was not recorded",
-            event_pattern=failed_executions(self.machine),
-            targets=[SqsQueue(dead_letters)],
+            event_pattern=failed_execution_pattern(self.machine),
+            targets=[SqsQueue(dead_letter_queue)],
         )
 
 
-def _call(scope: Construct, name: str, function: IFunction) -> LambdaInvoke:
+def _add_invocation(scope: Construct, name: str, function: IFunction) -> LambdaInvoke:
     """Create a state that passes its input to a function, and passes on the function's result."""
     return LambdaInvoke(
         scope,
@@ -106,14 +108,14 @@ def _call(scope: Construct, name: str, function: IFunction) -> LambdaInvoke:
     )
 
 
-def _publish(scope: Construct, topic: ITopic) -> SnsPublish:
+def _add_publication(scope: Construct, topic: ITopic) -> SnsPublish:
     """Create the state that publishes a failure to the topic.
 
     The message uses only fields that the event has even without a determined cause. The execution's
     error and cause are in `detail`, as is the request, which is JSON within a string.
     """
     message = {
-        "message": "A swath run failed. Drop its scene again to take it up where it stopped.",
+        "message": "A swath run failed. Drop its scene again to resume the run.",
         "run": JsonPath.string_at("$.detail.name"),
         "status": JsonPath.string_at("$.detail.status"),
         "execution": JsonPath.string_at("$.detail.executionArn"),
@@ -126,9 +128,9 @@ def _publish(scope: Construct, topic: ITopic) -> SnsPublish:
         message=TaskInput.from_object(message),
         result_path=JsonPath.DISCARD,
     )
-    return retry(state, ["States.TaskFailed"])
+    return with_retries(state, ["States.TaskFailed"])
 
 
-def failed_executions(machine: IStateMachine) -> EventPattern:
+def failed_execution_pattern(machine: IStateMachine) -> EventPattern:
     """Return the pattern of events about a state machine's failed executions."""
-    return ended_executions(machine, FAILED)
+    return ended_execution_pattern(machine, FAILED_STATUSES)

@@ -11,7 +11,7 @@ from aws_cdk.aws_sqs import IQueue
 from aws_cdk.aws_stepfunctions import IStateMachine
 from constructs import Construct
 
-from infra.constructs.async_endpoint import INVOCATIONS, AsyncEndpoint
+from infra.constructs.async_endpoint import INVOCATIONS_FOLDER, AsyncEndpoint
 from infra.constructs.function import Function
 from infra.grants import allow, read_objects
 from swath.settings import ResumeRunSettings
@@ -28,7 +28,7 @@ class ResumeRun(Function):
         endpoint: AsyncEndpoint,
         work: IBucket,
         machine: IStateMachine,
-        dead_letters: IQueue,
+        dead_letter_queue: IQueue,
         log_retention: RetentionDays,
     ) -> None:
         super().__init__(
@@ -41,21 +41,21 @@ class ResumeRun(Function):
             log_retention=log_retention,
         )
         read_objects(self.role, work, "runs/*")
-        read_objects(self.role, work, f"{INVOCATIONS}/*")
+        read_objects(self.role, work, f"{INVOCATIONS_FOLDER}/*")
         allow(
             self.role,
             "states:SendTaskSuccess",
             "states:SendTaskFailure",
             # The state machine of a Distributed Map's child execution is `<machine>/<map's label>`.
             on=[machine.state_machine_arn, f"{machine.state_machine_arn}/*"],
-            because="AWS does not say which of the two the permission is checked against.",
+            because="AWS does not document which of the two resources it checks.",
         )
         # The function's failure destination is for messages that it failed to handle; the
         # subscriptions' dead-letter queue is for messages that SNS cannot deliver.
         self.function.configure_async_invoke(
-            retry_attempts=2, on_failure=SqsDestination(dead_letters)
+            retry_attempts=2, on_failure=SqsDestination(dead_letter_queue)
         )
         for topic in (endpoint.succeeded, endpoint.failed):
             topic.add_subscription(
-                LambdaSubscription(self.function, dead_letter_queue=dead_letters)
+                LambdaSubscription(self.function, dead_letter_queue=dead_letter_queue)
             )

@@ -6,9 +6,9 @@ from aws_cdk import Aws, Fn, Stack
 from aws_cdk.aws_logs import RetentionDays
 from constructs import Construct
 
-from infra.constructs.logged_machine import logged_machine
+from infra.constructs.logged_machine import create_logged_machine
 from infra.grants import acknowledge_wildcards, allow
-from infra.workflow import Steps, way
+from infra.workflow import WorkflowResources, build_definition
 
 
 class RunMachine(Construct):
@@ -18,44 +18,49 @@ class RunMachine(Construct):
         machine: State machine.
         executions: ARN pattern of its executions.
         map_runs: ARN pattern of the map runs of its Maps.
-        children: ARN pattern of the child executions of its Maps.
+        child_executions: ARN pattern of the child executions of its Maps.
     """
 
     def __init__(
-        self, scope: Construct, construct_id: str, *, steps: Steps, log_retention: RetentionDays
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        resources: WorkflowResources,
+        log_retention: RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
         name = f"{Stack.of(self).stack_name}-runs"
-        self.machine = logged_machine(
+        self.machine = create_logged_machine(
             self,
             "runs",
-            way(self, steps),
-            comment="One scene through one model, from its tiles to rows in PostGIS.",
+            build_definition(self, resources),
+            comment="Run one model on one scene, from its tiles to rows in PostGIS.",
             log_retention=log_retention,
         )
         self.executions = _arn("states", f"execution:{name}:*")
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsstepfunctions.html
         self.map_runs = _arn("states", f"mapRun:{name}/*")
-        self.children = _arn("states", f"execution:{name}/*")
-        if steps.on_gpus:
+        self.child_executions = _arn("states", f"execution:{name}/*")
+        if resources.batch_backend:
             # Without these permissions, an aborted execution leaves its GPU jobs running.
             allow(self.machine.role, "batch:DescribeJobs", "batch:TerminateJob", on=["*"])
-        self._acknowledge(steps)
+        self._acknowledge_wildcards(resources)
 
-    def _acknowledge(self, steps: Steps) -> None:
+    def _acknowledge_wildcards(self, resources: WorkflowResources) -> None:
         acknowledge_wildcards(
             self.machine,
-            *(f"{function.function_arn}:*" for function in steps.functions),
-            because="The CDK gives the right to call each version of a function.",
+            *(f"{function.function_arn}:*" for function in resources.functions),
+            because="The CDK grants the permission to call each version of a function.",
         )
         acknowledge_wildcards(
             self.machine,
             "*",
-            because="Logs, traces and jobs: AWS knows no narrower resource for these actions.",
+            because="Actions of logs, traces and jobs support no narrower resource.",
         )
         acknowledge_wildcards(
             self.machine,
-            f"arn:{Aws.PARTITION}:s3:::{steps.work.bucket_name}/*",
+            f"arn:{Aws.PARTITION}:s3:::{resources.work.bucket_name}/*",
             _arn("batch", "job-definition/*"),
             because="Lists of shards are named by runs, and job definitions by their revisions.",
         )
@@ -64,8 +69,11 @@ class RunMachine(Construct):
         acknowledge_wildcards(
             self.machine,
             _arn("states", f"execution:{name}:*"),
-            *(_arn("states", f"execution:{name}/{mapped.label}:*") for mapped in steps.maps),
-            because="The maps' child executions, to follow, stop and redrive them.",
+            *(
+                _arn("states", f"execution:{name}/{backend.label}:*")
+                for backend in resources.map_backends
+            ),
+            because="The machine describes, stops and redrives child executions of its Maps.",
         )
 
 

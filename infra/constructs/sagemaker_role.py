@@ -10,8 +10,8 @@ from constructs import Construct
 
 from infra.grants import allow
 
-_NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/*"]
-_WRITE_LOGS = (
+_METRIC_NAMESPACES = ["AWS/SageMaker", "/aws/sagemaker/*"]
+_LOG_ACTIONS = (
     "logs:CreateLogGroup",
     "logs:CreateLogStream",
     "logs:DescribeLogStreams",
@@ -34,26 +34,26 @@ class SageMakerRole(Role):
             self,
             "cloudwatch:PutMetricData",
             on=["*"],
-            because="Metrics and tokens for the image registry know no narrower resource.",
-            conditions={"StringLike": {"cloudwatch:namespace": _NAMESPACES}},
+            because="Metrics and tokens of the image registry support no narrower resource.",
+            conditions={"StringLike": {"cloudwatch:namespace": _METRIC_NAMESPACES}},
         )
 
-    def write_to(self, logs: ILogGroup) -> None:
+    def grant_write_logs(self, logs: ILogGroup) -> None:
         """Let the role write to a log group of the stack.
 
         The role may also create the group: SageMaker's agent may try that even though the group
         exists, and a refusal might lose the logs.
         """
-        allow(self, *_WRITE_LOGS, on=[logs.log_group_arn])
+        allow(self, *_LOG_ACTIONS, on=[logs.log_group_arn])
 
-    def write_to_shared(self, *groups: str) -> None:
+    def grant_write_shared_logs(self, *groups: str) -> None:
         """Let the role create, and write to, log groups that all jobs of the account share."""
         allow(
             self,
-            *_WRITE_LOGS,
+            *_LOG_ACTIONS,
             on=[
                 f"arn:{Aws.PARTITION}:logs:{Aws.REGION}:{Aws.ACCOUNT_ID}:log-group:{group}:*"
                 for group in groups
             ],
-            because="The group is named by SageMaker; each job has streams of its own.",
+            because="SageMaker names the log group; each job has its own streams.",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk.aws_sagemaker import CfnEndpointConfig
 from constructs import Construct
 
-from infra.constructs.endpoint import Endpoint, Serving
+from infra.constructs.endpoint import Endpoint, EndpointResources
 from swath.settings import EndpointKind
 
 
@@ -19,16 +19,16 @@ class ServerlessEndpoint(Endpoint):
         *,
         memory_mib: int,
         max_concurrency: int,
-        serving: Serving,
+        resources: EndpointResources,
     ) -> None:
         super().__init__(
-            scope, construct_id, kind=EndpointKind.SERVERLESS, gpu=False, serving=serving
+            scope, construct_id, kind=EndpointKind.SERVERLESS, gpu=False, resources=resources
         )
-        self.endpoint = self._deploy(
+        self.endpoint = self._add_endpoint(
             {
                 "serverless_config": CfnEndpointConfig.ServerlessConfigProperty(
                     memory_size_in_mb=memory_mib, max_concurrency=max_concurrency
                 )
             },
-            alarms=[self._errors_alarm(), self._latency_alarm()],
+            alarms=[self._add_errors_alarm(), self._add_latency_alarm()],
         )

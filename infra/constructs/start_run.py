@@ -17,16 +17,16 @@ from aws_cdk.aws_stepfunctions import IStateMachine
 from constructs import Construct
 
 from infra.constructs.function import Function
-from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.model_catalog import ModelCatalog
 from infra.constructs.run_machine import RunMachine
-from infra.ended_executions import ENDED, ended_executions
+from infra.ended_executions import ENDED_STATUSES, ended_execution_pattern
 from infra.grants import allow, read_objects, write_objects
 from swath.messages import Backend
 from swath.settings import StartRunSettings
 
-INCOMING = "incoming/"
+INCOMING_PREFIX = "incoming/"
 # Time for which events are retried before they become dead letters: longer than most outages.
-PATIENCE = Duration.hours(6)
+MAX_EVENT_AGE = Duration.hours(6)
 
 
 class StartRun(Function):
@@ -43,21 +43,21 @@ class StartRun(Function):
         *,
         scenes: IBucket,
         work: IBucket,
-        runs: RunMachine,
-        models: ModelCatalogue,
+        run_machine: RunMachine,
+        models: ModelCatalog,
         default_model: str,
         backend: Backend,
         tolerated_failures: float,
         score_threshold: float | None,
-        dead_letters: IQueue,
+        dead_letter_queue: IQueue,
         log_retention: RetentionDays,
     ) -> None:
         settings = StartRunSettings(
-            state_machine_arn=runs.machine.state_machine_arn,
+            state_machine_arn=run_machine.machine.state_machine_arn,
             catalogue_uri=models.uri,
             default_model=default_model,
             work_uri=f"s3://{work.bucket_name}",
-            incoming_prefix=INCOMING,
+            incoming_prefix=INCOMING_PREFIX,
             backend=backend,
             tolerated_failures=tolerated_failures,
             score_threshold=score_threshold,
@@ -71,24 +71,28 @@ class StartRun(Function):
             timeout=Duration.minutes(1),
             log_retention=log_retention,
         )
-        runs.machine.grant_start_execution(self.role)
+        run_machine.machine.grant_start_execution(self.role)
         allow(
             self.role,
             "states:DescribeExecution",
-            on=[runs.executions],
+            on=[run_machine.executions],
             because="Executions are named by runs, which do not exist at deployment.",
         )
-        models.grant_read_catalogue(self.role)
+        models.grant_read_catalog(self.role)
         # These objects are the notes of the latest drop of each scene and model.
         read_objects(self.role, work, "scenes/*")
         write_objects(self.role, work, "scenes/*")
-        self._listen(scenes, runs.machine, dead_letters)
+        self._add_rules(scenes, run_machine.machine, dead_letter_queue)
 
-    def _listen(self, scenes: IBucket, machine: IStateMachine, dead_letters: IQueue) -> None:
+    def _add_rules(
+        self, scenes: IBucket, machine: IStateMachine, dead_letter_queue: IQueue
+    ) -> None:
         # The function's failure destination is for events that it failed to handle; the targets'
         # dead-letter queue is for events that EventBridge cannot deliver.
         self.function.configure_async_invoke(
-            retry_attempts=2, max_event_age=PATIENCE, on_failure=SqsDestination(dead_letters)
+            retry_attempts=2,
+            max_event_age=MAX_EVENT_AGE,
+            on_failure=SqsDestination(dead_letter_queue),
         )
         self.rule = Rule(
             self,
@@ -99,18 +103,20 @@ class StartRun(Function):
                 detail_type=["Object Created"],
                 detail={
                     "bucket": {"name": [scenes.bucket_name]},
-                    "object": {"key": Match.prefix(INCOMING)},
+                    "object": {"key": Match.prefix(INCOMING_PREFIX)},
                 },
             ),
-            targets=[self._target(dead_letters)],
+            targets=[self._rule_target(dead_letter_queue)],
         )
         Rule(
             self,
             "RunEnded",
-            description="swath: a run ended, and a drop of its scene may wait for that",
-            event_pattern=ended_executions(machine, ENDED),
-            targets=[self._target(dead_letters)],
+            description="swath: a run ended; a drop of its scene may wait for this",
+            event_pattern=ended_execution_pattern(machine, ENDED_STATUSES),
+            targets=[self._rule_target(dead_letter_queue)],
         )
 
-    def _target(self, dead_letters: IQueue) -> LambdaFunction:
-        return LambdaFunction(self.function, dead_letter_queue=dead_letters, max_event_age=PATIENCE)
+    def _rule_target(self, dead_letter_queue: IQueue) -> LambdaFunction:
+        return LambdaFunction(
+            self.function, dead_letter_queue=dead_letter_queue, max_event_age=MAX_EVENT_AGE
+        )

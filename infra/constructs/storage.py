@@ -37,10 +37,10 @@ class Storage(Construct):
         self, scope: Construct, construct_id: str, *, retain: bool, work_retention: Duration
     ) -> None:
         super().__init__(scope, construct_id)
-        self._removal = RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY
+        self._removal_policy = RemovalPolicy.RETAIN if retain else RemovalPolicy.DESTROY
         self.logs = self._bucket(
             "Logs",
-            removal=RemovalPolicy.RETAIN,
+            removal_policy=RemovalPolicy.RETAIN,
             # Log delivery works without ACLs; without this option, the CDK turns them on for it.
             object_ownership=ObjectOwnership.BUCKET_OWNER_ENFORCED,
             lifecycle_rules=[LifecycleRule(expiration=_ACCESS_LOG_RETENTION)],
@@ -48,14 +48,14 @@ class Storage(Construct):
         acknowledge(
             self.logs,
             "AwsSolutions-S1",
-            because="The bucket of access logs: logging itself would never end.",
+            because="Access logs of the log bucket itself would never end.",
         )
         self.scenes = self._logged_bucket(
             "Scenes",
             versioned=True,
             lifecycle_rules=[LifecycleRule(noncurrent_version_expiration=_OLD_VERSION_RETENTION)],
         )
-        _tell_eventbridge(self.scenes)
+        _enable_eventbridge(self.scenes)
         self.work = self._logged_bucket(
             "Work",
             lifecycle_rules=[
@@ -78,28 +78,28 @@ class Storage(Construct):
         name: str,
         *,
         lifecycle_rules: list[LifecycleRule] | None = None,
-        removal: RemovalPolicy | None = None,
+        removal_policy: RemovalPolicy | None = None,
         **options: Any,
     ) -> Bucket:
         uploads = LifecycleRule(abort_incomplete_multipart_upload_after=Duration.days(7))
-        removal = removal or self._removal
+        removal_policy = removal_policy or self._removal_policy
         bucket = Bucket(
             self,
             name,
             encryption=BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             block_public_access=BlockPublicAccess.BLOCK_ALL,
-            removal_policy=removal,
+            removal_policy=removal_policy,
             lifecycle_rules=[uploads, *(lifecycle_rules or ())],
             **options,
         )
         # A retained bucket also retains its policy, which refuses requests without TLS.
         if bucket.policy:
-            bucket.policy.apply_removal_policy(removal)
+            bucket.policy.apply_removal_policy(removal_policy)
         return bucket
 
 
-def _tell_eventbridge(bucket: Bucket) -> None:
+def _enable_eventbridge(bucket: Bucket) -> None:
     # The CDK's `event_bridge_enabled=True` needs a function that runs at deployment.
     resource = bucket.node.default_child
     assert isinstance(resource, CfnBucket)  # noqa: S101 - narrows the type

@@ -12,18 +12,18 @@ from infra.constructs.function import Function
 from infra.grants import allow, write_objects
 from swath.settings import SubmitShardSettings
 
-# Maximum wait for a host: the first request may find none, and GPU hosts can be scarce.
-_QUEUE = Duration.hours(1)
+# Maximum wait for a host: the first request may have none, and GPU hosts can be scarce.
+_MAX_QUEUE_TIME = Duration.hours(1)
 # Maximum time that SageMaker allows a container.
-_INFERENCE = Duration.hours(1)
-_NOTIFICATION = Duration.minutes(5)
+_MAX_INFERENCE_TIME = Duration.hours(1)
+_MAX_NOTIFICATION_DELAY = Duration.minutes(5)
 
 
 class SubmitShard(Function):
     """Lambda `submit_shard`.
 
     Attributes:
-        answers_within: Maximum time from a request to the notification about its response.
+        callback_timeout: Maximum time from a request to the notification about its response.
     """
 
     def __init__(
@@ -37,10 +37,12 @@ class SubmitShard(Function):
     ) -> None:
         settings = SubmitShardSettings(
             endpoint_name=endpoint.name,
-            queue_seconds=int(_QUEUE.to_seconds()),
-            inference_seconds=int(_INFERENCE.to_seconds()),
+            queue_seconds=int(_MAX_QUEUE_TIME.to_seconds()),
+            inference_seconds=int(_MAX_INFERENCE_TIME.to_seconds()),
         )
-        self.answers_within = _QUEUE.plus(_INFERENCE).plus(_NOTIFICATION)
+        self.callback_timeout = _MAX_QUEUE_TIME.plus(_MAX_INFERENCE_TIME).plus(
+            _MAX_NOTIFICATION_DELAY
+        )
         super().__init__(
             scope,
             construct_id,

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from aws_cdk.aws_s3 import IBucket
 from constructs import Construct
 
-from infra.constructs.model_catalogue import ModelCatalogue
+from infra.constructs.model_catalog import ModelCatalog
 from infra.constructs.sagemaker_role import SageMakerRole
-from infra.constructs.training import TRAINING
+from infra.constructs.training import TRAINING_KEYS
 from infra.grants import read_objects, write_objects
 from infra.images import serving_image
 
-_ANSWERS = "transforms/*"
+_TRANSFORM_KEYS = "transforms/*"
 
 
 class Transforms(Construct):
@@ -23,8 +23,8 @@ class Transforms(Construct):
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_TransformResources.html
 
     Attributes:
-        role: Role that may read deployed and trained packages, scenes and the buckets `data`, and
-            may write below `transforms/` in the results bucket.
+        role: Role that may read deployed and trained packages, scenes and `data_buckets`, and may
+            write below `transforms/` in the results bucket.
         image_uri: Address of the image.
     """
 
@@ -33,18 +33,18 @@ class Transforms(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        models: ModelCatalogue,
+        models: ModelCatalog,
         scenes: IBucket,
         results: IBucket,
-        data: Sequence[IBucket],
+        data_buckets: Sequence[IBucket],
     ) -> None:
         super().__init__(scope, construct_id)
         image = serving_image(self, "Image", gpu=False)
         self.image_uri = image.image_uri
         self.role = SageMakerRole(self, "Role", image=image)
-        self.role.write_to_shared("/aws/sagemaker/TransformJobs")
+        self.role.grant_write_shared_logs("/aws/sagemaker/TransformJobs")
         models.grant_read_packages(self.role)
-        for bucket in (scenes, *data):
+        for bucket in (scenes, *data_buckets):
             read_objects(self.role, bucket)
-        read_objects(self.role, results, TRAINING)
-        write_objects(self.role, results, _ANSWERS)
+        read_objects(self.role, results, TRAINING_KEYS)
+        write_objects(self.role, results, _TRANSFORM_KEYS)

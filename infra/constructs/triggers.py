@@ -16,7 +16,7 @@ _PROVIDER = "AWSCDK.TriggerCustomResourceProviderCustomResourceProvider"
 
 
 def run_on_change(
-    scope: Construct, construct_id: str, *, function: Function, **order: Any
+    scope: Construct, construct_id: str, *, function: Function, **options: Any
 ) -> Trigger:
     """Run a function at the first deployment, and at each deployment that changes the function.
 
@@ -29,29 +29,29 @@ def run_on_change(
         scope: Parent of the trigger.
         construct_id: Id of the trigger.
         function: Function to run.
-        order: Options `execute_after` and `execute_before` of the trigger.
+        options: Options `execute_after` and `execute_before` of the trigger.
 
     Returns:
         The trigger.
     """
-    trigger = Trigger(scope, construct_id, handler=function, timeout=_TIMEOUT, **order)
-    resource = _resource(trigger.node.find_child("Default").node.default_child)
+    trigger = Trigger(scope, construct_id, handler=function, timeout=_TIMEOUT, **options)
+    resource = _as_cfn_resource(trigger.node.find_child("Default").node.default_child)
     resource.add_property_override("HandlerArn", f"{function.function_arn}:$LATEST")
     resource.add_property_override("Version", function.current_version.version)
     return trigger
 
 
 def log_triggers(scope: Construct, *, log_retention: RetentionDays) -> None:
-    """Give the CDK's provider a log group in the scope, in place of one that never expires."""
+    """Give the CDK's provider a log group in the scope, instead of one that never expires."""
     provider = Stack.of(scope).node.find_child(_PROVIDER)
     logs = LogGroup(
         scope, "TriggersLogs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
     )
-    _resource(provider.node.find_child("Handler")).add_property_override(
+    _as_cfn_resource(provider.node.find_child("Handler")).add_property_override(
         "LoggingConfig.LogGroup", logs.log_group_name
     )
 
 
-def _resource(construct: Any) -> CfnResource:
+def _as_cfn_resource(construct: Any) -> CfnResource:
     assert isinstance(construct, CfnResource)  # noqa: S101 - narrows the type
     return construct

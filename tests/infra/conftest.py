@@ -13,7 +13,7 @@ import pytest
 from aws_cdk.assertions import Template
 
 from infra import grants
-from infra.app import build
+from infra.app import build_app
 from infra.check import state_machine
 
 
@@ -63,7 +63,7 @@ class Synthesized:
         return state_machine(self.json)
 
     def _short(self, resource: Any) -> str:
-        text = grants._flat(resource).replace("arn:<AWS::Partition>:", "")
+        text = grants._flatten_references(resource).replace("arn:<AWS::Partition>:", "")
         for pattern, name in (
             ("cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>", "cdk-assets"),
             (
@@ -71,7 +71,7 @@ class Synthesized:
                 "cdk-container-assets",
             ),
             ("<AWS::Region>:<AWS::AccountId>:", ""),
-            ("[0-9a-f]{64}[.]json", "catalogue.json"),
+            ("[0-9a-f]{64}[.]json", "catalog.json"),
             # The hash at the end of logical ids.
             (r"(?<=\w)[0-9A-F]{8}(?=[.>])", ""),
         ):
@@ -113,7 +113,7 @@ def synthesize(
     def run(**settings: Any) -> Synthesized:
         folder = tmp_path_factory.mktemp("cdk")
         context = {"models_dir": str(models_dir), **settings}
-        build(str(folder), {f"swath:{name}": value for name, value in context.items()}).synth()
+        build_app(str(folder), {f"swath:{name}": value for name, value in context.items()}).synth()
         (path,) = folder.glob("*.template.json")
         template = json.loads(path.read_text())
         return Synthesized(template, Template.from_json(template), folder)

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.build_images import build_command, staged
+from infra.build_images import build_command, staged_images
 
 JOBS = {"batch", "serve_model", "serve_model-gpu", "train_model"}
 
 
 def test_every_image_has_a_name_of_its_own(everything: Any):
-    names = [name for name, _ in staged(everything.folder)]
+    names = [name for name, _ in staged_images(everything.folder)]
 
     assert len(set(names)) == len(names)
     assert set(names) > JOBS
@@ -16,7 +16,7 @@ def test_every_image_has_a_name_of_its_own(everything: Any):
 
 
 def test_an_image_is_built_as_the_cdk_would(everything: Any):
-    sources = dict(staged(everything.folder))
+    sources = dict(staged_images(everything.folder))
 
     command = " ".join(
         build_command("serve_model-gpu", sources["serve_model-gpu"], certificates=None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.idle_cost import ALARM_METRIC, SECRET, idle_cost
+from infra.idle_cost import ALARM_METRIC_PRICE, SECRET_PRICE, idle_cost
 from tests.helpers.documented import PAGES, ROOT, SOURCES
 
 STATED = re.compile(r"\$(\d+\.\d\d) a month")
@@ -28,7 +28,7 @@ def test_the_pages_and_the_code_say_what_the_template_costs(dev: Any):
 def test_each_endpoint_adds_its_alarms(synthesize: Callable[..., Any]):
     without = synthesize(endpoints="").json
 
-    assert idle_cost(without) == pytest.approx(SECRET + 2 * ALARM_METRIC)
+    assert idle_cost(without) == pytest.approx(SECRET_PRICE + 2 * ALARM_METRIC_PRICE)
 
 
 def test_an_alarm_is_paid_for_by_the_metrics_that_it_watches():
@@ -38,5 +38,7 @@ def test_an_alarm_is_paid_for_by_the_metrics_that_it_watches():
         {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Metrics": metrics}},
     ]
 
-    assert idle_cost({"Resources": dict(enumerate(alarms))}) == pytest.approx(3 * ALARM_METRIC)
-    assert idle_cost({"Resources": {"s": {"Type": "AWS::SecretsManager::Secret"}}}) == SECRET
+    assert idle_cost({"Resources": dict(enumerate(alarms))}) == pytest.approx(
+        3 * ALARM_METRIC_PRICE
+    )
+    assert idle_cost({"Resources": {"s": {"Type": "AWS::SecretsManager::Secret"}}}) == SECRET_PRICE

@@ -102,10 +102,10 @@ def test_an_image_does_not_change_with_anything_else(
 
 
 def test_the_build_sees_what_its_dockerfile_copies(dev: Any):
-    staged = [path for path in dev.folder.glob("asset.*") if (path / "src/swath").is_dir()]
+    staged_images = [path for path in dev.folder.glob("asset.*") if (path / "src/swath").is_dir()]
 
-    assert len(staged) == 4
-    for folder in staged:
+    assert len(staged_images) == 4
+    for folder in staged_images:
         files = {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
         assert {"pyproject.toml", "uv.lock", "src/swath/errors/__init__.py"} <= files
         assert not any("__pycache__" in name or "cli/" in name for name in files)
@@ -120,7 +120,7 @@ def test_every_function_is_in_one_image():
 
 
 def test_sagemaker_gets_no_oci_manifests(everything: Any):
-    sources = dict(build_images.staged(everything.folder))
+    sources = dict(build_images.staged_images(everything.folder))
     jobs = {name: source for name, source in sources.items() if "sagemaker_jobs" in str(source)}
 
     assert {"serve_model", "serve_model-gpu", "train_model"} <= jobs.keys()

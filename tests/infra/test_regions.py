@@ -12,41 +12,49 @@ import pytest
 
 from infra import update_regions
 from infra.instance_types import family
-from infra.regions import TABLE, Lack, Region, fit, lacks, names, with_defaults
+from infra.regions import (
+    TABLE_PATH,
+    MissingOffer,
+    Region,
+    adapt_defaults,
+    adapt_settings,
+    missing_offers,
+    region_names,
+)
 from infra.settings import DeploySettings
-from infra.update_regions import enumerated, resource_types
+from infra.update_regions import instance_types_by_region, read_resource_types
 from swath.errors import SettingsError
 
 REMEDIES = {
     "set 'backend' to 'lambda'": {"backend": "lambda"},
-    "set 'endpoints' to an empty text": {"endpoints": ()},
-    "set 'endpoints' to 'serverless' or an empty text": {"endpoints": ()},
+    "set 'endpoints' to an empty string": {"endpoints": ()},
+    "set 'endpoints' to 'serverless' or an empty string": {"endpoints": ()},
 }
 
 
 def region_named(name: str) -> Region:
-    region = Region.named(name)
+    region = Region.from_name(name)
     assert region
     return region
 
 
 def test_the_table_and_the_page_are_those_of_the_data():
     """Otherwise run `python -m infra.update_regions`."""
-    assert json.loads(TABLE.read_text()) == update_regions.table()
-    assert update_regions.PAGE.read_text() == update_regions.page()
+    assert json.loads(TABLE_PATH.read_text()) == update_regions.build_table()
+    assert update_regions.PAGE_PATH.read_text() == update_regions.render_page()
 
 
 def test_the_table_has_every_commercial_region():
-    assert len(names()) == 34
-    assert {"eu-west-1", "us-east-1", "mx-central-1"} <= set(names())
-    assert not [name for name in names() if name.startswith(("cn-", "us-gov-"))]
+    assert len(region_names()) == 34
+    assert {"eu-west-1", "us-east-1", "mx-central-1"} <= set(region_names())
+    assert not [name for name in region_names() if name.startswith(("cn-", "us-gov-"))]
 
 
-@pytest.mark.parametrize("name", names())
-def test_every_resource_of_the_stack_is_in_the_region_or_in_its_lacks(
+@pytest.mark.parametrize("name", region_names())
+def test_every_resource_of_the_stack_is_in_the_region_or_is_listed_as_missing(
     name: str, everything: Any, production: Any
 ):
-    known = resource_types(name)
+    known = read_resource_types(name)
     used = {
         resource["Type"]
         for stack in (everything, production)
@@ -57,11 +65,11 @@ def test_every_resource_of_the_stack_is_in_the_region_or_in_its_lacks(
     # cfn-lint has no data of me-south-1, which the page says.
     assert known or name == "me-south-1"
     if known:
-        assert used - known == region_named(name).lacks
-    assert region_named(name).lacks <= set(update_regions.OPTIONAL)
+        assert used - known == region_named(name).missing_resource_types
+    assert region_named(name).missing_resource_types <= set(update_regions.OPTIONAL_RESOURCE_TYPES)
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", region_names())
 def test_the_database_is_in_every_region(name: str, dev: Any):
     cluster = dev.one("AWS::RDS::DBCluster")
     instance = dev.one("AWS::RDS::DBInstance")
@@ -71,35 +79,35 @@ def test_the_database_is_in_every_region(name: str, dev: Any):
     assert instance["DBInstanceClass"] in update_regions.database_classes(name, "aurora-postgresql")
 
 
-def remedied(lack: Lack) -> dict[str, Any]:
+def remedied(missing: MissingOffer) -> dict[str, Any]:
     """What a remedy says to change."""
-    if named := re.match(r"set it to ([\w.-]+)", lack.remedy):
-        (setting,) = re.findall("'(.*?)'", lack.what)
-        return {setting: (named[1],) if setting == "gpu_instance_types" else named[1]}
-    return next(change for text, change in REMEDIES.items() if text in lack.remedy)
+    if match := re.match(r"set it to ([\w.-]+)", missing.remedy):
+        (setting,) = re.findall("'(.*?)'", missing.name)
+        return {setting: (match[1],) if setting == "gpu_instance_types" else match[1]}
+    return next(change for text, change in REMEDIES.items() if text in missing.remedy)
 
 
 @pytest.mark.parametrize("endpoints", [("serverless",), ("realtime",), ("async", "serverless")])
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", region_names())
 def test_settings_fit_a_region_or_the_refusal_says_what_does(name: str, endpoints: Any):
     """Following the remedies, one after the other, ends with what can be deployed."""
     settings, region = DeploySettings(endpoints=endpoints), region_named(name)
-    for lack in list(lacks(with_defaults(settings, region), region)):
-        with pytest.raises(SettingsError, match=f"{name} has no .*{re.escape(lack.remedy)}"):
-            fit(settings, region)
-        settings = dataclasses.replace(settings, **remedied(lack))
+    for missing in list(missing_offers(adapt_defaults(settings, region), region)):
+        with pytest.raises(SettingsError, match=f"{name} has no .*{re.escape(missing.remedy)}"):
+            adapt_settings(settings, region)
+        settings = dataclasses.replace(settings, **remedied(missing))
 
-    fitted = fit(settings, region)
+    fitted = adapt_settings(settings, region)
     if fitted.has_gpu_queue:
-        assert set(fitted.gpu_instance_types) <= enumerated("ec2")[name]
+        assert set(fitted.gpu_instance_types) <= instance_types_by_region("ec2")[name]
         assert fitted.gpu_instance_types
     if {"realtime", "async"} & set(fitted.endpoints):
-        assert fitted.endpoint_instance_type in enumerated("sagemaker")[name]
+        assert fitted.endpoint_instance_type in instance_types_by_region("sagemaker")[name]
 
 
 def test_defaults_are_the_smallest_hosts_with_a_gpu_that_the_region_has():
     found = {
-        name: fit(DeploySettings(), region_named(name)).gpu_instance_types
+        name: adapt_settings(DeploySettings(), region_named(name)).gpu_instance_types
         for name in ("eu-west-1", "us-west-1", "ap-southeast-1", "eu-central-1")
     }
 
@@ -113,9 +121,11 @@ def test_defaults_are_the_smallest_hosts_with_a_gpu_that_the_region_has():
 
 def test_what_is_asked_for_by_name_is_refused_with_what_there_is():
     with pytest.raises(SettingsError) as hosts:
-        fit(DeploySettings(gpu_instance_types=("g6", "g5.xlarge")), region_named("eu-west-1"))
+        adapt_settings(
+            DeploySettings(gpu_instance_types=("g6", "g5.xlarge")), region_named("eu-west-1")
+        )
     with pytest.raises(SettingsError) as endpoint:
-        fit(
+        adapt_settings(
             DeploySettings(endpoints=("async",), endpoint_instance_type="ml.g5.2xlarge"),
             region_named("eu-west-3"),
         )
@@ -128,8 +138,8 @@ def test_what_is_asked_for_by_name_is_refused_with_what_there_is():
 
 
 def test_a_region_that_is_not_in_the_table_is_not_checked():
-    assert Region.named("xx-north-9") is None
-    assert fit(DeploySettings(), None) == DeploySettings()
+    assert Region.from_name("xx-north-9") is None
+    assert adapt_settings(DeploySettings(), None) == DeploySettings()
 
 
 @pytest.mark.parametrize(
@@ -141,11 +151,11 @@ def test_synthesis_for_a_region_gives_what_the_region_has(
     monkeypatch.setenv("CDK_DEFAULT_REGION", name)
     stack = synthesize()
 
-    there = enumerated("ec2")[name]
+    available = instance_types_by_region("ec2")[name]
     for environment in stack.resources("AWS::Batch::ComputeEnvironment").values():
         types = environment["ComputeResources"]["InstanceTypes"]
         assert types
-        assert set(types) <= there
+        assert set(types) <= available
         assert len(environment["ComputeResources"]["Subnets"]) == zones
     # Still of no region, so that no account is asked for its zones.
     manifest = json.loads((stack.folder / "manifest.json").read_text())
@@ -162,5 +172,5 @@ def test_synthesis_for_a_region_without_gpus_names_the_setting(
 
 
 def test_every_family_of_hosts_has_a_gpu_for_each_job():
-    for name in names():
+    for name in region_names():
         assert not {family(host) for host in region_named(name).hosts} & {"g4ad", "g5g", "p3", "g3"}

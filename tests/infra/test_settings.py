@@ -79,8 +79,8 @@ def test_no_endpoint_may_be_wanted():
 def test_a_mistyped_setting_of_the_command_line_is_refused():
     app = App(context={"swath:stagee": "production", "@aws-cdk/core:x": True})
 
-    with pytest.raises(SettingsError, match="unknown deploy setting 'stagee'; there are backend"):
-        DeploySettings.from_context(app.node)
+    with pytest.raises(SettingsError, match="unknown deploy setting 'stagee'; the settings"):
+        DeploySettings.from_node(app.node)
 
 
 def test_the_command_line_overrides_cdk_json_and_gives_text():
@@ -97,7 +97,7 @@ def test_the_command_line_overrides_cdk_json_and_gives_text():
         }
     )
 
-    settings = DeploySettings.from_context(app.node)
+    settings = DeploySettings.from_node(app.node)
 
     assert settings == DeploySettings(
         stage="production",
@@ -133,7 +133,8 @@ def test_every_allowed_log_retention_is_one_that_cloudwatch_has():
 
 def test_settings_are_refused_before_the_cdk_is_started():
     program = (
-        "import infra.app, os, sys; infra.app.check(os.environ); print('aws_cdk' in sys.modules)"
+        "import infra.app, os, sys; infra.app.check_settings(os.environ)\n"
+        "print('aws_cdk' in sys.modules)"
     )
 
     def check(**context: str) -> subprocess.CompletedProcess[str]:

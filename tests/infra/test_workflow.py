@@ -119,7 +119,7 @@ def retrier(errors: list[str], interval: int, attempts: int, longest: int) -> di
     }
 
 
-FAULTS = [
+SERVICE_ERRORS = [
     "TransientError",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
@@ -128,7 +128,7 @@ FAULTS = [
 ]
 
 
-STUCK = ["Sandbox.Timedout", "Lambda.Unknown"]
+TIMEOUT_ERRORS = ["Sandbox.Timedout", "Lambda.Unknown"]
 
 
 def test_retriers_are_what_the_simulation_was_read_for(everything: Any):
@@ -138,9 +138,9 @@ def test_retriers_are_what_the_simulation_was_read_for(everything: Any):
         assert throttled == retrier(["Lambda.TooManyRequestsException"], 5, 720, 120), name
         assert (not_ready["IntervalSeconds"], not_ready["MaxAttempts"]) == (20, 30), name
         lost = ["States.Timeout"] if "TimeoutSeconds" in state else []
-        assert faults == retrier([*FAULTS, *lost], 2, 8, 60), name
+        assert faults == retrier([*SERVICE_ERRORS, *lost], 2, 8, 60), name
         # The longest function ends after 15 minutes: an hour is lost at most.
-        assert crashed == retrier(["Runtime.ExitError", *STUCK], 5, 2, 60), name
+        assert crashed == retrier(["Runtime.ExitError", *TIMEOUT_ERRORS], 5, 2, 60), name
 
 
 def test_all_that_is_retried_elsewhere_is_what_no_job_is_the_cause_of(everything: Any):
@@ -152,7 +152,7 @@ def test_all_that_is_retried_elsewhere_is_what_no_job_is_the_cause_of(everything
 
     maps = [name for name, state in everything.machine["States"].items() if state["Type"] == "Map"]
     assert len(maps) == 4
-    assert {name: retry for name, retry in others.items() if retry} == {
+    assert {name: with_retries for name, with_retries in others.items() if with_retries} == {
         # Its list was not read; no shard was asked for.
         **{name: [retrier(["States.ItemReaderFailed"], 2, 8, 60)] for name in maps},
         "InferShard": [retrier(batch, 2, 8, 60)],

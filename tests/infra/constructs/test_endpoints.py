@@ -46,15 +46,15 @@ def test_an_endpoint_serves_the_default_model(everything: Any, kind: str, models
     assert uri.startswith("s3://cdk-")
     assert uri.endswith(".tar.gz")
     key = uri.rpartition("/")[2]
-    catalogue = {entry["digest"]: entry["uri"] for entry in catalogue_of(everything).values()}
+    catalog = {entry["digest"]: entry["uri"] for entry in catalog_of(everything).values()}
     digest = package_digest(models_dir / "ships")
-    assert catalogue[digest] == key
+    assert catalog[digest] == key
     assert tags(model) == {"swath:model": "ships", "swath:digest": digest}
     config = everything.one("AWS::SageMaker::EndpointConfig", f"Serve{kind}")
     assert tags(config) == tags(model)
 
 
-def catalogue_of(stack: Any) -> dict[str, dict[str, str]]:
+def catalog_of(stack: Any) -> dict[str, dict[str, str]]:
     env = stack.one("AWS::Lambda::Function", "StartRunFunction")["Environment"]["Variables"]
     name = env["SWATH_CATALOGUE_URI"]["Fn::Sub"].rsplit("/", 1)[1]
     return json.loads((stack.folder / f"asset.{name}").read_text())

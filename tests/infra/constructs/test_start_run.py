@@ -30,7 +30,7 @@ def test_an_event_is_not_lost_on_its_way_nor_in_the_function(dev: Any, rule: dic
     assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 6 * 3600
 
 
-def test_the_function_knows_the_machine_and_the_catalogue(dev: Any):
+def test_the_function_knows_the_machine_and_the_catalog(dev: Any):
     function = dev.one("AWS::Lambda::Function", "StartRun")["Environment"]["Variables"]
 
     assert function["SWATH_STATE_MACHINE_ARN"]["Ref"].startswith("RunsMachine")

@@ -1,4 +1,4 @@
-"""Deploy model packages to the assets bucket, with a catalogue that lists them."""
+"""Deploy model packages to the assets bucket, with a catalog that lists them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infra.grants import allow
 from swath.errors import SettingsError
 from swath.models.packing import pack, package_digest
 
-_ARCHIVE = ".tar.gz"
+_ARCHIVE_SUFFIX = ".tar.gz"
 # Keys of packages, including those of earlier deployments, which the CDK's `Asset` named.
 _PACKAGE_KEYS = "*.gz"
 
@@ -36,11 +36,11 @@ class DeployedModel:
     """Digest of the package's content."""
 
 
-class ModelCatalogue(Construct):
-    """Packages of a folder as assets, and a catalogue with their addresses.
+class ModelCatalog(Construct):
+    """Packages of a folder as assets, and a catalog with their addresses.
 
     Attributes:
-        uri: Address of the catalogue.
+        uri: Address of the catalog.
         default: Model that endpoints serve to users.
     """
 
@@ -59,51 +59,54 @@ class ModelCatalogue(Construct):
             SettingsError: The folder lacks the default model.
         """
         super().__init__(scope, construct_id)
-        sources = dict(_packages(models_dir))
+        sources = dict(_list_packages(models_dir))
         if default_model not in sources:
-            found = ", ".join(sorted(sources)) or "nothing"
+            available = ", ".join(sorted(sources)) or "none"
             raise SettingsError(
-                f"the deploy setting 'default_model' is {default_model!r}; allowed is a model "
-                f"package in {models_dir}, where there is {found}"
+                f"the deploy setting 'default_model' is {default_model!r}; allowed are the model "
+                f"packages in {models_dir}: {available}"
             )
         # The CDK copies an asset to the cloud assembly when it creates the asset, so the source may
         # then be deleted.
-        with tempfile.TemporaryDirectory() as build:
-            models = [self._package(name, sources[name], Path(build)) for name in sorted(sources)]
-            catalogue = Path(build, "catalogue.json")
-            # Only the key is listed: the bucket is the catalogue's, and its name is unknown until
+        with tempfile.TemporaryDirectory() as build_folder:
+            models = [
+                self._stage_package(name, sources[name], Path(build_folder))
+                for name in sorted(sources)
+            ]
+            catalog = Path(build_folder, "catalog.json")
+            # Only the key is listed: the bucket is the catalog's, and its name is unknown until
             # deployment.
             entries = {model.name: {"uri": model.key, "digest": model.digest} for model in models}
-            catalogue.write_text(json.dumps(entries, indent=1), encoding="utf-8")
-            self._catalogue = Asset(self, "Catalogue", path=str(catalogue))
+            catalog.write_text(json.dumps(entries, indent=1), encoding="utf-8")
+            self._catalog = Asset(self, "Catalogue", path=str(catalog))
         # The template must name all packages, since `cdk gc` deletes objects in the assets bucket
         # that no template names. Packages other than the default appear nowhere else.
         Stack.of(self).add_metadata("swath:packages", [model.key for model in models])
         self.default = next(model for model in models if model.name == default_model)
-        self.uri = self._catalogue.s3_object_url
+        self.uri = self._catalog.s3_object_url
 
-    def grant_read_catalogue(self, grantee: IGrantable) -> None:
-        """Let `grantee` read the catalogue."""
-        key = self._catalogue.s3_object_key
-        allow(grantee, "s3:GetObject", on=[self._catalogue.bucket.arn_for_objects(key)])
+    def grant_read_catalog(self, grantee: IGrantable) -> None:
+        """Let `grantee` read the catalog."""
+        key = self._catalog.s3_object_key
+        allow(grantee, "s3:GetObject", on=[self._catalog.bucket.arn_for_objects(key)])
 
     def grant_read_packages(self, grantee: IGrantable) -> None:
         """Let `grantee` read all packages, including those of earlier deployments."""
         allow(
             grantee,
             "s3:GetObject",
-            on=[self._catalogue.bucket.arn_for_objects(_PACKAGE_KEYS)],
+            on=[self._catalog.bucket.arn_for_objects(_PACKAGE_KEYS)],
             because="A run that is redriven after a deployment reads the package it began with.",
         )
 
     def grant_list(self, grantee: IGrantable) -> None:
         """Let `grantee` list the bucket of the packages."""
-        allow(grantee, "s3:ListBucket", on=[self._catalogue.bucket.bucket_arn])
+        allow(grantee, "s3:ListBucket", on=[self._catalog.bucket.bucket_arn])
 
-    def _package(self, name: str, source: Path, build: Path) -> DeployedModel:
+    def _stage_package(self, name: str, source: Path, build_folder: Path) -> DeployedModel:
         archive = source
         if source.is_dir():
-            archive = build / f"{name}{_ARCHIVE}"
+            archive = build_folder / f"{name}{_ARCHIVE_SUFFIX}"
             pack(source, archive)
         stack = Stack.of(self)
         staged = AssetStaging(self, f"Model-{name}", source_path=str(archive))
@@ -123,9 +126,9 @@ class ModelCatalogue(Construct):
         )
 
 
-def _packages(folder: Path) -> Iterator[tuple[str, Path]]:
+def _list_packages(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in folder.iterdir():
         if path.name.startswith("."):
             continue
-        if path.is_dir() or path.name.endswith(_ARCHIVE):
-            yield path.name.removesuffix(_ARCHIVE), path
+        if path.is_dir() or path.name.endswith(_ARCHIVE_SUFFIX):
+            yield path.name.removesuffix(_ARCHIVE_SUFFIX), path

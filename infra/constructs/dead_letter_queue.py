@@ -12,14 +12,16 @@ from constructs import Construct
 from infra.grants import acknowledge
 
 
-class DeadLetters(Construct):
+class DeadLetterQueue(Construct):
     """Dead-letter queue, with an alarm that notifies a topic when the queue is not empty.
 
     Attributes:
         queue: Queue.
     """
 
-    def __init__(self, scope: Construct, construct_id: str, *, of: str, topic: ITopic) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, function_name: str, topic: ITopic
+    ) -> None:
         super().__init__(scope, construct_id)
         self.queue = Queue(
             self,
@@ -28,12 +30,12 @@ class DeadLetters(Construct):
             enforce_ssl=True,
             retention_period=Duration.days(14),
         )
-        acknowledge(self.queue, "AwsSolutions-SQS3", because="It is a dead letter queue itself.")
+        acknowledge(self.queue, "AwsSolutions-SQS3", because="It is itself a dead-letter queue.")
         alarm = Alarm(
             self,
             "Alarm",
-            alarm_description=f"swath: {of} could not handle an event; it waits in the queue "
-            f"{self.queue.queue_name}.",
+            alarm_description=f"swath: {function_name} could not handle an event, which is in the "
+            f"queue {self.queue.queue_name}.",
             metric=self.queue.metric_approximate_number_of_messages_visible(
                 period=Duration.minutes(5), statistic="Maximum"
             ),

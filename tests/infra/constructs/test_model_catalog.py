@@ -8,8 +8,8 @@ from typing import Any
 from swath.models.packing import package_digest
 
 
-def catalogue(stack: Any) -> dict[str, dict[str, str]]:
-    """The catalogue as it is deployed."""
+def catalog(stack: Any) -> dict[str, dict[str, str]]:
+    """The catalog as it is deployed."""
     uri = stack.one("AWS::Lambda::Function", "StartRunFunction")["Environment"]["Variables"][
         "SWATH_CATALOGUE_URI"
     ]["Fn::Sub"]
@@ -17,12 +17,12 @@ def catalogue(stack: Any) -> dict[str, dict[str, str]]:
 
 
 def test_every_folder_is_a_model_with_the_digest_of_its_files(dev: Any, models_dir: Path):
-    entries = catalogue(dev)
+    entries = catalog(dev)
 
     assert set(entries) == {"ships", "storage-tanks"}
     for name, entry in entries.items():
         assert entry["digest"] == package_digest(models_dir / name)
-        # Relative to the catalogue's bucket.
+        # Relative to the catalog's bucket.
         assert "/" not in entry["uri"]
         assert package_digest(staged(dev, entry)) == entry["digest"]
 
@@ -47,7 +47,7 @@ def test_the_functions_may_read_every_package(dev: Any):
     )
 
     assert actions == {"s3:GetObject"}
-    for entry in catalogue(dev).values():
+    for entry in catalog(dev).values():
         assert fnmatch(entry["uri"], resource.rsplit("/", 1)[1])
 
 
@@ -55,16 +55,16 @@ def test_the_template_names_every_package(dev: Any):
     """`cdk gc` deletes an asset whose key, up to its first point, stands in no template."""
     template = json.dumps(dev.json)
 
-    for entry in catalogue(dev).values():
+    for entry in catalog(dev).values():
         assert entry["uri"].partition(".")[0] in template
 
 
 def test_an_archive_is_deployed_as_it_is(synthesize: Any, dev: Any, tmp_path: Path):
-    packed = staged(dev, catalogue(dev)["ships"])
+    packed = staged(dev, catalog(dev)["ships"])
     (tmp_path / "ships.tar.gz").write_bytes(packed.read_bytes())
     (tmp_path / "README.md").write_text("not a model")
     (tmp_path / ".cache").mkdir()
 
-    entries = catalogue(synthesize(models_dir=str(tmp_path)))
+    entries = catalog(synthesize(models_dir=str(tmp_path)))
 
-    assert entries == {"ships": catalogue(dev)["ships"]}
+    assert entries == {"ships": catalog(dev)["ships"]}
