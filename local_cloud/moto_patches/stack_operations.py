@@ -25,11 +25,11 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models.core import TaggedEC2Resource
 
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.resources.changing import change
-from local_cloud.resources.making import Change
-from local_cloud.resources.removing import remove
+from local_cloud.resources.deletions import delete_resource
+from local_cloud.resources.model import ChangeRequest
+from local_cloud.resources.updates import update_resource
 from local_cloud.services import Services
-from local_cloud.stacks.operations import ResourceError, StackResources, Standing
+from local_cloud.stacks.operations import ResourceError, StackResource, StackResources
 
 NAME = "stack_operations"
 
@@ -40,12 +40,12 @@ def apply(patcher: Patcher, services: Services) -> None:
 
     def resources(stack: Any) -> StackResources:
         if stack not in known:
-            known[stack] = StackResources(_MotoResources(stack, services))
+            known[stack] = StackResources(_MotoProvider(stack, services))
         return known[stack]
 
     _replace_operations(patcher, resources)
     patcher.replace(CloudFormationBackend, "delete_stack", _delete_stack)
-    patcher.replace(parsing.ResourceMap, "__getitem__", _existing)
+    patcher.replace(parsing.ResourceMap, "__getitem__", _get_resource)
     patcher.add(
         CloudFormationResponse, "update_termination_protection", _update_termination_protection
     )
@@ -54,7 +54,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 def _replace_operations(patcher: Patcher, resources: Callable[[Any], StackResources]) -> None:
     def create(stack: Any) -> None:
         stack.status = "CREATE_IN_PROGRESS"
-        _end(stack, resources(stack).create(_wanted(stack)))
+        _finish_operation(stack, resources(stack).create(_resource_definitions(stack)))
         if stack.status != "CREATE_COMPLETE":
             stack.output_map = parsing.OutputMap(stack.resource_map, {}, stack.stack_id)
 
@@ -66,14 +66,17 @@ def _replace_operations(patcher: Patcher, resources: Callable[[Any], StackResour
         tags: Any = None,
     ) -> None:
         before = (stack.template, stack.parameters)
-        _begin(stack, "UPDATE_IN_PROGRESS")
-        _use(stack, template, parameters)
-        wanted = _wanted(stack)
-        _end(stack, resources(stack).update(wanted, restore=lambda: _use(stack, *before)))
+        _start_operation(stack, "UPDATE_IN_PROGRESS")
+        _set_template(stack, template, parameters)
+        definitions = _resource_definitions(stack)
+        _finish_operation(
+            stack,
+            resources(stack).update(definitions, restore=lambda: _set_template(stack, *before)),
+        )
 
     def delete(stack: Any) -> None:
-        _begin(stack, "DELETE_IN_PROGRESS")
-        _end(stack, resources(stack).delete())
+        _start_operation(stack, "DELETE_IN_PROGRESS")
+        _finish_operation(stack, resources(stack).delete())
 
     patcher.replace(Stack, "create_resources", create)
     patcher.replace(Stack, "update", update)
@@ -96,7 +99,7 @@ def _update_termination_protection(response: Any) -> ActionResult:
     return ActionResult({"StackId": stack.stack_id})
 
 
-class _MotoResources:
+class _MotoProvider:
     """Provider that creates, changes and deletes the resources of one of moto's stacks."""
 
     def __init__(self, stack: Any, services: Services) -> None:
@@ -114,7 +117,7 @@ class _MotoResources:
     def create(self, name: str, definition: Mapping[str, Any]) -> Any:
         stack = self._stack
         try:
-            made: Any = parsing.parse_and_create_resource(
+            created: Any = parsing.parse_and_create_resource(
                 name,
                 copy.deepcopy(dict(definition)),
                 stack.resource_map,
@@ -123,11 +126,11 @@ class _MotoResources:
             )
         except Exception as error:
             raise ResourceError(_message(error)) from error
-        if isinstance(made, TaggedEC2Resource):
-            self._tag(name, made)
-        return made
+        if isinstance(created, TaggedEC2Resource):
+            self._tag(name, created)
+        return created
 
-    def _tag(self, name: str, made: Any) -> None:
+    def _tag(self, name: str, created: Any) -> None:
         stack = self._stack
         tags = {
             **stack.resource_map.tags,
@@ -136,47 +139,47 @@ class _MotoResources:
             "aws:cloudformation:logical-id": name,
         }
         backend = ec2_backends[stack.account_id][stack.region_name]
-        backend.create_tags([made.physical_resource_id], tags)
+        backend.create_tags([created.physical_resource_id], tags)
 
-    def update(self, old: Standing, new: Standing) -> Any:
+    def update(self, old: StackResource, new: StackResource) -> Any:
         try:
-            changed = change(new.kind, self._request(old, new.properties))
+            changed = update_resource(new.kind, self._request(old, new.properties))
         except Exception as error:
-            raise ResourceError(_named(new, "changed", error)) from error
+            raise ResourceError(_describe_failure(new, "changed", error)) from error
         changed.cf_resource_type, changed.logical_resource_id = new.kind, new.name
         return changed
 
-    def delete(self, standing: Standing) -> None:
+    def delete(self, resource: StackResource) -> None:
         try:
-            remove(standing.kind, self._request(standing, standing.properties))
+            delete_resource(resource.kind, self._request(resource, resource.properties))
         except Exception as error:
-            raise ResourceError(_named(standing, "deleted", error)) from error
+            raise ResourceError(_describe_failure(resource, "deleted", error)) from error
 
-    def refer(self, name: str, standing: Standing | None) -> None:
+    def set_reference(self, name: str, resource: StackResource | None) -> None:
         resource_map = self._stack.resource_map
-        if standing is None:
+        if resource is None:
             resource_map._parsed_resources.pop(name, None)
             resource_map._resource_json_map.pop(name, None)
         else:
-            resource_map._parsed_resources[name] = standing.resource
-            resource_map._resource_json_map[name] = standing.definition
+            resource_map._parsed_resources[name] = resource.provided
+            resource_map._resource_json_map[name] = resource.definition
 
-    def tell(self, standing: Standing, status: str, reason: str = "") -> None:
+    def record_event(self, resource: StackResource, status: str, reason: str = "") -> None:
         self._stack.events.append(
             Event(
                 stack_id=self._stack.stack_id,
                 stack_name=self._stack.name,
-                logical_resource_id=standing.name,
-                physical_resource_id=_physical_id(standing),
-                resource_type=standing.kind,
+                logical_resource_id=resource.name,
+                physical_resource_id=_physical_id(resource),
+                resource_type=resource.kind,
                 resource_status=status,
                 resource_status_reason=reason or None,
                 resource_properties=None,
             )
         )
 
-    def _request(self, old: Standing, properties: Mapping[str, Any]) -> Change:
-        return Change(
+    def _request(self, old: StackResource, properties: Mapping[str, Any]) -> ChangeRequest:
+        return ChangeRequest(
             name=_physical_id(old),
             logical_id=old.name,
             properties=properties,
@@ -184,16 +187,16 @@ class _MotoResources:
             region=self._stack.region_name,
             services=self._services,
             old=old.properties,
-            resource=old.resource,
+            resource=old.provided,
         )
 
 
-def _existing(resource_map: Any, name: str) -> Any:
+def _get_resource(resource_map: Any, name: str) -> Any:
     """Return the resource of a reference; moto itself would create a resource on access."""
     return resource_map._parsed_resources[name]
 
 
-def _wanted(stack: Any) -> dict[str, Any]:
+def _resource_definitions(stack: Any) -> dict[str, Any]:
     conditions = stack.resource_map.lazy_condition_map
     return {
         name: definition
@@ -202,7 +205,7 @@ def _wanted(stack: Any) -> dict[str, Any]:
     }
 
 
-def _use(stack: Any, template: str, parameters: Any) -> None:
+def _set_template(stack: Any, template: str, parameters: Any) -> None:
     """Set a stack's template, with its parameters, conditions and outputs."""
     stack.template = template
     stack._parse_template()
@@ -216,22 +219,22 @@ def _use(stack: Any, template: str, parameters: Any) -> None:
     stack.output_map = stack._create_output_map()
 
 
-def _begin(stack: Any, status: str) -> None:
+def _start_operation(stack: Any, status: str) -> None:
     stack.status = status
     stack._add_stack_event(status, resource_status_reason="User Initiated")
 
 
-def _end(stack: Any, status: str) -> None:
+def _finish_operation(stack: Any, status: str) -> None:
     stack.status = status
     stack._add_stack_event(status)
 
 
-def _physical_id(standing: Standing) -> str:
-    return str(getattr(standing.resource, "physical_resource_id", "") or "")
+def _physical_id(resource: StackResource) -> str:
+    return str(getattr(resource.provided, "physical_resource_id", "") or "")
 
 
-def _named(standing: Standing, done: str, error: Exception) -> str:
-    return f"{standing.name} ({standing.kind}) could not be {done}: {_message(error)}"
+def _describe_failure(resource: StackResource, action: str, error: Exception) -> str:
+    return f"{resource.name} ({resource.kind}) could not be {action}: {_message(error)}"
 
 
 def _message(error: Exception) -> str:

@@ -15,22 +15,22 @@ from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.resources import MAKERS, MadeResource, Maker, Request
+from local_cloud.resources import FACTORIES, MotoResource, ResourceFactory, ResourceRequest
 from local_cloud.services import Services
 
 NAME = "template_resources"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Use the makers of `resources` first; report which resource failed to be created, and why."""
+    """Use the factories of `resources` first; name the resource whose creation fails."""
 
     def resource_class_from_type(resource_type: str) -> Any:
-        if resource_type in MAKERS:
-            return _ResourceClass(MAKERS[resource_type], services)
+        if resource_type in FACTORIES:
+            return _ResourceClass(FACTORIES[resource_type], services)
         found = None if resource_type.startswith("Custom::") else original_class(resource_type)
         if found is None and resource_type not in parsing.NULL_MODELS:
             raise ValidationError(
-                message=f"neither moto nor local_cloud/resources makes a {resource_type}"
+                message=f"neither moto nor local_cloud/resources supports the type {resource_type}"
             )
         return found
 
@@ -44,8 +44,8 @@ def apply(patcher: Patcher, services: Services) -> None:
         except ValidationError:
             raise
         except Exception as error:
-            what = f"{logical_id} ({resource_json['Type']})"
-            message = f"{what} could not be made: {type(error).__name__}: {error}"
+            resource = f"{logical_id} ({resource_json['Type']})"
+            message = f"{resource} could not be created: {type(error).__name__}: {error}"
             raise ValidationError(message=message) from error
 
     original_class = patcher.replace(parsing, "resource_class_from_type", resource_class_from_type)
@@ -58,7 +58,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 class _ResourceClass:
     """Stand-in for moto's class of a resource, which creates one and knows its attributes."""
 
-    make: Maker
+    make: ResourceFactory
     services: Services
 
     def create_from_cloudformation_json(
@@ -68,8 +68,8 @@ class _ResourceClass:
         account_id: str,
         region_name: str,
         **options: Any,
-    ) -> MadeResource:
-        request = Request(
+    ) -> MotoResource:
+        request = ResourceRequest(
             name=resource_name,
             logical_id=options["LogicalId"],
             properties=cloudformation_json["Properties"],
@@ -77,7 +77,7 @@ class _ResourceClass:
             region=region_name,
             services=self.services,
         )
-        return MadeResource(self.make(request))
+        return MotoResource(self.make(request))
 
     @staticmethod
     def has_cfn_attr(_attribute: str) -> bool:

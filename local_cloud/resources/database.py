@@ -6,10 +6,10 @@ import json
 import secrets
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.resources.making import Change, Made, Request
+from local_cloud.resources.model import ChangeRequest, CreatedResource, ResourceRequest
 
 
-def make_subnet_group(request: Request) -> Made:
+def create_subnet_group(request: ResourceRequest) -> CreatedResource:
     """Create a named group of subnets; a group that moto creates from a template has no name."""
     name = request.properties.get("DBSubnetGroupName", request.name).lower()
     request.client("rds").create_db_subnet_group(
@@ -17,10 +17,10 @@ def make_subnet_group(request: Request) -> Made:
         DBSubnetGroupDescription=request.properties["DBSubnetGroupDescription"],
         SubnetIds=request.properties["SubnetIds"],
     )
-    return Made(name)
+    return CreatedResource(name)
 
 
-def make_cluster(request: Request) -> Made:
+def create_cluster(request: ResourceRequest) -> CreatedResource:
     """Create the cluster's database, its master user, and a secret with that user's password."""
     database = request.services.database
     properties = request.properties
@@ -40,19 +40,19 @@ def make_cluster(request: Request) -> Made:
         "ReadEndpoint.Address": database.host,
     }
     if "DBSubnetGroupName" in properties:
-        _make_interface(request, identifier)
+        _create_network_interface(request, identifier)
     if properties.get("ManageMasterUserPassword"):
-        attributes["MasterUserSecret.SecretArn"] = _master_secret(
+        attributes["MasterUserSecret.SecretArn"] = _create_master_secret(
             request, identifier, {"username": user, "password": password}
         )
-    return Made(identifier, attributes)
+    return CreatedResource(identifier, attributes)
 
 
-def make_instance(request: Request) -> Made:
+def create_instance(request: ResourceRequest) -> CreatedResource:
     """Accept an instance of a cluster, whose server runs already."""
     database = request.services.database
     identifier = request.properties.get("DBInstanceIdentifier", request.name.lower())
-    return Made(
+    return CreatedResource(
         identifier,
         {
             "DBInstanceArn": f"arn:aws:rds:{request.region}:{request.account}:db:{identifier}",
@@ -62,7 +62,7 @@ def make_instance(request: Request) -> Made:
     )
 
 
-def delete_cluster(request: Change) -> None:
+def delete_cluster(request: ChangeRequest) -> None:
     """Delete the cluster's database, secret and network interface.
 
     Raises:
@@ -83,11 +83,11 @@ def delete_cluster(request: Change) -> None:
         ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
 
 
-def delete_instance(_request: Change) -> None:
+def delete_instance(_request: ChangeRequest) -> None:
     """Accept the deletion of an instance; the server ends with the cloud."""
 
 
-def _make_interface(request: Request, identifier: str) -> None:
+def _create_network_interface(request: ResourceRequest, identifier: str) -> None:
     """Create the cluster's interface in one of its subnets, which cannot be deleted meanwhile."""
     (group,) = request.client("rds").describe_db_subnet_groups(
         DBSubnetGroupName=request.properties["DBSubnetGroupName"]
@@ -107,7 +107,9 @@ def _secret_name(identifier: str) -> str:
     return f"rds!cluster-{identifier}"
 
 
-def _master_secret(request: Request, identifier: str, content: dict[str, str]) -> str:
+def _create_master_secret(
+    request: ResourceRequest, identifier: str, content: dict[str, str]
+) -> str:
     created = request.client("secretsmanager").create_secret(
         Name=_secret_name(identifier), SecretString=json.dumps(content)
     )

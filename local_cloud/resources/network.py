@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from local_cloud.resources.making import Made, Request
+from local_cloud.resources.model import CreatedResource, ResourceRequest
 
 
-def make_route_table_association(request: Request) -> Made:
+def create_route_table_association(request: ResourceRequest) -> CreatedResource:
     """Associate a subnet with a route table; moto returns the table instead of the association."""
-    answer = request.client("ec2").associate_route_table(
+    response = request.client("ec2").associate_route_table(
         RouteTableId=request.properties["RouteTableId"], SubnetId=request.properties["SubnetId"]
     )
-    return Made(answer["AssociationId"])
+    return CreatedResource(response["AssociationId"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from local_cloud.resources.making import Made, Request
+from local_cloud.resources.model import CreatedResource, ResourceRequest
 
-TARGET = ("ResourceId", "ScalableDimension", "ServiceNamespace")
-_LIMITS = ("MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState")
-_POLICY = (
+TARGET_KEYS = ("ResourceId", "ScalableDimension", "ServiceNamespace")
+_LIMIT_KEYS = ("MinCapacity", "MaxCapacity", "RoleARN", "SuspendedState")
+_POLICY_KEYS = (
     "PolicyName",
     "PolicyType",
     "StepScalingPolicyConfiguration",
@@ -14,22 +14,22 @@ _POLICY = (
 )
 
 
-def make_scalable_target(request: Request) -> Made:
+def create_scalable_target(request: ResourceRequest) -> CreatedResource:
     """Register a target; references to it get its parts joined in one name."""
     properties = request.properties
     request.client("application-autoscaling").register_scalable_target(
-        **{name: properties[name] for name in (*TARGET, *_LIMITS) if name in properties}
+        **{name: properties[name] for name in (*TARGET_KEYS, *_LIMIT_KEYS) if name in properties}
     )
-    return Made("|".join(properties[name] for name in TARGET))
+    return CreatedResource("|".join(properties[name] for name in TARGET_KEYS))
 
 
-def make_scaling_policy(request: Request) -> Made:
+def create_scaling_policy(request: ResourceRequest) -> CreatedResource:
     """Set a policy of a target, which the template names as a whole or by its parts."""
     properties = dict(request.properties)
     if "ScalingTargetId" in properties:
         parts = properties["ScalingTargetId"].split("|")
-        properties.update(zip(TARGET, parts, strict=True))
-    answer = request.client("application-autoscaling").put_scaling_policy(
-        **{name: properties[name] for name in (*TARGET, *_POLICY) if name in properties}
+        properties.update(zip(TARGET_KEYS, parts, strict=True))
+    response = request.client("application-autoscaling").put_scaling_policy(
+        **{name: properties[name] for name in (*TARGET_KEYS, *_POLICY_KEYS) if name in properties}
     )
-    return Made(answer["PolicyARN"], {"Arn": answer["PolicyARN"]})
+    return CreatedResource(response["PolicyARN"], {"Arn": response["PolicyARN"]})

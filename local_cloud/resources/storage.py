@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from local_cloud.resources.making import Made, Request
+from local_cloud.resources.model import CreatedResource, ResourceRequest
 
 
-def make_bucket_policy(request: Request) -> Made:
+def create_bucket_policy(request: ResourceRequest) -> CreatedResource:
     """Set a bucket's policy, without the denials that depend on a condition.
 
     Moto ignores conditions: a denial of requests without TLS would deny every request.
@@ -21,4 +21,4 @@ def make_bucket_policy(request: Request) -> Made:
     bucket = request.properties["Bucket"]
     if document["Statement"]:
         request.client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(document))
-    return Made(bucket)
+    return CreatedResource(bucket)

@@ -5,26 +5,26 @@ from __future__ import annotations
 import json
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.resources.making import Change, Made, Request
+from local_cloud.resources.model import ChangeRequest, CreatedResource, ResourceRequest
 
 
-def make_trigger(request: Request) -> Made:
+def create_trigger(request: ResourceRequest) -> CreatedResource:
     """Invoke the function and wait for it, as CDK's own provider does on AWS.
 
     Raises:
         LocalCloudError: The function failed; the deployment fails with its error.
     """
-    answer = request.client("lambda").invoke(
+    response = request.client("lambda").invoke(
         FunctionName=request.properties["HandlerArn"],
         InvocationType=request.properties.get("InvocationType", "RequestResponse"),
     )
-    body = answer["Payload"].read()
-    if "FunctionError" in answer:
-        raise LocalCloudError(_reason(body))
-    return Made(request.name)
+    body = response["Payload"].read()
+    if "FunctionError" in response:
+        raise LocalCloudError(_failure_message(body))
+    return CreatedResource(request.name)
 
 
-def change_trigger(request: Change) -> Made | None:
+def update_trigger(request: ChangeRequest) -> CreatedResource | None:
     """Invoke the function again, unless the trigger ignores changes of its function.
 
     Raises:
@@ -32,9 +32,9 @@ def change_trigger(request: Change) -> Made | None:
     """
     if str(request.properties.get("ExecuteOnHandlerChange", True)).lower() == "false":
         return None
-    return make_trigger(request)
+    return create_trigger(request)
 
 
-def _reason(body: bytes) -> str:
+def _failure_message(body: bytes) -> str:
     error = json.loads(body)
     return f"the function failed: {error.get('errorType')}: {error.get('errorMessage')}"

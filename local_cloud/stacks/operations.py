@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.stacks.schemas import replaces
-from local_cloud.stacks.template import in_order, references
+from local_cloud.stacks.schemas import requires_replacement
+from local_cloud.stacks.template import references, sort_by_dependency
 
 Definitions = Mapping[str, Mapping[str, Any]]
 
@@ -27,20 +27,20 @@ class ResourceError(LocalCloudError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class StackResource:
     """Current state of a resource.
 
     Attributes:
         name: Logical id.
         definition: Part of the template.
         properties: Properties with references resolved.
-        resource: Object that the provider created.
+        provided: Object that the provider created.
     """
 
     name: str
     definition: Mapping[str, Any]
     properties: Mapping[str, Any]
-    resource: Any
+    provided: Any
 
     @property
     def kind(self) -> str:
@@ -51,7 +51,7 @@ class Standing:
 class Provider(Protocol):
     """Provider that creates, changes and deletes resources.
 
-    Each method except `refer` and `tell` may raise ResourceError.
+    Each method except `set_reference` and `record_event` may raise ResourceError.
     """
 
     def resolve(self, definition: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -60,16 +60,16 @@ class Provider(Protocol):
     def create(self, name: str, definition: Mapping[str, Any]) -> Any:
         """Create a resource."""
 
-    def update(self, old: Standing, new: Standing) -> Any:
+    def update(self, old: StackResource, new: StackResource) -> Any:
         """Change a resource in place; return it, or the object that represents it now."""
 
-    def delete(self, standing: Standing) -> None:
+    def delete(self, resource: StackResource) -> None:
         """Delete a resource."""
 
-    def refer(self, name: str, standing: Standing | None) -> None:
+    def set_reference(self, name: str, resource: StackResource | None) -> None:
         """Resolve references to `name` to this resource, or to nothing."""
 
-    def tell(self, standing: Standing, status: str, reason: str = "") -> None:
+    def record_event(self, resource: StackResource, status: str, reason: str = "") -> None:
         """Record an event of a resource."""
 
 
@@ -78,71 +78,71 @@ class StackResources:
     """Resources of one stack."""
 
     provider: Provider
-    standing: dict[str, Standing] = field(default_factory=dict)
+    resources: dict[str, StackResource] = field(default_factory=dict)
 
-    def create(self, wanted: Definitions) -> str:
+    def create(self, definitions: Definitions) -> str:
         """Create all resources, or roll back; return the stack's status."""
         try:
-            for name in in_order(wanted):
-                self.put(self.make(name, wanted[name]))
+            for name in sort_by_dependency(definitions):
+                self.register(self.create_resource(name, definitions[name]))
         except ResourceError:
             return "ROLLBACK_FAILED" if self._delete_all(creating=True) else "ROLLBACK_COMPLETE"
         return "CREATE_COMPLETE"
 
-    def update(self, wanted: Definitions, *, restore: Callable[[], None]) -> str:
+    def update(self, definitions: Definitions, *, restore: Callable[[], None]) -> str:
         """Apply all differences, or roll back; return the stack's status.
 
         Args:
-            wanted: Resources of the new template.
+            definitions: Resources of the new template.
             restore: Function that restores the stack's previous template before a rollback.
         """
-        change = _Change(self)
+        update = _StackUpdate(self)
         try:
-            change.bring(wanted)
+            update.apply(definitions)
         except ResourceError:
             restore()
-            return change.roll_back()
-        change.finish(wanted)
+            return update.roll_back()
+        update.delete_obsolete(definitions)
         return "UPDATE_COMPLETE"
 
     def delete(self) -> str:
         """Delete all resources except those to retain; return the stack's status."""
         return "DELETE_FAILED" if self._delete_all() else "DELETE_COMPLETE"
 
-    def put(self, standing: Standing) -> Standing:
+    def register(self, resource: StackResource) -> StackResource:
         """Register a resource under its name."""
-        self.standing[standing.name] = standing
-        self.provider.refer(standing.name, standing)
-        return standing
+        self.resources[resource.name] = resource
+        self.provider.set_reference(resource.name, resource)
+        return resource
 
-    def remove(self, standing: Standing, policy: str, *, creating: bool = False) -> bool:
+    def remove(self, resource: StackResource, policy: str, *, creating: bool = False) -> bool:
         """Delete a resource unless its policy retains it; return whether that succeeded."""
         try:
-            if _stays(standing, policy, creating=creating):
-                self.provider.tell(standing, "DELETE_SKIPPED")
+            if _is_retained(resource, policy, creating=creating):
+                self.provider.record_event(resource, "DELETE_SKIPPED")
                 return True
-            self.provider.delete(standing)
+            self.provider.delete(resource)
         except ResourceError as error:
-            self.provider.tell(standing, "DELETE_FAILED", str(error))
+            self.provider.record_event(resource, "DELETE_FAILED", str(error))
             return False
-        self.provider.tell(standing, "DELETE_COMPLETE")
+        self.provider.record_event(resource, "DELETE_COMPLETE")
         return True
 
-    def make(self, name: str, definition: Mapping[str, Any]) -> Standing:
+    def create_resource(self, name: str, definition: Mapping[str, Any]) -> StackResource:
         """Create a resource without registering it under its name yet.
 
         Raises:
             ResourceError: The resource could not be created.
         """
-        standing = Standing(name=name, definition=definition, properties={}, resource=None)
+        resource = StackResource(name=name, definition=definition, properties={}, provided=None)
         try:
-            standing = replace(standing, properties=self.provider.resolve(definition))
-            standing = replace(standing, resource=self.provider.create(name, definition))
+            resource = replace(resource, properties=self.provider.resolve(definition))
+            resource = replace(resource, provided=self.provider.create(name, definition))
         except ResourceError as error:
-            self.provider.tell(standing, "CREATE_FAILED", str(error))
+            self.provider.record_event(resource, "CREATE_FAILED", str(error))
             raise
-        self.provider.tell(standing, "CREATE_COMPLETE")
-        return standing
+        self.provider.record_event(resource, "CREATE_COMPLETE")
+        return resource
 
     def _delete_all(self, *, creating: bool = False) -> list[str]:
         """Delete in reverse order; return the names of the resources that could not be deleted.
@@ -151,13 +151,13 @@ class StackResources:
         """
         failed: list[str] = []
         needed: set[str] = set()
-        definitions = {name: standing.definition for name, standing in self.standing.items()}
-        for name in reversed(in_order(definitions)):
+        definitions = {name: resource.definition for name, resource in self.resources.items()}
+        for name in reversed(sort_by_dependency(definitions)):
             if name not in needed and self.remove(
-                self.standing[name], "DeletionPolicy", creating=creating
+                self.resources[name], "DeletionPolicy", creating=creating
             ):
-                del self.standing[name]
-                self.provider.refer(name, None)
+                del self.resources[name]
+                self.provider.set_reference(name, None)
                 continue
             if name not in needed:
                 failed.append(name)
@@ -165,104 +165,108 @@ class StackResources:
         return failed
 
 
-class _Change:
+class _StackUpdate:
     """One update of a stack, with the state needed for a rollback."""
 
     def __init__(self, stack: StackResources) -> None:
         self._stack = stack
-        self._before = dict(stack.standing)
-        self._superseded: list[Standing] = []
-        self._made: list[Standing] = []
+        self._before = dict(stack.resources)
+        self._replaced: list[StackResource] = []
+        self._created: list[StackResource] = []
 
-    def bring(self, wanted: Definitions) -> None:
-        """Create and change resources until they match `wanted`; delete nothing yet.
+    def apply(self, definitions: Definitions) -> None:
+        """Create and change resources until they match `definitions`; delete nothing yet.
 
         Raises:
             ResourceError: A resource could not be created or changed.
         """
-        for name in in_order(wanted):
-            if standing := self._stack.standing.get(name):
-                self._change(standing, wanted[name])
+        for name in sort_by_dependency(definitions):
+            if resource := self._stack.resources.get(name):
+                self._change(resource, definitions[name])
             else:
-                self._make(name, wanted[name])
+                self._create(name, definitions[name])
 
-    def finish(self, wanted: Definitions) -> None:
-        """Delete the resources that were replaced or are no longer wanted."""
-        gone = [s for name, s in self._stack.standing.items() if name not in wanted]
+    def delete_obsolete(self, definitions: Definitions) -> None:
+        """Delete the resources that were replaced or are missing from `definitions`."""
+        removed = [s for name, s in self._stack.resources.items() if name not in definitions]
         self._clean_up(
-            [(s, "UpdateReplacePolicy") for s in self._superseded]
-            + [(s, "DeletionPolicy") for s in gone]
+            [(s, "UpdateReplacePolicy") for s in self._replaced]
+            + [(s, "DeletionPolicy") for s in removed]
         )
-        self._forget(gone)
+        self._unregister(removed)
 
     def roll_back(self) -> str:
         """Restore all resources to their previous state; return the stack's status."""
-        for standing in self._superseded:
-            self._stack.put(standing)
-        made, self._made, self._superseded = self._made, [], []
+        for resource in self._replaced:
+            self._stack.register(resource)
+        created, self._created, self._replaced = self._created, [], []
         try:
-            self.bring({name: standing.definition for name, standing in self._before.items()})
+            self.apply({name: resource.definition for name, resource in self._before.items()})
         except ResourceError:
             return "UPDATE_ROLLBACK_FAILED"
-        self._clean_up([(s, "DeletionPolicy") for s in made + self._superseded], creating=True)
-        self._forget([s for name, s in self._stack.standing.items() if name not in self._before])
+        self._clean_up([(s, "DeletionPolicy") for s in created + self._replaced], creating=True)
+        self._unregister(
+            [s for name, s in self._stack.resources.items() if name not in self._before]
+        )
         return "UPDATE_ROLLBACK_COMPLETE"
 
-    def _make(self, name: str, definition: Mapping[str, Any], old: Standing | None = None) -> None:
-        made = self._stack.make(name, definition)
-        self._made.append(made)
+    def _create(
+        self, name: str, definition: Mapping[str, Any], old: StackResource | None = None
+    ) -> None:
+        created = self._stack.create_resource(name, definition)
+        self._created.append(created)
         if old:
-            self._superseded.append(old)
-        self._stack.put(made)
+            self._replaced.append(old)
+        self._stack.register(created)
 
-    def _change(self, old: Standing, definition: Mapping[str, Any]) -> None:
+    def _change(self, old: StackResource, definition: Mapping[str, Any]) -> None:
         new = self._resolved(replace(old, definition=definition))
         if new.properties == old.properties:
-            self._stack.put(new)
-        elif replaces(new.kind, old.properties, new.properties):
-            self._make(new.name, definition, old)
+            self._stack.register(new)
+        elif requires_replacement(new.kind, old.properties, new.properties):
+            self._create(new.name, definition, old)
         else:
             self._change_in_place(old, new)
 
-    def _resolved(self, new: Standing) -> Standing:
-        if new.kind != self._stack.standing[new.name].kind:
+    def _resolved(self, new: StackResource) -> StackResource:
+        if new.kind != self._stack.resources[new.name].kind:
             raise ResourceError(f"{new.name}: Update of resource type is not permitted.")
         return replace(new, properties=self._stack.provider.resolve(new.definition))
 
-    def _change_in_place(self, old: Standing, new: Standing) -> None:
+    def _change_in_place(self, old: StackResource, new: StackResource) -> None:
         provider = self._stack.provider
         # The new state is registered first: if the change fails halfway, the rollback detects a
         # difference.
-        self._stack.put(new)
+        self._stack.register(new)
         try:
-            new = replace(new, resource=provider.update(old, new))
+            new = replace(new, provided=provider.update(old, new))
         except ResourceError as error:
-            provider.tell(new, "UPDATE_FAILED", str(error))
+            provider.record_event(new, "UPDATE_FAILED", str(error))
             raise
-        provider.tell(self._stack.put(new), "UPDATE_COMPLETE")
+        provider.record_event(self._stack.register(new), "UPDATE_COMPLETE")
 
     def _clean_up(
-        self, obsolete: Sequence[tuple[Standing, str]], *, creating: bool = False
+        self, obsolete: Sequence[tuple[StackResource, str]], *, creating: bool = False
     ) -> None:
         """Delete resources according to their policies; continue after a failure."""
-        order = in_order({standing.name: standing.definition for standing, _ in obsolete})
-        for standing, policy in sorted(obsolete, key=lambda pair: -order.index(pair[0].name)):
-            self._stack.remove(standing, policy, creating=creating)
+        order = sort_by_dependency({resource.name: resource.definition for resource, _ in obsolete})
+        for resource, policy in sorted(obsolete, key=lambda pair: -order.index(pair[0].name)):
+            self._stack.remove(resource, policy, creating=creating)
 
-    def _forget(self, gone: Iterable[Standing]) -> None:
-        for standing in list(gone):
-            del self._stack.standing[standing.name]
-            self._stack.provider.refer(standing.name, None)
+    def _unregister(self, removed: Iterable[StackResource]) -> None:
+        for resource in list(removed):
+            del self._stack.resources[resource.name]
+            self._stack.provider.set_reference(resource.name, None)
 
 
-def _stays(standing: Standing, policy: str, *, creating: bool) -> bool:
-    default = _DEFAULT_POLICY.get(standing.kind, "Delete")
-    match standing.definition.get(policy, default):
+def _is_retained(resource: StackResource, policy: str, *, creating: bool) -> bool:
+    default = _DEFAULT_POLICY.get(resource.kind, "Delete")
+    match resource.definition.get(policy, default):
         case "Retain":
             return True
         case "RetainExceptOnCreate":
             return not creating
         case "Snapshot":
-            raise ResourceError(f"{standing.name}: the local cloud takes no snapshots")
+            raise ResourceError(f"{resource.name}: the local cloud takes no snapshots")
         case _:
             return False

@@ -17,13 +17,15 @@ from local_cloud.clients import REGION
 _SCHEMAS = resources.files("cfnlint.data") / "schemas"
 
 
-def replaces(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def requires_replacement(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Return whether a change from `old` to `new` properties replaces the resource."""
-    return any(_at(old, path) != _at(new, path) for path in _create_only(kind))
+    return any(
+        _get_at_path(old, path) != _get_at_path(new, path) for path in _create_only_paths(kind)
+    )
 
 
 @functools.cache
-def _create_only(kind: str) -> tuple[tuple[str, ...], ...]:
+def _create_only_paths(kind: str) -> tuple[tuple[str, ...], ...]:
     """Return the paths of the properties that can only be set when a resource is created."""
     if kind.startswith("Custom::"):
         return (("ServiceToken",),)
@@ -32,7 +34,7 @@ def _create_only(kind: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(path.split("/")[2:]) for path in schema.get("createOnlyProperties", ()))
 
 
-def _at(properties: Any, path: tuple[str, ...]) -> Any:
+def _get_at_path(properties: Any, path: tuple[str, ...]) -> Any:
     for part in path:
         if not isinstance(properties, Mapping):
             return None

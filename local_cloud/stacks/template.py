@@ -10,7 +10,7 @@ from typing import Any
 from local_cloud.errors import LocalCloudError
 
 # Matches ${Name} and ${Name.Attribute}, but not the literal ${!Name}.
-_SUBSTITUTED = re.compile(r"\$\{([^!}.]+)[^}]*\}")
+_SUBSTITUTION = re.compile(r"\$\{([^!}.]+)[^}]*\}")
 
 
 def references(value: Any) -> set[str]:
@@ -19,19 +19,19 @@ def references(value: Any) -> set[str]:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), _]}:
             return {name}
         case {"Fn::Sub": str(text)}:
-            return set(_SUBSTITUTED.findall(text))
-        case {"Fn::Sub": [str(text), dict(given)]}:
-            return (set(_SUBSTITUTED.findall(text)) - given.keys()) | references(given)
+            return set(_SUBSTITUTION.findall(text))
+        case {"Fn::Sub": [str(text), dict(variables)]}:
+            return (set(_SUBSTITUTION.findall(text)) - variables.keys()) | references(variables)
         case dict():
             depends = value.get("DependsOn", [])
-            found = map(references, value.values())
-            return set([depends] if isinstance(depends, str) else depends).union(*found)
+            nested = map(references, value.values())
+            return set([depends] if isinstance(depends, str) else depends).union(*nested)
         case list():
             return set[str]().union(*map(references, value))
     return set()
 
 
-def in_order(resources: Mapping[str, Any]) -> list[str]:
+def sort_by_dependency(resources: Mapping[str, Any]) -> list[str]:
     """Return the names of a template's resources, each after those that it refers to.
 
     Raises:
@@ -41,5 +41,5 @@ def in_order(resources: Mapping[str, Any]) -> list[str]:
     try:
         return list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        circle = ", ".join(error.args[1])
-        raise LocalCloudError(f"Circular dependency between resources: [{circle}]") from error
+        cycle = ", ".join(error.args[1])
+        raise LocalCloudError(f"Circular dependency between resources: [{cycle}]") from error

@@ -156,7 +156,7 @@ def test_an_update_that_fails_is_rolled_back(aws: Aws):
     )
 
     assert status == "UPDATE_ROLLBACK_COMPLETE"
-    assert "makes a AWS::GroundStation::Config" in stack.reasons()
+    assert "supports the type AWS::GroundStation::Config" in stack.reasons()
     assert stack.physical == before
     assert stack.description["Outputs"] == outputs
     assert [retention(aws, before[name]) for name in ("Logs", "Named")] == [7, 7]
@@ -242,7 +242,7 @@ def test_a_type_that_cannot_be_changed_here_fails_the_update_by_name(aws: Aws):
     status = stack.update(Vpc={"Type": "AWS::EC2::VPC", "Properties": {**properties, "Tags": tags}})
 
     assert status == "UPDATE_ROLLBACK_FAILED"
-    assert "changes no AWS::EC2::VPC: Tags" in stack.reasons()
+    assert "cannot change a AWS::EC2::VPC in place: Tags" in stack.reasons()
 
 
 def test_an_execution_keeps_the_definition_that_it_began_with(services: Services, aws: Aws):

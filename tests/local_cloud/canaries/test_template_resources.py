@@ -8,11 +8,11 @@ from botocore.exceptions import ClientError
 from moto.cloudformation import parsing
 
 from local_cloud.moto_patches import endpoint_configurations, template_resources
-from local_cloud.resources import MAKERS
+from local_cloud.resources import FACTORIES
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import ROLE, Aws, applied, new_name
 
-# Moto makes these, but not as this cloud needs them; see their makers.
+# Moto makes these, but not as this cloud needs them; see their factories.
 MOTO_MAKES_ANOTHER = {
     "AWS::EC2::FlowLog",
     "AWS::EC2::SubnetRouteTableAssociation",
@@ -25,7 +25,7 @@ MOTO_MAKES_ANOTHER = {
     "AWS::SageMaker::Model",
 }
 UNKNOWN = sorted(
-    name for name in MAKERS.keys() - MOTO_MAKES_ANOTHER if not name.startswith("Custom::")
+    name for name in FACTORIES.keys() - MOTO_MAKES_ANOTHER if not name.startswith("Custom::")
 )
 
 
@@ -80,7 +80,7 @@ def test_a_type_that_nobody_makes_fails_the_deployment_by_name(services: Service
     odd = {"Type": "AWS::GroundStation::Config", "Properties": {}}
     with (
         applied(services, template_resources),
-        pytest.raises(ClientError, match=r"makes a AWS::GroundStation::Config"),
+        pytest.raises(ClientError, match=r"supports the type AWS::GroundStation::Config"),
     ):
         aws.stack(Antenna=odd)
 
@@ -92,7 +92,7 @@ def test_a_resource_that_cannot_be_made_is_named_with_the_reason(services: Servi
     }
     with (
         applied(services, template_resources),
-        pytest.raises(ClientError, match=r"Policy \(AWS::SQS::QueuePolicy\) could not be made"),
+        pytest.raises(ClientError, match=r"Policy \(AWS::SQS::QueuePolicy\) could not be created"),
     ):
         aws.stack(Policy=policy)
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.stacks.operations import ResourceError, StackResources, Standing
-from local_cloud.stacks.schemas import replaces
-from local_cloud.stacks.template import in_order, references
+from local_cloud.stacks.operations import ResourceError, StackResource, StackResources
+from local_cloud.stacks.schemas import requires_replacement
+from local_cloud.stacks.template import references, sort_by_dependency
 
 # In this type the name makes another resource, and the days do not.
 KIND = "AWS::Logs::LogGroup"
@@ -40,25 +40,25 @@ class Memory:
         self.existing[number] = {"name": name, **self.resolve(definition)}
         return number
 
-    def update(self, old: Standing, new: Standing) -> Any:
-        assert self.existing[old.resource] == {"name": old.name, **old.properties}
-        self.existing[old.resource] = {"name": new.name, **new.properties}
+    def update(self, old: StackResource, new: StackResource) -> Any:
+        assert self.existing[old.provided] == {"name": old.name, **old.properties}
+        self.existing[old.provided] = {"name": new.name, **new.properties}
         self._count()  # a change that fails may have changed something
-        return old.resource
+        return old.provided
 
-    def delete(self, standing: Standing) -> None:
+    def delete(self, resource: StackResource) -> None:
         used = {number for found in self.existing.values() for number in found["Tags"]}
-        assert standing.resource not in used, "deleted before what refers to it"
-        del self.existing[standing.resource]
+        assert resource.provided not in used, "deleted before what refers to it"
+        del self.existing[resource.provided]
 
-    def refer(self, name: str, standing: Standing | None) -> None:
-        if standing is None:
+    def set_reference(self, name: str, resource: StackResource | None) -> None:
+        if resource is None:
             del self.meant[name]
         else:
-            self.meant[name] = standing.resource
+            self.meant[name] = resource.provided
 
-    def tell(self, standing: Standing, status: str, reason: str = "") -> None:
-        assert status != "DELETE_FAILED", (standing, reason)
+    def record_event(self, resource: StackResource, status: str, reason: str = "") -> None:
+        assert status != "DELETE_FAILED", (resource, reason)
 
     def _count(self) -> None:
         self.calls_until_failure -= 1
@@ -152,15 +152,15 @@ def test_what_is_to_stay_stays():
 
 
 def test_a_type_replaces_a_resource_as_its_schema_says():
-    assert replaces(KIND, {"LogGroupName": "one"}, {"LogGroupName": "two"})
-    assert not replaces(KIND, {"RetentionInDays": 1}, {"RetentionInDays": 3})
+    assert requires_replacement(KIND, {"LogGroupName": "one"}, {"LogGroupName": "two"})
+    assert not requires_replacement(KIND, {"RetentionInDays": 1}, {"RetentionInDays": 3})
     group = "AWS::Batch::ComputeEnvironment"
-    assert replaces(
+    assert requires_replacement(
         group,
         {"ComputeResources": {"SpotIamFleetRole": "one"}},
         {"ComputeResources": {"SpotIamFleetRole": "two"}},
     )
-    assert not replaces("Custom::Trigger", {"HandlerArn": "one"}, {"HandlerArn": "two"})
+    assert not requires_replacement("Custom::Trigger", {"HandlerArn": "one"}, {"HandlerArn": "two"})
 
 
 @pytest.mark.parametrize(
@@ -180,4 +180,4 @@ def test_whatever_refers_is_found(value: Any, names: set[str]):
 
 def test_a_circle_is_refused():
     with pytest.raises(LocalCloudError, match="Circular dependency"):
-        in_order({"A": {"DependsOn": "B"}, "B": {"DependsOn": "A"}})
+        sort_by_dependency({"A": {"DependsOn": "B"}, "B": {"DependsOn": "A"}})

@@ -18,51 +18,56 @@ from moto.sagemaker.models import sagemaker_backends
 from local_cloud.errors import LocalCloudError
 from local_cloud.moto_patches.bucket_properties import configure
 from local_cloud.moto_patches.state_machine_creation import definition_of
-from local_cloud.resources.accepted import ACCEPTED, accept
-from local_cloud.resources.functions import make_event_invoke_config
-from local_cloud.resources.making import Change, Made, MadeResource, Maker
-from local_cloud.resources.messaging import make_queue_policy, make_topic_policy
-from local_cloud.resources.scaling import make_scalable_target, make_scaling_policy
-from local_cloud.resources.storage import make_bucket_policy
-from local_cloud.resources.triggers import change_trigger
+from local_cloud.resources.accepted import ACCEPTED_TYPES, accept_resource
+from local_cloud.resources.functions import create_event_invoke_config
+from local_cloud.resources.messaging import create_queue_policy, create_topic_policy
+from local_cloud.resources.model import (
+    ChangeRequest,
+    CreatedResource,
+    MotoResource,
+    ResourceFactory,
+)
+from local_cloud.resources.scaling import create_scalable_target, create_scaling_policy
+from local_cloud.resources.storage import create_bucket_policy
+from local_cloud.resources.triggers import update_trigger
 
-_RULE = ("Description", "EventPattern", "ScheduleExpression", "State", "RoleArn")
+_RULE_KEYS = ("Description", "EventPattern", "ScheduleExpression", "State", "RoleArn")
 # Types whose creation overwrites all settings, and therefore also serves as their update.
-_MADE_AGAIN: Mapping[str, Maker] = {
-    **dict.fromkeys(ACCEPTED, accept),
-    "AWS::ApplicationAutoScaling::ScalableTarget": make_scalable_target,
-    "AWS::ApplicationAutoScaling::ScalingPolicy": make_scaling_policy,
-    "AWS::Lambda::EventInvokeConfig": make_event_invoke_config,
-    "AWS::S3::BucketPolicy": make_bucket_policy,
-    "AWS::SNS::TopicPolicy": make_topic_policy,
-    "AWS::SQS::QueuePolicy": make_queue_policy,
+_RECREATED_TYPES: Mapping[str, ResourceFactory] = {
+    **dict.fromkeys(ACCEPTED_TYPES, accept_resource),
+    "AWS::ApplicationAutoScaling::ScalableTarget": create_scalable_target,
+    "AWS::ApplicationAutoScaling::ScalingPolicy": create_scaling_policy,
+    "AWS::Lambda::EventInvokeConfig": create_event_invoke_config,
+    "AWS::S3::BucketPolicy": create_bucket_policy,
+    "AWS::SNS::TopicPolicy": create_topic_policy,
+    "AWS::SQS::QueuePolicy": create_queue_policy,
 }
 
 
-def change(kind: str, request: Change) -> Any:
+def update_resource(kind: str, request: ChangeRequest) -> Any:
     """Change a resource; return the object that represents it in moto from now on.
 
     Raises:
         LocalCloudError: Resources of this type cannot be changed in place here.
     """
-    if kind in _MADE_AGAIN:
-        return MadeResource(_MADE_AGAIN[kind](request))
-    if kind not in _CHANGES:
+    if kind in _RECREATED_TYPES:
+        return MotoResource(_RECREATED_TYPES[kind](request))
+    if kind not in _UPDATES:
         changed = sorted(
             name
             for name in {**request.old, **request.properties}
             if request.old.get(name) != request.properties.get(name)
         )
         raise LocalCloudError(
-            f"local_cloud/resources/changing.py changes no {kind}: {', '.join(changed)}"
+            f"the local cloud cannot change a {kind} in place: {', '.join(changed)}"
         )
-    changed_resource = _CHANGES[kind](request)
-    if isinstance(changed_resource, Made):
-        return MadeResource(changed_resource)
+    changed_resource = _UPDATES[kind](request)
+    if isinstance(changed_resource, CreatedResource):
+        return MotoResource(changed_resource)
     return request.resource if changed_resource is None else changed_resource
 
 
-def _function(request: Change) -> Any:
+def _update_function(request: ChangeRequest) -> Any:
     """Replace a function's code and settings; processes of the old version get no more events."""
     properties = {"Environment": {"Variables": {}}, **copy.deepcopy(dict(request.properties))}
     return LambdaFunction.update_from_cloudformation_json(
@@ -74,7 +79,7 @@ def _function(request: Change) -> Any:
     )
 
 
-def _role(request: Change) -> None:
+def _update_role(request: ChangeRequest) -> None:
     aws, new, old = request.client("iam"), request.properties, request.old
     aws.update_assume_role_policy(
         RoleName=request.name, PolicyDocument=json.dumps(new["AssumeRolePolicyDocument"])
@@ -94,7 +99,7 @@ def _role(request: Change) -> None:
             aws.delete_role_policy(RoleName=request.name, PolicyName=policy["PolicyName"])
 
 
-def _policy(request: Change) -> None:
+def _update_policy(request: ChangeRequest) -> None:
     aws, new = request.client("iam"), request.properties
     for role in new["Roles"]:
         aws.put_role_policy(
@@ -106,7 +111,7 @@ def _policy(request: Change) -> None:
         aws.delete_role_policy(RoleName=role, PolicyName=request.old["PolicyName"])
 
 
-def _log_group(request: Change) -> None:
+def _update_log_group(request: ChangeRequest) -> None:
     aws, days = request.client("logs"), request.properties.get("RetentionInDays")
     if days:
         aws.put_retention_policy(logGroupName=request.name, retentionInDays=int(days))
@@ -114,11 +119,11 @@ def _log_group(request: Change) -> None:
         aws.delete_retention_policy(logGroupName=request.name)
 
 
-def _bucket(request: Change) -> None:
+def _update_bucket(request: ChangeRequest) -> None:
     configure(request.client("s3"), request.name, request.properties)
 
 
-def _queue(request: Change) -> None:
+def _update_queue(request: ChangeRequest) -> None:
     attributes = {
         name: json.dumps(value) if isinstance(value, dict) else str(value)
         for name, value in request.properties.items()
@@ -127,21 +132,21 @@ def _queue(request: Change) -> None:
     request.client("sqs").set_queue_attributes(QueueUrl=request.name, Attributes=attributes)
 
 
-def _rule(request: Change) -> None:
+def _update_rule(request: ChangeRequest) -> None:
     aws, new = request.client("events"), request.properties
-    settings = {name: new[name] for name in _RULE if name in new}
+    settings = {name: new[name] for name in _RULE_KEYS if name in new}
     if "EventPattern" in settings:
         settings["EventPattern"] = json.dumps(settings["EventPattern"])
     aws.put_rule(Name=request.name, **settings)
     targets = new.get("Targets", [])
-    gone = {t["Id"] for t in request.old.get("Targets", [])} - {t["Id"] for t in targets}
-    if gone:
-        aws.remove_targets(Rule=request.name, Ids=sorted(gone))
+    removed = {t["Id"] for t in request.old.get("Targets", [])} - {t["Id"] for t in targets}
+    if removed:
+        aws.remove_targets(Rule=request.name, Ids=sorted(removed))
     if targets:
         aws.put_targets(Rule=request.name, Targets=targets)
 
 
-def _state_machine(request: Change) -> None:
+def _update_state_machine(request: ChangeRequest) -> None:
     """Change what new executions run; running executions and their redrives keep the old one."""
     request.client("stepfunctions").update_state_machine(
         stateMachineArn=request.name,
@@ -150,7 +155,7 @@ def _state_machine(request: Change) -> None:
     )
 
 
-def _job_definition(request: Change) -> Any:
+def _update_job_definition(request: ChangeRequest) -> Any:
     """Register a revision and, unless its policy skips this, deregister the previous one.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-batch-jobdefinition-resourceretentionpolicy.html
@@ -165,7 +170,7 @@ def _job_definition(request: Change) -> Any:
     return new
 
 
-def _job_queue(request: Change) -> None:
+def _update_job_queue(request: ChangeRequest) -> None:
     new = request.properties
     request.client("batch").update_job_queue(
         jobQueue=request.name,
@@ -178,25 +183,25 @@ def _job_queue(request: Change) -> None:
     )
 
 
-def _launch_template(request: Change) -> None:
+def _update_launch_template(request: ChangeRequest) -> None:
     request.client("ec2").create_launch_template_version(
         LaunchTemplateId=request.name,
         LaunchTemplateData=request.properties["LaunchTemplateData"],
     )
 
 
-def _endpoint(request: Change) -> None:
+def _update_endpoint(request: ChangeRequest) -> None:
     """Switch to another configuration without a rollout; moto has no UpdateEndpoint."""
     name = request.properties["EndpointConfigName"]
     backend = sagemaker_backends[request.account][request.region]
     endpoint = backend.endpoints[request.name.rpartition("/")[2]]
     variants = backend.describe_endpoint_config(name)["ProductionVariants"]
     endpoint.endpoint_config_name = name
-    process = endpoint._process_production_variants  # noqa: SLF001 - moto has no other way
+    process = endpoint._process_production_variants  # noqa: SLF001 - moto has no public method
     endpoint.production_variants = process(variants)
 
 
-def _database(request: Change) -> None:
+def _update_database(request: ChangeRequest) -> None:
     """Accept settings, none of which has an effect here; refuse a downgrade, as RDS does."""
     old, new = (
         tuple(int(part) for part in properties.get("EngineVersion", "0").split("."))
@@ -209,25 +214,25 @@ def _database(request: Change) -> None:
         )
 
 
-def _nothing(_request: Change) -> None:
+def _ignore_settings(_request: ChangeRequest) -> None:
     """Accept settings of hosts, which do not exist here."""
 
 
-_CHANGES: Mapping[str, Callable[[Change], Any]] = {
-    "AWS::Batch::ComputeEnvironment": _nothing,
-    "AWS::Batch::JobDefinition": _job_definition,
-    "AWS::Batch::JobQueue": _job_queue,
-    "AWS::EC2::LaunchTemplate": _launch_template,
-    "AWS::Events::Rule": _rule,
-    "AWS::IAM::Policy": _policy,
-    "AWS::IAM::Role": _role,
-    "AWS::Lambda::Function": _function,
-    "AWS::Logs::LogGroup": _log_group,
-    "AWS::RDS::DBCluster": _database,
-    "AWS::RDS::DBInstance": _database,
-    "AWS::S3::Bucket": _bucket,
-    "AWS::SQS::Queue": _queue,
-    "AWS::SageMaker::Endpoint": _endpoint,
-    "AWS::StepFunctions::StateMachine": _state_machine,
-    "Custom::Trigger": change_trigger,
+_UPDATES: Mapping[str, Callable[[ChangeRequest], Any]] = {
+    "AWS::Batch::ComputeEnvironment": _ignore_settings,
+    "AWS::Batch::JobDefinition": _update_job_definition,
+    "AWS::Batch::JobQueue": _update_job_queue,
+    "AWS::EC2::LaunchTemplate": _update_launch_template,
+    "AWS::Events::Rule": _update_rule,
+    "AWS::IAM::Policy": _update_policy,
+    "AWS::IAM::Role": _update_role,
+    "AWS::Lambda::Function": _update_function,
+    "AWS::Logs::LogGroup": _update_log_group,
+    "AWS::RDS::DBCluster": _update_database,
+    "AWS::RDS::DBInstance": _update_database,
+    "AWS::S3::Bucket": _update_bucket,
+    "AWS::SQS::Queue": _update_queue,
+    "AWS::SageMaker::Endpoint": _update_endpoint,
+    "AWS::StepFunctions::StateMachine": _update_state_machine,
+    "Custom::Trigger": update_trigger,
 }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ResourceRequest:
     """Resource of a template, with its references resolved."""
 
     name: str
@@ -30,7 +30,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change(Request):
+class ChangeRequest(ResourceRequest):
     """Change of an existing resource, with its new properties; `name` is its physical id."""
 
     old: Mapping[str, Any]
@@ -40,14 +40,14 @@ class Change(Request):
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class CreatedResource:
     """Created resource: the values of `Ref` and `Fn::GetAtt` for it."""
 
     physical_id: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-class MadeResource:
+class MotoResource:
     """Resource of a stack, in the form that moto expects.
 
     Attributes:
@@ -58,13 +58,13 @@ class MadeResource:
     cf_resource_type: str
     logical_resource_id: str
 
-    def __init__(self, made: Made) -> None:
-        self._made = made
+    def __init__(self, created: CreatedResource) -> None:
+        self._created = created
 
     @property
     def physical_resource_id(self) -> str:
         """Value of a `Ref` to the resource."""
-        return self._made.physical_id
+        return self._created.physical_id
 
     @property
     def type(self) -> str:
@@ -82,9 +82,9 @@ class MadeResource:
         Raises:
             UnformattedGetAttTemplateException: The resource has no such attribute.
         """
-        if attribute not in self._made.attributes:
+        if attribute not in self._created.attributes:
             raise UnformattedGetAttTemplateException
-        return self._made.attributes[attribute]
+        return self._created.attributes[attribute]
 
 
-Maker = Callable[[Request], Made]
+ResourceFactory = Callable[[ResourceRequest], CreatedResource]
