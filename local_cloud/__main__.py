@@ -8,19 +8,19 @@ import os
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local_cloud.cloud import LocalCloud, check_port, closing_on_signals
+from local_cloud.cloud import LocalCloud, check_port, exit_on_signals
 from local_cloud.errors import LocalCloudError
 from local_cloud.postgis.database import check_server
 from local_cloud.synthesis import synthesize
-from local_cloud.watch import INCOMING, Watcher
+from local_cloud.watch import INCOMING_PREFIX, Watcher
 from swath.cli import local
 from swath.cli.base import RootCommand
 from swath.cli.console import print_error, print_line
 from swath.cli.options import local_cloud
 from swath.cli.problems import printable
 
-_WATCH_SECONDS = 0.5
-_NAMED = ("Bucket", "Endpoint")
+_POLL_SECONDS = 0.5
+_LISTED_SUFFIXES = ("Bucket", "Endpoint")
 
 
 def main(
@@ -32,20 +32,20 @@ def main(
     The database is a PostGIS of its own, or a new one on the server of SWATH_POSTGIS_SERVER.
     """
     try:
-        with closing_on_signals():
-            _run(port, dict(_setting(given) for given in context or []))
+        with exit_on_signals():
+            _run(port, dict(_parse_setting(setting) for setting in context or []))
     except LocalCloudError as error:
         reason = " ".join(str(error).split())
         print_error(f"the local cloud cannot run: {reason}")
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        print_line("\nThe local cloud is gone, with all that was in it.")
+        print_line("\nThe local cloud and all its content are deleted.")
 
 
-def _setting(given: str) -> tuple[str, str]:
-    key, equals, value = given.partition("=")
+def _parse_setting(setting: str) -> tuple[str, str]:
+    key, equals, value = setting.partition("=")
     if not equals or not key.startswith("swath:"):
-        raise LocalCloudError(f"{given!r} is no setting; write it as swath:KEY=VALUE")
+        raise LocalCloudError(f"{setting!r} is not a deploy setting; write it as swath:KEY=VALUE")
     return key, value
 
 
@@ -59,15 +59,15 @@ def _run(port: int, context: dict[str, str]) -> None:
     with LocalCloud(port=port) as cloud:
         print_line("• deploying the synthesized template")
         cloud.deploy(assembly)
-        print_line(describe(cloud))
+        print_line(describe_cloud(cloud))
         try:
-            _tell(cloud)
+            _print_events(cloud)
         except (KeyboardInterrupt, SystemExit):
-            print_line("\nstopping: ending the runs under way, and deleting all that is in it")
+            print_line("\nstopping: ending all runs, and deleting the content of the local cloud")
             raise
 
 
-def _tell(cloud: LocalCloud) -> None:
+def _print_events(cloud: LocalCloud) -> None:
     """Print the events of a cloud as long as it runs.
 
     Raises:
@@ -77,46 +77,46 @@ def _tell(cloud: LocalCloud) -> None:
     while True:
         # A service may fail here because the cloud is ending; `wait` reports that.
         with contextlib.suppress(BotoCoreError, ClientError):
-            for line in watcher.news():
+            for line in watcher.report_events():
                 print_line(f"• {printable(line)}")
-        cloud.wait(_WATCH_SECONDS)
+        cloud.wait(_POLL_SECONDS)
 
 
-def describe(cloud: LocalCloud) -> str:
+def describe_cloud(cloud: LocalCloud) -> str:
     """Return the information that users of a deployed cloud need, as shell commands if possible."""
     scenes = cloud.outputs["ScenesBucket"]
     credentials = (f"{name}={value}" for name, value in cloud.administrator.items())
     query = "SELECT status, cause, detections, warnings FROM swath.runs"
     return f"""
-The local cloud is up.
+The local cloud is running.
 
 Endpoint  {cloud.endpoint}    (of S3 and all other services)
 Console   {cloud.endpoint}/moto-api/
 Database  {cloud.dsn()}
 Logs      {cloud.logs}
 
-{_listed("Buckets", cloud, "Bucket", "s3://")}
-{_listed("SageMaker endpoints", cloud, "Endpoint")}
-{_listed("Other outputs of the stack", cloud)}
-In another terminal, as the administrator (each function, job and endpoint has a role of its own):
+{_format_outputs("Buckets", cloud, "Bucket", "s3://")}
+{_format_outputs("SageMaker endpoints", cloud, "Endpoint")}
+{_format_outputs("Other outputs of the stack", cloud)}
+In another terminal, as the administrator (each function, job and endpoint has its own role):
 
   export AWS_ENDPOINT_URL={cloud.endpoint} {" ".join(credentials)}
-  aws s3 cp scene.tif s3://{scenes}/{INCOMING}
+  aws s3 cp scene.tif s3://{scenes}/{INCOMING_PREFIX}
   psql "{cloud.dsn()}" -c "{query}"
 
-Ctrl-C ends it and deletes all that is in it. What happens from now on:
+Ctrl-C stops the local cloud and deletes all its content. Events from now on:
 """
 
 
-def _listed(title: str, cloud: LocalCloud, kind: str = "", prefix: str = "") -> str:
-    """Return the outputs whose names end in `kind`, one per line; without `kind`, all others."""
-    found = sorted(
-        (name.removesuffix(kind).lower(), value) if kind else (name, value)
+def _format_outputs(title: str, cloud: LocalCloud, suffix: str = "", prefix: str = "") -> str:
+    """Return the outputs whose names end in `suffix`, one per line; without it, all others."""
+    outputs = sorted(
+        (name.removesuffix(suffix).lower(), value) if suffix else (name, value)
         for name, value in cloud.outputs.items()
-        if (name.endswith(kind) if kind else not name.endswith(_NAMED))
+        if (name.endswith(suffix) if suffix else not name.endswith(_LISTED_SUFFIXES))
     )
-    width = max((len(name) for name, _ in found), default=0)
-    lines = (f"\n  {name:<{width}} {prefix}{value}" for name, value in found)
+    width = max((len(name) for name, _ in outputs), default=0)
+    lines = (f"\n  {name:<{width}} {prefix}{value}" for name, value in outputs)
     return f"{title}{''.join(lines) or ' none'}\n"
 
 

@@ -28,7 +28,7 @@ from local_cloud.permissions.policies import Call
 from local_cloud.permissions.record import FILE, read
 
 ROOT = Path(__file__).resolve().parents[1]
-_CLOSE_SECONDS = 30
+_STOP_TIMEOUT_SECONDS = 30
 
 
 class LocalCloud:
@@ -154,12 +154,12 @@ class LocalCloud:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._server.wait(seconds)
         if self._server is not None and self._server.returncode is not None:
-            raise LocalCloudError(f"it ended by itself:\n{self._last_words()}")
+            raise LocalCloudError(f"its process ended unexpectedly:\n{self._read_log_end()}")
 
     def close(self) -> None:
         """End every process and delete every file of this cloud; repeated calls have no effect."""
         if self._server is not None:
-            _end(self._server)
+            _stop_server(self._server)
             self._server = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -183,7 +183,7 @@ class LocalCloud:
         assert self._server.stdout is not None  # noqa: S101 - for mypy
         line = self._server.stdout.readline()
         if not line:
-            raise LocalCloudError(f"it does not start:\n{self._last_words()}")
+            raise LocalCloudError(f"its process does not start:\n{self._read_log_end()}")
         ready = json.loads(line)
         if "error" in ready:
             raise LocalCloudError(ready["error"])
@@ -192,7 +192,7 @@ class LocalCloud:
         self._superuser = ready["administrator"]
         self._fresh_database = ready["fresh_database"]
 
-    def _last_words(self) -> str:
+    def _read_log_end(self) -> str:
         return (self.logs / "cloud.log").read_text(errors="replace")[-2000:]
 
 
@@ -215,28 +215,28 @@ def check_port(port: int) -> None:
 
 
 @contextlib.contextmanager
-def closing_on_signals() -> Iterator[None]:
+def exit_on_signals() -> Iterator[None]:
     """Convert SIGTERM and SIGHUP into an exit, so that `with` blocks clean up."""
 
-    def leave(number: int, _frame: FrameType | None) -> None:
+    def exit_with_status(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    caught = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, leave) for number in caught}
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.signal(number, exit_with_status) for number in signals}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
-def _end(server: subprocess.Popen[str]) -> None:
+def _stop_server(server: subprocess.Popen[str]) -> None:
     """End the server by closing its input, then kill the rest of its process group."""
     with contextlib.suppress(OSError):
         if server.stdin:
             server.stdin.close()
     try:
-        server.wait(_CLOSE_SECONDS)
+        server.wait(_STOP_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()

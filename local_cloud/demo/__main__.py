@@ -14,31 +14,31 @@ from typing import Annotated, Any
 
 import typer
 
-from local_cloud.cloud import ROOT, LocalCloud, closing_on_signals
-from local_cloud.demo.follow import Ended, Follower, Progress
+from local_cloud.cloud import ROOT, LocalCloud, exit_on_signals
 from local_cloud.demo.harbour import Harbour, draw_harbour, write_harbour
 from local_cloud.demo.preview import draw_preview
 from local_cloud.demo.results import (
-    Landed,
+    DatabaseRows,
     fetch_detections,
-    read_found,
+    read_boxes,
     read_postgis,
     summarize,
 )
-from local_cloud.demo.truth import find_hits
+from local_cloud.demo.ship_matching import match_ships
 from local_cloud.errors import LocalCloudError
+from local_cloud.run_follower import RunFollower, RunProgress, RunResult
 from local_cloud.synthesis import synthesize
-from local_cloud.watch import INCOMING
+from local_cloud.watch import INCOMING_PREFIX
 from swath.cli.console import print_line, progress_bar
 
-FOLDER = ROOT / "build" / "demo"
-NEXT = """
+OUTPUT_FOLDER = ROOT / "build" / "demo"
+NEXT_STEPS = """
 What next:
-  look at build/demo/preview.png
-  `make demo SCENE=/path/to.tif` takes a scene of yours with the bands B02, B03, B04, B08 and B11
-  `make local` keeps the local cloud running, to drop scenes into and to ask its database
-  docs/model-package.md puts a model of yours in, docs/deploying.md deploys to AWS"""
-_JUDGED = ("ships_found", "ships_drawn", "wrong_boxes")
+  open build/demo/preview.png
+  `make demo SCENE=/path/to.tif` processes a scene of yours with the bands B02, B03, B04, B08, B11
+  `make local` keeps the local cloud running: upload scenes, query its database
+  docs/model-package.md adds a model of yours, docs/deploying.md deploys to AWS"""
+_SHIP_COUNTS = ("ships_found", "ships_drawn", "wrong_boxes")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -46,86 +46,88 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def main(
     scene: Annotated[
-        Path | None, typer.Argument(help="A scene for the model; by default a synthetic harbour.")
+        Path | None, typer.Argument(help="Scene for the model; by default a synthetic harbour.")
     ] = None,
 ) -> None:
-    """Send a scene through the local cloud and show what becomes of it."""
+    """Process a scene in the local cloud, and report its run."""
     if scene is not None and not scene.is_file():
-        print_line(f"there is no scene at {scene}")
+        print_line(f"the scene {scene} does not exist")
         raise typer.Exit(2)
-    began = time.monotonic()
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    start = time.monotonic()
+    shutil.rmtree(OUTPUT_FOLDER, ignore_errors=True)
+    OUTPUT_FOLDER.mkdir(parents=True)
     try:
-        with closing_on_signals():
+        with exit_on_signals():
             succeeded = run_demo(scene)
     except LocalCloudError as error:
-        print_line(f"the demo cannot go on: {error}")
+        print_line(f"the demo failed: {error}")
         raise typer.Exit(1) from None
-    print_line(f"\nAll of it took {time.monotonic() - began:.0f} s; see build/demo:")
-    print_line("  " + "  ".join(sorted(path.name for path in FOLDER.iterdir())))
+    print_line(f"\nThe demo took {time.monotonic() - start:.0f} s. Its files in build/demo:")
+    print_line("  " + "  ".join(sorted(path.name for path in OUTPUT_FOLDER.iterdir())))
     if succeeded:
-        print_line(NEXT)
+        print_line(NEXT_STEPS)
     raise typer.Exit(0 if succeeded else 1)
 
 
-def run_demo(own: Path | None) -> bool:
+def run_demo(user_scene: Path | None) -> bool:
     """Process a scene in a new local cloud; return whether its run succeeded."""
-    with ThreadPoolExecutor(1) as artist:
-        preparing = artist.submit(prepare, own)  # runs while the cloud starts
-        say("synthesizing the stack with the CDK")
+    with ThreadPoolExecutor(1) as executor:
+        prepared = executor.submit(prepare_scene, user_scene)  # runs while the cloud starts
+        print_step("synthesizing the stack with the CDK")
         assembly = synthesize()
-        say("starting moto, PostgreSQL with PostGIS, and the functions' runtime")
+        print_step("starting moto, PostgreSQL with PostGIS, and the functions' runtime")
         with LocalCloud() as cloud:
-            say("deploying the synthesized template")
+            print_step("deploying the synthesized template")
             cloud.deploy(assembly)
             try:
-                return send(cloud, *preparing.result())
+                return process_scene(cloud, *prepared.result())
             finally:
-                shutil.copytree(cloud.logs, FOLDER / "logs")
+                shutil.copytree(cloud.logs, OUTPUT_FOLDER / "logs")
 
 
-def prepare(own: Path | None) -> tuple[Path, Harbour | None]:
+def prepare_scene(user_scene: Path | None) -> tuple[Path, Harbour | None]:
     """Return the user's scene, or a synthetic one with its ground truth."""
-    if own:
-        return own, None
-    path, harbour = FOLDER / "harbour.tif", draw_harbour()
+    if user_scene:
+        return user_scene, None
+    path, harbour = OUTPUT_FOLDER / "harbour.tif", draw_harbour()
     write_harbour(harbour, path)
     return path, harbour
 
 
-def send(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
+def process_scene(cloud: LocalCloud, scene: Path, harbour: Harbour | None) -> bool:
     """Upload the scene, follow its run, and report; return whether the run succeeded."""
-    bucket, key = cloud.outputs["ScenesBucket"], f"{INCOMING}{scene.name}"
-    say(f"dropping the scene: s3://{bucket}/{key}")
+    bucket, key = cloud.outputs["ScenesBucket"], f"{INCOMING_PREFIX}{scene.name}"
+    print_step(f"dropping the scene: s3://{bucket}/{key}")
     cloud.client("s3").upload_file(str(scene), bucket, key)
-    ended = follow(Follower(cloud))
-    summary = summarize(ended, scene.name)
-    if ended.status == "SUCCEEDED":
-        landed = read_postgis(cloud.dsn(), ended.run_id)
-        found = read_found(fetch_detections(cloud, ended, FOLDER))
-        summary["rows_in_postgis"] = landed.counts
+    result = follow_run(RunFollower(cloud))
+    summary = summarize(result, scene.name)
+    if result.status == "SUCCEEDED":
+        rows = read_postgis(cloud.dsn(), result.run_id)
+        boxes = read_boxes(fetch_detections(cloud, result, OUTPUT_FOLDER))
+        summary["rows_in_postgis"] = rows.counts
         if harbour:
-            hits = find_hits(found.boxes, harbour.boxes)
-            found = found.judged(hits)
+            hits = match_ships(boxes.boxes, harbour.boxes)
+            boxes = boxes.mark_false_positives(hits)
             summary["ships_drawn"] = len(harbour.boxes)
             summary["ships_found"] = int(hits.sum())
             summary["wrong_boxes"] = int((~hits).sum())
-        draw_preview(str(scene), found, FOLDER / "preview.png")
-        report(summary, landed)
+        draw_preview(str(scene), boxes, OUTPUT_FOLDER / "preview.png")
+        print_report(summary, rows)
     else:
-        print_line(f"\nRun {ended.run_id} {summary['status']}: {ended.error}: {ended.cause}")
-    (FOLDER / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    return ended.status == "SUCCEEDED"
+        print_line(f"\nRun {result.run_id} {summary['status']}: {result.error}: {result.cause}")
+    (OUTPUT_FOLDER / "summary.json").write_text(
+        json.dumps(summary, indent=2) + "\n", encoding="utf-8"
+    )
+    return result.status == "SUCCEEDED"
 
 
-def follow(follower: Follower) -> Ended:
+def follow_run(follower: RunFollower) -> RunResult:
     """Print each completed stage and, on a terminal, the number of completed shards."""
-    execution = follower.first_execution()
+    execution = follower.wait_for_execution()
     printed = 0
     with progress_bar("shards") as report_progress:
 
-        def show(progress: Progress) -> None:
+        def show(progress: RunProgress) -> None:
             nonlocal printed
             done = [stage for stage in progress.stages if stage.seconds is not None]
             for stage in done[printed:]:
@@ -138,7 +140,7 @@ def follow(follower: Follower) -> Ended:
         return follower.follow(execution, show)
 
 
-def report(summary: dict[str, Any], landed: Landed) -> None:
+def print_report(summary: dict[str, Any], rows: DatabaseRows) -> None:
     """Print the result of the run and its rows in PostGIS."""
     tiles = summary["tiles"]
     print_line(
@@ -148,22 +150,22 @@ def report(summary: dict[str, Any], landed: Landed) -> None:
     for warning in summary["warnings"]:
         print_line(f"warning: {warning}")
     print_line("\nIn PostGIS, table swath.detections:")
-    for name, count in (landed.counts or {"no rows": 0}).items():
+    for name, count in (rows.counts or {"no rows": 0}).items():
         print_line(f"  {name:<12} {count}")
-    if landed.sample:
-        name, score, polygon = landed.sample
-        print_line(f"  the surest: {name}, score {score:.3f}, {polygon}")
+    if rows.sample:
+        name, score, polygon = rows.sample
+        print_line(f"  best detection: {name}, score {score:.3f}, {polygon}")
     if "ships_drawn" in summary:
-        found, drawn, wrong = (summary[name] for name in _JUDGED)
+        detected, drawn, wrong = (summary[name] for name in _SHIP_COUNTS)
         print_line(
-            f"\nOf the {drawn} ships in the harbour, {found} were found. "
-            f"{wrong} boxes are wrong: no ship is there. They are orange in preview.png."
+            f"\n{detected} of the {drawn} ships in the harbour were detected. "
+            f"{wrong} boxes are false positives, which are orange in preview.png."
         )
 
 
-def say(what: str) -> None:
+def print_step(step: str) -> None:
     """Print one line about the next step."""
-    print_line(f"• {what}")
+    print_line(f"• {step}")
 
 
 if __name__ == "__main__":

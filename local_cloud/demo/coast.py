@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from local_cloud.demo.noise import Field, ramp, rough, smooth
+from local_cloud.demo.noise import Field, fractal_noise, smooth_noise, smoothstep
 
 Spectrum = tuple[float, float, float, float, float]
 Bands = NDArray[np.floating]
@@ -52,12 +52,12 @@ class Port:
     pier_width: float = 44.0
     pier_length: float = 170.0
 
-    def frame(self, x: Field, y: Field) -> tuple[Field, Field]:
+    def to_port(self, x: Field, y: Field) -> tuple[Field, Field]:
         """Convert scene coordinates (x, y) in px to (u, v)."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         return (x - self.x) * cos + (y - self.y) * sin, (y - self.y) * cos - (x - self.x) * sin
 
-    def place(self, u: float, v: float) -> tuple[float, float]:
+    def to_scene(self, u: float, v: float) -> tuple[float, float]:
         """Convert (u, v) to scene coordinates (x, y) in px."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         return self.x + u * cos - v * sin, self.y + u * sin + v * cos
@@ -85,22 +85,22 @@ def draw_coast(rng: np.random.Generator, shape: tuple[int, int], port: Port) -> 
         The reflectances and the clearance.
     """
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    u, v = port.frame(cols, rows)
-    shore = v + 60 * smooth(rng, shape, (230, 230)) + 10 * rough(rng, shape, 60, 4)
-    basin = ramp(port.reach + 60 - np.abs(u), 0, 90) * ramp(330 - np.abs(v), 0, 90)
+    u, v = port.to_port(cols, rows)
+    shore = v + 60 * smooth_noise(rng, shape, (230, 230)) + 10 * fractal_noise(rng, shape, 60, 4)
+    basin = smoothstep(port.reach + 60 - np.abs(u), 0, 90) * smoothstep(330 - np.abs(v), 0, 90)
     shore = shore * (1 - basin) + v * basin
-    quay, mole = _quay(port, u, v), _moles(port, u, v)
-    bands = _water(rng, shape, shore)
+    quay, mole = _quay_distance(port, u, v), _mole_distance(port, u, v)
+    bands = _draw_water(rng, shape, shore)
     # Land is at the top of the scene: nothing needs painting below its last row.
     top = np.s_[: np.flatnonzero((np.minimum(shore, -quay) < 1).any(axis=1)).max() + 1]
     land = bands[:, top]
-    _paint(land, _land(rng, shore[top], u[top], v[top]), ramp(-shore[top], -0.7, 0.7))
-    _paint(land, _apron(rng, u[top], v[top]), ramp(quay[top], -0.7, 0.7))
-    _paint(bands, _flat(ROCK), ramp(mole, -0.7, 0.7))
+    _blend(land, _draw_land(rng, shore[top], u[top], v[top]), smoothstep(-shore[top], -0.7, 0.7))
+    _blend(land, _draw_apron(rng, u[top], v[top]), smoothstep(quay[top], -0.7, 0.7))
+    _blend(bands, _uniform(ROCK), smoothstep(mole, -0.7, 0.7))
     return Coast(bands, np.minimum(shore, -np.maximum(quay, mole)))
 
 
-def _quay(port: Port, u: Field, v: Field) -> Field:
+def _quay_distance(port: Port, u: Field, v: Field) -> Field:
     """Return the distance into the quay and its piers in px; negative outside them."""
     edge: Field = np.minimum(np.minimum(port.reach - np.abs(u), -v), v + 70)
     for start in port.piers:
@@ -110,7 +110,7 @@ def _quay(port: Port, u: Field, v: Field) -> Field:
     return edge
 
 
-def _moles(port: Port, u: Field, v: Field) -> Field:
+def _mole_distance(port: Port, u: Field, v: Field) -> Field:
     """Return the distance into the two moles of the port in px; negative outside them."""
     reach = port.reach
     lines = [
@@ -119,11 +119,13 @@ def _moles(port: Port, u: Field, v: Field) -> Field:
         ((reach + 30, -30), (reach + 30, 200)),
         ((reach + 30, 200), (0.3 * reach, 290)),
     ]
-    nearest: Field = np.minimum.reduce([_from_line(u, v, *line) for line in lines])
+    nearest: Field = np.minimum.reduce([_distance_to_segment(u, v, *line) for line in lines])
     return 2.2 - nearest
 
 
-def _from_line(u: Field, v: Field, start: tuple[float, float], end: tuple[float, float]) -> Field:
+def _distance_to_segment(
+    u: Field, v: Field, start: tuple[float, float], end: tuple[float, float]
+) -> Field:
     """Return the distance to the line segment between two points in px."""
     du, dv = end[0] - start[0], end[1] - start[1]
     share = ((u - start[0]) * du + (v - start[1]) * dv) / (du * du + dv * dv)
@@ -131,48 +133,50 @@ def _from_line(u: Field, v: Field, start: tuple[float, float], end: tuple[float,
     return np.hypot(u - start[0] - share * du, v - start[1] - share * dv)
 
 
-def _water(rng: np.random.Generator, shape: tuple[int, int], shore: Field) -> Bands:
+def _draw_water(rng: np.random.Generator, shape: tuple[int, int], shore: Field) -> Bands:
     """Draw shallows near the shore, long swells, and wind streaks with sun glint."""
-    shallow = ramp(-shore, -160, 0) * 0.7 + 0.08 * rough(rng, shape, 300, 3)
-    bands = _mix(DEEP, SHALLOW, np.clip(shallow, 0, 1))
-    swell = smooth(rng, shape, (2.2, 9))
-    glint = np.exp(0.5 * rough(rng, shape, 350, 2) - 0.6)
+    shallow = smoothstep(-shore, -160, 0) * 0.7 + 0.08 * fractal_noise(rng, shape, 300, 3)
+    bands = _interpolate(DEEP, SHALLOW, np.clip(shallow, 0, 1))
+    swell = smooth_noise(rng, shape, (2.2, 9))
+    glint = np.exp(0.5 * fractal_noise(rng, shape, 350, 2) - 0.6)
     bands += (0.0016 * swell + 0.006 * glint).astype(np.float32)
     return bands
 
 
-def _land(rng: np.random.Generator, shore: Field, u: Field, v: Field) -> Bands:
+def _draw_land(rng: np.random.Generator, shore: Field, u: Field, v: Field) -> Bands:
     """Draw beach, woods, fields and, towards the port, a town."""
     shape = shore.shape
-    bands = _mix(FOREST, MEADOW, ramp(rough(rng, shape, 110, 5), -0.3, 0.9))
-    _paint(bands, _flat(SOIL), ramp(rough(rng, shape, 140, 5), 0.7, 1.2))
-    bands *= 1 + 0.08 * rough(rng, shape, 16, 4)
-    town = np.exp(-((u / 560) ** 2) - ((v + 150) / 230) ** 2) + 0.2 * rough(rng, shape, 120, 5)
-    _paint(bands, _streets(rng, u, v), ramp(town, 0.42, 0.62))
-    _paint(bands, _flat(BEACH), ramp(shore, -7, -3))
+    bands = _interpolate(FOREST, MEADOW, smoothstep(fractal_noise(rng, shape, 110, 5), -0.3, 0.9))
+    _blend(bands, _uniform(SOIL), smoothstep(fractal_noise(rng, shape, 140, 5), 0.7, 1.2))
+    bands *= 1 + 0.08 * fractal_noise(rng, shape, 16, 4)
+    town = np.exp(-((u / 560) ** 2) - ((v + 150) / 230) ** 2) + 0.2 * fractal_noise(
+        rng, shape, 120, 5
+    )
+    _blend(bands, _draw_streets(rng, u, v), smoothstep(town, 0.42, 0.62))
+    _blend(bands, _uniform(BEACH), smoothstep(shore, -7, -3))
     return bands
 
 
-def _streets(rng: np.random.Generator, u: Field, v: Field) -> Bands:
+def _draw_streets(rng: np.random.Generator, u: Field, v: Field) -> Bands:
     """Draw blocks of houses and gardens, some greener than others, between streets."""
-    houses = _cells(rng, u, v, (3.0, 3.0), ROOFS)
-    gardens = _cells(rng, u, v, (33.0, 24.0), (MEADOW, FOREST, ROOFS[1], ROOFS[1], ROOFS[0]))
-    _paint(houses, gardens, np.full_like(u, 0.5))
+    houses = _draw_cells(rng, u, v, (3.0, 3.0), ROOFS)
+    gardens = _draw_cells(rng, u, v, (33.0, 24.0), (MEADOW, FOREST, ROOFS[1], ROOFS[1], ROOFS[0]))
+    _blend(houses, gardens, np.full_like(u, 0.5))
     street = (np.mod(u, 33) < 2) | (np.mod(v, 24) < 2)  # noqa: PLR2004 - pixels wide
-    _paint(houses, _flat(ASPHALT), street.astype(np.float32) * 0.7)
+    _blend(houses, _uniform(ASPHALT), street.astype(np.float32) * 0.7)
     return houses
 
 
-def _apron(rng: np.random.Generator, u: Field, v: Field) -> Bands:
+def _draw_apron(rng: np.random.Generator, u: Field, v: Field) -> Bands:
     """Draw concrete with long sheds and stacks."""
-    bands = np.broadcast_to(_flat(CONCRETE), (5, *u.shape)).copy()
-    stacks = _cells(rng, u, v, (11.0, 26.0), ROOFS)
+    bands = np.broadcast_to(_uniform(CONCRETE), (5, *u.shape)).copy()
+    stacks = _draw_cells(rng, u, v, (11.0, 26.0), ROOFS)
     inside = (np.mod(u, 11) > 3) & (np.mod(v, 26) > 4)  # noqa: PLR2004 - the lanes between them
-    _paint(bands, stacks, inside.astype(np.float32) * 0.6)
+    _blend(bands, stacks, inside.astype(np.float32) * 0.6)
     return bands
 
 
-def _cells(
+def _draw_cells(
     rng: np.random.Generator,
     u: Field,
     v: Field,
@@ -181,20 +185,20 @@ def _cells(
 ) -> Bands:
     """Draw a grid of cells in (u, v), each with one of the spectra at a random brightness."""
     table = rng.integers(len(spectra), size=(64, 64))
-    colours = np.asarray(spectra, np.float32)[table] * rng.uniform(0.8, 1.25, (64, 64, 1))
+    colors = np.asarray(spectra, np.float32)[table] * rng.uniform(0.8, 1.25, (64, 64, 1))
     column = np.mod(np.floor(u / size[0]), 64).astype(np.intp)
     row = np.mod(np.floor(v / size[1]), 64).astype(np.intp)
-    return np.ascontiguousarray(colours.astype(np.float32).transpose(2, 0, 1)[:, row, column])
+    return np.ascontiguousarray(colors.astype(np.float32).transpose(2, 0, 1)[:, row, column])
 
 
-def _flat(spectrum: Spectrum) -> Bands:
+def _uniform(spectrum: Spectrum) -> Bands:
     return np.asarray(spectrum, np.float32)[:, None, None]
 
 
-def _mix(low: Spectrum, high: Spectrum, share: Field) -> Bands:
-    return _flat(low) + (_flat(high) - _flat(low)) * share
+def _interpolate(low: Spectrum, high: Spectrum, share: Field) -> Bands:
+    return _uniform(low) + (_uniform(high) - _uniform(low)) * share
 
 
-def _paint(bands: Bands, over: Bands, share: Field) -> None:
-    """Blend `over` into the bands in place; `share` is the covered share of each pixel."""
-    bands += (over - bands) * share
+def _blend(bands: Bands, overlay: Bands, share: Field) -> None:
+    """Blend `overlay` into the bands in place; `share` is the covered share of each pixel."""
+    bands += (overlay - bands) * share

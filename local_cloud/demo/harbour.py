@@ -24,11 +24,11 @@ from local_cloud.demo.vessels import Ship, draw_ship, moor_fleet
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BANDS = ("B02", "B03", "B04", "B08", "B11")
-PIXEL_METRES = 10.0
-UPPER_LEFT = (499_980.0, 4_200_000.0)
+BAND_NAMES = ("B02", "B03", "B04", "B08", "B11")
+PIXEL_SIZE_M = 10.0
+UPPER_LEFT_M = (499_980.0, 4_200_000.0)
 """Upper left corner (x, y) in m, in UTM zone 34 north: the Aegean Sea."""
-SHIPS = 48
+SHIP_COUNT = 48
 SENSOR_NOISE = 0.0012
 
 
@@ -56,10 +56,10 @@ def draw_harbour(seed: int = 7, *, width: int = 1792, height: int = 1344) -> Har
     rng = np.random.default_rng(seed)
     port = Port(x=0.45 * width, y=0.40 * height, angle=math.radians(rng.uniform(-14, 14)))
     coast = draw_coast(rng, (height, width), port)
-    ships = moor_fleet(rng, coast, port, SHIPS)
+    ships = moor_fleet(rng, coast, port, SHIP_COUNT)
     for ship in ships:
         draw_ship(coast.bands, ship)
-    return Harbour(_expose(rng, coast.bands), _boxes(ships))
+    return Harbour(_simulate_sensor(rng, coast.bands), _label_boxes(ships))
 
 
 def write_harbour(harbour: Harbour, path: Path) -> Path:
@@ -76,7 +76,7 @@ def write_harbour(harbour: Harbour, path: Path) -> Path:
         "height": rows,
         "width": cols,
         "crs": "EPSG:32634",
-        "transform": Affine(PIXEL_METRES, 0, UPPER_LEFT[0], 0, -PIXEL_METRES, UPPER_LEFT[1]),
+        "transform": Affine(PIXEL_SIZE_M, 0, UPPER_LEFT_M[0], 0, -PIXEL_SIZE_M, UPPER_LEFT_M[1]),
         "blocksize": 256,
         "compress": "deflate",
         "level": 1,
@@ -85,22 +85,22 @@ def write_harbour(harbour: Harbour, path: Path) -> Path:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(path, "w", **profile) as target:
-        target.descriptions = BANDS
+        target.descriptions = BAND_NAMES
         target.write(harbour.pixels)
-    truth = path.with_suffix(".json")
-    truth.write_text(json.dumps(_coco(harbour, path.name), indent=1) + "\n")
-    return truth
+    labels = path.with_suffix(".json")
+    labels.write_text(json.dumps(_to_coco(harbour, path.name), indent=1) + "\n")
+    return labels
 
 
-def _expose(rng: np.random.Generator, bands: Bands) -> NDArray[np.uint16]:
+def _simulate_sensor(rng: np.random.Generator, bands: Bands) -> NDArray[np.uint16]:
     """Simulate the instrument: blur, a coarser B11, noise, and conversion to integers."""
     bands = blur(bands)
-    bands[4] = _coarser(bands[4])
+    bands[4] = _halve_resolution(bands[4])
     bands += SENSOR_NOISE * rng.standard_normal(bands.shape, dtype=np.float32)
     return (np.clip(bands, 1e-4, 1) * 65535).astype(np.uint16)
 
 
-def _coarser(band: NDArray[np.float32]) -> NDArray[np.float32]:
+def _halve_resolution(band: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a band at half its resolution, on the same pixels."""
     rows, cols = (size // 2 * 2 for size in band.shape)
     means = band[:rows, :cols].reshape(rows // 2, 2, cols // 2, 2).mean(axis=(1, 3))
@@ -109,13 +109,13 @@ def _coarser(band: NDArray[np.float32]) -> NDArray[np.float32]:
     return coarse
 
 
-def _boxes(ships: list[Ship]) -> NDArray[np.float64]:
+def _label_boxes(ships: list[Ship]) -> NDArray[np.float64]:
     """Return the pixels that each hull touches, as a person would label them: (n, 4)."""
     bounds = np.array([ship.box for ship in ships])
     return np.concatenate([np.floor(bounds[:, :2]), np.ceil(bounds[:, 2:])], axis=1)
 
 
-def _coco(harbour: Harbour, name: str) -> dict[str, Any]:
+def _to_coco(harbour: Harbour, name: str) -> dict[str, Any]:
     sizes = harbour.boxes[:, 2:] - harbour.boxes[:, :2]
     _, rows, cols = harbour.pixels.shape
     return {

@@ -11,25 +11,29 @@ Field = NDArray[np.floating]
 """Field (rows, cols), usually float32."""
 
 
-def smooth(rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float]) -> Field:
+def smooth_noise(
+    rng: np.random.Generator, shape: tuple[int, int], cell: tuple[float, float]
+) -> Field:
     """Return a field of zero mean and unit variance, which varies over `cell` (rows, cols) px."""
     grid = [math.ceil(size / step) + 4 for size, step in zip(shape, cell, strict=True)]
     values = rng.standard_normal(grid, dtype=np.float32)
-    down, across = (_spline(n, g, c) for n, g, c in zip(shape, grid, cell, strict=True))
+    down, across = (_spline_weights(n, g, c) for n, g, c in zip(shape, grid, cell, strict=True))
     field = down @ values @ across.T
-    return _normal(field)
+    return _standardize(field)
 
 
-def rough(rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves: int) -> Field:
+def fractal_noise(
+    rng: np.random.Generator, shape: tuple[int, int], cell: float, octaves: int
+) -> Field:
     """Return a fractal field of unit variance: each octave is half as wide and half as strong."""
     field = np.zeros(shape, np.float32)
     for octave in range(octaves):
         step = cell / 2**octave
-        field += smooth(rng, shape, (step, step)) / 2**octave
-    return _normal(field)
+        field += smooth_noise(rng, shape, (step, step)) / 2**octave
+    return _standardize(field)
 
 
-def ramp(field: Field, low: float, high: float) -> Field:
+def smoothstep(field: Field, low: float, high: float) -> Field:
     """Return a smooth transition from 0 at `low` to 1 at `high`."""
     t: Field = np.clip((field - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
@@ -45,13 +49,13 @@ def blur(bands: NDArray[np.floating]) -> NDArray[np.floating]:
     return bands
 
 
-def _normal(field: Field) -> Field:
+def _standardize(field: Field) -> Field:
     sample = field[::4, ::4]
     normal: Field = (field - sample.mean()) / sample.std()
     return normal
 
 
-def _spline(size: int, grid: int, cell: float) -> Field:
+def _spline_weights(size: int, grid: int, cell: float) -> Field:
     """Return weights (size, grid) of a cubic B-spline with knots `cell` px apart: four per row."""
     knot, t = np.divmod(np.arange(size, dtype=np.float32) / cell, 1)
     parts = (1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3

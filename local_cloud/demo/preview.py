@@ -27,27 +27,29 @@ Boxes = NDArray[np.float64]
 Rgb = NDArray[np.uint8]
 """Colors (rows, cols, 3)."""
 
-SCENE_SIDE = 1200
-CLOSE_UPS = 3
-GAP = 12
-WRONG = ", but none is there"
-"""Suffix of the label of a wrong box; colors are assigned in the order of the labels."""
+OVERVIEW_SIDE_PX = 1200
+MAX_CLOSE_UPS = 3
+GAP_PX = 12
+FALSE_POSITIVE_SUFFIX = " (false positive)"
+"""Suffix of the label of a false positive; colors are assigned in the order of the labels."""
 PAPER = (250, 250, 248)
 INK = (30, 34, 40)
 # Colors of Okabe and Ito that contrast with water and land, also for color-blind readers.
-COLOURS = ((255, 225, 60), (255, 140, 40), (240, 130, 200), (120, 220, 255), (255, 255, 255))
+COLORS = ((255, 225, 60), (255, 140, 40), (240, 130, 200), (120, 220, 255), (255, 255, 255))
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LabeledBoxes:
     """Detections to draw; `labels` (n,) holds one class name for each box."""
 
     boxes: Boxes
     labels: NDArray[np.str_]
 
-    def judged(self, hits: NDArray[np.bool_]) -> Found:
+    def mark_false_positives(self, hits: NDArray[np.bool_]) -> LabeledBoxes:
         """Return the same boxes, with a separate label for those that are not hits."""
-        return Found(self.boxes, np.where(hits, self.labels, np.char.add(self.labels, WRONG)))
+        return LabeledBoxes(
+            self.boxes, np.where(hits, self.labels, np.char.add(self.labels, FALSE_POSITIVE_SUFFIX))
+        )
 
     def counts(self) -> dict[str, int]:
         """Return the number of detections by class name."""
@@ -64,11 +66,11 @@ class Panel:
     left: int
     top: int
 
-    def place(self, boxes: Boxes) -> Boxes:
+    def to_picture(self, boxes: Boxes) -> Boxes:
         """Convert boxes from scene pixels to picture pixels."""
         origin = np.array([self.window.col_off, self.window.row_off] * 2)
-        placed: Boxes = (boxes - origin) * self.scale + np.array([self.left, self.top] * 2)
-        return placed
+        converted: Boxes = (boxes - origin) * self.scale + np.array([self.left, self.top] * 2)
+        return converted
 
     @property
     def bounds(self) -> tuple[int, int, int, int]:
@@ -82,12 +84,12 @@ class Panel:
         return round(self.window.width * self.scale), round(self.window.height * self.scale)
 
 
-def draw_preview(scene: str, found: Found, target: Path) -> None:
+def draw_preview(scene: str, detections: LabeledBoxes, target: Path) -> None:
     """Draw the scene with its detections into a PNG file.
 
     Args:
         scene: Path or URI of the scene.
-        found: Detections to draw.
+        detections: Detections to draw.
         target: Path of the PNG file.
     """
     with (
@@ -96,47 +98,47 @@ def draw_preview(scene: str, found: Found, target: Path) -> None:
         gdal_env.warnings_raised(),
     ):
         source = dataset.reader
-        whole, close_ups = _lay_out(source.width, source.height, found.boxes)
+        whole, close_ups = _arrange_panels(source.width, source.height, detections.boxes)
         bands = _rgb_bands(source)
-        overview = _read(source, whole, bands)
-        stretch = _stretch(overview)
+        overview = _read_panel(source, whole, bands)
+        stretch = _compute_stretch(overview)
         picture = Image.new("RGB", _picture_size(whole, close_ups), PAPER)
         for panel in (whole, *close_ups):
-            pixels = overview if panel is whole else _read(source, panel, bands)
+            pixels = overview if panel is whole else _read_panel(source, panel, bands)
             picture.paste(Image.fromarray(_to_rgb(pixels, stretch)), panel.bounds[:2])
-    _annotate(picture, whole, close_ups, found)
+    _annotate(picture, whole, close_ups, detections)
     target.parent.mkdir(parents=True, exist_ok=True)
     picture.save(target, optimize=True)
 
 
-def _lay_out(width: int, height: int, boxes: Boxes) -> tuple[Panel, list[Panel]]:
+def _arrange_panels(width: int, height: int, boxes: Boxes) -> tuple[Panel, list[Panel]]:
     """Return panels for the whole scene on the left, and for its busiest squares on the right."""
-    scale = SCENE_SIDE / max(width, height)
-    whole = Panel(Window(0, 0, width, height), scale, GAP, GAP)
+    scale = OVERVIEW_SIDE_PX / max(width, height)
+    whole = Panel(Window(0, 0, width, height), scale, GAP_PX, GAP_PX)
     if not len(boxes):
         return whole, []
-    shown = max((whole.size[1] - (CLOSE_UPS - 1) * GAP) // CLOSE_UPS, 120)
-    side = min(max(shown / (3 * max(scale, 1)), 48), width, height)
-    windows = _busiest(boxes, width, height, side)
-    left = whole.bounds[2] + GAP
+    side_px = max((whole.size[1] - (MAX_CLOSE_UPS - 1) * GAP_PX) // MAX_CLOSE_UPS, 120)
+    side = min(max(side_px / (3 * max(scale, 1)), 48), width, height)
+    windows = _select_close_ups(boxes, width, height, side)
+    left = whole.bounds[2] + GAP_PX
     return whole, [
-        Panel(window, shown / side, left, GAP + index * (shown + GAP))
+        Panel(window, side_px / side, left, GAP_PX + index * (side_px + GAP_PX))
         for index, window in enumerate(windows)
     ]
 
 
-def _busiest(boxes: Boxes, width: int, height: int, side: float) -> list[Window]:
+def _select_close_ups(boxes: Boxes, width: int, height: int, side: float) -> list[Window]:
     """Return the squares with the most detections; each detection counts for one square only."""
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     limit = np.array([width - side, height - side])
     windows: list[Window] = []
-    while len(windows) < CLOSE_UPS and len(centres):
-        cells, members = np.unique(centres // side, axis=0, return_inverse=True)
+    while len(windows) < MAX_CLOSE_UPS and len(centers):
+        cells, members = np.unique(centers // side, axis=0, return_inverse=True)
         fullest = np.argmax(np.bincount(members.ravel(), minlength=len(cells)))
-        corner = np.clip(centres[members.ravel() == fullest].mean(axis=0) - side / 2, 0, limit)
+        corner = np.clip(centers[members.ravel() == fullest].mean(axis=0) - side / 2, 0, limit)
         windows.append(Window(*corner.tolist(), side, side))
         # A square that overlaps this one would show the same ships again.
-        centres = centres[np.any(np.abs(centres - corner - side / 2) > side, axis=1)]
+        centers = centers[np.any(np.abs(centers - corner - side / 2) > side, axis=1)]
     return windows
 
 
@@ -148,7 +150,7 @@ def _rgb_bands(source: DatasetReader) -> list[int]:
     return [1, 2, 3] if source.count >= 3 else [1, 1, 1]  # noqa: PLR2004 - red, green, blue
 
 
-def _read(source: DatasetReader, panel: Panel, bands: list[int]) -> NDArray[np.float32]:
+def _read_panel(source: DatasetReader, panel: Panel, bands: list[int]) -> NDArray[np.float32]:
     """Read a part of the scene at its picture size: (3, rows, cols), NaN where invalid."""
     width, height = panel.size
     close = panel.scale > 1
@@ -164,7 +166,7 @@ def _read(source: DatasetReader, panel: Panel, bands: list[int]) -> NDArray[np.f
     return filled
 
 
-def _stretch(pixels: NDArray[np.float32]) -> tuple[float, float]:
+def _compute_stretch(pixels: NDArray[np.float32]) -> tuple[float, float]:
     """Return the values of black and white, equal for all bands to keep colors true."""
     valid = pixels[np.isfinite(pixels)]
     if not valid.size:
@@ -183,52 +185,57 @@ def _picture_size(whole: Panel, close_ups: list[Panel]) -> tuple[int, int]:
     panels = (whole, *close_ups)
     right = max(panel.bounds[2] for panel in panels)
     bottom = max(panel.bounds[3] for panel in panels)
-    return right + GAP, bottom + 44
+    return right + GAP_PX, bottom + 44
 
 
-def _annotate(picture: Image.Image, whole: Panel, close_ups: list[Panel], found: Found) -> None:
+def _annotate(
+    picture: Image.Image, whole: Panel, close_ups: list[Panel], detections: LabeledBoxes
+) -> None:
     draw = ImageDraw.Draw(picture)
-    colours = {name: COLOURS[i % len(COLOURS)] for i, name in enumerate(found.counts())}
+    colors = {name: COLORS[i % len(COLORS)] for i, name in enumerate(detections.counts())}
     for panel in (whole, *close_ups):
-        _draw_boxes(picture, panel, found, colours)
+        _draw_boxes(picture, panel, detections, colors)
     font = ImageFont.load_default(size=20)
     for letter, panel in zip("ABC", close_ups, strict=False):
         window = panel.window
         corners = [window.col_off, window.row_off]
         corners += [corners[0] + window.width, corners[1] + window.height]
-        bounds = whole.place(np.array([corners]))[0].tolist()
+        bounds = whole.to_picture(np.array([corners]))[0].tolist()
         draw.rectangle(bounds, outline=(255, 255, 255), width=2)
         for x, y in ((bounds[0] + 2, bounds[1] - 26), (panel.left + 6, panel.top + 4)):
             draw.text((x, y), letter, (255, 255, 255), font, stroke_width=2, stroke_fill=INK)
-    _draw_legend(draw, whole, found, colours, font)
+    _draw_legend(draw, whole, detections, colors, font)
 
 
 def _draw_boxes(
-    picture: Image.Image, panel: Panel, found: Found, colours: dict[str, tuple[int, int, int]]
+    picture: Image.Image,
+    panel: Panel,
+    detections: LabeledBoxes,
+    colors: dict[str, tuple[int, int, int]],
 ) -> None:
     """Draw the boxes in the panel, clipped at its edge and a little wider than detections."""
     part = picture.crop(panel.bounds)
     draw = ImageDraw.Draw(part)
     width = 2 if panel.scale > 1 else 1
-    placed = panel.place(found.boxes) - np.array([panel.left, panel.top] * 2)
-    wider = placed + np.array([-3, -3, 3, 3])
-    for box, label in zip(wider, found.labels.tolist(), strict=True):
+    converted = panel.to_picture(detections.boxes) - np.array([panel.left, panel.top] * 2)
+    wider = converted + np.array([-3, -3, 3, 3])
+    for box, label in zip(wider, detections.labels.tolist(), strict=True):
         draw.rectangle([*(box[:2] - 1), *(box[2:] + 1)], outline=INK, width=width + 2)
-        draw.rectangle(box.tolist(), outline=colours[label], width=width)
+        draw.rectangle(box.tolist(), outline=colors[label], width=width)
     picture.paste(part, panel.bounds[:2])
 
 
 def _draw_legend(
     draw: ImageDraw.ImageDraw,
     whole: Panel,
-    found: Found,
-    colours: dict[str, tuple[int, int, int]],
+    detections: LabeledBoxes,
+    colors: dict[str, tuple[int, int, int]],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
-    x, y = float(GAP), whole.bounds[3] + GAP
-    for name, count in found.counts().items() or {"no detections": 0}.items():
-        colour = colours.get(name, PAPER)
-        draw.rectangle((x, y, x + 20, y + 20), outline=INK, fill=colour, width=2)
-        text = f"{name}  {count}" if name in colours else name
+    x, y = float(GAP_PX), whole.bounds[3] + GAP_PX
+    for name, count in detections.counts().items() or {"no detections": 0}.items():
+        color = colors.get(name, PAPER)
+        draw.rectangle((x, y, x + 20, y + 20), outline=INK, fill=color, width=2)
+        text = f"{name}  {count}" if name in colors else name
         draw.text((x + 28, y - 2), text, INK, font)
         x += 28 + draw.textlength(text, font) + 28

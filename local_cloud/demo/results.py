@@ -11,13 +11,13 @@ import psycopg
 import pyarrow.parquet as pq
 
 from local_cloud.cloud import LocalCloud
-from local_cloud.demo.follow import Ended
-from local_cloud.demo.preview import Found
+from local_cloud.demo.preview import LabeledBoxes
+from local_cloud.run_follower import RunResult
 from swath.storage import split_s3
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class DatabaseRows:
     """Rows of a run in PostGIS."""
 
     counts: dict[str, int]
@@ -26,7 +26,7 @@ class Landed:
     """Class, score and WKT of the detection with the highest score."""
 
 
-def read_postgis(dsn: str, run_id: str) -> Landed:
+def read_postgis(dsn: str, run_id: str) -> DatabaseRows:
     """Query the database, as a user would."""
     with psycopg.connect(dsn) as connection:
         counts = connection.execute(
@@ -39,22 +39,22 @@ def read_postgis(dsn: str, run_id: str) -> Landed:
             " ORDER BY score DESC, id LIMIT 1",
             (run_id,),
         ).fetchone()
-    return Landed(dict(counts), sample)
+    return DatabaseRows(dict(counts), sample)
 
 
-def summarize(ended: Ended, scene: str) -> dict[str, Any]:
+def summarize(result: RunResult, scene: str) -> dict[str, Any]:
     """Return the content of `summary.json`, as far as the execution's output provides it."""
     summary: dict[str, Any] = {
-        "run_id": ended.run_id,
-        "status": ended.status.lower(),
+        "run_id": result.run_id,
+        "status": result.status.lower(),
         "scene": scene,
-        "seconds": {stage.name: round(stage.seconds or 0, 2) for stage in ended.stages},
+        "seconds": {stage.name: round(stage.seconds or 0, 2) for stage in result.stages},
     }
-    if ended.status != "SUCCEEDED":
-        return summary | {"error": ended.error, "cause": ended.cause}
-    plan, merge = ended.output["plan"], ended.output["merge"]
+    if result.status != "SUCCEEDED":
+        return summary | {"error": result.error, "cause": result.cause}
+    plan, merge = result.output["plan"], result.output["merge"]
     return summary | {
-        "model": ended.output["model"]["name"],
+        "model": result.output["model"]["name"],
         "backend": plan["backend"],
         "shards": plan["shards"],
         "tiles": merge["tiles"],
@@ -63,17 +63,17 @@ def summarize(ended: Ended, scene: str) -> dict[str, Any]:
     }
 
 
-def fetch_detections(cloud: LocalCloud, ended: Ended, folder: Path) -> Path:
+def fetch_detections(cloud: LocalCloud, result: RunResult, folder: Path) -> Path:
     """Download the published GeoParquet file as `detections.parquet`."""
-    bucket, key = split_s3(ended.output["publish"]["detections_uri"])
+    bucket, key = split_s3(result.output["publish"]["detections_uri"])
     path = folder / "detections.parquet"
     cloud.client("s3").download_file(bucket, key, str(path))
     return path
 
 
-def read_found(detections: Path) -> Found:
+def read_boxes(detections: Path) -> LabeledBoxes:
     """Read the boxes and classes from the GeoParquet file."""
     columns = ["class", "x_min", "y_min", "x_max", "y_max"]
     table = pq.read_table(detections, columns=columns)
     boxes = np.stack([table[name].to_numpy() for name in columns[1:]], axis=1)
-    return Found(boxes, np.array(table["class"].to_pylist(), dtype=np.str_))
+    return LabeledBoxes(boxes, np.array(table["class"].to_pylist(), dtype=np.str_))

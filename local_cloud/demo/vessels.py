@@ -10,7 +10,7 @@ import numpy as np
 from local_cloud.demo.coast import Bands, Coast, Port, Spectrum
 from local_cloud.demo.noise import Field
 
-HULLS: tuple[Spectrum, ...] = (
+HULL_SPECTRA: tuple[Spectrum, ...] = (
     (0.26, 0.28, 0.29, 0.30, 0.22),
     (0.12, 0.13, 0.27, 0.30, 0.24),
     (0.17, 0.19, 0.21, 0.23, 0.19),
@@ -49,7 +49,7 @@ class Ship:
 
 def moor_fleet(rng: np.random.Generator, coast: Coast, port: Port, count: int) -> list[Ship]:
     """Return ships at the piers, at anchor and under way; none touches another or the shore."""
-    ships = _alongside(rng, port)
+    ships = _moor_at_piers(rng, port)
     rows, cols = coast.clearance.shape
     wind = rng.uniform(0, math.tau)
     while len(ships) < count:
@@ -61,10 +61,10 @@ def moor_fleet(rng: np.random.Generator, coast: Coast, port: Port, count: int) -
             length=length,
             beam=max(2.6, length / rng.uniform(5.0, 6.5)),
             heading=rng.uniform(0, math.tau) if moving else rng.normal(wind, 0.12),
-            hull=HULLS[rng.integers(len(HULLS))],
+            hull=HULL_SPECTRA[rng.integers(len(HULL_SPECTRA))],
             wake=rng.uniform(0.4, 1.0) if moving else 0.0,
         )
-        if _afloat(ship, coast.clearance) and all(_apart(ship, other) for other in ships):
+        if _is_afloat(ship, coast.clearance) and all(_are_apart(ship, other) for other in ships):
             ships.append(ship)
     return ships
 
@@ -84,12 +84,12 @@ def draw_ship(bands: Bands, ship: Ship) -> None:
     cos, sin = math.cos(ship.heading), math.sin(ship.heading)
     along, across = dx * cos + dy * sin, dy * cos - dx * sin
     part = bands[:, *window]
-    _cover(part, FOAM, _wake(ship, along, across))
-    _cover(part, ship.hull, _hull(ship, along, across))
-    _cover(part, BRIDGE, _bridge(ship, along, across))
+    _blend(part, FOAM, _wake_share(ship, along, across))
+    _blend(part, ship.hull, _hull_share(ship, along, across))
+    _blend(part, BRIDGE, _bridge_share(ship, along, across))
 
 
-def _alongside(rng: np.random.Generator, port: Port) -> list[Ship]:
+def _moor_at_piers(rng: np.random.Generator, port: Port) -> list[Ship]:
     """Return two ships for each pier, one on either side, a little off its wall."""
     ships = []
     for start in port.piers:
@@ -97,21 +97,21 @@ def _alongside(rng: np.random.Generator, port: Port) -> list[Ship]:
             length = rng.uniform(15, 30)
             beam = length / 5.5
             wall = start + (port.pier_width if side > 0 else 0)
-            x, y = port.place(wall + side * (beam / 2 + 1.5), rng.uniform(50, 130))
-            hull = HULLS[rng.integers(len(HULLS))]
+            x, y = port.to_scene(wall + side * (beam / 2 + 1.5), rng.uniform(50, 130))
+            hull = HULL_SPECTRA[rng.integers(len(HULL_SPECTRA))]
             ships.append(Ship(x, y, length, beam, port.angle + math.pi / 2, hull))
     return ships
 
 
-def _afloat(ship: Ship, clearance: Field) -> bool:
+def _is_afloat(ship: Ship, clearance: Field) -> bool:
     return bool(clearance[int(ship.y), int(ship.x)] > ship.length + 8)
 
 
-def _apart(ship: Ship, other: Ship) -> bool:
+def _are_apart(ship: Ship, other: Ship) -> bool:
     return math.hypot(ship.x - other.x, ship.y - other.y) > 1.5 * (ship.length + other.length)
 
 
-def _hull(ship: Ship, along: Field, across: Field) -> Field:
+def _hull_share(ship: Ship, along: Field, across: Field) -> Field:
     """Return the share of each pixel that the hull covers: square stern, pointed bow."""
     half = ship.length / 2
     taper = np.clip((half - along) / (0.25 * ship.length), 0, 1) ** 0.6
@@ -121,7 +121,7 @@ def _hull(ship: Ship, along: Field, across: Field) -> Field:
     return covered
 
 
-def _bridge(ship: Ship, along: Field, across: Field) -> Field:
+def _bridge_share(ship: Ship, along: Field, across: Field) -> Field:
     """Return the share of white superstructure near the stern, and of hatches on the deck."""
     astern = np.clip(0.09 * ship.length - np.abs(along + 0.34 * ship.length) + 0.5, 0, 1)
     hatches = 0.25 * (np.cos(along * math.tau / 5) > 0) * (np.abs(along) < 0.4 * ship.length)
@@ -130,7 +130,7 @@ def _bridge(ship: Ship, along: Field, across: Field) -> Field:
     return covered
 
 
-def _wake(ship: Ship, along: Field, across: Field) -> Field:
+def _wake_share(ship: Ship, along: Field, across: Field) -> Field:
     """Return the share of foam astern, which widens and fades."""
     behind = np.clip(-along - ship.length / 2, 0, None)
     width = 0.35 * ship.beam + 0.06 * behind
@@ -139,6 +139,6 @@ def _wake(ship: Ship, along: Field, across: Field) -> Field:
     return covered
 
 
-def _cover(part: Bands, spectrum: Spectrum, share: Field) -> None:
-    colour = np.asarray(spectrum, np.float32)[:, None, None]
-    part += (colour - part) * share
+def _blend(part: Bands, spectrum: Spectrum, share: Field) -> None:
+    color = np.asarray(spectrum, np.float32)[:, None, None]
+    part += (color - part) * share

@@ -28,34 +28,36 @@ def test_what_it_prints_can_be_used_and_ctrl_c_ends_it():
         text=True,
     ) as running:
         assert running.stdout is not None
-        said = dict(iter_facts(running.stdout))
-        shown = dict(word.split("=") for word in said["export"].split())
+        printed = dict(iter_outputs(running.stdout))
+        variables = dict(word.split("=") for word in printed["export"].split())
         administrator = boto3.Session(
-            shown["AWS_ACCESS_KEY_ID"],
-            shown["AWS_SECRET_ACCESS_KEY"],
-            region_name=shown["AWS_DEFAULT_REGION"],
+            variables["AWS_ACCESS_KEY_ID"],
+            variables["AWS_SECRET_ACCESS_KEY"],
+            region_name=variables["AWS_DEFAULT_REGION"],
         )
-        endpoint = shown["AWS_ENDPOINT_URL"]
+        endpoint = variables["AWS_ENDPOINT_URL"]
         s3 = administrator.client("s3", endpoint_url=endpoint)
-        s3.put_object(Bucket=said["scenes"].removeprefix("s3://"), Key="elsewhere/x", Body=b"")
-        told = running.stdout.readline()
+        s3.put_object(Bucket=printed["scenes"].removeprefix("s3://"), Key="elsewhere/x", Body=b"")
+        line = running.stdout.readline()
         sagemaker = administrator.client("sagemaker", endpoint_url=endpoint)
-        served = sagemaker.describe_endpoint(EndpointName=said["serverless"])
-        console = httpx.get(said["Console"]).status_code
+        served = sagemaker.describe_endpoint(EndpointName=printed["serverless"])
+        console = httpx.get(printed["Console"]).status_code
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()
 
     assert running.returncode == 0
-    assert f"elsewhere/x: nothing happens for it; scenes are dropped below {said['scenes']}" in told
+    assert (
+        f"elsewhere/x: no run starts for this object; upload scenes to {printed['scenes']}" in line
+    )
     assert served["EndpointStatus"] == "InService"
     assert console == 200
-    assert said["Endpoint"].split()[0] == endpoint
-    assert said["StateMachineArn"].startswith("arn:aws:states:")
-    assert rest.index("stopping") < rest.index("gone")
-    assert not Path(said["Logs"]).exists()
+    assert printed["Endpoint"].split()[0] == endpoint
+    assert printed["StateMachineArn"].startswith("arn:aws:states:")
+    assert rest.index("stopping") < rest.index("are deleted")
+    assert not Path(printed["Logs"]).exists()
 
 
-def iter_facts(lines):
+def iter_outputs(lines):
     """`Name  value` lines, until the last one of the notice."""
     for line in lines:
         name, _, value = line.strip().partition(" ")

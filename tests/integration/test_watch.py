@@ -1,4 +1,4 @@
-"""What `swath local up` says of scenes and runs, on the stack that all tests share."""
+"""Lines of `swath local up` about scenes and runs, on the stack that all tests share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from local_cloud.cloud import LocalCloud
-from local_cloud.watch import INCOMING, Watcher
+from local_cloud.watch import INCOMING_PREFIX, Watcher
 from swath.settings import StartRunSettings
 from tests.integration.pipeline import Pipeline
 
@@ -18,24 +18,24 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 
 class Listener:
-    """Gathers what a watcher says of the objects of one test."""
+    """Gathers the lines of a watcher during one test."""
 
     def __init__(self, cloud: LocalCloud) -> None:
         self.watcher = Watcher(cloud)
-        for _ in self.watcher.news():
-            """What other tests have done before is no news here."""
-        self.said: list[str] = []
+        for _ in self.watcher.report_events():
+            """Events of earlier tests are skipped."""
+        self.lines: list[str] = []
 
     def until(self, part: str) -> str:
         """Return the first new line that holds this text."""
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
-            new = [*self.watcher.news()]
-            self.said += new
+            new = [*self.watcher.report_events()]
+            self.lines += new
             for line in new:
                 if part in line:
                     return line
-        raise AssertionError(f"nothing was said of {part}: {self.said}")
+        raise AssertionError(f"no line contains {part}: {self.lines}")
 
 
 @pytest.fixture
@@ -48,13 +48,13 @@ def scene(make_scene: Callable[..., str]) -> Path:
     return Path(make_scene(np.full((5, 60, 100), 200, np.uint16), name="watched"))
 
 
-def test_scenes_are_dropped_where_start_run_looks():
+def test_the_watcher_has_the_prefix_of_start_run():
     fields = StartRunSettings.__dataclass_fields__
 
-    assert fields["incoming_prefix"].default == INCOMING
+    assert fields["incoming_prefix"].default == INCOMING_PREFIX
 
 
-def test_a_run_is_told_from_its_start_to_its_end(
+def test_a_run_is_reported_from_its_start_to_its_end(
     pipeline: Pipeline, listener: Listener, scene: Path
 ):
     uri = pipeline.drop(scene, "incoming/watched.tif")
@@ -63,17 +63,19 @@ def test_a_run_is_told_from_its_start_to_its_end(
     end = listener.until(f"run {run} succeeded after ")
 
     assert end.endswith(" detections")
-    stages = [line.split(": ")[1] for line in listener.said if line.startswith(f"run {run}: ")]
+    stages = [line.split(": ")[1] for line in listener.lines if line.startswith(f"run {run}: ")]
     assert stages
     assert set(stages) <= {"plan", "infer", "merge", "load", "publish", "announce"}
-    assert [line for line in listener.watcher.news() if run in line] == []
+    assert [line for line in listener.watcher.report_events() if run in line] == []
 
     # The same bytes once more.
     pipeline.drop(scene, "incoming/watched.tif")
-    assert "its run is there" in listener.until(uri)
+    assert "its run exists" in listener.until(uri)
 
 
-def test_a_run_that_fails_says_why(pipeline: Pipeline, listener: Listener, scene: Path):
+def test_a_failed_run_is_reported_with_its_cause(
+    pipeline: Pipeline, listener: Listener, scene: Path
+):
     uri = pipeline.drop(scene, "incoming/planes/watched.tif")
     run = listener.until(f"starts: planes on {uri}").split()[1]
 
@@ -83,9 +85,11 @@ def test_a_run_that_fails_says_why(pipeline: Pipeline, listener: Listener, scene
     assert "ships" in end
 
 
-def test_objects_that_start_nothing_are_named(pipeline: Pipeline, listener: Listener, scene: Path):
+def test_objects_that_start_no_run_are_named(pipeline: Pipeline, listener: Listener, scene: Path):
     uri = pipeline.drop(scene, "elsewhere/watched.tif")
-    assert listener.until(uri).endswith(f"dropped below s3://{pipeline.scenes}/{INCOMING}")
+    assert listener.until(uri).endswith(
+        f"upload scenes to s3://{pipeline.scenes}/{INCOMING_PREFIX}"
+    )
 
     uri = pipeline.drop(scene, "incoming/watched.tif.aux.xml")
     assert listener.until(uri) == f"{uri}: a file that accompanies a scene"

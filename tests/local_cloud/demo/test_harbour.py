@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from local_cloud.demo.harbour import BANDS, Harbour, draw_harbour, write_harbour
-from local_cloud.demo.results import read_found
-from local_cloud.demo.truth import find_hits
+from local_cloud.demo.harbour import BAND_NAMES, Harbour, draw_harbour, write_harbour
+from local_cloud.demo.results import read_boxes
+from local_cloud.demo.ship_matching import match_ships
 from swath.pipeline.local import run_local
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,7 +37,7 @@ def test_the_same_seed_draws_the_same_scene_and_another_seed_another():
 
 def test_the_file_has_what_a_sentinel_2_crop_has(harbour: Harbour, scene: Path):
     with rasterio.open(scene) as source:
-        assert source.descriptions == BANDS
+        assert source.descriptions == BAND_NAMES
         assert source.dtypes == ("uint16",) * 5
         assert source.crs.to_epsg() == 32634
         assert source.res == (10, 10)
@@ -78,7 +78,7 @@ def test_the_demo_model_finds_nearly_all_ships_and_little_else(
 ):
     run_local(str(scene), str(ROOT / "models/ships"), tmp_path)
 
-    boxes = read_found(tmp_path / "detections.parquet").boxes
-    found = find_hits(boxes, harbour.boxes).sum()
+    boxes = read_boxes(tmp_path / "detections.parquet").boxes
+    found = match_ships(boxes, harbour.boxes).sum()
     assert found / len(harbour.boxes) >= 0.9
     assert found / len(boxes) >= 0.85

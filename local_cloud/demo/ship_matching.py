@@ -9,29 +9,29 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SAME = 0.5
+MIN_IOU = 0.5
 """Minimum IoU for a box to match a ship."""
 
 
-def find_hits(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray[np.bool_]:
+def match_ships(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return whether each box is the best match of a ship (n,), matching the best pairs first.
 
     Both arguments are (n, 4): x0, y0, x1, y1 in px.
     """
-    overlaps = _overlaps(boxes, ships)
+    ious = _compute_iou(boxes, ships)
     hits = np.zeros(len(boxes), np.bool_)
-    while overlaps.size and overlaps.max() >= SAME:
-        box, ship = np.unravel_index(overlaps.argmax(), overlaps.shape)
-        overlaps[box, :] = overlaps[:, ship] = 0
+    while ious.size and ious.max() >= MIN_IOU:
+        box, ship = np.unravel_index(ious.argmax(), ious.shape)
+        ious[box, :] = ious[:, ship] = 0
         hits[box] = True
     return hits
 
 
-def _overlaps(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray[np.float64]:
+def _compute_iou(boxes: NDArray[np.float64], ships: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the IoU of each box with each ship: (boxes, ships)."""
     a, b = boxes[:, None], ships[None]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = sides.clip(0).prod(axis=-1)
     areas = [(part[..., 2:] - part[..., :2]).prod(axis=-1) for part in (a, b)]
-    overlap: NDArray[np.float64] = shared / (areas[0] + areas[1] - shared)
-    return overlap
+    iou: NDArray[np.float64] = shared / (areas[0] + areas[1] - shared)
+    return iou

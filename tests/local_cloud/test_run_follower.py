@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from local_cloud.demo.follow import Stage, stages_of
+from local_cloud.run_follower import Stage, extract_stages
 
 STATES = {"PlanScene", "InferShardsOnLambda", "MergeDetections"}
 
@@ -23,7 +23,7 @@ def at(second: float) -> datetime:
 def test_a_stage_lasts_from_its_state_s_entry_to_its_exit():
     events = [entered("PlanScene", 0), left("PlanScene", 1.5), entered("MergeDetections", 2)]
 
-    assert stages_of(events, STATES) == [Stage("plan", 1.5), Stage("merge", None)]
+    assert extract_stages(events, STATES) == [Stage("plan", 1.5), Stage("merge", None)]
 
 
 def test_states_inside_a_map_and_choices_are_no_stages():
@@ -37,11 +37,11 @@ def test_states_inside_a_map_and_choices_are_no_stages():
         left("InferShardsOnLambda", 4),
     ]
 
-    assert stages_of(events, STATES) == [Stage("infer", 3)]
+    assert extract_stages(events, STATES) == [Stage("infer", 3)]
 
 
 def test_a_redriven_state_counts_from_its_first_entry():
     events = [entered("MergeDetections", 0), entered("MergeDetections", 10)]
     events.append(left("MergeDetections", 12))
 
-    assert stages_of(events, STATES) == [Stage("merge", 12)]
+    assert extract_stages(events, STATES) == [Stage("merge", 12)]

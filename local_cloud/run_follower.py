@@ -15,7 +15,7 @@ from local_cloud.errors import LocalCloudError
 from swath.pipeline.paths import SHARDS, run_key
 
 _POLL_SECONDS = 0.2
-_START_SECONDS = 60
+_START_TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class RunProgress:
     """Progress of a run."""
 
     stages: list[Stage]
@@ -37,7 +37,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class RunResult:
     """Result of an execution."""
 
     run_id: str
@@ -49,12 +49,12 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Follower:
+class RunFollower:
     """Follower of the runs of a deployed local cloud."""
 
     cloud: LocalCloud
 
-    def first_execution(self) -> str:
+    def wait_for_execution(self) -> str:
         """Wait for the first execution, and return its ARN.
 
         Raises:
@@ -62,47 +62,52 @@ class Follower:
         """
         machine = self.cloud.outputs["StateMachineArn"]
         machines = self.cloud.client("stepfunctions")
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
-            if found := machines.list_executions(stateMachineArn=machine)["executions"]:
-                return str(found[-1]["executionArn"])
+            if executions := machines.list_executions(stateMachineArn=machine)["executions"]:
+                return str(executions[-1]["executionArn"])
             time.sleep(_POLL_SECONDS)
         raise LocalCloudError(
-            f"no run started within {_START_SECONDS} s of the scene's arrival; the function "
-            "start_run may have said why in its log"
+            f"no run started within {_START_TIMEOUT_SECONDS} s after the upload; the log of the "
+            "function start_run may state the reason"
         )
 
-    def follow(self, execution: str, show: Callable[[Progress], None]) -> Ended:
+    def follow(self, execution: str, show: Callable[[RunProgress], None]) -> RunResult:
         """Call `show` with the run's progress until it has ended; return its result."""
         while True:
-            progress, ended = self.look(execution)
+            progress, result = self.poll(execution)
             show(progress)
-            if ended:
-                return ended
+            if result:
+                return result
             time.sleep(_POLL_SECONDS)
 
-    def look(self, execution: str) -> tuple[Progress, Ended | None]:
+    def poll(self, execution: str) -> tuple[RunProgress, RunResult | None]:
         """Return the progress of a run, and its result if it has ended."""
         machines = self.cloud.client("stepfunctions")
-        about = machines.describe_execution(executionArn=execution)
+        description = machines.describe_execution(executionArn=execution)
         events = self._history(execution)
-        stages, shards = stages_of(events, self._work_states()), _planned_shards(events)
-        progress = Progress(stages, shards, self._receipts(about["name"]) if shards else 0)
-        return progress, _ended(about, stages) if about["status"] != "RUNNING" else None
+        stages = extract_stages(events, self._working_states())
+        shards = _count_planned_shards(events)
+        receipts = self._count_receipts(description["name"]) if shards else 0
+        progress = RunProgress(stages, shards, receipts)
+        ended = description["status"] != "RUNNING"
+        return progress, _build_result(description, stages) if ended else None
 
     def _history(self, execution: str) -> list[dict[str, Any]]:
         machines = self.cloud.client("stepfunctions")
         pages = machines.get_paginator("get_execution_history").paginate(executionArn=execution)
         return [event for page in pages for event in page["events"]]
 
-    def _work_states(self) -> set[str]:
+    def _working_states(self) -> set[str]:
         """Return the working states of the machine itself, not those inside its Map."""
         machine = self.cloud.outputs["StateMachineArn"]
-        about = self.cloud.client("stepfunctions").describe_state_machine(stateMachineArn=machine)
-        states = json.loads(about["definition"])["States"]
+        description = self.cloud.client("stepfunctions").describe_state_machine(
+            stateMachineArn=machine
+        )
+        states = json.loads(description["definition"])["States"]
         return {name for name, state in states.items() if state["Type"] in {"Task", "Map"}}
 
-    def _receipts(self, run_id: str) -> int:
+    def _count_receipts(self, run_id: str) -> int:
         bucket = self.cloud.outputs["WorkBucket"]
         prefix = run_key(run_id, SHARDS, "")
         pages = self.cloud.client("s3").get_paginator("list_objects_v2")
@@ -113,7 +118,7 @@ class Follower:
         )
 
 
-def stages_of(events: list[dict[str, Any]], states: set[str]) -> list[Stage]:
+def extract_stages(events: list[dict[str, Any]], states: set[str]) -> list[Stage]:
     """Return the stages in an execution's history, in the order in which they were entered.
 
     The name of a stage is the first word of its state: `MergeDetections` is the stage `merge`.
@@ -126,17 +131,17 @@ def stages_of(events: list[dict[str, Any]], states: set[str]) -> list[Stage]:
         if detail := event.get("stateExitedEventDetails"):
             left[detail["name"]] = event["timestamp"]
     return [
-        Stage(_stage(name), (left[name] - start).total_seconds() if name in left else None)
+        Stage(_stage_name(name), (left[name] - start).total_seconds() if name in left else None)
         for name, start in entered.items()
         if name in states
     ]
 
 
-def _stage(state: str) -> str:
+def _stage_name(state: str) -> str:
     return re.split(r"(?<=[a-z])(?=[A-Z])", state)[0].lower()
 
 
-def _planned_shards(events: list[dict[str, Any]]) -> int:
+def _count_planned_shards(events: list[dict[str, Any]]) -> int:
     """Return the number of shards from the first output with a plan; 0 before the plan exists."""
     for event in events:
         output = json.loads(event.get("stateExitedEventDetails", {}).get("output") or "{}")
@@ -145,18 +150,18 @@ def _planned_shards(events: list[dict[str, Any]]) -> int:
     return 0
 
 
-def _ended(about: dict[str, Any], stages: list[Stage]) -> Ended:
-    return Ended(
-        run_id=about["name"],
-        status=about["status"],
+def _build_result(description: dict[str, Any], stages: list[Stage]) -> RunResult:
+    return RunResult(
+        run_id=description["name"],
+        status=description["status"],
         stages=stages,
-        output=json.loads(about.get("output") or "{}"),
-        error=about.get("error", ""),
-        cause=_readable(about.get("cause", "")),
+        output=json.loads(description.get("output") or "{}"),
+        error=description.get("error", ""),
+        cause=_extract_message(description.get("cause", "")),
     )
 
 
-def _readable(cause: str) -> str:
+def _extract_message(cause: str) -> str:
     """Return the message in a function's cause, which is JSON; return any other cause unchanged."""
     try:
         return str(json.loads(cause)["errorMessage"])

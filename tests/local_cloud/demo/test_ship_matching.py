@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from local_cloud.demo.truth import find_hits
+from local_cloud.demo.ship_matching import match_ships
 
 SHIPS = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10]])
 
@@ -10,23 +10,23 @@ SHIPS = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10]])
 def test_a_ship_is_found_by_one_box_only():
     boxes = np.array([[0.0, 0, 10, 10], [1, 0, 10, 10]])
 
-    assert find_hits(boxes, SHIPS).tolist() == [True, False]
+    assert match_ships(boxes, SHIPS).tolist() == [True, False]
 
 
 def test_half_of_the_union_is_enough_and_less_is_not():
-    assert find_hits(np.array([[0.0, 0, 10, 5]]), SHIPS).tolist() == [True]
-    assert find_hits(np.array([[0.0, 0, 10, 4.9]]), SHIPS).tolist() == [False]
+    assert match_ships(np.array([[0.0, 0, 10, 5]]), SHIPS).tolist() == [True]
+    assert match_ships(np.array([[0.0, 0, 10, 4.9]]), SHIPS).tolist() == [False]
 
 
 def test_a_box_between_two_ships_is_given_to_the_one_it_fits_better():
     ships = np.array([[0.0, 0, 10, 10], [2, 0, 12, 10]])
     boxes = np.array([[1.8, 0, 11.8, 10], [0.5, 0, 10.5, 10]])
 
-    assert find_hits(boxes, ships).all()
+    assert match_ships(boxes, ships).all()
 
 
 def test_nothing_found_and_nothing_there():
     nothing = np.empty((0, 4))
 
-    assert find_hits(nothing, SHIPS).tolist() == []
-    assert find_hits(SHIPS, nothing).tolist() == [False, False]
+    assert match_ships(nothing, SHIPS).tolist() == []
+    assert match_ships(SHIPS, nothing).tolist() == [False, False]
