@@ -51,7 +51,7 @@ class StagedImage:
         """
         data = json.loads(manifest)
         if data.get("mediaType") != MEDIA_TYPE:
-            raise LocalCloudError(f"not a staged image but {data.get('mediaType')}: {manifest}")
+            raise LocalCloudError(f"the image is not staged: {data.get('mediaType')}: {manifest}")
         return cls(
             folder=Path(data["folder"]),
             dockerfile=data["dockerfile"],

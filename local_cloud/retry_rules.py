@@ -48,13 +48,15 @@ def check_retry_rules(rules: list[Mapping[str, str]]) -> None:
         ClientException: A rule is invalid; the message quotes it.
     """
     if len(rules) > MAX_RETRY_RULES:
-        raise ClientException(f"evaluateOnExit has {len(rules)} rules, of {MAX_RETRY_RULES}")
+        raise ClientException(
+            f"evaluateOnExit has {len(rules)} rules; the maximum is {MAX_RETRY_RULES}"
+        )
     for rule in rules:
         for name, pattern in rule.items():
             if name in _PATTERNS and not _PATTERNS[name].fullmatch(pattern):
-                raise ClientException(f"evaluateOnExit has {name} {pattern!r}")
+                raise ClientException(f"evaluateOnExit has an invalid {name}: {pattern!r}")
         if rule["action"].upper() not in {"RETRY", "EXIT"}:
-            raise ClientException(f"evaluateOnExit has action {rule['action']!r}")
+            raise ClientException(f"evaluateOnExit has an invalid action: {rule['action']!r}")
 
 
 def _matches(pattern: str, value: str | None) -> bool:

@@ -61,7 +61,7 @@ class Services:
             repositoryName=repository, imageIds=[{"imageTag": tag}]
         )
         if not found["images"]:
-            raise LocalCloudError(f"there is no image {uri} in the local registry")
+            raise LocalCloudError(f"the local registry has no image {uri}")
         return StagedImage.from_manifest(found["images"][0]["imageManifest"])
 
     def close(self) -> None:

@@ -70,7 +70,8 @@ def synthesize(
 def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None:
     if not shutil.which(os.environ.get("JSII_NODE", "node")):
         raise LocalCloudError(
-            "the CDK needs Node.js, and there is no `node` on the PATH: install it, as README says"
+            "the CDK needs Node.js, and `node` is not on the PATH: "
+            "install Node.js, as README describes"
         )
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as folder:
@@ -92,8 +93,8 @@ def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None
         if done.returncode:
             last = (done.stderr or done.stdout).strip().splitlines()[-1:]
             raise LocalCloudError(
-                f"the CDK app failed: {' '.join(last) or 'it says nothing'}; `npx cdk synth` shows "
-                "the rest"
+                f"the CDK app failed: {' '.join(last) or 'no output'}; `npx cdk synth` shows the "
+                "whole error"
             )
         made.rename(target)
 

@@ -112,7 +112,7 @@ class ServingProcess:
 
     def _await_ping(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        status = "nothing"
+        status = "none"
         while time.monotonic() < deadline:
             if not self.alive:
                 # A negative return code is a signal.
@@ -132,7 +132,7 @@ class ServingProcess:
             time.sleep(0.05)
         raise StartError(
             f"the container of {self.spec.name} did not become ready in {seconds:.0f} s: "
-            f"/ping answered {status} to the last"
+            f"the last response to /ping was {status}"
         )
 
     def _request(

@@ -82,9 +82,9 @@ class _Request:
     @classmethod
     def of(cls, endpoint: Endpoint, headers: Mapping[str, str]) -> _Request:
         if endpoint.kind != "asynchronous":
-            raise ValidationError(f"Endpoint {endpoint.spec.name} takes InvokeEndpoint only.")
+            raise ValidationError(f"Endpoint {endpoint.spec.name} supports InvokeEndpoint only.")
         if not (location := headers.get(f"{_PREFIX}InputLocation")):
-            raise ValidationError("the local cloud takes a request by its InputLocation only")
+            raise ValidationError("the local cloud requires an InputLocation")
         target = endpoint.asynchronous["OutputConfig"]
         name = str(uuid.uuid4())
         failures = target.get("S3FailurePath", "")

@@ -58,16 +58,16 @@ class ModelError(ServiceException):
 
     code = "ModelError"
 
-    def __init__(self, endpoint: Endpoint, status: int, said: str) -> None:
+    def __init__(self, endpoint: Endpoint, status: int, message: str) -> None:
         fault = "client" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server"
         super().__init__(
-            f'Received {fault} error ({status}) from primary with message "{said}". See '
+            f'Received {fault} error ({status}) from primary with message "{message}". See '
             f"https://{endpoint.region}.console.aws.amazon.com/cloudwatch/home"
             f"?region={endpoint.region}#logEventViewer:group=/aws/sagemaker/Endpoints/"
             f"{endpoint.spec.name} in account {endpoint.account} for more information."
         )
         self.OriginalStatusCode = status
-        self.OriginalMessage = said
+        self.OriginalMessage = message
         self.LogStreamArn = (
             f"arn:aws:logs:{endpoint.region}:{endpoint.account}:"
             f"log-group:/aws/sagemaker/Endpoints/{endpoint.spec.name}"
@@ -186,8 +186,8 @@ def send(
     except StartError as error:
         raise ValidationError(f"Endpoint {endpoint.spec.name} is not in service: {error}") from None
     except TimeoutError:
-        said = "Your invocation timed out while waiting for a response from container primary."
-        raise ModelError(endpoint, 0, said) from None
+        message = "Your invocation timed out while waiting for a response from container primary."
+        raise ModelError(endpoint, 0, message) from None
     except (OSError, http.client.HTTPException) as error:
         raise ModelError(endpoint, 500, f"the container ended: {error!r}") from None
     if not answer.ok:
@@ -211,7 +211,7 @@ def _invoke(
     services: Services, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]
 ) -> Answer:
     if endpoint.kind == "asynchronous":
-        raise ValidationError(f"Endpoint {endpoint.spec.name} takes InvokeEndpointAsync only.")
+        raise ValidationError(f"Endpoint {endpoint.spec.name} supports InvokeEndpointAsync only.")
     limit = LIMITS[endpoint.kind]
     if len(body) > limit:
         raise ValidationError(
@@ -220,8 +220,10 @@ def _invoke(
         )
     answer = send(services, endpoint, body, headers, timeout=RESPONSE_SECONDS)
     if len(answer.body) > limit:
-        said = f"a response of {len(answer.body)} bytes; {endpoint.kind} ones have {limit} at most"
-        raise ModelError(endpoint, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, said)
+        message = (
+            f"the response has {len(answer.body)} bytes; a {endpoint.kind} endpoint allows {limit}"
+        )
+        raise ModelError(endpoint, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
     return answer
 
 
@@ -241,7 +243,7 @@ def _model_uri(container: Mapping[str, Any]) -> str:
         return str(container.get("ModelDataUrl", ""))
     if (source["S3DataType"], source["CompressionType"]) != ("S3Object", "Gzip"):
         raise ValidationError(
-            f"the local cloud unpacks an S3Object with Gzip: {json.dumps(source)}"
+            f"the local cloud supports only an S3Object with Gzip: {json.dumps(source)}"
         )
     return str(source["S3Uri"])
 

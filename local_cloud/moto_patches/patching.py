@@ -26,7 +26,7 @@ class Patcher:
         """
         original = vars(owner).get(name, _MISSING)
         if original is _MISSING:
-            raise MotoChangedError(f"moto's {_name(owner)} has no {name} any more")
+            raise MotoChangedError(f"moto's {_name(owner)} no longer has {name}")
         self._set(owner, name, value, original)
         return getattr(original, "__func__", original)
 
@@ -37,7 +37,7 @@ class Patcher:
             MotoChangedError: Moto has such an attribute now, which the new one would replace.
         """
         if name in vars(owner):
-            raise MotoChangedError(f"moto's {_name(owner)} has a {name} of its own now")
+            raise MotoChangedError(f"moto's {_name(owner)} now has its own {name}")
         self._set(owner, name, value, _MISSING)
 
     def undo(self) -> None:

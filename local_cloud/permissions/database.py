@@ -26,7 +26,7 @@ def refusal(access: Access, clusters: Iterable[str], token: Token) -> str:
         return str(error)
     secret = ADMINISTRATOR[1] if caller is None else caller.secret_access_key
     if not token.is_signed_with(secret):
-        return f"it is not signed with the secret key of {token.key}"
+        return f"the token is not signed with the secret key of {token.key}"
     if caller is None:
         return ""
     prefix = f"arn:aws:rds-db:{token.region}:{ACCOUNT}:dbuser"

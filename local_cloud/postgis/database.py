@@ -141,7 +141,7 @@ def _unusable(error: psycopg.Error) -> LocalCloudError:
     reason = " ".join(str(error).split())
     return LocalCloudError(
         f"SWATH_POSTGIS_SERVER names a server that cannot be used: {reason}; "
-        "correct it, or unset it: the local cloud then starts a PostGIS of its own"
+        "correct it, or unset it: the local cloud then starts its own PostGIS"
     )
 
 

@@ -74,7 +74,7 @@ def find_or_install() -> Installation:
         return _system(str(error))
     if found := find(unpacked):
         return found
-    return _system(f"the packages in {unpacked} hold no PostGIS")
+    return _system(f"the packages in {unpacked} contain no PostGIS")
 
 
 def find(root: Path) -> Installation | None:

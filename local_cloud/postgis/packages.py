@@ -47,7 +47,7 @@ def unpack(target: Path) -> None:
         LocalCloudError: apt cannot fetch them; the message contains apt's error.
     """
     if shutil.which("apt-get") is None:
-        raise LocalCloudError("there is no apt-get here")
+        raise LocalCloudError("apt-get is not installed")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packages-") as name:
         folder, root = Path(name), Path(name, "root")
@@ -79,7 +79,7 @@ def _archive(folder: Path) -> tuple[dict[str, str], str]:
         if package := _newest_postgis(environment):
             return environment, package
     raise LocalCloudError(
-        "; ".join(reasons) or "apt knows no package postgresql-*-postgis-* in any of its sources"
+        "; ".join(reasons) or "no source of apt has a package postgresql-*-postgis-*"
     )
 
 

@@ -66,16 +66,16 @@ class Token:
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         signature = query.pop("X-Amz-Signature", "")
         if query.get("Action") != "connect" or not signature:
-            raise ValueError("it is no IAM authentication token")
+            raise ValueError("the text is not an IAM authentication token")
         credential = re.fullmatch(
             r"(.+)/\d{8}/([\w-]+)/rds-db/aws4_request", query.get("X-Amz-Credential", "")
         )
         if credential is None:
-            raise ValueError("it is signed for another service")
+            raise ValueError("the token is signed for another service")
         try:
             signed = datetime.strptime(query["X-Amz-Date"], _DATE).replace(tzinfo=UTC)
         except (KeyError, ValueError):
-            raise ValueError("it has no date") from None
+            raise ValueError("the token has no date") from None
         return cls(
             address=url.netloc,
             user=query.get("DBUser", ""),
@@ -90,10 +90,10 @@ class Token:
     def refusal(self, *, user: str, address: str, now: datetime) -> str:
         """Return the reason why the token does not admit `user`; empty if it does."""
         if self.address != address:
-            return f"it is for {self.address}"
+            return f"the token is for {self.address}"
         if self.user != user:
-            return f"it is for the user {self.user}"
-        return "" if abs(now - self.signed) <= _LIFETIME else "it has expired"
+            return f"the token is for the user {self.user}"
+        return "" if abs(now - self.signed) <= _LIFETIME else "the token has expired"
 
     def is_signed_with(self, secret: str) -> bool:
         """Return whether the signature was made with this secret key."""

@@ -81,5 +81,5 @@ def test_the_last_command_of_a_dockerfile_counts(tmp_path: Path):
 
 
 def test_the_manifest_of_a_real_image_is_not_run():
-    with pytest.raises(LocalCloudError, match="not a staged image"):
+    with pytest.raises(LocalCloudError, match="the image is not staged"):
         StagedImage.from_manifest('{"mediaType": "application/vnd.oci.image.manifest.v1+json"}')

@@ -103,6 +103,6 @@ def test_an_app_that_ends_with_a_traceback_is_told_in_one_line(root: Path):
 def test_without_node_the_cdk_is_not_started(root: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(root))
 
-    with pytest.raises(LocalCloudError, match=r"needs Node\.js, .* install it"):
+    with pytest.raises(LocalCloudError, match=r"needs Node\.js, .* install Node"):
         make(root)
     assert not (root / "runs").exists()

@@ -146,7 +146,7 @@ def test_each_kind_of_endpoint_has_its_own_call(
 ):
     runtime = serving.aws.client("sagemaker-runtime")
     with applied(services, endpoint_invocation, asynchronous_inference):
-        with pytest.raises(ClientError, match="takes InvokeEndpointAsync only"):
+        with pytest.raises(ClientError, match="supports InvokeEndpointAsync only"):
             runtime.invoke_endpoint(EndpointName=endpoint, Body=b"text")
-        with pytest.raises(ClientError, match="takes InvokeEndpoint only"):
+        with pytest.raises(ClientError, match="supports InvokeEndpoint only"):
             ask(serving, serving.endpoint(), b"text")

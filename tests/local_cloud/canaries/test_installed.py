@@ -46,12 +46,12 @@ class Owner:
 
 
 def test_a_patch_fails_by_name_when_moto_lost_what_it_replaces():
-    with pytest.raises(MotoChangedError, match=r"Owner has no gone any more"):
+    with pytest.raises(MotoChangedError, match=r"Owner no longer has gone"):
         Patcher().replace(Owner, "gone", None)
 
 
 def test_a_patch_fails_by_name_when_moto_has_what_it_adds():
-    with pytest.raises(MotoChangedError, match=r"Owner has a attribute of its own"):
+    with pytest.raises(MotoChangedError, match=r"Owner now has its own attribute"):
         Patcher().add(Owner, "attribute", None)
 
 

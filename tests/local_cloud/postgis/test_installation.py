@@ -60,7 +60,7 @@ def nothing_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_where_nothing_can_be_fetched_the_remedies_are_named(nothing_cached: Path):
-    with pytest.raises(LocalCloudError, match=r"no apt-get.*SWATH_POSTGIS_SERVER"):
+    with pytest.raises(LocalCloudError, match=r"apt-get is not installed.*SWATH_POSTGIS_SERVER"):
         find_or_install()
 
 

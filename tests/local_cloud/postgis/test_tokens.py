@@ -39,13 +39,16 @@ def test_a_token_for_the_user_and_the_server_is_good():
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (lambda: "secret", "no IAM authentication token"),
+        (lambda: "secret", "not an IAM authentication token"),
         (lambda: token(host="other.example"), "is for other.example:5432"),
         (lambda: token(port=1), "is for db.example:1"),
         (lambda: token(user="swath_admin"), "is for the user swath_admin"),
         (lambda: token().replace("rds-db", "s3"), "another service"),
         (lambda: token().replace("X-Amz-Date", "date"), "no date"),
-        (lambda: token().replace("X-Amz-Signature", "signature"), "no IAM authentication token"),
+        (
+            lambda: token().replace("X-Amz-Signature", "signature"),
+            "not an IAM authentication token",
+        ),
     ],
 )
 def test_another_is_refused(given, reason):
@@ -55,7 +58,7 @@ def test_another_is_refused(given, reason):
 def test_a_token_is_good_for_15_minutes():
     good = token()
     assert not why(good, age=timedelta(minutes=14))
-    assert why(good, age=timedelta(minutes=16)) == "it has expired"
+    assert why(good, age=timedelta(minutes=16)) == "the token has expired"
 
 
 @pytest.mark.parametrize("session", [None, "a/session+token=="])
