@@ -71,16 +71,16 @@ def watched():
     """Notes what reading goes through."""
     sources = Sources()
 
-    def source_of(*args):
-        sources.made.append(block_source.source_of(*args))
+    def open_block_source(*args):
+        sources.made.append(block_source.open_block_source(*args))
         return sources.made[-1]
 
-    def read_alone(*args):
+    def read_tile_with_gdal(*args):
         sources.alone += 1
         return original(*args)
 
-    original = tile_reader.read_alone
+    original = tile_reader.read_tile_with_gdal
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tile_reader, "source_of", source_of)
-        patch.setattr(tile_reader, "read_alone", read_alone)
+        patch.setattr(tile_reader, "open_block_source", open_block_source)
+        patch.setattr(tile_reader, "read_tile_with_gdal", read_tile_with_gdal)
         yield sources

@@ -27,7 +27,7 @@ from swath.models.runtimes.padding import lost, pad
 from swath.models.scaling import Reach, reach_of
 from swath.raster.radiometry.sampling import Lattice
 from swath.raster.radiometry.units import conversion, unit_warnings
-from swath.raster.reader import TilePixels, read_single, read_tiles
+from swath.raster.reader import TilePixels, read_tile, read_tiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -189,7 +189,7 @@ class Inference:
         # A single tile has no other work to run beside it: threads would cost more than they save.
         # Most images sent to endpoints are one tile.
         batch = _Batch()
-        batch.add(read_single(self.scene, self.grid.tile(numbers[0]), self.bands), self._sampler)
+        batch.add(read_tile(self.scene, self.grid.tile(numbers[0]), self.bands), self._sampler)
         yield self._infer(batch)
 
     def _in_order(self, numbers: Sequence[int]) -> Generator[_Found]:

@@ -47,7 +47,7 @@ def _orientation(uri: str) -> int:
         found = storage.status_and_head(uri, _HEAD)
         head = found[1] if found else b""
         return _tag(lambda offset, length: head[offset : offset + length])
-    except (tiff_header.NotReadableError, ValueError):
+    except (tiff_header.UnsupportedLayoutError, ValueError):
         return _UPRIGHT  # a damaged file is reported when its pixels are read
 
 

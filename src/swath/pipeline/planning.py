@@ -24,7 +24,7 @@ from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import conversion
-from swath.raster.reader.memory_check import need_of_gdal
+from swath.raster.reader.memory_check import gdal_memory_need
 from swath.raster.scene import OpenScene, open_scene
 from swath.raster.scene_info import SceneInfo
 from swath.raster.tiles import Grid
@@ -164,8 +164,8 @@ def _fits_lambda(
 ) -> bool:
     """Return whether the scene's blocks fit into a function's memory, for one reading thread."""
     windows = grid.windows(range(min(grid.count, MAX_SHARD_COLUMNS)))
-    need = need_of_gdal(scene.dataset, len(bands), windows)
-    return need.threads(1, (settings.lambda_memory_mib - _LAMBDA_OWN_MIB) * MIB) == 1
+    need = gdal_memory_need(scene.dataset, len(bands), windows)
+    return need.max_threads(1, (settings.lambda_memory_mib - _LAMBDA_OWN_MIB) * MIB) == 1
 
 
 def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> Backend:

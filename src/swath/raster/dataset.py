@@ -17,7 +17,7 @@ from rasterio.io import DatasetReader
 from swath import storage
 from swath.errors import SceneError
 from swath.raster import gdal_env
-from swath.raster.files.byte_ranges import HEAD, HeadParts, opened_file
+from swath.raster.files.byte_ranges import MIN_HEADER_BYTES, HeaderParts, open_header
 from swath.raster.files.checksums import Checksums, checksums_of
 from swath.raster.files.header_check import check_header
 from swath.raster.gdal_errors import gdal_error, scene_changed, translate_gdal_errors
@@ -50,7 +50,7 @@ class Dataset:
     etag: str
     reader: DatasetReader
     mask_flags: Sequence[Sequence[MaskFlags]]
-    known: HeadParts = field(default=(), repr=False)
+    known: HeaderParts = field(default=(), repr=False)
     """Parts of the file's header that were read already."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Lock of `reader`: several threads may use a GDAL handle, but only one at a time."""
@@ -174,7 +174,7 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
         SceneChangedError: The file has another ETag.
         TransientError: S3 did not answer.
     """
-    found = storage.status_and_head(uri, HEAD)
+    found = storage.status_and_head(uri, MIN_HEADER_BYTES)
     if found is None:
         raise SceneError(f"there is no scene at {uri}; check the address")
     status, head = found
@@ -191,7 +191,7 @@ def open_dataset(uri: str, etag: str | None = None) -> Iterator[Dataset]:
 
 @contextmanager
 def opened(
-    uri: str, etag: str, drivers: Sequence[str], problem: str, *, known: HeadParts = ()
+    uri: str, etag: str, drivers: Sequence[str], problem: str, *, known: HeaderParts = ()
 ) -> Iterator[Dataset]:
     """Open a file with GDAL, and close it on exit.
 
@@ -218,10 +218,10 @@ def opened(
         yield dataset
 
 
-def _check_header(uri: str, status: storage.Status, head: bytes) -> HeadParts:
+def _check_header(uri: str, status: storage.Status, head: bytes) -> HeaderParts:
     """Refuse a header that is too large, and return the parts of the header that were read."""
     try:
-        with opened_file(uri, status.etag, ((0, head),) if head else ()) as file:
+        with open_header(uri, status.etag, ((0, head),) if head else ()) as file:
             check_header(uri, status.size, file.read)
             return file.parts
     except OSError as error:

@@ -66,10 +66,10 @@ def _fits(scene: OpenScene, size: tuple[int, int], bands: Sequence[int]) -> bool
     Where it does not, shards may still have enough.
     """
     # Imported here because a process that only plans needs nothing else from the reader package.
-    from swath.raster.reader.tile_reader import check_memory  # noqa: PLC0415
+    from swath.raster.reader.tile_reader import check_free_memory  # noqa: PLC0415
 
     try:
-        check_memory(scene, bands, np.array([(0, 0, *size)]))
+        check_free_memory(scene, bands, np.array([(0, 0, *size)]))
     except SceneError:
         return False
     return True

@@ -16,7 +16,7 @@ from rasterio._err import CPLE_BaseError
 
 from swath.errors import SceneError
 from swath.raster.files import tiff_header
-from swath.raster.files.byte_ranges import opened_file
+from swath.raster.files.byte_ranges import open_header
 
 if TYPE_CHECKING:
     from swath.raster.dataset import Dataset
@@ -232,11 +232,11 @@ def _colours_of_names(names: Sequence[str]) -> list[str | None]:
 def _check_tags(dataset: Dataset) -> None:
     """Refuse a TIFF by its photometric interpretation and orientation, which GDAL ignores."""
     try:
-        with opened_file(dataset.uri, dataset.etag, dataset.known) as head:
+        with open_header(dataset.uri, dataset.etag, dataset.known) as head:
             page = tiff_header.first_page(head.read)
             orientation = page.number(tiff_header.ORIENTATION, 1)
             photometric = page.number(tiff_header.PHOTOMETRIC, 1)
-    except tiff_header.NotReadableError:
+    except tiff_header.UnsupportedLayoutError:
         return  # a header that only GDAL can parse
     if photometric in _SPACES:
         raise SceneError(
@@ -272,5 +272,5 @@ def _exif_orientation(exif: bytes) -> int:
         return tiff_header.first_page(lambda at, length: exif[at : at + length]).number(
             tiff_header.ORIENTATION, 1
         )
-    except tiff_header.NotReadableError:
+    except tiff_header.UnsupportedLayoutError:
         return 1

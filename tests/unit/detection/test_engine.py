@@ -69,7 +69,7 @@ class FakeScene:
             self.closed += 1
 
     def tile(self, tile):
-        """As `read_single` gives it."""
+        """As `read_tile` gives it."""
         x, y, width, height = tile.window
         fault = self.faults.get((x, y))
         if isinstance(fault, SceneChangedError | TransientError):
@@ -86,7 +86,7 @@ def reader(monkeypatch):
     monkeypatch.setattr(
         module, "read_tiles", lambda scene, grid, _bands, numbers: scene.tiles(grid, numbers)
     )
-    monkeypatch.setattr(module, "read_single", lambda scene, tile, _bands: scene.tile(tile))
+    monkeypatch.setattr(module, "read_tile", lambda scene, tile, _bands: scene.tile(tile))
 
 
 @pytest.fixture(autouse=True)

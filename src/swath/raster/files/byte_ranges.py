@@ -20,18 +20,18 @@ from botocore.exceptions import ClientError
 from swath import storage
 from swath.errors import SwathError, TransientError
 from swath.errors.service_errors import passes
-from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.files.tiff_header import UnsupportedLayoutError
 from swath.raster.gdal_errors import gdal_error, scene_changed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-HEAD = 32 << 10
+MIN_HEADER_BYTES = 32 << 10
 """Smallest number of bytes of a header that are fetched.
 
 They hold the tables of blocks of a scene of 20,000 px.
 """
-HeadParts = tuple[tuple[int, bytes], ...]
+HeaderParts = tuple[tuple[int, bytes], ...]
 """Parts of a file's header: the offset of each part, and its bytes."""
 _WASTE = 0.04
 """Largest share of bytes between blocks in what is fetched; a COG has 8 bytes between blocks."""
@@ -54,7 +54,7 @@ class File(Protocol):
             TransientError: S3 did not answer.
         """
 
-    def expect(self, row: int, places: NDArray[np.int64]) -> None:
+    def prefetch(self, row: int, places: NDArray[np.int64]) -> None:
         """Start prefetching the bytes of a block row.
 
         Args:
@@ -65,7 +65,7 @@ class File(Protocol):
     def content(self, row: int, offset: int, length: int) -> memoryview:
         """Return bytes of a block row that was prefetched with `expect`."""
 
-    def forget(self, row: int) -> None:
+    def release(self, row: int) -> None:
         """Release the bytes of a block row."""
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class LocalFile:
         """Read `length` bytes from an offset; fewer only at the end of the file."""
         return os.pread(self._descriptor, length, offset)
 
-    def expect(self, row: int, places: NDArray[np.int64]) -> None:  # noqa: ARG002
+    def prefetch(self, row: int, places: NDArray[np.int64]) -> None:  # noqa: ARG002
         """Check that the file was not replaced; the operating system itself prefetches."""
         if storage.etag(self._uri) != self._etag:
             raise scene_changed(self._uri)
@@ -93,14 +93,14 @@ class LocalFile:
         """Read exactly `length` bytes from an offset.
 
         Raises:
-            NotReadableError: The file ends before.
+            UnsupportedLayoutError: The file ends before.
         """
         content = os.pread(self._descriptor, length, offset)
         if len(content) != length:
             raise _cut_off(len(content), length)
         return memoryview(content)
 
-    def forget(self, row: int) -> None:
+    def release(self, row: int) -> None:
         """Do nothing, as no bytes are kept."""
 
     def close(self) -> None:
@@ -131,11 +131,11 @@ class S3File:
                 raise TransientError(f"{self._problem(offset, length)}: {error}") from error
             raise
 
-    def expect(self, row: int, places: NDArray[np.int64]) -> None:
+    def prefetch(self, row: int, places: NDArray[np.int64]) -> None:
         """Start fetching the blocks of a row, in coalesced ranges."""
         self._rows[row] = [
             (start, end, self.fetchers.submit(self.read, start, end - start))
-            for start, end in joined(places)
+            for start, end in coalesce(places)
         ]
 
     def content(self, row: int, offset: int, length: int) -> memoryview:
@@ -143,7 +143,7 @@ class S3File:
 
         Raises:
             KeyError: The bytes were not expected with the row.
-            NotReadableError: The object ends before.
+            UnsupportedLayoutError: The object ends before.
         """
         for start, end, fetched in self._rows[row]:
             if start <= offset and offset + length <= end:
@@ -152,7 +152,7 @@ class S3File:
                 return memoryview(content)[offset - start : offset - start + length]
         raise KeyError(f"bytes {offset} to {offset + length} were not expected with row {row}")
 
-    def forget(self, row: int) -> None:
+    def release(self, row: int) -> None:
         """Release the bytes of a block row."""
         self._rows.pop(row, None)
 
@@ -195,7 +195,7 @@ class S3File:
         return f"{self.uri} cannot be read at bytes {offset} to {offset + length}"
 
 
-def joined(places: NDArray[np.int64]) -> list[tuple[int, int]]:
+def coalesce(places: NDArray[np.int64]) -> list[tuple[int, int]]:
     """Coalesce blocks into ranges of bytes, joining those with little between them.
 
     Args:
@@ -222,10 +222,10 @@ def joined(places: NDArray[np.int64]) -> list[tuple[int, int]]:
     return ranges
 
 
-class Head:
+class HeaderReader:
     """Reader of a file's header, which caches the parts that it fetched."""
 
-    def __init__(self, file: File, known: HeadParts = ()) -> None:
+    def __init__(self, file: File, known: HeaderParts = ()) -> None:
         """Create a reader.
 
         Args:
@@ -236,7 +236,7 @@ class Head:
         self._parts = list(known)
 
     @property
-    def parts(self) -> HeadParts:
+    def parts(self) -> HeaderParts:
         """Parts that were read: the offset of each part, and its bytes."""
         return tuple(self._parts)
 
@@ -247,13 +247,13 @@ class Head:
                 return part[offset - start : offset - start + length]
         if offset > _LAST:
             return b""
-        part = self._file.read(offset, max(length, HEAD))
+        part = self._file.read(offset, max(length, MIN_HEADER_BYTES))
         self._parts.append((offset, part))
         return part[:length]
 
 
 @contextmanager
-def opened_file(uri: str, etag: str, known: HeadParts = ()) -> Iterator[Head]:
+def open_header(uri: str, etag: str, known: HeaderParts = ()) -> Iterator[HeaderReader]:
     """Open a file for reading its header, and close it on exit.
 
     Args:
@@ -268,7 +268,7 @@ def opened_file(uri: str, etag: str, known: HeadParts = ()) -> Iterator[Head]:
     with ThreadPoolExecutor(1) as fetchers:
         file = open_file(uri, etag, fetchers)
         try:
-            yield Head(file, known)
+            yield HeaderReader(file, known)
         finally:
             file.close()
 
@@ -292,11 +292,11 @@ def open_file(uri: str, etag: str, fetchers: Executor) -> File:
         raise gdal_error(uri, etag, "cannot be opened", f"{error}{remedy}") from error
 
 
-def _cut_off(count: int, length: int) -> NotReadableError:
-    return NotReadableError(f"{count} of {length} bytes; the file ends there")
+def _cut_off(count: int, length: int) -> UnsupportedLayoutError:
+    return UnsupportedLayoutError(f"{count} of {length} bytes; the file ends there")
 
 
-def places_of(found: Sequence[Any]) -> NDArray[np.int64]:
+def concatenate_ranges(found: Sequence[Any]) -> NDArray[np.int64]:
     """Concatenate positions of blocks, without the blocks that the file leaves out.
 
     Args:

@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath.raster.files import tiff_header
-from swath.raster.files.byte_ranges import Head, joined, open_file
-from swath.raster.files.tiff_header import NotReadableError, Page
-from swath.raster.files.tiff_layout import DEFLATE, LARGEST_STRIP, LZMA, MASK_PAGE, OLD_DEFLATE
+from swath.raster.files.byte_ranges import HeaderReader, coalesce, open_file
+from swath.raster.files.tiff_header import Page, UnsupportedLayoutError
+from swath.raster.files.tiff_layout import DEFLATE, LZMA, MASK_PAGE, MAX_STRIP_BYTES, OLD_DEFLATE
 
 if TYPE_CHECKING:
     from rasterio.windows import Window
 
-    from swath.raster.files.byte_ranges import File, HeadParts
+    from swath.raster.files.byte_ranges import File, HeaderParts
 
 _SEPARATE = 2
-Content = Any
+BlockBytes = Any
 """Bytes of a block: a memoryview, which imagecodecs accepts although its type hints exclude it."""
-_GROWTH, _OVERHEAD = 2, 64 << 10
-"""Largest size of a block, stored or decoded: `_GROWTH` times its pixels plus `_OVERHEAD` bytes."""
+_MAX_GROWTH, _MAX_OVERHEAD_BYTES = 2, 64 << 10
+"""Largest size of a block, stored or decoded: `_MAX_GROWTH` times its pixels plus the overhead."""
 _PIECE = 16 << 20
 """Number of bytes of a large block that are held at once, compressed or not."""
 
@@ -67,14 +67,14 @@ class Blocks:
         """Read the layout of a page's blocks.
 
         Raises:
-            NotReadableError: The header is damaged.
+            UnsupportedLayoutError: The header is damaged.
         """
         width, height = page.number(tiff_header.WIDTH, 0), page.number(tiff_header.HEIGHT, 0)
         tiled = tiff_header.TILE_WIDTH in page.fields
         rows = page.number(tiff_header.TILE_HEIGHT if tiled else tiff_header.STRIP_ROWS, height)
         cols = page.number(tiff_header.TILE_WIDTH, width)
         if min(width, height, rows, cols) < 1:
-            raise NotReadableError("no blocks")
+            raise UnsupportedLayoutError("no blocks")
         rows = rows if tiled else min(rows, height)
         separate = page.number(tiff_header.PLANAR, 1) == _SEPARATE
         samples = page.number(tiff_header.SAMPLES, 1)
@@ -104,7 +104,7 @@ class Blocks:
             Number of a block, and its offset and size in bytes in the file.
 
         Raises:
-            NotReadableError: A table of blocks is too short.
+            UnsupportedLayoutError: A table of blocks is too short.
         """
         x, y, width, height = (int(v) for v in window.flatten())
         first, last = x // self.cols, (x + width - 1) // self.cols + 1
@@ -117,7 +117,7 @@ class Blocks:
                     continue
                 places = [self.page.numbers(tag, numbers.start, numbers.stop) for tag in self.tags]
                 if min(len(part) for part in places) < len(numbers):
-                    raise NotReadableError("a table of blocks that is too short")
+                    raise UnsupportedLayoutError("a table of blocks that is too short")
                 for number, offset, length in zip(numbers, *places, strict=True):
                     if not self.seen[number]:
                         yield number, int(offset), int(length)
@@ -126,7 +126,7 @@ class Blocks:
 class Checksums:
     """Verifier of the checksums of a TIFF's blocks; each block is verified once."""
 
-    def __init__(self, uri: str, etag: str, known: HeadParts = ()) -> None:
+    def __init__(self, uri: str, etag: str, known: HeaderParts = ()) -> None:
         """Open a TIFF and read its header.
 
         Args:
@@ -135,11 +135,11 @@ class Checksums:
             known: Parts of the header that were read already.
 
         Raises:
-            NotReadableError: The header is damaged.
+            UnsupportedLayoutError: The header is damaged.
         """
         self._fetchers = ThreadPoolExecutor(1)
         self._file: File = open_file(uri, etag, self._fetchers)
-        image, *others = tiff_header.pages(Head(self._file, known).read)
+        image, *others = tiff_header.pages(HeaderReader(self._file, known).read)
         masks = [
             page for page in others if page.number(tiff_header.NEW_SUBFILE_TYPE, 0) == MASK_PAGE
         ]
@@ -165,10 +165,10 @@ class Checksums:
             if (offset == 0) != (length == 0):
                 return f"block {number} has {length} bytes at offset {offset}"
         kept = [(number, offset, length) for number, offset, length in new if length > 0]
-        most = _GROWTH * blocks.block_bytes + _OVERHEAD
+        most = _MAX_GROWTH * blocks.block_bytes + _MAX_OVERHEAD_BYTES
         if any(length > most or offset < 0 for _, offset, length in kept):
             return ""  # GDAL reports it
-        if blocks.block_bytes > LARGEST_STRIP:
+        if blocks.block_bytes > MAX_STRIP_BYTES:
             return self._damage_of_large(blocks, kept)
         for number, offset, content in self._contents(kept):
             if is_damaged(blocks.compression, content, blocks.block_bytes):
@@ -211,7 +211,7 @@ class Checksums:
             Number, offset and bytes of each block.
         """
         table = np.array([place[1:] for place in places], np.int64).reshape(-1, 2)
-        for start, end in joined(table):
+        for start, end in coalesce(table):
             content = memoryview(self._file.read(start, end - start))
             for number, offset, length in places:
                 if start <= offset and offset + length <= start + len(content):
@@ -223,15 +223,15 @@ class Checksums:
         self._fetchers.shutdown()
 
 
-def checksums_of(uri: str, etag: str, known: HeadParts = ()) -> Checksums | None:
+def checksums_of(uri: str, etag: str, known: HeaderParts = ()) -> Checksums | None:
     """Return the verifier of a TIFF's checksums; None where its header cannot be parsed."""
     try:
         return Checksums(uri, etag, known)
-    except NotReadableError:
+    except UnsupportedLayoutError:
         return None
 
 
-def is_damaged(compression: int, content: Content, length: int) -> bool:
+def is_damaged(compression: int, content: BlockBytes, length: int) -> bool:
     """Return whether a block is damaged.
 
     Args:
@@ -255,7 +255,7 @@ def _fast_inflate() -> Any:
     return importlib.import_module("imagecodecs").deflate_decode
 
 
-def _decodes_quickly(content: Content, length: int) -> bool:
+def _decodes_quickly(content: BlockBytes, length: int) -> bool:
     inflate = _fast_inflate()
     if inflate is None:
         return False
@@ -265,7 +265,7 @@ def _decodes_quickly(content: Content, length: int) -> bool:
         return False
 
 
-def _whole(compression: int, pieces: Iterable[Content], length: int) -> bool:
+def _whole(compression: int, pieces: Iterable[BlockBytes], length: int) -> bool:
     """Return whether a compressed stream is intact.
 
     It is intact if it ends with a valid checksum, or if it lacks an end but decodes to exactly
@@ -277,7 +277,7 @@ def _whole(compression: int, pieces: Iterable[Content], length: int) -> bool:
         length: Decoded size of the block in bytes.
     """
     stream: Any = lzma.LZMADecompressor() if compression == LZMA else zlib.decompressobj()
-    made, most = 0, _GROWTH * length + _OVERHEAD
+    made, most = 0, _MAX_GROWTH * length + _MAX_OVERHEAD_BYTES
     try:
         for piece in pieces:
             for size in (_unpacked if compression == LZMA else _inflated)(stream, piece):
@@ -291,14 +291,14 @@ def _whole(compression: int, pieces: Iterable[Content], length: int) -> bool:
     return made == length
 
 
-def _inflated(stream: Any, piece: Content) -> Iterator[int]:
+def _inflated(stream: Any, piece: BlockBytes) -> Iterator[int]:
     """Decompress a piece of a deflate stream in parts, and yield the size in bytes of each part."""
     while piece and not stream.eof:
         yield len(stream.decompress(piece, _PIECE))
         piece = stream.unconsumed_tail
 
 
-def _unpacked(stream: Any, piece: Content) -> Iterator[int]:
+def _unpacked(stream: Any, piece: BlockBytes) -> Iterator[int]:
     """Decompress a piece of an LZMA stream in parts, and yield the size in bytes of each part."""
     while not stream.eof and (piece or not stream.needs_input):
         yield len(stream.decompress(piece, _PIECE))

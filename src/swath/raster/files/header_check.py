@@ -14,8 +14,8 @@ from swath.errors import SceneError
 from swath.raster.files.tiff_header import (
     BLOCK_TABLES,
     GDAL_METADATA,
-    NotReadableError,
     ReadBytes,
+    UnsupportedLayoutError,
     directories,
 )
 
@@ -63,7 +63,7 @@ def check_header(uri: str, size: int, read: ReadBytes) -> None:
             _check_boxes(uri, size, read)
         else:
             _check_pages(uri, size, read)
-    except NotReadableError:
+    except UnsupportedLayoutError:
         return
 
 

@@ -56,7 +56,7 @@ _MAX_BYTES = 64 << 20
 """Largest number of bytes of a tag's values that are read at once."""
 
 
-class NotReadableError(Exception):
+class UnsupportedLayoutError(Exception):
     """A header, or a block, that swath cannot read itself; GDAL may be able to."""
 
 
@@ -95,7 +95,7 @@ class Page:
             Values (n,) in the file's dtype; none if the page lacks the tag.
 
         Raises:
-            NotReadableError: The file ends before the values, or they are too many.
+            UnsupportedLayoutError: The file ends before the values, or they are too many.
         """
         field = self.fields.get(tag)
         if field is None:
@@ -104,10 +104,10 @@ class Page:
         size = field.dtype.itemsize
         length = max(0, stop - start) * size
         if length > _MAX_BYTES:
-            raise NotReadableError(f"tag {tag} has {field.count} values")
+            raise UnsupportedLayoutError(f"tag {tag} has {field.count} values")
         content = self.read(field.offset + start * size, length)
         if len(content) != length:
-            raise NotReadableError(f"tag {tag} lies beyond the end of the file")
+            raise UnsupportedLayoutError(f"tag {tag} lies beyond the end of the file")
         return np.frombuffer(content, field.dtype)
 
     def number(self, tag: int, default: int) -> int:
@@ -124,7 +124,7 @@ def pages(read: ReadBytes) -> list[Page]:
     """Return the pages of a TIFF in the order of the file, at most 64.
 
     Raises:
-        NotReadableError: The file is not a TIFF, or its header is damaged.
+        UnsupportedLayoutError: The file is not a TIFF, or its header is damaged.
     """
     order, big, offset = _start(read)
     found: list[Page] = []
@@ -140,7 +140,7 @@ def first_page(read: ReadBytes) -> Page:
     """Return the first page of a TIFF.
 
     Raises:
-        NotReadableError: The file is not a TIFF, or its header is damaged.
+        UnsupportedLayoutError: The file is not a TIFF, or its header is damaged.
     """
     order, big, offset = _start(read)
     return _page(read, order, offset, big=big)[0]
@@ -158,7 +158,7 @@ def directories(read: ReadBytes, most: int) -> Iterator[NDArray[np.void]]:
         Structured array (n,) of a page's entries with the fields tag, kind, count and value.
 
     Raises:
-        NotReadableError: The file is not a TIFF, or its header is damaged.
+        UnsupportedLayoutError: The file is not a TIFF, or its header is damaged.
     """
     order, big, offset = _start(read)
     word, following = (8, 8) if big else (2, 4)
@@ -173,7 +173,7 @@ def directories(read: ReadBytes, most: int) -> Iterator[NDArray[np.void]]:
         size = min(count, most + 1) * entry.itemsize
         body = read(offset + word, size + following)
         if len(body) < size:
-            raise NotReadableError("a page lies beyond the end of the file")
+            raise UnsupportedLayoutError("a page lies beyond the end of the file")
         yield np.frombuffer(body[:size], entry)
         offset = _int(body[size:], order)
 
@@ -184,7 +184,7 @@ def _start(read: ReadBytes) -> tuple[Order, bool, int]:
     orders: dict[bytes, Order] = {b"II": "<", b"MM": ">"}
     order = orders.get(head[:2])
     if order is None or len(head) < 16:  # noqa: PLR2004 (the size of a header)
-        raise NotReadableError("no TIFF")
+        raise UnsupportedLayoutError("no TIFF")
     big = _int(head[2:4], order) == 43  # noqa: PLR2004 (BigTIFF's version)
     return order, big, _int(head[8:16] if big else head[4:8], order)
 
@@ -194,12 +194,12 @@ def _page(read: ReadBytes, order: Order, offset: int, *, big: bool) -> tuple[Pag
     word, width = (8, 20) if big else (2, 12)
     count = _int(read(offset, word), order)
     if not 0 < count <= _MAX_ENTRIES:
-        raise NotReadableError(f"a page of {count} tags")
+        raise UnsupportedLayoutError(f"a page of {count} tags")
     size = count * width
     next_word = 8 if big else 4
     body = read(offset + word, size + next_word)
     if len(body) != size + next_word:
-        raise NotReadableError("a page lies beyond the end of the file")
+        raise UnsupportedLayoutError("a page lies beyond the end of the file")
     fields = {}
     for start in range(0, size, width):
         tag, field = _field(body[start : start + width], order, offset + word + start, big=big)

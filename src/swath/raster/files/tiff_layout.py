@@ -10,7 +10,7 @@ import numpy as np
 from rasterio.enums import Interleaving
 
 from swath.raster.files import tiff_header
-from swath.raster.files.tiff_header import NotReadableError, Page, ReadBytes
+from swath.raster.files.tiff_header import Page, ReadBytes, UnsupportedLayoutError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,8 +25,8 @@ _LOSSLESS = {NONE, LZW, DEFLATE, OLD_DEFLATE, PACKBITS, ZSTD}
 _PLAIN_COLOURS = {0, 1, 2, 3, 4}
 """Photometric interpretations whose samples GDAL does not convert."""
 _FORMATS = {1: "u", 2: "i", 3: "f"}
-_HORIZONTAL, _FLOATING = 2, 3
-LARGEST_STRIP = 64 << 20
+_HORIZONTAL_PREDICTOR, _FLOATING_PREDICTOR = 2, 3
+MAX_STRIP_BYTES = 64 << 20
 """Largest decoded size in bytes of a strip that is held whole.
 
 GDAL reads larger strips row by row.
@@ -44,9 +44,9 @@ class Layout:
     """Height of the page in px."""
     tiled: bool
     """Whether the blocks are tiles; otherwise they are strips, and the last may have fewer rows."""
-    rows: int
+    block_height: int
     """Height of a block in px."""
-    cols: int
+    block_width: int
     """Width of a block in px."""
     samples: int
     """Number of samples (bands) of a pixel."""
@@ -66,14 +66,14 @@ class Layout:
     """JPEG tables that all blocks share, if any."""
 
     @property
-    def across(self) -> int:
+    def blocks_across(self) -> int:
         """Number of columns of blocks."""
-        return -(-self.width // self.cols)
+        return -(-self.width // self.block_width)
 
     @property
-    def down(self) -> int:
+    def blocks_down(self) -> int:
         """Number of rows of blocks."""
-        return -(-self.height // self.rows)
+        return -(-self.height // self.block_height)
 
     @property
     def planes(self) -> int:
@@ -88,18 +88,22 @@ class Layout:
     @property
     def row_bytes(self) -> int:
         """Decoded size in bytes of a row of pixels in a block."""
-        return -(-self.cols * self.depth * self.bits // 8)
+        return -(-self.block_width * self.depth * self.bits // 8)
 
     @property
     def block_bytes(self) -> int:
         """Decoded size in bytes of a block."""
-        return self.rows * self.row_bytes
+        return self.block_height * self.row_bytes
 
-    def rows_of(self, row: int) -> int:
+    def block_row_height(self, row: int) -> int:
         """Return the height in px of the blocks of one block row."""
-        return self.rows if self.tiled else min(self.rows, self.height - row * self.rows)
+        return (
+            self.block_height
+            if self.tiled
+            else min(self.block_height, self.height - row * self.block_height)
+        )
 
-    def places(self, rows: range, planes: Sequence[int]) -> NDArray[np.int64]:
+    def byte_ranges(self, rows: range, planes: Sequence[int]) -> NDArray[np.int64]:
         """Return the positions in the file of the blocks of some block rows.
 
         Args:
@@ -110,17 +114,17 @@ class Layout:
             int64 (planes, rows, columns, 2): offset and size in bytes; 0, 0 for a block that the
             file leaves out.
         """
-        shape = (len(rows), self.across)
+        shape = (len(rows), self.blocks_across)
         found = np.empty((len(planes), *shape, 2), np.int64)
         for place, plane in enumerate(planes):
-            start = (plane * self.down + rows.start) * self.across
+            start = (plane * self.blocks_down + rows.start) * self.blocks_across
             for part, tag in enumerate(tiff_header.BLOCK_TABLES[self.tiled]):
-                values = self.page.numbers(tag, start, start + len(rows) * self.across)
+                values = self.page.numbers(tag, start, start + len(rows) * self.blocks_across)
                 found[place, :, :, part] = values.reshape(shape)
         return found
 
 
-def scene_layout(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout | None]:
+def read_layouts(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout | None]:
     """Return the layout of a scene, and that of the mask within its file.
 
     Args:
@@ -132,7 +136,7 @@ def scene_layout(reader: DatasetReader, read: ReadBytes) -> tuple[Layout, Layout
         mask, or one in a layout that is not supported.
 
     Raises:
-        NotReadableError: Only GDAL can read the file.
+        UnsupportedLayoutError: Only GDAL can read the file.
     """
     image, *others = tiff_header.pages(read)
     layout = _layout(image)
@@ -146,7 +150,10 @@ def _mask_layout(image: Layout, others: Sequence[Page]) -> Layout | None:
         if page.number(tiff_header.NEW_SUBFILE_TYPE, 0) != MASK_PAGE:
             continue
         mask = _layout(page)
-        sizes = [(one.width, one.height, one.rows, one.cols, one.tiled) for one in (mask, image)]
+        sizes = [
+            (one.width, one.height, one.block_height, one.block_width, one.tiled)
+            for one in (mask, image)
+        ]
         same = sizes[0] == sizes[1]
         if same and (mask.samples, mask.bits, mask.predictor) == (1, 1, 1):
             return mask if mask.compression in _LOSSLESS else None
@@ -156,16 +163,16 @@ def _mask_layout(image: Layout, others: Sequence[Page]) -> Layout | None:
 def _layout(page: Page) -> Layout:
     bits, formats = page.numbers(tiff_header.BITS), page.numbers(tiff_header.SAMPLE_FORMAT)
     if np.unique(bits).size > 1 or np.unique(formats).size > 1:
-        raise NotReadableError("samples of several kinds")
+        raise UnsupportedLayoutError("samples of several kinds")
     depth, kind = page.number(tiff_header.BITS, 1), page.number(tiff_header.SAMPLE_FORMAT, 1)
     if (
         kind not in _FORMATS
         or depth not in {1, 8, 16, 32, 64}
         or (kind, depth) in {(3, 8), (3, 16)}
     ):
-        raise NotReadableError(f"samples of {depth} bits of format {kind}")
+        raise UnsupportedLayoutError(f"samples of {depth} bits of format {kind}")
     if page.number(tiff_header.FILL_ORDER, 1) != 1 or page.number(tiff_header.ORIENTATION, 1) != 1:
-        raise NotReadableError("bits or rows in another order")
+        raise UnsupportedLayoutError("bits or rows in another order")
     width, height = page.number(tiff_header.WIDTH, 0), page.number(tiff_header.HEIGHT, 0)
     tiled = tiff_header.TILE_WIDTH in page.fields
     layout = Layout(
@@ -173,10 +180,10 @@ def _layout(page: Page) -> Layout:
         width=width,
         height=height,
         tiled=tiled,
-        rows=page.number(tiff_header.TILE_HEIGHT, 0)
+        block_height=page.number(tiff_header.TILE_HEIGHT, 0)
         if tiled
         else min(height, page.number(tiff_header.STRIP_ROWS, height)),
-        cols=page.number(tiff_header.TILE_WIDTH, 0) if tiled else width,
+        block_width=page.number(tiff_header.TILE_WIDTH, 0) if tiled else width,
         samples=page.number(tiff_header.SAMPLES, 1),
         separate=page.number(tiff_header.PLANAR, _CHUNKY) == _SEPARATE,
         bits=depth,
@@ -191,23 +198,26 @@ def _layout(page: Page) -> Layout:
 
 
 def _check_tables(layout: Layout) -> None:
-    if min(layout.width, layout.height, layout.rows, layout.cols, layout.samples) < 1:
-        raise NotReadableError("no blocks")
-    if not layout.tiled and layout.block_bytes > LARGEST_STRIP:
-        raise NotReadableError(f"strips of {layout.block_bytes} bytes")
-    blocks = layout.planes * layout.across * layout.down
+    if (
+        min(layout.width, layout.height, layout.block_height, layout.block_width, layout.samples)
+        < 1
+    ):
+        raise UnsupportedLayoutError("no blocks")
+    if not layout.tiled and layout.block_bytes > MAX_STRIP_BYTES:
+        raise UnsupportedLayoutError(f"strips of {layout.block_bytes} bytes")
+    blocks = layout.planes * layout.blocks_across * layout.blocks_down
     for tag in tiff_header.BLOCK_TABLES[layout.tiled]:
         field = layout.page.fields.get(tag)
         if field is None or field.count != blocks:
-            raise NotReadableError("a table of blocks of another length")
+            raise UnsupportedLayoutError("a table of blocks of another length")
 
 
 def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
     """Raise unless GDAL understands the header identically, as GDAL is authoritative."""
     pixel = reader.interleaving == Interleaving.pixel or layout.samples == 1
-    shapes = {(layout.rows, layout.cols)}
+    shapes = {(layout.block_height, layout.block_width)}
     if not layout.tiled and layout.compression != NONE:
-        shapes.add((1, layout.cols))  # GDAL presents a single compressed strip as rows
+        shapes.add((1, layout.block_width))  # GDAL presents a single compressed strip as rows
     same = (
         (layout.width, layout.height) == (reader.width, reader.height)
         and layout.samples == reader.count
@@ -217,10 +227,10 @@ def _check_agrees(layout: Layout, reader: DatasetReader) -> None:
         and (layout.samples == 1 or pixel != layout.separate)
     )
     if not same:
-        raise NotReadableError("a header that GDAL understands in another way")
+        raise UnsupportedLayoutError("a header that GDAL understands in another way")
 
 
-def decoded_here(layout: Layout) -> bool:
+def can_decode(layout: Layout) -> bool:
     """Return whether swath can decode the blocks of a layout to exactly GDAL's pixels.
 
     JPEG is excluded, as versions of libjpeg differ in how they upsample colors and continue after
@@ -233,5 +243,5 @@ def decoded_here(layout: Layout) -> bool:
         return not layout.separate
     if compression in {NONE, PACKBITS}:
         return predictor == 1
-    floating = predictor == _FLOATING and layout.dtype.kind == "f"
-    return compression in _LOSSLESS and (predictor in {1, _HORIZONTAL} or floating)
+    floating = predictor == _FLOATING_PREDICTOR and layout.dtype.kind == "f"
+    return compression in _LOSSLESS and (predictor in {1, _HORIZONTAL_PREDICTOR} or floating)

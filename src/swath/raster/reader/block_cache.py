@@ -1,7 +1,8 @@
-"""Keep a ring of block rows, in which each block is decoded once, and cut tiles from it.
+"""Cache block rows, so that each block is decoded once, and read tiles from the cache.
 
-A strip holds the pixels of one row of tiles, and the tiles are views of it. The ring holds only the
-strips to which the current block rows contribute, so its size is independent of the scene's height.
+An array holds the pixels of one row of tiles, and the tiles are views of it. The cache holds only
+the rows of tiles that overlap the current block rows, so its size does not depend on the scene's
+height.
 """
 
 from __future__ import annotations
@@ -11,142 +12,161 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
-from swath.raster.reader.block_schedule import BlockRow, Lattice, Part, schedule, strips
+from swath.raster.reader.block_schedule import (
+    BlockGrid,
+    BlockRow,
+    CopyTarget,
+    group_tile_rows,
+    schedule_block_rows,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Ints
 
-ROWS_AHEAD = 1
+DECODED_ROWS_AHEAD = 1
 """Number of block rows that are decoded before the current tile needs them."""
-FETCHED_AHEAD = 6
+MAX_PREFETCHED_ROWS = 6
 """Number of block rows that are prefetched before they are decoded."""
-BYTES_AHEAD = 64 << 20
+MAX_PREFETCHED_BYTES = 64 << 20
 """Size in bytes of prefetched block rows above which no more are prefetched."""
 
 
-class Source(Protocol):
+class BlockSource(Protocol):
     """Source of a raster's blocks."""
 
     @property
-    def lattice(self) -> Lattice:
+    def block_grid(self) -> BlockGrid:
         """Positions of the blocks in the scene."""
 
-    def expect(self, row: BlockRow) -> int:
+    def prefetch(self, row: BlockRow) -> int:
         """Start prefetching the bytes of a block row, and return their number."""
 
-    def room(self, rows: int, cols: int) -> NDArray[Any]:
+    def allocate(self, rows: int, cols: int) -> NDArray[Any]:
         """Return memory for pixels, (layers, rows, cols), in the layout that is fastest to fill."""
 
-    def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:
-        """Start decoding a block of an expected row into its destinations."""
+    def decode(self, row: int, column: int, targets: Sequence[CopyTarget]) -> Future[None]:
+        """Start decoding a block of a prefetched row into its destinations."""
 
-    def forget(self, row: int) -> None:
+    def release(self, row: int) -> None:
         """Release a block row, of which no more blocks are needed."""
 
 
-class Ring:
-    """Ring of block rows, from which tiles are cut in the order of `windows`."""
+class BlockCache:
+    """Cache of block rows, from which tiles are read in the order of `windows`."""
 
-    def __init__(self, source: Source, windows: Ints) -> None:
+    def __init__(self, source: BlockSource, windows: Ints) -> None:
         self._source = source
-        self._lattice = source.lattice
+        self._block_grid = source.block_grid
         self._windows = windows
-        self._spans = self._lattice.spans(windows)
-        self._strips, self._strip_of = strips(windows, self._spans)
-        self._rows = schedule(self._spans)
-        self._firsts = [row.first for row in self._rows]
-        self._sizes: list[int] = []
+        self._block_ranges = self._block_grid.block_ranges(windows)
+        self._tile_rows, self._tile_row_indices = group_tile_rows(windows, self._block_ranges)
+        self._block_rows = schedule_block_rows(self._block_ranges)
+        self._first_tiles = [row.first_tile for row in self._block_rows]
+        self._row_bytes: list[int] = []
         """Numbers of bytes of the block rows that were prefetched so far."""
-        self._decoded = 0
+        self._decoded_count = 0
         self._blocks: dict[int, dict[int, Future[None]]] = {}
         self._pixels: dict[int, NDArray[Any]] = {}
-        """Pixels (layers, rows, cols) of the current strips, by number of the strip."""
-        self._last = {row.row: row.last for row in self._rows}
+        """Pixels (layers, rows, cols) of the current rows of tiles, by index of the row."""
+        self._last_tiles = {row.row: row.last_tile for row in self._block_rows}
 
-    def cut(self, place: int) -> NDArray[Any]:
-        """Return a tile, (layers, rows, cols), as a view that keeps its strip in memory.
+    def read_tile(self, index: int) -> NDArray[Any]:
+        """Return a tile, (layers, rows, cols), as a view that keeps its row of tiles in memory.
 
         Args:
-            place: Position of the tile, from 0, among the windows.
+            index: Index of the tile among the windows.
 
         Raises:
             Exception: The source could not decode a block of the tile.
         """
-        self._run_ahead(place)
+        self._read_ahead(index)
         try:
-            return self._view(place)
+            return self._view(index)
         finally:
-            self._release(place)
+            self._release(index)
 
     @property
-    def held(self) -> int:
+    def rows_in_memory(self) -> int:
         """Number of block rows that are decoded or being decoded."""
         return len(self._blocks)
 
-    def _run_ahead(self, place: int) -> None:
+    def _read_ahead(self, index: int) -> None:
         """Start decoding the block rows of a tile, and prefetch and decode some rows after them."""
-        until = min(len(self._rows), bisect_right(self._firsts, place) + ROWS_AHEAD)
-        if until > self._decoded:
-            self._fetch(until)
-            self._decode(self._rows[self._decoded : until])
-            self._decoded = until
+        until = min(
+            len(self._block_rows), bisect_right(self._first_tiles, index) + DECODED_ROWS_AHEAD
+        )
+        if until > self._decoded_count:
+            self._prefetch_until(until)
+            self._decode(self._block_rows[self._decoded_count : until])
+            self._decoded_count = until
 
-    def _fetch(self, until: int) -> None:
+    def _prefetch_until(self, until: int) -> None:
         """Start prefetching the first `until` block rows, and some after them."""
-        for row in self._rows[len(self._sizes) :]:
-            ahead = self._sizes[until:]
-            late = len(self._sizes) < until
-            if not late and (len(ahead) >= FETCHED_AHEAD or sum(ahead) >= BYTES_AHEAD):
+        for row in self._block_rows[len(self._row_bytes) :]:
+            ahead = self._row_bytes[until:]
+            late = len(self._row_bytes) < until
+            if not late and (
+                len(ahead) >= MAX_PREFETCHED_ROWS or sum(ahead) >= MAX_PREFETCHED_BYTES
+            ):
                 return
-            self._sizes.append(self._source.expect(row))
+            self._row_bytes.append(self._source.prefetch(row))
 
     def _decode(self, rows: list[BlockRow]) -> None:
         """Start decoding rows column by column, so that the first tile waits for few blocks."""
-        shown = {needed.row: self._shown_in(needed.row) for needed in rows}
+        tile_rows = {needed.row: self._allocate_tile_rows(needed.row) for needed in rows}
         self._blocks |= {needed.row: {} for needed in rows}
         for column, row in sorted((c, needed.row) for needed in rows for c in needed.columns):
-            parts = [part for number in shown[row] for part in self._parts(number, row, column)]
-            self._blocks[row][column] = self._source.decode(row, column, parts)
+            targets = [
+                t for index in tile_rows[row] for t in self._copy_targets(index, row, column)
+            ]
+            self._blocks[row][column] = self._source.decode(row, column, targets)
 
-    def _shown_in(self, row: int) -> list[int]:
-        """Return the strips that overlap a block row, after allocating their memory."""
-        found = [n for n, strip in enumerate(self._strips) if strip.top <= row <= strip.bottom]
-        for number in found:
-            if number not in self._pixels:
-                strip = self._strips[number]
-                cols = strip.right - self._lattice.left_of(strip.left)
-                self._pixels[number] = self._source.room(strip.height, cols)
-        return found
+    def _allocate_tile_rows(self, row: int) -> list[int]:
+        """Return the rows of tiles that overlap a block row, after allocating their memory."""
+        overlapping = [
+            index
+            for index, tile_row in enumerate(self._tile_rows)
+            if tile_row.first_block_row <= row <= tile_row.last_block_row
+        ]
+        for index in overlapping:
+            if index not in self._pixels:
+                tile_row = self._tile_rows[index]
+                cols = tile_row.right - self._block_grid.column_left(tile_row.first_block_column)
+                self._pixels[index] = self._source.allocate(tile_row.height, cols)
+        return overlapping
 
-    def _parts(self, number: int, row: int, column: int) -> Iterator[Part]:
-        """Yield the part of a block that lies in a strip, if they overlap."""
-        strip, lattice = self._strips[number], self._lattice
-        start = lattice.left_of(column) - lattice.left_of(strip.left)
-        stop = min(start + lattice.cols, strip.right - lattice.left_of(strip.left))
+    def _copy_targets(self, index: int, row: int, column: int) -> Iterator[CopyTarget]:
+        """Yield the target of a block in a row of tiles, if they overlap."""
+        tile_row, grid = self._tile_rows[index], self._block_grid
+        left = grid.column_left(tile_row.first_block_column)
+        start = grid.column_left(column) - left
+        stop = min(start + grid.block_width, tile_row.right - left)
         if 0 <= start < stop:
-            of_block, of_strip = _overlap(lattice.top_of(row), lattice.rows, strip.y, strip.height)
-            yield Part(of_block, self._pixels[number][:, of_strip, start:stop])
+            block_rows, target_rows = _overlap(
+                grid.row_top(row), grid.block_height, tile_row.y, tile_row.height
+            )
+            yield CopyTarget(block_rows, self._pixels[index][:, target_rows, start:stop])
 
-    def _view(self, place: int) -> NDArray[Any]:
-        left, right, top, bottom = self._spans[place].tolist()
+    def _view(self, index: int) -> NDArray[Any]:
+        left, right, top, bottom = self._block_ranges[index].tolist()
         for row in range(top, bottom + 1):
             for column in range(left, right + 1):
                 self._blocks[row][column].result()
-        x, _, width, _ = self._windows[place].tolist()
-        number = int(self._strip_of[place])
-        start = x - self._lattice.left_of(self._strips[number].left)
-        return self._pixels[number][:, :, start : start + width]
+        x, _, width, _ = self._windows[index].tolist()
+        tile_row = int(self._tile_row_indices[index])
+        start = x - self._block_grid.column_left(self._tile_rows[tile_row].first_block_column)
+        return self._pixels[tile_row][:, :, start : start + width]
 
-    def _release(self, place: int) -> None:
-        """Release the block rows and strips that no later tile needs."""
-        for row in [row for row in self._blocks if self._last[row] <= place]:
+    def _release(self, index: int) -> None:
+        """Release the block rows and rows of tiles that no later tile needs."""
+        for row in [row for row in self._blocks if self._last_tiles[row] <= index]:
             for block in self._blocks.pop(row).values():
                 block.cancel()
-            self._source.forget(row)
-        for number in [n for n in self._pixels if self._strips[n].last <= place]:
-            del self._pixels[number]
+            self._source.release(row)
+        for tile_row in [n for n in self._pixels if self._tile_rows[n].last_tile <= index]:
+            del self._pixels[tile_row]
 
 
 def _overlap(block: int, length: int, start: int, size: int) -> tuple[slice, slice]:

@@ -1,4 +1,4 @@
-"""Reuse the memory of strips of pixels."""
+"""Reuse the memory of arrays of pixels."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def _references(arrays: list[NDArray[Any]]) -> list[int]:
     return [sys.getrefcount(array) for array in arrays]
 
 
-_OURS = _references([np.empty(0)])[0]
+_UNUSED_REFCOUNT = _references([np.empty(0)])[0]
 """Reference count, in this Python, of an array that only a list refers to."""
 
 
-class Memory:
+class BufferPool:
     """Pool of pixel arrays, in which an array is reused once no view of it is left.
 
     The kernel clears memory that is new to a process page by page, which takes a fifth as long as
@@ -37,7 +37,7 @@ class Memory:
         self._layers, self._dtype, self._interleaved = layers, dtype, interleaved
         self._arrays: list[NDArray[Any]] = []
 
-    def room(self, rows: int, cols: int) -> NDArray[Any]:
+    def allocate(self, rows: int, cols: int) -> NDArray[Any]:
         """Return uninitialized pixels, (layers, rows, cols)."""
         if self._interleaved:
             return self._array((rows, cols, self._layers)).transpose(2, 0, 1)
@@ -46,11 +46,13 @@ class Memory:
     def _array(self, shape: tuple[int, int, int]) -> NDArray[Any]:
         # Every view refers to the array that owns the memory, even a view of a view.
         counts = _references(self._arrays)
-        unseen = [a for a, count in zip(self._arrays, counts, strict=True) if count == _OURS]
-        array = next((a for a in unseen if a.shape == shape), None)
+        unused = [
+            a for a, count in zip(self._arrays, counts, strict=True) if count == _UNUSED_REFCOUNT
+        ]
+        array = next((a for a in unused if a.shape == shape), None)
         if array is None:
             # Unused arrays of other shapes belong to finished strips.
-            self._arrays = [a for a in self._arrays if not any(a is b for b in unseen)]
+            self._arrays = [a for a in self._arrays if not any(a is b for b in unused)]
             array = np.empty(shape, self._dtype)
             self._arrays.append(array)
         return array

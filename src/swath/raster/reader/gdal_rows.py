@@ -11,81 +11,83 @@ import numpy as np
 from rasterio.windows import Window
 
 from swath.raster.dataset import Dataset, pixel_dtype
-from swath.raster.reader.block_schedule import BlockRow, Lattice, Part
-from swath.raster.reader.buffer_pool import Memory
-from swath.raster.reader.validity import Wanted
+from swath.raster.reader.block_schedule import BlockGrid, BlockRow, CopyTarget
+from swath.raster.reader.buffer_pool import BufferPool
+from swath.raster.reader.channels import Channels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Ints
 
-_ROWS = 256
-"""Smallest height in px of a group of block rows, unless it would exceed `_BYTES`."""
-_BYTES = 64 << 20
+_MIN_GROUP_ROWS = 256
+"""Smallest height in px of a group of block rows, unless it would exceed `_MAX_GROUP_BYTES`."""
+_MAX_GROUP_BYTES = 64 << 20
 """Largest size in bytes of a group, unless a single row of blocks is larger."""
 
 
-class Bands:
+class RowGroups:
     """Source whose blocks are groups of rows, as wide as all windows together."""
 
     def __init__(
-        self, handles: Sequence[Dataset], wanted: Wanted, windows: Ints, *, readers: Executor
+        self, handles: Sequence[Dataset], channels: Channels, windows: Ints, *, readers: Executor
     ) -> None:
         """Compute the groups of rows.
 
         Args:
             handles: Dataset to read, opened once for each thread.
-            wanted: Layers to read.
+            channels: Layers to read.
             windows: Windows (n, 4) that will be read: x, y, width and height in px.
             readers: Executor with as many threads as there are handles.
         """
-        self._wanted, self._readers = wanted, readers
-        self._free: SimpleQueue[Dataset] = SimpleQueue()
+        self._channels, self._readers = channels, readers
+        self._idle_handles: SimpleQueue[Dataset] = SimpleQueue()
         for handle in handles:
-            self._free.put(handle)
+            self._idle_handles.put(handle)
         scene = handles[0].reader
         rows, cols = scene.block_shapes[0]
         left = int(windows[:, 0].min()) // cols * cols
         right = int((windows[:, 0] + windows[:, 2]).max())
         width = min(scene.width, -(-right // cols) * cols) - left
         self._dtype = np.dtype(pixel_dtype(scene))
-        self._memory = Memory(wanted.layers, self._dtype, interleaved=False)
-        row_bytes = width * wanted.layers * self._dtype.itemsize * rows
-        count = max(1, min(-(-_ROWS // rows), _BYTES // row_bytes))
-        self.lattice = Lattice(x=left, y=0, cols=width, rows=rows * count)
+        self._buffers = BufferPool(channels.layer_count, self._dtype, interleaved=False)
+        row_bytes = width * channels.layer_count * self._dtype.itemsize * rows
+        count = max(1, min(-(-_MIN_GROUP_ROWS // rows), _MAX_GROUP_BYTES // row_bytes))
+        self.block_grid = BlockGrid(x=left, y=0, block_width=width, block_height=rows * count)
 
-    def expect(self, row: BlockRow) -> int:  # noqa: ARG002
+    def prefetch(self, row: BlockRow) -> int:  # noqa: ARG002
         """Return 0, as nothing is prefetched: GDAL fetches when it reads."""
         return 0
 
-    def room(self, rows: int, cols: int) -> NDArray[Any]:
+    def allocate(self, rows: int, cols: int) -> NDArray[Any]:
         """Return memory for pixels, (layers, rows, cols), in the memory layout of GDAL's output."""
-        return self._memory.room(rows, cols)
+        return self._buffers.allocate(rows, cols)
 
-    def decode(self, row: int, column: int, parts: Sequence[Part]) -> Future[None]:  # noqa: ARG002
+    def decode(self, row: int, column: int, targets: Sequence[CopyTarget]) -> Future[None]:  # noqa: ARG002
         """Start reading a group of rows into its destinations."""
-        return self._readers.submit(self._read, row, parts)
+        return self._readers.submit(self._read, row, targets)
 
-    def forget(self, row: int) -> None:
+    def release(self, row: int) -> None:
         """Do nothing, as no bytes are kept."""
 
-    def _read(self, row: int, parts: Sequence[Part]) -> None:
-        handle = self._free.get()
+    def _read(self, row: int, targets: Sequence[CopyTarget]) -> None:
+        handle = self._idle_handles.get()
         try:
-            band = self._read_with(handle, row)
+            band = self._read_group(handle, row)
         finally:
-            self._free.put(handle)
-        for part in parts:
-            part.place[...] = part.of(band)
+            self._idle_handles.put(handle)
+        for target in targets:
+            target.pixels[...] = target.crop(band)
 
-    def _read_with(self, handle: Dataset, row: int) -> NDArray[Any]:
-        top = row * self.lattice.rows
-        height = min(self.lattice.rows, handle.reader.height - top)
-        window = Window(self.lattice.x, top, self.lattice.cols, height)
-        if self._wanted.masked is None:
-            return handle.read(window, self._wanted.samples)
-        block = np.empty((self._wanted.layers, height, self.lattice.cols), self._dtype)
-        block[:-1] = handle.read(window, self._wanted.samples)
-        block[-1] = handle.read_mask(window, self._wanted.masked)
+    def _read_group(self, handle: Dataset, row: int) -> NDArray[Any]:
+        top = row * self.block_grid.block_height
+        height = min(self.block_grid.block_height, handle.reader.height - top)
+        window = Window(self.block_grid.x, top, self.block_grid.block_width, height)
+        if self._channels.mask_band is None:
+            return handle.read(window, self._channels.samples)
+        block = np.empty(
+            (self._channels.layer_count, height, self.block_grid.block_width), self._dtype
+        )
+        block[:-1] = handle.read(window, self._channels.samples)
+        block[-1] = handle.read_mask(window, self._channels.mask_band)
         return block

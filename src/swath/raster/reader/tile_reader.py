@@ -17,10 +17,10 @@ import numpy as np
 from swath._types import Ints, Mask
 from swath.cpus import available_cpus
 from swath.errors import SceneChangedError, TransientError
-from swath.raster.reader.block_cache import Ring
-from swath.raster.reader.block_source import source_of
-from swath.raster.reader.memory_check import fit_threads, need_of_gdal
-from swath.raster.reader.validity import Wanted, wanted
+from swath.raster.reader.block_cache import BlockCache
+from swath.raster.reader.block_source import open_block_source
+from swath.raster.reader.channels import Channels, select_channels
+from swath.raster.reader.memory_check import fit_threads, gdal_memory_need
 from swath.raster.reader.workers import Workers
 from swath.raster.scene import OpenScene
 from swath.raster.tiles import Grid, Tile
@@ -50,7 +50,7 @@ class TilePixels:
 
     @property
     def shown(self) -> Mask | None:
-        """Mask of the numbers that a model receives; None if it receives all of them.
+        """Mask of the indices that a model receives; None if it receives all of them.
 
         Its shape can be broadcast to that of `pixels`.
         """
@@ -61,7 +61,7 @@ def read_tiles(
     scene: OpenScene,
     grid: Grid,
     bands: Sequence[int],
-    numbers: Sequence[int] | Ints,
+    indices: Sequence[int] | Ints,
     *,
     threads: int | None = None,
 ) -> Generator[TilePixels]:
@@ -73,7 +73,7 @@ def read_tiles(
         scene: Scene to read, which must stay open until the last tile is taken.
         grid: Tiles of the scene.
         bands: Numbers of the bands, from 1, in the order wanted.
-        numbers: Numbers of the tiles. In raster order, each block is decoded once.
+        indices: Numbers of the tiles. In raster order, each block is decoded once.
         threads: Number of threads that decode; by default, the number of CPUs. Fewer are used
             where memory is short.
 
@@ -82,59 +82,59 @@ def read_tiles(
         SceneChangedError: The file was replaced since it was opened.
         TransientError: S3 did not answer.
     """
-    if len(numbers) == 0:
+    if len(indices) == 0:
         return
     with Workers(threads or available_cpus()) as workers:
-        cutter = _Cutter(scene, bands, grid.windows(numbers), workers)
-        for place, tile in enumerate(grid.iter_tiles(numbers)):
-            yield cutter.read(place, tile)
+        reader = _CachedReader(scene, bands, grid.windows(indices), workers)
+        for index, tile in enumerate(grid.iter_tiles(indices)):
+            yield reader.read(index, tile)
 
 
-class _Cutter:
-    """Cuts tiles from a ring of the scene's blocks, and from one of the blocks of its mask file."""
+class _CachedReader:
+    """Reader of tiles from a cache of the scene's blocks, and one of its mask file."""
 
     def __init__(
         self, scene: OpenScene, bands: Sequence[int], windows: Ints, workers: Workers
     ) -> None:
         self._scene, self._bands = scene, bands
         self._nodata, self._masked = scene.nodata_of(bands), scene.has_mask(bands)
-        self._rings: list[Ring] = []
-        layers_wanted = wanted(scene, bands)
-        if layers_wanted is None:
-            check_memory(scene, bands, windows)
+        self._caches: list[BlockCache] = []
+        channels = select_channels(scene, bands)
+        if channels is None:
+            check_free_memory(scene, bands, windows)
         else:
-            layers = [(scene.dataset, layers_wanted)]
+            layers = [(scene.dataset, channels)]
             if scene.mask:
-                layers.append((scene.mask, Wanted(bands=tuple(scene.mask_bands(bands)))))
-            self._rings = [
-                Ring(source_of(dataset, what, windows, workers), windows)
-                for dataset, what in layers
+                layers.append((scene.mask, Channels(bands=tuple(scene.mask_bands(bands)))))
+            self._caches = [
+                BlockCache(open_block_source(dataset, selected, windows, workers), windows)
+                for dataset, selected in layers
             ]
 
-    def read(self, place: int, tile: Tile) -> TilePixels:
+    def read(self, index: int, tile: Tile) -> TilePixels:
         """Return a tile by its position, from 0, among the windows of the reader.
 
-        GDAL alone reads a tile for which the rings raise an error.
+        GDAL alone reads a tile for which the caches raise an error.
         """
         try:
-            if self._rings:
-                return self._cut(place, tile)
+            if self._caches:
+                return self._read_from_caches(index, tile)
         except (SceneChangedError, TransientError):
             raise
         except Exception:  # noqa: BLE001, S110 (a damaged block can make a codec raise anything)
             pass
-        return read_alone(self._scene, tile, self._bands)
+        return read_tile_with_gdal(self._scene, tile, self._bands)
 
-    def _cut(self, place: int, tile: Tile) -> TilePixels:
-        layers, *beside = [ring.cut(place) for ring in self._rings]
+    def _read_from_caches(self, index: int, tile: Tile) -> TilePixels:
+        layers, *mask_layers = [cache.read_tile(index) for cache in self._caches]
         count = len(self._bands)
-        marks = [*layers[count:], *(mark if len(mark) > 1 else mark[0] for mark in beside)]
+        marks = [*layers[count:], *(mark if len(mark) > 1 else mark[0] for mark in mask_layers)]
         pixels = layers[:count]
         valid = combine(pixels, marks, self._nodata, masked=self._masked)
         return TilePixels(tile, pixels, valid.pixels, valid.bands)
 
 
-def read_single(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
+def read_tile(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
     """Read a single tile with GDAL in the calling thread, after a check of the free memory.
 
     Args:
@@ -150,11 +150,11 @@ def read_single(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixel
         SceneChangedError: The file was replaced since it was opened.
         TransientError: S3 did not answer.
     """
-    check_memory(scene, bands, np.array([tile.window]))
-    return read_alone(scene, tile, bands)
+    check_free_memory(scene, bands, np.array([tile.window]))
+    return read_tile_with_gdal(scene, tile, bands)
 
 
-def check_memory(scene: OpenScene, bands: Sequence[int], windows: Ints) -> None:
+def check_free_memory(scene: OpenScene, bands: Sequence[int], windows: Ints) -> None:
     """Refuse a scene that GDAL cannot read in one thread within the free memory.
 
     Args:
@@ -165,10 +165,10 @@ def check_memory(scene: OpenScene, bands: Sequence[int], windows: Ints) -> None:
     Raises:
         SceneError: The free memory does not suffice.
     """
-    fit_threads(scene.dataset, need_of_gdal(scene.dataset, len(bands), windows), 1)
+    fit_threads(scene.dataset, gdal_memory_need(scene.dataset, len(bands), windows), 1)
 
 
-def read_alone(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
+def read_tile_with_gdal(scene: OpenScene, tile: Tile, bands: Sequence[int]) -> TilePixels:
     """Read one tile with GDAL in the calling thread, without prefetching.
 
     Args:

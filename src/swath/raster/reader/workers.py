@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Self
 
 from swath.raster.dataset import Dataset, open_dataset
 from swath.raster.files.byte_ranges import File, open_file
-from swath.raster.reader.memory_check import Need, fit_threads
+from swath.raster.reader.memory_check import MemoryNeed, fit_threads
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-_FETCHERS = 4
+_FETCH_THREADS = 4
 """Number of concurrent requests to S3."""
 
 
@@ -26,8 +26,8 @@ class Workers:
     """
 
     def __init__(self, decoders: int) -> None:
-        self._count = decoders
-        self._needs: dict[str, Need] = {}
+        self._thread_count = decoders
+        self._needs: dict[str, MemoryNeed] = {}
         self._files = ExitStack()
         self._pools: list[Executor] = []
 
@@ -47,7 +47,7 @@ class Workers:
             for pool in self._pools:
                 pool.shutdown()
 
-    def claim(self, dataset: Dataset, need: Need) -> None:
+    def reserve_memory(self, dataset: Dataset, need: MemoryNeed) -> None:
         """Reserve the memory for reading a dataset, and use fewer threads where memory is short.
 
         Call it before any thread reads the dataset.
@@ -60,27 +60,27 @@ class Workers:
             SceneError: The free memory does not suffice for one thread.
         """
         self._needs[dataset.uri] = need
-        together = sum(self._needs.values(), Need(0, 0))
-        self._count = fit_threads(dataset, together, self._count)
+        total = sum(self._needs.values(), MemoryNeed(0, 0))
+        self._thread_count = fit_threads(dataset, total, self._thread_count)
 
     @cached_property
-    def decoders(self) -> Executor:
+    def decoder_pool(self) -> Executor:
         """Pool of the threads that decode blocks."""
-        return self._pool(self._count, "decode")
+        return self._create_pool(self._thread_count, "decode")
 
     @cached_property
-    def _fetchers(self) -> Executor:
-        return self._pool(_FETCHERS, "fetch")
+    def _fetcher_pool(self) -> Executor:
+        return self._create_pool(_FETCH_THREADS, "fetch")
 
-    def handles(self, dataset: Dataset) -> list[Dataset]:
+    def open_handles(self, dataset: Dataset) -> list[Dataset]:
         """Return the dataset and further handles of its file, one for each thread."""
-        more = range(self._count - 1)
-        again = (open_dataset(dataset.uri, dataset.etag) for _ in more)
-        return [dataset, *(self._files.enter_context(opened) for opened in again)]
+        more = range(self._thread_count - 1)
+        reopened = (open_dataset(dataset.uri, dataset.etag) for _ in more)
+        return [dataset, *(self._files.enter_context(opened) for opened in reopened)]
 
-    def readers(self, count: int) -> Executor:
+    def new_reader_pool(self, count: int) -> Executor:
         """Return a new pool of threads that read with GDAL."""
-        return self._pool(count, "read")
+        return self._create_pool(count, "read")
 
     def open(self, dataset: Dataset) -> File:
         """Open the file of a dataset for reading bytes; it is closed with these workers.
@@ -89,11 +89,11 @@ class Workers:
             SceneError: The file cannot be opened.
             SceneChangedError: The file is no longer there.
         """
-        file = open_file(dataset.uri, dataset.etag, self._fetchers)
+        file = open_file(dataset.uri, dataset.etag, self._fetcher_pool)
         self._files.callback(file.close)
         return file
 
-    def _pool(self, count: int, purpose: str) -> Executor:
+    def _create_pool(self, count: int, purpose: str) -> Executor:
         pool = ThreadPoolExecutor(count, thread_name_prefix=f"swath-{purpose}")
         self._pools.append(pool)
         return pool

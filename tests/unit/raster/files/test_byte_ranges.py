@@ -1,4 +1,4 @@
-"""Ranges of bytes, joined where that pays."""
+"""Ranges of bytes, coalesce where that pays."""
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -13,15 +13,15 @@ from swath import storage
 from swath.errors import SceneChangedError, SceneError, TransientError
 from swath.raster.dataset import open_dataset
 from swath.raster.files.byte_ranges import (
-    HEAD,
-    Head,
+    MIN_HEADER_BYTES,
+    HeaderReader,
     LocalFile,
     S3File,
-    joined,
+    coalesce,
     open_file,
-    opened_file,
+    open_header,
 )
-from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.files.tiff_header import UnsupportedLayoutError
 
 MB = 1 << 20
 
@@ -29,22 +29,22 @@ MB = 1 << 20
 def test_blocks_of_a_cog_are_one_range():
     places = np.array([[1000 + i * 100_008, 100_000] for i in range(32)])
 
-    assert joined(places) == [(1000, 1000 + 32 * 100_008 - 8)]
+    assert coalesce(places) == [(1000, 1000 + 32 * 100_008 - 8)]
 
 
 def test_what_lies_between_many_blocks_may_grow_with_them():
     """One request for a row of blocks with a little of something else between each two."""
     places = np.array([[number * 10_100, 10_000] for number in range(1000)])
 
-    assert joined(places) == [(0, 999 * 10_100 + 10_000)]
+    assert coalesce(places) == [(0, 999 * 10_100 + 10_000)]
 
 
 def test_blocks_far_apart_are_fetched_alone():
-    assert joined(np.array([[0, MB], [10 * MB, MB]])) == [(0, MB), (10 * MB, 11 * MB)]
+    assert coalesce(np.array([[0, MB], [10 * MB, MB]])) == [(0, MB), (10 * MB, 11 * MB)]
 
 
 def test_a_shared_block_is_fetched_once():
-    assert joined(np.array([[500, 100]] * 50)) == [(500, 600)]
+    assert coalesce(np.array([[500, 100]] * 50)) == [(500, 600)]
 
 
 places = st.lists(
@@ -54,7 +54,7 @@ places = st.lists(
 
 @given(places)
 def test_every_place_lies_in_one_range_and_little_else_does(places):
-    ranges = joined(places)
+    ranges = coalesce(places)
     covered = sum(end - start for start, end in ranges)
     useful = 0
     reach = 0
@@ -84,7 +84,7 @@ class TestLocalFile:
     def test_does_not_give_fewer_than_asked_for(self, path):
         file = LocalFile(path, storage.etag(path))
 
-        with pytest.raises(NotReadableError, match="10 of 20 bytes"):
+        with pytest.raises(UnsupportedLayoutError, match="10 of 20 bytes"):
             file.content(0, 90, 20)
         file.close()
 
@@ -93,12 +93,12 @@ class TestLocalFile:
         storage.write_bytes(path, b"something else")
 
         with pytest.raises(SceneChangedError, match="replaced"):
-            file.expect(0, np.empty((0, 2), np.int64))
+            file.prefetch(0, np.empty((0, 2), np.int64))
         file.close()
 
 
 def test_a_header_is_read_in_large_parts():
-    content = np.random.default_rng(0).bytes(3 * HEAD)
+    content = np.random.default_rng(0).bytes(3 * MIN_HEADER_BYTES)
     asked = []
 
     class File:
@@ -106,21 +106,27 @@ def test_a_header_is_read_in_large_parts():
             asked.append((offset, length))
             return content[offset : offset + length]
 
-    head = Head(File())
+    head = HeaderReader(File())
 
     assert head.read(0, 16) == content[:16]
     assert head.read(1000, 200) == content[1000:1200]
-    assert head.read(2 * HEAD, 100) == content[2 * HEAD : 2 * HEAD + 100]
-    assert asked == [(0, HEAD), (2 * HEAD, HEAD)]
+    assert (
+        head.read(2 * MIN_HEADER_BYTES, 100)
+        == content[2 * MIN_HEADER_BYTES : 2 * MIN_HEADER_BYTES + 100]
+    )
+    assert asked == [(0, MIN_HEADER_BYTES), (2 * MIN_HEADER_BYTES, MIN_HEADER_BYTES)]
     # From before what is known, and from its end on.
-    for offset in (2 * HEAD - 50, 3 * HEAD - 20):
+    for offset in (2 * MIN_HEADER_BYTES - 50, 3 * MIN_HEADER_BYTES - 20):
         assert head.read(offset, 40) == content[offset : offset + 40]
-    assert asked[2:] == [(2 * HEAD - 50, HEAD), (3 * HEAD - 20, HEAD)]
+    assert asked[2:] == [
+        (2 * MIN_HEADER_BYTES - 50, MIN_HEADER_BYTES),
+        (3 * MIN_HEADER_BYTES - 20, MIN_HEADER_BYTES),
+    ]
 
 
 def test_nothing_lies_where_no_file_reaches():
     """An offset of a damaged BigTIFF, which no file can be asked for."""
-    assert Head(None).read(1 << 63, 10) == b""
+    assert HeaderReader(None).read(1 << 63, 10) == b""
 
 
 def test_a_file_that_is_open_for_its_header_is_closed_again(make_scene, monkeypatch):
@@ -129,7 +135,7 @@ def test_a_file_that_is_open_for_its_header_is_closed_again(make_scene, monkeypa
 
     with open_dataset(make_scene(np.ones((1, 9, 9), "uint8"))) as dataset:
         closed.clear()
-        with opened_file(dataset.uri, dataset.etag) as head:
+        with open_header(dataset.uri, dataset.etag) as head:
             assert head.read(0, 2) in {b"II", b"MM"}
             assert not closed
         assert closed
@@ -156,10 +162,10 @@ class TestS3File:
             yield S3File(uri, storage.etag(uri), fetchers)
 
     def test_gives_the_bytes_of_a_row_until_it_is_forgotten(self, file):
-        file.expect(7, np.array([[10, 5], [40, 20]]))
+        file.prefetch(7, np.array([[10, 5], [40, 20]]))
 
         assert file.content(7, 42, 3) == bytes([42, 43, 44])
-        file.forget(7)
+        file.release(7)
         with pytest.raises(KeyError):
             file.content(7, 42, 3)
 
@@ -168,9 +174,9 @@ class TestS3File:
         assert file.read(200, 10) == b""
 
     def test_does_not_give_fewer_than_expected(self, file):
-        file.expect(0, np.array([[90, 20]]))
+        file.prefetch(0, np.array([[90, 20]]))
 
-        with pytest.raises(NotReadableError, match="10 of 20 bytes"):
+        with pytest.raises(UnsupportedLayoutError, match="10 of 20 bytes"):
             file.content(0, 90, 20)
 
     def test_notices_that_the_object_is_another(self, uri, file):

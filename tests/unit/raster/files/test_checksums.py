@@ -12,7 +12,7 @@ from rasterio.windows import Window
 from swath import storage
 from swath.raster.files import tiff_header
 from swath.raster.files.checksums import Blocks, Checksums, is_damaged
-from swath.raster.files.tiff_header import NotReadableError
+from swath.raster.files.tiff_header import UnsupportedLayoutError
 from swath.raster.files.tiff_layout import DEFLATE, LZMA, OLD_DEFLATE
 
 ROWS, COLS = 100, 130
@@ -156,5 +156,5 @@ class TestATableOfBlocks:
             field = page.fields[tag]
             page.fields[tag] = type(field)(field.dtype, 2, field.offset)
 
-            with pytest.raises(NotReadableError, match="too short"):
+            with pytest.raises(UnsupportedLayoutError, match="too short"):
                 list(Blocks.of(page).new(WHOLE, [1, 2]))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from swath import storage
 from swath.raster.files import tiff_header
-from swath.raster.files.tiff_header import NotReadableError, pages
-from swath.raster.files.tiff_layout import scene_layout
+from swath.raster.files.tiff_header import UnsupportedLayoutError, pages
+from swath.raster.files.tiff_layout import read_layouts
 
 
 def reading(content):
@@ -34,9 +34,9 @@ def make_tiled(make_scene):
 def test_blocks_are_where_gdal_finds_them(make_tiled, bigtiff, endianness, interleave):
     path = make_tiled(bigtiff=bigtiff, endianness=endianness, interleave=interleave)
     with rasterio.open(path) as source:
-        layout, mask = scene_layout(source, reading(storage.read_bytes(path)))
+        layout, mask = read_layouts(source, reading(storage.read_bytes(path)))
         planes = [0, 1] if interleave == "band" else [0]
-        places = layout.places(range(1, 4), planes)
+        places = layout.byte_ranges(range(1, 4), planes)
         told = [
             [
                 [
@@ -51,7 +51,7 @@ def test_blocks_are_where_gdal_finds_them(make_tiled, bigtiff, endianness, inter
             for plane in planes
         ]
 
-    assert (layout.across, layout.down, mask) == (7, 4, None)
+    assert (layout.blocks_across, layout.blocks_down, mask) == (7, 4, None)
     assert places.tolist() == told
 
 
@@ -72,7 +72,7 @@ def test_pages_are_found_in_their_order(make_tiled):
 
 @pytest.mark.parametrize("content", [b"", b"II", b"II*\0\xff\xff\xff\xff" + bytes(8), b"x" * 100])
 def test_what_is_no_tiff_is_refused(content):
-    with pytest.raises(NotReadableError):
+    with pytest.raises(UnsupportedLayoutError):
         pages(reading(content))
 
 
@@ -82,7 +82,7 @@ def test_what_does_not_begin_like_a_tiff_is_none(make_tiled, endianness):
     assert pages(reading(content))
 
     for other in (b"XX" + content[2:], content[:15]):
-        with pytest.raises(NotReadableError, match="no TIFF"):
+        with pytest.raises(UnsupportedLayoutError, match="no TIFF"):
             pages(reading(other))
 
 
@@ -97,7 +97,7 @@ def test_a_table_that_the_file_cuts_off_is_refused(make_tiled, tag, missing):
     cut = dataclasses.replace(page, read=reading(content[: end - missing]))
 
     assert len(whole) == field.count
-    with pytest.raises(NotReadableError, match=f"tag {tag} lies beyond the end of the file"):
+    with pytest.raises(UnsupportedLayoutError, match=f"tag {tag} lies beyond the end of the file"):
         cut.values(tag)
     np.testing.assert_array_equal(cut.values(tag, 0, 1), whole[:1])
 
@@ -125,7 +125,7 @@ def test_a_damaged_header_is_refused_or_read(opened, changes):
     for place, value in changes:
         content[place] = value
     try:
-        layout, _ = scene_layout(source, reading(bytes(content)))
-        assert layout.places(range(2), [0]).shape == (1, 2, 7, 2)
-    except NotReadableError:
+        layout, _ = read_layouts(source, reading(bytes(content)))
+        assert layout.byte_ranges(range(2), [0]).shape == (1, 2, 7, 2)
+    except UnsupportedLayoutError:
         pass

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.raster.reader.block_schedule import Lattice, schedule
+from swath.raster.reader.block_schedule import BlockGrid, schedule_block_rows
 
 
 @st.composite
@@ -14,37 +14,41 @@ def windows(draw):
     return np.array(draw(st.lists(one, min_size=1, max_size=20)), dtype=np.int64)
 
 
-lattices = st.builds(
-    Lattice, x=st.just(0), y=st.just(0), cols=st.integers(1, 40), rows=st.integers(1, 40)
+block_grids = st.builds(
+    BlockGrid,
+    x=st.just(0),
+    y=st.just(0),
+    block_width=st.integers(1, 40),
+    block_height=st.integers(1, 40),
 )
 
 
-@given(windows(), lattices)
-def test_each_row_has_the_blocks_that_its_pixels_lie_in(windows, lattice):
+@given(windows(), block_grids)
+def test_each_row_has_the_blocks_that_its_pixels_lie_in(windows, block_grid):
     needed = {}
-    for place, (x, y, width, height) in enumerate(windows.tolist()):
-        for row in {py // lattice.rows for py in range(y, y + height)}:
-            columns, places = needed.setdefault(row, (set(), []))
-            columns |= {px // lattice.cols for px in range(x, x + width)}
-            places.append(place)
+    for tile, (x, y, width, height) in enumerate(windows.tolist()):
+        for row in {py // block_grid.block_height for py in range(y, y + height)}:
+            columns, tiles = needed.setdefault(row, (set(), []))
+            columns |= {px // block_grid.block_width for px in range(x, x + width)}
+            tiles.append(tile)
 
-    rows = schedule(lattice.spans(windows))
+    rows = schedule_block_rows(block_grid.block_ranges(windows))
 
-    assert {row.row: (set(row.columns), row.first, row.last) for row in rows} == {
-        row: (columns, min(places), max(places)) for row, (columns, places) in needed.items()
+    assert {row.row: (set(row.columns), row.first_tile, row.last_tile) for row in rows} == {
+        row: (columns, min(tiles), max(tiles)) for row, (columns, tiles) in needed.items()
     }
 
 
-@given(windows(), lattices)
-def test_rows_come_in_the_order_in_which_they_are_needed(windows, lattice):
-    rows = schedule(lattice.spans(windows))
+@given(windows(), block_grids)
+def test_rows_come_in_the_order_in_which_they_are_needed(windows, block_grid):
+    rows = schedule_block_rows(block_grid.block_ranges(windows))
 
-    assert [row.first for row in rows] == sorted(row.first for row in rows)
+    assert [row.first_tile for row in rows] == sorted(row.first_tile for row in rows)
     assert len({row.row for row in rows}) == len(rows)
     assert all(row.columns == sorted(row.columns) for row in rows)
 
 
 def test_a_lattice_may_begin_anywhere():
-    lattice = Lattice(x=100, y=40, cols=50, rows=10)
+    block_grid = BlockGrid(x=100, y=40, block_width=50, block_height=10)
 
-    assert lattice.spans(np.array([[120, 45, 40, 10]])).tolist() == [[0, 1, 0, 1]]
+    assert block_grid.block_ranges(np.array([[120, 45, 40, 10]])).tolist() == [[0, 1, 0, 1]]

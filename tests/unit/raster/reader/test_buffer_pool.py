@@ -1,49 +1,49 @@
-"""Memory is used again when nobody looks at it, and not before."""
+"""BufferPool is used again when nobody looks at it, and not before."""
 
 import numpy as np
 import pytest
 
-from swath.raster.reader.buffer_pool import Memory
+from swath.raster.reader.buffer_pool import BufferPool
 
 
 @pytest.fixture(params=[True, False])
 def memory(request):
-    return Memory(3, "uint8", interleaved=request.param)
+    return BufferPool(3, "uint8", interleaved=request.param)
 
 
 def test_room_has_the_shape_asked_for(memory):
-    assert memory.room(4, 5).shape == (3, 4, 5)
+    assert memory.allocate(4, 5).shape == (3, 4, 5)
 
 
 def test_what_is_seen_is_not_given_out_again(memory):
-    room = memory.room(4, 5)
+    room = memory.allocate(4, 5)
     tile = room[:, 1:3, 2:4][:1]
     del room
 
-    assert not np.shares_memory(memory.room(4, 5), tile)
+    assert not np.shares_memory(memory.allocate(4, 5), tile)
 
 
 def test_what_nobody_sees_is(memory):
-    room = memory.room(4, 5)
+    room = memory.allocate(4, 5)
     at = room.__array_interface__["data"]
     del room
 
-    assert memory.room(4, 5).__array_interface__["data"] == at
+    assert memory.allocate(4, 5).__array_interface__["data"] == at
 
 
 def test_what_nobody_sees_of_another_shape_is_let_go(memory):
     for rows in range(1, 50):
-        memory.room(rows, 5)
+        memory.allocate(rows, 5)
 
     assert len(memory._arrays) == 1
 
 
 def test_all_that_nobody_sees_of_another_shape_is_let_go_and_nothing_else(memory):
-    seen = [memory.room(4, 5), memory.room(6, 5)]
-    rooms = [memory.room(rows, 7) for rows in (2, 3)]
+    seen = [memory.allocate(4, 5), memory.allocate(6, 5)]
+    rooms = [memory.allocate(rows, 7) for rows in (2, 3)]
     assert len(memory._arrays) == 4
     del rooms
 
-    memory.room(9, 9)
+    memory.allocate(9, 9)
 
     assert len(memory._arrays) == len(seen) + 1

@@ -44,7 +44,7 @@ def decoded_alike(path, **options):
     """All of it went through blocks decoded here, and is the same."""
     with watched() as sources:
         assert_reads_same(path, size=40, overlap=8, **options)
-    assert sources.names == {"Blocks"}
+    assert sources.names == {"GeoTiffBlocks"}
     assert not sources.alone
     return sources.made[0]
 
@@ -55,7 +55,7 @@ def decoded_alike(path, **options):
 def test_lossless(make_tiles, compress, dtype, interleave):
     source = decoded_alike(make_tiles(dtype, compress=compress, interleave=interleave))
 
-    assert isinstance(source._decode_block, Decoder)
+    assert isinstance(source._decoder, Decoder)
 
 
 @pytest.mark.parametrize("order", ["LITTLE", "BIG"])
@@ -65,7 +65,7 @@ def test_horizontal_predictor(make_tiles, dtype, interleave, order):
     options = {"compress": "deflate", "predictor": 2, "endianness": order}
     source = decoded_alike(make_tiles(dtype, interleave=interleave, **options))
 
-    assert isinstance(source._decode_block, Decoder)
+    assert isinstance(source._decoder, Decoder)
 
 
 @pytest.mark.parametrize("order", ["LITTLE", "BIG"])
@@ -76,7 +76,7 @@ def test_floating_point_predictor(make_tiles, compress, dtype, interleave, order
     options = {"compress": compress, "predictor": 3, "endianness": order}
     source = decoded_alike(make_tiles(dtype, interleave=interleave, **options))
 
-    assert isinstance(source._decode_block, Decoder)
+    assert isinstance(source._decoder, Decoder)
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "int32"])
@@ -131,7 +131,7 @@ def test_other_encodings(make_tiles, here, options):
 
     source = decoded_alike(make_tiles(**options))
 
-    assert isinstance(source._decode_block, Decoder) == here
+    assert isinstance(source._decoder, Decoder) == here
 
 
 def write_sparse(path, nodata, interleave):
@@ -263,7 +263,7 @@ def test_what_only_gdal_reads_is_read_in_bands_of_rows(make_tiles, profile):
     with watched() as sources:
         assert_reads_same(make_tiles(**profile), size=40, overlap=8)
 
-    assert sources.names == {"Bands"}
+    assert sources.names == {"RowGroups"}
     assert not sources.alone
 
 
@@ -274,14 +274,14 @@ def test_without_imagecodecs_gdal_reads(make_tiles, monkeypatch):
     with watched() as sources:
         assert_reads_same(path)
 
-    assert sources.names == {"Bands"}
+    assert sources.names == {"RowGroups"}
 
 
 def test_bands_apart_in_an_encoding_of_gdal_are_read_in_bands_of_rows(make_tiles):
     with watched() as sources:
         assert_reads_same(make_tiles(compress="jpeg", interleave="band"))
 
-    assert sources.names == {"Bands"}
+    assert sources.names == {"RowGroups"}
 
 
 @pytest.mark.parametrize("compress", ["deflate", "zstd", "lzw", "packbits", "webp", "jpeg"])

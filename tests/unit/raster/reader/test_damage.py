@@ -131,7 +131,7 @@ def first_block(content):
     """Where the blocks of a TIFF begin: what comes before them has no checksum; else 0."""
     try:
         page = tiff_header.first_page(lambda at, length: content[at : at + length])
-    except tiff_header.NotReadableError:
+    except tiff_header.UnsupportedLayoutError:
         return 0
     tag = tiff_header.OFFSETS if tiff_header.OFFSETS in page.fields else tiff_header.STRIP_OFFSETS
     return int(page.numbers(tag).min())

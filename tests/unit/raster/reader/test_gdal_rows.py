@@ -8,8 +8,8 @@ import pytest
 
 from swath.raster.dataset import Dataset, open_dataset
 from swath.raster.reader import gdal_rows
-from swath.raster.reader.gdal_rows import Bands
-from swath.raster.reader.validity import Wanted
+from swath.raster.reader.channels import Channels
+from swath.raster.reader.gdal_rows import RowGroups
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from tests.helpers.reading import assert_same, watched
@@ -30,8 +30,8 @@ def test_bands_are_as_wide_as_the_blocks_of_what_is_asked_for(path, first):
 
     (source,) = sources.made
     assert not sources.alone
-    assert source.lattice.x == first * 50 // 32 * 32
-    assert source.lattice.x + source.lattice.cols == 400
+    assert source.block_grid.x == first * 50 // 32 * 32
+    assert source.block_grid.x + source.block_grid.block_width == 400
 
 
 def test_the_mask_of_a_file_is_the_last_layer(make_scene):
@@ -43,8 +43,8 @@ def test_the_mask_of_a_file_is_the_last_layer(make_scene):
     with open_scene(path) as scene, watched() as sources:
         assert_same(scene, Grid(400, 300, 70, 20), [1, 2], range(48))
 
-    assert sources.names == {"Bands"}
-    assert sources.made[0]._wanted.masked
+    assert sources.names == {"RowGroups"}
+    assert sources.made[0]._channels.mask_band
     assert not sources.alone
 
 
@@ -67,7 +67,7 @@ def test_a_handle_is_given_back_whether_it_could_read_or_not(path, monkeypatch):
     original = Dataset.read
     monkeypatch.setattr(Dataset, "read", read)
     with open_dataset(path) as dataset, ThreadPoolExecutor(1) as readers:
-        source = Bands([dataset], Wanted(bands=(1,)), windows, readers=readers)
+        source = RowGroups([dataset], Channels(bands=(1,)), windows, readers=readers)
         told = [source.decode(row, 0, []).exception() for row in (0, 0, 1)]
 
     assert list(map(type, told)) == [type(None), OSError, type(None)]

@@ -9,8 +9,8 @@ import pytest
 from swath import storage
 from swath.raster.dataset import open_dataset
 from swath.raster.files import tiff_header
-from swath.raster.files.tiff_header import NotReadableError, pages
-from swath.raster.files.tiff_layout import scene_layout
+from swath.raster.files.tiff_header import UnsupportedLayoutError, pages
+from swath.raster.files.tiff_layout import read_layouts
 from tests.helpers.reading import assert_reads_same, watched
 
 ROWS, COLS = 100, 130
@@ -59,7 +59,7 @@ def test_a_block_where_none_can_be_or_too_large_is_left_to_gdal(path, tag, numbe
     with watched() as sources:
         assert_reads_same(path)
 
-    assert sources.names == {"Bands"}
+    assert sources.names == {"RowGroups"}
 
 
 @pytest.mark.parametrize("tag", [tiff_header.OFFSETS, tiff_header.COUNTS])
@@ -69,9 +69,9 @@ def test_a_table_of_more_or_fewer_blocks_than_the_scene_has_is_refused(path, tag
 
     with (
         open_dataset(path) as dataset,
-        pytest.raises(NotReadableError, match="table of blocks of another length"),
+        pytest.raises(UnsupportedLayoutError, match="table of blocks of another length"),
     ):
-        scene_layout(dataset.reader, reading(content))
+        read_layouts(dataset.reader, reading(content))
 
 
 @pytest.mark.parametrize(
@@ -87,5 +87,5 @@ def test_a_table_of_more_or_fewer_blocks_than_the_scene_has_is_refused(path, tag
 def test_a_header_of_no_extent_is_refused(path, tag):
     content = rewrite(storage.read_bytes(path), tag, lambda _: [0])
 
-    with open_dataset(path) as dataset, pytest.raises(NotReadableError, match="no blocks"):
-        scene_layout(dataset.reader, reading(content))
+    with open_dataset(path) as dataset, pytest.raises(UnsupportedLayoutError, match="no blocks"):
+        read_layouts(dataset.reader, reading(content))

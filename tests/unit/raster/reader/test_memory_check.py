@@ -13,8 +13,8 @@ from swath.cpus import MIB
 from swath.errors import SceneError
 from swath.raster.dataset import open_dataset
 from swath.raster.empty_tiles import find_empty_tiles
-from swath.raster.reader import read_single, read_tiles, tile_reader
-from swath.raster.reader.memory_check import Need
+from swath.raster.reader import read_tile, read_tiles, tile_reader
+from swath.raster.reader.memory_check import MemoryNeed
 from swath.raster.reader.workers import Workers
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
@@ -38,8 +38,13 @@ def memory(what):
     (line,) = [one for one in open("/proc/self/status") if one.startswith(what)]
     return int(line.split()[1]) >> 10
 
-claims, claim = [], Workers.claim
-Workers.claim = lambda workers, data, need: (claims.append(need), claim(workers, data, need))[1]
+claims, claim = [], Workers.reserve_memory
+
+def reserve(workers, data, need):
+    claims.append(need)
+    claim(workers, data, need)
+
+Workers.reserve_memory = reserve
 path, threads = sys.argv[1], int(sys.argv[2])
 before, error, tiles = memory("VmRSS"), "", 0
 try:
@@ -50,7 +55,7 @@ try:
             tiles += read.pixels is not None
 except Exception as caught:
     error = f"{type(caught).__name__}: {caught}"
-needs = [need.fixed + threads * need.each for need in claims]
+needs = [need.shared_bytes + threads * need.bytes_per_thread for need in claims]
 used = memory("VmHWM") - before
 print(json.dumps({"used": used, "need": max(needs) >> 20, "error": error, "tiles": tiles}))
 """
@@ -92,9 +97,9 @@ def test_a_small_file_of_large_blocks_is_refused_before_it_is_decoded(tmp_path):
     found = read(path, threads=2, AWS_LAMBDA_FUNCTION_MEMORY_SIZE="3008")
 
     assert found["error"].startswith(
-        f"SceneError: {path} has blocks of 13312 x 13312 px; to read them takes "
+        f"SceneError: {path} has blocks of 13312 x 13312 px; reading them takes "
     )
-    assert "write it anew in small tiles with gdal_translate -of COG" in found["error"]
+    assert "rewrite it in small tiles with gdal_translate -of COG" in found["error"]
     assert found["used"] < 100
 
 
@@ -116,10 +121,10 @@ def large(tmp_path):
 
 def claims(monkeypatch):
     """What is claimed from now on."""
-    found, claim = [], Workers.claim
+    found, claim = [], Workers.reserve_memory
     monkeypatch.setattr(
         Workers,
-        "claim",
+        "reserve_memory",
         lambda workers, data, need: (found.append(need), claim(workers, data, need))[1],
     )
     return found
@@ -137,11 +142,11 @@ def test_what_just_fits_is_read_and_what_does_not_is_refused(large, free, monkey
     free(1 << 40)
     assert tiles() == 2
     (need,) = found
-    free(need.fixed + need.each)
+    free(need.shared_bytes + need.bytes_per_thread)
     assert tiles() == 2
-    free(need.fixed + need.each - 1)
+    free(need.shared_bytes + need.bytes_per_thread - 1)
     with pytest.raises(
-        SceneError, match=r"a\.tif has blocks of 6144 x 6144 px; to read them takes"
+        SceneError, match=r"a\.tif has blocks of 6144 x 6144 px; reading them takes"
     ):
         tiles()
 
@@ -150,9 +155,9 @@ def test_what_just_fits_is_read_and_what_does_not_is_refused(large, free, monkey
 def test_fewer_threads_read_where_memory_is_short(tmp_path, free, monkeypatch, tags):
     large = write_zeros(tmp_path / "a.tif", 12288, 6144, dtype="u2", tags=tags)
     grid, found, pools = Grid(12288, 12288, 512, 64), claims(monkeypatch), []
-    pool = Workers._pool
+    pool = Workers._create_pool
     monkeypatch.setattr(
-        Workers, "_pool", lambda w, n, what: (pools.append((what, n)), pool(w, n, what))[1]
+        Workers, "_create_pool", lambda w, n, what: (pools.append((what, n)), pool(w, n, what))[1]
     )
 
     def count():
@@ -164,54 +169,54 @@ def test_fewer_threads_read_where_memory_is_short(tmp_path, free, monkeypatch, t
     free(1 << 40)
     assert count() == 5
     need = found[-1]
-    free(need.fixed + 3 * need.each)
+    free(need.shared_bytes + 3 * need.bytes_per_thread)
     assert count() == 3
-    free(need.fixed + 2 * need.each - 1)
+    free(need.shared_bytes + 2 * need.bytes_per_thread - 1)
     assert count() == 1
 
 
 @pytest.mark.parametrize(
     ("need", "wanted", "free", "threads"),
     [
-        (Need(10, 5), 4, 30, 4),
-        (Need(10, 5), 4, 29, 3),
-        (Need(10, 5), 4, 15, 1),
-        (Need(10, 5), 4, 14, 0),
-        (Need(10, 5), 4, 0, 0),
-        (Need(10, 0), 4, 10, 4),
-        (Need(10, 0), 4, 9, 0),
+        (MemoryNeed(10, 5), 4, 30, 4),
+        (MemoryNeed(10, 5), 4, 29, 3),
+        (MemoryNeed(10, 5), 4, 15, 1),
+        (MemoryNeed(10, 5), 4, 14, 0),
+        (MemoryNeed(10, 5), 4, 0, 0),
+        (MemoryNeed(10, 0), 4, 10, 4),
+        (MemoryNeed(10, 0), 4, 9, 0),
     ],
 )
 def test_threads_that_fit(need, wanted, free, threads):
-    assert need.threads(wanted, free) == threads
+    assert need.max_threads(wanted, free) == threads
 
 
 def test_a_scene_and_its_mask_are_added_up(make_scene, free):
     free(100)
     with open_dataset(make_scene(np.ones((1, 9, 9), "u1"))) as one, Workers(4) as workers:
-        workers.claim(one, Need(30, 10))
+        workers.reserve_memory(one, MemoryNeed(30, 10))
         with open_dataset(make_scene(np.ones((1, 9, 9), "u1"), name="b.tif")) as other:
-            workers.claim(other, Need(40, 10))
-            assert len(workers.handles(one)) == 1
+            workers.reserve_memory(other, MemoryNeed(40, 10))
+            assert len(workers.open_handles(one)) == 1
             with pytest.raises(SceneError, match=r"b\.tif has blocks"):
-                workers.claim(other, Need(61, 10))
+                workers.reserve_memory(other, MemoryNeed(61, 10))
 
 
 def test_one_tile_alone_is_held_to_it_too(large, free):
     grid = Grid(6144, 6144, 6144, 0)
     with open_scene(large) as scene:
         free(1 << 40)
-        assert read_single(scene, grid.tile(0), [1]).pixels is not None
+        assert read_tile(scene, grid.tile(0), [1]).pixels is not None
         free(4 * MIB)
-        with pytest.raises(SceneError, match="to read them takes"):
-            read_single(scene, grid.tile(0), [1])
+        with pytest.raises(SceneError, match="reading them takes"):
+            read_tile(scene, grid.tile(0), [1])
 
 
 def test_a_scene_that_gdal_reads_tile_by_tile_is_held_to_it_too(large, free, monkeypatch):
-    monkeypatch.setattr(tile_reader, "wanted", lambda *_: None)
+    monkeypatch.setattr(tile_reader, "select_channels", lambda *_: None)
     free(4 * MIB)
 
-    with open_scene(large) as scene, pytest.raises(SceneError, match="to read them takes"):
+    with open_scene(large) as scene, pytest.raises(SceneError, match="reading them takes"):
         next(read_tiles(scene, Grid(6144, 6144, 512, 64), [1], [0, 1]))
 
 
@@ -248,8 +253,10 @@ def test_striped_scenes_of_200000_px_are_read_by_a_function(tmp_path, free, band
     free(2200 * MIB)  # of 3008, with a model
     with open_scene(str(path)) as scene, Workers(2) as workers:
         grid = Grid(200_000, 4_000, 512, 64)
-        tile_reader._Cutter(scene, range(1, bands + 1), grid.windows(range(grid.count)), workers)
-        assert workers._count == 2
+        tile_reader._CachedReader(
+            scene, range(1, bands + 1), grid.windows(range(grid.count)), workers
+        )
+        assert workers._thread_count == 2
 
 
 def test_no_ordinary_scene_is_refused(data, free):
@@ -264,7 +271,7 @@ def test_no_ordinary_scene_is_refused(data, free):
             grid = Grid(scene.info.width, scene.info.height, 512, 64)
             bands, windows = range(1, scene.info.count + 1), grid.windows(range(grid.count))
             workers = opened.enter_context(Workers(2))
-            tile_reader._Cutter(scene, bands, windows, workers)
-            assert workers._count == 2
+            tile_reader._CachedReader(scene, bands, windows, workers)
+            assert workers._thread_count == 2
             seen += 1
     assert seen > 100

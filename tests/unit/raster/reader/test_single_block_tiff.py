@@ -9,10 +9,10 @@ from rasterio.errors import RasterioError
 
 from swath import storage
 from swath.raster import gdal_env
-from swath.raster.files.tiff_header import NotReadableError
-from swath.raster.files.tiff_layout import scene_layout
-from swath.raster.reader.block_schedule import Part
-from swath.raster.reader.single_block_tiff import Capsule
+from swath.raster.files.tiff_header import UnsupportedLayoutError
+from swath.raster.files.tiff_layout import read_layouts
+from swath.raster.reader.block_schedule import CopyTarget
+from swath.raster.reader.single_block_tiff import SingleBlockTiff
 
 ROWS, COLS = 100, 130
 ENCODINGS = ["jpeg", "lerc", "lzma"]
@@ -29,20 +29,22 @@ def make_block(make_scene):
         path = make_scene(pixels, **(tiles | profile))
         content = storage.read_bytes(path)
         with rasterio.open(path) as source:
-            layout, _ = scene_layout(source, lambda at, length: content[at : at + length])
+            layout, _ = read_layouts(source, lambda at, length: content[at : at + length])
             window = rasterio.windows.Window(64, 48, 64, 48)
             expected = source.read(window=window)
-        offset, length = layout.places(range(1, 2), [0])[0, 0, 1].tolist()
+        offset, length = layout.byte_ranges(range(1, 2), [0])[0, 0, 1].tolist()
         return layout, content[offset : offset + length], expected
 
     return make
 
 
 def decoded(layout, content, samples):
-    place = np.zeros((len(samples), layout.rows, layout.cols), layout.dtype.newbyteorder("="))
-    parts = [Part(slice(0, layout.rows), place)]
-    Capsule(layout, samples)(memoryview(content), parts, layout.rows)
-    return place
+    pixels = np.zeros(
+        (len(samples), layout.block_height, layout.block_width), layout.dtype.newbyteorder("=")
+    )
+    targets = [CopyTarget(slice(0, layout.block_height), pixels)]
+    SingleBlockTiff(layout, samples)(memoryview(content), targets, layout.block_height)
+    return pixels
 
 
 @pytest.mark.parametrize("endianness", ["LITTLE", "BIG"])
@@ -63,8 +65,8 @@ def test_a_block_has_gdal_s_pixels(make_block, compress, samples, endianness):
 def test_what_a_block_alone_does_not_suffice_for_is_refused(make_block, profile):
     layout, _, _ = make_block(**profile)
 
-    with pytest.raises(NotReadableError, match="which only GDAL knows"):
-        Capsule(layout, [0])
+    with pytest.raises(UnsupportedLayoutError, match="which only GDAL knows"):
+        SingleBlockTiff(layout, [0])
 
 
 @pytest.mark.parametrize("compress", ENCODINGS)
@@ -72,7 +74,7 @@ def test_a_block_that_is_cut_short_is_refused(make_block, compress):
     layout, content, _ = make_block(compress=compress)
 
     for length in (len(content) // 2, len(content) - 40):
-        with pytest.raises((NotReadableError, RasterioError)):
+        with pytest.raises((UnsupportedLayoutError, RasterioError)):
             decoded(layout, content[:length], [0, 1, 2])
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from swath.errors import SceneError
 from swath.raster.dataset import Dataset
 from swath.raster.files import checksums, tiff_header, tiff_layout
-from swath.raster.files.byte_ranges import HEAD, LocalFile
+from swath.raster.files.byte_ranges import MIN_HEADER_BYTES, LocalFile
 from swath.raster.reader import codecs, geotiff_blocks, read_tiles
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
@@ -184,7 +184,7 @@ def test_pixels_are_those_that_were_written_and_gdals(tmp_path, kind, stack):
     pixels, _ = write(path, kind)
 
     with pytest.MonkeyPatch.context() as patch, watched() as sources:
-        patch.setattr(geotiff_blocks, "_STACK_ROWS", stack)
+        patch.setattr(geotiff_blocks, "_MAX_STACK_ROWS", stack)
         assert_reads_same(path, size=17, overlap=5, bands=[kind.count, 1])
         with open_scene(str(path)) as scene:
             grid = Grid(kind.width, kind.height, 17, 5)
@@ -197,7 +197,7 @@ def test_pixels_are_those_that_were_written_and_gdals(tmp_path, kind, stack):
 
     # libtiff cuts a scene that is one uncompressed strip into strips of its own.
     if kind.compression != NONE or kind.rows < kind.height:
-        assert sources.names == {"Blocks"}
+        assert sources.names == {"GeoTiffBlocks"}
     if not kind.whole_last:
         assert not sources.alone
 
@@ -254,15 +254,15 @@ def test_a_strip_that_is_left_out_by_half_is_gdals(tmp_path, place, monkeypatch)
     """Its offset says that it is there, its length that it is not, or the other way round."""
     path = tmp_path / "scene.tif"
     write(path, Kind(rows=10, compression=ZSTD))
-    original = tiff_layout.Layout.places
+    original = tiff_layout.Layout.byte_ranges
 
     def places(self, rows, planes):
         found = original(self, rows, planes)
         found[0, 1, 0] = place
         return found
 
-    monkeypatch.setattr(tiff_layout.Layout, "places", places)
-    monkeypatch.setattr(geotiff_blocks, "_STACK_ROWS", 10)
+    monkeypatch.setattr(tiff_layout.Layout, "byte_ranges", places)
+    monkeypatch.setattr(geotiff_blocks, "_MAX_STACK_ROWS", 10)
     with watched() as sources:
         assert_reads_same(path, size=10, overlap=0)
 
@@ -296,8 +296,8 @@ class TestStripsTooLargeToHold:
 
     @pytest.fixture
     def path(self, make_scene, compress, monkeypatch):
-        monkeypatch.setattr(tiff_layout, "LARGEST_STRIP", 1000)
-        monkeypatch.setattr(checksums, "LARGEST_STRIP", 1000)
+        monkeypatch.setattr(tiff_layout, "MAX_STRIP_BYTES", 1000)
+        monkeypatch.setattr(checksums, "MAX_STRIP_BYTES", 1000)
         monkeypatch.setattr(checksums, "_PIECE", 500)
         pixels = np.random.default_rng(0).integers(0, 9, (1, 80, 60), "uint8")
         return make_scene(pixels, compress=compress, blockysize=80)
@@ -312,7 +312,7 @@ class TestStripsTooLargeToHold:
         with watched() as sources:
             assert_reads_same(path, size=20, overlap=4)
 
-        assert sources.names == {"Bands"}
+        assert sources.names == {"RowGroups"}
         assert not sources.alone
 
     def test_are_never_read_whole(self, path, monkeypatch):
@@ -330,7 +330,7 @@ class TestStripsTooLargeToHold:
         _, length = self.strip(path)
         assert length > 1000
         assert sum(size for size in read if size <= 500) >= length
-        assert not {size for size in read if 500 < size < HEAD}
+        assert not {size for size in read if 500 < size < MIN_HEADER_BYTES}
 
     @pytest.mark.parametrize("at", [0.1, 0.5, 0.999])
     def test_fail_when_damaged(self, path, at):

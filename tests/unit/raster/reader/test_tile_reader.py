@@ -61,7 +61,7 @@ def test_real_scenes(data, file):
             assert_same(scene, grid, bands, numbers)
         assert_same(scene, grid, bands[:-3:-1], numbers[: grid.columns])
 
-    assert sources.names == {"Bands" if file in THROUGH_GDAL else "Blocks"}
+    assert sources.names == {"RowGroups" if file in THROUGH_GDAL else "GeoTiffBlocks"}
     assert not sources.alone
 
 
@@ -93,7 +93,7 @@ def test_other_formats(make_scene, driver):
     with watched() as sources:
         assert_reads_same(path)
 
-    assert sources.names == {"Bands"}
+    assert sources.names == {"RowGroups"}
     assert not sources.alone
 
 
@@ -314,7 +314,7 @@ class TestOnS3:
 
         with open_scene(uri) as scene:
             monkeypatch.setattr(client, "get_object", get_object)
-            monkeypatch.setattr("swath.raster.reader.block_cache.FETCHED_AHEAD", 1)
+            monkeypatch.setattr("swath.raster.reader.block_cache.MAX_PREFETCHED_ROWS", 1)
             tiles = read_tiles(scene, Grid(400, 600, 100, 20), [1], range(35))
             next(tiles)
             tiles.close()

@@ -18,9 +18,11 @@ def dataset(make_scene):
 
 def test_files_are_closed_and_threads_ended_at_the_end(dataset):
     with Workers(3) as workers:
-        first, *others = workers.handles(dataset)
+        first, *others = workers.open_handles(dataset)
         file = workers.open(dataset)
-        assert workers.decoders.submit(threading.current_thread).result().name.startswith("swath-")
+        assert (
+            workers.decoder_pool.submit(threading.current_thread).result().name.startswith("swath-")
+        )
         assert file.content(0, 0, 2) in {b"II", b"MM"}
         assert first is dataset
         assert not any(other.reader.closed for other in others)

@@ -11,28 +11,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Channels:
     """Layers of a block: the bands, then the alpha band and the mask (0 = not valid)."""
 
     bands: tuple[int, ...]
     """Numbers of the bands, from 1."""
-    alpha: int | None = None
+    alpha_band: int | None = None
     """Number of the alpha band, from 1, which is the layer after the bands."""
-    masked: int | None = None
+    mask_band: int | None = None
     """Number of the band, from 1, whose mask within the file is the last layer."""
 
     @property
     def samples(self) -> tuple[int, ...]:
         """Numbers, from 1, of the bands whose pixels are read, including the alpha band."""
-        return self.bands if self.alpha is None else (*self.bands, self.alpha)
+        return self.bands if self.alpha_band is None else (*self.bands, self.alpha_band)
 
     @property
-    def layers(self) -> int:
+    def layer_count(self) -> int:
         """Number of layers of a block."""
-        return len(self.samples) + (self.masked is not None)
+        return len(self.samples) + (self.mask_band is not None)
 
 
-def wanted(scene: OpenScene, bands: Sequence[int]) -> Wanted | None:
+def select_channels(scene: OpenScene, bands: Sequence[int]) -> Channels | None:
     """Return the layers from which the result of `OpenScene.read_layers` can be computed.
 
     Args:
@@ -45,4 +45,4 @@ def wanted(scene: OpenScene, bands: Sequence[int]) -> Wanted | None:
     marks = scene.marks(bands)
     if marks.own:
         return None
-    return Wanted(bands=tuple(bands), alpha=marks.alpha, masked=marks.masked)
+    return Channels(bands=tuple(bands), alpha_band=marks.alpha, mask_band=marks.masked)
