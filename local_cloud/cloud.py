@@ -24,8 +24,8 @@ from local_cloud.deployment import deploy, destroy
 from local_cloud.errors import LocalCloudError
 from local_cloud.faults.client import ActiveFault
 from local_cloud.faults.kinds import Fault
+from local_cloud.permissions.call_log import CALLS_FILE, read_calls
 from local_cloud.permissions.policies import Call
-from local_cloud.permissions.record import FILE, read
 
 ROOT = Path(__file__).resolve().parents[1]
 _STOP_TIMEOUT_SECONDS = 30
@@ -114,7 +114,7 @@ class LocalCloud:
     @property
     def calls(self) -> Iterator[tuple[Call, bool]]:
         """All distinct calls of roles so far, each with whether it was allowed."""
-        return read(self.folder / FILE)
+        return read_calls(self.folder / CALLS_FILE)
 
     def client(self, service: str) -> Any:
         """Return an administrator's boto3 client of this cloud."""

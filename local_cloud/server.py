@@ -129,11 +129,11 @@ def _patch(services: Services) -> None:
 
 def _check_tokens(services: Services) -> None:
     """Make the database check whether the signer of a token may connect."""
-    from local_cloud.permissions.database import refusal  # noqa: PLC0415 - imports moto
+    from local_cloud.permissions.database_login import refusal_reason  # noqa: PLC0415 - imports moto
 
     database = services.database
     if database.server:
-        database.server.authorize = partial(refusal, services.access, database.clusters)
+        database.server.authorize = partial(refusal_reason, services.access, database.clusters)
 
 
 def _environment(services: Services) -> dict[str, str]:

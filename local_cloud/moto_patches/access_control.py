@@ -19,100 +19,109 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.access import CREDENTIALS_PATH, Access, UnknownCredentialsError
-from local_cloud.permissions.needs import READS, Need, Request, bucket_arn, needs
-from local_cloud.permissions.refusals import not_authorized, refusal
-from local_cloud.permissions.requests import Environ, Scope, read_request
+from local_cloud.permissions.api_permissions import (
+    READ_OPERATIONS,
+    ApiRequest,
+    RequiredPermission,
+    bucket_arn,
+    required_permissions,
+)
+from local_cloud.permissions.refusals import format_refusal, not_authorized_message
+from local_cloud.permissions.requests import CredentialScope, Environ, read_request
 from local_cloud.services import Services
 
 NAME = "access_control"
 
 StartResponse = Callable[..., Any]
-PassOn = Callable[[StartResponse], Iterable[bytes]]
+Forward = Callable[[StartResponse], Iterable[bytes]]
 # Moto's own pages.
-_OPEN = ("/moto-api", "/favicon.ico")
+_PUBLIC_PATHS = ("/moto-api", "/favicon.ico")
 # Calls that IAM always allows.
-_FREE = {("sts", "GetCallerIdentity")}
+_ALWAYS_ALLOWED = {("sts", "GetCallerIdentity")}
 
 
 def apply(patcher: Patcher, services: Services) -> None:
     """Check each request before moto processes it."""
 
     def call(dispatcher: Any, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        def pass_on(start: StartResponse) -> Iterable[bytes]:
-            answer: Iterable[bytes] = original(dispatcher, environ, start)
-            return answer
+        def forward(start: StartResponse) -> Iterable[bytes]:
+            response: Iterable[bytes] = original(dispatcher, environ, start)
+            return response
 
         path = environ["PATH_INFO"]
         if path.startswith(CREDENTIALS_PATH):
             name = path.removeprefix(CREDENTIALS_PATH)
-            return _credentials(services.access, name, start_response)
-        if path.startswith(_OPEN):
-            return pass_on(start_response)
-        return _Gate(services.access, environ).answer(start_response, pass_on)
+            return _send_credentials(services.access, name, start_response)
+        if path.startswith(_PUBLIC_PATHS):
+            return forward(start_response)
+        return _PermissionCheck(services.access, environ).respond(start_response, forward)
 
     original = patcher.replace(DomainDispatcherApplication, "__call__", call)
 
 
-class _Gate:
+class _PermissionCheck:
     """Permission check of one request to moto."""
 
     def __init__(self, access: Access, environ: Environ) -> None:
         self._access = access
         self._environ = environ
-        self._scope = Scope.of(environ)
+        self._scope = CredentialScope.from_environ(environ)
 
-    def answer(self, start_response: StartResponse, pass_on: PassOn) -> Iterable[bytes]:
+    def respond(self, start_response: StartResponse, forward: Forward) -> Iterable[bytes]:
         """Pass the request on, or refuse it."""
         try:
-            caller = self._access.caller(self._scope.key, self._scope.token)
+            caller = self._access.identify_caller(self._scope.key, self._scope.token)
         except UnknownCredentialsError as error:
             return self._refuse(error.code, str(error), start_response)
         if caller is None:
-            return pass_on(start_response)
+            return forward(start_response)
         request = read_request(self._environ, self._scope)
-        if refused := self._refused(caller, request):
-            return self._deny(caller, refused, start_response)
-        if request.service == "s3" and request.operation in READS:
-            return self._read(caller, request, start_response, pass_on)
-        return pass_on(start_response)
+        if missing := self._missing_permission(caller, request):
+            return self._deny(caller, missing, start_response)
+        if request.service == "s3" and request.operation in READ_OPERATIONS:
+            return self._forward_read(caller, request, start_response, forward)
+        return forward(start_response)
 
-    def _refused(self, caller: Any, request: Request) -> Need | None:
+    def _missing_permission(self, caller: Any, request: ApiRequest) -> RequiredPermission | None:
         """Return the first permission of a request that is not granted; None if all are."""
-        if (request.service, request.operation) in _FREE:
+        if (request.service, request.operation) in _ALWAYS_ALLOWED:
             return None
-        return next((need for need in needs(request) if not self._granted(caller, need)), None)
+        permissions = required_permissions(request)
+        return next((each for each in permissions if not self._is_granted(caller, each)), None)
 
-    def _granted(self, caller: Any, need: Need) -> bool:
-        return self._access.allows(caller.role_arn, *need)
+    def _is_granted(self, caller: Any, permission: RequiredPermission) -> bool:
+        return self._access.allows(caller.role_arn, *permission)
 
-    def _read(
-        self, caller: Any, request: Request, start_response: StartResponse, pass_on: PassOn
+    def _forward_read(
+        self, caller: Any, request: ApiRequest, start_response: StartResponse, forward: Forward
     ) -> Iterable[bytes]:
         """Pass a read on; report a missing object only to callers who may list its bucket."""
         started: list[Any] = []
-        body = pass_on(lambda *given: started.append(given))
-        listing: Need = ("s3:ListBucket", bucket_arn(request.parameter("Bucket")), {})
-        if started[0][0].startswith("404") and not self._granted(caller, listing):
+        body = forward(lambda *given: started.append(given))
+        listing: RequiredPermission = ("s3:ListBucket", bucket_arn(request.parameter("Bucket")), {})
+        if started[0][0].startswith("404") and not self._is_granted(caller, listing):
             if close := getattr(body, "close", None):
                 close()
             return self._deny(caller, listing, start_response)
         start_response(*started[0])
         return body
 
-    def _deny(self, caller: Any, need: Need, start_response: StartResponse) -> Iterable[bytes]:
-        action, resource, _ = need
-        message = not_authorized(caller.arn, action, resource)
+    def _deny(
+        self, caller: Any, permission: RequiredPermission, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        action, resource, _ = permission
+        message = not_authorized_message(caller.arn, action, resource)
         return self._refuse("AccessDenied", message, start_response)
 
     def _refuse(self, code: str, message: str, start_response: StartResponse) -> Iterable[bytes]:
-        status, headers, body = refusal(self._environ, self._scope.service, code, message)
+        status, headers, body = format_refusal(self._environ, self._scope.service, code, message)
         start_response(status, headers)
         return [body]
 
 
-def _credentials(access: Access, name: str, start_response: StartResponse) -> Iterable[bytes]:
+def _send_credentials(access: Access, name: str, start_response: StartResponse) -> Iterable[bytes]:
     """Answer a container that requests its credentials."""
-    found = access.container_credentials(name)
-    status = "404 Not Found" if found is None else "200 OK"
+    credentials = access.container_credentials(name)
+    status = "404 Not Found" if credentials is None else "200 OK"
     start_response(status, [("Content-Type", "application/json")])
-    return [json.dumps(found or {"message": "no such container"}).encode()]
+    return [json.dumps(credentials or {"message": "no such container"}).encode()]

@@ -40,7 +40,7 @@ from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
 
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.access import AccessDeniedError
-from local_cloud.permissions.on_behalf import run_map
+from local_cloud.permissions.service_permissions import require_for_map_run
 from local_cloud.services import Services
 
 NAME = "distributed_map"
@@ -134,7 +134,9 @@ def _insist(services: Services, env: Any, record: Any) -> None:
     role = env.aws_execution_details.role_arn
     execution = record.execution_arn.rpartition(":")[2]
     try:
-        run_map(services.access, role, machine=machine, label=label, execution=execution)
+        require_for_map_run(
+            services.access, role, machine=machine, label=label, execution=execution
+        )
     except AccessDeniedError as error:
         name = "States.Permissions"
         raise _failure(env, CustomErrorName(name), name, str(error)) from None

@@ -25,7 +25,7 @@ from local_cloud.endpoints.process import StartError
 from local_cloud.endpoints.specification import Answer, ServingSpec
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.access import AccessDeniedError
-from local_cloud.permissions.on_behalf import start_container
+from local_cloud.permissions.service_permissions import require_for_container
 from local_cloud.services import Services
 
 NAME = "endpoint_invocation"
@@ -137,14 +137,14 @@ def specification(
             f"{image.dockerfile} has no ENTRYPOINT for SageMaker's argument 'serve'"
         )
     try:
-        start_container(
+        require_for_container(
             services.access,
             role,
             logs=f"/aws/sagemaker/Endpoints/{name}",
             repository=container["Image"].partition("/")[2].rpartition(":")[0],
             namespace="/aws/sagemaker/Endpoints",
         )
-        credentials = services.access.container(role, PRINCIPAL)
+        credentials = services.access.container_variables(role, PRINCIPAL)
     except AccessDeniedError as error:
         raise ValidationError(str(error)) from None
     return ServingSpec(

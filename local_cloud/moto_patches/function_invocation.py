@@ -22,7 +22,7 @@ from local_cloud.faults.kinds import DiskFull
 from local_cloud.functions.specification import FunctionSpec, Response
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.access import AccessDeniedError
-from local_cloud.permissions.on_behalf import start_function
+from local_cloud.permissions.service_permissions import require_for_function
 from local_cloud.services import Services
 
 logger = logging.getLogger("local_cloud")
@@ -93,7 +93,7 @@ def specification(function: Any, services: Services) -> FunctionSpec:
     command = function.image_config.cmd or image.command
     log_group = getattr(function, "log_group", None) or f"/aws/lambda/{function.function_name}"
     full = services.faults.trigger(DiskFull, lambda f: f.process in function.function_name)
-    start_function(
+    require_for_function(
         services.access,
         function.role,
         logs=log_group,

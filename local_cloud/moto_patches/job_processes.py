@@ -30,7 +30,7 @@ from local_cloud.faults.batch import AttemptResult, run_attempt, wait_for_host
 from local_cloud.faults.kinds import DiskFull
 from local_cloud.jobs import JobProcess
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.permissions.on_behalf import start_job
+from local_cloud.permissions.service_permissions import require_for_job
 from local_cloud.retry_rules import retries
 from local_cloud.services import Services, in_background
 
@@ -268,7 +268,7 @@ def _attempt(
 def _insist(services: Services, container: Mapping[str, Any]) -> None:
     """Require what the agent on a host needs from the execution role, if there is one."""
     if role := container.get("executionRoleArn"):
-        start_job(
+        require_for_job(
             services.access,
             role,
             logs=container["logConfiguration"]["options"]["awslogs-group"],
@@ -278,7 +278,7 @@ def _insist(services: Services, container: Mapping[str, Any]) -> None:
 
 def _credentials(services: Services, container: Mapping[str, Any]) -> dict[str, str]:
     role = container.get("jobRoleArn")
-    return services.access.container(role, "ecs-tasks.amazonaws.com") if role else {}
+    return services.access.container_variables(role, "ecs-tasks.amazonaws.com") if role else {}
 
 
 def _command(submission: _Submission, job: Any) -> list[str]:

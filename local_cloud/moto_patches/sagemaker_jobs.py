@@ -17,8 +17,8 @@ from moto.sagemaker.models import SageMakerModelBackend
 
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.access import AccessDeniedError
-from local_cloud.permissions.needs import object_arn
-from local_cloud.permissions.on_behalf import start_container
+from local_cloud.permissions.api_permissions import object_arn
+from local_cloud.permissions.service_permissions import require_for_container
 from local_cloud.services import Services
 
 NAME = "sagemaker_jobs"
@@ -102,7 +102,7 @@ class _Job:
 
     def _start(self, image: str, logs: str) -> None:
         repository = image.partition("/")[2].rpartition(":")[0]
-        start_container(
+        require_for_container(
             self._services.access, self._role, logs=logs, repository=repository, namespace=logs
         )
 
@@ -124,7 +124,7 @@ class _Job:
         self._s3.head_object(Bucket=bucket, Key=key)
 
     def _write(self, uri: str) -> None:
-        self._services.access.demand(self._role, "s3:PutObject", on=object_arn(*_split(uri)))
+        self._services.access.require(self._role, "s3:PutObject", resource=object_arn(*_split(uri)))
 
 
 class _Refusing:

@@ -16,7 +16,7 @@ from moto.stepfunctions import models
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.permissions.on_behalf import create_state_machine
+from local_cloud.permissions.service_permissions import require_for_state_machine
 from local_cloud.services import Services
 
 NAME = "state_machine_creation"
@@ -36,7 +36,7 @@ def apply(patcher: Patcher, services: Services) -> None:
     ) -> Any:
         properties = cloudformation_json["Properties"]
         properties["DefinitionString"] = definition_of(properties)
-        create_state_machine(
+        require_for_state_machine(
             services.access,
             properties["RoleArn"],
             definition=properties["DefinitionString"],

@@ -82,7 +82,7 @@ def apply(patcher: Patcher, services: Services) -> None:
     patcher.replace(StepFunctionsParserBackend, "send_task_success", send_task_success)
 
 
-def machine_of(token: str) -> str:
+def machine_for_token(token: str) -> str:
     """Return the ARN of the state machine that a task token is for; `*` for an unknown token.
 
     A Distributed Map's child execution belongs to the machine `<machine>/<label>`.

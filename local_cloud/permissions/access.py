@@ -20,8 +20,8 @@ from moto.sts.models import sts_backends
 
 from local_cloud.clients import ACCOUNT, ADMINISTRATOR, REGION, Clients
 from local_cloud.errors import LocalCloudError
-from local_cloud.permissions.policies import Call, Statement, granted, statements, trusts
-from local_cloud.permissions.record import FILE, Record
+from local_cloud.permissions.call_log import CALLS_FILE, CallLog
+from local_cloud.permissions.policies import Call, Statement, is_allowed, parse_statements, trusts
 
 logger = logging.getLogger("local_cloud")
 
@@ -29,8 +29,8 @@ logger = logging.getLogger("local_cloud")
 # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html
 CREDENTIALS_PATH = "/v2/credentials/"
 # Duration of a session, and the minimum time left when its credentials are issued.
-_SESSION = dt.timedelta(hours=12)
-_LEFT = dt.timedelta(hours=6)
+_SESSION_DURATION = dt.timedelta(hours=12)
+_MIN_TIME_LEFT = dt.timedelta(hours=6)
 
 
 class AccessDeniedError(LocalCloudError):
@@ -64,9 +64,9 @@ class Session:
         }
 
     @property
-    def fresh(self) -> bool:
+    def is_fresh(self) -> bool:
         """True if more than half of the session's time is left."""
-        return self.expires - dt.datetime.now(dt.UTC) > _LEFT
+        return self.expires - dt.datetime.now(dt.UTC) > _MIN_TIME_LEFT
 
 
 class Access:
@@ -78,11 +78,11 @@ class Access:
     def __init__(self, endpoint: str, clients: Clients, folder: Path) -> None:
         self._endpoint = endpoint
         self._clients = clients
-        self._record = Record(folder / FILE)
+        self._call_log = CallLog(folder / CALLS_FILE)
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
-        self._made: dict[tuple[str, str, str], Clients] = {}
-        self._containers: dict[str, tuple[str, str]] = {}
+        self._clients_by_session: dict[tuple[str, str, str], Clients] = {}
+        self._container_roles: dict[str, tuple[str, str]] = {}
 
     def session(self, role: str, service: str) -> Session:
         """Return credentials of a role that a service assumes.
@@ -94,16 +94,16 @@ class Access:
         Raises:
             AccessDeniedError: The role does not exist, or does not trust the service.
         """
-        found = _role(role)
-        if found is None or not trusts(_text(found.assume_role_policy_document), service):
+        found = _get_role(role)
+        if found is None or not trusts(_to_json(found.assume_role_policy_document), service):
             raise AccessDeniedError(f"{service} cannot assume the role {role}")
         with self._lock:
             session = self._sessions.get(role)
-            if session is None or not session.fresh:
+            if session is None or not session.is_fresh:
                 session = self._sessions[role] = self._assume(role, service)
             return session
 
-    def container(self, role: str, service: str) -> dict[str, str]:
+    def container_variables(self, role: str, service: str) -> dict[str, str]:
         """Return the variables with which a container gets its role's credentials.
 
         AWS's services set AWS_CONTAINER_CREDENTIALS_RELATIVE_URI, which refers to an address that
@@ -111,16 +111,16 @@ class Access:
         """
         self.session(role, service)
         with self._lock:
-            known = {given: name for name, given in self._containers.items()}
-            name = known.get((role, service)) or secrets.token_urlsafe(24)
-            self._containers[name] = (role, service)
+            names = {given: name for name, given in self._container_roles.items()}
+            name = names.get((role, service)) or secrets.token_urlsafe(24)
+            self._container_roles[name] = (role, service)
         return {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self._endpoint}{CREDENTIALS_PATH}{name}"}
 
     def container_credentials(self, name: str) -> dict[str, str] | None:
         """Return the credentials that a container requests; None if there is no such container."""
-        if name not in self._containers:
+        if name not in self._container_roles:
             return None
-        role, service = self._containers[name]
+        role, service = self._container_roles[name]
         session = self.session(role, service)
         return {
             "RoleArn": role,
@@ -138,13 +138,13 @@ class Access:
         """
         session = self.session(role, principal)
         with self._lock:
-            made = self._made.get((role, session.key, region))
-            if made is None:
-                made = Clients(self._endpoint, session.key, session.secret, session.token)
-                self._made[role, session.key, region] = made
-        return made.get(service, region)
+            created = self._clients_by_session.get((role, session.key, region))
+            if created is None:
+                created = Clients(self._endpoint, session.key, session.secret, session.token)
+                self._clients_by_session[role, session.key, region] = created
+        return created.get(service, region)
 
-    def caller(self, key: str, token: str) -> Any:
+    def identify_caller(self, key: str, token: str) -> Any:
         """Return the assumed role of an access key; None for the administrator.
 
         Raises:
@@ -178,60 +178,60 @@ class Access:
         """
         name = role.rpartition("/")[2]
         call = Call(name, action, resource, tuple(sorted((context or {}).items())))
-        allowed = granted(call, policy_of(name))
-        self._record.add(call, allowed=allowed)
+        allowed = is_allowed(call, get_role_statements(name))
+        self._call_log.add(call, allowed=allowed)
         if not allowed:
             logger.warning("%s may not %s", name, call)
         return allowed
 
-    def demand(
-        self, role: str, *actions: str, on: str, context: Mapping[str, str] | None = None
+    def require(
+        self, role: str, *actions: str, resource: str, context: Mapping[str, str] | None = None
     ) -> None:
         """Require the permissions that a service itself needs from a role.
 
         Raises:
             AccessDeniedError: The role's policies do not grant an action.
         """
-        refused = [action for action in actions if not self.allows(role, action, on, context)]
+        refused = [action for action in actions if not self.allows(role, action, resource, context)]
         if refused:
             raise AccessDeniedError(
                 f"the role {role} is not authorized to perform: {', '.join(refused)} on "
-                f"resource: {on}"
+                f"resource: {resource}"
             )
 
     def _assume(self, role: str, service: str) -> Session:
-        made = self._clients.get("sts", REGION).assume_role(
+        created = self._clients.get("sts", REGION).assume_role(
             RoleArn=role,
             RoleSessionName=service.partition(".")[0],
-            DurationSeconds=int(_SESSION.total_seconds()),
+            DurationSeconds=int(_SESSION_DURATION.total_seconds()),
         )["Credentials"]
         return Session(
-            made["AccessKeyId"],
-            made["SecretAccessKey"],
-            made["SessionToken"],
-            made["Expiration"],
+            created["AccessKeyId"],
+            created["SecretAccessKey"],
+            created["SessionToken"],
+            created["Expiration"],
         )
 
 
-def policy_of(role: str) -> list[Statement]:
+def get_role_statements(role: str) -> list[Statement]:
     """Return all statements of the identity policies of a role, by its name."""
-    found = _role(role)
-    return [] if found is None else list(_statements(found))
+    found = _get_role(role)
+    return [] if found is None else list(_iter_statements(found))
 
 
-def _statements(role: Any) -> Iterator[Statement]:
+def _iter_statements(role: Any) -> Iterator[Statement]:
     for document in role.policies.values():
-        yield from statements(_text(document))
+        yield from parse_statements(_to_json(document))
     for policy in role.managed_policies.values():
         default = next(version for version in policy.versions if version.is_default)
-        yield from statements(_text(default.document))
+        yield from parse_statements(_to_json(default.document))
 
 
-def _role(role: str) -> Any:
+def _get_role(role: str) -> Any:
     name = role.rpartition("/")[2]
     roles = iam_backends[ACCOUNT]["aws"].roles
     return next((found for found in list(roles.values()) if found.name == name), None)
 
 
-def _text(document: Any) -> str:
+def _to_json(document: Any) -> str:
     return document if isinstance(document, str) else json.dumps(document)

@@ -46,49 +46,50 @@ class Statement:
     conditions: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @classmethod
-    def of(cls, written: Mapping[str, Any]) -> Statement:
+    def from_json(cls, statement: Mapping[str, Any]) -> Statement:
         """Parse a statement of a policy document."""
         return cls(
-            effect=written["Effect"],
-            actions=listed(written.get("Action")),
-            resources=listed(written.get("Resource")),
-            not_actions=listed(written.get("NotAction")),
-            not_resources=listed(written.get("NotResource")),
-            conditions=written.get("Condition", {}),
+            effect=statement["Effect"],
+            actions=to_tuple(statement.get("Action")),
+            resources=to_tuple(statement.get("Resource")),
+            not_actions=to_tuple(statement.get("NotAction")),
+            not_resources=to_tuple(statement.get("NotResource")),
+            conditions=statement.get("Condition", {}),
         )
 
-    def grants(self) -> Iterator[Statement]:
+    def split(self) -> Iterator[Statement]:
         """Split the statement into one for each action and resource."""
         for action in self.actions:
             for resource in self.resources:
                 yield replace(self, actions=(action,), resources=(resource,))
 
-    def covers(self, call: Call) -> bool:
+    def applies_to(self, call: Call) -> bool:
         """Return whether the statement applies to a call."""
         return (
-            _named(call.action.lower(), [a.lower() for a in self.actions], self._low_not_actions)
-            and _named(call.resource, self.resources, self.not_resources)
+            _is_selected(
+                call.action.lower(), [a.lower() for a in self.actions], self._lower_not_actions
+            )
+            and _is_selected(call.resource, self.resources, self.not_resources)
             and all(
-                _holds(operator, keys, dict(call.context))
+                _is_condition_met(operator, keys, dict(call.context))
                 for operator, keys in self.conditions.items()
             )
         )
 
     @property
-    def _low_not_actions(self) -> list[str]:
+    def _lower_not_actions(self) -> list[str]:
         return [action.lower() for action in self.not_actions]
 
 
 @functools.lru_cache(maxsize=1000)
-def statements(document: str) -> tuple[Statement, ...]:
+def parse_statements(document: str) -> tuple[Statement, ...]:
     """Return the statements of a policy document in JSON."""
-    written = json.loads(document).get("Statement", [])
-    return tuple(Statement.of(s) for s in (written if isinstance(written, list) else [written]))
+    return tuple(Statement.from_json(statement) for statement in _load_statements(document))
 
 
-def granted(call: Call, policy: Iterable[Statement]) -> bool:
+def is_allowed(call: Call, policy: Iterable[Statement]) -> bool:
     """Return whether a statement allows a call and none denies it."""
-    effects = {statement.effect for statement in policy if statement.covers(call)}
+    effects = {statement.effect for statement in policy if statement.applies_to(call)}
     return effects == {"Allow"}
 
 
@@ -98,35 +99,39 @@ def trusts(document: str, principal: str) -> bool:
     Its conditions are ignored: they concern the caller's account and resource, which are this
     cloud's.
     """
-    written = json.loads(document).get("Statement", [])
-    for statement in written if isinstance(written, list) else [written]:
-        services = listed(statement.get("Principal", {}).get("Service"))
-        actions = listed(statement.get("Action"))
+    for statement in _load_statements(document):
+        services = to_tuple(statement.get("Principal", {}).get("Service"))
+        actions = to_tuple(statement.get("Action"))
         if statement["Effect"] == "Allow" and principal in services and "sts:AssumeRole" in actions:
             return True
     return False
 
 
-def listed(value: Any) -> tuple[str, ...]:
+def _load_statements(document: str) -> list[dict[str, Any]]:
+    statements = json.loads(document).get("Statement", [])
+    return statements if isinstance(statements, list) else [statements]
+
+
+def to_tuple(value: Any) -> tuple[str, ...]:
     """Return a policy's element, either one string or a list of strings, as a tuple."""
     if value is None:
         return ()
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _named(value: str, wanted: Sequence[str], others: Sequence[str]) -> bool:
-    if others:
-        return not any(matches(pattern, value) for pattern in others)
+def _is_selected(value: str, wanted: Sequence[str], excluded: Sequence[str]) -> bool:
+    if excluded:
+        return not any(matches(pattern, value) for pattern in excluded)
     return any(matches(pattern, value) for pattern in wanted)
 
 
 def matches(pattern: str, value: str) -> bool:
     """Return whether a value matches a pattern with IAM's wildcards `*` and `?`."""
-    return _compiled(pattern).fullmatch(value) is not None
+    return _compile_pattern(pattern).fullmatch(value) is not None
 
 
 @functools.lru_cache(maxsize=10_000)
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compile_pattern(pattern: str) -> re.Pattern[str]:
     parts = (
         {"*": ".*", "?": "."}.get(part, re.escape(part)) for part in re.split(r"([*?])", pattern)
     )
@@ -146,7 +151,7 @@ _OPERATORS: Mapping[str, Callable[[str, str], bool]] = {
 }
 
 
-def _holds(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -> bool:
+def _is_condition_met(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -> bool:
     """Return whether a condition is met; a key that the call lacks fails the condition.
 
     Raises:
@@ -160,6 +165,7 @@ def _holds(operator: str, keys: Mapping[str, Any], context: Mapping[str, str]) -
     compare = _OPERATORS[operator]
     low = {name.lower(): value for name, value in context.items()}
     return all(
-        key.lower() in low and any(compare(pattern, low[key.lower()]) for pattern in listed(wanted))
+        key.lower() in low
+        and any(compare(pattern, low[key.lower()]) for pattern in to_tuple(wanted))
         for key, wanted in keys.items()
     )

@@ -10,10 +10,10 @@ Refusal = tuple[str, list[tuple[str, str]], bytes]
 """Status line, headers and body."""
 
 # Code for credentials that were never issued; other protocols have other codes.
-_UNKNOWN = "UnrecognizedClientException"
+_UNKNOWN_CREDENTIALS = "UnrecognizedClientException"
 
 
-def not_authorized(caller: str, action: str, resource: str) -> str:
+def not_authorized_message(caller: str, action: str, resource: str) -> str:
     """Return AWS's message for a call that no policy grants."""
     return (
         f"User: {caller} is not authorized to perform: {action} on resource: {resource} because "
@@ -21,7 +21,7 @@ def not_authorized(caller: str, action: str, resource: str) -> str:
     )
 
 
-def refusal(environ: dict[str, Any], service: str, code: str, message: str) -> Refusal:
+def format_refusal(environ: dict[str, Any], service: str, code: str, message: str) -> Refusal:
     """Return the refusal in the protocol of the request.
 
     Args:
@@ -33,23 +33,23 @@ def refusal(environ: dict[str, Any], service: str, code: str, message: str) -> R
     target = environ.get("HTTP_X_AMZ_TARGET")
     form = (environ.get("CONTENT_TYPE") or "").startswith("application/x-www-form-urlencoded")
     if service in {"s3", ""}:
-        return _s3(environ["REQUEST_METHOD"], code, message)
+        return _format_s3(environ["REQUEST_METHOD"], code, message)
     if form and not target:
-        return _query(code, message)
+        return _format_query(code, message)
     code = "AccessDeniedException" if code == "AccessDenied" else code
     body = json.dumps({"__type": code, "message": message, "Message": message}).encode()
     headers = [("Content-Type", "application/json"), ("x-amzn-errortype", code)]
     return "400 Bad Request" if target else "403 Forbidden", headers, body
 
 
-def _s3(method: str, code: str, message: str) -> Refusal:
-    code = "InvalidAccessKeyId" if code == _UNKNOWN else code
+def _format_s3(method: str, code: str, message: str) -> Refusal:
+    code = "InvalidAccessKeyId" if code == _UNKNOWN_CREDENTIALS else code
     body = f"<Error>{_elements(code, message)}</Error>".encode() if method != "HEAD" else b""
     return "403 Forbidden", [("Content-Type", "application/xml")], body
 
 
-def _query(code: str, message: str) -> Refusal:
-    code = "InvalidClientTokenId" if code == _UNKNOWN else code
+def _format_query(code: str, message: str) -> Refusal:
+    code = "InvalidClientTokenId" if code == _UNKNOWN_CREDENTIALS else code
     text = f"<ErrorResponse><Error>{_elements(code, message)}</Error></ErrorResponse>"
     return "403 Forbidden", [("Content-Type", "text/xml")], text.encode()
 

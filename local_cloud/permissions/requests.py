@@ -15,19 +15,19 @@ from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
 from local_cloud.clients import ACCOUNT
-from local_cloud.moto_patches.task_callbacks import machine_of
-from local_cloud.permissions.needs import Request
+from local_cloud.moto_patches.task_callbacks import machine_for_token
+from local_cloud.permissions.api_permissions import ApiRequest
 
 Environ = dict[str, Any]
 # Services whose name in boto differs from the name that requests are signed for.
-_MODELS = {"monitoring": "cloudwatch", "states": "stepfunctions"}
+_BOTO_NAMES = {"monitoring": "cloudwatch", "states": "stepfunctions"}
 # Services that policies call by another name.
-_PREFIXES = {"monitoring": "cloudwatch"}
+_ACTION_PREFIXES = {"monitoring": "cloudwatch"}
 # Parameters with another name in a query.
-_QUERY = {"versionId": "VersionId"}
+_QUERY_PARAMETERS = {"versionId": "VersionId"}
 
 
-class Scope:
+class CredentialScope:
     """Signer of a request, with the service and region that it is signed for."""
 
     def __init__(self, credential: str, token: str) -> None:
@@ -36,27 +36,27 @@ class Scope:
         self.token = token
 
     @classmethod
-    def of(cls, environ: Environ) -> Self:
+    def from_environ(cls, environ: Environ) -> Self:
         """Parse the header of a signed request, or the query of a presigned one."""
         header = environ.get("HTTP_AUTHORIZATION", "")
-        if found := re.search(r"Credential=([^,\s]+)", header):
-            return cls(found[1], environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
+        if credential := re.search(r"Credential=([^,\s]+)", header):
+            return cls(credential[1], environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""))
         query = parse_qs(environ.get("QUERY_STRING", ""))
         credential = query.get("X-Amz-Credential", [""])[0]
         return cls(credential, query.get("X-Amz-Security-Token", [""])[0])
 
 
-def read_request(environ: Environ, scope: Scope) -> Request:
+def read_request(environ: Environ, scope: CredentialScope) -> ApiRequest:
     """Return the API call of a signed request; its body can be read again."""
     model = get_service_model(_model_name(environ, scope.service))
-    body = b"" if _is_upload(environ, scope.service) else _body(environ)
-    given = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-    http = MotoRequest({**environ, **given})
-    operation, parameters = _operation(http, str(model.service_name), body)
+    body = b"" if _is_upload(environ, scope.service) else _read_body(environ)
+    replaced = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    http = MotoRequest({**environ, **replaced})
+    operation, parameters = _identify_operation(http, str(model.service_name), body)
     if body and scope.service != "s3":
         parser = PROTOCOL_PARSERS[determine_request_protocol(model, http.content_type)]
-        found: Any = parser(model.operation_model(operation))
-        parameters = found.parse(
+        operation_parser: Any = parser(model.operation_model(operation))
+        parameters = operation_parser.parse(
             {
                 "method": http.method,
                 "values": http.values,
@@ -66,25 +66,25 @@ def read_request(environ: Environ, scope: Scope) -> Request:
                 "url_params": parameters,
             }
         )
-    return Request(
-        service=_PREFIXES.get(scope.service, scope.service),
+    return ApiRequest(
+        service=_ACTION_PREFIXES.get(scope.service, scope.service),
         operation=operation,
         parameters=parameters,
         region=scope.region,
         account=ACCOUNT,
         headers=dict(http.headers.items()),
         body=body,
-        machine_of=machine_of,
+        machine_for_token=machine_for_token,
     )
 
 
 def _model_name(environ: Environ, service: str) -> str:
     if service == "sagemaker" and "invocations" in environ["PATH_INFO"]:
         return "sagemaker-runtime"
-    return _MODELS.get(service, service)
+    return _BOTO_NAMES.get(service, service)
 
 
-def _operation(http: MotoRequest, model: str, body: bytes) -> tuple[str, dict[str, Any]]:
+def _identify_operation(http: MotoRequest, model: str, body: bytes) -> tuple[str, dict[str, Any]]:
     if target := http.headers.get("X-Amz-Target"):
         return target.rpartition(".")[2], {}
     if (action := http.args.get("Action")) or (
@@ -96,7 +96,10 @@ def _operation(http: MotoRequest, model: str, body: bytes) -> tuple[str, dict[st
         operation, uri = get_service_router(model).match(http)
     except NotFound:
         return f"Unknown{http.method.title()}", {}
-    return str(operation.name), {**uri, **{_QUERY.get(k, k): v for k, v in http.args.items()}}
+    return str(operation.name), {
+        **uri,
+        **{_QUERY_PARAMETERS.get(k, k): v for k, v in http.args.items()},
+    }
 
 
 def _is_upload(environ: Environ, service: str) -> bool:
@@ -106,7 +109,7 @@ def _is_upload(environ: Environ, service: str) -> bool:
     return "invocations" in environ["PATH_INFO"]
 
 
-def _body(environ: Environ) -> bytes:
+def _read_body(environ: Environ) -> bytes:
     """Read the body, and keep it readable."""
     body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)

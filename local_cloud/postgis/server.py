@@ -179,7 +179,9 @@ class PostgisServer:
         address, now = f"{self.host}:{self.endpoint_port or self.port}", datetime.now(UTC)
         try:
             token = tokens.Token.parse(text)
-            reason = token.refusal(user=user, address=address, now=now) or self.authorize(token)
+            reason = token.refusal_reason(user=user, address=address, now=now) or self.authorize(
+                token
+            )
         except ValueError as error:
             reason = str(error)
         if reason:

@@ -87,7 +87,7 @@ class Token:
             query=query,
         )
 
-    def refusal(self, *, user: str, address: str, now: datetime) -> str:
+    def refusal_reason(self, *, user: str, address: str, now: datetime) -> str:
         """Return the reason why the token does not admit `user`; empty if it does."""
         if self.address != address:
             return f"the token is for {self.address}"

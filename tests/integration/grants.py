@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from local_cloud.cloud import LocalCloud
-from local_cloud.permissions.policies import Call, Statement, granted, statements
+from local_cloud.permissions.policies import Call, Statement, is_allowed, parse_statements
 
 # The names of what tests make for themselves.
 _OF_TESTS = re.compile(r"[:/]c-[0-9a-f]{20}\b")
@@ -74,7 +74,10 @@ class Roles:
         """The calls that the policies, as they are now, do not grant."""
         policies = {role: [g.statement for g in found] for role, found in self.grants.items()}
         return [
-            c for role, calls in self.calls.items() for c in calls if not granted(c, policies[role])
+            c
+            for role, calls in self.calls.items()
+            for c in calls
+            if not is_allowed(c, policies[role])
         ]
 
     def every(self) -> Iterator[Grant]:
@@ -88,7 +91,7 @@ class Roles:
 
     def narrowed(self, grant: Grant) -> Call | None:
         """A call that would be lost if the resource were but one of those that it covers."""
-        first = next((c for c in self.calls[grant.role] if grant.statement.covers(c)), None)
+        first = next((c for c in self.calls[grant.role] if grant.statement.applies_to(c)), None)
         if first is None or grant.resource == "*":
             return first
         mutant = first.resource if "*" in grant.resource else f"{grant.resource}-other"
@@ -97,8 +100,8 @@ class Roles:
         return self._lost(grant, [*others, narrow])
 
     def _lost(self, grant: Grant, left: Sequence[Statement]) -> Call | None:
-        about = (c for c in self.calls[grant.role] if grant.statement.covers(c))
-        return next((call for call in about if not granted(call, left)), None)
+        about = (c for c in self.calls[grant.role] if grant.statement.applies_to(c))
+        return next((call for call in about if not is_allowed(call, left)), None)
 
 
 def roles_of(cloud: LocalCloud, stack: str) -> Roles:
@@ -128,5 +131,5 @@ def _grants(cloud: LocalCloud, name: str, role: str) -> Iterator[Grant]:
     iam = cloud.client("iam")
     for policy in iam.list_role_policies(RoleName=name)["PolicyNames"]:
         found = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
-        for statement in statements(json.dumps(found)):
-            yield from (Grant(role, single) for single in statement.grants())
+        for statement in parse_statements(json.dumps(found)):
+            yield from (Grant(role, single) for single in statement.split())

@@ -23,9 +23,9 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(180)]
 
 CALLER = """
 import json, time
-from local_cloud.cloud import LocalCloud, closing_on_signals
+from local_cloud.cloud import LocalCloud, exit_on_signals
 
-with closing_on_signals(), LocalCloud() as cloud:
+with exit_on_signals(), LocalCloud() as cloud:
     cloud.client("s3").list_buckets()
     print(json.dumps([cloud.endpoint, str(cloud.folder), cloud.dsn()]), flush=True)
     time.sleep(600)

@@ -14,7 +14,7 @@ from moto.sts.models import sts_backends
 from local_cloud.clients import ACCOUNT, REGION, Clients
 from local_cloud.moto_patches import access_control
 from local_cloud.permissions.access import Access, AccessDeniedError
-from local_cloud.permissions.record import FILE, read
+from local_cloud.permissions.call_log import CALLS_FILE, read_calls
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, create_role, new_name
 
@@ -163,14 +163,14 @@ def test_a_session_ends(services: Services):
 @pytest.mark.usefixtures("enforced")
 def test_a_container_is_given_its_roles_credentials(services: Services):
     role = create_role(services.client("iam"), new_name(), services=("ecs-tasks.amazonaws.com",))
-    variables = services.access.container(role, "ecs-tasks.amazonaws.com")
+    variables = services.access.container_variables(role, "ecs-tasks.amazonaws.com")
     uri = variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"]
     given = httpx.get(uri).json()
     clients = Clients(
         services.endpoint, given["AccessKeyId"], given["SecretAccessKey"], given["Token"]
     )
 
-    assert variables == services.access.container(role, "ecs-tasks.amazonaws.com")
+    assert variables == services.access.container_variables(role, "ecs-tasks.amazonaws.com")
     assert role.rpartition("/")[2] in clients.get("sts").get_caller_identity()["Arn"]
     assert httpx.get(f"{uri}x").status_code == 404
 
@@ -191,7 +191,7 @@ def test_decisions_are_recorded_once_each(services: Services, bucket: str, tmp_p
         with pytest.raises(ClientError):
             s3.get_object(Bucket=bucket, Key="secret")
 
-    seen = [(str(call), allowed) for call, allowed in read(tmp_path / FILE)]
+    seen = [(str(call), allowed) for call, allowed in read_calls(tmp_path / CALLS_FILE)]
 
     assert seen == [
         (f"s3:GetObject on arn:aws:s3:::{bucket}/may/read", True),
@@ -210,9 +210,9 @@ def test_what_a_service_needs_of_a_role_is_insisted_on(services: Services, tmp_p
     )
 
     stream = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:mine:log-stream:s"
-    access.demand(role, "logs:CreateLogStream", on=stream)
+    access.require(role, "logs:CreateLogStream", resource=stream)
     with pytest.raises(AccessDeniedError, match=r"logs:PutLogEvents on resource: .*mine"):
-        access.demand(role, "logs:CreateLogStream", "logs:PutLogEvents", on=stream)
+        access.require(role, "logs:CreateLogStream", "logs:PutLogEvents", resource=stream)
     metrics = "cloudwatch:PutMetricData"
     assert access.allows(role, metrics, "*", {"cloudwatch:namespace": "/aws/sagemaker/E"})
     assert not access.allows(role, metrics, "*", {"cloudwatch:namespace": "Mine"})

@@ -7,8 +7,8 @@ import pytest
 
 from local_cloud.clients import ACCOUNT, ADMINISTRATOR, REGION
 from local_cloud.permissions.access import Session
-from local_cloud.permissions.database import refusal
-from local_cloud.permissions.record import FILE, read
+from local_cloud.permissions.call_log import CALLS_FILE, read_calls
+from local_cloud.permissions.database_login import refusal_reason
 from local_cloud.postgis.tokens import Token
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import create_role, new_name
@@ -33,14 +33,14 @@ def signed(key: str, secret: str, session: str | None, *, user: str = "swath") -
 
 
 def why(services: Services, token: Token, *, cluster: str = CLUSTER) -> str:
-    return refusal(services.access, [cluster], token)
+    return refusal_reason(services.access, [cluster], token)
 
 
 def test_whoever_is_granted_it_connects_and_that_is_recorded(
     services: Services, session: Session, tmp_path
 ):
     assert not why(services, signed(session.key, session.secret, session.token))
-    assert "rds-db:connect" in {call.action for call, _ in read(tmp_path / FILE)}
+    assert "rds-db:connect" in {call.action for call, _ in read_calls(tmp_path / CALLS_FILE)}
 
 
 def test_it_is_granted_for_one_user_of_one_cluster(services: Services, session: Session):

@@ -52,7 +52,7 @@ def client(endpoint: str) -> Iterator[Client]:
         made.close()
 
 
-def refusal(call: Any, **arguments: Any) -> tuple[str, int]:
+def call_error(call: Any, **arguments: Any) -> tuple[str, int]:
     """The error code and the status with which a call is refused."""
     with pytest.raises(ClientError) as caught:
         call(**arguments)
@@ -73,7 +73,7 @@ def test_an_inactive_function_is_refused_as_lambda_does(
 ):
     functions = client("lambda")
     active = ActiveFault.switch_on(endpoint, fault)
-    refused = refusal(functions.invoke, FunctionName="swath-PlanScene1", Payload=b"{}" * 100_000)
+    refused = call_error(functions.invoke, FunctionName="swath-PlanScene1", Payload=b"{}" * 100_000)
     answered = functions.invoke(FunctionName="swath-MergeDetections1", Payload=b"{}")
 
     assert refused == (fault.error, status)
@@ -90,7 +90,7 @@ def test_the_data_api_says_that_the_database_resumes(endpoint: str, client: Clie
     api = client("rds-data")
     ActiveFault.switch_on(endpoint, DataApiResuming(times=1))
 
-    assert refusal(api.execute_statement, **statement) == ("DatabaseResumingException", 400)
+    assert call_error(api.execute_statement, **statement) == ("DatabaseResumingException", 400)
     assert api.execute_statement(**statement)["records"] == []
 
 
@@ -98,7 +98,7 @@ def test_s3_asks_to_slow_down(endpoint: str, client: Client):
     s3 = client("s3")
     active = ActiveFault.switch_on(endpoint, SlowDown(key="scenes/a", methods=("GET",)))
 
-    assert refusal(s3.get_object, Bucket="scenes", Key="a.tif") == ("SlowDown", 503)
+    assert call_error(s3.get_object, Bucket="scenes", Key="a.tif") == ("SlowDown", 503)
     assert s3.get_object(Bucket="scenes", Key="b.tif")["Body"].read() == b"0123456789"
     assert s3.head_object(Bucket="scenes", Key="a.tif")["ContentLength"] == 10
     assert active.switch_off() == 1

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_cloud.permissions.policies import Call, granted, matches, statements, trusts
+from local_cloud.permissions.policies import Call, is_allowed, matches, parse_statements, trusts
 
 BUCKET = "arn:aws:s3:::bucket"
 
 
 def policy(*written: dict[str, Any]) -> Any:
-    return statements(json.dumps({"Statement": list(written)}))
+    return parse_statements(json.dumps({"Statement": list(written)}))
 
 
 def allow(action: Any, resource: Any, **more: Any) -> dict[str, Any]:
@@ -41,19 +41,19 @@ def get(key: str, **context: str) -> Call:
     ],
 )
 def test_a_statement_covers_what_its_elements_name(written: dict[str, Any], allowed: bool):
-    assert granted(get("runs/1/a"), policy(written)) is allowed
+    assert is_allowed(get("runs/1/a"), policy(written)) is allowed
 
 
 def test_a_denial_wins():
     denied = {"Effect": "Deny", "Action": "s3:*", "Resource": f"{BUCKET}/secret/*"}
     both = policy(allow("s3:*", "*"), denied)
 
-    assert granted(get("open"), both)
-    assert not granted(get("secret/x"), both)
+    assert is_allowed(get("open"), both)
+    assert not is_allowed(get("secret/x"), both)
 
 
 def test_nothing_is_granted_without_a_statement():
-    assert not granted(get("x"), policy())
+    assert not is_allowed(get("x"), policy())
 
 
 @pytest.mark.parametrize(
@@ -70,14 +70,14 @@ def test_nothing_is_granted_without_a_statement():
 def test_each_condition_must_hold(condition: dict[str, Any], allowed: bool):
     written = policy(allow("s3:*", "*", Condition=condition))
 
-    assert granted(get("x", **{"s:Key": "a"}), written) is allowed
+    assert is_allowed(get("x", **{"s:Key": "a"}), written) is allowed
 
 
 def test_a_condition_that_cannot_be_evaluated_is_told():
     written = policy(allow("s3:*", "*", Condition={"IpAddress": {"aws:SourceIp": "::1"}}))
 
     with pytest.raises(ValueError, match="condition operator IpAddress"):
-        granted(get("x"), written)
+        is_allowed(get("x"), written)
 
 
 @given(st.text(), st.text())

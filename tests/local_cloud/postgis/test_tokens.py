@@ -27,7 +27,7 @@ def token(
 def why(given: str, *, age: timedelta = timedelta(0)) -> str:
     now = datetime.now(UTC) + age
     try:
-        return Token.parse(given).refusal(user="swath", address="db.example:5432", now=now)
+        return Token.parse(given).refusal_reason(user="swath", address="db.example:5432", now=now)
     except ValueError as error:
         return str(error)
 

@@ -9,23 +9,23 @@ from pathlib import Path
 
 from local_cloud.permissions.policies import Call
 
-FILE = "calls.jsonl"
+CALLS_FILE = "calls.jsonl"
 
 
-class Record:
+class CallLog:
     """File with one line of JSON for each distinct decision."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._seen: set[tuple[Call, bool]] = set()
+        self._written: set[tuple[Call, bool]] = set()
 
     def add(self, call: Call, *, allowed: bool) -> None:
         """Write a decision, unless the file has it already."""
         with self._lock:
-            if (call, allowed) in self._seen:
+            if (call, allowed) in self._written:
                 return
-            self._seen.add((call, allowed))
+            self._written.add((call, allowed))
             line = {
                 "role": call.role,
                 "action": call.action,
@@ -37,9 +37,9 @@ class Record:
                 file.write(json.dumps(line) + "\n")
 
 
-def read(path: Path) -> Iterator[tuple[Call, bool]]:
+def read_calls(path: Path) -> Iterator[tuple[Call, bool]]:
     """Yield each recorded call and whether it was allowed."""
     for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        seen = json.loads(line)
-        context = tuple(sorted(seen["context"].items()))
-        yield Call(seen["role"], seen["action"], seen["resource"], context), seen["allowed"]
+        entry = json.loads(line)
+        context = tuple(sorted(entry["context"].items()))
+        yield Call(entry["role"], entry["action"], entry["resource"], context), entry["allowed"]

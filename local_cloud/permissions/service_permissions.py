@@ -11,7 +11,7 @@ from local_cloud.clients import ACCOUNT, REGION
 from local_cloud.permissions.access import Access
 
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
-_NETWORK_INTERFACES = (
+_NETWORK_INTERFACE_ACTIONS = (
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
     "ec2:DeleteNetworkInterface",
@@ -20,9 +20,13 @@ _NETWORK_INTERFACES = (
     "ec2:UnassignPrivateIpAddresses",
 )
 # https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
-_PULL = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+_PULL_ACTIONS = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+)
 # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html#cloudwatch-iam-policy
-_LOG_DELIVERY = (
+_LOG_DELIVERY_ACTIONS = (
     "logs:CreateLogDelivery",
     "logs:DeleteLogDelivery",
     "logs:DescribeLogGroups",
@@ -36,22 +40,28 @@ _LOG_DELIVERY = (
 _BATCH_RULE = "rule/StepFunctionsGetEventsForBatchJobsRule"
 
 
-def start_function(access: Access, role: str, *, logs: str, in_network: bool, traced: bool) -> None:
+def require_for_function(
+    access: Access, role: str, *, logs: str, in_network: bool, traced: bool
+) -> None:
     """Require what Lambda needs from a function's role; `logs` is its log group."""
-    access.demand(role, "logs:CreateLogStream", "logs:PutLogEvents", on=_stream(logs))
+    access.require(
+        role, "logs:CreateLogStream", "logs:PutLogEvents", resource=_log_stream_arn(logs)
+    )
     if in_network:
-        access.demand(role, *_NETWORK_INTERFACES, on="*")
+        access.require(role, *_NETWORK_INTERFACE_ACTIONS, resource="*")
     if traced:
-        access.demand(role, "xray:PutTelemetryRecords", "xray:PutTraceSegments", on="*")
+        access.require(role, "xray:PutTelemetryRecords", "xray:PutTraceSegments", resource="*")
 
 
-def start_job(access: Access, role: str, *, logs: str, repository: str) -> None:
+def require_for_job(access: Access, role: str, *, logs: str, repository: str) -> None:
     """Require what ECS's agent needs from the execution role of a Batch job."""
-    _pull(access, role, repository)
-    access.demand(role, "logs:CreateLogStream", "logs:PutLogEvents", on=_stream(logs))
+    _require_image_pull(access, role, repository)
+    access.require(
+        role, "logs:CreateLogStream", "logs:PutLogEvents", resource=_log_stream_arn(logs)
+    )
 
 
-def start_container(
+def require_for_container(
     access: Access,
     role: str,
     *,
@@ -63,46 +73,48 @@ def start_container(
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html
     """
-    _pull(access, role, repository)
+    _require_image_pull(access, role, repository)
     streams = ("CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents")
-    access.demand(role, *(f"logs:{action}" for action in streams), on=_stream(logs))
+    access.require(role, *(f"logs:{action}" for action in streams), resource=_log_stream_arn(logs))
     context = {"cloudwatch:namespace": namespace}
-    access.demand(role, "cloudwatch:PutMetricData", on="*", context=context)
+    access.require(role, "cloudwatch:PutMetricData", resource="*", context=context)
 
 
-def create_state_machine(
+def require_for_state_machine(
     access: Access, role: str, *, definition: str, logged: bool, traced: bool
 ) -> None:
     """Require what Step Functions needs from a role in addition to the needs of its tasks."""
     if logged:
-        access.demand(role, *_LOG_DELIVERY, on="*")
+        access.require(role, *_LOG_DELIVERY_ACTIONS, resource="*")
     if traced:
         sampling = ("xray:GetSamplingRules", "xray:GetSamplingTargets")
         written = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
-        access.demand(role, *sampling, *written, on="*")
+        access.require(role, *sampling, *written, resource="*")
     if "batch:submitJob.sync" in definition:
         actions = ("events:DescribeRule", "events:PutRule", "events:PutTargets")
-        access.demand(role, *actions, on=f"arn:aws:events:{REGION}:{ACCOUNT}:{_BATCH_RULE}")
+        access.require(role, *actions, resource=f"arn:aws:events:{REGION}:{ACCOUNT}:{_BATCH_RULE}")
 
 
-def run_map(access: Access, role: str, *, machine: str, label: str, execution: str) -> None:
+def require_for_map_run(
+    access: Access, role: str, *, machine: str, label: str, execution: str
+) -> None:
     """Require what a Distributed Map needs to run, to be stopped, and to be redriven.
 
     https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
     """
-    access.demand(role, "states:StartExecution", on=machine)
+    access.require(role, "states:StartExecution", resource=machine)
     executions = machine.replace(":stateMachine:", ":execution:")
     actions = ("states:DescribeExecution", "states:StopExecution")
-    access.demand(role, *actions, on=f"{executions}:{execution}")
-    access.demand(role, "states:RedriveExecution", on=f"{executions}/{label}:{execution}")
+    access.require(role, *actions, resource=f"{executions}:{execution}")
+    access.require(role, "states:RedriveExecution", resource=f"{executions}/{label}:{execution}")
 
 
-def _pull(access: Access, role: str, repository: str) -> None:
-    access.demand(role, "ecr:GetAuthorizationToken", on="*")
+def _require_image_pull(access: Access, role: str, repository: str) -> None:
+    access.require(role, "ecr:GetAuthorizationToken", resource="*")
     arn = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{repository}"
-    access.demand(role, *_PULL, on=arn)
+    access.require(role, *_PULL_ACTIONS, resource=arn)
 
 
-def _stream(logs: str) -> str:
+def _log_stream_arn(logs: str) -> str:
     """Return the ARN of a log stream in a log group."""
     return f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{logs}:log-stream:local"

@@ -12,7 +12,7 @@ from local_cloud.permissions.access import Access, UnknownCredentialsError
 from local_cloud.postgis.tokens import Token
 
 
-def refusal(access: Access, clusters: Iterable[str], token: Token) -> str:
+def refusal_reason(access: Access, clusters: Iterable[str], token: Token) -> str:
     """Return the reason why the signer of a token may not connect; empty if the signer may.
 
     Args:
@@ -21,7 +21,7 @@ def refusal(access: Access, clusters: Iterable[str], token: Token) -> str:
         token: Unexpired token for the server and one of its users.
     """
     try:
-        caller = access.caller(token.key, token.session)
+        caller = access.identify_caller(token.key, token.session)
     except UnknownCredentialsError as error:
         return str(error)
     secret = ADMINISTRATOR[1] if caller is None else caller.secret_access_key

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from local_cloud.permissions.needs import Request, needs
+from local_cloud.permissions.api_permissions import ApiRequest, required_permissions
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 OBJECT = "arn:aws:s3:::b/k/e.tif"
 
 
 def asked(service: str, operation: str, parameters: Any = None, **more: Any) -> list[str]:
-    request = Request(
+    request = ApiRequest(
         service=service,
         operation=operation,
         parameters=parameters or {},
@@ -19,7 +19,7 @@ def asked(service: str, operation: str, parameters: Any = None, **more: Any) -> 
         account=ACCOUNT,
         **more,
     )
-    return [f"{action} {resource}" for action, resource, _ in needs(request)]
+    return [f"{action} {resource}" for action, resource, _ in required_permissions(request)]
 
 
 def arn(service: str, rest: str) -> str:
@@ -95,7 +95,9 @@ def test_a_function_is_named_or_has_an_arn_and_perhaps_a_version():
 
 
 def test_an_answer_to_a_task_needs_the_machine_that_waits():
-    found = asked("states", "SendTaskSuccess", {"taskToken": "t"}, machine_of={"t": "m/l"}.get)
+    found = asked(
+        "states", "SendTaskSuccess", {"taskToken": "t"}, machine_for_token={"t": "m/l"}.get
+    )
 
     assert found == ["states:SendTaskSuccess m/l"]
 

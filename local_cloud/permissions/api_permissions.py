@@ -16,19 +16,19 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 # Action, resource, condition keys.
-Need = tuple[str, str, dict[str, str]]
+RequiredPermission = tuple[str, str, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ApiRequest:
     """API call as a service receives it.
 
     Attributes:
         service: Name of the service in actions, such as `states`.
         operation: Name of the operation, such as `StartExecution`.
         parameters: Parameters by their names in the API.
-        machine_of: Function that returns the state machine of the execution that waits with a task
-            token.
+        machine_for_token: Function that returns the state machine of the execution that waits with
+            a task token.
     """
 
     service: str
@@ -38,7 +38,7 @@ class Request:
     account: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    machine_of: Callable[[str], str] = str
+    machine_for_token: Callable[[str], str] = str
 
     def arn(self, service: str, rest: str) -> str:
         """Return the ARN of a resource in the caller's account and region."""
@@ -49,52 +49,52 @@ class Request:
         return str(self.parameters.get(name) or "")
 
 
-def needs(request: Request) -> list[Need]:
+def required_permissions(request: ApiRequest) -> list[RequiredPermission]:
     """Return all permissions that a caller needs for an API call."""
-    find = _NEEDS.get((request.service, request.operation))
-    if find is None and request.service == "s3":
-        find = _s3
-    if find is None:
+    rule = _RULES.get((request.service, request.operation))
+    if rule is None and request.service == "s3":
+        rule = _s3
+    if rule is None:
         return [(f"{request.service}:{request.operation}", "*", {})]
-    return [(action, resource, context) for action, resource, context in find(request)]
+    return [(action, resource, context) for action, resource, context in rule(request)]
 
 
-Finder = Callable[[Request], Iterator[Need]]
+PermissionRule = Callable[[ApiRequest], Iterator[RequiredPermission]]
 
 
-def _of(parameter: str, action: str = "") -> Finder:
+def _on_parameter(parameter: str, action: str = "") -> PermissionRule:
     """Check the action against an ARN in the request."""
 
-    def find(request: Request) -> Iterator[Need]:
+    def rule(request: ApiRequest) -> Iterator[RequiredPermission]:
         name = action or f"{request.service}:{request.operation}"
         yield name, request.parameter(parameter) or "*", {}
 
-    return find
+    return rule
 
 
-def _task(request: Request) -> Iterator[Need]:
-    """Check an answer to a task against the state machine that waits for it.
+def _respond_to_task(request: ApiRequest) -> Iterator[RequiredPermission]:
+    """Check a response to a task against the state machine that waits for it.
 
     AWS's reference names no resource for these actions, but AWS refuses callers whose policy names
     the wrong machine. A Distributed Map's child belongs to the qualified machine
     `<machine>/<label>`.
     """
-    machine = request.machine_of(request.parameter("taskToken"))
+    machine = request.machine_for_token(request.parameter("taskToken"))
     yield f"states:{request.operation}", machine, {}
 
 
-def _listed(request: Request) -> Iterator[Need]:
+def _list_executions(request: ApiRequest) -> Iterator[RequiredPermission]:
     """Check a list of executions against their state machine or their Map run."""
     arn = request.parameter("mapRunArn") or request.parameter("stateMachineArn")
     yield "states:ListExecutions", arn, {}
 
 
-def _endpoint(request: Request) -> Iterator[Need]:
+def _invoke_endpoint(request: ApiRequest) -> Iterator[RequiredPermission]:
     name = request.parameter("EndpointName")
     yield f"sagemaker:{request.operation}", request.arn("sagemaker", f"endpoint/{name}"), {}
 
 
-def _statement(request: Request) -> Iterator[Need]:
+def _execute_statement(request: ApiRequest) -> Iterator[RequiredPermission]:
     """Check SQL against the cluster, and the caller's right to the secret in the request.
 
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/data-api.access.html
@@ -103,58 +103,58 @@ def _statement(request: Request) -> Iterator[Need]:
     yield "secretsmanager:GetSecretValue", request.parameter("secretArn"), {}
 
 
-def _function(request: Request) -> Iterator[Need]:
+def _invoke_function(request: ApiRequest) -> Iterator[RequiredPermission]:
     name = unquote(request.parameter("FunctionName"))
     arn = name if name.startswith("arn:") else request.arn("lambda", f"function:{name}")
     qualifier = request.parameter("Qualifier")
     yield "lambda:InvokeFunction", f"{arn}:{qualifier}" if qualifier else arn, {}
 
 
-def _job(request: Request) -> Iterator[Need]:
+def _submit_job(request: ApiRequest) -> Iterator[RequiredPermission]:
     for parameter, kind in (("jobQueue", "job-queue"), ("jobDefinition", "job-definition")):
         named = request.parameter(parameter)
         arn = named if named.startswith("arn:") else request.arn("batch", f"{kind}/{named}")
         yield "batch:SubmitJob", arn, {}
 
 
-def _events(request: Request) -> Iterator[Need]:
+def _put_events(request: ApiRequest) -> Iterator[RequiredPermission]:
     for entry in request.parameters.get("Entries", ()):
         bus = entry.get("EventBusName") or "default"
         arn = bus if bus.startswith("arn:") else request.arn("events", f"event-bus/{bus}")
         yield "events:PutEvents", arn, {}
 
 
-def _queue(request: Request) -> Iterator[Need]:
+def _use_queue(request: ApiRequest) -> Iterator[RequiredPermission]:
     name = urlsplit(request.parameter("QueueUrl")).path.rpartition("/")[2]
     name = name or request.parameter("QueueName")
     yield f"sqs:{request.operation}", request.arn("sqs", name), {}
 
 
-_NEEDS: Mapping[tuple[str, str], Finder] = {
-    ("batch", "SubmitJob"): _job,
-    ("events", "PutEvents"): _events,
-    ("lambda", "Invoke"): _function,
-    ("rds-data", "BatchExecuteStatement"): _statement,
-    ("rds-data", "ExecuteStatement"): _statement,
-    ("sagemaker", "InvokeEndpoint"): _endpoint,
-    ("sagemaker", "InvokeEndpointAsync"): _endpoint,
-    ("sagemaker", "InvokeEndpointWithResponseStream"): _endpoint,
-    ("secretsmanager", "GetSecretValue"): _of("SecretId"),
-    ("sns", "Publish"): _of("TopicArn"),
-    ("sqs", "GetQueueAttributes"): _queue,
-    ("sqs", "GetQueueUrl"): _queue,
-    ("sqs", "SendMessage"): _queue,
-    ("states", "DescribeExecution"): _of("executionArn"),
-    ("states", "GetExecutionHistory"): _of("executionArn"),
-    ("states", "ListExecutions"): _listed,
-    ("states", "ListMapRuns"): _of("executionArn"),
-    ("states", "RedriveExecution"): _of("executionArn"),
-    ("states", "SendTaskFailure"): _task,
-    ("states", "SendTaskHeartbeat"): _task,
-    ("states", "SendTaskSuccess"): _task,
-    ("states", "StartExecution"): _of("stateMachineArn"),
-    ("states", "StopExecution"): _of("executionArn"),
-    ("sts", "AssumeRole"): _of("RoleArn"),
+_RULES: Mapping[tuple[str, str], PermissionRule] = {
+    ("batch", "SubmitJob"): _submit_job,
+    ("events", "PutEvents"): _put_events,
+    ("lambda", "Invoke"): _invoke_function,
+    ("rds-data", "BatchExecuteStatement"): _execute_statement,
+    ("rds-data", "ExecuteStatement"): _execute_statement,
+    ("sagemaker", "InvokeEndpoint"): _invoke_endpoint,
+    ("sagemaker", "InvokeEndpointAsync"): _invoke_endpoint,
+    ("sagemaker", "InvokeEndpointWithResponseStream"): _invoke_endpoint,
+    ("secretsmanager", "GetSecretValue"): _on_parameter("SecretId"),
+    ("sns", "Publish"): _on_parameter("TopicArn"),
+    ("sqs", "GetQueueAttributes"): _use_queue,
+    ("sqs", "GetQueueUrl"): _use_queue,
+    ("sqs", "SendMessage"): _use_queue,
+    ("states", "DescribeExecution"): _on_parameter("executionArn"),
+    ("states", "GetExecutionHistory"): _on_parameter("executionArn"),
+    ("states", "ListExecutions"): _list_executions,
+    ("states", "ListMapRuns"): _on_parameter("executionArn"),
+    ("states", "RedriveExecution"): _on_parameter("executionArn"),
+    ("states", "SendTaskFailure"): _respond_to_task,
+    ("states", "SendTaskHeartbeat"): _respond_to_task,
+    ("states", "SendTaskSuccess"): _respond_to_task,
+    ("states", "StartExecution"): _on_parameter("stateMachineArn"),
+    ("states", "StopExecution"): _on_parameter("executionArn"),
+    ("sts", "AssumeRole"): _on_parameter("RoleArn"),
 }
 
 # S3's operations whose action has another name:
@@ -178,7 +178,7 @@ _S3_HEADERS: Mapping[str, str] = {
     "x-amz-acl": "s3:PutObjectAcl",
     "x-amz-tagging": "s3:PutObjectTagging",
 }
-READS = frozenset({"GetObject", "HeadObject"})
+READ_OPERATIONS = frozenset({"GetObject", "HeadObject"})
 
 
 def bucket_arn(bucket: str) -> str:
@@ -191,17 +191,17 @@ def object_arn(bucket: str, key: str) -> str:
     return f"{bucket_arn(bucket)}/{key}"
 
 
-def _s3(request: Request) -> Iterator[Need]:
+def _s3(request: ApiRequest) -> Iterator[RequiredPermission]:
     bucket, key = request.parameter("Bucket"), request.parameter("Key")
     resource = object_arn(bucket, key) if key else bucket_arn(bucket) if bucket else "*"
     headers = {name.lower(): value for name, value in request.headers.items()}
     version = "Version" if request.parameter("VersionId") else ""
     match request.operation:
         case "CopyObject" | "UploadPartCopy":
-            yield from _source(headers["x-amz-copy-source"])
+            yield from _copy_source(headers["x-amz-copy-source"])
             yield "s3:PutObject", resource, {}
         case "DeleteObjects":
-            for name in _keys(request.body):
+            for name in _deleted_keys(request.body):
                 yield "s3:DeleteObject", object_arn(bucket, name), {}
         case "GetObject" | "HeadObject":
             yield f"s3:GetObject{version}", resource, {}
@@ -214,13 +214,13 @@ def _s3(request: Request) -> Iterator[Need]:
             yield _S3_HEADERS[name], resource, {}
 
 
-def _source(header: str) -> Iterator[Need]:
+def _copy_source(header: str) -> Iterator[RequiredPermission]:
     path, _, version = header.partition("?versionId=")
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     yield f"s3:GetObject{'Version' if version else ''}", object_arn(bucket, key), {}
 
 
-def _keys(body: bytes) -> Iterator[str]:
+def _deleted_keys(body: bytes) -> Iterator[str]:
     for element in ET.fromstring(body).iter():  # noqa: S314 - from our processes
         if element.tag.rpartition("}")[2] == "Key":
             yield element.text or ""
