@@ -27,7 +27,7 @@ from constructs import Construct
 
 from infra.retries import ITEM_READER_ERRORS, with_function_retries, with_retries
 from swath.messages import Backend
-from swath.pipeline.paths import SHARD_LIST, run_key
+from swath.pipeline.paths import SHARD_LIST_FILE, run_key
 
 # Transient refusals to accept a job; a job that fails is States.TaskFailed.
 _SUBMIT_ERRORS = ["Batch.ServerException", "Batch.AWSBatchException", "Batch.BatchException"]
@@ -78,7 +78,7 @@ def add_shard_map(scope: Construct, backend: MapBackend, *, work: IBucket) -> Di
         label=backend.label,
         item_reader=S3JsonItemReader(
             bucket=work,
-            key=JsonPath.format(run_key("{}", SHARD_LIST), JsonPath.string_at("$.run_id")),
+            key=JsonPath.format(run_key("{}", SHARD_LIST_FILE), JsonPath.string_at("$.run_id")),
         ),
         item_selector=item,
         max_concurrency=backend.max_concurrency,

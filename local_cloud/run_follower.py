@@ -12,7 +12,7 @@ from typing import Any
 
 from local_cloud.cloud import LocalCloud
 from local_cloud.errors import LocalCloudError
-from swath.pipeline.paths import SHARDS, run_key
+from swath.pipeline.paths import SHARDS_FOLDER, run_key
 
 _POLL_SECONDS = 0.2
 _START_TIMEOUT_SECONDS = 60
@@ -109,7 +109,7 @@ class RunFollower:
 
     def _count_receipts(self, run_id: str) -> int:
         bucket = self.cloud.outputs["WorkBucket"]
-        prefix = run_key(run_id, SHARDS, "")
+        prefix = run_key(run_id, SHARDS_FOLDER, "")
         pages = self.cloud.client("s3").get_paginator("list_objects_v2")
         return sum(
             item["Key"].endswith(".json")

@@ -31,7 +31,7 @@ from swath.models.runtimes.device import find_gpu, use_compatible_driver
 from swath.models.runtimes.time_limit import last_words
 from swath.observability.jobs import log_to_stderr, run_job
 from swath.pipeline.paths import RunPaths
-from swath.pipeline.shard import KEEP_SECONDS, refuse_shard, run_shard
+from swath.pipeline.shard import DEFAULT_CHECKPOINT_SECONDS, run_shard, write_failed_receipt
 
 ARRAY_INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 JOB_ID = "AWS_BATCH_JOB_ID"
@@ -74,10 +74,10 @@ def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:
     uri, index = options.plan_uri, options.index
     try:
         find_gpu()
-        receipt = run_shard(uri, index, stop=stop, keep_seconds=options.keep_seconds)
+        receipt = run_shard(uri, index, stop=stop, checkpoint_seconds=options.keep_seconds)
     except InputError as error:
         try:
-            receipt = refuse_shard(uri, index, error)
+            receipt = write_failed_receipt(uri, index, error)
         except InputError:
             # The run has no usable plan to write a receipt for, so the job itself fails.
             raise error from None
@@ -98,7 +98,7 @@ def _parse(arguments: Sequence[str], env: Mapping[str, str]) -> argparse.Namespa
     parser.add_argument(
         "--keep-seconds",
         type=float,
-        default=KEEP_SECONDS,
+        default=DEFAULT_CHECKPOINT_SECONDS,
         help="how often progress is kept, for a host that is gone without a word",
     )
     parser.add_argument(
@@ -145,7 +145,7 @@ def _leave_cause(uri: str, env: Mapping[str, str], error: Exception, code: JobEx
     name = type(error).__name__
     left = JobFailure(error=name, cause=str(error) or name, exit_code=code)
     try:
-        storage.write_json(RunPaths.of_plan(uri).job_failure(job), left.to_json())
+        storage.write_json(RunPaths.from_plan_uri(uri).job_failure(job), left.to_json())
     except Exception as unwritten:  # noqa: BLE001 - the failure itself matters more
         logger.warning("why the shard failed cannot be written: %s", unwritten)
 

@@ -117,7 +117,7 @@ def middle_shard(uri: str) -> int:
 
 def _own(uri: str, work: str) -> str:
     """Copy a plan into a folder without checkpoints of earlier samples."""
-    own = RunPaths(work, RunPaths.of_plan(uri).run_id).plan
+    own = RunPaths(work, RunPaths.from_plan_uri(uri).run_id).plan
     storage.copy(uri, own)
     return own
 

@@ -15,8 +15,8 @@ from botocore.exceptions import ClientError
 
 from swath.errors import SwathError
 from swath.observability.powertools import logger, tracer
-from swath.pipeline.causes import explain
-from swath.pipeline.run_report import write_failure
+from swath.pipeline.causes import resolve_cause
+from swath.pipeline.run_report import write_failure_report
 from swath.settings import FindCauseSettings
 
 
@@ -27,7 +27,7 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
     """Return the event with the error and the cause of the shard that failed first."""
     detail: Mapping[str, Any] = event.detail
     try:
-        detail = explain(detail, work_uri=settings().work_uri)
+        detail = resolve_cause(detail, work_uri=settings().work_uri)
     finally:  # even without its true cause, a failed run needs a summary
         _summarize(detail)
     found = {key: detail[key] for key in ("name", "status", "error", "cause")}
@@ -41,7 +41,7 @@ def _summarize(detail: Mapping[str, Any]) -> None:
     The topic and the database must learn of the failure in any case.
     """
     try:
-        written = write_failure(detail, settings().results_uri)
+        written = write_failure_report(detail, settings().results_uri)
     except (SwathError, ClientError) as error:
         logger.warning("the summary cannot be written", extra={"reason": str(error)})
     else:

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from swath.errors import InputError
 from swath.messages import Payload
 from swath.observability.powertools import logger, metrics, tracer
-from swath.pipeline.shard import refuse_shard, run_shard
+from swath.pipeline.shard import run_shard, write_failed_receipt
 
 
 class InferShard(Payload, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         receipt = run_shard(shard.plan_uri, shard.index)
     except InputError as error:
         logger.exception("shard refused")
-        receipt = refuse_shard(shard.plan_uri, shard.index, error)
+        receipt = write_failed_receipt(shard.plan_uri, shard.index, error)
     logger.info("shard done", extra=receipt.to_json())
     metrics.add_metric("TilesSucceeded", MetricUnit.Count, receipt.tiles.succeeded)
     metrics.add_metric("TilesFailed", MetricUnit.Count, receipt.tiles.failed)

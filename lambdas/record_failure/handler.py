@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.database.connect import connect
 from swath.database.failures import record_failure
-from swath.messages.execution_events import Failure
+from swath.messages.execution_events import RunFailure
 from swath.observability.powertools import logger, metrics, tracer
 from swath.settings import DatabaseSettings
 
@@ -25,7 +25,7 @@ from swath.settings import DatabaseSettings
 @event_source(data_class=EventBridgeEvent)
 def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
     """Record the failure in the event; return whether a row was written."""
-    failure = Failure.of_execution(event.detail)
+    failure = RunFailure.from_event_detail(event.detail)
     logger.append_keys(run_id=failure.request.run_id)
     # Without a wait here: the state machine retries for hours, and its waits cost no function time.
     with connect(settings(), timeout=0.0) as connection:

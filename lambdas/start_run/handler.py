@@ -19,7 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from swath.models.catalog import Catalogue, load_catalogue
 from swath.observability.powertools import logger, metrics, tracer
-from swath.pipeline.start import Drop, start_run, start_waiting
+from swath.pipeline.start import Drop, start_run, start_waiting_drop
 from swath.settings import StartRunSettings
 
 
@@ -31,7 +31,7 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
     """Start the run of the object in the event, or the drop that waits for the ended run."""
     settings, catalogue = configuration()
     if event.source == "aws.states":
-        summary = start_waiting(event.detail, settings=settings)
+        summary = start_waiting_drop(event.detail, settings=settings)
         metrics.add_metric("RunsEnded", MetricUnit.Count, 1)
         metrics.add_metric("WaitingDropsStarted", MetricUnit.Count, summary.outcome == "started")
     else:
@@ -61,6 +61,6 @@ def _drop(event: S3EventBridgeNotificationEvent) -> Drop:
         key=found["key"],
         etag=found.etag,
         size=found.size or 0,
-        at=event.time,
+        dropped_at=event.time,
         sequencer=found.get("sequencer") or "",
     )

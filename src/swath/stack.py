@@ -28,7 +28,7 @@ class Deployment:
     """Values of the stack's outputs, by name."""
 
     @classmethod
-    def of(cls, stack: str) -> Self:
+    def from_stack(cls, stack: str) -> Self:
         """Read the outputs of a stack from CloudFormation.
 
         Args:

@@ -82,7 +82,7 @@ def test_a_job_that_fails_leaves_why(plan_uri, monkeypatch, error, name, code):
     monkeypatch.setattr(module, "run_shard", fail)
 
     assert main(["--plan-uri", plan_uri], {JOB_ID: "job:3"}) == code
-    left = storage.read_json(RunPaths.of_plan(plan_uri).job_failure("job:3"))
+    left = storage.read_json(RunPaths.from_plan_uri(plan_uri).job_failure("job:3"))
     assert left == {"error": name, "cause": str(error) or name, "exit_code": code}
 
 
@@ -98,7 +98,7 @@ def test_a_job_that_cannot_leave_why_ends_all_the_same(plan_uri, monkeypatch):
 
 def test_a_job_that_is_done_leaves_no_failure(plan_uri):
     assert main(["--plan-uri", plan_uri], {JOB_ID: "job"}) == JobExit.DONE
-    assert not storage.exists(RunPaths.of_plan(plan_uri).job_failure("job"))
+    assert not storage.exists(RunPaths.from_plan_uri(plan_uri).job_failure("job"))
 
 
 def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypatch):
@@ -112,7 +112,7 @@ def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypa
 
     assert main(["--plan-uri", plan_uri], {}) == JobExit.INTERRUPTED
     assert receipts(plan_uri) == []
-    assert Path(RunPaths.of_plan(plan_uri).partial(0)).is_file()
+    assert Path(RunPaths.from_plan_uri(plan_uri).partial(0)).is_file()
 
     monkeypatch.setattr(module, "run_shard", real)
     assert main(["--plan-uri", plan_uri], {}) == JobExit.DONE

@@ -165,14 +165,14 @@ def read_message(path: Path) -> Iterator[Outcome]:
 
 def _messages() -> dict[str, Callable[[Path], object]]:
     from swath.messages import Receipt, RunRequest  # noqa: PLC0415
-    from swath.messages.execution_events import Failure  # noqa: PLC0415
+    from swath.messages.execution_events import RunFailure  # noqa: PLC0415
     from swath.pipeline.plan import read_plan  # noqa: PLC0415
-    from swath.pipeline.start import End  # noqa: PLC0415
+    from swath.pipeline.start import ExecutionEnd  # noqa: PLC0415
 
     def ended(path):
         detail = _parsed(path)
-        End.of_execution(detail)
-        failure = Failure.of_execution(detail)
+        ExecutionEnd.from_event_detail(detail)
+        failure = RunFailure.from_event_detail(detail)
         assert "\0" not in failure.cause + failure.error
 
     return {

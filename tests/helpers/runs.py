@@ -47,7 +47,7 @@ def run_request(
 
 def receipt_of(plan_uri, index):
     """The receipt of a shard of a plan, if it has one."""
-    return RunStore.open(plan_uri).receipt(index)
+    return RunStore.open(plan_uri).read_receipt(index)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_the_summary_is_written_though_no_cause_can_be_found(work, context, monk
     def refuse(*_, **__):
         raise TransientError("not now")
 
-    monkeypatch.setattr(module, "explain", refuse)
+    monkeypatch.setattr(module, "resolve_cause", refuse)
     run = a_run()
     asked = json.dumps(run.to_json())
 

@@ -9,9 +9,9 @@ from tests.helpers.runs import receipt_of
 
 @pytest.fixture(autouse=True)
 def fresh_model():
-    shard._loaded.cache_clear()
+    shard._load_once.cache_clear()
     yield
-    shard._loaded.cache_clear()
+    shard._load_once.cache_clear()
 
 
 @pytest.fixture

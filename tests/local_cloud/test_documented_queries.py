@@ -16,7 +16,7 @@ from swath.database.connect import connect
 from swath.database.failures import record_failure
 from swath.database.load import load_run
 from swath.database.migrate import migrate
-from swath.messages.execution_events import Failure
+from swath.messages.execution_events import RunFailure
 from tests.helpers.postgis import Cluster
 from tests.helpers.runs import NOON, run_request
 
@@ -48,7 +48,9 @@ def loaded(cluster: Cluster, merged) -> Cluster:
         failed = run_request(uri="s3://scenes/incoming/y.tif")
         record_failure(
             connection,
-            Failure(request=failed, status="failed", error="SceneError", cause="no", at=NOON),
+            RunFailure(
+                request=failed, status="failed", error="SceneError", cause="no", ended_at=NOON
+            ),
         )
     return cluster
 

@@ -110,7 +110,7 @@ def test_a_shard_is_run_as_anywhere_else(container, make_plan, make_scene):
     receipt, expected = Receipt.from_json(told.json()), run_shard(here, 0)
     assert receipt == receipt_of(there, 0)
     assert (receipt.tiles, receipt.detections) == (expected.tiles, expected.detections)
-    tables = [pq.read_table(RunPaths.of_plan(uri).shard(0)) for uri in (here, there)]
+    tables = [pq.read_table(RunPaths.from_plan_uri(uri).shard(0)) for uri in (here, there)]
     assert tables[0].equals(tables[1])
 
 
@@ -505,8 +505,8 @@ def test_a_shard_that_is_stopped_keeps_its_progress(models, make_plan, make_scen
     service.close()
 
     assert (told.status_code, told.json()["error"]) == (503, "ShardInterruptedError")
-    assert Path(RunPaths.of_plan(plan).partial(0)).is_file()
-    assert run_shard(plan, 0).tiles.complete
+    assert Path(RunPaths.from_plan_uri(plan).partial(0)).is_file()
+    assert run_shard(plan, 0).tiles.is_complete
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from swath.messages import (
     SceneRef,
     TileCounts,
     TileFailure,
-    run_id,
+    derive_run_id,
 )
 from swath.settings import EndpointKind
 
@@ -139,7 +139,7 @@ class TestRunId:
     def test_does_not_depend_on_the_time_of_the_drop_or_the_backend(self):
         later = SceneRef(uri=SCENE.uri, etag=SCENE.etag, dropped_at="2027-01-01T00:00:00Z")
 
-        again = run_id(scene=later, model=MODEL, options=RunOptions(backend=Backend.BATCH))
+        again = derive_run_id(scene=later, model=MODEL, options=RunOptions(backend=Backend.BATCH))
 
         assert again == REQUEST.run_id
 
@@ -158,12 +158,12 @@ class TestRunId:
     def test_changes_with_what_determines_the_result(self, other: dict[str, Any]):
         parts: dict[str, Any] = {"scene": SCENE, "model": MODEL, "options": RunOptions()}
 
-        assert run_id(**(parts | other)) != REQUEST.run_id
+        assert derive_run_id(**(parts | other)) != REQUEST.run_id
 
     def test_differs_by_score_threshold(self):
         options = [RunOptions(score_threshold=score) for score in (0.5, 0.6, 0.61)]
 
-        names = {run_id(scene=SCENE, model=MODEL, options=given) for given in options}
+        names = {derive_run_id(scene=SCENE, model=MODEL, options=given) for given in options}
 
         assert len(names) == 3
 
@@ -177,7 +177,7 @@ def test_counts_add_up_field_by_field(parts: list[TileCounts]):
     total = sum(parts, TileCounts())
 
     assert total.planned == sum(part.planned for part in parts)
-    assert total.complete == (total.succeeded + total.failed + total.skipped == total.planned)
+    assert total.is_complete == (total.succeeded + total.failed + total.skipped == total.planned)
 
 
 def test_threads_may_read_the_first_of_a_kind_at_once():

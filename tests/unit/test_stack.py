@@ -26,7 +26,7 @@ def test_outputs_of_a_stack():
         StackName="swath", TemplateBody=json.dumps(template)
     )
 
-    found = Deployment.of("swath")
+    found = Deployment.from_stack("swath")
 
     assert found.jobs_uri == "s3://results/training"
     assert found.training_role == "arn:aws:iam::1:role/r"
@@ -38,4 +38,4 @@ def test_outputs_of_a_stack():
 
 def test_no_stack():
     with pytest.raises(InputError, match="no stack 'other' in eu-west-1"):
-        Deployment.of("other")
+        Deployment.from_stack("other")

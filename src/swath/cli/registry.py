@@ -16,7 +16,7 @@ def register(model: jobs.ModelUri, group: jobs.Group, *, stack: jobs.Stack = "sw
     from swath.sagemaker.jobs.registry import register as make
     from swath.stack import Deployment
 
-    _show(make(model, group, Deployment.of(stack)))
+    _show(make(model, group, Deployment.from_stack(stack)))
 
 
 def versions(group: jobs.Group) -> None:
@@ -58,7 +58,7 @@ def transform(
     request = TransformRequest(
         package=model, images=images, out=results, instance_type=kind, instances=instances
     )
-    job = start(request, Deployment.of(stack))
+    job = start(request, Deployment.from_stack(stack))
     if job.chips.notice:
         print_line(job.chips.notice)
     print_line(f"started the transform job {job.name} of {len(job.chips.keys)} image(s)")

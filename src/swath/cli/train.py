@@ -133,7 +133,7 @@ def _launch(job: TrainingJob, stack: str, *, yes: bool) -> None:
     from swath.sagemaker.jobs.train import ceiling_of, check, launch
     from swath.stack import Deployment
 
-    deployment = Deployment.of(stack)
+    deployment = Deployment.from_stack(stack)
     check(job, deployment)
     agree(ceiling_of(job, deployment.region), yes=yes)
     started = launch(job, deployment)

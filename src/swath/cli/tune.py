@@ -94,7 +94,7 @@ def _launch(
     from swath.sagemaker.jobs.tune import TuningJob, launch_tuning
     from swath.stack import Deployment
 
-    deployment = Deployment.of(stack)
+    deployment = Deployment.from_stack(stack)
     check(training, deployment)
     agree(ceiling_of(training, deployment.region, jobs=search.trials), yes=yes)
     job = TuningJob(training=training, search=search, at_once=instances)

@@ -6,14 +6,14 @@ from psycopg import sql
 
 from swath.database.connect import Connection, transient_errors
 from swath.database.runs import run_row, write_run
-from swath.messages.execution_events import Failure
+from swath.messages.execution_events import RunFailure
 
 # A late report of a failure must not overwrite the row of a run that was started again since. That
 # run may be loaded, or may have failed once more.
 _IF_NEWER = sql.SQL("runs.status <> 'succeeded' AND runs.ended_at <= excluded.ended_at")
 
 
-def record_failure(connection: Connection, failure: Failure) -> bool:
+def record_failure(connection: Connection, failure: RunFailure) -> bool:
     """Write a failed run to the table of runs, unless the run's row there is newer.
 
     A loaded run stays `succeeded` even if a later step failed, because its detections are in the
@@ -32,7 +32,7 @@ def record_failure(connection: Connection, failure: Failure) -> bool:
     row = run_row(
         failure.request,
         status=failure.status,
-        ended_at=failure.at,
+        ended_at=failure.ended_at,
         error=failure.error,
         cause=failure.cause,
     )

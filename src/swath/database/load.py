@@ -19,7 +19,7 @@ from swath.database.connect import Connection, transient_errors
 from swath.database.runs import run_row, write_run
 from swath.errors import RunIncompleteError
 from swath.messages import LoadSummary, MergeSummary, RunRequest
-from swath.messages.versions import Version
+from swath.messages.versions import SceneVersion
 
 # A batch of boxes has some 7 MB: large enough for NumPy to be fast, small for any Lambda function.
 _BATCH_ROWS = 50_000
@@ -103,13 +103,13 @@ def _is_superseded(connection: Connection, request: RunRequest) -> bool:
         " FROM swath.runs WHERE scene_uri = %s AND model = %s",
         [request.scene.uri, request.model.name],
     ).fetchall()
-    mine, loaded = Version.of(request), list[Version]()
+    mine, loaded = SceneVersion.from_request(request), list[SceneVersion]()
     for run_id, status, sequencer, dropped_at, requested_at in rows:
-        version = Version(
+        version = SceneVersion(
             sequencer=sequencer, dropped_at=dropped_at, requested_at=requested_at or dropped_at
         )
         if run_id == request.run_id:
-            mine = mine.latest(version)
+            mine = mine.merge_with(version)
         elif status == "succeeded":
             loaded.append(version)
     return any(version.is_later_than(mine) for version in loaded)

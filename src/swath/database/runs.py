@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from swath.database.connect import Connection
 from swath.messages import RunRequest, TileCounts
-from swath.messages.versions import Version
+from swath.messages.versions import SceneVersion
 
 # A run keeps the latest of its drops, regardless of which of its executions ends last.
 _LATEST = ("scene_dropped_at", "scene_sequencer", "requested_at")
@@ -42,7 +42,7 @@ def run_row(
         detections: Number of detections.
         warnings: Warnings, one sentence each.
     """
-    version = Version.of(request)
+    version = SceneVersion.from_request(request)
     return {
         "run_id": request.run_id,
         "scene_uri": request.scene.uri,

@@ -14,7 +14,7 @@ from swath import storage
 from swath.detection.detect_scene import detect
 from swath.detection.result import THUMBNAIL_PX, Detections
 from swath.errors import SceneError, SwathError
-from swath.messages import ModelRef, RunOptions, SceneRef, run_id
+from swath.messages import ModelRef, RunOptions, SceneRef, derive_run_id
 from swath.models.score_threshold import with_score_threshold
 from swath.raster.display import read_thumbnail
 from swath.raster.scene import OpenScene, open_scene
@@ -106,7 +106,7 @@ def _description(model: LoadedModel, options: RunOptions) -> Any:
 
 def _run_id(uri: str, etag: str, model: LoadedModel, options: RunOptions) -> str:
     """Return the identifier of a run with the same scene, model and options."""
-    return run_id(
+    return derive_run_id(
         scene=SceneRef(uri=uri, etag=etag, dropped_at=""),
         model=ModelRef(name=model.name, uri=model.uri, digest=model.package.digest),
         options=options,

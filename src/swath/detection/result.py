@@ -25,7 +25,7 @@ from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.picture import Layer, to_html
 from swath.errors import SceneError
 from swath.errors.extras import name_missing_extra
-from swath.messages.run_warnings import gather_warnings, unplaced_warning
+from swath.messages.run_warnings import gather_warnings, no_position_warning
 from swath.raster.display import read_thumbnail
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
@@ -130,7 +130,7 @@ class Detections:
         else:
             crs, places = LON_LAT, georeferencer.place(rows.box, rows.outline)
             on_earth = places.found
-            warnings += unplaced_warning(shown, len(rows) - int(on_earth.sum()))
+            warnings += no_position_warning(shown, len(rows) - int(on_earth.sum()))
             rows, places = rows.take(on_earth), places.take(on_earth)
         return cls(
             scene=shown,

@@ -16,8 +16,8 @@ from swath.detection.detections import Detections
 from swath.errors import LabelsError
 from swath.evaluation.metrics.objects import Found, Truth
 from swath.messages import RunOptions, TileCounts
-from swath.pipeline.local import Stopwatch, request_of, run_steps
-from swath.pipeline.merge import read_merged
+from swath.pipeline.local import Stopwatch, new_request, run_stages
+from swath.pipeline.merge import read_merged_detections
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.run_store import RunStore
 
@@ -83,10 +83,10 @@ def see(
             size of the scene.
     """
     ground = _ground(scene, number, classes, outlined=outlined)
-    request = request_of(scene.uri, str(model), options)
+    request = new_request(scene.uri, str(model), options)
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as folder:
-        merged = run_steps(request, folder, watch, progress)
+        merged = run_stages(request, folder, watch, progress)
         plan_uri = RunPaths(folder, request.run_id).plan
         plan = RunStore.open(plan_uri).plan
         if (plan.width, plan.height) != (scene.width, scene.height):
@@ -94,7 +94,7 @@ def see(
                 f"{scene.uri} has {plan.width} x {plan.height} px; its labels are of "
                 f"{scene.width} x {scene.height} px"
             )
-        rows = Detections.concatenate(list(read_merged(plan_uri)))
+        rows = Detections.concatenate(list(read_merged_detections(plan_uri)))
         yield SeenScene(
             uri=scene.uri,
             grid=plan.grid,

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from swath.messages.payload import Payload
 from swath.messages.plans import PLAN_VERSION, Georeference, PlanSummary, is_readable_plan
-from swath.messages.requests import Backend, ModelRef, RunOptions, RunRequest, SceneRef, run_id
+from swath.messages.requests import (
+    Backend,
+    ModelRef,
+    RunOptions,
+    RunRequest,
+    SceneRef,
+    derive_run_id,
+)
 from swath.messages.results import LoadSummary, MergedRun, MergeSummary, PublishSummary
 from swath.messages.shards import (
     Checkpoint,
@@ -41,6 +48,6 @@ __all__ = [
     "ShardRequest",
     "TileCounts",
     "TileFailure",
+    "derive_run_id",
     "is_readable_plan",
-    "run_id",
 ]

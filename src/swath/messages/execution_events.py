@@ -14,7 +14,7 @@ import msgspec
 
 from swath.errors import PayloadError
 from swath.messages import RunRequest
-from swath.messages.failure_cause import readable_cause, storable
+from swath.messages.failure_cause import format_cause, to_storable
 
 FailedStatus = Literal["failed", "timed_out", "aborted"]
 
@@ -22,13 +22,13 @@ FailedStatus = Literal["failed", "timed_out", "aborted"]
 class EndedExecution(msgspec.Struct, frozen=True):
     """Fields of an event's `detail` that every reader of the event needs."""
 
-    stop: int = msgspec.field(name="stopDate")
+    stop_ms: int = msgspec.field(name="stopDate")
     """Time at which the execution ended, in ms since 1970."""
-    request: str = msgspec.field(name="input")
+    input_json: str = msgspec.field(name="input")
     """Input of the execution, JSON."""
 
     @classmethod
-    def read(cls, detail: Any) -> Self:
+    def from_detail(cls, detail: Any) -> Self:
         """Read an event's `detail`, even if a failing program's text in it is not valid Unicode.
 
         Raises:
@@ -46,21 +46,21 @@ class EndedExecution(msgspec.Struct, frozen=True):
             PayloadError: The number of milliseconds is not a valid time.
         """
         try:
-            return datetime.fromtimestamp(self.stop / 1000, UTC)
+            return datetime.fromtimestamp(self.stop_ms / 1000, UTC)
         except (ValueError, OverflowError, OSError):
-            raise PayloadError(f"{self.stop} ms since 1970 is no time") from None
+            raise PayloadError(f"{self.stop_ms} ms since 1970 is no time") from None
 
-    def run_request(self) -> RunRequest:
+    def parse_request(self) -> RunRequest:
         """Return the run request that was the execution's input.
 
         Raises:
             msgspec.MsgspecError: The input is not JSON.
             PayloadError: The input is not a run request.
         """
-        return RunRequest.from_json(msgspec.json.decode(self.request))
+        return RunRequest.from_json(msgspec.json.decode(self.input_json))
 
 
-class _Detail(EndedExecution, frozen=True):
+class _FailureDetail(EndedExecution, frozen=True):
     """Fields of an event about a failed run."""
 
     status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
@@ -69,7 +69,7 @@ class _Detail(EndedExecution, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class RunFailure:
     """A run that ended without a result."""
 
     request: RunRequest
@@ -78,11 +78,11 @@ class Failure:
     """Name of the error; the execution's status if Step Functions gives none."""
     cause: str
     """Cause of the failure, one line."""
-    at: datetime
+    ended_at: datetime
     """Time at which the execution ended, in UTC."""
 
     @classmethod
-    def of_execution(cls, detail: Any) -> Self:
+    def from_event_detail(cls, detail: Any) -> Self:
         """Read the `detail` of Step Functions' event about a failed execution.
 
         Raises:
@@ -90,15 +90,15 @@ class Failure:
                 a run request.
         """
         try:
-            found = _Detail.read(detail)
-            request = found.run_request()
+            found = _FailureDetail.from_detail(detail)
+            request = found.parse_request()
         except msgspec.MsgspecError as error:
             raise PayloadError(f"not the event of a failed run: {error}") from None
         status: FailedStatus = found.status.lower()  # type: ignore[assignment]
         return cls(
             request=request,
             status=status,
-            error=storable(found.error or found.status),
-            cause=readable_cause(found.cause, status=found.status),
-            at=found.ended_at,
+            error=to_storable(found.error or found.status),
+            cause=format_cause(found.cause, status=found.status),
+            ended_at=found.ended_at,
         )

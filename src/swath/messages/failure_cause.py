@@ -11,18 +11,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-LONGEST = 2000
+MAX_CAUSE_CHARACTERS = 2000
 """Maximum length of a readable cause in characters."""
 
 # Causes of executions that were stopped or timed out: Step Functions gives none for these.
-_OF_STATUS = {
+_CAUSES_BY_STATUS = {
     "TIMED_OUT": "the run took longer than it may",
     "ABORTED": "the run was stopped by hand",
 }
 # Prefix that Lambda adds to messages; the function's log has the same request id.
-_REQUEST = re.compile(r"^RequestId: [0-9a-f-]+ (Error: )?")
+_REQUEST_ID_PREFIX = re.compile(r"^RequestId: [0-9a-f-]+ (Error: )?")
 # https://docs.aws.amazon.com/lambda/latest/dg/troubleshooting-invocation.html
-_ENDINGS = (
+_CRASHES = (
     (
         re.compile(r"signal: (killed|9)\b|Runtime\.OutOfMemory"),
         "the function was killed, most likely since its memory was used up",
@@ -33,25 +33,25 @@ _ENDINGS = (
 )
 # Marker in the cause of a response without an error type, which older runtimes return. The
 # response follows the marker.
-_RETURNED = "Returned payload:"
+_RESPONSE_MARKER = "Returned payload:"
 
 
-def readable_cause(cause: str | None, *, status: str = "") -> str:
-    """Return the cause of a failed execution in one line of at most `LONGEST` characters.
+def format_cause(cause: str | None, *, status: str = "") -> str:
+    """Return the cause of a failed execution in one line, cut to `MAX_CAUSE_CHARACTERS`.
 
     Args:
         cause: Cause from Step Functions; None or empty if the execution was stopped or timed out.
         status: Status of the execution, which gives the text if there is no cause.
     """
     parsed = parse_cause(cause or "")
-    without = _OF_STATUS.get(status, "no cause was given")
-    texts = (_of_lambda(parsed), _of_batch(parsed), cause or "", without)
-    lines = (storable(" ".join(text.split())) for text in texts)
+    without = _CAUSES_BY_STATUS.get(status, "no cause was given")
+    texts = (_lambda_message(parsed), _batch_message(parsed), cause or "", without)
+    lines = (to_storable(" ".join(text.split())) for text in texts)
     line = next(line for line in lines if line)
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    return line if len(line) <= MAX_CAUSE_CHARACTERS else f"{line[: MAX_CAUSE_CHARACTERS - 1]}…"
 
 
-def storable(text: str) -> str:
+def to_storable(text: str) -> str:
     """Return a text that PostgreSQL accepts.
 
     JSON may hold NUL and halves of surrogate pairs, which PostgreSQL rejects; each becomes "?".
@@ -64,46 +64,46 @@ def parse_cause(text: str) -> dict[str, Any]:
 
     Services spell the keys differently, hence the lower case.
     """
-    if _RETURNED in text:
-        text = text.partition(_RETURNED)[2]
+    if _RESPONSE_MARKER in text:
+        text = text.partition(_RESPONSE_MARKER)[2]
     try:
-        return _lower(json.loads(text)) if text.lstrip().startswith("{") else {}
+        return _lower_keys(json.loads(text)) if text.lstrip().startswith("{") else {}
     except (ValueError, RecursionError):  # not JSON, too long a number, or nested too deep
         return {}
 
 
-def object_in(parsed: Mapping[str, Any], name: str) -> dict[str, Any]:
+def nested_object(parsed: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the object of a given name within a parsed cause; empty if there is none."""
     found = parsed.get(name)
     return found if isinstance(found, dict) else {}
 
 
-def error_of(job: Mapping[str, Any]) -> str:
+def job_error_name(job: Mapping[str, Any]) -> str:
     """Return the error name in a job container's `reason`; empty if the agent named none."""
-    reason = object_in(job, "container").get("reason") or ""
+    reason = nested_object(job, "container").get("reason") or ""
     name, colon, _ = str(reason).partition(":")
     return name if colon and name.isidentifier() else ""
 
 
-def _of_lambda(cause: dict[str, Any]) -> str:
+def _lambda_message(cause: dict[str, Any]) -> str:
     """Return the message of a Lambda function's exception, or its type if it has no message.
 
     An explanation precedes messages of known crashes. The text is empty if the cause has neither.
     """
     said = str(cause.get("errormessage") or cause.get("errortype") or "")
-    message = _REQUEST.sub("", said)
-    meaning = next((words for ending, words in _ENDINGS if ending.search(message)), None)
+    message = _REQUEST_ID_PREFIX.sub("", said)
+    meaning = next((words for ending, words in _CRASHES if ending.search(message)), None)
     return f"{meaning} ({message})" if meaning else message
 
 
-def _of_batch(cause: dict[str, Any]) -> str:
+def _batch_message(cause: dict[str, Any]) -> str:
     """Return a failed Batch job's reason, its container's reason, exit code and log stream.
 
     The text is empty if the cause does not describe a job.
     """
     if "jobid" not in cause and "statusreason" not in cause:
         return ""
-    container = object_in(cause, "container")
+    container = nested_object(cause, "container")
     exit_code, log = container.get("exitcode"), container.get("logstreamname")
     parts = [
         cause.get("statusreason"),
@@ -115,7 +115,7 @@ def _of_batch(cause: dict[str, Any]) -> str:
     return f"Batch job {cause.get('jobname') or cause.get('jobid') or ''}: {said}"
 
 
-def _lower(value: Any) -> Any:
+def _lower_keys(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key.lower(): _lower(item) for key, item in value.items()}
+        return {key.lower(): _lower_keys(item) for key, item in value.items()}
     return value

@@ -9,7 +9,7 @@ import msgspec
 
 from swath.errors import PayloadError
 
-_resolving = threading.Lock()
+_convert_lock = threading.Lock()
 # msgspec 0.22 resolves a type when it first reads it, and crashes if two threads do so at once.
 
 
@@ -28,7 +28,7 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             PayloadError: A field is missing, unknown, or of the wrong type; the error names it.
         """
         try:
-            with _resolving:
+            with _convert_lock:
                 return msgspec.convert(data, cls)
         except (msgspec.ValidationError, UnicodeEncodeError) as error:
             # JSON can hold half of a surrogate pair, which cannot be encoded as UTF-8.

@@ -101,7 +101,7 @@ class RunRequest(Payload, frozen=True, kw_only=True):
     ) -> Self:
         """Create a request and derive its `run_id`; the same work has the same id."""
         return cls(
-            run_id=run_id(scene=scene, model=model, options=options),
+            run_id=derive_run_id(scene=scene, model=model, options=options),
             scene=scene,
             model=model,
             options=options,
@@ -109,7 +109,7 @@ class RunRequest(Payload, frozen=True, kw_only=True):
         )
 
 
-def run_id(*, scene: SceneRef, model: ModelRef, options: RunOptions) -> str:
+def derive_run_id(*, scene: SceneRef, model: ModelRef, options: RunOptions) -> str:
     """Return the id of a run: a UUID (version 8, RFC 9562) hashed from all that affects its result.
 
     Time and sequencer of the drop do not count: the same bytes under the same key are the same

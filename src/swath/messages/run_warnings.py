@@ -13,7 +13,7 @@ from itertools import chain
 
 MAX_WARNINGS = 20
 """Maximum number of warnings of a run; bounded because the state machine carries them."""
-MAX_CHARACTERS = 1000
+MAX_WARNING_CHARACTERS = 1000
 """Maximum length of a warning in characters."""
 
 
@@ -34,7 +34,7 @@ def gather_warnings(*sources: Iterable[str]) -> list[str]:
     return [*kept, f"{len(found) - len(kept)} more warnings are in the receipts of the shards"]
 
 
-def unplaced_warning(scene: str, count: int) -> list[str]:
+def no_position_warning(scene: str, count: int) -> list[str]:
     """Return a warning about detections without a position on Earth; empty if `count` is 0.
 
     Args:
@@ -51,4 +51,4 @@ def unplaced_warning(scene: str, count: int) -> list[str]:
 
 
 def _shorten(text: str) -> str:
-    return text if len(text) <= MAX_CHARACTERS else f"{text[: MAX_CHARACTERS - 1]}…"
+    return text if len(text) <= MAX_WARNING_CHARACTERS else f"{text[: MAX_WARNING_CHARACTERS - 1]}…"

@@ -33,7 +33,7 @@ class TileCounts(Payload, frozen=True, kw_only=True):
         )
 
     @property
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether every planned tile is accounted for."""
         return self.succeeded + self.failed + self.skipped == self.planned
 
@@ -82,7 +82,7 @@ class Receipt(Payload, frozen=True, kw_only=True):
     index: int
     """Number of the shard, from 0."""
     layout: str
-    """`Plan.layout` of the shard's plan."""
+    """`Plan.fingerprint` of the shard's plan."""
     tiles: TileCounts
     detections: int
     """Number of final detections, which are in the shard's Parquet file."""
@@ -108,6 +108,6 @@ class Checkpoint(Payload, frozen=True, kw_only=True):
     """Checkpoint of an interrupted shard, written after the shard's other files."""
 
     layout: str
-    """`Plan.layout` of the shard's plan; the progress is useless for any other plan."""
+    """`Plan.fingerprint` of the shard's plan; the progress is useless for any other plan."""
     files: dict[str, str]
     """SHA-256 of each file, by file name."""

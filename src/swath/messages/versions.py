@@ -36,28 +36,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class SceneVersion:
     """Order of one drop of a scene among others."""
 
     sequencer: str
-    """Sequencer in the form that `comparable` returns; empty if there is none."""
+    """Sequencer in the form that `normalize_sequencer` returns; empty if there is none."""
     dropped_at: datetime
     """Time of the drop."""
     requested_at: datetime
     """Time of the request."""
 
     @classmethod
-    def of(cls, request: RunRequest) -> Self:
+    def from_request(cls, request: RunRequest) -> Self:
         """Return the version of the drop for which a run was requested."""
-        dropped_at = _moment(request.scene.dropped_at)
-        requested_at = _moment(request.requested_at) if request.requested_at else dropped_at
+        dropped_at = _parse_time(request.scene.dropped_at)
+        requested_at = _parse_time(request.requested_at) if request.requested_at else dropped_at
         return cls(
-            sequencer=comparable(request.scene.sequencer),
+            sequencer=normalize_sequencer(request.scene.sequencer),
             dropped_at=dropped_at,
             requested_at=requested_at,
         )
 
-    def is_later_than(self, other: Version) -> bool:
+    def is_later_than(self, other: SceneVersion) -> bool:
         """Return whether this drop came after the other one; False if both are the same."""
         if self.sequencer and other.sequencer:
             if self.sequencer != other.sequencer:
@@ -66,22 +66,22 @@ class Version:
             return self.dropped_at > other.dropped_at
         return self.requested_at > other.requested_at
 
-    def is_same_drop(self, other: Version) -> bool:
+    def is_same_drop(self, other: SceneVersion) -> bool:
         """Return whether both drops are the same write to the key; request times do not count."""
         if self.sequencer and other.sequencer:
             return self.sequencer == other.sequencer
         return self.dropped_at == other.dropped_at
 
-    def latest(self, other: Version) -> Version:
+    def merge_with(self, other: SceneVersion) -> SceneVersion:
         """Return the field-by-field maximum of two drops of the same bytes."""
-        return Version(
+        return SceneVersion(
             sequencer=max(self.sequencer, other.sequencer),
             dropped_at=max(self.dropped_at, other.dropped_at),
             requested_at=max(self.requested_at, other.requested_at),
         )
 
 
-def comparable(sequencer: str) -> str:
+def normalize_sequencer(sequencer: str) -> str:
     """Return a sequencer in a form whose string order is the order of the writes.
 
     AWS says: pad the shorter sequencer with zeros on the right, then compare as strings. Stripping
@@ -91,6 +91,6 @@ def comparable(sequencer: str) -> str:
     return sequencer.upper().rstrip("0")
 
 
-def _moment(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -23,7 +23,7 @@ from swath import storage
 from swath.errors import PayloadError, TransientError
 from swath.errors.service_errors import transient_errors
 from swath.messages import JobFailure
-from swath.messages.failure_cause import error_of, object_in, parse_cause, readable_cause
+from swath.messages.failure_cause import format_cause, job_error_name, nested_object, parse_cause
 from swath.pipeline.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -33,29 +33,29 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
-_MAP_FAILED = "States.ExceedToleratedFailureThreshold"
-_MAP_WORDS = "tolerated failure threshold"
-_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
+_MAP_FAILED_ERROR = "States.ExceedToleratedFailureThreshold"
+_MAP_FAILED_TEXT = "tolerated failure threshold"
+_CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clients:
     """Clients of the services that know a shard's own error."""
 
-    states: SFNClient
+    sfn: SFNClient
     batch: BatchClient
 
 
 @functools.cache
-def clients() -> Clients:
+def default_clients() -> Clients:
     """Return the clients of this process, created at the first call."""
     return Clients(
-        states=boto3.client("stepfunctions", config=_RETRIES),
-        batch=boto3.client("batch", config=_RETRIES),
+        sfn=boto3.client("stepfunctions", config=_CLIENT_CONFIG),
+        batch=boto3.client("batch", config=_CLIENT_CONFIG),
     )
 
 
-def explain(
+def resolve_cause(
     detail: Mapping[str, Any], *, work_uri: str, services: Clients | None = None
 ) -> dict[str, Any]:
     """Return the detail of a failed execution's event, with its true error and cause.
@@ -74,42 +74,42 @@ def explain(
             shard yet.
         botocore.exceptions.ClientError: A service refused the request.
     """
-    services = services or clients()
+    services = services or default_clients()
     status, error, cause = detail["status"], detail.get("error"), detail.get("cause")
     with transient_errors(f"the cause of {detail['executionArn']} cannot be read"):
-        if error == _MAP_FAILED or _MAP_WORDS in (cause or ""):
-            error, cause = _of_map(services.states, detail)
-        elif job := _job(cause):
-            error, cause = _of_job(services.batch, job, work_uri, error)
+        if error == _MAP_FAILED_ERROR or _MAP_FAILED_TEXT in (cause or ""):
+            error, cause = _map_cause(services.sfn, detail)
+        elif job := _parse_job(cause):
+            error, cause = _job_cause(services.batch, job, work_uri, error)
     return {
         **detail,
         "error": error or status,
-        "cause": readable_cause(cause, status=status),
+        "cause": format_cause(cause, status=status),
     }
 
 
-def _of_map(states: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
+def _map_cause(sfn: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
     """Return the error and cause of the child execution that failed first."""
     run = detail["executionArn"]
-    pages = states.get_paginator("list_map_runs").paginate(executionArn=run)
+    pages = sfn.get_paginator("list_map_runs").paginate(executionArn=run)
     # A retried Map has one map run for each attempt; the latest one counts.
     maps = [found for page in pages for found in page["mapRuns"]]
     map_run = max(maps, key=lambda found: found["startDate"], default=None)
     since = (detail.get("redriveDate") or 0) / 1000
-    failed = _failed(states, map_run["mapRunArn"], since) if map_run else iter(())
+    failed = _failed_children(sfn, map_run["mapRunArn"], since) if map_run else iter(())
     first = min(failed, key=lambda child: child["stopDate"], default=None)
     if first is None:
         # ListExecutions is eventually consistent.
         raise TransientError(f"no failed shard of {run} is listed yet")
-    child = states.describe_execution(executionArn=first["executionArn"])
+    child = sfn.describe_execution(executionArn=first["executionArn"])
     error = child.get("error") or child["status"]
-    cause = readable_cause(child.get("cause"), status=child["status"])
-    return error, _named(json.loads(child.get("input") or "{}").get("index"), cause)
+    cause = format_cause(child.get("cause"), status=child["status"])
+    return error, _with_shard(json.loads(child.get("input") or "{}").get("index"), cause)
 
 
-def _failed(states: SFNClient, map_run: str, since: float) -> Iterator[Any]:
+def _failed_children(sfn: SFNClient, map_run: str, since: float) -> Iterator[Any]:
     """Yield the child executions that failed since `since`: the last redrive, in s since 1970."""
-    pages = states.get_paginator("list_executions")
+    pages = sfn.get_paginator("list_executions")
     for status in ("FAILED", "TIMED_OUT"):
         for page in pages.paginate(mapRunArn=map_run, statusFilter=status):
             for child in page["executions"]:
@@ -117,32 +117,32 @@ def _failed(states: SFNClient, map_run: str, since: float) -> Iterator[Any]:
                     yield child
 
 
-def _job(cause: str | None) -> dict[str, Any]:
+def _parse_job(cause: str | None) -> dict[str, Any]:
     """Return Batch's description of a job, with lower-case keys; empty if the cause is not one."""
     parsed = parse_cause(cause or "")
     return parsed if isinstance(parsed.get("jobid"), str) else {}
 
 
-def _of_job(
+def _job_cause(
     batch: BatchClient, job: dict[str, Any], work_uri: str, error: str | None
 ) -> tuple[str, str]:
     """Return the error and cause of a job; for an array job, of the child that failed first."""
     name, index = str(job.get("jobname")), 0
-    if object_in(job, "arrayproperties").get("size"):
-        described = _failed_child(batch, job["jobid"])
+    if nested_object(job, "arrayproperties").get("size"):
+        described = _first_failed_child(batch, job["jobid"])
         index = int(described["arrayProperties"]["index"])
         job = parse_cause(json.dumps(described, default=str))
-    container = object_in(job, "container")
-    left = _left_by_job(RunPaths(work_uri, name), job["jobid"], container.get("exitcode"))
+    container = nested_object(job, "container")
+    left = _read_job_failure(RunPaths(work_uri, name), job["jobid"], container.get("exitcode"))
     if left is None:
-        return error_of(job) or error or "States.TaskFailed", _named(
-            index, readable_cause(json.dumps(job))
+        return job_error_name(job) or error or "States.TaskFailed", _with_shard(
+            index, format_cause(json.dumps(job))
         )
     log = container.get("logstreamname")
-    return left.error, _named(index, f"{left.cause} (log stream {log})" if log else left.cause)
+    return left.error, _with_shard(index, f"{left.cause} (log stream {log})" if log else left.cause)
 
 
-def _failed_child(batch: BatchClient, array: str) -> Any:
+def _first_failed_child(batch: BatchClient, array: str) -> Any:
     """Return the description of the child job of an array that failed first."""
     pages = batch.get_paginator("list_jobs").paginate(arrayJobId=array, jobStatus="FAILED")
     failed = (child for page in pages for child in page["jobSummaryList"])
@@ -152,7 +152,7 @@ def _failed_child(batch: BatchClient, array: str) -> Any:
     return batch.describe_jobs(jobs=[first["jobId"]])["jobs"][0]
 
 
-def _left_by_job(paths: RunPaths, job: str, exit_code: int | None) -> JobFailure | None:
+def _read_job_failure(paths: RunPaths, job: str, exit_code: int | None) -> JobFailure | None:
     """Return the error that a job's last attempt wrote; None if the attempt wrote none.
 
     An earlier attempt may have written the file. The error is the last attempt's only if both have
@@ -169,5 +169,5 @@ def _left_by_job(paths: RunPaths, job: str, exit_code: int | None) -> JobFailure
     return left if left.exit_code == exit_code else None
 
 
-def _named(index: Any, cause: str) -> str:
+def _with_shard(index: Any, cause: str) -> str:
     return f"shard {index}: {cause}" if index is not None else cause

@@ -11,62 +11,64 @@ import boto3
 
 from swath.errors import PayloadError, TransientError
 from swath.messages import RunRequest
-from swath.messages.versions import Version
+from swath.messages.versions import SceneVersion
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef as Execution
 
-Standing = Literal["absent", "good", "over"]
+ExecutionState = Literal["missing", "valid", "stale"]
 """State of an execution with respect to a request.
 
-`absent`: there is no such execution. `good`: the execution is running for the request, or has
-loaded its run. `over`: it has ended without loading its run, or was for another request.
+`missing`: there is no such execution. `valid`: the execution is running for the request, or has
+loaded its run. `stale`: it has ended without loading its run, or was for another request.
 """
 
-_UNDER_WAY = {"RUNNING", "PENDING_REDRIVE"}
+_RUNNING_STATUSES = {"RUNNING", "PENDING_REDRIVE"}
 
 
 @dataclass(frozen=True, slots=True)
 class Executions:
     """Executions of one state machine."""
 
-    machine_arn: str
+    state_machine_arn: str
     """ARN of the state machine."""
-    states: SFNClient
+    sfn: SFNClient
     """Client of Step Functions."""
 
     @classmethod
-    def of_machine(cls, arn: str, states: SFNClient | None) -> Self:
-        """Return the executions of the state machine `arn`; if `states` is None, make a client."""
-        return cls(arn, states or boto3.client("stepfunctions"))
+    def from_arn(cls, arn: str, sfn: SFNClient | None) -> Self:
+        """Return the executions of the state machine `arn`; if `sfn` is None, make a client."""
+        return cls(arn, sfn or boto3.client("stepfunctions"))
 
     def start(self, name: str, request: RunRequest) -> bool:
         """Start an execution; return False if its name is taken."""
         try:
-            self.states.start_execution(
-                stateMachineArn=self.machine_arn, name=name, input=json.dumps(request.to_json())
+            self.sfn.start_execution(
+                stateMachineArn=self.state_machine_arn,
+                name=name,
+                input=json.dumps(request.to_json()),
             )
-        except self.states.exceptions.ExecutionAlreadyExists:
+        except self.sfn.exceptions.ExecutionAlreadyExists:
             return False
         return True
 
-    def requested(self, name: str) -> Version | None:
+    def drop_version(self, name: str) -> SceneVersion | None:
         """Return the drop of an execution's request; None if its input is not a request."""
-        request = _request(self._describe(name))
-        return Version.of(request) if request else None
+        request = _parse_request(self._describe(name))
+        return SceneVersion.from_request(request) if request else None
 
-    def have(self, name: str) -> bool:
+    def exists(self, name: str) -> bool:
         """Return whether an execution of this name was started."""
         try:
             self._describe(name)
-        except self.states.exceptions.ExecutionDoesNotExist:
+        except self.sfn.exceptions.ExecutionDoesNotExist:
             return False
         return True
 
-    def standing(
+    def state(
         self, name: str, request: RunRequest, *, ended_at: datetime | None = None
-    ) -> Standing:
+    ) -> ExecutionState:
         """Return the state of an execution with respect to its noted request.
 
         Args:
@@ -81,27 +83,29 @@ class Executions:
         """
         try:
             execution = self._describe(name)
-        except self.states.exceptions.ExecutionDoesNotExist:
-            return "absent"
-        if _request(execution) != request:
-            return "over"
-        if execution["status"] in _UNDER_WAY:
+        except self.sfn.exceptions.ExecutionDoesNotExist:
+            return "missing"
+        if _parse_request(execution) != request:
+            return "stale"
+        if execution["status"] in _RUNNING_STATUSES:
             # The description of an execution may lag behind its events.
             # https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
             redriven_at = execution.get("redriveDate")
             if ended_at and (redriven_at is None or redriven_at < ended_at):
-                raise TransientError(f"execution {name} has ended, but is said to be under way")
-            return "good"
+                raise TransientError(
+                    f"execution {name} has ended, but Step Functions still describes it as running"
+                )
+            return "valid"
         output = json.loads(execution.get("output") or "{}")
         superseded = output.get("load", {}).get("superseded", False)
-        return "good" if execution["status"] == "SUCCEEDED" and not superseded else "over"
+        return "valid" if execution["status"] == "SUCCEEDED" and not superseded else "stale"
 
     def _describe(self, name: str) -> Execution:
-        arn = self.machine_arn.replace(":stateMachine:", ":execution:")
-        return self.states.describe_execution(executionArn=f"{arn}:{name}")
+        arn = self.state_machine_arn.replace(":stateMachine:", ":execution:")
+        return self.sfn.describe_execution(executionArn=f"{arn}:{name}")
 
 
-def _request(execution: Execution) -> RunRequest | None:
+def _parse_request(execution: Execution) -> RunRequest | None:
     """Return the request in an execution's input; None if the input is not a request."""
     try:
         return RunRequest.from_json(json.loads(execution["input"]))

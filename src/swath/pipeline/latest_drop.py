@@ -13,11 +13,11 @@ import msgspec
 from swath import storage
 from swath.errors import PayloadError
 from swath.messages import Payload, RunRequest, SceneRef
-from swath.messages.versions import Version, comparable
+from swath.messages.versions import SceneVersion, normalize_sequencer
 
 # An execution's name may have 80 characters: 36 for the run's id, one for a hyphen, 43 are left.
 # https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
-_NAMEABLE = re.compile("[0-9A-Za-z]{1,43}")
+_VALID_NAME_PART = re.compile("[0-9A-Za-z]{1,43}")
 
 
 class LatestDrop(Payload, frozen=True, kw_only=True):
@@ -33,7 +33,7 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
     """Time of the latest drop, ISO 8601 UTC."""
 
     @classmethod
-    def of(cls, request: RunRequest, execution: str) -> Self:
+    def from_request(cls, request: RunRequest, execution: str) -> Self:
         """Create the note that an execution will be started for a request's drop."""
         return cls(
             request=request,
@@ -43,25 +43,25 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
         )
 
     @property
-    def version(self) -> Version:
+    def version(self) -> SceneVersion:
         """Version of the latest drop."""
-        return Version.of(msgspec.structs.replace(self.request, scene=self._scene))
+        return SceneVersion.from_request(msgspec.structs.replace(self.request, scene=self._scene))
 
     @property
-    def waits(self) -> bool:
+    def is_waiting(self) -> bool:
         """Whether the latest drop waits for the run of an earlier one of the same bytes."""
-        return not self.version.is_same_drop(Version.of(self.request))
+        return not self.version.is_same_drop(SceneVersion.from_request(self.request))
 
-    def followed_by(self, scene: SceneRef) -> Self:
+    def with_later_drop(self, scene: SceneRef) -> Self:
         """Return the note after the same bytes were dropped again and wait for the run's end."""
         return msgspec.structs.replace(self, sequencer=scene.sequencer, dropped_at=scene.dropped_at)
 
-    def taken_up(self) -> Self:
+    def for_waiting_drop(self) -> Self:
         """Return the note that an execution will be started for the waiting drop."""
         request = msgspec.structs.replace(
             self.request, scene=self._scene, requested_at=datetime.now(UTC).isoformat()
         )
-        return self.of(request, own_name(request))
+        return self.from_request(request, unique_execution_name(request))
 
     @property
     def _scene(self) -> SceneRef:
@@ -70,7 +70,7 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
         )
 
     @staticmethod
-    def uri_of(work_uri: str, request: RunRequest) -> str:
+    def note_uri(work_uri: str, request: RunRequest) -> str:
         """Return the address of the note for a request's scene and model."""
         names = json.dumps([request.scene.uri, request.model.name])
         name = hashlib.sha256(names.encode()).hexdigest()
@@ -99,11 +99,11 @@ class LatestDrop(Payload, frozen=True, kw_only=True):
         return storage.write_if_unchanged(uri, msgspec.json.encode(self), etag) is not None
 
 
-def own_name(request: RunRequest) -> str:
+def unique_execution_name(request: RunRequest) -> str:
     """Return the name of the execution that only this drop may start."""
-    drop = comparable(request.scene.sequencer)
+    drop = normalize_sequencer(request.scene.sequencer)
     if not drop:
-        drop = str(int(Version.of(request).dropped_at.timestamp()))
-    if not _NAMEABLE.fullmatch(drop):
+        drop = str(int(SceneVersion.from_request(request).dropped_at.timestamp()))
+    if not _VALID_NAME_PART.fullmatch(drop):
         drop = hashlib.sha256(drop.encode()).hexdigest()[:32]
     return f"{request.run_id}-{drop}"

@@ -30,10 +30,10 @@ from swath.models.package import describe_package
 from swath.models.runtimes.time_limit import last_words
 from swath.pipeline.merge import merge_run
 from swath.pipeline.planning import plan_run
-from swath.pipeline.run_report import RunReport, Status
+from swath.pipeline.run_report import RunReport, RunStatus
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
-from swath.pipeline.shard_attempt import require_unchanged
+from swath.pipeline.shard_attempt import check_scene_unchanged
 from swath.settings import PlanSettings
 from swath.storage.output_folder import (
     DETECTIONS,
@@ -47,11 +47,11 @@ from swath.storage.output_folder import (
     work_folder,
 )
 
-_LATER = (
+_SUPERSEDED_WARNING = (
     "a later run of this scene and model is in the database; its rows stay, "
     "and those of this run were not loaded"
 )
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Callback with the number of tiles done and the total number; the first call has 0 done."""
 
 
@@ -84,7 +84,7 @@ def run_local(
     formats: Collection[VectorFormat] = (),
     database: str | None = None,
     options: RunOptions | None = None,
-    progress: Progress = _silent,
+    progress: ProgressCallback = _silent,
 ) -> RunReport:
     """Run a model over a scene; write `detections.parquet` and `summary.json`.
 
@@ -111,7 +111,7 @@ def run_local(
     if formats:
         require("pyogrio")
     clear(out, run_outputs(out, formats))
-    request = request_of(scene, model, options or RunOptions())
+    request = new_request(scene, model, options or RunOptions())
     watch = Stopwatch()
     files: dict[str, Path] = {}
 
@@ -120,10 +120,10 @@ def run_local(
         known = isinstance(error, SwathError)
         cause = str(error) if known else f"{type(error).__name__}: {error}"
         kind = type(error).__name__
-        failed = _report(request, watch, status="failed", error=kind, cause=cause)
+        failed = _build_report(request, watch, status="failed", error=kind, cause=cause)
         # A full disk may have no room for the summary either; the error itself is what to show.
         with nullcontext() if known else suppress(OSError):
-            put_in_place(out, {**files, SUMMARY: _write(failed, work)})
+            put_in_place(out, {**files, SUMMARY: _write_report(failed, work)})
 
     def end(error: Exception) -> CommandExit:
         fail(error)
@@ -133,8 +133,8 @@ def run_local(
     with work_folder(out) as work, last_words(end):
         try:
             if database is not None:
-                _prepare(database)
-            merged = run_steps(request, str(work), watch, progress)
+                _migrate_database(database)
+            merged = run_stages(request, str(work), watch, progress)
             files[DETECTIONS] = Path(merged.uri)
             if merged.mask_uri:
                 files[MASK] = Path(merged.mask_uri)
@@ -144,18 +144,20 @@ def run_local(
                 merged = msgspec.structs.replace(merged, warnings=[*merged.warnings, *warnings])
             if database is not None:
                 with watch.stage("load"):
-                    superseded = _load(database, request, merged).superseded
+                    superseded = _load_into_database(database, request, merged).superseded
                 if superseded:
-                    merged = msgspec.structs.replace(merged, warnings=[*merged.warnings, _LATER])
-            report = _report(request, watch, status="succeeded", merged=merged)
+                    merged = msgspec.structs.replace(
+                        merged, warnings=[*merged.warnings, _SUPERSEDED_WARNING]
+                    )
+            report = _build_report(request, watch, status="succeeded", merged=merged)
         except Exception as error:
             fail(error)
             raise
-        put_in_place(out, {**files, SUMMARY: _write(report, work)})
+        put_in_place(out, {**files, SUMMARY: _write_report(report, work)})
     return report
 
 
-def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
+def new_request(scene: str, model: str, options: RunOptions) -> RunRequest:
     """Return a request to run the model over the scene, as both are at their addresses now.
 
     Args:
@@ -181,7 +183,9 @@ def request_of(scene: str, model: str, options: RunOptions) -> RunRequest:
     )
 
 
-def run_steps(request: RunRequest, work: str, watch: Stopwatch, progress: Progress) -> MergeSummary:
+def run_stages(
+    request: RunRequest, work: str, watch: Stopwatch, progress: ProgressCallback
+) -> MergeSummary:
     """Plan, infer and merge a run in one process.
 
     Args:
@@ -230,7 +234,7 @@ def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) ->
     return warnings
 
 
-def _prepare(database: str) -> None:
+def _migrate_database(database: str) -> None:
     """Migrate the database before the inference, so that an unusable one fails the run early.
 
     Raises:
@@ -245,7 +249,7 @@ def _prepare(database: str) -> None:
         migrate(connection)
 
 
-def _load(database: str, request: RunRequest, merged: MergeSummary) -> LoadSummary:
+def _load_into_database(database: str, request: RunRequest, merged: MergeSummary) -> LoadSummary:
     from swath.database.connect import connect_dsn  # noqa: PLC0415
     from swath.database.load import load_run  # noqa: PLC0415
 
@@ -256,15 +260,15 @@ def _load(database: str, request: RunRequest, merged: MergeSummary) -> LoadSumma
             merged,
             backend=Backend.LOCAL,
             # No event reports changes of a local file, so its ETag is compared instead.
-            check=lambda: require_unchanged(request.scene),
+            check=lambda: check_scene_unchanged(request.scene),
         )
 
 
-def _report(
+def _build_report(
     request: RunRequest,
     watch: Stopwatch,
     *,
-    status: Status,
+    status: RunStatus,
     merged: MergeSummary | None = None,
     error: str | None = None,
     cause: str | None = None,
@@ -283,7 +287,7 @@ def _report(
     )
 
 
-def _write(report: RunReport, folder: Path) -> Path:
+def _write_report(report: RunReport, folder: Path) -> Path:
     path = folder / SUMMARY
     path.write_text(report.to_text(), encoding="utf-8")
     return path

@@ -24,7 +24,7 @@ from swath.detection.segmentation.mask_raster import assemble, extent
 from swath.detection.tasks import task_of
 from swath.errors import RunIncompleteError
 from swath.messages import MergeSummary, Receipt, TileCounts
-from swath.messages.run_warnings import gather_warnings, unplaced_warning
+from swath.messages.run_warnings import gather_warnings, no_position_warning
 from swath.pipeline.plan import Plan
 from swath.pipeline.run_store import RunStore
 from swath.raster.footprint import footprint
@@ -32,10 +32,10 @@ from swath.raster.georeference import Georeferencer
 from swath.raster.radiometry.comparison import compare
 from swath.raster.radiometry.sampling import Lattice, Samples
 
-_MAX_NAMED = 5
+_MAX_NAMED_FAILURES = 5
 """Maximum number of failures that a message names."""
 
-Rows = Iterator[Detections]
+DetectionBatches = Iterator[Detections]
 
 
 def merge_run(plan_uri: str) -> MergeSummary:
@@ -57,8 +57,8 @@ def merge_run(plan_uri: str) -> MergeSummary:
         PayloadError: The plan was written by another version of swath.
     """
     run = RunStore.open(plan_uri)
-    receipts = run.receipts()
-    tiles = _count_tiles(run.plan, receipts)
+    receipts = run.read_receipts()
+    tiles = _check_tile_counts(run.plan, receipts)
     with storage.writing(run.paths.detections, content_type=geoparquet.MEDIA_TYPE) as path:
         detections, unplaced = _write_detections(run, receipts, path)
         mask_uri = _write_mask(run, receipts) if run.plan.answer.mask else ""
@@ -72,12 +72,12 @@ def merge_run(plan_uri: str) -> MergeSummary:
         warnings=gather_warnings(
             *(receipt.warnings for receipt in receipts),
             _band_warnings(run, receipts),
-            unplaced_warning(run.plan.scene.uri, unplaced),
+            no_position_warning(run.plan.scene.uri, unplaced),
         ),
     )
 
 
-def read_merged(plan_uri: str) -> Rows:
+def read_merged_detections(plan_uri: str) -> DetectionBatches:
     """Yield the merged detections of a run whose shards are done, in px of its scene.
 
     The detections and their order are those that `merge_run` writes.
@@ -87,28 +87,30 @@ def read_merged(plan_uri: str) -> Rows:
         PayloadError: The plan was written by another version of swath.
     """
     run = RunStore.open(plan_uri)
-    yield from _merged(run, run.receipts())
+    yield from _iter_merged(run, run.read_receipts())
 
 
-def _count_tiles(plan: Plan, receipts: Sequence[Receipt]) -> TileCounts:
+def _check_tile_counts(plan: Plan, receipts: Sequence[Receipt]) -> TileCounts:
     """Return the numbers of tiles that succeeded, failed and were skipped.
 
     Raises:
         RunIncompleteError: A tile is missing, or more tiles failed than the run tolerates.
     """
-    tiles = sum((receipt.tiles for receipt in receipts), start=plan.passed_over)
-    if not tiles.complete or tiles.planned != plan.grid.count:
+    tiles = sum((receipt.tiles for receipt in receipts), start=plan.empty_tile_counts)
+    if not tiles.is_complete or tiles.planned != plan.grid.count:
         raise RunIncompleteError(
             f"run {plan.run_id} planned {plan.grid.count} tiles; its shards account for "
             f"{tiles.succeeded} succeeded, {tiles.failed} failed and {tiles.skipped} skipped"
         )
     if tiles.failed > plan.options.tolerated_failures * tiles.planned:
-        raise RunIncompleteError(_failures(plan, receipts, tiles))
+        raise RunIncompleteError(_describe_failures(plan, receipts, tiles))
     return tiles
 
 
-def _failures(plan: Plan, receipts: Sequence[Receipt], tiles: TileCounts) -> str:
-    failures = [failure for receipt in receipts for failure in receipt.failures][:_MAX_NAMED]
+def _describe_failures(plan: Plan, receipts: Sequence[Receipt], tiles: TileCounts) -> str:
+    failures = [failure for receipt in receipts for failure in receipt.failures][
+        :_MAX_NAMED_FAILURES
+    ]
     first = "; ".join(f"tile {f.tile} at x {f.column}, y {f.row}: {f.cause}" for f in failures)
     return (
         f"{tiles.failed} of {tiles.planned} tiles failed and the run tolerates "
@@ -123,7 +125,7 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
         The number of detections in the file, and the number of those left out because they have no
         position on Earth.
     """
-    plan, scene = run.plan, run.plan.placed
+    plan, scene = run.plan, run.plan.georeferenced_scene
     georeferencer = Georeferencer.of(scene)
     with GeoParquetWriter(
         path,
@@ -133,18 +135,18 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
         model=plan.model.name,
         footprint=footprint(scene, georeferencer),
     ) as out:
-        for found in _merged(run, receipts):
+        for found in _iter_merged(run, receipts):
             out.write(found, georeferencer.place(found.box, found.outline))
     return out.count, out.unplaced
 
 
-def _merged(run: RunStore, receipts: Sequence[Receipt]) -> Rows:
+def _iter_merged(run: RunStore, receipts: Sequence[Receipt]) -> DetectionBatches:
     """Yield all detections of a run, by shard, then by tile, then by descending score."""
-    joined = _join_seams(run, receipts)
-    holder = run.plan.shard_of(joined.tile)
+    joined = _stitch_shards(run, receipts)
+    holder = run.plan.shard_numbers(joined.tile)
     by_shard = np.argsort(holder, kind="stable")
     joined, holder = joined.take(by_shard), holder[by_shard]
-    files = run.detections(receipt for receipt in receipts if receipt.detections)
+    files = run.iter_detection_files(receipt for receipt in receipts if receipt.detections)
     for receipt in receipts:
         first, last = np.searchsorted(holder, [receipt.index, receipt.index + 1])
         here = joined.take(slice(first, last))
@@ -156,7 +158,7 @@ def _merged(run: RunStore, receipts: Sequence[Receipt]) -> Rows:
     yield joined.take(holder < 0)
 
 
-def _join_seams(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
+def _stitch_shards(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
     """Stitch the detections across shards; return them by tile, then by descending score."""
     with_seams = [receipt for receipt in receipts if receipt.seams]
     seams = run.read_each(
@@ -179,7 +181,7 @@ def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:
     ):
         files = run.fetch_mask_parts(seen, Path(folder))
         parts = list(zip(files, windows, strict=True))
-        assemble(parts, plan.placed, plan.answer.classes, path)
+        assemble(parts, plan.georeferenced_scene, plan.answer.classes, path)
     return uri
 
 
@@ -190,7 +192,7 @@ def _band_warnings(run: RunStore, receipts: Sequence[Receipt]) -> list[str]:
         return []
     bands = len(plan.bands)
     try:
-        parts = [Samples.from_bytes(data, bands) for data in run.samples(receipts)]
+        parts = [Samples.from_bytes(data, bands) for data in run.read_samples(receipts)]
         samples = Samples.join(parts, bands)
     except (FileNotFoundError, ValueError) as error:
         return [f"the bands were not compared with the model's: samples are damaged: {error}"]

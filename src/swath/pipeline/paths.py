@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from swath.errors import PayloadError
 from swath.storage import join
 
-_RUNS = "runs"
-SHARDS = "shards"
+_RUNS_FOLDER = "runs"
+SHARDS_FOLDER = "shards"
 """Name of the folder with the shards' files."""
-SHARD_LIST = "shards.json"
+SHARD_LIST_FILE = "shards.json"
 """Name of the JSON array of a run's shards: the items of the state machine's Map."""
 
 
 def run_key(run_id: str, *parts: str) -> str:
     """Return the key of a run's object, relative to the work bucket or folder."""
-    return "/".join([_RUNS, run_id, *parts])
+    return "/".join([_RUNS_FOLDER, run_id, *parts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,13 @@ class RunPaths:
     run_id: str
 
     @classmethod
-    def of_plan(cls, plan_uri: str) -> RunPaths:
+    def from_plan_uri(cls, plan_uri: str) -> RunPaths:
         """Return the paths of the run whose plan is at `plan_uri`.
 
         Raises:
             PayloadError: The address is not that of a run's plan.
         """
-        work, runs, run_id = plan_uri.removesuffix("/plan.json").rpartition(f"/{_RUNS}/")
+        work, runs, run_id = plan_uri.removesuffix("/plan.json").rpartition(f"/{_RUNS_FOLDER}/")
         if not runs or not run_id or "/" in run_id:
             raise PayloadError(
                 f"{plan_uri} is not where a run keeps its plan: that is WORK/runs/RUN/plan.json"
@@ -58,7 +58,7 @@ class RunPaths:
     @property
     def shard_list(self) -> str:
         """Address of the JSON array of shard numbers: the items of the state machine's Map."""
-        return join(self.root, SHARD_LIST)
+        return join(self.root, SHARD_LIST_FILE)
 
     @property
     def detections(self) -> str:
@@ -76,7 +76,7 @@ class RunPaths:
 
     def shard_file(self, name: str) -> str:
         """Return the address of a shard's file by the file's name."""
-        return join(self.root, SHARDS, name)
+        return join(self.root, SHARDS_FOLDER, name)
 
     def shard(self, index: int) -> str:
         """Return the address of a shard's final detections before merging, Parquet."""

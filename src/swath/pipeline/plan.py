@@ -78,7 +78,7 @@ class Plan(Payload, frozen=True, kw_only=True):
     """Number of tiles without a valid pixel."""
 
     @property
-    def placed(self) -> Placed:
+    def georeferenced_scene(self) -> Placed:
         """Size and georeference of the scene."""
         return Placed.by(
             self.georeference, uri=self.scene.uri, width=self.width, height=self.height
@@ -90,7 +90,7 @@ class Plan(Payload, frozen=True, kw_only=True):
         return Grid(self.width, self.height, self.tile_size, self.overlap)
 
     @property
-    def layout(self) -> str:
+    def fingerprint(self) -> str:
         """Fingerprint of the plan's tiles and shards, 16 hexadecimal digits.
 
         A run that is started again may be planned with other settings, or by another version of
@@ -102,7 +102,7 @@ class Plan(Payload, frozen=True, kw_only=True):
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
     @property
-    def passed_over(self) -> TileCounts:
+    def empty_tile_counts(self) -> TileCounts:
         """Counts of the skipped tiles, which no shard's receipt includes."""
         return TileCounts(planned=self.skipped_count, skipped=self.skipped_count)
 
@@ -116,7 +116,7 @@ class Plan(Payload, frozen=True, kw_only=True):
         """Layout of the rectangles of tiles, some of which are the shards."""
         return ShardLayout(self.column_cuts, self.row_cuts)
 
-    def shard_of(self, tiles: ArrayLike) -> Ints:
+    def shard_numbers(self, tiles: ArrayLike) -> Ints:
         """Return the number of the shard that contains each tile.
 
         Args:
@@ -126,15 +126,15 @@ class Plan(Payload, frozen=True, kw_only=True):
             Numbers of shards, int64, of the same shape; -1 for a tile whose whole rectangle is
             skipped.
         """
-        number = self.shard_layout.rectangle_of(tiles)
+        number = self.shard_layout.rectangle_numbers(tiles)
         known = np.asarray(self.shards, dtype=np.int64)
         place = np.searchsorted(known, number)
         found = np.append(known, -1)[place] == number
         return np.where(found, place, -1)
 
-    def holds(self, shard: int) -> Callable[[Ints], Mask]:
+    def contains(self, shard: int) -> Callable[[Ints], Mask]:
         """Return a function from numbers of tiles to whether the shard contains each tile."""
-        return lambda tiles: np.asarray(self.shard_of(tiles) == shard)
+        return lambda tiles: np.asarray(self.shard_numbers(tiles) == shard)
 
     def tiles(self, shard: int) -> Ints:
         """Return the numbers of a shard's tiles without skipped ones: int64, (n,), increasing.

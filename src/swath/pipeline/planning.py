@@ -45,7 +45,7 @@ A reader holds a few rows of blocks as wide as its shard. The maximum limits the
 however wide the scene is.
 """
 
-_LAMBDA_OWN_MIB = 1000
+_LAMBDA_OVERHEAD_MIB = 1000
 """Memory in MiB that libraries and a model occupy in a function before it reads a scene."""
 
 
@@ -60,7 +60,7 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
         SettingsError: The requested backend is not deployed, or the requested score threshold is
             below that of the package.
     """
-    description = _with_threshold(_describe_model(request.model), request.options)
+    description = _apply_score_threshold(_describe_model(request.model), request.options)
     with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
         footprint(scene.info, Georeferencer.of(scene.info))
         bands = select_bands(scene.info, description.bands)
@@ -75,7 +75,7 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
             settings,
             small=small and _fits_lambda(scene, bands, grid, settings),
         )
-    plan = _plan(
+    plan = _build_plan(
         request,
         settings,
         description=description,
@@ -107,13 +107,13 @@ def _describe_model(model: ModelRef) -> ModelDescription:
     return info.description
 
 
-def _with_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:
+def _apply_score_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:
     """Return the model's description with the score threshold of a run, if the run has one."""
     wanted = options.score_threshold
     return description if wanted is UNSET else with_score_threshold(description, wanted)
 
 
-def _plan(
+def _build_plan(
     request: RunRequest,
     settings: PlanSettings,
     *,
@@ -126,12 +126,12 @@ def _plan(
 ) -> Plan:
     layout = ShardLayout.for_grid(
         grid,
-        size=_shard_size(backend, settings),
-        limit=MAX_SHARDS,
-        widest=MAX_SHARD_COLUMNS,
+        max_tiles=_max_shard_tiles(backend, settings),
+        max_rectangles=MAX_SHARDS,
+        max_columns=MAX_SHARD_COLUMNS,
         whole_rows=scene.block_shape[1] >= scene.width,
     )
-    live = range(layout.count) if empty is None else _live(layout, empty)
+    live = range(layout.count) if empty is None else _nonempty_rectangles(layout, empty)
     return Plan(
         run_id=request.run_id,
         scene=request.scene,
@@ -154,9 +154,9 @@ def _plan(
     )
 
 
-def _live(layout: ShardLayout, empty: Mask) -> list[int]:
+def _nonempty_rectangles(layout: ShardLayout, empty: Mask) -> list[int]:
     """Return the numbers of the rectangles that have a tile with a valid pixel, increasing."""
-    return [int(number) for number in np.unique(layout.rectangle_of(np.flatnonzero(~empty)))]
+    return [int(number) for number in np.unique(layout.rectangle_numbers(np.flatnonzero(~empty)))]
 
 
 def _fits_lambda(
@@ -165,7 +165,7 @@ def _fits_lambda(
     """Return whether the scene's blocks fit into a function's memory, for one reading thread."""
     windows = grid.windows(range(min(grid.count, MAX_SHARD_COLUMNS)))
     need = gdal_memory_need(scene.dataset, len(bands), windows)
-    return need.max_threads(1, (settings.lambda_memory_mib - _LAMBDA_OWN_MIB) * MIB) == 1
+    return need.max_threads(1, (settings.lambda_memory_mib - _LAMBDA_OVERHEAD_MIB) * MIB) == 1
 
 
 def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> Backend:
@@ -196,7 +196,7 @@ def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> 
     return wanted
 
 
-def _shard_size(backend: Backend, settings: PlanSettings) -> int:
+def _max_shard_tiles(backend: Backend, settings: PlanSettings) -> int:
     """Return the maximum number of tiles of a shard on a backend."""
     match backend:
         case Backend.BATCH:

@@ -23,7 +23,7 @@ from swath.detection.geoparquet import MEDIA_TYPE, read_classes, read_footer, re
 from swath.detection.segmentation import mask_raster
 from swath.messages import MergeSummary, PublishSummary, RunRequest
 from swath.observability.version import __version__
-from swath.pipeline.run_report import ITEM, RunReport, results_folder
+from swath.pipeline.run_report import ITEM_FILE, RunReport, results_folder
 from swath.storage.output_folder import SUMMARY
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _EXTENSIONS = [
     "https://stac-extensions.github.io/table/v1.2.0/schema.json",
 ]
 _CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
-_NOT_IN_NAMES = re.compile("[^0-9A-Za-z_-]+")
+_INVALID_IN_NAMES = re.compile("[^0-9A-Za-z_-]+")
 
 
 def publish_run(
@@ -63,12 +63,12 @@ def publish_run(
     folder = results_folder(results_uri, request.run_id)
     summary = PublishSummary(
         detections_uri=storage.join(folder, "detections.parquet"),
-        item_uri=storage.join(folder, ITEM),
+        item_uri=storage.join(folder, ITEM_FILE),
         mask_uri=storage.join(folder, "mask.tif") if merge.mask_uri else "",
     )
     storage.require_etag(merge.uri, merge.etag)
     footer = read_footer(merge.uri)
-    item = describe(request, merge, footer)
+    item = build_stac_item(request, merge, footer)
     if merge.mask_uri:
         storage.require_etag(merge.mask_uri, merge.mask_etag)
         item.add_asset("mask", _mask_asset(read_classes(footer)))
@@ -77,7 +77,7 @@ def publish_run(
     item.properties["swath:backend"] = backend
     item.set_self_href(summary.item_uri)
     storage.copy(merge.uri, summary.detections_uri, content_type=MEDIA_TYPE)
-    report = RunReport.of_success(request, merge).to_text()
+    report = RunReport.from_merge(request, merge).to_text()
     uri = storage.join(folder, SUMMARY)
     storage.write_bytes(uri, report.encode(), content_type="application/json")
     document = item.to_dict(include_self_link=True, transform_hrefs=False)
@@ -85,7 +85,9 @@ def publish_run(
     return summary
 
 
-def describe(request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData) -> pystac.Item:
+def build_stac_item(
+    request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData
+) -> pystac.Item:
     """Create the STAC Item of a run's detections.
 
     The item's `datetime` is the time of the scene's drop, because a scene's file need not state its
@@ -102,15 +104,15 @@ def describe(request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData) 
         geometry=geometry,
         bbox=list(antimeridian.bbox(geometry)),
         datetime=datetime.fromisoformat(request.scene.dropped_at),
-        properties=_properties(request, merge, footer),
+        properties=_item_properties(request, merge, footer),
         stac_extensions=list(_EXTENSIONS),
     )
-    item.add_asset("detections", _asset(footer))
+    item.add_asset("detections", _detections_asset(footer))
     item.add_link(pystac.Link(pystac.RelType.DERIVED_FROM, request.scene.uri, title="scene"))
     return item
 
 
-def _properties(
+def _item_properties(
     request: RunRequest, merge: MergeSummary, footer: pq.FileMetaData
 ) -> dict[str, Any]:
     counts = read_classes(footer)
@@ -129,7 +131,7 @@ def _properties(
     }
 
 
-def _asset(footer: pq.FileMetaData) -> pystac.Asset:
+def _detections_asset(footer: pq.FileMetaData) -> pystac.Asset:
     schema = footer.schema.to_arrow_schema()
     columns = [{"name": field.name, "type": str(field.type)} for field in schema]
     return pystac.Asset(
@@ -147,7 +149,7 @@ def _asset(footer: pq.FileMetaData) -> pystac.Asset:
 
 def _mask_asset(names: Iterable[str]) -> pystac.Asset:
     classes = [
-        {"value": label, "name": _NOT_IN_NAMES.sub("_", name), "title": name}
+        {"value": label, "name": _INVALID_IN_NAMES.sub("_", name), "title": name}
         for label, name in enumerate(names)
     ]
     return pystac.Asset(

@@ -9,19 +9,19 @@ from typing import Any, Literal
 from swath import storage
 from swath.errors import PayloadError
 from swath.messages import MergeSummary, Payload, RunRequest, TileCounts
-from swath.messages.execution_events import Failure
+from swath.messages.execution_events import RunFailure
 from swath.storage.encoding import parse_json
 from swath.storage.output_folder import SUMMARY
 
-ITEM = "item.json"
-Status = Literal["succeeded", "failed", "timed_out", "aborted"]
+ITEM_FILE = "item.json"
+RunStatus = Literal["succeeded", "failed", "timed_out", "aborted"]
 
 
 class RunReport(Payload, frozen=True, kw_only=True):
     """Summary of a run: the content of `summary.json`."""
 
     run_id: str
-    status: Status
+    status: RunStatus
     scene: str
     model: str
     tiles: TileCounts = TileCounts()
@@ -43,7 +43,7 @@ class RunReport(Payload, frozen=True, kw_only=True):
         return json.dumps(self.to_json(), indent=2) + "\n"
 
     @classmethod
-    def of_success(cls, request: RunRequest, merge: MergeSummary) -> RunReport:
+    def from_merge(cls, request: RunRequest, merge: MergeSummary) -> RunReport:
         """Return the summary of a run that succeeded."""
         return cls(
             run_id=request.run_id,
@@ -61,7 +61,7 @@ def results_folder(results_uri: str, run_id: str) -> str:
     return storage.join(results_uri, "runs", run_id)
 
 
-def write_failure(detail: Mapping[str, Any], results_uri: str) -> bool:
+def write_failure_report(detail: Mapping[str, Any], results_uri: str) -> bool:
     """Write the summary of a failed run into the folder of its results.
 
     A run that was published, or that has a summary of a later failure, keeps its summary.
@@ -79,20 +79,20 @@ def write_failure(detail: Mapping[str, Any], results_uri: str) -> bool:
             run request.
         TransientError: S3 failed in a way that a retry can fix.
     """
-    report = _failed(detail)
+    report = _failure_report(detail)
     folder = results_folder(results_uri, report.run_id)
     uri = storage.join(folder, SUMMARY)
-    earlier, etag = _read(uri)
-    if earlier and (earlier.status == "succeeded" or _end(earlier) > _end(report)):
+    earlier, etag = _read_report(uri)
+    if earlier and (earlier.status == "succeeded" or _end_time(earlier) > _end_time(report)):
         return False
-    if storage.exists(storage.join(folder, ITEM)):
+    if storage.exists(storage.join(folder, ITEM_FILE)):
         return False
     # Another process that has written the summary meanwhile reports a later event.
     return storage.write_if_unchanged(uri, report.to_text().encode(), etag) is not None
 
 
-def _failed(detail: Mapping[str, Any]) -> RunReport:
-    failure = Failure.of_execution(detail)
+def _failure_report(detail: Mapping[str, Any]) -> RunReport:
+    failure = RunFailure.from_event_detail(detail)
     return RunReport(
         run_id=failure.request.run_id,
         status=failure.status,
@@ -100,15 +100,15 @@ def _failed(detail: Mapping[str, Any]) -> RunReport:
         model=failure.request.model.name,
         error=failure.error,
         cause=failure.cause,
-        ended_at=failure.at.isoformat(timespec="milliseconds"),
+        ended_at=failure.ended_at.isoformat(timespec="milliseconds"),
     )
 
 
-def _end(report: RunReport) -> str:
+def _end_time(report: RunReport) -> str:
     return report.ended_at or ""
 
 
-def _read(uri: str) -> tuple[RunReport | None, str | None]:
+def _read_report(uri: str) -> tuple[RunReport | None, str | None]:
     """Return the summary at an address and its ETag.
 
     The summary is None if it is missing or damaged; the ETag is None if it is missing.

@@ -21,14 +21,14 @@ from swath.pipeline.paths import RunPaths
 from swath.pipeline.plan import Plan, read_plan
 from swath.storage.checked_json import read_checked, write_checked
 
-_READERS = 16
+_MAX_READER_THREADS = 16
 """Number of threads that read objects."""
-_AHEAD = 8
+_MAX_PREFETCHED_FILES = 8
 """Number of shards' files to prefetch."""
-_MAX_NAMED = 5
+_MAX_NAMED_SHARDS = 5
 """Maximum number of shards that a message names."""
 
-Read = TypeVar("Read", bound=Payload)
+Message = TypeVar("Message", bound=Payload)
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
@@ -52,7 +52,7 @@ class RunStore:
         Raises:
             PayloadError: The plan is missing or damaged, or another version of swath wrote it.
         """
-        return cls(RunPaths.of_plan(plan_uri), read_plan(plan_uri))
+        return cls(RunPaths.from_plan_uri(plan_uri), read_plan(plan_uri))
 
     @classmethod
     def create(cls, work_uri: str, plan: Plan) -> Self:
@@ -62,25 +62,25 @@ class RunStore:
         storage.write_json(paths.shard_list, list(range(len(plan.shards))))
         return cls(paths, plan)
 
-    def receipt(self, index: int) -> Receipt | None:
+    def read_receipt(self, index: int) -> Receipt | None:
         """Return the receipt of a shard; None if there is no valid one.
 
         A receipt is invalid if it is damaged, or belongs to another shard, run or plan.
         """
-        return self._receipt(index, self.plan.layout)
+        return self._read_receipt(index, self.plan.fingerprint)
 
-    def receipts(self) -> list[Receipt]:
+    def read_receipts(self) -> list[Receipt]:
         """Return the receipts of all shards, in order.
 
         Raises:
             RunIncompleteError: A shard has no valid receipt. The error names the first such shards.
         """
-        layout = self.plan.layout
-        found = _in_threads(
-            lambda index: self._receipt(index, layout), range(len(self.plan.shards))
+        layout = self.plan.fingerprint
+        found = _map_in_threads(
+            lambda index: self._read_receipt(index, layout), range(len(self.plan.shards))
         )
         if missing := [index for index, receipt in enumerate(found) if receipt is None]:
-            named = ", ".join(map(str, missing[:_MAX_NAMED]))
+            named = ", ".join(map(str, missing[:_MAX_NAMED_SHARDS]))
             raise RunIncompleteError(
                 f"{len(missing)} of {len(found)} shards of run {self.plan.run_id} left no receipt "
                 f"(first: {named}): {self.paths.receipt(missing[0])} is missing or damaged; "
@@ -100,10 +100,10 @@ class RunStore:
             index: Number of the shard.
             files: SHA-256 of each file, by the file's name.
         """
-        checkpoint = Checkpoint(layout=self.plan.layout, files=dict(files))
+        checkpoint = Checkpoint(layout=self.plan.fingerprint, files=dict(files))
         write_checked(self.paths.checkpoint(index), checkpoint.to_json())
 
-    def earlier_attempt(self, index: int) -> Receipt | Checkpoint | None:
+    def read_earlier_result(self, index: int) -> Receipt | Checkpoint | None:
         """Return the valid receipt or checkpoint of an earlier attempt at a shard.
 
         Returns:
@@ -111,23 +111,23 @@ class RunStore:
             shard that must start at its first tile. A shard whose receipt reports failed tiles
             starts again too, since the network may have caused the failures.
         """
-        receipt = self.receipt(index)
+        receipt = self.read_receipt(index)
         if receipt is None:
-            checkpoint = _read(Checkpoint, self.paths.checkpoint(index))
-            if checkpoint and checkpoint.layout == self.plan.layout:
-                return checkpoint if self._has(checkpoint.files) else None
+            checkpoint = _read_or_none(Checkpoint, self.paths.checkpoint(index))
+            if checkpoint and checkpoint.layout == self.plan.fingerprint:
+                return checkpoint if self._has_files(checkpoint.files) else None
             return None
-        return receipt if not receipt.tiles.failed and self._has(receipt.files) else None
+        return receipt if not receipt.tiles.failed and self._has_files(receipt.files) else None
 
     @contextmanager
-    def reading(self, receipt: Receipt, uri: str) -> Iterator[Path]:
+    def open_file(self, receipt: Receipt, uri: str) -> Iterator[Path]:
         """Open a file of a shard as a local file, after a check against the shard's receipt.
 
         Raises:
             RunIncompleteError: The file is missing, or its SHA-256 is not that of the receipt.
         """
-        with _naming(receipt, uri), storage.reading(uri) as path:
-            _require_vouched(receipt, uri, path)
+        with _translate_missing_file(receipt, uri), storage.reading(uri) as path:
+            _check_digest(receipt, uri, path)
             yield path
 
     def read_each(
@@ -148,12 +148,12 @@ class RunStore:
         """
 
         def read_one(receipt: Receipt) -> Result:
-            with self.reading(receipt, uri(receipt.index)) as path:
+            with self.open_file(receipt, uri(receipt.index)) as path:
                 return read(path)
 
-        return _in_threads(read_one, receipts)
+        return _map_in_threads(read_one, receipts)
 
-    def detections(self, receipts: Iterable[Receipt]) -> Iterator[Path]:
+    def iter_detection_files(self, receipts: Iterable[Receipt]) -> Iterator[Path]:
         """Yield a local file of detections for each given shard.
 
         Each file exists until the next one is requested.
@@ -162,11 +162,11 @@ class RunStore:
             RunIncompleteError: A file is missing, or its SHA-256 is not that of its receipt.
         """
         wanted = [(receipt, self.paths.shard(receipt.index)) for receipt in receipts]
-        files = storage.reading_each([uri for _, uri in wanted], ahead=_AHEAD)
+        files = storage.reading_each([uri for _, uri in wanted], ahead=_MAX_PREFETCHED_FILES)
         for receipt, uri in wanted:
-            with _naming(receipt, uri):
+            with _translate_missing_file(receipt, uri):
                 file = next(files)
-                _require_vouched(receipt, uri, file)
+                _check_digest(receipt, uri, file)
             yield file
 
     def fetch_mask_parts(self, receipts: Iterable[Receipt], folder: Path) -> list[Path]:
@@ -178,14 +178,14 @@ class RunStore:
 
         def fetch(receipt: Receipt) -> Path:
             uri, file = self.paths.mask_part(receipt.index), folder / f"{receipt.index}.tif"
-            with _naming(receipt, uri):
+            with _translate_missing_file(receipt, uri):
                 storage.copy(uri, str(file))
-                _require_vouched(receipt, uri, file)
+                _check_digest(receipt, uri, file)
             return file
 
-        return _in_threads(fetch, receipts)
+        return _map_in_threads(fetch, receipts)
 
-    def samples(self, receipts: Iterable[Receipt]) -> list[bytes]:
+    def read_samples(self, receipts: Iterable[Receipt]) -> list[bytes]:
         """Read the pixel samples of all given shards that have some.
 
         Raises:
@@ -200,16 +200,16 @@ class RunStore:
                 raise ValueError(f"{uri} is not the file that its shard wrote")
             return data
 
-        return _in_threads(read, [receipt for receipt in receipts if receipt.samples])
+        return _map_in_threads(read, [receipt for receipt in receipts if receipt.samples])
 
-    def _receipt(self, index: int, layout: str) -> Receipt | None:
-        receipt = _read(Receipt, self.paths.receipt(index))
+    def _read_receipt(self, index: int, layout: str) -> Receipt | None:
+        receipt = _read_or_none(Receipt, self.paths.receipt(index))
         if receipt is None:
             return None
         found = (receipt.run_id, receipt.index, receipt.layout)
         return receipt if found == (self.paths.run_id, index, layout) else None
 
-    def _has(self, files: Mapping[str, str]) -> bool:
+    def _has_files(self, files: Mapping[str, str]) -> bool:
         """Return whether all files of a receipt or checkpoint exist with the right SHA-256.
 
         An empty mapping gives False.
@@ -225,14 +225,14 @@ class RunStore:
         return bool(files) and all(map(is_there, files))
 
 
-def _in_threads(
+def _map_in_threads(
     function: Callable[[Argument], Result], arguments: Iterable[Argument]
 ) -> list[Result]:
-    with ThreadPoolExecutor(_READERS) as pool:
+    with ThreadPoolExecutor(_MAX_READER_THREADS) as pool:
         return list(pool.map(function, arguments))
 
 
-def _read(kind: type[Read], uri: str) -> Read | None:
+def _read_or_none(kind: type[Message], uri: str) -> Message | None:
     """Return the message at an address; None if it is missing or damaged."""
     try:
         return kind.from_json(read_checked(uri))
@@ -241,7 +241,7 @@ def _read(kind: type[Read], uri: str) -> Read | None:
 
 
 @contextmanager
-def _naming(receipt: Receipt, uri: str) -> Iterator[None]:
+def _translate_missing_file(receipt: Receipt, uri: str) -> Iterator[None]:
     """Translate a FileNotFoundError within the block into an error that names the shard."""
     try:
         yield
@@ -252,7 +252,7 @@ def _naming(receipt: Receipt, uri: str) -> Iterator[None]:
         ) from None
 
 
-def _require_vouched(receipt: Receipt, uri: str, path: Path) -> None:
+def _check_digest(receipt: Receipt, uri: str, path: Path) -> None:
     """Check that the SHA-256 of a file is that of its receipt.
 
     Raises:

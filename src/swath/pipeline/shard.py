@@ -22,24 +22,24 @@ from swath.models.runtimes.load import load_model
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard_attempt import open_attempt
 
-KEEP_SECONDS = 180.0
+DEFAULT_CHECKPOINT_SECONDS = 180.0
 """Time in s between two checkpoints of a shard.
 
 A Spot host may vanish without a signal to its containers. A shard then loses three minutes of work
 at most. A checkpoint takes a second or two.
 """
 
-Load = Callable[[ModelRef], tuple[ModelDescription, Model]]
+ModelLoader = Callable[[ModelRef], tuple[ModelDescription, Model]]
 """Function that returns the description and the loaded model for a plan's model reference."""
 
 
-def load_kept(ref: ModelRef) -> tuple[ModelDescription, Model]:
+def load_cached_model(ref: ModelRef) -> tuple[ModelDescription, Model]:
     """Load the model of a plan, and cache it for the next shard of this process.
 
     Raises:
         PackageError: The model package cannot be used, or is no longer the one of the plan.
     """
-    return _loaded(ref.uri, ref.digest)
+    return _load_once(ref.uri, ref.digest)
 
 
 def run_shard(
@@ -47,8 +47,8 @@ def run_shard(
     index: int,
     *,
     stop: Callable[[], bool] = lambda: False,
-    load: Load = load_kept,
-    keep_seconds: float = KEEP_SECONDS,
+    load: ModelLoader = load_cached_model,
+    checkpoint_seconds: float = DEFAULT_CHECKPOINT_SECONDS,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Receipt:
     """Run the model over one shard of a plan, and write the shard's files and receipt.
@@ -63,7 +63,7 @@ def run_shard(
         stop: Function called after each batch. Once it returns True, the shard writes a checkpoint
             and ends.
         load: Function that loads the plan's model.
-        keep_seconds: Time in s between checkpoints, which serve a process that is killed.
+        checkpoint_seconds: Time in s between checkpoints, which serve a process that is killed.
         progress: Callback after each batch but the last, with the number of the shard's tiles that
             are done.
 
@@ -79,7 +79,7 @@ def run_shard(
     """
     started = time.monotonic()
     run = RunStore.open(plan_uri)
-    earlier = run.earlier_attempt(index)
+    earlier = run.read_earlier_result(index)
     if isinstance(earlier, Receipt):
         return earlier
     description, model = load(run.plan.model)
@@ -87,7 +87,7 @@ def run_shard(
     threshold = run.plan.answer.score_threshold
     description = msgspec.structs.replace(description, score_threshold=threshold)
     with open_attempt(run, index, description, model, resume=earlier is not None) as attempt:
-        if not attempt.infer(stop, progress, checkpoint_seconds=keep_seconds):
+        if not attempt.infer(stop, progress, checkpoint_seconds=checkpoint_seconds):
             attempt.checkpoint()
             raise ShardInterruptedError(
                 f"stopped before tile {attempt.next_tile}; "
@@ -97,7 +97,7 @@ def run_shard(
     return run.write_receipt(attempt.receipt(seconds=time.monotonic() - started))
 
 
-def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
+def write_failed_receipt(plan_uri: str, index: int, error: InputError) -> Receipt:
     """Write the receipt of a shard that cannot be run at all; it counts every tile as failed.
 
     The merge can then report the error. If the job or function failed instead, the run would have
@@ -119,7 +119,7 @@ def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
     receipt = Receipt(
         run_id=plan.run_id,
         index=index,
-        layout=plan.layout,
+        layout=plan.fingerprint,
         tiles=TileCounts(planned=len(tiles), failed=len(tiles)),
         detections=0,
         seconds=0.0,
@@ -129,6 +129,6 @@ def refuse_shard(plan_uri: str, index: int, error: InputError) -> Receipt:
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(uri: str, digest: str) -> tuple[ModelDescription, Model]:
+def _load_once(uri: str, digest: str) -> tuple[ModelDescription, Model]:
     package = load_package(uri, digest=digest)
     return package.description, load_model(package)

@@ -47,11 +47,11 @@ class ShardAttempt:
     inference: Inference
     progress: ShardProgress
     mask: MaskPart | None
-    began: float
+    started_at: float
     first_tile: int
     _files: dict[str, str] = field(default_factory=dict)
-    _samples: int = 0
-    _seams: int = 0
+    _sample_count: int = 0
+    _seam_count: int = 0
 
     @property
     def next_tile(self) -> int:
@@ -102,19 +102,19 @@ class ShardAttempt:
         Raises:
             SceneChangedError: The scene was replaced or deleted while it was read.
         """
-        seams = self.progress.finish(self.run.plan.holds(self.index))
-        require_unchanged(self.run.plan.scene)
+        seams = self.progress.finish(self.run.plan.contains(self.index))
+        check_scene_unchanged(self.run.plan.scene)
         paths, index = self.run.paths, self.index
-        self._vouch(paths.shard(index), storage.digest(self.progress.path))
+        self._record_digest(paths.shard(index), storage.digest(self.progress.path))
         if self.mask:
-            self._vouch(paths.mask_part(index), self.mask.digest())
+            self._record_digest(paths.mask_part(index), self.mask.digest())
         if len(seams):
-            self._seams = len(seams)
-            self._vouch(paths.seams(index), _write_seams(paths.seams(index), seams))
+            self._seam_count = len(seams)
+            self._record_digest(paths.seams(index), _write_seams(paths.seams(index), seams))
         samples = Samples.join(self.inference.samples, len(self.inference.bands))
         if len(samples):
-            self._samples = len(samples)
-            self._vouch(paths.samples(index), _write_samples(paths.samples(index), samples))
+            self._sample_count = len(samples)
+            self._record_digest(paths.samples(index), _write_samples(paths.samples(index), samples))
 
     def receipt(self, *, seconds: float) -> Receipt:
         """Return the receipt of the finished shard, after all its files are written.
@@ -127,20 +127,20 @@ class ShardAttempt:
         return Receipt(
             run_id=plan.run_id,
             index=self.index,
-            layout=plan.layout,
+            layout=plan.fingerprint,
             tiles=inference.tiles,
             detections=self.progress.out.count,
-            seams=self._seams,
+            seams=self._seam_count,
             seconds=round(seconds, 3),
-            samples=self._samples,
+            samples=self._sample_count,
             failures=inference.failures,
             warnings=inference.warnings,
             engine=inference.model.engine,
-            pixels_per_second=round(pixels / (time.monotonic() - self.began)),
+            pixels_per_second=round(pixels / (time.monotonic() - self.started_at)),
             files=self._files,
         )
 
-    def _vouch(self, uri: str, digest: str) -> None:
+    def _record_digest(self, uri: str, digest: str) -> None:
         self._files[storage.name(uri)] = digest
 
 
@@ -164,7 +164,7 @@ def open_attempt(
         SceneError: The scene cannot be opened.
         SceneChangedError: The scene is no longer the one that was planned.
     """
-    began = time.monotonic()
+    started_at = time.monotonic()
     plan, paths = run.plan, run.paths
     with (
         open_scene(plan.scene.uri, etag=plan.scene.etag) as scene,
@@ -189,12 +189,12 @@ def open_attempt(
                 inference=inference,
                 progress=progress,
                 mask=mask,
-                began=began,
+                started_at=started_at,
                 first_tile=inference.next_tile,
             )
 
 
-def require_unchanged(scene: SceneRef) -> None:
+def check_scene_unchanged(scene: SceneRef) -> None:
     """Check that a scene was neither replaced nor deleted while it was read.
 
     Raises:

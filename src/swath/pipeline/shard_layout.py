@@ -31,40 +31,51 @@ class ShardLayout:
 
     @classmethod
     def for_grid(
-        cls, grid: Grid, *, size: int, limit: int, widest: int, whole_rows: bool = False
+        cls,
+        grid: Grid,
+        *,
+        max_tiles: int,
+        max_rectangles: int,
+        max_columns: int,
+        whole_rows: bool = False,
     ) -> ShardLayout:
         """Return the layout with the shortest seams between its rectangles.
 
         Args:
             grid: Grid of the tiles.
-            size: Desired maximum number of tiles in a rectangle.
-            limit: Maximum number of rectangles; they grow if `size` would give more.
-            widest: Maximum width of a rectangle in tiles, since a reader holds rows in memory.
-            whole_rows: Whether rectangles are as wide as `size` and `widest` permit. In a scene
-                that is stored in rows, reading a part of a row costs as much as the whole row.
+            max_tiles: Desired maximum number of tiles in a rectangle.
+            max_rectangles: Maximum number of rectangles; they grow if `max_tiles` would give more.
+            max_columns: Maximum width of a rectangle in tiles, since a reader holds rows in memory.
+            whole_rows: Whether rectangles are as wide as `max_tiles` and `max_columns` permit. In a
+                scene that is stored in rows, reading a part of a row costs as much as the whole
+                row.
 
         Raises:
-            ValueError: `size`, `limit` or `widest` is less than 1.
+            ValueError: `max_tiles`, `max_rectangles` or `max_columns` is less than 1.
         """
-        if size < 1 or limit < 1 or widest < 1:
+        if max_tiles < 1 or max_rectangles < 1 or max_columns < 1:
             raise ValueError(
-                f"shards of {size} tiles, {widest} wide, at most {limit} of them; "
-                "each must be at least 1"
+                f"{max_tiles} tiles and {max_columns} columns in a rectangle, {max_rectangles} "
+                "rectangles; each maximum must be at least 1"
             )
-        size = max(size, -(-grid.count // limit))
-        while (best := cls._shortest(grid, size, widest, whole_rows=whole_rows)).count > limit:
-            size += -(-size // 8)
-            widest = max(widest, -(-grid.columns // limit))
+        max_tiles = max(max_tiles, -(-grid.count // max_rectangles))
+        while (
+            best := cls._minimize_seams(grid, max_tiles, max_columns, whole_rows=whole_rows)
+        ).count > max_rectangles:
+            max_tiles += -(-max_tiles // 8)
+            max_columns = max(max_columns, -(-grid.columns // max_rectangles))
         return best
 
     @classmethod
-    def _shortest(cls, grid: Grid, size: int, widest: int, *, whole_rows: bool) -> ShardLayout:
-        fewest = -(-grid.columns // min(size, widest))
-        across = range(fewest, fewest + 1 if whole_rows else grid.columns + 1)
-        down = [-(-grid.rows // (size // -(-grid.columns // count))) for count in across]
+    def _minimize_seams(
+        cls, grid: Grid, max_tiles: int, max_columns: int, *, whole_rows: bool
+    ) -> ShardLayout:
+        min_count = -(-grid.columns // min(max_tiles, max_columns))
+        across = range(min_count, min_count + 1 if whole_rows else grid.columns + 1)
+        down = [-(-grid.rows // (max_tiles // -(-grid.columns // count))) for count in across]
         seams = [a * grid.rows + b * grid.columns for a, b in zip(across, down, strict=True)]
         best = seams.index(min(seams))
-        return cls(_cuts(grid.columns, across[best]), _cuts(grid.rows, down[best]))
+        return cls(_split_evenly(grid.columns, across[best]), _split_evenly(grid.rows, down[best]))
 
     @property
     def count(self) -> int:
@@ -84,7 +95,7 @@ class ShardLayout:
         rows = np.arange(self.rows[row], self.rows[row + 1])
         return (rows[:, None] * self.columns[-1] + columns).ravel()
 
-    def rectangle_of(self, tiles: ArrayLike) -> Ints:
+    def rectangle_numbers(self, tiles: ArrayLike) -> Ints:
         """Return the number of the rectangle that contains each tile.
 
         Args:
@@ -99,6 +110,6 @@ class ShardLayout:
         return np.asarray(down * (len(self.columns) - 1) + across, dtype=np.int64)
 
 
-def _cuts(length: int, count: int) -> tuple[int, ...]:
+def _split_evenly(length: int, count: int) -> tuple[int, ...]:
     """Return the starts of `count` almost equal parts of a length, then the end of the last one."""
     return tuple(i * length // count for i in range(count + 1))

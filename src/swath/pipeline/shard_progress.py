@@ -19,10 +19,10 @@ from swath.detection.parquet import DetectionsWriter, read_detections, read_note
 from swath.messages import Payload, TileCounts, TileFailure
 from swath.raster.radiometry.sampling import Samples
 
-_PROGRESS = "swath:progress"
+_PROGRESS_KEY = "swath:progress"
 
 
-class Progress(Payload, frozen=True, kw_only=True):
+class SavedProgress(Payload, frozen=True, kw_only=True):
     """Progress of an interrupted shard, stored in the metadata of its file of detections."""
 
     next_tile: int
@@ -53,7 +53,7 @@ class ShardProgress:
         """
         self.inference = inference
         self.path = path
-        self._begin()
+        self._open_writer()
 
     def __enter__(self) -> Self:
         return self
@@ -73,14 +73,14 @@ class ShardProgress:
             partial: Address of the file that `checkpoint` wrote.
         """
         with storage.reading(partial) as path:
-            progress = _progress(path)
+            progress = _read_progress(path)
             for found in read_detections(path):
                 self._add(found)
         self.inference.next_tile = progress.next_tile
         self.inference.tiles = progress.tiles
         self.inference.failures = progress.failures
         if progress.samples:
-            self.inference.samples = [self._unpack(progress.samples)]
+            self.inference.samples = [self._decode_samples(progress.samples)]
 
     def infer(self, tiles: list[int]) -> Iterator[None]:
         """Infer the remaining tiles; yield after each batch except the last.
@@ -101,13 +101,13 @@ class ShardProgress:
         The file has all detections so far, flagged ones included, and the progress.
         """
         self.out.append(Detections.concatenate(self._flagged))
-        progress = Progress(
+        progress = SavedProgress(
             next_tile=self.inference.next_tile,
             tiles=self.inference.tiles,
             failures=self.inference.failures,
-            samples=self._pack(),
+            samples=self._encode_samples(),
         )
-        self.out.note(_PROGRESS, msgspec.json.encode(progress).decode())
+        self.out.note(_PROGRESS_KEY, msgspec.json.encode(progress).decode())
         self.out.close()
         storage.copy(str(self.path), uri)
         return storage.digest(self.path)
@@ -120,7 +120,7 @@ class ShardProgress:
         ended = self.path.with_name(f"{self.path.name}.ended")
         self.path.rename(ended)
         try:
-            self._begin()
+            self._open_writer()
             for found in read_detections(ended):
                 self._add(found)
         finally:
@@ -141,15 +141,15 @@ class ShardProgress:
         self.out.close()
         return others
 
-    def _pack(self) -> str:
+    def _encode_samples(self) -> str:
         known = Samples.join(self.inference.samples, len(self.inference.bands))
         return base64.b64encode(zlib.compress(known.to_bytes())).decode() if len(known) else ""
 
-    def _unpack(self, text: str) -> Samples:
+    def _decode_samples(self, text: str) -> Samples:
         data = zlib.decompress(base64.b64decode(text))
         return Samples.from_bytes(data, len(self.inference.bands))
 
-    def _begin(self) -> None:
+    def _open_writer(self) -> None:
         self.out = DetectionsWriter(self.path)
         self._flagged: list[Detections] = []
 
@@ -159,5 +159,5 @@ class ShardProgress:
         self._flagged.append(found.take(flagged))
 
 
-def _progress(path: Path) -> Progress:
-    return msgspec.json.decode(read_note(path, _PROGRESS), type=Progress)
+def _read_progress(path: Path) -> SavedProgress:
+    return msgspec.json.decode(read_note(path, _PROGRESS_KEY), type=SavedProgress)

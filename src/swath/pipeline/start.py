@@ -41,24 +41,24 @@ import msgspec
 from swath.errors import PayloadError, TransientError
 from swath.messages import Payload, RunOptions, RunRequest, SceneRef
 from swath.messages.execution_events import EndedExecution
-from swath.messages.versions import Version
+from swath.messages.versions import SceneVersion
 from swath.models.catalog import Catalogue, choose_model
 from swath.pipeline.executions import Executions
-from swath.pipeline.latest_drop import LatestDrop, own_name
+from swath.pipeline.latest_drop import LatestDrop, unique_execution_name
 from swath.settings import StartRunSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-Outcome = Literal["started", "duplicate", "outdated", "ignored"]
+StartOutcome = Literal["started", "duplicate", "outdated", "ignored"]
 
 # Suffixes of files beside a scene that describe it: they are part of the scene, not scenes.
-_SIDECARS = (
+_SIDECAR_SUFFIXES = (
     *(".aux.xml", ".ovr", ".msk", ".tfw", ".tifw", ".tiffw", ".wld", ".prj"),
     *(".imd", ".rpb", "_rpc.txt"),
 )
 # Maximum number of attempts to write a note; after that, the handler fails and is called again.
-_MAX_CLAIMS = 20
+_MAX_WRITE_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Drop:
     etag: str
     size: int
     """Size of the object in bytes."""
-    at: str
+    dropped_at: str
     """Time of the drop, ISO 8601 UTC, in whole seconds."""
     sequencer: str = ""
     """S3's order of the writes to one key."""
@@ -81,7 +81,7 @@ class Drop:
         return f"s3://{self.bucket}/{self.key}"
 
 
-class _Detail(EndedExecution, frozen=True):
+class _EndDetail(EndedExecution, frozen=True):
     """Fields of an event about an ended run, whatever its outcome."""
 
     name: str
@@ -89,18 +89,18 @@ class _Detail(EndedExecution, frozen=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class ExecutionEnd:
     """End of an execution, whatever its outcome."""
 
     execution: str
     """Name of the execution."""
     request: RunRequest
     """Request that was the execution's input."""
-    at: datetime
+    ended_at: datetime
     """Time at which the execution ended, in UTC."""
 
     @classmethod
-    def of_execution(cls, detail: Any) -> Self:
+    def from_event_detail(cls, detail: Any) -> Self:
         """Read the `detail` of Step Functions' event about an execution that ended.
 
         Raises:
@@ -108,17 +108,17 @@ class End:
                 a run request.
         """
         try:
-            found = _Detail.read(detail)
-            request = found.run_request()
+            ended = _EndDetail.from_detail(detail)
+            request = ended.parse_request()
         except msgspec.MsgspecError as error:
             raise PayloadError(f"not the event of a run that ended: {error}") from None
-        return cls(execution=found.name, request=request, at=found.ended_at)
+        return cls(execution=ended.name, request=request, ended_at=ended.ended_at)
 
 
 class StartSummary(Payload, frozen=True, kw_only=True):
     """Outcome of a drop, or of a drop that waited for a run's end."""
 
-    outcome: Outcome
+    outcome: StartOutcome
     uri: str
     """Address of the scene."""
     run_id: str = ""
@@ -129,7 +129,7 @@ class StartSummary(Payload, frozen=True, kw_only=True):
 
 
 def start_run(
-    drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue, states: SFNClient | None = None
+    drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue, sfn: SFNClient | None = None
 ) -> StartSummary:
     """Start the run of a dropped object, unless it is not a scene or its run exists already.
 
@@ -137,37 +137,37 @@ def start_run(
         drop: Dropped object.
         settings: Settings of `start_run`.
         catalogue: Deployed models.
-        states: Client of Step Functions; by default a new one.
+        sfn: Client of Step Functions; by default a new one.
 
     Raises:
         botocore.exceptions.ClientError: Step Functions or S3 refused; the caller should retry.
         TransientError: S3 failed, or too many events of one scene arrived at once; the caller
             should retry.
     """
-    if reason := why_ignored(drop):
+    if reason := ignore_reason(drop):
         return StartSummary(outcome="ignored", uri=drop.uri, reason=reason)
-    request = run_request(drop, settings=settings, catalogue=catalogue)
-    executions = Executions.of_machine(settings.state_machine_arn, states)
-    uri = LatestDrop.uri_of(settings.work_uri, request)
-    for _ in range(_MAX_CLAIMS):
-        known, etag = LatestDrop.read(uri)
-        note, outcome = _decide(known, request, executions)
-        if note != known:
+    request = new_request(drop, settings=settings, catalogue=catalogue)
+    executions = Executions.from_arn(settings.state_machine_arn, sfn)
+    uri = LatestDrop.note_uri(settings.work_uri, request)
+    for _ in range(_MAX_WRITE_ATTEMPTS):
+        stored, etag = LatestDrop.read(uri)
+        note, outcome = _decide_on_drop(stored, request, executions)
+        if note != stored:
             if not note.write(uri, etag):
                 continue
             if outcome == "duplicate":
                 # The run may have ended before the note said that this drop waits for it.
                 continue
-        summary = _finish(note, outcome, uri=uri, executions=executions)
-        if outcome is None and note.waits and summary.outcome == "duplicate":
+        summary = _start_if_undecided(note, outcome, uri=uri, executions=executions)
+        if outcome is None and note.is_waiting and summary.outcome == "duplicate":
             # Another handler has started the execution, which may have ended by now, as above.
             continue
         return summary
-    raise _overtaken(uri)
+    raise _contention_error(uri)
 
 
-def start_waiting(
-    detail: Any, *, settings: StartRunSettings, states: SFNClient | None = None
+def start_waiting_drop(
+    detail: Any, *, settings: StartRunSettings, sfn: SFNClient | None = None
 ) -> StartSummary:
     """Start the drop that waits for the end of an execution, if the execution loaded no run.
 
@@ -175,7 +175,7 @@ def start_waiting(
         detail: Field `detail` of Step Functions' event about an ended execution, which may have
             been started by hand.
         settings: Settings of `start_run`.
-        states: Client of Step Functions; by default a new one.
+        sfn: Client of Step Functions; by default a new one.
 
     Raises:
         botocore.exceptions.ClientError: Step Functions or S3 refused; the caller should retry.
@@ -183,112 +183,114 @@ def start_waiting(
             still describes the execution as running; the caller should retry.
     """
     try:
-        end = End.of_execution(detail)
+        end = ExecutionEnd.from_event_detail(detail)
     except PayloadError as error:
         return StartSummary(outcome="ignored", uri="", reason=str(error))
-    executions = Executions.of_machine(settings.state_machine_arn, states)
-    uri = LatestDrop.uri_of(settings.work_uri, end.request)
-    for _ in range(_MAX_CLAIMS):
-        known, etag = LatestDrop.read(uri)
-        if known is None or known.request.run_id != end.request.run_id:
+    executions = Executions.from_arn(settings.state_machine_arn, sfn)
+    uri = LatestDrop.note_uri(settings.work_uri, end.request)
+    for _ in range(_MAX_WRITE_ATTEMPTS):
+        stored, etag = LatestDrop.read(uri)
+        if stored is None or stored.request.run_id != end.request.run_id:
             return StartSummary(
                 outcome="ignored",
                 uri=end.request.scene.uri,
                 run_id=end.request.run_id,
                 reason="the scene's latest drop is not one of this run",
             )
-        note, outcome = _take_up(known, executions, end)
-        if note == known or note.write(uri, etag):
-            return _finish(note, outcome, uri=uri, executions=executions)
-    raise _overtaken(uri)
+        note, outcome = _decide_on_waiting_drop(stored, executions, end)
+        if note == stored or note.write(uri, etag):
+            return _start_if_undecided(note, outcome, uri=uri, executions=executions)
+    raise _contention_error(uri)
 
 
-def why_ignored(drop: Drop) -> str | None:
+def ignore_reason(drop: Drop) -> str | None:
     """Return why an object is not a scene, judged by its key and size; None if it may be one.
 
     An object that only looks odd is run too: its failure is then recorded with its cause.
     """
     if drop.key.endswith("/") and drop.size == 0:
         return "a folder marker"
-    if drop.key.lower().endswith(_SIDECARS):
+    if drop.key.lower().endswith(_SIDECAR_SUFFIXES):
         return "a file that accompanies a scene"
     return None
 
 
-def run_request(drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue) -> RunRequest:
+def new_request(drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue) -> RunRequest:
     """Return the request for the run of a dropped scene.
 
     Raises:
         PayloadError: The options in the settings are invalid.
     """
     return RunRequest.new(
-        scene=SceneRef(uri=drop.uri, etag=drop.etag, dropped_at=drop.at, sequencer=drop.sequencer),
+        scene=SceneRef(
+            uri=drop.uri, etag=drop.etag, dropped_at=drop.dropped_at, sequencer=drop.sequencer
+        ),
         model=choose_model(
             drop.key, catalogue, prefix=settings.incoming_prefix, default=settings.default_model
         ),
-        options=_options(settings),
+        options=_run_options(settings),
         requested_at=datetime.now(UTC).isoformat(),
     )
 
 
-def _options(settings: StartRunSettings) -> RunOptions:
-    given: dict[str, Any] = {
+def _run_options(settings: StartRunSettings) -> RunOptions:
+    options: dict[str, Any] = {
         "backend": settings.backend,
         "tolerated_failures": settings.tolerated_failures,
     }
     if settings.score_threshold is not None:
-        given["score_threshold"] = settings.score_threshold
-    return RunOptions.from_json(given)
+        options["score_threshold"] = settings.score_threshold
+    return RunOptions.from_json(options)
 
 
-def _decide(
-    known: LatestDrop | None, request: RunRequest, executions: Executions
-) -> tuple[LatestDrop, Outcome | None]:
+def _decide_on_drop(
+    stored: LatestDrop | None, request: RunRequest, executions: Executions
+) -> tuple[LatestDrop, StartOutcome | None]:
     """Return the new note after a drop, and the outcome; None if an execution must be started."""
-    if known is None:
-        return LatestDrop.of(request, request.run_id), None
-    drop = Version.of(request)
-    same_bytes = known.request.scene.etag == request.scene.etag
-    if same_bytes and drop.is_same_drop(known.version):
-        return _take_up(known, executions)
-    if known.version.is_later_than(drop):
-        return known, "outdated"
-    if known.request.run_id == request.run_id:
-        standing = executions.standing(known.execution, known.request)
-        if standing != "over":
-            return known.followed_by(request.scene), "duplicate" if standing == "good" else None
-    return LatestDrop.of(request, own_name(request)), None
+    if stored is None:
+        return LatestDrop.from_request(request, request.run_id), None
+    drop = SceneVersion.from_request(request)
+    same_bytes = stored.request.scene.etag == request.scene.etag
+    if same_bytes and drop.is_same_drop(stored.version):
+        return _decide_on_waiting_drop(stored, executions)
+    if stored.version.is_later_than(drop):
+        return stored, "outdated"
+    if stored.request.run_id == request.run_id:
+        state = executions.state(stored.execution, stored.request)
+        if state != "stale":
+            return stored.with_later_drop(request.scene), "duplicate" if state == "valid" else None
+    return LatestDrop.from_request(request, unique_execution_name(request)), None
 
 
-def _take_up(
-    known: LatestDrop, executions: Executions, end: End | None = None
-) -> tuple[LatestDrop, Outcome | None]:
+def _decide_on_waiting_drop(
+    stored: LatestDrop, executions: Executions, end: ExecutionEnd | None = None
+) -> tuple[LatestDrop, StartOutcome | None]:
     """Return the new note of the latest drop, and the outcome; None if a run must be started.
 
     Args:
-        known: Note of the latest drop, whose handler may have died.
+        stored: Note of the latest drop, whose handler may have died.
         executions: Executions of the state machine.
         end: End of an execution, from an event; None without an event.
     """
-    if not known.waits:
-        ended = end is not None and end.execution == known.execution
-        there = ended or executions.have(known.execution)
-        return known, "duplicate" if there else None
-    ended_at = end.at if end is not None and end.execution == known.execution else None
-    standing = executions.standing(known.execution, known.request, ended_at=ended_at)
-    if standing == "over":
-        return known.taken_up(), None
-    return known, "duplicate" if standing == "good" else None
+    if not stored.is_waiting:
+        ended = end is not None and end.execution == stored.execution
+        exists = ended or executions.exists(stored.execution)
+        return stored, "duplicate" if exists else None
+    ended_at = end.ended_at if end is not None and end.execution == stored.execution else None
+    state = executions.state(stored.execution, stored.request, ended_at=ended_at)
+    if state == "stale":
+        return stored.for_waiting_drop(), None
+    return stored, "duplicate" if state == "valid" else None
 
 
-def _finish(
-    note: LatestDrop, outcome: Outcome | None, *, uri: str, executions: Executions
+def _start_if_undecided(
+    note: LatestDrop, outcome: StartOutcome | None, *, uri: str, executions: Executions
 ) -> StartSummary:
     """Start the noted run if there is no outcome yet, and return the summary."""
     if outcome is None:
-        outcome, execution = _launch(executions, note)
+        outcome, execution = _start_execution(executions, note)
         if execution != note.execution:
-            _note_execution(uri, note.request, execution)
+            _write_execution_name(uri, note.request, execution)
             note = msgspec.structs.replace(note, execution=execution)
     return StartSummary(
         outcome=outcome,
@@ -298,31 +300,33 @@ def _finish(
     )
 
 
-def _launch(executions: Executions, note: LatestDrop) -> tuple[Outcome, str]:
+def _start_execution(executions: Executions, note: LatestDrop) -> tuple[StartOutcome, str]:
     """Start the noted execution if it does not exist; return the outcome and the execution's name.
 
     If the note of an earlier drop was lost, the noted name can be taken by that drop's execution.
     The execution is then started under the drop's own name.
     """
-    drop, name = Version.of(note.request), note.execution
+    drop, name = SceneVersion.from_request(note.request), note.execution
     if executions.start(name, note.request):
         return "started", name
-    taken = executions.requested(name)
+    taken = executions.drop_version(name)
     if taken is not None and (drop.is_same_drop(taken) or taken.is_later_than(drop)):
         return "duplicate", name
-    name = own_name(note.request)
+    name = unique_execution_name(note.request)
     return "started" if executions.start(name, note.request) else "duplicate", name
 
 
-def _note_execution(uri: str, request: RunRequest, execution: str) -> None:
+def _write_execution_name(uri: str, request: RunRequest, execution: str) -> None:
     """Note the execution that serves a run, unless the note has another request by now."""
-    for _ in range(_MAX_CLAIMS):
-        known, etag = LatestDrop.read(uri)
-        if known is None or known.request != request:
+    for _ in range(_MAX_WRITE_ATTEMPTS):
+        stored, etag = LatestDrop.read(uri)
+        if stored is None or stored.request != request:
             return
-        if msgspec.structs.replace(known, execution=execution).write(uri, etag):
+        if msgspec.structs.replace(stored, execution=execution).write(uri, etag):
             return
 
 
-def _overtaken(uri: str) -> TransientError:
-    return TransientError(f"{uri} was written by others {_MAX_CLAIMS} times in between")
+def _contention_error(uri: str) -> TransientError:
+    return TransientError(
+        f"{uri} was not written: other processes wrote it first, {_MAX_WRITE_ATTEMPTS} times"
+    )

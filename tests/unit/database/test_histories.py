@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from swath.database.failures import record_failure
 from swath.database.load import load_run
 from swath.messages import ModelRef, RunRequest
-from swath.messages.execution_events import Failure
-from swath.pipeline.start import Drop, run_request, start_run, start_waiting
+from swath.messages.execution_events import RunFailure
+from swath.pipeline.start import Drop, new_request, start_run, start_waiting_drop
 from swath.settings import StartRunSettings
 from tests.helpers.fuzzing import draws
 from tests.helpers.runs import NOON
@@ -66,7 +66,7 @@ class Cloud:
             key=key,
             etag=etag,
             size=9,
-            at=NOON.isoformat(),
+            dropped_at=NOON.isoformat(),
             sequencer=f"{self.writes:06X}00"[: 6 + 2 * (self.writes % 2)],
         )
         self.objects[key] = drop
@@ -78,9 +78,7 @@ class Cloud:
             drop = self.events[number % len(self.events)]
             self.packages.setdefault(drop, set()).add(self.digest)
             with self.dying(dies):
-                start_run(
-                    drop, settings=self.settings, catalogue=self.catalogue, states=self.states
-                )
+                start_run(drop, settings=self.settings, catalogue=self.catalogue, sfn=self.states)
                 self.handled.add(drop)
 
     def tell(self, number, *, dies=False):
@@ -88,7 +86,7 @@ class Cloud:
         if self.ends:
             number %= len(self.ends)
             with self.dying(dies):
-                start_waiting(self.ends[number], settings=self.settings, states=self.states)
+                start_waiting_drop(self.ends[number], settings=self.settings, sfn=self.states)
                 self.told.add(number)
 
     @contextlib.contextmanager
@@ -137,7 +135,9 @@ class Cloud:
         request = self.request(name)
         self.states.executions[name]["failed_at"] = stage
         self.failures.append(
-            Failure(request=request, status="failed", error="E", cause=stage, at=self.states.now)
+            RunFailure(
+                request=request, status="failed", error="E", cause=stage, ended_at=self.states.now
+            )
         )
 
     def record(self, number):
@@ -218,7 +218,7 @@ class Cloud:
             settled = {**self.catalogue}
             model = "trees" if "trees" in key else "ships"
             settled[model] = ModelRef(name=model, uri="s3://m/m.tar.gz", digest=digest)
-            request = run_request(drop, settings=self.settings, catalogue=settled)
+            request = new_request(drop, settings=self.settings, catalogue=settled)
             runs[request.run_id] = self.files[drop.etag, digest].detections
         return runs
 

@@ -21,7 +21,7 @@ from swath.database.failures import record_failure
 from swath.database.load import load_run
 from swath.errors import RunIncompleteError, SceneChangedError, TransientError
 from swath.messages import LoadSummary
-from swath.messages.execution_events import Failure
+from swath.messages.execution_events import RunFailure
 from tests.helpers.runs import NOON, run_request
 
 
@@ -33,7 +33,7 @@ def rows(connection):
 
 
 def failure(request, *, status="failed"):
-    return Failure(request=request, status=status, error="SceneError", cause="no", at=NOON)
+    return RunFailure(request=request, status=status, error="SceneError", cause="no", ended_at=NOON)
 
 
 def statuses(connection):

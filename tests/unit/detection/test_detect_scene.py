@@ -87,7 +87,7 @@ def test_tiles_are_accounted_for(loaded, make_scene):
 
     told, found = answer(make_scene(pixels, nodata=-999), package, model)
 
-    assert found.tiles.complete
+    assert found.tiles.is_complete
     assert (found.tiles.planned, found.tiles.failed) == (40, 0)
     assert found.tiles.skipped > 0
     assert TileCounts.from_json(told["tiles"]) == found.tiles

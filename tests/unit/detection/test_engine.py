@@ -118,7 +118,7 @@ def infer():
 
 def run(inference):
     found = Detections.concatenate(list(inference.run(range(inference.grid.count))))
-    assert inference.tiles.complete
+    assert inference.tiles.is_complete
     assert inference.tiles.planned == inference.grid.count
     assert inference.next_tile == inference.grid.count
     return found

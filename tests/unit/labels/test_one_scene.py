@@ -10,7 +10,7 @@ from PIL import Image
 from swath.errors import LabelsError
 from swath.labels.read import read_collection
 from swath.messages import RunOptions
-from swath.pipeline.local import request_of
+from swath.pipeline.local import new_request
 from swath.raster.scene import open_scene
 from swath.training.options import TrainOptions
 from swath.training.train import train
@@ -63,18 +63,18 @@ def test_a_scene_is_not_validated_on_that_was_trained_on(port, tmp_path):
 )  # fmt: skip
 def test_a_run_is_named_alike_however_its_scene_is_spelt(port, tmp_path, package, spelt):
     (tmp_path / "link").symlink_to(port)
-    plain = request_of(str(port / "port.tif"), str(package), RunOptions())
+    plain = new_request(str(port / "port.tif"), str(package), RunOptions())
 
-    request = request_of(spelt.format(port, tmp_path / "link"), str(package), RunOptions())
+    request = new_request(spelt.format(port, tmp_path / "link"), str(package), RunOptions())
 
     assert (request.run_id, request.scene.uri) == (plain.run_id, str(port / "port.tif"))
 
 
 def test_a_relative_path_names_the_same_run(port, package, monkeypatch):
-    plain = request_of(str(port / "port.tif"), str(package), RunOptions())
+    plain = new_request(str(port / "port.tif"), str(package), RunOptions())
     monkeypatch.chdir(port)
 
-    assert request_of("../a/port.tif", str(package), RunOptions()).run_id == plain.run_id
+    assert new_request("../a/port.tif", str(package), RunOptions()).run_id == plain.run_id
 
 
 GEOREFERENCED = {

@@ -4,7 +4,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from swath.messages.failure_cause import LONGEST, error_of, parse_cause, readable_cause, storable
+from swath.messages.failure_cause import (
+    MAX_CAUSE_CHARACTERS,
+    format_cause,
+    job_error_name,
+    parse_cause,
+    to_storable,
+)
 from tests.helpers.fuzzing import draws
 
 
@@ -94,12 +100,12 @@ from tests.helpers.fuzzing import draws
     ],
 )
 def test_a_cause_reads_as_one_line(cause, line):
-    assert readable_cause(cause) == line or (line == "…" and readable_cause(cause).endswith(line))
+    assert format_cause(cause) == line or (line == "…" and format_cause(cause).endswith(line))
 
 
 def test_a_long_cause_is_cut():
-    line = readable_cause("a " * LONGEST)
-    assert len(line) == LONGEST
+    line = format_cause("a " * MAX_CAUSE_CHARACTERS)
+    assert len(line) == MAX_CAUSE_CHARACTERS
     assert line.endswith("…")
 
 
@@ -138,9 +144,9 @@ causes = (
 @example(cause=" \u2028\n", status="FAILED")
 @given(cause=st.none() | causes, status=st.sampled_from(["", "FAILED", "TIMED_OUT"]))
 def test_any_cause_is_one_line_that_can_be_stored(cause, status):
-    line = readable_cause(cause, status=status)
+    line = format_cause(cause, status=status)
 
-    assert 0 < len(line) <= LONGEST
+    assert 0 < len(line) <= MAX_CAUSE_CHARACTERS
     assert line == " ".join(line.split())
-    assert storable(line) == line
-    assert isinstance(error_of(parse_cause(cause or "")), str)
+    assert to_storable(line) == line
+    assert isinstance(job_error_name(parse_cause(cause or "")), str)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.messages.run_warnings import MAX_CHARACTERS, MAX_WARNINGS, gather_warnings
+from swath.messages.run_warnings import MAX_WARNING_CHARACTERS, MAX_WARNINGS, gather_warnings
 
 texts = st.lists(st.text(max_size=5), max_size=40)
 
@@ -22,4 +22,4 @@ def test_each_warning_is_given_once_in_the_order_of_the_sources(sources):
 def test_a_long_warning_is_cut():
     (text,) = gather_warnings(["x" * 10_000])
 
-    assert len(text) == MAX_CHARACTERS
+    assert len(text) == MAX_WARNING_CHARACTERS

@@ -10,7 +10,7 @@ import pytest
 from swath import storage
 from swath.errors import TransientError
 from swath.messages import JobFailure
-from swath.pipeline.causes import explain
+from swath.pipeline.causes import resolve_cause
 from swath.pipeline.paths import RunPaths
 
 RUN = "arn:aws:states:eu-west-1:123456789012:execution:swath-runs:0197"
@@ -93,8 +93,8 @@ def detail(**changes):
 def of_map(children, *, work_uri="s3://work", **changes):
     maps = children if isinstance(children, dict) else {"map": children}
     failed = detail(error="States.ExceedToleratedFailureThreshold", cause=OVER) | changes
-    services = SimpleNamespace(states=States(maps), batch=None)
-    found = explain(failed, work_uri=work_uri, services=services)
+    services = SimpleNamespace(sfn=States(maps), batch=None)
+    found = resolve_cause(failed, work_uri=work_uri, services=services)
     return found["error"], found["cause"]
 
 
@@ -145,7 +145,7 @@ def test_a_shard_that_is_not_listed_yet_is_asked_for_again(maps):
 def test_every_field_of_a_detail_stays_and_the_words_are_readable():
     failed = detail(error="SceneError", cause='{"errorMessage": "x.tif: empty"}', redriveCount=2)
 
-    found = explain(failed, work_uri="s3://work", services=SimpleNamespace())
+    found = resolve_cause(failed, work_uri="s3://work", services=SimpleNamespace())
 
     assert found == failed | {"cause": "x.tif: empty"}
 
@@ -160,7 +160,7 @@ def test_every_field_of_a_detail_stays_and_the_words_are_readable():
     ],
 )
 def test_an_execution_without_words_gets_some(words, status, cause):
-    found = explain(detail(status=status, **words), work_uri="", services=SimpleNamespace())
+    found = resolve_cause(detail(status=status, **words), work_uri="", services=SimpleNamespace())
 
     assert (found["error"], found["cause"]) == (status, cause)
 
@@ -187,8 +187,8 @@ def of_batch(work_uri, children=None, **job):
             "ArrayProperties": {"Size": len(children), "StatusSummary": {"FAILED": 1}},
         }
     failed = detail(error="States.TaskFailed", cause=json.dumps(described))
-    services = SimpleNamespace(states=None, batch=Batch(children))
-    found = explain(failed, work_uri=str(work_uri), services=services)
+    services = SimpleNamespace(sfn=None, batch=Batch(children))
+    found = resolve_cause(failed, work_uri=str(work_uri), services=services)
     return found["error"], found["cause"]
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
-from swath.pipeline.latest_drop import LatestDrop, own_name
+from swath.pipeline.latest_drop import LatestDrop, unique_execution_name
 
 NAME = re.compile(r"[0-9A-Za-z_-]{1,80}")
 """What Step Functions takes for the name of an execution, as far as swath makes one."""
@@ -22,14 +22,14 @@ def request(sequencer="", dropped_at="2026-11-21T12:00:00Z", uri="s3://incoming/
 
 
 def test_a_note_is_read_as_it_was_written(tmp_path):
-    note, uri = LatestDrop.of(request("0A1"), "run-0A1"), str(tmp_path / "note.json")
+    note, uri = LatestDrop.from_request(request("0A1"), "run-0A1"), str(tmp_path / "note.json")
 
     assert LatestDrop.read(uri) == (None, None)
     assert note.write(uri, None)
     found, etag = LatestDrop.read(uri)
     assert (found, found.execution) == (note, "run-0A1")
     # Whoever has not seen the latest replaces nothing.
-    assert not note.followed_by(note.request.scene).write(uri, "another")
+    assert not note.with_later_drop(note.request.scene).write(uri, "another")
     assert note.write(uri, etag)
 
 
@@ -39,29 +39,33 @@ def test_a_note_that_nobody_can_read_is_replaced_by_its_etag(tmp_path):
     found, etag = LatestDrop.read(str(path))
 
     assert found is None
-    assert LatestDrop.of(request(), "x").write(str(path), etag)
+    assert LatestDrop.from_request(request(), "x").write(str(path), etag)
 
 
 def test_a_note_does_not_change():
-    note = LatestDrop.of(request(), "x")
+    note = LatestDrop.from_request(request(), "x")
 
     with pytest.raises((AttributeError, dataclasses.FrozenInstanceError), match="immutable"):
         note.execution = "y"
 
 
-def test_the_same_bytes_dropped_again_wait_until_they_are_taken_up():
-    note = LatestDrop.of(request("0A1"), "x")
+def test_the_same_bytes_dropped_again_wait_for_an_execution():
+    note = LatestDrop.from_request(request("0A1"), "x")
     later = msgspec.structs.replace(
         note.request.scene, sequencer="0A2", dropped_at="2026-11-21T12:00:05Z"
     )
 
-    waiting = note.followed_by(later)
-    taken = waiting.taken_up()
+    waiting = note.with_later_drop(later)
+    taken = waiting.for_waiting_drop()
 
-    assert (note.waits, waiting.waits, taken.waits) == (False, True, False)
+    assert (note.is_waiting, waiting.is_waiting, taken.is_waiting) == (False, True, False)
     assert waiting.request == note.request
     assert taken.request.scene == later
-    assert taken.execution == own_name(taken.request) != own_name(note.request)
+    assert (
+        taken.execution
+        == unique_execution_name(taken.request)
+        != unique_execution_name(note.request)
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,14 +82,16 @@ def test_the_same_bytes_dropped_again_wait_until_they_are_taken_up():
 def test_an_execution_is_named_after_its_drop(sequencer, ending):
     one = request(sequencer)
 
-    assert own_name(one) == f"{one.run_id}-{ending}"
-    assert NAME.fullmatch(own_name(one))
+    assert unique_execution_name(one) == f"{one.run_id}-{ending}"
+    assert NAME.fullmatch(unique_execution_name(one))
 
 
 @pytest.mark.parametrize("sequencer", ["A" * 44, "A" * 1000, "a/b", "ä", "0A1 "])
 def test_what_no_execution_can_be_named_after_has_a_digest(sequencer):
     one, other = request(sequencer), request(sequencer + "1")
 
-    assert NAME.fullmatch(own_name(one))
-    assert own_name(one) == own_name(one)
-    assert own_name(one).removeprefix(one.run_id) != own_name(other).removeprefix(other.run_id)
+    assert NAME.fullmatch(unique_execution_name(one))
+    assert unique_execution_name(one) == unique_execution_name(one)
+    assert unique_execution_name(one).removeprefix(one.run_id) != unique_execution_name(
+        other
+    ).removeprefix(other.run_id)

@@ -29,7 +29,7 @@ from swath.pipeline import shard as shard_module
 from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.run_store import RunStore
-from swath.pipeline.shard import refuse_shard, run_shard
+from swath.pipeline.shard import run_shard, write_failed_receipt
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.scene import open_scene
@@ -50,10 +50,10 @@ def tile_by_tile(monkeypatch):
 @pytest.fixture(autouse=True)
 def oracle(monkeypatch):
     """A model that sees the objects of `scene_of` as they are, in place of the package's."""
-    shard_module._loaded.cache_clear()
+    shard_module._load_once.cache_clear()
     monkeypatch.setattr(shard_module, "load_model", lambda _: OracleModel())
     yield
-    shard_module._loaded.cache_clear()
+    shard_module._load_once.cache_clear()
 
 
 def scene_of(boxes, width=150, height=90):
@@ -139,7 +139,7 @@ def in_one_order(table):
 def test_warnings_of_shards_are_handed_on_once(make_plan, make_scene):
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17)
     run_all(plan_uri)
-    paths = RunPaths.of_plan(plan_uri)
+    paths = RunPaths.from_plan_uri(plan_uri)
     for index, warnings in enumerate((["one"], ["two", "one"])):
         receipt = read_checked(paths.receipt(index))
         write_checked(paths.receipt(index), receipt | {"warnings": warnings})
@@ -156,7 +156,7 @@ def test_no_partition_into_shards_shows(make_plan, make_scene, monkeypatch, seed
     for shard_tiles in (3, 17, 40, 1000):
         plan_uri = make_plan(scene, shard_tiles=shard_tiles)
         table = pq.read_table(run_all(plan_uri).uri)
-        shards = plan_of(plan_uri).shard_of(table["tile"].to_numpy())
+        shards = plan_of(plan_uri).shard_numbers(table["tile"].to_numpy())
         order = np.lexsort((table["tile"].to_numpy(), shards))
         np.testing.assert_array_equal(order, np.arange(len(table)))
         tables.append(in_one_order(table))
@@ -248,13 +248,13 @@ def test_a_shard_without_a_receipt_is_missed(make_plan, make_scene):
         match=rf"2 of {count} shards .* no receipt .first: 1, 4.: \S+/shards/1.json is missing",
     ):
         merge_run(plan_uri)
-    assert not storage.exists(RunPaths.of_plan(plan_uri).detections)
+    assert not storage.exists(RunPaths.from_plan_uri(plan_uri).detections)
 
 
 def test_tiles_that_nobody_accounts_for_are_missed(make_plan, make_scene):
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)))
     run_shard(plan_uri, 0)
-    receipt = RunPaths.of_plan(plan_uri).receipt(0)
+    receipt = RunPaths.from_plan_uri(plan_uri).receipt(0)
     data = read_checked(receipt)
     data["tiles"]["succeeded"] -= 1
     write_checked(receipt, data)
@@ -291,7 +291,7 @@ def test_failures_beyond_the_tolerance_fail_the_run(
 def test_a_refused_shard_is_tolerated_like_other_failures(make_plan, make_scene):
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=10, tolerated_failures=0.2)
     count = len(plan_of(plan_uri).shards)
-    refused = refuse_shard(plan_uri, 1, SceneError("no answer"))
+    refused = write_failed_receipt(plan_uri, 1, SceneError("no answer"))
     for index in {*range(count)} - {1}:
         run_shard(plan_uri, index)
 
@@ -309,7 +309,7 @@ def test_a_message_names_a_few_of_many_shards_and_failures(make_plan, make_scene
     with pytest.raises(RunIncompleteError, match=r"first: 0, 1, 2, 3, 4\): .*0\.json is missing"):
         merge_run(plan_uri)
     for index in range(count):
-        refuse_shard(plan_uri, index, SceneError("no answer"))
+        write_failed_receipt(plan_uri, index, SceneError("no answer"))
 
     with pytest.raises(RunIncompleteError) as caught:
         merge_run(plan_uri)
@@ -323,7 +323,7 @@ def test_a_file_is_merged_only_if_its_shards_receipt_vouches_for_it(make_plan, m
     """Neither another shard's, nor another attempt's, nor half of it."""
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=20)
     run_all(plan_uri)
-    paths = RunPaths.of_plan(plan_uri)
+    paths = RunPaths.from_plan_uri(plan_uri)
     name = getattr(paths, kind)
     receipts = [receipt_of(plan_uri, index) for index in range(len(plan_of(plan_uri).shards))]
     one, other = [r.index for r in receipts if (r.detections if kind == "shard" else r.seams)][:2]
@@ -342,7 +342,7 @@ def test_a_file_is_merged_only_if_its_shards_receipt_vouches_for_it(make_plan, m
 
 def write_shards(plan_uri, rows_a_tile):
     """What shards leave behind, as if of tiles with so many detections; two of each on its edge."""
-    plan, paths = plan_of(plan_uri), RunPaths.of_plan(plan_uri)
+    plan, paths = plan_of(plan_uri), RunPaths.from_plan_uri(plan_uri)
     for index in range(len(plan.shards)):
         numbers = plan.tiles(index)
         with storage.writing(paths.shard(index)) as path, DetectionsWriter(path) as out:
@@ -354,7 +354,7 @@ def write_shards(plan_uri, rows_a_tile):
         receipt = Receipt(
             run_id=plan.run_id,
             index=index,
-            layout=plan.layout,
+            layout=plan.fingerprint,
             tiles=TileCounts(planned=len(numbers), succeeded=len(numbers)),
             detections=out.count,
             seams=seams.count,
@@ -459,7 +459,7 @@ def test_a_file_that_its_receipt_does_not_vouch_for_is_found_and_made_again(
 ):
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17)
     before = storage.read_bytes(run_all(plan_uri).uri)
-    file = Path(getattr(RunPaths.of_plan(plan_uri), kind)(1))
+    file = Path(getattr(RunPaths.from_plan_uri(plan_uri), kind)(1))
     damaged(file, how)
 
     with pytest.raises(RunIncompleteError, match=r"shard 1 .*drop the scene again") as caught:
@@ -474,7 +474,7 @@ def test_a_receipt_that_is_damaged_is_none_and_the_shard_is_run_again(
 ):
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17)
     before = storage.read_bytes(run_all(plan_uri).uri)
-    receipt = Path(RunPaths.of_plan(plan_uri).receipt(1))
+    receipt = Path(RunPaths.from_plan_uri(plan_uri).receipt(1))
     if content == "another shard's":
         content = receipt.with_name("0.json").read_text()
     receipt.write_text(content)
@@ -500,7 +500,7 @@ def test_a_shard_that_was_refused_is_tolerated_without_a_file(make_plan, make_sc
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=17, tolerated_failures=1)
     for index in range(1, len(plan_of(plan_uri).shards)):
         run_shard(plan_uri, index)
-    refuse_shard(plan_uri, 0, PackageError("no weights"))
+    write_failed_receipt(plan_uri, 0, PackageError("no weights"))
     summary = merge_run(plan_uri)
     assert summary.tiles.failed == len(plan_of(plan_uri).tiles(0))
     assert summary.detections > 0
@@ -511,7 +511,7 @@ def test_a_message_names_five_failures_and_no_more(make_plan, make_scene):
     count = len(plan_of(plan_uri).shards)
     assert count > 5
     for index in range(count):
-        refuse_shard(plan_uri, index, PackageError("no weights"))
+        write_failed_receipt(plan_uri, index, PackageError("no weights"))
     with pytest.raises(RunIncompleteError) as caught:
         merge_run(plan_uri)
     assert str(caught.value).count("no weights") == 5
@@ -540,7 +540,7 @@ def test_each_shards_file_is_fetched_once_and_only_if_it_holds_anything(
     make_plan, make_scene, monkeypatch
 ):
     plan_uri = make_plan(make_scene(scene_of(OBJECTS)), shard_tiles=7)
-    paths = RunPaths.of_plan(plan_uri)
+    paths = RunPaths.from_plan_uri(plan_uri)
     receipts = [run_shard(plan_uri, i) for i in range(len(plan_of(plan_uri).shards))]
     asked, reading = [], storage.reading
     for module in (storage, as_files):
@@ -562,5 +562,5 @@ def test_what_is_centred_where_no_shard_is_comes_last(make_plan, make_scene):
 
     table = pq.read_table(run_all(plan_uri).uri)
 
-    shards = plan_of(plan_uri).shard_of(table["tile"].to_numpy())
+    shards = plan_of(plan_uri).shard_numbers(table["tile"].to_numpy())
     assert sorted(shards.tolist(), key=lambda shard: (shard < 0, shard)) == shards.tolist()

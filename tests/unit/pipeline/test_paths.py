@@ -9,12 +9,12 @@ class TestRunPaths:
     def test_are_found_again_from_the_plan(self, work: str):
         paths = RunPaths(work, "id-1")
 
-        assert RunPaths.of_plan(paths.plan) == paths
+        assert RunPaths.from_plan_uri(paths.plan) == paths
 
     @pytest.mark.parametrize("uri", ["s3://work/plan.json", "/w/runs/a/b/plan.json", "/w/runs/"])
     def test_are_those_of_no_run_elsewhere(self, uri: str):
         with pytest.raises(PayloadError, match="is not where a run keeps its plan"):
-            RunPaths.of_plan(uri)
+            RunPaths.from_plan_uri(uri)
 
     def test_keep_each_shard_apart(self):
         paths = RunPaths("s3://work", "id-1")

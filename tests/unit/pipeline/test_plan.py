@@ -34,7 +34,7 @@ def test_a_plan_as_this_version_has_always_written_it_is_read():
     assert json.loads(json.dumps(plan.to_json())) == read_checked(str(written))
     assert plan.tiles(0).tolist() == [1, 2, 4, 5]
     # In receipts that lie in work buckets.
-    assert plan.layout == "fa32a237dc06b73a"
+    assert plan.fingerprint == "fa32a237dc06b73a"
     assert plan.answer.classes == ("ship",)
 
 
@@ -77,4 +77,4 @@ def test_a_plan_tells_of_rectangles_without_a_live_tile(shards, expected):
     plan = read_plan(str(PLANS / f"v{PLAN_VERSION}.json"))
     halves = msgspec.structs.replace(plan, row_cuts=(0, 1, 2), skipped="", shards=shards)
 
-    assert halves.shard_of([0, 5]).tolist() == expected
+    assert halves.shard_numbers([0, 5]).tolist() == expected

@@ -132,7 +132,7 @@ class TestPlan:
         ]
         assert len(empty) > 30
         assert sorted(tiles + empty) == list(range(written.grid.count))
-        assert written.passed_over.planned == written.passed_over.skipped == len(empty)
+        assert written.empty_tile_counts.planned == written.empty_tile_counts.skipped == len(empty)
         assert all(1 <= len(written.tiles(i)) <= 7 for i in range(len(written.shards)))
         assert len(written.shards) < written.shard_layout.count
 
@@ -144,9 +144,9 @@ class TestPlan:
         _, written = plan(scene, package("a", tile_size=32, overlap=8), lambda_shard_tiles=7)
 
         for shard in range(len(written.shards)):
-            assert set(written.shard_of(written.tiles(shard))) == {shard}
+            assert set(written.shard_numbers(written.tiles(shard))) == {shard}
         dead = np.setdiff1d(np.arange(written.shard_layout.count), written.shards)
-        assert set(written.shard_of(written.shard_layout.tiles(int(dead[0])))) == {-1}
+        assert set(written.shard_numbers(written.shard_layout.tiles(int(dead[0])))) == {-1}
 
     def test_a_scene_without_a_valid_pixel_has_no_shards(self, plan, package, data):
         scene = str(data / "scenes" / "rasterio" / "all-nodata.tif")
@@ -154,7 +154,7 @@ class TestPlan:
         summary, written = plan(scene, package(names(scene)))
 
         assert (summary.shards, summary.tiles) == (0, 13)
-        assert written.passed_over.skipped == 13
+        assert written.empty_tile_counts.skipped == 13
 
     @pytest.mark.parametrize(("batch", "backend"), [(True, "batch"), (False, "lambda")])
     def test_a_scene_of_large_blocks_goes_where_the_memory_is(
@@ -208,7 +208,7 @@ class TestPlan:
         summary, written = plan(scene, package("a"))
 
         with open_scene(scene) as opened:
-            assert_placed_alike(written.placed, opened.info)
+            assert_placed_alike(written.georeferenced_scene, opened.info)
         assert Path(summary.uri).stat().st_size < 25_000
 
 
@@ -388,7 +388,7 @@ class TestRealScenes:
         summary, written = plan(scene, model)
 
         with open_scene(scene) as opened:
-            assert_placed_alike(written.placed, opened.info)
+            assert_placed_alike(written.georeferenced_scene, opened.info)
         sizes = [len(written.tiles(i)) for i in range(summary.shards)]
         assert sum(sizes) + written.skipped_count == summary.tiles == written.grid.count
 

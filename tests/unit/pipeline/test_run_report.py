@@ -10,7 +10,7 @@ from swath import storage
 from swath.errors import PayloadError
 from swath.messages import ModelRef, RunOptions, RunRequest, SceneRef
 from swath.pipeline.publish import publish_run
-from swath.pipeline.run_report import RunReport, write_failure
+from swath.pipeline.run_report import RunReport, write_failure_report
 
 REQUEST = RunRequest.new(
     scene=SceneRef(uri="s3://b/incoming/x.tif", etag="a", dropped_at="2026-11-21T12:00:00Z"),
@@ -36,7 +36,7 @@ def summary(results):
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
 def test_it_says_what_failed_and_why(results, status):
-    assert write_failure(failed(status=status, error="E", cause="shard 3: full"), results)
+    assert write_failure_report(failed(status=status, error="E", cause="shard 3: full"), results)
 
     said = summary(results)
     assert RunReport.from_json(said).to_json() == said
@@ -47,7 +47,7 @@ def test_it_says_what_failed_and_why(results, status):
 
 
 def test_a_run_without_words_has_some(results):
-    assert write_failure(failed(status="ABORTED"), results)
+    assert write_failure_report(failed(status="ABORTED"), results)
 
     assert (summary(results)["error"], summary(results)["cause"]) == (
         "ABORTED",
@@ -56,11 +56,11 @@ def test_a_run_without_words_has_some(results):
 
 
 def test_a_run_that_was_published_keeps_its_summary(results, merged):
-    write_failure(failed(), results)
+    write_failure_report(failed(), results)
     publish_run(REQUEST, merged(5), results, backend="batch")
     before = summary(results)
 
-    assert not write_failure(failed(at=ENDED + 9), results)
+    assert not write_failure_report(failed(at=ENDED + 9), results)
 
     assert summary(results) == before
     assert before["status"] == "succeeded"
@@ -70,12 +70,12 @@ def test_an_item_alone_says_that_the_run_was_published(results):
     """As where it was published before there were summaries."""
     storage.write_json(f"{results}/runs/{REQUEST.run_id}/item.json", {})
 
-    assert not write_failure(failed(), results)
+    assert not write_failure_report(failed(), results)
 
 
 def test_an_earlier_failure_is_replaced_and_a_later_one_stays(results):
     for at, written in ((ENDED, True), (ENDED - 1, False), (ENDED + 1, True)):
-        assert write_failure(failed(at=at, cause=str(at)), results) is written
+        assert write_failure_report(failed(at=at, cause=str(at)), results) is written
 
     assert summary(results)["cause"] == str(ENDED + 1)
 
@@ -83,7 +83,7 @@ def test_an_earlier_failure_is_replaced_and_a_later_one_stays(results):
 def test_a_summary_that_nobody_can_read_is_replaced(results):
     storage.write_bytes(f"{results}/runs/{REQUEST.run_id}/summary.json", b"[" * 9000)
 
-    assert write_failure(failed(cause="new"), results)
+    assert write_failure_report(failed(cause="new"), results)
 
     assert summary(results)["cause"] == "new"
 
@@ -97,14 +97,14 @@ def test_a_summary_that_comes_meanwhile_stays(results, monkeypatch):
 
     monkeypatch.setattr(storage, "exists", publish_meanwhile)
 
-    assert not write_failure(failed(), results)
+    assert not write_failure_report(failed(), results)
     assert summary(results) == {"status": "succeeded"}
 
 
 @pytest.mark.parametrize("detail", [{}, failed() | {"input": "{}"}, failed() | {"input": "["}])
 def test_what_is_no_failed_run_is_refused(results, detail):
     with pytest.raises(PayloadError):
-        write_failure(detail, results)
+        write_failure_report(detail, results)
 
 
 anything = st.text(st.characters(codec=None), max_size=30) | st.sampled_from(
@@ -116,7 +116,7 @@ anything = st.text(st.characters(codec=None), max_size=30) | st.sampled_from(
 def test_any_words_are_written_as_one_line(tmp_path_factory, error, cause):
     results = str(tmp_path_factory.mktemp("results"))
 
-    assert write_failure(failed(error=error, cause=cause), results)
+    assert write_failure_report(failed(error=error, cause=cause), results)
 
     said = summary(results)
     assert said["error"]

@@ -26,7 +26,7 @@ def receipt(run: RunStore, index: int = 0, failed: int = 0, **changes: object) -
     made = Receipt(
         run_id=run.plan.run_id,
         index=index,
-        layout=run.plan.layout,
+        layout=run.plan.fingerprint,
         tiles=TileCounts(planned=4, succeeded=4 - failed, failed=failed),
         detections=1,
         seconds=0.5,
@@ -61,13 +61,13 @@ def test_a_plan_where_no_run_keeps_it_is_refused(tmp_path: Path):
 
 
 def test_a_receipt_is_found_again(run: RunStore):
-    assert run.receipt(0) is None
+    assert run.read_receipt(0) is None
 
     written = run.write_receipt(receipt(run))
 
-    assert run.receipt(0) == written
-    assert run.receipts() == [written]
-    assert run.earlier_attempt(0) == written
+    assert run.read_receipt(0) == written
+    assert run.read_receipts() == [written]
+    assert run.read_earlier_result(0) == written
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_the_receipt_of_another_shard_is_none(run: RunStore, changes: dict[str, 
     other = receipt(run, **changes)
     storage.copy(run.write_receipt(other) and run.paths.receipt(other.index), run.paths.receipt(0))
 
-    assert run.receipt(0) is None
+    assert run.read_receipt(0) is None
     with pytest.raises(RunIncompleteError, match=r"1 of 1 shards .* left no receipt \(first: 0\)"):
-        run.receipts()
+        run.read_receipts()
 
 
 def test_all_receipts_come_in_order_or_the_first_missing_ones_are_named(tmp_path: Path):
@@ -88,11 +88,11 @@ def test_all_receipts_come_in_order_or_the_first_missing_ones_are_named(tmp_path
     for index in (8, 3):
         run.write_receipt(receipt(run, index))
     with pytest.raises(RunIncompleteError, match=r"7 of 9 shards .*\(first: 0, 1, 2, 4, 5\)"):
-        run.receipts()
+        run.read_receipts()
     for index in range(9):
         run.write_receipt(receipt(run, index))
 
-    assert [found.index for found in run.receipts()] == list(range(9))
+    assert [found.index for found in run.read_receipts()] == list(range(9))
 
 
 @pytest.mark.parametrize("left", ["nothing", "failures", "no file", "another file"])
@@ -106,36 +106,36 @@ def test_a_shard_that_is_not_done_starts_anew(run: RunStore, left: str):
     if left == "another file":
         storage.write_bytes(run.paths.shard(0), b"another")
 
-    assert run.earlier_attempt(0) is None
+    assert run.read_earlier_result(0) is None
 
 
 def test_a_receipt_that_vouches_for_nothing_does_not_end_a_shard(run: RunStore):
     run.write_receipt(receipt(run, files={}))
 
-    assert run.receipt(0) is not None
-    assert run.earlier_attempt(0) is None
+    assert run.read_receipt(0) is not None
+    assert run.read_earlier_result(0) is None
 
 
 def test_an_interrupted_shard_is_resumed_from_its_checkpoint(run: RunStore):
     files = checkpoint(run)
 
-    assert run.earlier_attempt(0) == Checkpoint(layout=PLAN.layout, files=files)
+    assert run.read_earlier_result(0) == Checkpoint(layout=PLAN.fingerprint, files=files)
 
     storage.write_bytes(run.paths.partial(0), b"later")
-    assert run.earlier_attempt(0) is None
+    assert run.read_earlier_result(0) is None
 
 
 def test_the_checkpoint_of_another_plan_is_none(run: RunStore, tmp_path: Path):
     checkpoint(run)
     other = RunStore.create(str(tmp_path), replaced(PLAN))
 
-    assert other.earlier_attempt(0) is None
+    assert other.read_earlier_result(0) is None
 
 
 def replaced(plan: Plan) -> Plan:
     """The plan of the same run by other settings."""
     changed = msgspec.structs.replace(plan, row_cuts=(0, 1, *plan.row_cuts[1:]))
-    assert changed.layout != plan.layout
+    assert changed.fingerprint != plan.fingerprint
     return changed
 
 
@@ -149,9 +149,9 @@ def test_a_file_is_read_only_if_its_receipt_vouches_for_it(run: RunStore, tmp_pa
     def read() -> list[bytes]:
         match how:
             case "detections":
-                return [path.read_bytes() for path in run.detections([vouched])]
+                return [path.read_bytes() for path in run.iter_detection_files([vouched])]
             case "reading":
-                with run.reading(vouched, uri) as path:
+                with run.open_file(vouched, uri) as path:
                     return [path.read_bytes()]
             case "read_each":
                 return run.read_each([vouched], run.paths.shard, Path.read_bytes)
@@ -174,7 +174,7 @@ def test_samples_are_those_of_the_receipts(run: RunStore):
     name, digest = storage.name(uri), storage.digest(Path(uri))
     sampled = receipt(run, samples=3, files={name: digest})
 
-    assert run.samples([sampled, receipt(run)]) == [b"samples"]
+    assert run.read_samples([sampled, receipt(run)]) == [b"samples"]
     storage.write_bytes(uri, b"others")
     with pytest.raises(ValueError, match="not the file that its shard wrote"):
-        run.samples([sampled])
+        run.read_samples([sampled])

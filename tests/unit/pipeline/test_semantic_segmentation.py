@@ -23,7 +23,7 @@ from swath.pipeline.merge import merge_run
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.publish import publish_run
 from swath.pipeline.run_store import RunStore
-from swath.pipeline.shard import refuse_shard, run_shard
+from swath.pipeline.shard import run_shard, write_failed_receipt
 from tests.helpers.packages import TILE, for_task, write_package
 from tests.helpers.segmenters import (
     BACKGROUND,
@@ -131,7 +131,7 @@ def test_a_shard_that_saw_nothing_leaves_its_part_of_the_mask_empty(
     pixels = values()
     scene = make_scene(pixels[None], nodata=NODATA, **PLACE)
     plan_uri = make_plan(scene, model=segmenter, shard_tiles=17, tolerated_failures=0.5)
-    refuse_shard(plan_uri, 0, SceneError("no answer"))
+    write_failed_receipt(plan_uri, 0, SceneError("no answer"))
     plan = RunStore.open(plan_uri).plan
     for index in range(1, len(plan.shards)):
         run_shard(plan_uri, index)
@@ -151,7 +151,7 @@ def test_a_part_of_the_mask_is_the_one_that_its_receipt_vouches_for(
     plan_uri = make_plan(scene, model=segmenter, shard_tiles=17)
     for index in range(len(RunStore.open(plan_uri).plan.shards)):
         run_shard(plan_uri, index)
-    part, other = map(RunPaths.of_plan(plan_uri).mask_part, range(2))
+    part, other = map(RunPaths.from_plan_uri(plan_uri).mask_part, range(2))
 
     storage.write_bytes(part, storage.read_bytes(other))
     with pytest.raises(RunIncompleteError, match=rf"{part} .* of shard 0 vouches for"):
@@ -163,7 +163,7 @@ def test_a_part_of_the_mask_is_the_one_that_its_receipt_vouches_for(
 
 @pytest.mark.parametrize("keep_seconds", [0, 180])
 def test_an_interrupted_shard_loses_nothing_of_its_mask(
-    make_plan, make_scene, segmenter, keep_seconds
+    make_plan, make_scene, segmenter, checkpoint_seconds
 ):
     pixels = values()
     plan_uri = make_plan(make_scene(pixels[None], nodata=NODATA, **PLACE), model=segmenter)
@@ -175,7 +175,7 @@ def test_an_interrupted_shard_loses_nothing_of_its_mask(
                 plan_uri,
                 0,
                 stop=lambda asked=asked: next(asked) == 1,
-                keep_seconds=keep_seconds,
+                checkpoint_seconds=checkpoint_seconds,
             )
         except ShardInterruptedError:
             continue
@@ -194,7 +194,7 @@ def test_progress_without_its_mask_is_not_taken_up(make_plan, make_scene, segmen
     plan_uri = make_plan(make_scene(pixels[None], nodata=NODATA, **PLACE), model=segmenter)
     with pytest.raises(ShardInterruptedError):
         run_shard(plan_uri, 0, stop=lambda: True)
-    Path(RunPaths.of_plan(plan_uri).partial_mask(0)).unlink()
+    Path(RunPaths.from_plan_uri(plan_uri).partial_mask(0)).unlink()
 
     run_shard(plan_uri, 0)
 

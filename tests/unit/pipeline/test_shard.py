@@ -17,7 +17,7 @@ from swath.pipeline import run_store, shard_attempt
 from swath.pipeline import shard as module
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.run_store import RunStore
-from swath.pipeline.shard import refuse_shard, run_shard
+from swath.pipeline.shard import run_shard, write_failed_receipt
 from swath.storage.checked_json import write_checked
 from tests.helpers.runs import receipt_of
 
@@ -30,9 +30,9 @@ def tile_by_tile(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def fresh_model():
-    module._loaded.cache_clear()
+    module._load_once.cache_clear()
     yield
-    module._loaded.cache_clear()
+    module._load_once.cache_clear()
 
 
 def dots(width=100, height=60, count=40, dtype=np.int16):
@@ -57,7 +57,7 @@ def shards(plan_uri):
 
 def found(plan_uri, index=0):
     """What a shard settled, in order, and what it left to the merge."""
-    paths = RunPaths.of_plan(plan_uri)
+    paths = RunPaths.from_plan_uri(plan_uri)
     settled = list(read_in_order(paths.shard(index), Detections.empty()))
     left = receipt_of(plan_uri, index).seams
     others = list(read_detections(paths.seams(index))) if left else []
@@ -93,7 +93,7 @@ def test_what_touches_a_shards_edge_is_left_to_the_merge(make_plan, make_scene):
     for index, (settled, left) in enumerate(parts):
         assert not settled.flags.any()
         assert left.flags.all()
-        assert (plan.shard_of(left.tile) == index).all()
+        assert (plan.shard_numbers(left.tile) == index).all()
     together = Detections.concatenate([rows for part in parts for rows in part])
     assert set(map(tuple, together.box.tolist())) == set(map(tuple, boxes[1].tolist()))
 
@@ -109,7 +109,7 @@ def test_a_finished_shard_is_not_run_again(make_plan, scene, monkeypatch):
 def test_a_receipt_that_vouches_for_no_file_is_no_proof(make_plan, scene):
     """As those of earlier versions are."""
     plan_uri = make_plan(scene)
-    paths = RunPaths.of_plan(plan_uri)
+    paths = RunPaths.from_plan_uri(plan_uri)
     first = run_shard(plan_uri, 0)
     write_checked(paths.receipt(0), {**first.to_json(), "files": {}})
     Path(paths.shard(0)).unlink()
@@ -122,7 +122,7 @@ def test_a_receipt_that_vouches_for_no_file_is_no_proof(make_plan, scene):
 
 def test_the_receipt_is_written_after_the_file(make_plan, scene, monkeypatch):
     plan_uri = make_plan(scene)
-    paths = RunPaths.of_plan(plan_uri)
+    paths = RunPaths.from_plan_uri(plan_uri)
 
     def refuse(uri, data):
         assert uri == paths.receipt(0)
@@ -166,7 +166,7 @@ def test_progress_that_is_kept_meanwhile_changes_nothing(make_plan, scene):
         make_plan(scene, shard_tiles=20, work=f"{scene}-work"),
     )
 
-    kept, expected = run_shard(plan_uri, 0, keep_seconds=0), run_shard(plain, 0)
+    kept, expected = run_shard(plan_uri, 0, checkpoint_seconds=0), run_shard(plain, 0)
 
     assert (kept.tiles, kept.detections, kept.seams) == (
         expected.tiles,
@@ -192,7 +192,7 @@ def test_a_shard_that_is_killed_goes_on_from_what_it_kept_last(make_plan, scene)
 
     asked = []
     with pytest.raises(Killed):
-        run_shard(plan_uri, 0, stop=stop, keep_seconds=0)
+        run_shard(plan_uri, 0, stop=stop, checkpoint_seconds=0)
     assert receipt_of(plan_uri, 0) is None
 
     receipt = run_shard(plan_uri, 0, stop=stop)
@@ -209,7 +209,7 @@ def test_progress_is_kept_only_now_and_then(make_plan, scene):
 
     run_shard(plan_uri, 0)
 
-    assert not storage.exists(RunPaths.of_plan(plan_uri).partial(0))
+    assert not storage.exists(RunPaths.from_plan_uri(plan_uri).partial(0))
 
 
 def test_a_receipt_says_what_computed_it_and_how_fast(make_plan, scene):
@@ -255,7 +255,7 @@ def test_a_shard_with_failures_is_tried_again_from_its_start(make_plan, scene):
     plan_uri = make_plan(scene)
     with pytest.raises(ShardInterruptedError):
         run_shard(plan_uri, 0, stop=lambda: True)
-    refuse_shard(plan_uri, 0, SceneError("no answer"))
+    write_failed_receipt(plan_uri, 0, SceneError("no answer"))
     assert receipt_of(plan_uri, 0).tiles == TileCounts(planned=40, failed=40)
     asked = []
 
@@ -283,7 +283,7 @@ def test_a_refused_shard_says_why(make_plan, scene):
     plan = RunStore.open(plan_uri).plan
     tile = plan.grid.tile(plan.tiles(1)[0])
 
-    receipt = refuse_shard(plan_uri, 1, PackageError("no weights"))
+    receipt = write_failed_receipt(plan_uri, 1, PackageError("no weights"))
 
     (failure,) = receipt.failures
     assert (failure.tile, failure.column, failure.row) == (tile.index, tile.x, tile.y)
@@ -317,7 +317,7 @@ def test_a_scene_that_is_replaced_meanwhile_leaves_nothing(make_plan, scene):
 
     with pytest.raises(SceneChangedError, match=r"scene\.tif was replaced"):
         run_shard(plan_uri, 0, stop=lambda: os.utime(scene, (0, 0)))
-    assert not storage.exists(RunPaths.of_plan(plan_uri).shard(0))
+    assert not storage.exists(RunPaths.from_plan_uri(plan_uri).shard(0))
 
 
 @pytest.mark.parametrize("name", ["0.partial.parquet", "0.partial.json"])
@@ -327,7 +327,7 @@ def test_progress_that_is_damaged_is_none(make_plan, scene, name, how):
     asked = []
     with pytest.raises(ShardInterruptedError):
         run_shard(plan_uri, 0, stop=lambda: len(asked.append(1) or asked) == 7)
-    file = Path(RunPaths.of_plan(plan_uri).shard_file(name))
+    file = Path(RunPaths.from_plan_uri(plan_uri).shard_file(name))
     content = file.read_bytes()
     middle = len(content) // 2
     match how:
@@ -349,7 +349,7 @@ def test_progress_that_is_damaged_is_none(make_plan, scene, name, how):
 def test_progress_whose_files_are_not_of_one_time_is_none(make_plan, scene):
     """Killed between two files: the later detections lie beside what vouches for earlier ones."""
     plan_uri = make_plan(scene)
-    paths = RunPaths.of_plan(plan_uri)
+    paths = RunPaths.from_plan_uri(plan_uri)
     asked = []
     for after in (5, 9):
         kept = storage.read_bytes(paths.checkpoint(0)) if asked else b""
@@ -398,4 +398,4 @@ def test_everything_on_s3(make_plan, scene, package, http_bucket, tmp_path):
     receipt = run_shard(plan_uri, 0)
 
     assert receipt.tiles == TileCounts(planned=40, succeeded=40)
-    assert storage.exists(RunPaths.of_plan(plan_uri).shard(0))
+    assert storage.exists(RunPaths.from_plan_uri(plan_uri).shard(0))

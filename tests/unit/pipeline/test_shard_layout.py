@@ -19,7 +19,9 @@ def layouts(draw):
         grid,
         size,
         limit,
-        ShardLayout.for_grid(grid, size=size, limit=limit, widest=widest, whole_rows=whole_rows),
+        ShardLayout.for_grid(
+            grid, max_tiles=size, max_rectangles=limit, max_columns=widest, whole_rows=whole_rows
+        ),
     )
 
 
@@ -34,7 +36,7 @@ def test_rectangles_partition_the_tiles(case):
     assert layout.count == 1 or len(tiles[0]) <= max(size, 2 * -(-grid.count // limit))
     for number, held in enumerate(tiles):
         assert np.all(np.diff(held) > 0)
-        assert np.all(layout.rectangle_of(held) == number)
+        assert np.all(layout.rectangle_numbers(held) == number)
 
 
 @given(layouts())
@@ -51,8 +53,8 @@ def test_a_rectangle_is_one(case):
 def test_rectangles_are_nearly_square_and_not_too_wide():
     grid = Grid(64_000, 64_000, 512, 64)
 
-    small = ShardLayout.for_grid(grid, size=32, limit=10_000, widest=64)
-    large = ShardLayout.for_grid(grid, size=4096, limit=10_000, widest=40)
+    small = ShardLayout.for_grid(grid, max_tiles=32, max_rectangles=10_000, max_columns=64)
+    large = ShardLayout.for_grid(grid, max_tiles=4096, max_rectangles=10_000, max_columns=40)
 
     assert (small.columns[1], small.rows[1]) == (5, 4)
     assert np.diff(large.columns).max() <= 40
@@ -61,7 +63,9 @@ def test_rectangles_are_nearly_square_and_not_too_wide():
 def test_rectangles_of_a_scene_stored_in_rows_are_as_wide_as_they_may_be():
     grid = Grid(8192, 8192, 512, 64)
 
-    layout = ShardLayout.for_grid(grid, size=40, limit=10_000, widest=64, whole_rows=True)
+    layout = ShardLayout.for_grid(
+        grid, max_tiles=40, max_rectangles=10_000, max_columns=64, whole_rows=True
+    )
 
     assert layout.columns == (0, 19)
     assert layout.rows[1] == 1
@@ -70,7 +74,9 @@ def test_rectangles_of_a_scene_stored_in_rows_are_as_wide_as_they_may_be():
 @pytest.mark.parametrize(("size", "limit", "widest"), [(0, 9, 9), (9, 0, 9), (9, 9, 0)])
 def test_shards_of_nothing_are_refused(size, limit, widest):
     with pytest.raises(ValueError, match="at least 1"):
-        ShardLayout.for_grid(Grid(9, 9, 3, 0), size=size, limit=limit, widest=widest)
+        ShardLayout.for_grid(
+            Grid(9, 9, 3, 0), max_tiles=size, max_rectangles=limit, max_columns=widest
+        )
 
 
 def test_no_such_rectangle():

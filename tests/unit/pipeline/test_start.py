@@ -13,7 +13,7 @@ import pytest
 from swath import storage
 from swath.errors import PayloadError, TransientError
 from swath.messages import ModelRef, RunOptions, RunRequest
-from swath.pipeline.start import Drop, End, start_run, start_waiting
+from swath.pipeline.start import Drop, ExecutionEnd, start_run, start_waiting_drop
 from swath.settings import StartRunSettings
 from tests.helpers.state_machine import MACHINE, States
 
@@ -40,15 +40,18 @@ class Bucket:
         at = self.states.now.replace(microsecond=0).isoformat()
         self.writes += 1
         event = Drop(
-            bucket="scenes", key=key, etag=etag, size=size, at=at, sequencer=f"{self.writes:018X}"
+            bucket="scenes",
+            key=key,
+            etag=etag,
+            size=size,
+            dropped_at=at,
+            sequencer=f"{self.writes:018X}",
         )
         self.wait(1.5)
         return event
 
     def handle(self, event):
-        return start_run(
-            event, settings=self.settings, catalogue=self.catalogue, states=self.states
-        )
+        return start_run(event, settings=self.settings, catalogue=self.catalogue, sfn=self.states)
 
     def end(self, execution, status="FAILED", *, superseded=False):
         """End an execution; the detail of the event that says so."""
@@ -57,7 +60,7 @@ class Bucket:
         return self.states.ended(execution)
 
     def tell(self, detail):
-        return start_waiting(detail, settings=self.settings, states=self.states)
+        return start_waiting_drop(detail, settings=self.settings, sfn=self.states)
 
 
 @pytest.fixture
@@ -94,7 +97,7 @@ def test_an_event_about_no_run_starts_nothing(bucket, changes):
     detail = {} if changes is None else detail | changes
 
     with pytest.raises(PayloadError, match="not the event of a run that ended"):
-        End.of_execution(detail)
+        ExecutionEnd.from_event_detail(detail)
     assert len(bucket.states.executions) == 1
 
 
@@ -151,7 +154,7 @@ def test_a_drop_of_the_same_bytes_waits_for_their_run_to_fail(bucket, status):
     assert (again.outcome, again.run_id) == ("started", first.run_id)
     sent = json.loads(bucket.states.executions[again.execution]["input"])
     assert sent["scene"]["sequencer"] == drops[-1].sequencer
-    assert sent["scene"]["dropped_at"] == drops[-1].at
+    assert sent["scene"]["dropped_at"] == drops[-1].dropped_at
     assert sent["requested_at"] > json.loads(end["input"])["requested_at"]
     assert bucket.tell(end).outcome == "duplicate"
     assert [bucket.handle(drop).outcome for drop in drops] == ["outdated", "duplicate"]
@@ -261,7 +264,7 @@ def test_ends_whose_notes_others_keep_writing_are_tried_again_later(bucket, monk
     bucket.handle(bucket.drop())
     end = bucket.end(first.execution)
     monkeypatch.setattr(storage, "write_if_unchanged", lambda *_: None)
-    with pytest.raises(TransientError, match="written by others"):
+    with pytest.raises(TransientError, match="wrote it first"):
         bucket.tell(end)
 
 
@@ -415,7 +418,7 @@ def test_events_of_one_second_are_ordered_by_their_sequencers(bucket):
             key="incoming/x.tif",
             etag=etag,
             size=9,
-            at=NOON.isoformat(),
+            dropped_at=NOON.isoformat(),
             sequencer=s,
         )
         for etag, s in (("a", "00055AED6DCD90281E5"), ("b", "00055AED6DCD90281E51"))
@@ -458,7 +461,7 @@ def test_handlers_of_events_that_arrive_at_once_take_turns(bucket):
 
 def test_a_note_that_others_keep_writing_is_tried_again_later(bucket, monkeypatch):
     monkeypatch.setattr(storage, "write_if_unchanged", lambda *_: None)
-    with pytest.raises(TransientError, match="written by others"):
+    with pytest.raises(TransientError, match="wrote it first"):
         bucket.handle(bucket.drop())
     assert not bucket.states.executions
 
@@ -481,7 +484,7 @@ def test_a_scene_put_back_to_an_earlier_version_is_run_again(bucket, status):
     assert (again.outcome, again.run_id) == ("started", first.run_id)
     assert again.execution != first.execution
     sent = json.loads(bucket.states.executions[again.execution]["input"])
-    assert sent["scene"]["dropped_at"] == back.at
+    assert sent["scene"]["dropped_at"] == back.dropped_at
     assert bucket.handle(back).outcome == "duplicate"
 
 

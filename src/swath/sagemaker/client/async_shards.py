@@ -97,7 +97,7 @@ def submit_shard(request: ShardRequest, settings: SubmitShardSettings) -> Submis
         TransientError: SageMaker did not accept the request; the caller should retry.
         SettingsError: The endpoint does not exist.
     """
-    uri = RunPaths.of_plan(request.plan_uri).request(request.index)
+    uri = RunPaths.from_plan_uri(request.plan_uri).request(request.index)
     storage.write_json(uri, request.to_json())
     with calling(settings.endpoint_name):
         answer = runtime().invoke_endpoint_async(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
-from swath.pipeline.shard import load_kept
+from swath.pipeline.shard import load_cached_model
 from swath.sagemaker.server.batcher import Batcher
 from swath.sagemaker.server.responses import Source
 
@@ -63,4 +63,4 @@ class Models:
         if ref.digest == self.digest:
             return self.description, self.own
         with self._others:  # only one of the waiting shards loads it
-            return load_kept(ref)
+            return load_cached_model(ref)

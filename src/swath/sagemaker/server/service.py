@@ -15,7 +15,7 @@ from swath.detection.detect_scene import detect
 from swath.errors import InputError, PayloadError
 from swath.messages import Receipt, ShardRequest
 from swath.pipeline.run_store import RunStore
-from swath.pipeline.shard import refuse_shard, run_shard
+from swath.pipeline.shard import run_shard, write_failed_receipt
 from swath.sagemaker.server.content_types import GEOJSON
 from swath.sagemaker.server.images import Size, open_image
 from swath.sagemaker.server.limits import Budget, Line
@@ -107,7 +107,7 @@ class Service:
         except InputError as error:
             _require_shard(uri, index)
             logger.error("shard %d of %s refused: %s", index, uri, error)  # noqa: TRY400
-            return refuse_shard(uri, index, error)
+            return write_failed_receipt(uri, index, error)
         except (OSError, ClientError):
             _require_shard(uri, index)
             raise

@@ -58,7 +58,7 @@ def scene_of(make_scene):
 def test_a_mask_is_the_labels_however_the_scene_was_sharded(tmp_path, scene_of, shard_tiles):
     grid = Grid(700, 1100, 64, 16)
     labels = labels_of(grid)
-    shards = ShardLayout.for_grid(grid, size=shard_tiles, limit=100, widest=100)
+    shards = ShardLayout.for_grid(grid, max_tiles=shard_tiles, max_rectangles=100, max_columns=100)
     parts = [
         write_part(tmp_path / f"{shard}.tif", grid, shards.tiles(shard), labels)
         for shard in range(shards.count)

@@ -56,9 +56,9 @@ def blind(monkeypatch):
     """A model that sees nothing, tile by tile."""
     monkeypatch.setattr(engine, "TOGETHER", 1)
     monkeypatch.setattr(shard_module, "load_model", lambda _: Blind())
-    shard_module._loaded.cache_clear()
+    shard_module._load_once.cache_clear()
     yield
-    shard_module._loaded.cache_clear()
+    shard_module._load_once.cache_clear()
 
 
 class Blind(OracleModel):
@@ -98,7 +98,7 @@ def test_neither_shards_nor_interruptions_show_in_the_warnings(
 def test_samples_that_are_damaged_or_gone_are_said(make_plan, make_scene, known):
     plan_uri = make_plan(make_scene(grey(9, 0.1), name="dim.tif"), model=known, shard_tiles=200)
     run_all(plan_uri)
-    paths = RunPaths.of_plan(plan_uri)
+    paths = RunPaths.from_plan_uri(plan_uri)
 
     storage.write_bytes(paths.samples(0), b"damaged")
 
@@ -116,7 +116,7 @@ def test_a_plan_of_a_package_without_statistics_takes_no_samples(make_plan, make
     plan_uri = make_plan(make_scene(grey(9, 0.1)))
     run_all(plan_uri)
 
-    assert not storage.exists(RunPaths.of_plan(plan_uri).samples(0))
+    assert not storage.exists(RunPaths.from_plan_uri(plan_uri).samples(0))
 
 
 def test_a_user_is_told_where_the_run_is_told(make_scene, known, tmp_path):
