@@ -39,8 +39,8 @@ from swath.models.runtimes.device import describe, find_gpu, use_compatible_driv
 from swath.observability.jobs import log_to_stderr, run_job
 from swath.sagemaker.jobs.reason import write_reason
 from swath.settings import has_gpu
-from swath.training.contract import LAUNCH
-from swath.training.log_lines import line_of
+from swath.training.contract import LAUNCH_HYPERPARAMETER
+from swath.training.log_lines import format_log_line
 from swath.training.options import TrainOptions
 
 CHANNELS = ("images", "labels", "val_images", "val_labels")
@@ -77,15 +77,15 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
 
 def _train(folders: Folders, stop: Callable[[], bool]) -> JobExit:
     given = folders.hyperparameters()
-    of_labels = {name: given.pop(name) for name in _OF_LABELS if name in given}
-    launch = given.pop(LAUNCH, "")
+    label_options = {name: given.pop(name) for name in _OF_LABELS if name in given}
+    launch = given.pop(LAUNCH_HYPERPARAMETER, "")
     options = TrainOptions.from_strings(given)
     _find_gpu(folders.instance_type)
     # torch is imported only after the hyperparameters are checked.
-    from swath.training.job import TrainJob  # noqa: PLC0415
+    from swath.training.runner import TrainRunner  # noqa: PLC0415
     from swath.training.train import PACKAGE  # noqa: PLC0415
 
-    job = TrainJob.of(options, of_labels)
+    job = TrainRunner.from_strings(options, label_options)
     images = folders.channel("images")
     if images is None:
         raise InputError(
@@ -102,7 +102,7 @@ def _train(folders: Folders, stop: Callable[[], bool]) -> JobExit:
             # The trainings of a search share a checkpoint location in S3, but differ in options.
             checkpoints=folders.checkpoints / options.digest,
             stop=stop,
-            tell=lambda point: print(line_of(point), flush=True),  # noqa: T201 (SageMaker reads it)
+            on_epoch=lambda point: print(format_log_line(point), flush=True),  # noqa: T201 (SageMaker reads it)
             launch=launch,
             export_if_stopped=True,
         )

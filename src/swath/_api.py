@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from swath.raster.scene import OpenScene
     from swath.storage.output_folder import VectorFormat
     from swath.training.options import TrainOptions
-    from swath.training.progress import Point
+    from swath.training.progress import EpochMetrics
     from swath.training.report import TrainReport
 
 Progress = Callable[[int, int], None]
@@ -238,7 +238,7 @@ def train(
     options: TrainOptions | Mapping[str, Any] | str | Path | None = None,
     resume: bool = False,
     stop: Callable[[], bool] | None = None,
-    progress: Callable[[Point], None] | None = None,
+    progress: Callable[[EpochMetrics], None] | None = None,
 ) -> TrainReport:
     """Train a model on labeled scenes; write its package, `report.html` and `metrics.json`.
 
@@ -263,20 +263,20 @@ def train(
         TrainingInterruptedError: `stop` returned True.
         ModuleNotFoundError: A library is not installed; the message names the extra.
     """
-    from swath.training.job import TrainJob
     from swath.training.options import TrainOptions, read_options
+    from swath.training.runner import TrainRunner
 
     if isinstance(options, Mapping):
         options = TrainOptions.from_values(options)
     elif not isinstance(options, TrainOptions):
         options = read_options(_text(options))
-    job = TrainJob(
+    job = TrainRunner(
         options=options,
         form=label_format,
         classes=None if classes is None else tuple(classes),
         class_map=class_map or {},
     )
-    return job.run_in(
+    return job.run_in_folder(
         Path(out),
         labels=_text(labels),
         images=str(scenes),
@@ -284,7 +284,7 @@ def train(
         val_images=_text(val_scenes),
         resume=resume,
         stop=stop or (lambda: False),
-        tell=progress or (lambda _: None),
+        on_epoch=progress or (lambda _: None),
     )
 
 

@@ -8,10 +8,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 from swath.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402 (torch first)
-from swath.training.job import TrainJob  # noqa: E402
 from swath.training.options import TrainOptions  # noqa: E402
-from tests.helpers.learners import SMALL, batch, learner  # noqa: E402
+from swath.training.runner import TrainRunner  # noqa: E402
 from tests.helpers.squares import HELD_OUT, OPTIONS, write_squares  # noqa: E402
+from tests.helpers.train_steps import SMALL, batch, train_step  # noqa: E402
 
 pytestmark = pytest.mark.gpu
 
@@ -19,29 +19,29 @@ pytestmark = pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "auto"])
 @pytest.mark.parametrize("name", SMALL)
 def test_a_step_has_the_loss_that_it_has_on_a_cpu(device, name, precision):
-    one = learner(name, precision=precision, device=device)
+    one = train_step(name, precision=precision, device=device)
 
-    losses = [sum(one.step(step, [batch()]).values()) for step in range(4)]
+    losses = [sum(one.run(step, [batch()]).values()) for step in range(4)]
 
-    host = sum(learner(name).step(0, [batch()]).values())
+    host = sum(train_step(name).run(0, [batch()]).values())
     within = 0.01 if one.precision is torch.float32 else 0.15
     assert losses[0] == pytest.approx(host, rel=within)
     assert np.isfinite(losses).all()
 
 
-def test_a_checkpoint_is_taken_up_again(device, tmp_path):
-    one = learner("unet", device=device)
+def test_a_checkpoint_is_resumed(device, tmp_path):
+    one = train_step("unet", device=device)
     for step in range(2):
-        one.step(step, [batch()])
+        one.run(step, [batch()])
     one.keep_best()
-    save_checkpoint(tmp_path, {"learner": one.state()}, identity={"a": "b"})
-    ahead = one.step(2, [batch()])
+    save_checkpoint(tmp_path, {"learner": one.state_dict()}, identity={"a": "b"})
+    ahead = one.run(2, [batch()])
 
-    other = learner("unet", device=device)
-    other.take_up(load_checkpoint(tmp_path, identity={"a": "b"})["learner"])
+    other = train_step("unet", device=device)
+    other.load_state_dict(load_checkpoint(tmp_path, identity={"a": "b"})["learner"])
 
     assert other.step(2, [batch()]) == pytest.approx(ahead, abs=1e-4)
-    assert other.outcome() is not None
+    assert other.export_network() is not None
 
 
 @pytest.mark.parametrize("network", ["detector", "unet"])
@@ -53,7 +53,7 @@ def test_a_whole_training_ends_in_a_package_that_is_proved(device, tmp_path, net
     few = {} if device.type == "cuda" else {"epochs": "1", "crops": "16"}
     options = TrainOptions.from_strings(OPTIONS | {"network": network, "held_out": HELD_OUT} | few)
 
-    report = TrainJob.of(options, {}).run(
+    report = TrainRunner.from_strings(options, {}).run(
         labels=str(squares / "labels.json"),
         images=str(squares / "scenes"),
         val_labels=None,
@@ -61,7 +61,7 @@ def test_a_whole_training_ends_in_a_package_that_is_proved(device, tmp_path, net
         out=tmp_path / "out",
         checkpoints=tmp_path / "checkpoints",
         stop=lambda: False,
-        tell=lambda _: None,
+        on_epoch=lambda _: None,
     )
 
     item = json.loads((tmp_path / "out" / "package" / "mlm.json").read_text())

@@ -126,6 +126,10 @@ def trained(squares, tmp_path_factory) -> Trained:
     out = tmp_path_factory.mktemp("trained")
     points = []
     report = train(
-        options(), collection(squares, "train"), collection(squares, "val"), out, tell=points.append
+        options(),
+        collection(squares, "train"),
+        collection(squares, "val"),
+        out,
+        on_epoch=points.append,
     )
     return Trained(out, report, points)

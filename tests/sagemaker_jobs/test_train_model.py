@@ -17,7 +17,7 @@ from swath.errors import InputError
 from swath.errors.exit_codes import JobExit
 from swath.models.package import load_package
 from swath.models.runtimes import device
-from swath.training.log_lines import METRICS
+from swath.training.log_lines import METRIC_REGEXES
 from tests.helpers.squares import OPTIONS, options
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,7 +91,7 @@ def test_a_spot_host_is_reclaimed_and_the_next_one_goes_on(opt_ml, trained):
     assert load_package(opt_ml / "model").description.name == "squares"
     assert metrics(opt_ml)["ended"] == "stopped"
     shutil.rmtree(opt_ml / "model")
-    assert re.search(METRICS["validation:ap50"], line)
+    assert re.search(METRIC_REGEXES["validation:ap50"], line)
 
     second = start(opt_ml)
     out, told = second.communicate()

@@ -51,21 +51,21 @@ def train(
 
     check_place(context, local=local)
     chosen = read_options(options_file, settings or [])
-    of_labels = label_options(label_format, classes, class_map)
+    label_settings = label_options(label_format, classes, class_map)
     data = channels_of(labels, scenes, val_labels, val_scenes)
     if local:
         out = require_out(out)
         if folds:
-            _cross_validate_here(chosen, data, of_labels, out, folds=folds)
+            _cross_validate_here(chosen, data, label_settings, out, folds=folds)
         else:
-            _train_here(chosen, data, of_labels, out, resume=resume)
+            _train_here(chosen, data, label_settings, out, resume=resume)
         return
     from swath.sagemaker.jobs.train import TrainingJob
 
     job = TrainingJob(
         options=chosen,
         channels=data,
-        of_labels={name: value for name, value in of_labels.items() if value},
+        label_options={name: value for name, value in label_settings.items() if value},
         checkpoints=checkpoints.rstrip("/") if checkpoints else None,
         instance_type=instance_type,
         hours=hours,
@@ -78,17 +78,17 @@ def train(
 def _train_here(
     options: TrainOptions,
     data: Mapping[str, str],
-    of_labels: Mapping[str, str],
+    label_settings: Mapping[str, str],
     out: Path,
     *,
     resume: bool,
 ) -> None:
-    from swath.training.job import TrainJob
-    from swath.training.log_lines import line_of
+    from swath.training.log_lines import format_log_line
     from swath.training.report import REPORT
+    from swath.training.runner import TrainRunner
 
     with stopping() as stop:
-        report = TrainJob.of(options, of_labels).run_in(
+        report = TrainRunner.from_strings(options, label_settings).run_in_folder(
             out,
             labels=data.get("labels"),
             images=data["images"],
@@ -96,7 +96,7 @@ def _train_here(
             val_images=data.get("val_images"),
             resume=resume,
             stop=stop,
-            tell=lambda point: print_line(line_of(point)),
+            on_epoch=lambda point: print_line(format_log_line(point)),
         )
     print_line(f"{report.package}: {_figures(report.metrics)}; see {out / REPORT}")
 
@@ -104,29 +104,31 @@ def _train_here(
 def _cross_validate_here(
     options: TrainOptions,
     data: Mapping[str, str],
-    of_labels: Mapping[str, str],
+    label_settings: Mapping[str, str],
     out: Path,
     *,
     folds: int,
 ) -> None:
-    from swath.training.cross_validation import FOLDS
-    from swath.training.job import TrainJob
-    from swath.training.log_lines import line_of
+    from swath.training.cross_validation import FOLDS_FILE
+    from swath.training.log_lines import format_log_line
+    from swath.training.runner import TrainRunner
 
     if data.keys() & {"val_labels", "val_images"}:
         raise InputError("--folds validates on the scenes themselves: leave --val-… out")
     with stopping() as stop:
-        found = TrainJob.of(options, of_labels).cross_validate(
+        found = TrainRunner.from_strings(options, label_settings).cross_validate(
             labels=data.get("labels"),
             images=data["images"],
             count=folds,
             out=out,
             stop=stop,
-            tell=lambda number: lambda point: print_line(f"fold={number}; {line_of(point)}"),
+            on_epoch=lambda number: (
+                lambda point: print_line(f"fold={number}; {format_log_line(point)}")
+            ),
         )
     for fold in found.folds:
         print_line(f"{', '.join(fold.scenes)}: {_figures(fold.metrics)}")
-    print_line(f"mean of {folds} folds: {_figures(found.mean)}; see {out / FOLDS}")
+    print_line(f"mean of {folds} folds: {_figures(found.mean)}; see {out / FOLDS_FILE}")
 
 
 def _launch(job: TrainingJob, stack: str, *, yes: bool) -> None:

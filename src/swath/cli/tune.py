@@ -56,16 +56,16 @@ def tune(
     check_place(context, local=local)
     known = read_options(options_file, settings or [])
     wanted = read_search(search, known)
-    of_labels = label_options(label_format, classes, class_map)
+    label_settings = label_options(label_format, classes, class_map)
     data = channels_of(labels, scenes, val_labels, val_scenes)
     if local:
         out = require_out(out)
         if folds and data.keys() & {"val_labels", "val_images"}:
             raise InputError("--folds validates on the scenes themselves: leave --val-… out")
         _check(out, begun=is_begun(out), resume=resume)
-        given = {**data, **of_labels, "folds": str(folds or "none")}
+        given = {**data, **label_settings, "folds": str(folds or "none")}
         with stopping() as stop:
-            here = _Here(data, of_labels, folds, stop)
+            here = _Here(data, label_settings, folds, stop)
             _tell(wanted.metric, run_search(wanted, known, here, out, given))
         return
     from swath.sagemaker.jobs.train import TrainingJob
@@ -73,7 +73,7 @@ def tune(
     training = TrainingJob(
         options=known,
         channels=data,
-        of_labels={name: value for name, value in of_labels.items() if value},
+        label_options={name: value for name, value in label_settings.items() if value},
         instance_type=instance_type,
         hours=hours,
         spot=not on_demand,
@@ -120,16 +120,16 @@ class _Here:
     """Trains on this machine, in a folder that a stopped training is found in again."""
 
     data: Mapping[str, str]
-    of_labels: Mapping[str, str]
+    label_settings: Mapping[str, str]
     folds: int | None
     stop: Callable[[], bool]
 
     def __call__(self, options: TrainOptions, out: Path) -> Mapping[str, float]:
         """Return the metrics of a model trained with these options, or their means over folds."""
-        from swath.training.job import TrainJob
-        from swath.training.log_lines import line_of
+        from swath.training.log_lines import format_log_line
+        from swath.training.runner import TrainRunner
 
-        job = TrainJob.of(options, self.of_labels)
+        job = TrainRunner.from_strings(options, self.label_settings)
         labels, images = self.data.get("labels"), self.data["images"]
         if self.folds:
             return job.cross_validate(
@@ -138,8 +138,8 @@ class _Here:
                 count=self.folds,
                 out=out,
                 stop=self.stop,
-                tell=lambda number: (
-                    lambda point: print_line(f"{out.name}: fold={number}; {line_of(point)}")
+                on_epoch=lambda number: (
+                    lambda point: print_line(f"{out.name}: fold={number}; {format_log_line(point)}")
                 ),
             ).mean
         return job.run(
@@ -150,7 +150,7 @@ class _Here:
             out=out,
             checkpoints=out / "checkpoints",
             stop=self.stop,
-            tell=lambda point: print_line(f"{out.name}: {line_of(point)}"),
+            on_epoch=lambda point: print_line(f"{out.name}: {format_log_line(point)}"),
         ).metrics
 
 

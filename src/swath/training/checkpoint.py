@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from swath.errors import InputError
-from swath.training.contract import CHECKPOINT
+from swath.training.contract import CHECKPOINT_FILE
 
 _VERSION = 1
 
@@ -29,12 +29,12 @@ def save_checkpoint(folder: Path, state: dict[str, Any], *, identity: dict[str, 
         identity: Digests that must be the same for the training to resume, by what they describe.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{CHECKPOINT}"
+    unfinished = folder / f".{CHECKPOINT_FILE}"
     with unfinished.open("wb") as file:
         torch.save({"version": _VERSION, "identity": identity, "state": state}, file)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.rename(folder / CHECKPOINT)
+    unfinished.rename(folder / CHECKPOINT_FILE)
 
 
 def load_checkpoint(folder: Path, *, identity: dict[str, str]) -> dict[str, Any] | None:
@@ -48,33 +48,33 @@ def load_checkpoint(folder: Path, *, identity: dict[str, str]) -> dict[str, Any]
         InputError: The file is no checkpoint, or is from another training. The message has what
             differs.
     """
-    path = folder / CHECKPOINT
+    path = folder / CHECKPOINT_FILE
     if not path.is_file():
         return None
-    found = _read(path)
+    content = _read_checkpoint(path)
     for name, value in identity.items():
-        if found["identity"].get(name) != value:
+        if content["identity"].get(name) != value:
             raise InputError(
-                f"{path} is the checkpoint of a training with other {name}: take the ones that it "
-                "was begun with, or another folder for the checkpoints"
+                f"{path} is the checkpoint of a training with other {name}; give the original "
+                f"{name}, or another folder for the checkpoints"
             )
-    state: dict[str, Any] = found["state"]
+    state: dict[str, Any] = content["state"]
     return state
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found: Any
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    content: Any
     try:
         with warnings.catch_warnings():
             # The error of a failed load says more than torch's warnings.
             warnings.simplefilter("ignore")
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path} is no checkpoint: {error}; remove it to begin anew") from None
-    known = isinstance(found, dict) and {"version", "identity", "state"} <= found.keys()
-    if not known or found["version"] != _VERSION:
+        raise InputError(f"{path} is not a checkpoint: {error}; remove it to start again") from None
+    is_complete = isinstance(content, dict) and {"version", "identity", "state"} <= content.keys()
+    if not is_complete or content["version"] != _VERSION:
         raise InputError(
-            f"{path} is no checkpoint of this version of swath; remove it to begin anew"
+            f"{path} is not a checkpoint of this version of swath; remove it to start again"
         )
-    whole: dict[str, Any] = found
-    return whole
+    checkpoint: dict[str, Any] = content
+    return checkpoint

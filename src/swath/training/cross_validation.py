@@ -22,15 +22,15 @@ from swath.messages import Payload
 from swath.storage.earlier_outputs import Output, json_with
 from swath.storage.output_folder import clear
 from swath.training.options import TrainOptions
-from swath.training.report import METRICS
+from swath.training.report import METRICS_FILE
 from swath.training.train import train
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
-    from swath.training.loop import Tell
+    from swath.training.loop import EpochCallback
 
-FOLDS = "folds.json"
-CHECKPOINTS = "checkpoints"
+FOLDS_FILE = "folds.json"
+CHECKPOINT_FOLDER = "checkpoints"
 
 
 class Fold(Payload, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ def cross_validate(
     out: Path,
     *,
     stop: Callable[[], bool],
-    tell: Callable[[int], Tell],
+    on_epoch: Callable[[int], EpochCallback],
 ) -> CrossValidation:
     """Train once for each fold, each in its folder of `out`, and write `folds.json`.
 
@@ -77,7 +77,7 @@ def cross_validate(
         out: Folder to write to; the folders of the folds in it are `fold-1` and so on.
         stop: Called after each step; once it returns True, the training saves a checkpoint and
             ends.
-        tell: Function that returns the receiver of a fold's metrics, given the fold's number
+        on_epoch: Function that returns the receiver of a fold's metrics, given the fold's number
             from 1.
 
     Raises:
@@ -87,64 +87,66 @@ def cross_validate(
     """
     if options.held_out:
         raise InputError(
-            f"held_out is {', '.join(options.held_out)}, and each fold holds out its own scenes: "
-            "leave held_out out"
+            f"held_out is {', '.join(options.held_out)}, but each fold holds out its own scenes; "
+            "leave out held_out"
         )
-    clear(out, [Output(FOLDS, json_with("folds", "mean"))])
-    done = []
+    clear(out, [Output(FOLDS_FILE, json_with("folds", "mean"))])
+    done: list[Fold] = []
     for number, (_, held_out) in enumerate(folds(collection, count), 1):
         names = tuple(scene.uri for scene in held_out.scenes)
         folder = out / f"fold-{number}"
-        metrics = _metrics(_of_fold(options, names), collection, folder, stop, tell(number))
+        metrics = _train_fold(
+            _fold_options(options, names), collection, folder, stop, on_epoch(number)
+        )
         objects = sum(int((~scene.crowd).sum()) for scene in held_out.scenes)
         scenes = tuple(scene.name for scene in held_out.scenes)
         done.append(Fold(scenes=scenes, objects=objects, metrics=dict(metrics)))
-    found = CrossValidation(
+    result = CrossValidation(
         folds=tuple(done),
-        mean=_over(done, statistics.fmean),
-        deviation=_over(done, statistics.pstdev),
+        mean=_aggregate(done, statistics.fmean),
+        deviation=_aggregate(done, statistics.pstdev),
         options=options.to_json(),
     )
-    text = json.dumps(found.to_json(), indent=2) + "\n"
-    storage.write_bytes(str(out / FOLDS), text.encode())
-    return found
+    text = json.dumps(result.to_json(), indent=2) + "\n"
+    storage.write_bytes(str(out / FOLDS_FILE), text.encode())
+    return result
 
 
-def _of_fold(options: TrainOptions, names: tuple[str, ...]) -> TrainOptions:
+def _fold_options(options: TrainOptions, names: tuple[str, ...]) -> TrainOptions:
     return msgspec.structs.replace(
         options, held_out=names, keep="last", patience=0, validate_from=options.epochs
     )
 
 
-def _metrics(
+def _train_fold(
     options: TrainOptions,
     collection: Collection,
     folder: Path,
     stop: Callable[[], bool],
-    tell: Tell,
+    on_epoch: EpochCallback,
 ) -> Mapping[str, float]:
     """Return the metrics of a fold's training, which is run unless its folder has its metrics.
 
     Raises:
         InputError: The folder has a training with other options, scenes or labels.
     """
-    made = folder / METRICS
-    if made.is_file():
-        known = json.loads(made.read_bytes())
-        same = TrainOptions.from_values(known["options"]).digest == options.digest
-        learnt_from = collection.without(options.held_out).digest
-        if not same or known["data"]["training"]["digest"] != learnt_from:
+    metrics_file = folder / METRICS_FILE
+    if metrics_file.is_file():
+        report = json.loads(metrics_file.read_bytes())
+        has_same_options = TrainOptions.from_values(report["options"]).digest == options.digest
+        train_digest = collection.without(options.held_out).digest
+        if not has_same_options or report["data"]["training"]["digest"] != train_digest:
             raise InputError(
-                f"{folder} has a training with other options, scenes or labels: give another folder"
+                f"{folder} has a training with other options, scenes or labels; give another folder"
             )
-        metrics: dict[str, float] = known["metrics"]
+        metrics: dict[str, float] = report["metrics"]
         return metrics
-    checkpoints = folder / CHECKPOINTS
+    checkpoints = folder / CHECKPOINT_FOLDER
     return train(
-        options, collection, None, folder, checkpoints=checkpoints, stop=stop, tell=tell
+        options, collection, None, folder, checkpoints=checkpoints, stop=stop, on_epoch=on_epoch
     ).metrics
 
 
-def _over(done: list[Fold], mean: Callable[[list[float]], float]) -> dict[str, float]:
+def _aggregate(done: list[Fold], statistic: Callable[[list[float]], float]) -> dict[str, float]:
     names = done[0].metrics
-    return {name: round(mean([fold.metrics[name] for fold in done]), 6) for name in names}
+    return {name: round(statistic([fold.metrics[name] for fold in done]), 6) for name in names}

@@ -1,4 +1,4 @@
-"""Average a network's weights over its steps; the average is better than any single step's."""
+"""EmaModel a network's weights over its steps; the average is better than any single step's."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from swath.training.schedule import average_decay
+from swath.training.schedule import ema_decay_at
 
 if TYPE_CHECKING:
     from swath.training.networks import Network
 
 
-class Average:
+class EmaModel:
     """A network whose weights are a moving average of another network's weights.
 
     Polyak averaging with an exponential window (https://arxiv.org/abs/1803.05407 on why it helps).
@@ -37,12 +37,12 @@ class Average:
             network: Network after the step.
             step: Number of the step, from 0.
         """
-        share = 1 - average_decay(step, self._decay)
-        mine, theirs = self.network.state_dict(), network.state_dict()
-        real = [name for name, value in mine.items() if value.is_floating_point()]
+        weight = 1 - ema_decay_at(step, self._decay)
+        averages, current = self.network.state_dict(), network.state_dict()
+        floating = [name for name, value in averages.items() if value.is_floating_point()]
         with torch.no_grad():
             torch._foreach_lerp_(
-                [mine[name] for name in real], [theirs[name] for name in real], share
+                [averages[name] for name in floating], [current[name] for name in floating], weight
             )
-            for name in mine.keys() - set(real):
-                mine[name].copy_(theirs[name])
+            for name in averages.keys() - set(floating):
+                averages[name].copy_(current[name])

@@ -26,12 +26,14 @@ from swath.training.package_spec import ONNX, PT2
 if TYPE_CHECKING:
     from swath.training.networks import Network
 
-OPSET = 18
-_TILES = 4
-_LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+ONNX_OPSET = 18
+_CHECKED_TILES = 4
+_EXPORTER_LOGGERS = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
-def export(network: Network, spec: PackageSpec, folder: Path, scenes: Sequence[str]) -> None:
+def export_package(
+    network: Network, spec: PackageSpec, folder: Path, scenes: Sequence[str]
+) -> None:
     """Write a model package, `.pt2`, `.onnx` and `mlm.json`, completely or not at all.
 
     Before the package is in `folder`, the engine's libraries run both files on tiles of real
@@ -53,7 +55,7 @@ def export(network: Network, spec: PackageSpec, folder: Path, scenes: Sequence[s
     with torch.no_grad():
         _write_weights(module, spec, unfinished)
     write_description(unfinished, spec)
-    _prove(module, unfinished, scenes)
+    _check_outputs(module, unfinished, scenes)
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.rename(folder)
 
@@ -63,17 +65,17 @@ def _write_weights(module: torch.nn.Module, spec: PackageSpec, folder: Path) -> 
     # torch.export specializes on batches of 0 or 1 tiles, so the example batch has two.
     tiles = torch.zeros((2, len(spec.bands), spec.tile_size, spec.tile_size))
     batch: Any = torch.export.Dim("batch", min=1)
-    with _quiet():
+    with _silence_exporters():
         program = torch.export.export(
             module, (tiles,), dynamic_shapes=({0: batch},), strict=getattr(module, "strict", False)
         )
-        _forget_where_it_was_made(program)
-        made: Any = torch.onnx.export(
+        _remove_stack_traces(program)
+        onnx_program: Any = torch.onnx.export(
             program,
             (),
             input_names=[spec.input_name],
             output_names=[output.name for output in spec.outputs],
-            opset_version=OPSET,
+            opset_version=ONNX_OPSET,
             external_data=False,
             dynamo=True,
             verbose=False,
@@ -81,12 +83,12 @@ def _write_weights(module: torch.nn.Module, spec: PackageSpec, folder: Path) -> 
         # The example inputs are only zeros, but take as many bytes as two tiles.
         program.example_inputs = None
         torch.export.save(program, folder / PT2)
-    model = made.model_proto
-    _strip(model)
+    model = onnx_program.model_proto
+    _remove_metadata(model)
     (folder / ONNX).write_bytes(model.SerializeToString())
 
 
-def _forget_where_it_was_made(program: Any) -> None:
+def _remove_stack_traces(program: Any) -> None:
     """Remove the stack trace of each operation, which contains paths of the training machine."""
     for module in program.graph_module.modules():
         graph = getattr(module, "graph", None)
@@ -94,16 +96,16 @@ def _forget_where_it_was_made(program: Any) -> None:
             node.meta.pop("stack_trace", None)
 
 
-def _strip(model: Any) -> None:
+def _remove_metadata(model: Any) -> None:
     """Remove the exporter's metadata from an ONNX model, because no runtime reads it."""
     graph = model.graph
-    for noted in (graph, *graph.node, *graph.initializer, *graph.input):
-        del noted.metadata_props[:]
+    for entry in (graph, *graph.node, *graph.initializer, *graph.input):
+        del entry.metadata_props[:]
     # Shapes of intermediate values, which runtimes infer themselves.
     del graph.value_info[:]
 
 
-def _prove(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) -> None:
+def _check_outputs(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) -> None:
     """Check that every library's outputs for tiles of real scenes agree with the network's.
 
     Raises:
@@ -111,7 +113,7 @@ def _prove(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) -> None
     """
     threads = torch.get_num_threads()
     try:
-        faults = check_package(folder, images=scenes, tiles=_TILES).faults
+        faults = check_package(folder, images=scenes, tiles=_CHECKED_TILES).faults
         differs = 0.0 if faults else _difference(module, folder, scenes)
     finally:
         torch.set_num_threads(threads)
@@ -130,17 +132,17 @@ def _difference(module: torch.nn.Module, folder: Path, scenes: Sequence[str]) ->
     return max(
         (
             difference(trained([tile])[0], exported([tile])[0], description)
-            for tile in sample_tiles.of_scenes(scenes, description, count=_TILES)
+            for tile in sample_tiles.of_scenes(scenes, description, count=_CHECKED_TILES)
         ),
         default=0.0,
     )
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_exporters() -> Iterator[None]:
     """Silence the exporters' warnings, and their log below errors, inside the block."""
-    before = {name: logging.getLogger(name).level for name in _LOGGERS}
-    for name in _LOGGERS:
+    before = {name: logging.getLogger(name).level for name in _EXPORTER_LOGGERS}
+    for name in _EXPORTER_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():

@@ -14,38 +14,42 @@ import numpy as np
 
 from swath.evaluation.metrics.pairs import pairs_of
 from swath.training.data.sampler import HardNegative
-from swath.training.validation import found_of, truth_of
+from swath.training.validation import ground_truth_boxes, predicted_boxes
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
-    from swath.training.predict_scenes import Observer
+    from swath.training.predict_scenes import ScenePredictor
 
-MOST = 1000
+MAX_HARD_NEGATIVES = 1000
 """Maximum number of hard negatives; those with the highest scores are kept."""
 
 
-def find_hard_negatives(
-    observer: Observer, collection: Collection, *, least_score: float
+def mine_hard_negatives(
+    predictor: ScenePredictor, collection: Collection, *, min_score: float
 ) -> tuple[HardNegative, ...]:
     """Return detections that overlap no label, highest score first.
 
     A detection is no hard negative if it overlaps a label of any class or a crowd region.
 
     Args:
-        observer: Observer that runs the model.
+        predictor: ScenePredictor that runs the model.
         collection: Labeled scenes to search.
-        least_score: Minimum score of a hard negative.
+        min_score: Minimum score of a hard negative.
 
     Raises:
         TrainingError: A tile cannot be read, or the network's output has NaN.
-        TrainingInterruptedError: The observer's `stop` returned True.
+        TrainingInterruptedError: The predictor's `stop` returned True.
     """
-    found = found_of([observer.detections(scene.uri) for scene in collection.scenes])
-    labelled = pairs_of(truth_of(collection), found, across_classes=True).found
-    alone = np.ones(len(found), np.bool_)
-    alone[labelled] = False
-    sure = found.take(alone & (found.score >= least_score)).best_first()
+    predictions = predicted_boxes([predictor.predict(scene.uri) for scene in collection.scenes])
+    overlapping = pairs_of(ground_truth_boxes(collection), predictions, across_classes=True).found
+    is_unlabeled = np.ones(len(predictions), np.bool_)
+    is_unlabeled[overlapping] = False
+    confident = predictions.take(is_unlabeled & (predictions.score >= min_score)).best_first()
     return tuple(
         HardNegative(uri=collection.scenes[scene].uri, box=(box[0], box[1], box[2], box[3]))
-        for scene, box in zip(sure.scene[:MOST].tolist(), sure.box[:MOST].tolist(), strict=True)
+        for scene, box in zip(
+            confident.scene[:MAX_HARD_NEGATIVES].tolist(),
+            confident.box[:MAX_HARD_NEGATIVES].tolist(),
+            strict=True,
+        )
     )

@@ -18,7 +18,7 @@ from swath.raster.radiometry.scenes import expect
 from swath.training.data.augment import augment
 from swath.training.data.sampler import CropSampler, HardNegative, generator
 from swath.training.data.statistics import BandStatistics, band_statistics
-from swath.training.loader import Feed
+from swath.training.loader import BatchLoader
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from swath.training.data.crop import Crop
     from swath.training.options import TrainOptions
 
-_OF_AUGMENTATION = 1
+_AUGMENT_STREAM = 1
 """Stream of the random numbers that augment crops; stream 0 positions them."""
-_LOW, _HIGH = 1, 99
+_LOW_PERCENTILE, _HIGH_PERCENTILE = 1, 99
 """Percentiles that min-max scaling maps to 0 and 1; glints and dead pixels lie beyond them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """Inputs of one training."""
+class TrainInputs:
+    """TrainInputs of one training."""
 
     collection: Collection
     """Labeled scenes to train on."""
@@ -49,7 +49,7 @@ class Inputs:
     """Expected radiometry of the bands, which goes into the package."""
 
     @classmethod
-    def of(cls, collection: Collection, options: TrainOptions) -> Inputs:
+    def from_collection(cls, collection: Collection, options: TrainOptions) -> TrainInputs:
         """Create the inputs of a training, which reads each pixel of the collection once.
 
         Args:
@@ -73,7 +73,7 @@ class Inputs:
     @property
     def scaling(self) -> tuple[Scaling, ...]:
         """Scaling of each band."""
-        return tuple(_scaling(band, self.options.scaling) for band in self.statistics)
+        return tuple(_band_scaling(band, self.options.scaling) for band in self.statistics)
 
     def class_weights(self) -> list[float] | None:
         """Return the weight of each class; None where all classes weigh the same.
@@ -81,22 +81,22 @@ class Inputs:
         Raises:
             InputError: The number of weights differs from the number of classes.
         """
-        chosen, classes = self.options.class_weights, self.collection.classes
-        if chosen == "none":
+        weights, classes = self.options.class_weights, self.collection.classes
+        if weights == "none":
             return None
-        if chosen == "balanced":
+        if weights == "balanced":
             return balanced_weights(self.collection)
-        if len(chosen) != len(classes):
+        if len(weights) != len(classes):
             raise InputError(
-                f"class_weights has {len(chosen)} numbers and there are {len(classes)} classes "
-                f"({', '.join(classes)}); give one for each, none or balanced"
+                f"class_weights has {len(weights)} numbers and there are {len(classes)} classes "
+                f"({', '.join(classes)}); give one number for each class, `none` or `balanced`"
             )
-        return [float(weight) for weight in chosen]
+        return [float(weight) for weight in weights]
 
-    def feed(
+    def batch_loader(
         self, sampler: CropSampler, negatives: Sequence[HardNegative], *, pinned: bool
-    ) -> Feed:
-        """Return a feed of augmented crops in batches.
+    ) -> BatchLoader:
+        """Return a loader of batches of augmented crops.
 
         Args:
             sampler: Sampler that cuts the crops.
@@ -104,23 +104,23 @@ class Inputs:
             pinned: Whether the batches are in pinned memory, from which copies to a GPU are faster.
         """
         options = self.options
-        hardened = sampler.hardened(negatives, options.hard_negatives)
-        spread = [band.stddev for band in self.statistics]
+        sampler = sampler.hardened(negatives, options.hard_negatives)
+        stddevs = [band.stddev for band in self.statistics]
 
-        def crop(epoch: int, index: int) -> Crop:
+        def get_crop(epoch: int, index: int) -> Crop:
             return augment(
-                hardened.crop(epoch, index),
+                sampler.crop(epoch, index),
                 options.augment,
-                generator(options.seed, epoch, index, stream=_OF_AUGMENTATION),
+                generator(options.seed, epoch, index, stream=_AUGMENT_STREAM),
                 size=options.crop_side,
-                spread=spread,
+                spread=stddevs,
             )
 
-        return Feed(
-            crop=crop,
+        return BatchLoader(
+            get_crop=get_crop,
             scaling=self.scaling,
             fill_value=options.fill_value,
-            crops=options.crops,
+            crops_per_epoch=options.crops,
             batch_size=options.batch_size,
             workers=options.workers or available_cpus(),
             pinned=pinned,
@@ -198,16 +198,16 @@ def balanced_weights(collection: Collection) -> list[float]:
     counts = np.zeros(len(collection.classes))
     for scene in collection.scenes:
         counts += np.bincount(scene.classes[~scene.crowd], minlength=len(counts))
-    known = counts > 0
+    has_objects = counts > 0
     weights = np.ones(len(counts))
-    weights[known] = 1 / np.sqrt(counts[known])
-    weights[known] *= counts[known].sum() / (weights * counts)[known].sum()
+    weights[has_objects] = 1 / np.sqrt(counts[has_objects])
+    weights[has_objects] *= counts[has_objects].sum() / (weights * counts)[has_objects].sum()
     return [float(weight) for weight in weights]
 
 
-def _scaling(band: BandStatistics, kind: str) -> Scaling:
+def _band_scaling(band: BandStatistics, kind: str) -> Scaling:
     """Return the scaling of a band; for a constant band, it only subtracts the constant."""
     if kind == "min-max":
-        low, high = band.percentiles[_LOW], band.percentiles[_HIGH]
+        low, high = band.percentiles[_LOW_PERCENTILE], band.percentiles[_HIGH_PERCENTILE]
         return MinMax(low, high if high > low else low + 1)
     return ZScore(band.mean, band.stddev or 1.0)

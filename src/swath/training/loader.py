@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from swath.models.scaling import Scaling
     from swath.training.data.crop import Crop
 
-_AHEAD = 2
+_PREFETCHED_BATCHES = 2
 """Number of batches to prefetch in addition to one per thread."""
 
 
@@ -45,10 +45,10 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Feed:
-    """A source of the batches of an epoch, in order."""
+class BatchLoader:
+    """Loads the batches of an epoch, in order."""
 
-    crop: Callable[[int, int], Crop]
+    get_crop: Callable[[int, int], Crop]
     """Function that returns the crop of an epoch and an index.
 
     It returns the same crop for the same arguments, in any thread.
@@ -57,7 +57,7 @@ class Feed:
     """Scaling of each band; None for a band that is not scaled."""
     fill_value: float
     """Value that replaces invalid pixels, before scaling."""
-    crops: int
+    crops_per_epoch: int
     """Number of crops per epoch."""
     batch_size: int
     """Number of crops per batch; the last batch of an epoch may have fewer."""
@@ -67,37 +67,37 @@ class Feed:
     """Whether batches are in pinned memory, from which copies to a GPU are faster."""
 
     @property
-    def batches(self) -> int:
+    def batches_per_epoch(self) -> int:
         """Number of batches per epoch."""
-        return -(-self.crops // self.batch_size)
+        return -(-self.crops_per_epoch // self.batch_size)
 
-    def epoch(self, epoch: int, first: int = 0) -> Generator[Batch]:
+    def iter_epoch(self, epoch: int, first: int = 0) -> Generator[Batch]:
         """Yield the batches of an epoch; closing the generator ends its threads.
 
         Args:
             epoch: Number of the epoch, from 0.
             first: Number of the first batch to yield, from 0.
         """
-        coming: deque[Future[Batch]] = deque()
+        futures: deque[Future[Batch]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="crops")
         try:
-            for number in range(first, self.batches):
-                coming.append(pool.submit(self._batch, epoch, number))
-                if len(coming) >= self.workers + _AHEAD:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+            for number in range(first, self.batches_per_epoch):
+                futures.append(pool.submit(self._load_batch, epoch, number))
+                if len(futures) >= self.workers + _PREFETCHED_BATCHES:
+                    yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _batch(self, epoch: int, number: int) -> Batch:
+    def _load_batch(self, epoch: int, number: int) -> Batch:
         start = number * self.batch_size
-        places = range(start, min(start + self.batch_size, self.crops))
-        crops = [self.crop(epoch, place) for place in places]
-        pixels = torch.from_numpy(np.stack([self._scaled(crop) for crop in crops]))
+        indices = range(start, min(start + self.batch_size, self.crops_per_epoch))
+        crops = [self.get_crop(epoch, index) for index in indices]
+        pixels = torch.from_numpy(np.stack([self._scale_crop(crop) for crop in crops]))
         return Batch(pixels.pin_memory() if self.pinned else pixels, Targets.collate(crops))
 
-    def _scaled(self, crop: Crop) -> NDArray[np.float32]:
+    def _scale_crop(self, crop: Crop) -> NDArray[np.float32]:
         """Return a crop's pixels, padded and scaled as the engine does it: (bands, size, size)."""
         tile: NDArray[Any] = pad(
             crop.pixels,

@@ -70,7 +70,7 @@ def with_hyperparameters(spec: PackageSpec, changes: Mapping[str, Any]) -> Packa
     return replace(spec, hyperparameters={**spec.hyperparameters, **changes})
 
 
-def description_of(spec: PackageSpec) -> ModelDescription:
+def to_model_description(spec: PackageSpec) -> ModelDescription:
     """Return the engine's description of a package, whose weights are not yet written."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, PT2).touch()

@@ -16,7 +16,7 @@ from swath.models.runtimes.torch import TorchModel
 from swath.raster.interpretation import select_bands
 from swath.raster.scene import OpenScene, open_scene
 from swath.raster.tiles import Grid
-from swath.training.package_spec import description_of
+from swath.training.package_spec import to_model_description
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 OnLabels = Callable[[OpenScene, "Tile", "NDArray[np.uint8]"], None]
 
 
-class Observer:
+class ScenePredictor:
     """Runs a network with its current weights on whole scenes."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Observer:
             device: Device to compute on.
             stop: Called repeatedly; once it returns True, TrainingInterruptedError is raised.
         """
-        self.description: ModelDescription = description_of(spec)
+        self.description: ModelDescription = to_model_description(spec)
         self._device, self._stop = device, stop
         module: Any = network.exported().eval()
         on_gpu = device.type == "cuda"
@@ -62,7 +62,7 @@ class Observer:
             channels_last=True,
         )
 
-    def detections(self, uri: str, on_labels: OnLabels | None = None) -> Detections:
+    def predict(self, uri: str, on_labels: OnLabels | None = None) -> Detections:
         """Return the network's detections in a scene, after stitching across tiles.
 
         Args:
@@ -78,29 +78,29 @@ class Observer:
         with _threads_for_tiles(self._device), open_scene(uri) as scene:
             inference = self._inference(scene, on_labels)
             parts = []
-            for found in inference.run(range(inference.grid.count)):
-                parts.append(found)
+            for detections in inference.run(range(inference.grid.count)):
+                parts.append(detections)
                 if self._stop():
-                    raise TrainingInterruptedError(f"stopped while {uri} was looked at")
+                    raise TrainingInterruptedError(f"training stopped during inference on {uri}")
             if inference.failures:
                 first = inference.failures[0]
                 raise TrainingError(
                     f"{inference.tiles.failed} of {inference.tiles.planned} tiles of {uri} failed, "
                     f"the first at column {first.column}, row {first.row}: {first.cause}"
                 )
-            seen = Detections.concatenate(parts)
-            flagged = seen.flags != 0
-            settled = inference.task.stitch(seen.take(flagged))
-        return Detections.concatenate([seen.take(~flagged), settled]).ordered()
+            detections = Detections.concatenate(parts)
+            is_flagged = detections.flags != 0
+            stitched = inference.task.stitch(detections.take(is_flagged))
+        return Detections.concatenate([detections.take(~is_flagged), stitched]).ordered()
 
     def _inference(self, scene: OpenScene, on_labels: OnLabels | None) -> Inference:
-        known = self.description
-        grid = Grid(scene.info.width, scene.info.height, known.tile_size, known.overlap)
+        description = self.description
+        grid = Grid(scene.info.width, scene.info.height, description.tile_size, description.overlap)
         return Inference(
             scene=scene,
-            bands=select_bands(scene.info, known.bands),
+            bands=select_bands(scene.info, description.bands),
             grid=grid,
-            description=known,
+            description=description,
             model=self._model,
             on_labels=(lambda tile, labels: on_labels(scene, tile, labels)) if on_labels else None,
         )

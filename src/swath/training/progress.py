@@ -8,18 +8,18 @@ from typing import Any, Self
 from swath.training.data.sampler import HardNegative
 from swath.training.validation import Validation
 
-Point = dict[str, float]
+EpochMetrics = dict[str, float]
 """Metrics of one epoch by name: a row of the curves."""
 
-EPOCHS, PATIENCE, MINUTES = "epochs", "patience", "minutes"
+ALL_EPOCHS_DONE, NO_IMPROVEMENT, TIME_LIMIT_REACHED = "epochs", "patience", "minutes"
 """Reasons why a training ended: all epochs done, no improvement, or time limit reached."""
 STOPPED = "stopped"
 """Reason for a training that was stopped before its end and whose package was written."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Progress:
-    """Progress of one training; it depends only on the options, the data and the clock."""
+class TrainProgress:
+    """TrainProgress of one training; it depends only on the options, the data and the clock."""
 
     step: int = 0
     """Number of updates of the weights so far."""
@@ -35,7 +35,7 @@ class Progress:
     """Sums of the parts of the loss over this epoch's steps, by name."""
     summed: int = 0
     """Number of steps in `sums`."""
-    curves: list[Point] = field(default_factory=list)
+    curves: list[EpochMetrics] = field(default_factory=list)
     """Metrics of each epoch."""
     best: float | None = None
     """Best validation score so far; None before the first validation."""
@@ -48,7 +48,7 @@ class Progress:
     negatives: tuple[HardNegative, ...] = ()
     """Hard negatives of the last search."""
     finished: str = ""
-    """Reason for the end: EPOCHS, PATIENCE or MINUTES; empty while the training runs."""
+    """Reason for the end: ALL_EPOCHS_DONE, NO_IMPROVEMENT or TIME_LIMIT_REACHED; or empty."""
 
     def resume(self, launch: str, *, minutes: float | None, steps_per_epoch: int) -> None:
         """Resume as part of a launch, even if an earlier launch reached its time limit.
@@ -60,12 +60,12 @@ class Progress:
         """
         if launch != self.launch:
             self.launch, self.seconds_before = launch, self.seconds
-        if self.finished == MINUTES and not self.time_is_over(minutes):
+        if self.finished == TIME_LIMIT_REACHED and not self.is_out_of_time(minutes):
             self.finished = ""
             # The epoch that the time limit cut short continues.
             self.ended = self.step // steps_per_epoch
 
-    def time_is_over(self, minutes: float | None) -> bool:
+    def is_out_of_time(self, minutes: float | None) -> bool:
         """Return whether this launch has reached its time limit; False for a limit of None."""
         return minutes is not None and self.seconds - self.seconds_before >= 60 * minutes
 
@@ -76,20 +76,20 @@ class Progress:
         for name, value in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
 
-    def take_losses(self) -> dict[str, float]:
+    def pop_mean_losses(self) -> dict[str, float]:
         """Return the mean loss and its mean parts since the last call, and reset the sums."""
         means = {name: value / self.summed for name, value in self.sums.items()}
         self.sums, self.summed = {}, 0
         return {"loss": sum(means.values())} | {f"loss_{name}": v for name, v in means.items()}
 
-    def judge(self, validation: Validation) -> bool:
+    def record_validation(self, validation: Validation) -> bool:
         """Return whether a validation is the best so far, and record it; ties keep the first."""
-        better = self.best is None or validation.score > self.best
-        if better:
+        is_best = self.best is None or validation.score > self.best
+        if is_best:
             self.best, self.best_epoch, self.waited = validation.score, self.ended, 0
         else:
             self.waited += 1
-        return better
+        return is_best
 
     def to_state(self) -> dict[str, Any]:
         """Return the progress as plain values, for a checkpoint."""

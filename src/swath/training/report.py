@@ -15,8 +15,8 @@ from swath.storage.earlier_outputs import Output, is_page, json_with
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-METRICS, REPORT = "metrics.json", "report.html"
-REPORTS = (Output(METRICS, json_with("options", "data", "metrics")), Output(REPORT, is_page))
+METRICS_FILE, REPORT = "metrics.json", "report.html"
+REPORTS = (Output(METRICS_FILE, json_with("options", "data", "metrics")), Output(REPORT, is_page))
 
 ENDS = {
     "epochs": "all epochs were done",
@@ -140,7 +140,7 @@ class TrainReport(Payload, frozen=True, kw_only=True):
 def write_report(report: TrainReport, folder: Path) -> None:
     """Write `metrics.json` and `report.html`."""
     text = json.dumps(report.to_json(), indent=2) + "\n"
-    storage.write_bytes(str(folder / METRICS), text.encode())
+    storage.write_bytes(str(folder / METRICS_FILE), text.encode())
     storage.write_bytes(str(folder / REPORT), page(report).encode())
 
 

@@ -19,16 +19,16 @@ from swath.models.packing import DESCRIPTION
 from swath.models.runtimes.device import find_gpu, torch_device
 from swath.packaging.write_mlm import TRAINING, band_entry
 from swath.storage.earlier_outputs import Output, folder_of
-from swath.training.export import export
-from swath.training.inputs import Inputs
-from swath.training.learner import Learner
-from swath.training.loop import Loop, Tell
+from swath.training.export import export_package
+from swath.training.inputs import TrainInputs
+from swath.training.loop import EpochCallback, TrainLoop
 from swath.training.networks import build
 from swath.training.package_spec import ONNX, PT2, package_spec, with_hyperparameters
 from swath.training.progress import STOPPED
 from swath.training.report import REPORTS, TrainReport, write_report
-from swath.training.shared_ground import describe_shared_ground
-from swath.training.validation import validator_of
+from swath.training.scene_overlap import describe_scene_overlap
+from swath.training.train_step import TrainStep
+from swath.training.validation import create_validator
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from swath.training.data.statistics import BandStatistics
     from swath.training.networks import Network
     from swath.training.options import TrainOptions
-    from swath.training.progress import Point, Progress
-    from swath.training.validation import Validator
+    from swath.training.progress import TrainProgress
 
 PACKAGE = "package"
 OUTPUTS = (Output(PACKAGE, folder_of(DESCRIPTION, ONNX, PT2)), *REPORTS)
@@ -47,15 +46,11 @@ OUTPUTS = (Output(PACKAGE, folder_of(DESCRIPTION, ONNX, PT2)), *REPORTS)
 
 _logger = logging.getLogger(__name__)
 
-_LEAST_THRESHOLD, _MOST_THRESHOLD = 0.05, 0.95
+_MIN_SCORE_THRESHOLD, _MAX_SCORE_THRESHOLD = 0.05, 0.95
 """Bounds of the exported score threshold.
 
 The best threshold of a few validation scenes may be too extreme for other scenes.
 """
-
-
-def _silent(point: Point) -> None:
-    """Ignore the metrics of an epoch."""
 
 
 def train(
@@ -66,7 +61,7 @@ def train(
     *,
     checkpoints: Path | None = None,
     stop: Callable[[], bool] = lambda: False,
-    tell: Tell = _silent,
+    on_epoch: EpochCallback | None = None,
     launch: str = "",
     export_if_stopped: bool = False,
 ) -> TrainReport:
@@ -83,7 +78,7 @@ def train(
         checkpoints: Folder of the checkpoints; None for a training that cannot be resumed.
         stop: Called after each step; once it returns True, the training saves a checkpoint and
             ends.
-        tell: Called with the metrics of each epoch.
+        on_epoch: Function that is called with the metrics of each epoch.
         launch: Identifier of the launch that this process is part of. Each launch that resumes
             from the same checkpoints has the full time limit, `minutes`.
         export_if_stopped: Whether a stopped training writes the package of its weights so far
@@ -99,12 +94,12 @@ def train(
             installed.
     """
     require("onnx", "onnxscript", "faster_coco_eval", "jinja2", "matplotlib")
-    train, val = _split(options, train, val)
-    inputs = Inputs.of(train, options)
-    with _deterministic(options):
-        loop, data = _prepared(options, inputs, val, checkpoints, stop, tell)
+    train, val = _split_validation(options, train, val)
+    inputs = TrainInputs.from_collection(train, options)
+    with _deterministic_torch(options):
+        loop, data = _prepare_loop(options, inputs, val, checkpoints, stop, on_epoch)
         loop.launch = launch
-        loop.take_up()
+        loop.resume()
         stopped: TrainingInterruptedError | None = None
         try:
             loop.run()
@@ -113,38 +108,40 @@ def train(
                 raise
             stopped = error
     try:
-        report = _write(loop, data, inputs.expected, out)
+        report = _write_outputs(loop, data, inputs.expected, out)
     except TrainingError as error:
         # The checkpoint is saved, so the training can resume without this package.
         if stopped is None:
             raise
-        _logger.warning("no package of the weights so far: %s", error)
+        _logger.warning("the package of the weights so far was not written: %s", error)
     if stopped is not None:
         raise stopped
     return report
 
 
-def _write(loop: Loop, data: dict[str, Any], expected: Expected | None, out: Path) -> TrainReport:
+def _write_outputs(
+    loop: TrainLoop, data: dict[str, Any], expected: Expected | None, out: Path
+) -> TrainReport:
     """Export the best weights so far and write the report."""
-    spec = replace(_final(loop.spec, loop.options, loop.progress, data), expected=expected)
+    spec = replace(_final_spec(loop.spec, loop.options, loop.progress, data), expected=expected)
     out.mkdir(parents=True, exist_ok=True)
     scenes = [scene.uri for scene in loop.scenes.scenes]
-    export(loop.learner.outcome(), spec, out / PACKAGE, scenes)
-    report = _report(loop.options, spec, loop.progress, data, out / PACKAGE)
+    export_package(loop.train_step.export_network(), spec, out / PACKAGE, scenes)
+    report = _build_report(loop.options, spec, loop.progress, data, out / PACKAGE)
     write_report(report, out)
     return report
 
 
-def _prepared(
+def _prepare_loop(
     options: TrainOptions,
-    inputs: Inputs,
+    inputs: TrainInputs,
     val: Collection | None,
     checkpoints: Path | None,
     stop: Callable[[], bool],
-    tell: Tell,
-) -> tuple[Loop, dict[str, Any]]:
+    on_epoch: EpochCallback | None,
+) -> tuple[TrainLoop, dict[str, Any]]:
     """Return a training before its first step, and the description of its data."""
-    network = _network(options, inputs)
+    network = _build_network(options, inputs)
     spec = package_spec(
         network,
         options,
@@ -156,13 +153,13 @@ def _prepared(
     device = torch_device()
     sampler = inputs.sampler(class_maps=spec.task == "semantic-segmentation")
     on_gpu = device.type == "cuda"
-    loop = Loop(
+    loop = TrainLoop(
         options=options,
-        learner=Learner(network, options, device),
-        feed=lambda negatives: inputs.feed(sampler, negatives, pinned=on_gpu),
-        spec=replace(spec, properties=_properties(inputs)),
+        train_step=TrainStep(network, options, device),
+        make_loader=lambda negatives: inputs.batch_loader(sampler, negatives, pinned=on_gpu),
+        spec=replace(spec, properties=_band_properties(inputs)),
         scenes=inputs.collection,
-        validate=_validator(spec, val),
+        validator=None if val is None else create_validator(spec.task, val),
         checkpoints=checkpoints,
         identity={
             "options": options.digest,
@@ -170,12 +167,15 @@ def _prepared(
             "scenes or labels to validate on": val.digest if val else "none",
         },
         stop=stop,
-        tell=tell,
+        on_epoch=on_epoch or (lambda _: None),
     )
-    return loop, {"training": _data(inputs.collection), "validation": _data(val) if val else None}
+    return loop, {
+        "training": _describe_collection(inputs.collection),
+        "validation": _describe_collection(val) if val else None,
+    }
 
 
-def _split(
+def _split_validation(
     options: TrainOptions, train: Collection, val: Collection | None
 ) -> tuple[Collection, Collection | None]:
     """Return the scenes to train on and the scenes to validate on.
@@ -186,80 +186,76 @@ def _split(
     """
     if val is not None and options.held_out:
         raise InputError(
-            f"held_out is {', '.join(options.held_out)}, and there is a collection to validate on "
-            "as well: leave one of them out"
+            f"held_out is {', '.join(options.held_out)}, but validation scenes are given as well; "
+            "leave out one of them"
         )
     if options.held_out:
         train, val = train.without(options.held_out), train.subset(options.held_out)
     if val is not None and val.classes != train.classes:
         raise InputError(
-            f"the classes to train on are {', '.join(train.classes)} and those to validate on "
-            f"{', '.join(val.classes)}; they must be the same, in the same order"
+            f"the training classes are {', '.join(train.classes)}, but the validation classes are "
+            f"{', '.join(val.classes)}; give the same classes in the same order"
         )
     if val is not None:
-        _refuse_shared(train, val)
-        if shared := describe_shared_ground(train, val):
+        _refuse_shared_scenes(train, val)
+        if shared := describe_scene_overlap(train, val):
             _logger.warning("warning: %s", shared)
     return train, val
 
 
-def _refuse_shared(train: Collection, val: Collection) -> None:
+def _refuse_shared_scenes(train: Collection, val: Collection) -> None:
     """Refuse a scene that is in both collections, by its bytes and not by its name."""
     known = {scene.sha256: scene.uri for scene in train.scenes if scene.sha256}
     for scene in val.scenes:
         if scene.sha256 in known:
             raise LabelsError(
-                f"{known[scene.sha256]}, to train on, and {scene.uri}, to validate on, hold the "
-                "same bytes; remove the scene from one of the two, or name it in held_out"
+                f"the training scene {known[scene.sha256]} and the validation scene {scene.uri} "
+                "have the same bytes; remove one of them, or name it in held_out"
             )
 
 
 @contextmanager
-def _deterministic(options: TrainOptions) -> Iterator[None]:
+def _deterministic_torch(options: TrainOptions) -> Iterator[None]:
     """Make the same seed give the same numbers inside the block, and restore torch after it."""
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    before = torch.are_deterministic_algorithms_enabled()
-    filling: Any = torch.utils.deterministic  # type: ignore[attr-defined,unused-ignore]
-    filled = filling.fill_uninitialized_memory
+    was_deterministic = torch.are_deterministic_algorithms_enabled()
+    settings: Any = torch.utils.deterministic  # type: ignore[attr-defined,unused-ignore]
+    was_filling = settings.fill_uninitialized_memory
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads or available_cpus())
     # On a GPU, operations without a deterministic implementation are still allowed.
     torch.use_deterministic_algorithms(not find_gpu(), warn_only=True)
-    filling.fill_uninitialized_memory = False
+    settings.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_rng_state(state)
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(before)
-        filling.fill_uninitialized_memory = filled
+        torch.use_deterministic_algorithms(was_deterministic)
+        settings.fill_uninitialized_memory = was_filling
 
 
-def _network(options: TrainOptions, inputs: Inputs) -> Network:
-    chosen = dict(options.network_options)
+def _build_network(options: TrainOptions, inputs: TrainInputs) -> Network:
+    network_options = dict(options.network_options)
     weights = inputs.class_weights()
     if weights is not None:
-        chosen["class_weights"] = weights
+        network_options["class_weights"] = weights
     return build(
         options.network,
         bands=len(inputs.bands),
         classes=len(inputs.collection.classes),
         size=options.tile_size,
-        **chosen,
+        **network_options,
     )
 
 
-def _validator(spec: PackageSpec, val: Collection | None) -> Validator | None:
-    return None if val is None else validator_of(spec.task, val)
-
-
-def _properties(inputs: Inputs) -> dict[str, Any]:
+def _band_properties(inputs: TrainInputs) -> dict[str, Any]:
     """Return the package's description of the scenes' bands."""
     bands = zip(inputs.statistics, inputs.units, strict=True)
-    return {"bands": [_band(band, unit) for band, unit in bands]}
+    return {"bands": [_describe_band(band, unit) for band, unit in bands]}
 
 
-def _band(band: BandStatistics, unit: Unit | None) -> dict[str, Any]:
+def _describe_band(band: BandStatistics, unit: Unit | None) -> dict[str, Any]:
     """Return a band as STAC describes it, with its statistics over the training scenes.
 
     https://github.com/radiantearth/stac-spec/blob/v1.1.0/commons/common-metadata.md#statistics-object
@@ -276,7 +272,7 @@ def _band(band: BandStatistics, unit: Unit | None) -> dict[str, Any]:
     }
 
 
-def _data(collection: Collection) -> dict[str, Any]:
+def _describe_collection(collection: Collection) -> dict[str, Any]:
     """Return a collection's digest, scene names and number of objects, for the report."""
     return {
         "digest": collection.digest,
@@ -285,32 +281,36 @@ def _data(collection: Collection) -> dict[str, Any]:
     }
 
 
-def _final(
-    spec: PackageSpec, options: TrainOptions, progress: Progress, data: dict[str, Any]
+def _final_spec(
+    spec: PackageSpec, options: TrainOptions, progress: TrainProgress, data: dict[str, Any]
 ) -> PackageSpec:
     """Return the final spec, with the best score threshold and a record of the training."""
-    kept = progress.kept
-    if options.score_threshold is None and kept is not None and kept.threshold is not None:
-        threshold = min(max(kept.threshold, _LEAST_THRESHOLD), _MOST_THRESHOLD)
+    validation = progress.kept
+    if (
+        options.score_threshold is None
+        and validation is not None
+        and validation.threshold is not None
+    ):
+        threshold = min(max(validation.threshold, _MIN_SCORE_THRESHOLD), _MAX_SCORE_THRESHOLD)
         spec = with_hyperparameters(spec, {"score_threshold": round(threshold, 3)})
     training = {
         "data": data,
         "options": options.to_json(),
         "epochs": progress.ended,
         "steps": progress.step,
-        "metrics": _rounded(kept.metrics) if kept else {},
+        "metrics": _round_metrics(validation.metrics) if validation else {},
     }
     return replace(spec, properties={**spec.properties, TRAINING: training})
 
 
-def _report(
+def _build_report(
     options: TrainOptions,
     spec: PackageSpec,
-    progress: Progress,
+    progress: TrainProgress,
     data: dict[str, Any],
     package: Path,
 ) -> TrainReport:
-    kept = progress.kept
+    validation = progress.kept
     return TrainReport(
         name=options.name,
         package=str(package),
@@ -323,14 +323,14 @@ def _report(
         steps=progress.step,
         best_epoch=progress.best_epoch,
         seconds=round(progress.seconds, 1),
-        metrics=_rounded(kept.metrics) if kept else {},
+        metrics=_round_metrics(validation.metrics) if validation else {},
         score_threshold=spec.hyperparameters.get("score_threshold"),
         data=data,
         options=options.to_json(),
-        curves=[_rounded(point) for point in progress.curves],
+        curves=[_round_metrics(metrics) for metrics in progress.curves],
     )
 
 
-def _rounded(figures: dict[str, float]) -> dict[str, float]:
+def _round_metrics(metrics: dict[str, float]) -> dict[str, float]:
     """Round metrics to six significant digits, which is all that is meaningful."""
-    return {name: float(f"{value:.6g}") for name, value in figures.items()}
+    return {name: float(f"{value:.6g}") for name, value in metrics.items()}

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from swath.labels.collection import Collection
     from swath.raster.scene import OpenScene
     from swath.raster.tiles import Tile
-    from swath.training.predict_scenes import Observer
+    from swath.training.predict_scenes import ScenePredictor
 
 AP50, MIOU = "ap50", "miou"
-LEAST_SCORE = 0.05
+MIN_SCORE = 0.05
 """Lowest score of a detection that is evaluated.
 
 Lower scores say little about a network. Early in a training, nearly every cell has such a score.
@@ -54,16 +54,16 @@ class Validator(Protocol):
     def hyperparameters(self) -> dict[str, float | bool]:
         """Hyperparameters of the package for validation, such as the score threshold."""
 
-    def __call__(self, observer: Observer) -> Validation:
+    def __call__(self, predictor: ScenePredictor) -> Validation:
         """Measure a network on all scenes.
 
         Raises:
             TrainingError: A tile cannot be read, or the network's output has NaN.
-            TrainingInterruptedError: The observer's `stop` returned True.
+            TrainingInterruptedError: The predictor's `stop` returned True.
         """
 
 
-def validator_of(task: str, collection: Collection) -> Validator:
+def create_validator(task: str, collection: Collection) -> Validator:
     """Return the validator for a task.
 
     The validator of segmenters raises a LabelsError when it is called if labels have no outlines.
@@ -77,30 +77,34 @@ def validator_of(task: str, collection: Collection) -> Validator:
     """
     if not any((~scene.crowd).any() for scene in collection.scenes):
         names = ", ".join(scene.name for scene in collection.scenes)
-        raise InputError(f"there is nothing to find in the scenes to validate on ({names})")
-    return _Pixels(collection) if task == "semantic-segmentation" else _Boxes(collection)
+        raise InputError(f"the validation scenes have no labeled objects ({names})")
+    return (
+        _PixelValidator(collection)
+        if task == "semantic-segmentation"
+        else _BoxValidator(collection)
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _Boxes:
+class _BoxValidator:
     """Validator of detectors by boxes: average precision, and the best F1 at an IoU of 0.5."""
 
     collection: Collection
     hyperparameters: dict[str, float | bool] = field(
-        default_factory=lambda: {"score_threshold": LEAST_SCORE}
+        default_factory=lambda: {"score_threshold": MIN_SCORE}
     )
 
-    def __call__(self, observer: Observer) -> Validation:
-        truth = truth_of(self.collection)
-        seen = [observer.detections(scene.uri) for scene in self.collection.scenes]
-        found = found_of(seen)
-        figures = coco_figures(truth, found, len(self.collection.classes))
-        curve = curve_of(truth, found, match(truth, found))
-        threshold = middle_of_best(curve)
+    def __call__(self, predictor: ScenePredictor) -> Validation:
+        ground_truth = ground_truth_boxes(self.collection)
+        detections = [predictor.predict(scene.uri) for scene in self.collection.scenes]
+        predictions = predicted_boxes(detections)
+        metrics_by_iou = coco_figures(ground_truth, predictions, len(self.collection.classes))
+        curve = curve_of(ground_truth, predictions, match(ground_truth, predictions))
+        threshold = best_f1_threshold(curve)
         best = curve.counts(1.0 if threshold is None else threshold)
         metrics = {
-            AP50: figures.ap(iou=0.5) or 0.0,
-            "ap": figures.ap() or 0.0,
+            AP50: metrics_by_iou.ap(iou=0.5) or 0.0,
+            "ap": metrics_by_iou.ap() or 0.0,
             "f1": best.f1 or 0.0,
             "precision": best.precision or 0.0,
             "recall": best.recall or 0.0,
@@ -109,76 +113,76 @@ class _Boxes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pixels:
+class _PixelValidator:
     """Validator of segmenters by pixels: mean IoU and mean F1 over the classes."""
 
     collection: Collection
     hyperparameters: dict[str, float | bool] = field(default_factory=lambda: {"mask": True})
 
-    def __call__(self, observer: Observer) -> Validation:
+    def __call__(self, predictor: ScenePredictor) -> Validation:
         classes = len(self.collection.classes)
-        paint = Painter(self.collection)
+        rasterize = Painter(self.collection)
         counts = np.zeros((classes + 1, classes + 1), np.int64)
-        for place, labelled in enumerate(self.collection.scenes):
+        for index, labeled in enumerate(self.collection.scenes):
 
             def count(
-                scene: OpenScene, tile: Tile, seen: NDArray[np.uint8], place: int = place
+                scene: OpenScene, tile: Tile, predicted: NDArray[np.uint8], index: int = index
             ) -> None:
                 nonlocal counts
                 x0, y0, x1, y1 = tile.core
                 window = (x0, y0, x1 - x0, y1 - y0)
-                known = paint(place, window)
-                bands = select_bands(scene.info, observer.description.bands)
-                valid = scene.valid(window, bands) & (known != UNKNOWN)
-                known[known == NOTHING] = classes
-                shown = np.where(seen == NO_LABEL, np.uint8(classes), seen)
-                counts += count_pixels(known, shown, valid, classes)
+                labels = rasterize(index, window)
+                bands = select_bands(scene.info, predictor.description.bands)
+                valid = scene.valid(window, bands) & (labels != UNKNOWN)
+                labels[labels == NOTHING] = classes
+                predicted = np.where(predicted == NO_LABEL, np.uint8(classes), predicted)
+                counts += count_pixels(labels, predicted, valid, classes)
 
-            observer.detections(labelled.uri, count)
-        iou, f1 = (_mean(figure(counts)[:classes]) for figure in (pixel_iou, pixel_f1))
+            predictor.predict(labeled.uri, count)
+        iou, f1 = (_mean(metric(counts)[:classes]) for metric in (pixel_iou, pixel_f1))
         return Validation(score=iou, metrics={MIOU: iou, "f1": f1})
 
 
-def middle_of_best(curve: Curve) -> float | None:
+def best_f1_threshold(curve: Curve) -> float | None:
     """Return the middle of the score range with the highest F1; None without detections.
 
     On a few scenes, a wide range of thresholds has the same F1. Where that range ends is chance.
     """
     if not len(curve.score):
         return None
-    best = curve.f1 >= curve.f1.max()
-    first = int(np.argmax(best))
-    length = int(np.argmin(np.append(best[first:], False)))
-    lower = np.append(curve.score, LEAST_SCORE)[first + length]
+    is_best = curve.f1 >= curve.f1.max()
+    first = int(np.argmax(is_best))
+    length = int(np.argmin(np.append(is_best[first:], False)))
+    lower = np.append(curve.score, MIN_SCORE)[first + length]
     return float(curve.score[first] + min(lower, curve.score[first])) / 2
 
 
-def truth_of(collection: Collection) -> Truth:
+def ground_truth_boxes(collection: Collection) -> Truth:
     """Return the ground truth boxes, with scenes numbered as in the collection."""
     scenes = collection.scenes
     return Truth(
-        scene=_numbers([len(scene.boxes) for scene in scenes]),
+        scene=_scene_indices([len(scene.boxes) for scene in scenes]),
         label=np.concatenate([scene.classes for scene in scenes]),
         box=np.concatenate([scene.boxes for scene in scenes]),
         crowd=np.concatenate([scene.crowd for scene in scenes]),
     )
 
 
-def found_of(seen: Sequence[Detections]) -> Found:
-    """Return the predicted boxes, with scenes numbered in the order of `seen`."""
+def predicted_boxes(detections: Sequence[Detections]) -> Found:
+    """Return the predicted boxes, with scenes numbered in the order of `detections`."""
     return Found(
-        scene=_numbers([len(part) for part in seen]),
-        label=np.concatenate([part.label for part in seen]).astype(np.int64),
-        box=np.concatenate([part.box for part in seen]),
-        score=np.concatenate([part.score for part in seen]).astype(np.float64),
+        scene=_scene_indices([len(part) for part in detections]),
+        label=np.concatenate([part.label for part in detections]).astype(np.int64),
+        box=np.concatenate([part.box for part in detections]),
+        score=np.concatenate([part.score for part in detections]).astype(np.float64),
     )
 
 
-def _numbers(counts: Sequence[int]) -> NDArray[np.int64]:
+def _scene_indices(counts: Sequence[int]) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(counts)), counts)
 
 
 def _mean(values: NDArray[np.float64]) -> float:
     """Return the mean over the classes that occur (not NaN); 0 if none does."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else 0.0
+    occurring = values[~np.isnan(values)]
+    return float(occurring.mean()) if len(occurring) else 0.0

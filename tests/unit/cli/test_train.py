@@ -10,7 +10,7 @@ from swath import storage
 from swath.cli import EXIT_INPUT, app
 from swath.errors.exit_codes import CommandExit
 from swath.models.package import load_package
-from swath.training import job
+from swath.training import runner
 from swath.training.options import TrainOptions
 from tests.helpers.squares import HELD_OUT, OPTIONS
 from tests.helpers.stacks import deployed
@@ -41,7 +41,7 @@ def test_a_training_leaves_a_package_a_report_and_figures(squares, tmp_path):
 
     again = run(*arguments(squares, out, held_out=HELD_OUT))
     assert again.exit_code == EXIT_INPUT
-    assert "go on with it by --resume" in again.output
+    assert "resume it with --resume" in again.output
 
 
 def test_nothing_of_an_earlier_training_is_left_by_one_that_fails(squares, tmp_path):
@@ -92,15 +92,15 @@ def test_stopped_it_says_how_to_go_on(squares, tmp_path, monkeypatch, number, co
         signal.raise_signal(number)
         return read(*args, **kwargs)
 
-    read = job.read_collection
-    monkeypatch.setattr(job, "read_collection", interrupted)
+    read = runner.read_collection
+    monkeypatch.setattr(runner, "read_collection", interrupted)
     before = signal.getsignal(number)
 
     told = run(*arguments(squares, tmp_path / "out", epochs="2"))
 
     assert told.exit_code == code
-    assert "stopped after step 1 of 2; the training goes on" in told.output
-    assert (tmp_path / "out" / job.CHECKPOINTS / "checkpoint.pt").is_file()
+    assert "stopped after step 1 of 2; run it again to resume" in told.output
+    assert (tmp_path / "out" / runner.CHECKPOINT_FOLDER / "checkpoint.pt").is_file()
     assert signal.getsignal(number) is before
 
 
@@ -117,7 +117,7 @@ def test_folds_measure_options_on_scenes_that_were_held_out(squares, tmp_path):
     ("more", "says"),
     [
         (["--folds", "2", "--val-labels", "v.json"], "--folds validates on the scenes themselves"),
-        (["--resume"], "no checkpoint to go on from"),
+        (["--resume"], "no checkpoint to resume from"),
         (["--checkpoints", "s3://results/training/c"], "--checkpoints is for a job on SageMaker"),
         (["--set", "epochs=0"], "epochs is '0'"),
         (["--set", "epochs"], "write key=value"),

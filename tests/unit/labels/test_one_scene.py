@@ -53,7 +53,7 @@ def test_a_scene_is_not_validated_on_that_was_trained_on(port, tmp_path):
     learnt = read_collection(labels_of(port, "port.tif"), str(port))
     val = read_collection(labels_of(tmp_path / "val", "quay.tif"), str(tmp_path / "val"))
 
-    with pytest.raises(LabelsError, match=r"port\.tif, to train on, and .*quay\.tif, to validate"):
+    with pytest.raises(LabelsError, match=r"port\.tif and the validation scene .*quay\.tif"):
         train(TrainOptions(), learnt, val, tmp_path / "out")
 
 

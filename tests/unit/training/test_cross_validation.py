@@ -4,7 +4,7 @@ import pytest
 
 from swath.errors import InputError, TrainingInterruptedError
 from swath.training import cross_validation
-from swath.training.cross_validation import FOLDS, CrossValidation, cross_validate
+from swath.training.cross_validation import FOLDS_FILE, CrossValidation, cross_validate
 from tests.helpers.squares import HELD_OUT, SCENES, collection, options
 
 FEW = {"epochs": "2", "crops": "16", "network.channels": "[4,4]"}
@@ -19,7 +19,7 @@ def validated(squares, out, *, stop=lambda: False, points=None, **changes):
         2,
         out,
         stop=stop,
-        tell=lambda number: lambda point: told.append((number, point)),
+        on_epoch=lambda number: lambda point: told.append((number, point)),
     )
 
 
@@ -32,7 +32,7 @@ def test_every_scene_is_held_out_once_and_measured(squares, tmp_path):
     of_folds = [fold.metrics["ap50"] for fold in found.folds]
     assert found.mean["ap50"] == pytest.approx(sum(of_folds) / 2, abs=1e-6)
     assert found.mean["ap50"] > 0.3
-    assert CrossValidation.from_json(json.loads((tmp_path / FOLDS).read_text())) == found
+    assert CrossValidation.from_json(json.loads((tmp_path / FOLDS_FILE).read_text())) == found
     for number, fold in enumerate(found.folds, 1):
         report = json.loads((tmp_path / f"fold-{number}" / "metrics.json").read_text())
         assert not set(fold.scenes) & set(report["data"]["training"]["scenes"])
@@ -72,5 +72,5 @@ def test_folds_of_other_options_are_not_taken_for_these(squares, tmp_path):
 
 
 def test_options_that_hold_scenes_out_themselves_are_refused(squares, tmp_path):
-    with pytest.raises(InputError, match="leave held_out out"):
+    with pytest.raises(InputError, match="leave out held_out"):
         validated(squares, tmp_path, held_out=HELD_OUT)

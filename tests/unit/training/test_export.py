@@ -6,8 +6,8 @@ import torch
 
 import swath
 from swath.errors import TrainingError
-from swath.training.export import export
-from swath.training.inputs import Inputs
+from swath.training.export import export_package
+from swath.training.inputs import TrainInputs
 from swath.training.networks import build
 from swath.training.package_spec import package_spec
 from tests.helpers.squares import collection, options
@@ -28,7 +28,7 @@ def network(squares):
     """An untrained network, and what its package says."""
     chosen = options(**{"network.channels": "[4,4]"})
     data = collection(squares, "train")
-    inputs = Inputs.of(data, chosen)
+    inputs = TrainInputs.from_collection(data, chosen)
     built = build("detector", bands=2, classes=1, size=64, channels=(4, 4))
     spec = package_spec(
         built, chosen, bands=inputs.bands, scaling=inputs.scaling, classes=data.classes
@@ -41,7 +41,7 @@ def test_files_that_answer_otherwise_than_the_network_are_not_exported(network, 
     built.exported = Fickle
 
     with pytest.raises(TrainingError, match="differ from the trained network by 0"):
-        export(built, spec, tmp_path / "package", scenes)
+        export_package(built, spec, tmp_path / "package", scenes)
 
     assert not (tmp_path / "package").exists()
 
@@ -49,7 +49,7 @@ def test_files_that_answer_otherwise_than_the_network_are_not_exported(network, 
 def test_exported_files_tell_nothing_of_the_machine(network, tmp_path):
     built, spec, scenes = network
 
-    export(built, spec, tmp_path / "package", scenes)
+    export_package(built, spec, tmp_path / "package", scenes)
 
     code = str(Path(swath.__file__).parent).encode()
     for name in ("model.onnx", "model.pt2"):

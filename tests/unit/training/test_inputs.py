@@ -5,7 +5,7 @@ from swath.errors import InputError
 from swath.labels.collection import Collection, LabelledScene
 from swath.models.scaling import MinMax, ZScore
 from swath.training.data.statistics import BandStatistics
-from swath.training.inputs import Inputs, balanced_weights, default_bands
+from swath.training.inputs import TrainInputs, balanced_weights, default_bands
 from tests.helpers.squares import collection, options
 
 
@@ -36,7 +36,7 @@ def statistics(**changes):
     ],
 )
 def test_bands_are_scaled_by_their_statistics(squares, kind, band, wanted):
-    inputs = Inputs(collection(squares, "val"), options(scaling=kind), [band], (None,), None)
+    inputs = TrainInputs(collection(squares, "val"), options(scaling=kind), [band], (None,), None)
 
     assert inputs.scaling == (wanted,)
 
@@ -73,8 +73,8 @@ def test_rare_classes_weigh_more_and_the_mean_over_objects_is_one():
 def test_weights_may_be_given(squares):
     data = collection(squares, "val")
 
-    assert Inputs(data, options(class_weights="3"), [], (), None).class_weights() == [3.0]
-    assert Inputs(data, options(), [], (), None).class_weights() is None
-    assert Inputs(data, options(class_weights="balanced"), [], (), None).class_weights() == [
+    assert TrainInputs(data, options(class_weights="3"), [], (), None).class_weights() == [3.0]
+    assert TrainInputs(data, options(), [], (), None).class_weights() is None
+    assert TrainInputs(data, options(class_weights="balanced"), [], (), None).class_weights() == [
         pytest.approx(1)
     ]

@@ -7,7 +7,7 @@ import torch
 from swath.labels.objects import Objects
 from swath.models.scaling import ZScore
 from swath.training.data.crop import Crop
-from swath.training.loader import Feed
+from swath.training.loader import BatchLoader
 
 SIZE = 8
 
@@ -24,20 +24,20 @@ def crop(epoch, index):
     return Crop(uri="", x=0, y=0, pixels=pixels, valid=valid, objects=nothing, labels=None)
 
 
-def feed(cut=crop, *, workers=1, crops=7, batch_size=3):
+def loader(cut=crop, *, workers=1, crops=7, batch_size=3):
     scaling = [ZScore(10, 2), ZScore(1000, 5)]
-    return Feed(
-        crop=cut,
+    return BatchLoader(
+        get_crop=cut,
         scaling=scaling,
         fill_value=10,
-        crops=crops,
+        crops_per_epoch=crops,
         batch_size=batch_size,
         workers=workers,
     )
 
 
 def test_batches_come_scaled_and_filled_and_the_last_is_smaller():
-    batches = list(feed().epoch(1))
+    batches = list(loader().iter_epoch(1))
 
     assert [len(batch.pixels) for batch in batches] == [3, 3, 1]
     tile = batches[1].pixels[0]
@@ -50,9 +50,9 @@ def test_batches_come_scaled_and_filled_and_the_last_is_smaller():
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("first", [0, 1, 3])
 def test_workers_and_where_it_begins_change_no_batch(workers, first):
-    expected = list(feed().epoch(2))[first:]
+    expected = list(loader().iter_epoch(2))[first:]
 
-    found = list(feed(workers=workers).epoch(2, first))
+    found = list(loader(workers=workers).iter_epoch(2, first))
 
     assert [batch.pixels.tolist() for batch in found] == [b.pixels.tolist() for b in expected]
 
@@ -63,7 +63,7 @@ def test_what_a_worker_raises_reaches_the_caller():
             raise OSError("damaged")
         return crop(epoch, index)
 
-    batches = feed(damaged, workers=2).epoch(0)
+    batches = loader(damaged, workers=2).iter_epoch(0)
     next(batches)
 
     with pytest.raises(OSError, match="damaged"):
@@ -71,7 +71,7 @@ def test_what_a_worker_raises_reaches_the_caller():
 
 
 def test_closing_it_ends_its_threads():
-    batches = feed(workers=2, crops=1000).epoch(0)
+    batches = loader(workers=2, crops=1000).iter_epoch(0)
     next(batches)
     batches.close()
 

@@ -1,6 +1,6 @@
 import re
 
-from swath.training.log_lines import METRICS, line_of
+from swath.training.log_lines import METRIC_REGEXES, format_log_line
 
 POINT = {
     "epoch": 3,
@@ -15,8 +15,8 @@ POINT = {
 
 
 def test_sagemakers_expressions_find_each_figure_and_no_other():
-    line = line_of(POINT)
-    found = {name: re.findall(expression, line) for name, expression in METRICS.items()}
+    line = format_log_line(POINT)
+    found = {name: re.findall(expression, line) for name, expression in METRIC_REGEXES.items()}
 
     assert found["train:loss"] == ["0.812346"]
     assert found["train:learning_rate"] == ["1.5e-05"]
@@ -26,5 +26,5 @@ def test_sagemakers_expressions_find_each_figure_and_no_other():
 
 
 def test_a_line_names_its_epoch_and_step():
-    assert line_of(POINT).startswith("epoch=3; step=1200; train:loss=0.812346; ")
-    assert line_of(POINT | {"hard_negatives": 7}).endswith("hard_negatives=7; seconds=12")
+    assert format_log_line(POINT).startswith("epoch=3; step=1200; train:loss=0.812346; ")
+    assert format_log_line(POINT | {"hard_negatives": 7}).endswith("hard_negatives=7; seconds=12")

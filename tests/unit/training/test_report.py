@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from swath.training.report import METRICS, REPORT, TrainReport, draw, page
+from swath.training.report import METRICS_FILE, REPORT, TrainReport, draw, page
 
 
 class Tags(HTMLParser):
@@ -26,7 +26,7 @@ class Tags(HTMLParser):
 
 
 def test_the_files_tell_the_report(trained):
-    read = TrainReport.from_json(json.loads((trained.folder / METRICS).read_text()))
+    read = TrainReport.from_json(json.loads((trained.folder / METRICS_FILE).read_text()))
 
     assert read == trained.report
     assert (trained.folder / REPORT).read_text() == page(trained.report)

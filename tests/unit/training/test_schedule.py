@@ -2,11 +2,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.training.schedule import average_decay, rate_factor
+from swath.training.schedule import ema_decay_at, learning_rate_factor
 
 
 def factors(steps, warm_up, final):
-    return [rate_factor(step, steps=steps, warm_up=warm_up, final=final) for step in range(steps)]
+    return [
+        learning_rate_factor(step, steps=steps, warm_up=warm_up, final=final)
+        for step in range(steps)
+    ]
 
 
 def test_it_rises_in_a_line_and_falls_along_a_cosine():
@@ -30,6 +33,6 @@ def test_it_stays_within_its_bounds_and_ends_where_it_should(steps, warm_up, fin
 
 
 def test_the_average_forgets_the_start_fast_and_then_slowly():
-    assert average_decay(0, 0.99) == pytest.approx(0.1)
-    assert average_decay(90, 0.99) == pytest.approx(0.91)
-    assert average_decay(10**6, 0.99) == 0.99
+    assert ema_decay_at(0, 0.99) == pytest.approx(0.1)
+    assert ema_decay_at(90, 0.99) == pytest.approx(0.91)
+    assert ema_decay_at(10**6, 0.99) == 0.99

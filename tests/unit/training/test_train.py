@@ -17,7 +17,7 @@ from swath.models.runtimes.load import load_model
 from swath.packaging.write_mlm import TRAINING
 from swath.pipeline.local import run_local
 from swath.training import train as training
-from swath.training.checkpoint import CHECKPOINT
+from swath.training.checkpoint import CHECKPOINT_FILE
 from swath.training.train import PACKAGE, train
 from tests.helpers.squares import HELD_OUT, OPTIONS, SCENES, collection, options
 
@@ -36,13 +36,13 @@ def one_thread():
 def prepared(squares, tmp_path, *, stop=lambda: False, val="val", points=None, **changes):
     """A training before its first step."""
     chosen = options(**changes)
-    train_on, val_on = training._split(
+    train_on, val_on = training._split_validation(
         chosen, collection(squares, "train"), collection(squares, val) if val else None
     )
-    inputs = training.Inputs.of(train_on, chosen)
-    tell = [].append if points is None else points.append
-    with training._deterministic(chosen):
-        return training._prepared(chosen, inputs, val_on, tmp_path, stop, tell)[0]
+    inputs = training.TrainInputs.from_collection(train_on, chosen)
+    on_epoch = [].append if points is None else points.append
+    with training._deterministic_torch(chosen):
+        return training._prepare_loop(chosen, inputs, val_on, tmp_path, stop, on_epoch)[0]
 
 
 def test_a_few_steps_find_the_squares_of_a_scene_it_never_saw(trained):
@@ -105,7 +105,7 @@ def test_killed_in_the_middle_and_taken_up_it_gives_the_same_weights(trained, sq
     process.send_signal(signal.SIGKILL)
     process.communicate()
     checkpoints = tmp_path / "checkpoints"
-    assert (checkpoints / CHECKPOINT).is_file()
+    assert (checkpoints / CHECKPOINT_FILE).is_file()
     assert not (tmp_path / PACKAGE).exists()
 
     points = []
@@ -115,7 +115,7 @@ def test_killed_in_the_middle_and_taken_up_it_gives_the_same_weights(trained, sq
         collection(squares, "val"),
         tmp_path,
         checkpoints=checkpoints,
-        tell=points.append,
+        on_epoch=points.append,
     )
 
     assert [point["epoch"] for point in points] == [2, 3, 4, 5]
@@ -142,7 +142,7 @@ def test_stopped_after_any_step_it_goes_on_with_the_next(squares, tmp_path):
     steps = 0
     for _ in range(20):
         loop = prepared(squares, tmp_path, **chosen)
-        loop.take_up()
+        loop.load_state_dict()
         loop.stop = lambda done=steps, loop=loop: loop.progress.step > done
         assert loop.progress.step == steps
         try:
@@ -154,7 +154,7 @@ def test_stopped_after_any_step_it_goes_on_with_the_next(squares, tmp_path):
 
     assert loop.progress.step == whole.progress.step == 6
     assert without_times(loop.progress.curves) == without_times(whole.progress.curves)
-    ours, theirs = (one.learner.outcome().state_dict() for one in (loop, whole))
+    ours, theirs = (one.train_step.export_network().state_dict() for one in (loop, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -163,7 +163,7 @@ def test_a_training_that_is_done_is_not_done_again(squares, tmp_path):
     first.run()
     points = []
     second = prepared(squares, tmp_path, points=points, epochs="1", crops="8")
-    second.take_up()
+    second.load_state_dict()
     second.run()
 
     assert second.progress == first.progress
@@ -189,12 +189,12 @@ def test_a_training_whose_time_was_over_goes_on_with_another_launch_or_more_time
     chosen = {"epochs": "2", "crops": "24", "keep": "last"}
     first = prepared(squares, tmp_path, minutes="1e-9", **chosen)
     first.launch = "one"
-    first.take_up()
+    first.load_state_dict()
     first.run()
     second = prepared(squares, tmp_path, minutes=minutes, **chosen)
     second.launch = launch
 
-    second.take_up()
+    second.load_state_dict()
     second.run()
 
     assert first.progress.step == 1
@@ -204,7 +204,7 @@ def test_a_training_whose_time_was_over_goes_on_with_another_launch_or_more_time
         whole = prepared(squares, None, **chosen)
         whole.run()
         assert second.progress.step == whole.progress.step == 6
-        ours, theirs = (one.learner.outcome().state_dict() for one in (second, whole))
+        ours, theirs = (one.train_step.export_network().state_dict() for one in (second, whole))
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -221,7 +221,7 @@ def test_a_training_that_is_stopped_leaves_a_package_where_that_is_asked_for(
             collection(squares, "val"),
             tmp_path,
             stop=lambda: bool(points),
-            tell=points.append,
+            on_epoch=points.append,
             export_if_stopped=export_if_stopped,
         )
 
@@ -286,7 +286,10 @@ def test_without_scenes_to_validate_on_the_last_weights_are_exported(squares):
     loop = prepared(squares, None, val=None, epochs="1", crops="8")
     loop.run()
 
-    ours, average = loop.learner.outcome().state_dict(), loop.learner.average.network.state_dict()
+    ours, average = (
+        loop.train_step.export_network().state_dict(),
+        loop.train_step.ema.network.state_dict(),
+    )
     assert loop.progress.kept is None
     assert all(torch.equal(ours[name], average[name]) for name in average)
 
@@ -301,7 +304,7 @@ def test_scenes_held_out_are_validated_on_and_not_trained_on(squares):
 def test_a_loss_that_is_nan_ends_it_with_the_reason(squares):
     loop = prepared(squares, None)
     with torch.no_grad():
-        next(loop.learner.network.parameters()).fill_(torch.nan)
+        next(loop.train_step.network.parameters()).fill_(torch.nan)
 
     with pytest.raises(TrainingError, match=r"step 0.*learning rate of 0\.0025.*is nan.*Lower"):
         loop.run()

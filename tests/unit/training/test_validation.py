@@ -5,12 +5,12 @@ import torch
 from swath.errors import InputError, TrainingError, TrainingInterruptedError
 from swath.evaluation.metrics.curves import Curve
 from swath.labels.collection import Collection
-from swath.training.hard_negatives import find_hard_negatives
-from swath.training.inputs import Inputs
+from swath.training.hard_negatives import mine_hard_negatives
+from swath.training.inputs import TrainInputs
 from swath.training.networks import build
 from swath.training.package_spec import package_spec, with_hyperparameters
-from swath.training.predict_scenes import Observer
-from swath.training.validation import LEAST_SCORE, middle_of_best, validator_of
+from swath.training.predict_scenes import ScenePredictor
+from swath.training.validation import MIN_SCORE, best_f1_threshold, create_validator
 from tests.helpers.squares import collection, options
 
 
@@ -32,38 +32,38 @@ class Boxes(torch.nn.Module):
         return self.row.expand(len(tiles), 1, 5).transpose(1, 2)
 
 
-def observer(squares, network, module, *, stop=lambda: False, **hyperparameters):
-    """What looks at scenes with a module in the place of a network's exported form."""
+def predictor(squares, network, module, *, stop=lambda: False, **hyperparameters):
+    """A predictor that runs a module instead of a network's exported form."""
     chosen = options(**{"network": network, "network.channels": "[4,4]"})
     data = collection(squares, "train")
-    inputs = Inputs.of(data, chosen)
+    inputs = TrainInputs.from_collection(data, chosen)
     built = build(network, bands=2, classes=1, size=64, channels=(4, 4))
     built.exported = lambda: module
     spec = package_spec(
         built, chosen, bands=inputs.bands, scaling=inputs.scaling, classes=data.classes
     )
-    return Observer(
+    return ScenePredictor(
         built, with_hyperparameters(spec, hyperparameters), torch.device("cpu"), stop=stop
     )
 
 
 def test_a_segmentation_of_the_bright_pixels_is_nearly_right(squares):
     data = collection(squares, "val")
-    validate = validator_of("semantic-segmentation", data)
+    validator = create_validator("semantic-segmentation", data)
 
-    found = validate(observer(squares, "unet", Bright(), **validate.hyperparameters))
+    validation = validator(predictor(squares, "unet", Bright(), **validator.hyperparameters))
 
-    assert found.score == found.metrics["miou"]
-    assert found.score > 0.9
-    assert found.metrics["f1"] >= found.score
+    assert validation.score == validation.metrics["miou"]
+    assert validation.score > 0.9
+    assert validation.metrics["f1"] >= validation.score
 
 
-def test_hard_negatives_are_where_nothing_is_labelled(squares):
+def test_hard_negatives_overlap_no_label(squares):
     data = collection(squares, "train")
-    looks = observer(squares, "detector", Boxes(0.7), score_threshold=0.5)
+    runner = predictor(squares, "detector", Boxes(0.7), score_threshold=0.5)
 
-    found = find_hard_negatives(looks, data, least_score=0.6)
-    none = find_hard_negatives(looks, data, least_score=0.8)
+    found = mine_hard_negatives(runner, data, min_score=0.6)
+    none = mine_hard_negatives(runner, data, min_score=0.8)
 
     assert none == ()
     assert found
@@ -77,21 +77,21 @@ def test_hard_negatives_are_where_nothing_is_labelled(squares):
         assert apart.all()
 
 
-def test_an_answer_that_holds_nan_is_told_of(squares):
-    looks = observer(squares, "detector", Boxes(torch.nan), score_threshold=0.5)
+def test_an_output_with_nan_is_an_error(squares):
+    runner = predictor(squares, "detector", Boxes(torch.nan), score_threshold=0.5)
 
     with pytest.raises(TrainingError, match=r"tiles of .*a\.tif failed"):
-        looks.detections(collection(squares, "train").scenes[0].uri)
+        runner.predict(collection(squares, "train").scenes[0].uri)
 
 
-def test_it_stops_when_it_is_told_to(squares):
-    looks = observer(squares, "detector", Boxes(0.9), stop=lambda: True, score_threshold=0.5)
+def test_prediction_stops_once_stop_returns_true(squares):
+    runner = predictor(squares, "detector", Boxes(0.9), stop=lambda: True, score_threshold=0.5)
 
     with pytest.raises(TrainingInterruptedError):
-        looks.detections(collection(squares, "train").scenes[0].uri)
+        runner.predict(collection(squares, "train").scenes[0].uri)
 
 
-def test_scenes_without_objects_tell_nothing(squares):
+def test_scenes_without_objects_are_refused_for_validation(squares):
     data = collection(squares, "val")
     empty = data.scenes[0]
     nothing = {"boxes": empty.boxes[:0], "classes": empty.classes[:0], "crowd": empty.crowd[:0]}
@@ -99,8 +99,8 @@ def test_scenes_without_objects_tell_nothing(squares):
         uri=empty.uri, width=empty.width, height=empty.height, outlines=None, **nothing
     )
 
-    with pytest.raises(InputError, match=r"nothing to find in .*v\.tif"):
-        validator_of("object-detection", Collection.of([bare], data.classes))
+    with pytest.raises(InputError, match=r"no labeled objects .*v\.tif"):
+        create_validator("object-detection", Collection.of([bare], data.classes))
 
 
 def curve(scores, hits, truths):
@@ -112,11 +112,11 @@ def curve(scores, hits, truths):
     ("scores", "hits", "truths", "wanted"),
     [
         ([0.9, 0.8, 0.3], [1, 1, 0], 2, (0.8 + 0.3) / 2),
-        ([0.9, 0.8], [1, 1], 2, (0.8 + LEAST_SCORE) / 2),
-        ([0.9, 0.8], [0, 1], 1, (0.8 + LEAST_SCORE) / 2),
-        ([0.9], [1], 1, (0.9 + LEAST_SCORE) / 2),
+        ([0.9, 0.8], [1, 1], 2, (0.8 + MIN_SCORE) / 2),
+        ([0.9, 0.8], [0, 1], 1, (0.8 + MIN_SCORE) / 2),
+        ([0.9], [1], 1, (0.9 + MIN_SCORE) / 2),
         ([], [], 1, None),
     ],
 )
 def test_the_threshold_lies_between_the_last_that_counts_and_the_next(scores, hits, truths, wanted):
-    assert middle_of_best(curve(scores, hits, truths)) == (wanted and pytest.approx(wanted))
+    assert best_f1_threshold(curve(scores, hits, truths)) == (wanted and pytest.approx(wanted))

@@ -15,8 +15,8 @@ from swath.sagemaker.jobs.costs import TRAINING, Ceiling, ceiling
 from swath.sagemaker.jobs.inputs import check_inputs, upload_inputs
 from swath.sagemaker.jobs.names import MAX_JOB_NAME, unique_name
 from swath.sagemaker.jobs.session import open_session
-from swath.training.contract import CHECKPOINT, LAUNCH
-from swath.training.log_lines import METRICS
+from swath.training.contract import CHECKPOINT_FILE, LAUNCH_HYPERPARAMETER
+from swath.training.log_lines import METRIC_REGEXES
 from swath.training.options import OF_AUGMENTATION, OF_NETWORK
 from swath.training.search import text_of
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from swath.stack import Deployment
     from swath.training.options import TrainOptions
 
-CHECKPOINTS = "/opt/ml/checkpoints"
+CHECKPOINT_FOLDER = "/opt/ml/checkpoints"
 """Folder of the checkpoints in the container."""
 _PREFIXES = {"network_options": OF_NETWORK, "augment": OF_AUGMENTATION}
 _HOUR = 3600
@@ -43,7 +43,7 @@ class TrainingJob:
     options: TrainOptions
     channels: Mapping[str, str]
     """Data of each input channel by name: an S3 prefix, or a local path, which is uploaded."""
-    of_labels: Mapping[str, str] = field(default_factory=dict)
+    label_options: Mapping[str, str] = field(default_factory=dict)
     """Description of the labels: any of `form`, `classes` and `map`."""
     instance_type: str
     """Instance type of the host."""
@@ -101,7 +101,7 @@ def check(job: TrainingJob, deployment: Deployment) -> None:
             f"{job.checkpoints} is not below {deployment.jobs_uri}/, where trainings of the stack "
             f"{deployment.stack!r} keep their checkpoints"
         )
-    if not storage.exists(storage.join(job.checkpoints, job.options.digest, CHECKPOINT)):
+    if not storage.exists(storage.join(job.checkpoints, job.options.digest, CHECKPOINT_FILE)):
         raise InputError(
             f"{job.checkpoints} has no checkpoint of a training with these options; give the "
             "--options and --set that it was launched with"
@@ -173,15 +173,15 @@ def make_trainer(job: TrainingJob, deployment: Deployment) -> Any:
         checkpoint_config=CheckpointConfig(
             # A new training has its own folder: other checkpoints may be from other labels.
             s3_uri=job.checkpoints or storage.join(folder, "checkpoints", uuid.uuid4().hex),
-            local_path=CHECKPOINTS,
+            local_path=CHECKPOINT_FOLDER,
         ),
         hyperparameters=hyperparameters_of(_within(job.options, job.hours))
-        | dict(job.of_labels)
-        | {LAUNCH: uuid.uuid4().hex},
+        | dict(job.label_options)
+        | {LAUNCH_HYPERPARAMETER: uuid.uuid4().hex},
         tags=_tags(job),
     )
     return trainer.with_metric_definitions(
-        [MetricDefinition(name=name, regex=regex) for name, regex in METRICS.items()]
+        [MetricDefinition(name=name, regex=regex) for name, regex in METRIC_REGEXES.items()]
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from swath.errors import InputError
 from swath.sagemaker.jobs.names import MAX_TUNING_NAME, unique_name
 from swath.sagemaker.jobs.train import check, inputs_of, make_trainer
-from swath.training.log_lines import METRICS
+from swath.training.log_lines import METRIC_REGEXES
 from swath.training.search import text_of
 
 if TYPE_CHECKING:
@@ -61,16 +61,20 @@ def make_tuner(job: TuningJob, deployment: Deployment) -> Any:
     from sagemaker.train.tuner import HyperparameterTuner  # noqa: PLC0415
 
     search, metric = job.search, _OF_VALIDATION + job.search.metric
-    if metric not in METRICS:
+    if metric not in METRIC_REGEXES:
         known = ", ".join(
-            one.removeprefix(_OF_VALIDATION) for one in METRICS if one.startswith(_OF_VALIDATION)
+            one.removeprefix(_OF_VALIDATION)
+            for one in METRIC_REGEXES
+            if one.startswith(_OF_VALIDATION)
         )
         raise InputError(f"trainings do not report {search.metric!r}; they report {known}")
     return HyperparameterTuner(
         model_trainer=trainer,
         objective_metric_name=metric,
         objective_type=search.direction.capitalize(),
-        metric_definitions=[{"Name": name, "Regex": regex} for name, regex in METRICS.items()],
+        metric_definitions=[
+            {"Name": name, "Regex": regex} for name, regex in METRIC_REGEXES.items()
+        ],
         hyperparameter_ranges=_ranges(search),
         strategy="Bayesian",
         max_jobs=search.trials,

@@ -22,7 +22,7 @@ from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from swath.training.data.sampler import CropSampler
 from swath.training.data.statistics import band_statistics
-from swath.training.loader import Feed
+from swath.training.loader import BatchLoader
 from tests.helpers.label_files import collection, labelled
 from tests.helpers.packages import TILE, OracleModel, description
 
@@ -163,15 +163,15 @@ def test_every_way_shows_a_network_the_numbers_of_the_formula(
     found = collection(labelled(uri, SIDE, SIDE))
     sampler = CropSampler(found, NAMES, SIDE, seed=0, units=known.units, positives=0)
     crop = sampler.cut(0, 0, 0)
-    feed = Feed(
-        crop=lambda _epoch, _index: crop,
+    loader = BatchLoader(
+        get_crop=lambda _epoch, _index: crop,
         scaling=(None, None),
         fill_value=known.fill_value,
-        crops=1,
+        crops_per_epoch=1,
         batch_size=1,
         workers=1,
     )
-    (batch,) = feed.epoch(0)
+    (batch,) = loader.iter_epoch(0)
     agrees(batch.pixels[0].numpy().astype(np.float64))
 
     learnt = band_statistics(found, NAMES, units=known.units)

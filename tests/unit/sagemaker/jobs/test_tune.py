@@ -7,7 +7,7 @@ import pytest
 from swath.errors import InputError
 from swath.sagemaker.jobs.train import TrainingJob
 from swath.sagemaker.jobs.tune import TuningJob, launch_tuning
-from swath.training.log_lines import METRICS
+from swath.training.log_lines import METRIC_REGEXES
 from swath.training.options import TrainOptions
 from swath.training.search import Range, Search
 
@@ -76,7 +76,7 @@ def test_a_search_is_asked_for_as_it_should_be(aws, deployment, calls):
         one["Name"]: one["Regex"]
         for one in definition["AlgorithmSpecification"]["MetricDefinitions"]
     }
-    assert metrics == METRICS
+    assert metrics == METRIC_REGEXES
     line = "validation:ap50=0.125; seconds=3"
     assert re.search(metrics["validation:ap50"], line).group(1) == "0.125"
 

@@ -12,12 +12,12 @@ from swath.errors import InputError
 from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
 from swath.raster.tiles import Grid
-from swath.training.export import export
+from swath.training.export import export_package
 from swath.training.networks import Targets, build
 from swath.training.options import TrainOptions
-from swath.training.package_spec import description_of, package_spec
-from tests.helpers.learners import BANDS, CLASSES, SIZE, SMALL, network
+from swath.training.package_spec import package_spec, to_model_description
 from tests.helpers.synthetic import rectangles, tensor
+from tests.helpers.train_steps import BANDS, CLASSES, SIZE, SMALL, network
 
 OURS = ("detector", "unet")
 every = pytest.mark.parametrize("name", SMALL)
@@ -118,7 +118,7 @@ def test_every_tile_is_answered_by_itself(name):
 def test_both_files_of_a_package_answer_as_the_network(name, options, tmp_path):
     net = network(name, **options)
     learn(net, steps=2)  # so that normalisations have something to fold
-    export(net, spec_of(net), tmp_path / "package", [])
+    export_package(net, spec_of(net), tmp_path / "package", [])
     tiles = tensor(rectangles(3, seed=1)).numpy()
     expected = [o.detach().numpy() for o in outputs(net.exported()(torch.from_numpy(tiles)))]
     package = load_package(tmp_path / "package")
@@ -135,7 +135,7 @@ def test_a_decoder_is_exported_for_any_number_of_tiles(tmp_path, name):
     # are compared by the objects in them, by what exports it.
     net = network(name)
     learn(net, steps=12, rate=1e-3)
-    export(net, spec_of(net), tmp_path / "package", [])
+    export_package(net, spec_of(net), tmp_path / "package", [])
     package = load_package(tmp_path / "package")
     tiles = list(tensor(rectangles(3)).numpy())
     for form in ("onnx", "pt2"):
@@ -149,7 +149,7 @@ def test_a_detector_finds_what_it_learnt(tmp_path):
     crop = rectangles(1, seed=1000)[0]
     with torch.no_grad():
         rows = net.exported()(tensor([crop])).numpy()[0]
-    description = description_of(spec_of(net))
+    description = to_model_description(spec_of(net))
     seen = task_of(description, Grid(SIZE, SIZE, SIZE, 0)).detect(
         [rows], Grid(SIZE, SIZE, SIZE, 0).tile(0), None
     )

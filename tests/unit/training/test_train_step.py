@@ -5,23 +5,23 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from swath.training import learner as module
+from swath.training import train_step as module
 from swath.training.networks import in_float32
-from tests.helpers.learners import SMALL, batch, learner
+from tests.helpers.train_steps import SMALL, batch, train_step
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_step_in_bfloat16_learns_what_one_in_float32_does(name):
-    reduced, full = learner(name, precision="bfloat16"), learner(name)
+    reduced, full = train_step(name, precision="bfloat16"), train_step(name)
     seen = []
     reduced.network.register_forward_hook(lambda _m, _i, out: seen.append(out))
 
-    losses = [sum(one.step(0, [batch()]).values()) for one in (reduced, full)]
+    losses = [sum(one.run(0, [batch()]).values()) for one in (reduced, full)]
 
     assert torch.bfloat16 in {tensor.dtype for tensor in tensors(seen)}
     assert losses[0] == pytest.approx(losses[1], rel=0.1)
     assert losses[0] != losses[1]
-    before = dict(learner(name).network.named_parameters())
+    before = dict(train_step(name).network.named_parameters())
     changed = [n for n, p in reduced.network.named_parameters() if not torch.equal(p, before[n])]
     assert changed
     assert {p.dtype for p in reduced.network.parameters()} == {torch.float32}
@@ -58,6 +58,6 @@ def test_a_gpu_that_only_emulates_bfloat16_computes_in_float32(monkeypatch, nati
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_supported)
     gpu = torch.device("cuda")
 
-    assert module._precision("auto", gpu) is getattr(torch, expected)
-    assert module._precision("bfloat16", gpu) is torch.bfloat16
-    assert module._precision("auto", torch.device("cpu")) is torch.float32
+    assert module._select_precision("auto", gpu) is getattr(torch, expected)
+    assert module._select_precision("bfloat16", gpu) is torch.bfloat16
+    assert module._select_precision("auto", torch.device("cpu")) is torch.float32

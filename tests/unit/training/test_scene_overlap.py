@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rasterio import Affine
 
-from swath.training.shared_ground import describe_shared_ground
+from swath.training.scene_overlap import describe_scene_overlap
 from tests.helpers.labelled import HEIGHT, WIDTH, collection_of
 from tests.helpers.squares import collection, options
 
@@ -30,11 +30,11 @@ def at(make_scene):
 
 
 def test_scenes_of_other_places_are_not_mentioned(at):
-    assert describe_shared_ground(at(0, 3 * WIDTH), at(WIDTH, 7 * WIDTH)) == ""
+    assert describe_scene_overlap(at(0, 3 * WIDTH), at(WIDTH, 7 * WIDTH)) == ""
 
 
 def test_the_scene_that_overlaps_most_is_named_with_its_share(at):
-    found = describe_shared_ground(at(0, 10 * WIDTH), at(0.75 * WIDTH, 10.5 * WIDTH, 20 * WIDTH))
+    found = describe_scene_overlap(at(0, 10 * WIDTH), at(0.75 * WIDTH, 10.5 * WIDTH, 20 * WIDTH))
 
     assert found.startswith("2 of 3 scenes to validate on show ground that is trained on, too, ")
     assert f"at-{10.5 * WIDTH}-1.tif to 50% that of " in found
@@ -42,7 +42,7 @@ def test_the_scene_that_overlaps_most_is_named_with_its_share(at):
 
 
 def test_scenes_without_a_place_overlap_nothing(at):
-    assert describe_shared_ground(at(None), at(None, 0)) == ""
+    assert describe_scene_overlap(at(None), at(None, 0)) == ""
 
 
 def test_a_training_warns_of_them(squares, tmp_path, caplog):

@@ -1,11 +1,11 @@
-"""Small networks of every kind, and learners that take steps with them."""
+"""Small networks of every kind, and their training steps."""
 
 import torch
 
-from swath.training.learner import Learner
 from swath.training.loader import Batch
 from swath.training.networks import Targets, build
 from swath.training.options import TrainOptions
+from swath.training.train_step import TrainStep
 from tests.helpers.synthetic import rectangles, tensor
 
 SIZE, BANDS, CLASSES = 32, 3, 2
@@ -29,10 +29,10 @@ def network(name, **options):
     return build(name, **shape, **(SMALL[name] | options))
 
 
-def learner(name, *, precision="float32", device="cpu"):
-    """A learner before its first step."""
+def train_step(name, *, precision="float32", device="cpu"):
+    """A training step of a new network."""
     options = TrainOptions(network=name, precision=precision, tile_size=SIZE, overlap=0)
-    return Learner(network(name), options, torch.device(device))
+    return TrainStep(network(name), options, torch.device(device))
 
 
 def batch():

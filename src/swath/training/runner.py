@@ -11,8 +11,8 @@ from swath.errors import InputError
 from swath.labels.formats import Form
 from swath.labels.read import read_collection
 from swath.storage.output_folder import clear
-from swath.training.contract import CHECKPOINT
-from swath.training.cross_validation import CHECKPOINTS, cross_validate
+from swath.training.contract import CHECKPOINT_FILE
+from swath.training.cross_validation import CHECKPOINT_FOLDER, cross_validate
 from swath.training.option_values import parsed, string_list
 from swath.training.options import TrainOptions
 from swath.training.train import OUTPUTS, train
@@ -20,12 +20,12 @@ from swath.training.train import OUTPUTS, train
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
     from swath.training.cross_validation import CrossValidation
-    from swath.training.loop import Tell
+    from swath.training.loop import EpochCallback
     from swath.training.report import TrainReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainJob:
+class TrainRunner:
     """Options of a training, and of reading its labels."""
 
     options: TrainOptions
@@ -37,29 +37,29 @@ class TrainJob:
     """Names of the classes in the model, by their names in the labels."""
 
     @classmethod
-    def of(cls, options: TrainOptions, of_labels: Mapping[str, str]) -> Self:
-        """Create a job from options and from strings that describe the labels.
+    def from_strings(cls, options: TrainOptions, label_options: Mapping[str, str]) -> Self:
+        """Create a runner from options and from strings that describe the labels.
 
         Args:
             options: Training options.
-            of_labels: Any of `form`, `classes` and `map` (a JSON object).
+            label_options: Any of `form`, `classes` and `map` (a JSON object).
 
         Raises:
             InputError: A value is not allowed. The message has the value and what is allowed.
         """
-        known: tuple[Form, ...] = get_args(Form)
-        given = of_labels.get("form", "auto")
-        form = next((form for form in known if form == given), None)
+        forms: tuple[Form, ...] = get_args(Form)
+        requested = label_options.get("form", "auto")
+        form = next((form for form in forms if form == requested), None)
         if form is None:
-            raise InputError(f"form is {given!r}; choose one of {', '.join(known)}")
+            raise InputError(f"form is {requested!r}; choose one of {', '.join(forms)}")
         return cls(
             options=options,
             form=form,
-            classes=string_list("classes", of_labels["classes"])
-            if of_labels.get("classes")
+            classes=string_list("classes", label_options["classes"])
+            if label_options.get("classes")
             else None,
-            class_map=parsed("map", of_labels["map"], dict[str, str])
-            if of_labels.get("map")
+            class_map=parsed("map", label_options["map"], dict[str, str])
+            if label_options.get("map")
             else {},
         )
 
@@ -73,7 +73,7 @@ class TrainJob:
         out: Path,
         checkpoints: Path | None,
         stop: Callable[[], bool],
-        tell: Tell,
+        on_epoch: EpochCallback,
         launch: str = "",
         export_if_stopped: bool = False,
     ) -> TrainReport:
@@ -88,31 +88,33 @@ class TrainJob:
             out: Folder to write to, as for `train`.
             checkpoints: Folder of the checkpoints, as for `train`.
             stop: Function that returns whether to stop, as for `train`.
-            tell: Function that receives each epoch's metrics, as for `train`.
+            on_epoch: Function that receives each epoch's metrics, as for `train`.
             launch: Identifier of the launch, as for `train`.
             export_if_stopped: Whether a stopped training exports its model, as for `train`.
 
         Raises:
             SwathError: As `read_collection` and `train` raise it.
         """
-        known = self._read(labels, images, self.classes)
+        collection = self._read_collection(labels, images, self.classes)
         val: Collection | None = None
         if val_labels is not None or val_images is not None:
-            where = images if val_images is None else val_images
-            val = self._read(val_labels, where, known.classes, all_mapped=False)
+            val_folder = images if val_images is None else val_images
+            val = self._read_collection(
+                val_labels, val_folder, collection.classes, all_mapped=False
+            )
         return train(
             self.options,
-            known,
+            collection,
             val,
             out,
             checkpoints=checkpoints,
             stop=stop,
-            tell=tell,
+            on_epoch=on_epoch,
             launch=launch,
             export_if_stopped=export_if_stopped,
         )
 
-    def run_in(
+    def run_in_folder(
         self,
         out: Path,
         *,
@@ -122,7 +124,7 @@ class TrainJob:
         val_images: str | None,
         resume: bool,
         stop: Callable[[], bool],
-        tell: Tell,
+        on_epoch: EpochCallback,
     ) -> TrainReport:
         """Train in a local folder, which holds the checkpoint in its folder `checkpoints`.
 
@@ -136,13 +138,13 @@ class TrainJob:
             resume: Whether to resume from the checkpoint in `out`.
             stop: Called after each step; once it returns True, the training saves a checkpoint and
                 ends.
-            tell: Called with the metrics of each epoch.
+            on_epoch: Called with the metrics of each epoch.
 
         Raises:
             InputError: There is a checkpoint but no `resume`, or `resume` but no checkpoint.
             SwathError: As `run` raises it.
         """
-        checkpoints = out / CHECKPOINTS
+        checkpoints = out / CHECKPOINT_FOLDER
         _check_checkpoint(checkpoints, resume=resume)
         if not resume:
             clear(out, OUTPUTS)
@@ -154,7 +156,7 @@ class TrainJob:
             out=out,
             checkpoints=checkpoints,
             stop=stop,
-            tell=tell,
+            on_epoch=on_epoch,
         )
 
     def cross_validate(
@@ -165,7 +167,7 @@ class TrainJob:
         count: int,
         out: Path,
         stop: Callable[[], bool],
-        tell: Callable[[int], Tell],
+        on_epoch: Callable[[int], EpochCallback],
     ) -> CrossValidation:
         """Read the labels and train once for each fold of their scenes.
 
@@ -175,15 +177,15 @@ class TrainJob:
             count: Number of folds.
             out: Folder to write to, as for the function `cross_validate`.
             stop: Function that returns whether to stop, as for `train`.
-            tell: Function that returns the receiver of a fold's metrics, given the fold's number.
+            on_epoch: Function that returns the callback of a fold, given the fold's number.
 
         Raises:
             SwathError: As `read_collection` and the function `cross_validate` raise it.
         """
-        known = self._read(labels, images, self.classes)
-        return cross_validate(self.options, known, count, out, stop=stop, tell=tell)
+        collection = self._read_collection(labels, images, self.classes)
+        return cross_validate(self.options, collection, count, out, stop=stop, on_epoch=on_epoch)
 
-    def _read(
+    def _read_collection(
         self,
         labels: str | None,
         images: str,
@@ -203,11 +205,11 @@ class TrainJob:
 
 def _check_checkpoint(checkpoints: Path, *, resume: bool) -> None:
     """Refuse a checkpoint without `resume`, and `resume` without a checkpoint."""
-    begun = (checkpoints / CHECKPOINT).is_file()
-    if begun and not resume:
+    has_checkpoint = (checkpoints / CHECKPOINT_FILE).is_file()
+    if has_checkpoint and not resume:
         raise InputError(
-            f"{checkpoints} has the checkpoint of a training: go on with it by --resume, or give "
+            f"{checkpoints} has the checkpoint of a training; resume it with --resume, or give "
             "another --out"
         )
-    if resume and not begun:
-        raise InputError(f"{checkpoints} has no checkpoint to go on from: leave --resume out")
+    if resume and not has_checkpoint:
+        raise InputError(f"{checkpoints} has no checkpoint to resume from; leave out --resume")

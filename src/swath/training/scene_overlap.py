@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 MAX_SCENES = 1000
 """Maximum number of scenes of each collection that are checked for overlap."""
-_LEAST_SHARE = 0.01
+_MIN_OVERLAP = 0.01
 """Minimum overlap to report, as a fraction of the validation scene's area."""
 
 
-def describe_shared_ground(train: Collection, val: Collection) -> str:
+def describe_scene_overlap(train: Collection, val: Collection) -> str:
     """Return a sentence about scenes of both collections that overlap on Earth; empty if none do.
 
     Scenes without georeferencing are skipped.
@@ -40,7 +40,7 @@ def describe_shared_ground(train: Collection, val: Collection) -> str:
             for index in tree.query(outline, predicate="intersects")
         ]
         most = max(shares, default=(0.0, "", ""))
-        overlapping += most[0] >= _LEAST_SHARE
+        overlapping += most[0] >= _MIN_OVERLAP
         worst = max(worst, most)
     if not overlapping:
         return ""
