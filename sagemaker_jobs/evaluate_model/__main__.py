@@ -23,9 +23,9 @@ from pathlib import Path
 
 from swath.errors import InputError
 from swath.errors.exit_codes import JobExit
-from swath.evaluation.assess import assess, parse_bounds, read_labels, to_form
-from swath.evaluation.evaluate import SCORE_FLOOR
-from swath.evaluation.gate import Verdict
+from swath.evaluation.assess import assess, parse_bounds, parse_label_format, read_labels
+from swath.evaluation.evaluate import DEFAULT_SCORE_FLOOR
+from swath.evaluation.gate import GateResult
 from swath.labels.renaming import parse_class_map
 from swath.models.packing import DESCRIPTION
 from swath.observability.jobs import log_to_stderr, run_job
@@ -66,12 +66,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--map", action="append", default=[], metavar="A=B", help="class A of the labels is B"
     )
-    parser.add_argument("--score-floor", type=float, default=SCORE_FLOOR)
+    parser.add_argument("--score-floor", type=float, default=DEFAULT_SCORE_FLOOR)
     parser.add_argument("--tolerated-failures", type=float, default=0.0)
     return parser.parse_args(arguments)
 
 
-def _assess(options: argparse.Namespace, folder: Path) -> Verdict:
+def _assess(options: argparse.Namespace, folder: Path) -> GateResult:
     given = folder / "input"
     bounds = parse_bounds(options.fail_below)
     package = _package(given / "model")
@@ -81,7 +81,7 @@ def _assess(options: argparse.Namespace, folder: Path) -> Verdict:
             package,
             _labels(given / "labels"),
             str(given / "images"),
-            form=to_form(options.format),
+            label_format=parse_label_format(options.format),
             classes=None if options.classes is None else options.classes.split(","),
             class_map=parse_class_map(options.map),
         ),

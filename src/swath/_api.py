@@ -204,7 +204,7 @@ def evaluate(
         model,
         _text(labels),
         str(scenes),
-        form=label_format,
+        label_format=label_format,
         classes=classes,
         class_map=class_map,
     )

@@ -146,7 +146,7 @@ def test_several_packages(root, package):
 
 def test_a_form_that_labels_do_not_have(root):
     assert main(["--format", "text"], root) == JobExit.INPUT
-    assert "labels have no form 'text'" in message(root)
+    assert "there is no label format 'text'" in message(root)
 
 
 def test_a_message_is_cut_at_a_kilobyte_and_stays_text(root):

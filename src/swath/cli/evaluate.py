@@ -44,7 +44,7 @@ def evaluate(
 ) -> None:
     """Measure a model package on labelled scenes; write evaluation.json and report.html."""
     from swath.evaluation.assess import assess, check_class_map, parse_bounds, read_labels
-    from swath.evaluation.evaluate import REPORT
+    from swath.evaluation.evaluate import REPORT_FILE
 
     check_place(context, local=local)
     bounds = parse_bounds(fail_below or [])
@@ -81,7 +81,7 @@ def evaluate(
         model,
         None if labels == NO_LABELS else labels,
         scenes,
-        form=label_format,
+        label_format=label_format,
         classes=names,
         class_map=other_names,
     )
@@ -100,7 +100,7 @@ def evaluate(
     for warning in evaluation.warnings:
         print_warning(warning)
     print_table(_table(evaluation))
-    print_line(f"report: {out / REPORT}")
+    print_line(f"report: {out / REPORT_FILE}")
     if not verdict.passed:
         raise GateError(str(verdict))
 

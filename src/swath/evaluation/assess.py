@@ -11,8 +11,14 @@ import msgspec
 
 from swath import storage
 from swath.errors import InputError, PayloadError
-from swath.evaluation.evaluate import OUTPUTS, SCORE_FLOOR, Progress, evaluate, figures_of
-from swath.evaluation.gate import Verdict, check_numbers, compare, require
+from swath.evaluation.evaluate import (
+    DEFAULT_SCORE_FLOOR,
+    EVALUATION_OUTPUTS,
+    SceneProgressCallback,
+    evaluate,
+    metric_names,
+)
+from swath.evaluation.gate import GateResult, check_finite, compare, require
 from swath.evaluation.results import Evaluation
 from swath.labels.formats import Form
 from swath.labels.read import read_collection
@@ -23,9 +29,9 @@ from swath.storage.output_folder import clear
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
 
-VERDICT = "verdict.json"
-IN_USE = "in-use"
-ASSESSMENT = (Output(VERDICT, json_with("passed", "compared")), *OUTPUTS)
+VERDICT_FILE = "verdict.json"
+IN_USE_FOLDER = "in-use"
+ASSESSMENT_OUTPUTS = (Output(VERDICT_FILE, json_with("passed", "compared")), *EVALUATION_OUTPUTS)
 """Files that an assessment writes, in addition to the folder `in-use`."""
 
 
@@ -37,10 +43,10 @@ def assess(
     against: str | None = None,
     fail_below: Mapping[str, float] | None = None,
     tolerance: float = 0.0,
-    score_floor: float = SCORE_FLOOR,
+    score_floor: float = DEFAULT_SCORE_FLOOR,
     tolerated_failures: float = 0.0,
-    progress: Progress = lambda *_: None,
-) -> tuple[Evaluation, Verdict]:
+    progress: SceneProgressCallback = lambda *_: None,
+) -> tuple[Evaluation, GateResult]:
     """Evaluate a package, check its metrics, and write `verdict.json`.
 
     Args:
@@ -75,24 +81,24 @@ def assess(
         )
 
     # Check all arguments before the evaluation, which takes long.
-    check_numbers({"the tolerance": tolerance, **(fail_below or {})})
+    check_finite({"the tolerance": tolerance, **(fail_below or {})})
     shares = {"score floor": score_floor, "share of failures": tolerated_failures}
     for name, share in shares.items():
         if not 0 <= share <= 1:
-            raise InputError(f"the {name} is {share}; it is a number from 0 to 1")
+            raise InputError(f"the {name} is {share}; it must be a number from 0 to 1")
     if fail_below:
-        _check_names(fail_below, load_package(package).description.task)
+        _check_metric_names(fail_below, load_package(package).description.task)
     earlier = read_evaluation(against) if against and against.endswith(".json") else None
-    clear(out, ASSESSMENT)
-    clear(out / IN_USE, OUTPUTS)
+    clear(out, ASSESSMENT_OUTPUTS)
+    clear(out / IN_USE_FOLDER, EVALUATION_OUTPUTS)
     candidate = measure(package, out)
     if against and earlier is None:
-        earlier = measure(against, out / IN_USE)
+        earlier = measure(against, out / IN_USE_FOLDER)
     verdict = require(candidate, fail_below or {})
     if earlier is not None:
         verdict = verdict + compare(candidate, earlier, tolerance)
     text = json.dumps(verdict.to_json(), indent=2) + "\n"
-    storage.write_bytes(str(out / VERDICT), text.encode())
+    storage.write_bytes(str(out / VERDICT_FILE), text.encode())
     return candidate, verdict
 
 
@@ -101,7 +107,7 @@ def read_labels(
     labels: str | None,
     scenes: str,
     *,
-    form: Form = "auto",
+    label_format: Form = "auto",
     classes: Sequence[str] | None = None,
     class_map: Mapping[str, str] | None = None,
 ) -> Collection:
@@ -112,7 +118,7 @@ def read_labels(
         labels: File or folder of labels, an S3 URI or a local path; by default, the labels in the
             folder of the scenes.
         scenes: Folder of the scenes, or one scene.
-        form: Format of the labels.
+        label_format: Format of the labels.
         classes: Names of the classes, in order; by default, those of the labels.
         class_map: Class of the package for classes of the labels with another name.
 
@@ -123,7 +129,7 @@ def read_labels(
     """
     if class_map:
         check_class_map(package, class_map)
-    return read_collection(labels, scenes, form=form, classes=classes, class_map=class_map)
+    return read_collection(labels, scenes, form=label_format, classes=classes, class_map=class_map)
 
 
 def check_class_map(package: str | Path, class_map: Mapping[str, str]) -> None:
@@ -146,11 +152,11 @@ def check_class_map(package: str | Path, class_map: Mapping[str, str]) -> None:
             )
 
 
-def _check_names(bounds: Mapping[str, float], task: str) -> None:
-    known = figures_of(task)
+def _check_metric_names(bounds: Mapping[str, float], task: str) -> None:
+    known = metric_names(task)
     for name in bounds:
         if name not in known:
-            raise InputError(f"{task} has no figure {name}; it has {', '.join(known)}")
+            raise InputError(f"{task} has no metric {name}; it has {', '.join(known)}")
 
 
 def read_evaluation(uri: str) -> Evaluation:
@@ -165,11 +171,11 @@ def read_evaluation(uri: str) -> Evaluation:
         raise InputError(f"there is no evaluation at {uri}; check the address") from None
     except (ValueError, PayloadError) as error:
         raise InputError(
-            f"{uri} is no evaluation.json: {error}; make one by `swath evaluate`"
+            f"{uri} is not an evaluation.json: {error}; create one with `swath evaluate`"
         ) from None
 
 
-def to_form(text: str) -> Form:
+def parse_label_format(text: str) -> Form:
     """Return the label format that a command line names.
 
     Raises:
@@ -178,7 +184,8 @@ def to_form(text: str) -> Form:
     try:
         return msgspec.convert(text, Form)  # type: ignore[no-any-return]
     except msgspec.ValidationError:
-        raise InputError(f"labels have no form {text!r}; it is one of {get_args(Form)}") from None
+        formats = ", ".join(get_args(Form))
+        raise InputError(f"there is no label format {text!r}; the formats are {formats}") from None
 
 
 def parse_bounds(texts: list[str]) -> dict[str, float]:
@@ -194,8 +201,8 @@ def parse_bounds(texts: list[str]) -> dict[str, float]:
         try:
             bound = float(number)
         except ValueError:
-            raise InputError(f"{text!r} is no bound; write a figure's as AP50=0.3") from None
-        check_numbers({name: bound})
+            raise InputError(f"{text!r} is not a bound; write one as AP50=0.3") from None
+        check_finite({name: bound})
         if bounds.setdefault(name, bound) != bound:
-            raise InputError(f"{name} is asked for twice, {bounds[name]:g} and {bound:g}; give one")
+            raise InputError(f"{name} has two bounds, {bounds[name]:g} and {bound:g}; give one")
     return bounds

@@ -21,25 +21,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Classes:
+class ClassMapping:
     """Classes that are evaluated: those of the labels, except the model's background."""
 
     names: tuple[str, ...]
     """Names of the evaluated classes."""
-    of_labels: NDArray[np.int64]
+    from_labels: NDArray[np.int64]
     """(label classes,): index in `names`; -1 for the background."""
-    of_model: NDArray[np.int64]
+    from_model: NDArray[np.int64]
     """(model classes,): index in `names`; -1 for a class that the labels lack."""
-    unlabelled: tuple[str, ...]
+    unlabeled: tuple[str, ...]
     """Classes of the model that the labels lack, so they are not evaluated."""
 
     @property
-    def unknown(self) -> NDArray[np.bool_]:
+    def is_missing_in_model(self) -> NDArray[np.bool_]:
         """(names,): True for a class that the model lacks, so all its objects are missed."""
-        return np.isin(np.arange(len(self.names)), self.of_model, invert=True)
+        return np.isin(np.arange(len(self.names)), self.from_model, invert=True)
 
     @classmethod
-    def of(cls, description: ModelDescription, collection: Collection) -> Classes:
+    def from_description(
+        cls, description: ModelDescription, collection: Collection
+    ) -> ClassMapping:
         """Match the classes of a model and of labels by name.
 
         Args:
@@ -53,47 +55,47 @@ class Classes:
         """
         if BACKGROUND in collection.classes:
             raise LabelsError(
-                f"the labels name a class {BACKGROUND!r}, as reports call what is of no class; "
-                "rename it"
+                f"the labels have a class {BACKGROUND!r}, a name that reports use for the "
+                "background; rename the class"
             )
-        _refuse_alike(description.classes, collection.classes)
+        _check_similar_names(description.classes, collection.classes)
         background = description.background
         nothing = None if background is None else description.classes[background]
         names = tuple(name for name in collection.classes if name != nothing)
-        places = {name: place for place, name in enumerate(names)}
-        shared = [name for name in description.classes if name in places]
+        indices = {name: index for index, name in enumerate(names)}
+        shared = [name for name in description.classes if name in indices]
         if not shared:
             raise LabelsError(
-                f"the labels name {list(collection.classes)} and the model "
-                f"{list(description.classes)}: classes are the same where their names are; say "
-                "by --map which of the labels is which of the model, as --map vessel=ship"
+                f"the labels have the classes {list(collection.classes)}, and the model has "
+                f"{list(description.classes)}: no name is in both; map classes of the labels to "
+                "classes of the model, as in --map vessel=ship"
             )
         return cls(
             names=names,
-            of_labels=_places(collection.classes, places),
-            of_model=_places(description.classes, places),
-            unlabelled=tuple(
-                name for name in description.classes if name not in places and name != nothing
+            from_labels=_to_indices(collection.classes, indices),
+            from_model=_to_indices(description.classes, indices),
+            unlabeled=tuple(
+                name for name in description.classes if name not in indices and name != nothing
             ),
         )
 
 
-def _refuse_alike(of_model: Sequence[str], of_labels: Sequence[str]) -> None:
-    alone = {_plain(name): name for name in of_model if name not in of_labels}
-    for name in of_labels:
-        other = alone.get(_plain(name))
-        if other is not None and name not in of_model:
+def _check_similar_names(from_model: Sequence[str], from_labels: Sequence[str]) -> None:
+    alone = {_normalize_name(name): name for name in from_model if name not in from_labels}
+    for name in from_labels:
+        other = alone.get(_normalize_name(name))
+        if other is not None and name not in from_model:
             raise LabelsError(
-                f"the labels name the class {name!r} and the model {other!r}: classes are the same "
-                f"where their names are; give --map {name}={other}"
+                f"the labels have the class {name!r}, and the model has {other!r}: classes match "
+                f"by their exact names; give --map {name}={other}"
             )
 
 
-def _plain(name: str) -> str:
+def _normalize_name(name: str) -> str:
     """Return a name normalized in case, Unicode form, white space, hyphens and underscores."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return " ".join(re.sub(r"[\s_-]+", " ", folded).split()) or folded
 
 
-def _places(names: tuple[str, ...], places: dict[str, int]) -> NDArray[np.int64]:
-    return np.array([places.get(name, -1) for name in names], np.int64)
+def _to_indices(names: tuple[str, ...], indices: dict[str, int]) -> NDArray[np.int64]:
+    return np.array([indices.get(name, -1) for name in names], np.int64)

@@ -16,25 +16,25 @@ import numpy as np
 from swath import storage
 from swath.errors import LabelsError, PackageError
 from swath.errors.extras import require
-from swath.evaluation.class_mapping import Classes
-from swath.evaluation.doubts import doubts_about
-from swath.evaluation.figures import at_threshold, measure_objects, measure_pixels
-from swath.evaluation.masks import count_scene, drawn, of_mask
-from swath.evaluation.metrics.confusion import confusion
+from swath.evaluation.class_mapping import ClassMapping
+from swath.evaluation.data_warnings import iter_warnings
+from swath.evaluation.masks import count_scene_pixels, make_mask_reader, make_rasterizer
+from swath.evaluation.measure import measure_objects, measure_pixels, threshold_metrics
+from swath.evaluation.metrics.confusion import confusion_matrix
 from swath.evaluation.metrics.curves import Counts
 from swath.evaluation.metrics.matching import match
-from swath.evaluation.metrics.objects import Found, Truth
+from swath.evaluation.metrics.objects import GroundTruth, Predictions
 from swath.evaluation.package_variant import write_variant
 from swath.evaluation.results import (
     CollectionUsed,
     Conditions,
     Evaluation,
-    Figures,
+    Metrics,
     PackageMeasured,
-    PixelFigures,
-    SceneFigures,
+    PixelMetrics,
+    SceneMetrics,
 )
-from swath.evaluation.run_scenes import SeenScene, see
+from swath.evaluation.run_scenes import SceneResult, run_scene
 from swath.messages import RunOptions
 from swath.messages.run_warnings import gather_warnings
 from swath.models.package import load_package
@@ -48,20 +48,20 @@ if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
     from swath.models.package import ModelPackage
 
-EVALUATION = "evaluation.json"
-REPORT = "report.html"
-OUTPUTS = (
-    Output(EVALUATION, json_with("package", "collection", "figures")),
-    Output(REPORT, is_page),
+EVALUATION_FILE = "evaluation.json"
+REPORT_FILE = "report.html"
+EVALUATION_OUTPUTS = (
+    Output(EVALUATION_FILE, json_with("package", "collection", "figures")),
+    Output(REPORT_FILE, is_page),
 )
-SCORE_FLOOR = 0.01
-IOU = 0.5
+DEFAULT_SCORE_FLOOR = 0.01
+DEFAULT_IOU = 0.5
 
-_OUTLINED = {"oriented-detection", "instance-segmentation", "segmentation"}
-_MASKED = {"instance-segmentation", "segmentation"}
-_POLYGONS = ("polygon_precision", "polygon_recall", "polygon_F1")
+_OUTLINE_TASKS = {"oriented-detection", "instance-segmentation", "segmentation"}
+_MASK_TASKS = {"instance-segmentation", "segmentation"}
+_POLYGON_METRICS = ("polygon_precision", "polygon_recall", "polygon_F1")
 
-Progress = Callable[[str, int, int], None]
+SceneProgressCallback = Callable[[str, int, int], None]
 """Function that is called with a scene's address, its number of completed tiles and its number of
 tiles. The first call for a scene has no completed tiles."""
 
@@ -71,10 +71,10 @@ def evaluate(
     collection: Collection,
     out: Path,
     *,
-    score_floor: float = SCORE_FLOOR,
+    score_floor: float = DEFAULT_SCORE_FLOOR,
     tolerated_failures: float = 0.0,
     report: bool = True,
-    progress: Progress = lambda *_: None,
+    progress: SceneProgressCallback = lambda *_: None,
 ) -> Evaluation:
     """Evaluate a package, and write `evaluation.json` and `report.html`.
 
@@ -100,30 +100,30 @@ def evaluate(
     description = loaded.description
     classes = _check(description, collection)
     changes = _changes(description, score_floor)
-    outlined = description.task in _OUTLINED
+    has_outlines = description.task in _OUTLINE_TASKS
     require("faster_coco_eval", *(("jinja2", "matplotlib") if report else ()))
-    scenes: list[SeenScene] = []
+    scenes: list[SceneResult] = []
     pixels = np.zeros((len(classes.names) + 1,) * 2, np.int64)
-    clear(out, OUTPUTS)
+    clear(out, EVALUATION_OUTPUTS)
     with work_folder(out) as work:
         model = write_variant(loaded, work / "model", **changes)
         for number, scene in enumerate(collection.scenes):
-            with see(
+            with run_scene(
                 scene,
                 number,
                 model=model,
                 classes=classes,
-                outlined=outlined,
+                has_outlines=has_outlines,
                 work=work,
                 options=RunOptions(tolerated_failures=tolerated_failures),
                 progress=lambda done, of, uri=scene.uri: progress(uri, done, of),  # type: ignore[misc]
-            ) as seen:
-                if description.task in _MASKED:
-                    pixels += _pixels(seen, description, classes)
+            ) as result:
+                if description.task in _MASK_TASKS:
+                    pixels += _pixels(result, description, classes)
                 # The mask file is deleted with the run's folder.
-                scenes.append(replace(seen, mask=None))
+                scenes.append(replace(result, mask=None))
     conditions = Conditions(
-        compared="outlines" if outlined else "boxes", score_floor=score_floor, iou=IOU
+        compared="outlines" if has_outlines else "boxes", score_floor=score_floor, iou=DEFAULT_IOU
     )
     evaluation = _evaluation(
         loaded,
@@ -131,7 +131,7 @@ def evaluate(
         classes,
         conditions,
         scenes,
-        pixels if description.task in _MASKED else None,
+        pixels if description.task in _MASK_TASKS else None,
     )
     write_evaluation(evaluation, out)
     if report:
@@ -139,15 +139,15 @@ def evaluate(
     return evaluation
 
 
-def figures_of(task: str) -> tuple[str, ...]:
+def metric_names(task: str) -> tuple[str, ...]:
     """Return the names of the metrics for packages of a task."""
     none, box = np.empty(0, np.int64), np.empty((0, 4))
-    truth = Truth(scene=none, label=none, box=box, crowd=np.empty(0, np.bool_))
-    found = Found(scene=none, label=none, box=box, score=np.empty(0))
-    names = [*measure_objects(truth, found, ["any"], threshold=0.5, iou=IOU)[0]]
-    if task in _OUTLINED:
-        names += _POLYGONS
-    if task in _MASKED:
+    truth = GroundTruth(scene=none, label=none, box=box, crowd=np.empty(0, np.bool_))
+    predictions = Predictions(scene=none, label=none, box=box, score=np.empty(0))
+    names = [*measure_objects(truth, predictions, ["any"], threshold=0.5, iou=DEFAULT_IOU)[0]]
+    if task in _OUTLINE_TASKS:
+        names += _POLYGON_METRICS
+    if task in _MASK_TASKS:
         names += measure_pixels(np.zeros((2, 2), np.int64), ["any"])[0]
     return tuple(names)
 
@@ -155,40 +155,44 @@ def figures_of(task: str) -> tuple[str, ...]:
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
     """Write `evaluation.json` into a folder."""
     text = json.dumps(evaluation.to_json(), indent=2) + "\n"
-    storage.write_bytes(str(out / EVALUATION), text.encode())
+    storage.write_bytes(str(out / EVALUATION_FILE), text.encode())
 
 
-def _check(description: ModelDescription, collection: Collection) -> Classes:
+def _check(description: ModelDescription, collection: Collection) -> ClassMapping:
     if description.task == "classification":
         raise PackageError(
-            f"{description.name} gives a class a tile; what is measured here is detections and "
-            "masks"
+            f"{description.name} classifies whole tiles; only models of detections and masks can "
+            "be evaluated"
         )
     if not collection.scenes:
-        raise LabelsError("the collection has no scene to measure a package on")
-    return Classes.of(description, collection)
+        raise LabelsError("the collection has no scenes to evaluate the package on")
+    return ClassMapping.from_description(description, collection)
 
 
 def _changes(description: ModelDescription, score_floor: float) -> dict[str, Any]:
     """Return the hyperparameters that the evaluation changes in the package."""
     if description.task == "segmentation":
         return {"mask": True}
-    return {"score_threshold": _reported_from(description, score_floor)}
+    return {"score_threshold": _min_score(description, score_floor)}
 
 
-def _reported_from(description: ModelDescription, score_floor: float) -> float:
+def _min_score(description: ModelDescription, score_floor: float) -> float:
     own = description.score_threshold
     return own if description.task == "segmentation" else min(score_floor, own)
 
 
-def _pixels(seen: SeenScene, description: ModelDescription, classes: Classes) -> NDArray[np.int64]:
+def _pixels(
+    result: SceneResult, description: ModelDescription, classes: ClassMapping
+) -> NDArray[np.int64]:
     count = len(classes.names)
-    if seen.mask is not None:
-        labels = of_mask(seen.mask, classes.of_model, count)
+    if result.mask is not None:
+        labels = make_mask_reader(result.mask, classes.from_model, count)
     else:
-        kept = seen.found.score >= _threshold(description)
-        labels = drawn(seen.found.take(kept), count)
-    return count_scene(seen.uri, description.bands, seen.ground, labels, count)
+        above_threshold = result.predictions.score >= _threshold(description)
+        labels = make_rasterizer(result.predictions.take(above_threshold), count)
+    return count_scene_pixels(
+        result.uri, description.bands, result.truth_with_background, labels, count
+    )
 
 
 def _threshold(description: ModelDescription) -> float:
@@ -199,25 +203,28 @@ def _threshold(description: ModelDescription) -> float:
 def _evaluation(
     package: ModelPackage,
     collection: Collection,
-    classes: Classes,
+    classes: ClassMapping,
     conditions: Conditions,
-    scenes: Sequence[SeenScene],
+    scenes: Sequence[SceneResult],
     pixels: NDArray[np.int64] | None,
 ) -> Evaluation:
     description = package.description
     threshold = _threshold(description)
-    truth, found = Truth.joined([s.truth for s in scenes]), Found.joined([s.found for s in scenes])
-    figures, by_class, curve = measure_objects(
-        truth, found, classes.names, threshold=threshold, iou=conditions.iou
+    truth, predictions = (
+        GroundTruth.concatenate([s.truth for s in scenes]),
+        Predictions.concatenate([s.predictions for s in scenes]),
+    )
+    metrics, by_class, curve = measure_objects(
+        truth, predictions, classes.names, threshold=threshold, iou=conditions.iou
     )
     if conditions.compared == "outlines":
         # The metrics of the SpaceNet challenge, over all scenes together.
-        figures |= {name: figures[name.removeprefix("polygon_")] for name in _POLYGONS}
-    of_pixels: PixelFigures | None = None
+        metrics |= {name: metrics[name.removeprefix("polygon_")] for name in _POLYGON_METRICS}
+    pixel_metrics: PixelMetrics | None = None
     if pixels is not None:
-        of_masks, of_pixels = measure_pixels(pixels, classes.names)
-        figures |= of_masks
-    kept = found.take(found.score >= threshold)
+        mask_metrics, pixel_metrics = measure_pixels(pixels, classes.names)
+        metrics |= mask_metrics
+    above_threshold = predictions.take(predictions.score >= threshold)
     return Evaluation(
         package=_measured(package, conditions),
         collection=CollectionUsed(
@@ -225,17 +232,19 @@ def _evaluation(
             scenes=len(scenes),
             objects=int((~truth.crowd).sum()),
             classes=classes.names,
-            unlabelled=classes.unlabelled,
+            unlabelled=classes.unlabeled,
         ),
         conditions=conditions,
-        figures=figures,
+        figures=metrics,
         classes=by_class,
-        scenes=[_of_scene(scene, threshold, conditions.iou) for scene in scenes],
+        scenes=[_measure_scene(scene, threshold, conditions.iou) for scene in scenes],
         curve=curve,
-        confusion=confusion(truth, kept, len(classes.names), at=conditions.iou).tolist(),
-        pixels=of_pixels,
+        confusion=confusion_matrix(
+            truth, above_threshold, len(classes.names), min_iou=conditions.iou
+        ).tolist(),
+        pixels=pixel_metrics,
         warnings=gather_warnings(
-            doubts_about(classes, scenes), *(scene.warnings for scene in scenes)
+            iter_warnings(classes, scenes), *(scene.warnings for scene in scenes)
         ),
     )
 
@@ -249,18 +258,18 @@ def _measured(package: ModelPackage, conditions: Conditions) -> PackageMeasured:
         tile_size=description.tile_size,
         overlap=description.overlap,
         score_threshold=description.score_threshold,
-        reported_from=_reported_from(description, conditions.score_floor),
+        reported_from=_min_score(description, conditions.score_floor),
     )
 
 
-def _of_scene(scene: SeenScene, threshold: float, iou: float) -> SceneFigures:
-    kept = scene.found.take(scene.found.score >= threshold)
-    matches = match(scene.truth, kept, at=iou)
+def _measure_scene(scene: SceneResult, threshold: float, iou: float) -> SceneMetrics:
+    above_threshold = scene.predictions.take(scene.predictions.score >= threshold)
+    matches = match(scene.truth, above_threshold, min_iou=iou)
     hits, false, missed = (
         int(which.sum()) for which in (matches.hit, matches.false, matches.missed)
     )
-    figures: Figures = at_threshold(Counts(hits, false, missed))
-    return SceneFigures(
+    metrics: Metrics = threshold_metrics(Counts(hits, false, missed))
+    return SceneMetrics(
         uri=scene.uri,
         tiles=scene.tiles,
         seconds=scene.seconds,
@@ -268,13 +277,13 @@ def _of_scene(scene: SeenScene, threshold: float, iou: float) -> SceneFigures:
         hits=hits,
         false=false,
         missed=missed,
-        figures=figures,
+        figures=metrics,
     )
 
 
 def _write_report(
     evaluation: Evaluation,
-    scenes: Sequence[SeenScene],
+    scenes: Sequence[SceneResult],
     description: ModelDescription,
     out: Path,
 ) -> None:
@@ -285,4 +294,4 @@ def _write_report(
     chips = worst_tiles(
         scenes, description.bands, threshold=_threshold(description), iou=evaluation.conditions.iou
     )
-    storage.write_bytes(str(out / REPORT), render(evaluation, chips).encode())
+    storage.write_bytes(str(out / REPORT_FILE), render(evaluation, chips).encode())

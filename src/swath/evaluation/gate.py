@@ -9,13 +9,13 @@ from swath.errors import InputError
 from swath.evaluation.results import Evaluation
 from swath.messages import Payload
 
-OBJECTS = ("AP", "AP50", "best_F1")
-MASKS = ("mIoU", "pixel_F1", "polygon_F1")
+DEFAULT_OBJECT_METRICS = ("AP", "AP50", "best_F1")
+DEFAULT_MASK_METRICS = ("mIoU", "pixel_F1", "polygon_F1")
 _ROUNDING = 1e-9
 """Tolerance for rounding: in floating point, 0.8 - 0.1 is more than 0.7."""
 
 
-class Fall(Payload, frozen=True, kw_only=True):
+class Shortfall(Payload, frozen=True, kw_only=True):
     """Metric that is lower than required."""
 
     figure: str
@@ -32,18 +32,18 @@ class Fall(Payload, frozen=True, kw_only=True):
         return f"{self.figure} is {self.value:.4f}, {by:.4f} below {self.least:.4f}"
 
 
-class Verdict(Payload, frozen=True, kw_only=True):
+class GateResult(Payload, frozen=True, kw_only=True):
     """Decision of a gate on a package."""
 
     passed: bool
     compared: tuple[str, ...]
     """Names of the metrics that were checked."""
-    falls: tuple[Fall, ...] = ()
+    falls: tuple[Shortfall, ...] = ()
     """Metrics that are lower than required."""
 
-    def __add__(self, other: Verdict) -> Verdict:
+    def __add__(self, other: GateResult) -> GateResult:
         """Combine two verdicts; the result passes if both pass."""
-        return Verdict(
+        return GateResult(
             passed=self.passed and other.passed,
             compared=tuple(dict.fromkeys(self.compared + other.compared)),
             falls=self.falls + other.falls,
@@ -60,16 +60,16 @@ def compare(
     current: Evaluation,
     tolerance: float = 0.0,
     *,
-    figures: Sequence[str] | None = None,
-) -> Verdict:
+    metrics: Sequence[str] | None = None,
+) -> GateResult:
     """Compare a package with the package in use, evaluated on the same collection.
 
     Args:
         candidate: Evaluation of the package to publish.
         current: Evaluation of the package in use.
         tolerance: Amount by which a metric may be lower.
-        figures: Names of the metrics to compare; by default `MASKS` if both evaluations have mask
-            metrics, else `OBJECTS`.
+        metrics: Names of the metrics to compare; by default `DEFAULT_MASK_METRICS` if both
+            evaluations have mask metrics, else `DEFAULT_OBJECT_METRICS`.
 
     Raises:
         InputError: The evaluations have different collections, classes or conditions, or one of
@@ -77,19 +77,23 @@ def compare(
             candidate would pass.
     """
     _check_comparable(candidate, current)
-    if figures is None:
-        figures = MASKS if candidate.pixels and current.pixels else OBJECTS
-    given = {name: _figure(current, name) for name in figures}
+    if metrics is None:
+        metrics = (
+            DEFAULT_MASK_METRICS if candidate.pixels and current.pixels else DEFAULT_OBJECT_METRICS
+        )
+    given = {name: _metric(current, name) for name in metrics}
     least = {name: value for name, value in given.items() if value is not None}
     if not least:
         raise InputError(
-            f"the evaluation of the package in use has no value for {', '.join(figures)}, so it "
-            "compares nothing: measure both on scenes with labelled objects"
+            f"the evaluation of the package in use has no value for {', '.join(metrics)}, so "
+            "there is nothing to compare; evaluate both packages on scenes with labeled objects"
         )
     return require(candidate, least, tolerance)
 
 
-def require(candidate: Evaluation, least: Mapping[str, float], tolerance: float = 0.0) -> Verdict:
+def require(
+    candidate: Evaluation, least: Mapping[str, float], tolerance: float = 0.0
+) -> GateResult:
     """Check a package's metrics against required values.
 
     Args:
@@ -100,16 +104,16 @@ def require(candidate: Evaluation, least: Mapping[str, float], tolerance: float 
     Raises:
         InputError: There is no metric of a name, or a number is NaN or infinite.
     """
-    check_numbers({"the tolerance": tolerance, **least})
+    check_finite({"the tolerance": tolerance, **least})
     falls = []
     for name, bound in least.items():
-        value = _figure(candidate, name)
+        value = _metric(candidate, name)
         if value is None or value < bound - tolerance - _ROUNDING:
-            falls.append(Fall(figure=name, value=value, least=bound))
-    return Verdict(passed=not falls, compared=tuple(least), falls=tuple(falls))
+            falls.append(Shortfall(figure=name, value=value, least=bound))
+    return GateResult(passed=not falls, compared=tuple(least), falls=tuple(falls))
 
 
-def check_numbers(numbers: Mapping[str, float]) -> None:
+def check_finite(numbers: Mapping[str, float]) -> None:
     """Check that required values are finite.
 
     Nothing is lower than NaN, so any package would pass.
@@ -122,22 +126,20 @@ def check_numbers(numbers: Mapping[str, float]) -> None:
     """
     for name, number in numbers.items():
         if not isfinite(number):
-            raise InputError(
-                f"{name} is {number}, which nothing can be held against; give a number"
-            )
+            raise InputError(f"{name} is {number}; give a finite number")
 
 
-def _figure(evaluation: Evaluation, name: str) -> float | None:
+def _metric(evaluation: Evaluation, name: str) -> float | None:
     if name not in evaluation.figures:
         raise InputError(
-            f"the evaluation of {evaluation.package.name} has no figure {name}; "
+            f"the evaluation of {evaluation.package.name} has no metric {name}; "
             f"it has {', '.join(evaluation.figures)}"
         )
     value = evaluation.figures[name]
     if value is not None and not isfinite(value):
         raise InputError(
-            f"the evaluation of {evaluation.package.name} gives {value} for {name}, which no "
-            "measurement does; measure the package anew"
+            f"the evaluation of {evaluation.package.name} has the value {value} for {name}, which "
+            "is not possible; evaluate the package again"
         )
     return value
 
@@ -146,12 +148,13 @@ def _check_comparable(candidate: Evaluation, current: Evaluation) -> None:
     ours, theirs = candidate.collection, current.collection
     if ours.digest != theirs.digest:
         raise InputError(
-            f"{candidate.package.name} was measured on the collection {ours.digest} and the "
-            f"package in use on {theirs.digest}: measure both on the same one"
+            f"{candidate.package.name} was evaluated on the collection {ours.digest}, but the "
+            f"package in use on {theirs.digest}; evaluate both on the same collection"
         )
     if ours.classes != theirs.classes or candidate.conditions != current.conditions:
         raise InputError(
-            f"{candidate.package.name} was measured with {list(ours.classes)}, "
-            f"{candidate.conditions.to_json()} and the package in use with "
-            f"{list(theirs.classes)}, {current.conditions.to_json()}: measure both in the same way"
+            f"{candidate.package.name} was evaluated with {list(ours.classes)}, "
+            f"{candidate.conditions.to_json()}, but the package in use with "
+            f"{list(theirs.classes)}, {current.conditions.to_json()}; evaluate both under the same "
+            "conditions"
         )

@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from swath.evaluation.metrics.objects import Objects, Truth
+    from swath.evaluation.metrics.objects import GroundTruth, Objects
 
-_WINDOW = 1024
+_WINDOW_PX = 1024
 """Side in px of the windows that are counted."""
 
-Labels = Callable[[Box], "NDArray[np.uint16]"]
+WindowLabels = Callable[[Box], "NDArray[np.uint16]"]
 """Function that returns the classes (rows, cols) of a window."""
 
 
-def count_scene(
-    uri: str, bands: Sequence[str], truth: Truth, seen: Labels, classes: int
+def count_scene_pixels(
+    uri: str, bands: Sequence[str], truth: GroundTruth, predicted: WindowLabels, classes: int
 ) -> NDArray[np.int64]:
     """Count a scene's pixels by class of the ground truth and of the prediction.
 
@@ -47,7 +47,8 @@ def count_scene(
         uri: Address of the scene.
         bands: Names of the model's bands.
         truth: Ground truth with outlines, including objects of the background class.
-        seen: Function that returns the predicted classes of a window; `classes` is the background.
+        predicted: Function that returns the predicted classes of a window; `classes` is the
+            background.
         classes: Number of classes.
 
     Returns:
@@ -58,19 +59,21 @@ def count_scene(
     # `nothing` marks pixels without any label. Labeled background, such as an island in a lake, has
     # the value `classes`.
     nothing = classes + 1
-    known, crowds = (drawn(truth.take(which), nothing) for which in (~truth.crowd, truth.crowd))
+    truth_labels, crowds = (
+        make_rasterizer(truth.take(which), nothing) for which in (~truth.crowd, truth.crowd)
+    )
     with open_scene(uri) as scene:
         numbers = select_bands(scene.info, bands)
         for window in _windows(scene.info.width, scene.info.height):
-            labelled = known(window)
+            labelled = truth_labels(window)
             unknown = (labelled == nothing) & (crowds(window) != nothing)
             labelled[labelled == nothing] = classes
             counted = scene.valid(window, numbers) & ~unknown
-            counts += count_pixels(labelled, seen(window), counted, classes)
+            counts += count_pixels(labelled, predicted(window), counted, classes)
     return counts
 
 
-def drawn(objects: Objects, background: int) -> Labels:
+def make_rasterizer(objects: Objects, background: int) -> WindowLabels:
     """Return a function that rasterizes objects; where they overlap, the smallest one is on top.
 
     Args:
@@ -99,17 +102,17 @@ def drawn(objects: Objects, background: int) -> Labels:
     return draw
 
 
-def of_mask(path: Path, of_model: NDArray[np.int64], background: int) -> Labels:
+def make_mask_reader(path: Path, from_model: NDArray[np.int64], background: int) -> WindowLabels:
     """Return a function that reads a run's mask and maps its classes to the evaluated ones.
 
     Args:
         path: Path of the mask.
-        of_model: (model classes,): index of the evaluated class; -1 for classes that are not
+        from_model: (model classes,): index of the evaluated class; -1 for classes that are not
             evaluated.
         background: Value of all other pixels.
     """
     numbers = np.full(NO_LABEL + 1, background, np.uint16)
-    numbers[: len(of_model)] = np.where(of_model < 0, background, of_model)
+    numbers[: len(from_model)] = np.where(from_model < 0, background, from_model)
 
     def read(window: Box) -> NDArray[np.uint16]:
         with open_dataset(str(path)) as file:
@@ -120,6 +123,6 @@ def of_mask(path: Path, of_model: NDArray[np.int64], background: int) -> Labels:
 
 
 def _windows(width: int, height: int) -> Iterator[Box]:
-    for y in range(0, height, _WINDOW):
-        for x in range(0, width, _WINDOW):
-            yield x, y, min(_WINDOW, width - x), min(_WINDOW, height - y)
+    for y in range(0, height, _WINDOW_PX):
+        for x in range(0, width, _WINDOW_PX):
+            yield x, y, min(_WINDOW_PX, width - x), min(_WINDOW_PX, height - y)

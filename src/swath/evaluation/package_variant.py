@@ -30,7 +30,7 @@ def write_variant(package: ModelPackage, target: Path, **hyperparameters: Any) -
         target: Folder to create.
         hyperparameters: Entries of `mlm:hyperparameters` to replace.
     """
-    shutil.copytree(package.folder, target, copy_function=_link)
+    shutil.copytree(package.folder, target, copy_function=_link_or_copy)
     item = json.loads((package.folder / DESCRIPTION).read_bytes())
     item["properties"][_HYPERPARAMETERS] |= hyperparameters
     # Write a new file, since writing to the hard link would change the original package.
@@ -39,7 +39,7 @@ def write_variant(package: ModelPackage, target: Path, **hyperparameters: Any) -
     return target
 
 
-def _link(source: str, target: str) -> None:
+def _link_or_copy(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except OSError:

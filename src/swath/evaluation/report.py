@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 _TEMPLATE = "report.html.j2"
 _OBJECT_CARDS = (
     ("AP50", "average precision at IoU 0.5"),
-    ("AP", "COCO's: mean over IoU 0.5 to 0.95"),
+    ("AP", "of COCO: mean over IoU 0.5 to 0.95"),
     ("F1", "at the package's threshold"),
-    ("precision", "of what is reported, so much is right"),
-    ("recall", "of what is there, so much is found"),
+    ("precision", "share of detections that are correct"),
+    ("recall", "share of objects that are detected"),
     ("best_F1", "at the best threshold"),
 )
 _MASK_CARDS = (
-    ("mIoU", "mean over classes of pixels' IoU"),
-    ("pixel_F1", "mean over classes of pixels' F1"),
-    ("polygon_F1", "SpaceNet's: polygons at IoU 0.5"),
-    ("polygon_precision", "of the polygons reported"),
-    ("polygon_recall", "of the polygons labelled"),
-    ("AP50", "of polygons, at IoU 0.5"),
+    ("mIoU", "mean of the classes' pixel IoU"),
+    ("pixel_F1", "mean of the classes' pixel F1"),
+    ("polygon_F1", "of SpaceNet: polygons at IoU 0.5"),
+    ("polygon_precision", "share of polygons that are correct"),
+    ("polygon_recall", "share of labeled polygons that are detected"),
+    ("AP50", "average precision of polygons at IoU 0.5"),
 )
 
 
@@ -48,13 +48,13 @@ def render(evaluation: Evaluation, chips: Sequence[Chip]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure"] = _figure
+    environment.filters["figure"] = _format_metric
     return environment.get_template(_TEMPLATE).render(
         evaluation=evaluation,
         chips=chips,
         cards=[(name, text) for name, text in _cards(evaluation) if name in evaluation.figures],
         precision_recall=plots.precision_recall(evaluation),
-        by_threshold=plots.by_threshold(evaluation),
+        metrics_by_threshold=plots.metrics_by_threshold(evaluation),
         confusion=_confusion(evaluation),
         pixels=_pixels(evaluation),
     )
@@ -64,7 +64,7 @@ def _cards(evaluation: Evaluation) -> Sequence[tuple[str, str]]:
     return _MASK_CARDS if evaluation.pixels else _OBJECT_CARDS
 
 
-def _figure(value: float | None) -> str:
+def _format_metric(value: float | None) -> str:
     return "\N{EN DASH}" if value is None else f"{value:.3f}"
 
 
@@ -87,10 +87,10 @@ def _pixels(evaluation: Evaluation) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "known": sum(pixels.counts[place]),
-            "seen": sum(row[place] for row in pixels.counts),
+            "known": sum(pixels.counts[index]),
+            "seen": sum(row[index] for row in pixels.counts),
             "iou": pixels.iou[name],
             "f1": pixels.f1[name],
         }
-        for place, name in enumerate(pixels.iou)
+        for index, name in enumerate(pixels.iou)
     ]

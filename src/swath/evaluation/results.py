@@ -7,7 +7,7 @@ from swath.messages import Payload, TileCounts
 BACKGROUND = "(background)"
 """Name of the background in metrics and reports."""
 
-Figures = dict[str, float | None]
+Metrics = dict[str, float | None]
 """Metrics by name; None for a metric that is undefined."""
 
 
@@ -64,17 +64,17 @@ class CurvePoints(Payload, frozen=True, kw_only=True):
     f1: list[float]
 
 
-class ClassFigures(Payload, frozen=True, kw_only=True):
+class ClassMetrics(Payload, frozen=True, kw_only=True):
     """Metrics of one class."""
 
     name: str
     objects: int
     """Number of objects, without crowds."""
-    figures: Figures
+    figures: Metrics
     curve: CurvePoints
 
 
-class SceneFigures(Payload, frozen=True, kw_only=True):
+class SceneMetrics(Payload, frozen=True, kw_only=True):
     """Metrics of one scene, at the package's score threshold."""
 
     uri: str
@@ -89,17 +89,17 @@ class SceneFigures(Payload, frozen=True, kw_only=True):
     """Number of false positives."""
     missed: int
     """Number of objects that no detection matches."""
-    figures: Figures
+    figures: Metrics
 
 
-class PixelFigures(Payload, frozen=True, kw_only=True):
+class PixelMetrics(Payload, frozen=True, kw_only=True):
     """Metrics of masks."""
 
     counts: list[list[int]]
     """Number of pixels: rows are the ground truth, columns the prediction, the background last."""
-    iou: Figures
+    iou: Metrics
     """IoU by class."""
-    f1: Figures
+    f1: Metrics
     """F1 by class."""
 
 
@@ -109,14 +109,14 @@ class Evaluation(Payload, frozen=True, kw_only=True):
     package: PackageMeasured
     collection: CollectionUsed
     conditions: Conditions
-    figures: Figures
+    figures: Metrics
     """Metrics over all classes and scenes, which a gate compares."""
-    classes: list[ClassFigures]
-    scenes: list[SceneFigures]
+    classes: list[ClassMetrics]
+    scenes: list[SceneMetrics]
     curve: CurvePoints
     confusion: list[list[int]]
     """Number of objects at the package's score threshold: rows are the ground truth, columns the
     prediction, the background last."""
-    pixels: PixelFigures | None = None
+    pixels: PixelMetrics | None = None
     warnings: list[str] = []  # noqa: RUF012 (msgspec copies it)
     """Warnings about the classes and the scenes, one sentence each."""

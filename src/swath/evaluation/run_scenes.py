@@ -14,7 +14,7 @@ import shapely
 
 from swath.detection.detections import Detections
 from swath.errors import LabelsError
-from swath.evaluation.metrics.objects import Found, Truth
+from swath.evaluation.metrics.objects import GroundTruth, Predictions
 from swath.messages import RunOptions, TileCounts
 from swath.pipeline.local import Stopwatch, new_request, run_stages
 from swath.pipeline.merge import read_merged_detections
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from swath.evaluation.class_mapping import Classes
+    from swath.evaluation.class_mapping import ClassMapping
     from swath.labels.collection import LabelledScene
     from swath.raster.tiles import Grid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SeenScene:
+class SceneResult:
     """Labeled scene with the engine's predictions."""
 
     uri: str
@@ -42,28 +42,28 @@ class SeenScene:
     """Warnings of the run, from `MergeSummary`."""
     seconds: float
     """Seconds that planning, inference and merging took."""
-    truth: Truth
+    truth: GroundTruth
     """Ground truth without the background class."""
-    ground: Truth
+    truth_with_background: GroundTruth
     """Ground truth with the background class, whose index is the number of evaluated classes."""
-    found: Found
+    predictions: Predictions
     """Predictions of the evaluated classes."""
     mask: Path | None
     """Mask of the scene, if the package gives one. The file exists inside the `with` block only."""
 
 
 @contextmanager
-def see(
+def run_scene(
     scene: LabelledScene,
     number: int,
     *,
     model: Path,
-    classes: Classes,
-    outlined: bool,
+    classes: ClassMapping,
+    has_outlines: bool,
     work: Path,
     options: RunOptions,
     progress: Callable[[int, int], None],
-) -> Iterator[SeenScene]:
+) -> Iterator[SceneResult]:
     """Run a scene through the engine; the run's files exist until the `with` block ends.
 
     Args:
@@ -71,7 +71,7 @@ def see(
         number: Number of the scene, stored with its objects.
         model: Folder of the model package.
         classes: Classes that are evaluated.
-        outlined: Whether to compare outlines instead of boxes.
+        has_outlines: Whether to compare outlines instead of boxes.
         work: Folder for temporary files.
         options: Options of the run.
         progress: Function that is called with the number of completed tiles and the number of
@@ -82,7 +82,7 @@ def see(
         LabelsError: Outlines are compared and the labels have none, or the labels state another
             size of the scene.
     """
-    ground = _ground(scene, number, classes, outlined=outlined)
+    truth_with_background = _build_truth(scene, number, classes, has_outlines=has_outlines)
     request = new_request(scene.uri, str(model), options)
     watch = Stopwatch()
     with tempfile.TemporaryDirectory(dir=work, prefix="run-") as folder:
@@ -91,61 +91,65 @@ def see(
         plan = RunStore.open(plan_uri).plan
         if (plan.width, plan.height) != (scene.width, scene.height):
             raise LabelsError(
-                f"{scene.uri} has {plan.width} x {plan.height} px; its labels are of "
+                f"{scene.uri} has {plan.width} x {plan.height} px, but its labels state "
                 f"{scene.width} x {scene.height} px"
             )
         rows = Detections.concatenate(list(read_merged_detections(plan_uri)))
-        yield SeenScene(
+        yield SceneResult(
             uri=scene.uri,
             grid=plan.grid,
             tiles=merged.tiles,
             warnings=merged.warnings,
             seconds=round(sum(watch.seconds.values()), 3),
-            truth=ground.take(ground.label < len(classes.names)),
-            ground=ground,
-            found=_found(rows, number, classes, outlined=outlined),
+            truth=truth_with_background.take(truth_with_background.label < len(classes.names)),
+            truth_with_background=truth_with_background,
+            predictions=_build_predictions(rows, number, classes, has_outlines=has_outlines),
             mask=Path(merged.mask_uri) if merged.mask_uri else None,
         )
 
 
-def _ground(scene: LabelledScene, number: int, classes: Classes, *, outlined: bool) -> Truth:
-    if outlined and scene.outlines is None:
+def _build_truth(
+    scene: LabelledScene, number: int, classes: ClassMapping, *, has_outlines: bool
+) -> GroundTruth:
+    if has_outlines and scene.outlines is None:
         raise LabelsError(
-            f"the labels of {scene.uri} are boxes and the package gives outlines: label them by "
-            "polygons"
+            f"the labels of {scene.uri} are boxes, but the package returns outlines; label the "
+            "objects with polygons"
         )
-    label = classes.of_labels[scene.classes]
-    return Truth(
+    label = classes.from_labels[scene.classes]
+    return GroundTruth(
         scene=np.full(len(label), number, np.int64),
         label=np.where(label < 0, len(classes.names), label),
         box=scene.boxes,
-        outline=_sound(scene.outlines) if outlined else None,
+        outline=_repair_outlines(scene.outlines) if has_outlines else None,
         crowd=scene.crowd,
-        size=scene.sizes,
+        coco_area=scene.sizes,
     )
 
 
-def _found(rows: Detections, number: int, classes: Classes, *, outlined: bool) -> Found:
-    label = classes.of_model[rows.label]
-    found = Found(
+def _build_predictions(
+    rows: Detections, number: int, classes: ClassMapping, *, has_outlines: bool
+) -> Predictions:
+    label = classes.from_model[rows.label]
+    predictions = Predictions(
         scene=np.full(len(label), number, np.int64),
         label=label,
         box=rows.box,
-        outline=_outlines(rows) if outlined else None,
+        outline=_outlines(rows) if has_outlines else None,
         score=rows.score.astype(np.float64),
     )
-    return found.take(label >= 0)
+    return predictions.take(label >= 0)
 
 
 def _outlines(rows: Detections) -> NDArray[np.object_]:
     if rows.outline is None:
         return np.asarray(shapely.box(*rows.box.T), np.object_)
-    return _sound(rows.outline)
+    return _repair_outlines(rows.outline)
 
 
-def _sound(outlines: NDArray[np.object_] | None) -> NDArray[np.object_]:
+def _repair_outlines(outlines: NDArray[np.object_] | None) -> NDArray[np.object_]:
     """Return outlines that GEOS can intersect, with self-intersections repaired."""
-    mended = np.array(outlines, np.object_)
-    crossed = ~shapely.is_valid(mended)
-    mended[crossed] = shapely.make_valid(mended[crossed])
-    return mended
+    repaired = np.array(outlines, np.object_)
+    crossed = ~shapely.is_valid(repaired)
+    repaired[crossed] = shapely.make_valid(repaired[crossed])
+    return repaired

@@ -13,11 +13,11 @@ from swath.raster.display import display_bands, stretch
 from swath.raster.scene import OpenScene
 from swath.raster.scene_info import Box
 
-_WIDEST = 512
+_MAX_SIDE_PX = 512
 """Maximum side of a picture in px; larger tiles are subsampled."""
 
 
-def picture_of(scene: OpenScene, window: Box, bands: Sequence[str]) -> str:
+def draw_window(scene: OpenScene, window: Box, bands: Sequence[str]) -> str:
     """Return a window as a PNG in a `data:` URI.
 
     Args:
@@ -28,7 +28,7 @@ def picture_of(scene: OpenScene, window: Box, bands: Sequence[str]) -> str:
     shown = display_bands(scene.info, bands)
     pixels, valid = scene.read_layers(window, shown)
     layers = np.broadcast_to(True if valid.shown is None else valid.shown, pixels.shape)
-    step = -(-max(window[2:]) // _WIDEST)
+    step = -(-max(window[2:]) // _MAX_SIDE_PX)
     image = stretch(pixels[:, ::step, ::step], layers[:, ::step, ::step])
     png = io.BytesIO()
     imsave(png, image, format="png")

@@ -10,28 +10,28 @@ import numpy as np
 import shapely
 
 from swath.evaluation.metrics.matching import Matches, match
-from swath.evaluation.thumbnails import picture_of
+from swath.evaluation.thumbnails import draw_window
 from swath.raster.scene import open_scene
 from swath.raster.scene_info import Box
 
 if TYPE_CHECKING:
     from swath._types import Ints
-    from swath.evaluation.metrics.objects import Found, Objects, Truth
-    from swath.evaluation.run_scenes import SeenScene
+    from swath.evaluation.metrics.objects import GroundTruth, Objects, Predictions
+    from swath.evaluation.run_scenes import SceneResult
     from swath.raster.tiles import Grid
 
-_MOST = 12
+_MAX_TILES = 12
 
-Fate = Literal["found", "missed", "hit", "false", "crowd"]
-"""Result of matching: `found`, `missed` or `crowd` for ground truth, and `hit`, `false` or `crowd`
+MatchKind = Literal["detected", "missed", "hit", "false", "crowd"]
+"""Result of matching: `detected`, `missed` or `crowd` for ground truth; `hit`, `false` or `crowd`
 for a detection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class DrawnShape:
     """Outline that is drawn over a tile."""
 
-    fate: Fate
+    kind: MatchKind
     path: str
     """SVG path data, in px of the tile's window."""
     score: float | None = None
@@ -53,7 +53,7 @@ class Chip:
     """Number of false positives that the tile owns."""
     missed: int
     """Number of missed objects that the tile owns."""
-    shapes: tuple[Shape, ...]
+    shapes: tuple[DrawnShape, ...]
 
     @property
     def name(self) -> str:
@@ -62,29 +62,29 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Judged:
+class _MatchedScene:
     """Scene with the detections above a threshold, matched with the ground truth."""
 
-    scene: SeenScene
-    found: Found
+    scene: SceneResult
+    predictions: Predictions
     matches: Matches
 
     @classmethod
-    def of(cls, scene: SeenScene, threshold: float, iou: float) -> _Judged:
-        found = scene.found.take(scene.found.score >= threshold)
-        return cls(scene, found, match(scene.truth, found, at=iou))
+    def from_result(cls, scene: SceneResult, threshold: float, iou: float) -> _MatchedScene:
+        predictions = scene.predictions.take(scene.predictions.score >= threshold)
+        return cls(scene, predictions, match(scene.truth, predictions, min_iou=iou))
 
     def errors(self) -> tuple[Ints, Ints, Ints]:
         """Return the tiles with errors, and the number of false positives and misses of each."""
         grid = self.scene.grid
-        false = _owners(grid, self.found.take(self.matches.false))
-        missed = _owners(grid, self.scene.truth.take(self.matches.missed))
+        false = _owning_tiles(grid, self.predictions.take(self.matches.false))
+        missed = _owning_tiles(grid, self.scene.truth.take(self.matches.missed))
         tiles = np.unique(np.concatenate([false, missed]))
-        return tiles, _count(tiles, false), _count(tiles, missed)
+        return tiles, _count_by_tile(tiles, false), _count_by_tile(tiles, missed)
 
 
 def worst_tiles(
-    scenes: Sequence[SeenScene], bands: Sequence[str], *, threshold: float, iou: float
+    scenes: Sequence[SceneResult], bands: Sequence[str], *, threshold: float, iou: float
 ) -> list[Chip]:
     """Return the tiles with the most false positives and misses, the worst first.
 
@@ -98,21 +98,23 @@ def worst_tiles(
     """
     worst: list[tuple[int, ...]] = []
     for number, scene in enumerate(scenes):
-        tiles, false, missed = _Judged.of(scene, threshold, iou).errors()
+        tiles, false, missed = _MatchedScene.from_result(scene, threshold, iou).errors()
         rows = np.stack([-false - missed, np.full_like(tiles, number), tiles, false, missed], 1)
-        worst = sorted([*worst, *map(tuple, rows.tolist())])[:_MOST]
+        worst = sorted([*worst, *map(tuple, rows.tolist())])[:_MAX_TILES]
     return [
-        _chip(_Judged.of(scenes[number], threshold, iou), tile, bands, false, missed)
+        _build_chip(
+            _MatchedScene.from_result(scenes[number], threshold, iou), tile, bands, false, missed
+        )
         for _, number, tile, false, missed in worst
     ]
 
 
-def _owners(grid: Grid, objects: Objects) -> Ints:
-    centre = (objects.box[:, :2] + objects.box[:, 2:]) / 2
-    return grid.owner(centre[:, 0], centre[:, 1])
+def _owning_tiles(grid: Grid, objects: Objects) -> Ints:
+    center = (objects.box[:, :2] + objects.box[:, 2:]) / 2
+    return grid.owner(center[:, 0], center[:, 1])
 
 
-def _count(tiles: Ints, owners: Ints) -> Ints:
+def _count_by_tile(tiles: Ints, owners: Ints) -> Ints:
     """Return the number of errors that each tile owns.
 
     Args:
@@ -122,12 +124,14 @@ def _count(tiles: Ints, owners: Ints) -> Ints:
     return np.bincount(np.searchsorted(tiles, owners), minlength=len(tiles))
 
 
-def _chip(judged: _Judged, tile: int, bands: Sequence[str], false: int, missed: int) -> Chip:
-    scene = judged.scene
-    placed = scene.grid.tile(tile)
-    window, (x0, y0, x1, y1) = placed.window, placed.core
+def _build_chip(
+    matched: _MatchedScene, tile: int, bands: Sequence[str], false: int, missed: int
+) -> Chip:
+    scene = matched.scene
+    tile_bounds = scene.grid.tile(tile)
+    window, (x0, y0, x1, y1) = tile_bounds.window, tile_bounds.core
     with open_scene(scene.uri) as opened:
-        picture = picture_of(opened, window, bands)
+        picture = draw_window(opened, window, bands)
     return Chip(
         uri=scene.uri,
         window=window,
@@ -135,29 +139,31 @@ def _chip(judged: _Judged, tile: int, bands: Sequence[str], false: int, missed: 
         picture=picture,
         false=false,
         missed=missed,
-        shapes=tuple(_shapes(judged, window)),
+        shapes=tuple(_shapes_in_window(matched, window)),
     )
 
 
-def _shapes(judged: _Judged, window: Box) -> Iterator[Shape]:
+def _shapes_in_window(matched: _MatchedScene, window: Box) -> Iterator[DrawnShape]:
     """Yield the outlines in a window, the ground truth first."""
-    truth, matches = judged.scene.truth, judged.matches
-    for row in _within(truth, window):
-        fate: Fate = "crowd" if truth.crowd[row] else "missed" if matches.missed[row] else "found"
-        yield Shape(fate=fate, path=_path(truth, row, window))
-    for row in _within(judged.found, window):
-        fate = "crowd" if matches.ignored[row] else "false" if matches.false[row] else "hit"
-        score = float(judged.found.score[row])
-        yield Shape(fate=fate, path=_path(judged.found, row, window), score=score)
+    truth, matches = matched.scene.truth, matched.matches
+    for row in _rows_in_window(truth, window):
+        kind: MatchKind = (
+            "crowd" if truth.crowd[row] else "missed" if matches.missed[row] else "detected"
+        )
+        yield DrawnShape(kind=kind, path=_svg_path(truth, row, window))
+    for row in _rows_in_window(matched.predictions, window):
+        kind = "crowd" if matches.ignored[row] else "false" if matches.false[row] else "hit"
+        score = float(matched.predictions.score[row])
+        yield DrawnShape(kind=kind, path=_svg_path(matched.predictions, row, window), score=score)
 
 
-def _within(objects: Truth | Found, window: Box) -> list[int]:
+def _rows_in_window(objects: GroundTruth | Predictions, window: Box) -> list[int]:
     x, y, width, height = window
     x0, y0, x1, y1 = objects.box.T
     return np.flatnonzero((x0 < x + width) & (x1 > x) & (y0 < y + height) & (y1 > y)).tolist()  # type: ignore[no-any-return]
 
 
-def _path(objects: Objects, row: int, window: Box) -> str:
+def _svg_path(objects: Objects, row: int, window: Box) -> str:
     """Return an outline with its holes as SVG path data, in px of the window."""
     outline = shapely.box(*objects.box[row])
     if objects.outline is not None:

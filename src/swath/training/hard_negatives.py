@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.evaluation.metrics.pairs import pairs_of
+from swath.evaluation.metrics.pairs import build_pairs
 from swath.training.data.sampler import HardNegative
 from swath.training.validation import ground_truth_boxes, predicted_boxes
 
@@ -41,7 +41,9 @@ def mine_hard_negatives(
         TrainingInterruptedError: The predictor's `stop` returned True.
     """
     predictions = predicted_boxes([predictor.predict(scene.uri) for scene in collection.scenes])
-    overlapping = pairs_of(ground_truth_boxes(collection), predictions, across_classes=True).found
+    overlapping = build_pairs(
+        ground_truth_boxes(collection), predictions, across_classes=True
+    ).predictions
     is_unlabeled = np.ones(len(predictions), np.bool_)
     is_unlabeled[overlapping] = False
     confident = predictions.take(is_unlabeled & (predictions.score >= min_score)).best_first()

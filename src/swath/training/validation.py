@@ -10,10 +10,10 @@ import numpy as np
 
 from swath.detection.detections import NO_LABEL, Detections
 from swath.errors import InputError
-from swath.evaluation.metrics.coco import coco_figures
-from swath.evaluation.metrics.curves import Curve, curve_of
+from swath.evaluation.metrics.coco import coco_metrics
+from swath.evaluation.metrics.curves import Curve, build_curve
 from swath.evaluation.metrics.matching import match
-from swath.evaluation.metrics.objects import Found, Truth
+from swath.evaluation.metrics.objects import GroundTruth, Predictions
 from swath.evaluation.metrics.pixels import count_pixels, pixel_f1, pixel_iou
 from swath.raster.interpretation import select_bands
 from swath.training.data.class_maps import UNKNOWN, Painter
@@ -98,8 +98,8 @@ class _BoxValidator:
         ground_truth = ground_truth_boxes(self.collection)
         detections = [predictor.predict(scene.uri) for scene in self.collection.scenes]
         predictions = predicted_boxes(detections)
-        metrics_by_iou = coco_figures(ground_truth, predictions, len(self.collection.classes))
-        curve = curve_of(ground_truth, predictions, match(ground_truth, predictions))
+        metrics_by_iou = coco_metrics(ground_truth, predictions, len(self.collection.classes))
+        curve = build_curve(ground_truth, predictions, match(ground_truth, predictions))
         threshold = best_f1_threshold(curve)
         best = curve.counts(1.0 if threshold is None else threshold)
         metrics = {
@@ -157,10 +157,10 @@ def best_f1_threshold(curve: Curve) -> float | None:
     return float(curve.score[first] + min(lower, curve.score[first])) / 2
 
 
-def ground_truth_boxes(collection: Collection) -> Truth:
+def ground_truth_boxes(collection: Collection) -> GroundTruth:
     """Return the ground truth boxes, with scenes numbered as in the collection."""
     scenes = collection.scenes
-    return Truth(
+    return GroundTruth(
         scene=_scene_indices([len(scene.boxes) for scene in scenes]),
         label=np.concatenate([scene.classes for scene in scenes]),
         box=np.concatenate([scene.boxes for scene in scenes]),
@@ -168,9 +168,9 @@ def ground_truth_boxes(collection: Collection) -> Truth:
     )
 
 
-def predicted_boxes(detections: Sequence[Detections]) -> Found:
+def predicted_boxes(detections: Sequence[Detections]) -> Predictions:
     """Return the predicted boxes, with scenes numbered in the order of `detections`."""
-    return Found(
+    return Predictions(
         scene=_scene_indices([len(part) for part in detections]),
         label=np.concatenate([part.label for part in detections]).astype(np.int64),
         box=np.concatenate([part.box for part in detections]),

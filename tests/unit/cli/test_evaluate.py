@@ -106,7 +106,7 @@ def test_what_cannot_be_used(run):
     result = run("--fail-below", "speed=1")
 
     assert result.exit_code == EXIT_INPUT
-    assert "has no figure speed" in result.stderr
+    assert "has no metric speed" in result.stderr
 
 
 @pytest.fixture
@@ -119,8 +119,8 @@ def test_a_class_of_the_labels_can_be_one_of_the_model(run, vessels, tmp_path):
     refused = run()
 
     assert refused.exit_code == EXIT_INPUT
-    assert "['vessel'] and the model ['dot']" in refused.stderr
-    assert "as --map vessel=ship" in refused.stderr
+    assert "['vessel'], and the model has ['dot']" in refused.stderr
+    assert "as in --map vessel=ship" in refused.stderr
 
     assert run("--map", "vessel=dot").exit_code == 0
     assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["figures"]["AP"] == 1

@@ -11,7 +11,7 @@ from rasterio.features import shapes
 from swath.errors import LabelsError, PackageError, RunIncompleteError
 from swath.evaluation import masks
 from swath.evaluation.assess import assess
-from swath.evaluation.evaluate import EVALUATION, REPORT, evaluate
+from swath.evaluation.evaluate import EVALUATION_FILE, REPORT_FILE, evaluate
 from swath.evaluation.results import Evaluation
 from swath.labels.collection import Collection
 from swath.labels.read import read_collection
@@ -75,7 +75,7 @@ def test_nothing_found(package, labelled, tmp_path):
 
     assert evaluation.figures["AP"] == evaluation.figures["best_F1"] == 0
     assert evaluation.figures["precision"] is None
-    assert "Nothing was found" in (tmp_path / "out" / REPORT).read_text()
+    assert "The model detected nothing" in (tmp_path / "out" / REPORT_FILE).read_text()
 
 
 def test_nothing_labelled(package, labelled, tmp_path):
@@ -107,7 +107,7 @@ def test_the_package_itself_is_left_alone(package, labelled, tmp_path):
     evaluation = measured(package, labelled(around(PLACES)), tmp_path / "out")
 
     assert evaluation.package.digest == describe_package(package).digest == before
-    assert [path.name for path in (tmp_path / "out").iterdir()] == [EVALUATION]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [EVALUATION_FILE]
 
 
 def test_what_is_written_can_be_read_again(package, labelled, tmp_path):
@@ -115,7 +115,7 @@ def test_what_is_written_can_be_read_again(package, labelled, tmp_path):
 
     evaluation = measured(package, collection, tmp_path / "out")
 
-    text = json.loads((tmp_path / "out" / EVALUATION).read_text())
+    text = json.loads((tmp_path / "out" / EVALUATION_FILE).read_text())
     assert Evaluation.from_json(text) == evaluation
     assert text["collection"]["digest"] == collection.digest
 
@@ -144,7 +144,9 @@ def test_labels_of_other_classes(package, labelled, tmp_path):
     collection = labelled(around(PLACES))
     others = Collection.of(collection.scenes, ["ship"])
 
-    with pytest.raises(LabelsError, match=r"the labels name \['ship'\] and the model \['dot'\]"):
+    with pytest.raises(
+        LabelsError, match=r"the labels have the classes \['ship'\], and the model has \['dot'\]"
+    ):
         measured(package, others, tmp_path / "out")
 
 
@@ -153,14 +155,16 @@ def test_classes_that_look_alike(package, labelled, tmp_path, name):
     collection = labelled(around(PLACES))
     others = Collection.of(collection.scenes, [name, "ship"])
 
-    with pytest.raises(LabelsError, match=f"the labels name the class '{name}' and the model '"):
+    with pytest.raises(
+        LabelsError, match=f"the labels have the class '{name}', and the model has '"
+    ):
         measured(package, others, tmp_path / "out")
 
 
 def test_the_name_of_what_is_of_no_class(package, labelled, tmp_path):
     scenes = labelled(around(PLACES)).scenes
 
-    with pytest.raises(LabelsError, match=r"a class '\(background\)'.*rename it"):
+    with pytest.raises(LabelsError, match=r"a class '\(background\)'.*rename the class"):
         measured(package, Collection.of(scenes, ["dot", "(background)"]), tmp_path / "out")
 
 
@@ -176,7 +180,7 @@ def test_objects_of_a_class_that_the_model_does_not_know(package, labelled, tmp_
     assert [one.figures["AP"] for one in evaluation.classes[1:]] == [0, None]
     assert evaluation.confusion[1][1] == 0
     (warning,) = evaluation.warnings
-    assert "the model knows no class 'ship', so its 3 objects count as missed" in warning
+    assert "the model has no class 'ship', so its 3 objects count as missed" in warning
 
 
 def test_objects_that_are_labelled_twice_are_told(package, labelled, tmp_path):
@@ -185,7 +189,7 @@ def test_objects_that_are_labelled_twice_are_told(package, labelled, tmp_path):
     evaluation = measured(package, labelled(boxes), tmp_path / "out")
 
     (warning,) = evaluation.warnings
-    assert "scene.tif: 2 objects are labelled twice, such as at (5, 5, 6, 6)" in warning
+    assert "scene.tif: 2 objects are labeled twice, such as at (5, 5, 6, 6)" in warning
 
 
 def test_tiles_that_failed_are_told(package, make_scene, tmp_path):
@@ -231,7 +235,7 @@ def test_a_scene_of_another_size_than_its_labels(package, labelled, tmp_path):
     (scene,) = labelled(around(PLACES)).scenes
     wrong = Collection.of([dataclasses.replace(scene, width=99)], ["dot"])
 
-    with pytest.raises(LabelsError, match="has 100 x 60 px; its labels are of 99 x 60 px"):
+    with pytest.raises(LabelsError, match="has 100 x 60 px, but its labels state 99 x 60 px"):
         measured(package, wrong, tmp_path / "out")
 
 
@@ -244,7 +248,7 @@ def test_classes_of_tiles_are_not_measured(labelled, tmp_path):
     change = for_task("scene-classification", {"scores": [-1, 2]}, classes=("other", "dot"))
     package = write_package(tmp_path / "model", change, weights=oracles.mean())
 
-    with pytest.raises(PackageError, match="bright gives a class a tile"):
+    with pytest.raises(PackageError, match="bright classifies whole tiles"):
         measured(package, labelled(around(PLACES)), tmp_path / "out")
 
 
@@ -281,8 +285,8 @@ def blobs():
 
 def regions(labels):
     """The outlines of regions of True, by another library."""
-    found = shapes(labels.astype(np.uint8), mask=labels, connectivity=4)
-    return np.array([shapely.geometry.shape(shape) for shape, _ in found], object)
+    predictions = shapes(labels.astype(np.uint8), mask=labels, connectivity=4)
+    return np.array([shapely.geometry.shape(shape) for shape, _ in predictions], object)
 
 
 @pytest.fixture
@@ -308,7 +312,7 @@ def pools(make_scene):
 
 
 def test_a_perfect_segmentation(water, pools, tmp_path, monkeypatch):
-    monkeypatch.setattr(masks, "_WINDOW", 23)
+    monkeypatch.setattr(masks, "_WINDOW_PX", 23)
 
     evaluation = measured(water, pools(blobs()), tmp_path / "out")
 
@@ -367,7 +371,7 @@ def test_instances_are_compared_by_their_outlines(make_scene, tmp_path):
 def test_outlines_need_outlines(water, labelled, tmp_path):
     collection = Collection.of(labelled(around(PLACES)).scenes, ["water"])
 
-    with pytest.raises(LabelsError, match="label them by polygons"):
+    with pytest.raises(LabelsError, match="label the objects with polygons"):
         measured(water, collection, tmp_path / "out")
 
 

@@ -5,9 +5,15 @@ import msgspec
 import pytest
 
 from swath.errors import InputError, SwathError
-from swath.evaluation.assess import IN_USE, VERDICT, assess, parse_bounds, read_evaluation
-from swath.evaluation.evaluate import EVALUATION, evaluate, figures_of
-from swath.evaluation.gate import Verdict, compare, require
+from swath.evaluation.assess import (
+    IN_USE_FOLDER,
+    VERDICT_FILE,
+    assess,
+    parse_bounds,
+    read_evaluation,
+)
+from swath.evaluation.evaluate import EVALUATION_FILE, evaluate, metric_names
+from swath.evaluation.gate import GateResult, compare, require
 from tests.helpers.labelled import around, collection_of, dots
 from tests.helpers.packages import write_package
 
@@ -63,22 +69,22 @@ def test_a_figure_that_the_one_in_use_never_had_is_not_compared(in_use):
 
 
 def test_other_figures(in_use):
-    assert compare(lower(in_use, AP=0.1), in_use, figures=["recall"]).passed
-    with pytest.raises(InputError, match="has no figure speed; it has AP, "):
-        compare(in_use, in_use, figures=["speed"])
+    assert compare(lower(in_use, AP=0.1), in_use, metrics=["recall"]).passed
+    with pytest.raises(InputError, match="has no metric speed; it has AP, "):
+        compare(in_use, in_use, metrics=["speed"])
 
 
 def test_another_collection_cannot_be_compared(in_use):
     used = msgspec.structs.replace(in_use.collection, digest="0" * 64)
 
-    with pytest.raises(InputError, match="measure both on the same one"):
+    with pytest.raises(InputError, match="evaluate both on the same collection"):
         compare(in_use, msgspec.structs.replace(in_use, collection=used))
 
 
 def test_other_conditions_cannot_be_compared(in_use):
     other = msgspec.structs.replace(in_use.conditions, score_floor=0.3)
 
-    with pytest.raises(InputError, match="measure both in the same way"):
+    with pytest.raises(InputError, match="evaluate both under the same conditions"):
         compare(in_use, msgspec.structs.replace(in_use, conditions=other))
 
 
@@ -95,7 +101,7 @@ def test_bounds(in_use):
 
 def test_bounds_are_read():
     assert parse_bounds(["AP50=0.3", "F1=.5"]) == {"AP50": 0.3, "F1": 0.5}
-    with pytest.raises(InputError, match=r"'AP50' is no bound"):
+    with pytest.raises(InputError, match=r"'AP50' is not a bound"):
         parse_bounds(["AP50"])
 
 
@@ -117,15 +123,15 @@ def test_a_worse_package_is_refused(package, blind, collection, tmp_path):
 
     assert not verdict.passed
     assert {fall.figure for fall in verdict.falls} == {"AP", "AP50", "best_F1"}
-    assert Verdict.from_json(json.loads((out / VERDICT).read_text())) == verdict
-    assert read_evaluation(str(out / IN_USE / EVALUATION)).figures["AP"] == 1
+    assert GateResult.from_json(json.loads((out / VERDICT_FILE).read_text())) == verdict
+    assert read_evaluation(str(out / IN_USE_FOLDER / EVALUATION_FILE)).figures["AP"] == 1
 
 
 def test_a_better_package_passes(package, blind, collection, tmp_path):
     evaluate(blind, collection, tmp_path / "before", report=False)
 
     _, verdict = assess(
-        package, collection, tmp_path / "out", against=str(tmp_path / "before" / EVALUATION)
+        package, collection, tmp_path / "out", against=str(tmp_path / "before" / EVALUATION_FILE)
     )
 
     assert verdict.passed
@@ -148,28 +154,30 @@ def test_an_evaluation_that_is_none(tmp_path):
     with pytest.raises(InputError, match="there is no evaluation at"):
         read_evaluation(str(tmp_path / "absent.json"))
     (tmp_path / "text.json").write_text("figures")
-    with pytest.raises(InputError, match=r"text\.json is no evaluation"):
+    with pytest.raises(InputError, match=r"text\.json is not an evaluation"):
         read_evaluation(str(tmp_path / "text.json"))
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_no_number_holds_nothing(in_use, number):
-    with pytest.raises(InputError, match="give a number"):
+    with pytest.raises(InputError, match="give a finite number"):
         require(in_use, {"AP": number})
-    with pytest.raises(InputError, match=r"the tolerance is .*give a number"):
+    with pytest.raises(InputError, match=r"the tolerance is .*give a finite number"):
         compare(lower(in_use, AP=0.1), in_use, number)
-    with pytest.raises(InputError, match="which no measurement does"):
+    with pytest.raises(InputError, match="which is not possible"):
         compare(lower(in_use, AP=number), in_use)
-    with pytest.raises(InputError, match="which no measurement does"):
+    with pytest.raises(InputError, match="which is not possible"):
         compare(in_use, lower(in_use, AP=number))
-    with pytest.raises(InputError, match="give a number"):
+    with pytest.raises(InputError, match="give a finite number"):
         parse_bounds([f"AP={number}"])
 
 
 def test_a_package_in_use_without_figures_lets_nothing_pass(in_use):
     nothing = lower(in_use, AP=None, AP50=None, best_F1=None)
 
-    with pytest.raises(InputError, match="compares nothing: measure both on scenes with labelled"):
+    with pytest.raises(
+        InputError, match="nothing to compare; evaluate both packages on scenes with labeled"
+    ):
         compare(in_use, nothing)
 
 
@@ -180,17 +188,20 @@ def test_the_rounding_of_a_difference_is_no_fall(in_use):
 
 def test_two_bounds_of_one_figure():
     assert parse_bounds(["AP=0.3", "AP=0.30"]) == {"AP": 0.3}
-    with pytest.raises(InputError, match=r"AP is asked for twice, 0\.3 and 0\.5; give one"):
+    with pytest.raises(InputError, match=r"AP has two bounds, 0\.3 and 0\.5; give one"):
         parse_bounds(["AP=0.3", "AP=0.5"])
 
 
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"fail_below": {"mIoU": 0.3}}, "detection has no figure mIoU; it has AP, AP50"),
+        ({"fail_below": {"mIoU": 0.3}}, "detection has no metric mIoU; it has AP, AP50"),
         ({"tolerance": float("nan")}, "the tolerance is nan"),
-        ({"score_floor": float("nan")}, "the score floor is nan; it is a number from 0 to 1"),
-        ({"tolerated_failures": 2.0}, "the share of failures is 2.0; it is a number from 0 to 1"),
+        ({"score_floor": float("nan")}, "the score floor is nan; it must be a number from 0 to 1"),
+        (
+            {"tolerated_failures": 2.0},
+            "share of failures is 2.0; it must be a number from 0 to 1",
+        ),
     ],
 )
 def test_what_is_asked_is_checked_before_anything_is_measured(
@@ -205,7 +216,7 @@ def test_what_is_asked_is_checked_before_anything_is_measured(
 
 
 def test_the_names_that_are_checked_are_those_of_the_figures(in_use):
-    assert figures_of("detection") == tuple(in_use.figures)
+    assert metric_names("detection") == tuple(in_use.figures)
 
 
 def test_a_verdict_of_before_does_not_outlive_a_run_that_fails(package, collection, tmp_path):
@@ -217,4 +228,4 @@ def test_a_verdict_of_before_does_not_outlive_a_run_that_fails(package, collecti
     with pytest.raises(SwathError):
         assess(package, gone, out)
 
-    assert not (out / VERDICT).exists()
+    assert not (out / VERDICT_FILE).exists()

@@ -7,8 +7,8 @@ import pytest
 from matplotlib.image import imread
 
 from swath.evaluation import thumbnails
-from swath.evaluation.evaluate import REPORT, evaluate
-from swath.evaluation.thumbnails import display_bands, picture_of, stretch
+from swath.evaluation.evaluate import REPORT_FILE, evaluate
+from swath.evaluation.thumbnails import display_bands, draw_window, stretch
 from swath.raster.scene import open_scene
 from tests.helpers.labelled import around, collection_of, dots
 
@@ -19,7 +19,7 @@ PLACES = [(5, 5), (40, 40), (80, 20)]
 def page(package, make_scene, tmp_path):
     labels = np.concatenate([around(PLACES[:2]), around([(60, 10)])])
     evaluate(package, collection_of([(make_scene(dots(PLACES)), labels)]), tmp_path / "out")
-    return (tmp_path / "out" / REPORT).read_text()
+    return (tmp_path / "out" / REPORT_FILE).read_text()
 
 
 def test_the_page_needs_nothing_beside_it(page):
@@ -34,7 +34,7 @@ def test_the_page_needs_nothing_beside_it(page):
 
 def test_the_page_tells_the_figures(page):
     assert "<h1>bright</h1>" in page
-    assert "detection on 1 labelled\nscene with 3\nobjects" in page
+    assert "detection on 1 labeled\nscene with 3\nobjects" in page
     assert page.count("<svg") >= 4
     assert "scene.tif" in page
 
@@ -59,7 +59,7 @@ def test_the_same_figures_give_the_same_page(package, make_scene, tmp_path):
     pages = []
     for name in "ab":
         evaluate(package, collection, tmp_path / name)
-        page = (tmp_path / name / REPORT).read_text()
+        page = (tmp_path / name / REPORT_FILE).read_text()
         seconds = page.split("<h2>Scenes</h2>")[1].split("</tbody>")[0]
         pages.append(page.replace(seconds, ""))
 
@@ -124,11 +124,11 @@ def test_a_few_bright_dots_on_nothing_are_seen():
 
 
 def test_large_windows_are_drawn_smaller(make_scene, monkeypatch):
-    monkeypatch.setattr(thumbnails, "_WIDEST", 8)
+    monkeypatch.setattr(thumbnails, "_MAX_SIDE_PX", 8)
     scene = make_scene(np.arange(600, dtype=np.uint16).reshape(1, 20, 30))
 
     with open_scene(scene) as opened:
-        picture = picture_of(opened, (0, 0, 30, 20), ["gray"])
+        picture = draw_window(opened, (0, 0, 30, 20), ["gray"])
 
     png = base64.b64decode(picture.removeprefix("data:image/png;base64,"))
     assert imread(io.BytesIO(png)).shape[:2] == (5, 8)

@@ -14,10 +14,10 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swath.evaluation.figures import measure_objects
+from swath.evaluation.measure import measure_objects
 from swath.evaluation.metrics.coco import IOUS, SIZES
-from swath.evaluation.metrics.confusion import confusion
-from swath.evaluation.metrics.objects import Found, Truth
+from swath.evaluation.metrics.confusion import confusion_matrix
+from swath.evaluation.metrics.objects import GroundTruth, Predictions
 from tests.helpers.fuzzing import draws
 
 CLASSES, SCENES, THRESHOLD = 3, 3, 0.5
@@ -48,16 +48,16 @@ def evaluations(draw, *, tied=None):
     own["label"][mistaken] = rng.integers(0, CLASSES, mistaken.sum())
     size = (box[:, 2:] - box[:, :2]).prod(axis=1)
     stated = np.where(rng.random(known) < 0.3, rng.choice([32.0**2, 96.0**2, 2e10], known), size)
-    truth = Truth(
+    truth = GroundTruth(
         scene=scene,
         label=label,
         box=box,
         outline=turned(rng, box) if outlined else None,
         crowd=rng.random(known) < draw(st.sampled_from([0.0, 0.3])),
-        size=stated if draw(st.booleans()) else None,
+        coco_area=stated if draw(st.booleans()) else None,
     )
-    found = Found(box=seen, outline=turned(rng, seen) if outlined else None, **own)
-    return truth, found.take(np.argsort(found.scene, kind="stable"))
+    predictions = Predictions(box=seen, outline=turned(rng, seen) if outlined else None, **own)
+    return truth, predictions.take(np.argsort(predictions.scene, kind="stable"))
 
 
 def boxes(rng, count):
@@ -79,30 +79,32 @@ def turned(rng, box):
     )
 
 
-def overlap_of(truth, found, known, seen):
+def overlap_of(truth, predictions, known, seen):
     """Intersection over union of two rows, or over the detection's area where one is a crowd."""
     if truth.outline is None:
-        a, b = found.box[seen], truth.box[known]
+        a, b = predictions.box[seen], truth.box[known]
         wide, high = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
         shared = max(wide, 0) * max(high, 0)
         own, other = ((box[2:] - box[:2]).prod() for box in (a, b))
     else:
-        one, two = found.outline[seen], truth.outline[known]
+        one, two = predictions.outline[seen], truth.outline[known]
         shared, own, other = one.intersection(two).area, one.area, two.area
     whole = own if truth.crowd[known] else own + other - shared
     return shared / whole if whole > 0 else 0.0
 
 
-def overlaps(truth, found):
+def overlaps(truth, predictions):
     return np.array(
         [
             [
-                overlap_of(truth, found, k, s) if truth.scene[k] == found.scene[s] else 0.0
+                overlap_of(truth, predictions, k, s)
+                if truth.scene[k] == predictions.scene[s]
+                else 0.0
                 for k in range(len(truth))
             ]
-            for s in range(len(found))
+            for s in range(len(predictions))
         ]
-    ).reshape(len(found), len(truth))
+    ).reshape(len(predictions), len(truth))
 
 
 def greedy(rows, columns, overlap, crowd, ignored, at):
@@ -124,15 +126,15 @@ def greedy(rows, columns, overlap, crowd, ignored, at):
     return of
 
 
-def ranked(found, rows):
-    return sorted(rows, key=lambda row: -found.score[row])
+def ranked(predictions, rows):
+    return sorted(rows, key=lambda row: -predictions.score[row])
 
 
-def coco(truth, found, label, at, size):
+def coco(truth, predictions, label, at, size):
     """Precision at 101 recalls and the recall, of one class, IoU and size; None: nothing known."""
-    overlap = overlaps(truth, found)
+    overlap = overlaps(truth, predictions)
     low, high = SIZES[size] if size != "all" else (0, np.inf)
-    area = truth.area if truth.size is None else truth.size
+    area = truth.area if truth.coco_area is None else truth.coco_area
     ignored = truth.crowd | (area < low) | (area > high)
     known = [k for k in range(len(truth)) if truth.label[k] == label]
     wanted = sum(not ignored[k] for k in known)
@@ -141,15 +143,19 @@ def coco(truth, found, label, at, size):
     of = {}
     for scene in range(SCENES):
         rows = ranked(
-            found,
-            [s for s in range(len(found)) if found.label[s] == label and found.scene[s] == scene],
+            predictions,
+            [
+                s
+                for s in range(len(predictions))
+                if predictions.label[s] == label and predictions.scene[s] == scene
+            ],
         )
         columns = [k for k in known if truth.scene[k] == scene]
         of |= greedy(rows, columns, overlap, truth.crowd, ignored, at)
     right, wrong, points = 0, 0, []
-    for row in ranked(found, of):
+    for row in ranked(predictions, of):
         match = of[row]
-        beyond = not low <= found.area[row] <= high
+        beyond = not low <= predictions.area[row] <= high
         if (match > -1 and ignored[match]) or (match < 0 and beyond):
             continue
         right, wrong = right + (match > -1), wrong + (match < 0)
@@ -160,13 +166,15 @@ def coco(truth, found, label, at, size):
     return precision, points[-1][0] if points else 0.0
 
 
-def coco_figures(truth, found, labels):
+def coco_metrics(truth, predictions, labels):
     """The figures of COCO by their names, over some classes."""
     figures = {}
     for size in SIZES:
         suffix = "" if size == "all" else f"_{size}"
         found_of = {
-            (label, at): coco(truth, found, label, at, size) for label in labels for at in IOUS
+            (label, at): coco(truth, predictions, label, at, size)
+            for label in labels
+            for at in IOUS
         }
         known = {key: one for key, one in found_of.items() if one is not None}
 
@@ -182,26 +190,27 @@ def coco_figures(truth, found, labels):
     return figures
 
 
-def judged(truth, found, labels, least=-1.0):
+def by_score(truth, predictions, labels, least=-1.0):
     """What becomes of each detection that scores so much: its object, or -1; and crowds' rows."""
-    overlap = overlaps(truth, found)
+    overlap = overlaps(truth, predictions)
     of = {}
     for label in labels:
         for scene in range(SCENES):
             rows = [
                 s
-                for s in range(len(found))
-                if (found.label[s], found.scene[s]) == (label, scene) and found.score[s] >= least
+                for s in range(len(predictions))
+                if (predictions.label[s], predictions.scene[s]) == (label, scene)
+                and predictions.score[s] >= least
             ]
             columns = [
                 k for k in range(len(truth)) if (truth.label[k], truth.scene[k]) == (label, scene)
             ]
-            of |= greedy(ranked(found, rows), columns, overlap, truth.crowd, truth.crowd, 0.5)
+            of |= greedy(ranked(predictions, rows), columns, overlap, truth.crowd, truth.crowd, 0.5)
     return of
 
 
-def counts(truth, found, labels, least):
-    of = judged(truth, found, labels, least)
+def counts(truth, predictions, labels, least):
+    of = by_score(truth, predictions, labels, least)
     hits = sum(k > -1 and not truth.crowd[k] for k in of.values())
     known = sum(truth.label[k] in labels and not truth.crowd[k] for k in range(len(truth)))
     return hits, sum(k < 0 for k in of.values()), known
@@ -215,15 +224,17 @@ def f1(hits, false, known):
     return share(2 * hits, hits + false + known)
 
 
-def thresholded(truth, found, labels):
+def thresholded(truth, predictions, labels):
     """Precision, recall and F1 at the threshold, and the best of each score's."""
-    hits, false, known = counts(truth, found, labels, THRESHOLD)
-    of_class = [s for s, label in zip(found.score, found.label, strict=True) if label in labels]
+    hits, false, known = counts(truth, predictions, labels, THRESHOLD)
+    of_class = [
+        s for s, label in zip(predictions.score, predictions.label, strict=True) if label in labels
+    ]
     tried = sorted(set(of_class), reverse=True)
-    by_score = [f1(*counts(truth, found, labels, score)) or 0.0 for score in tried]
+    by_score = [f1(*counts(truth, predictions, labels, score)) or 0.0 for score in tried]
     best = int(np.argmax(by_score)) if tried else None
     none = 0.0 if known else None
-    measured_at = None if best is None else f1(*counts(truth, found, labels, tried[best]))
+    measured_at = None if best is None else f1(*counts(truth, predictions, labels, tried[best]))
     return {
         "precision": share(hits, hits + false),
         "recall": share(hits, known),
@@ -233,12 +244,12 @@ def thresholded(truth, found, labels):
     }
 
 
-def voc(truth, found, label):
+def voc(truth, predictions, label):
     """Pascal VOC's: a detection has its best object or none; all points of the curve count."""
-    overlap, taken, points, right, wrong = overlaps(truth, found), set(), [], 0, 0
+    overlap, taken, points, right, wrong = overlaps(truth, predictions), set(), [], 0, 0
     known = np.flatnonzero(truth.label == label)
     wanted = (~truth.crowd[known]).sum()
-    for row in ranked(found, np.flatnonzero(found.label == label).tolist()):
+    for row in ranked(predictions, np.flatnonzero(predictions.label == label).tolist()):
         near = [k for k in known.tolist() if overlap[row, k] >= 0.5]
         if not near:
             wrong += 1
@@ -255,17 +266,17 @@ def voc(truth, found, label):
     return sum(rises) / wanted
 
 
-def confused(truth, found):
+def confused(truth, predictions):
     """Own classes first, then what is left whatever its class; (known, seen) counted."""
-    kept = [s for s in range(len(found)) if found.score[s] >= THRESHOLD]
-    of = judged(truth, found, range(CLASSES), THRESHOLD)
+    kept = [s for s in range(len(predictions)) if predictions.score[s] >= THRESHOLD]
+    of = by_score(truth, predictions, range(CLASSES), THRESHOLD)
     matrix = np.zeros((CLASSES + 1, CLASSES + 1), int)
     taken = {k for k in of.values() if k > -1}
-    overlap = overlaps(truth, found)
+    overlap = overlaps(truth, predictions)
     left = [s for s in kept if of[s] < 0]
     other = {}
     for scene in range(SCENES):
-        rows = ranked(found, [s for s in left if found.scene[s] == scene])
+        rows = ranked(predictions, [s for s in left if predictions.scene[s] == scene])
         free = [
             k
             for k in range(len(truth))
@@ -275,7 +286,7 @@ def confused(truth, found):
     for row in kept:
         match = of[row] if of[row] > -1 else other[row]
         if match < 0 or not truth.crowd[match]:
-            matrix[truth.label[match] if match > -1 else CLASSES, found.label[row]] += 1
+            matrix[truth.label[match] if match > -1 else CLASSES, predictions.label[row]] += 1
     matched = taken | set(other.values())
     for k in range(len(truth)):
         if k not in matched and not truth.crowd[k]:
@@ -283,9 +294,9 @@ def confused(truth, found):
     return matrix
 
 
-def measured(truth, found):
+def measured(truth, predictions):
     names = [str(label) for label in range(CLASSES)]
-    return measure_objects(truth, found, names, threshold=THRESHOLD, iou=0.5)
+    return measure_objects(truth, predictions, names, threshold=THRESHOLD, iou=0.5)
 
 
 def assert_same(ours, expected):
@@ -300,15 +311,19 @@ def assert_same(ours, expected):
 @settings(max_examples=draws(25, fuzz=3000), deadline=None)
 @given(evaluations())
 def test_figures_are_those_of_loops_over_each_pair(case):
-    truth, found = case
+    truth, predictions = case
 
-    whole, classes, _ = measured(truth, found)
+    whole, classes, _ = measured(truth, predictions)
 
     every = range(CLASSES)
-    assert_same(whole, coco_figures(truth, found, every) | thresholded(truth, found, every))
+    assert_same(
+        whole, coco_metrics(truth, predictions, every) | thresholded(truth, predictions, every)
+    )
     for label, one in enumerate(classes):
-        expected = coco_figures(truth, found, [label]) | thresholded(truth, found, [label])
-        assert_same(one.figures, expected | {"VOC_AP": voc(truth, found, label)})
+        expected = coco_metrics(truth, predictions, [label]) | thresholded(
+            truth, predictions, [label]
+        )
+        assert_same(one.figures, expected | {"VOC_AP": voc(truth, predictions, label)})
         assert one.objects == (~truth.crowd & (truth.label == label)).sum()
 
 
@@ -316,14 +331,14 @@ def test_figures_are_those_of_loops_over_each_pair(case):
 @settings(max_examples=draws(60, fuzz=5000), deadline=None)
 @given(evaluations())
 def test_confusion_sums_up_to_hits_false_alarms_and_objects(case):
-    truth, found = case
-    kept = found.take(found.score >= THRESHOLD)
+    truth, predictions = case
+    kept = predictions.take(predictions.score >= THRESHOLD)
 
-    matrix = confusion(truth, kept, CLASSES)
+    matrix = confusion_matrix(truth, kept, CLASSES)
 
-    np.testing.assert_array_equal(matrix, confused(truth, found))
+    np.testing.assert_array_equal(matrix, confused(truth, predictions))
     for label in range(CLASSES):
-        hits, false, known = counts(truth, found, [label], THRESHOLD)
+        hits, false, known = counts(truth, predictions, [label], THRESHOLD)
         assert matrix[label].sum() == known
         assert matrix[:, label].sum() == hits + false
         assert matrix[label, label] == hits
@@ -367,8 +382,8 @@ def test_the_size_of_a_px_changes_sizes_alone(case, factor):
 @settings(max_examples=draws(25, fuzz=3000), deadline=None)
 @given(evaluations())
 def test_what_scores_less_changes_nothing_at_the_threshold(case):
-    truth, found = case
-    kept = found.take(found.score >= THRESHOLD)
+    truth, predictions = case
+    kept = predictions.take(predictions.score >= THRESHOLD)
 
     for ours, theirs in zip(flat((truth, kept)), flat(case), strict=True):
         assert_same(ours, {name: theirs[name] for name in ("precision", "recall", "F1")})
@@ -378,17 +393,17 @@ def test_what_scores_less_changes_nothing_at_the_threshold(case):
 @settings(max_examples=draws(25, fuzz=3000), deadline=None)
 @given(evaluations(tied=False), st.integers(0, 99))
 def test_ap_never_rises_where_the_one_detection_of_an_object_goes(case, pick):
-    truth, found = case
-    overlap = overlaps(truth, found)
-    near = (overlap >= 0.5) & (found.label[:, None] == truth.label)
+    truth, predictions = case
+    overlap = overlaps(truth, predictions)
+    near = (overlap >= 0.5) & (predictions.label[:, None] == truth.label)
     alone = near & (near.sum(axis=0) == 1) & (near.sum(axis=1) == 1)[:, None] & ~truth.crowd
     # Right at each IoU: what is right at the lowest alone is a false alarm at the others.
     rows = np.flatnonzero((alone & (overlap >= IOUS[-1])).any(axis=1))
     if not len(rows):
         return
-    less = found.take(np.arange(len(found)) != rows[pick % len(rows)])
+    less = predictions.take(np.arange(len(predictions)) != rows[pick % len(rows)])
 
-    before, after = measured(truth, found)[0], measured(truth, less)[0]
+    before, after = measured(truth, predictions)[0], measured(truth, less)[0]
 
     for name in ("AP", "AP50", "AP75", "AR", "VOC_AP", "best_F1", "recall"):
         assert after[name] <= before[name] + 1e-12, name

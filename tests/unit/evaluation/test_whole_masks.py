@@ -13,7 +13,7 @@ import shapely
 
 from swath.evaluation import masks
 from swath.evaluation.evaluate import evaluate
-from swath.evaluation.metrics.objects import Truth
+from swath.evaluation.metrics.objects import GroundTruth
 from swath.labels.collection import Collection
 from swath.labels.objects import Objects, polygons_of
 from swath.training.data.class_maps import UNKNOWN, Painter
@@ -80,7 +80,7 @@ def known_at_each_pixel(objects, background):
 @pytest.mark.fuzz
 @pytest.mark.parametrize("seed", range(draws(4, fuzz=200)))
 def test_pixels_are_those_of_a_loop_over_them(package, make_scene, tmp_path, monkeypatch, seed):
-    monkeypatch.setattr(masks, "_WINDOW", 37)
+    monkeypatch.setattr(masks, "_WINDOW_PX", 37)
     rng = np.random.default_rng(seed)
     said = rng.integers(0, len(MODEL), (HEIGHT // 4, WIDTH // 4)).repeat(4, 0).repeat(4, 1)
     valid = rng.random((HEIGHT, WIDTH)) < rng.choice([0.9, 1.0])
@@ -134,7 +134,7 @@ def test_what_is_trained_on_is_what_is_measured_against(make_scene, seed):
 def test_more_classes_than_a_byte_tells_apart(make_scene):
     scene = make_scene(np.ones((1, HEIGHT, WIDTH), np.uint8))
     one = np.array([shapely.box(0, 0, 10, 10)], object)
-    truth = Truth(
+    truth = GroundTruth(
         scene=np.zeros(1, np.int64),
         label=np.array([299]),
         box=shapely.bounds(one),
@@ -142,6 +142,8 @@ def test_more_classes_than_a_byte_tells_apart(make_scene):
         crowd=np.zeros(1, np.bool_),
     )
 
-    counts = masks.count_scene(scene, ["gray"], truth, masks.drawn(truth, 300), 300)
+    counts = masks.count_scene_pixels(
+        scene, ["gray"], truth, masks.make_rasterizer(truth, 300), 300
+    )
 
     assert (counts[299, 299], counts[300, 300]) == (100, HEIGHT * WIDTH - 100)

@@ -18,13 +18,13 @@ import numpy as np
 
 from swath.detection.boxes import expand_counts
 from swath.detection.stitching.grouping import connected_components
-from swath.evaluation.metrics.pairs import Pairs, pairs_of
+from swath.evaluation.metrics.pairs import Pairs, build_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Floats, Ints
-    from swath.evaluation.metrics.objects import Found, Objects, Truth
+    from swath.evaluation.metrics.objects import GroundTruth, Objects, Predictions
 
 Size = Literal["all", "small", "medium", "large"]
 
@@ -41,12 +41,12 @@ objects would not count, so these ranges have no upper limit here."""
 
 IOUS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
-_PIECE = 256
+_OBJECTS_PER_IMAGE = 256
 """Number of objects per "image" of faster-coco-eval, unless a connected component has more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CocoFigures:
+class CocoMetrics:
     """Precision and recall that faster-coco-eval accumulated; -1 without ground truth."""
 
     precision: Floats
@@ -64,7 +64,7 @@ class CocoFigures:
             label: Class; by default, the mean over all classes.
             size: Size of the objects.
         """
-        return _mean(self.precision[_at(iou)][:, :, _of(label), _place(size)])
+        return _mean(self.precision[_iou_slice(iou)][:, :, _label_slice(label), _size_index(size)])
 
     def ar(
         self, *, iou: float | None = None, label: int | None = None, size: Size = "all"
@@ -76,81 +76,93 @@ class CocoFigures:
             label: Class; by default, the mean over all classes.
             size: Size of the objects.
         """
-        return _mean(self.recall[_at(iou)][:, _of(label), _place(size)])
+        return _mean(self.recall[_iou_slice(iou)][:, _label_slice(label), _size_index(size)])
 
 
-def coco_figures(
-    truth: Truth, found: Found, classes: int, *, limit: int | None = None
-) -> CocoFigures:
+def coco_metrics(
+    truth: GroundTruth,
+    predictions: Predictions,
+    classes: int,
+    *,
+    max_predictions: int | None = None,
+) -> CocoMetrics:
     """Return COCO's precision and recall.
 
     Args:
         truth: Ground truth.
-        found: Detections.
+        predictions: Detections.
         classes: Number of classes.
-        limit: Maximum number of detections per class and scene, those with the highest scores; by
-            default, no limit.
+        max_predictions: Maximum number of detections per class and scene, the highest scores
+            first; by default, no limit.
     """
-    found = found.best_first()
-    if limit is not None:
-        found = found.take(_places(found.scene * classes + found.label) < limit)
-    evaluator = _evaluator(truth, found, classes)
+    predictions = predictions.best_first()
+    if max_predictions is not None:
+        predictions = predictions.take(
+            _indices_in_group(predictions.scene * classes + predictions.label) < max_predictions
+        )
+    evaluator = _evaluator(truth, predictions, classes)
     evaluator.evaluate()
     evaluator.accumulate()
     # The last axis is the limit of detections. There is one limit, which is never reached.
-    return CocoFigures(
+    return CocoMetrics(
         np.asarray(evaluator.eval["precision"])[..., 0],
         np.asarray(evaluator.eval["recall"])[..., 0],
     )
 
 
-def _evaluator(truth: Truth, found: Found, classes: int) -> Any:
+def _evaluator(truth: GroundTruth, predictions: Predictions, classes: int) -> Any:
     # Imported here, since no other function needs it.
     from faster_coco_eval import (  # type: ignore[import-untyped]  # noqa: PLC0415
         COCO,
         COCOeval_faster,
     )
 
-    pairs = pairs_of(truth, found)
-    piece = _pieces(len(truth), len(found), pairs)
-    of_truth, of_found = piece[: len(truth)], piece[len(truth) :]
-    known, seen = (
+    pairs = build_pairs(truth, predictions)
+    image = _assign_images(len(truth), len(predictions), pairs)
+    truth_image, prediction_image = image[: len(truth)], image[len(truth) :]
+    truth_coco, prediction_coco = (
         COCO(
             {
-                "images": [{"id": i + 1} for i in range(int(piece.max(initial=-1)) + 1)],
+                "images": [{"id": i + 1} for i in range(int(image.max(initial=-1)) + 1)],
                 "categories": [{"id": i + 1, "name": str(i)} for i in range(classes)],
                 "annotations": list(annotations),
             }
         )
         for annotations in (
-            _annotations(truth, of_truth, truth.size, iscrowd=truth.crowd),
+            _annotations(truth, truth_image, truth.coco_area, iscrowd=truth.crowd),
             # Ranks replace the scores, so there are no ties and the order of images has no effect.
-            _annotations(found, of_found, None, score=np.arange(len(found), 0, -1)),
+            _annotations(
+                predictions, prediction_image, None, score=np.arange(len(predictions), 0, -1)
+            ),
         )
     )
-    evaluator: Any = COCOeval_faster(known, seen, "bbox", print_function=lambda *_: None)
+    evaluator: Any = COCOeval_faster(
+        truth_coco, prediction_coco, "bbox", print_function=lambda *_: None
+    )
     evaluator.params.iouThrs, evaluator.params.recThrs = IOUS, _RECALLS
-    evaluator.params.maxDets = [max(len(found), 1)]
+    evaluator.params.maxDets = [max(len(predictions), 1)]
     evaluator.params.areaRng = [list(limits) for limits in SIZES.values()]
     evaluator.params.areaRngLbl = list(SIZES)
-    evaluator.computeIoU = _Overlaps(truth, found, pairs, of_truth, of_found).of
+    evaluator.computeIoU = _Overlaps(
+        truth, predictions, pairs, truth_image, prediction_image
+    ).compute
     return evaluator
 
 
 def _annotations(
-    objects: Objects, piece: Ints, size: Floats | None, **more: NDArray[Any]
+    objects: Objects, image: Ints, size: Floats | None, **more: NDArray[Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield objects as COCO annotations.
 
     Args:
         objects: Objects to convert.
-        piece: (n,) image of each object, from 0.
+        image: (n,) image of each object, from 0.
         size: (n,) stated areas in px²; None for the areas of the objects.
         more: Further columns (n,) by name.
     """
     low, sides = objects.box[:, :2], objects.box[:, 2:] - objects.box[:, :2]
     columns = {
-        "image_id": (piece + 1).tolist(),
+        "image_id": (image + 1).tolist(),
         "category_id": (objects.label + 1).tolist(),
         "bbox": np.concatenate([low, sides], axis=1).tolist(),
         "area": (objects.area if size is None else size).tolist(),
@@ -167,20 +179,28 @@ class _Overlaps:
     """
 
     def __init__(
-        self, truth: Truth, found: Found, pairs: Pairs, of_truth: Ints, of_found: Ints
+        self,
+        truth: GroundTruth,
+        predictions: Predictions,
+        pairs: Pairs,
+        truth_image: Ints,
+        prediction_image: Ints,
     ) -> None:
-        classes = int(max(truth.label.max(initial=0), found.label.max(initial=0))) + 1
-        groups = [of * classes + o.label for of, o in ((of_found, found), (of_truth, truth))]
-        group = groups[0][pairs.found]
+        classes = int(max(truth.label.max(initial=0), predictions.label.max(initial=0))) + 1
+        groups = [
+            of * classes + o.label
+            for of, o in ((prediction_image, predictions), (truth_image, truth))
+        ]
+        group = groups[0][pairs.predictions]
         order = np.argsort(group, kind="stable")
         self._classes, self._group = classes, group[order]
         # faster-coco-eval expects both in the order of its input: detections by descending score.
-        row, column = (_places(of) for of in groups)
-        self._row, self._column = row[pairs.found][order], column[pairs.truth][order]
+        row, column = (_indices_in_group(of) for of in groups)
+        self._row, self._column = row[pairs.predictions][order], column[pairs.truth][order]
         self._overlap = pairs.overlap[order]
         self._sizes = [Counter(of.tolist()) for of in groups]
 
-    def of(self, image: int, category: int) -> Floats:
+    def compute(self, image: int, category: int) -> Floats:
         """Return the overlaps (detections, ground truth) of an image and a class.
 
         Args:
@@ -194,39 +214,39 @@ class _Overlaps:
         return matrix
 
 
-def _pieces(truths: int, founds: int, pairs: Pairs) -> Ints:
+def _assign_images(objects: int, predictions: int, pairs: Pairs) -> Ints:
     """Return the image of each ground-truth object, followed by the image of each detection."""
-    whole = connected_components(truths + founds, pairs.truth, pairs.found + truths)
+    whole = connected_components(objects + predictions, pairs.truth, pairs.predictions + objects)
     _, group, size = np.unique(whole, return_inverse=True, return_counts=True)
     # Components fill the images in order. One that is larger than an image gets its own.
     ends = np.cumsum(size)
-    return np.asarray(((ends - size) // _PIECE)[group], np.int64)
+    return np.asarray(((ends - size) // _OBJECTS_PER_IMAGE)[group], np.int64)
 
 
-def _places(group: Ints) -> Ints:
+def _indices_in_group(group: Ints) -> Ints:
     """Return the index of each row within its group."""
     order = np.argsort(group, kind="stable")
     counts = np.unique(group, return_counts=True)[1]
-    place = np.empty(len(group), np.int64)
-    place[order] = expand_counts(counts)[1]
-    return place
+    index = np.empty(len(group), np.int64)
+    index[order] = expand_counts(counts)[1]
+    return index
 
 
-def _at(iou: float | None) -> slice:
+def _iou_slice(iou: float | None) -> slice:
     if iou is None:
         return slice(None)
-    place = int(np.flatnonzero(np.isclose(IOUS, iou))[0])
-    return slice(place, place + 1)
+    index = int(np.flatnonzero(np.isclose(IOUS, iou))[0])
+    return slice(index, index + 1)
 
 
-def _of(label: int | None) -> slice:
+def _label_slice(label: int | None) -> slice:
     return slice(None) if label is None else slice(label, label + 1)
 
 
-def _place(size: Size) -> int:
+def _size_index(size: Size) -> int:
     return list(SIZES).index(size)
 
 
 def _mean(values: Floats) -> float | None:
-    known = values[values > -1]
-    return float(known.mean()) if known.size else None
+    truth_coco = values[values > -1]
+    return float(truth_coco.mean()) if truth_coco.size else None

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.evaluation.metrics.matching import match
-from swath.evaluation.metrics.pairs import pairs_of
+from swath.evaluation.metrics.pairs import build_pairs
 
 if TYPE_CHECKING:
     from swath._types import Ints
-    from swath.evaluation.metrics.objects import Found, Truth
+    from swath.evaluation.metrics.objects import GroundTruth, Predictions
 
 
-def confusion(truth: Truth, found: Found, classes: int, *, at: float = 0.5) -> Ints:
+def confusion_matrix(
+    truth: GroundTruth, predictions: Predictions, classes: int, *, min_iou: float = 0.5
+) -> Ints:
     """Return the confusion matrix, whose last row and column are the background.
 
     Objects of the same class are matched first, so the diagonal has the hits. The remaining objects
@@ -22,25 +24,25 @@ def confusion(truth: Truth, found: Found, classes: int, *, at: float = 0.5) -> I
 
     Args:
         truth: Ground truth.
-        found: Detections.
+        predictions: Detections.
         classes: Number of classes.
-        at: Minimum IoU of a match.
+        min_iou: Minimum IoU of a match.
 
     Returns:
         (classes + 1, classes + 1): rows are the ground truth, columns the prediction. Detections
         that match a crowd of their class are left out. So a class's column sums to its hits and
         false positives, and its row sums to its objects.
     """
-    own = match(truth, found, at=at)
-    left, open_ = found.take(own.false), truth.take(own.missed)
-    other = match(open_, left, at=at, pairs=pairs_of(open_, left, across_classes=True))
+    own = match(truth, predictions, min_iou=min_iou)
+    left, open_ = predictions.take(own.false), truth.take(own.missed)
+    other = match(open_, left, min_iou=min_iou, pairs=build_pairs(open_, left, across_classes=True))
     hit = np.flatnonzero(own.hit)
     mixed = np.flatnonzero(other.hit)
-    known = [truth.label[own.truth[hit]], open_.label[other.truth[mixed]]]
-    seen = [found.label[hit], left.label[mixed]]
+    truth_labels = [truth.label[own.truth[hit]], open_.label[other.truth[mixed]]]
+    predicted_labels = [predictions.label[hit], left.label[mixed]]
     missed, false = open_.label[other.missed], left.label[other.false]
-    known += [missed, np.full(len(false), classes)]
-    seen += [np.full(len(missed), classes), false]
+    truth_labels += [missed, np.full(len(false), classes)]
+    predicted_labels += [np.full(len(missed), classes), false]
     matrix = np.zeros((classes + 1, classes + 1), np.int64)
-    np.add.at(matrix, (np.concatenate(known), np.concatenate(seen)), 1)
+    np.add.at(matrix, (np.concatenate(truth_labels), np.concatenate(predicted_labels)), 1)
     return matrix

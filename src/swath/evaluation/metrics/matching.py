@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.evaluation.metrics.pairs import Pairs, pairs_of
+from swath.evaluation.metrics.pairs import Pairs, build_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Ints
-    from swath.evaluation.metrics.objects import Found, Truth
+    from swath.evaluation.metrics.objects import GroundTruth, Predictions
 
 _NEARLY_ONE = 1 - 1e-10
 """Upper limit of the minimum IoU, as in COCO, so that the rounding of an area does not matter at an
@@ -41,7 +41,7 @@ class Matches:
         """(detections,): True if the detection has no match."""
         return self.truth < 0
 
-    def of_found(self, rows: NDArray[np.bool_] | Ints) -> Matches:
+    def take_predictions(self, rows: NDArray[np.bool_] | Ints) -> Matches:
         """Return the matches of some of the detections; the indices of ground truth do not change.
 
         Args:
@@ -51,7 +51,12 @@ class Matches:
 
 
 def match(
-    truth: Truth, found: Found, *, at: float = 0.5, pairs: Pairs | None = None, again: bool = True
+    truth: GroundTruth,
+    predictions: Predictions,
+    *,
+    min_iou: float = 0.5,
+    pairs: Pairs | None = None,
+    allow_next_best: bool = True,
 ) -> Matches:
     """Match detections with ground truth greedily, as COCO and the SpaceNet challenge do.
 
@@ -61,34 +66,34 @@ def match(
 
     Args:
         truth: Ground truth.
-        found: Detections.
-        at: Minimum overlap of a match.
+        predictions: Detections.
+        min_iou: Minimum overlap of a match.
         pairs: Candidate pairs of the two; by default, all pairs of the same class.
-        again: Whether a detection may match its next-best object if the best one is already
-            matched. In Pascal VOC it may not:
+        allow_next_best: Whether a detection may match its next-best object if the best one is
+            already matched. In Pascal VOC it may not:
             https://github.com/rafaelpadilla/Object-Detection-Metrics
     """
-    pairs = pairs_of(truth, found) if pairs is None else pairs
-    near = pairs.take(pairs.overlap >= min(at, _NEARLY_ONE))
-    near = near.take(_by_choice(truth, found, near))
-    if not again:
-        near = near.take(np.unique(near.found, return_index=True)[1])
-        near = near.take(_by_choice(truth, found, near))
-    of = _assign(near, truth.crowd, len(found))
-    ignored = np.append(truth.crowd, False)[of]
+    pairs = build_pairs(truth, predictions) if pairs is None else pairs
+    near = pairs.take(pairs.overlap >= min(min_iou, _NEARLY_ONE))
+    near = near.take(_matching_order(truth, predictions, near))
+    if not allow_next_best:
+        near = near.take(np.unique(near.predictions, return_index=True)[1])
+        near = near.take(_matching_order(truth, predictions, near))
+    matched = _assign(near, truth.crowd, len(predictions))
+    ignored = np.append(truth.crowd, False)[matched]
     missed = ~truth.crowd
-    missed[of[of >= 0]] = False
-    return Matches(of, ignored, missed)
+    missed[matched[matched >= 0]] = False
+    return Matches(matched, ignored, missed)
 
 
-def _by_choice(truth: Truth, found: Found, pairs: Pairs) -> Ints:
+def _matching_order(truth: GroundTruth, predictions: Predictions, pairs: Pairs) -> Ints:
     """Return the order in which pairs are matched, with crowds last for each detection.
 
     Of objects with equal overlap, the last one comes first, as in COCO.
     """
-    rank = np.empty(len(found), np.int64)
-    rank[np.lexsort((found.scene, -found.score))] = np.arange(len(found))
-    keys = (-pairs.truth, -pairs.overlap, truth.crowd[pairs.truth], rank[pairs.found])
+    rank = np.empty(len(predictions), np.int64)
+    rank[np.lexsort((predictions.scene, -predictions.score))] = np.arange(len(predictions))
+    keys = (-pairs.truth, -pairs.overlap, truth.crowd[pairs.truth], rank[pairs.predictions])
     order: Ints = np.lexsort(keys)
     return order
 
@@ -101,10 +106,10 @@ def _assign(pairs: Pairs, crowd: NDArray[np.bool_], count: int) -> Ints:
         crowd: (ground truth,): True for a crowd, which can match several detections.
         count: Number of detections.
     """
-    of, free = [-1] * count, [True] * len(crowd)
+    matched, free = [-1] * count, [True] * len(crowd)
     many = crowd.tolist()
-    for seen, known in zip(pairs.found.tolist(), pairs.truth.tolist(), strict=True):
-        if of[seen] < 0 and free[known]:
-            of[seen] = known
-            free[known] = many[known]
-    return np.array(of, np.int64)
+    for prediction, target in zip(pairs.predictions.tolist(), pairs.truth.tolist(), strict=True):
+        if matched[prediction] < 0 and free[target]:
+            matched[prediction] = target
+            free[target] = many[target]
+    return np.array(matched, np.int64)

@@ -49,7 +49,7 @@ class Objects:
         return np.asarray(shapely.bounds(self.outline), np.float64).reshape(-1, 4)
 
     @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
         """Concatenate the rows of parts.
 
         Args:
@@ -71,23 +71,23 @@ class Objects:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Truth(Objects):
+class GroundTruth(Objects):
     """Ground truth."""
 
     crowd: NDArray[np.bool_]
     """(n,): True for a crowd, an area whose detections count as neither hits nor errors."""
-    size: NDArray[np.float64] | None = None
+    coco_area: NDArray[np.float64] | None = None
     """(n,): area in px² for COCO's object sizes; None to use `area`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Found(Objects):
+class Predictions(Objects):
     """Detections of a model."""
 
     score: NDArray[np.float64]
     """(n,): score, 0 to 1."""
 
-    def best_first(self) -> Found:
+    def best_first(self) -> Predictions:
         """Return the detections by descending score, which is COCO's order.
 
         Ties are ordered by scene, then by row.

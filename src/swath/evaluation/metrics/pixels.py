@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def count_pixels(
-    known: NDArray[np.uint8] | NDArray[np.uint16],
-    seen: NDArray[np.uint8] | NDArray[np.uint16],
+    truth: NDArray[np.uint8] | NDArray[np.uint16],
+    prediction: NDArray[np.uint8] | NDArray[np.uint16],
     valid: NDArray[np.bool_],
     classes: int,
 ) -> Ints:
     """Count pixels by class of the ground truth and of the prediction.
 
     Args:
-        known: (rows, cols) classes of the ground truth; `classes` is the background.
-        seen: (rows, cols) predicted classes; `classes` is the background.
+        truth: (rows, cols) classes of the ground truth; `classes` is the background.
+        prediction: (rows, cols) predicted classes; `classes` is the background.
         valid: (rows, cols), True for the pixels to count.
         classes: Number of classes.
 
@@ -30,8 +30,8 @@ def count_pixels(
         (classes + 1, classes + 1): rows are the ground truth, columns the prediction.
     """
     side = classes + 1
-    places = known[valid].astype(np.int64) * side + seen[valid]
-    return np.bincount(places, minlength=side * side).reshape(side, side)
+    cells = truth[valid].astype(np.int64) * side + prediction[valid]
+    return np.bincount(cells, minlength=side * side).reshape(side, side)
 
 
 def pixel_iou(counts: Ints) -> Floats:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import shapely
 
-from swath.evaluation.metrics.coco import coco_figures
-from swath.evaluation.metrics.curves import curve_of, voc_average_precision
+from swath.evaluation.metrics.coco import coco_metrics
+from swath.evaluation.metrics.curves import build_curve, voc_average_precision
 from swath.evaluation.metrics.matching import match
-from swath.evaluation.metrics.objects import Found, Truth
+from swath.evaluation.metrics.objects import GroundTruth, Predictions
 
 
 @pytest.fixture
@@ -40,16 +40,16 @@ def read(folder, known, seen):
         }
 
     crowd = np.array([bool(row["iscrowd"]) for row in known["annotations"]])
-    truth = Truth(**columns(known["annotations"]), crowd=crowd)
-    found = Found(**columns(seen), score=np.array([row["score"] for row in seen]))
-    return truth, found, len(classes)
+    truth = GroundTruth(**columns(known["annotations"]), crowd=crowd)
+    predictions = Predictions(**columns(seen), score=np.array([row["score"] for row in seen]))
+    return truth, predictions, len(classes)
 
 
 def test_coco(golden, expected):
-    truth, found, classes = read(golden, "coco100_gt.json", "coco100_dt.json")
+    truth, predictions, classes = read(golden, "coco100_gt.json", "coco100_dt.json")
     wanted = expected["coco100"]
 
-    figures = coco_figures(truth, found, classes)
+    figures = coco_metrics(truth, predictions, classes)
 
     assert figures.ap() == pytest.approx(wanted["AP"], abs=1e-5)
     assert figures.ap(iou=0.5) == pytest.approx(wanted["AP50"], abs=1e-5)
@@ -59,29 +59,31 @@ def test_coco(golden, expected):
         assert figures.ar(size=size) == pytest.approx(wanted[f"AR{size[0]}"], abs=1e-5)
 
 
-@pytest.mark.parametrize("limit", [1, 10, 100])
-def test_coco_with_fewer_detections_a_scene(golden, expected, limit):
-    truth, found, classes = read(golden, "coco100_gt.json", "coco100_dt.json")
+@pytest.mark.parametrize("max_predictions", [1, 10, 100])
+def test_coco_with_fewer_detections_a_scene(golden, expected, max_predictions):
+    truth, predictions, classes = read(golden, "coco100_gt.json", "coco100_dt.json")
 
-    figures = coco_figures(truth, found, classes, limit=limit)
+    figures = coco_metrics(truth, predictions, classes, max_predictions=max_predictions)
 
-    assert figures.ar() == pytest.approx(expected["coco100"][f"AR{limit}"], abs=1e-5)
+    assert figures.ar() == pytest.approx(expected["coco100"][f"AR{max_predictions}"], abs=1e-5)
 
 
 @pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.75])
 def test_padilla(golden, expected, at):
-    truth, found, _ = read(golden, "padilla_gt_coco.json", "padilla_dt_coco.json")
+    truth, predictions, _ = read(golden, "padilla_gt_coco.json", "padilla_dt_coco.json")
     wanted = expected["padilla"]["continuous_IoU (no +1; what modern code gives)"]["allpoint"]
 
-    matches = match(truth, found, at=at, again=False)
+    matches = match(truth, predictions, min_iou=at, allow_next_best=False)
 
-    assert voc_average_precision(truth, found, matches) == pytest.approx(wanted[str(at)], abs=1e-5)
+    assert voc_average_precision(truth, predictions, matches) == pytest.approx(
+        wanted[str(at)], abs=1e-5
+    )
 
 
 def test_coco_of_padillas_example(golden, expected):
     wanted = expected["padilla"]["pycocotools"]
 
-    figures = coco_figures(*read(golden, "padilla_gt_coco.json", "padilla_dt_coco.json"))
+    figures = coco_metrics(*read(golden, "padilla_gt_coco.json", "padilla_dt_coco.json"))
 
     assert figures.ap() == pytest.approx(wanted["AP"], abs=1e-5)
     assert figures.ap(iou=0.5) == pytest.approx(wanted["AP50"], abs=1e-5)
@@ -97,11 +99,13 @@ def outlines(path):
 
 def test_spacenet(golden, expected):
     known, seen = (outlines(golden / f"spacenet_{name}.geojson") for name in ("gt", "pred"))
-    truth = Truth(**known, crowd=np.zeros(len(known["label"]), np.bool_))
-    found = Found(**seen, score=np.ones(len(seen["label"])))
+    truth = GroundTruth(**known, crowd=np.zeros(len(known["label"]), np.bool_))
+    predictions = Predictions(**seen, score=np.ones(len(seen["label"])))
     wanted = expected["spacenet_polygons"]
 
-    counts = curve_of(truth, found, match(truth, found, at=wanted["iou"])).counts(0.5)
+    counts = build_curve(
+        truth, predictions, match(truth, predictions, min_iou=wanted["iou"])
+    ).counts(0.5)
 
     assert (counts.hits, counts.false, counts.missed) == (wanted["TP"], wanted["FP"], wanted["FN"])
     assert counts.precision == pytest.approx(wanted["P"])

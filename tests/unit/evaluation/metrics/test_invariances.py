@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swath.evaluation.metrics import coco
-from swath.evaluation.metrics.coco import SIZES, coco_figures
-from swath.evaluation.metrics.confusion import confusion
-from swath.evaluation.metrics.curves import curve_of, voc_average_precision
+from swath.evaluation.metrics.coco import SIZES, coco_metrics
+from swath.evaluation.metrics.confusion import confusion_matrix
+from swath.evaluation.metrics.curves import build_curve, voc_average_precision
 from swath.evaluation.metrics.matching import match
-from swath.evaluation.metrics.objects import Found, Truth
+from swath.evaluation.metrics.objects import GroundTruth, Predictions
 
 CLASSES, SCENES, SIDE = 3, 2, 300.0
 
@@ -28,7 +28,7 @@ def measured(draw):
     known, extra = draw(st.integers(0, 25)), draw(st.integers(0, 15))
     low = rng.uniform(0, 200, (known, 2))
     box = np.concatenate([low, low + rng.uniform(3, 100, (known, 2))], axis=1)
-    truth = Truth(
+    truth = GroundTruth(
         scene=rng.integers(0, SCENES, known),
         label=rng.integers(0, CLASSES, known),
         box=box,
@@ -43,24 +43,26 @@ def measured(draw):
     label = np.concatenate([truth.label[again], rng.integers(0, CLASSES, extra)])
     mistaken = rng.random(len(label)) < 0.15
     label[mistaken] = rng.integers(0, CLASSES, mistaken.sum())
-    found = Found(
+    predictions = Predictions(
         scene=np.concatenate([truth.scene[again], rng.integers(0, SCENES, extra)]),
         label=label,
         box=np.concatenate([moved, others]),
         score=rng.permutation(len(label)) / 100,
     )
-    return truth, found
+    return truth, predictions
 
 
-def all_figures(truth, found):
+def all_figures(truth, predictions):
     """Every figure there is, with the axis of classes first where there is one."""
-    figures = coco_figures(truth, found, CLASSES)
-    curve = curve_of(truth, found, match(truth, found))
-    voc = voc_average_precision(truth, found, match(truth, found, again=False))
+    figures = coco_metrics(truth, predictions, CLASSES)
+    curve = build_curve(truth, predictions, match(truth, predictions))
+    voc = voc_average_precision(
+        truth, predictions, match(truth, predictions, allow_next_best=False)
+    )
     return (
         np.moveaxis(figures.precision, 2, 0),
         np.moveaxis(figures.recall, 1, 0),
-        confusion(truth, found, CLASSES),
+        confusion_matrix(truth, predictions, CLASSES),
         np.stack([curve.score, curve.precision, curve.recall, curve.f1]),
         -1 if voc is None else voc,
     )
@@ -74,14 +76,14 @@ def assert_alike(one, other):
 @given(measured(), st.randoms(use_true_random=False))
 @settings(max_examples=12)
 def test_the_order_of_rows_has_no_say(case, random):
-    truth, found = case
-    known, seen = list(range(len(truth))), list(range(len(found)))
+    truth, predictions = case
+    known, seen = list(range(len(truth))), list(range(len(predictions)))
     random.shuffle(known)
     random.shuffle(seen)
 
-    shuffled = truth.take(np.array(known, np.int64)), found.take(np.array(seen, np.int64))
+    shuffled = truth.take(np.array(known, np.int64)), predictions.take(np.array(seen, np.int64))
 
-    assert_alike(all_figures(*shuffled), all_figures(truth, found))
+    assert_alike(all_figures(*shuffled), all_figures(truth, predictions))
 
 
 @given(measured())
@@ -92,15 +94,15 @@ def test_scenes_side_by_side_are_as_good_as_apart(case):
         one = np.zeros_like(objects.scene)
         return dataclasses.replace(objects, scene=one, box=objects.box + shift)
 
-    truth, found = case
+    truth, predictions = case
 
-    assert_alike(all_figures(beside(truth), beside(found)), all_figures(truth, found))
+    assert_alike(all_figures(beside(truth), beside(predictions)), all_figures(truth, predictions))
 
 
 @given(measured(), st.permutations(range(CLASSES)))
 @settings(max_examples=12)
 def test_the_numbers_of_classes_have_no_say(case, numbers):
-    truth, found = case
+    truth, predictions = case
     to = np.array(numbers)
     renamed = [dataclasses.replace(o, label=to[o.label]) for o in case]
 
@@ -108,22 +110,22 @@ def test_the_numbers_of_classes_have_no_say(case, numbers):
 
     with_background = np.append(to, CLASSES)
     matrix = matrix[with_background][:, with_background]
-    assert_alike((precision[to], recall[to], matrix, curve, voc), all_figures(truth, found))
+    assert_alike((precision[to], recall[to], matrix, curve, voc), all_figures(truth, predictions))
 
 
 @given(measured())
 @settings(max_examples=12)
 def test_pieces_are_as_good_as_whole_scenes(case):
-    truth, found = case
-    ours = coco_figures(truth, found, CLASSES)
+    truth, predictions = case
+    ours = coco_metrics(truth, predictions, CLASSES)
 
-    precision, recall = by_the_library_alone(truth, found)
+    precision, recall = by_the_library_alone(truth, predictions)
 
     np.testing.assert_allclose(ours.precision, precision, atol=1e-9)
     np.testing.assert_allclose(ours.recall, recall, atol=1e-9)
 
 
-def by_the_library_alone(truth, found):
+def by_the_library_alone(truth, predictions):
     """faster-coco-eval on whole scenes, with its own overlaps."""
     images = [{"id": number + 1, "width": 400, "height": 400} for number in range(SCENES)]
     categories = [{"id": number + 1, "name": str(number)} for number in range(CLASSES)]
@@ -141,7 +143,7 @@ def by_the_library_alone(truth, found):
             } | {name: values[number].item() for name, values in more.items()}
 
     known = {"annotations": list(rows(truth, iscrowd=truth.crowd.astype(int)))}
-    seen = {"annotations": list(rows(found, score=found.score))}
+    seen = {"annotations": list(rows(predictions, score=predictions.score))}
     evaluator = COCOeval_faster(
         *(COCO(side | {"images": images, "categories": categories}) for side in (known, seen)),
         "bbox",
@@ -160,13 +162,13 @@ def test_images_of_few_objects_give_the_same(monkeypatch):
     low = rng.uniform(0, 2000, (900, 2))
     box = np.concatenate([low, low + rng.uniform(10, 60, (900, 2))], axis=1)
     zeros = np.zeros(900, np.int64)
-    truth = Truth(scene=zeros, label=zeros, box=box, crowd=np.zeros(900, np.bool_))
-    found = Found(
+    truth = GroundTruth(scene=zeros, label=zeros, box=box, crowd=np.zeros(900, np.bool_))
+    predictions = Predictions(
         scene=zeros, label=zeros, box=box + rng.normal(0, 2, box.shape), score=rng.random(900)
     )
-    many = coco_figures(truth, found, 1)
-    monkeypatch.setattr(coco, "_PIECE", 10**9)
-    one = coco_figures(truth, found, 1)
+    many = coco_metrics(truth, predictions, 1)
+    monkeypatch.setattr(coco, "_OBJECTS_PER_IMAGE", 10**9)
+    one = coco_metrics(truth, predictions, 1)
 
     np.testing.assert_array_equal(many.precision, one.precision)
     assert 0.3 < many.ap() < 1
@@ -175,26 +177,26 @@ def test_images_of_few_objects_give_the_same(monkeypatch):
 @given(measured())
 @settings(max_examples=25)
 def test_confusion_accounts_for_everything(case):
-    truth, found = case
-    matrix, matches = confusion(truth, found, CLASSES), match(truth, found)
+    truth, predictions = case
+    matrix, matches = confusion_matrix(truth, predictions, CLASSES), match(truth, predictions)
 
-    hits = np.bincount(found.label[matches.hit], minlength=CLASSES)
+    hits = np.bincount(predictions.label[matches.hit], minlength=CLASSES)
     np.testing.assert_array_equal(np.diag(matrix)[:-1], hits)
     known = np.bincount(truth.label[~truth.crowd], minlength=CLASSES)
     np.testing.assert_array_equal(matrix[:-1].sum(axis=1), known)
-    assert matrix[:, :-1].sum() <= len(found)
+    assert matrix[:, :-1].sum() <= len(predictions)
     if not truth.crowd.any():
-        seen = np.bincount(found.label, minlength=CLASSES)
+        seen = np.bincount(predictions.label, minlength=CLASSES)
         np.testing.assert_array_equal(matrix[:, :-1].sum(axis=0), seen)
 
 
 @given(measured(), st.floats(0, 0.5))
 @settings(max_examples=25)
 def test_a_curve_holds_what_each_threshold_gives(case, threshold):
-    truth, found = case
-    curve = curve_of(truth, found, match(truth, found))
+    truth, predictions = case
+    curve = build_curve(truth, predictions, match(truth, predictions))
 
-    kept = found.take(found.score >= threshold)
+    kept = predictions.take(predictions.score >= threshold)
     matches = match(truth, kept)
 
     counts = curve.counts(threshold)
@@ -208,23 +210,23 @@ def test_a_curve_holds_what_each_threshold_gives(case, threshold):
 def test_what_is_known_found_exactly_is_perfect(case):
     truth, _ = case
     truth = truth.take(~truth.crowd)
-    found = Found(
+    predictions = Predictions(
         scene=truth.scene, label=truth.label, box=truth.box, score=np.linspace(1, 0.5, len(truth))
     )
-    figures = coco_figures(truth, found, CLASSES)
+    figures = coco_metrics(truth, predictions, CLASSES)
 
     assert figures.ap() == figures.ar() == (1.0 if len(truth) else None)
-    assert not match(truth, found, at=1.0).missed.any()
-    assert confusion(truth, found, CLASSES).trace() == len(truth)
+    assert not match(truth, predictions, min_iou=1.0).missed.any()
+    assert confusion_matrix(truth, predictions, CLASSES).trace() == len(truth)
 
 
 @given(measured())
 @settings(max_examples=12)
 def test_recall_agrees_with_the_matching(case):
-    truth, found = case
-    recall = coco_figures(truth, found, CLASSES).recall[0, :, 0]
+    truth, predictions = case
+    recall = coco_metrics(truth, predictions, CLASSES).recall[0, :, 0]
 
-    matches = match(truth, found)
+    matches = match(truth, predictions)
 
     for label in range(CLASSES):
         known = (truth.label == label) & ~truth.crowd

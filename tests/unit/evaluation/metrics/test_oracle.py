@@ -10,8 +10,8 @@ from faster_coco_eval import COCO, COCOeval_faster
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swath.evaluation.metrics.coco import coco_figures
-from swath.evaluation.metrics.objects import Found, Truth
+from swath.evaluation.metrics.coco import coco_metrics
+from swath.evaluation.metrics.objects import GroundTruth, Predictions
 from tests.helpers.fuzzing import draws
 
 NAMES = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
@@ -38,29 +38,31 @@ def files(draw):
         }
         for i in range(known)
     ]
-    found = []
+    predictions = []
     for one in truth:
         if rng.random() < 0.8:
             box = np.add(one["bbox"], rng.integers(-3, 4, 4))
-            found.append({**one, "bbox": [*box[:2].tolist(), *np.maximum(box[2:], 1).tolist()]})
+            predictions.append(
+                {**one, "bbox": [*box[:2].tolist(), *np.maximum(box[2:], 1).tolist()]}
+            )
     for _ in range(wrong):
         box = [*rng.integers(0, 200, 2).tolist(), *rng.choice([10, 60, 120], 2).tolist()]
         image, label = int(rng.integers(images)) + 1, int(rng.integers(CLASSES)) + 1
-        found.append({"image_id": image, "category_id": label, "bbox": box})
+        predictions.append({"image_id": image, "category_id": label, "bbox": box})
     few = draw(st.booleans())
-    for one in found:
+    for one in predictions:
         one["score"] = float(rng.integers(1, 4) / 4 if few else rng.random())
-    return images, truth, found
+    return images, truth, predictions
 
 
-def by_the_library(images, truth, found):
+def by_the_library(images, truth, predictions):
     content = {
         "images": [{"id": i + 1, "width": 400, "height": 400} for i in range(images)],
         "categories": [{"id": i + 1, "name": str(i)} for i in range(CLASSES)],
         "annotations": truth,
     }
     names = ("image_id", "category_id", "bbox", "score")
-    results = [{name: one[name] for name in names} for one in found]
+    results = [{name: one[name] for name in names} for one in predictions]
     known = COCO(content)
     evaluator = COCOeval_faster(
         known, known.loadRes(results), "bbox", print_function=lambda *_: None
@@ -87,16 +89,16 @@ def columns(objects):
 @settings(max_examples=draws(60, fuzz=3000), deadline=None)
 @given(files())
 def test_figures_are_those_of_coco(case):
-    images, truth, found = case
-    if not found:  # the library has no way to load none
+    images, truth, predictions = case
+    if not predictions:  # the library has no way to load none
         return
-    figures = coco_figures(
-        Truth(
+    figures = coco_metrics(
+        GroundTruth(
             **columns(truth),
             crowd=np.array([one["iscrowd"] for one in truth], np.bool_),
-            size=np.array([one["area"] for one in truth], np.float64),
+            coco_area=np.array([one["area"] for one in truth], np.float64),
         ),
-        Found(**columns(found), score=np.array([one["score"] for one in found])),
+        Predictions(**columns(predictions), score=np.array([one["score"] for one in predictions])),
         CLASSES,
     )
 
@@ -110,4 +112,4 @@ def test_figures_are_those_of_coco(case):
         "AR": figures.ar(),
     }
     ours = {name: -1 if value is None else value for name, value in ours.items()}
-    assert ours == pytest.approx(by_the_library(images, truth, found), abs=1e-9)
+    assert ours == pytest.approx(by_the_library(images, truth, predictions), abs=1e-9)

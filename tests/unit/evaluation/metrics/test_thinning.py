@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swath.evaluation.figures import points_of
-from swath.evaluation.metrics.curves import STEPS, Curve, thin
+from swath.evaluation.measure import thin_curve
+from swath.evaluation.metrics.curves import THINNING_STEPS, Curve, select_plot_points
 from tests.helpers.fuzzing import draws
 
 
-def curve(seed, count, found, skill):
+def curve(seed, count, predictions, skill):
     """Hits where the score is high and false alarms where it is low: the more so by `skill`."""
     rng = np.random.default_rng(seed)
     score = np.sort(rng.random(count))[::-1].copy()
-    hit = rng.random(count) < found * score**skill
+    hit = rng.random(count) < predictions * score**skill
     hits = np.cumsum(hit)
     return Curve(score, hits, np.arange(1, count + 1) - hits, int(hits[-1] * 1.25) + 1)
 
@@ -33,10 +33,10 @@ def interpolated(recall, precision, at):
     st.floats(0.01, 1),
     st.sampled_from([0.0, 1.0, 8.0, 60.0]),
 )
-def test_precision_at_each_step_of_recall_stays(seed, count, found, skill):
-    whole = curve(seed, count, found, skill)
-    few = points_of(whole)
-    steps = np.arange(STEPS + 1) / STEPS
+def test_precision_at_each_step_of_recall_stays(seed, count, predictions, skill):
+    whole = curve(seed, count, predictions, skill)
+    few = thin_curve(whole)
+    steps = np.arange(THINNING_STEPS + 1) / THINNING_STEPS
 
     recall, precision = np.array(few.recall), np.array(few.precision)
 
@@ -44,14 +44,14 @@ def test_precision_at_each_step_of_recall_stays(seed, count, found, skill):
         interpolated(recall, precision, steps),
         interpolated(whole.recall, whole.precision, steps),
     )
-    assert len(few.score) <= max(2 * STEPS, 6 * (STEPS + 1))
+    assert len(few.score) <= max(2 * THINNING_STEPS, 6 * (THINNING_STEPS + 1))
     assert (few.score[0], few.score[-1]) == (whole.score[0], whole.score[-1])
     assert max(few.f1) == whole.f1.max()
     # What is left out is between two points that are close, in recall and in score.
-    kept = thin(whole)
-    assert np.diff(whole.recall[kept]).max(initial=0) <= 1 / STEPS + 1 / whole.truths
+    kept = select_plot_points(whole)
+    assert np.diff(whole.recall[kept]).max(initial=0) <= 1 / THINNING_STEPS + 1 / whole.objects
     gaps = np.diff(whole.score[kept])
-    assert -gaps.min(initial=0) <= 1 / STEPS + np.abs(np.diff(whole.score)).max(initial=0)
+    assert -gaps.min(initial=0) <= 1 / THINNING_STEPS + np.abs(np.diff(whole.score)).max(initial=0)
 
 
 def test_objects_that_score_high_among_many_false_alarms_keep_their_part_of_the_curve():
@@ -60,4 +60,4 @@ def test_objects_that_score_high_among_many_false_alarms_keep_their_part_of_the_
     hits = np.minimum(np.arange(1, 100_001), 2_000) // 2
     whole = Curve(score, hits, np.arange(1, 100_001) - hits, 1_000)
 
-    assert len(np.unique(points_of(whole).recall)) >= STEPS
+    assert len(np.unique(thin_curve(whole).recall)) >= THINNING_STEPS

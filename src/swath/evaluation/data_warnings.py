@@ -10,48 +10,48 @@ import shapely
 
 if TYPE_CHECKING:
     from swath._types import Ints
-    from swath.evaluation.class_mapping import Classes
-    from swath.evaluation.metrics.objects import Truth
-    from swath.evaluation.run_scenes import SeenScene
+    from swath.evaluation.class_mapping import ClassMapping
+    from swath.evaluation.metrics.objects import GroundTruth
+    from swath.evaluation.run_scenes import SceneResult
 
 
-def doubts_about(classes: Classes, scenes: Sequence[SeenScene]) -> Iterator[str]:
+def iter_warnings(classes: ClassMapping, scenes: Sequence[SceneResult]) -> Iterator[str]:
     """Yield warnings about an evaluation: those about classes, then those about each scene.
 
     Args:
         classes: Classes that are evaluated.
         scenes: Ground truth and predictions of each scene.
     """
-    for label in np.flatnonzero(classes.unknown).tolist():
+    for label in np.flatnonzero(classes.is_missing_in_model).tolist():
         name = classes.names[label]
         count = sum(int(((s.truth.label == label) & ~s.truth.crowd).sum()) for s in scenes)
         if count:
             yield (
-                f"the model knows no class {name!r}, so its {_counted(count, 'object')} count as "
-                "missed; leave the class out of the labels if the model is not meant to find it"
+                f"the model has no class {name!r}, so its {_count_text(count, 'object')} count as "
+                "missed; remove the class from the labels if the model need not detect it"
             )
-    if classes.unlabelled:
-        names = ", ".join(map(repr, classes.unlabelled))
+    if classes.unlabeled:
+        names = ", ".join(map(repr, classes.unlabeled))
         yield (
-            f"the labels know no class {names}, so what the model finds of it is left out; add it "
-            "to the labels' classes if it was looked for and is nowhere"
+            f"the labels have no class {names}, so its detections are not evaluated; if the scenes "
+            "contain no such object, add the class to the labels"
         )
     for scene in scenes:
         if scene.tiles.failed:
             yield (
                 f"{scene.uri}: {scene.tiles.failed} of {scene.tiles.planned} tiles failed, and "
-                "what is labelled there counts as missed; mend the scene, or tolerate no failures"
+                "their objects count as missed; repair the scene, or tolerate no failures"
             )
-        twice = _twice(scene.truth)
-        if len(twice):
-            place = ", ".join(f"{value:g}" for value in scene.truth.box[twice[0]])
+        duplicates = _duplicate_rows(scene.truth)
+        if len(duplicates):
+            position = ", ".join(f"{value:g}" for value in scene.truth.box[duplicates[0]])
             yield (
-                f"{scene.uri}: {_counted(len(twice), 'object')} are labelled twice, such as at "
-                f"({place}), and no detection can stand for both; remove the copies"
+                f"{scene.uri}: {_count_text(len(duplicates), 'object')} are labeled twice, such as "
+                f"at ({position}); a detection matches only one of them. Remove the copies"
             )
 
 
-def _twice(truth: Truth) -> Ints:
+def _duplicate_rows(truth: GroundTruth) -> Ints:
     """Return the rows that repeat an earlier row's class, box and outline; crowds are ignored."""
     shapes: list[object] = [None] * len(truth)
     if truth.outline is not None:
@@ -69,5 +69,5 @@ def _twice(truth: Truth) -> Ints:
     return np.array(rows, np.int64)
 
 
-def _counted(count: int, what: str) -> str:
+def _count_text(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
