@@ -25,7 +25,7 @@ from tests.helpers.documented import (
 YOURS = {
     *("a.tif", "b.tif", "best.onnx", "chip.tif", "chips/*.png", "floats.tif", "labels.json"),
     *(
-        "found.geojson",
+        "detections.geojson",
         "large.tif",
         "options.toml",
         "port.tif",

@@ -51,7 +51,7 @@ def test_the_examples_run_in_their_order(notebook, capsys):
     assert "there is no scene at" in printed
     assert len(names["ships"]) > 0
     assert (notebook / "ships.parquet").is_file()
-    assert (notebook / "found" / "detections.gpkg").is_file()
+    assert (notebook / "detections" / "detections.gpkg").is_file()
     assert (notebook / "report" / "report.html").is_file()
 
 
