@@ -84,6 +84,8 @@ lint: $(VENV)/.lint node_modules/.installed ## Every check of the source, the te
 	@$(BIN)/lint-imports --no-logo
 	$(say) "cdk-nag, cfn-lint, asl-validator, hadolint"
 	@$(BIN)/python -m infra.check
+	$(say) "subjects of commits"
+	@$(BIN)/python tools/check_subjects
 
 .PHONY: bench
 bench: $(VENV)/.bench ## Measure against the limit and the peers; ARGS="reading merge" for some
