@@ -16,8 +16,8 @@ from swath.packaging.statistics import parse_units
 from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.scenes import expect
 from swath.training.data.augment import augment
-from swath.training.data.sampler import CropSampler, HardNegative, generator
-from swath.training.data.statistics import BandStatistics, band_statistics
+from swath.training.data.sampler import CropSampler, HardNegative, crop_rng
+from swath.training.data.statistics import BandStatistics, compute_band_statistics
 from swath.training.loader import BatchLoader
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class TrainInputs:
         bands = options.bands or default_bands(collection)
         uris = [scene.uri for scene in collection.scenes]
         units = training_units(read_headers(uris), bands, options)
-        statistics = band_statistics(collection, bands, units=units)
+        statistics = compute_band_statistics(collection, bands, units=units)
         return cls(collection, options, statistics, units, expect(uris, bands, units))
 
     @property
@@ -104,16 +104,16 @@ class TrainInputs:
             pinned: Whether the batches are in pinned memory, from which copies to a GPU are faster.
         """
         options = self.options
-        sampler = sampler.hardened(negatives, options.hard_negatives)
+        sampler = sampler.with_hard_negatives(negatives, options.hard_negatives)
         stddevs = [band.stddev for band in self.statistics]
 
         def get_crop(epoch: int, index: int) -> Crop:
             return augment(
                 sampler.crop(epoch, index),
                 options.augment,
-                generator(options.seed, epoch, index, stream=_AUGMENT_STREAM),
+                crop_rng(options.seed, epoch, index, stream=_AUGMENT_STREAM),
                 size=options.crop_side,
-                spread=stddevs,
+                stddevs=stddevs,
             )
 
         return BatchLoader(

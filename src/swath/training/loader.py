@@ -101,7 +101,7 @@ class BatchLoader:
         """Return a crop's pixels, padded and scaled as the engine does it: (bands, size, size)."""
         tile: NDArray[Any] = pad(
             crop.pixels,
-            crop.shown,
+            crop.input_mask,
             size=crop.pixels.shape[-1],
             fill_value=self.fill_value,
             reach=reach_of(self.scaling),

@@ -24,7 +24,7 @@ from swath.training.option_values import parsed, typed
 
 Positive = Annotated[int, Meta(ge=1)]
 Count = Annotated[int, Meta(ge=0)]
-Share = Annotated[float, Meta(ge=0, le=1)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 AboveZero = Annotated[float, Meta(gt=0)]
 AtLeastZero = Annotated[float, Meta(ge=0)]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9._-]{0,62}$")]
@@ -84,7 +84,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Highest learning rate, which is reached after `warm_up` steps."""
     warm_up: Count = 50
     """Number of steps over which the learning rate rises; then it falls along a cosine."""
-    final_learning_rate: Share = 0.01
+    final_learning_rate: Fraction = 0.01
     """Learning rate at the last step, as a fraction of `learning_rate`."""
     weight_decay: AtLeastZero = 1e-2
     """Weight decay of AdamW; norms and biases do not decay."""
@@ -106,20 +106,20 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     Results are rounded differently with another number of threads.
     """
 
-    positives: Share = 0.7
+    positives: Fraction = 0.7
     """Fraction of the crops that are cut around an object."""
     class_weights: Literal["none", "balanced"] | tuple[AboveZero, ...] = "none"
     """Weight of each class's objects; `balanced` weights by the root of the inverse frequency."""
     augment: AugmentOptions = AugmentOptions()
     """Augmentation of crops; its options are given as `augment.<option>`."""
-    hard_negatives: Share = 0.0
+    hard_negatives: Fraction = 0.0
     """Fraction of the crops that are cut around hard negatives, the most confident false
     positives."""
     hard_negatives_from: Positive = 10
     """Epoch after which the training scenes are first searched for hard negatives."""
     hard_negatives_every: Positive = 10
     """Number of epochs from one search for hard negatives to the next."""
-    hard_negatives_score: Share = 0.3
+    hard_negatives_score: Fraction = 0.3
     """Minimum score of a hard negative."""
 
     held_out: tuple[str, ...] = ()
@@ -132,7 +132,7 @@ class TrainOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Number of validations without improvement after which training ends; 0 for no limit."""
     keep: Literal["best", "last"] = "best"
     """Weights to export: those with the best validation score, or the last."""
-    score_threshold: Share | None = None
+    score_threshold: Fraction | None = None
     """Score from which a detection counts; by default, where F1 is highest in validation."""
     minutes: AboveZero | None = None
     """Time limit in minutes, after which training ends and exports its model."""

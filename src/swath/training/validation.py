@@ -16,8 +16,8 @@ from swath.evaluation.metrics.matching import match
 from swath.evaluation.metrics.objects import GroundTruth, Predictions
 from swath.evaluation.metrics.pixels import count_pixels, pixel_f1, pixel_iou
 from swath.raster.interpretation import select_bands
-from swath.training.data.class_maps import UNKNOWN, Painter
-from swath.training.data.crop import NOTHING
+from swath.training.data.class_maps import UNKNOWN_CLASS, ClassMapRasterizer
+from swath.training.data.crop import NO_CLASS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -121,7 +121,7 @@ class _PixelValidator:
 
     def __call__(self, predictor: ScenePredictor) -> Validation:
         classes = len(self.collection.classes)
-        rasterize = Painter(self.collection)
+        rasterize = ClassMapRasterizer(self.collection)
         counts = np.zeros((classes + 1, classes + 1), np.int64)
         for index, labeled in enumerate(self.collection.scenes):
 
@@ -133,8 +133,8 @@ class _PixelValidator:
                 window = (x0, y0, x1 - x0, y1 - y0)
                 labels = rasterize(index, window)
                 bands = select_bands(scene.info, predictor.description.bands)
-                valid = scene.valid(window, bands) & (labels != UNKNOWN)
-                labels[labels == NOTHING] = classes
+                valid = scene.valid(window, bands) & (labels != UNKNOWN_CLASS)
+                labels[labels == NO_CLASS] = classes
                 predicted = np.where(predicted == NO_LABEL, np.uint8(classes), predicted)
                 counts += count_pixels(labels, predicted, valid, classes)
 

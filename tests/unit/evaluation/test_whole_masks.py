@@ -16,8 +16,8 @@ from swath.evaluation.evaluate import evaluate
 from swath.evaluation.metrics.objects import GroundTruth
 from swath.labels.collection import Collection
 from swath.labels.objects import Objects, polygons_of
-from swath.training.data.class_maps import UNKNOWN, Painter
-from swath.training.data.crop import NOTHING
+from swath.training.data.class_maps import UNKNOWN_CLASS, ClassMapRasterizer
+from swath.training.data.crop import NO_CLASS
 from tests.helpers import oracles
 from tests.helpers.fuzzing import draws
 from tests.helpers.labelled import HEIGHT, WIDTH, collection_of
@@ -124,10 +124,12 @@ def test_what_is_trained_on_is_what_is_measured_against(make_scene, seed):
     (labelled,) = collection_of([(scene, objects.outlines)]).scenes
     labelled = dataclasses.replace(labelled, classes=objects.classes, crowd=objects.crowd)
 
-    painted = Painter(Collection.of([labelled], LABELS))(0, (0, 0, WIDTH, HEIGHT)).astype(int)
+    painted = ClassMapRasterizer(Collection.of([labelled], LABELS))(
+        0, (0, 0, WIDTH, HEIGHT)
+    ).astype(int)
 
-    painted[painted == NOTHING] = len(LABELS)
-    painted[painted == UNKNOWN] = -1
+    painted[painted == NO_CLASS] = len(LABELS)
+    painted[painted == UNKNOWN_CLASS] = -1
     np.testing.assert_array_equal(painted, known_at_each_pixel(objects, len(LABELS)))
 
 

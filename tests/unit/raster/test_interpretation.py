@@ -15,7 +15,7 @@ from swath.errors import SceneError
 from swath.raster.interpretation import COLOURS, select_bands
 from swath.raster.scene import open_scene
 from swath.sagemaker.server.images import open_image
-from swath.training.data.statistics import band_statistics
+from swath.training.data.statistics import compute_band_statistics
 from swath.training.inputs import default_bands
 from tests.helpers.fuzzing import draws
 from tests.helpers.label_files import collection, labelled
@@ -121,7 +121,7 @@ class TestColours:
         pixels = np.stack([np.full((6, 8), value, "uint8") for value in (1, 2, 3)])
         found = collection(labelled(write_tiff(tmp_path / "s.tif", (pixels, tags)), 8, 6))
 
-        means = [band.mean for band in band_statistics(found, ["B04", "B03", "B02"])]
+        means = [band.mean for band in compute_band_statistics(found, ["B04", "B03", "B02"])]
 
         assert means == [3, 2, 1]
         assert default_bands(found) == ("blue", "green", "red")

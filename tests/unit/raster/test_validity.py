@@ -24,7 +24,7 @@ from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from swath.sagemaker.server.images import open_image
 from swath.training.data.sampler import CropSampler
-from swath.training.data.statistics import band_statistics
+from swath.training.data.statistics import compute_band_statistics
 from tests.helpers.fuzzing import draws
 from tests.helpers.label_files import collection, labelled
 from tests.helpers.packages import write_package
@@ -211,15 +211,17 @@ def test_every_reader_takes_the_same_numbers_for_valid(tmp_path_factory, data):
 
 def check_training(drawn, names, pixels, shown, pixelwise):
     found = collection(labelled(drawn.path, COLS, ROWS))
-    crop = CropSampler(found, names, ROWS, seed=0, positives=0).cut(0, 0, 0)
+    crop = CropSampler(found, names, ROWS, seed=0, positives=0).crop_at(0, 0, 0)
     square = np.s_[..., :ROWS, :ROWS]
     np.testing.assert_array_equal(crop.valid, pixelwise[square])
     np.testing.assert_array_equal(np.broadcast_to(crop.shown, crop.pixels.shape), shown[square])
     if not shown.any(axis=(1, 2)).all():
         with pytest.raises(LabelsError, match="is valid"):
-            band_statistics(found, names)
+            compute_band_statistics(found, names)
         return
-    for band, values, kept in zip(band_statistics(found, names), pixels, shown, strict=True):
+    for band, values, kept in zip(
+        compute_band_statistics(found, names), pixels, shown, strict=True
+    ):
         assert (band.minimum, band.maximum) == (values[kept].min(), values[kept].max())
         assert band.valid_percent == pytest.approx(100 * kept.mean())
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from swath.training.data.crop import Crop
 
-Share = Annotated[float, Meta(ge=0, le=1)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
 Amount = Annotated[float, Meta(ge=0, le=2)]
 Factor = Annotated[float, Meta(ge=0.25, le=4)]
 
@@ -36,7 +36,7 @@ class AugmentOptions(msgspec.Struct, frozen=True, kw_only=True):
     equally likely."""
     scale: tuple[Factor, Factor] = (0.8, 1.25)
     """Smallest and largest zoom factor."""
-    scaled: Share = 0.5
+    scaled: Fraction = 0.5
     """Fraction of the crops that are zoomed."""
     gain: Amount = 0.1
     """Range of a factor for all bands, from exp(-gain) to exp(gain); simulates illumination."""
@@ -53,7 +53,7 @@ class AugmentOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.scale[0] > self.scale[1]:
-            raise ValueError(f"scale is {self.scale}; it is the smallest factor, then the largest")
+            raise ValueError(f"scale is {self.scale}; give the smallest factor first")
 
     def margin(self, size: int) -> int:
         """Return the margin in px that a crop of `size` px needs on each side for zooming out."""
@@ -61,7 +61,7 @@ class AugmentOptions(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, math.ceil((size / smallest - size) / 2))
 
     @property
-    def radiometric(self) -> bool:
+    def changes_values(self) -> bool:
         """True if augmentation changes pixel values."""
         return any((self.gain, self.band_gain, self.shift, self.band_shift, self.noise))
 
@@ -72,7 +72,7 @@ def augment(
     rng: np.random.Generator,
     *,
     size: int | None = None,
-    spread: Sequence[float] | None = None,
+    stddevs: Sequence[float] | None = None,
 ) -> Crop:
     """Return a randomly augmented crop, including its boxes, outlines and class map.
 
@@ -84,37 +84,37 @@ def augment(
         rng: Random number generator; the same state gives the same result.
         size: Side of the result in px, taken from the middle of the crop; by default, the crop's
             own size.
-        spread: Standard deviation of each band; by default, that of the crop's valid pixels.
+        stddevs: Standard deviation of each band; by default, that of the crop's valid pixels.
 
     Returns:
         The augmented crop. Its pixels are float32 if they were zoomed or their values changed, and
         have the crop's dtype otherwise.
     """
-    changed = _zoomed(crop, options, rng, crop.size if size is None else size)
-    changed = _turned(changed, options, rng)
-    if options.radiometric:
-        return replace(changed, pixels=_in_other_light(changed, options, rng, spread))
-    return changed
+    result = _zoom(crop, options, rng, crop.size if size is None else size)
+    result = _flip_and_turn(result, options, rng)
+    if options.changes_values:
+        return replace(result, pixels=_change_brightness(result, options, rng, stddevs))
+    return result
 
 
-def _zoomed(crop: Crop, options: AugmentOptions, rng: np.random.Generator, size: int) -> Crop:
-    chosen = rng.random() < options.scaled
+def _zoom(crop: Crop, options: AugmentOptions, rng: np.random.Generator, size: int) -> Crop:
+    is_scaled = rng.random() < options.scaled
     low, high = map(math.log, options.scale)
-    factor = math.exp(rng.uniform(low, high)) if chosen else 1.0
+    factor = math.exp(rng.uniform(low, high)) if is_scaled else 1.0
     if factor == 1:
-        return crop if size == crop.size else _middle(crop, size)
+        return crop if size == crop.size else _crop_center(crop, size)
     zoom = Zoom(crop.size, size, factor)
     return replace(
         crop,
-        pixels=zoom.pixels(crop.pixels),
-        valid=zoom.valid(crop.valid),
-        valid_bands=None if crop.valid_bands is None else zoom.valid(crop.valid_bands),
-        labels=None if crop.labels is None else zoom.labels(crop.labels),
-        objects=crop.objects.moved(zoom.points).within((0, 0, size, size)),
+        pixels=zoom.resample_pixels(crop.pixels),
+        valid=zoom.resample_mask(crop.valid),
+        valid_bands=None if crop.valid_bands is None else zoom.resample_mask(crop.valid_bands),
+        labels=None if crop.labels is None else zoom.resample_labels(crop.labels),
+        objects=crop.objects.moved(zoom.transform_points).within((0, 0, size, size)),
     )
 
 
-def _middle(crop: Crop, size: int) -> Crop:
+def _crop_center(crop: Crop, size: int) -> Crop:
     start = (crop.size - size) // 2
     inner = slice(start, start + size)
     return replace(
@@ -127,53 +127,57 @@ def _middle(crop: Crop, size: int) -> Crop:
     )
 
 
-def _turned(crop: Crop, options: AugmentOptions, rng: np.random.Generator) -> Crop:
-    across, down = (rng.integers(2, size=2) * options.flips).tolist()
+def _flip_and_turn(crop: Crop, options: AugmentOptions, rng: np.random.Generator) -> Crop:
+    flip_x, flip_y = (rng.integers(2, size=2) * options.flips).tolist()
     quarters = int(rng.integers(4)) * options.turns
-    if not (across or down or quarters):
+    if not (flip_x or flip_y or quarters):
         return crop
 
-    def layer(pixels: NDArray[Any]) -> NDArray[Any]:
-        axes = [axis for axis, flipped in ((-1, across), (-2, down)) if flipped]
+    def turn_layer(pixels: NDArray[Any]) -> NDArray[Any]:
+        axes = [axis for axis, flipped in ((-1, flip_x), (-2, flip_y)) if flipped]
         return np.ascontiguousarray(np.rot90(np.flip(pixels, axes), quarters, axes=(-2, -1)))
 
     return replace(
         crop,
-        pixels=layer(crop.pixels),
-        valid=layer(crop.valid),
-        valid_bands=None if crop.valid_bands is None else layer(crop.valid_bands),
-        labels=None if crop.labels is None else layer(crop.labels),
-        objects=crop.objects.moved(_turn(crop.size, (across, down), quarters)),
+        pixels=turn_layer(crop.pixels),
+        valid=turn_layer(crop.valid),
+        valid_bands=None if crop.valid_bands is None else turn_layer(crop.valid_bands),
+        labels=None if crop.labels is None else turn_layer(crop.labels),
+        objects=crop.objects.moved(_point_transform(crop.size, (flip_x, flip_y), quarters)),
     )
 
 
-def _turn(
+def _point_transform(
     size: int, flips: tuple[int, int], quarters: int
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     """Return a function that moves points (n, 2) as `np.flip` and `np.rot90` move pixels."""
 
-    def place(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def transform(points: NDArray[np.float64]) -> NDArray[np.float64]:
         x, y = (size - axis if flip else axis for axis, flip in zip(points.T, flips, strict=True))
         for _ in range(quarters):
             x, y = y, size - x
         return np.stack([x, y], axis=1)
 
-    return place
+    return transform
 
 
-def _in_other_light(
+def _change_brightness(
     crop: Crop,
     options: AugmentOptions,
     rng: np.random.Generator,
-    spread: Sequence[float] | None,
+    stddevs: Sequence[float] | None,
 ) -> NDArray[np.float32]:
     pixels = crop.pixels.astype(np.float32)
     bands = len(pixels)
-    factors = np.exp(_amount(rng, options.gain) + _amount(rng, options.band_gain, bands))
-    shifts = _amount(rng, options.shift) + _amount(rng, options.band_shift, bands)
+    factors = np.exp(
+        _draw_uniform(rng, options.gain) + _draw_uniform(rng, options.band_gain, bands)
+    )
+    shifts = _draw_uniform(rng, options.shift) + _draw_uniform(rng, options.band_shift, bands)
     deviations = np.zeros(bands)
     if options.shift or options.band_shift or options.noise:
-        deviations = _spread(pixels, crop) if spread is None else np.asarray(spread, np.float64)
+        deviations = (
+            _band_stddevs(pixels, crop) if stddevs is None else np.asarray(stddevs, np.float64)
+        )
     for band, factor, shift, deviation in zip(pixels, factors, shifts, deviations, strict=True):
         band *= np.float32(factor)  # noqa: PLW2901 (a view)
         band += np.float32(shift * deviation)  # noqa: PLW2901
@@ -184,12 +188,12 @@ def _in_other_light(
     return pixels
 
 
-def _amount(rng: np.random.Generator, most: float, count: int = 1) -> NDArray[np.float64]:
-    return np.asarray(rng.uniform(-most, most, count))
+def _draw_uniform(rng: np.random.Generator, maximum: float, count: int = 1) -> NDArray[np.float64]:
+    return np.asarray(rng.uniform(-maximum, maximum, count))
 
 
-def _spread(pixels: NDArray[np.float32], crop: Crop) -> NDArray[np.float64]:
-    shown = np.broadcast_to(crop.shown, pixels.shape)
-    values = (band[here] for band, here in zip(pixels, shown, strict=True))
+def _band_stddevs(pixels: NDArray[np.float32], crop: Crop) -> NDArray[np.float64]:
+    mask = np.broadcast_to(crop.input_mask, pixels.shape)
+    values = (band[valid] for band, valid in zip(pixels, mask, strict=True))
     deviations = np.array([np.std(v, dtype=np.float64) if v.size else 0.0 for v in values])
     return np.where(np.isfinite(deviations), deviations, 0.0)

@@ -12,7 +12,7 @@ from rasterio.features import rasterize
 from rasterio.session import DummySession
 
 from swath.errors import LabelsError
-from swath.training.data.crop import NOTHING
+from swath.training.data.crop import NO_CLASS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from swath.labels.collection import Collection, LabelledScene
     from swath.raster.scene_info import Box
 
-UNKNOWN = 254
+UNKNOWN_CLASS = 254
 """Value of a pixel of unknown class in a class map; such pixels become invalid."""
 
 
-class Painter:
+class ClassMapRasterizer:
     """Rasterizes the class maps of windows of a collection's scenes."""
 
     def __init__(self, collection: Collection) -> None:
@@ -39,46 +39,46 @@ class Painter:
         for scene in collection.scenes:
             if scene.outlines is None:
                 raise LabelsError(
-                    f"the labels of {scene.uri} are not all outlines, which class maps are painted "
-                    "from; give each object a polygon or a mask, or train a detector"
+                    f"some labels of {scene.uri} have no outline, but class maps need outlines; "
+                    "give each object a polygon or a mask, or train a detector"
                 )
-        if len(collection.classes) > UNKNOWN:
+        if len(collection.classes) > UNKNOWN_CLASS:
             raise LabelsError(
-                f"there are {len(collection.classes)} classes; a class map holds {UNKNOWN} at most"
+                f"there are {len(collection.classes)} classes; the maximum is {UNKNOWN_CLASS}"
             )
         self._scenes = collection.scenes
 
-    def __call__(self, place: int, window: Box) -> NDArray[np.uint8]:
+    def __call__(self, scene_index: int, window: Box) -> NDArray[np.uint8]:
         """Return the class map of a window.
 
         A pixel has the class of the object that contains its center, or of the smallest of several.
-        A pixel in a crowd region without an object is UNKNOWN.
+        A pixel in a crowd region without an object is UNKNOWN_CLASS.
 
         Args:
-            place: Index of the scene in the collection.
+            scene_index: Index of the scene in the collection.
             window: Window in the scene, (x, y, width, height) in px.
 
         Returns:
-            Class index of each pixel, NOTHING or UNKNOWN: uint8 (height, width).
+            Class index of each pixel, NO_CLASS or UNKNOWN_CLASS: uint8 (height, width).
         """
-        scene = self._scenes[place]
+        scene = self._scenes[scene_index]
         x, y, width, height = window
-        near = _order(scene, np.array([x, y, x + width, y + height]))
-        painted = np.full((height, width), NOTHING, np.uint8)
-        if not len(near) or scene.outlines is None:
-            return painted
-        values = np.where(scene.crowd, UNKNOWN, scene.classes)[near].tolist()
+        order = _drawing_order(scene, np.array([x, y, x + width, y + height]))
+        class_map = np.full((height, width), NO_CLASS, np.uint8)
+        if not len(order) or scene.outlines is None:
+            return class_map
+        values = np.where(scene.crowd, UNKNOWN_CLASS, scene.classes)[order].tolist()
         # Without this session, rasterio would start a boto3 session for each call.
         with Env(session=DummySession()):
             rasterize(
-                zip(shapely.transform(scene.outlines[near], _doubled), values, strict=True),
-                out=painted,
+                zip(shapely.transform(scene.outlines[order], _to_half_pixels), values, strict=True),
+                out=class_map,
                 transform=Affine.scale(2) @ Affine.translation(x, y),
             )
-        return painted
+        return class_map
 
 
-def _doubled(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_half_pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Convert points (n, 2) from pixels to half pixels.
 
     For a transform with units of pixels, rasterio would warn of missing georeferencing.
@@ -86,7 +86,7 @@ def _doubled(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return 2 * points
 
 
-def _order(scene: LabelledScene, frame: NDArray[np.int64]) -> NDArray[np.int64]:
+def _drawing_order(scene: LabelledScene, frame: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the indices of objects that meet a frame, in drawing order.
 
     Crowd regions come first, and each group goes from large to small.

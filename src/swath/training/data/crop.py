@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from swath._types import Mask
     from swath.labels.objects import Objects
 
-NOTHING = 255
+NO_CLASS = 255
 """Value of a pixel without a class in a class map."""
 
 
@@ -36,13 +36,13 @@ class Crop:
     objects: Objects
     """Labeled objects, in px of the crop."""
     labels: NDArray[np.uint8] | None
-    """Class index of each pixel or NOTHING, (size, size); None without class maps."""
+    """Class index of each pixel or NO_CLASS, (size, size); None without class maps."""
     valid_bands: Mask | None = None
     """Mask of each band, (bands, size, size); True = valid; None where `valid` holds for all
     bands."""
 
     @property
-    def shown(self) -> Mask:
+    def input_mask(self) -> Mask:
         """Mask of the pixels that a network receives, broadcastable to `pixels`; True = valid."""
         return self.valid if self.valid_bands is None else self.valid_bands & self.valid
 

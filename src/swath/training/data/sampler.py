@@ -13,9 +13,9 @@ import numpy as np
 from swath.errors import LabelsError
 from swath.labels.files import read_headers
 from swath.labels.objects import Objects
-from swath.training.data.class_maps import UNKNOWN, Painter
-from swath.training.data.crop import NOTHING, Crop
-from swath.training.data.window_cache import Piece, Pieces
+from swath.training.data.class_maps import UNKNOWN_CLASS, ClassMapRasterizer
+from swath.training.data.crop import NO_CLASS, Crop
+from swath.training.data.window_cache import PixelLayers, WindowCache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from swath.raster.band_units import Units
     from swath.raster.scene_info import SceneInfo
 
-_TRIES = 8
+_MAX_WINDOW_DRAWS = 8
 """Maximum number of windows to draw in search of one with a valid pixel."""
 
 
@@ -40,8 +40,8 @@ class HardNegative:
     """Relative frequency of crops around this hard negative."""
 
 
-def generator(seed: int, epoch: int, index: int, *, stream: int = 0) -> np.random.Generator:
-    """Return the random number generator of one crop.
+def crop_rng(seed: int, epoch: int, index: int, *, stream: int = 0) -> np.random.Generator:
+    """Return the random number crop_rng of one crop.
 
     Args:
         seed: Seed of the training.
@@ -53,21 +53,23 @@ def generator(seed: int, epoch: int, index: int, *, stream: int = 0) -> np.rando
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Targets:
+class _TargetBoxes:
     """Boxes to cut windows around, with their weights."""
 
     scene: NDArray[np.int64]
     """Index of each box's scene in the collection, (n,)."""
     boxes: NDArray[np.float64]
     """Boxes, (n, 4): x_min, y_min, x_max, y_max in scene px."""
-    rising: NDArray[np.float64]
+    cumulative_weights: NDArray[np.float64]
     """Cumulative sum of the weights, (n,)."""
 
     def draw(self, rng: np.random.Generator) -> tuple[int, NDArray[np.float64]]:
         """Return the scene's index and the box (4,) of a random target, drawn by weight."""
-        which = np.searchsorted(self.rising, rng.random() * self.rising[-1], side="right")
-        which = min(int(which), len(self.rising) - 1)
-        return int(self.scene[which]), self.boxes[which]
+        index = np.searchsorted(
+            self.cumulative_weights, rng.random() * self.cumulative_weights[-1], side="right"
+        )
+        index = min(int(index), len(self.cumulative_weights) - 1)
+        return int(self.scene[index]), self.boxes[index]
 
 
 class CropSampler:
@@ -116,39 +118,43 @@ class CropSampler:
                 rasterize, or a scene's size differs from the labels'.
             SceneError: A scene cannot be read or lacks a band.
         """
-        _check(collection, positives, weights)
+        _check_labels(collection, positives, weights)
         headers = read_headers([scene.uri for scene in collection.scenes])
         _check_sizes(collection, headers)
-        paint = Painter(collection) if class_maps else None
+        rasterize = ClassMapRasterizer(collection) if class_maps else None
         units = (None,) * len(bands) if units is None else units
-        self._pieces = Pieces(headers, bands, units=units, limit=cache_bytes, paint=paint)
+        self._cache = WindowCache(
+            headers, bands, units=units, max_bytes=cache_bytes, rasterize=rasterize
+        )
         self._scenes, self._bands = collection.scenes, len(bands)
         self._size, self._margin, self._seed = size, margin, seed
-        self._positives, self._hard_share = positives, 0.0
+        self._positives, self._hard_fraction = positives, 0.0
         self._outlines, self._class_maps = outlines, class_maps
-        self._objects = _objects(collection, weights)
-        self._hard: _Targets | None = None
+        self._object_boxes = _object_boxes(collection, weights)
+        self._hard_negatives: _TargetBoxes | None = None
         self._areas = np.cumsum([scene.width * scene.height for scene in collection.scenes])
 
-    def hardened(self, negatives: Sequence[HardNegative], share: float) -> CropSampler:
+    def with_hard_negatives(
+        self, negatives: Sequence[HardNegative], fraction: float
+    ) -> CropSampler:
         """Return a sampler that also cuts crops around hard negatives, with the same cache.
 
         Args:
             negatives: Hard negatives; without any, the sampler cuts none around them.
-            share: Fraction of the crops that are cut around hard negatives. It replaces crops at
+            fraction: Fraction of the crops that are cut around hard negatives. It replaces crops at
                 random windows first, and then crops around objects.
         """
         sampler = copy.copy(self)
-        sampler._aim_at(negatives, share)  # noqa: SLF001 (of this class)
+        sampler._set_hard_negatives(negatives, fraction)  # noqa: SLF001 (of this class)
         return sampler
 
-    def _aim_at(self, negatives: Sequence[HardNegative], share: float) -> None:
-        places = {scene.uri: place for place, scene in enumerate(self._scenes)}
-        self._hard_share = share if negatives else 0.0
-        self._hard = None
+    def _set_hard_negatives(self, negatives: Sequence[HardNegative], fraction: float) -> None:
+        indices = {scene.uri: index for index, scene in enumerate(self._scenes)}
+        self._hard_fraction = fraction if negatives else 0.0
+        self._hard_negatives = None
         if negatives:
-            self._hard = _Targets(
-                np.array([places[negative.uri] for negative in negatives]),
+            self._hard_negatives = _TargetBoxes(
+                np.array([indices[negative.uri] for negative in negatives]),
                 np.array([negative.box for negative in negatives], np.float64),
                 np.cumsum([negative.weight for negative in negatives]),
             )
@@ -164,102 +170,106 @@ class CropSampler:
             SceneError: The scene is damaged in the crop.
             TransientError: S3 did not answer.
         """
-        rng = generator(self._seed, epoch, index)
-        kind = rng.random()
-        if self._hard and kind < self._hard_share:
-            return self.cut(*self._around(self._hard, rng))
-        if self._objects and kind < self._hard_share + self._positives:
-            return self.cut(*self._around(self._objects, rng))
-        for _ in range(_TRIES):
-            crop = self.cut(*self._anywhere(rng))
+        rng = crop_rng(self._seed, epoch, index)
+        draw = rng.random()
+        if self._hard_negatives and draw < self._hard_fraction:
+            return self.crop_at(*self._window_around(self._hard_negatives, rng))
+        if self._object_boxes and draw < self._hard_fraction + self._positives:
+            return self.crop_at(*self._window_around(self._object_boxes, rng))
+        for _ in range(_MAX_WINDOW_DRAWS):
+            crop = self.crop_at(*self._random_window(rng))
             if crop.valid.any():
                 break
         return crop
 
-    def cut(self, place: int, x: int, y: int) -> Crop:
+    def crop_at(self, scene_index: int, x: int, y: int) -> Crop:
         """Return the crop of a scene at a position, including the margin.
 
         The crop may extend beyond the scene's edges, where its pixels are 0 and not valid.
 
         Args:
-            place: Index of the scene in the collection.
+            scene_index: Index of the scene in the collection.
             x: Column of the upper left corner without the margin, in scene px.
             y: Row of the upper left corner without the margin, in scene px.
         """
-        scene, margin = self._scenes[place], self._margin
+        scene, margin = self._scenes[scene_index], self._margin
         size = self._size + 2 * margin
         x, y = x - margin, y - margin
-        room = self._room(size)
+        layers = self._empty_layers(size)
         left, top = max(x, 0), max(y, 0)
         right, bottom = min(x + size, scene.width), min(y + size, scene.height)
         if left < right and top < bottom:
             rows, cols = slice(top - y, bottom - y), slice(left - x, right - x)
-            part = _part(room, rows, cols)
-            self._pieces.read(place, (left, top, right - left, bottom - top), part)
+            window = _layers_window(layers, rows, cols)
+            self._cache.read(scene_index, (left, top, right - left, bottom - top), window)
         objects = Objects(
             boxes=scene.boxes, classes=scene.classes, crowd=scene.crowd, outlines=scene.outlines
         ).within((x, y, x + size, y + size))
         if not self._outlines:
             objects = objects.without_outlines()
-        valid_bands = None if np.all(room.valid_bands == room.valid) else room.valid_bands
-        valid, labels = _settled(room)
+        valid_bands = None if np.all(layers.valid_bands == layers.valid) else layers.valid_bands
+        valid, labels = _mask_unknown(layers)
         return Crop(
             uri=scene.uri,
             x=x,
             y=y,
-            pixels=room.pixels,
+            pixels=layers.pixels,
             valid=valid,
             objects=objects.moved(lambda points: points - (x, y)),
             labels=labels,
             valid_bands=valid_bands,
         )
 
-    def _room(self, size: int) -> Piece:
-        return Piece(
-            np.zeros((self._bands, size, size), self._pieces.dtype),
+    def _empty_layers(self, size: int) -> PixelLayers:
+        return PixelLayers(
+            np.zeros((self._bands, size, size), self._cache.dtype),
             np.zeros((size, size), np.bool_),
-            np.full((size, size), NOTHING, np.uint8) if self._class_maps else None,
+            np.full((size, size), NO_CLASS, np.uint8) if self._class_maps else None,
             np.zeros((self._bands, size, size), np.bool_),
         )
 
-    def _around(self, targets: _Targets, rng: np.random.Generator) -> tuple[int, int, int]:
+    def _window_around(
+        self, targets: _TargetBoxes, rng: np.random.Generator
+    ) -> tuple[int, int, int]:
         """Return a random window that contains a target's box, or the center of a larger box.
 
         The result is the scene's index, and x and y of the window's upper left corner in px.
         """
-        place, (x_min, y_min, x_max, y_max) = targets.draw(rng)
-        scene = self._scenes[place]
-        x = _start((x_min, x_max), self._size, scene.width, rng)
-        y = _start((y_min, y_max), self._size, scene.height, rng)
-        return place, x, y
+        scene_index, (x_min, y_min, x_max, y_max) = targets.draw(rng)
+        scene = self._scenes[scene_index]
+        x = _random_start((x_min, x_max), self._size, scene.width, rng)
+        y = _random_start((y_min, y_max), self._size, scene.height, rng)
+        return scene_index, x, y
 
-    def _anywhere(self, rng: np.random.Generator) -> tuple[int, int, int]:
+    def _random_window(self, rng: np.random.Generator) -> tuple[int, int, int]:
         """Return a random window of any scene, with a probability proportional to its area.
 
         The result is the scene's index, and x and y of the window's upper left corner in px.
         """
-        which = np.searchsorted(self._areas, rng.random() * self._areas[-1], side="right")
-        place = min(int(which), len(self._areas) - 1)
-        scene = self._scenes[place]
+        index = np.searchsorted(self._areas, rng.random() * self._areas[-1], side="right")
+        scene_index = min(int(index), len(self._areas) - 1)
+        scene = self._scenes[scene_index]
         x, y = (
-            int(rng.integers(min(0, room), max(0, room), endpoint=True))
-            for room in (scene.width - self._size, scene.height - self._size)
+            int(rng.integers(min(0, last), max(0, last), endpoint=True))
+            for last in (scene.width - self._size, scene.height - self._size)
         )
-        return place, x, y
+        return scene_index, x, y
 
 
-def _check(collection: Collection, positives: float, weights: Sequence[float] | None) -> None:
+def _check_labels(
+    collection: Collection, positives: float, weights: Sequence[float] | None
+) -> None:
     if not collection.scenes:
         raise LabelsError("the collection has no scenes to cut crops from")
     if positives and not any((~scene.crowd).any() for scene in collection.scenes):
         raise LabelsError(
-            f"{positives:g} of the crops are to be cut around objects, and the collection of "
-            f"{len(collection.scenes)} scenes has none; check its labels, or set positives to 0"
+            f"positives is {positives:g}, but the {len(collection.scenes)} scenes of the "
+            "collection have no labeled objects; check the labels, or set positives to 0"
         )
     if weights is not None and len(weights) != len(collection.classes):
         raise LabelsError(
             f"there are {len(weights)} weights and {len(collection.classes)} classes; "
-            "give one weight a class"
+            "give one weight for each class"
         )
 
 
@@ -268,61 +278,65 @@ def _check_sizes(collection: Collection, headers: Sequence[SceneInfo]) -> None:
         if (scene.width, scene.height) != (header.width, header.height):
             raise LabelsError(
                 f"{scene.uri} had {scene.width} x {scene.height} px when its labels were read, and "
-                f"has {header.width} x {header.height} now; give the scene that was labelled"
+                f"has {header.width} x {header.height} px now; give the labeled scene"
             )
 
 
-def _objects(collection: Collection, weights: Sequence[float] | None) -> _Targets | None:
+def _object_boxes(collection: Collection, weights: Sequence[float] | None) -> _TargetBoxes | None:
     scenes = collection.scenes
-    kept = np.concatenate([~scene.crowd for scene in scenes])
-    if not kept.any():
+    is_target = np.concatenate([~scene.crowd for scene in scenes])
+    if not is_target.any():
         return None
     counts = [len(scene.boxes) for scene in scenes]
-    classes = np.concatenate([scene.classes for scene in scenes])[kept]
-    each = np.ones(len(classes)) if weights is None else np.asarray(weights, np.float64)[classes]
-    return _Targets(
-        np.repeat(np.arange(len(scenes)), counts)[kept],
-        np.concatenate([scene.boxes for scene in scenes])[kept],
-        np.cumsum(each),
+    classes = np.concatenate([scene.classes for scene in scenes])[is_target]
+    object_weights = (
+        np.ones(len(classes)) if weights is None else np.asarray(weights, np.float64)[classes]
+    )
+    return _TargetBoxes(
+        np.repeat(np.arange(len(scenes)), counts)[is_target],
+        np.concatenate([scene.boxes for scene in scenes])[is_target],
+        np.cumsum(object_weights),
     )
 
 
-def _start(span: tuple[float, float], size: int, length: int, rng: np.random.Generator) -> int:
+def _random_start(
+    span: tuple[float, float], size: int, length: int, rng: np.random.Generator
+) -> int:
     """Return a random start of a window along one axis of a scene, so that it contains a span.
 
     Args:
         span: Start and end of the span in px.
         size: Length of the window in px.
         length: Length of the scene in px.
-        rng: Random number generator.
+        rng: Random number crop_rng.
     """
     low, high = span
     if high - low > size:
         low = high = (low + high) / 2
     first = math.ceil(high - size)
     last = max(first, math.floor(low))
-    least, most = sorted((0, length - size))
-    first, last = min(max(first, least), most), min(max(last, least), most)
+    lowest, highest = sorted((0, length - size))
+    first, last = min(max(first, lowest), highest), min(max(last, lowest), highest)
     return int(rng.integers(first, last, endpoint=True))
 
 
-def _part(room: Piece, rows: slice, cols: slice) -> Piece:
-    """Return a window of a piece, as views of its arrays."""
-    return Piece(
-        room.pixels[:, rows, cols],
-        None if room.valid is None else room.valid[rows, cols],
-        None if room.labels is None else room.labels[rows, cols],
-        None if room.valid_bands is None else room.valid_bands[:, rows, cols],
+def _layers_window(layers: PixelLayers, rows: slice, cols: slice) -> PixelLayers:
+    """Return a window of pixel layers, as views of the arrays."""
+    return PixelLayers(
+        layers.pixels[:, rows, cols],
+        None if layers.valid is None else layers.valid[rows, cols],
+        None if layers.labels is None else layers.labels[rows, cols],
+        None if layers.valid_bands is None else layers.valid_bands[:, rows, cols],
     )
 
 
-def _settled(room: Piece) -> tuple[NDArray[np.bool_], NDArray[np.uint8] | None]:
+def _mask_unknown(layers: PixelLayers) -> tuple[NDArray[np.bool_], NDArray[np.uint8] | None]:
     """Return the mask of valid pixels and the class map; pixels of unknown class are not valid."""
-    valid, labels = room.valid, room.labels
+    valid, labels = layers.valid, layers.labels
     if valid is None:
-        valid = np.ones(room.pixels.shape[1:], np.bool_)
+        valid = np.ones(layers.pixels.shape[1:], np.bool_)
     if labels is not None:
-        unknown = labels == UNKNOWN
-        valid &= ~unknown
-        labels[unknown | ~valid] = NOTHING
+        is_unknown = labels == UNKNOWN_CLASS
+        valid &= ~is_unknown
+        labels[is_unknown | ~valid] = NO_CLASS
     return valid, labels

@@ -22,7 +22,7 @@ from swath.raster.interpretation import select_bands
 from swath.raster.radiometry.units import Conversion, conversion
 from swath.raster.scene import OpenScene, open_scene
 from swath.raster.scene_info import Box, SceneInfo
-from swath.training.data.window_cache import common_dtype, piece_shape
+from swath.training.data.window_cache import common_dtype, window_shape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 PERCENTILES = (1, 2, 5, 25, 50, 75, 95, 98, 99)
 """Percentiles that are computed."""
-_PIECE_BYTES = 32 << 20
-"""Maximum size of a scene that is read in one piece, in bytes."""
-_BITS = 18
+_MAX_WINDOW_BYTES = 32 << 20
+"""Maximum size in bytes of a scene that is read as a single window."""
+_BIN_BITS = 18
 """Number of leading bits of a float32 that select its bin.
 
 They are the sign, the exponent and 9 bits of the fraction, so bins are 0.2% wide.
 """
-_DROPPED = 32 - _BITS
+_DROPPED_BITS = 32 - _BIN_BITS
 """Number of trailing bits of a float32 that its bin ignores."""
-_SIGN = np.uint32(1 << 31)
+_SIGN_BIT = np.uint32(1 << 31)
 """Sign bit of a float32."""
-_SMALL = 16
+_MAX_EXACT_BITS = 16
 """Maximum number of bits of an integer type with a bin for each value."""
 
 
@@ -67,8 +67,8 @@ class BandStatistics:
     """Percentage of the pixels that are valid, 0 to 100."""
 
 
-class BandCounts:
-    """Counts of the values of a band, from which its statistics are computed."""
+class BandHistogram:
+    """Histogram of the values of a band, from which its statistics are computed."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         """Start without any values.
@@ -77,11 +77,11 @@ class BandCounts:
             dtype: Data type of the values; only counts of the same type can be merged.
         """
         self.dtype = dtype
-        self._exact = dtype.kind in "iu" and 8 * dtype.itemsize <= _SMALL
+        self._exact = dtype.kind in "iu" and 8 * dtype.itemsize <= _MAX_EXACT_BITS
         self._pixels = self._valid = 0
         self._mean = self._squares = 0.0  # sum of squared deviations from the mean
         self._low, self._high = np.inf, -np.inf
-        count = 1 << (8 * dtype.itemsize if self._exact else _BITS)
+        count = 1 << (8 * dtype.itemsize if self._exact else _BIN_BITS)
         self._bins: NDArray[np.int64] = np.zeros(count, np.int64)
 
     def add(self, values: NDArray[Any], pixels: int) -> None:
@@ -94,15 +94,15 @@ class BandCounts:
         self._pixels += pixels
         if not len(values):
             return
-        self._bins += np.bincount(self._bin(values), minlength=len(self._bins))
+        self._bins += np.bincount(self._bin_indices(values), minlength=len(self._bins))
         self._low = min(self._low, float(values.min()))
         self._high = max(self._high, float(values.max()))
-        wide = values.astype(np.float64)
-        mean = float(wide.mean())
-        wide -= mean
-        self._combine(len(values), mean, float(np.dot(wide, wide)))
+        values64 = values.astype(np.float64)
+        mean = float(values64.mean())
+        values64 -= mean
+        self._combine(len(values), mean, float(np.dot(values64, values64)))
 
-    def merge(self, other: BandCounts) -> None:
+    def merge(self, other: BandHistogram) -> None:
         """Add the counts of other pixels of the band."""
         self._pixels += other._pixels
         self._bins += other._bins
@@ -116,17 +116,17 @@ class BandCounts:
         The formula is from Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise
         algorithm for computing sample variances".
         """
-        together = self._valid + valid
-        apart = mean - self._mean
-        self._squares += squares + apart**2 * self._valid * valid / together
-        self._mean += apart * valid / together
-        self._valid = together
+        total = self._valid + valid
+        difference = mean - self._mean
+        self._squares += squares + difference**2 * self._valid * valid / total
+        self._mean += difference * valid / total
+        self._valid = total
 
     def percentile(self, percent: float) -> float:
         """Return the lowest value that at least `percent` % of the valid pixels do not exceed."""
         rank = max(1, int(np.ceil(percent / 100 * self._valid)))
-        place = int(np.searchsorted(np.cumsum(self._bins), rank))
-        return float(np.clip(self._value(place), self._low, self._high))
+        index = int(np.searchsorted(np.cumsum(self._bins), rank))
+        return float(np.clip(self._bin_value(index), self._low, self._high))
 
     def statistics(self, name: str) -> BandStatistics:
         """Return the statistics of the counted values.
@@ -139,8 +139,8 @@ class BandCounts:
         """
         if not self._valid:
             raise LabelsError(
-                f"none of the {self._pixels} pixels of the band {name} is valid; check the scenes' "
-                "nodata values and masks"
+                f"the band {name} has no valid pixel among {self._pixels}; check the nodata "
+                "values and masks of the scenes"
             )
         return BandStatistics(
             name=name,
@@ -152,7 +152,7 @@ class BandCounts:
             valid_percent=100 * self._valid / self._pixels,
         )
 
-    def _bin(self, values: NDArray[Any]) -> NDArray[Any]:
+    def _bin_indices(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the bin of each value; bins are ordered as the values they count."""
         if self._exact:
             return values.astype(np.int64) - int(np.iinfo(self.dtype).min)
@@ -160,20 +160,24 @@ class BandCounts:
             bits = values.astype(np.float32).view(np.uint32)
         # As integers, the bits of positive floats are in order, and those of negative floats in
         # reverse order.
-        ordered = np.where(bits & _SIGN, ~bits, bits | _SIGN)
-        return np.asarray(ordered >> np.uint32(_DROPPED), np.int64)
+        ordered = np.where(bits & _SIGN_BIT, ~bits, bits | _SIGN_BIT)
+        return np.asarray(ordered >> np.uint32(_DROPPED_BITS), np.int64)
 
-    def _value(self, place: int) -> float:
+    def _bin_value(self, index: int) -> float:
         """Return the value of a bin that is nearest to 0."""
         if self._exact:
-            return place + int(np.iinfo(self.dtype).min)
-        ordered = place << _DROPPED
-        negative = not ordered & int(_SIGN)
-        bits = ~(ordered | ((1 << _DROPPED) - 1)) & 0xFFFFFFFF if negative else ordered ^ int(_SIGN)
+            return index + int(np.iinfo(self.dtype).min)
+        ordered = index << _DROPPED_BITS
+        is_negative = not ordered & int(_SIGN_BIT)
+        bits = (
+            ~(ordered | ((1 << _DROPPED_BITS) - 1)) & 0xFFFFFFFF
+            if is_negative
+            else ordered ^ int(_SIGN_BIT)
+        )
         return float(np.array(bits, np.uint32).view(np.float32))
 
 
-def band_statistics(
+def compute_band_statistics(
     collection: Collection,
     bands: Sequence[str],
     *,
@@ -182,8 +186,8 @@ def band_statistics(
 ) -> list[BandStatistics]:
     """Return the statistics of bands over all valid pixels of all scenes.
 
-    `OpenScene.read_layers` decides which pixels of a band are valid. Scenes are read in pieces,
-    and each piece is read once.
+    `OpenScene.read_layers` decides which pixels of a band are valid. Scenes are read in windows,
+    and each window is read once.
 
     Args:
         collection: Scenes to read.
@@ -201,44 +205,46 @@ def band_statistics(
         conversion(header, select_bands(header, bands), bands, units) for header in headers
     )
     dtype = common_dtype(headers, converted=converted)
-    totals = [BandCounts(dtype) for _ in bands]
+    totals = [BandHistogram(dtype) for _ in bands]
     with ThreadPoolExecutor(threads or available_cpus()) as pool:
         # Counts are merged in the order of the scenes, so that rounding does not depend on threads.
-        for counts in pool.map(partial(_count, bands=bands, units=units, dtype=dtype), headers):
-            for total, more in zip(totals, counts, strict=True):
-                total.merge(more)
+        for histograms in pool.map(
+            partial(_count_scene, bands=bands, units=units, dtype=dtype), headers
+        ):
+            for total, histogram in zip(totals, histograms, strict=True):
+                total.merge(histogram)
     return [total.statistics(name) for total, name in zip(totals, bands, strict=True)]
 
 
-def _count(
+def _count_scene(
     header: SceneInfo, *, bands: Sequence[str], units: Units, dtype: np.dtype[Any]
-) -> list[BandCounts]:
-    counts = [BandCounts(dtype) for _ in bands]
+) -> list[BandHistogram]:
+    histograms = [BandHistogram(dtype) for _ in bands]
     numbers = select_bands(header, bands)
     convert = conversion(header, numbers, bands, units)
     with open_scene(header.uri) as scene:
-        for window in _windows(header, len(bands) * dtype.itemsize):
-            found = _valid(scene, window, numbers, convert)
-            for count, (values, pixels) in zip(counts, found, strict=True):
-                count.add(values.astype(dtype, copy=False), pixels)
-    return counts
+        for window in _iter_windows(header, len(bands) * dtype.itemsize):
+            bands_of_window = _iter_valid_values(scene, window, numbers, convert)
+            for histogram, (values, pixels) in zip(histograms, bands_of_window, strict=True):
+                histogram.add(values.astype(dtype, copy=False), pixels)
+    return histograms
 
 
-def _valid(
+def _iter_valid_values(
     scene: OpenScene, window: Box, numbers: Sequence[int], convert: Conversion | None
 ) -> Iterator[tuple[NDArray[Any], int]]:
     """Yield each band's valid values (n,), converted, and its number of pixels in the window."""
     pixels, valid = scene.read_layers(window, numbers)
     converted = convert(pixels) if convert else pixels
-    for place, values in enumerate(converted):
-        known = valid.of_band(place, values.shape)
+    for index, values in enumerate(converted):
+        mask = valid.of_band(index, values.shape)
         if convert:
-            known = known & np.isfinite(values)
-        yield (values.ravel() if known.all() else values[known]), values.size
+            mask = mask & np.isfinite(values)
+        yield (values.ravel() if mask.all() else values[mask]), values.size
 
 
-def _windows(header: SceneInfo, pixel_bytes: int) -> Iterator[Box]:
-    rows, cols = piece_shape(header, pixel_bytes, most=_PIECE_BYTES)
+def _iter_windows(header: SceneInfo, pixel_bytes: int) -> Iterator[Box]:
+    rows, cols = window_shape(header, pixel_bytes, max_bytes=_MAX_WINDOW_BYTES)
     for y in range(0, header.height, rows):
         for x in range(0, header.width, cols):
             yield x, y, min(cols, header.width - x), min(rows, header.height - y)

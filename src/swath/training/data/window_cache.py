@@ -1,4 +1,4 @@
-"""Cache decoded pieces of scenes, from which crops are cut."""
+"""Cache decoded windows of scenes, from which crops are cut."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
     from swath._types import Mask
 
-WHOLE = 64 << 20
-"""Maximum size in bytes of a scene that is a single piece."""
-_SIDE = 512
-"""Approximate side in px of the pieces of a larger scene."""
-_MOST_OPEN = 32
+MAX_WHOLE_SCENE_BYTES = 64 << 20
+"""Maximum size in bytes of a scene that is decoded as a single window."""
+_WINDOW_SIDE = 512
+"""Approximate side in px of the windows of a larger scene."""
+_MAX_IDLE_SCENES = 32
 """Maximum number of idle scenes that are kept open."""
 
-Paint = Callable[[int, Box], "NDArray[np.uint8]"]
+RasterizeWindow = Callable[[int, Box], "NDArray[np.uint8]"]
 """Function that returns the class map of a window, given the scene's index in the collection."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
-    """A decoded window of a scene."""
+class PixelLayers:
+    """Pixels, masks and class map of a window of a scene."""
 
     pixels: NDArray[Any]
     """Pixels, (bands, rows, cols), in the common dtype of the collection."""
@@ -49,10 +49,10 @@ class Piece:
     bands."""
 
     @property
-    def size(self) -> int:
+    def nbytes(self) -> int:
         """Size in memory in bytes."""
-        parts = (self.pixels, self.valid, self.labels, self.valid_bands)
-        return sum(part.nbytes for part in parts if part is not None)
+        layers = (self.pixels, self.valid, self.labels, self.valid_bands)
+        return sum(layer.nbytes for layer in layers if layer is not None)
 
 
 def common_dtype(headers: Sequence[SceneInfo], *, converted: bool) -> np.dtype[Any]:
@@ -62,30 +62,33 @@ def common_dtype(headers: Sequence[SceneInfo], *, converted: bool) -> np.dtype[A
         headers: Headers of the scenes.
         converted: Whether pixels of any scene are converted to other units, as floats.
     """
-    found = np.result_type(*(header.dtype for header in headers))
-    return np.result_type(found, np.float32) if converted else found
+    dtype = np.result_type(*(header.dtype for header in headers))
+    return np.result_type(dtype, np.float32) if converted else dtype
 
 
-def piece_shape(scene: SceneInfo, pixel_bytes: int, *, most: int = WHOLE) -> tuple[int, int]:
-    """Return the shape (rows, cols) of a scene's pieces in px.
+def window_shape(
+    scene: SceneInfo, pixel_bytes: int, *, max_bytes: int = MAX_WHOLE_SCENE_BYTES
+) -> tuple[int, int]:
+    """Return the shape (rows, cols) in px of the windows that a scene is decoded in.
 
-    A piece is the whole scene if the scene is small. Otherwise, along each axis, a piece consists
+    A window is the whole scene if the scene is small. Otherwise, along each axis, a window consists
     of whole blocks if these are at most 1024 px long, and is 512 px long if they are longer.
 
     Args:
         scene: Header of the scene.
         pixel_bytes: Size in bytes of all layers of a pixel.
-        most: Maximum size in bytes of a scene that is a single piece.
+        max_bytes: Maximum size in bytes of a scene that is decoded as a single window.
     """
-    if scene.width * scene.height * pixel_bytes <= most:
+    if scene.width * scene.height * pixel_bytes <= max_bytes:
         return scene.height, scene.width
     rows, cols = (
-        -(-_SIDE // block) * block if block <= 2 * _SIDE else _SIDE for block in scene.block_shape
+        -(-_WINDOW_SIDE // block) * block if block <= 2 * _WINDOW_SIDE else _WINDOW_SIDE
+        for block in scene.block_shape
     )
     return min(rows, scene.height), min(cols, scene.width)
 
 
-class Handles:
+class ScenePool:
     """A pool of open scenes, each used by one thread at a time and kept open for the next."""
 
     def __init__(self, uris: Sequence[str]) -> None:
@@ -101,34 +104,34 @@ class Handles:
         self._owner = os.getpid()
 
     @contextmanager
-    def borrow(self, place: int) -> Iterator[OpenScene]:
+    def borrow(self, scene_index: int) -> Iterator[OpenScene]:
         """Lend an open scene, by its index in the collection, for the duration of the block."""
-        stack, scene = self._take(place)
+        stack, scene = self._acquire(scene_index)
         try:
             yield scene
         except BaseException:
             stack.close()
             raise
-        self._give_back(place, stack, scene)
+        self._release(scene_index, stack, scene)
 
-    def _take(self, place: int) -> tuple[ExitStack, OpenScene]:
+    def _acquire(self, scene_index: int) -> tuple[ExitStack, OpenScene]:
         with self._lock:
             if self._owner != os.getpid():
                 # After a fork, idle scenes share their connections with the parent process. They
                 # must be neither used nor closed here; the list keeps them from being collected.
                 self._inherited, self._idle = self._inherited + self._idle, []
                 self._owner = os.getpid()
-            for number, (of, stack, scene) in enumerate(self._idle):
-                if of == place:
+            for number, (index, stack, scene) in enumerate(self._idle):
+                if index == scene_index:
                     del self._idle[number]
                     return stack, scene
         stack = ExitStack()
-        return stack, stack.enter_context(open_scene(self._uris[place]))
+        return stack, stack.enter_context(open_scene(self._uris[scene_index]))
 
-    def _give_back(self, place: int, stack: ExitStack, scene: OpenScene) -> None:
+    def _release(self, scene_index: int, stack: ExitStack, scene: OpenScene) -> None:
         with self._lock:
-            self._idle.append((place, stack, scene))
-            surplus = self._idle.pop(0)[1] if len(self._idle) > _MOST_OPEN else None
+            self._idle.append((scene_index, stack, scene))
+            surplus = self._idle.pop(0)[1] if len(self._idle) > _MAX_IDLE_SCENES else None
         if surplus:
             surplus.close()
 
@@ -139,8 +142,8 @@ class Handles:
         self.__init__(uris)  # type: ignore[misc] # only the addresses are pickled
 
 
-class Pieces:
-    """A cache of decoded pieces of a collection's scenes, for any number of threads."""
+class WindowCache:
+    """A cache of decoded windows of a collection's scenes, for any number of threads."""
 
     def __init__(
         self,
@@ -148,17 +151,17 @@ class Pieces:
         bands: Sequence[str],
         *,
         units: Units,
-        limit: int,
-        paint: Paint | None = None,
+        max_bytes: int,
+        rasterize: RasterizeWindow | None = None,
     ) -> None:
-        """Determine the shapes of the pieces; nothing is read yet.
+        """Determine the shapes of the windows; nothing is read yet.
 
         Args:
             headers: Headers of the scenes.
             bands: Names of the bands, in the order of the pixels' first axis.
             units: Unit of each band's pixels in the result.
-            limit: Size of the cache in bytes.
-            paint: Function that returns class maps; None for pieces without class maps.
+            max_bytes: Maximum size of the cache in bytes.
+            rasterize: Function that returns class maps; None for no class maps.
 
         Raises:
             SceneError: A scene lacks a band, or has a unit that cannot be converted.
@@ -170,98 +173,100 @@ class Pieces:
             for header, numbers in zip(headers, self._bands, strict=True)
         ]
         self.dtype = common_dtype(headers, converted=any(self._convert))
-        self._handles = Handles([header.uri for header in headers])
-        self._limit, self._paint = limit, paint
+        self._scene_pool = ScenePool([header.uri for header in headers])
+        self._max_bytes, self._rasterize = max_bytes, rasterize
         pixel_bytes = len(bands) * self.dtype.itemsize + 2  # includes the mask and the class map
-        most = min(WHOLE, limit // 4)
-        self._shapes = [piece_shape(header, pixel_bytes, most=most) for header in headers]
-        self._forget()
+        window_bytes = min(MAX_WHOLE_SCENE_BYTES, max_bytes // 4)
+        self._shapes = [
+            window_shape(header, pixel_bytes, max_bytes=window_bytes) for header in headers
+        ]
+        self._clear()
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[int, int, int], Piece] = OrderedDict()
+        self._windows: OrderedDict[tuple[int, int, int], PixelLayers] = OrderedDict()
         self._bytes = 0
 
-    def read(self, place: int, window: Box, out: Piece) -> None:
-        """Copy a window of a scene into a piece.
+    def read(self, scene_index: int, window: Box, out: PixelLayers) -> None:
+        """Copy a window of a scene into pixel layers.
 
         Args:
-            place: Index of the scene in the collection.
+            scene_index: Index of the scene in the collection.
             window: Window within the scene, (x, y, width, height) in px.
-            out: Piece of the window's shape, to which the window is copied.
+            out: Layers of the window's shape, to which the window is copied.
         """
         x, y, width, height = window
-        rows, cols = self._shapes[place]
+        rows, cols = self._shapes[scene_index]
         for row in range(y // rows, (y + height - 1) // rows + 1):
             for col in range(x // cols, (x + width - 1) // cols + 1):
-                piece = self._piece((place, row, col))
-                _copy(piece, (x - col * cols, y - row * rows), out)
+                decoded = self._cached_window((scene_index, row, col))
+                _copy_overlap(decoded, (x - col * cols, y - row * rows), out)
 
-    def _piece(self, key: tuple[int, int, int]) -> Piece:
+    def _cached_window(self, key: tuple[int, int, int]) -> PixelLayers:
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        piece = self._decode(*key)
+            if key in self._windows:
+                self._windows.move_to_end(key)
+                return self._windows[key]
+        window = self._decode(*key)
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = piece
-                self._bytes += piece.size
-            while self._bytes > self._limit and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1].size
-        return piece
+            if key not in self._windows:
+                self._windows[key] = window
+                self._bytes += window.nbytes
+            while self._bytes > self._max_bytes and len(self._windows) > 1:
+                self._bytes -= self._windows.popitem(last=False)[1].nbytes
+        return window
 
-    def _decode(self, place: int, row: int, col: int) -> Piece:
-        scene, (rows, cols) = self.headers[place], self._shapes[place]
+    def _decode(self, scene_index: int, row: int, col: int) -> PixelLayers:
+        header, (rows, cols) = self.headers[scene_index], self._shapes[scene_index]
         x, y = col * cols, row * rows
-        window = (x, y, min(cols, scene.width - x), min(rows, scene.height - y))
-        with self._handles.borrow(place) as handle:
-            pixels, valid = handle.read_layers(window, self._bands[place])
-        if convert := self._convert[place]:
+        window = (x, y, min(cols, header.width - x), min(rows, header.height - y))
+        with self._scene_pool.borrow(scene_index) as scene:
+            pixels, valid = scene.read_layers(window, self._bands[scene_index])
+        if convert := self._convert[scene_index]:
             pixels = convert(pixels)
-        return Piece(
+        return PixelLayers(
             np.ascontiguousarray(pixels, self.dtype),
             valid.pixels,
-            self._paint(place, window) if self._paint else None,
+            self._rasterize(scene_index, window) if self._rasterize else None,
             valid.bands,
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {"_lock", "_kept", "_bytes"}
-        return {name: value for name, value in self.__dict__.items() if name not in kept}
+        not_pickled = {"_lock", "_windows", "_bytes"}
+        return {name: value for name, value in self.__dict__.items() if name not in not_pickled}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._forget()
+        self._clear()
 
 
-def _copy(piece: Piece, offset: tuple[int, int], out: Piece) -> None:
-    """Copy the part of a window that lies in a piece.
+def _copy_overlap(decoded: PixelLayers, offset: tuple[int, int], out: PixelLayers) -> None:
+    """Copy the part of a window that lies in a decoded window.
 
     Args:
-        piece: Piece to copy from.
-        offset: Upper left corner of the window relative to the piece, (x, y) in px.
-        out: Piece of the window's shape, to which the part is copied.
+        decoded: Decoded window to copy from.
+        offset: Upper left corner of the window relative to the decoded window, (x, y) in px.
+        out: Layers of the window's shape, to which the part is copied.
     """
     x, y = offset
-    rows, cols = piece.pixels.shape[1:]
+    rows, cols = decoded.pixels.shape[1:]
     height, width = out.pixels.shape[1:]
     source = slice(max(y, 0), min(y + height, rows)), slice(max(x, 0), min(x + width, cols))
     target = tuple(
         slice(part.start - start, part.stop - start)
         for part, start in zip(source, (y, x), strict=True)
     )
-    out.pixels[(slice(None), *target)] = piece.pixels[(slice(None), *source)]
+    out.pixels[(slice(None), *target)] = decoded.pixels[(slice(None), *source)]
     if out.valid is not None:
-        out.valid[target] = True if piece.valid is None else piece.valid[source]
+        out.valid[target] = True if decoded.valid is None else decoded.valid[source]
     if out.valid_bands is not None:
-        out.valid_bands[(slice(None), *target)] = _bands_of(piece, source)
-    if out.labels is not None and piece.labels is not None:
-        out.labels[target] = piece.labels[source]
+        out.valid_bands[(slice(None), *target)] = _band_mask(decoded, source)
+    if out.labels is not None and decoded.labels is not None:
+        out.labels[target] = decoded.labels[source]
 
 
-def _bands_of(piece: Piece, source: tuple[slice, slice]) -> Mask | bool:
-    """Return the mask of each band in a part of a piece, broadcastable to its pixels."""
-    if piece.valid_bands is not None:
-        return piece.valid_bands[(slice(None), *source)]
-    return True if piece.valid is None else piece.valid[source]
+def _band_mask(decoded: PixelLayers, source: tuple[slice, slice]) -> Mask | bool:
+    """Return the mask of each band in a part of a window, broadcastable to its pixels."""
+    if decoded.valid_bands is not None:
+        return decoded.valid_bands[(slice(None), *source)]
+    return True if decoded.valid is None else decoded.valid[source]

@@ -53,7 +53,7 @@ class Labelled(Protocol):
 
     @property
     def labels(self) -> NDArray[np.uint8] | None:
-        """Class index of each pixel or NOTHING, (size, size); None without a class map."""
+        """Class index of each pixel or NO_CLASS, (size, size); None without a class map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Targets:
     Pixels without a scene are False, and swath's own networks ignore them.
     """
     labels: Tensor | None = None
-    """Class index of each pixel or NOTHING, int64 (batch, size, size); None without class maps."""
+    """Class index of each pixel or NO_CLASS, int64 (batch, size, size); None without class maps."""
 
     @classmethod
     def collate(cls, crops: Sequence[Labelled]) -> Targets:

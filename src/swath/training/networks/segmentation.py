@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, o
 
 from swath.errors import InputError
 from swath.packaging.write_mlm import OutputSpec
-from swath.training.data.crop import NOTHING
+from swath.training.data.crop import NO_CLASS
 from swath.training.networks.losses import soft_dice
 from swath.training.networks.network import Head, Network, Targets
 
@@ -74,7 +74,7 @@ class Segmenter(Network):
             )
         # The engine also upsamples bilinearly between the centers of the cells.
         logits = interpolate(outputs, targets.labels.shape[1:], mode="bilinear")
-        labels = targets.labels.masked_fill(targets.labels == NOTHING, self.classes)
+        labels = targets.labels.masked_fill(targets.labels == NO_CLASS, self.classes)
         truth = one_hot(labels, self.classes + 1)[..., : self.classes].permute(0, 3, 1, 2).float()
         counts = targets.valid[:, None].float()
         weights = self.weights[:, None, None]

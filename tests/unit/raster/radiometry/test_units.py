@@ -21,7 +21,7 @@ from swath.raster.radiometry.units import conversion, unit_warnings
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
 from swath.training.data.sampler import CropSampler
-from swath.training.data.statistics import band_statistics
+from swath.training.data.statistics import compute_band_statistics
 from swath.training.loader import BatchLoader
 from tests.helpers.label_files import collection, labelled
 from tests.helpers.packages import TILE, OracleModel, description
@@ -162,7 +162,7 @@ def test_every_way_shows_a_network_the_numbers_of_the_formula(
 
     found = collection(labelled(uri, SIDE, SIDE))
     sampler = CropSampler(found, NAMES, SIDE, seed=0, units=known.units, positives=0)
-    crop = sampler.cut(0, 0, 0)
+    crop = sampler.crop_at(0, 0, 0)
     loader = BatchLoader(
         get_crop=lambda _epoch, _index: crop,
         scaling=(None, None),
@@ -174,7 +174,7 @@ def test_every_way_shows_a_network_the_numbers_of_the_formula(
     (batch,) = loader.iter_epoch(0)
     agrees(batch.pixels[0].numpy().astype(np.float64))
 
-    learnt = band_statistics(found, NAMES, units=known.units)
+    learnt = compute_band_statistics(found, NAMES, units=known.units)
     for band, numbers in zip(learnt, right[:, ~hole], strict=True):
         assert band.minimum == pytest.approx(numbers.min(), rel=1e-5, abs=float(allowed.max()))
         assert band.mean == pytest.approx(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from swath.labels.objects import Objects
 from swath.training.data.augment import AugmentOptions, augment
-from swath.training.data.crop import NOTHING, Crop
+from swath.training.data.crop import NO_CLASS, Crop
 
 SIDE = 48
 STILL = {"gain": 0.0, "band_gain": 0.0, "shift": 0.0, "band_shift": 0.0, "noise": 0.0}
@@ -19,7 +19,7 @@ def crop_of(boxes, *, bands=1, dtype=np.uint16, value=1000, side=SIDE):
     """A crop whose pixels are `value` in its boxes, class 0, and 0 elsewhere."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     pixels = np.zeros((bands, side, side), dtype)
-    labels = np.full((side, side), NOTHING, np.uint8)
+    labels = np.full((side, side), NO_CLASS, np.uint8)
     for x0, y0, x1, y1 in boxes.astype(int):
         pixels[:, y0:y1, x0:x1] = value
         labels[y0:y1, x0:x1] = 0
@@ -109,7 +109,7 @@ def test_zooming_out_shows_nothing_beyond_the_crop(seed, factor):
     changed = augment(crop_of([[0, 0, SIDE, SIDE]]), options, np.random.default_rng(seed))
 
     np.testing.assert_allclose(changed.valid.sum(), (SIDE * factor) ** 2, atol=2.5 * SIDE)
-    assert (changed.labels[~changed.valid] == NOTHING).all()
+    assert (changed.labels[~changed.valid] == NO_CLASS).all()
     assert (changed.labels[changed.valid] == 0).all()
 
 
@@ -157,7 +157,7 @@ def test_gains_multiply_bands_and_shifts_add_to_them(dtype):
 
     def light(**amounts):
         options = AugmentOptions(**still, **(STILL | amounts))
-        found = augment(crop, options, np.random.default_rng(3), spread=[10, 20, 30, 40]).pixels
+        found = augment(crop, options, np.random.default_rng(3), stddevs=[10, 20, 30, 40]).pixels
         assert found.dtype == (np.float32 if amounts else dtype)
         assert (np.ptp(found, axis=(1, 2)) == 0).all()
         return found[:, 0, 0] - 100
@@ -177,7 +177,7 @@ def test_noise_is_as_strong_as_asked():
     crop = crop_of([], bands=2, dtype=np.float32, side=200)
     options = AugmentOptions(**(STILL | {"noise": 0.5, "scaled": 0.0}))
 
-    found = augment(crop, options, np.random.default_rng(0), spread=[2, 8]).pixels
+    found = augment(crop, options, np.random.default_rng(0), stddevs=[2, 8]).pixels
 
     np.testing.assert_allclose(found.std(axis=(1, 2)), [1, 4], rtol=0.02)
 

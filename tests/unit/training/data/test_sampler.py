@@ -9,8 +9,8 @@ from swath import storage
 from swath.errors import LabelsError, SceneError
 from swath.labels.read import read_collection
 from swath.training.data import window_cache
-from swath.training.data.crop import NOTHING
-from swath.training.data.sampler import CropSampler, HardNegative, generator
+from swath.training.data.crop import NO_CLASS
+from swath.training.data.sampler import CropSampler, HardNegative, crop_rng
 from tests.helpers.label_files import collection, labelled
 
 WIDTH, HEIGHT = 90, 70
@@ -96,8 +96,8 @@ def test_another_seed_epoch_or_index_is_another_crop(ports):
 
 
 def test_random_numbers_of_other_purposes_are_others():
-    assert generator(1, 2, 3).random() != generator(1, 2, 3, stream=1).random()
-    assert generator(1, 2, 3).random() == generator(1, 2, 3).random()
+    assert crop_rng(1, 2, 3).random() != crop_rng(1, 2, 3, stream=1).random()
+    assert crop_rng(1, 2, 3).random() == crop_rng(1, 2, 3).random()
 
 
 @pytest.mark.parametrize("margin", [0, 30])
@@ -132,7 +132,7 @@ def test_shares_of_crops_are_as_asked(ports):
     found, _ = ports
     tiny = sampler(found, 12, positives=0.5)
     places = [HardNegative(uri=found.scenes[1].uri, box=(20, 20, 24, 24))]
-    hard = tiny.hardened(places, 0.25)
+    hard = tiny.with_hard_negatives(places, 0.25)
     crops = [hard.crop(0, index) for index in range(400)]
 
     def around(crop, box):
@@ -143,7 +143,7 @@ def test_shares_of_crops_are_as_asked(ports):
     negative = np.mean([around(c, places[0].box) and "second" in c.uri for c in crops])
     assert positive == pytest.approx(0.5, abs=0.1)
     assert negative == pytest.approx(0.25, abs=0.08)
-    assert_same(tiny.hardened([], 0.25).crop(3, 4), tiny.crop(3, 4))
+    assert_same(tiny.with_hard_negatives([], 0.25).crop(3, 4), tiny.crop(3, 4))
 
 
 def test_weights_say_how_often_a_class_is_cut_around(ports):
@@ -161,7 +161,7 @@ def test_hard_negatives_come_by_their_weights(ports):
         HardNegative(uri=uri, box=(5, 5, 6, 6), weight=0),
         HardNegative(uri=uri, box=(40, 30, 41, 31), weight=2),
     ]
-    cut = sampler(found, 12).hardened(places, 1)
+    cut = sampler(found, 12).with_hard_negatives(places, 1)
 
     assert all(cut.crop(0, index).x > 20 for index in range(20))
 
@@ -170,7 +170,7 @@ def test_boxes_are_cut_off_and_mostly_hidden_objects_count_neither_way(ports):
     found, _ = ports
     boxes = [[0, 0, 10, 10], [18, 0, 28, 10], [22, 0, 32, 10], [23.5, 0, 33, 9], [30, 1, 40, 9]]
     scene = labelled(found.scenes[0].uri, WIDTH, HEIGHT, boxes)
-    crop = sampler(collection(scene), positives=0).cut(0, 0, 0)
+    crop = sampler(collection(scene), positives=0).crop_at(0, 0, 0)
 
     assert crop.boxes.tolist() == [[0, 0, 10, 10], [18, 0, 24, 10], [22, 0, 24, 10]]
     assert crop.crowd.tolist() == [False, False, True]
@@ -180,24 +180,24 @@ def test_outlines_are_cut_off_and_their_boxes_tight(ports):
     found, _ = ports
     triangle = shapely.Polygon([(20, 0), (40, 20), (20, 20)])
     scene = labelled(found.scenes[0].uri, WIDTH, HEIGHT, [triangle.bounds], outlines=[triangle])
-    crop = sampler(collection(scene), positives=0, outlines=True).cut(0, 10, 0)
+    crop = sampler(collection(scene), positives=0, outlines=True).crop_at(0, 10, 0)
 
     assert crop.outlines[0].equals(shapely.Polygon([(10, 0), (24, 14), (24, 20), (10, 20)]))
     assert crop.boxes.tolist() == [[10, 0, 24, 20]]
-    assert sampler(collection(scene), positives=0).cut(0, 10, 0).outlines is None
+    assert sampler(collection(scene), positives=0).crop_at(0, 10, 0).outlines is None
 
 
 def test_class_maps_have_the_class_of_each_pixel(ports):
     found, _ = ports
     cut = sampler(found, 100, class_maps=True)
-    crop = cut.cut(0, -2, -3)
+    crop = cut.crop_at(0, -2, -3)
 
-    expected = np.full((100, 100), NOTHING)
+    expected = np.full((100, 100), NO_CLASS)
     expected[15:23, 12:20] = 0
     expected[33:36, 43:46] = 1  # pixels whose centre lies in 40.5 … 44, 30 … 33.25
     expected[63:73, 82:92] = 0
     shown = crop.labels.astype(int)
-    shown[33:36, 42] = NOTHING  # the centres of these lie on the edge
+    shown[33:36, 42] = NO_CLASS  # the centres of these lie on the edge
     assert np.array_equal(shown, expected)
 
 
@@ -211,15 +211,15 @@ def test_pixels_of_a_crowd_are_not_valid_where_classes_are_learnt(ports):
         crowd=[True, False],
         outlines="boxes",
     )
-    crop = sampler(collection(scene), positives=0, class_maps=True).cut(0, 0, 0)
+    crop = sampler(collection(scene), positives=0, class_maps=True).crop_at(0, 0, 0)
 
     unknown = np.zeros((24, 24), np.bool_)
     unknown[2:10, 2:10] = True
     unknown[4:6, 4:6] = False
     assert np.array_equal(crop.valid, ~unknown)
     assert (crop.labels[4:6, 4:6] == 0).all()
-    assert (crop.labels[unknown] == NOTHING).all()
-    assert sampler(collection(scene), positives=0).cut(0, 0, 0).valid.all()
+    assert (crop.labels[unknown] == NO_CLASS).all()
+    assert sampler(collection(scene), positives=0).crop_at(0, 0, 0).valid.all()
 
 
 def test_nodata_is_not_valid_and_windows_without_a_pixel_are_avoided(make_scene):
@@ -237,7 +237,7 @@ def test_nodata_is_not_valid_and_windows_without_a_pixel_are_avoided(make_scene)
 def test_large_scenes_are_decoded_in_pieces(ports, monkeypatch):
     found, shown = ports
     monkeypatch.setattr(window_cache, "WHOLE", 0)
-    monkeypatch.setattr(window_cache, "_SIDE", 20)
+    monkeypatch.setattr(window_cache, "_WINDOW_SIDE", 20)
     cut = sampler(found, 40, class_maps=True, cache_bytes=20_000)
 
     for index in range(40):
@@ -255,14 +255,14 @@ def test_mixed_types_become_one_that_holds_both(make_scene):
         collection(labelled(first, 20, 20), labelled(second, 20, 20)), ["x"], 8, seed=0, positives=0
     )
 
-    assert cut.cut(0, 0, 0).pixels.dtype == cut.cut(1, 0, 0).pixels.dtype == np.int16
-    assert cut.cut(1, 0, 0).pixels.max() == -5
+    assert cut.crop_at(0, 0, 0).pixels.dtype == cut.crop_at(1, 0, 0).pixels.dtype == np.int16
+    assert cut.crop_at(1, 0, 0).pixels.max() == -5
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"weights": [1.0]}, "1 weights and 2 classes; give one weight a class"),
+        ({"weights": [1.0]}, "1 weights and 2 classes; give one weight for each class"),
         ({"bands": ("swir",)}, r"first\.tif has the bands red, nir; the model wants swir"),
     ],
 )
@@ -281,12 +281,12 @@ def test_what_cannot_be_cut_is_refused(ports):
     with pytest.raises(LabelsError, match=r"0\.5 of the crops .* 1 scenes has none"):
         sampler(collection(found.scenes[1]))
     boxes = labelled(found.scenes[0].uri, WIDTH, HEIGHT, BOXES)
-    with pytest.raises(LabelsError, match="are not all outlines"):
+    with pytest.raises(LabelsError, match="have no outline"):
         sampler(collection(boxes), class_maps=True)
     with pytest.raises(LabelsError, match=r"had 9 x 9 px when .* 90 x 70 now; give the scene"):
         sampler(collection(labelled(found.scenes[0].uri, 9, 9, [[1, 1, 2, 2]])))
     many = collection(found.scenes[0], classes=map(str, range(255)))
-    with pytest.raises(LabelsError, match="255 classes; a class map holds 254"):
+    with pytest.raises(LabelsError, match="255 classes; the maximum is 254"):
         sampler(many, class_maps=True)
 
 

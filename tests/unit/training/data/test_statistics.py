@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from swath.errors import LabelsError
 from swath.training.data import statistics, window_cache
-from swath.training.data.statistics import PERCENTILES, BandCounts, band_statistics
+from swath.training.data.statistics import PERCENTILES, BandHistogram, compute_band_statistics
 from tests.helpers.label_files import collection, labelled
 
 floats = st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False)
@@ -21,7 +21,7 @@ values = st.one_of(
 
 
 def counted(*parts):
-    counts = BandCounts(parts[0].dtype)
+    counts = BandHistogram(parts[0].dtype)
     for part in parts:
         counts.add(part, len(part))
     return counts
@@ -63,7 +63,7 @@ def test_statistics_are_over_the_valid_pixels_of_all_scenes(make_scene):
     ]
     found = collection(labelled(uris[0], 50, 40), labelled(uris[1], 20, 30))
 
-    nir, red = band_statistics(found, ["nir", "red"])
+    nir, red = compute_band_statistics(found, ["nir", "red"])
 
     for band, number, valid in ((red, 0, first[0] != 65535), (nir, 1, first[1] != 65535)):
         expected = np.concatenate([first[number][valid], second[number][second[0] > 4500]])
@@ -81,7 +81,7 @@ def test_statistics_are_over_the_valid_pixels_of_all_scenes(make_scene):
 def test_numbers_that_are_none_do_not_count(make_scene):
     shown = np.array([[[1.0, np.nan], [np.inf, 3.0]]], np.float32)
 
-    (band,) = band_statistics(collection(labelled(make_scene(shown), 2, 2)), ["x"])
+    (band,) = compute_band_statistics(collection(labelled(make_scene(shown), 2, 2)), ["x"])
 
     assert (band.mean, band.minimum, band.maximum, band.valid_percent) == (2, 1, 3, 50)
 
@@ -90,11 +90,11 @@ def test_statistics_do_not_depend_on_how_a_scene_is_read(make_scene, monkeypatch
     shown = np.random.default_rng(1).normal(5, 2, (1, 90, 70)).astype(np.float32)
     scene = make_scene(shown, tiled=True, blockxsize=16, blockysize=16)
     found = collection(labelled(scene, 70, 90))
-    (whole,) = band_statistics(found, ["x"], threads=1)
+    (whole,) = compute_band_statistics(found, ["x"], threads=1)
 
-    monkeypatch.setattr(window_cache, "_SIDE", 16)
-    monkeypatch.setattr(statistics, "_PIECE_BYTES", 0)
-    (parts,) = band_statistics(found, ["x"])
+    monkeypatch.setattr(window_cache, "_WINDOW_SIDE", 16)
+    monkeypatch.setattr(statistics, "_MAX_WINDOW_BYTES", 0)
+    (parts,) = compute_band_statistics(found, ["x"])
 
     assert parts.percentiles == whole.percentiles
     assert parts.mean == pytest.approx(whole.mean, rel=1e-12)
@@ -104,14 +104,14 @@ def test_statistics_do_not_depend_on_how_a_scene_is_read(make_scene, monkeypatch
 def test_a_band_without_a_valid_pixel_is_refused(make_scene):
     scene = make_scene(np.zeros((1, 4, 5), np.uint8), nodata=0)
 
-    with pytest.raises(LabelsError, match="none of the 20 pixels of the band x is valid; check"):
-        band_statistics(collection(labelled(scene, 5, 4)), ["x"])
+    with pytest.raises(LabelsError, match="band x has no valid pixel among 20; check"):
+        compute_band_statistics(collection(labelled(scene, 5, 4)), ["x"])
 
 
 def test_the_ports_have_the_statistics_of_their_pixels(data):
     uri = str(data / "ships_s2" / "honolulu_S2L2A_5band.tif")
 
-    bands = band_statistics(collection(labelled(uri, 424, 316)), ["B02", "B11"])
+    bands = compute_band_statistics(collection(labelled(uri, 424, 316)), ["B02", "B11"])
 
     with rasterio.open(uri) as scene:
         for band, shown in zip(bands, scene.read((1, 5)), strict=True):

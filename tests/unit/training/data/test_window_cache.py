@@ -6,7 +6,7 @@ import pytest
 from swath.errors import SceneError
 from swath.labels.files import read_headers
 from swath.training.data import window_cache
-from swath.training.data.window_cache import Handles, Piece, Pieces, piece_shape
+from swath.training.data.window_cache import PixelLayers, ScenePool, WindowCache, window_shape
 from tests.helpers.rasters import NORTH_UP
 
 
@@ -23,7 +23,7 @@ def scenes(make_scene):
 
 
 def test_an_open_scene_is_used_again_but_never_by_two_at_once(scenes):
-    handles = Handles(scenes[0])
+    handles = ScenePool(scenes[0])
 
     with handles.borrow(0) as first, handles.borrow(0) as second:
         assert second is not first
@@ -32,8 +32,8 @@ def test_an_open_scene_is_used_again_but_never_by_two_at_once(scenes):
 
 
 def test_no_more_scenes_stay_open_than_allowed(scenes, monkeypatch):
-    monkeypatch.setattr(window_cache, "_MOST_OPEN", 2)
-    handles = Handles(scenes[0])
+    monkeypatch.setattr(window_cache, "_MAX_IDLE_SCENES", 2)
+    handles = ScenePool(scenes[0])
     used = []
 
     for place in range(3):
@@ -44,7 +44,7 @@ def test_no_more_scenes_stay_open_than_allowed(scenes, monkeypatch):
 
 
 def test_a_scene_whose_reading_fails_is_not_used_again(scenes):
-    handles = Handles(scenes[0])
+    handles = ScenePool(scenes[0])
 
     with pytest.raises(ZeroDivisionError), handles.borrow(0) as failed:
         1 / 0  # noqa: B018
@@ -54,7 +54,7 @@ def test_a_scene_whose_reading_fails_is_not_used_again(scenes):
 
 
 def test_a_forked_process_leaves_its_parents_scenes_alone(scenes, monkeypatch):
-    handles = Handles(scenes[0])
+    handles = ScenePool(scenes[0])
     with handles.borrow(0) as before:
         pass
 
@@ -68,19 +68,19 @@ def test_a_forked_process_leaves_its_parents_scenes_alone(scenes, monkeypatch):
 @pytest.mark.parametrize("limit", [1, 2000, 10**6])
 def test_what_is_kept_is_bounded_and_does_not_change_what_is_read(scenes, monkeypatch, limit):
     uris, shown = scenes
-    monkeypatch.setattr(window_cache, "_SIDE", 16)
-    found = Pieces(read_headers(uris), ["grey"], units=(None,), limit=limit)
+    monkeypatch.setattr(window_cache, "_WINDOW_SIDE", 16)
+    found = WindowCache(read_headers(uris), ["grey"], units=(None,), max_bytes=limit)
     rng = np.random.default_rng(1)
 
     for _ in range(60):
         place, x, y = (int(rng.integers(high)) for high in (3, 80, 60))
-        out = Piece(np.zeros((1, 20, 20), np.uint8), np.zeros((20, 20), np.bool_), None)
+        out = PixelLayers(np.zeros((1, 20, 20), np.uint8), np.zeros((20, 20), np.bool_), None)
         found.read(place, (x, y, 20, 20), out)
         assert np.array_equal(out.pixels[0], shown[place, y : y + 20, x : x + 20])
         assert out.valid.all()
 
-    kept = list(found._kept.values())
-    assert found._bytes == sum(piece.size for piece in kept)
+    kept = list(found._windows.values())
+    assert found._bytes == sum(layers.nbytes for layers in kept)
     assert found._bytes <= limit or len(kept) == 1
 
 
@@ -99,9 +99,9 @@ def test_pieces_are_whole_blocks_where_those_are_small(scenes, width, height, bl
     (header, *_) = read_headers(scenes[0][:1])
     scene = dataclasses.replace(header, width=width, height=height, block_shape=block)
 
-    assert piece_shape(scene, 10) == expected
+    assert window_shape(scene, 10) == expected
 
 
 def test_a_scene_that_lacks_a_band_is_refused_before_anything_is_read(scenes):
     with pytest.raises(SceneError, match="the model wants red, nir"):
-        Pieces(read_headers(scenes[0]), ["red", "nir"], units=(None, None), limit=1)
+        WindowCache(read_headers(scenes[0]), ["red", "nir"], units=(None, None), max_bytes=1)
