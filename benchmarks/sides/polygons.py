@@ -26,12 +26,12 @@ _PATTERNS: dict[Pattern, tuple[int, float]] = {
 
 def swath(pattern: Pattern) -> Sample:
     """Make the polygons of each tile by swath."""
-    from swath.detection.segmentation.polygonize import regions_of  # noqa: PLC0415
+    from swath.detection.segmentation.polygonize import polygonize  # noqa: PLC0415
 
     rasters = draw(pattern)
-    regions_of(rasters[0])
+    polygonize(rasters[0])
     with Meter() as meter:
-        regions = [regions_of(labels) for labels in rasters]
+        regions = [polygonize(labels) for labels in rasters]
     return meter.sample(polygons=sum(len(one.outline) for one in regions))
 
 

@@ -108,7 +108,7 @@ def test_a_host_that_is_reclaimed_leaves_a_shard_that_goes_on(plan_uri, monkeypa
 
     real = module.run_shard
     monkeypatch.setattr(module, "run_shard", interrupted)
-    monkeypatch.setattr(engine, "TOGETHER", 1)  # the shard has but eight tiles
+    monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)  # the shard has but eight tiles
 
     assert main(["--plan-uri", plan_uri], {}) == JobExit.INTERRUPTED
     assert receipts(plan_uri) == []

@@ -152,7 +152,7 @@ def detected(outlines):
     """Detections of given outlines, in px."""
     scores, labels = np.ones(len(outlines), np.float32), np.zeros(len(outlines), np.int16)
     drawn = np.array(outlines, object)
-    return Detections.of_tile(shapely.bounds(drawn), scores, labels, 0, drawn)
+    return Detections.from_tile(shapely.bounds(drawn), scores, labels, 0, drawn)
 
 
 def _box(x, y, width, height):

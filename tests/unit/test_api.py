@@ -122,7 +122,7 @@ def test_a_scene_without_a_place_is_in_pixels(make_scene, package):
 
     assert found.crs is None
     assert len(found) == 12
-    assert f"positions of {scene} are pixels: " in found.warnings[0]
+    assert f"positions of {scene} are in pixels: " in found.warnings[0]
     assert "gdal_edit.py" in found.warnings[0]
 
 
@@ -203,7 +203,9 @@ def test_an_array_without_a_place_is_in_pixels(package):
     geo = json.loads(found.to_arrow().schema.metadata[b"geo"])
     assert geo["columns"]["geometry"]["crs"] is None
     assert found.to_geodataframe().crs is None
-    assert found.warnings == ("positions of array are pixels: give crs and transform with it",)
+    assert found.warnings == (
+        "positions of array are in pixels: pass crs and transform with the array",
+    )
     assert [shape.bounds for shape in found.geometries] == [tuple(box) for box in found.boxes]
 
 
@@ -249,7 +251,7 @@ def test_a_dataset_in_memory_is_refused(package):
             driver="GTiff", count=1, height=40, width=60, dtype=pixels.dtype, **PLACED
         ) as out:
             out.write(pixels)
-        with file.open() as dataset, pytest.raises(swath.SceneError, match="give its pixels"):
+        with file.open() as dataset, pytest.raises(swath.SceneError, match="pass its pixels"):
             swath.detect(dataset, package)
 
 

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import cases
 
 from swath.detection.decode import classification, semantic
-from swath.detection.postprocess import detections_of
+from swath.detection.postprocess import decode_detections
 from swath.errors import SwathError
 from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
@@ -75,19 +75,19 @@ def run(make: Callable[[Path], cases.Case]) -> tuple[str, str]:
 def _compare(outputs: Any, description: Any, case: cases.Case) -> tuple[str, str]:
     size = cases.networks.SIZE
     if description.task == "segmentation":
-        label, score = semantic.read(outputs, description, size)
+        label, score = semantic.decode(outputs, description, size)
         label = np.where(score >= description.score_threshold, label.astype(int), -1)
         same = float((label == case.label).mean())
         found = len(np.unique(label))
         right = same > 0.999 and found > 1
         return "equal" if right else "wrong", f"{same:.4%} of the semantic, {found} values"
     if description.task == "classification":
-        label, score = classification.read(outputs, description)
+        label, score = classification.decode(outputs, description)
         expected, chance = case.label
         right = label == expected and abs(score - chance) < 1e-3
         return "equal" if right else "wrong", f"class {label} {score:.4f}, {expected} {chance:.4f}"
     grid = Grid(width=size, height=size, size=size, overlap=0)
-    found = detections_of(outputs, description, grid.tile(0)).ordered()
+    found = decode_detections(outputs, description, grid.tile(0)).ordered()
     return _compare_objects(found, case)
 
 

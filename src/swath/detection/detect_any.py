@@ -11,7 +11,7 @@ from msgspec import UNSET
 from rasterio.io import DatasetReader
 
 from swath import storage
-from swath.detection.detect_scene import detect
+from swath.detection.detect_scene import detect_scene
 from swath.detection.result import THUMBNAIL_PX, Detections
 from swath.errors import SceneError, SwathError
 from swath.messages import ModelRef, RunOptions, SceneRef, derive_run_id
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from swath.detection.detect_scene import ProgressCallback
     from swath.models.loaded_model import LoadedModel
 
-ARRAY = "array"
+ARRAY_SCENE_NAME = "array"
 """Scene name of an array."""
 _GDAL_S3 = "/vsis3/"
 
@@ -49,10 +49,10 @@ def detect_any(
         ModelOutputError: The model failed on a tile.
     """
     if isinstance(scene, np.ndarray):
-        placed = {"crs": crs, "transform": transform, "nodata": nodata}
-        return _detect_array(scene, model, options, progress, **placed)
+        georeference = {"crs": crs, "transform": transform, "nodata": nodata}
+        return _detect_array(scene, model, options, progress, **georeference)
     if crs is not None or transform is not None or nodata is not None:
-        raise SceneError("crs, transform and nodata are for arrays: a file has its own")
+        raise SceneError("crs, transform and nodata apply only to an array; a file has its own")
     if isinstance(scene, OpenScene):
         return _detect_open(scene, model, options, progress)
     uri = _address(scene) if isinstance(scene, DatasetReader) else str(scene)
@@ -66,11 +66,13 @@ def _detect_open(
     options: RunOptions,
     progress: ProgressCallback | None,
 ) -> Detections:
-    description = _description(model, options)
-    found = detect(scene, description, model.runtime, progress=progress)
+    description = _description_with_options(model, options)
+    detected = detect_scene(scene, description, model.runtime, progress=progress)
     etag = scene.dataset.etag
     name = _run_id(scene.info.uri, etag, model, options)
-    return Detections.from_found(found, scene.info, description, run_id=name, etag=etag)
+    return Detections.from_scene_detections(
+        detected, scene.info, description, run_id=name, etag=etag
+    )
 
 
 def _detect_array(
@@ -78,27 +80,27 @@ def _detect_array(
     model: LoadedModel,
     options: RunOptions,
     progress: ProgressCallback | None,
-    **placed: Any,
+    **georeference: Any,
 ) -> Detections:
-    description = _description(model, options)
-    with open_array(pixels, description.bands, **placed) as (scene, digest):
+    description = _description_with_options(model, options)
+    with open_array(pixels, description.bands, **georeference) as (scene, digest):
         uri = scene.info.uri
         try:
-            found = detect(scene, description, model.runtime, progress=progress)
+            detected = detect_scene(scene, description, model.runtime, progress=progress)
         except SwathError as error:
             # The caller does not know the file that holds the array.
             raise type(error)(str(error).replace(uri, "the array")) from error
-        return Detections.from_found(
-            found,
+        return Detections.from_scene_detections(
+            detected,
             scene.info,
             description,
-            run_id=_run_id(ARRAY, digest, model, options),
+            run_id=_run_id(ARRAY_SCENE_NAME, digest, model, options),
             thumbnail=read_thumbnail(scene, description.bands, side=THUMBNAIL_PX),
-            name=ARRAY,
+            name=ARRAY_SCENE_NAME,
         )
 
 
-def _description(model: LoadedModel, options: RunOptions) -> Any:
+def _description_with_options(model: LoadedModel, options: RunOptions) -> Any:
     if options.score_threshold is UNSET:
         return model.description
     return with_score_threshold(model.description, options.score_threshold)
@@ -124,6 +126,6 @@ def _address(dataset: DatasetReader) -> str:
         return f"s3://{name.removeprefix(_GDAL_S3)}"
     if name.startswith("/vsi"):
         raise SceneError(
-            f"{name} is neither a file nor on S3: give its pixels, crs and transform instead"
+            f"{name} is neither a file nor an object on S3; pass its pixels, crs and transform"
         )
     return name

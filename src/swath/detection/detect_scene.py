@@ -29,7 +29,7 @@ ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SceneDetections:
     """Detections of a scene, the counts of its tiles, and warnings."""
 
     detections: Detections
@@ -39,13 +39,13 @@ class Found:
     """Sentences about what looks wrong with the scene; each contains the scene's address."""
 
 
-def detect(
+def detect_scene(
     scene: OpenScene,
     description: ModelDescription,
     model: Model,
     *,
     progress: ProgressCallback | None = None,
-) -> Found:
+) -> SceneDetections:
     """Detect the objects of a scene; all detections are held in memory.
 
     Args:
@@ -66,20 +66,20 @@ def detect(
         description=description,
         model=model,
     )
-    seen: list[Detections] = []
+    batches: list[Detections] = []
     total = inference.grid.count
     report = progress or _no_progress
     report(0, total)
-    for found in inference.run(range(total)):
+    for detected in inference.run(range(total)):
         if inference.tiles.failed:
-            raise _why(inference)
-        seen.append(found)
+            raise _to_error(inference)
+        batches.append(detected)
         report(inference.tiles.planned, total)
-    together = Detections.concatenate(seen)
-    flagged = together.flags != 0
-    settled = inference.task.stitch(together.take(flagged))
-    rows = Detections.concatenate([together.take(~flagged), settled]).ordered()
-    return Found(rows, inference.tiles, _warnings(inference))
+    all_rows = Detections.concatenate(batches)
+    flagged = all_rows.flags != 0
+    stitched = inference.task.stitch(all_rows.take(flagged))
+    rows = Detections.concatenate([all_rows.take(~flagged), stitched]).ordered()
+    return SceneDetections(rows, inference.tiles, _warnings(inference))
 
 
 def _no_progress(done: int, total: int) -> None:
@@ -89,24 +89,24 @@ def _no_progress(done: int, total: int) -> None:
 def _warnings(inference: Inference) -> list[str]:
     """Return sentences about what looks wrong with the scene."""
     known, uri = inference.description, inference.scene.info.uri
-    found = []
+    detected = []
     if known.expected:
-        found = compare(
+        detected = compare(
             Samples.join(inference.samples, len(known.bands)),
             known.expected,
             known.bands,
             stride=inference.lattice.stride,
             scene=uri,
         )
-    return gather_warnings(inference.warnings, found)
+    return gather_warnings(inference.warnings, detected)
 
 
-def _why(inference: Inference) -> SwathError:
+def _to_error(inference: Inference) -> SwathError:
     """Return the error of a failed tile: the scene's if it cannot be read, else the model's."""
     failure = inference.failures[0]
     try:
         inference.scene.read(inference.grid.tile(failure.tile).window, inference.bands)
     except SwathError as error:
         return error
-    place = f"tile {failure.tile} at x {failure.column}, y {failure.row}"
-    return ModelOutputError(f"the model failed on {place}: {failure.cause}")
+    where = f"tile {failure.tile} at x {failure.column}, y {failure.row}"
+    return ModelOutputError(f"the model failed on {where}: {failure.cause}")

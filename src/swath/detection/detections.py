@@ -61,7 +61,7 @@ class Detections:
         return 0 if self.outline is None else int(shapely.get_num_coordinates(self.outline).sum())
 
     @classmethod
-    def of_tile(
+    def from_tile(
         cls,
         box: NDArray[np.float64],
         score: NDArray[np.float32],
@@ -85,7 +85,7 @@ class Detections:
     @classmethod
     def empty(cls) -> Self:
         """Return no detections, as columns of 0 rows."""
-        return cls.of_tile(np.empty((0, 4)), np.empty(0, np.float32), np.empty(0, np.int16), 0)
+        return cls.from_tile(np.empty((0, 4)), np.empty(0, np.float32), np.empty(0, np.int16), 0)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Detections]) -> Detections:
@@ -152,7 +152,7 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Seen:
+class TileResult:
     """Detections and labels of one tile."""
 
     detections: Detections
@@ -167,7 +167,7 @@ NO_LABEL = 255
 failed."""
 
 
-def outlines_of(boxes: NDArray[np.float64]) -> NDArray[np.object_]:
+def boxes_to_polygons(boxes: NDArray[np.float64]) -> NDArray[np.object_]:
     """Return boxes (n, 4) as Polygons with the vertices (x0, y0), (x0, y1), (x1, y1), (x1, y0)."""
     x, y = boxes[:, [0, 0, 2, 2]], boxes[:, [1, 3, 3, 1]]
     return np.asarray(shapely.polygons(np.stack([x, y], axis=-1)), np.object_)
@@ -179,7 +179,7 @@ def _outlines(parts: Sequence[Detections]) -> NDArray[np.object_] | None:
     if all(part.outline is None for part in filled):
         return None
     return np.concatenate(
-        [outlines_of(part.box) if part.outline is None else part.outline for part in filled]
+        [boxes_to_polygons(part.box) if part.outline is None else part.outline for part in filled]
     )
 
 

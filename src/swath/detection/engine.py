@@ -19,8 +19,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from swath.detection.detections import Detections, Seen
-from swath.detection.tasks import Task, task_of
+from swath.detection.detections import Detections, TileResult
+from swath.detection.tasks import Task, create_task
 from swath.errors import ModelOutputError, ModelTimeoutError, OutOfMemoryError, SwathError
 from swath.messages import TileCounts, TileFailure
 from swath.models.runtimes.padding import lost, pad
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     from swath.raster.scene import OpenScene
     from swath.raster.tiles import Grid, Tile
 
-MAX_FAILURES = 20
+MAX_DESCRIBED_FAILURES = 20
 """Number of failures that are described; all failures are counted."""
-_MAX_CAUSE = 500
-_WAITING = 2
+_MAX_CAUSE_CHARACTERS = 500
+_MAX_QUEUED_BATCHES = 2
 """Number of batches that wait for a worker, or are done and not yet returned."""
-TOGETHER = 8
+MIN_TILES_PER_YIELD = 8
 """Least number of tiles whose detections are sorted out and returned together. Each call has a cost
 of its own; for a single tile it is a hundredth of a small model's run time."""
-_LOOKED_AT = 256
+_MAX_EMPTY_TILES = 256
 """Number of skipped or failed tiles after which a batch is passed on, to report progress."""
 
 
@@ -59,7 +59,7 @@ class _Batch:
     tiles: TileCounts = TileCounts()  # noqa: RUF009 (immutable)
     failures: list[TileFailure] = field(default_factory=list)
     samples: list[Samples] = field(default_factory=list)
-    shown: list[TilePixels] = field(default_factory=list)
+    valid_tiles: list[TilePixels] = field(default_factory=list)
     """Tiles that the model gets: those with a valid pixel."""
     next_tile: int = 0
     """Number of the tile that follows the batch."""
@@ -74,16 +74,16 @@ class _Batch:
             self.tiles += TileCounts(planned=1, skipped=1)
         else:
             self.tiles += TileCounts(planned=1)
-            self.shown.append(read)
+            self.valid_tiles.append(read)
             if sample:
                 self.samples.append(sample(read))
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _BatchResult:
     """Results of a batch of tiles: detections, labels, counts and failures."""
 
-    seen: Sequence[Detections]
+    detections: Sequence[Detections]
     labels: Sequence[tuple[Tile, NDArray[np.uint8]]]
     """Tiles, and the class of each pixel (rows, cols) of their cores."""
     tiles: TileCounts
@@ -120,13 +120,13 @@ class Inference:
     """Task of the model: decodes its outputs, and joins detections of neighboring tiles."""
     reach: Reach = field(init=False)
     """Range of values that float32 holds after scaling."""
-    _lost: dict[str, float] = field(init=False, default_factory=dict)
+    _lost_values: dict[str, float] = field(init=False, default_factory=dict)
     """Value of greatest magnitude that float32 cannot hold, by band; empty if all are held."""
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         known = self.description
-        self.task = task_of(known, self.grid)
+        self.task = create_task(known, self.grid)
         self.convert = conversion(self.scene.info, self.bands, known.bands, known.units)
         self.lattice = Lattice.over(self.grid.width, self.grid.height)
         self.reach = reach_of(known.scaling)
@@ -136,11 +136,13 @@ class Inference:
         """One sentence for each problem with the units and values of the scene."""
         known = self.description
         odd = unit_warnings(self.scene.info, self.bands, known.bands, known.units)
-        if self._lost:
-            numbers = ", ".join(f"{name} has {number:g}" for name, number in self._lost.items())
+        if self._lost_values:
+            numbers = ", ".join(
+                f"{name} has {number:g}" for name, number in self._lost_values.items()
+            )
             odd.append(
-                f"{self.scene.info.uri} has numbers that float32 cannot hold once they are scaled "
-                f"({numbers}), which the model was shown as nodata; if they are nodata, say so "
+                f"{self.scene.info.uri} has values that float32 cannot hold after scaling "
+                f"({numbers}); the model received nodata instead. If they are nodata, declare them "
                 "with gdal_edit.py -a_nodata"
             )
         return odd
@@ -159,51 +161,51 @@ class Inference:
             TransientError: The scene could not be reached.
             ModelTimeoutError: The model did not answer in time.
         """
-        seen: list[Detections] = []
-        since = 0
-        with closing(self._answered(list(numbers))) as answers:
-            for found in answers:
-                self._count(found)
-                seen += found.seen
-                since += found.tiles.planned
-                if since >= TOGETHER:
-                    yield self._keep_owned(seen)
-                    seen, since = [], 0
-        if since:
-            yield self._keep_owned(seen)
+        detections: list[Detections] = []
+        tiles_since_yield = 0
+        with closing(self._run_batches(list(numbers))) as results:
+            for result in results:
+                self._count(result)
+                detections += result.detections
+                tiles_since_yield += result.tiles.planned
+                if tiles_since_yield >= MIN_TILES_PER_YIELD:
+                    yield self._keep_owned(detections)
+                    detections, tiles_since_yield = [], 0
+        if tiles_since_yield:
+            yield self._keep_owned(detections)
 
-    def _count(self, found: _Found) -> None:
-        self.tiles += found.tiles
-        self.failures += found.failures[: MAX_FAILURES - len(self.failures)]
-        self.samples += found.samples
-        self.next_tile = found.next_tile
+    def _count(self, result: _BatchResult) -> None:
+        self.tiles += result.tiles
+        self.failures += result.failures[: MAX_DESCRIBED_FAILURES - len(self.failures)]
+        self.samples += result.samples
+        self.next_tile = result.next_tile
         if self.on_labels:
-            for tile, labels in found.labels:
+            for tile, labels in result.labels:
                 self.on_labels(tile, labels)
 
-    def _answered(self, numbers: Sequence[int]) -> Generator[_Found]:
+    def _run_batches(self, numbers: Sequence[int]) -> Generator[_BatchResult]:
         """Yield the results of batches, in the order of the tiles."""
         if len(numbers) != 1:
-            yield from self._in_order(numbers)
+            yield from self._run_in_workers(numbers)
             return
         # A single tile has no other work to run beside it: threads would cost more than they save.
         # Most images sent to endpoints are one tile.
         batch = _Batch()
         batch.add(read_tile(self.scene, self.grid.tile(numbers[0]), self.bands), self._sampler)
-        yield self._infer(batch)
+        yield self._infer_batch(batch)
 
-    def _in_order(self, numbers: Sequence[int]) -> Generator[_Found]:
+    def _run_in_workers(self, numbers: Sequence[int]) -> Generator[_BatchResult]:
         """Yield the workers' results in order, with enough batches queued to keep workers busy."""
-        coming: deque[Future[_Found]] = deque()
+        futures: deque[Future[_BatchResult]] = deque()
         pool = ThreadPoolExecutor(self.model.workers, thread_name_prefix="infer")
         try:
             with closing(self._batches(numbers)) as batches:
                 for batch in batches:
-                    coming.append(pool.submit(self._infer, batch))
-                    if len(coming) >= self.model.workers + _WAITING:
-                        yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
+                    futures.append(pool.submit(self._infer_batch, batch))
+                    if len(futures) >= self.model.workers + _MAX_QUEUED_BATCHES:
+                        yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -213,63 +215,65 @@ class Inference:
         with closing(read_tiles(self.scene, self.grid, self.bands, numbers)) as tiles:
             for read in tiles:
                 batch.add(read, self._sampler)
-                full = len(batch.shown) >= self.model.batch_size
-                if full or batch.tiles.planned >= _LOOKED_AT + len(batch.shown):
+                full = len(batch.valid_tiles) >= self.model.batch_size
+                if full or batch.tiles.planned >= _MAX_EMPTY_TILES + len(batch.valid_tiles):
                     yield batch
                     batch = _Batch()
         if batch.tiles.planned:
             yield batch
 
-    def _infer(self, batch: _Batch) -> _Found:
+    def _infer_batch(self, batch: _Batch) -> _BatchResult:
         """Return the results of a batch: runs the model and decodes its outputs, in a worker."""
-        seen: list[tuple[Tile, Seen]] = []
+        results: list[tuple[Tile, TileResult]] = []
         failures = list(batch.failures)
-        for read, answer in zip(batch.shown, self._answers(batch.shown), strict=True):
-            one = self._detect(read, answer)
-            if isinstance(one, Seen):
-                seen.append((read.tile, one))
+        for read, outputs in zip(
+            batch.valid_tiles, self._run_model(batch.valid_tiles), strict=True
+        ):
+            result = self._decode(read, outputs)
+            if isinstance(result, TileResult):
+                results.append((read.tile, result))
             else:
-                failures.append(_failure(read.tile, one))
-        counts = TileCounts(succeeded=len(seen), failed=len(batch.shown) - len(seen))
-        return _Found(
-            seen=[one.detections for _, one in seen if len(one.detections)],
-            labels=[(tile, one.labels) for tile, one in seen if one.labels is not None],
+                failures.append(_failure(read.tile, result))
+        counts = TileCounts(succeeded=len(results), failed=len(batch.valid_tiles) - len(results))
+        return _BatchResult(
+            detections=[result.detections for _, result in results if len(result.detections)],
+            labels=[(tile, result.labels) for tile, result in results if result.labels is not None],
             tiles=batch.tiles + counts,
             failures=sorted(failures, key=lambda failure: failure.tile),
             samples=batch.samples,
             next_tile=batch.next_tile,
         )
 
-    def _answers(self, shown: Sequence[TilePixels]) -> list[Outputs | Exception]:
+    def _run_model(self, valid_tiles: Sequence[TilePixels]) -> list[Outputs | Exception]:
         """Return the model's outputs for each tile, or the exception that prevented them.
 
         If a batch fails, its halves are tried, and so on. So only the tile at fault is lost, and a
         batch that exceeds the device's memory may still run in parts.
         """
-        if not shown:
+        if not valid_tiles:
             return []
-        if len(shown) <= self.model.batch_size:
+        if len(valid_tiles) <= self.model.batch_size:
             try:
-                return self._call(shown)
+                return self._call_model(valid_tiles)
             except ModelTimeoutError:
                 raise  # each further tile would take as long
             except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
-                if len(shown) <= 1:
+                if len(valid_tiles) <= 1:
                     return [error]
                 out_of_memory = isinstance(error, OutOfMemoryError)
             # Outside the handler, where nothing references the failed batch's memory any more.
             if out_of_memory:
-                self._shrink(len(shown))
-        half = len(shown) // 2
-        return self._answers(shown[:half]) + self._answers(shown[half:])
+                self._lower_batch_size(len(valid_tiles))
+        half = len(valid_tiles) // 2
+        return self._run_model(valid_tiles[:half]) + self._run_model(valid_tiles[half:])
 
-    def _call(self, shown: Sequence[TilePixels]) -> list[Outputs | Exception]:
-        answers = self.model([self._prepare(read) for read in shown])
-        if len(answers) != len(shown):
+    def _call_model(self, valid_tiles: Sequence[TilePixels]) -> list[Outputs | Exception]:
+        results = self.model([self._prepare(read) for read in valid_tiles])
+        if len(results) != len(valid_tiles):
             raise ModelOutputError(
-                f"the model returned {len(answers)} results for {len(shown)} tiles"
+                f"the model returned {len(results)} results for {len(valid_tiles)} tiles"
             )
-        return [*answers]
+        return [*results]
 
     def _prepare(self, read: TilePixels) -> NDArray[Any]:
         """Return a tile (bands, rows, cols), converted and padded as the model expects it."""
@@ -278,10 +282,10 @@ class Inference:
         pixels = self.convert(read.pixels) if self.convert else read.pixels
         tile = pad(pixels, read.shown, size=size, fill_value=fill_value, reach=self.reach)
         if tile is not pixels:
-            self._note_lost(read.pixels, pixels, read.shown)
+            self._record_lost_values(read.pixels, pixels, read.shown)
         return tile
 
-    def _note_lost(
+    def _record_lost_values(
         self, pixels: NDArray[Any], converted: NDArray[Any], shown: NDArray[np.bool_] | None
     ) -> None:
         """Record the values of greatest magnitude, by band, that the model cannot be given."""
@@ -290,8 +294,8 @@ class Inference:
             return
         with self._lock:
             for name, band, there in zip(self.description.bands, pixels, where, strict=True):
-                known = self._lost.get(name, 0.0)
-                self._lost |= {name: max([known, *map(float, band[there])], key=abs)}
+                known = self._lost_values.get(name, 0.0)
+                self._lost_values |= {name: max([known, *map(float, band[there])], key=abs)}
 
     @property
     def _sampler(self) -> Callable[[TilePixels], Samples] | None:
@@ -302,27 +306,27 @@ class Inference:
         tile = read.tile
         return self.lattice.take(read.pixels, read.shown, (tile.x, tile.y), tile.core, self.convert)
 
-    def _shrink(self, tiles: int) -> None:
+    def _lower_batch_size(self, tiles: int) -> None:
         """Lower the model's batch size below `tiles`, unless another worker has lowered it."""
         with self._lock:
             if self.model.batch_size >= tiles:
                 self.model.shrink()
 
-    def _detect(self, read: TilePixels, answer: Outputs | Exception) -> Seen | Exception:
+    def _decode(self, read: TilePixels, outputs: Outputs | Exception) -> TileResult | Exception:
         """Return the detections of a tile, or the exception that prevented them."""
-        if isinstance(answer, Exception):
-            return answer
+        if isinstance(outputs, Exception):
+            return outputs
         try:
-            return self.task.detect(answer, read.tile, read.valid)
+            return self.task.decode(outputs, read.tile, read.valid)
         except Exception as error:  # noqa: BLE001 (whatever it is, the other tiles go on)
             return error
 
-    def _keep_owned(self, seen: Sequence[Detections]) -> Detections:
-        found = Detections.concatenate(seen)
-        return self.task.keep_owned(found) if len(found) else found
+    def _keep_owned(self, detections: Sequence[Detections]) -> Detections:
+        result = Detections.concatenate(detections)
+        return self.task.keep_owned(result) if len(result) else result
 
 
 def _failure(tile: Tile, error: Exception | None) -> TileFailure:
     kind = "" if isinstance(error, SwathError) else f"{type(error).__name__}: "
-    cause = f"{kind}{error}"[:_MAX_CAUSE]
+    cause = f"{kind}{error}"[:_MAX_CAUSE_CHARACTERS]
     return TileFailure(tile=tile.index, column=tile.x, row=tile.y, cause=cause)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
 
 
-def features_of(
+def to_features(
     rows: Detections, shapes: NDArray[np.object_], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Return detections as GeoJSON features, ready for msgspec to encode.

@@ -26,7 +26,7 @@ import shapely
 
 from swath import storage
 from swath.detection.detections import Detections
-from swath.detection.parquet import MOST_CORNERS
+from swath.detection.parquet import MAX_ROW_GROUP_VERTICES
 from swath.raster.polygons import Places
 
 if TYPE_CHECKING:
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ROW_GROUP = 65536
+ROW_GROUP_ROWS = 65536
 MEDIA_TYPE = "application/vnd.apache.parquet"
 FOOTPRINT = "swath:footprint"
 """Key of the file's metadata: the scene's outline as GeoJSON."""
 CLASSES = "swath:classes"
 """Key of the file's metadata: number of detections of each class, in label order, as JSON."""
-_FOOTER_END = 8
+_FOOTER_END_BYTES = 8
 """Bytes at the end of a Parquet file: the footer's length, little-endian, and `PAR1`."""
-_LIKELY_FOOTER = 64 * 1024
+_FIRST_READ_BYTES = 64 * 1024
 """Bytes that are read first; a larger footer is read by a second request."""
 _BBOX = ("xmin", "ymin", "xmax", "ymax")
 _PIXELS = ("x_min", "y_min", "x_max", "y_max")
 _CONSTANTS = ("run_id", "scene", "model")
 _TEXT = pa.dictionary(pa.int32(), pa.string())
-_COVER = [pa.field(name, pa.float64(), nullable=False) for name in _BBOX]
+_COVERING = [pa.field(name, pa.float64(), nullable=False) for name in _BBOX]
 _SCHEMA = pa.schema(
     [
         pa.field(name, kind, nullable=False)
@@ -56,7 +56,7 @@ _SCHEMA = pa.schema(
             ("class", _TEXT),
             ("score", pa.float32()),
             ("geometry", pa.binary()),
-            ("bbox", pa.struct(_COVER)),
+            ("bbox", pa.struct(_COVERING)),
             *((name, pa.float64()) for name in _PIXELS),
             ("tile", pa.int64()),
             ("run_id", _TEXT),
@@ -66,16 +66,19 @@ _SCHEMA = pa.schema(
     ]
 )
 _POSITIONS = [*(f"bbox.{name}" for name in _BBOX), *_PIXELS]
-_SEARCHED = [*_POSITIONS, "class", "score", "tile"]
-_STORED: dict[str, Any] = {
+_STATISTICS_COLUMNS = [*_POSITIONS, "class", "score", "tile"]
+_WRITER_OPTIONS: dict[str, Any] = {
     "use_dictionary": ["class", *_CONSTANTS],
     "use_byte_stream_split": _POSITIONS,
-    "compression": {"geometry": "none", **dict.fromkeys([*_SEARCHED, *_CONSTANTS], "snappy")},
+    "compression": {
+        "geometry": "none",
+        **dict.fromkeys([*_STATISTICS_COLUMNS, *_CONSTANTS], "snappy"),
+    },
     # The least and the greatest WKB are meaningless, so they are not written.
-    "write_statistics": _SEARCHED,
-    "write_batch_size": ROW_GROUP,
+    "write_statistics": _STATISTICS_COLUMNS,
+    "write_batch_size": ROW_GROUP_ROWS,
 }
-_RING_HEAD = np.frombuffer(struct.pack("<BIII", 1, 3, 1, 5), np.uint8)
+_RING_WKB_HEADER = np.frombuffer(struct.pack("<BIII", 1, 3, 1, 5), np.uint8)
 """Start of the WKB, little-endian, of a polygon with one ring of five positions."""
 
 
@@ -113,10 +116,10 @@ class GeoParquetWriter:
         self._footprint = shapely.to_geojson(footprint)
         self._classes = pa.array(classes, pa.string())
         self._constants = (run_id, scene, model)
-        self._writer = pq.ParquetWriter(path, _SCHEMA, **_STORED)
+        self._writer = pq.ParquetWriter(path, _SCHEMA, **_WRITER_OPTIONS)
         self._encoder = ThreadPoolExecutor(1)
         self._encoding: Future[None] | None = None
-        self._waiting: list[tuple[Detections, Places]] = []
+        self._pending: list[tuple[Detections, Places]] = []
         self._rows = self._corners = 0
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
         self._types: set[int] = set()
@@ -148,40 +151,40 @@ class GeoParquetWriter:
             self._encoder.shutdown()
             self._writer.close()
 
-    def write(self, rows: Detections, places: Places) -> None:
+    def write(self, rows: Detections, positions: Places) -> None:
         """Add detections; those without a position on Earth are counted but not written.
 
         Detections off the disc of a weather satellite have no position.
 
         Args:
             rows: Detections, n of them.
-            places: Position of each detection.
+            positions: Position of each detection.
         """
-        found = places.found
-        self.unplaced += len(found) - int(found.sum())
-        if not found.all():
-            rows, places = rows.take(found), places.take(found)
-        corners = np.cumsum(places.corners)
+        is_valid = positions.found
+        self.unplaced += len(is_valid) - int(is_valid.sum())
+        if not is_valid.all():
+            rows, positions = rows.take(is_valid), positions.take(is_valid)
+        corners = np.cumsum(positions.corners)
         start = 0
         while start < len(rows):
             before = corners[start - 1] if start else 0
-            room = np.searchsorted(corners, before + MOST_CORNERS - self._corners) + 1
-            stop = int(min(room, start + ROW_GROUP - self._rows, len(rows)))
+            capacity = np.searchsorted(corners, before + MAX_ROW_GROUP_VERTICES - self._corners) + 1
+            stop = int(min(capacity, start + ROW_GROUP_ROWS - self._rows, len(rows)))
             part = slice(start, stop)
-            self._waiting.append((rows.take(part), places.take(part)))
+            self._pending.append((rows.take(part), positions.take(part)))
             self._rows += stop - start
             self._corners += int(corners[stop - 1] - before)
-            if self._rows == ROW_GROUP or self._corners >= MOST_CORNERS:
+            if self._rows == ROW_GROUP_ROWS or self._corners >= MAX_ROW_GROUP_VERTICES:
                 self._flush()
             start = stop
 
     def _flush(self) -> None:
         if self._rows:
-            parts, others = zip(*self._waiting, strict=True)
+            parts, others = zip(*self._pending, strict=True)
             table = self._table(Detections.concatenate(parts), Places.concatenate(others))
             self._wait()
             self._encoding = self._encoder.submit(self._writer.write_table, table)
-        self._waiting, self._rows, self._corners = [], 0, 0
+        self._pending, self._rows, self._corners = [], 0, 0
 
     def _wait(self) -> None:
         """Wait until the previous row group is written, and raise its error if there was one."""
@@ -189,32 +192,32 @@ class GeoParquetWriter:
             self._encoding.result()
             self._encoding = None
 
-    def _table(self, rows: Detections, places: Places) -> pa.Table:
-        bounds = places.bounds()
+    def _table(self, rows: Detections, positions: Places) -> pa.Table:
+        bounds = positions.bounds()
         self._by_class += np.bincount(rows.label, minlength=len(self._by_class))
-        self._note(places, bounds)
+        self._update_metadata(positions, bounds)
         return pa.table(
             [
                 pa.DictionaryArray.from_arrays(rows.label.astype(np.int32), self._classes),
                 rows.score,
-                _wkb(places),
-                pa.StructArray.from_arrays([pa.array(edge) for edge in bounds], fields=_COVER),
+                _wkb(positions),
+                pa.StructArray.from_arrays([pa.array(edge) for edge in bounds], fields=_COVERING),
                 *np.ascontiguousarray(rows.box.T),
                 rows.tile,
-                *(_repeated(text, len(rows)) for text in self._constants),
+                *(_constant_column(text, len(rows)) for text in self._constants),
             ],
             schema=_SCHEMA,
         )
 
-    def _note(self, places: Places, bounds: NDArray[np.float64]) -> None:
+    def _update_metadata(self, positions: Places, bounds: NDArray[np.float64]) -> None:
         """Collect what the file's metadata contains about all rows."""
         self._bounds[:2] = np.minimum(self._bounds[:2], bounds[:2].min(axis=1))
         self._bounds[2:] = np.maximum(self._bounds[2:], bounds[2:].max(axis=1))
-        if places.is_ring.any():
+        if positions.is_ring.any():
             self._types.add(shapely.GeometryType.POLYGON)
-        if places.shape is not None:
-            self._types.update(shapely.get_type_id(places.shape[~places.is_ring]).tolist())
-        self.count += len(places)
+        if positions.shape is not None:
+            self._types.update(shapely.get_type_id(positions.shape[~positions.is_ring]).tolist())
+        self.count += len(positions)
 
     def _metadata(self) -> dict[str, Any]:
         column: dict[str, Any] = {
@@ -242,8 +245,8 @@ def read_footer(uri: str) -> pq.FileMetaData:
     Raises:
         FileNotFoundError: There is no such file.
     """
-    end = storage.read_end(uri, _LIKELY_FOOTER)
-    length = int.from_bytes(end[-_FOOTER_END:][:4], "little") + _FOOTER_END
+    end = storage.read_end(uri, _FIRST_READ_BYTES)
+    length = int.from_bytes(end[-_FOOTER_END_BYTES:][:4], "little") + _FOOTER_END_BYTES
     if length > len(end):
         end = storage.read_end(uri, length)
     return pq.read_metadata(pa.BufferReader(end))
@@ -267,27 +270,30 @@ _TYPE_NAMES = {
 }
 
 
-def _wkb(places: Places) -> pa.Array:
+def _wkb(positions: Places) -> pa.Array:
     """Return the position of each detection as WKB, little-endian."""
-    if places.shape is None:
-        return _rings_as_wkb(places.ring)
-    is_ring = places.is_ring
-    others = pa.array(shapely.to_wkb(places.shape[~is_ring], byte_order=1), pa.binary())
-    both = pa.concat_arrays([_rings_as_wkb(places.ring[is_ring]), others])
+    if positions.shape is None:
+        return _rings_as_wkb(positions.ring)
+    is_ring = positions.is_ring
+    others = pa.array(shapely.to_wkb(positions.shape[~is_ring], byte_order=1), pa.binary())
+    both = pa.concat_arrays([_rings_as_wkb(positions.ring[is_ring]), others])
     # Where each row is in `both`: the inverse of a stable sort by `is_ring`.
     return both.take(pa.array(np.argsort(np.argsort(~is_ring, kind="stable"))))
 
 
 def _rings_as_wkb(ring: NDArray[np.float64]) -> pa.Array:
     positions = np.ascontiguousarray(ring, "<f8").reshape(len(ring), 10).view(np.uint8)
-    size = len(_RING_HEAD) + positions.shape[1]
+    size = len(_RING_WKB_HEADER) + positions.shape[1]
     # Arrow reuses its memory; NumPy would ask the system for new pages each time.
     content = pa.allocate_buffer(len(ring) * size)
     records = np.frombuffer(content, np.uint8).reshape(len(ring), size)
-    records[:, : len(_RING_HEAD)], records[:, len(_RING_HEAD) :] = _RING_HEAD, positions
+    records[:, : len(_RING_WKB_HEADER)], records[:, len(_RING_WKB_HEADER) :] = (
+        _RING_WKB_HEADER,
+        positions,
+    )
     ends = pa.py_buffer(np.arange(len(ring) + 1, dtype=np.int32) * size)
     return pa.Array.from_buffers(pa.binary(), len(ring), [None, ends, content])
 
 
-def _repeated(text: str, count: int) -> pa.DictionaryArray:
+def _constant_column(text: str, count: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [text])

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 
 from swath.detection.detections import SCHEMA, Detections
 
-ROW_GROUP = 65536
-MOST_CORNERS = 1 << 22
+ROW_GROUP_ROWS = 65536
+MAX_ROW_GROUP_VERTICES = 1 << 22
 """Maximum number of outline vertices in a row group, 64 MB; segmentation outlines can be long."""
 
-_STREAMED = "swath:streamed"
+_STREAMED_KEY = "swath:streamed"
 """Key of the file's metadata: number of row groups that were written tile by tile."""
 
 
@@ -28,7 +28,7 @@ class DetectionsWriter:
 
     def __init__(self, path: Path) -> None:
         self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
-        self._waiting: list[Detections] = []
+        self._pending: list[Detections] = []
         self._rows = self._corners = 0
         self._groups = 0
         self.count = 0
@@ -54,33 +54,33 @@ class DetectionsWriter:
 
     def append(self, detections: Detections) -> None:
         """Add the detections of whole tiles."""
-        self._waiting.append(detections)
+        self._pending.append(detections)
         self._rows += len(detections)
         self._corners += detections.corners
         self.count += len(detections)
-        if self._rows >= ROW_GROUP or self._corners >= MOST_CORNERS:
+        if self._rows >= ROW_GROUP_ROWS or self._corners >= MAX_ROW_GROUP_VERTICES:
             self._flush()
 
-    def finish(self, settled: Detections) -> None:
+    def finish(self, stitched: Detections) -> None:
         """Add the stitched detections, after those of all tiles."""
         self._flush()
-        self.note(_STREAMED, str(self._groups))
-        for start in range(0, len(settled), ROW_GROUP):
-            self.append(settled.take(slice(start, start + ROW_GROUP)))
+        self.add_metadata(_STREAMED_KEY, str(self._groups))
+        for start in range(0, len(stitched), ROW_GROUP_ROWS):
+            self.append(stitched.take(slice(start, start + ROW_GROUP_ROWS)))
 
-    def note(self, key: str, text: str) -> None:
+    def add_metadata(self, key: str, text: str) -> None:
         """Store a text in the file's metadata under a key."""
         self._writer.add_key_value_metadata({key: text})
 
     def _flush(self) -> None:
         if self._rows:
-            self._writer.write_table(Detections.concatenate(self._waiting).to_table())
+            self._writer.write_table(Detections.concatenate(self._pending).to_table())
             self._groups += 1
-        self._waiting, self._rows, self._corners = [], 0, 0
+        self._pending, self._rows, self._corners = [], 0, 0
 
 
-def read_note(path: Path, key: str) -> str:
-    """Return a text that `DetectionsWriter.note` stored under a key."""
+def read_metadata(path: Path, key: str) -> str:
+    """Return a text that `DetectionsWriter.add_metadata` stored under a key."""
     return str(pq.read_metadata(path).metadata[key.encode()].decode())
 
 
@@ -91,24 +91,24 @@ def read_detections(path: Path) -> Iterator[Detections]:
             yield Detections.from_table(file.read_row_group(group))
 
 
-def read_in_order(path: Path, more: Detections) -> Iterator[Detections]:
+def read_in_order(path: Path, others: Detections) -> Iterator[Detections]:
     """Yield the detections of a finished shard, and others, by tile, then best first.
 
     One row group at a time and all stitched detections are held in memory.
 
     Args:
         path: File that `DetectionsWriter.finish` ended.
-        more: Other detections of the shard's tiles, in any order.
+        others: Other detections of the shard's tiles, in any order.
     """
     with pq.ParquetFile(path) as file:
-        streamed = int(file.metadata.metadata[_STREAMED.encode()])
+        streamed = int(file.metadata.metadata[_STREAMED_KEY.encode()])
         groups = (Detections.from_table(file.read_row_group(g)) for g in range(streamed))
         end = file.read_row_groups(list(range(streamed, file.num_row_groups)))
-        late = Detections.concatenate([Detections.from_table(end), more]).ordered()
-        yield from _interleaved(groups, late)
+        late = Detections.concatenate([Detections.from_table(end), others]).ordered()
+        yield from _merge_by_tile(groups, late)
 
 
-def _interleaved(groups: Iterator[Detections], late: Detections) -> Iterator[Detections]:
+def _merge_by_tile(groups: Iterator[Detections], late: Detections) -> Iterator[Detections]:
     done = 0
     for group in groups:
         # The group has all detections of its tiles, so no later group has any of them.

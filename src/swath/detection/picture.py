@@ -20,27 +20,27 @@ from rasterio.env import Env
 from rasterio.features import rasterize
 from rasterio.session import DummySession
 
-from swath.detection.detections import outlines_of
+from swath.detection.detections import boxes_to_polygons
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath.detection.detections import Detections
 
-MAX_DRAWN = 2000
+MAX_DRAWN_DETECTIONS = 2000
 """Maximum number of detections that are drawn; those with the highest scores are drawn."""
 MAX_PICTURE_BYTES = 130_000
 """Maximum size of the picture in bytes, unless its lowest quality needs more."""
 MAX_CLASSES = 20
 """Maximum number of classes in the table; the most frequent classes are listed."""
 MAX_WARNINGS = 3
-_MAX_LETTERS = 80
+_MAX_NAME_CHARACTERS = 80
 _QUALITIES = (88, 75, 60, 45, 30)
-_LEAST_PX = 7
+_MIN_SIDE_PX = 7
 """Least side of a drawn detection in px of the picture: a smaller one would be invisible."""
 _TOLERANCE_PX = 0.4
 _OPACITY = 0.35
-_HALO = 0.35
+_HALO_BRIGHTNESS = 0.35
 """Share of its brightness that a pixel beside a line keeps, 0 to 1."""
 # Colors of Okabe and Ito that stand out on water and on land alike, and to color-blind eyes.
 _COLORS = np.array(
@@ -87,18 +87,19 @@ def to_html(
         warnings: Sentences about the scene.
     """
     total = len(layer.rows)
-    title = f"{_number(total)} detections by the model {_short(model)} in {_short(scene)}"
+    title = f"{_format_count(total)} detections by the model {_shorten(model)} in {_shorten(scene)}"
     notes = [f"warning: {text}" for text in warnings[:MAX_WARNINGS]]
     if thumbnail is None:
         notes.append("no picture: the scene cannot be read, or is large and has no overviews")
-    elif total > MAX_DRAWN:
-        notes.append(f"the picture shows the {_number(MAX_DRAWN)} with the highest scores")
+    elif total > MAX_DRAWN_DETECTIONS:
+        count = _format_count(MAX_DRAWN_DETECTIONS)
+        notes.append(f"the picture shows the {count} detections with the highest scores")
     return "".join(
         [
             '<figure style="margin:0">',
-            "" if thumbnail is None else _image(draw(thumbnail, layer), title),
+            "" if thumbnail is None else _image_tag(draw(thumbnail, layer), title),
             f"<figcaption><strong>{escape(title)}</strong>",
-            _table(counts),
+            _classes_table(counts),
             *(f"<div><small>{escape(note)}</small></div>" for note in notes),
             "</figcaption></figure>",
         ]
@@ -107,29 +108,29 @@ def to_html(
 
 def draw(thumbnail: NDArray[np.uint8], layer: Layer) -> NDArray[np.uint8]:
     """Return a picture (rows, cols, 3) with detections drawn over it, the best on top."""
-    best = np.argsort(layer.rows.score, kind="stable")[-MAX_DRAWN:]
+    best = np.argsort(layer.rows.score, kind="stable")[-MAX_DRAWN_DETECTIONS:]
     rows = layer.rows.take(best)
     if not len(rows):
         return thumbnail
     color = rows.label.astype(np.int64) % len(_COLORS)
-    shapes = _shapes(rows, layer.scale)
+    shapes = _to_picture_polygons(rows, layer.scale)
     image = thumbnail.astype(np.float64)
     if layer.filled:
         image = _fill(image, shapes, color)
-    lines = _lines(shapes, color, thumbnail.shape[:2])
+    lines = _draw_lines(shapes, color, thumbnail.shape[:2])
     drawn = lines >= 0
-    image[_widened(drawn) & ~drawn] *= _HALO
+    image[_dilate(drawn) & ~drawn] *= _HALO_BRIGHTNESS
     image[drawn] = _COLORS[lines[drawn]]
     return np.asarray(np.round(image), np.uint8)
 
 
-def _shapes(rows: Detections, scale: float) -> NDArray[np.object_]:
+def _to_picture_polygons(rows: Detections, scale: float) -> NDArray[np.object_]:
     """Return detections as polygons in px of the picture, enlarged if they would be invisible."""
     box = rows.box * scale
     center, half = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]) / 2
-    small = np.asarray((half < _LEAST_PX / 2).all(axis=1))
-    half = np.where(small[:, None], _LEAST_PX / 2, half)
-    shapes = outlines_of(np.concatenate([center - half, center + half], axis=1))
+    small = np.asarray((half < _MIN_SIDE_PX / 2).all(axis=1))
+    half = np.where(small[:, None], _MIN_SIDE_PX / 2, half)
+    shapes = boxes_to_polygons(np.concatenate([center - half, center + half], axis=1))
     if rows.outline is not None:
         drawn = shapely.transform(rows.outline[~small], lambda corners: corners * scale)
         shapes[~small] = shapely.simplify(drawn, _TOLERANCE_PX)
@@ -148,7 +149,7 @@ def _fill(
     return image
 
 
-def _lines(
+def _draw_lines(
     shapes: NDArray[np.object_], color: NDArray[np.int64], size: tuple[int, ...]
 ) -> NDArray[np.int64]:
     """Return the color of the outline at each pixel (rows, cols), -1 where there is none."""
@@ -161,7 +162,7 @@ def _lines(
     return lines
 
 
-def _widened(drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _dilate(drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return a mask of the pixels drawn and of their neighbors above, below, left and right."""
     wide = drawn.copy()
     wide[1:] |= drawn[:-1]
@@ -171,8 +172,8 @@ def _widened(drawn: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return wide
 
 
-def _image(pixels: NDArray[np.uint8], title: str) -> str:
-    content = base64.b64encode(_jpeg(pixels)).decode()
+def _image_tag(pixels: NDArray[np.uint8], title: str) -> str:
+    content = base64.b64encode(_to_jpeg(pixels)).decode()
     rows, cols = pixels.shape[:2]
     text = escape(f"Picture of the scene with an outline around each of {title}", quote=True)
     return (
@@ -181,7 +182,7 @@ def _image(pixels: NDArray[np.uint8], title: str) -> str:
     )
 
 
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+def _to_jpeg(pixels: NDArray[np.uint8]) -> bytes:
     """Return a picture (rows, cols, 3) as JPEG, at the highest quality that is small enough."""
     rows, cols = pixels.shape[:2]
     content = b""
@@ -200,19 +201,19 @@ def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
     return content
 
 
-def _table(counts: Mapping[str, int]) -> str:
+def _classes_table(counts: Mapping[str, int]) -> str:
     """Return an HTML table of the counts of the classes, each beside the color of the class."""
     colors = {name: _COLORS[label % len(_COLORS)] for label, name in enumerate(counts)}
-    seen = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
+    detected = sorted((name for name in counts if counts[name]), key=lambda name: -counts[name])
     rows = "".join(
         f'<tr><td><span style="color:rgb({",".join(map(str, colors[name]))});'
-        f'-webkit-text-stroke:1px #333">&#9632;</span></td><td>{escape(_short(name))}</td>'
-        f"<td>{_number(counts[name])}</td></tr>"
-        for name in seen[:MAX_CLASSES]
+        f'-webkit-text-stroke:1px #333">&#9632;</span></td><td>{escape(_shorten(name))}</td>'
+        f"<td>{_format_count(counts[name])}</td></tr>"
+        for name in detected[:MAX_CLASSES]
     )
-    rest = seen[MAX_CLASSES:]
+    rest = detected[MAX_CLASSES:]
     if rest:
-        count = _number(sum(counts[name] for name in rest))
+        count = _format_count(sum(counts[name] for name in rest))
         rows += f"<tr><td></td><td>{len(rest)} other classes</td><td>{count}</td></tr>"
     if not rows:
         return ""
@@ -220,10 +221,10 @@ def _table(counts: Mapping[str, int]) -> str:
     return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
-def _short(text: str) -> str:
+def _shorten(text: str) -> str:
     """Return the end of a long text, since names differ there."""
-    return text if len(text) <= _MAX_LETTERS else f"…{text[1 - _MAX_LETTERS :]}"
+    return text if len(text) <= _MAX_NAME_CHARACTERS else f"…{text[1 - _MAX_NAME_CHARACTERS :]}"
 
 
-def _number(count: int) -> str:
+def _format_count(count: int) -> str:
     return f"{count:,}"

@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
     from swath.raster.tiles import Tile
 
-_READ: dict[HeadName, Callable[[Outputs, Answer, int], Candidates]] = {
-    "rows": yolo.read,
-    "objectness": yolo.read,
-    "labelled": yolo.read,
-    "detr": detr.read,
-    "torchvision": torchvision.read,
-    "prototypes": yolo_masks.read,
+_DECODERS: dict[HeadName, Callable[[Outputs, Answer, int], Candidates]] = {
+    "rows": yolo.decode,
+    "objectness": yolo.decode,
+    "labelled": yolo.decode,
+    "detr": detr.decode,
+    "torchvision": torchvision.decode,
+    "prototypes": yolo_masks.decode,
 }
-_TRACE: dict[HeadName, Callable[[Outputs, Answer, int, Candidates], Polygons]] = {
-    "torchvision": torchvision.trace,
-    "prototypes": yolo_masks.trace,
+_OUTLINE_TRACERS: dict[HeadName, Callable[[Outputs, Answer, int, Candidates], Polygons]] = {
+    "torchvision": torchvision.trace_outlines,
+    "prototypes": yolo_masks.trace_outlines,
 }
-_SETTLED = Matching(strategy="none")
+_NO_NMS = Matching(strategy="none")
 _COLLECTION = shapely.GeometryType.GEOMETRYCOLLECTION
 
 
-def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
+def decode_detections(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
     """Return the detections of a tile, in px of the scene, clipped to the tile's window.
 
     Args:
@@ -48,67 +48,75 @@ def detections_of(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
     Raises:
         ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
-    found = _READ[answer.head](outputs, answer, tile.size)
-    if not len(found.score):
+    candidates = _DECODERS[answer.head](outputs, answer, tile.size)
+    if not len(candidates.score):
         return Detections.empty()
     matching = answer.matching
     if answer.task == "instance-segmentation":
         if matching.strategy == "nms":
             # Tracing is expensive. NMS by boxes decides first which instances remain, as in models.
-            found, matching = _best(found, matching), _SETTLED
-        found = _traced(found, outputs, answer, tile.size)
+            candidates, matching = _nms_by_boxes(candidates, matching), _NO_NMS
+        candidates = _add_outlines(candidates, outputs, answer, tile.size)
     box, score, label, outline = apply_nms(
-        found.box,
-        found.score,
-        found.label,
+        candidates.box,
+        candidates.score,
+        candidates.label,
         matching,
-        outline=found.outline,
+        outline=candidates.outline,
         is_oriented=answer.task == "oriented-detection",
         score_threshold=answer.score_threshold,
     )
-    return _placed(Detections.of_tile(box, score, label, tile.index, outline), tile)
+    return _to_scene(Detections.from_tile(box, score, label, tile.index, outline), tile)
 
 
-def _best(found: Candidates, matching: Matching) -> Candidates:
+def _nms_by_boxes(candidates: Candidates, matching: Matching) -> Candidates:
     """Return the candidates that NMS by boxes keeps, best first."""
-    found = found.take(np.argsort(-found.score, kind="stable"))
-    of = nms_assign(BoxesOrPolygons(found.box), found.label, matching.metric, matching.threshold)
-    return found.take(np.flatnonzero(of == np.arange(len(of))))
+    candidates = candidates.take(np.argsort(-candidates.score, kind="stable"))
+    leader = nms_assign(
+        BoxesOrPolygons(candidates.box), candidates.label, matching.metric, matching.threshold
+    )
+    return candidates.take(np.flatnonzero(leader == np.arange(len(leader))))
 
 
-def _traced(found: Candidates, outputs: Outputs, answer: Answer, size: int) -> Candidates:
+def _add_outlines(
+    candidates: Candidates, outputs: Outputs, answer: Answer, size: int
+) -> Candidates:
     """Return instances with their outlines; instances without a pixel are dropped."""
-    outline = _TRACE[answer.head](outputs, answer, size, found)
-    seen = np.flatnonzero(~shapely.is_missing(outline))
-    return found.take(seen).outlined(outline[seen])
+    outline = _OUTLINE_TRACERS[answer.head](outputs, answer, size, candidates)
+    rows = np.flatnonzero(~shapely.is_missing(outline))
+    return candidates.take(rows).with_outlines(outline[rows])
 
 
-def _placed(seen: Detections, tile: Tile) -> Detections:
+def _to_scene(detections: Detections, tile: Tile) -> Detections:
     """Return a tile's detections in px of the scene; those centered in the padding are dropped."""
     x, y, width, height = tile.window
     shift = np.array([tile.x, tile.y])
     low, high = np.array([x, y]), np.array([x + width, y + height])
-    start, end = seen.box[:, :2] + shift, seen.box[:, 2:] + shift
-    centre = (start + end) / 2
-    inside = ((centre >= low) & (centre <= high)).all(axis=1)
+    start, end = detections.box[:, :2] + shift, detections.box[:, 2:] + shift
+    center = (start + end) / 2
+    inside = ((center >= low) & (center <= high)).all(axis=1)
     box = np.concatenate([np.maximum(start, low), np.minimum(end, high)], axis=1)
-    if seen.outline is None:
-        return Detections.of_tile(box, seen.score, seen.label, tile.index).take(inside)
-    outline = shapely.transform(seen.outline, lambda points: points + shift)
+    if detections.outline is None:
+        return Detections.from_tile(box, detections.score, detections.label, tile.index).take(
+            inside
+        )
+    outline = shapely.transform(detections.outline, lambda points: points + shift)
     beyond = inside & ((start < low) | (end > high)).any(axis=1)
-    outline[beyond] = _clipped(outline[beyond], tile)
+    outline[beyond] = _clip(outline[beyond], tile)
     box[beyond] = shapely.bounds(outline[beyond])
     inside &= shapely.area(outline) > 0
-    return Detections.of_tile(box, seen.score, seen.label, tile.index, outline).take(inside)
+    return Detections.from_tile(box, detections.score, detections.label, tile.index, outline).take(
+        inside
+    )
 
 
-def _clipped(outline: Polygons, tile: Tile) -> Polygons:
+def _clip(outline: Polygons, tile: Tile) -> Polygons:
     """Return the areas of outlines within a tile's window, as Polygons or MultiPolygons."""
     x, y, width, height = tile.window
     window = shapely.box(x, y, x + width, y + height)
     clipped: Polygons = shapely.intersection(outline, window)
     # A polygon that also touches the window from outside leaves a line or a point in the result.
-    for place in np.flatnonzero(shapely.get_type_id(clipped) == _COLLECTION):
-        parts = shapely.get_parts(clipped[place])
-        clipped[place] = shapely.union_all(parts[shapely.area(parts) > 0])
+    for index in np.flatnonzero(shapely.get_type_id(clipped) == _COLLECTION):
+        parts = shapely.get_parts(clipped[index])
+        clipped[index] = shapely.union_all(parts[shapely.area(parts) > 0])
     return clipped

@@ -19,8 +19,8 @@ import shapely
 
 from swath import storage
 from swath.detection import geoparquet
-from swath.detection.detections import outlines_of
-from swath.detection.geojson import features_of
+from swath.detection.detections import boxes_to_polygons
+from swath.detection.geojson import to_features
 from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.picture import Layer, to_html
 from swath.errors import SceneError
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import geopandas
     from numpy.typing import NDArray
 
-    from swath.detection.detect_scene import Found
+    from swath.detection.detect_scene import SceneDetections
     from swath.detection.detections import Detections as Rows
     from swath.messages import TileCounts
     from swath.models.mlm import ModelDescription
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 LON_LAT = "EPSG:4326"
 THUMBNAIL_PX = 640
 """Maximum number of rows and of columns of the picture of a scene."""
-_ITERATED = 4096
+_ITERATION_ROWS = 4096
 """Number of detections whose geometries are made at once."""
 
 
@@ -87,14 +87,14 @@ class Detections:
     run_id: str
     crs: str | None
     _rows: Rows
-    _places: Places
+    _positions: Places
     _footprint: shapely.Geometry
-    _source: _Source
+    _thumbnail_source: _ThumbnailSource
 
     @classmethod
-    def from_found(
+    def from_scene_detections(
         cls,
-        found: Found,
+        detected: SceneDetections,
         scene: SceneInfo,
         description: ModelDescription,
         *,
@@ -106,7 +106,7 @@ class Detections:
         """Return the detections of a scene, with their positions on Earth.
 
         Args:
-            found: Detections of the scene in px, and the counts of its tiles.
+            detected: Detections of the scene in px, and the counts of its tiles.
             scene: Header of the scene.
             description: Description of the model package.
             run_id: Identifier of the run.
@@ -114,37 +114,38 @@ class Detections:
             thumbnail: Colors (rows, cols, 3) of the scene; needed if its file will be removed.
             name: Name of the scene; needed if its file will be removed.
         """
-        rows, shown = found.detections, name or scene.uri
-        warnings = [text.replace(scene.uri, shown) for text in found.warnings]
+        rows, scene_name = detected.detections, name or scene.uri
+        warnings = [text.replace(scene.uri, scene_name) for text in detected.warnings]
         try:
             georeferencer = Georeferencer.of(scene)
             outline = footprint(scene, georeferencer)
         except SceneError as error:
-            crs, places = None, _in_pixels(rows)
+            crs, positions = None, _positions_in_pixels(rows)
             outline = shapely.box(0, 0, scene.width, scene.height)
-            bare = name is not None and scene.crs is None
-            reason = "give crs and transform with it" if bare else error
+            lacks_georeference = name is not None and scene.crs is None
+            reason = "pass crs and transform with the array" if lacks_georeference else error
             warnings.append(
-                f"positions of {shown} are pixels: {str(reason).replace(scene.uri, shown)}"
+                f"positions of {scene_name} are in pixels: "
+                f"{str(reason).replace(scene.uri, scene_name)}"
             )
         else:
-            crs, places = LON_LAT, georeferencer.place(rows.box, rows.outline)
-            on_earth = places.found
-            warnings += no_position_warning(shown, len(rows) - int(on_earth.sum()))
-            rows, places = rows.take(on_earth), places.take(on_earth)
+            crs, positions = LON_LAT, georeferencer.place(rows.box, rows.outline)
+            on_earth = positions.found
+            warnings += no_position_warning(scene_name, len(rows) - int(on_earth.sum()))
+            rows, positions = rows.take(on_earth), positions.take(on_earth)
         return cls(
-            scene=shown,
+            scene=scene_name,
             model=description.name,
             classes=tuple(description.classes),
             task=description.task,
-            tiles=found.tiles,
+            tiles=detected.tiles,
             warnings=tuple(gather_warnings(warnings)),
             run_id=run_id,
             crs=crs,
             _rows=rows,
-            _places=places,
+            _positions=positions,
             _footprint=outline,
-            _source=_Source(
+            _thumbnail_source=_ThumbnailSource(
                 width=scene.width,
                 etag=etag,
                 bands=tuple(description.bands),
@@ -156,8 +157,8 @@ class Detections:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Detection]:
-        for start in range(0, len(self), _ITERATED):
-            yield from self._some(slice(start, start + _ITERATED))
+        for start in range(0, len(self), _ITERATION_ROWS):
+            yield from self._iter_rows(slice(start, start + _ITERATION_ROWS))
 
     def __getitem__(self, number: int) -> Detection:
         """Return one detection by its row number.
@@ -166,11 +167,11 @@ class Detections:
             IndexError: There is no such row.
         """
         row = range(len(self))[number]
-        return next(self._some(slice(row, row + 1)))
+        return next(self._iter_rows(slice(row, row + 1)))
 
-    def _some(self, part: slice) -> Iterator[Detection]:
+    def _iter_rows(self, part: slice) -> Iterator[Detection]:
         rows = self._rows.take(part)
-        columns = (rows.label, rows.score, self._places.take(part).polygons(), rows.box)
+        columns = (rows.label, rows.score, self._positions.take(part).polygons(), rows.box)
         for label, score, geometry, box in zip(*columns, strict=True):
             x0, y0, x1, y1 = box.tolist()
             yield Detection(self.classes[label], float(score), geometry, (x0, y0, x1, y1))
@@ -197,7 +198,7 @@ class Detections:
     @property
     def geometries(self) -> NDArray[np.object_]:
         """(n,) shapely Polygons or MultiPolygons in `crs`."""
-        return self._places.polygons()
+        return self._positions.polygons()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -240,7 +241,7 @@ class Detections:
         collection = {
             "type": "FeatureCollection",
             **({} if self.crs else {"crs": None}),
-            "features": features_of(self._rows, self.geometries, self.classes),
+            "features": to_features(self._rows, self.geometries, self.classes),
         }
         text = msgspec.json.encode(collection)
         if path is not None:
@@ -267,13 +268,13 @@ class Detections:
             footprint=self._footprint,
             on_earth=self.crs is not None,
         ) as out:
-            out.write(self._rows, self._places)
+            out.write(self._rows, self._positions)
 
     def _repr_html_(self) -> str:
-        thumbnail = self._source.read(self.scene)
+        thumbnail = self._thumbnail_source.read(self.scene)
         layer = Layer(
             rows=self._rows,
-            scale=1.0 if thumbnail is None else thumbnail.shape[1] / self._source.width,
+            scale=1.0 if thumbnail is None else thumbnail.shape[1] / self._thumbnail_source.width,
             filled=self.task == "segmentation",
         )
         return to_html(
@@ -283,7 +284,7 @@ class Detections:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Source:
+class _ThumbnailSource:
     """Source of the picture of a scene."""
 
     width: int
@@ -302,11 +303,11 @@ class _Source:
         try:
             with open_scene(uri, etag=self.etag) as scene:
                 return read_thumbnail(scene, self.bands, side=THUMBNAIL_PX)
-        except Exception:  # noqa: BLE001 (a table is shown instead: what shows an object never fails)
+        except Exception:  # noqa: BLE001 (a table is shown instead; displaying an object must not fail)
             return None
 
 
-def _in_pixels(rows: Rows) -> Places:
+def _positions_in_pixels(rows: Rows) -> Places:
     """Return the positions of detections in px of the scene."""
-    shapes = outlines_of(rows.box) if rows.outline is None else rows.outline
+    shapes = boxes_to_polygons(rows.box) if rows.outline is None else rows.outline
     return Places(Places.nowhere(len(rows)).ring, shapes)

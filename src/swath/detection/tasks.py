@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from swath.detection.decode import classification, semantic
-from swath.detection.detections import Detections, Seen
-from swath.detection.postprocess import detections_of
-from swath.detection.segmentation.polygonize import segments_of
+from swath.detection.detections import Detections, TileResult
+from swath.detection.postprocess import decode_detections
+from swath.detection.segmentation.polygonize import polygonize_tile
 from swath.detection.segmentation.stitch_segments import SegmentStitcher
 from swath.detection.stitching.stitcher import Stitcher
 
@@ -27,7 +27,7 @@ from swath._types import TilePredicate
 class Task(Protocol):
     """Task of a model, over one grid of tiles."""
 
-    def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
+    def decode(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> TileResult:
         """Decode a model's outputs for one tile.
 
         Args:
@@ -73,18 +73,18 @@ class Task(Protocol):
         """
 
 
-def task_of(answer: Answer, grid: Grid) -> Task:
+def create_task(answer: Answer, grid: Grid) -> Task:
     """Return the task that a package describes, for the tiles of a scene."""
     if answer.task == "segmentation":
-        return _Segments(answer, SegmentStitcher(grid, answer.min_area))
+        return _SemanticSegmentation(answer, SegmentStitcher(grid, answer.min_area))
     if answer.task == "classification":
-        return _Classes(answer)
+        return _TileClassification(answer)
     is_oriented = answer.task == "oriented-detection"
-    return _Objects(answer, Stitcher(grid, answer.matching, is_oriented))
+    return _ObjectDetection(answer, Stitcher(grid, answer.matching, is_oriented))
 
 
 @dataclass(frozen=True, slots=True)
-class _Seamed:
+class _StitchedTask:
     """Base of the tasks whose detections overlap or touch between tiles, and are stitched."""
 
     answer: Answer
@@ -105,26 +105,26 @@ class _Seamed:
         return self.stitcher.stitch(flagged)
 
 
-class _Objects(_Seamed):
+class _ObjectDetection(_StitchedTask):
     """Boxes, oriented boxes and instances: each object is reported once, not once per tile."""
 
     __slots__ = ()
 
-    def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
+    def decode(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> TileResult:
         """Return the detections of a tile, clipped to the tile's window."""
         del valid
-        return Seen(detections_of(outputs, self.answer, tile))
+        return TileResult(decode_detections(outputs, self.answer, tile))
 
 
-class _Segments(_Seamed):
+class _SemanticSegmentation(_StitchedTask):
     """Regions of pixels: each tile's core has regions of its own, and stitching joins them."""
 
     __slots__ = ()
 
-    def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
+    def decode(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> TileResult:
         """Return the regions of a tile's core, and its labels if the package has a mask."""
-        labels, probability = semantic.read(outputs, self.answer, tile.size)
-        result = segments_of(
+        labels, probability = semantic.decode(outputs, self.answer, tile.size)
+        result = polygonize_tile(
             labels,
             probability,
             tile,
@@ -132,29 +132,29 @@ class _Segments(_Seamed):
             threshold=self.answer.score_threshold,
             background=() if self.answer.background is None else (self.answer.background,),
         )
-        return result if self.answer.mask else Seen(result.detections)
+        return result if self.answer.mask else TileResult(result.detections)
 
 
 @dataclass(frozen=True, slots=True)
-class _Classes:
+class _TileClassification:
     """One class for each tile's core: cores partition the scene, so nothing is stitched."""
 
     answer: Answer
 
-    def detect(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> Seen:
+    def decode(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> TileResult:
         """Return the tile's core as a detection, unless it is background or has no valid pixel.
 
         A class below the score threshold is not reported either.
         """
-        label, score = classification.read(outputs, self.answer)
+        label, score = classification.decode(outputs, self.answer)
         x0, y0, x1, y1 = tile.core
         core = np.s_[y0 - tile.y : y1 - tile.y, x0 - tile.x : x1 - tile.x]
         known = valid is None or valid[core].any()
         if not known or score < self.answer.score_threshold or label == self.answer.background:
-            return Seen(Detections.empty())
+            return TileResult(Detections.empty())
         box = np.array([tile.core], np.float64)
         scores, labels = np.array([score], np.float32), np.array([label], np.int16)
-        return Seen(Detections.of_tile(box, scores, labels, tile.index))
+        return TileResult(Detections.from_tile(box, scores, labels, tile.index))
 
     def keep_owned(self, detections: Detections) -> Detections:
         """Return all detections."""

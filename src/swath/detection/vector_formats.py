@@ -69,7 +69,7 @@ _DRIVERS: dict[VectorFormat, _Driver] = {
 }
 
 
-def write_vector(source: Path, target: Path, form: VectorFormat) -> list[str]:
+def write_vector(source: Path, target: Path, vector_format: VectorFormat) -> list[str]:
     """Write the detections of a run's GeoParquet file in another format.
 
     Columns keep their names and types; `bbox` is left out. Positions stay in
@@ -80,7 +80,7 @@ def write_vector(source: Path, target: Path, form: VectorFormat) -> list[str]:
     Args:
         source: GeoParquet file to read.
         target: File to write, which must not exist yet.
-        form: Format of the file.
+        vector_format: Format of the file.
 
     Returns:
         Warnings about the file, a sentence each.
@@ -90,20 +90,20 @@ def write_vector(source: Path, target: Path, form: VectorFormat) -> list[str]:
         RunIncompleteError: GDAL wrote a different number of rows.
     """
     file = pq.ParquetFile(source)
-    rows, driver = file.metadata.num_rows, _DRIVERS[form]
-    room = _MAX_GROWTH * source.stat().st_size
+    rows, driver = file.metadata.num_rows, _DRIVERS[vector_format]
+    max_bytes = _MAX_GROWTH * source.stat().st_size
     options = {**driver.options, "DESCRIPTION": f"{VECTOR_DESCRIPTION}, {rows} rows"}
     warnings = []
-    if form == "fgb" and rows > MAX_INDEXED_FLATGEOBUF_ROWS:
+    if vector_format == "fgb" and rows > MAX_INDEXED_FLATGEOBUF_ROWS:
         options["SPATIAL_INDEX"] = "NO"
         warnings.append(
-            f"{VECTOR_FILES[form]} has no spatial index, as its {rows} rows are more than "
+            f"{VECTOR_FILES[vector_format]} has no spatial index, as its {rows} rows are more than "
             f"{MAX_INDEXED_FLATGEOBUF_ROWS}: programs will read it slowly; prefer --format gpkg"
         )
     types = json.loads(file.metadata.metadata[b"geo"])["columns"][_GEOMETRY]["geometry_types"]
     is_mixed = types not in ([], ["Polygon"])
     is_promoted = is_mixed and driver.is_typed
-    schema = _schema(file.schema_arrow, has_float32=form != "geojson")
+    schema = _schema(file.schema_arrow, has_float32=vector_format != "geojson")
     try:
         pyogrio.write_arrow(
             pa.RecordBatchReader.from_batches(
@@ -118,19 +118,19 @@ def write_vector(source: Path, target: Path, form: VectorFormat) -> list[str]:
             layer_options=options,
         )
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
-        raise _os_error(target, room, str(error)) from error
-    _check(target, form, rows, room)
+        raise _os_error(target, max_bytes, str(error)) from error
+    _check(target, vector_format, rows, max_bytes)
     return warnings
 
 
 def _schema(stored: pa.Schema, *, has_float32: bool) -> pa.Schema:
     """Return the columns to write; text is plain, since the formats have no dictionaries."""
 
-    def written(kind: pa.DataType) -> pa.DataType:
-        if pa.types.is_dictionary(kind):
-            return kind.value_type
+    def written(arrow_type: pa.DataType) -> pa.DataType:
+        if pa.types.is_dictionary(arrow_type):
+            return arrow_type.value_type
         # GDAL writes a float32 in 8 digits of text, which does not identify it.
-        return pa.float64() if pa.types.is_float32(kind) and not has_float32 else kind
+        return pa.float64() if pa.types.is_float32(arrow_type) and not has_float32 else arrow_type
 
     return pa.schema(
         [
@@ -156,11 +156,11 @@ def _batches(
             yield pa.record_batch([*columns.values()], schema=schema)
 
 
-def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array:
+def _cast(values: pa.Array, arrow_type: pa.DataType) -> pa.Array:
     """Return values as another type; a float32 becomes the float64 of its shortest decimals."""
-    if pa.types.is_float32(values.type) and pa.types.is_float64(kind):
-        return values.cast(pa.string()).cast(kind)
-    return values.cast(kind)
+    if pa.types.is_float32(values.type) and pa.types.is_float64(arrow_type):
+        return values.cast(pa.string()).cast(arrow_type)
+    return values.cast(arrow_type)
 
 
 def _to_multi(wkb: pa.Array) -> pa.Array:
@@ -169,43 +169,43 @@ def _to_multi(wkb: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(pc.binary_slice(wkb, 1, 2), _POLYGON), multi, wkb)
 
 
-def _os_error(target: Path, room: int, message: str) -> OSError:
+def _os_error(target: Path, max_bytes: int, message: str) -> OSError:
     """Return the system's error for a file that GDAL could not write.
 
     GDAL's message does not say when a disk is full.
 
     Args:
         target: File that GDAL could not write.
-        room: Bytes that the file may need.
+        max_bytes: Bytes that the file may need.
         message: Message of GDAL.
     """
     try:
         with target.open("ab") as file:
-            os.posix_fallocate(file.fileno(), 0, room)
+            os.posix_fallocate(file.fileno(), 0, max_bytes)
     except OSError as error:
         return OSError(error.errno, error.strerror, str(target))
-    return OSError(errno.EIO, f"GDAL could not write it: {message}", str(target))
+    return OSError(errno.EIO, f"GDAL could not write the file: {message}", str(target))
 
 
-def _check(target: Path, form: VectorFormat, rows: int, room: int) -> None:
+def _check(target: Path, vector_format: VectorFormat, rows: int, max_bytes: int) -> None:
     """Refuse an incomplete file, even if GDAL reported no error.
 
     Raises:
         OSError: The end of the file or its index is missing.
         RunIncompleteError: The file has a different number of rows.
     """
-    if form == "geojson":
+    if vector_format == "geojson":
         # To count its rows, GDAL would read all of them.
         with target.open("rb") as file:
             file.seek(-min(len(_GEOJSON_END), target.stat().st_size), os.SEEK_END)
             if file.read() != _GEOJSON_END:
-                raise _os_error(target, room, "its end is missing")
+                raise _os_error(target, max_bytes, "the end of the file is missing")
         return
     info = pyogrio.read_info(target, layer=LAYER, force_feature_count=True)
     if info["features"] != rows:
         raise RunIncompleteError(
-            f"{target} has {info['features']} rows rather than {rows}; run it again"
+            f"{target} has {info['features']} rows instead of {rows}; run the command again"
         )
     # Without disk space for the index, GDAL leaves it out and reports no error.
-    if form == "gpkg" and not info["capabilities"]["fast_spatial_filter"]:
-        raise _os_error(target, room, "its spatial index is missing")
+    if vector_format == "gpkg" and not info["capabilities"]["fast_spatial_filter"]:
+        raise _os_error(target, max_bytes, "the spatial index is missing")

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import shapely
 
-from swath.detection.segmentation.polygonize import polygons_of_mask
+from swath.detection.segmentation.polygonize import polygonize_mask
 from swath.errors import LabelsError
 from swath.labels import rle
 from swath.labels.objects import FARTHEST, polygons_of
@@ -236,7 +236,7 @@ def _outline_of_runs(runs: Runs, scene: SceneInfo, where: str) -> Any:
             f"scene {scene.height} x {scene.width}; make them the same"
         )
     try:
-        shape = polygons_of_mask(rle.decode(runs.counts, runs.size))
+        shape = polygonize_mask(rle.decode(runs.counts, runs.size))
     except ValueError as error:
         raise LabelsError(f"{where} has a mask that cannot be read: {error}") from None
     if shape is None:

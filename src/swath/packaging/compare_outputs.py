@@ -111,9 +111,9 @@ def read_answer(outputs: Outputs, description: ModelDescription) -> int:
         ModelOutputError: The output does not match the package's description.
     """
     if description.task == "segmentation":
-        return int(semantic.read(outputs, description, description.tile_size)[0].size)
+        return int(semantic.decode(outputs, description, description.tile_size)[0].size)
     if description.task == "classification":
-        classification.read(outputs, description)
+        classification.decode(outputs, description)
         return 1
     return len(objects_of(outputs, description))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from swath.detection.decode import classification, semantic
 from swath.detection.detections import NO_LABEL
-from swath.detection.postprocess import detections_of
+from swath.detection.postprocess import decode_detections
 from swath.raster.tiles import Grid
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ def objects_of(outputs: Outputs, description: ModelDescription) -> Detections:
     """Return the detections of one tile, best score first."""
     size = description.tile_size
     tile = Grid(width=size, height=size, size=size, overlap=0).tile(0)
-    return detections_of(outputs, description, tile).ordered()
+    return decode_detections(outputs, description, tile).ordered()
 
 
 def reported_pixels(outputs: Outputs, description: ModelDescription) -> NDArray[np.uint8]:
     """Return the class of each pixel (rows, cols); NO_LABEL where a run reports none."""
-    label, score = semantic.read(outputs, description, description.tile_size)
+    label, score = semantic.decode(outputs, description, description.tile_size)
     nothing = score < description.score_threshold
     if description.background is not None:
         nothing |= label == description.background
@@ -43,7 +43,7 @@ def reported_pixels(outputs: Outputs, description: ModelDescription) -> NDArray[
 
 def reported_class(outputs: Outputs, description: ModelDescription) -> int | None:
     """Return the class of the tile; None if a run reports none."""
-    label, score = classification.read(outputs, description)
+    label, score = classification.decode(outputs, description)
     reported = score >= description.score_threshold and label != description.background
     return label if reported else None
 

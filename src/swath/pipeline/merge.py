@@ -20,8 +20,8 @@ from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.parquet import read_detections, read_in_order
 from swath.detection.segmentation import mask_raster
-from swath.detection.segmentation.mask_raster import assemble, extent
-from swath.detection.tasks import task_of
+from swath.detection.segmentation.mask_raster import assemble_mask, extent
+from swath.detection.tasks import create_task
 from swath.errors import RunIncompleteError
 from swath.messages import MergeSummary, Receipt, TileCounts
 from swath.messages.run_warnings import gather_warnings, no_position_warning
@@ -166,7 +166,7 @@ def _stitch_shards(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
         run.paths.seams,
         lambda path: Detections.concatenate(list(read_detections(path))),
     )
-    task = task_of(run.plan.answer, run.plan.grid)
+    task = create_task(run.plan.answer, run.plan.grid)
     return task.stitch(Detections.concatenate(seams)).ordered()
 
 
@@ -181,7 +181,7 @@ def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:
     ):
         files = run.fetch_mask_parts(seen, Path(folder))
         parts = list(zip(files, windows, strict=True))
-        assemble(parts, plan.georeferenced_scene, plan.answer.classes, path)
+        assemble_mask(parts, plan.georeferenced_scene, plan.answer.classes, path)
     return uri
 
 

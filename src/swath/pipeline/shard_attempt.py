@@ -13,7 +13,7 @@ from swath import storage
 from swath.detection.detections import Detections
 from swath.detection.engine import Inference
 from swath.detection.parquet import DetectionsWriter
-from swath.detection.segmentation.mask_raster import MaskPart, extent, writing_part
+from swath.detection.segmentation.mask_raster import MaskPart, extent, open_mask_part
 from swath.errors import SceneChangedError
 from swath.messages import Receipt, SceneRef
 from swath.models.mlm import ModelDescription
@@ -92,7 +92,7 @@ class ShardAttempt:
         files = {storage.name(partial): self.progress.checkpoint(partial)}
         if self.mask:
             partial_mask = self.run.paths.partial_mask(self.index)
-            files[storage.name(partial_mask)] = self.mask.keep(partial_mask)
+            files[storage.name(partial_mask)] = self.mask.checkpoint(partial_mask)
         self.run.write_checkpoint(self.index, files)
         logger.info("shard %d: progress kept before tile %d", self.index, self.next_tile)
 
@@ -212,7 +212,7 @@ def _writing_mask(
     """Open the shard's part of the mask for writing; None if the package asks for no mask."""
     if not description.mask:
         return nullcontext()
-    return writing_part(
+    return open_mask_part(
         run.paths.mask_part(index),
         extent(run.plan.grid, run.plan.tiles(index)),
         earlier=run.paths.partial_mask(index) if resume else None,

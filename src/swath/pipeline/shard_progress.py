@@ -15,7 +15,7 @@ from swath import storage
 from swath._types import TilePredicate
 from swath.detection.detections import Detections
 from swath.detection.engine import Inference
-from swath.detection.parquet import DetectionsWriter, read_detections, read_note
+from swath.detection.parquet import DetectionsWriter, read_detections, read_metadata
 from swath.messages import Payload, TileCounts, TileFailure
 from swath.raster.radiometry.sampling import Samples
 
@@ -107,7 +107,7 @@ class ShardProgress:
             failures=self.inference.failures,
             samples=self._encode_samples(),
         )
-        self.out.note(_PROGRESS_KEY, msgspec.json.encode(progress).decode())
+        self.out.add_metadata(_PROGRESS_KEY, msgspec.json.encode(progress).decode())
         self.out.close()
         storage.copy(str(self.path), uri)
         return storage.digest(self.path)
@@ -160,4 +160,4 @@ class ShardProgress:
 
 
 def _read_progress(path: Path) -> SavedProgress:
-    return msgspec.json.decode(read_note(path, _PROGRESS_KEY), type=SavedProgress)
+    return msgspec.json.decode(read_metadata(path, _PROGRESS_KEY), type=SavedProgress)

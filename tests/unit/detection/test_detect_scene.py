@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 import shapely
 
-from swath.detection.detect_scene import detect
+from swath.detection.detect_scene import detect_scene
 from swath.errors import ModelOutputError, SceneError
 from swath.messages import TileCounts
 from swath.models.package import load_package
@@ -35,7 +35,7 @@ def answer(scene_path, package, model):
     said = package.description
     source = Source(name=said.name, digest=package.digest, classes=said.classes)
     with open_scene(scene_path) as scene:
-        found = detect(scene, said, model)
+        found = detect_scene(scene, said, model)
         return json.loads(to_geojson(found, scene.info, source)), found
 
 

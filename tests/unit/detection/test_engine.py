@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swath.detection import engine as module
-from swath.detection.detections import Detections, Seen
-from swath.detection.engine import MAX_FAILURES, Inference
+from swath.detection.detections import Detections, TileResult
+from swath.detection.engine import MAX_DESCRIBED_FAILURES, Inference
 from swath.errors import (
     ModelOutputError,
     OutOfMemoryError,
@@ -92,7 +92,7 @@ def reader(monkeypatch):
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
     """Each batch is handed out by itself."""
-    monkeypatch.setattr(module, "TOGETHER", 1)
+    monkeypatch.setattr(module, "MIN_TILES_PER_YIELD", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -175,7 +175,7 @@ def test_a_tile_without_a_valid_pixel_is_not_shown(infer):
 
 
 def test_progress_is_told_where_nothing_is_shown(infer, monkeypatch):
-    monkeypatch.setattr(module, "_LOOKED_AT", 10)
+    monkeypatch.setattr(module, "_MAX_EMPTY_TILES", 10)
     inference = infer(FakeScene(grid := many(35), invalid=range(1, 35)), grid=grid)
 
     told = [inference.next_tile for _ in inference.run(range(35))]
@@ -228,14 +228,14 @@ def test_only_the_tile_that_the_model_fails_on_is_lost(infer, fault, cause, batc
 
 def test_a_task_that_cannot_read_an_answer_loses_that_tile(infer, monkeypatch):
     inference = infer(model=with_size(OracleModel(), 4))
-    detect = inference.task.detect
+    detect = inference.task.decode
 
     def fails_on_one(outputs, tile, valid):
         if tile.index == 1:
             raise IndexError("of a class that is not there")
         return detect(outputs, tile, valid)
 
-    monkeypatch.setattr(type(inference.task), "detect", staticmethod(fails_on_one))
+    monkeypatch.setattr(type(inference.task), "decode", staticmethod(fails_on_one))
 
     assert len(run(inference)) == 1
     assert [(f.tile, f.cause) for f in inference.failures] == [
@@ -280,14 +280,14 @@ def test_a_tile_that_fits_no_memory_has_failed(infer):
 
 
 def test_only_the_first_failures_are_described(infer):
-    grid = many(MAX_FAILURES + 5)
+    grid = many(MAX_DESCRIBED_FAILURES + 5)
     faults = {(TILE * i, 0): SceneError("x" * 1000) for i in range(grid.count)}
     inference = infer(FakeScene(grid, faults), grid=grid)
 
     run(inference)
 
-    assert inference.tiles.failed == MAX_FAILURES + 5
-    assert [f.tile for f in inference.failures] == list(range(MAX_FAILURES))
+    assert inference.tiles.failed == MAX_DESCRIBED_FAILURES + 5
+    assert [f.tile for f in inference.failures] == list(range(MAX_DESCRIBED_FAILURES))
     assert all(len(failure.cause) == 500 for failure in inference.failures)
 
 
@@ -322,12 +322,12 @@ def test_the_model_is_shown_whole_tiles_in_the_scenes_numbers(infer):
 class Labelling:
     """A task that sees nothing and says for each tile what its class is."""
 
-    def detect(self, _outputs, tile, _valid):
-        return Seen(Detections.empty(), np.full((2, 2), tile.index % 256, np.uint8))
+    def decode(self, _outputs, tile, _valid):
+        return TileResult(Detections.empty(), np.full((2, 2), tile.index % 256, np.uint8))
 
 
 def test_labels_are_told_in_order_before_their_batch_is_handed_out(infer, monkeypatch):
-    monkeypatch.setattr(module, "task_of", lambda *_: Labelling())
+    monkeypatch.setattr(module, "create_task", lambda *_: Labelling())
     told = []
     inference = infer(
         FakeScene(grid := many(30), {(TILE, 0): OSError("disk")}),
@@ -400,7 +400,7 @@ def test_what_is_answered_first_still_comes_in_the_order_of_the_tiles(infer):
     ("batch_size", "told"), [(1, [8, 16, 20]), (3, [9, 18, 20]), (16, [16, 20])]
 )
 def test_a_few_tiles_are_sorted_out_together(infer, monkeypatch, batch_size, told):
-    monkeypatch.setattr(module, "TOGETHER", 8)
+    monkeypatch.setattr(module, "MIN_TILES_PER_YIELD", 8)
     scene = FakeScene(grid := many(20))
     scene.pixels[0, 3:5, 3::TILE] = 9
     inference = infer(scene, model=with_size(OracleModel(), batch_size), grid=grid)
@@ -460,7 +460,7 @@ def test_a_batch_that_was_made_smaller_meanwhile_is_not_made_smaller_again(infer
     inference = infer(model=with_size(OracleModel(), 4))
     inference.model.shrink = lambda: pytest.fail("made smaller twice")
 
-    inference._shrink(8)
+    inference._lower_batch_size(8)
 
 
 def test_workers_that_run_out_of_memory_together_make_batches_smaller_once(infer):
@@ -477,7 +477,7 @@ def test_workers_that_run_out_of_memory_together_make_batches_smaller_once(infer
     inference = infer(model=with_size(Slow(), 8))
 
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(inference._shrink, [8, 8]))
+        list(pool.map(inference._lower_batch_size, [8, 8]))
 
     assert inference.model.batch_size == 4
 
@@ -499,7 +499,7 @@ def test_what_breaks_in_sorting_out_ends_the_shard(infer, monkeypatch):
     def fails(_seen):
         raise AssertionError("a bug")
 
-    monkeypatch.setattr(type(inference.task), "sort_out", staticmethod(fails))
+    monkeypatch.setattr(type(inference.task), "keep_owned", staticmethod(fails))
 
     with pytest.raises(AssertionError, match="a bug"):
         run(inference)
@@ -548,4 +548,4 @@ def test_every_tile_is_accounted_for_whatever_goes_wrong(data, tiles, batch_size
         failed=len(failed),
         skipped=len(blank - unread),
     )
-    assert [f.tile for f in inference.failures] == sorted(failed)[:MAX_FAILURES]
+    assert [f.tile for f in inference.failures] == sorted(failed)[:MAX_DESCRIBED_FAILURES]

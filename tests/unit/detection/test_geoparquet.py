@@ -64,8 +64,8 @@ def test_it_says_where_its_scene_is(tmp_path):
 @pytest.mark.parametrize("count", [0, 250])
 def test_its_footer_tells_how_many_there_are_of_each_class(tmp_path, monkeypatch, count, likely):
     """Also where the footer is larger than what is read of the file at first."""
-    monkeypatch.setattr(module, "ROW_GROUP", 33)
-    monkeypatch.setattr(module, "_LIKELY_FOOTER", likely)
+    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 33)
+    monkeypatch.setattr(module, "_FIRST_READ_BYTES", likely)
     rows = some(count)
     write(tmp_path / "x", rows, rings(rows))
 
@@ -164,8 +164,8 @@ def test_row_groups_do_not_depend_on_what_is_written_at_once(tmp_path_factory, s
         circle = shapely.Point(5, 5).buffer(3)
         places = with_shapes(places, {0: circle, len(rows) // 2: None, len(rows) - 1: circle})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "ROW_GROUP", 10)
-        patch.setattr(module, "MOST_CORNERS", 70)
+        patch.setattr(module, "ROW_GROUP_ROWS", 10)
+        patch.setattr(module, "MAX_ROW_GROUP_VERTICES", 70)
         write(folder / "a", rows, places)
         write(folder / "b", rows, places, sizes)
 
@@ -173,8 +173,8 @@ def test_row_groups_do_not_depend_on_what_is_written_at_once(tmp_path_factory, s
 
 
 def test_a_row_group_holds_so_many_rows_or_corners(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROW_GROUP", 10)
-    monkeypatch.setattr(module, "MOST_CORNERS", 500)
+    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
+    monkeypatch.setattr(module, "MAX_ROW_GROUP_VERTICES", 500)
     long = shapely.segmentize(shapely.box(0, 0, 1, 1), 0.01)  # 401 corners
     rows = some(30)
     write(tmp_path / "x", rows, with_shapes(rings(rows), {20: long, 21: long}))
@@ -185,7 +185,7 @@ def test_a_row_group_holds_so_many_rows_or_corners(tmp_path, monkeypatch):
 
 
 def test_an_error_while_encoding_is_not_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
     rows = some(40)
 
     def fail(*_):

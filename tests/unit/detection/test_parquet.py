@@ -3,28 +3,28 @@ import pytest
 
 from swath.detection import parquet as module
 from swath.detection.detections import Detections
-from swath.detection.parquet import DetectionsWriter, read_detections, read_in_order, read_note
+from swath.detection.parquet import DetectionsWriter, read_detections, read_in_order, read_metadata
 from tests.helpers.detections import assert_same, outlined, some
 
 
 def test_a_shard_is_read_as_it_was_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
     written = [some(4, 0), some(0, 1), some(7, 2), some(3, 5)]
     with DetectionsWriter(tmp_path / "shard.parquet") as out:
         for part in written:
             out.append(part)
-        out.note("key", "text")
+        out.add_metadata("key", "text")
 
     groups = list(read_detections(tmp_path / "shard.parquet"))
 
     assert out.count == 14
     assert [len(group) for group in groups] == [11, 3]  # a tile is never split
     assert_same(Detections.concatenate(groups), Detections.concatenate(written))
-    assert read_note(tmp_path / "shard.parquet", "key") == "text"
+    assert read_metadata(tmp_path / "shard.parquet", "key") == "text"
 
 
 def test_what_was_settled_is_read_in_its_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
     streamed = [some(6, 1), some(8, 4), some(3, 5)]
     settled, more = [some(12, 4), some(1, 9)], [some(2, 0), some(1, 4), some(1, 11)]
     with DetectionsWriter(tmp_path / "shard.parquet") as out:
@@ -72,7 +72,7 @@ def test_what_fails_halfway_leaves_no_rows_pretending_to_be_all(tmp_path):
 
 @pytest.mark.parametrize("more", [some(3, 8), Detections.empty(), outlined(2, 9)])
 def test_outlines_are_read_as_they_were_written(tmp_path, monkeypatch, more):
-    monkeypatch.setattr(module, "ROW_GROUP", 10)
+    monkeypatch.setattr(module, "ROW_GROUP_ROWS", 10)
     parts = [some(12, 0), outlined(7, 1), more]  # a row group of boxes, and one of outlines
     with DetectionsWriter(tmp_path / "shard.parquet") as out:
         for part in parts:
@@ -89,7 +89,7 @@ def test_outlines_are_read_as_they_were_written(tmp_path, monkeypatch, more):
 
 
 def test_row_groups_end_where_outlines_grow_heavy(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_CORNERS", 50)
+    monkeypatch.setattr(module, "MAX_ROW_GROUP_VERTICES", 50)
     with DetectionsWriter(tmp_path / "shard.parquet") as out:
         for tile in range(6):
             out.append(outlined(5, tile))  # 28 corners

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import shapely
 
-from swath.detection.postprocess import detections_of
+from swath.detection.postprocess import decode_detections
 from swath.models.nms_options import Matching
 from swath.raster.tiles import Grid
 from tests.helpers.packages import answer_of
@@ -51,7 +51,7 @@ def masks_of(*objects):
 
 
 def test_boxes_are_moved_to_the_scene_and_clipped_to_the_window():
-    seen = detections_of(rows_of([-2, 3, 5, 20, 0.9, 0]), boxes(), MIDDLE)
+    seen = decode_detections(rows_of([-2, 3, 5, 20, 0.9, 0]), boxes(), MIDDLE)
 
     assert (MIDDLE.x, MIDDLE.y) == (12, 12)
     assert seen.box.tolist() == [[12, 15, 17, 28]]
@@ -62,7 +62,7 @@ def test_boxes_are_moved_to_the_scene_and_clipped_to_the_window():
 def test_what_has_its_centre_in_the_padding_is_dropped():
     tile = Grid(width=6, height=16, size=SIZE, overlap=0).tile(0)
 
-    seen = detections_of(rows_of([2, 0, 10, 4, 0.9, 0], [3, 0, 10, 4, 0.8, 0]), boxes(), tile)
+    seen = decode_detections(rows_of([2, 0, 10, 4, 0.9, 0], [3, 0, 10, 4, 0.8, 0]), boxes(), tile)
 
     assert seen.box.tolist() == [[2, 0, 6, 4]]
 
@@ -75,7 +75,7 @@ def test_doubles_are_suppressed_within_a_class_only():
         [6, 0, 16, 10, 0.6, 0],
     )
 
-    seen = detections_of(outputs, boxes(), FIRST)
+    seen = decode_detections(outputs, boxes(), FIRST)
 
     assert seen.score.tolist() == pytest.approx([0.9, 0.7, 0.6])
     assert seen.label.tolist() == [0, 1, 0]
@@ -88,13 +88,13 @@ def test_the_package_chooses_the_matching(merge, count):
     said = boxes(merge=merge, iou_threshold=0.5)
 
     assert (
-        len(detections_of(rows_of([0, 0, 9, 9, 0.8, 0], [1, 0, 10, 9, 0.9, 0]), said, FIRST))
+        len(decode_detections(rows_of([0, 0, 9, 9, 0.8, 0], [1, 0, 10, 9, 0.9, 0]), said, FIRST))
         == count
     )
 
 
 def test_a_tile_that_shows_nothing():
-    seen = detections_of(rows_of([0, 0, 9, 9, 0.1, 0]), boxes(), FIRST)
+    seen = decode_detections(rows_of([0, 0, 9, 9, 0.1, 0]), boxes(), FIRST)
 
     assert len(seen) == 0
 
@@ -105,7 +105,7 @@ def test_oriented_boxes_are_matched_by_their_outlines():
     ]
     again = [8, 8, 12, 1, np.pi / 4 + 0.01, 0.7, 0]
 
-    seen = detections_of(rows_of(*across, again), oriented(), FIRST)
+    seen = decode_detections(rows_of(*across, again), oriented(), FIRST)
 
     assert seen.score.tolist() == pytest.approx([0.9, 0.8])
     np.testing.assert_allclose(seen.box[0], seen.box[1], atol=1e-5)
@@ -113,7 +113,7 @@ def test_oriented_boxes_are_matched_by_their_outlines():
 
 
 def test_oriented_boxes_are_clipped_to_the_window():
-    seen = detections_of(
+    seen = decode_detections(
         rows_of([2, 8, 8, 2, np.pi / 4, 0.9, 0], [8, 8, 4, 2, 0, 0.8, 0]), oriented(), MIDDLE
     )
 
@@ -129,7 +129,7 @@ def test_oriented_boxes_are_clipped_to_the_window():
 def test_instances_have_the_outlines_of_their_masks():
     corner = np.s_[2:8, 3:5], np.s_[6:8, 3:9]
 
-    seen = detections_of(masks_of((0.9, *corner)), instances(), MIDDLE)
+    seen = decode_detections(masks_of((0.9, *corner)), instances(), MIDDLE)
 
     expected = shapely.union(shapely.box(15, 14, 17, 20), shapely.box(15, 18, 21, 20))
     assert seen.outline[0].equals(expected)
@@ -139,7 +139,7 @@ def test_instances_have_the_outlines_of_their_masks():
 def test_of_two_instances_in_one_place_the_better_remains():
     place = np.s_[2:8, 3:5]
 
-    seen = detections_of(masks_of((0.7, place), (0.9, place)), instances(), FIRST)
+    seen = decode_detections(masks_of((0.7, place), (0.9, place)), instances(), FIRST)
 
     assert seen.score.tolist() == pytest.approx([0.9])
 
@@ -150,14 +150,14 @@ def test_instances_in_one_box_are_told_apart_by_their_outlines_where_nms_is_not_
     outputs = masks_of((0.9, *upper), (0.8, *lower))
     said = instances(merge={"strategy": "nmm"})
 
-    assert len(detections_of(outputs, instances(), FIRST)) == 1
-    assert len(detections_of(outputs, said, FIRST)) == 2
+    assert len(decode_detections(outputs, instances(), FIRST)) == 1
+    assert len(decode_detections(outputs, said, FIRST)) == 2
 
 
 def test_instances_that_are_joined_have_the_outline_of_both():
     said = instances(merge={"strategy": "nmm", "threshold": 0.3})
 
-    seen = detections_of(masks_of((0.9, np.s_[2:8, 2:8]), (0.8, np.s_[2:8, 4:10])), said, FIRST)
+    seen = decode_detections(masks_of((0.9, np.s_[2:8, 2:8]), (0.8, np.s_[2:8, 4:10])), said, FIRST)
 
     assert seen.outline[0].equals(shapely.box(2, 2, 10, 8))
     assert seen.box.tolist() == [[2, 2, 10, 8]]
@@ -167,7 +167,7 @@ def test_an_instance_without_a_pixel_is_dropped():
     outputs = masks_of((0.9, np.s_[2:8, 2:8]))
     outputs[3][:] = 0
 
-    assert len(detections_of(outputs, instances(), FIRST)) == 0
+    assert len(decode_detections(outputs, instances(), FIRST)) == 0
 
 
 def test_of_an_outline_that_runs_along_the_window_only_areas_remain():
@@ -175,7 +175,7 @@ def test_of_an_outline_that_runs_along_the_window_only_areas_remain():
     # Within the window a bar; beyond it, a piece of it that comes back to touch the window's edge.
     outputs = masks_of((0.9, np.s_[0:2, 0:10], np.s_[2:6, 8:10]))
 
-    seen = detections_of(outputs, instances(), tile)
+    seen = decode_detections(outputs, instances(), tile)
 
     assert seen.outline[0].equals(shapely.box(0, 0, 8, 2))
     assert seen.outline[0].geom_type == "Polygon"

@@ -155,7 +155,7 @@ def test_a_page_is_small_whatever_is_in_it(make_scene, tmp_path):
     html = found._repr_html_()
 
     assert len(found) > 30_000
-    assert "the picture shows the 2,000 with the highest scores" in html
+    assert "the picture shows the 2,000 detections with the highest scores" in html
     assert len(html) < MAX_HTML
     assert max(picture(html).shape) <= 640
 

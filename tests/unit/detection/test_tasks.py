@@ -4,7 +4,7 @@ import pytest
 import shapely
 
 from swath.detection.detections import NO_LABEL, Detections
-from swath.detection.tasks import task_of
+from swath.detection.tasks import create_task
 from swath.models.package import describe_package
 from swath.raster.tiles import Grid
 from tests.helpers.packages import for_task, write_package
@@ -19,7 +19,7 @@ def make_task(tmp_path):
 
     def make(task, shape, *, grid=GRID, **options):
         folder = write_package(tmp_path / "model", for_task(task, {"pred": shape}, **options))
-        return task_of(describe_package(folder).description, grid)
+        return create_task(describe_package(folder).description, grid)
 
     return make
 
@@ -44,7 +44,7 @@ def test_classes_of_tiles_partition_the_scene(classify):
     tiles = [GRID.tile(number) for number in range(GRID.count)]
 
     seen = Detections.concatenate(
-        [task.detect(scores(0.1, 0.9), tile, None).detections for tile in tiles]
+        [task.decode(scores(0.1, 0.9), tile, None).detections for tile in tiles]
     )
     found = task.keep_owned(seen)
 
@@ -59,7 +59,7 @@ def test_classes_of_tiles_partition_the_scene(classify):
     ("given", "options"), [((0.4, 0.4), {}), ((0.9, 0.1), {"background": "a"})]
 )
 def test_a_tile_of_no_class_is_not_reported(classify, given, options):
-    seen = classify(**options).detect(scores(*given), GRID.tile(0), None)
+    seen = classify(**options).decode(scores(*given), GRID.tile(0), None)
 
     assert len(seen.detections) == 0
 
@@ -69,10 +69,10 @@ def test_a_tile_whose_core_has_no_valid_pixel_is_not_reported(classify):
     valid = np.zeros((SIZE, SIZE), bool)
     valid[:, tile.core[2] :] = True
 
-    assert len(classify().detect(scores(0.9, 0), tile, valid).detections) == 0
+    assert len(classify().decode(scores(0.9, 0), tile, valid).detections) == 0
 
     valid[3, 3] = True
-    assert len(classify().detect(scores(0.9, 0), tile, valid).detections) == 1
+    assert len(classify().decode(scores(0.9, 0), tile, valid).detections) == 1
 
 
 def test_classes_of_tiles_leave_nothing_to_settle(classify):
@@ -96,7 +96,7 @@ def picture():
 def test_segments_of_a_core(segment, picture):
     tile = GRID.tile(0)
 
-    seen = segment(mask=True, background="a").detect(picture, tile, None)
+    seen = segment(mask=True, background="a").decode(picture, tile, None)
 
     assert seen.detections.outline[0].equals(shapely.box(3, 2, 8, 6))
     assert seen.detections.score.tolist() == [0.75]
@@ -110,7 +110,7 @@ def test_a_class_that_is_no_background_has_outlines_too(segment, picture):
     valid = np.ones((SIZE, SIZE), bool)
     valid[:, 0] = False
 
-    seen = segment().detect(picture, tile, valid)
+    seen = segment().decode(picture, tile, valid)
 
     x1, y1 = tile.core[2:]
     assert seen.labels is None
@@ -122,7 +122,7 @@ def test_a_class_that_is_no_background_has_outlines_too(segment, picture):
 def test_segments_are_joined_across_cores(segment):
     task = segment(background="a", min_area=20)
     everywhere = (np.stack([np.zeros((SIZE, SIZE)), np.ones((SIZE, SIZE))]).astype(np.float32),)
-    seen = [task.detect(everywhere, GRID.tile(n), None).detections for n in range(GRID.count)]
+    seen = [task.decode(everywhere, GRID.tile(n), None).detections for n in range(GRID.count)]
 
     found = task.stitch(task.keep_owned(Detections.concatenate(seen)))
 
@@ -133,7 +133,7 @@ def test_segments_are_joined_across_cores(segment):
 def test_small_segments_are_dropped(segment, picture):
     task = segment(background="a", min_area=21)
 
-    assert len(task.keep_owned(task.detect(picture, GRID.tile(0), None).detections)) == 0
+    assert len(task.keep_owned(task.decode(picture, GRID.tile(0), None).detections)) == 0
 
 
 def test_objects_are_sorted_out_and_settled(make_task):
@@ -144,7 +144,7 @@ def test_objects_are_sorted_out_and_settled(make_task):
         tile = GRID.tile(number)
         box = np.array(bar) - [tile.x, tile.y] * 2
         row = np.array([[*np.clip(box, 0, SIZE), 0.9]], np.float32)
-        seen.append(task.detect((row.T,), tile, None).detections)
+        seen.append(task.decode((row.T,), tile, None).detections)
 
     flagged = task.keep_owned(Detections.concatenate(seen))
     settled, still = task.stitch_interior(flagged, lambda tiles: tiles < GRID.columns)
@@ -164,7 +164,7 @@ def test_oriented_boxes_stay_oriented_when_they_are_joined(make_task):
         part = outline_of(whole).intersection(shapely.box(*window_of(tile)))
         if part.area > 0:
             row = oriented_row(part, tile)
-            seen.append(task.detect((row[:, None],), tile, None).detections)
+            seen.append(task.decode((row[:, None],), tile, None).detections)
 
     found = task.stitch(task.keep_owned(Detections.concatenate(seen)))
 

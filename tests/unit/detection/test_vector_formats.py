@@ -278,7 +278,7 @@ def test_what_gdal_cannot_write_for_another_reason_is_told_too(parquet, tmp_path
 def test_a_file_with_too_few_rows_is_refused(parquet, tmp_path, monkeypatch):
     monkeypatch.setattr(pyogrio, "read_info", lambda *_, **__: {"features": 2, "capabilities": {}})
 
-    with pytest.raises(RunIncompleteError, match="has 2 rows rather than 3"):
+    with pytest.raises(RunIncompleteError, match="has 2 rows instead of 3"):
         write_vector(parquet(boxes(3)), tmp_path / "x.gpkg", "gpkg")
 
 

@@ -171,7 +171,7 @@ def test_numbers_that_are_none_are_found_out(make):
 def test_scores_beyond_one_are_found_out(make):
     report = check_package(make(networks.onnx_network()))
 
-    assert any("scores go from 0 to 1" in fault for fault in report.faults)
+    assert any("scores range from 0 to 1" in fault for fault in report.faults)
 
 
 def test_shapes_that_are_not_described_are_found_out(make):

@@ -18,7 +18,7 @@ import pytest
 import rasterio
 
 from swath.detection.boxes import iou
-from swath.detection.postprocess import detections_of
+from swath.detection.postprocess import decode_detections
 from swath.models.package import Weights, load_package
 from swath.models.runtimes.load import load_model
 from swath.pipeline.local import run_local
@@ -55,7 +55,7 @@ def in_one_piece(scene, description):
     padded = np.pad(pixels, ((0, 0), (0, -rows % STRIDE), (0, -cols % STRIDE)))
     (raw,) = session.run(None, {"image": padded[None]})
     whole = Grid(width=cols, height=rows, size=max(cols, rows), overlap=0).tile(0)
-    seen = detections_of((raw[0],), description, whole)
+    seen = decode_detections((raw[0],), description, whole)
     return seen.box, seen.score
 
 
@@ -162,7 +162,7 @@ def test_all_formats_give_the_same_detections(data, package):
     found = {}
     for kind in FORMATS:
         (outputs,) = load_model(offered, format=kind)([tile])
-        found[kind] = detections_of(outputs, description, alone)
+        found[kind] = decode_detections(outputs, description, alone)
 
     seen = found["onnx"]
     assert len(seen) > 10

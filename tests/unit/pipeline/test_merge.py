@@ -44,7 +44,7 @@ BOXES = ("x_min", "y_min", "x_max", "y_max")
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
     """A shard can be stopped after each tile."""
-    monkeypatch.setattr(engine, "TOGETHER", 1)
+    monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
 
 
 @pytest.fixture(autouse=True)
@@ -368,7 +368,7 @@ def in_core(grid, number, count, flag=0):
     x0, y0, x1, y1 = grid.tile(int(number)).core
     x, y = np.divmod(np.arange(count) * 0.001, 1)
     low = np.stack([x0 + x % (x1 - x0 - 1), y0 + y * (y1 - y0 - 1)], axis=1)
-    found = Detections.of_tile(
+    found = Detections.from_tile(
         np.concatenate([low, low + 1], axis=1),
         np.ones(count, np.float32),
         np.zeros(count, np.int16),

@@ -8,7 +8,7 @@ import shapely
 from rasterio.features import shapes
 from rasterio.warp import transform
 
-from swath.detection.decode.box_formats import to_corners, to_outlines
+from swath.detection.decode.box_formats import corners_to_polygons, to_corners
 from swath.detection.detections import NO_LABEL
 from swath.models.package import describe_package
 from swath.pipeline.local import run_local
@@ -61,7 +61,7 @@ def outlines_in(table):
     return shapely.transform(shapely.from_wkb(table["geometry"].to_numpy()), to_pixels)
 
 
-def regions_of(labels):
+def polygonize(labels):
     """Class and outline of each region, by another library."""
     found = shapes(labels, mask=labels != NO_LABEL, connectivity=4)
     return [(int(label), shapely.geometry.shape(shape)) for shape, label in found]
@@ -103,7 +103,7 @@ def boxed():
 
 def objects_in(pixels):
     """The outlines of the objects."""
-    return [shape for label, shape in regions_of(pixels) if label]
+    return [shape for label, shape in polygonize(pixels) if label]
 
 
 @pytest.mark.parametrize("shard_tiles", [1, 3, 1000])
@@ -120,7 +120,7 @@ def test_semantic_segmentation(run, shard_tiles):
     table, summary = run(pixels, oracles.two_classes(), change, shard_tiles=shard_tiles)
 
     truth = np.where(blobs(), 1, NO_LABEL).astype(np.uint8)
-    assert_same(outlines_in(table), [shape for _, shape in regions_of(truth)])
+    assert_same(outlines_in(table), [shape for _, shape in polygonize(truth)])
     assert set(table["class"].to_pylist()) == {"water"}
     np.testing.assert_allclose(table["score"], 0.8, atol=1e-6)
     with rasterio.open(summary.mask_uri) as mask:
@@ -142,7 +142,7 @@ def test_a_label_map(run):
 
     truth = np.where((pixels == 0) | (pixels == 3), NO_LABEL, pixels)
     for name, label in (("b", 1), ("c", 2)):
-        expected = [shape for value, shape in regions_of(truth) if value == label]
+        expected = [shape for value, shape in polygonize(truth) if value == label]
         of_class = np.array(table["class"].to_pylist()) == name
         assert_same(outlines_in(table)[of_class], expected)
     assert not summary.mask_uri
@@ -189,7 +189,7 @@ def test_oriented_boxes(run):
     table, _ = run(pixels, oracles.turned_pixels(5, 2, 0.5), change, shard_tiles=9)
 
     boxes = np.array([[x + 0.5, y + 0.5, 5, 2, 0.5] for x, y in places])
-    assert_same(outlines_in(table), to_outlines(to_corners(boxes, "cxcywhr")))
+    assert_same(outlines_in(table), corners_to_polygons(to_corners(boxes, "cxcywhr")))
 
 
 @pytest.mark.parametrize(

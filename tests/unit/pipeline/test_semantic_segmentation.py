@@ -13,7 +13,7 @@ from rasterio.transform import Affine
 from swath import storage
 from swath.detection import engine
 from swath.detection.detections import NO_LABEL
-from swath.detection.segmentation.polygonize import regions_of
+from swath.detection.segmentation.polygonize import polygonize
 from swath.errors import RunIncompleteError, SceneError, ShardInterruptedError
 from swath.evaluation.package_variant import write_variant
 from swath.messages import RunOptions, RunRequest
@@ -44,7 +44,7 @@ PLACE = {"crs": "EPSG:4326", "transform": Affine(PIXEL, 0, 10, 0, -PIXEL, 50)}
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
     """A shard can be stopped after each tile."""
-    monkeypatch.setattr(engine, "TOGETHER", 1)
+    monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def truth(pixels):
 
 def check_detections(path, labels, probability):
     """That the rows are the regions of the labels: outlines exactly, scores nearly."""
-    regions = regions_of(labels, probability)
+    regions = polygonize(labels, probability)
     expected = sorted(
         (CLASSES[label], shapely.normalize(outline).wkt, total / area)
         for label, outline, total, area in zip(
@@ -103,7 +103,7 @@ def test_a_run_leaves_the_polygons_and_the_mask(make_scene, segmenter, tmp_path)
     labels, probability = truth(pixels)
     check_detections(tmp_path / "out" / "detections.parquet", labels, probability)
     check_mask(tmp_path / "out" / "mask.tif", labels)
-    assert report.detections == len(regions_of(labels).label)
+    assert report.detections == len(polygonize(labels).label)
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["detections.parquet", "mask.tif", "summary.json"]
 
@@ -161,7 +161,7 @@ def test_a_part_of_the_mask_is_the_one_that_its_receipt_vouches_for(
         merge_run(plan_uri)
 
 
-@pytest.mark.parametrize("keep_seconds", [0, 180])
+@pytest.mark.parametrize("checkpoint_seconds", [0, 180])
 def test_an_interrupted_shard_loses_nothing_of_its_mask(
     make_plan, make_scene, segmenter, checkpoint_seconds
 ):

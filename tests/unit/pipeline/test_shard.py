@@ -25,7 +25,7 @@ from tests.helpers.runs import receipt_of
 @pytest.fixture(autouse=True)
 def tile_by_tile(monkeypatch):
     """A shard can be stopped after each tile."""
-    monkeypatch.setattr(engine, "TOGETHER", 1)
+    monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
 
 
 @pytest.fixture(autouse=True)

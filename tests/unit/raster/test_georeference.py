@@ -14,7 +14,7 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rasterio.warp import transform
 
-from swath.detection.detections import outlines_of
+from swath.detection.detections import boxes_to_polygons
 from swath.errors import SceneError
 from swath.messages import Georeference
 from swath.raster.georeference import Georeferencer
@@ -219,7 +219,7 @@ class TestOutlines:
     def test_that_are_their_boxes_are_where_the_boxes_are(self):
         boxes = np.array([[0, 0, 10, 20], [5.5, 6.5, 7.5, 90]])
 
-        places = georeferencer().place(boxes, outlines_of(boxes))
+        places = georeferencer().place(boxes, boxes_to_polygons(boxes))
 
         np.testing.assert_array_equal(places.ring, georeferencer().place(boxes).ring)
         assert places.shape is None

@@ -38,16 +38,16 @@ def to_corners(boxes: Floats, box_format: BoxFormat) -> Floats:
     """
     if box_format == "xyxyxyxy":
         return boxes.reshape(-1, 4, 2)
-    centre, width, height, angle = boxes[:, :2], boxes[:, 2:3], boxes[:, 3:4], boxes[:, 4:5]
+    center, width, height, angle = boxes[:, :2], boxes[:, 2:3], boxes[:, 3:4], boxes[:, 4:5]
     cos, sin = np.cos(angle), np.sin(angle)
     along = np.concatenate([cos, sin], axis=1) * np.maximum(width, 0) / 2
     across = np.concatenate([-sin, cos], axis=1) * np.maximum(height, 0) / 2
     around = [-along - across, along - across, along + across, across - along]
-    corners: Floats = centre[:, None] + np.stack(around, axis=1)
+    corners: Floats = center[:, None] + np.stack(around, axis=1)
     return corners
 
 
-def to_outlines(corners: Floats) -> NDArray[np.object_]:
+def corners_to_polygons(corners: Floats) -> NDArray[np.object_]:
     """Return quadrilaterals as shapely Polygons, (n,).
 
     A quadrilateral whose sides cross becomes its convex hull. So the outline has area, unless the

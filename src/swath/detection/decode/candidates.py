@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import shapely
 
-from swath.detection.decode.box_formats import to_corners, to_outlines, to_xyxy
+from swath.detection.decode.box_formats import corners_to_polygons, to_corners, to_xyxy
 from swath.detection.decode.outputs import check_scores
 from swath.errors import ModelOutputError
 
@@ -46,14 +46,14 @@ class Candidates:
             None if self.outline is None else self.outline[rows],
         )
 
-    def outlined(self, outline: Polygons) -> Candidates:
+    def with_outlines(self, outline: Polygons) -> Candidates:
         """Return the candidates with outlines (n,), whose envelopes become the boxes."""
         box = shapely.bounds(outline).reshape(-1, 4)
         return Candidates(box, self.score, self.label, self.row, outline)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class ScoredRows:
     """Candidates of a model whose score reaches the threshold, (n,) each."""
 
     row: Ints
@@ -64,12 +64,14 @@ class Found:
     """Indices into the package's classes."""
 
 
-def to_candidates(numbers: NDArray[Any], found: Found, answer: Answer, size: int) -> Candidates:
+def to_candidates(
+    numbers: NDArray[Any], scored: ScoredRows, answer: Answer, size: int
+) -> Candidates:
     """Return candidates with the boxes of a model's outputs; boxes without area are dropped.
 
     Args:
         numbers: (n, columns) in the package's box format and units, a row for each candidate.
-        found: Rows, scores and labels of the candidates.
+        scored: Rows, scores and labels of the candidates.
         answer: Description of the outputs in the package.
         size: Tile size in px.
 
@@ -81,17 +83,19 @@ def to_candidates(numbers: NDArray[Any], found: Found, answer: Answer, size: int
         raise ModelOutputError("the model returned a box with an infinite side")
     if answer.box_units == "normalised":
         numbers[:, : 4 if answer.box_format == "cxcywhr" else None] *= size
-    box, outline, solid = _shapes(numbers, answer)
-    score, label = found.score.astype(np.float32), found.label.astype(np.int16)
+    box, outline, has_area = _to_boxes_and_outlines(numbers, answer)
+    score, label = scored.score.astype(np.float32), scored.label.astype(np.int16)
     check_scores(score)
-    every = Candidates(box, score, label, found.row, outline)
-    return every if solid.all() else every.take(np.flatnonzero(solid))
+    candidates = Candidates(box, score, label, scored.row, outline)
+    return candidates if has_area.all() else candidates.take(np.flatnonzero(has_area))
 
 
-def _shapes(numbers: Floats, answer: Answer) -> tuple[Boxes, Polygons | None, NDArray[np.bool_]]:
+def _to_boxes_and_outlines(
+    numbers: Floats, answer: Answer
+) -> tuple[Boxes, Polygons | None, NDArray[np.bool_]]:
     """Return boxes, outlines (None unless the boxes are oriented), and which boxes have area."""
     if answer.task == "oriented-detection":
-        outline = to_outlines(to_corners(numbers, answer.box_format))
+        outline = corners_to_polygons(to_corners(numbers, answer.box_format))
         return shapely.bounds(outline).reshape(-1, 4), outline, shapely.area(outline) > 0
     box = to_xyxy(numbers, answer.box_format)
     return box, None, np.all(box[:, 2:] > box[:, :2], axis=1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swath.detection.decode.candidates import Found
+from swath.detection.decode.candidates import ScoredRows
 from swath.errors import ModelOutputError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from swath.models.output_spec import Answer
 
 
-def labelled(score: NDArray[Any], label: NDArray[Any], answer: Answer) -> Found:
+def select_labeled(score: NDArray[Any], label: NDArray[Any], answer: Answer) -> ScoredRows:
     """Return the candidates whose score reaches the threshold, without those of the background.
 
     Args:
@@ -28,9 +28,9 @@ def labelled(score: NDArray[Any], label: NDArray[Any], answer: Answer) -> Found:
     """
     rows = np.flatnonzero(score >= answer.score_threshold)
     check_classes(label[rows], answer)
-    place = label[rows].astype(np.int64) - answer.first_label
-    some = place >= 0
-    return Found(rows[some], score[rows][some], place[some])
+    position = label[rows].astype(np.int64) - answer.first_label
+    some = position >= 0
+    return ScoredRows(rows[some], score[rows][some], position[some])
 
 
 def check_classes(label: NDArray[Any], answer: Answer) -> None:

@@ -6,23 +6,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.detection.decode.outputs import activated, check_scores, output, softmax_of
+from swath.detection.decode.outputs import (
+    apply_activation,
+    check_scores,
+    get_output,
+    softmax_scores,
+)
 
 if TYPE_CHECKING:
     from swath.models.output_spec import Answer
     from swath.models.runtimes.base import Outputs
 
 
-def read(outputs: Outputs, answer: Answer) -> tuple[int, np.float32]:
+def decode(outputs: Outputs, answer: Answer) -> tuple[int, np.float32]:
     """Return the index of the class with the highest score, and its probability.
 
     Raises:
         ModelOutputError: The output differs from the package's description, or holds NaN.
     """
-    scores = output(outputs, "scores", answer, (len(answer.classes),)).astype(np.float32)
+    scores = get_output(outputs, "scores", answer, (len(answer.classes),)).astype(np.float32)
     label = int(scores.argmax())
     if answer.activation == "softmax":
-        return label, softmax_of(scores[[label]], scores)[0]
-    probability = activated(scores, answer)
+        return label, softmax_scores(scores[[label]], scores)[0]
+    probability = apply_activation(scores, answer)
     check_scores(probability)
     return label, probability[label]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swath.detection.decode.candidates import Candidates, Found, to_candidates
-from swath.detection.decode.outputs import output, softmax_of
-from swath.detection.decode.yolo import best
+from swath.detection.decode.candidates import Candidates, ScoredRows, to_candidates
+from swath.detection.decode.outputs import get_output, softmax_scores
+from swath.detection.decode.yolo import select_best_class
 from swath.models.output_spec import COLUMNS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 
-def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     The scores of a softmax have a last column for "no object", even if the model computes it.
@@ -31,16 +31,18 @@ def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     shapes = [(-1, classes + nothing)]
     if answer.activation == "none":
         shapes.append((-1, classes + 1))
-    logits = output(outputs, "logits", answer, *shapes)
-    boxes = output(outputs, "boxes", answer, (len(logits), COLUMNS[answer.box_format]))
-    found = _softmax(logits, answer) if nothing else best(logits[:, :classes].T, answer)
-    return to_candidates(boxes[found.row], found, answer, size)
+    logits = get_output(outputs, "logits", answer, *shapes)
+    boxes = get_output(outputs, "boxes", answer, (len(logits), COLUMNS[answer.box_format]))
+    scored = (
+        _softmax(logits, answer) if nothing else select_best_class(logits[:, :classes].T, answer)
+    )
+    return to_candidates(boxes[scored.row], scored, answer, size)
 
 
-def _softmax(logits: NDArray[np.floating], answer: Answer) -> Found:
+def _softmax(logits: NDArray[np.floating], answer: Answer) -> ScoredRows:
     """Return the best class of each query; the last column of the logits is "no object"."""
     logits = logits.astype(np.float32)
     label = logits[:, :-1].argmax(axis=1)
-    score = softmax_of(logits[np.arange(len(logits)), label], logits.T)
+    score = softmax_scores(logits[np.arange(len(logits)), label], logits.T)
     rows = np.flatnonzero(score >= answer.score_threshold)
-    return Found(rows, score[rows], label[rows])
+    return ScoredRows(rows, score[rows], label[rows])

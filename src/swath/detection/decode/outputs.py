@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 Scores = NDArray[np.float32]
-_ANY = -1
-_FLAT = 10.0
-_SLACK = 1e-2
-_MOST = 1 + 1e-3
+_ANY_LENGTH = -1
+_MAX_LOGIT = 10.0
+_LOGIT_MARGIN = 1e-2
+_MAX_SCORE = 1 + 1e-3
 """Highest score that counts as 1, since half precision rounds."""
 
 
-def output(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]) -> NDArray[Any]:
+def get_output(
+    outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]
+) -> NDArray[Any]:
     """Return the output of a role, free of NaN.
 
     Args:
@@ -34,12 +36,14 @@ def output(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...
     Raises:
         ModelOutputError: The output is missing, has none of the shapes, or holds NaN.
     """
-    array = shaped(outputs, role, answer, *shapes)
-    check_numbers(array, role)
+    array = get_unchecked_output(outputs, role, answer, *shapes)
+    check_no_nan(array, role)
     return array
 
 
-def shaped(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]) -> NDArray[Any]:
+def get_unchecked_output(
+    outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]
+) -> NDArray[Any]:
     """Return the output of a role, which may hold NaN.
 
     Args:
@@ -51,15 +55,15 @@ def shaped(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...
     Raises:
         ModelOutputError: The output is missing, or has none of the shapes.
     """
-    place = answer.outputs.index(role)
-    if place >= len(outputs):
+    position = answer.outputs.index(role)
+    if position >= len(outputs):
         raise ModelOutputError(
-            f"the model returned {len(outputs)} outputs; mlm:output says that {role} is "
-            f"number {place + 1}"
+            f"the model returned {len(outputs)} outputs, but mlm:output lists {role} as "
+            f"number {position + 1}"
         )
-    array = np.asarray(outputs[place])
-    if not any(_fits(array.shape, shape) for shape in shapes):
-        wanted = " or ".join(str(shape).replace(str(_ANY), "any") for shape in shapes)
+    array = np.asarray(outputs[position])
+    if not any(_matches_shape(array.shape, shape) for shape in shapes):
+        wanted = " or ".join(str(shape).replace(str(_ANY_LENGTH), "any") for shape in shapes)
         raise ModelOutputError(
             f"the model returned {role} of shape {array.shape} for one tile, not {wanted} "
             f"({len(answer.classes)} classes, head {answer.head})"
@@ -67,7 +71,7 @@ def shaped(outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...
     return array
 
 
-def check_numbers(array: NDArray[Any], role: Role) -> None:
+def check_no_nan(array: NDArray[Any], role: Role) -> None:
     """Refuse NaN.
 
     Raises:
@@ -78,19 +82,19 @@ def check_numbers(array: NDArray[Any], role: Role) -> None:
         raise ModelOutputError(f"the model returned NaN in {role}")
 
 
-def floor_of(answer: Answer) -> float:
+def min_raw_score(answer: Answer) -> float:
     """Return a value slightly below the lowest model value that reaches the score threshold."""
     if answer.activation == "none":
         return answer.score_threshold
     # Where the sigmoid is flat, float32 has one score for many values.
-    return min(logit(answer.score_threshold), _FLAT) - _SLACK
+    return min(logit(answer.score_threshold), _MAX_LOGIT) - _LOGIT_MARGIN
 
 
-def logit(share: float) -> float:
+def logit(probability: float) -> float:
     """Return the logit, the inverse of the sigmoid; infinite for 0 and 1."""
-    if share in {0, 1}:
-        return math.inf if share else -math.inf
-    return math.log(share / (1 - share))
+    if probability in {0, 1}:
+        return math.inf if probability else -math.inf
+    return math.log(probability / (1 - probability))
 
 
 def sigmoid(numbers: NDArray[Any]) -> Scores:
@@ -101,12 +105,12 @@ def sigmoid(numbers: NDArray[Any]) -> Scores:
     return np.reciprocal(scores, out=scores)
 
 
-def activated(numbers: NDArray[Any], answer: Answer) -> Scores:
+def apply_activation(numbers: NDArray[Any], answer: Answer) -> Scores:
     """Return scores from the model's values, each converted by itself (no softmax)."""
     return sigmoid(numbers) if answer.activation == "sigmoid" else numbers.astype(np.float32)
 
 
-def softmax_of(best: Scores, scores: NDArray[Any]) -> Scores:
+def softmax_scores(best: Scores, scores: NDArray[Any]) -> Scores:
     """Return the softmax of given scores among all classes: 1 over the sum of the exponentials.
 
     The exponentials are taken relative to the given scores.
@@ -134,14 +138,14 @@ def check_scores(scores: Scores) -> None:
     Raises:
         ModelOutputError: A score is above 1.
     """
-    if scores.size and (most := scores.max()) > _MOST:
+    if scores.size and (most := scores.max()) > _MAX_SCORE:
         raise ModelOutputError(
-            f"the model returned the score {most:g}; scores go from 0 to 1. If these are logits, "
-            "let mlm:hyperparameters score_activation be sigmoid or softmax"
+            f"the model returned the score {most:g}; scores range from 0 to 1. For logits, set "
+            "score_activation in mlm:hyperparameters to sigmoid or softmax"
         )
 
 
-def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+def _matches_shape(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
     return len(shape) == len(wanted) and all(
-        want in {_ANY, length} for length, want in zip(shape, wanted, strict=True)
+        want in {_ANY_LENGTH, length} for length, want in zip(shape, wanted, strict=True)
     )

@@ -27,13 +27,13 @@ def bilinear(values: Values, y: Positions, x: Positions) -> Values:
 def _linear(values: Values, at: Positions, axis: int) -> Values:
     """Return values interpolated between centers along one axis."""
     length = values.shape[axis]
-    place = np.clip(at - 0.5, 0, length - 1)
-    low = np.minimum(place.astype(np.int64), max(0, length - 2))
-    share = (place - low).astype(np.float32)
-    share = share if axis == -1 else share[:, None]
-    between = np.take(values, low, axis)
-    between *= 1 - share
-    further = np.take(values, np.minimum(low + 1, length - 1), axis)
-    further *= share
-    between += further
-    return between
+    position = np.clip(at - 0.5, 0, length - 1)
+    low = np.minimum(position.astype(np.int64), max(0, length - 2))
+    weight = (position - low).astype(np.float32)
+    weight = weight if axis == -1 else weight[:, None]
+    result = np.take(values, low, axis)
+    result *= 1 - weight
+    next_values = np.take(values, np.minimum(low + 1, length - 1), axis)
+    next_values *= weight
+    result += next_values
+    return result

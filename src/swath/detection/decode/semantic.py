@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swath.detection.decode.class_labels import check_classes
-from swath.detection.decode.outputs import Scores, activated, check_scores, output, softmax_of
+from swath.detection.decode.outputs import (
+    Scores,
+    apply_activation,
+    check_scores,
+    get_output,
+    softmax_scores,
+)
 from swath.detection.decode.resample import bilinear
 from swath.detection.detections import NO_LABEL
 
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 Labels = NDArray[np.uint8]
 
 
-def read(outputs: Outputs, answer: Answer, size: int) -> tuple[Labels, Scores]:
+def decode(outputs: Outputs, answer: Answer, size: int) -> tuple[Labels, Scores]:
     """Return the class of each pixel of a tile and its probability, (size, size) each.
 
     An output at another resolution is resampled to the tile's: scores bilinearly, labels by the
@@ -33,16 +39,16 @@ def read(outputs: Outputs, answer: Answer, size: int) -> tuple[Labels, Scores]:
         ModelOutputError: The output differs from the package's description, or holds NaN.
     """
     if answer.head == "labels":
-        label = _label_map(outputs, answer, size)
+        label = _decode_label_map(outputs, answer, size)
         return label, np.ones(label.shape, np.float32)
-    scores = output(outputs, "scores", answer, (len(answer.classes), -1, -1))
+    scores = get_output(outputs, "scores", answer, (len(answer.classes), -1, -1))
     if scores.shape[1:] != (size, size):
-        rows, cols = (_centres(length, size) for length in scores.shape[1:])
+        rows, cols = (_pixel_centers(length, size) for length in scores.shape[1:])
         scores = bilinear(scores.astype(np.float32), rows, cols)
-    return _best(scores, answer)
+    return _best_class(scores, answer)
 
 
-def _best(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
+def _best_class(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
     """Return the class of the highest score, the first of equals, and its probability."""
     best = scores[0].astype(np.float32)
     label = np.zeros(best.shape, np.uint8)
@@ -52,14 +58,14 @@ def _best(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
         np.maximum(label, (score > best) * np.uint8(number), out=label)
         np.maximum(best, score, out=best)
     if answer.activation == "softmax":
-        return label, softmax_of(best, scores)
-    probability = activated(best, answer)
+        return label, softmax_scores(best, scores)
+    probability = apply_activation(best, answer)
     check_scores(probability)
     return label, probability
 
 
-def _label_map(outputs: Outputs, answer: Answer, size: int) -> Labels:
-    given = output(outputs, "labels", answer, (-1, -1), (1, -1, -1))
+def _decode_label_map(outputs: Outputs, answer: Answer, size: int) -> Labels:
+    given = get_output(outputs, "labels", answer, (-1, -1), (1, -1, -1))
     given = given.reshape(given.shape[-2:])
     if answer.ignore_label is not None:
         nothing = given == answer.ignore_label
@@ -71,10 +77,10 @@ def _label_map(outputs: Outputs, answer: Answer, size: int) -> Labels:
         label[nothing] = NO_LABEL
     if label.shape == (size, size):
         return label
-    rows, cols = (_centres(length, size).astype(np.int64) for length in label.shape)
+    rows, cols = (_pixel_centers(length, size).astype(np.int64) for length in label.shape)
     return label[rows[:, None], cols]
 
 
-def _centres(length: int, size: int) -> NDArray[np.float64]:
+def _pixel_centers(length: int, size: int) -> NDArray[np.float64]:
     """Return the centers (size,) of a tile's pixels, in px of an output with `length` px."""
     return (np.arange(size) + 0.5) * length / size

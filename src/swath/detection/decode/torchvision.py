@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.detection.decode.candidates import Candidates, to_candidates
-from swath.detection.decode.class_labels import labelled
-from swath.detection.decode.outputs import check_numbers, output, shaped
-from swath.detection.segmentation.polygonize import polygons_of_mask
+from swath.detection.decode.class_labels import select_labeled
+from swath.detection.decode.outputs import check_no_nan, get_output, get_unchecked_output
+from swath.detection.segmentation.polygonize import polygonize_mask
 from swath.errors import ModelOutputError
 from swath.models.output_spec import COLUMNS
 
@@ -23,45 +23,47 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 
-def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     Raises:
         ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
-    scores = output(outputs, "scores", answer, (-1,))
-    boxes = output(outputs, "boxes", answer, (len(scores), COLUMNS[answer.box_format]))
-    labels = output(outputs, "labels", answer, (len(scores),))
+    scores = get_output(outputs, "scores", answer, (-1,))
+    boxes = get_output(outputs, "boxes", answer, (len(scores), COLUMNS[answer.box_format]))
+    labels = get_output(outputs, "labels", answer, (len(scores),))
     if "count" in answer.outputs:
-        count = _count(outputs, answer, len(scores))
+        count = _object_count(outputs, answer, len(scores))
         scores, labels = scores[:count], labels[:count]
-    found = labelled(scores, labels, answer)
-    return to_candidates(boxes[found.row], found, answer, size)
+    scored = select_labeled(scores, labels, answer)
+    return to_candidates(boxes[scored.row], scored, answer, size)
 
 
-def _count(outputs: Outputs, answer: Answer, most: int) -> int:
+def _object_count(outputs: Outputs, answer: Answer, most: int) -> int:
     """Return the number of rows that are objects; NMS plugins leave the other rows unchanged.
 
     Raises:
         ModelOutputError: The count is not a whole number from 0 to the number of rows.
     """
-    given = float(output(outputs, "count", answer, (), (1,)).reshape(-1)[0])
+    given = float(get_output(outputs, "count", answer, (), (1,)).reshape(-1)[0])
     if not given.is_integer() or not 0 <= given <= most:
         raise ModelOutputError(f"the model returned the count {given:g} for {most} rows")
     return int(given)
 
 
-def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Polygons:
+def trace_outlines(outputs: Outputs, answer: Answer, size: int, candidates: Candidates) -> Polygons:
     """Return the outlines (n,) of candidates in px of the tile; None for one without a pixel.
 
     Raises:
         ModelOutputError: The masks differ from the package's description, or hold NaN.
     """
-    count = len(shaped(outputs, "scores", answer, (-1,)))
-    masks = shaped(outputs, "masks", answer, (count, 1, size, size), (count, size, size))
+    count = len(get_unchecked_output(outputs, "scores", answer, (-1,)))
+    masks = get_unchecked_output(
+        outputs, "masks", answer, (count, 1, size, size), (count, size, size)
+    )
     masks = masks.reshape(-1, size, size)
-    outline = np.empty(len(of.row), np.object_)
-    for place, row in enumerate(of.row):
-        check_numbers(masks[row], "masks")
-        outline[place] = polygons_of_mask(masks[row] >= answer.mask_threshold)
+    outline = np.empty(len(candidates.row), np.object_)
+    for index, row in enumerate(candidates.row):
+        check_no_nan(masks[row], "masks")
+        outline[index] = polygonize_mask(masks[row] >= answer.mask_threshold)
     return outline

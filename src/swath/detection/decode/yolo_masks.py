@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swath.detection.decode.candidates import Candidates, to_candidates
-from swath.detection.decode.outputs import logit, output
+from swath.detection.decode.outputs import get_output, logit
 from swath.detection.decode.resample import bilinear
-from swath.detection.decode.yolo import best, by_channel
-from swath.detection.segmentation.polygonize import polygons_of_mask
+from swath.detection.decode.yolo import select_best_class, to_channels_first
+from swath.detection.segmentation.polygonize import polygonize_mask
 from swath.models.output_spec import COLUMNS
 
 if TYPE_CHECKING:
@@ -27,31 +27,33 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Outputs
 
 
-def read(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     Raises:
         ModelOutputError: The outputs differ from the package's description, or hold NaN.
     """
     columns, classes = COLUMNS[answer.box_format], len(answer.classes)
-    prototypes = output(outputs, "prototypes", answer, (-1, -1, -1))
-    channels = by_channel(outputs, answer, columns + classes + len(prototypes))
-    found = best(channels[columns : columns + classes], answer)
-    return to_candidates(channels[:columns, found.row].T, found, answer, size)
+    prototypes = get_output(outputs, "prototypes", answer, (-1, -1, -1))
+    channels = to_channels_first(outputs, answer, columns + classes + len(prototypes))
+    scored = select_best_class(channels[columns : columns + classes], answer)
+    return to_candidates(channels[:columns, scored.row].T, scored, answer, size)
 
 
-def trace(outputs: Outputs, answer: Answer, size: int, of: Candidates) -> Polygons:
+def trace_outlines(outputs: Outputs, answer: Answer, size: int, candidates: Candidates) -> Polygons:
     """Return the outlines (n,) of candidates in px of the tile; None for one without a pixel."""
-    prototypes = output(outputs, "prototypes", answer, (-1, -1, -1)).astype(np.float32)
-    channels = by_channel(outputs, answer, -1)
-    shares = channels[len(channels) - len(prototypes) :, of.row].T.astype(np.float32)
+    prototypes = get_output(outputs, "prototypes", answer, (-1, -1, -1)).astype(np.float32)
+    channels = to_channels_first(outputs, answer, -1)
+    weights = channels[len(channels) - len(prototypes) :, candidates.row].T.astype(np.float32)
     least = logit(answer.mask_threshold)
-    outline = np.empty(len(of.row), np.object_)
-    for place, (share, box) in enumerate(zip(shares, of.box, strict=True)):
+    outline = np.empty(len(candidates.row), np.object_)
+    for index, (coefficients, box) in enumerate(zip(weights, candidates.box, strict=True)):
         x0, y0, x1, y1 = _pixels_within(box, size)
         if x0 < x1 and y0 < y1:
-            mixed = _mixed(prototypes, share, np.arange(y0, y1), np.arange(x0, x1), size)
-            outline[place] = polygons_of_mask(mixed >= least, (x0, y0))
+            mask_logits = _combine_prototypes(
+                prototypes, coefficients, np.arange(y0, y1), np.arange(x0, x1), size
+            )
+            outline[index] = polygonize_mask(mask_logits >= least, (x0, y0))
     return outline
 
 
@@ -61,9 +63,9 @@ def _pixels_within(box: Floats, size: int) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
-def _mixed(
+def _combine_prototypes(
     prototypes: NDArray[np.float32],
-    share: NDArray[np.float32],
+    coefficients: NDArray[np.float32],
     rows: NDArray[np.int64],
     cols: NDArray[np.int64],
     size: int,
@@ -76,4 +78,4 @@ def _mixed(
     y, x = (rows + 0.5) * height / size, (cols + 0.5) * width / size
     top, left = max(0, math.floor(y[0] - 0.5)), max(0, math.floor(x[0] - 0.5))
     near = prototypes[:, top : math.floor(y[-1] + 0.5) + 1, left : math.floor(x[-1] + 0.5) + 1]
-    return bilinear(np.tensordot(share, near, axes=1), y - top, x - left)
+    return bilinear(np.tensordot(coefficients, near, axes=1), y - top, x - left)

@@ -32,27 +32,27 @@ if TYPE_CHECKING:
     from swath.raster.tiles import Grid, Tile
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
-_CLASS = "CLASS_"
-_CACHE = 128 << 20
-_BLOCK = 512
-_PART = {
+_CLASS_KEY = "CLASS_"
+_CACHE_BYTES = 128 << 20
+_BLOCK_PX = 512
+_PART_PROFILE = {
     "driver": "GTiff",
     "count": 1,
     "dtype": "uint8",
     "nodata": NO_LABEL,
     "tiled": True,
-    "blockxsize": _BLOCK,
-    "blockysize": _BLOCK,
+    "blockxsize": _BLOCK_PX,
+    "blockysize": _BLOCK_PX,
     # Read once and then deleted; blocks without a tile use no disk space.
     "compress": "ZSTD",
     "ZSTD_LEVEL": 1,
     "SPARSE_OK": True,
     "BIGTIFF": "IF_SAFER",
 }
-_MASK = {
+_COG_OPTIONS = {
     "driver": "COG",
     "COMPRESS": "DEFLATE",
-    "BLOCKSIZE": _BLOCK,
+    "BLOCKSIZE": _BLOCK_PX,
     "BIGTIFF": "IF_SAFER",
     # Each overview pixel is a class that occurs, and each class keeps its share.
     "OVERVIEW_RESAMPLING": "NEAREST",
@@ -68,7 +68,7 @@ def extent(grid: Grid, tiles: Ints) -> Box:
 
 
 @contextmanager
-def writing_part(uri: str, window: Box, *, earlier: str | None = None) -> Iterator[MaskPart]:
+def open_mask_part(uri: str, window: Box, *, earlier: str | None = None) -> Iterator[MaskPart]:
     """Open a shard's part of the mask for writing.
 
     The part exists only once the `with` block has ended without an error.
@@ -101,43 +101,43 @@ class MaskPart:
         """
         self._path = path
         self._x, self._y, width, height = window
-        with _environment():
+        with _gdal_env():
             self._file: Any = (
-                self._again()
+                self._reopen()
                 if resume
-                else rasterio.open(path, "w", width=width, height=height, **_PART)
+                else rasterio.open(path, "w", width=width, height=height, **_PART_PROFILE)
             )
 
     def write(self, tile: Tile, labels: NDArray[np.uint8]) -> None:
         """Write the labels (rows, cols) of a tile's core."""
         rows, cols = labels.shape
         x, y = tile.core[:2]
-        with _environment():
+        with _gdal_env():
             self._file.write(labels, 1, window=Window(x - self._x, y - self._y, cols, rows))
 
-    def keep(self, uri: str) -> str:
+    def checkpoint(self, uri: str) -> str:
         """Copy the labels so far to `uri`, from which to resume; return the file's SHA-256."""
-        kept = self.digest()
+        digest = self.digest()
         storage.copy(str(self._path), uri)
-        self._file = self._again()
-        return kept
+        self._file = self._reopen()
+        return digest
 
     def digest(self) -> str:
         """Close the file; return its SHA-256."""
         self.close()
         return storage.digest(self._path)
 
-    def _again(self) -> Any:
-        with _environment():
+    def _reopen(self) -> Any:
+        with _gdal_env():
             return rasterio.open(self._path, "r+", driver="GTiff")
 
     def close(self) -> None:
         """Close the file, which is complete from then on."""
-        with _environment():
+        with _gdal_env():
             self._file.close()
 
 
-def assemble(
+def assemble_mask(
     parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str], path: Path
 ) -> None:
     """Write the mask of a scene as a cloud-optimized GeoTIFF with overviews.
@@ -149,44 +149,52 @@ def assemble(
         classes: Names of the labels, stored in the band's metadata.
         path: File to write.
     """
-    mosaic = ET.tostring(_mosaic(parts, scene, classes), encoding="unicode")
-    with _environment(), gdal_env.warnings_raised():
-        copy(mosaic, path, **_MASK)
+    mosaic = ET.tostring(_build_vrt(parts, scene, classes), encoding="unicode")
+    with _gdal_env(), gdal_env.warnings_raised():
+        copy(mosaic, path, **_COG_OPTIONS)
 
 
-def _environment() -> Env:
+def _gdal_env() -> Env:
     # By default the cache is a share of the host's memory, which a container does not have.
-    return Env(session=DummySession(), GDAL_CACHEMAX=_CACHE, **gdal_env.STRICT)
+    return Env(session=DummySession(), GDAL_CACHEMAX=_CACHE_BYTES, **gdal_env.STRICT)
 
 
-def _mosaic(parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str]) -> ET.Element:
+def _build_vrt(
+    parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str]
+) -> ET.Element:
     """Return a GDAL virtual dataset; https://gdal.org/en/stable/drivers/raster/vrt.html."""
     root = ET.Element("VRTDataset", rasterXSize=str(scene.width), rasterYSize=str(scene.height))
     crs = scene.crs.to_wkt() if scene.crs else ""
     if scene.transform:
-        _text(root, "SRS", crs)
-        _text(root, "GeoTransform", ", ".join(map(repr, scene.transform.to_gdal())))
+        _add_text(root, "SRS", crs)
+        _add_text(root, "GeoTransform", ", ".join(map(repr, scene.transform.to_gdal())))
     else:
         points = ET.SubElement(root, "GCPList", Projection=crs)
         for number, gcp in enumerate(scene.gcps):
-            place = {"Pixel": gcp.col, "Line": gcp.row, "X": gcp.x, "Y": gcp.y, "Z": gcp.z or 0.0}
-            values = {name: repr(float(value)) for name, value in place.items()}
+            coordinates = {
+                "Pixel": gcp.col,
+                "Line": gcp.row,
+                "X": gcp.x,
+                "Y": gcp.y,
+                "Z": gcp.z or 0.0,
+            }
+            values = {name: repr(float(value)) for name, value in coordinates.items()}
             ET.SubElement(points, "GCP", {"Id": str(number), **values})
     band = ET.SubElement(root, "VRTRasterBand", dataType="Byte", band="1")
     named = ET.SubElement(band, "Metadata")
     for label, name in enumerate(classes):
-        _text(named, "MDI", name, key=f"{_CLASS}{label}")
-    _text(band, "NoDataValue", str(NO_LABEL))
+        _add_text(named, "MDI", name, key=f"{_CLASS_KEY}{label}")
+    _add_text(band, "NoDataValue", str(NO_LABEL))
     for part, window in parts:
-        band.append(_source(part, window))
+        band.append(_vrt_source(part, window))
     return root
 
 
-def _source(part: Path, window: Box) -> ET.Element:
+def _vrt_source(part: Path, window: Box) -> ET.Element:
     x, y, width, height = window
     source = ET.Element("SimpleSource")
-    _text(source, "SourceFilename", str(part.absolute()), relativeToVRT="0")
-    _text(source, "SourceBand", "1")
+    _add_text(source, "SourceFilename", str(part.absolute()), relativeToVRT="0")
+    _add_text(source, "SourceBand", "1")
     # With its properties given, GDAL opens a file only when it reads from it.
     ET.SubElement(
         source,
@@ -194,8 +202,8 @@ def _source(part: Path, window: Box) -> ET.Element:
         RasterXSize=str(width),
         RasterYSize=str(height),
         DataType="Byte",
-        BlockXSize=str(_BLOCK),
-        BlockYSize=str(_BLOCK),
+        BlockXSize=str(_BLOCK_PX),
+        BlockYSize=str(_BLOCK_PX),
     )
     size = {"xSize": str(width), "ySize": str(height)}
     ET.SubElement(source, "SrcRect", {"xOff": "0", "yOff": "0", **size})
@@ -203,5 +211,5 @@ def _source(part: Path, window: Box) -> ET.Element:
     return source
 
 
-def _text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
+def _add_text(parent: ET.Element, tag: str, text: str, **attributes: str) -> None:
     ET.SubElement(parent, tag, attributes).text = text

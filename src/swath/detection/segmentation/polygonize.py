@@ -17,8 +17,14 @@ import numpy as np
 import shapely
 
 from swath._types import Floats, Ints
-from swath.detection.detections import NO_LABEL, Detections, Seen
-from swath.detection.segmentation.rings import Corners, Rings, areas, polygons, walk
+from swath.detection.detections import NO_LABEL, Detections, TileResult
+from swath.detection.segmentation.rings import (
+    Corners,
+    Rings,
+    build_polygons,
+    ring_areas,
+    trace_rings,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +46,7 @@ class Regions:
     """(n,) sums of the weights of each region's pixels."""
 
 
-def segments_of(
+def polygonize_tile(
     labels: NDArray[Any],
     probability: NDArray[np.floating[Any]],
     tile: Tile,
@@ -48,7 +54,7 @@ def segments_of(
     valid: NDArray[np.bool_] | None = None,
     threshold: float = 0.0,
     background: Collection[int] = (),
-) -> Seen:
+) -> TileResult:
     """Return the regions of a tile's core in a semantic segmentation, and the core's labels.
 
     Args:
@@ -71,18 +77,18 @@ def segments_of(
     if valid is not None:
         nothing |= ~valid[core]
     own = np.where(nothing, NO_LABEL, labels[core]).astype(np.uint8)
-    regions = regions_of(own, likely, background=NO_LABEL, offset=(x0, y0))
-    detections = Detections.of_tile(
+    regions = polygonize(own, likely, background=NO_LABEL, offset=(x0, y0))
+    detections = Detections.from_tile(
         shapely.bounds(regions.outline).reshape(-1, 4),
         (regions.total / regions.area).astype(np.float32),
         regions.label.astype(np.int16),
         tile.index,
         regions.outline,
     )
-    return Seen(detections, own)
+    return TileResult(detections, own)
 
 
-def polygons_of_mask(
+def polygonize_mask(
     mask: NDArray[np.bool_], offset: tuple[int, int] = (0, 0)
 ) -> shapely.Polygon | shapely.MultiPolygon | None:
     """Return the outline of the pixels that are set; None if no pixel is.
@@ -91,13 +97,13 @@ def polygons_of_mask(
         mask: (rows, cols) of bool.
         offset: (x, y) of the mask's upper left corner in px.
     """
-    outline = regions_of(mask.view(np.uint8), background=0, offset=offset).outline
+    outline = polygonize(mask.view(np.uint8), background=0, offset=offset).outline
     if len(outline) > 1:
         return shapely.MultiPolygon(list(outline))
     return outline[0] if len(outline) else None
 
 
-def regions_of(
+def polygonize(
     labels: NDArray[Any],
     weight: NDArray[Any] | None = None,
     *,
@@ -117,22 +123,22 @@ def regions_of(
     if not len(corners.x):
         nothing = np.empty(0)
         return Regions(np.empty(0, np.object_), labels[:0, 0], nothing, nothing)
-    rings = walk(corners)
-    inside = areas(corners, rings)
+    rings = trace_rings(corners)
+    inside = ring_areas(corners, rings)
     hole = inside < 0
-    region = _regions(framed, corners, rings, hole)
+    region = _assign_regions(framed, corners, rings, hole)
     area = np.bincount(region, inside).astype(np.float64)
     return Regions(
-        polygons(corners, rings, region, hole, offset),
+        build_polygons(corners, rings, region, hole, offset),
         label[rings.edge[rings.start[~hole]]],
         area,
-        area if weight is None else _totals(weight, framed, corners, rings, region),
+        area if weight is None else _sum_weights(weight, framed, corners, rings, region),
     )
 
 
 def _corners(framed: NDArray[Any], background: int) -> tuple[Corners, NDArray[Any]]:
     """Return all corners of all regions, and the label of each horizontal edge."""
-    point, (a, b, c, d) = _turns(framed)
+    point, (a, b, c, d) = _turning_points(framed)
     top, left, right, bottom = a != b, a != c, b != d, c != d
     # A pixel has a corner if the pixels beside it and above or below it both have other labels. It
     # also has a corner if both have its label, and the diagonal pixel has another.
@@ -143,23 +149,23 @@ def _corners(framed: NDArray[Any], background: int) -> tuple[Corners, NDArray[An
         ]
     ).transpose(0, 2, 1)
     pixel = np.array([[c, d], [a, b]]).transpose(0, 2, 1)
-    found = np.flatnonzero(corner & (pixel != background))
+    corner_index = np.flatnonzero(corner & (pixel != background))
     # On a line, and on one side of it, edges follow one another: every second corner ends an edge.
-    pair, side = found >> 1, found & 1
+    pair, side = corner_index >> 1, corner_index & 1
     below = pair < len(point)
     y, x = np.divmod(point[pair - len(point) * ~below], framed.shape[1])
-    upright = np.argsort(((x * 2 + side) * len(framed) + y) * 2 + below).reshape(-1, 2)
-    other = np.empty_like(found)
-    other[upright[:, 0]], other[upright[:, 1]] = upright[:, 1], upright[:, 0]
+    vertical = np.argsort(((x * 2 + side) * len(framed) + y) * 2 + below).reshape(-1, 2)
+    other = np.empty_like(corner_index)
+    other[vertical[:, 0]], other[vertical[:, 1]] = vertical[:, 1], vertical[:, 0]
     falling = np.flatnonzero((a == d) & (a != b) & (a != c) & (a != background))
     rising = np.flatnonzero((b == c) & (b != a) & (b != d) & (b != background))
     upper = np.concatenate([falling * 2, rising * 2 + 1]) + 2 * len(point)
     lower = np.concatenate([falling * 2 + 1, rising * 2])
-    twins = np.searchsorted(found, np.stack([upper, lower], axis=1))
-    return Corners(x, y, below[::2], other, twins), pixel.ravel()[found[::2]]
+    twins = np.searchsorted(corner_index, np.stack([upper, lower], axis=1))
+    return Corners(x, y, below[::2], other, twins), pixel.ravel()[corner_index[::2]]
 
 
-def _turns(framed: NDArray[Any]) -> tuple[Ints, list[NDArray[Any]]]:
+def _turning_points(framed: NDArray[Any]) -> tuple[Ints, list[NDArray[Any]]]:
     """Return the points where an outline may turn, from left to right in each row of points.
 
     Returns:
@@ -173,7 +179,9 @@ def _turns(framed: NDArray[Any]) -> tuple[Ints, list[NDArray[Any]]]:
     return point, [flat[point + step] for step in (0, 1, width, width + 1)]
 
 
-def _regions(framed: NDArray[Any], corners: Corners, rings: Rings, hole: NDArray[np.bool_]) -> Ints:
+def _assign_regions(
+    framed: NDArray[Any], corners: Corners, rings: Rings, hole: NDArray[np.bool_]
+) -> Ints:
     """Return the region of each ring, (rings,); for a hole, that of the ring that encloses it.
 
     The column of pixels above the upper edge of a hole ends at an edge of the enclosing ring or of
@@ -201,16 +209,16 @@ def _edges_above(framed: NDArray[Any], corners: Corners, under: int, edge: Ints)
         edge: (n,) numbers of edges whose region is above.
     """
     x, y = corners.x[2 * edge], corners.y[2 * edge]
-    columns, place = np.unique(x, return_inverse=True)
+    columns, index = np.unique(x, return_inverse=True)
     changes = framed[1:, columns + 1] != framed[:-1, columns + 1]
     lines = np.where(changes, np.arange(len(changes))[:, None], 0)
-    top = np.maximum.accumulate(lines, axis=0)[y - 1, place]
+    top = np.maximum.accumulate(lines, axis=0)[y - 1, index]
     width = framed.shape[1]
     left = corners.y[: 2 * under : 2] * width + corners.x[: 2 * under : 2]
     return np.asarray(np.searchsorted(left, top * width + x, side="right") - 1)
 
 
-def _totals(
+def _sum_weights(
     weight: NDArray[Any], framed: NDArray[Any], corners: Corners, rings: Rings, region: Ints
 ) -> Floats:
     """Return the sum of the weights of each region's pixels, (regions,).
@@ -222,13 +230,13 @@ def _totals(
     np.not_equal(framed[1:-1, 2:-1], framed[1:-1, 1:-2], out=starts[:, 1:])
     runs = np.flatnonzero(starts)
     sums = np.add.reduceat(weight.ravel(), runs, dtype=np.float64)
-    place, ring = _beginnings(corners, rings, weight.shape[1])
+    index, ring = _run_starts(corners, rings, weight.shape[1])
     owner = np.zeros(weight.size, np.int32)
-    owner[place] = region[ring] + 1
+    owner[index] = region[ring] + 1
     return np.bincount(owner[runs], sums, minlength=region.max() + 2)[1:].astype(np.float64)
 
 
-def _beginnings(corners: Corners, rings: Rings, width: int) -> tuple[Ints, Ints]:
+def _run_starts(corners: Corners, rings: Rings, width: int) -> tuple[Ints, Ints]:
     """Return the flat index of each pixel with an edge on its left, and the ring of that edge."""
     first, second = rings.corner[::2], rings.corner[1::2]
     following = np.roll(first, -1)
@@ -237,5 +245,5 @@ def _beginnings(corners: Corners, rings: Rings, width: int) -> tuple[Ints, Ints]
     upward = np.flatnonzero(low < high)  # the region is on the right of the edge
     length = (high - low)[upward]
     row = np.arange(length.sum()) - np.repeat(np.cumsum(length) - high[upward], length)
-    place = row * width + np.repeat(corners.x[second[upward]], length)
-    return place, np.repeat(rings.ring[rings.edge[upward]], length)
+    index = row * width + np.repeat(corners.x[second[upward]], length)
+    return index, np.repeat(rings.ring[rings.edge[upward]], length)

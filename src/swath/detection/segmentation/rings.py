@@ -29,7 +29,7 @@ class Corners:
     y: Ints
     below: NDArray[np.bool_]
     """(n / 2,) whether each horizontal edge has its region below it, y down; those come first."""
-    upright: Ints
+    vertical: Ints
     """(n,) the other end of each corner's vertical edge."""
     twins: Ints
     """(m, 2) pairs of corners at one point, where a region may touch itself."""
@@ -57,33 +57,33 @@ class Rings:
         return len(self.start)
 
 
-def walk(corners: Corners) -> Rings:
+def trace_rings(corners: Corners) -> Rings:
     """Join corners into rings that do not touch themselves."""
     count = len(corners.below)
     first = 2 * np.arange(count) + ~corners.below
     through = np.arange(2 * count)
-    rings = _walk(first, corners.upright, through)
+    rings = _trace(first, corners.vertical, through)
     a, b = corners.twins.T
-    itself = rings.ring[a >> 1] == rings.ring[b >> 1]
-    if not itself.any():
+    touches_itself = rings.ring[a >> 1] == rings.ring[b >> 1]
+    if not touches_itself.any():
         return rings
     # A ring that passes a point twice is split into two rings that meet there: at the point, each
     # walk continues as the other one. Such points never interlace, so all are split at once.
-    through[a[itself]], through[b[itself]] = b[itself], a[itself]
-    return _walk(first, corners.upright, through)
+    through[a[touches_itself]], through[b[touches_itself]] = b[touches_itself], a[touches_itself]
+    return _trace(first, corners.vertical, through)
 
 
-def _walk(first: Ints, upright: Ints, through: Ints) -> Rings:
-    after = (through[upright[through[first ^ 1]]] >> 1).tolist()
+def _trace(first: Ints, vertical: Ints, through: Ints) -> Rings:
+    after = (through[vertical[through[first ^ 1]]] >> 1).tolist()
     edges: list[int] = []
     starts: list[int] = []
-    fresh = bytearray(b"\1") * len(after)
+    unvisited = bytearray(b"\1") * len(after)
     for begin in range(len(after)):
-        if fresh[begin]:
+        if unvisited[begin]:
             starts.append(len(edges))
             edge = begin
-            while fresh[edge]:
-                fresh[edge] = 0
+            while unvisited[edge]:
+                unvisited[edge] = 0
                 edges.append(edge)
                 edge = after[edge]
     edge_, start = np.array(edges, np.int64), np.array(starts, np.int64)
@@ -93,13 +93,13 @@ def _walk(first: Ints, upright: Ints, through: Ints) -> Rings:
     return Rings(edge_, start, corner, ring)
 
 
-def areas(corners: Corners, rings: Rings) -> Ints:
+def ring_areas(corners: Corners, rings: Rings) -> Ints:
     """Return the area of each ring in px, (rings,); negative for a hole."""
     x, y = corners.x[rings.corner].reshape(-1, 2), corners.y[rings.corner[::2]]
     return np.asarray(np.add.reduceat(y * (x[:, 0] - x[:, 1]), rings.start))
 
 
-def polygons(
+def build_polygons(
     corners: Corners,
     rings: Rings,
     region: Ints,
@@ -118,10 +118,10 @@ def polygons(
     order = np.lexsort((hole, region))
     sizes = 2 * np.diff(rings.start, append=len(rings.edge))[order]
     ends = np.cumsum(sizes)
-    places = np.repeat(2 * rings.start[order] - (ends - sizes), sizes) + np.arange(
+    positions = np.repeat(2 * rings.start[order] - (ends - sizes), sizes) + np.arange(
         len(rings.corner)
     )
-    corner = rings.corner[places]
+    corner = rings.corner[positions]
     closed = np.insert(corner, ends, corner[ends - sizes])
     coordinates = np.stack([corners.x[closed], corners.y[closed]], axis=1) + np.array(offset, float)
     offsets = np.concatenate([[0], ends + np.arange(1, len(ends) + 1)])
@@ -131,7 +131,7 @@ def polygons(
     )
 
 
-def join(outlines: NDArray[np.object_], region: Ints) -> NDArray[np.object_]:
+def join_polygons(outlines: NDArray[np.object_], region: Ints) -> NDArray[np.object_]:
     """Join disjoint polygons along pixel edges where they share a piece of an edge.
 
     The result is exact. Where two polygons meet, their edges run along one line in opposite
@@ -155,32 +155,34 @@ def join(outlines: NDArray[np.object_], region: Ints) -> NDArray[np.object_]:
     start = np.flatnonzero(~last)
     of_ring = np.repeat(region, np.diff(polygon_starts))
     of_edge = np.repeat(of_ring, np.diff(ring_starts) - 1)
-    corners, level_region = _what_remains(points[start], points[start + 1], of_edge)
-    rings = walk(corners)
-    return polygons(
-        corners, rings, level_region[rings.edge[rings.start]], areas(corners, rings) < 0
+    corners, horizontal_region = _cancel_opposite_edges(points[start], points[start + 1], of_edge)
+    rings = trace_rings(corners)
+    return build_polygons(
+        corners, rings, horizontal_region[rings.edge[rings.start]], ring_areas(corners, rings) < 0
     )
 
 
-def _what_remains(start: Ints, end: Ints, region: Ints) -> tuple[Corners, Ints]:
+def _cancel_opposite_edges(start: Ints, end: Ints, region: Ints) -> tuple[Corners, Ints]:
     """Return the corners of the edges that do not cancel, and each horizontal edge's region."""
     flat = start[:, 1] == end[:, 1]
     columns, rows = (int(v) + 1 for v in start.max(axis=0))
-    level = _edges(region[flat], start[flat, ::-1], end[flat, 0], (rows, columns))
-    upright = _edges(region[~flat], start[~flat], end[~flat, 1], (columns, rows))
+    horizontal = _remaining_edges(region[flat], start[flat, ::-1], end[flat, 0], (rows, columns))
+    vertical = _remaining_edges(region[~flat], start[~flat], end[~flat, 1], (columns, rows))
     # One horizontal and one vertical edge end at a point, or two of each where a region touches
     # itself. There the horizontal edge with its region above pairs with the vertical edge upward.
-    at_level = (level.region * rows + level.line) * columns + level.place
-    at_upright = (upright.region * rows + upright.place) * columns + upright.line
-    corner = np.argsort(at_level * 2 + np.repeat(level.forward, 2))
-    downward = np.arange(len(at_upright)) % 2 == 0
+    at_horizontal = (horizontal.region * rows + horizontal.line) * columns + horizontal.position
+    at_vertical = (vertical.region * rows + vertical.position) * columns + vertical.line
+    corner = np.argsort(at_horizontal * 2 + np.repeat(horizontal.forward, 2))
+    downward = np.arange(len(at_vertical)) % 2 == 0
     at = np.empty_like(corner)
-    at[np.argsort(at_upright * 2 + downward)] = corner
+    at[np.argsort(at_vertical * 2 + downward)] = corner
     other = np.empty_like(corner)
     other[at[::2]], other[at[1::2]] = at[1::2], at[::2]
-    same = np.flatnonzero(np.diff(at_level[corner]) == 0)
+    same = np.flatnonzero(np.diff(at_horizontal[corner]) == 0)
     twins = np.stack([corner[same], corner[same + 1]], axis=1)
-    return Corners(level.place, level.line, level.forward, other, twins), level.region[::2]
+    return Corners(
+        horizontal.position, horizontal.line, horizontal.forward, other, twins
+    ), horizontal.region[::2]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,13 +192,13 @@ class _Edges:
     region: Ints
     line: Ints
     """Row or column of the line, in px."""
-    place: Ints
+    position: Ints
     """Position along the line in px, the lower end of an edge first."""
     forward: NDArray[np.bool_]
     """(n / 2,) whether each edge leads from its lower to its higher end; those edges come first."""
 
 
-def _edges(region: Ints, start: Ints, end: Ints, size: tuple[int, int]) -> _Edges:
+def _remaining_edges(region: Ints, start: Ints, end: Ints, size: tuple[int, int]) -> _Edges:
     """Return what remains of directed edges after opposite edges have cancelled.
 
     Args:
@@ -205,8 +207,8 @@ def _edges(region: Ints, start: Ints, end: Ints, size: tuple[int, int]) -> _Edge
         end: (n,) position of its end along the line in px.
         size: Number of lines, and number of positions along each line.
     """
-    lines, places = size
-    line = (region * lines + start[:, 0]) * places
+    lines, positions = size
+    line = (region * lines + start[:, 0]) * positions
     ends = np.concatenate([line + start[:, 1], line + end])
     order = np.argsort(ends)
     ends = ends[order]
@@ -217,6 +219,6 @@ def _edges(region: Ints, start: Ints, end: Ints, size: tuple[int, int]) -> _Edge
     direction = np.cumsum(change)
     edge = np.flatnonzero(direction)
     edge = edge[np.argsort(direction[edge] < 0, kind="stable")]
-    line, place = np.divmod(ends[np.stack([edge, edge + 1], axis=1).ravel()], places)
+    line, position = np.divmod(ends[np.stack([edge, edge + 1], axis=1).ravel()], positions)
     region, line = np.divmod(line, lines)
-    return _Edges(region, line, place, direction[edge] > 0)
+    return _Edges(region, line, position, direction[edge] > 0)

@@ -20,7 +20,7 @@ import shapely
 
 from swath._types import Ints, TilePredicate
 from swath.detection.detections import Detections, Flag
-from swath.detection.segmentation.rings import join
+from swath.detection.segmentation.rings import join_polygons
 from swath.detection.stitching.grouping import connected_components
 from swath.raster.tiles import Grid
 
@@ -43,7 +43,7 @@ class SegmentStitcher:
         """Flag the regions that touch another core; each tile reports its own regions.
 
         Args:
-            detections: Regions of tiles' cores, as `polygonize.segments_of` returns them.
+            detections: Regions of tiles' cores, as `polygonize.polygonize_tile` returns them.
         """
         part = self._touched_borders(detections).any(axis=1)
         flags = np.where(part, np.uint8(Flag.TRUNCATED), np.uint8(0))
@@ -189,7 +189,7 @@ def _join_batch(parts: Detections, component: Ints) -> Detections:
     area = shapely.area(outline)
     order = np.lexsort((parts.tile, -area, component))
     largest = order[np.flatnonzero(np.diff(component[order], prepend=-1))]
-    whole = join(outline, component)
+    whole = join_polygons(outline, component)
     pixels, weight = np.bincount(component, area), np.bincount(component, area * parts.score)
     return Detections(
         box=shapely.bounds(whole).reshape(-1, 4),

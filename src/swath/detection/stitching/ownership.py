@@ -60,7 +60,7 @@ class Axis:
 
     @classmethod
     @lru_cache(maxsize=16)  # asked for at every batch of tiles
-    def of(cls, grid: Grid, axis: int, *, tolerance: float, jitter: float) -> Self:
+    def from_grid(cls, grid: Grid, axis: int, *, tolerance: float, jitter: float) -> Self:
         """Return the tiles of a grid along x (axis 0) or y (axis 1)."""
         count, step = (grid.columns, 1) if axis == 0 else (grid.rows, grid.columns)
         tiles = np.arange(count) * step

@@ -92,8 +92,8 @@ class Stitcher:
         Args:
             detections: Detections clipped to the windows of their tiles.
         """
-        keep, flags = self.classify(detections)
-        return replace(detections, flags=flags).take(keep)
+        is_reported, flags = self.classify(detections)
+        return replace(detections, flags=flags).take(is_reported)
 
     def classify(self, detections: Detections) -> tuple[Mask, NDArray[np.uint8]]:
         """Return a mask of the detections that their tiles report, and all flags, (n,) each.
@@ -101,14 +101,17 @@ class Stitcher:
         Args:
             detections: Detections clipped to the windows of their tiles.
         """
-        keep, flags = np.empty(len(detections), np.bool_), np.empty(len(detections), np.uint8)
+        is_reported, flags = (
+            np.empty(len(detections), np.bool_),
+            np.empty(len(detections), np.uint8),
+        )
         axes = _axes(self.grid, self.tolerance, self.jitter)
         for start in range(0, len(detections), _CHUNK_DETECTIONS):
             rows = slice(start, start + _CHUNK_DETECTIONS)
-            keep[rows], flags[rows] = self._classify_chunk(
+            is_reported[rows], flags[rows] = self._classify_chunk(
                 *axes, detections.box[rows], detections.tile[rows]
             )
-        return keep, flags
+        return is_reported, flags
 
     def stitch(self, flagged: Detections) -> Detections:
         """Return each object once, given the flagged detections of all tiles.
@@ -152,20 +155,20 @@ class Stitcher:
         row = tile // self.grid.columns
         column = tile - row * self.grid.columns
         x0, y0, x1, y1 = np.ascontiguousarray(box.T)
-        keep = along_x.is_surely_owned(x0, x1, column) & along_y.is_surely_owned(y0, y1, row)
+        is_reported = along_x.is_surely_owned(x0, x1, column) & along_y.is_surely_owned(y0, y1, row)
         flags = np.zeros(len(box), np.uint8)
-        rest = np.flatnonzero(~keep)
+        rest = np.flatnonzero(~is_reported)
         if not len(rest):
-            return keep, flags
+            return is_reported, flags
         x = along_x.classify(x0[rest], x1[rest], column[rest])
         y = along_y.classify(y0[rest], y1[rest], row[rest])
-        keep[rest] = x.is_reported & y.is_reported
+        is_reported[rest] = x.is_reported & y.is_reported
         flags[rest] = (
             Flag.TRUNCATED * (x.is_truncated | y.is_truncated)
             + Flag.AMBIGUOUS * (x.is_ambiguous | y.is_ambiguous)
             + Flag.NOT_OWNED * (x.is_not_owned | y.is_not_owned)
         )
-        return keep, flags
+        return is_reported, flags
 
     def _views(self, flagged: Detections) -> TileViews:
         """Return detections with their owners and clipped sides, in a deterministic order."""
@@ -248,19 +251,19 @@ def merge_detections(detections: Detections, stitcher: Stitcher) -> Detections:
         detections: Detections clipped to the windows of their tiles; not modified.
         stitcher: Stitching of the tiles.
     """
-    keep, flags = stitcher.classify(detections)
-    flagged = np.flatnonzero(keep & (flags != 0))
+    is_reported, flags = stitcher.classify(detections)
+    flagged = np.flatnonzero(is_reported & (flags != 0))
     stitched = stitcher.stitch(detections.take(flagged))
-    keep[flagged] = False
-    return Detections.concatenate([_without_flags(detections.take(keep)), stitched])
+    is_reported[flagged] = False
+    return Detections.concatenate([_without_flags(detections.take(is_reported)), stitched])
 
 
 @lru_cache(maxsize=8)
 def _axes(grid: Grid, tolerance: float, jitter: float) -> tuple[Axis, Axis]:
     """Return the tiles along x and along y, cached because each batch of tiles needs them."""
     return (
-        Axis.of(grid, 0, tolerance=tolerance, jitter=jitter),
-        Axis.of(grid, 1, tolerance=tolerance, jitter=jitter),
+        Axis.from_grid(grid, 0, tolerance=tolerance, jitter=jitter),
+        Axis.from_grid(grid, 1, tolerance=tolerance, jitter=jitter),
     )
 
 

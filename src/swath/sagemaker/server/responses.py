@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from swath.detection.detections import outlines_of
-from swath.detection.geojson import decimal_scores, features_of, raw_geometries
+from swath.detection.detections import boxes_to_polygons
+from swath.detection.geojson import decimal_scores, raw_geometries, to_features
 from swath.errors import SceneError
 from swath.raster.georeference import Georeferencer
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from swath.detection.detect_scene import Found
+    from swath.detection.detect_scene import SceneDetections
     from swath.detection.detections import Detections
     from swath.raster.scene_info import SceneInfo
 
@@ -43,7 +43,7 @@ class Source:
         return {"name": self.name, "digest": self.digest}
 
 
-def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
+def to_geojson(found: SceneDetections, image: SceneInfo, source: Source) -> bytes:
     """Return a FeatureCollection; its properties are named as in a run's GeoParquet file.
 
     Args:
@@ -65,7 +65,7 @@ def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
     return msgspec.json.encode(
         collection
         | {
-            "features": features_of(rows, shapes, source.classes),
+            "features": to_features(rows, shapes, source.classes),
             "model": source.to_json(),
             "tiles": found.tiles.to_json(),
             "warnings": _warnings(found, image),
@@ -73,7 +73,7 @@ def to_geojson(found: Found, image: SceneInfo, source: Source) -> bytes:
     )
 
 
-def to_json(found: Found, image: SceneInfo, source: Source) -> bytes:
+def to_json(found: SceneDetections, image: SceneInfo, source: Source) -> bytes:
     """Return detections in pixels, whether the image is georeferenced or not.
 
     Boxes are (x0, y0, x1, y1) in px of the image; polygons are GeoJSON geometries in px.
@@ -106,10 +106,10 @@ def to_json(found: Found, image: SceneInfo, source: Source) -> bytes:
     )
 
 
-def _warnings(found: Found, image: SceneInfo) -> list[str]:
+def _warnings(found: SceneDetections, image: SceneInfo) -> list[str]:
     """Return the warnings without the path of the image's file, which callers do not know."""
     return [text.replace(image.uri, "the image") for text in found.warnings]
 
 
 def _pixel_shapes(rows: Detections) -> NDArray[np.object_]:
-    return outlines_of(rows.box) if rows.outline is None else rows.outline
+    return boxes_to_polygons(rows.box) if rows.outline is None else rows.outline

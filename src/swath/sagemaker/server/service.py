@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from swath.cpus import available_cpus
-from swath.detection.detect_scene import detect
+from swath.detection.detect_scene import detect_scene
 from swath.errors import InputError, PayloadError
 from swath.messages import Receipt, ShardRequest
 from swath.pipeline.run_store import RunStore
@@ -92,7 +92,7 @@ class Service:
 
     def _detect(self, path: Path, kind: Format, answer: str) -> bytes:
         with open_image(path, kind, self._admitted) as scene:
-            found = detect(scene, self.models.description, self.models.own)
+            found = detect_scene(scene, self.models.description, self.models.own)
             write = to_geojson if answer == GEOJSON else to_json
             return write(found, scene.info, self.models.source)
 

@@ -4,7 +4,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.detection.decode.box_formats import to_corners, to_outlines, to_xyxy
+from swath.detection.decode.box_formats import corners_to_polygons, to_corners, to_xyxy
 
 sides = st.floats(0.125, 64, width=32)
 places = st.floats(-64, 64, width=32)
@@ -33,7 +33,7 @@ def test_all_formats_of_a_box_are_that_box(x, y, width, height):
 @given(places, places, sides, sides)
 def test_an_oriented_box_that_is_not_turned_is_a_box(x, y, width, height):
     corners = to_corners(np.array([[x, y, width, height, 0.0]]), "cxcywhr")
-    outline = to_outlines(corners)[0]
+    outline = corners_to_polygons(corners)[0]
 
     expected = to_xyxy(np.array([[x, y, width, height]]), "cxcywh")[0]
     np.testing.assert_allclose(outline.bounds, expected, atol=1e-9)
@@ -42,7 +42,9 @@ def test_an_oriented_box_that_is_not_turned_is_a_box(x, y, width, height):
 
 @given(places, places, sides, sides, st.floats(-10, 10))
 def test_turning_changes_neither_size_nor_centre(x, y, width, height, angle):
-    outline = to_outlines(to_corners(np.array([[x, y, width, height, angle]]), "cxcywhr"))[0]
+    outline = corners_to_polygons(to_corners(np.array([[x, y, width, height, angle]]), "cxcywhr"))[
+        0
+    ]
 
     assert outline.area == pytest.approx(width * height, rel=1e-6)
     assert outline.centroid.distance(shapely.Point(x, y)) < 1e-6
@@ -61,11 +63,11 @@ def test_corners_may_come_in_any_order(order):
     corners = np.array([[0, 0], [4, 1], [5, 4], [1, 3]], np.float64)
     numbers = corners[order].reshape(1, 8)
 
-    outline = to_outlines(to_corners(numbers, "xyxyxyxy"))[0]
+    outline = corners_to_polygons(to_corners(numbers, "xyxyxyxy"))[0]
 
     assert outline.is_valid
     assert outline.equals(shapely.Polygon(corners))
 
 
 def test_no_oriented_boxes():
-    assert len(to_outlines(to_corners(np.empty((0, 5)), "cxcywhr"))) == 0
+    assert len(corners_to_polygons(to_corners(np.empty((0, 5)), "cxcywhr"))) == 0

@@ -18,7 +18,7 @@ def answer(classes=("a", "b", "c"), **options):
 def test_the_best_class_and_its_probability(activation, score):
     given = np.array([0, 2, 0], np.float32)
 
-    label, found = classification.read((given,), answer(score_activation=activation))
+    label, found = classification.decode((given,), answer(score_activation=activation))
 
     assert label == 1
     assert found == pytest.approx(score)
@@ -28,11 +28,11 @@ def test_infinite_logits_are_refused():
     given = np.array([0, np.inf, 0], np.float32)
 
     with pytest.raises(ModelOutputError, match="infinite logits"):
-        classification.read((given,), answer(score_activation="softmax"))
+        classification.decode((given,), answer(score_activation="softmax"))
 
 
 def test_one_class_is_there_or_not():
-    assert classification.read((np.array([0.25], np.float32),), answer(("a",))) == (0, 0.25)
+    assert classification.decode((np.array([0.25], np.float32),), answer(("a",))) == (0, 0.25)
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_one_class_is_there_or_not():
 )
 def test_what_is_no_answer_is_refused(given, named):
     with pytest.raises(ModelOutputError, match=named):
-        classification.read((given,), answer())
+        classification.decode((given,), answer())

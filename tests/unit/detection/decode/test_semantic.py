@@ -24,7 +24,7 @@ def test_probabilities(dtype):
     scores = np.zeros((3, SIZE, SIZE), dtype)
     scores[0], scores[1, 1], scores[2, :, 2] = 0.25, 0.5, 0.75
 
-    labels, probability = semantic.read((scores,), answer(), SIZE)
+    labels, probability = semantic.decode((scores,), answer(), SIZE)
 
     assert labels.tolist() == [[0, 0, 2, 0], [1, 1, 2, 1], [0, 0, 2, 0], [0, 0, 2, 0]]
     assert probability[1].tolist() == [0.5, 0.5, 0.75, 0.5]
@@ -34,7 +34,7 @@ def test_probabilities(dtype):
 def test_softmax():
     logits = np.random.default_rng(1).normal(scale=30, size=(3, SIZE, SIZE)).astype(np.float32)
 
-    labels, probability = semantic.read((logits,), answer(score_activation="softmax"), SIZE)
+    labels, probability = semantic.decode((logits,), answer(score_activation="softmax"), SIZE)
 
     shares = np.exp(logits.astype(np.float64))
     shares /= shares.sum(axis=0)
@@ -45,7 +45,9 @@ def test_softmax():
 def test_one_channel_is_one_class():
     logits = np.linspace(-4, 4, 16, dtype=np.float32).reshape(1, SIZE, SIZE)
 
-    labels, probability = semantic.read((logits,), answer(("a",), score_activation="sigmoid"), SIZE)
+    labels, probability = semantic.decode(
+        (logits,), answer(("a",), score_activation="sigmoid"), SIZE
+    )
 
     assert not labels.any()
     np.testing.assert_allclose(probability, 1 / (1 + np.exp(-logits[0])), rtol=1e-6)
@@ -54,7 +56,7 @@ def test_one_channel_is_one_class():
 def test_scores_of_a_lower_resolution_are_brought_to_the_tiles():
     scores = np.array([[[0, 1], [0, 1]]], np.float32)
 
-    labels, probability = semantic.read((scores,), answer(("a",)), SIZE)
+    labels, probability = semantic.decode((scores,), answer(("a",)), SIZE)
 
     assert labels.shape == (SIZE, SIZE)
     assert probability[0].tolist() == [0, 0.25, 0.75, 1]
@@ -64,7 +66,7 @@ def test_scores_of_a_lower_resolution_are_brought_to_the_tiles():
 def test_label_maps(dtype):
     given = np.array([[0, 1], [1, 9]], dtype)
 
-    labels, probability = semantic.read((given,), label_map(ignore_label=9), SIZE)
+    labels, probability = semantic.decode((given,), label_map(ignore_label=9), SIZE)
 
     assert labels.tolist() == np.kron([[0, 1], [1, NO_LABEL]], np.ones((2, 2))).tolist()
     assert (probability == 1).all()
@@ -74,7 +76,7 @@ def test_label_maps(dtype):
 def test_label_maps_that_count_from_1():
     given = np.array([[[0, 1], [2, 0]]])
 
-    labels, _ = semantic.read((given,), label_map(first_label=1), 2)
+    labels, _ = semantic.decode((given,), label_map(first_label=1), 2)
 
     assert labels.tolist() == [[NO_LABEL, 0], [1, NO_LABEL]]
 
@@ -98,4 +100,4 @@ def test_label_maps_that_count_from_1():
 )
 def test_what_is_no_answer_is_refused(outputs, said, named):
     with pytest.raises(ModelOutputError, match=named):
-        semantic.read(outputs, said, SIZE)
+        semantic.decode(outputs, said, SIZE)

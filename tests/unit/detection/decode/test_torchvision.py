@@ -27,7 +27,7 @@ def outputs_of(labels, scores, masks=None):
 
 
 def test_labels_count_from_1_and_the_background_is_nothing():
-    found = torchvision.read(outputs_of([2, 0, 1, 1], [0.9, 0.9, 0.5, 0.4]), answer(), SIZE)
+    found = torchvision.decode(outputs_of([2, 0, 1, 1], [0.9, 0.9, 0.5, 0.4]), answer(), SIZE)
 
     assert found.label.tolist() == [1, 0]
     assert found.row.tolist() == [0, 2]
@@ -35,7 +35,7 @@ def test_labels_count_from_1_and_the_background_is_nothing():
 
 
 def test_labels_may_count_from_0():
-    found = torchvision.read(outputs_of([1, 0], [0.9, 0.9]), answer(first_label=0), SIZE)
+    found = torchvision.decode(outputs_of([1, 0], [0.9, 0.9]), answer(first_label=0), SIZE)
 
     assert found.label.tolist() == [1, 0]
 
@@ -43,11 +43,11 @@ def test_labels_may_count_from_0():
 def test_a_tile_without_detections():
     nothing = np.empty((0, 4), np.float32), np.empty(0, np.int64), np.empty(0, np.float32)
 
-    assert len(torchvision.read(nothing, answer(), SIZE).box) == 0
+    assert len(torchvision.decode(nothing, answer(), SIZE).box) == 0
 
 
 def test_rows_that_fill_a_batch_up_are_nothing():
-    found = torchvision.read(outputs_of([1, -1], [0.9, 0]), answer(), SIZE)
+    found = torchvision.decode(outputs_of([1, -1], [0.9, 0]), answer(), SIZE)
 
     assert found.row.tolist() == [0]
 
@@ -59,8 +59,8 @@ def test_masks_become_outlines_along_the_edges_of_pixels():
     outputs = outputs_of([1, 1, 2], [0.9, 0.1, 0.8], masks)
     said = instances()
 
-    found = torchvision.read(outputs, said, SIZE)
-    outlines = torchvision.trace(outputs, said, SIZE, found)
+    found = torchvision.decode(outputs, said, SIZE)
+    outlines = torchvision.trace_outlines(outputs, said, SIZE, found)
 
     assert found.row.tolist() == [0, 2]
     assert outlines[0].equals(shapely.box(1, 2, 5, 8))
@@ -73,7 +73,9 @@ def test_the_threshold_of_masks_and_masks_without_a_pixel():
     outputs = outputs_of([1, 1], [0.9, 0.9], masks)
     said = instances(mask_threshold=0.25)
 
-    outlines = torchvision.trace(outputs, said, SIZE, torchvision.read(outputs, said, SIZE))
+    outlines = torchvision.trace_outlines(
+        outputs, said, SIZE, torchvision.decode(outputs, said, SIZE)
+    )
 
     assert outlines[0].equals(shapely.box(2, 2, 3, 3))
     assert outlines[1] is None
@@ -91,7 +93,7 @@ def test_the_threshold_of_masks_and_masks_without_a_pixel():
 )
 def test_what_is_no_answer_is_refused(outputs, named):
     with pytest.raises(ModelOutputError, match=named):
-        torchvision.read(outputs, answer(), SIZE)
+        torchvision.decode(outputs, answer(), SIZE)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +106,10 @@ def test_what_is_no_answer_is_refused(outputs, named):
 )
 def test_masks_that_are_none_are_refused(masks, named):
     outputs = outputs_of([1], [0.9], masks)
-    found = torchvision.read(outputs, instances(), SIZE)
+    found = torchvision.decode(outputs, instances(), SIZE)
 
     with pytest.raises(ModelOutputError, match=named):
-        torchvision.trace(outputs, instances(), SIZE, found)
+        torchvision.trace_outlines(outputs, instances(), SIZE, found)
 
 
 def counted(count, dtype=np.int32):
@@ -123,7 +125,7 @@ def with_count():
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_rows_beyond_the_count_are_no_objects(count, dtype):
-    found = torchvision.read(counted(count, dtype), with_count(), SIZE)
+    found = torchvision.decode(counted(count, dtype), with_count(), SIZE)
 
     assert found.label.tolist() == [0, 1][:count]
 
@@ -131,4 +133,4 @@ def test_rows_beyond_the_count_are_no_objects(count, dtype):
 @pytest.mark.parametrize("count", [-1, 3, 0.5])
 def test_a_count_that_is_none_is_refused(count):
     with pytest.raises(ModelOutputError, match=rf"the count {count:g} for 2 rows"):
-        torchvision.read(counted(count, np.float32), with_count(), SIZE)
+        torchvision.decode(counted(count, np.float32), with_count(), SIZE)

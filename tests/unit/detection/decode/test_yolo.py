@@ -25,7 +25,7 @@ def raw_of(*candidates):
 def test_the_threshold_is_inclusive_and_the_order_is_the_models():
     raw = raw_of([0, 0, 2, 2, 0.5, 0], [9, 9, 11, 11, 0.49, 0], [5, 5, 7, 7, 0.9, 0])
 
-    found = yolo.read((raw,), answer(), SIZE)
+    found = yolo.decode((raw,), answer(), SIZE)
 
     assert found.box.tolist() == [[0, 0, 2, 2], [5, 5, 7, 7]]
     assert found.score.tolist() == pytest.approx([0.5, 0.9])
@@ -44,7 +44,7 @@ def test_layouts_classes_and_precisions(layout, dtype):
     shape = [-1, 6, -1] if layout == "channels_first" else [-1, -1, 6]
     said = answer_of("object-detection", {"pred": shape}, box_format="xyxy", output_layout=layout)
 
-    found = yolo.read((raw if layout == "channels_first" else raw.T,), said, SIZE)
+    found = yolo.decode((raw if layout == "channels_first" else raw.T,), said, SIZE)
 
     assert found.label.tolist() == [1, 0]
     assert found.score.tolist() == [0.75, 0.625]
@@ -75,7 +75,7 @@ def test_rows_are_what_a_loop_over_them_gives(raw, threshold, objectness):
             label = classes.index(max(classes))
             expected.append((place, [x, y, x + width, y + height], score, label))
 
-    found = yolo.read((raw,), said, SIZE)
+    found = yolo.decode((raw,), said, SIZE)
 
     assert found.row.tolist() == [place for place, *_ in expected]
     assert found.box.tolist() == [box for _, box, *_ in expected]
@@ -84,13 +84,13 @@ def test_rows_are_what_a_loop_over_them_gives(raw, threshold, objectness):
 
 
 def test_of_equal_scores_the_first_class_counts():
-    assert yolo.read((raw_of([0, 0, 2, 2, 0.7, 0.7]),), answer(), SIZE).label.tolist() == [0]
+    assert yolo.decode((raw_of([0, 0, 2, 2, 0.7, 0.7]),), answer(), SIZE).label.tolist() == [0]
 
 
 def test_normalised_boxes():
     raw = raw_of([0.25, 0.5, 0.5, 1, 0.9, 0])
 
-    found = yolo.read((raw,), answer(box_units="normalised"), SIZE)
+    found = yolo.decode((raw,), answer(box_units="normalised"), SIZE)
 
     assert found.box.tolist() == [[4, 8, 8, 16]]
 
@@ -103,7 +103,7 @@ def test_logits_are_what_their_sigmoid_is(threshold):
     with np.errstate(over="ignore"):
         expected = 1 / (1 + np.exp(-raw[4]))
 
-    found = yolo.read((raw,), answer(score_activation="sigmoid", score_threshold=threshold), SIZE)
+    found = yolo.decode((raw,), answer(score_activation="sigmoid", score_threshold=threshold), SIZE)
 
     assert set(np.flatnonzero(expected > threshold + 1e-6)) <= set(found.row)
     assert set(found.row) <= set(np.flatnonzero(expected >= threshold - 1e-6))
@@ -114,7 +114,7 @@ def test_logits_are_what_their_sigmoid_is(threshold):
 def test_objectness_multiplies_the_score():
     raw = raw_of([0, 0, 2, 2, 0.9, 0.1, 0.8], [0, 0, 2, 2, 0.6, 0.8, 0.7], [0, 0, 2, 2, 0.4, 1, 1])
 
-    found = yolo.read((raw,), answer(7, head="objectness"), SIZE)
+    found = yolo.decode((raw,), answer(7, head="objectness"), SIZE)
 
     assert found.label.tolist() == [1]
     assert found.score.tolist() == pytest.approx([0.72])
@@ -124,7 +124,7 @@ def test_objectness_multiplies_the_score():
 def test_objectness_as_logits():
     raw = raw_of([0, 0, 2, 2, 3, -3, 3])
 
-    found = yolo.read((raw,), answer(7, head="objectness", score_activation="sigmoid"), SIZE)
+    found = yolo.decode((raw,), answer(7, head="objectness", score_activation="sigmoid"), SIZE)
 
     assert found.score.tolist() == pytest.approx([(1 / (1 + np.exp(-3))) ** 2])
 
@@ -132,7 +132,7 @@ def test_objectness_as_logits():
 def test_labelled_rows():
     raw = raw_of([0, 0, 2, 2, 0.9, 1], [4, 4, 8, 8, 0.2, 7], [1, 1, 3, 3, 0.6, 0])
 
-    found = yolo.read((raw,), answer(6, head="labelled"), SIZE)
+    found = yolo.decode((raw,), answer(6, head="labelled"), SIZE)
 
     assert found.label.tolist() == [1, 0]
     assert found.row.tolist() == [0, 2]
@@ -141,7 +141,7 @@ def test_labelled_rows():
 def test_labelled_rows_whose_first_class_is_1():
     raw = raw_of([0, 0, 2, 2, 0.9, 1], [0, 0, 2, 2, 0.9, 0])
 
-    found = yolo.read((raw,), answer(6, head="labelled", first_label=1), SIZE)
+    found = yolo.decode((raw,), answer(6, head="labelled", first_label=1), SIZE)
 
     assert found.label.tolist() == [0]
     assert found.row.tolist() == [0]
@@ -154,7 +154,7 @@ def test_a_label_that_is_none_is_refused(label, first):
     with pytest.raises(
         ModelOutputError, match=f"label {label}; .* 2 classes, counted from {first}"
     ):
-        yolo.read((raw_of([0, 0, 2, 2, 0.9, label]),), said, SIZE)
+        yolo.decode((raw_of([0, 0, 2, 2, 0.9, label]),), said, SIZE)
 
 
 @pytest.mark.parametrize("place", ["after_box", "last"])
@@ -163,7 +163,7 @@ def test_oriented_rows(place):
     row = box + (angle + scores if place == "after_box" else scores + angle)
     said = answer(7, box_format="cxcywhr", angle=place)
 
-    found = yolo.read((raw_of(row),), said, SIZE)
+    found = yolo.decode((raw_of(row),), said, SIZE)
 
     np.testing.assert_allclose(found.box, [[7, 4, 9, 8]], atol=1e-6)
     assert found.outline[0].area == pytest.approx(8)
@@ -173,7 +173,7 @@ def test_oriented_rows(place):
 def test_normalised_angles_stay_radians():
     said = answer(7, box_format="cxcywhr", box_units="normalised")
 
-    found = yolo.read((raw_of([0.5, 0.5, 0.25, 0.125, np.pi / 4, 0.9, 0]),), said, SIZE)
+    found = yolo.decode((raw_of([0.5, 0.5, 0.25, 0.125, np.pi / 4, 0.9, 0]),), said, SIZE)
 
     assert found.outline[0].area == pytest.approx(8)
     np.testing.assert_allclose(found.box[0, :2], 8 - 3 / np.sqrt(2), atol=1e-5)
@@ -181,18 +181,18 @@ def test_normalised_angles_stay_radians():
 
 @pytest.mark.parametrize("box", [[3, 3, 3, 8], [5, 5, 4, 9], [5, 5, 9, 4]])
 def test_boxes_without_area_are_dropped(box):
-    assert len(yolo.read((raw_of([*box, 0.9, 0]),), answer(), SIZE).box) == 0
+    assert len(yolo.decode((raw_of([*box, 0.9, 0]),), answer(), SIZE).box) == 0
 
 
 @pytest.mark.parametrize("box", [[3, 3, 0, 4, 1], [3, 3, 4, -1, 1], [3, 3, 0, 0, 0]])
 def test_oriented_boxes_without_area_are_dropped(box):
     said = answer(7, box_format="cxcywhr")
 
-    assert len(yolo.read((raw_of([*box, 0.9, 0]),), said, SIZE).box) == 0
+    assert len(yolo.decode((raw_of([*box, 0.9, 0]),), said, SIZE).box) == 0
 
 
 def test_a_tile_without_candidates():
-    found = yolo.read((np.empty((6, 0), np.float32),), answer(), SIZE)
+    found = yolo.decode((np.empty((6, 0), np.float32),), answer(), SIZE)
 
     assert found.box.shape == (0, 4)
     assert len(found.score) == len(found.label) == 0
@@ -201,7 +201,7 @@ def test_a_tile_without_candidates():
 def test_outputs_that_are_not_read_are_passed_over():
     said = msgspec.structs.replace(answer(), outputs=(None, "rows"))
 
-    assert len(yolo.read((np.nan, raw_of([0, 0, 2, 2, 0.5, 0])), said, SIZE).box) == 1
+    assert len(yolo.decode((np.nan, raw_of([0, 0, 2, 2, 0.5, 0])), said, SIZE).box) == 1
 
 
 @pytest.mark.parametrize(
@@ -217,9 +217,9 @@ def test_outputs_that_are_not_read_are_passed_over():
 )
 def test_what_is_no_answer_is_refused(raw, named):
     with pytest.raises(ModelOutputError, match=named):
-        yolo.read((raw,), answer(), SIZE)
+        yolo.decode((raw,), answer(), SIZE)
 
 
 def test_too_few_outputs_are_refused():
-    with pytest.raises(ModelOutputError, match=r"0 outputs; .* rows is number 1"):
-        yolo.read((), answer(), SIZE)
+    with pytest.raises(ModelOutputError, match=r"0 outputs, .* rows is number 1"):
+        yolo.decode((), answer(), SIZE)

@@ -9,8 +9,8 @@ from tests.helpers.packages import answer_of
 SIZE = 16
 
 
-def answer(mixed=2, **options):
-    shapes = {"pred": [-1, 4 + 1 + mixed, -1], "protos": [-1, mixed, -1, -1]}
+def answer(mask_logits=2, **options):
+    shapes = {"pred": [-1, 4 + 1 + mask_logits, -1], "protos": [-1, mask_logits, -1, -1]}
     options = {"head": "prototypes", "box_format": "xyxy"} | options
     return answer_of("instance-segmentation", shapes, classes=("a",), **options)
 
@@ -20,7 +20,7 @@ def outputs_of(protos, *rows):
 
 
 def traced(outputs, said):
-    return yolo_masks.trace(outputs, said, SIZE, yolo_masks.read(outputs, said, SIZE))
+    return yolo_masks.trace_outlines(outputs, said, SIZE, yolo_masks.decode(outputs, said, SIZE))
 
 
 def halves(side=SIZE):
@@ -93,4 +93,4 @@ def test_the_threshold_of_masks():
 )
 def test_what_is_no_answer_is_refused(outputs, named):
     with pytest.raises(ModelOutputError, match=named):
-        yolo_masks.read(outputs, answer(), SIZE)
+        yolo_masks.decode(outputs, answer(), SIZE)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rasterio.control import GroundControlPoint
 
 from swath.detection.detections import NO_LABEL
-from swath.detection.segmentation.mask_raster import MaskPart, assemble, extent
+from swath.detection.segmentation.mask_raster import MaskPart, assemble_mask, extent
 from swath.pipeline.shard_layout import ShardLayout
 from swath.raster.scene import open_scene
 from swath.raster.tiles import Grid
@@ -64,7 +64,7 @@ def test_a_mask_is_the_labels_however_the_scene_was_sharded(tmp_path, scene_of, 
         for shard in range(shards.count)
     ]
 
-    assemble(parts, scene_of(grid), CLASSES, tmp_path / "mask.tif")
+    assemble_mask(parts, scene_of(grid), CLASSES, tmp_path / "mask.tif")
 
     with rasterio.open(tmp_path / "mask.tif") as mask:
         assert (mask.read(1) == labels).all()
@@ -77,7 +77,7 @@ def test_a_mask_is_cloud_optimised_and_names_its_classes(tmp_path, scene_of):
     labels = labels_of(grid)
     part = write_part(tmp_path / "part.tif", grid, range(grid.count), labels)
 
-    assemble([part], scene_of(grid), CLASSES, tmp_path / "mask.tif")
+    assemble_mask([part], scene_of(grid), CLASSES, tmp_path / "mask.tif")
 
     with rasterio.open(tmp_path / "mask.tif") as mask:
         names = {f"CLASS_{label}": name for label, name in enumerate(CLASSES)}
@@ -96,7 +96,7 @@ def test_what_no_tile_said_has_no_label(tmp_path, scene_of):
     labels = np.zeros((60, 100), np.uint8)
     part = write_part(tmp_path / "part.tif", grid, [1, 6], labels)
 
-    assemble([part], scene_of(grid), CLASSES, tmp_path / "mask.tif")
+    assemble_mask([part], scene_of(grid), CLASSES, tmp_path / "mask.tif")
 
     expected = np.full((60, 100), NO_LABEL)
     expected[:32, 32:64] = expected[32:, 64:96] = 0
@@ -105,7 +105,7 @@ def test_what_no_tile_said_has_no_label(tmp_path, scene_of):
 
 
 def test_a_mask_of_nothing_is_a_mask(tmp_path, scene_of):
-    assemble([], scene_of(Grid(30, 20, 16, 0)), CLASSES, tmp_path / "mask.tif")
+    assemble_mask([], scene_of(Grid(30, 20, 16, 0)), CLASSES, tmp_path / "mask.tif")
 
     with rasterio.open(tmp_path / "mask.tif") as mask:
         assert (mask.read(1) == NO_LABEL).all()
@@ -121,7 +121,7 @@ def test_a_part_goes_on_where_it_was_left(tmp_path, scene_of):
         write_tiles(part, grid, range(start, stop), labels)
         part.close()
 
-    assemble([(path, window)], scene_of(grid), CLASSES, tmp_path / "mask.tif")
+    assemble_mask([(path, window)], scene_of(grid), CLASSES, tmp_path / "mask.tif")
 
     with rasterio.open(tmp_path / "mask.tif") as mask:
         assert (mask.read(1) == labels).all()
@@ -133,7 +133,7 @@ def test_ground_control_points_are_taken_over(tmp_path, scene_of):
     gcps = [GroundControlPoint(row=row, col=col, x=x, y=y) for col, row, x, y in points]
     info = scene_of(grid, crs="EPSG:4326", transform=None, gcps=gcps)
 
-    assemble([], info, CLASSES, tmp_path / "mask.tif")
+    assemble_mask([], info, CLASSES, tmp_path / "mask.tif")
 
     with rasterio.open(tmp_path / "mask.tif") as mask:
         found, crs = mask.gcps

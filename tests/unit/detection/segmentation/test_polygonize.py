@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from rasterio import features
 
 from swath.detection.detections import NO_LABEL
-from swath.detection.segmentation.polygonize import polygons_of_mask, regions_of, segments_of
+from swath.detection.segmentation.polygonize import polygonize, polygonize_mask, polygonize_tile
 from swath.raster.tiles import Grid
 
 SIDES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=14)
@@ -29,7 +29,7 @@ def same(outline):
 
 @given(labels=LABELS)
 def test_regions_are_those_of_gdal(labels):
-    regions = regions_of(labels)
+    regions = polygonize(labels)
 
     found = zip(regions.label.tolist(), map(same, regions.outline), strict=True)
     assert sorted(found) == by_gdal(labels)
@@ -37,7 +37,7 @@ def test_regions_are_those_of_gdal(labels):
 
 @given(labels=LABELS)
 def test_outlines_are_valid_and_their_areas_are_pixels(labels):
-    regions = regions_of(labels)
+    regions = polygonize(labels)
 
     assert shapely.is_valid(regions.outline).all()
     assert shapely.area(regions.outline).tolist() == regions.area.tolist()
@@ -48,7 +48,7 @@ def test_outlines_are_valid_and_their_areas_are_pixels(labels):
 def test_weights_are_summed_over_each_region(labels, seed):
     weight = np.random.default_rng(seed).random(labels.shape).astype(np.float32)
 
-    regions = regions_of(labels, weight)
+    regions = polygonize(labels, weight)
 
     for outline, total in zip(regions.outline, regions.total, strict=True):
         inside = features.rasterize([outline], labels.shape).astype(bool)
@@ -58,7 +58,7 @@ def test_weights_are_summed_over_each_region(labels, seed):
 def test_a_region_that_touches_itself_in_a_corner_has_a_hole_there():
     mask = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 0]], bool)
 
-    outline = polygons_of_mask(mask)
+    outline = polygonize_mask(mask)
 
     assert outline.is_valid
     assert outline.area == 7
@@ -69,7 +69,7 @@ def test_holes_that_touch_in_a_corner_are_two():
     mask = np.ones((4, 4), bool)
     mask[1, 1] = mask[2, 2] = False
 
-    outline = polygons_of_mask(mask)
+    outline = polygonize_mask(mask)
 
     assert outline.is_valid
     assert len(outline.interiors) == 2
@@ -80,7 +80,7 @@ def test_an_island_in_a_lake_is_a_part_of_its_own():
     mask[1:4, 1:4] = False
     mask[2, 2] = True
 
-    outline = polygons_of_mask(mask, (10, 20))
+    outline = polygonize_mask(mask, (10, 20))
 
     assert outline.geom_type == "MultiPolygon"
     assert sorted(part.bounds for part in outline.geoms) == [(10, 20, 15, 25), (12, 22, 13, 23)]
@@ -88,15 +88,15 @@ def test_an_island_in_a_lake_is_a_part_of_its_own():
 
 
 def test_corners_alone_join_nothing():
-    assert len(polygons_of_mask(np.eye(3, dtype=bool)).geoms) == 3
+    assert len(polygonize_mask(np.eye(3, dtype=bool)).geoms) == 3
 
 
 def test_an_empty_mask_has_no_outline():
-    assert polygons_of_mask(np.zeros((3, 4), bool)) is None
+    assert polygonize_mask(np.zeros((3, 4), bool)) is None
 
 
 def test_a_straight_edge_has_no_vertex_within():
-    assert shapely.get_num_coordinates(polygons_of_mask(np.ones((30, 40), bool))) == 5
+    assert shapely.get_num_coordinates(polygonize_mask(np.ones((30, 40), bool))) == 5
 
 
 def test_a_tile_owns_the_regions_of_its_core():
@@ -105,7 +105,7 @@ def test_a_tile_owns_the_regions_of_its_core():
     labels[:, 6:] = 1
     probability = np.where(labels == 1, 0.75, 0.5).astype(np.float32)
 
-    seen = segments_of(labels, probability, tile)
+    seen = polygonize_tile(labels, probability, tile)
 
     assert tile.core == (12, 0, 20, 16)
     assert seen.labels.shape == (16, 8)
@@ -127,7 +127,7 @@ def test_background_doubt_and_nodata_are_in_no_region():
     valid = np.ones((4, 8), bool)
     valid[:, 5] = False
 
-    seen = segments_of(labels, probability, tile, valid=valid, threshold=0.5, background=[2])
+    seen = polygonize_tile(labels, probability, tile, valid=valid, threshold=0.5, background=[2])
 
     row = [0, 0, 1, NO_LABEL, 1, NO_LABEL, NO_LABEL, NO_LABEL]
     assert seen.labels.tolist() == [row] * 4
@@ -137,7 +137,7 @@ def test_background_doubt_and_nodata_are_in_no_region():
 def test_a_pixel_whose_probability_is_not_a_number_has_no_class():
     tile = Grid(2, 1, 2, 0).tile(0)
 
-    seen = segments_of(np.zeros((2, 2), np.uint8), np.array([[np.nan, 1.0], [1.0, 1.0]]), tile)
+    seen = polygonize_tile(np.zeros((2, 2), np.uint8), np.array([[np.nan, 1.0], [1.0, 1.0]]), tile)
 
     assert seen.labels.tolist() == [[NO_LABEL, 0]]
 
@@ -145,7 +145,7 @@ def test_a_pixel_whose_probability_is_not_a_number_has_no_class():
 def test_nothing_seen_is_no_detection():
     tile = Grid(8, 8, 8, 0).tile(0)
 
-    seen = segments_of(np.zeros((8, 8), int), np.zeros((8, 8)), tile, threshold=0.5)
+    seen = polygonize_tile(np.zeros((8, 8), int), np.zeros((8, 8)), tile, threshold=0.5)
 
     assert len(seen.detections) == 0
     assert (seen.labels == NO_LABEL).all()

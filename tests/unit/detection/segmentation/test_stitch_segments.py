@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from swath.detection.detections import NO_LABEL, Detections, Flag
 from swath.detection.segmentation import stitch_segments
-from swath.detection.segmentation.polygonize import regions_of, segments_of
+from swath.detection.segmentation.polygonize import polygonize, polygonize_tile
 from swath.detection.segmentation.stitch_segments import SegmentStitcher
 from swath.raster.tiles import Grid
 
@@ -20,7 +20,7 @@ def detected(grid, labels, probability):
         tile = grid.tile(index)
         x, y, width, height = tile.window
         window = np.s_[y : y + height, x : x + width]
-        seen.append(segments_of(labels[window], probability[window], tile).detections)
+        seen.append(polygonize_tile(labels[window], probability[window], tile).detections)
     return Detections.concatenate(seen)
 
 
@@ -47,7 +47,7 @@ def rows(detections):
 
 def truth(labels, probability):
     """The same, of the whole scene at once."""
-    regions = regions_of(labels, probability)
+    regions = polygonize(labels, probability)
     score = (regions.total / regions.area).tolist()
     shapes = zip(regions.label.tolist(), regions.outline, score, strict=True)
     return sorted((label, shape.wkt, score) for label, shape, score in shapes)

@@ -63,13 +63,13 @@ def confusable_boxes(grid: Grid, others: np.ndarray, last: np.ndarray) -> bool:
     """
     if (iou(others, np.repeat(last, len(others), axis=0)) > ALIKE).any():
         return True
-    (mine, there), (theirs, here) = (clip(b, regions_of(grid)) for b in (last, others))
+    (mine, there), (theirs, here) = (clip(b, polygonize(grid)) for b in (last, others))
     if ((mine == theirs).all(axis=2) & there & here).any():
         return True
     return grid.overlap == 0 and bool(meet_on_seams(grid, others, last))
 
 
-def regions_of(grid: Grid) -> np.ndarray:
+def polygonize(grid: Grid) -> np.ndarray:
     """Where the windows of any two tiles overlap."""
     windows = windows_of(grid)
     low = np.maximum(windows[:, None, :2], windows[None, :, :2])
@@ -135,7 +135,7 @@ def oriented_boxes(draw, frame) -> shapely.Polygon:
 
 def confusable_outlines(grid: Grid, one, other) -> bool:
     """Whether a tile would take the two for one, or two tiles see half the same of both."""
-    regions = np.append(shapely.box(*regions_of(grid).T), shapely.box(0, 0, 1e9, 1e9))
+    regions = np.append(shapely.box(*polygonize(grid).T), shapely.box(0, 0, 1e9, 1e9))
     a, b = shapely.intersection(regions, one), shapely.intersection(regions, other)
     both = shapely.area(shapely.intersection(a, b))
     return bool((both > 1e-9)[both >= ALIKE * shapely.area(shapely.union(a, b))].any())
@@ -263,6 +263,6 @@ def test_pairs_of_regions_are_those_of_overlapping_windows():
         for a, b in combinations(windows_of(grid).tolist(), 2)
     ]
 
-    assert sorted(map(tuple, regions_of(grid).tolist())) == sorted(
+    assert sorted(map(tuple, polygonize(grid).tolist())) == sorted(
         region for region in set(shared) if region[0] < region[2] and region[1] < region[3]
     )

@@ -17,7 +17,7 @@ def axes(draw):
     width, height = (length, 50) if which == 0 else (50, length)
     grid = Grid(width=width, height=height, size=size, overlap=overlap)
     margin = draw(st.sampled_from([0.0, 2.0]))
-    return Axis.of(grid, which, tolerance=margin, jitter=margin), float(length)
+    return Axis.from_grid(grid, which, tolerance=margin, jitter=margin), float(length)
 
 
 def seen(axis, length, rows):
@@ -112,7 +112,7 @@ def test_every_interval_is_kept_by_a_place_and_its_owner_keeps_it(axis, rows):
 
 
 def test_a_reach_is_of_all_windows_that_are_met():
-    axis = Axis.of(
+    axis = Axis.from_grid(
         Grid(width=160, height=50, size=64, overlap=16), 0, tolerance=0.0, jitter=0.0
     )  # windows 0-64, 48-112, 96-160
 

@@ -19,14 +19,14 @@ def views(*rows):
     table = np.array(rows, np.float64)
     seen = Detections.concatenate(
         [
-            Detections.of_tile(
+            Detections.from_tile(
                 table[[row], 1:5], np.float32(table[[row], 5]), np.zeros(1, np.int16), int(tile)
             )
             for row, tile in enumerate(table[:, 0])
         ]
     )
     x, y = (
-        Axis.of(GRID, axis, tolerance=TOLERANCE, jitter=0.0).classify(
+        Axis.from_grid(GRID, axis, tolerance=TOLERANCE, jitter=0.0).classify(
             table[:, 1 + axis], table[:, 3 + axis], seen.tile if axis == 0 else seen.tile * 0
         )
         for axis in (0, 1)

@@ -19,7 +19,7 @@ def detections(boxes, labels=None, tile=0, scores=None) -> Detections:
     boxes = np.array(boxes, dtype=np.float64).reshape(-1, 4)
     labels = np.zeros(len(boxes)) if labels is None else labels
     scores = np.full(len(boxes), 0.5) if scores is None else scores
-    return Detections.of_tile(
+    return Detections.from_tile(
         boxes, np.array(scores, dtype=np.float32), np.array(labels, dtype=np.int16), tile
     )
 

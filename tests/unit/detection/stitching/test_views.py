@@ -21,7 +21,7 @@ def pairs_of(boxes, tiles, *, outlined=False, outlines=None):
     if outlined:
         outlines = shapely.box(*boxes.T)
     seen = [
-        Detections.of_tile(
+        Detections.from_tile(
             boxes[[row]],
             np.ones(1, np.float32),
             np.zeros(1, np.int16),
@@ -31,7 +31,7 @@ def pairs_of(boxes, tiles, *, outlined=False, outlines=None):
         for row, (across, down) in enumerate(places)
     ]
     by_column, by_row = (
-        Axis.of(GRID, axis, tolerance=TOLERANCE, jitter=0.0).classify(
+        Axis.from_grid(GRID, axis, tolerance=TOLERANCE, jitter=0.0).classify(
             boxes[:, axis], boxes[:, 2 + axis], places[:, axis]
         )
         for axis in (0, 1)

@@ -12,7 +12,7 @@ import pytest
 
 from swath.detection.decode import classification, semantic
 from swath.detection.detections import NO_LABEL
-from swath.detection.postprocess import detections_of
+from swath.detection.postprocess import decode_detections
 from swath.errors import PackageError
 from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
@@ -51,13 +51,13 @@ def answers(package):
     tile = np.zeros((3, SIZE, SIZE), np.uint8)
     (outputs,) = load_model(package, runtime="onnx")([tile])
     if description.task == "segmentation":
-        label, score = semantic.read(outputs, description, SIZE)
+        label, score = semantic.decode(outputs, description, SIZE)
         kept = (label != NO_LABEL) & (score >= description.score_threshold)
         return np.where(kept, label.astype(int), -1)
     if description.task == "classification":
-        return np.array(classification.read(outputs, description)[0])
+        return np.array(classification.decode(outputs, description)[0])
     grid = Grid(width=SIZE, height=SIZE, size=SIZE, overlap=0)
-    found = detections_of(outputs, description, grid.tile(0)).ordered()
+    found = decode_detections(outputs, description, grid.tile(0)).ordered()
     rows = zip(found.label.tolist(), found.score.tolist(), found.box.tolist(), strict=True)
     return sorted((label, score, tuple(box)) for label, score, box in rows)
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from swath import storage
 from swath.cli import app
 from swath.detection import engine
-from swath.detection.detect_scene import detect
+from swath.detection.detect_scene import detect_scene
 from swath.errors import ShardInterruptedError
 from swath.models.mlm import EXPECTED
 from swath.models.package import load_package
@@ -54,7 +54,7 @@ def known(make_scene, tmp_path):
 @pytest.fixture
 def blind(monkeypatch):
     """A model that sees nothing, tile by tile."""
-    monkeypatch.setattr(engine, "TOGETHER", 1)
+    monkeypatch.setattr(engine, "MIN_TILES_PER_YIELD", 1)
     monkeypatch.setattr(shard_module, "load_model", lambda _: Blind())
     shard_module._load_once.cache_clear()
     yield
@@ -141,7 +141,7 @@ def test_an_endpoint_s_answer_has_the_warnings(make_scene, known):
     source = Source(name="x", digest="d", classes=package.description.classes)
 
     with open_scene(make_scene(grey(9, 0.1))) as scene:
-        found = detect(scene, package.description, load_model(package))
+        found = detect_scene(scene, package.description, load_model(package))
         answers = [json.loads(write(found, scene.info, source)) for write in (to_json, to_geojson)]
 
     for answer in answers:
@@ -169,12 +169,12 @@ def test_numbers_beyond_float32_once_they_are_scaled_are_nodata_and_told(make_sc
     usual = run_local(declared, str(package), tmp_path / "declared")
 
     (warning,) = told.warnings
-    assert f"{odd} has numbers that float32 cannot hold once they are scaled (gray" in warning
+    assert f"{odd} has values that float32 cannot hold after scaling (gray" in warning
     assert "-3.4e+38" in warning
     assert (told.detections, usual.warnings) == (usual.detections, [])
     assert told.detections == 40
     loaded = load_package(package)
     with open_scene(odd) as scene:
-        found = detect(scene, loaded.description, load_model(loaded))
+        found = detect_scene(scene, loaded.description, load_model(loaded))
     assert len(found.detections) == 40
     assert found.warnings == [warning]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swath.detection.detect_scene import detect
+from swath.detection.detect_scene import detect_scene
 from swath.detection.engine import Inference
 from swath.errors import PackageError, SceneError
 from swath.models.mlm import parse_description
@@ -148,7 +148,7 @@ def test_every_way_shows_a_network_the_numbers_of_the_formula(
 
     recorder = Recorder()
     with open_scene(uri) as scene:
-        detect(scene, known, recorder)
+        detect_scene(scene, known, recorder)
     some = [
         n
         for n in range(grid.count)
@@ -196,7 +196,7 @@ def test_scaling_follows_the_unit(make_scene):
     recorder = Recorder()
 
     with open_scene(uri) as scene:
-        detect(scene, known, recorder)
+        detect_scene(scene, known, recorder)
 
     shown = scaled(recorder.shown[0], known)
     for band, mean, stddev in zip(shown, (10, -4), (3, 0.5), strict=True):
@@ -209,7 +209,7 @@ def test_a_scene_that_states_nothing_is_in_the_package_s_unit(make_scene):
     recorder = Recorder()
 
     with open_scene(make_scene(pixels, names=NAMES)) as scene:
-        found = detect(scene, known, recorder)
+        found = detect_scene(scene, known, recorder)
 
     assert (recorder.shown[0] == 1500).all()
     assert recorder.shown[0].dtype == np.uint16, "nothing is converted in vain"

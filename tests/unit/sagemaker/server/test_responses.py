@@ -6,7 +6,7 @@ import shapely
 from affine import Affine
 from rasterio.crs import CRS
 
-from swath.detection.detect_scene import Found
+from swath.detection.detect_scene import SceneDetections
 from swath.detection.detections import Detections
 from swath.messages import TileCounts
 from swath.raster.scene_info import SceneInfo
@@ -40,7 +40,7 @@ def image(crs=None, transform=None):
 def found(*, outline=None):
     box = np.array([[1, 2, 5, 9], [10.5, 20, 30, 40]], np.float64)
     score, label = np.array([0.1, 0.7], np.float32), np.array([1, 0], np.int16)
-    return Found(Detections.of_tile(box, score, label, 0, outline), TILES)
+    return SceneDetections(Detections.from_tile(box, score, label, 0, outline), TILES)
 
 
 PLACED = image(CRS.from_string(UTM), NORTH_UP)
@@ -85,10 +85,10 @@ def test_detections_that_are_nowhere_are_left_out_of_a_map_only():
     disc = CRS.from_string("+proj=geos +h=35785831 +lon_0=0 +sweep=y +units=m")
     beside = image(disc, Affine(110_000, 0, -5_500_000, 0, -110_000, 4_400_000))
     box = np.array([[0, 0, 1, 1], [49, 39, 50, 40]], np.float64)
-    rows = Detections.of_tile(box, np.ones(2, np.float32), np.zeros(2, np.int16), 0)
+    rows = Detections.from_tile(box, np.ones(2, np.float32), np.zeros(2, np.int16), 0)
 
-    placed = json.loads(to_geojson(Found(rows, TILES), beside, SOURCE))
-    plain = json.loads(to_json(Found(rows, TILES), beside, SOURCE))
+    placed = json.loads(to_geojson(SceneDetections(rows, TILES), beside, SOURCE))
+    plain = json.loads(to_json(SceneDetections(rows, TILES), beside, SOURCE))
 
     assert [f["properties"]["x_min"] for f in placed["features"]] == [49]
     assert len(plain["detections"]) == 2
@@ -120,7 +120,7 @@ def test_outlines_are_kept():
 
 
 def test_nothing_found():
-    empty = Found(Detections.empty(), TILES)
+    empty = SceneDetections(Detections.empty(), TILES)
 
     assert json.loads(to_geojson(empty, PLACED, SOURCE))["features"] == []
     assert json.loads(to_json(empty, PLACED, SOURCE))["detections"] == []

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from swath.detection.tasks import task_of
+from swath.detection.tasks import create_task
 from swath.errors import InputError
 from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
@@ -150,7 +150,7 @@ def test_a_detector_finds_what_it_learnt(tmp_path):
     with torch.no_grad():
         rows = net.exported()(tensor([crop])).numpy()[0]
     description = to_model_description(spec_of(net))
-    seen = task_of(description, Grid(SIZE, SIZE, SIZE, 0)).detect(
+    seen = create_task(description, Grid(SIZE, SIZE, SIZE, 0)).decode(
         [rows], Grid(SIZE, SIZE, SIZE, 0).tile(0), None
     )
     best = seen.detections.take(np.argsort(-seen.detections.score)[: len(crop.boxes)])
