@@ -30,7 +30,7 @@ def geoparquet(count: int) -> Sample:
         georeferencer = _georeferencer(Path(folder), count)
         detections = load_boxes(count)
         started = time.perf_counter()
-        places = georeferencer.place(detections.box)
+        places = georeferencer.to_polygons(detections.box)
         placing = time.perf_counter() - started
         path = Path(folder, "detections.parquet")
         of_all: dict[str, Any] = {
@@ -51,7 +51,7 @@ def npy(count: int) -> Sample:
     """Save each column as an array: corners, bounds, boxes in px, score, class and tile."""
     with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
         detections = load_boxes(count)
-        shapes = _georeferencer(Path(folder), count).polygons(detections.box)
+        shapes = _georeferencer(Path(folder), count).to_polygons(detections.box).to_shapely()
         columns = {
             "geometry": shapely.get_coordinates(shapes),
             "bbox": shapely.bounds(shapes),
@@ -72,4 +72,4 @@ def _georeferencer(folder: Path, count: int) -> Georeferencer:
     side = make_grid(count).width
     path = VirtualScene(side, side).write(folder / "scene.tif")
     with open_scene(str(path)) as scene:
-        return Georeferencer.of(scene.info)
+        return Georeferencer.from_info(scene.info)

@@ -57,7 +57,7 @@ def read_raster(path: Path) -> Iterator[Outcome]:
     """Plan and read a scene; then hold its pixels against rasterio's, if that can read it."""
     try:
         with open_scene(str(path)) as scene:
-            footprint(scene.info, Georeferencer.of(scene.info))
+            footprint(scene.info, Georeferencer.from_info(scene.info))
             tiles = _tiles(scene)
     except Exception as error:  # noqa: BLE001 (whatever it is, is told)
         yield of_error(error)

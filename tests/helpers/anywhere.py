@@ -17,7 +17,7 @@ from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.projection import LON_LAT
 from swath.raster.scene import open_scene
-from swath.raster.scene_info import Placed
+from swath.raster.scene_info import ImageInfo
 
 SINUSOIDAL = "+proj=sinu +lon_0=0 +x_0=0 +y_0=0 +R=6371007.181 +units=m +no_defs"
 GEOSTATIONARY = "+proj=geos +h=35785831 +lon_0=-75 +sweep=x +ellps=GRS80 +units=m +no_defs"
@@ -82,7 +82,7 @@ SCENES = {
 
 
 def scene_of(crs, transform, gcps=()):
-    return Placed(
+    return ImageInfo(
         uri="x.tif", width=SIDE, height=SIDE, crs=crs, transform=transform, gcps=gcps, rpcs=False
     )
 
@@ -130,12 +130,12 @@ class Somewhere:
                 file.gcps = (placed.gcps, placed.crs)
         with open_scene(str(path)) as opened:
             self.info = opened.info
-        self.georeferencer = Georeferencer.of(self.info)
+        self.georeferencer = Georeferencer.from_info(self.info)
         self.outline = footprint(self.info, self.georeferencer)
 
     def write_detections(self, path, found):
         """Write a run's GeoParquet, and give the detections that have a row there."""
-        places = self.georeferencer.place(found.box, found.outline)
+        places = self.georeferencer.to_polygons(found.box, found.outline)
         with GeoParquetWriter(
             path,
             classes=["ship"],
@@ -145,7 +145,7 @@ class Somewhere:
             footprint=self.outline,
         ) as writer:
             writer.write(found, places)
-        return found.take(places.found)
+        return found.take(places.is_valid)
 
 
 def detected(outlines):

@@ -27,7 +27,7 @@ import shapely
 from swath import storage
 from swath.detection.detections import Detections
 from swath.detection.parquet import MAX_ROW_GROUP_VERTICES
-from swath.raster.polygons import Places
+from swath.raster.polygons import PolygonArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +119,7 @@ class GeoParquetWriter:
         self._writer = pq.ParquetWriter(path, _SCHEMA, **_WRITER_OPTIONS)
         self._encoder = ThreadPoolExecutor(1)
         self._encoding: Future[None] | None = None
-        self._pending: list[tuple[Detections, Places]] = []
+        self._pending: list[tuple[Detections, PolygonArray]] = []
         self._rows = self._corners = 0
         self._bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
         self._types: set[int] = set()
@@ -151,7 +151,7 @@ class GeoParquetWriter:
             self._encoder.shutdown()
             self._writer.close()
 
-    def write(self, rows: Detections, positions: Places) -> None:
+    def write(self, rows: Detections, positions: PolygonArray) -> None:
         """Add detections; those without a position on Earth are counted but not written.
 
         Detections off the disc of a weather satellite have no position.
@@ -160,11 +160,11 @@ class GeoParquetWriter:
             rows: Detections, n of them.
             positions: Position of each detection.
         """
-        is_valid = positions.found
+        is_valid = positions.is_valid
         self.unplaced += len(is_valid) - int(is_valid.sum())
         if not is_valid.all():
             rows, positions = rows.take(is_valid), positions.take(is_valid)
-        corners = np.cumsum(positions.corners)
+        corners = np.cumsum(positions.coordinate_counts)
         start = 0
         while start < len(rows):
             before = corners[start - 1] if start else 0
@@ -181,7 +181,7 @@ class GeoParquetWriter:
     def _flush(self) -> None:
         if self._rows:
             parts, others = zip(*self._pending, strict=True)
-            table = self._table(Detections.concatenate(parts), Places.concatenate(others))
+            table = self._table(Detections.concatenate(parts), PolygonArray.concatenate(others))
             self._wait()
             self._encoding = self._encoder.submit(self._writer.write_table, table)
         self._pending, self._rows, self._corners = [], 0, 0
@@ -192,7 +192,7 @@ class GeoParquetWriter:
             self._encoding.result()
             self._encoding = None
 
-    def _table(self, rows: Detections, positions: Places) -> pa.Table:
+    def _table(self, rows: Detections, positions: PolygonArray) -> pa.Table:
         bounds = positions.bounds()
         self._by_class += np.bincount(rows.label, minlength=len(self._by_class))
         self._update_metadata(positions, bounds)
@@ -209,14 +209,16 @@ class GeoParquetWriter:
             schema=_SCHEMA,
         )
 
-    def _update_metadata(self, positions: Places, bounds: NDArray[np.float64]) -> None:
+    def _update_metadata(self, positions: PolygonArray, bounds: NDArray[np.float64]) -> None:
         """Collect what the file's metadata contains about all rows."""
         self._bounds[:2] = np.minimum(self._bounds[:2], bounds[:2].min(axis=1))
         self._bounds[2:] = np.maximum(self._bounds[2:], bounds[2:].max(axis=1))
-        if positions.is_ring.any():
+        if positions.is_quad.any():
             self._types.add(shapely.GeometryType.POLYGON)
-        if positions.shape is not None:
-            self._types.update(shapely.get_type_id(positions.shape[~positions.is_ring]).tolist())
+        if positions.geometries is not None:
+            self._types.update(
+                shapely.get_type_id(positions.geometries[~positions.is_quad]).tolist()
+            )
         self.count += len(positions)
 
     def _metadata(self) -> dict[str, Any]:
@@ -270,15 +272,15 @@ _TYPE_NAMES = {
 }
 
 
-def _wkb(positions: Places) -> pa.Array:
+def _wkb(positions: PolygonArray) -> pa.Array:
     """Return the position of each detection as WKB, little-endian."""
-    if positions.shape is None:
-        return _rings_as_wkb(positions.ring)
-    is_ring = positions.is_ring
-    others = pa.array(shapely.to_wkb(positions.shape[~is_ring], byte_order=1), pa.binary())
-    both = pa.concat_arrays([_rings_as_wkb(positions.ring[is_ring]), others])
-    # Where each row is in `both`: the inverse of a stable sort by `is_ring`.
-    return both.take(pa.array(np.argsort(np.argsort(~is_ring, kind="stable"))))
+    if positions.geometries is None:
+        return _rings_as_wkb(positions.quads)
+    is_quad = positions.is_quad
+    others = pa.array(shapely.to_wkb(positions.geometries[~is_quad], byte_order=1), pa.binary())
+    both = pa.concat_arrays([_rings_as_wkb(positions.quads[is_quad]), others])
+    # Where each row is in `both`: the inverse of a stable sort by `is_quad`.
+    return both.take(pa.array(np.argsort(np.argsort(~is_quad, kind="stable"))))
 
 
 def _rings_as_wkb(ring: NDArray[np.float64]) -> pa.Array:

@@ -29,7 +29,7 @@ from swath.messages.run_warnings import gather_warnings, no_position_warning
 from swath.raster.display import read_thumbnail
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
-from swath.raster.polygons import Places
+from swath.raster.polygons import PolygonArray
 from swath.raster.scene import open_scene
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Detections:
     run_id: str
     crs: str | None
     _rows: Rows
-    _positions: Places
+    _positions: PolygonArray
     _footprint: shapely.Geometry
     _thumbnail_source: _ThumbnailSource
 
@@ -117,7 +117,7 @@ class Detections:
         rows, scene_name = detected.detections, name or scene.uri
         warnings = [text.replace(scene.uri, scene_name) for text in detected.warnings]
         try:
-            georeferencer = Georeferencer.of(scene)
+            georeferencer = Georeferencer.from_info(scene)
             outline = footprint(scene, georeferencer)
         except SceneError as error:
             crs, positions = None, _positions_in_pixels(rows)
@@ -129,8 +129,8 @@ class Detections:
                 f"{str(reason).replace(scene.uri, scene_name)}"
             )
         else:
-            crs, positions = LON_LAT, georeferencer.place(rows.box, rows.outline)
-            on_earth = positions.found
+            crs, positions = LON_LAT, georeferencer.to_polygons(rows.box, rows.outline)
+            on_earth = positions.is_valid
             warnings += no_position_warning(scene_name, len(rows) - int(on_earth.sum()))
             rows, positions = rows.take(on_earth), positions.take(on_earth)
         return cls(
@@ -171,7 +171,7 @@ class Detections:
 
     def _iter_rows(self, part: slice) -> Iterator[Detection]:
         rows = self._rows.take(part)
-        columns = (rows.label, rows.score, self._positions.take(part).polygons(), rows.box)
+        columns = (rows.label, rows.score, self._positions.take(part).to_shapely(), rows.box)
         for label, score, geometry, box in zip(*columns, strict=True):
             x0, y0, x1, y1 = box.tolist()
             yield Detection(self.classes[label], float(score), geometry, (x0, y0, x1, y1))
@@ -198,7 +198,7 @@ class Detections:
     @property
     def geometries(self) -> NDArray[np.object_]:
         """(n,) shapely Polygons or MultiPolygons in `crs`."""
-        return self._positions.polygons()
+        return self._positions.to_shapely()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -307,7 +307,7 @@ class _ThumbnailSource:
             return None
 
 
-def _positions_in_pixels(rows: Rows) -> Places:
+def _positions_in_pixels(rows: Rows) -> PolygonArray:
     """Return the positions of detections in px of the scene."""
     shapes = boxes_to_polygons(rows.box) if rows.outline is None else rows.outline
-    return Places(Places.nowhere(len(rows)).ring, shapes)
+    return PolygonArray(PolygonArray.empty(len(rows)).quads, shapes)

@@ -56,7 +56,7 @@ class Footprint:
                 "placed in it; georeference it (gdal_edit.py can), or give its labels in px as COCO"
             )
         if scene.transform is None:
-            return cls(scene, LON_LAT, Inverse(scene, Georeferencer.of(scene)))
+            return cls(scene, LON_LAT, Inverse(scene, Georeferencer.from_info(scene)))
         if scene.transform.determinant == 0:
             raise LabelsError(f"{scene.uri} has a geotransform without area; georeference it anew")
         return cls(scene, scene.crs, ~scene.transform)

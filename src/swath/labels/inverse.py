@@ -28,14 +28,14 @@ _CLOSE = 1e-4
 class Inverse:
     """Conversion of longitudes and latitudes to scene px by Newton's method.
 
-    It inverts `Georeferencer.points`. A polynomial or spline that is fitted in the opposite
+    It inverts `Georeferencer.to_lonlat`. A polynomial or spline that is fitted in the opposite
     direction would not be the exact inverse of the one that runs use.
     """
 
     def __init__(self, scene: SceneInfo, georeferencer: Georeferencer) -> None:
         self._scene, self._georeferencer = scene, georeferencer
         across, down = np.meshgrid(*np.linspace(0, [scene.width, scene.height], _ROWS).T)
-        lon, lat = georeferencer.points(across.ravel(), down.ravel())
+        lon, lat = georeferencer.to_lonlat(across.ravel(), down.ravel())
         there = np.isfinite(lon)
         self._start = np.stack([across.ravel(), down.ravel()], axis=1)[there]
         lon, self._lat = lon[there], lat[there]
@@ -88,7 +88,7 @@ class Inverse:
             wanted: (n, 2) longitude and latitude of the target in degrees.
         """
         x, y = found.T
-        lon, lat = self._georeferencer.points(
+        lon, lat = self._georeferencer.to_lonlat(
             np.stack([x, x - _STEP, x + _STEP, x, x]), np.stack([y, y, y, y - _STEP, y + _STEP])
         )
         off_lon, off_lat = _short_way(wanted[:, 0] - lon[0]), wanted[:, 1] - lat[0]

@@ -126,7 +126,7 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
         position on Earth.
     """
     plan, scene = run.plan, run.plan.georeferenced_scene
-    georeferencer = Georeferencer.of(scene)
+    georeferencer = Georeferencer.from_info(scene)
     with GeoParquetWriter(
         path,
         classes=plan.answer.classes,
@@ -136,7 +136,7 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
         footprint=footprint(scene, georeferencer),
     ) as out:
         for found in _iter_merged(run, receipts):
-            out.write(found, georeferencer.place(found.box, found.outline))
+            out.write(found, georeferencer.to_polygons(found.box, found.outline))
     return out.count, out.unplaced
 
 

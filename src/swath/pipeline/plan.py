@@ -27,7 +27,7 @@ from swath.messages import (
 from swath.models.output_spec import Answer
 from swath.pipeline.shard_layout import ShardLayout
 from swath.raster.radiometry.comparison import Expected
-from swath.raster.scene_info import Placed
+from swath.raster.scene_info import ImageInfo
 from swath.raster.tiles import Grid
 from swath.storage.checked_json import checked
 
@@ -78,9 +78,9 @@ class Plan(Payload, frozen=True, kw_only=True):
     """Number of tiles without a valid pixel."""
 
     @property
-    def georeferenced_scene(self) -> Placed:
+    def georeferenced_scene(self) -> ImageInfo:
         """Size and georeference of the scene."""
-        return Placed.by(
+        return ImageInfo.from_georeference(
             self.georeference, uri=self.scene.uri, width=self.width, height=self.height
         )
 

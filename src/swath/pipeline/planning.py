@@ -62,7 +62,7 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
     """
     description = _apply_score_threshold(_describe_model(request.model), request.options)
     with open_scene(request.scene.uri, etag=request.scene.etag) as scene:
-        footprint(scene.info, Georeferencer.of(scene.info))
+        footprint(scene.info, Georeferencer.from_info(scene.info))
         bands = select_bands(scene.info, description.bands)
         conversion(scene.info, bands, description.bands, description.units)
         size, overlap = description.tile_size, description.overlap

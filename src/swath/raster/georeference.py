@@ -16,41 +16,46 @@ import numpy as np
 import shapely
 
 from swath.errors import SceneError
-from swath.raster.geotransform import AffineTransform, Geotransform, geotransform_of
-from swath.raster.polygons import Places, convex, has_four_corners
+from swath.raster.geotransform import AffineTransform, Geotransform, geotransform_from_info
+from swath.raster.polygons import PolygonArray, has_four_corners, is_convex
 from swath.raster.projection import LON_LAT, reproject, without_session, world_width
-from swath.raster.unusual_polygons import FOLLOWED, cut_at, deviation, place_polygon
+from swath.raster.unusual_polygons import (
+    MAX_DEVIATION_PX,
+    deviation,
+    limit_to_one_turn,
+    polygon_to_lonlat,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from rasterio.crs import CRS
 
     from swath._types import Floats
-    from swath.raster.scene_info import Placed
-    from swath.raster.unusual_polygons import Points
+    from swath.raster.scene_info import ImageInfo
+    from swath.raster.unusual_polygons import ToLonLat
 
-_HIGHEST = 91
+_MAX_LATITUDE = 91
 """Largest latitude in degrees; a global grid may exceed a pole by half of a large pixel."""
 _MAX_TURNS = 10
 """Largest number of turns of a scene around the Earth; a header that states more is damaged."""
-_OFF = 0.02
+_MAX_ROUND_TRIP_PX = 0.02
 """Largest distance in px between a position and the result of converting it there and back.
 
 At a pole, a whole map may be less than 1 px wide.
 """
-_CHUNK = 1 << 18
+_POSITIONS_PER_BATCH = 1 << 18
 """Number of positions that are converted at once."""
 _HALF_TURN = 180
-_BENT = 0.25
+_MAX_BOX_DEVIATION_PX = 0.25
 """Largest distance in px of a box's edge from the straight line in degrees between its ends."""
-_LONGEST = 64
+_MAX_EDGE_PX = 64
 """Length in px above which edges of outlines are cut before their curvature is measured.
 
 A longer edge may be curved in any way, for example by ground control points.
 """
-_TINY = 1e-9
+_ROUNDING = 1e-9
 """Rounding error, as a share of the map's width."""
-_CHECKED = 33
+_CHECK_POINTS = 33
 """Number of rows and of columns of the positions at which a georeference is checked."""
 # Corners of a box as columns of (x0, y0, x1, y1), counter-clockwise on a north-up map.
 _RING_X = [0, 0, 2, 2]
@@ -70,12 +75,12 @@ class Georeferencer:
     crs: CRS
     _curvature: float
     """Largest curvature in degrees, in 1/px, of straight edges in px; 0 if all stay straight."""
-    _pixel: float = np.inf
+    _pixel_size: float = np.inf
     """Size of a pixel in CRS units, if the scene has pixels beyond the map's edge.
 
-    PROJ maps such pixels onto others. Infinite for other scenes, whose pixels need no check.
+    PROJ maps such pixels onto others. Infinite for other scenes, edge_owner pixels need no check.
     """
-    _half: float = np.inf
+    _half_world: float = np.inf
     """Half of the world's width along x, in CRS units, if the scene covers at least as much.
 
     The ends of a wider shape are closer to each other in the other direction around the Earth.
@@ -83,7 +88,7 @@ class Georeferencer:
     """
 
     @classmethod
-    def of(cls, scene: Placed) -> Georeferencer:
+    def from_info(cls, scene: ImageInfo) -> Georeferencer:
         """Create the conversion from a scene's affine transform or its ground control points.
 
         The points are used only where the scene has no affine transform.
@@ -91,7 +96,7 @@ class Georeferencer:
         Raises:
             SceneError: The scene has no usable georeference, or no pixel of it is on Earth.
         """
-        geotransform = geotransform_of(scene)
+        geotransform = geotransform_from_info(scene)
         if scene.crs is None:
             raise SceneError(
                 f"{scene.uri} has no coordinate reference system; "
@@ -99,28 +104,35 @@ class Georeferencer:
             )
         if scene.crs.to_wkt().startswith("GEOCCS"):
             raise SceneError(
-                f"{scene.uri} counts from the Earth's centre ({_name(scene.crs)}), so its pixels "
-                "are on no map; give it its own system with gdal_edit.py -a_srs EPSG:…"
+                f"{scene.uri} has coordinates from the Earth's center ({_crs_name(scene.crs)}), so "
+                "its pixels are on no map; give it its own system with gdal_edit.py -a_srs EPSG:…"
             )
         width = world_width(scene.crs)
-        made = cls(geotransform, scene.crs, _curvature=0, _half=_half(scene, width))
-        across, down = np.linspace(0, [scene.width, scene.height], _CHECKED).T
-        lon, _ = made.points(across, down[:, None])
+        georeferencer = cls(
+            geotransform, scene.crs, _curvature=0, _half_world=_half_world(scene, width)
+        )
+        across, down = np.linspace(0, [scene.width, scene.height], _CHECK_POINTS).T
+        lon, _ = georeferencer.to_lonlat(across, down[:, None])
         if not np.isfinite(lon).any():
             raise SceneError(
-                f"{scene.uri} has no pixel that its coordinate reference system, "
-                f"{_name(scene.crs)}, can place in EPSG:4326: is it of another planet or a local "
-                "system, or is its geotransform wrong?"
+                f"{scene.uri} has no pixel whose position its coordinate reference system, "
+                f"{_crs_name(scene.crs)}, can convert to EPSG:4326; check the geotransform, and "
+                "that the system is neither local nor of another planet"
             )
         if width is None and isinstance(geotransform, AffineTransform):
-            checked = replace(made, _pixel=math.sqrt(abs(geotransform.matrix.determinant)))
-            if (np.isnan(checked.points(across, down[:, None])[0]) & np.isfinite(lon)).any():
-                made = checked
+            checked = replace(
+                georeferencer, _pixel_size=math.sqrt(abs(geotransform.matrix.determinant))
+            )
+            if (np.isnan(checked.to_lonlat(across, down[:, None])[0]) & np.isfinite(lon)).any():
+                georeferencer = checked
         if _stays_straight(geotransform, scene.crs, width):
-            return made
-        return replace(made, _curvature=_measure(made.points, across[::2], down[::2]))
+            return georeferencer
+        return replace(
+            georeferencer,
+            _curvature=_max_curvature(georeferencer.to_lonlat, across[::2], down[::2]),
+        )
 
-    def points(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+    def to_lonlat(self, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
         """Convert positions in scene px to longitudes and latitudes.
 
         Args:
@@ -134,33 +146,23 @@ class Georeferencer:
         xs, ys = np.broadcast_arrays(np.asarray(x, np.float64), np.asarray(y, np.float64))
         lon, lat = np.empty(xs.size), np.empty(xs.size)
         with without_session():
-            for start in range(0, xs.size, _CHUNK):
-                part = slice(start, start + _CHUNK)
-                placed = self.geotransform.forward(xs.ravel()[part], ys.ravel()[part])
-                lon[part], lat[part] = _to_lon_lat(self.crs, *placed)
-                if np.isfinite(self._pixel):
-                    lost = ~self._is_there(*placed, lon[part], lat[part])
+            for start in range(0, xs.size, _POSITIONS_PER_BATCH):
+                part = slice(start, start + _POSITIONS_PER_BATCH)
+                converted = self.geotransform.forward(xs.ravel()[part], ys.ravel()[part])
+                lon[part], lat[part] = _to_lon_lat(self.crs, *converted)
+                if np.isfinite(self._pixel_size):
+                    lost = ~self._round_trips(*converted, lon[part], lat[part])
                     lon[part][lost] = lat[part][lost] = np.nan
         return lon.reshape(xs.shape), lat.reshape(xs.shape)
 
-    def _is_there(self, x: Floats, y: Floats, lon: Floats, lat: Floats) -> NDArray[np.bool_]:
+    def _round_trips(self, x: Floats, y: Floats, lon: Floats, lat: Floats) -> NDArray[np.bool_]:
         """Return which positions in the CRS are recovered when lon and lat are converted back."""
         back_x, back_y = reproject(LON_LAT, self.crs, lon, lat)
-        return np.asarray(np.hypot(back_x - x, back_y - y) < _OFF * self._pixel)
+        return np.asarray(np.hypot(back_x - x, back_y - y) < _MAX_ROUND_TRIP_PX * self._pixel_size)
 
-    def polygons(self, boxes: ArrayLike) -> NDArray[np.object_]:
-        """Return the outlines of boxes on Earth.
-
-        Args:
-            boxes: Boxes (n, 4) x0, y0, x1, y1 in scene px.
-
-        Returns:
-            shapely Polygons in EPSG:4326, (n,), with counter-clockwise exteriors. MultiPolygon
-            where the outline is split at the antimeridian; None where no part is on Earth.
-        """
-        return self.place(boxes).polygons()
-
-    def place(self, boxes: ArrayLike, outline: NDArray[np.object_] | None = None) -> Places:
+    def to_polygons(
+        self, boxes: ArrayLike, outline: NDArray[np.object_] | None = None
+    ) -> PolygonArray:
         """Return the polygons of detections on Earth, without the parts that are not on Earth.
 
         Args:
@@ -170,41 +172,43 @@ class Georeferencer:
         """
         if outline is None:
             corners = np.asarray(boxes, np.float64).reshape(-1, 4)
-            return self._place_rings(corners[:, _RING_X], corners[:, _RING_Y])
+            return self._quads_to_polygons(corners[:, _RING_X], corners[:, _RING_Y])
         simple = has_four_corners(outline)
         rings = shapely.get_coordinates(outline[simple]).reshape(-1, 5, 2)[:, :4]
-        placed = self._place_rings(rings[..., 0], rings[..., 1])
-        places = Places.nowhere(len(outline))
-        places.ring[simple] = placed.ring
-        if placed.shape is None and simple.all():
-            return places
-        shape = places.shapes
-        shape[simple] = placed.shapes
-        shape[~simple] = self._place_outlines(outline[~simple])
-        return Places(places.ring, shape)
+        converted = self._quads_to_polygons(rings[..., 0], rings[..., 1])
+        polygons = PolygonArray.empty(len(outline))
+        polygons.quads[simple] = converted.quads
+        if converted.geometries is None and simple.all():
+            return polygons
+        shape = polygons.geometry_array
+        shape[simple] = converted.geometry_array
+        shape[~simple] = self._outlines_to_lonlat(outline[~simple])
+        return PolygonArray(polygons.quads, shape)
 
-    def once_around(self, outline: Any) -> Any:
+    def limit_to_one_turn(self, outline: Any) -> Any:
         """Return an outline in px that covers each longitude once, even if the scene is wider."""
         step = np.diff(self.geotransform.forward(np.array([0.0, 1]), np.zeros(2))[0])[0]
-        return cut_at(outline, 2 * self._half / abs(step) if step else np.inf)
+        return limit_to_one_turn(outline, 2 * self._half_world / abs(step) if step else np.inf)
 
-    def _place_rings(self, x: Floats, y: Floats) -> Places:
+    def _quads_to_polygons(self, x: Floats, y: Floats) -> PolygonArray:
         """Convert rings of four corners, (n, 4) x and y, from scene px to EPSG:4326."""
-        lon, lat = self.points(x, y)
+        lon, lat = self.to_lonlat(x, y)
         # Where a corner is NaN, every comparison is False.
-        plain = (np.ptp(lon, axis=1) <= _HALF_TURN) & convex(lon, lat)
-        plain &= self._are_straight(x, y, lon, lat)
-        if np.isfinite(self._half):
-            plain &= np.ptp(self.geotransform.forward(x, y)[0], axis=1) < self._half * (1 - _TINY)
-        if plain.all():
-            return Places.of_rings(lon, lat)
-        lon[~plain] = np.nan
-        places = Places.of_rings(lon, lat)
-        shape = places.shapes
-        shape[~plain] = self._place_outlines(
-            shapely.polygons(np.stack([x[~plain], y[~plain]], axis=2))
+        is_simple = (np.ptp(lon, axis=1) <= _HALF_TURN) & is_convex(lon, lat)
+        is_simple &= self._are_straight(x, y, lon, lat)
+        if np.isfinite(self._half_world):
+            is_simple &= np.ptp(self.geotransform.forward(x, y)[0], axis=1) < self._half_world * (
+                1 - _ROUNDING
+            )
+        if is_simple.all():
+            return PolygonArray.from_corners(lon, lat)
+        lon[~is_simple] = np.nan
+        polygons = PolygonArray.from_corners(lon, lat)
+        shape = polygons.geometry_array
+        shape[~is_simple] = self._outlines_to_lonlat(
+            shapely.polygons(np.stack([x[~is_simple], y[~is_simple]], axis=2))
         )
-        return Places(places.ring, shape)
+        return PolygonArray(polygons.quads, shape)
 
     def _are_straight(self, x: Floats, y: Floats, lon: Floats, lat: Floats) -> NDArray[np.bool_]:
         """Return which rings (n, 4) have edges that are straight in scene px and in degrees.
@@ -215,49 +219,49 @@ class Georeferencer:
             lon: Longitudes of the corners, (n, 4).
             lat: Latitudes of the corners, (n, 4).
         """
-        size = _size(x, y)
-        straight = self._curvature * size**2 / 8 <= _BENT
+        size = _longer_side(x, y)
+        straight = self._curvature * size**2 / 8 <= _MAX_BOX_DEVIATION_PX
         if isinstance(self.geotransform, AffineTransform):
             # In a projection, the direction of an edge turns by at most the angle that the edge
             # covers on the Earth. In one as slanting as the sinusoidal projection, it turns by up
             # to half a circle.
             turn = np.radians(np.ptp(lon, axis=1) + np.pi * np.ptp(lat, axis=1))
-            straight |= turn * size / 8 <= _BENT
-        asked = np.flatnonzero(~straight)
-        start = np.stack([x[asked], y[asked]], axis=2)
+            straight |= turn * size / 8 <= _MAX_BOX_DEVIATION_PX
+        uncertain = np.flatnonzero(~straight)
+        start = np.stack([x[uncertain], y[uncertain]], axis=2)
         off = deviation(
-            self.points, start.reshape(-1, 2), np.roll(start, -1, axis=1).reshape(-1, 2)
+            self.to_lonlat, start.reshape(-1, 2), np.roll(start, -1, axis=1).reshape(-1, 2)
         )
-        straight[asked] = off.reshape(-1, 4).max(axis=1, initial=0) <= _BENT
+        straight[uncertain] = off.reshape(-1, 4).max(axis=1, initial=0) <= _MAX_BOX_DEVIATION_PX
         return np.asarray(straight)
 
-    def _place_outlines(self, outline: NDArray[np.object_]) -> NDArray[np.object_]:
+    def _outlines_to_lonlat(self, outline: NDArray[np.object_]) -> NDArray[np.object_]:
         """Convert shapely objects of any number of corners, (n,), from scene px to EPSG:4326."""
         bent = np.zeros(len(outline), np.bool_)
         if self._curvature:
-            outline, bent = self._followed(shapely.segmentize(outline, _LONGEST))
+            outline, bent = self._add_corners(shapely.segmentize(outline, _MAX_EDGE_PX))
         corners, owner = shapely.get_coordinates(outline, return_index=True)
-        lon, lat = self.points(*corners.T)
+        lon, lat = self.to_lonlat(*corners.T)
         starts = np.searchsorted(owner, np.arange(len(outline)))
-        placed = np.full(len(outline), None, object)
+        converted = np.full(len(outline), None, object)
         if not len(starts):
-            return placed
+            return converted
         # Where a corner is NaN, the extent is NaN, and every comparison is False.
         extent = np.maximum.reduceat(lon, starts) - np.minimum.reduceat(lon, starts)
-        plain = (extent <= _HALF_TURN) & ~bent
-        if np.isfinite(self._half):
+        is_simple = (extent <= _HALF_TURN) & ~bent
+        if np.isfinite(self._half_world):
             along, _ = self.geotransform.forward(*corners.T)
             span = np.maximum.reduceat(along, starts) - np.minimum.reduceat(along, starts)
-            plain &= span < self._half * (1 - _TINY)
-        places = np.stack([lon, lat], axis=1)[plain[owner]]
-        moved = shapely.set_coordinates(outline[plain].copy(), places)
-        plain[plain] = valid = shapely.is_valid(moved)
-        placed[plain] = shapely.orient_polygons(moved[valid])
-        for i in np.flatnonzero(~plain):
-            placed[i] = self._place_unusual(outline[i])
-        return placed
+            is_simple &= span < self._half_world * (1 - _ROUNDING)
+        polygons = np.stack([lon, lat], axis=1)[is_simple[owner]]
+        moved = shapely.set_coordinates(outline[is_simple].copy(), polygons)
+        is_simple[is_simple] = valid = shapely.is_valid(moved)
+        converted[is_simple] = shapely.orient_polygons(moved[valid])
+        for i in np.flatnonzero(~is_simple):
+            converted[i] = self._unusual_to_lonlat(outline[i])
+        return converted
 
-    def _followed(
+    def _add_corners(
         self, outline: NDArray[np.object_]
     ) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
         """Return outlines with corners added where edges are curved.
@@ -275,34 +279,34 @@ class Georeferencer:
             corners, ring = shapely.get_coordinates(rings, return_index=True)
             edges = np.flatnonzero(np.diff(ring) == 0)
             length = np.hypot(*(corners[edges + 1] - corners[edges]).T)
-            kept = self._curvature * length**2 / 8 > FOLLOWED
+            kept = self._curvature * length**2 / 8 > MAX_DEVIATION_PX
             edges = edges[kept]
-            off = deviation(self.points, corners[edges], corners[edges + 1])
-            whose = owner[part[ring[edges]]]
+            off = deviation(self.to_lonlat, corners[edges], corners[edges + 1])
+            edge_owner = owner[part[ring[edges]]]
             most, longest = np.zeros((2, len(outline)))
-            np.maximum.at(most, whose, np.nan_to_num(off, nan=np.inf))
-            np.maximum.at(longest, whose, length[kept])
+            np.maximum.at(most, edge_owner, np.nan_to_num(off, nan=np.inf))
+            np.maximum.at(longest, edge_owner, length[kept])
             if last:
-                return outline, bent | (most > 2 * FOLLOWED)
-            bent = most > _LONGEST
-            some = (most > FOLLOWED) & ~bent
-            edge = longest[some] * np.sqrt(FOLLOWED / most[some])
+                return outline, bent | (most > 2 * MAX_DEVIATION_PX)
+            bent = most > _MAX_EDGE_PX
+            some = (most > MAX_DEVIATION_PX) & ~bent
+            edge = longest[some] * np.sqrt(MAX_DEVIATION_PX / most[some])
             outline[some] = shapely.segmentize(outline[some], np.maximum(edge, 1))
         raise AssertionError
 
-    def _place_unusual(self, outline: Any) -> Any:
-        bends = self._curvature > 0
+    def _unusual_to_lonlat(self, outline: Any) -> Any:
+        is_curved = self._curvature > 0
         parts = [
-            place_polygon(self.points, part, bends=bends)
-            for part in shapely.get_parts(self.once_around(outline))
+            polygon_to_lonlat(self.to_lonlat, part, is_curved=is_curved)
+            for part in shapely.get_parts(self.limit_to_one_turn(outline))
         ]
         found = shapely.get_parts([part for part in parts if part is not None])
         if not len(found):
             return None
-        return found[0] if len(found) == 1 else _joined(found)
+        return found[0] if len(found) == 1 else _union(found)
 
 
-def _half(scene: Placed, width: float | None) -> float:
+def _half_world(scene: ImageInfo, width: float | None) -> float:
     """Return half of the map's width, if a scene's affine transform covers at least as much.
 
     Infinity for other scenes.
@@ -315,17 +319,17 @@ def _half(scene: Placed, width: float | None) -> float:
             f"{scene.uri} goes around the Earth {span / width:.3g} times, so its geotransform is "
             "wrong; give it the right one with gdal_edit.py -a_ullr …"
         )
-    return width / 2 if span >= width / 2 * (1 - _TINY) else np.inf
+    return width / 2 if span >= width / 2 * (1 - _ROUNDING) else np.inf
 
 
-def _measure(points: Points, across: Floats, down: Floats) -> float:
+def _max_curvature(to_lonlat: ToLonLat, across: Floats, down: Floats) -> float:
     """Return the largest curvature of the edges of a grid of positions in px, in 1/px."""
     grid = np.stack(np.meshgrid(across, down), axis=-1)
     edges = [(grid[:, :-1], grid[:, 1:]), (grid[:-1], grid[1:])]
     most = 0.0
     for start, end in edges:
         length = np.hypot(*(end - start).reshape(-1, 2).T)
-        off = deviation(points, start.reshape(-1, 2), end.reshape(-1, 2))
+        off = deviation(to_lonlat, start.reshape(-1, 2), end.reshape(-1, 2))
         with np.errstate(invalid="ignore"):
             most = max(most, float(np.nanmax(np.nan_to_num(8 * off / length**2))))
     return most
@@ -339,18 +343,18 @@ def _stays_straight(geotransform: Geotransform, crs: CRS, width: float | None) -
     return bool(crs.is_geographic or (width is not None and upright))
 
 
-def _size(x: Floats, y: Floats) -> Floats:
+def _longer_side(x: Floats, y: Floats) -> Floats:
     return np.asarray(np.maximum(np.ptp(x, axis=1), np.ptp(y, axis=1)))
 
 
-def _joined(parts: NDArray[np.object_]) -> Any:
+def _union(parts: NDArray[np.object_]) -> Any:
     """Return the union, as a MultiPolygon, of parts that may touch where they were cut."""
     return shapely.orient_polygons(
         shapely.MultiPolygon(list(shapely.get_parts(shapely.union_all(parts))))
     )
 
 
-def _name(crs: CRS) -> str:
+def _crs_name(crs: CRS) -> str:
     named = re.search('"([^"]*)"', crs.to_wkt())
     return named[1] if named else crs.to_string()
 
@@ -358,7 +362,7 @@ def _name(crs: CRS) -> str:
 def _to_lon_lat(crs: CRS, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Return longitudes within ±180 and latitudes; both NaN for positions not on Earth."""
     lon, lat = reproject(crs, LON_LAT, x, y)
-    lost = ~(np.abs(lat) <= _HIGHEST)
+    lost = ~(np.abs(lat) <= _MAX_LATITUDE)
     lon[lost] = lat[lost] = np.nan
     beyond = np.abs(lon) > _HALF_TURN
     lon[beyond] = (lon[beyond] + 180) % 360 - 180

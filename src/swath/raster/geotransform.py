@@ -12,20 +12,20 @@ from rasterio.errors import RasterioError
 from rasterio.transform import GCPTransformer
 
 from swath.errors import SceneError
-from swath.raster.projection import FARTHEST, without_session, world_width
+from swath.raster.projection import MAX_COORDINATE, without_session, world_width
 
 if TYPE_CHECKING:
     from affine import Affine
 
     from swath._types import Floats
-    from swath.raster.scene_info import Placed
+    from swath.raster.scene_info import ImageInfo
 
-_MOST_TPS_GCPS = 1000
+_MAX_TPS_GCPS = 1000
 """Largest number of ground control points for a spline.
 
 A spline through more points would take too long, so a polynomial is fitted to them.
 """
-_MINIMUM_GCPS = 3
+_MIN_GCPS = 3
 
 
 class Geotransform(Protocol):
@@ -36,17 +36,17 @@ class Geotransform(Protocol):
         ...
 
 
-def geotransform_of(scene: Placed) -> Geotransform:
+def geotransform_from_info(scene: ImageInfo) -> Geotransform:
     """Return a scene's affine transform or, without one, a transform from ground control points.
 
     Raises:
         SceneError: The scene has neither, or its transform or points cannot be used.
     """
     if scene.transform is not None:
-        return _by_affine(scene, scene.transform)
+        return _affine_transform(scene, scene.transform)
     if scene.gcps:
-        return _by_gcps(scene)
-    raise SceneError(f"{scene.uri} {_why_unplaced(scene)}")
+        return _gcp_transform(scene)
+    raise SceneError(f"{scene.uri} {_missing_georeference(scene)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,41 +72,41 @@ class GcpTransform:
 
     def forward(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Return positions (n,) in scene px as positions in the CRS."""
-        placed_x, placed_y = self._transformer.xy(y, x, offset="ul")
-        return np.asarray(placed_x, np.float64), np.asarray(placed_y, np.float64)
+        crs_x, crs_y = self._transformer.xy(y, x, offset="ul")
+        return np.asarray(crs_x, np.float64), np.asarray(crs_y, np.float64)
 
 
-def _by_affine(scene: Placed, matrix: Affine) -> AffineTransform:
+def _affine_transform(scene: ImageInfo, matrix: Affine) -> AffineTransform:
     a, b, c, d, e, f = matrix[:6]
     if a * e - b * d == 0 or not np.isfinite([a, b, c, d, e, f]).all():
         raise SceneError(f"{scene.uri} has a geotransform without area: {a, b, c, d, e, f}")
     return AffineTransform(matrix)
 
 
-def _by_gcps(scene: Placed) -> GcpTransform:
-    if fault := _fault_of(scene.gcps):
-        raise SceneError(f"{scene.uri} has {len(scene.gcps)} ground control points, {fault}")
+def _gcp_transform(scene: ImageInfo) -> GcpTransform:
+    if problem := _gcp_problem(scene.gcps):
+        raise SceneError(f"{scene.uri} has {len(scene.gcps)} ground control points, {problem}")
     try:
         with without_session():
-            gcps = _continuous(scene)
-            return GcpTransform(GCPTransformer(gcps, tps=len(gcps) <= _MOST_TPS_GCPS))
+            gcps = _unwrap_gcps(scene)
+            return GcpTransform(GCPTransformer(gcps, tps=len(gcps) <= _MAX_TPS_GCPS))
     except (RasterioError, CPLE_BaseError, ValueError) as error:
         raise SceneError(f"{scene.uri} has unusable ground control points: {error}") from error
 
 
-def _fault_of(gcps: tuple[GroundControlPoint, ...]) -> str | None:
-    if len(gcps) < _MINIMUM_GCPS:
-        return f"of which {_MINIMUM_GCPS} are needed"
+def _gcp_problem(gcps: tuple[GroundControlPoint, ...]) -> str | None:
+    if len(gcps) < _MIN_GCPS:
+        return f"of which {_MIN_GCPS} are needed"
     points = np.array([(gcp.col, gcp.row, gcp.x, gcp.y) for gcp in gcps], np.float64)
-    if not (np.abs(points) <= FARTHEST).all():  # also refuses NaN
+    if not (np.abs(points) <= MAX_COORDINATE).all():  # also refuses NaN
         return "not all of them numbers that can be positions"
-    pixels, places = points[:, :2], points[:, 2:]
-    if any(np.linalg.matrix_rank(side - side[0]) < side.ndim for side in (pixels, places)):
+    pixels, positions = points[:, :2], points[:, 2:]
+    if any(np.linalg.matrix_rank(side - side[0]) < side.ndim for side in (pixels, positions)):
         return "which all lie in a line"
     return None
 
 
-def _continuous(scene: Placed) -> list[GroundControlPoint]:
+def _unwrap_gcps(scene: ImageInfo) -> list[GroundControlPoint]:
     """Return the ground control points with x unwrapped, so that x does not jump by the width."""
     x = np.array([gcp.x for gcp in scene.gcps])
     width = world_width(scene.crs) if scene.crs else None
@@ -119,7 +119,7 @@ def _continuous(scene: Placed) -> list[GroundControlPoint]:
     ]
 
 
-def _why_unplaced(scene: Placed) -> str:
+def _missing_georeference(scene: ImageInfo) -> str:
     if scene.rpcs:
         return (
             "is placed by rational polynomial coefficients alone, which are right only with a "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LON_LAT = CRS.from_epsg(4326)
 
-FARTHEST = 1e9
+MAX_COORDINATE = 1e9
 """Largest coordinate in CRS units; no position on Earth has a larger one.
 
 Beyond it PROJ may loop forever.
@@ -47,7 +47,7 @@ def reproject(source: CRS, target: CRS, x: Floats, y: Floats) -> tuple[Floats, F
         x and y in the target system, (n,) each; both NaN where a position has none there.
     """
     new_x, new_y = np.full(x.shape, np.nan), np.full(x.shape, np.nan)
-    parts = [np.flatnonzero((np.abs(x) <= FARTHEST) & (np.abs(y) <= FARTHEST))]
+    parts = [np.flatnonzero((np.abs(x) <= MAX_COORDINATE) & (np.abs(y) <= MAX_COORDINATE))]
     while parts:
         part = parts.pop()
         try:
@@ -58,8 +58,8 @@ def reproject(source: CRS, target: CRS, x: Floats, y: Floats) -> tuple[Floats, F
             # A single position outside the projection's domain makes GDAL fail for all of them.
             if len(part) > 1:
                 parts += np.array_split(part, 2)
-    lost = ~(np.isfinite(new_x) & np.isfinite(new_y))
-    new_x[lost] = new_y[lost] = np.nan
+    failed = ~(np.isfinite(new_x) & np.isfinite(new_y))
+    new_x[failed] = new_y[failed] = np.nan
     return new_x, new_y
 
 

@@ -20,7 +20,7 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class ImageInfo:
     """Size of an image and its location on Earth, as its header states them."""
 
     uri: str
@@ -47,7 +47,9 @@ class Placed:
         )
 
     @classmethod
-    def by(cls, georeference: Georeference, *, uri: str, width: int, height: int) -> Placed:
+    def from_georeference(
+        cls, georeference: Georeference, *, uri: str, width: int, height: int
+    ) -> ImageInfo:
         """Restore the header from which `georeference` was made, without its RPCs."""
         found = georeference.transform
         return cls(
@@ -65,7 +67,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SceneInfo(Placed):
+class SceneInfo(ImageInfo):
     """The header of a scene."""
 
     count: int

@@ -57,7 +57,7 @@ def _footprints(collection: Collection) -> Iterator[tuple[str, shapely.Geometry]
     for labelled in islice(collection.scenes, MAX_SCENES):
         with open_scene(labelled.uri) as scene:
             try:
-                outline = footprint(scene.info, Georeferencer.of(scene.info))
+                outline = footprint(scene.info, Georeferencer.from_info(scene.info))
             except SceneError:
                 continue
         if not outline.is_empty:

@@ -14,7 +14,7 @@ from swath.database import copy_rows
 from swath.detection import geoparquet as module
 from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
-from swath.raster.polygons import Places
+from swath.raster.polygons import PolygonArray
 
 CLASSES = ["ship", "boat"]
 FOOTPRINT = shapely.box(0, 0, 110, 110)
@@ -31,15 +31,15 @@ def some(count, seed=0):
 def rings(rows):
     """Boxes in px taken for degrees."""
     x0, y0, x1, y1 = rows.box.T
-    return Places.of_rings(np.stack([x0, x1, x1, x0], 1), np.stack([y0, y0, y1, y1], 1))
+    return PolygonArray.from_corners(np.stack([x0, x1, x1, x0], 1), np.stack([y0, y0, y1, y1], 1))
 
 
 def with_shapes(places, shapes):
     """The same places, some of them shapes: a dict of rows."""
-    ring, shape = places.ring.copy(), places.shapes
+    ring, shape = places.quads.copy(), places.geometry_array
     for row, value in shapes.items():
         ring[row], shape[row] = np.nan, value
-    return Places(ring, shape)
+    return PolygonArray(ring, shape)
 
 
 def write(path, rows, places, sizes=None):
@@ -108,7 +108,7 @@ def test_wkb_is_byte_for_byte_that_of_shapely(tmp_path):
 
     written = pq.read_table(tmp_path / "x")["geometry"].to_pylist()
 
-    assert written == list(shapely.to_wkb(shapely.polygons(places.ring), byte_order=1))
+    assert written == list(shapely.to_wkb(shapely.polygons(places.quads), byte_order=1))
 
 
 def test_rings_and_shapes_keep_their_order(tmp_path):
@@ -120,11 +120,11 @@ def test_rings_and_shapes_keep_their_order(tmp_path):
     write(tmp_path / "x", rows, places)
 
     table = pq.read_table(tmp_path / "x")
-    assert shapely.equals_exact(shapes_in(table), places.polygons()).all()
+    assert shapely.equals_exact(shapes_in(table), places.to_shapely()).all()
     assert table["bbox"][4].as_py() == {"xmin": -180, "ymin": 0, "xmax": 180, "ymax": 1}
     meta = json.loads(pq.read_metadata(tmp_path / "x").metadata[b"geo"])
     assert meta["columns"]["geometry"]["geometry_types"] == ["MultiPolygon", "Polygon"]
-    everywhere = shapely.total_bounds(places.polygons())
+    everywhere = shapely.total_bounds(places.to_shapely())
     assert meta["columns"]["geometry"]["bbox"] == everywhere.tolist()
 
 

@@ -19,7 +19,7 @@ from swath.detection.detections import Detections
 from swath.detection.geoparquet import GeoParquetWriter
 from swath.detection.vector_formats import write_vector
 from swath.errors import RunIncompleteError
-from swath.raster.polygons import Places
+from swath.raster.polygons import PolygonArray
 from swath.storage.earlier_outputs import is_geopackage, is_vector
 from swath.storage.output_folder import VECTOR_FILES
 
@@ -35,14 +35,14 @@ AT_POLE = shapely.Polygon([(-180, 90), (-180, 85.5), (0, 86), (180, 85.5), (180,
 def places_of(geometries):
     shape = np.empty(len(geometries), object)
     shape[:] = geometries
-    return Places(np.full((len(shape), 5, 2), np.nan), shape)
+    return PolygonArray(np.full((len(shape), 5, 2), np.nan), shape)
 
 
 def boxes(count):
-    """Places of boxes of 1e-4 degrees, all over the Earth."""
+    """PolygonArray of boxes of 1e-4 degrees, all over the Earth."""
     low = np.random.default_rng(0).uniform((-179, -80), (179, 80), (count, 2))
     lon, lat = low[:, :1], low[:, 1:]
-    return Places.of_rings(
+    return PolygonArray.from_corners(
         lon + np.array([[0, 1e-4, 1e-4, 0]]), lat + np.array([[0, 0, 1e-4, 1e-4]])
     )
 

@@ -106,7 +106,7 @@ drawn = st.tuples(starts, starts, st.floats(3, 40), st.floats(3, 40))
 def test_own_boxes_come_back_as_the_same_pixels(scene, boxes):
     wanted = np.array([(x, y, x + width, y + height) for x, y, width, height in boxes])
     with open_scene(str(scene)) as opened:
-        shapes = Georeferencer.of(opened.info).polygons(wanted)
+        shapes = Georeferencer.from_info(opened.info).to_polygons(wanted).to_shapely()
     whole = [shape.geom_type == "Polygon" for shape in shapes]
 
     (found,) = read_collection(str(write_labels(scene, shapes)), str(scene)).scenes

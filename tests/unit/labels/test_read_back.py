@@ -86,7 +86,7 @@ def test_own_detections_come_back_as_the_same_pixels(scene, tmp_path_factory, ou
 def _is_whole(georeferencer, box):
     """Tell whether no part of a box lies off the Earth, or beyond a pole."""
     x0, y0, x1, y1 = box
-    _, lat = georeferencer.points(*np.meshgrid(np.linspace(x0, x1, 30), np.linspace(y0, y1, 30)))
+    _, lat = georeferencer.to_lonlat(*np.meshgrid(np.linspace(x0, x1, 30), np.linspace(y0, y1, 30)))
     return bool(np.isfinite(lat).all() and (np.abs(lat) == 90).sum() <= 1)
 
 

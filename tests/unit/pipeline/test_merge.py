@@ -405,7 +405,7 @@ def test_detections_are_where_the_scene_says_though_it_is_gone(
     """And so is the model package: the merge has no use for either."""
     scene = make_scene(scene_of(OBJECTS), **PLACED[kind])
     with open_scene(scene) as opened:
-        georeferencer = Georeferencer.of(opened.info)
+        georeferencer = Georeferencer.from_info(opened.info)
         outline = footprint(opened.info, georeferencer)
     plan_uri = make_plan(scene, shard_tiles=17)
     for index in range(len(plan_of(plan_uri).shards)):
@@ -416,7 +416,7 @@ def test_detections_are_where_the_scene_says_though_it_is_gone(
     uri = merge_run(plan_uri).uri
 
     table = pq.read_table(uri)
-    expected = shapely.to_wkb(georeferencer.polygons(boxes_in(table))).tolist()
+    expected = shapely.to_wkb(georeferencer.to_polygons(boxes_in(table)).to_shapely()).tolist()
     assert table["geometry"].to_pylist() == expected
     found = geoparquet.read_footprint(geoparquet.read_footer(uri))
     assert shapely.from_geojson(json.dumps(found)).equals(outline)

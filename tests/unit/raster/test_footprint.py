@@ -14,7 +14,7 @@ from swath.messages import Georeference
 from swath.raster.footprint import footprint
 from swath.raster.georeference import Georeferencer
 from swath.raster.scene import open_scene
-from swath.raster.scene_info import Placed
+from swath.raster.scene_info import ImageInfo
 
 
 def north_up(west, north, pixel):
@@ -32,7 +32,7 @@ def outlined(tmp_path):
         with rasterio.open(path, "w", width=width, height=height, **profile) as target:
             target.write(np.ones((1, height, width), "uint8"))
         with open_scene(str(path)) as scene:
-            return path, footprint(scene.info, Georeferencer.of(scene.info))
+            return path, footprint(scene.info, Georeferencer.from_info(scene.info))
 
     return write
 
@@ -80,7 +80,7 @@ def test_across_the_antimeridian_it_has_two_parts(outlined):
 
 
 def test_a_fold_of_splines_that_run_away_is_found_without_an_overflow():
-    scene = Placed.by(
+    scene = ImageInfo.from_georeference(
         Georeference(crs="", transform=None, gcps=[]), uri="scene.tif", width=400, height=200
     )
 

@@ -19,7 +19,7 @@ from swath.errors import SceneError
 from swath.messages import Georeference
 from swath.raster.georeference import Georeferencer
 from swath.raster.scene import open_scene
-from swath.raster.scene_info import Placed, SceneInfo
+from swath.raster.scene_info import ImageInfo, SceneInfo
 from tests.helpers.anywhere import SIDE, Somewhere
 from tests.helpers.placing import assert_placed_alike
 from tests.helpers.rasters import NORTH_UP
@@ -48,7 +48,7 @@ SOUTH_POLAR = CRS.from_epsg(3031)
 
 
 def georeferencer(**changes):
-    return Georeferencer.of(dataclasses.replace(BLANK, **changes))
+    return Georeferencer.from_info(dataclasses.replace(BLANK, **changes))
 
 
 def corners_of(affine, crs, box):
@@ -59,26 +59,26 @@ def corners_of(affine, crs, box):
     return shapely.Polygon(zip(lon, lat, strict=True))
 
 
-class TestPoints:
+class TestToLonLat:
     def test_the_origin_of_a_utm_zone(self):
         lon, lat = georeferencer(
             transform=Affine(10, 0, 500_000, 0, -10, 0), crs=CRS.from_epsg(32633)
-        ).points([0, 0], [0, -100])
+        ).to_lonlat([0, 0], [0, -100])
 
         np.testing.assert_allclose(lon, [15, 15], atol=1e-9)
         np.testing.assert_allclose(lat, [0, 0.0090473], atol=1e-6)
 
     def test_are_shaped_like_what_is_asked(self):
-        lon, lat = georeferencer().points(np.zeros((2, 1, 3)), np.zeros((4, 1)))
+        lon, lat = georeferencer().to_lonlat(np.zeros((2, 1, 3)), np.zeros((4, 1)))
 
         assert lon.shape == lat.shape == (2, 4, 3)
 
-    def test_of_many_are_the_points_of_each(self, monkeypatch):
+    def test_of_many_are_the_positions_of_each(self, monkeypatch):
         x, y = np.random.default_rng(0).random((2, 50)) * 800
-        whole = georeferencer().points(x, y)
-        monkeypatch.setattr("swath.raster.georeference._CHUNK", 7)
+        whole = georeferencer().to_lonlat(x, y)
+        monkeypatch.setattr("swath.raster.georeference._POSITIONS_PER_BATCH", 7)
 
-        np.testing.assert_array_equal(georeferencer().points(x, y), whole)
+        np.testing.assert_array_equal(georeferencer().to_lonlat(x, y), whole)
 
     def test_no_session_of_aws_is_begun_for_them(self, monkeypatch):
         """rasterio begins one a call, which takes longer than all the arithmetic."""
@@ -90,22 +90,22 @@ class TestPoints:
         monkeypatch.setattr("boto3.Session", begin)
         monkeypatch.setattr("boto3.session.Session", begin)
 
-        assert np.isfinite(found.points([1], [2])).all()
+        assert np.isfinite(found.to_lonlat([1], [2])).all()
 
-    def test_are_asked_for_their_way_back_only_of_maps_with_an_edge_in_sight(self, monkeypatch):
+    def test_are_converted_back_only_in_maps_with_an_edge_in_sight(self, monkeypatch):
         def ask(*_):
-            raise AssertionError("the way back")
+            raise AssertionError("converted back")
 
         found = georeferencer(crs=LON_LAT, transform=Affine(0.01, 0, 5, 0, -0.01, 50))
-        monkeypatch.setattr(Georeferencer, "_is_there", ask)
+        monkeypatch.setattr(Georeferencer, "_round_trips", ask)
 
-        assert np.isfinite(found.points([1], [2])).all()
+        assert np.isfinite(found.to_lonlat([1], [2])).all()
 
     def test_of_none(self):
-        assert georeferencer().points([], [])[0].shape == (0,)
+        assert georeferencer().to_lonlat([], [])[0].shape == (0,)
 
     def test_longitudes_beyond_180_come_round(self):
-        lon, _ = georeferencer(crs=LON_LAT, transform=Affine(0.5, 0, 170, 0, -0.5, 10)).points(
+        lon, _ = georeferencer(crs=LON_LAT, transform=Affine(0.5, 0, 170, 0, -0.5, 10)).to_lonlat(
             [0, 19, 21, 30], [0, 0, 0, 0]
         )
 
@@ -117,14 +117,14 @@ class TestPoints:
             crs=LON_LAT, transform=Affine(1, 0, -180, 0, -1, 90.5), width=360, height=181
         )
 
-        assert grid.points([5], [0])[1] == 90
-        assert grid.points([5], [181])[1] == -90
+        assert grid.to_lonlat([5], [0])[1] == 90
+        assert grid.to_lonlat([5], [181])[1] == -90
 
     def test_off_the_disc_of_a_geostationary_image_are_nowhere(self, data):
         with open_scene(str(data / "scenes" / "rasterio" / "goes.tif")) as scene:
-            found = Georeferencer.of(scene.info)
+            found = Georeferencer.from_info(scene.info)
 
-        lon, lat = found.points([0, 271, 541], [0, 271, 0])
+        lon, lat = found.to_lonlat([0, 271, 541], [0, 271, 0])
 
         assert np.isnan(lon).tolist() == np.isnan(lat).tolist() == [True, False, True]
         assert lon[1] == pytest.approx(-75, abs=0.1)
@@ -145,7 +145,7 @@ class TestPolygons:
     def test_by_any_affine_are_where_rasterio_says(self, affine):
         boxes = [[0, 0, 800, 700], [10.5, 20.25, 30, 45], [999, 799, 1000, 800]]
 
-        polygons = georeferencer(transform=affine).polygons(boxes)
+        polygons = georeferencer(transform=affine).to_polygons(boxes).to_shapely()
 
         for box, polygon in zip(boxes, polygons, strict=True):
             expected = corners_of(affine, BLANK.crs, box)
@@ -165,7 +165,7 @@ class TestPolygons:
         affine @= Affine.scale(10, 10 if south_up else -10)
         boxes = np.array([[x, y, x + 40, y + 30] for x, y in corners]).reshape(-1, 4)
 
-        polygons = georeferencer(crs=crs, transform=affine).polygons(boxes)
+        polygons = georeferencer(crs=crs, transform=affine).to_polygons(boxes).to_shapely()
 
         assert len(polygons) == len(boxes)
         for polygon in polygons:
@@ -175,13 +175,13 @@ class TestPolygons:
             assert 0 < _square_metres(polygon) / (400 * 300) < 2
 
     def test_of_none(self):
-        assert georeferencer().polygons(np.empty((0, 4))).shape == (0,)
+        assert georeferencer().to_polygons(np.empty((0, 4))).to_shapely().shape == (0,)
 
     def test_off_the_earth_are_none(self, data):
         with open_scene(str(data / "scenes" / "rasterio" / "goes.tif")) as scene:
-            found = Georeferencer.of(scene.info)
+            found = Georeferencer.from_info(scene.info)
 
-        nowhere, somewhere = found.polygons([[0, 0, 5, 5], [250, 250, 260, 260]])
+        nowhere, somewhere = found.to_polygons([[0, 0, 5, 5], [250, 250, 260, 260]]).to_shapely()
 
         assert nowhere is None
         assert somewhere.is_valid
@@ -205,11 +205,11 @@ class TestOutlines:
         outline = np.array([self.HOLED, self.TWO, self.TILTED, shapely.box(0, 0, 9, 9)], object)
         found = georeferencer(transform=affine)
 
-        places = found.place(shapely.bounds(outline), outline)
+        places = found.to_polygons(shapely.bounds(outline), outline)
 
-        assert places.is_ring.tolist() == [False, False, True, True]
-        for shape, px in zip(places.polygons(), outline, strict=True):
-            expected = shapely.transform(px, lambda at: np.stack(found.points(*at.T), axis=1))
+        assert places.is_quad.tolist() == [False, False, True, True]
+        for shape, px in zip(places.to_shapely(), outline, strict=True):
+            expected = shapely.transform(px, lambda at: np.stack(found.to_lonlat(*at.T), axis=1))
             assert shape.geom_type == px.geom_type
             assert shapely.equals_exact(shape, expected, 1e-12, normalize=True)
             for part in shapely.get_parts(shape):
@@ -219,20 +219,20 @@ class TestOutlines:
     def test_that_are_their_boxes_are_where_the_boxes_are(self):
         boxes = np.array([[0, 0, 10, 20], [5.5, 6.5, 7.5, 90]])
 
-        places = georeferencer().place(boxes, boxes_to_polygons(boxes))
+        places = georeferencer().to_polygons(boxes, boxes_to_polygons(boxes))
 
-        np.testing.assert_array_equal(places.ring, georeferencer().place(boxes).ring)
-        assert places.shape is None
+        np.testing.assert_array_equal(places.quads, georeferencer().to_polygons(boxes).quads)
+        assert places.geometries is None
 
     def test_with_long_edges_stay_where_they_are(self):
         """From one end of a UTM zone to the other a parallel is no straight line."""
         found = georeferencer(transform=Affine(100, 0, 4e5, 0, -100, 66e5), width=2000, height=2000)
         wide = shapely.box(0, 0, 2000, 1000) - shapely.box(10, 10, 20, 20)
 
-        (shape,) = found.place(None, np.array([wide], object)).polygons()
+        (shape,) = found.to_polygons(None, np.array([wide], object)).to_shapely()
 
         edge = np.linspace(0, 2000, 3001)
-        off = shapely.distance(shape.exterior, shapely.points(*found.points(edge, edge * 0)))
+        off = shapely.distance(shape.exterior, shapely.points(*found.to_lonlat(edge, edge * 0)))
         degree = 111_000
         assert off.max() * degree < 0.1 * 100  # a tenth of a pixel
 
@@ -240,13 +240,13 @@ class TestOutlines:
         """One by one is for shapes over poles and the like, and takes far longer."""
         found = georeferencer(transform=Affine(2000, 0, 4e5, 0, -2000, 66e5), width=200, height=200)
         wide = shapely.box(0, 0, 200, 100) - shapely.box(10, 10, 20, 20)
-        monkeypatch.delattr(Georeferencer, "_place_unusual")
+        monkeypatch.delattr(Georeferencer, "_unusual_to_lonlat")
 
-        (shape,) = found.place(None, np.array([wide], object)).polygons()
+        (shape,) = found.to_polygons(None, np.array([wide], object)).to_shapely()
 
         assert shapely.get_num_coordinates(shape) > shapely.get_num_coordinates(wide) + 5
         edge = np.linspace(0, 200, 3001)
-        off = shapely.distance(shape.exterior, shapely.points(*found.points(edge, edge * 0)))
+        off = shapely.distance(shape.exterior, shapely.points(*found.to_lonlat(edge, edge * 0)))
         assert off.max() * 111_000 < 0.1 * 2000  # a tenth of a pixel
 
     @pytest.mark.parametrize("shear", [(2000.0, 0.0), (0.0, 2000.0), (2000.0, 2000.0)])
@@ -256,11 +256,11 @@ class TestOutlines:
         found = georeferencer(transform=slanted, crs=CRS.from_epsg(3857), width=900, height=900)
         wide = shapely.box(0, 0, 900, 800) - shapely.box(10, 10, 20, 20)
 
-        (shape,) = found.place(None, np.array([wide], object)).polygons()
+        (shape,) = found.to_polygons(None, np.array([wide], object)).to_shapely()
 
         along = np.linspace(0, 1, 2001)
         for x, y in ((900 * along, 0 * along), (0 * along, 800 * along)):
-            off = shapely.distance(shape.exterior, shapely.points(*found.points(x, y)))
+            off = shapely.distance(shape.exterior, shapely.points(*found.to_lonlat(x, y)))
             degree = 111_000
             assert off.max() * degree < 0.1 * 5000  # a tenth of a pixel
 
@@ -272,7 +272,7 @@ class TestOutlines:
         )
         found = georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
 
-        (shape,) = found.place(None, np.array([self.HOLED], object)).polygons()
+        (shape,) = found.to_polygons(None, np.array([self.HOLED], object)).to_shapely()
 
         expected = shapely.transform(
             self.HOLED, lambda at: np.stack([15 + at[:, 0] / 1e4, 45 - at @ [-1e-5, 1e-4]], axis=1)
@@ -285,11 +285,11 @@ class TestOutlines:
         both = shapely.MultiPolygon([holed])
         beside = shapely.box(0, 0, 20, 30) - shapely.box(5, 5, 6, 6)
 
-        places = found.place(None, np.array([holed, both, beside], object))
+        places = found.to_polygons(None, np.array([holed, both, beside], object))
 
         west = shapely.box(175, -5, 180, 5) - shapely.box(179, -1, 180, 1)
         east = shapely.box(-180, -5, -175, 5) - shapely.box(-180, -1, -179, 1)
-        first, second, third = places.polygons()
+        first, second, third = places.to_shapely()
         assert first.equals(shapely.union(west, east))
         assert second.equals(first)
         assert third.geom_type == "Polygon"
@@ -300,7 +300,7 @@ class TestOutlines:
         found = georeferencer(crs=NORTH_POLAR, transform=affine)
         outline = np.array([shapely.Point(500, 500).buffer(100)], object)
 
-        (shape,) = found.place(None, outline).polygons()
+        (shape,) = found.to_polygons(None, outline).to_shapely()
 
         assert shape.is_valid
         assert shape.bounds[::2] == (-180, 180)
@@ -308,19 +308,19 @@ class TestOutlines:
 
     def test_go_without_the_corners_that_are_nowhere(self, data):
         with open_scene(str(data / "scenes" / "rasterio" / "goes.tif")) as scene:
-            found = Georeferencer.of(scene.info)
+            found = Georeferencer.from_info(scene.info)
         inside = shapely.Point(271, 271).buffer(30)
         half = shapely.segmentize(shapely.box(0, 200, 271, 300), 5)
         outside = shapely.Point(5, 5).buffer(3)
 
-        places = found.place(None, np.array([inside, half, outside], object))
+        places = found.to_polygons(None, np.array([inside, half, outside], object))
 
-        assert places.found.tolist() == [True, True, False]
-        assert places.polygons()[1].is_valid
-        assert places.polygons()[1].bounds[2] == pytest.approx(-75, abs=0.2)
+        assert places.is_valid.tolist() == [True, True, False]
+        assert places.to_shapely()[1].is_valid
+        assert places.to_shapely()[1].bounds[2] == pytest.approx(-75, abs=0.2)
 
     def test_of_none(self):
-        assert len(georeferencer().place(None, np.empty(0, object))) == 0
+        assert len(georeferencer().to_polygons(None, np.empty(0, object))) == 0
 
 
 class TestAntimeridian:
@@ -329,7 +329,9 @@ class TestAntimeridian:
             info = scene.info
         whole = [0, 0, info.width, info.height]
 
-        polygon, beside = Georeferencer.of(info).polygons([whole, [0, 0, 10, 10]])
+        polygon, beside = (
+            Georeferencer.from_info(info).to_polygons([whole, [0, 0, 10, 10]]).to_shapely()
+        )
 
         assert polygon.geom_type == "MultiPolygon"
         assert beside.geom_type == "Polygon"
@@ -346,7 +348,7 @@ class TestAntimeridian:
         affine = Affine(0.1, 0, edge - 10 * (edge > 0), 0, 0.1 if south_up else -0.1, 5)
         found = georeferencer(crs=LON_LAT, transform=affine, width=100, height=100)
 
-        (polygon,) = found.polygons([[0, 0, 100, 100]])
+        (polygon,) = found.to_polygons([[0, 0, 100, 100]]).to_shapely()
 
         assert polygon.geom_type == "Polygon"
         assert polygon.area == pytest.approx(100)
@@ -354,7 +356,7 @@ class TestAntimeridian:
     def test_a_box_across_in_degrees(self):
         found = georeferencer(crs=LON_LAT, transform=Affine(0.1, 0, 175, 0, -0.1, 5))
 
-        (polygon,) = found.polygons([[0, 0, 100, 100]])
+        (polygon,) = found.to_polygons([[0, 0, 100, 100]]).to_shapely()
 
         assert polygon.equals(
             shapely.union(shapely.box(175, -5, 180, 5), shapely.box(-180, -5, -175, 5))
@@ -365,7 +367,7 @@ class TestAntimeridian:
             crs=LON_LAT, transform=Affine(1, 0, -180, 0, -1, 90), width=360, height=180
         )
 
-        (polygon,) = found.polygons([[50, 10, 300, 100]])
+        (polygon,) = found.to_polygons([[50, 10, 300, 100]]).to_shapely()
 
         assert polygon.equals(shapely.box(-130, -10, 120, 80))
 
@@ -377,7 +379,7 @@ class TestAntimeridian:
             affine = Affine(100, 0, -50_000, 0, -100, 50_000)
         found = georeferencer(crs=crs, transform=affine)
 
-        (polygon,) = found.polygons([[400, 400, 600, 600]])
+        (polygon,) = found.to_polygons([[400, 400, 600, 600]]).to_shapely()
 
         assert polygon.is_valid
         assert polygon.bounds[0] == -180
@@ -406,7 +408,9 @@ def test_what_a_header_says_survives_json(crs, transform, gcps):
     )
     text = json.dumps(scene.georeference.to_json(), allow_nan=False)
 
-    found = Placed.by(Georeference.from_json(json.loads(text)), uri="x.tif", width=1000, height=800)
+    found = ImageInfo.from_georeference(
+        Georeference.from_json(json.loads(text)), uri="x.tif", width=1000, height=800
+    )
 
     assert (found.crs, found.transform) == (scene.crs, scene.transform)
     assert [(g.col, g.row, g.x, g.y) for g in found.gcps] == [gcp[:4] for gcp in gcps]
@@ -430,7 +434,9 @@ def test_a_scene_is_where_it_was_after_json(code, turn, pixel, x):
     scene = dataclasses.replace(BLANK, crs=crs, transform=affine)
     text = json.dumps(scene.georeference.to_json())
 
-    found = Placed.by(Georeference.from_json(json.loads(text)), uri="x.tif", width=1000, height=800)
+    found = ImageInfo.from_georeference(
+        Georeference.from_json(json.loads(text)), uri="x.tif", width=1000, height=800
+    )
 
     assert_placed_alike(found, scene)
 
@@ -440,9 +446,9 @@ class TestGroundControlPoints:
         path = str(data / "scenes" / "rio-tiler" / "cog_gcps.tif")
         with open_scene(path) as scene:
             gcps = scene.info.gcps
-            found = Georeferencer.of(scene.info)
+            found = Georeferencer.from_info(scene.info)
 
-        lon, lat = found.points([g.col for g in gcps], [g.row for g in gcps])
+        lon, lat = found.to_lonlat([g.col for g in gcps], [g.row for g in gcps])
 
         np.testing.assert_allclose(lon, [g.x for g in gcps], atol=1e-9)
         np.testing.assert_allclose(lat, [g.y for g in gcps], atol=1e-9)
@@ -454,10 +460,12 @@ class TestGroundControlPoints:
         ]
         path = make_scene(np.ones((1, 80, 100), "uint8"), gcps=gcps, transform=None)
         with open_scene(path) as scene:
-            found = Georeferencer.of(scene.info)
+            found = Georeferencer.from_info(scene.info)
 
         np.testing.assert_allclose(
-            found.points([50, 3], [20, 70]), georeferencer().points([50, 3], [20, 70]), atol=1e-9
+            found.to_lonlat([50, 3], [20, 70]),
+            georeferencer().to_lonlat([50, 3], [20, 70]),
+            atol=1e-9,
         )
 
     def test_across_the_antimeridian(self):
@@ -468,7 +476,7 @@ class TestGroundControlPoints:
         )
         found = georeferencer(transform=None, gcps=gcps, crs=LON_LAT, width=100, height=100)
 
-        lon, lat = found.points([25, 75], [50, 50])
+        lon, lat = found.to_lonlat([25, 75], [50, 50])
 
         np.testing.assert_allclose(lon, [179.5, -179.5], atol=1e-9)
         np.testing.assert_allclose(lat, [9.5, 9.5], atol=1e-9)
@@ -500,12 +508,12 @@ class TestGroundControlPoints:
             for c, r in places
         )
         spline = georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
-        monkeypatch.setattr("swath.raster.geotransform._MOST_TPS_GCPS", 10)
+        monkeypatch.setattr("swath.raster.geotransform._MAX_TPS_GCPS", 10)
 
         polynomial = georeferencer(transform=None, gcps=gcps, crs=LON_LAT)
 
         x, y = [333, 512], [250, 777]
-        np.testing.assert_allclose(polynomial.points(x, y), spline.points(x, y), atol=1e-6)
+        np.testing.assert_allclose(polynomial.to_lonlat(x, y), spline.to_lonlat(x, y), atol=1e-6)
 
 
 class TestRefused:
@@ -519,10 +527,10 @@ class TestRefused:
             ({"transform": Affine(float("nan"), 0, 1, 0, 1, 1)}, "without area"),
             ({"transform": Affine(10, 0, 1e300, 0, -10, 0)}, "no pixel"),
             ({"transform": Affine(1e-5, 0, 5e5, 0, 1e-5, 5e6), "crs": LON_LAT}, "no pixel"),
-            ({"crs": CRS.from_epsg(4978)}, r"from the Earth's centre \(WGS 84\)"),
+            ({"crs": CRS.from_epsg(4978)}, r"from the Earth's center \(WGS 84\)"),
             (
                 {"crs": CRS.from_wkt('LOCAL_CS["hall 3",UNIT["metre",1]]')},
-                "hall 3, can place in EPSG:4326",
+                "hall 3, can convert to EPSG:4326",
             ),
         ],
     )
@@ -538,7 +546,7 @@ class TestRefused:
             open_scene(str(data / "scenes" / "rio-tiler" / file)) as scene,
             pytest.raises(SceneError, match="another planet"),
         ):
-            Georeferencer.of(scene.info)
+            Georeferencer.from_info(scene.info)
 
 
 def test_agrees_with_rasterio_on_a_rotated_scene(data):
@@ -547,9 +555,9 @@ def test_agrees_with_rasterio_on_a_rotated_scene(data):
         x, y = source.xy([10, 1900], [20, 1000], offset="ul")
         expected = transform(source.crs, LON_LAT, x, y)
     with open_scene(path) as scene:
-        found = Georeferencer.of(scene.info)
+        found = Georeferencer.from_info(scene.info)
 
-    np.testing.assert_allclose(found.points([20, 1000], [10, 1900]), expected, atol=1e-12)
+    np.testing.assert_allclose(found.to_lonlat([20, 1000], [10, 1900]), expected, atol=1e-12)
 
 
 def _somewhere(epsg):
@@ -582,5 +590,5 @@ def test_positions_off_a_map_that_is_narrower_than_a_pixel_are_nowhere(tmp_path)
     scene = Somewhere("sinusoidal, at the pole", tmp_path)
     edge = 180 * np.sin(np.radians(0.01)) / (10 / SIDE)  # px; the map's edge 0.01 degrees off
     row = 0.01 / (10 / SIDE)
-    lon, lat = scene.georeferencer.points([0.9 * edge, 1.1 * edge, 3 * edge], [row] * 3)
+    lon, lat = scene.georeferencer.to_lonlat([0.9 * edge, 1.1 * edge, 3 * edge], [row] * 3)
     assert np.isfinite(lon).tolist() == np.isfinite(lat).tolist() == [True, False, False]

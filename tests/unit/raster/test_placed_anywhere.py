@@ -16,7 +16,7 @@ from tests.helpers.fuzzing import draws
 @pytest.fixture(scope="module", params=KINDS, name="placed")
 def _placed(request):
     scene = KINDS[request.param]
-    return scene, Georeferencer.of(scene)
+    return scene, Georeferencer.from_info(scene)
 
 
 def check(shape):
@@ -32,7 +32,7 @@ def check(shape):
 def centres(scene, georeferencer, step=1):
     """Centres of pixels in px, and their lon and lat; without those that are nowhere."""
     x, y = (part.ravel() for part in np.meshgrid(*2 * [np.arange(step / 2, SIDE, step)]))
-    lon, lat = georeferencer.points(x, y)
+    lon, lat = georeferencer.to_lonlat(x, y)
     there = np.isfinite(lon)
     return x[there], y[there], lon[there], lat[there]
 
@@ -61,7 +61,7 @@ def test_a_box_holds_its_pixels_and_no_others(placed, box):
     x0, y0, x1, y1 = box
     inside = (x0 < x) & (x < x1) & (y0 < y) & (y < y1)
 
-    (shape,) = georeferencer.polygons([box])
+    (shape,) = georeferencer.to_polygons([box]).to_shapely()
 
     if shape is None:
         assert inside.sum() <= (x1 - x0) + (y1 - y0)  # at most the pixels at its edge are there
@@ -91,7 +91,7 @@ def test_an_outline_with_holes_holds_its_pixels_and_no_others(placed, box, holes
     x, y, lon, lat = centres(scene, georeferencer)
     inside = shapely.contains_xy(whole, x, y)
 
-    (shape,) = georeferencer.place(None, np.array([whole], object)).polygons()
+    (shape,) = georeferencer.to_polygons(None, np.array([whole], object)).to_shapely()
 
     if shape is None:
         assert inside.sum() <= whole.length
@@ -107,7 +107,7 @@ def _agree(georeferencer, found, expected, x, y):
         i
         for i in wrong
         if np.isfinite(
-            georeferencer.points(
+            georeferencer.to_lonlat(
                 *np.meshgrid(x[i] + np.arange(-1.5, 2), y[i] + np.arange(-1.5, 2))
             )[0]
         ).all()
@@ -129,7 +129,9 @@ def test_areas_are_those_on_the_ellipsoid(placed):
     """Of all pixels together and of the outline, in an equal-area projection of the Earth."""
     scene, georeferencer = placed
     x, y, _, _ = centres(scene, georeferencer)
-    pixels = georeferencer.polygons(np.stack([x - 0.5, y - 0.5, x + 0.5, y + 0.5], axis=1))
+    pixels = georeferencer.to_polygons(
+        np.stack([x - 0.5, y - 0.5, x + 0.5, y + 0.5], axis=1)
+    ).to_shapely()
 
     def area(shape):
         return 0 if shape is None else shapely.transform(shapely.segmentize(shape, 1), _flat).area

@@ -6,7 +6,7 @@ import shapely.affinity
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.raster.polygons import Places, polygons_only, shape_of
+from swath.raster.polygons import PolygonArray, extract_polygons, polygon_from_rings
 
 
 def wrapped(ring):
@@ -37,38 +37,40 @@ def quads(count):
     return lon, lat
 
 
-class TestPlaces:
+class TestPolygonArray:
     def test_rings_are_closed_and_counter_clockwise_from_their_first_corner(self):
         lon, lat = quads(10)
 
-        places = Places.of_rings(lon, lat)
+        places = PolygonArray.from_corners(lon, lat)
 
-        polygons = places.polygons()
+        polygons = places.to_shapely()
         assert shapely.is_ccw(shapely.get_exterior_ring(polygons)).all()
         assert shapely.equals(polygons, shapely.polygons(np.stack([lon, lat], -1))).all()
-        np.testing.assert_array_equal(places.ring[:, 0], np.stack([lon, lat], -1)[:, 0])
+        np.testing.assert_array_equal(places.quads[:, 0], np.stack([lon, lat], -1)[:, 0])
         np.testing.assert_array_equal(places.bounds().T, shapely.bounds(polygons))
-        assert places.corners.tolist() == [5] * 10
+        assert places.coordinate_counts.tolist() == [5] * 10
 
     def test_rows_are_taken_and_put_together(self):
-        rings = Places.of_rings(*quads(3))
-        mixed = Places(rings.ring.copy(), np.array([None, shapely.box(0, 0, 1, 1), None], object))
-        mixed.ring[1:] = np.nan
+        rings = PolygonArray.from_corners(*quads(3))
+        mixed = PolygonArray(
+            rings.quads.copy(), np.array([None, shapely.box(0, 0, 1, 1), None], object)
+        )
+        mixed.quads[1:] = np.nan
 
-        both = Places.concatenate([rings, mixed])
+        both = PolygonArray.concatenate([rings, mixed])
 
-        assert both.found.tolist() == [True, True, True, True, True, False]
-        assert both.is_ring.tolist() == [True, True, True, True, False, False]
-        assert both.take(both.found).found.all()
+        assert both.is_valid.tolist() == [True, True, True, True, True, False]
+        assert both.is_quad.tolist() == [True, True, True, True, False, False]
+        assert both.take(both.is_valid).is_valid.all()
         assert len(both.take(slice(0, 2))) == 2
-        assert both.polygons()[4] == shapely.box(0, 0, 1, 1)
-        assert both.polygons()[5] is None
-        np.testing.assert_array_equal(both.bounds().T[:5], shapely.bounds(both.polygons()[:5]))
+        assert both.to_shapely()[4] == shapely.box(0, 0, 1, 1)
+        assert both.to_shapely()[5] is None
+        np.testing.assert_array_equal(both.bounds().T[:5], shapely.bounds(both.to_shapely()[:5]))
 
     def test_none_at_all(self):
-        nowhere = Places.nowhere(0)
+        empty = PolygonArray.empty(0)
 
-        assert len(nowhere.polygons()) == len(nowhere.corners) == len(nowhere.found) == 0
+        assert len(empty.to_shapely()) == len(empty.coordinate_counts) == len(empty.is_valid) == 0
 
 
 class TestShapes:
@@ -77,7 +79,7 @@ class TestShapes:
         ring = np.array([[-90, 70], [0, 70], [90, 70], [170, 60], [-170, 80], [-90, 70.0]])
 
         for sign in (1, -1):
-            shape = shape_of([ring * [1, sign]])
+            shape = polygon_from_rings([ring * [1, sign]])
 
             corners = shapely.get_coordinates(shape).tolist()
             assert [-180.0, 70.0 * sign] in corners
@@ -95,7 +97,7 @@ class TestShapes:
             whole = shapely.affinity.translate(polygon, middle)
             rings = [ring[:: -1 if backward else 1] for ring in rings_of(whole)]
 
-            found = shape_of(rings)
+            found = polygon_from_rings(rings)
 
             near = shapely.transform(whole, lambda at: at - [360 * round(middle / 360), 0])
             assert found.is_valid
@@ -110,7 +112,7 @@ class TestShapes:
         exterior = np.stack([lon, np.full_like(lon, np.sign(pole) * 80.0)], axis=1)
         hole = np.array([[10, 83], [20, 83], [20, 85], [10, 85]]) * [1, np.sign(pole)]
 
-        found = shape_of([exterior, hole], (0, 0.99 * pole))
+        found = polygon_from_rings([exterior, hole], (0, 0.99 * pole))
 
         assert found.is_valid
         assert found.area == pytest.approx(360 * 10 - 20)
@@ -119,7 +121,7 @@ class TestShapes:
     def test_that_cross_themselves_are_mended(self):
         bow = np.array([[179, 0], [-179, 2], [-179, 0], [179, 2]], float)
 
-        found = shape_of([bow])
+        found = polygon_from_rings([bow])
 
         assert found.is_valid
         assert found.area == pytest.approx(2)
@@ -128,13 +130,13 @@ class TestShapes:
     def test_that_fold_back_on_themselves_lose_the_fold(self):
         spike = np.array([[179, 0], [-179, 0], [-179, 2], [-170, 2], [-179, 2], [179, 2]], float)
 
-        found = shape_of([spike])
+        found = polygon_from_rings([spike])
 
         assert found.area == pytest.approx(4)
         assert found.bounds == (-180, 0, 180, 2)
 
     def test_that_have_no_extent_are_none(self):
-        assert shape_of([np.array([[179.5, 0], [180, 0], [-179.5, 0]])]) is None
+        assert polygon_from_rings([np.array([[179.5, 0], [180, 0], [-179.5, 0]])]) is None
 
 
 class TestPolygonsOnly:
@@ -144,13 +146,13 @@ class TestPolygonsOnly:
     def test_leave_out_whatever_has_no_area(self):
         rest = [shapely.Point(5, 5), shapely.LineString([(0, 0), (9, 9)]), self.FLAT]
 
-        assert polygons_only(shapely.GeometryCollection([*rest, self.SQUARE])) == self.SQUARE
-        assert polygons_only(shapely.GeometryCollection(rest)) is None
-        assert polygons_only(shapely.MultiPolygon([self.FLAT])) is None
+        assert extract_polygons(shapely.GeometryCollection([*rest, self.SQUARE])) == self.SQUARE
+        assert extract_polygons(shapely.GeometryCollection(rest)) is None
+        assert extract_polygons(shapely.MultiPolygon([self.FLAT])) is None
 
     def test_are_counter_clockwise_and_together(self):
         other = shapely.box(4, 4, 5, 5)
-        found = polygons_only(shapely.MultiPolygon([self.SQUARE.reverse(), other.reverse()]))
+        found = extract_polygons(shapely.MultiPolygon([self.SQUARE.reverse(), other.reverse()]))
 
         assert found.geom_type == "MultiPolygon"
         assert all(part.exterior.is_ccw for part in found.geoms)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Ints
-    from swath.raster.scene_info import Box, Placed
+    from swath.raster.scene_info import Box, ImageInfo
     from swath.raster.tiles import Grid, Tile
 
 MEDIA_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
@@ -138,7 +138,7 @@ class MaskPart:
 
 
 def assemble_mask(
-    parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str], path: Path
+    parts: Sequence[tuple[Path, Box]], scene: ImageInfo, classes: Sequence[str], path: Path
 ) -> None:
     """Write the mask of a scene as a cloud-optimized GeoTIFF with overviews.
 
@@ -160,7 +160,7 @@ def _gdal_env() -> Env:
 
 
 def _build_vrt(
-    parts: Sequence[tuple[Path, Box]], scene: Placed, classes: Sequence[str]
+    parts: Sequence[tuple[Path, Box]], scene: ImageInfo, classes: Sequence[str]
 ) -> ET.Element:
     """Return a GDAL virtual dataset; https://gdal.org/en/stable/drivers/raster/vrt.html."""
     root = ET.Element("VRTDataset", rasterXSize=str(scene.width), rasterYSize=str(scene.height))

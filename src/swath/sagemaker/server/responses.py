@@ -53,12 +53,12 @@ def to_geojson(found: SceneDetections, image: SceneInfo, source: Source) -> byte
     """
     rows, shapes, placed = found.detections, None, True
     try:
-        georeferencer = Georeferencer.of(image)
+        georeferencer = Georeferencer.from_info(image)
     except SceneError:
         placed, shapes = False, _pixel_shapes(rows)
     else:
-        places = georeferencer.place(rows.box, rows.outline)
-        rows, shapes = rows.take(places.found), places.take(places.found).polygons()
+        places = georeferencer.to_polygons(rows.box, rows.outline)
+        rows, shapes = rows.take(places.is_valid), places.take(places.is_valid).to_shapely()
     collection: dict[str, Any] = {"type": "FeatureCollection"}
     if not placed:
         collection["crs"] = None
