@@ -345,7 +345,7 @@ def _write_options(folder):
         "search-empty.toml": "",
         "search.toml": "[learning_rate]\nlow = 1\nhigh = 0.1\n",
         "scaling.json": '[{"type": "magic"}]',
-        "evaluation.json": '{"figures": 3}',
+        "evaluation.json": '{"metrics": 3}',
     }.items():
         (folder / name).write_text(text)
 

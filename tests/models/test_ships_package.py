@@ -63,7 +63,7 @@ def test_the_port_that_it_never_saw(data, item, tmp_path):
         SHIPS, read_collection(str(folder / "val.json"), str(folder)), tmp_path, report=False
     )
 
-    assert measured.figures["AP50"] == pytest.approx(0.396, abs=0.002)
+    assert measured.metrics["AP50"] == pytest.approx(0.396, abs=0.002)
 
 
 UNITS = {

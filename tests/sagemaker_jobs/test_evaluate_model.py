@@ -45,7 +45,7 @@ def output(root, name):
 def test_a_package_is_measured(root):
     assert main([], root) == JobExit.DONE
 
-    assert output(root, "evaluation.json")["figures"]["AP"] == 1
+    assert output(root, "evaluation.json")["metrics"]["AP"] == 1
     assert (root / "processing" / "output" / "report.html").is_file()
     assert message(root).startswith("passed")
 
@@ -108,7 +108,7 @@ def test_labels_of_one_file_a_scene(root):
 
     evaluation = output(root, "evaluation.json")
     assert (evaluation["collection"]["scenes"], evaluation["collection"]["objects"]) == (2, 4)
-    assert evaluation["figures"]["precision"] == pytest.approx(2 / 3)
+    assert evaluation["metrics"]["precision"] == pytest.approx(2 / 3)
 
 
 def test_a_class_of_the_labels_can_be_one_of_the_model(root):
@@ -118,7 +118,7 @@ def test_a_class_of_the_labels_can_be_one_of_the_model(root):
     path.write_text(json.dumps(content))
 
     assert main(["--map", "vessel=dot"], root) == JobExit.DONE
-    assert output(root, "evaluation.json")["figures"]["AP"] == 1
+    assert output(root, "evaluation.json")["metrics"]["AP"] == 1
     assert main(["--map", "vessel=dots"], root) == JobExit.INPUT
 
 

@@ -330,7 +330,7 @@ def test_evaluation_and_its_gate(tmp_path):
 
     evaluation = swath.evaluate(folder, tmp_path / "labels.json", scenes, tmp_path / "out")
 
-    assert evaluation.figures["AP50"] == 1
+    assert evaluation.metrics["AP50"] == 1
     assert (tmp_path / "out" / "report.html").is_file()
     with pytest.raises(swath.GateError, match="AP50"):
         swath.evaluate(

@@ -125,7 +125,7 @@ def _launch(job: EvaluationJob, stack: str, *, yes: bool) -> None:
 def _table(evaluation: Evaluation) -> Table:
     """Return the metrics that have a value."""
     table = Table("figure", "value", title=f"{evaluation.package.name}, all classes")
-    for name, value in evaluation.figures.items():
+    for name, value in evaluation.metrics.items():
         if value is not None:
             table.add_row(name, f"{value:.4f}")
     return table

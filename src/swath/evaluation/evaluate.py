@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 EVALUATION_FILE = "evaluation.json"
 REPORT_FILE = "report.html"
 EVALUATION_OUTPUTS = (
-    Output(EVALUATION_FILE, json_with("package", "collection", "figures")),
+    Output(EVALUATION_FILE, json_with("package", "collection", "metrics")),
     Output(REPORT_FILE, is_page),
 )
 DEFAULT_SCORE_FLOOR = 0.01
@@ -232,10 +232,10 @@ def _evaluation(
             scenes=len(scenes),
             objects=int((~truth.crowd).sum()),
             classes=classes.names,
-            unlabelled=classes.unlabeled,
+            unlabeled=classes.unlabeled,
         ),
         conditions=conditions,
-        figures=metrics,
+        metrics=metrics,
         classes=by_class,
         scenes=[_measure_scene(scene, threshold, conditions.iou) for scene in scenes],
         curve=curve,
@@ -277,7 +277,7 @@ def _measure_scene(scene: SceneResult, threshold: float, iou: float) -> SceneMet
         hits=hits,
         false=false,
         missed=missed,
-        figures=metrics,
+        metrics=metrics,
     )
 
 

@@ -18,18 +18,18 @@ _ROUNDING = 1e-9
 class Shortfall(Payload, frozen=True, kw_only=True):
     """Metric that is lower than required."""
 
-    figure: str
+    metric: str
     """Name of the metric."""
     value: float | None
     """Value of the metric; None if it is undefined, which counts as lower than any number."""
-    least: float
+    minimum: float
     """Required value, before any tolerance."""
 
     def __str__(self) -> str:
         if self.value is None:
-            return f"{self.figure} has no value and must be {self.least:.4f}"
-        by = self.least - self.value
-        return f"{self.figure} is {self.value:.4f}, {by:.4f} below {self.least:.4f}"
+            return f"{self.metric} has no value and must be {self.minimum:.4f}"
+        by = self.minimum - self.value
+        return f"{self.metric} is {self.value:.4f}, {by:.4f} below {self.minimum:.4f}"
 
 
 class GateResult(Payload, frozen=True, kw_only=True):
@@ -38,7 +38,7 @@ class GateResult(Payload, frozen=True, kw_only=True):
     passed: bool
     compared: tuple[str, ...]
     """Names of the metrics that were checked."""
-    falls: tuple[Shortfall, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
     """Metrics that are lower than required."""
 
     def __add__(self, other: GateResult) -> GateResult:
@@ -46,13 +46,13 @@ class GateResult(Payload, frozen=True, kw_only=True):
         return GateResult(
             passed=self.passed and other.passed,
             compared=tuple(dict.fromkeys(self.compared + other.compared)),
-            falls=self.falls + other.falls,
+            shortfalls=self.shortfalls + other.shortfalls,
         )
 
     def __str__(self) -> str:
         if self.passed:
             return f"passed: {', '.join(self.compared)}"
-        return f"refused: {'; '.join(map(str, self.falls))}"
+        return f"refused: {'; '.join(map(str, self.shortfalls))}"
 
 
 def compare(
@@ -82,35 +82,35 @@ def compare(
             DEFAULT_MASK_METRICS if candidate.pixels and current.pixels else DEFAULT_OBJECT_METRICS
         )
     given = {name: _metric(current, name) for name in metrics}
-    least = {name: value for name, value in given.items() if value is not None}
-    if not least:
+    minimum = {name: value for name, value in given.items() if value is not None}
+    if not minimum:
         raise InputError(
             f"the evaluation of the package in use has no value for {', '.join(metrics)}, so "
             "there is nothing to compare; evaluate both packages on scenes with labeled objects"
         )
-    return require(candidate, least, tolerance)
+    return require(candidate, minimum, tolerance)
 
 
 def require(
-    candidate: Evaluation, least: Mapping[str, float], tolerance: float = 0.0
+    candidate: Evaluation, minimum: Mapping[str, float], tolerance: float = 0.0
 ) -> GateResult:
     """Check a package's metrics against required values.
 
     Args:
         candidate: Evaluation of the package.
-        least: Required value of each metric.
+        minimum: Required value of each metric.
         tolerance: Amount by which a metric may be lower.
 
     Raises:
         InputError: There is no metric of a name, or a number is NaN or infinite.
     """
-    check_finite({"the tolerance": tolerance, **least})
-    falls = []
-    for name, bound in least.items():
+    check_finite({"the tolerance": tolerance, **minimum})
+    shortfalls = []
+    for name, bound in minimum.items():
         value = _metric(candidate, name)
         if value is None or value < bound - tolerance - _ROUNDING:
-            falls.append(Shortfall(figure=name, value=value, least=bound))
-    return GateResult(passed=not falls, compared=tuple(least), falls=tuple(falls))
+            shortfalls.append(Shortfall(metric=name, value=value, minimum=bound))
+    return GateResult(passed=not shortfalls, compared=tuple(minimum), shortfalls=tuple(shortfalls))
 
 
 def check_finite(numbers: Mapping[str, float]) -> None:
@@ -130,12 +130,12 @@ def check_finite(numbers: Mapping[str, float]) -> None:
 
 
 def _metric(evaluation: Evaluation, name: str) -> float | None:
-    if name not in evaluation.figures:
+    if name not in evaluation.metrics:
         raise InputError(
             f"the evaluation of {evaluation.package.name} has no metric {name}; "
-            f"it has {', '.join(evaluation.figures)}"
+            f"it has {', '.join(evaluation.metrics)}"
         )
-    value = evaluation.figures[name]
+    value = evaluation.metrics[name]
     if value is not None and not isfinite(value):
         raise InputError(
             f"the evaluation of {evaluation.package.name} has the value {value} for {name}, which "

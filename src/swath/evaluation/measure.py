@@ -49,7 +49,7 @@ def measure_objects(
         _measure_class(truth, predictions, matches, voc, coco, label, name, threshold)
         for label, name in enumerate(classes)
     ]
-    areas = [one.figures["VOC_AP"] for one in own if one.figures["VOC_AP"] is not None]
+    areas = [one.metrics["VOC_AP"] for one in own if one.metrics["VOC_AP"] is not None]
     whole = _coco_metrics(coco) | threshold_metrics(curve.counts(threshold)) | _best_f1(curve)
     whole["VOC_AP"] = float(np.mean(areas)) if areas else None
     return whole, own, thin_curve(curve)
@@ -109,7 +109,7 @@ def _measure_class(
     metrics["VOC_AP"] = voc_average_precision(
         truth, predictions, voc.take_predictions(in_predictions)
     )
-    return ClassMetrics(name=name, objects=curve.objects, figures=metrics, curve=thin_curve(curve))
+    return ClassMetrics(name=name, objects=curve.objects, metrics=metrics, curve=thin_curve(curve))
 
 
 def _coco_metrics(coco: CocoMetrics, label: int | None = None) -> Metrics:

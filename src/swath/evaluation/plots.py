@@ -43,7 +43,7 @@ def precision_recall(evaluation: Evaluation) -> str:
             _line(axes, one.curve, color=color, linewidth=1.2, label=one.name)
         label = "all classes" if len(classes) > 1 else classes[0].name
         _line(axes, evaluation.curve, color=_OVERALL_COLOR, linewidth=1.8, label=label)
-        recall, precision = (evaluation.figures[name] for name in ("recall", "precision"))
+        recall, precision = (evaluation.metrics[name] for name in ("recall", "precision"))
         if recall is not None and precision is not None:
             threshold = evaluation.package.score_threshold
             at = f"at the package's threshold, {threshold:g}"

@@ -52,7 +52,7 @@ def render(evaluation: Evaluation, chips: Sequence[Chip]) -> str:
     return environment.get_template(_TEMPLATE).render(
         evaluation=evaluation,
         chips=chips,
-        cards=[(name, text) for name, text in _cards(evaluation) if name in evaluation.figures],
+        cards=[(name, text) for name, text in _cards(evaluation) if name in evaluation.metrics],
         precision_recall=plots.precision_recall(evaluation),
         metrics_by_threshold=plots.metrics_by_threshold(evaluation),
         confusion=_confusion(evaluation),

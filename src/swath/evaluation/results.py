@@ -40,7 +40,7 @@ class CollectionUsed(Payload, frozen=True, kw_only=True):
     """Number of objects, without crowds."""
     classes: tuple[str, ...]
     """Classes that were evaluated."""
-    unlabelled: tuple[str, ...] = ()
+    unlabeled: tuple[str, ...] = ()
     """Classes of the model that the labels lack, so they were not evaluated."""
 
 
@@ -70,7 +70,7 @@ class ClassMetrics(Payload, frozen=True, kw_only=True):
     name: str
     objects: int
     """Number of objects, without crowds."""
-    figures: Metrics
+    metrics: Metrics
     curve: CurvePoints
 
 
@@ -89,7 +89,7 @@ class SceneMetrics(Payload, frozen=True, kw_only=True):
     """Number of false positives."""
     missed: int
     """Number of objects that no detection matches."""
-    figures: Metrics
+    metrics: Metrics
 
 
 class PixelMetrics(Payload, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ class Evaluation(Payload, frozen=True, kw_only=True):
     package: PackageMeasured
     collection: CollectionUsed
     conditions: Conditions
-    figures: Metrics
+    metrics: Metrics
     """Metrics over all classes and scenes, which a gate compares."""
     classes: list[ClassMetrics]
     scenes: list[SceneMetrics]

@@ -231,6 +231,6 @@ def _accuracy(
     found = []
     for package in (str(uri), str(smaller)):
         with tempfile.TemporaryDirectory() as folder:
-            figures = evaluate(package, labels, Path(folder), report=False).figures
+            figures = evaluate(package, labels, Path(folder), report=False).metrics
         found.append(next((figures[name] for name in _FIGURES if figures.get(name)), 0.0))
     return found[0], found[1]

@@ -31,7 +31,7 @@ def test_an_evaluation(run, tmp_path):
     assert result.exit_code == 0
     assert "AP50" in result.stdout
     assert f"report: {tmp_path / 'out' / 'report.html'}" in result.stdout
-    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["figures"]["AP"] == 1
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["metrics"]["AP"] == 1
 
 
 def test_what_is_odd_about_a_scene_is_said(run, make_scene, tmp_path):
@@ -57,7 +57,7 @@ def test_sizes_go_by_the_areas_that_coco_states(run, labels, tmp_path):
 
     assert run().exit_code == 0
 
-    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())["figures"]
+    figures = json.loads((tmp_path / "out" / "evaluation.json").read_text())["metrics"]
     assert (figures["AP_small"], figures["AP_medium"], figures["AP_large"]) == (None, 1, None)
 
 
@@ -123,7 +123,7 @@ def test_a_class_of_the_labels_can_be_one_of_the_model(run, vessels, tmp_path):
     assert "as in --map vessel=ship" in refused.stderr
 
     assert run("--map", "vessel=dot").exit_code == 0
-    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["figures"]["AP"] == 1
+    assert json.loads((tmp_path / "out" / "evaluation.json").read_text())["metrics"]["AP"] == 1
 
 
 @pytest.mark.parametrize(

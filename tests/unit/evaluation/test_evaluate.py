@@ -41,13 +41,13 @@ def measured(package, collection, out, **options):
 def test_perfect(package, labelled, tmp_path):
     evaluation = measured(package, labelled(around(PLACES)), tmp_path / "out")
 
-    assert {evaluation.figures[name] for name in ("AP", "AR", "F1", "VOC_AP")} == {1.0}
+    assert {evaluation.metrics[name] for name in ("AP", "AR", "F1", "VOC_AP")} == {1.0}
     assert evaluation.confusion == [[len(PLACES), 0], [0, 0]]
     (scene,) = evaluation.scenes
     assert (scene.objects, scene.hits, scene.false, scene.missed) == (len(PLACES), 8, 0, 0)
     assert scene.tiles.planned == scene.tiles.succeeded == 40
     (one,) = evaluation.classes
-    assert (one.name, one.objects, one.figures["AP"]) == ("dot", 8, 1.0)
+    assert (one.name, one.objects, one.metrics["AP"]) == ("dot", 8, 1.0)
 
 
 def test_shifted(package, labelled, tmp_path):
@@ -56,7 +56,7 @@ def test_shifted(package, labelled, tmp_path):
     evaluation = measured(package, labelled(boxes), tmp_path / "out")
 
     # Half of each box lies over a third of the two together.
-    assert evaluation.figures["AP"] == evaluation.figures["F1"] == 0
+    assert evaluation.metrics["AP"] == evaluation.metrics["F1"] == 0
     assert evaluation.confusion == [[0, len(PLACES)], [len(PLACES), 0]]
 
 
@@ -65,24 +65,24 @@ def test_labelled_twice(package, labelled, tmp_path):
 
     evaluation = measured(package, labelled(boxes), tmp_path / "out")
 
-    assert evaluation.figures["precision"] == 1
-    assert evaluation.figures["recall"] == 0.5
-    assert evaluation.figures["AP50"] == pytest.approx(51 / 101)
+    assert evaluation.metrics["precision"] == 1
+    assert evaluation.metrics["recall"] == 0.5
+    assert evaluation.metrics["AP50"] == pytest.approx(51 / 101)
 
 
 def test_nothing_found(package, labelled, tmp_path):
     evaluation = evaluate(package, labelled(around(PLACES), places=[]), tmp_path / "out")
 
-    assert evaluation.figures["AP"] == evaluation.figures["best_F1"] == 0
-    assert evaluation.figures["precision"] is None
+    assert evaluation.metrics["AP"] == evaluation.metrics["best_F1"] == 0
+    assert evaluation.metrics["precision"] is None
     assert "The model detected nothing" in (tmp_path / "out" / REPORT_FILE).read_text()
 
 
 def test_nothing_labelled(package, labelled, tmp_path):
     evaluation = evaluate(package, labelled(around([])), tmp_path / "out")
 
-    assert evaluation.figures["AP"] is None
-    assert evaluation.figures["precision"] == 0
+    assert evaluation.metrics["AP"] is None
+    assert evaluation.metrics["precision"] == 0
     assert evaluation.confusion == [[0, 0], [len(PLACES), 0]]
 
 
@@ -94,10 +94,10 @@ def test_curves_reach_below_the_packages_own_threshold(package, make_scene, tmp_
 
     assert evaluation.curve.score == pytest.approx([0.9, 0.3])
     assert evaluation.package.score_threshold == 0.5
-    assert evaluation.figures["recall"] == pytest.approx(1 / 3)
-    assert evaluation.figures["best_F1"] == pytest.approx(4 / 5)
-    assert evaluation.figures["best_threshold"] == pytest.approx(0.3)
-    assert evaluation.figures["AP50"] == pytest.approx(67 / 101)
+    assert evaluation.metrics["recall"] == pytest.approx(1 / 3)
+    assert evaluation.metrics["best_F1"] == pytest.approx(4 / 5)
+    assert evaluation.metrics["best_threshold"] == pytest.approx(0.3)
+    assert evaluation.metrics["AP50"] == pytest.approx(67 / 101)
     assert evaluation.conditions.score_floor == evaluation.package.reported_from == 0.25
 
 
@@ -127,7 +127,7 @@ def test_several_scenes_add_up(package, make_scene, tmp_path):
     evaluation = measured(package, collection, tmp_path / "out")
 
     assert [scene.hits for scene in evaluation.scenes] == [4, 0]
-    assert evaluation.figures["recall"] == evaluation.figures["precision"] == 0.5
+    assert evaluation.metrics["recall"] == evaluation.metrics["precision"] == 0.5
 
 
 def test_progress_is_told_by_scene(package, labelled, tmp_path):
@@ -177,7 +177,7 @@ def test_objects_of_a_class_that_the_model_does_not_know(package, labelled, tmp_
 
     evaluation = measured(package, collection, tmp_path / "out")
 
-    assert [one.figures["AP"] for one in evaluation.classes[1:]] == [0, None]
+    assert [one.metrics["AP"] for one in evaluation.classes[1:]] == [0, None]
     assert evaluation.confusion[1][1] == 0
     (warning,) = evaluation.warnings
     assert "the model has no class 'ship', so its 3 objects count as missed" in warning
@@ -215,7 +215,7 @@ def test_a_scene_without_objects_changes_counts_alone(package, make_scene, tmp_p
         for number, collection in enumerate([alone, both])
     )
 
-    assert second.figures == first.figures
+    assert second.metrics == first.metrics
     assert second.classes == first.classes
     assert second.confusion == first.confusion
     assert (first.collection.scenes, second.collection.scenes) == (1, 2)
@@ -228,7 +228,7 @@ def test_an_object_beyond_cocos_largest_counts(package, labelled, tmp_path):
 
     evaluation = measured(package, Collection.of([vast], ["dot"]), tmp_path / "out")
 
-    assert evaluation.figures["AP"] == evaluation.figures["AP_large"] == 1
+    assert evaluation.metrics["AP"] == evaluation.metrics["AP_large"] == 1
 
 
 def test_a_scene_of_another_size_than_its_labels(package, labelled, tmp_path):
@@ -317,7 +317,7 @@ def test_a_perfect_segmentation(water, pools, tmp_path, monkeypatch):
     evaluation = measured(water, pools(blobs()), tmp_path / "out")
 
     names = ("mIoU", "mIoU_with_background", "pixel_F1", "polygon_F1", "AP")
-    assert {evaluation.figures[name] for name in names} == {1.0}
+    assert {evaluation.metrics[name] for name in names} == {1.0}
     assert evaluation.pixels.counts == [[blobs().sum(), 0], [0, (~blobs()).sum()]]
     assert evaluation.conditions.compared == "outlines"
     assert evaluation.package.reported_from == evaluation.package.score_threshold == 0.5
@@ -330,11 +330,11 @@ def test_a_segmentation_of_half_the_water(water, pools, tmp_path):
     evaluation = measured(water, pools(known), tmp_path / "out")
 
     expected = known.sum() / blobs().sum()
-    assert evaluation.figures["mIoU"] == evaluation.pixels.iou["water"] == pytest.approx(expected)
-    assert evaluation.figures["pixel_accuracy"] == pytest.approx(
+    assert evaluation.metrics["mIoU"] == evaluation.pixels.iou["water"] == pytest.approx(expected)
+    assert evaluation.metrics["pixel_accuracy"] == pytest.approx(
         (known == blobs()).sum() / known.size
     )
-    assert 0 < evaluation.figures["polygon_F1"] < 1
+    assert 0 < evaluation.metrics["polygon_F1"] < 1
 
 
 def test_pixels_without_data_are_not_counted(water, pools, tmp_path):
@@ -344,7 +344,7 @@ def test_pixels_without_data_are_not_counted(water, pools, tmp_path):
     evaluation = measured(water, pools(blobs(), mask=valid), tmp_path / "out")
 
     assert np.sum(evaluation.pixels.counts) == HEIGHT * (WIDTH - 20)
-    assert evaluation.figures["mIoU"] == 1
+    assert evaluation.metrics["mIoU"] == 1
 
 
 def test_instances_are_compared_by_their_outlines(make_scene, tmp_path):
@@ -364,7 +364,7 @@ def test_instances_are_compared_by_their_outlines(make_scene, tmp_path):
 
     evaluation = measured(model, collection, tmp_path / "out")
 
-    assert evaluation.figures["AP"] == evaluation.figures["mIoU"] == 1
+    assert evaluation.metrics["AP"] == evaluation.metrics["mIoU"] == 1
     assert evaluation.pixels.counts[0] == [(pixels > 0).sum(), 0]
 
 
@@ -400,6 +400,6 @@ def test_ships(data, tmp_path):
 
     evaluation = measured(package, collection, tmp_path / "out", score_floor=0.2)
 
-    assert evaluation.figures["AP50"] == pytest.approx(0.2824, abs=1e-3)
+    assert evaluation.metrics["AP50"] == pytest.approx(0.2824, abs=1e-3)
     assert evaluation.collection.objects == 54
     assert evaluation.scenes[0].hits == 24

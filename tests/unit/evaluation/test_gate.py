@@ -31,7 +31,7 @@ def in_use(package, collection, tmp_path):
 
 
 def lower(evaluation, **figures):
-    return msgspec.structs.replace(evaluation, figures=evaluation.figures | figures)
+    return msgspec.structs.replace(evaluation, metrics=evaluation.metrics | figures)
 
 
 def test_what_is_as_good_passes(in_use):
@@ -122,9 +122,9 @@ def test_a_worse_package_is_refused(package, blind, collection, tmp_path):
     _, verdict = assess(blind, collection, out, against=str(package))
 
     assert not verdict.passed
-    assert {fall.figure for fall in verdict.falls} == {"AP", "AP50", "best_F1"}
+    assert {shortfall.metric for shortfall in verdict.shortfalls} == {"AP", "AP50", "best_F1"}
     assert GateResult.from_json(json.loads((out / VERDICT_FILE).read_text())) == verdict
-    assert read_evaluation(str(out / IN_USE_FOLDER / EVALUATION_FILE)).figures["AP"] == 1
+    assert read_evaluation(str(out / IN_USE_FOLDER / EVALUATION_FILE)).metrics["AP"] == 1
 
 
 def test_a_better_package_passes(package, blind, collection, tmp_path):
@@ -147,13 +147,13 @@ def test_bounds_and_a_package_in_use_together(package, collection, tmp_path):
     )
 
     assert verdict.compared == ("recall", "AP", "AP50", "best_F1")
-    assert [fall.figure for fall in verdict.falls] == ["AP"]
+    assert [shortfall.metric for shortfall in verdict.shortfalls] == ["AP"]
 
 
 def test_an_evaluation_that_is_none(tmp_path):
     with pytest.raises(InputError, match="there is no evaluation at"):
         read_evaluation(str(tmp_path / "absent.json"))
-    (tmp_path / "text.json").write_text("figures")
+    (tmp_path / "text.json").write_text("metrics")
     with pytest.raises(InputError, match=r"text\.json is not an evaluation"):
         read_evaluation(str(tmp_path / "text.json"))
 
@@ -216,7 +216,7 @@ def test_what_is_asked_is_checked_before_anything_is_measured(
 
 
 def test_the_names_that_are_checked_are_those_of_the_figures(in_use):
-    assert metric_names("detection") == tuple(in_use.figures)
+    assert metric_names("detection") == tuple(in_use.metrics)
 
 
 def test_a_verdict_of_before_does_not_outlive_a_run_that_fails(package, collection, tmp_path):

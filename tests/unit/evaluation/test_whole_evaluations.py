@@ -323,7 +323,7 @@ def test_figures_are_those_of_loops_over_each_pair(case):
         expected = coco_metrics(truth, predictions, [label]) | thresholded(
             truth, predictions, [label]
         )
-        assert_same(one.figures, expected | {"VOC_AP": voc(truth, predictions, label)})
+        assert_same(one.metrics, expected | {"VOC_AP": voc(truth, predictions, label)})
         assert one.objects == (~truth.crowd & (truth.label == label)).sum()
 
 
@@ -346,7 +346,7 @@ def test_confusion_sums_up_to_hits_false_alarms_and_objects(case):
 
 def flat(case):
     whole, classes, _ = measured(*case)
-    return [whole, *(one.figures for one in classes)]
+    return [whole, *(one.metrics for one in classes)]
 
 
 def assert_alike(one, other, *, but=()):

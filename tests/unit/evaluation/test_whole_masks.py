@@ -108,8 +108,8 @@ def test_pixels_are_those_of_a_loop_over_them(package, make_scene, tmp_path, mon
     iou = [None if s is None else s / (1 - s) for s in shares]
     assert list(evaluation.pixels.iou.values()) == pytest.approx(iou)
     several = [one for one in iou[:2] if one is not None]
-    assert evaluation.figures["mIoU"] == (pytest.approx(np.mean(several)) if several else None)
-    assert evaluation.figures["pixel_accuracy"] == pytest.approx(counts.trace() / counts.sum())
+    assert evaluation.metrics["mIoU"] == (pytest.approx(np.mean(several)) if several else None)
+    assert evaluation.metrics["pixel_accuracy"] == pytest.approx(counts.trace() / counts.sum())
 
 
 def share(part, whole):

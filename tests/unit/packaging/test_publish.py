@@ -37,7 +37,7 @@ def evaluation(folder, ap, *, of, collection="c"):
         },
         "collection": {"digest": collection, "scenes": 1, "objects": 1, "classes": ["dot"]},
         "conditions": {"compared": "boxes", "score_floor": 0.01},
-        "figures": {"AP": ap, "AP50": ap, "best_F1": ap},
+        "metrics": {"AP": ap, "AP50": ap, "best_F1": ap},
         "classes": [],
         "scenes": [],
         "curve": {"score": [], "precision": [], "recall": [], "f1": []},
@@ -151,7 +151,7 @@ def test_it_is_held_against_the_one_in_use(package, models, tmp_path):
     publish_package(package, [str(models)], Gate(evaluation=measured, tolerance=0.25))
     publish_package(new, [str(models)], Gate(evaluation=worse, closed=False))
     kept = Evaluation.from_json(json.loads((models / "bright.evaluation.json").read_text()))
-    assert kept.figures["AP"] == 0.4
+    assert kept.metrics["AP"] == 0.4
 
 
 @pytest.mark.enable_socket

@@ -63,7 +63,7 @@ def test_what_is_launched_measures_the_package(aws, deployment, calls, data, tmp
 
     made = asked(calls)
     assert run_as_sagemaker(made, tmp_path / "ml") == JobExit.DONE
-    assert json.loads(storage.read_bytes(f"{started.report}evaluation.json"))["figures"]["AP"] == 1
+    assert json.loads(storage.read_bytes(f"{started.report}evaluation.json"))["metrics"]["AP"] == 1
     assert storage.exists(f"{started.report}report.html")
     assert made["ProcessingJobName"] == started.name
     assert made["RoleArn"] == deployment.evaluation_role
