@@ -108,7 +108,7 @@ _FIGURES = (
     ),
     Figure(
         "geoparquet",
-        "1M placed detections as GeoParquet with bbox / the columns as .npy",
+        "1M georeferenced detections as GeoParquet with bbox / the columns as .npy",
         5,
         "lower",
     ),
