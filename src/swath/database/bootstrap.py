@@ -24,7 +24,11 @@ MAX_WAKE_SECONDS = 120.0
 """Timeout in s for waking a paused database."""
 
 # https://docs.aws.amazon.com/rdsdataservice/latest/APIReference/API_ExecuteStatement.html
-_WAKING = {"DatabaseResumingException", "DatabaseUnavailableException", "StatementTimeoutException"}
+_WAKING_ERRORS = {
+    "DatabaseResumingException",
+    "DatabaseUnavailableException",
+    "StatementTimeoutException",
+}
 
 
 # PostgreSQL makes the creator of a role a member of it, which only a superuser can undo. Therefore
@@ -47,7 +51,7 @@ END $$"""
 _LOGIN_REFUSED = re.compile("authentication failed|28P01|28000|pg_hba.conf rejects")
 
 
-def statements(database: str, user: str) -> list[str]:
+def preparation_statements(database: str, user: str) -> list[str]:
     """Return the SQL statements that prepare a database for its user; they are idempotent.
 
     Direct and indirect members of `rds_iam` log in by token, but the Data API logs the master user
@@ -63,7 +67,9 @@ def statements(database: str, user: str) -> list[str]:
     """
     for name in (database, user):
         if not re.fullmatch("[a-z_][a-z0-9_]{0,62}", name):
-            raise SettingsError(f"{name!r} is no plain PostgreSQL name: lower case, digits, _")
+            raise SettingsError(
+                f"{name!r} needs quoting in PostgreSQL; use only lower-case letters, digits and _"
+            )
     return [
         _CREATE_ROLE.format(user=user),
         "CREATE EXTENSION IF NOT EXISTS postgis",
@@ -95,17 +101,17 @@ def prepare_database(
         botocore.exceptions.ClientError: The database refused a statement.
     """
     client = client or boto3.client("rds-data")
-    todo = statements(settings.database_name, settings.database_user)
-    for statement in todo:
+    statements = preparation_statements(settings.database_name, settings.database_user)
+    for statement in statements:
         _execute(client, settings, statement, timeout)
-    return len(todo)
+    return len(statements)
 
 
 def _execute(
     client: RDSDataServiceClient, settings: PrepareDatabaseSettings, statement: str, timeout: float
 ) -> None:
     try:
-        retry_while(_passes, timeout=timeout)(
+        retry_while(_is_transient, timeout=timeout)(
             client.execute_statement,
             resourceArn=settings.cluster_arn,
             secretArn=settings.master_secret_arn,
@@ -113,22 +119,22 @@ def _execute(
             sql=statement,
         )
     except Exception as error:
-        if _passes(error):
+        if _is_transient(error):
             raise TransientError(f"the database did not wake: {error}") from error
         if isinstance(error, ClientError) and _LOGIN_REFUSED.search(str(error)):
-            raise SettingsError(_explanation(settings, error)) from error
+            raise SettingsError(_login_refused_message(settings, error)) from error
         raise
 
 
-def _explanation(settings: PrepareDatabaseSettings, error: ClientError) -> str:
+def _login_refused_message(settings: PrepareDatabaseSettings, error: ClientError) -> str:
     return (
-        f"the Data API cannot log in as the master user of {settings.cluster_arn} ({error}): if "
-        "RDS counts that user as a member of rds_iam, whose members log in by token only, turn the "
-        f"cluster's IAM authentication off, run REVOKE rds_iam FROM {settings.database_user}, turn "
-        "it on and deploy again"
+        f"the Data API cannot log in as the master user of {settings.cluster_arn} ({error}). "
+        "Members of rds_iam can log in only by token. If the master user is a member, turn off the "
+        f"cluster's IAM authentication, run REVOKE rds_iam FROM {settings.database_user}, turn "
+        "the authentication on again and deploy again"
     )
 
 
-def _passes(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-    return code in _WAKING or passes(error)
+    return code in _WAKING_ERRORS or passes(error)

@@ -73,7 +73,7 @@ def connect_dsn(dsn: str, *, timeout: float = 0.0) -> Connection:
         return _connect(timeout, **psycopg.conninfo.conninfo_to_dict(dsn))
     except psycopg.ProgrammingError as error:
         raise SettingsError(
-            f"not a database connection string: {_one_line(error)}; "
+            f"the database connection string is not valid: {_one_line(error)}; "
             "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
         ) from None
     except TransientError as error:
@@ -84,21 +84,21 @@ def connect_dsn(dsn: str, *, timeout: float = 0.0) -> Connection:
 
 
 @contextmanager
-def transient_errors(doing: str) -> Iterator[None]:
+def transient_errors(activity: str) -> Iterator[None]:
     """Translate psycopg's OperationalError within the block into a TransientError.
 
     Such errors are the loss of a connection, a failover or a deadlock.
 
     Args:
-        doing: Work of the block, as the beginning of the error message.
+        activity: Work of the block, as the beginning of the error message.
 
     Raises:
-        TransientError: The database failed in a way that a retry can fix.
+        TransientError: The database failed, and a retry can help.
     """
     try:
         yield
     except psycopg.OperationalError as error:
-        raise TransientError(f"{doing}: {_one_line(error)}") from error
+        raise TransientError(f"{activity}: {_one_line(error)}") from error
 
 
 def _connect(timeout: float, **parameters: Any) -> Connection:
@@ -111,15 +111,15 @@ def _connect(timeout: float, **parameters: Any) -> Connection:
     try:
         return retry_while(_is_operational, timeout=timeout)(attempt)
     except psycopg.OperationalError as error:
-        where = "{host}:{port}/{dbname} as {user}".format_map(_Default(parameters))
-        raise TransientError(f"no connection to {where}: {_one_line(error)}") from error
+        server = "{host}:{port}/{dbname} as {user}".format_map(_DefaultParameters(parameters))
+        raise TransientError(f"no connection to {server}: {_one_line(error)}") from error
 
 
 def _is_operational(error: BaseException) -> bool:
     return isinstance(error, psycopg.OperationalError)
 
 
-class _Default(dict[str, Any]):
+class _DefaultParameters(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return f"(default {key})"
 
@@ -135,8 +135,8 @@ def _require_certificates(sslmode: str) -> None:
     path = os.environ.get("PGSSLROOTCERT", "")
     if path != "system" and not Path(path or "?").is_file():
         raise SettingsError(
-            f"sslmode is {sslmode}, but PGSSLROOTCERT is {path!r}, which is no file; it must name "
-            "the certificates of the database's authority, for RDS "
+            f"sslmode is {sslmode}, but PGSSLROOTCERT is {path!r}, which is not a file; set it "
+            "to the file of the database's CA certificates, for RDS "
             "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
         )
 

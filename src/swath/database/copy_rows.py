@@ -24,8 +24,8 @@ TRAILER = b"\xff\xff"
 SRID = 4326
 
 _SRID_FLAG = 0x20000000
-_WKB_HEAD = 5  # byte order (uint8) and type (uint32)
-_EWKB_HEAD = 9  # the same, then the SRID (uint32)
+_WKB_HEADER_BYTES = 5  # byte order (uint8) and type (uint32)
+_EWKB_HEADER_BYTES = 9  # the same, then the SRID (uint32)
 
 # A row without its two values of variable length. The class follows `_BEFORE_CLASS`, and the rest
 # of the geometry follows the last field. Numbers are big-endian; each field's length precedes it.
@@ -39,7 +39,7 @@ _ROW = np.dtype(
         *[("geom_length", ">i4"), ("order", "u1"), ("type", "<u4"), ("srid", "<u4")],
     ]
 )
-_CLASS_AT = np.dtype(_BEFORE_CLASS).itemsize
+_CLASS_OFFSET = np.dtype(_BEFORE_CLASS).itemsize
 
 _FIXED, _NAME, _WKB = range(3)
 
@@ -69,16 +69,16 @@ def copy_rows(
     for column in (classes, scores, tiles, geometries):
         if column.null_count:
             raise ValueError(f"{column.null_count} of {len(column)} values are missing")
-    names, name_lengths = _content(classes)
-    wkb, wkb_lengths = _content(geometries)
-    heads = _heads(wkb, wkb_lengths)
+    names, name_lengths = _concatenated_bytes(classes)
+    wkb, wkb_lengths = _concatenated_bytes(geometries)
+    heads = _read_headers(wkb, wkb_lengths)
     rows = np.empty(len(scores), _ROW)
     rows["fields"] = len(COLUMNS)
     rows["run_id_length"], rows["run_id"] = 16, np.void(uuid.UUID(run_id).bytes)
     rows["class_length"] = name_lengths
     rows["score_length"], rows["score"] = 4, scores.to_numpy(zero_copy_only=False)
     rows["tile_length"], rows["tile"] = 8, tiles.to_numpy(zero_copy_only=False)
-    rows["geom_length"] = wkb_lengths + (_EWKB_HEAD - _WKB_HEAD)
+    rows["geom_length"] = wkb_lengths + (_EWKB_HEADER_BYTES - _WKB_HEADER_BYTES)
     rows["order"], rows["type"], rows["srid"] = 1, heads["type"] | _SRID_FLAG, SRID
     return _interleave(rows, names, name_lengths, wkb, wkb_lengths)
 
@@ -95,40 +95,44 @@ def _interleave(
     Rows, classes and geometries have the same order. So the function only labels each byte of the
     result with its source; a masked assignment then copies each source in sequence.
     """
-    tails = wkb_lengths - _WKB_HEAD
-    before, after = (np.full_like(tails, n) for n in (_CLASS_AT, _ROW.itemsize - _CLASS_AT))
-    owners = _runs([_FIXED, _NAME, _FIXED, _WKB], [before, name_lengths, after, tails])
+    tails = wkb_lengths - _WKB_HEADER_BYTES
+    before, after = (np.full_like(tails, n) for n in (_CLASS_OFFSET, _ROW.itemsize - _CLASS_OFFSET))
+    owners = _repeat_in_turn([_FIXED, _NAME, _FIXED, _WKB], [before, name_lengths, after, tails])
     result = np.empty(len(owners), np.uint8)
     result[owners == _FIXED] = rows.view(np.uint8)
     result[owners == _NAME] = names
-    is_tail = _runs([_FIXED, _WKB], [np.full_like(tails, _WKB_HEAD), tails]) == _WKB
+    is_tail = (
+        _repeat_in_turn([_FIXED, _WKB], [np.full_like(tails, _WKB_HEADER_BYTES), tails]) == _WKB
+    )
     result[owners == _WKB] = wkb[is_tail]
     return result
 
 
-def _runs(values: list[int], lengths: list[Lengths]) -> Bytes:
+def _repeat_in_turn(values: list[int], lengths: list[Lengths]) -> Bytes:
     """Return the values in sequence for each row, each repeated by the row's length for it."""
     pattern = np.tile(np.array(values, np.uint8), len(lengths[0]))
     return np.repeat(pattern, np.column_stack(lengths).ravel())
 
 
-def _heads(wkb: Bytes, lengths: Lengths) -> Any:
+def _read_headers(wkb: Bytes, lengths: Lengths) -> Any:
     """Return the byte order and type of each geometry.
 
     Raises:
         ValueError: A geometry is not little-endian, two-dimensional WKB.
     """
-    if (lengths < _WKB_HEAD).any():
+    if (lengths < _WKB_HEADER_BYTES).any():
         raise ValueError("a geometry is shorter than the shortest WKB")
     starts = np.cumsum(lengths) - lengths
-    heads = wkb[starts[:, None] + np.arange(_WKB_HEAD)].view([("order", "u1"), ("type", "<u4")])
+    heads = wkb[starts[:, None] + np.arange(_WKB_HEADER_BYTES)].view(
+        [("order", "u1"), ("type", "<u4")]
+    )
     heads = heads[:, 0]
     if (heads["order"] != 1).any() or (heads["type"] > 7).any():  # noqa: PLR2004 - 7: collection
         raise ValueError("a geometry is not little-endian, two-dimensional WKB without an SRID")
     return heads
 
 
-def _content(column: pa.Array) -> tuple[Bytes, Lengths]:
+def _concatenated_bytes(column: pa.Array) -> tuple[Bytes, Lengths]:
     """Return the concatenated bytes of a column of strings or binaries, and each value's length."""
     values = column.cast(pa.large_binary())
     _, offsets, content = values.buffers()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from psycopg import sql
 
 from swath.database.connect import Connection, transient_errors
-from swath.database.runs import run_row, write_run
+from swath.database.runs import build_run_row, write_run
 from swath.messages.execution_events import RunFailure
 
 # A late report of a failure must not overwrite the row of a run that was started again since. That
@@ -29,7 +29,7 @@ def record_failure(connection: Connection, failure: RunFailure) -> bool:
     Raises:
         TransientError: The connection was lost.
     """
-    row = run_row(
+    row = build_run_row(
         failure.request,
         status=failure.status,
         ended_at=failure.ended_at,
@@ -37,4 +37,4 @@ def record_failure(connection: Connection, failure: RunFailure) -> bool:
         cause=failure.cause,
     )
     with transient_errors(f"recording run {failure.request.run_id}"), connection.transaction():
-        return write_run(connection, row, replacing=_IF_NEWER)
+        return write_run(connection, row, overwrite_if=_IF_NEWER)

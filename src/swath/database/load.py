@@ -16,14 +16,14 @@ from psycopg import sql
 from swath import storage
 from swath.database import copy_rows
 from swath.database.connect import Connection, transient_errors
-from swath.database.runs import run_row, write_run
+from swath.database.runs import build_run_row, write_run
 from swath.errors import RunIncompleteError
 from swath.messages import LoadSummary, MergeSummary, RunRequest
 from swath.messages.versions import SceneVersion
 
 # A batch of boxes has some 7 MB: large enough for NumPy to be fast, small for any Lambda function.
 _BATCH_ROWS = 50_000
-_READ = ("class", "score", "tile", "geometry")
+_COLUMNS = ("class", "score", "tile", "geometry")
 
 
 def load_run(
@@ -56,7 +56,7 @@ def load_run(
             detections differs from the merge's count.
         TransientError: The connection was lost, and nothing has changed.
     """
-    row = run_row(
+    row = build_run_row(
         request,
         status="succeeded",
         ended_at=datetime.now(UTC),
@@ -75,10 +75,10 @@ def load_run(
         _lock(connection, request)
         check()
         if _is_superseded(connection, request):
-            _clear(connection, [request.run_id])
+            _delete_detections(connection, [request.run_id])
             write_run(connection, {**row, "status": "superseded"})
             return LoadSummary(rows=0, superseded=True)
-        _clear(connection, [request.run_id, *_replace_earlier(connection, request)])
+        _delete_detections(connection, [request.run_id, *_replace_earlier(connection, request)])
         write_run(connection, row)
         loaded = _copy(connection, request.run_id, file)
         if loaded != merge.detections:
@@ -125,7 +125,7 @@ def _replace_earlier(connection: Connection, request: RunRequest) -> list[str]:
     return [str(run_id) for (run_id,) in replaced]
 
 
-def _clear(connection: Connection, run_ids: list[str]) -> None:
+def _delete_detections(connection: Connection, run_ids: list[str]) -> None:
     connection.execute("DELETE FROM swath.detections WHERE run_id = ANY (%s::uuid[])", [run_ids])
 
 
@@ -138,7 +138,7 @@ def _copy(connection: Connection, run_id: str, file: pq.ParquetFile) -> int:
         with cursor.copy(statement) as copy:
             copy.write(copy_rows.HEADER)
             for batch in _batches(file):
-                rows = copy_rows.copy_rows(run_id, *(batch.column(name) for name in _READ))
+                rows = copy_rows.copy_rows(run_id, *(batch.column(name) for name in _COLUMNS))
                 copy.write(rows.data)
             copy.write(copy_rows.TRAILER)
         return cursor.rowcount
@@ -148,11 +148,11 @@ def _parquet(path: Path, uri: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except pa.ArrowInvalid as error:
-        raise RunIncompleteError(f"{uri} is no Parquet file: {error}") from None
+        raise RunIncompleteError(f"{uri} is not a Parquet file: {error}") from None
 
 
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a file in batches, with one row group in memory at a time."""
     for group in range(file.num_row_groups):
         # A single call for all row groups would keep all of them in memory until the last is read.
-        yield from file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(_READ))
+        yield from file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(_COLUMNS))

@@ -21,7 +21,7 @@ from swath.errors import SettingsError
 logger = logging.getLogger(__name__)
 
 # Arbitrary number of the advisory lock, which no other program should use: "swath" in ASCII.
-_LOCK = 0x7377617468
+_LOCK_ID = 0x7377617468
 # Table in which Alembic stores a database's revision.
 VERSION_TABLE: dict[str, Any] = {"version_table": "migration", "version_table_schema": "swath"}
 _POSTGIS: LiteralString = "CREATE EXTENSION postgis"
@@ -49,11 +49,13 @@ def migrate(connection: Connection) -> str:
         "postgresql+psycopg://", creator=lambda: connection, poolclass=StaticPool
     )
     with transient_errors("migrating the database"), engine.begin() as borrowed:
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_ID])
         _require(connection, "SELECT FROM pg_extension WHERE extname = 'postgis'", _POSTGIS)
         _require(connection, "SELECT FROM pg_namespace WHERE nspname = 'swath'", _SCHEMA)
         if later := _later_revision(borrowed, config):
-            logger.warning("the database is at revision %s, of a later release: left as is", later)
+            logger.warning(
+                "the database is at revision %s of a later release, and stays unchanged", later
+            )
             return later
         config.attributes["connection"] = borrowed
         command.upgrade(config, "head")
@@ -68,7 +70,7 @@ def _later_revision(connection: SqlConnection, config: Config) -> str | None:
     return None if revision in known else revision
 
 
-def run_sql_beside(script: str) -> None:
+def run_sql_file(script: str) -> None:
     """Run the SQL file beside a migration's script as it is, without parameters or escapes.
 
     Args:
@@ -98,6 +100,6 @@ def _require(connection: Connection, exists: LiteralString, create: LiteralStrin
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFile) as error:
         reason = str(error).splitlines()[0]
         raise SettingsError(
-            f"{reason}: let an administrator of the database {connection.info.dbname} "
+            f"{reason}; an administrator of the database {connection.info.dbname} must "
             f"run {create} once"
         ) from error

@@ -17,7 +17,7 @@ from swath.messages.versions import SceneVersion
 _LATEST = ("scene_dropped_at", "scene_sequencer", "requested_at")
 
 
-def run_row(
+def build_run_row(
     request: RunRequest,
     *,
     status: str,
@@ -68,14 +68,14 @@ def run_row(
 
 
 def write_run(
-    connection: Connection, row: Mapping[str, Any], *, replacing: sql.SQL | None = None
+    connection: Connection, row: Mapping[str, Any], *, overwrite_if: sql.SQL | None = None
 ) -> bool:
     """Insert a run's row, or overwrite the existing one.
 
     Args:
         connection: Connection in a transaction, which the caller ends.
-        row: Row from `run_row`.
-        replacing: Condition on `runs` (the existing row) and `excluded` (the new row) for
+        row: Row from `build_run_row`.
+        overwrite_if: Condition on `runs` (the existing row) and `excluded` (the new row) for
             overwriting; by default the row is always overwritten.
 
     Returns:
@@ -84,17 +84,17 @@ def write_run(
     columns = [sql.Identifier(name) for name in row]
     insert = sql.SQL(
         "INSERT INTO swath.runs ({columns}) VALUES ({values}) "
-        "ON CONFLICT (run_id) DO UPDATE SET ({columns}) = ROW ({new}) WHERE {replacing}"
+        "ON CONFLICT (run_id) DO UPDATE SET ({columns}) = ROW ({new}) WHERE {overwrite_if}"
     ).format(
         columns=sql.SQL(", ").join(columns),
         values=sql.SQL(", ").join(sql.Placeholder(name) for name in row),
-        new=sql.SQL(", ").join(map(_new, row)),
-        replacing=replacing or sql.SQL("true"),
+        new=sql.SQL(", ").join(map(_new_value, row)),
+        overwrite_if=overwrite_if or sql.SQL("true"),
     )
     return connection.execute(insert, row).rowcount == 1
 
 
-def _new(column: str) -> sql.Composed:
+def _new_value(column: str) -> sql.Composed:
     """Return the SQL expression for a column's new value when a row is overwritten."""
     form = "greatest(runs.{0}, excluded.{0})" if column in _LATEST else "excluded.{0}"
     return sql.SQL(form).format(sql.Identifier(column))

@@ -1,7 +1,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from swath.database.bootstrap import prepare_database, statements
+from swath.database.bootstrap import preparation_statements, prepare_database
 from swath.database.connect import connect
 from swath.database.migrate import migrate
 from swath.errors import SettingsError, TransientError
@@ -34,7 +34,7 @@ def naps(monkeypatch):
 def test_each_statement_goes_to_the_cluster_with_its_secret():
     api = DataApi()
     assert prepare_database(SETTINGS, client=api) == len(api.calls) > 0
-    assert [call["sql"] for call in api.calls] == statements("swath", "swath")
+    assert [call["sql"] for call in api.calls] == preparation_statements("swath", "swath")
     for call in api.calls:
         assert (call["resourceArn"], call["secretArn"]) == ("arn:cluster", "arn:secret")
         assert call["database"] == "swath"
@@ -44,7 +44,7 @@ def test_a_database_that_wakes_is_waited_for(naps):
     api = DataApi("DatabaseResumingException", "DatabaseResumingException")
     prepare_database(SETTINGS, client=api)
     assert len(naps) == 2
-    assert len(api.calls) == len(statements("swath", "swath"))
+    assert len(api.calls) == len(preparation_statements("swath", "swath"))
 
 
 def test_a_database_that_does_not_wake_can_be_tried_again(naps):
@@ -61,8 +61,8 @@ def test_a_statement_that_is_refused_is_not_tried_again(naps):
 
 @pytest.mark.parametrize("names", [("swath", "s w"), ("Swath", "swath"), ("a;b", "swath")])
 def test_names_that_need_quoting_are_refused(names):
-    with pytest.raises(SettingsError, match="plain PostgreSQL name"):
-        statements(*names)
+    with pytest.raises(SettingsError, match="needs quoting in PostgreSQL"):
+        preparation_statements(*names)
 
 
 @pytest.fixture
@@ -110,7 +110,9 @@ def test_a_master_user_who_became_a_member_is_told_how_to_get_in_again(cluster):
     cluster.administer("CREATE ROLE swath_creator")  # in the way: the user is created as usual
     try:
         for _ in range(2):
-            with pytest.raises(SettingsError, match=r"log in by token.* REVOKE rds_iam FROM user_"):
+            with pytest.raises(
+                SettingsError, match=r"log in only by token.* REVOKE rds_iam FROM user_"
+            ):
                 prepare_database(cluster.settings, client=cluster)
     finally:
         cluster.administer("DROP ROLE swath_creator")

@@ -98,7 +98,7 @@ def test_a_connection_string_to_nowhere_can_be_tried_again(closed_port):
 
 
 def test_what_is_no_connection_string_is_refused():
-    with pytest.raises(SettingsError, match="not a database connection string"):
+    with pytest.raises(SettingsError, match="the database connection string is not valid"):
         connect_dsn("the usual one")
 
 

@@ -272,7 +272,7 @@ def test_a_file_that_the_merge_did_not_write_is_not_loaded(connection, merged):
     with pytest.raises(RunIncompleteError, match=r"parquet is not the file that this run wrote"):
         load_run(connection, run_request(), pinned)
     Path(summary.uri).write_bytes(b"PAR1")
-    with pytest.raises(RunIncompleteError, match="is no Parquet file"):
+    with pytest.raises(RunIncompleteError, match="is not a Parquet file"):
         load_run(connection, run_request(), summary)
     Path(summary.uri).unlink()
     with pytest.raises(RunIncompleteError, match=r"parquet is gone"):

@@ -102,7 +102,9 @@ def test_a_user_who_may_not_create_postgis_is_told_what_to_ask_for(humble):
     _, dsn = humble
     with (
         connect_dsn(dsn) as connection,
-        pytest.raises(SettingsError, match=r"let an administrator .* run CREATE EXTENSION postgis"),
+        pytest.raises(
+            SettingsError, match=r"an administrator .* must run CREATE EXTENSION postgis"
+        ),
     ):
         migrate(connection)
 
@@ -112,7 +114,7 @@ def test_a_user_who_may_not_create_a_schema_is_told_what_to_ask_for(humble):
     admin.execute("CREATE EXTENSION postgis")
     with (
         connect_dsn(dsn) as connection,
-        pytest.raises(SettingsError, match=r"let an administrator .* run CREATE SCHEMA swath"),
+        pytest.raises(SettingsError, match=r"an administrator .* must run CREATE SCHEMA swath"),
     ):
         migrate(connection)
 

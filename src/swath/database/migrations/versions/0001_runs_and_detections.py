@@ -1,6 +1,6 @@
 """Create the tables of runs and of their detections."""
 
-from swath.database.migrate import run_sql_beside
+from swath.database.migrate import run_sql_file
 
 revision = "0001"
 down_revision = None
@@ -8,4 +8,4 @@ down_revision = None
 
 def upgrade() -> None:
     """Run the SQL file of the same name."""
-    run_sql_beside(__file__)
+    run_sql_file(__file__)

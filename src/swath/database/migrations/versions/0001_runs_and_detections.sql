@@ -25,29 +25,29 @@ CREATE TABLE swath.runs (
 CREATE INDEX runs_scene_uri_model ON swath.runs (scene_uri, model);
 
 COMMENT ON TABLE swath.runs IS
-    'One scene through one model with one set of options. The same work always has the same run_id.';
-COMMENT ON COLUMN swath.runs.scene_etag IS 'Which bytes under scene_uri were read.';
+    'Runs that ended: one scene, one model and one set of options. The same input always has the same run_id.';
+COMMENT ON COLUMN swath.runs.scene_etag IS 'ETag of the object at scene_uri that was read.';
 COMMENT ON COLUMN swath.runs.scene_dropped_at IS
-    'When the scene was put there; of two versions the later one''s detections are kept.';
+    'Time at which the scene was uploaded. The detections of the latest version are kept.';
 COMMENT ON COLUMN swath.runs.model_digest IS 'SHA-256 of the model package; empty if no model had that name.';
-COMMENT ON COLUMN swath.runs.options IS 'What the run was asked for beside its scene and its model.';
-COMMENT ON COLUMN swath.runs.backend IS 'Where the shards ran; null if the run failed before that was known.';
+COMMENT ON COLUMN swath.runs.options IS 'Options of the request, besides the scene and the model.';
+COMMENT ON COLUMN swath.runs.backend IS 'Backend that ran the shards; null if the run failed before it was chosen.';
 COMMENT ON COLUMN swath.runs.status IS
-    'succeeded: its detections are in the table. replaced: a later run of the scene and model took their place. '
-    'superseded: a later version of the scene was there already, and nothing was loaded. '
+    'succeeded: the detections of the run are in the table. replaced: a later run of the scene and model replaced them. '
+    'superseded: a later version of the scene was already loaded, so nothing was loaded. '
     'failed, timed_out, aborted: see error and cause.';
-COMMENT ON COLUMN swath.runs.error IS 'The kind of failure; null unless the run failed.';
-COMMENT ON COLUMN swath.runs.cause IS 'What went wrong, in words; null unless the run failed.';
+COMMENT ON COLUMN swath.runs.error IS 'Name of the error; null unless the run failed.';
+COMMENT ON COLUMN swath.runs.cause IS 'Message of the error; null unless the run failed.';
 COMMENT ON COLUMN swath.runs.tiles_planned IS
-    'Tiles of the scene: the sum of succeeded, failed and skipped. Null if the run failed.';
-COMMENT ON COLUMN swath.runs.tiles_skipped IS 'Tiles without a valid pixel.';
-COMMENT ON COLUMN swath.runs.detections IS 'How many detections the run found. Null if the run failed.';
-COMMENT ON COLUMN swath.runs.recorded_at IS 'When this row was first written.';
-COMMENT ON COLUMN swath.runs.ended_at IS 'When the detections were loaded, or the run failed.';
+    'Number of tiles of the scene: the sum of succeeded, failed and skipped. Null if the run failed.';
+COMMENT ON COLUMN swath.runs.tiles_skipped IS 'Number of tiles without a valid pixel.';
+COMMENT ON COLUMN swath.runs.detections IS 'Number of detections of the run. Null if the run failed.';
+COMMENT ON COLUMN swath.runs.recorded_at IS 'Time at which this row was first written.';
+COMMENT ON COLUMN swath.runs.ended_at IS 'Time at which the detections were loaded, or the run failed.';
 
--- run_id is no foreign key: checking one row by row takes as long as a third of the load, and the
--- checks that wait for the end of the transaction take memory for every row of it. Rows get here only
--- together with their run, and the trigger below takes them away with it.
+-- run_id is not a foreign key. Immediate checks of a foreign key take a third of a load's time, and
+-- deferred checks need memory for each row. Rows are inserted only together with their run,
+-- and the trigger below deletes them with it.
 CREATE TABLE swath.detections (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     run_id uuid NOT NULL,
@@ -56,8 +56,8 @@ CREATE TABLE swath.detections (
     tile bigint NOT NULL,
     geom geometry(Geometry, 4326) NOT NULL
 )
--- Rows come and go a whole run at a time. The default, a fifth of the table, would let tens of
--- millions of dead rows pile up before they are cleared away.
+-- Rows are inserted and deleted a whole run at a time. With the default of a fifth of the table,
+-- tens of millions of dead rows would accumulate before a vacuum.
 WITH (
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_insert_scale_factor = 0.02,
@@ -81,11 +81,11 @@ CREATE INDEX detections_geom ON swath.detections USING gist (geom);
 CREATE INDEX detections_run_id ON swath.detections (run_id);
 
 COMMENT ON TABLE swath.detections IS
-    'What the models found: for each scene and model, the detections of the run that was loaded last.';
-COMMENT ON COLUMN swath.detections.run_id IS 'The run in swath.runs; deleting that deletes its detections.';
-COMMENT ON COLUMN swath.detections.score IS 'The model''s confidence, 0 to 1.';
+    'Detections: for each scene and model, those of the run that was loaded last.';
+COMMENT ON COLUMN swath.detections.run_id IS 'Run in swath.runs. Deleting the run deletes its detections.';
+COMMENT ON COLUMN swath.detections.score IS 'Score that the model gave, 0 to 1.';
 COMMENT ON COLUMN swath.detections.tile IS
-    'The tile of the scene in whose core the detection lies, counted row by row.';
+    'Number of the tile whose core contains the detection''s center; tiles are numbered row by row.';
 COMMENT ON COLUMN swath.detections.geom IS
     'Polygon or MultiPolygon, longitude and latitude on WGS 84; split where it crosses the antimeridian.';
 
@@ -102,4 +102,4 @@ SELECT
 FROM swath.detections AS d
 INNER JOIN swath.runs AS r USING (run_id);
 
-COMMENT ON VIEW swath.scene_detections IS 'Each detection with its scene and its model, to read and to map.';
+COMMENT ON VIEW swath.scene_detections IS 'Detections with their scene and model, for queries and maps.';

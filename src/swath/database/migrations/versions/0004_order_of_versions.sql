@@ -1,11 +1,11 @@
--- The default is for the release before this one, which writes neither column.
+-- The previous release writes neither column: the first has a default, the second may be null.
 ALTER TABLE swath.runs ADD COLUMN scene_sequencer text COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE swath.runs ADD COLUMN requested_at timestamptz;
 
 COMMENT ON COLUMN swath.runs.scene_sequencer IS
-    'S3''s order of the writes to scene_uri, without the zeros on its right: of two versions the greater one is the later. '
-    'Empty where no event told of the scene; then scene_dropped_at orders them.';
+    'Sequencer of the S3 event for scene_uri, without trailing zeros: of two versions, the greater one is the later. '
+    'Empty if no event reported the scene; scene_dropped_at then gives the order.';
 COMMENT ON COLUMN swath.runs.requested_at IS
-    'When the run was requested; orders two runs of one drop. Null if an earlier release wrote the row.';
+    'Time of the request, which orders two runs of one upload. Null if an earlier release wrote the row.';
 COMMENT ON COLUMN swath.runs.scene_dropped_at IS
-    'When the scene was put there, of the latest time that these bytes were.';
+    'Time at which the scene was uploaded; the latest one if the same bytes were uploaded again.';
