@@ -16,8 +16,8 @@ from local_cloud.watch import INCOMING_PREFIX, Watcher
 from swath.cli import local
 from swath.cli.base import RootCommand
 from swath.cli.console import print_error, print_line
+from swath.cli.error_lines import printable
 from swath.cli.options import local_cloud
-from swath.cli.problems import printable
 
 _POLL_SECONDS = 0.5
 _LISTED_SUFFIXES = ("Bucket", "Endpoint")

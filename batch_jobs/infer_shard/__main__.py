@@ -88,24 +88,24 @@ def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:
 
 def _parse(arguments: Sequence[str], env: Mapping[str, str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m batch_jobs.infer_shard")
-    parser.add_argument("--plan-uri", required=True, help="where the run's plan lies")
+    parser.add_argument("--plan-uri", required=True, help="URI of the run's plan")
     parser.add_argument(
         "--index",
         type=int,
         default=env.get(ARRAY_INDEX, "0"),
-        help=f"which shard; by default {ARRAY_INDEX}, or 0 where that is not set",
+        help=f"number of the shard; default: the variable {ARRAY_INDEX}, or 0 if it is not set",
     )
     parser.add_argument(
         "--keep-seconds",
         type=float,
         default=DEFAULT_CHECKPOINT_SECONDS,
-        help="how often progress is kept, for a host that is gone without a word",
+        help="time in s between checkpoints, for a host that is lost without notice",
     )
     parser.add_argument(
         "--stop-seconds",
         type=float,
         default=STOP_SECONDS,
-        help="how long the process may take to end after SIGTERM",
+        help="time in s that the process may take to end after SIGTERM",
     )
     return parser.parse_args(arguments)
 
@@ -147,7 +147,7 @@ def _leave_cause(uri: str, env: Mapping[str, str], error: Exception, code: JobEx
     try:
         storage.write_json(RunPaths.from_plan_uri(uri).job_failure(job), left.to_json())
     except Exception as unwritten:  # noqa: BLE001 - the failure itself matters more
-        logger.warning("why the shard failed cannot be written: %s", unwritten)
+        logger.warning("the cause of the failure cannot be written: %s", unwritten)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
         detail = resolve_cause(detail, work_uri=settings().work_uri)
     finally:  # even without its true cause, a failed run needs a summary
         _summarize(detail)
-    found = {key: detail[key] for key in ("name", "status", "error", "cause")}
-    logger.info("cause found", extra={"failure": found})
+    failure = {key: detail[key] for key in ("name", "status", "error", "cause")}
+    logger.info("cause determined", extra={"failure": failure})
     return {**event.raw_event, "detail": detail}
 
 
@@ -45,7 +45,7 @@ def _summarize(detail: Mapping[str, Any]) -> None:
     except (SwathError, ClientError) as error:
         logger.warning("the summary cannot be written", extra={"reason": str(error)})
     else:
-        logger.info("summary written" if written else "a failure that is no longer news")
+        logger.info("summary written" if written else "failure is outdated: no summary written")
 
 
 @functools.cache

@@ -30,8 +30,10 @@ def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
     # Without a wait here: the state machine retries for hours, and its waits cost no function time.
     with connect(settings(), timeout=0.0) as connection:
         recorded = record_failure(connection, failure)
-    told = {"status": failure.status, "error": failure.error, "cause": failure.cause}
-    logger.warning("run failed" if recorded else "a failure that is no longer news", extra=told)
+    fields = {"status": failure.status, "error": failure.error, "cause": failure.cause}
+    logger.warning(
+        "run failed" if recorded else "failure is outdated: nothing recorded", extra=fields
+    )
     metrics.add_metric("RunsFailed", MetricUnit.Count, int(recorded))
     return {"run_id": failure.request.run_id, "recorded": recorded}
 

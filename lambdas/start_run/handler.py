@@ -53,14 +53,14 @@ def configuration() -> tuple[StartRunSettings, Catalogue]:
 
 
 def _drop(event: S3EventBridgeNotificationEvent) -> Drop:
-    found = event.detail.object
+    scene = event.detail.object
     return Drop(
         bucket=event.detail.bucket.name,
-        # Not `found.key`, which Powertools decodes: EventBridge, unlike S3's own notifications,
+        # Not `scene.key`, which Powertools decodes: EventBridge, unlike S3's own notifications,
         # does not encode keys, and a key may contain a "+" or a "%".
-        key=found["key"],
-        etag=found.etag,
-        size=found.size or 0,
+        key=scene["key"],
+        etag=scene.etag,
+        size=scene.size or 0,
         dropped_at=event.time,
-        sequencer=found.get("sequencer") or "",
+        sequencer=scene.get("sequencer") or "",
     )

@@ -1,4 +1,4 @@
-"""Find what your model detects in satellite scenes, on a laptop or on AWS, with the same result.
+"""Run your model on satellite scenes, on a laptop or on AWS, with the same result.
 
 The public API is what `__all__` names; docs/python.md shows its use. `import swath` imports none of
 the libraries that do the work: a name is imported when it is first used.

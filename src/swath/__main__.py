@@ -1,15 +1,15 @@
-"""`python -m swath`, and the installed command `swath`."""
+"""Run the command `swath`, also as `python -m swath`."""
 
 from __future__ import annotations
 
 import sys
 
-from swath.cli.problems import EXIT_INPUT
+from swath.cli.error_lines import EXIT_INPUT
 from swath.errors.extras import not_installed
 
 
 def main() -> None:
-    """Run the command; say in one line what it needs where that is not installed."""
+    """Run the command; if a library is not installed, print how to install it."""
     try:
         from swath.cli.commands import app  # noqa: PLC0415
     except ModuleNotFoundError as error:

@@ -57,8 +57,8 @@ class EnvSettings:
                 values[f.name] = _parse(variable(f.name), text, hints[f.name])
             elif f.default is dataclasses.MISSING:
                 raise SettingsError(
-                    f"the environment variable {variable(f.name)} is not set; give it "
-                    "the value that the stack's template gives it"
+                    f"the environment variable {variable(f.name)} is not set; set it to the "
+                    "value in the stack's template"
                 )
         return cls(**values)
 
@@ -204,7 +204,7 @@ class ModelSettings(EnvSettings):
     def __post_init__(self) -> None:
         if not 0 < self.model_seconds < math.inf:
             raise SettingsError(
-                f"{variable('model_seconds')} is {self.model_seconds:g}; give seconds, above 0"
+                f"{variable('model_seconds')} is {self.model_seconds:g}; give seconds above 0"
             )
 
 
@@ -235,7 +235,7 @@ def _parse(name: str, text: str, kind: Any) -> Any:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError:
         if is_tuple:
-            expected = f"a list, with commas, of {', '.join(typing.get_args(kind)[0])}"
+            expected = f"a comma-separated list of {', '.join(typing.get_args(kind)[0])}"
         else:
             expected = getattr(kind, "__name__", None) or str(kind).removesuffix(" | None")
         raise SettingsError(f"{name} is {text!r}; expected {expected}") from None

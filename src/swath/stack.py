@@ -44,8 +44,8 @@ class Deployment:
             if error.response["Error"]["Code"] != "ValidationError":
                 raise
             raise InputError(
-                f"there is no stack {stack!r} in {client.meta.region_name}; name the one that "
-                "`cdk deploy` made, and its region by AWS_REGION"
+                f"there is no stack {stack!r} in {client.meta.region_name}; give the name of the "
+                "deployed stack, and set AWS_REGION to its region"
             ) from None
         outputs = {
             one["OutputKey"]: one["OutputValue"]
@@ -57,17 +57,17 @@ class Deployment:
     @property
     def jobs_uri(self) -> str:
         """S3 URI of the jobs' inputs and outputs, which are kept, unlike the work of runs."""
-        return f"s3://{self._output('ResultsBucket', 'deploy it anew')}/training"
+        return f"s3://{self._output('ResultsBucket', 'deploy the stack again')}/training"
 
     @property
     def evaluations_uri(self) -> str:
         """S3 URI to which evaluation jobs write their reports."""
-        return f"s3://{self._output('ResultsBucket', 'deploy it anew')}/evaluations"
+        return f"s3://{self._output('ResultsBucket', 'deploy the stack again')}/evaluations"
 
     @property
     def readable(self) -> tuple[str, ...]:
         """S3 prefixes that the roles of all jobs may read, each with a slash at its end."""
-        scenes = self._output("ScenesBucket", "deploy it anew")
+        scenes = self._output("ScenesBucket", "deploy the stack again")
         more = [name for name in self.outputs.get("DataBuckets", "").split(",") if name]
         return (*(f"s3://{bucket}/" for bucket in (scenes, *more)), f"{self.jobs_uri}/")
 
@@ -84,8 +84,8 @@ class Deployment:
         allowed = (*self.readable, *besides)
         if not any(_is_below(uri, prefix) for prefix in allowed):
             raise InputError(
-                f"{uri}: the jobs of the stack {self.stack!r} may not read it; they read what is "
-                f"below {', '.join(allowed)}. Copy it there, or {_ADD_BUCKET}"
+                f"{uri}: the jobs of the stack {self.stack!r} may not read it; they may read "
+                f"below {', '.join(allowed)}. Copy the data there, or {_ADD_BUCKET}"
             )
 
     def check_transforms_writable(self, uri: str) -> None:
@@ -94,7 +94,7 @@ class Deployment:
         Raises:
             InputError: The jobs may not write there; the error names the prefix where they may.
         """
-        allowed = f"s3://{self._output('ResultsBucket', 'deploy it anew')}/transforms/"
+        allowed = f"s3://{self._output('ResultsBucket', 'deploy the stack again')}/transforms/"
         if not _is_below(uri, allowed):
             raise InputError(
                 f"{uri}: transform jobs of the stack {self.stack!r} may not write there; write "
@@ -104,7 +104,7 @@ class Deployment:
     @property
     def packages_uri(self) -> str:
         """S3 URI of the bucket of deployed model packages, with a slash at its end."""
-        bucket, _ = storage.split_s3(self._output("ModelCatalogueUri", "deploy it anew"))
+        bucket, _ = storage.split_s3(self._output("ModelCatalogueUri", "deploy the stack again"))
         return f"s3://{bucket}/"
 
     @property

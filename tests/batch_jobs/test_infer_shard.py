@@ -171,7 +171,7 @@ def held():
             stack.callback(process.kill)
             fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, 4096)
             line = b""
-            while b"progress kept" not in line:
+            while b"checkpoint before" not in line:
                 line = process.stderr.readline()
                 assert line, "the job ended"
             return process, int(line.split()[-1])
@@ -189,7 +189,7 @@ def test_a_job_that_is_killed_goes_on_from_what_it_kept_last(large, held, caplog
     with caplog.at_level("INFO"):
         assert main(["--plan-uri", large], {}) == JobExit.DONE
 
-    (went_on,) = [r.getMessage() for r in caplog.records if "goes on from tile" in r.getMessage()]
+    (went_on,) = [r.getMessage() for r in caplog.records if "resumes at tile" in r.getMessage()]
     assert kept <= int(went_on.split()[-1]) < 1000
     receipt = receipt_of(large, 0)
     assert receipt.tiles.succeeded == receipt.tiles.planned == 1000

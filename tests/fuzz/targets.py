@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from swath.cli.problems import EXIT_BUG, explain
+from swath.cli.error_lines import EXIT_BUG, describe_error
 from swath.errors import PayloadError, SceneError
 from swath.raster.empty_tiles import find_empty_tiles
 from swath.raster.footprint import footprint
@@ -45,7 +45,7 @@ Target = Callable[[Path], Iterator[Outcome]]
 
 def of_error(error: Exception) -> Outcome:
     """Return what an error means to the user: one line, or a traceback."""
-    text, code = explain(error)
+    text, code = describe_error(error)
     if code == EXIT_BUG:
         return Outcome("traceback", text)
     if not text.isprintable() or len(text) > MAX_LINE:

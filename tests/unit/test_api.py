@@ -232,7 +232,7 @@ def test_arrays_that_cannot_be_used_are_refused(pixels, options, message, packag
 def test_what_cannot_be_used_is_refused(make_scene, package, tmp_path):
     scene = make_scene(dots(1))
 
-    with pytest.raises(swath.InputError, match="a score threshold of 2; a score is 0 to 1"):
+    with pytest.raises(swath.InputError, match="score_threshold is 2; it must be from 0 to 1"):
         swath.detect(scene, package, score_threshold=2)
     with pytest.raises(swath.SettingsError, match=r"0\.1 is below that of the model package"):
         swath.detect(scene, package, score_threshold=0.1)

@@ -64,7 +64,7 @@ def test_commas_separate_the_kinds_of_endpoint():
 
 
 def test_a_kind_of_endpoint_that_there_is_not_is_named_beside_those_that_there_are():
-    known = "a list, with commas, of realtime, async, serverless"
+    known = "a comma-separated list of realtime, async, serverless"
 
     with pytest.raises(SettingsError, match=f"ENDPOINTS is 'async,fast'; expected {known}$"):
         PlanSettings.from_env({"SWATH_WORK_URI": "w", "SWATH_ENDPOINTS": "async,fast"})

@@ -1,13 +1,13 @@
-"""The command `swath`: a module for each group of commands, and `app`, which holds them all.
+"""Define the command `swath`: a module for each group of commands, and `app` with all of them.
 
-Commands import heavy libraries in their functions, so that `--help` and completion answer at once.
+Commands import heavy libraries in their functions, so that `--help` and completion respond at once.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from swath.cli.problems import EXIT_BUG, EXIT_FAILED, EXIT_INPUT
+from swath.cli.error_lines import EXIT_BUG, EXIT_FAILED, EXIT_INPUT
 
 if TYPE_CHECKING:
     from swath.cli.commands import app

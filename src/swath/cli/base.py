@@ -1,4 +1,4 @@
-"""Command classes of the command line: help without noise, errors in one line."""
+"""Define the command classes: help without Python's types, and errors in one line."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.exceptions import Abort, Exit, TyperException
 
 from swath.cli.console import print_error, print_traceback
-from swath.cli.problems import EXIT_INPUT, explain
+from swath.cli.error_lines import EXIT_INPUT, describe_error
 
-# How typer ends a command.
-_ENDINGS = (Exit, Abort)
+# Exceptions by which typer ends a command.
+_TYPER_EXITS = (Exit, Abort)
 
 
 def examples(*commands: str) -> str:
-    """Return the epilog of a command's help, with commands that can be typed as they are."""
+    """Return the epilog of a command's help, with complete commands."""
     title = "Example:" if len(commands) == 1 else "Examples:"
     return "\n".join((title, *(f"$ {command}" for command in commands)))
 
 
 class Command(TyperCommand):
-    """A command whose help shows no types of Python."""
+    """Command whose help shows no types of Python."""
 
     def __init__(self, *args: Any, help: str | None = None, **options: Any) -> None:  # noqa: A002
-        super().__init__(*args, help=_unwrapped(help), **options)
+        super().__init__(*args, help=_unwrap(help), **options)
 
     def get_params(self, ctx: Any) -> Any:
         """Return the arguments and options."""
@@ -37,7 +37,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands whose help shows no types of Python."""
+    """Group of commands whose help shows no types of Python."""
 
     def get_params(self, ctx: Any) -> Any:
         """Return the arguments and options."""
@@ -45,58 +45,58 @@ class Group(TyperGroup):
 
 
 class OneLineErrors:
-    """Print every error in one line without a traceback; with `--debug`, the traceback too.
+    """Mixin of the outermost command: print every error in one line.
 
-    Mixed into the class of the outermost command.
+    With `--debug`, the traceback is printed as well.
     """
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """Parse the command line."""
         name, words, *_ = args
-        _refuse_empty(name, words)
+        _refuse_empty_words(name, words)
         try:
             return super().make_context(*args, **options)  # type: ignore[misc]
         except TyperException as error:
-            _refuse(error)
+            _print_usage_error(error)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)  # type: ignore[misc]
         except TyperException as error:
-            _refuse(error)
-        except _ENDINGS:
+            _print_usage_error(error)
+        except _TYPER_EXITS:
             raise
         except BrokenPipeError:
-            # Whoever read the output has gone, as in `swath … | head`.
+            # The reader of the output has ended, as in `swath … | head`.
             ctx.exit(0)
-        except Exception as error:  # noqa: BLE001 (whatever it is, it has one line)
+        except Exception as error:  # noqa: BLE001 (every error has one line)
             if ctx.params.get("debug"):
                 print_traceback()
-            text, code = explain(error)
+            text, code = describe_error(error)
             print_error(text)
             ctx.exit(code)
 
 
 class RootGroup(OneLineErrors, Group):
-    """The outermost group of commands."""
+    """Outermost group of commands."""
 
 
 class RootCommand(OneLineErrors, Command):
-    """A command of its own program."""
+    """Single command of a program."""
 
 
-def _unwrapped(text: str | None) -> str | None:
-    """Return a docstring with one line for each paragraph, as the terminal breaks the lines."""
+def _unwrap(text: str | None) -> str | None:
+    """Return a docstring with one line for each paragraph; the terminal wraps the lines."""
     paragraphs = inspect.cleandoc(text or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs) or None
 
 
 def _without_types(params: Any) -> Any:
-    """Leave Python's types out of the help: `<bool>` of a flag, `<list[Path]>` of an argument."""
+    """Omit Python's types from the help: `<bool>` of a flag, `<list[Path]>` of an argument."""
     for param in params:
         if isinstance(param, TyperArgument):
-            # Its metavar is its name, so typer shows the type, whatever the metavar is.
+            # The metavar of an argument is its name, so typer shows the type besides.
             param.display_type_rich = _no_type  # type: ignore[method-assign]
         elif param.is_flag:
             param.metavar = ""
@@ -108,30 +108,28 @@ def _no_type(ctx: Any) -> str:
     return ""
 
 
-def _refuse_empty(command: str, words: Sequence[str]) -> None:
-    """Refuse an empty word, as an unset variable of a shell leaves it: no path or name is empty.
+def _refuse_empty_words(command: str, words: Sequence[str]) -> None:
+    """Refuse an empty word, which an unset variable of a shell leaves behind.
 
-    As a path it would stand for the current folder.
+    As a path, it would mean the current folder.
 
     Raises:
-        Exit: there is an empty argument, or an option with an empty value.
+        Exit: An argument or the value of an option is empty.
     """
     for before, word in pairwise((command, *words)):
         option = re.fullmatch(r"(--[\w-]+)=", word)
         if option or not word:
             name = option[1] if option else before
-            print_error(
-                f"what follows {name!r} is empty; give a value there, or leave the option out"
-            )
+            print_error(f"the value after {name!r} is empty; give a value, or omit the option")
             raise Exit(EXIT_INPUT)
 
 
-def _refuse(error: TyperException) -> NoReturn:
-    """Print in one line what is wrong with the words of a command, and end.
+def _print_usage_error(error: TyperException) -> NoReturn:
+    """Print the usage error of a command in one line, and end the command.
 
     Raises:
-        TyperException: the error itself, where it is only typer's way to print the help.
-        Exit: otherwise.
+        TyperException: The error itself, if typer uses it only to print the help.
+        Exit: In all other cases.
     """
     if type(error).__name__ == "NoArgsIsHelpError":
         raise error
@@ -144,10 +142,10 @@ def _refuse(error: TyperException) -> NoReturn:
 
 
 def _message(error: TyperException) -> str:
-    """Return the error's message, with the option that was likely meant."""
+    """Return the error's message, with the option that was probably meant."""
     given: str = getattr(error, "option_name", "")
     nearest = get_close_matches(given, getattr(error, "possibilities", None) or (), n=1)
     if nearest:
         return f"{error.message}; did you mean {nearest[0]}?"
-    # So begins a message of a library that typer checks values with.
+    # A library by which typer checks values begins its messages so.
     return error.format_message().rstrip(".").replace(": Value error, ", ": ")

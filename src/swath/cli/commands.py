@@ -1,4 +1,4 @@
-"""All commands as one application, and what becomes of their errors."""
+"""Define the application `swath` with all its commands, options and examples."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from swath.cli import evaluate, invoke, local, model, registry, run, train, tune
 from swath.cli.base import Command, RootGroup, examples
 from swath.models import model_cache
 
-_DETECT, _MAKE, _STACK = "Detect", "Make models", "Local cloud"
-_REGISTRY = "SageMaker's registry"
+_DETECTION_PANEL, _MODELS_PANEL, _LOCAL_CLOUD_PANEL = "Detection", "Models", "Local cloud"
+_REGISTRY_PANEL = "SageMaker model registry"
 
 app = typer.Typer(
     cls=RootGroup,
@@ -22,31 +22,31 @@ app = typer.Typer(
 app.command(
     "run",
     cls=Command,
-    rich_help_panel=_DETECT,
+    rich_help_panel=_DETECTION_PANEL,
     epilog=examples(
-        "swath run scene.tif --model models/ships --out found",
-        "swath run scene.tif --model models/ships --out found --format gpkg",
+        "swath run scene.tif --model models/ships --out results",
+        "swath run scene.tif --model models/ships --out results --format gpkg",
     ),
 )(run.run)
 app.command(
     "invoke",
     cls=Command,
-    rich_help_panel=_DETECT,
+    rich_help_panel=_DETECTION_PANEL,
     epilog=examples(
         "swath invoke port.tif --endpoint swath-serverless > ships.geojson",
-        "swath invoke chips/a.png chips/b.png --endpoint swath-realtime --out found",
+        "swath invoke chips/a.png chips/b.png --endpoint swath-realtime --out results",
     ),
 )(invoke.invoke)
 app.command(
     "transform",
     cls=Command,
-    rich_help_panel=_DETECT,
-    epilog=examples("swath transform s3://data/model.tar.gz s3://data/chips/ s3://data/found/"),
+    rich_help_panel=_DETECTION_PANEL,
+    epilog=examples("swath transform s3://data/model.tar.gz s3://data/chips/ s3://data/results/"),
 )(registry.transform)
 app.command(
     "train",
     cls=Command,
-    rich_help_panel=_MAKE,
+    rich_help_panel=_MODELS_PANEL,
     epilog=examples(
         "swath train labels.json scenes/ --out trained --set epochs=60",
         "swath train s3://data/train.json s3://data/ports/ --on-sagemaker --hours 2",
@@ -55,7 +55,7 @@ app.command(
 app.command(
     "tune",
     cls=Command,
-    rich_help_panel=_MAKE,
+    rich_help_panel=_MODELS_PANEL,
     epilog=examples(
         "swath tune labels.json scenes/ --search search.toml --folds 3 --out tuned",
         "swath tune s3://data/l.json s3://data/ports/ --search s.toml --on-sagemaker",
@@ -64,26 +64,26 @@ app.command(
 app.command(
     "evaluate",
     cls=Command,
-    rich_help_panel=_MAKE,
+    rich_help_panel=_MODELS_PANEL,
     epilog=examples(
         "swath evaluate models/ships val.json scenes/ --out report",
         "swath evaluate new/ val.json scenes/ --out report --against models/ships",
     ),
 )(evaluate.evaluate)
-app.add_typer(model.app, name="model", rich_help_panel=_MAKE)
-app.add_typer(local.app, name="local", rich_help_panel=_STACK)
+app.add_typer(model.app, name="model", rich_help_panel=_MODELS_PANEL)
+app.add_typer(local.app, name="local", rich_help_panel=_LOCAL_CLOUD_PANEL)
 for command, example in (
     (registry.register, "swath model register s3://data/model.tar.gz ships"),
     (registry.versions, "swath model versions ships"),
-    (registry.approve, 'swath model approve $VERSION --reason "AP 0.40 on ports it never saw"'),
+    (registry.approve, 'swath model approve $VERSION --reason "AP 0.40 on unseen ports"'),
     (registry.reject, 'swath model reject $VERSION --reason "misses small boats"'),
 ):
     model.app.command(
-        command.__name__, cls=Command, rich_help_panel=_REGISTRY, epilog=examples(example)
+        command.__name__, cls=Command, rich_help_panel=_REGISTRY_PANEL, epilog=examples(example)
     )(command)
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer's way)
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 (typer calls it so)
     if wanted:
         typer.echo(f"swath {version('swath')}")
         raise typer.Exit
@@ -94,15 +94,18 @@ def _main(
     context: typer.Context,
     *,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Print the traceback of an error, too.")
+        bool, typer.Option("--debug", help="Also print the traceback of an error.")
     ] = False,
     show_version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print swath's version.", is_eager=True, callback=_show_version
+            "--version",
+            help="Print the version of swath, and exit.",
+            is_eager=True,
+            callback=_show_version,
         ),
     ] = False,
 ) -> None:
-    """Find what your model detects in satellite scenes, on a laptop or on AWS."""
-    del debug, show_version  # whoever prints errors looks at the one; the other has ended before
+    """Run your model on satellite scenes, on a laptop or on AWS, with the same result."""
+    del debug, show_version  # RootGroup reads `debug`; the callback of `show_version` has exited
     context.with_resource(model_cache.temporary())

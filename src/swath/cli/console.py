@@ -1,4 +1,4 @@
-"""Print what a command says: lines, tables, warnings and errors, and a progress bar.
+"""Print the output of commands: lines, tables, warnings, errors and a progress bar.
 
 Results go to standard output; warnings, errors and the bar go to standard error.
 """
@@ -24,42 +24,43 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from swath.cli.problems import printable
+from swath.cli.error_lines import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-ProgressCallback = Callable[[str, int, int | None], None]
-"""Called with the name of the work, the count that is done, and the total; None if unknown."""
+UpdateBar = Callable[[str, int, int | None], None]
+"""Function of the name of the work, the count done, and the total; None if it is unknown."""
 
-_RATE_SECONDS = 600
-"""Seconds over which the rate is averaged."""
-_MAX_NAME_LETTERS = 28
-"""The most letters of a name beside the bar: the numbers fit a terminal of 80 columns."""
+_RATE_WINDOW_SECONDS = 600
+"""Time in s over which the rate is averaged."""
+_MAX_NAME_CHARACTERS = 28
+"""Maximum length of a name beside the bar; the numbers then fit into 80 columns."""
 
 _above_bar: dict[bool, Console] = {}
-"""While a bar is shown, the console that prints above it: of standard error if True, of output if
-False. A pipe gets its lines as ever.
+"""Console that prints above the bar while it is shown, by whether it prints to standard error.
+
+A pipe has no such console: its lines are printed as usual.
 """
 
 
 def print_line(text: str) -> None:
-    """Print a text on standard output, as it is: no markup, no colors, no line breaks."""
+    """Print a text to standard output without markup, colors or line wrapping."""
     _print(text, to_stderr=False)
 
 
 def print_table(table: Table) -> None:
-    """Print a table on standard output, as wide as the terminal."""
+    """Print a table to standard output, as wide as the terminal."""
     Console(emoji=False).print(table)
 
 
 def print_warning(text: str) -> None:
-    """Print a warning in one line that a terminal shows as it is."""
+    """Print a warning to standard error in one printable line."""
     _print(f"warning: {printable(text)}", to_stderr=True)
 
 
 def print_error(text: str) -> None:
-    """Print an error in one line that a terminal shows as it is."""
+    """Print an error to standard error in one printable line."""
     _print(f"error: {printable(text)}", to_stderr=True)
 
 
@@ -74,7 +75,7 @@ def _print(text: str, *, to_stderr: bool) -> None:
 
 
 class _RateColumn(ProgressColumn):
-    """Show how much is done in a second, or in a minute where that is less than one."""
+    """Column with the rate per second, or per minute if it is less than one per second."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -89,25 +90,28 @@ class _RateColumn(ProgressColumn):
 
 
 class _TimeLeftColumn(TimeRemainingColumn):
-    """Show the time left; nothing until it is known how much there is to do."""
+    """Column with the remaining time; empty while the total is unknown."""
 
     def render(self, task: Task) -> Text:
         return Text() if task.total is None else super().render(task).append(" left")
 
 
 @contextmanager
-def progress_bar(unit: str) -> Iterator[ProgressCallback]:
-    """Show a bar with the rate and the time left while the block runs; nothing of it stays.
+def progress_bar(unit: str) -> Iterator[UpdateBar]:
+    """Show a bar with the rate and the remaining time while the block runs, then remove it.
 
-    What is printed meanwhile goes above the bar. Nothing is shown where standard error is no
-    terminal, or one that cannot move its cursor.
+    Lines that are printed meanwhile appear above the bar. No bar is shown if standard error is not
+    a terminal, or if the terminal cannot move its cursor.
 
     Args:
-        unit: what is counted, in the plural.
+        unit: Name of the counted items, in the plural.
+
+    Yields:
+        A function that updates the bar.
     """
     console = Console(stderr=True, emoji=False)
     is_shown = sys.stderr.isatty() and not console.is_dumb_terminal
-    # What is piped elsewhere stays where it is.
+    # Piped output is not redirected.
     is_piped = not sys.stdout.isatty()
     display = _display(
         unit,
@@ -119,29 +123,29 @@ def progress_bar(unit: str) -> Iterator[ProgressCallback]:
     task = display.add_task("", total=None)
     last: tuple[str, int | None] = ("", None)
 
-    def report(what: str, done: int, total: int | None) -> None:
+    def update(name: str, done: int, total: int | None) -> None:
         nonlocal last, task
-        if not done or (what, total) != last:
+        if not done or (name, total) != last:
             display.remove_task(task)
-            task, last = display.add_task(what, total=total), (what, total)
+            task, last = display.add_task(name, total=total), (name, total)
         display.update(task, completed=done)
 
     with display:
         if is_shown:
             _above_bar.update({True: console} if is_piped else {True: console, False: console})
         try:
-            yield report
+            yield update
         finally:
             _above_bar.clear()
 
 
 def _display(unit: str, **options: Any) -> Progress:
     return Progress(
-        # The beginning of a long name, so that there is room for the numbers.
+        # A long name is cut, so that there is room for the numbers.
         TextColumn(
             "{task.description}",
             markup=False,
-            table_column=Column(max_width=_MAX_NAME_LETTERS, no_wrap=True, overflow="ellipsis"),
+            table_column=Column(max_width=_MAX_NAME_CHARACTERS, no_wrap=True, overflow="ellipsis"),
         ),
         BarColumn(),
         MofNCompleteColumn(),
@@ -149,6 +153,6 @@ def _display(unit: str, **options: Any) -> Progress:
         _RateColumn(unit),
         _TimeLeftColumn(),
         # The engine reports 32 tiles and more at once, which can take a slow model minutes.
-        speed_estimate_period=_RATE_SECONDS,
+        speed_estimate_period=_RATE_WINDOW_SECONDS,
         **options,
     )

@@ -1,4 +1,4 @@
-"""`swath evaluate`: how good a model package is, and whether it may be published."""
+"""Define `swath evaluate`, which measures a model package on labeled scenes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.table import Table
 from swath.cli.console import print_line, print_table, print_warning, progress_bar
 from swath.cli.options import inputs, jobs, limits
 from swath.cli.options.inputs import NO_LABELS
-from swath.cli.remote import agree, check_place, require_out, split_list
+from swath.cli.remote import check_options, confirm_cost, require_out, split_list
 from swath.errors import GateError
 from swath.labels.renaming import parse_class_map
 
@@ -42,11 +42,11 @@ def evaluate(
     hourly_price: jobs.HourlyPrice = None,
     yes: jobs.Yes = False,
 ) -> None:
-    """Measure a model package on labelled scenes; write evaluation.json and report.html."""
+    """Measure a model package on labeled scenes; write evaluation.json and report.html."""
     from swath.evaluation.assess import assess, check_class_map, parse_bounds, read_labels
     from swath.evaluation.evaluate import REPORT_FILE
 
-    check_place(context, local=local)
+    check_options(context, local=local)
     bounds = parse_bounds(fail_below or [])
     names, other_names = split_list(classes), parse_class_map(class_map or [])
     if not local:
@@ -85,7 +85,7 @@ def evaluate(
         classes=names,
         class_map=other_names,
     )
-    with progress_bar("tiles") as tell:
+    with progress_bar("tiles") as update:
         evaluation, verdict = assess(
             model,
             collection,
@@ -95,7 +95,7 @@ def evaluate(
             tolerance=tolerance,
             score_floor=score_floor,
             tolerated_failures=tolerated_failures,
-            progress=lambda uri, done, of: tell(uri.rsplit("/", 1)[-1], done, of),
+            progress=lambda uri, done, of: update(uri.rsplit("/", 1)[-1], done, of),
         )
     for warning in evaluation.warnings:
         print_warning(warning)
@@ -106,8 +106,10 @@ def evaluate(
 
 
 def _arguments(options: Mapping[str, Sequence[str | float]]) -> list[str]:
-    """Return the options as the job's container takes them."""
-    return [word for name, values in options.items() for one in values for word in (name, str(one))]
+    """Return the options as command-line arguments of the job's container."""
+    return [
+        word for name, values in options.items() for value in values for word in (name, str(value))
+    ]
 
 
 def _launch(job: EvaluationJob, stack: str, *, yes: bool) -> None:
@@ -116,7 +118,7 @@ def _launch(job: EvaluationJob, stack: str, *, yes: bool) -> None:
 
     deployment = Deployment.from_stack(stack)
     check(job, deployment)
-    agree(ceiling_of(job, deployment.region), yes=yes)
+    confirm_cost(ceiling_of(job, deployment.region), yes=yes)
     started = launch(job, deployment)
     print_line(f"started the processing job {started.name}")
     print_line(f"its report will be below {started.report}")
@@ -124,7 +126,7 @@ def _launch(job: EvaluationJob, stack: str, *, yes: bool) -> None:
 
 def _table(evaluation: Evaluation) -> Table:
     """Return the metrics that have a value."""
-    table = Table("figure", "value", title=f"{evaluation.package.name}, all classes")
+    table = Table("metric", "value", title=f"{evaluation.package.name}, all classes")
     for name, value in evaluation.metrics.items():
         if value is not None:
             table.add_row(name, f"{value:.4f}")

@@ -1,4 +1,4 @@
-"""`swath invoke`: images to an endpoint, GeoJSON back."""
+"""Define `swath invoke`, which sends images to an endpoint."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 import typer
 
 from swath.cli.console import print_error, print_warning, progress_bar
+from swath.cli.error_lines import EXIT_FAILED, EXIT_INPUT
 from swath.cli.options import inputs, jobs, limits
-from swath.cli.problems import EXIT_FAILED, EXIT_INPUT
 from swath.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 SUFFIX = ".geojson"
 
 
-class _Answer(msgspec.Struct):
-    """The members of an endpoint's answer that are read."""
+class _Response(msgspec.Struct):
+    """Members of an endpoint's response that the command reads."""
 
     warnings: list[str] = []
 
@@ -34,10 +34,10 @@ def invoke(
     out: inputs.OptionalOut = None,
     at_once: limits.AtOnce = 4,
 ) -> None:
-    """Send images to a SageMaker endpoint; write its detections as GeoJSON.
+    """Send images to a SageMaker endpoint; write the detections as GeoJSON.
 
-    Without --out, the answer for one image goes to standard output, and the answers for several go
-    to the current folder. Each file is named after its image.
+    Without --out, the detections of a single image are written to standard output. The detections
+    of several images are written to the current folder, one file for each image, with its name.
     """
     from swath.sagemaker.client.images import describe_endpoint, invoke_images
 
@@ -45,29 +45,29 @@ def invoke(
         if not image.is_file():
             raise InputError(f"there is no image at {image}; check the path")
     targets = _targets(images, out)
-    asked = _checked(describe_endpoint(endpoint), asynchronous=asynchronous)
+    target_endpoint = _checked(describe_endpoint(endpoint), asynchronous=asynchronous)
     for image in images:
-        asked.check(image)
+        target_endpoint.check(image)
     errors: Counter[bool] = Counter()
-    with progress_bar("images") as tell:
-        tell("", 0, len(images))
-        answers = invoke_images(asked, images, at_once=at_once)
-        for done, (image, answer) in enumerate(answers, 1):
-            tell("", done, len(images))
-            if isinstance(answer, bytes):
-                _write(answer, targets[image])
-                for warning in msgspec.json.decode(answer, type=_Answer).warnings:
+    with progress_bar("images") as update:
+        update("", 0, len(images))
+        responses = invoke_images(target_endpoint, images, at_once=at_once)
+        for done, (image, response) in enumerate(responses, 1):
+            update("", done, len(images))
+            if isinstance(response, bytes):
+                _write(response, targets[image])
+                for warning in msgspec.json.decode(response, type=_Response).warnings:
                     print_warning(f"{image}: {warning}")
                 continue
-            errors[isinstance(answer, InputError)] += 1
-            print_error(f"{image}: {answer}")
+            errors[isinstance(response, InputError)] += 1
+            print_error(f"{image}: {response}")
     if errors:
-        # As for one error: whether all of them are the images' own.
+        # EXIT_INPUT only if every error is an InputError, as for a single error.
         raise typer.Exit(EXIT_FAILED if errors[False] else EXIT_INPUT)
 
 
 def _targets(images: list[Path], out: Path | None) -> dict[Path, Path | None]:
-    """Return the folder of the responses; None for standard output."""
+    """Return the output file of each image; None for standard output."""
     if out is None and len(images) == 1:
         return {images[0]: None}
     folder = out or Path()
@@ -76,8 +76,8 @@ def _targets(images: list[Path], out: Path | None) -> dict[Path, Path | None]:
         names = Counter(image.stem for image in images)
         twice = next(name for name, count in names.items() if count > 1)
         raise InputError(
-            f"two images would be answered in {folder / twice}{SUFFIX}; "
-            "name each image once, and otherwise rename one or invoke them one by one"
+            f"two images have the same output, {folder / twice}{SUFFIX}; "
+            "give each image once, rename one of them, or invoke them one by one"
         )
     folder.mkdir(parents=True, exist_ok=True)
     return targets
@@ -85,13 +85,13 @@ def _targets(images: list[Path], out: Path | None) -> dict[Path, Path | None]:
 
 def _checked(endpoint: Endpoint, *, asynchronous: bool) -> Endpoint:
     if asynchronous != (endpoint.kind == "asynchronous"):
-        remedy = "leave out --async" if asynchronous else "add --async"
+        remedy = "omit --async" if asynchronous else "add --async"
         raise SettingsError(f"the endpoint {endpoint.name!r} is {endpoint.kind}: {remedy}")
     return endpoint
 
 
-def _write(answer: bytes, target: Path | None) -> None:
+def _write(response: bytes, target: Path | None) -> None:
     if target is None:
-        typer.echo(answer)
+        typer.echo(response)
     else:
-        target.write_bytes(answer)
+        target.write_bytes(response)

@@ -1,4 +1,4 @@
-"""`swath local`: the local cloud of a checkout, which is a program of its own."""
+"""Define `swath local`, which runs the local cloud of a checkout as a program of its own."""
 
 from __future__ import annotations
 
@@ -18,25 +18,28 @@ EXAMPLES = examples(
 )
 
 app = typer.Typer(
-    cls=Group, no_args_is_help=True, help="Run swath's whole stack on this machine, without AWS."
+    cls=Group,
+    no_args_is_help=True,
+    help="Run the whole stack of swath on this machine, without AWS.",
 )
 
 
 @app.command("up", cls=Command, epilog=EXAMPLES)
 def up(*, port: local_cloud.Port = 0, context: local_cloud.Context = None) -> None:
-    """Deploy the stack on this machine and keep it running until Ctrl-C.
+    """Deploy the stack on this machine, and keep it running until Ctrl-C.
 
-    The database is a PostGIS of its own, or a new one on the server of SWATH_POSTGIS_SERVER.
+    The command starts a PostGIS server of its own. If SWATH_POSTGIS_SERVER names a server, it
+    creates a new database there instead.
     """
     settings = [word for setting in context or () for word in ("--context", setting)]
-    run_in(CHECKOUT, ["--port", str(port), *settings])
+    exec_local_cloud(CHECKOUT, ["--port", str(port), *settings])
 
 
-def run_in(checkout: Path, words: list[str]) -> None:
-    """Become the local cloud's own program.
+def exec_local_cloud(checkout: Path, words: list[str]) -> None:
+    """Replace this process by the program of the local cloud.
 
     Raises:
-        SettingsError: swath was installed as a package, which does not hold the local cloud.
+        SettingsError: swath was installed as a package, which does not contain the local cloud.
     """
     if not (checkout / "local_cloud" / "__main__.py").is_file():
         raise SettingsError(

@@ -1,4 +1,4 @@
-"""`swath model`: model packages made, tried, shown, made smaller and published."""
+"""Define `swath model …`, whose commands make, check, show and publish model packages."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rich.text import Text
 
 from swath.cli.base import Command, Group, examples
 from swath.cli.console import print_error, print_line, print_table
+from swath.cli.error_lines import EXIT_FAILED
 from swath.cli.options import inputs, jobs, limits, packages
-from swath.cli.problems import EXIT_FAILED
 from swath.cli.remote import split_list
 from swath.errors import InputError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from swath.packaging.check import CheckReport
 
 app = typer.Typer(
-    cls=Group, no_args_is_help=True, help="Make, check, show, shrink and publish model packages."
+    cls=Group, no_args_is_help=True, help="Make, check, show, optimize and publish model packages."
 )
 
 
@@ -45,9 +45,10 @@ def init(
     architecture: packages.Architecture = None,
     settings: jobs.Set = None,
 ) -> None:
-    """Make a package of weights that Ultralytics, torchvision, transformers or smp exported.
+    """Make a model package from weights that a library exported.
 
-    The statistics of the scenes are part of the package: a run warns of a scene that differs.
+    The package contains the statistics of the scenes given by --scene. A run warns about a scene
+    with other statistics.
     """
     from swath.packaging.init_package import InitOptions, init_package
     from swath.packaging.value_scaling import parse_scaling
@@ -71,8 +72,8 @@ def init(
     )
     _print_trials(made.report)
     for line in made.assumed:
-        print_line(f"taken for granted: {line}")
-    print_line(f"{out}: look at it with `swath model show {out}`")
+        print_line(f"assumed: {line}")
+    print_line(f"{out}: written; show it with `swath model show {out}`")
 
 
 @app.command(
@@ -85,9 +86,10 @@ def check(
     tiles: limits.Tiles = 4,
     max_difference: limits.MaxDifference = None,
 ) -> None:
-    """Run each of a package's weights, and compare what they return. Exit code 1 if they differ.
+    """Run all weights of a model package, and compare their outputs.
 
-    Without scenes, they run on a black tile and on noise.
+    Without --scene, the inputs are a black tile and a tile of noise. The exit code is 1 if the
+    outputs differ or a check fails.
     """
     from swath.packaging.check import check_package
 
@@ -95,14 +97,14 @@ def check(
     _print_trials(report)
     if not report.passed:
         for fault in report.faults[1:]:
-            print_line(f"failed, too: {fault}")
+            print_line(f"also failed: {fault}")
         print_error(report.faults[0])
         raise typer.Exit(EXIT_FAILED)
 
 
 @app.command("show", cls=Command, epilog=examples("swath model show models/ships"))
 def show(model: inputs.Model) -> None:
-    """Show what a package says of itself."""
+    """Show the description of a model package."""
     from swath.packaging.summary import facts_of
 
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -125,7 +127,10 @@ def show(model: inputs.Model) -> None:
 def statistics(
     folder: packages.ModelFolder, *, scene: inputs.SceneOption, unit: packages.Unit = None
 ) -> None:
-    """Add the statistics of training scenes to a package; a run warns of a scene that differs."""
+    """Add the statistics of training scenes to a model package.
+
+    A run warns about a scene with other statistics.
+    """
     from swath.models.package import describe_package
     from swath.packaging.statistics import add_statistics, parse_units
 
@@ -153,10 +158,10 @@ def optimize(
     val_labels: inputs.ValLabels = None,
     val_scenes: inputs.ValScenes = None,
 ) -> None:
-    """Make a smaller package of a model, unless it loses too much.
+    """Make a smaller model package, unless it loses too much accuracy.
 
-    The scenes calibrate the smaller weights, and the loss is measured on them; with labels, it is
-    also measured as AP or mIoU.
+    The scenes calibrate the smaller weights. With --val-labels, the loss is measured as AP or
+    mIoU. Without them, it is the fraction of the results on these scenes that change.
     """
     from swath.packaging.optimize import optimise_package
 
@@ -197,7 +202,10 @@ def publish(
     tolerance: limits.Tolerance = 0.0,
     gate: limits.Gate = True,
 ) -> None:
-    """Put a package where it is used from, unless it falls below the one that is there."""
+    """Publish a model package, unless it scores below the package in use.
+
+    The package in use is the one of the same name in a folder of --to.
+    """
     from swath.packaging.publish import Gate, publish_package
 
     found = publish_package(
@@ -245,7 +253,7 @@ def _assignments(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals:
-            raise InputError(f"--set {setting} is no assignment; write --set name=value")
+            raise InputError(f"--set {setting} is not an assignment; write --set name=value")
         try:
             found[name] = parse_json(value)
         except ValueError:

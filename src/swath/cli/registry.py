@@ -1,4 +1,4 @@
-"""`swath model register | versions | approve | reject`, `swath transform`: models on SageMaker."""
+"""Define the commands for SageMaker's model registry and batch transforms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def register(model: jobs.ModelUri, group: jobs.Group, *, stack: jobs.Stack = "swath") -> None:
-    """Make a package the next version of a group; the group is made if there is none."""
+    """Register a model package as the next version of a group; create a missing group."""
     from swath.sagemaker.jobs.registry import register as make
     from swath.stack import Deployment
 
@@ -20,7 +20,7 @@ def register(model: jobs.ModelUri, group: jobs.Group, *, stack: jobs.Stack = "sw
 
 
 def versions(group: jobs.Group) -> None:
-    """List the versions of a group, the newest first."""
+    """List the model versions of a group, newest first."""
     from swath.sagemaker.jobs.registry import versions as known
 
     for version in known(group):
@@ -28,12 +28,12 @@ def versions(group: jobs.Group) -> None:
 
 
 def approve(version: jobs.Version, *, reason: jobs.Reason = "") -> None:
-    """Approve a version of a model."""
+    """Approve a model version."""
     _decide(version, "Approved", reason)
 
 
 def reject(version: jobs.Version, *, reason: jobs.Reason = "") -> None:
-    """Reject a version of a model."""
+    """Reject a model version."""
     _decide(version, "Rejected", reason)
 
 
@@ -46,7 +46,7 @@ def transform(
     instances: jobs.Instances = 1,
     stack: jobs.Stack = "swath",
 ) -> None:
-    """Send the images below an S3 prefix through a model, as a SageMaker batch transform job.
+    """Run a model on the images below an S3 prefix, as a SageMaker batch transform job.
 
     The job runs on CPUs: choose an instance type without a GPU.
     """

@@ -1,4 +1,4 @@
-"""Shared parts of commands with jobs on SageMaker: the place, the data, consent to the cost."""
+"""Provide what the commands that can run on SageMaker share: options, data, and the cost."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ if TYPE_CHECKING:
     from swath.sagemaker.jobs.costs import Ceiling
 
 
-def check_place(context: typer.Context, *, local: bool) -> None:
-    """Refuse the options that are for work at the other place.
+def check_options(context: typer.Context, *, local: bool) -> None:
+    """Check that no option is given that applies only to this machine or only to SageMaker.
+
+    Args:
+        context: Context of the command.
+        local: Whether the command runs on this machine.
 
     Raises:
-        InputError: one of them was given; the message names it and the remedy.
+        InputError: Such an option is given. The error names the option and the remedy.
     """
     if local:
-        panel, remedy = ON_SAGEMAKER, "a job on SageMaker: leave it out, or add --on-sagemaker"
+        panel, remedy = ON_SAGEMAKER, "jobs on SageMaker; omit it, or add --on-sagemaker"
     else:
-        panel, remedy = ON_THIS_MACHINE, "work on this machine: leave it out, or --on-sagemaker"
+        panel, remedy = ON_THIS_MACHINE, "this machine; omit it, or omit --on-sagemaker"
     for param in context.command.params:
         if getattr(param, "rich_help_panel", None) == panel and _is_given(context, param.name):
-            raise InputError(f"{param.opts[0]} is for {remedy}")
+            raise InputError(f"{param.opts[0]} applies only to {remedy}")
 
 
 def _is_given(context: typer.Context, name: str | None) -> bool:
@@ -39,35 +43,37 @@ def _is_given(context: typer.Context, name: str | None) -> bool:
 
 
 def require_out(out: Path | None) -> Path:
-    """Return the folder that work on this machine writes to.
+    """Return the output folder of a command that runs on this machine.
 
     Raises:
-        InputError: there is none.
+        InputError: The option is missing.
     """
     if out is None:
-        raise InputError("give --out, the folder to write to, or start a job by --on-sagemaker")
+        raise InputError(
+            "--out is missing; give an output folder, or start a job with --on-sagemaker"
+        )
     return out
 
 
-def channels_of(
+def training_channels(
     labels: str, scenes: str, val_labels: str | None, val_scenes: str | None
 ) -> dict[str, str]:
-    """Return the data of a training job, by the names that its container knows."""
+    """Return the input channels of a training job: addresses by the channels' names."""
     found = {
         "images": scenes,
         "labels": None if labels == NO_LABELS else labels,
         "val_labels": val_labels,
-        # The container looks among `images` where there is no such channel.
+        # Without this channel, the container reads validation scenes from `images`.
         "val_images": val_scenes,
     }
     return {name: source for name, source in found.items() if source is not None}
 
 
 def label_options(form: str, classes: str | None, class_map: list[str] | None) -> dict[str, str]:
-    """Return what a training is told of its labels, as its container knows it.
+    """Return the label options of a training, as hyperparameters of its container.
 
     Raises:
-        InputError: an assignment of classes is none.
+        InputError: An item of `class_map` is not an assignment.
     """
     names = parse_class_map(class_map or [])
     return {
@@ -78,14 +84,18 @@ def label_options(form: str, classes: str | None, class_map: list[str] | None) -
 
 
 def split_list(text: str | None) -> tuple[str, ...] | None:
-    """Return the names between the commas of an option's value; None where there is no option."""
+    """Return the names in a comma-separated list; None if the option is missing."""
     if text is None:
         return None
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-def agree(ceiling: Ceiling, *, yes: bool) -> None:
-    """Show what it may cost, and go on only if that is agreed to."""
+def confirm_cost(ceiling: Ceiling, *, yes: bool) -> None:
+    """Print the cost of a job, and ask for confirmation unless `yes` is set.
+
+    Raises:
+        Abort: The user declined.
+    """
     print_line(f"This costs {ceiling}.")
     if not yes:
         typer.confirm("Start?", abort=True)

@@ -1,4 +1,4 @@
-"""`swath run`: a scene through a model, on this machine."""
+"""Define `swath run`, which runs a model on a scene on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(
     from swath.storage.output_folder import DETECTIONS, VECTOR_FILES
 
     vector_formats = [form for form in VECTOR_FILES if form in (formats or ())]
-    with progress_bar("tiles") as tell:
+    with progress_bar("tiles") as update:
         report = run_local(
             scene,
             model,
@@ -35,7 +35,7 @@ def run(
                 tolerated_failures=tolerated_failures,
                 score_threshold=UNSET if score_threshold is None else score_threshold,
             ),
-            progress=lambda done, of: tell(scene.rsplit("/", 1)[-1], done, of),
+            progress=lambda done, of: update(scene.rsplit("/", 1)[-1], done, of),
         )
     for warning in report.warnings:
         print_warning(warning)

@@ -1,4 +1,4 @@
-"""`swath train`: from labelled scenes to a model package, here or on SageMaker."""
+"""Define `swath train`, which trains a model on this machine or on SageMaker."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import typer  # noqa: TC002 (typer reads the annotations)
 
 from swath.cli.console import print_line
 from swath.cli.options import inputs, jobs
-from swath.cli.remote import agree, channels_of, check_place, label_options, require_out
-from swath.cli.stopping import stopping
+from swath.cli.remote import (
+    check_options,
+    confirm_cost,
+    label_options,
+    require_out,
+    training_channels,
+)
+from swath.cli.stop_signals import stop_on_signals
 from swath.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,22 +49,22 @@ def train(
     yes: jobs.Yes = False,
     checkpoints: jobs.Checkpoints = None,
 ) -> None:
-    """Train a model on labelled scenes; write its package, report.html and metrics.json.
+    """Train a model on labeled scenes; write its package, report.html and metrics.json.
 
-    Validation scenes are taken from SCENES if only --val-labels is given.
+    With --val-labels and without --val-scenes, SCENES also contains the validation scenes.
     """
     from swath.training.options import read_options
 
-    check_place(context, local=local)
+    check_options(context, local=local)
     chosen = read_options(options_file, settings or [])
     label_settings = label_options(label_format, classes, class_map)
-    data = channels_of(labels, scenes, val_labels, val_scenes)
+    data = training_channels(labels, scenes, val_labels, val_scenes)
     if local:
         out = require_out(out)
         if folds:
-            _cross_validate_here(chosen, data, label_settings, out, folds=folds)
+            _cross_validate_locally(chosen, data, label_settings, out, folds=folds)
         else:
-            _train_here(chosen, data, label_settings, out, resume=resume)
+            _train_locally(chosen, data, label_settings, out, resume=resume)
         return
     from swath.sagemaker.jobs.train import TrainingJob
 
@@ -75,7 +81,7 @@ def train(
     _launch(job, stack, yes=yes)
 
 
-def _train_here(
+def _train_locally(
     options: TrainOptions,
     data: Mapping[str, str],
     label_settings: Mapping[str, str],
@@ -87,7 +93,7 @@ def _train_here(
     from swath.training.report import REPORT
     from swath.training.runner import TrainRunner
 
-    with stopping() as stop:
+    with stop_on_signals() as stop:
         report = TrainRunner.from_strings(options, label_settings).run_in_folder(
             out,
             labels=data.get("labels"),
@@ -98,10 +104,10 @@ def _train_here(
             stop=stop,
             on_epoch=lambda point: print_line(format_log_line(point)),
         )
-    print_line(f"{report.package}: {_figures(report.metrics)}; see {out / REPORT}")
+    print_line(f"{report.package}: {_format_metrics(report.metrics)}; see {out / REPORT}")
 
 
-def _cross_validate_here(
+def _cross_validate_locally(
     options: TrainOptions,
     data: Mapping[str, str],
     label_settings: Mapping[str, str],
@@ -114,8 +120,8 @@ def _cross_validate_here(
     from swath.training.runner import TrainRunner
 
     if data.keys() & {"val_labels", "val_images"}:
-        raise InputError("--folds validates on the scenes themselves: leave --val-… out")
-    with stopping() as stop:
+        raise InputError("--folds validates on parts of SCENES; omit --val-labels and --val-scenes")
+    with stop_on_signals() as stop:
         found = TrainRunner.from_strings(options, label_settings).cross_validate(
             labels=data.get("labels"),
             images=data["images"],
@@ -127,8 +133,8 @@ def _cross_validate_here(
             ),
         )
     for fold in found.folds:
-        print_line(f"{', '.join(fold.scenes)}: {_figures(fold.metrics)}")
-    print_line(f"mean of {folds} folds: {_figures(found.mean)}; see {out / FOLDS_FILE}")
+        print_line(f"{', '.join(fold.scenes)}: {_format_metrics(fold.metrics)}")
+    print_line(f"mean of {folds} folds: {_format_metrics(found.mean)}; see {out / FOLDS_FILE}")
 
 
 def _launch(job: TrainingJob, stack: str, *, yes: bool) -> None:
@@ -137,12 +143,12 @@ def _launch(job: TrainingJob, stack: str, *, yes: bool) -> None:
 
     deployment = Deployment.from_stack(stack)
     check(job, deployment)
-    agree(ceiling_of(job, deployment.region), yes=yes)
+    confirm_cost(ceiling_of(job, deployment.region), yes=yes)
     started = launch(job, deployment)
     print_line(f"started the training job {started.name}")
-    print_line(f"its package will be {started.package}")
-    print_line(f"go on with it later by --on-sagemaker --checkpoints {started.checkpoints}")
+    print_line(f"its package will be at {started.package}")
+    print_line(f"resume it later with --on-sagemaker --checkpoints {started.checkpoints}")
 
 
-def _figures(metrics: dict[str, float]) -> str:
+def _format_metrics(metrics: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items()) or "not validated"

@@ -1,4 +1,4 @@
-"""`swath tune`: a search for the hyperparameters of a training, here or on SageMaker."""
+"""Define `swath tune`, which searches for the best training options."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ import typer  # noqa: TC002 (typer reads the annotations)
 
 from swath.cli.console import print_line
 from swath.cli.options import inputs, jobs
-from swath.cli.remote import agree, channels_of, check_place, label_options, require_out
-from swath.cli.stopping import stopping
+from swath.cli.remote import (
+    check_options,
+    confirm_cost,
+    label_options,
+    require_out,
+    training_channels,
+)
+from swath.cli.stop_signals import stop_on_signals
 from swath.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,27 +52,29 @@ def tune(
     hourly_price: jobs.HourlyPrice = None,
     yes: jobs.Yes = False,
 ) -> None:
-    """Train many models, each with other options, and name the best.
+    """Train models with different options, and report the best options.
 
-    With --folds, options are compared by the mean of the folds.
+    With --folds, options are compared by the mean metric of all folds.
     """
     from swath.training.options import read_options
     from swath.training.search import is_begun, read_search, run_search
 
-    check_place(context, local=local)
+    check_options(context, local=local)
     known = read_options(options_file, settings or [])
     wanted = read_search(search, known)
     label_settings = label_options(label_format, classes, class_map)
-    data = channels_of(labels, scenes, val_labels, val_scenes)
+    data = training_channels(labels, scenes, val_labels, val_scenes)
     if local:
         out = require_out(out)
         if folds and data.keys() & {"val_labels", "val_images"}:
-            raise InputError("--folds validates on the scenes themselves: leave --val-… out")
-        _check(out, begun=is_begun(out), resume=resume)
+            raise InputError(
+                "--folds validates on parts of SCENES; omit --val-labels and --val-scenes"
+            )
+        _check_resume(out, begun=is_begun(out), resume=resume)
         given = {**data, **label_settings, "folds": str(folds or "none")}
-        with stopping() as stop:
-            here = _Here(data, label_settings, folds, stop)
-            _tell(wanted.metric, run_search(wanted, known, here, out, given))
+        with stop_on_signals() as stop:
+            trainer = _LocalTrainer(data, label_settings, folds, stop)
+            _print_best(wanted.metric, run_search(wanted, known, trainer, out, given))
         return
     from swath.sagemaker.jobs.train import TrainingJob
 
@@ -96,28 +104,32 @@ def _launch(
 
     deployment = Deployment.from_stack(stack)
     check(training, deployment)
-    agree(ceiling_of(training, deployment.region, jobs=search.trials), yes=yes)
+    confirm_cost(ceiling_of(training, deployment.region, jobs=search.trials), yes=yes)
     job = TuningJob(training=training, search=search, at_once=instances)
     name, checkpoints = launch_tuning(job, deployment)
     print_line(
-        f"started the tuning job {name}\ngo on with one of its trainings later by `swath train "
-        f"--on-sagemaker` with its options and --checkpoints {checkpoints}",
+        f"started the tuning job {name}\nresume one of its trainings later with `swath train "
+        f"--on-sagemaker`, its options and --checkpoints {checkpoints}",
     )
 
 
-def _check(out: Path, *, begun: bool, resume: bool) -> None:
-    """Refuse to go on unasked, and to go on with nothing."""
+def _check_resume(out: Path, *, begun: bool, resume: bool) -> None:
+    """Check that --resume is given if, and only if, the folder contains an earlier search.
+
+    Raises:
+        InputError: It is not so.
+    """
     if begun and not resume:
         raise InputError(
-            f"{out} has a search that was begun: go on with it by --resume, or give another --out"
+            f"{out} contains an earlier search; resume it with --resume, or give another --out"
         )
     if resume and not begun:
-        raise InputError(f"{out} has no search to go on with: leave --resume out")
+        raise InputError(f"{out} contains no search to resume; omit --resume")
 
 
 @dataclass(frozen=True, slots=True)
-class _Here:
-    """Trains on this machine, in a folder that a stopped training is found in again."""
+class _LocalTrainer:
+    """Function that trains on this machine, in a folder from which a training can resume."""
 
     data: Mapping[str, str]
     label_settings: Mapping[str, str]
@@ -154,6 +166,6 @@ class _Here:
         ).metrics
 
 
-def _tell(metric: str, outcome: Outcome) -> None:
+def _print_best(metric: str, outcome: Outcome) -> None:
     chosen = " ".join(f"--set {name}={value}" for name, value in outcome.chosen.items())
     print_line(f"best {metric} {outcome.value:.4f}: {chosen}\n{outcome.folder}")

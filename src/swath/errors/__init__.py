@@ -38,7 +38,7 @@ class PayloadError(InputError):
 
 
 class SceneChangedError(InputError):
-    """The object under the scene's key was replaced while the run was under way."""
+    """The object under the scene's key was replaced while the run was in progress."""
 
 
 class RunIncompleteError(SwathError):

@@ -34,26 +34,35 @@ class _Exit(enum.IntEnum):
 class CommandExit(_Exit):
     """Exit code of a `swath` command."""
 
-    DONE = 0, "The command did what it was asked to do."
-    FAILED = 1, "The work or a service failed, a gate refused a package, or the cost was declined."
-    INPUT = 2, "Something that was given cannot be used: an option, a file, a value, a setting."
-    BUG = 70, "swath did not foresee the error: please report it, with what `--debug` prints."
-    INTERRUPTED = 130, "Ctrl-C (SIGINT) ended it. A training left a checkpoint for `--resume`."
-    TERMINATED = 143, "SIGTERM ended it. A training left a checkpoint for `--resume`."
+    DONE = 0, "The command succeeded."
+    FAILED = (
+        1,
+        "The work or a service failed, a gate refused a package, or the user declined the cost.",
+    )
+    INPUT = 2, "An option, a file, a value or a setting cannot be used."
+    BUG = 70, "The error is unexpected: please report it with the output of `--debug`."
+    INTERRUPTED = (
+        130,
+        "Ctrl-C (SIGINT) ended the command. A training wrote a checkpoint for `--resume`.",
+    )
+    TERMINATED = 143, "SIGTERM ended the command. A training wrote a checkpoint for `--resume`."
 
 
 class JobExit(_Exit):
     """Exit code of a job on AWS Batch or SageMaker, or of the model server."""
 
-    DONE = 0, "The work is done. A shard whose input cannot be used says so in its receipt."
-    BUG = 1, "swath did not foresee the error: Python's own code for a traceback."
-    USAGE = 2, "The command line of the container cannot be used."
-    REFUSED = 3, "A package was measured, and falls below the one in use or below what was asked."
-    INPUT = 65, "What was given cannot be used; trying again changes nothing."
+    DONE = 0, "The job succeeded, or it wrote the receipt of a shard whose input cannot be used."
+    BUG = 1, "The error is unexpected. Python itself exits with this code after a traceback."
+    USAGE = 2, "The command line of the container is invalid."
+    REFUSED = 3, "A package scores below the package in use, or below the required metrics."
+    INPUT = 65, "The input cannot be used. A retry does not help."
     NO_GPU = 69, "The GPU of the host cannot be used; the log names its driver."
-    FAILED = 70, "The work failed: the training came to nothing, or a model broke its promise."
-    TRANSIENT = 75, "A service did not answer, however often it was asked; Batch tries again."
-    INTERRUPTED = 143, "SIGTERM: the host was reclaimed. The work goes on from what was kept."
+    FAILED = (
+        70,
+        "The work failed: a training diverged, or a model's output contradicts its package.",
+    )
+    TRANSIENT = 75, "A service failed in spite of retries. Batch retries the job."
+    INTERRUPTED = 143, "SIGTERM: the host was reclaimed. A retry resumes from the checkpoint."
 
     @classmethod
     def from_error(cls, error: BaseException) -> JobExit:

@@ -16,7 +16,7 @@ MAX_CAUSE_CHARACTERS = 2000
 
 # Causes of executions that were stopped or timed out: Step Functions gives none for these.
 _CAUSES_BY_STATUS = {
-    "TIMED_OUT": "the run took longer than it may",
+    "TIMED_OUT": "the run exceeded its timeout",
     "ABORTED": "the run was stopped by hand",
 }
 # Prefix that Lambda adds to messages; the function's log has the same request id.
@@ -25,10 +25,10 @@ _REQUEST_ID_PREFIX = re.compile(r"^RequestId: [0-9a-f-]+ (Error: )?")
 _CRASHES = (
     (
         re.compile(r"signal: (killed|9)\b|Runtime\.OutOfMemory"),
-        "the function was killed, most likely since its memory was used up",
+        "the function was killed, most likely because it ran out of memory",
     ),
     (re.compile(r"^Runtime exited"), "the function's process crashed"),
-    (re.compile(r"Task timed out after [\d.]+ seconds$"), "the function took longer than it may"),
+    (re.compile(r"Task timed out after [\d.]+ seconds$"), "the function exceeded its timeout"),
     (re.compile(r"No space left on device"), "the function's disk is full"),
 )
 # Marker in the cause of a response without an error type, which older runtimes return. The

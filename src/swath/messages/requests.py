@@ -77,9 +77,11 @@ class RunOptions(Payload, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not 0 <= self.tolerated_failures <= 1:
-            raise ValueError(f"{self.tolerated_failures} tolerated failures; a share is 0 to 1")
+            raise ValueError(
+                f"tolerated_failures is {self.tolerated_failures}; it must be from 0 to 1"
+            )
         if self.score_threshold is not UNSET and not 0 <= self.score_threshold <= 1:
-            raise ValueError(f"a score threshold of {self.score_threshold}; a score is 0 to 1")
+            raise ValueError(f"score_threshold is {self.score_threshold}; it must be from 0 to 1")
 
 
 class RunRequest(Payload, frozen=True, kw_only=True):

@@ -44,8 +44,8 @@ def no_position_warning(scene: str, count: int) -> list[str]:
     if not count:
         return []
     warning = (
-        f"{scene}: {count} detections have no position on Earth by its georeference, as "
-        "off the disc of a weather satellite, and were left out; mask these pixels"
+        f"{scene}: {count} detections were omitted, because the georeference gives them no "
+        "position on Earth, such as off the disc of a weather satellite; mask these pixels"
     )
     return [warning]
 

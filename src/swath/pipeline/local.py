@@ -48,8 +48,8 @@ from swath.storage.output_folder import (
 )
 
 _SUPERSEDED_WARNING = (
-    "a later run of this scene and model is in the database; its rows stay, "
-    "and those of this run were not loaded"
+    "the database has a later run of this scene and model, so the detections of this run were "
+    "not loaded"
 )
 ProgressCallback = Callable[[int, int], None]
 """Callback with the number of tiles done and the total number; the first call has 0 done."""

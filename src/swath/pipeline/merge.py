@@ -195,6 +195,8 @@ def _band_warnings(run: RunStore, receipts: Sequence[Receipt]) -> list[str]:
         parts = [Samples.from_bytes(data, bands) for data in run.read_samples(receipts)]
         samples = Samples.join(parts, bands)
     except (FileNotFoundError, ValueError) as error:
-        return [f"the bands were not compared with the model's: samples are damaged: {error}"]
+        return [
+            f"the bands were not compared with the model's: a file of samples is damaged: {error}"
+        ]
     stride = Lattice.over(plan.width, plan.height).stride
     return compare(samples, plan.expected, plan.bands, stride=stride, scene=plan.scene.uri)

@@ -41,7 +41,7 @@ class RunPaths:
         work, runs, run_id = plan_uri.removesuffix("/plan.json").rpartition(f"/{_RUNS_FOLDER}/")
         if not runs or not run_id or "/" in run_id:
             raise PayloadError(
-                f"{plan_uri} is not where a run keeps its plan: that is WORK/runs/RUN/plan.json"
+                f"{plan_uri} is not the address of a plan, which is WORK/runs/RUN/plan.json"
             )
         return cls(work, run_id)
 

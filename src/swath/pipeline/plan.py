@@ -144,7 +144,7 @@ class Plan(Payload, frozen=True, kw_only=True):
         """
         if not 0 <= shard < len(self.shards):
             raise PayloadError(
-                f"run {self.run_id} has {len(self.shards)} shards, counted from 0; "
+                f"run {self.run_id} has {len(self.shards)} shards, numbered from 0; "
                 f"there is no shard {shard}"
             )
         tiles = self.shard_layout.tiles(self.shards[shard])
@@ -169,15 +169,15 @@ def read_plan(uri: str) -> Plan:
             return Plan.from_json(checked(data))
     except FileNotFoundError:
         raise PayloadError(
-            f"there is no plan at {uri}; drop the scene again, and it is planned anew"
+            f"there is no plan at {uri}; drop the scene again to plan its run again"
         ) from None
     except (ValueError, PayloadError) as error:
         raise PayloadError(
-            f"the plan {uri} is damaged: {error}; drop the scene again, and it is planned anew"
+            f"the plan {uri} is damaged: {error}; drop the scene again to plan its run again"
         ) from None
     raise PayloadError(
         f"the plan {uri} was written by another version of swath; "
-        "drop the scene again, and its run is planned anew"
+        "drop the scene again to plan its run again"
     )
 
 

@@ -93,16 +93,16 @@ def plan_run(request: RunRequest, settings: PlanSettings) -> PlanSummary:
 
 def _describe_model(model: ModelRef) -> ModelDescription:
     if not model.uri:
-        there_are = f"; there are {', '.join(model.deployed)}" if model.deployed else ""
+        others = f"; the deployed models are {', '.join(model.deployed)}" if model.deployed else ""
         raise UnknownModelError(
-            f"no model named {model.name!r} is deployed{there_are}: drop the scene into the folder "
+            f"no model named {model.name!r} is deployed{others}: drop the scene into the folder "
             "of a model, or deploy this one and drop it again"
         )
     info = describe_package(model.uri)
     if info.digest != model.digest:
         raise PackageError(
             f"{model.uri} has the digest {info.digest}, not {model.digest}: "
-            "it was replaced since the run began; drop the scene again"
+            "it was replaced after the run began; drop the scene again"
         )
     return info.description
 

@@ -82,9 +82,9 @@ class RunStore:
         if missing := [index for index, receipt in enumerate(found) if receipt is None]:
             named = ", ".join(map(str, missing[:_MAX_NAMED_SHARDS]))
             raise RunIncompleteError(
-                f"{len(missing)} of {len(found)} shards of run {self.plan.run_id} left no receipt "
+                f"{len(missing)} of {len(found)} shards of run {self.plan.run_id} wrote no receipt "
                 f"(first: {named}): {self.paths.receipt(missing[0])} is missing or damaged; "
-                "drop the scene again, and what is missing is run again"
+                "drop the scene again to run them again"
             )
         return [receipt for receipt in found if receipt is not None]
 
@@ -247,8 +247,8 @@ def _translate_missing_file(receipt: Receipt, uri: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise RunIncompleteError(
-            f"{uri} is gone, though shard {receipt.index} left a receipt for it; "
-            "drop the scene again, and the shard is run again"
+            f"{uri} is missing, although the receipt of shard {receipt.index} lists it; "
+            "drop the scene again to run the shard again"
         ) from None
 
 
@@ -261,6 +261,6 @@ def _check_digest(receipt: Receipt, uri: str, path: Path) -> None:
     # Receipts of an earlier version of swath list no files; a run may have begun under it.
     if receipt.files and receipt.files.get(storage.name(uri)) != storage.digest(path):
         raise RunIncompleteError(
-            f"{uri} is not the file that the receipt of shard {receipt.index} vouches for; "
-            "drop the scene again, and the shard is run again"
+            f"{uri} does not have the SHA-256 in the receipt of shard {receipt.index}; "
+            "drop the scene again to run the shard again"
         )

@@ -90,8 +90,7 @@ def run_shard(
         if not attempt.infer(stop, progress, checkpoint_seconds=checkpoint_seconds):
             attempt.checkpoint()
             raise ShardInterruptedError(
-                f"stopped before tile {attempt.next_tile}; "
-                "run the shard again and it goes on from there"
+                f"stopped before tile {attempt.next_tile}; run the shard again to resume from there"
             )
         attempt.finish()
     return run.write_receipt(attempt.receipt(seconds=time.monotonic() - started))

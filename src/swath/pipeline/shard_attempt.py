@@ -94,7 +94,7 @@ class ShardAttempt:
             partial_mask = self.run.paths.partial_mask(self.index)
             files[storage.name(partial_mask)] = self.mask.checkpoint(partial_mask)
         self.run.write_checkpoint(self.index, files)
-        logger.info("shard %d: progress kept before tile %d", self.index, self.next_tile)
+        logger.info("shard %d: checkpoint before tile %d", self.index, self.next_tile)
 
     def finish(self) -> None:
         """Stitch within the shard, and write all files of the shard except its receipt.
@@ -182,7 +182,7 @@ def open_attempt(
         with ShardProgress(inference, path) as progress:
             if resume:
                 progress.resume(paths.partial(index))
-                logger.info("shard %d goes on from tile %d", index, inference.next_tile)
+                logger.info("shard %d resumes at tile %d", index, inference.next_tile)
             yield ShardAttempt(
                 run=run,
                 index=index,
@@ -200,10 +200,10 @@ def check_scene_unchanged(scene: SceneRef) -> None:
     Raises:
         SceneChangedError: The scene is missing, or its ETag has changed.
     """
-    found = storage.etag(scene.uri)
-    if found != scene.etag:
-        what = "replaced" if found else "deleted"
-        raise SceneChangedError(f"{scene.uri} was {what} while its run was under way")
+    current = storage.etag(scene.uri)
+    if current != scene.etag:
+        change = "replaced" if current else "deleted"
+        raise SceneChangedError(f"{scene.uri} was {change} while its run was in progress")
 
 
 def _writing_mask(

@@ -195,7 +195,7 @@ def start_waiting_drop(
                 outcome="ignored",
                 uri=end.request.scene.uri,
                 run_id=end.request.run_id,
-                reason="the scene's latest drop is not one of this run",
+                reason="the scene's latest drop belongs to another run",
             )
         note, outcome = _decide_on_waiting_drop(stored, executions, end)
         if note == stored or note.write(uri, etag):

@@ -31,7 +31,7 @@ def split_s3(uri: str) -> tuple[str, str]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise InputError(
-            f"{uri} has {bucket!r} for a bucket, which S3 does not allow; "
+            f"{uri} has the bucket name {bucket!r}, which S3 does not allow; "
             "an address is s3://BUCKET/KEY"
         )
     if len(key.encode(errors="surrogateescape")) > _MAX_KEY_BYTES:
@@ -50,7 +50,7 @@ def split_object(uri: str) -> tuple[str, str]:
     """
     bucket, key = split_s3(uri)
     if not key:
-        raise InputError(f"{uri} is a bucket; name an object in it, as s3://BUCKET/KEY")
+        raise InputError(f"{uri} is a bucket; give the address of an object, s3://BUCKET/KEY")
     return bucket, key
 
 
@@ -83,8 +83,8 @@ def resolve(uri: str) -> str:
     """
     if not _is_utf8(uri):
         raise InputError(
-            f"{os.fsencode(uri)!r} is a name that is not UTF-8, which results could not hold; "
-            "rename it"
+            f"the name {os.fsencode(uri)!r} is not valid UTF-8, which the results require; "
+            "rename the file"
         )
     if is_s3(uri):
         return uri
@@ -92,8 +92,8 @@ def resolve(uri: str) -> str:
         uri = url2pathname(urlsplit(uri).path)
     elif _SCHEME.match(uri):
         raise InputError(
-            f"{uri} is neither a path nor an S3 URI; copy it to this machine or to S3, and name "
-            "that"
+            f"{uri} is neither a path nor an S3 URI; copy the file to this machine or to S3, and "
+            "give its new address"
         )
     path = Path(uri).absolute()
     return str(path.parent.resolve() / path.name)

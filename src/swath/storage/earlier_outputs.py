@@ -55,8 +55,8 @@ def remove_earlier(out: Path, outputs: Sequence[Output]) -> None:
     for path, output in found:
         if not output.is_own(path):
             raise InputError(
-                f"{path} would be replaced, and swath did not write it: move it, or choose another "
-                "folder by --out"
+                f"{path} would be replaced, but swath did not write it; move it, or choose another "
+                "folder with --out"
             )
     for path, _ in found:
         if path.is_dir() and not path.is_symlink():

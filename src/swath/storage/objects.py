@@ -84,8 +84,8 @@ def read_bounded(uri: str, most: int) -> bytes:
             content = file.read(most + 1)
     if content is None or len(content) > most:
         raise InputError(
-            f"{uri} has more than {most / 2**20:g} MiB, which is all that is read of such a file: "
-            "divide it, or give another one"
+            f"{uri} has more than {most / 2**20:g} MiB, the maximum for such a file; "
+            "divide it, or give another file"
         )
     return content
 
@@ -171,5 +171,5 @@ def require_etag(uri: str, expected: str) -> None:
     """
     found = etag(uri)
     if found is None or (expected and found != expected):
-        what = "is gone" if found is None else "is not the file that this run wrote"
-        raise RunIncompleteError(f"{uri} {what}; drop the scene again, and it is made anew")
+        fault = "is missing" if found is None else "is not the file that this run wrote"
+        raise RunIncompleteError(f"{uri} {fault}; drop the scene again to write it again")

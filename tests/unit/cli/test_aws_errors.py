@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from swath import storage
 from swath.cli import EXIT_FAILED, app
-from swath.cli.aws_errors import explain
+from swath.cli.aws_errors import describe_aws_error
 
 SAGEMAKER = ["model", "versions", "ships"]
 LIMIT = (
@@ -67,10 +67,10 @@ def fresh(monkeypatch):
 
 
 def line(*arguments, **env):
-    told = CliRunner().invoke(app, [*arguments], env=env)
-    assert told.exit_code == EXIT_FAILED, told.output
-    assert "Traceback" not in told.output
-    (text,) = told.output.splitlines()
+    printed = CliRunner().invoke(app, [*arguments], env=env)
+    assert printed.exit_code == EXIT_FAILED, printed.output
+    assert "Traceback" not in printed.output
+    (text,) = printed.output.splitlines()
     return text
 
 
@@ -85,11 +85,11 @@ def line(*arguments, **env):
         (
             "AccessDeniedException",
             "User: arn:aws:iam::1:user/u is not authorized",
-            "not authorized; whoever administers the account can permit ListModelPackages to you",
+            "not authorized; ask the administrator of the account to permit ListModelPackages",
         ),
         ("ExpiredTokenException", "The security token is expired", "sign in again (`aws login`"),
         ("UnrecognizedClientException", "The token is invalid.", "invalid; the credentials are"),
-        ("ThrottlingException", "Rate exceeded", "Rate exceeded; AWS limits how often"),
+        ("ThrottlingException", "Rate exceeded", "Rate exceeded; AWS throttles the requests"),
         ("InternalFailure", "", "AWS refused ListModelPackages: InternalFailure: no reason given"),
     ],
 )
@@ -110,7 +110,7 @@ def test_no_credentials(monkeypatch):
 def test_no_region(monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
-    assert "You must specify a region; name the region by AWS_REGION" in line(*SAGEMAKER)
+    assert "You must specify a region; set AWS_REGION to the region" in line(*SAGEMAKER)
 
 
 def test_an_unknown_profile():
@@ -118,10 +118,10 @@ def test_an_unknown_profile():
 
 
 def test_a_region_that_does_not_answer():
-    told = line(*SAGEMAKER, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    printed = line(*SAGEMAKER, AWS_ENDPOINT_URL="http://127.0.0.1:9")
 
-    assert "Could not connect to the endpoint URL" in told
-    assert "check the network and the name of the region" in told
+    assert "Could not connect to the endpoint URL" in printed
+    assert "check the network and the region" in printed
 
 
 def test_an_upload_that_is_refused_names_the_services_reason(monkeypatch, tmp_path):
@@ -133,6 +133,6 @@ def test_an_upload_that_is_refused_names_the_services_reason(monkeypatch, tmp_pa
         with pytest.raises(S3UploadFailedError) as raised:
             storage.copy(str(tmp_path / "a.tif"), "s3://bucket/a.tif")
 
-    told = explain(raised.value)
+    printed = describe_aws_error(raised.value)
 
-    assert "AccessDenied: Access Denied; whoever administers the account can permit" in told
+    assert "AccessDenied: Access Denied; ask the administrator of the account to permit" in printed

@@ -24,7 +24,7 @@ def test_an_empty_word_is_no_path(words, before, tmp_path, monkeypatch):
     result = CliRunner().invoke(app, words, prog_name="swath")
 
     assert result.exit_code == EXIT_INPUT
-    line = f"error: what follows '{before}' is empty; give a value there, or leave the option out\n"
+    line = f"error: the value after '{before}' is empty; give a value, or omit the option\n"
     assert result.stderr == line
     assert list(tmp_path.iterdir()) == []
 

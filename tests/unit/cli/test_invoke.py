@@ -85,7 +85,7 @@ def test_what_fails_is_told_and_the_rest_is_answered(invoke, make_image, tmp_pat
     [
         (["--endpoint", "nothing"], "there is no endpoint 'nothing'"),
         (["--endpoint", "later"], "'later' is asynchronous: add --async"),
-        (["--endpoint", "now", "--async"], "'now' is real-time: leave out --async"),
+        (["--endpoint", "now", "--async"], "'now' is real-time: omit --async"),
     ],
 )
 def test_the_endpoint_must_be_there_and_of_that_kind(invoke, make_image, arguments, told):

@@ -46,7 +46,7 @@ def test_from_an_export_to_the_models_that_are_deployed(model, tmp_path):
         "score_threshold=0.4",
     )
     assert result.exit_code == 0, result.output
-    assert "taken for granted: pixels are divided by 255" in result.stdout
+    assert "assumed: pixels are divided by 255" in result.stdout
 
     result = model("check", made)
     assert result.exit_code == 0

@@ -148,8 +148,8 @@ def test_the_local_cloud_names_the_command_in_its_errors():
 @pytest.mark.parametrize(
     ("panel", "more", "says"),
     [
-        (ON_SAGEMAKER, ["--out", "x"], "is for a job on SageMaker: leave it out, or add"),
-        (ON_THIS_MACHINE, ["--on-sagemaker"], "is for work on this machine: leave it out, or"),
+        (ON_SAGEMAKER, ["--out", "x"], "applies only to jobs on SageMaker; omit it, or add"),
+        (ON_THIS_MACHINE, ["--on-sagemaker"], "applies only to this machine; omit it, or"),
     ],
 )
 def test_an_option_of_the_other_place_is_refused(command, panel, more, says):

@@ -62,7 +62,7 @@ def test_a_package_that_swath_did_not_make_is_left_alone(squares, tmp_path):
     told = run(*arguments(squares, tmp_path))
 
     assert told.exit_code == EXIT_INPUT
-    assert "package would be replaced, and swath did not write it" in told.output
+    assert "package would be replaced, but swath did not write it" in told.output
     assert [path.name for path in tmp_path.rglob("*")] == ["package", "notes.txt"]
 
 

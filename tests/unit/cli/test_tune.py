@@ -104,7 +104,7 @@ def test_a_search_takes_what_a_training_takes(squares, tmp_path):
 
     begun = search_here(squares, tmp_path)
     assert begun.exit_code == 2
-    assert "go on with it by --resume" in begun.stderr
+    assert "resume it with --resume" in begun.stderr
 
     again = search_here(squares, tmp_path, "--resume", *options)
     assert again.exit_code == 0, again.output
@@ -119,7 +119,7 @@ def test_there_has_to_be_a_search_to_resume(squares, tmp_path):
     result = search_here(squares, tmp_path, "--resume")
 
     assert result.exit_code == 2
-    assert "has no search to go on with" in result.stderr
+    assert "contains no search to resume" in result.stderr
 
 
 def test_classes_and_options_reach_the_jobs(stack, search):

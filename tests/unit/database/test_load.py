@@ -275,7 +275,7 @@ def test_a_file_that_the_merge_did_not_write_is_not_loaded(connection, merged):
     with pytest.raises(RunIncompleteError, match="is not a Parquet file"):
         load_run(connection, run_request(), summary)
     Path(summary.uri).unlink()
-    with pytest.raises(RunIncompleteError, match=r"parquet is gone"):
+    with pytest.raises(RunIncompleteError, match=r"parquet is missing"):
         load_run(connection, run_request(), summary)
     assert rows(connection) == {}
 

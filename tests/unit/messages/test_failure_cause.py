@@ -55,7 +55,7 @@ from tests.helpers.fuzzing import draws
                 }
             ),
             (
-                "the function was killed, most likely since its memory was used up "
+                "the function was killed, most likely because it ran out of memory "
                 "(Runtime exited with error: signal: killed)"
             ),
         ),
@@ -76,7 +76,7 @@ from tests.helpers.fuzzing import draws
                     "errorMessage": "RequestId: 1f-0a Error: Task timed out after 900.00 seconds",
                 }
             ),
-            "the function took longer than it may (Task timed out after 900.00 seconds)",
+            "the function exceeded its timeout (Task timed out after 900.00 seconds)",
         ),
         (
             (
@@ -85,7 +85,7 @@ from tests.helpers.fuzzing import draws
                 'after 3.00 seconds"}'
             ),
             (
-                "the function took longer than it may "
+                "the function exceeded its timeout "
                 "(2026-11-28T12:00:00.000Z 1f-0a Task timed out after 3.00 seconds)"
             ),
         ),

@@ -116,7 +116,7 @@ def test_a_shard_that_timed_out_has_a_cause_too():
 
     error, cause = of_map([shard(6, seconds=2), late])
 
-    assert (error, cause) == ("TIMED_OUT", "shard 5: the run took longer than it may")
+    assert (error, cause) == ("TIMED_OUT", "shard 5: the run exceeded its timeout")
 
 
 def test_a_map_that_was_tried_again_fails_for_its_last_run():
@@ -155,7 +155,7 @@ def test_every_field_of_a_detail_stays_and_the_words_are_readable():
     ("status", "cause"),
     [
         ("ABORTED", "the run was stopped by hand"),
-        ("TIMED_OUT", "the run took longer than it may"),
+        ("TIMED_OUT", "the run exceeded its timeout"),
         ("FAILED", "no cause was given"),
     ],
 )

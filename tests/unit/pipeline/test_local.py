@@ -86,7 +86,7 @@ def test_a_file_of_the_user_s_own_is_never_replaced(scene, package, tmp_path, fo
 
     run_local(scene, str(package), own.parent)
 
-    with pytest.raises(InputError, match=rf"{own.name} would be replaced, and swath did not"):
+    with pytest.raises(InputError, match=rf"{own.name} would be replaced, but swath did not"):
         run_local(scene, str(package), own.parent, formats=[form])
     assert own.read_text() == "mine"
     assert names(own.parent) == sorted([*RUN_FILES, own.name])
@@ -278,7 +278,7 @@ def test_a_scene_that_is_replaced_before_its_rows_are_loaded_is_said(
         if done == of:
             os.utime(scene, (0, 0))
 
-    with pytest.raises(SceneChangedError, match="was replaced while its run was under way"):
+    with pytest.raises(SceneChangedError, match="was replaced while its run was in progress"):
         run_local(scene, str(package), tmp_path / "out", database=dsn, progress=replace)
     assert connection.execute("SELECT count(*) FROM swath.runs").fetchone() == (0,)
 

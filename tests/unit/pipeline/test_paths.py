@@ -13,7 +13,7 @@ class TestRunPaths:
 
     @pytest.mark.parametrize("uri", ["s3://work/plan.json", "/w/runs/a/b/plan.json", "/w/runs/"])
     def test_are_those_of_no_run_elsewhere(self, uri: str):
-        with pytest.raises(PayloadError, match="is not where a run keeps its plan"):
+        with pytest.raises(PayloadError, match="is not the address of a plan"):
             RunPaths.from_plan_uri(uri)
 
     def test_keep_each_shard_apart(self):

@@ -154,10 +154,10 @@ def test_a_part_of_the_mask_is_the_one_that_its_receipt_vouches_for(
     part, other = map(RunPaths.from_plan_uri(plan_uri).mask_part, range(2))
 
     storage.write_bytes(part, storage.read_bytes(other))
-    with pytest.raises(RunIncompleteError, match=rf"{part} .* of shard 0 vouches for"):
+    with pytest.raises(RunIncompleteError, match=rf"{part} .* in the receipt of shard 0"):
         merge_run(plan_uri)
     Path(part).unlink()
-    with pytest.raises(RunIncompleteError, match=rf"{part} is gone, though shard 0 left"):
+    with pytest.raises(RunIncompleteError, match=rf"{part} is missing, although"):
         merge_run(plan_uri)
 
 

@@ -111,7 +111,7 @@ def test_what_swath_did_not_write_stays_and_so_does_the_rest(
     make(out / name)
     before = names(out)
 
-    with pytest.raises(InputError, match=rf"{name} would be replaced, and swath did not write it"):
+    with pytest.raises(InputError, match=rf"{name} would be replaced, but swath did not write it"):
         run_local(scene_of_dots, str(package), out)
 
     assert names(out) == before

@@ -95,7 +95,7 @@ def test_an_object_is_written_only_where_it_is_the_known_one(root: str):
 
 def test_another_object_than_the_expected_one_is_refused(root: str):
     uri = storage.join(root, "x.bin")
-    with pytest.raises(RunIncompleteError, match=rf"{uri} is gone; drop the scene again"):
+    with pytest.raises(RunIncompleteError, match=rf"{uri} is missing; drop the scene again"):
         storage.require_etag(uri, "")
     storage.write_bytes(uri, b"one")
 
@@ -312,7 +312,7 @@ def test_an_object_that_may_not_be_read_is_no_empty_file(
 @pytest.mark.parametrize("expected", ["", "0123"])
 def test_a_file_that_is_gone_or_another_is_refused(root: str, expected: str):
     uri = f"{root}/merged"
-    with pytest.raises(RunIncompleteError, match="is gone; drop the scene again"):
+    with pytest.raises(RunIncompleteError, match="is missing; drop the scene again"):
         storage.require_etag(uri, expected)
     storage.write_bytes(uri, b"1")
     storage.require_etag(uri, storage.etag(uri) or "")
@@ -328,7 +328,7 @@ def test_an_object_that_is_larger_than_it_may_be_is_not_read(root: str):
     storage.write_bytes(uri, b"x" * 100)
     assert storage.read_bounded(uri, 100) == b"x" * 100
 
-    with pytest.raises(InputError, match=r"labels\.json has more than .* MiB, which is all"):
+    with pytest.raises(InputError, match=r"labels\.json has more than .* MiB, the maximum"):
         storage.read_bounded(uri, 99)
     with pytest.raises(FileNotFoundError):
         storage.read_bounded(storage.join(root, "none"), 99)

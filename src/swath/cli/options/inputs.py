@@ -1,4 +1,4 @@
-"""Options of inputs and outputs: scenes, images, labels, model packages, folders."""
+"""Define options of inputs and outputs: scenes, images, labels, model packages, folders."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import typer
 from swath.labels.formats import Form
 
 NO_LABELS = "-"
-"""Argument that stands for labels beside the scenes."""
+"""Argument that means that the labels are beside the scenes."""
 
 
 class OutputFormat(StrEnum):
-    """Formats that `swath run` writes; typer takes no lists of literals."""
+    """Output format of `swath run`; typer does not accept a list of literals."""
 
     PARQUET = "parquet"
     GPKG = "gpkg"
@@ -24,24 +24,22 @@ class OutputFormat(StrEnum):
 
 
 # Arguments.
-Scene = Annotated[
-    str, typer.Argument(metavar="SCENE", help="Scene to run on: a file or an S3 URI.")
-]
+Scene = Annotated[str, typer.Argument(metavar="SCENE", help="Scene: a file or an S3 URI.")]
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="Model package: a folder, a model.tar.gz or an S3 URI of one."
+        metavar="MODEL", help="Model package: a folder, a model.tar.gz or the S3 URI of one."
     ),
 ]
 Labels = Annotated[
     str,
     typer.Argument(
         metavar="LABELS",
-        help=f"Labels: a file, a folder or an S3 URI; {NO_LABELS} if they are with the scenes.",
+        help=f"Labels: a file, a folder or an S3 URI; {NO_LABELS} if they are beside the scenes.",
     ),
 ]
 Scenes = Annotated[
-    str, typer.Argument(metavar="SCENES", help="Folder of the labelled scenes, or an S3 prefix.")
+    str, typer.Argument(metavar="SCENES", help="Labeled scenes: a folder or an S3 prefix.")
 ]
 Images = Annotated[
     list[Path],
@@ -56,7 +54,7 @@ ModelOption = Annotated[
     typer.Option(
         "--model",
         metavar="MODEL",
-        help="Model package: a folder, a model.tar.gz or an S3 URI of one.",
+        help="Model package: a folder, a model.tar.gz or the S3 URI of one.",
     ),
 ]
 _SCENE = typer.Option(
@@ -64,7 +62,7 @@ _SCENE = typer.Option(
 )
 SceneOption = Annotated[list[str], _SCENE]
 OptionalScene = Annotated[list[str] | None, _SCENE]
-OUT_HELP = "Folder to write to."
+OUT_HELP = "Output folder."
 Out = Annotated[Path, typer.Option(metavar="DIR", help=OUT_HELP, file_okay=False)]
 OptionalOut = Annotated[Path | None, typer.Option(metavar="DIR", help=OUT_HELP, file_okay=False)]
 OutputFormats = Annotated[
@@ -72,19 +70,19 @@ OutputFormats = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help="Format to write the detections in beside parquet: gpkg, geojson or fgb. Repeatable.",
+        help="Output format in addition to GeoParquet: gpkg, geojson or fgb. Repeatable.",
     ),
 ]
 Database = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="PostGIS database to load the detections into, too: a URL or a libpq string.",
+        help="PostGIS database to load the detections into: a URL or a libpq string.",
         envvar="SWATH_DATABASE_URL",
     ),
 ]
 
-# Labelled scenes.
+# Labeled scenes.
 LabelFormat = Annotated[
     Form,
     typer.Option(
@@ -96,16 +94,17 @@ ClassMap = Annotated[
     typer.Option(
         "--map",
         metavar="A=B",
-        help="Class A of the labels is class B of the model, as vessel=ship. Repeatable.",
+        help="Class A of the labels is class B of the model, such as vessel=ship. Repeatable.",
     ),
 ]
 Classes = Annotated[
-    str | None, typer.Option(metavar="A,B", help="Names of the classes, in order, between commas.")
+    str | None,
+    typer.Option(metavar="A,B", help="Names of the classes, in order, separated by commas."),
 ]
 ValLabels = Annotated[
-    str | None, typer.Option(metavar="LABELS", help="Labels of the scenes to validate on.")
+    str | None, typer.Option(metavar="LABELS", help="Labels of the validation scenes.")
 ]
 ValScenes = Annotated[
     str | None,
-    typer.Option(metavar="SCENES", help="Folder of the scenes to validate on, or an S3 prefix."),
+    typer.Option(metavar="SCENES", help="Validation scenes: a folder or an S3 prefix."),
 ]

@@ -1,4 +1,4 @@
-"""Options of trainings, on this machine or as a job on SageMaker."""
+"""Define options of trainings and of jobs, endpoints and models on SageMaker."""
 
 from __future__ import annotations
 
@@ -10,33 +10,35 @@ import typer
 from swath.cli.options.inputs import OUT_HELP
 from swath.cli.options.limits import finite
 
-WHERE = "Where"
+WHERE = "Where to run"
 ON_THIS_MACHINE = "On this machine (--out is required)"
 ON_SAGEMAKER = "On SageMaker"
-"""Panels of the help: `swath.cli.remote.check_place` refuses the options of the other place."""
+"""Panels of the help: `swath.cli.remote.check_options` refuses the options of the other one."""
 
 # Training.
 OptionsFile = Annotated[
     str | None,
-    typer.Option("--options", metavar="FILE", help="JSON or TOML file of training options."),
+    typer.Option("--options", metavar="FILE", help="JSON or TOML file with training options."),
 ]
 Set = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Training option or hyperparameter of a package. Repeatable.",
+        help="Training option or hyperparameter, such as epochs=60. Repeatable.",
     ),
 ]
 SearchFile = Annotated[
     str,
-    typer.Option(metavar="FILE", help="JSON or TOML file of the options to vary and their ranges."),
+    typer.Option(
+        metavar="FILE", help="JSON or TOML file with the options to vary and their ranges."
+    ),
 ]
 Resume = Annotated[
     bool,
     typer.Option(
         "--resume",
-        help="Go on with what was begun in --out.",
+        help="Resume the training or the search in --out.",
         rich_help_panel=ON_THIS_MACHINE,
     ),
 ]
@@ -44,18 +46,18 @@ Folds = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Number of folds: train once for each, and measure on the scenes held out.",
+        help="Number of folds of a cross-validation; each fold trains one model.",
         min=2,
         rich_help_panel=ON_THIS_MACHINE,
     ),
 ]
 
-# Where the work is done.
+# Where the command runs.
 Local = Annotated[
     bool,
     typer.Option(
         "--local/--on-sagemaker",
-        help="Work on this machine, or as a job on SageMaker.",
+        help="Run on this machine, or as a job on SageMaker.",
         rich_help_panel=WHERE,
     ),
 ]
@@ -67,18 +69,19 @@ Stack = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="Deployed stack whose role, image and bucket the job uses.",
+        help="Name of the deployed stack; the job uses its roles, images and buckets.",
         rich_help_panel=ON_SAGEMAKER,
     ),
 ]
 InstanceType = Annotated[
-    str, typer.Option(metavar="TYPE", help="Type of the hosts.", rich_help_panel=ON_SAGEMAKER)
+    str,
+    typer.Option(metavar="TYPE", help="Instance type of the job.", rich_help_panel=ON_SAGEMAKER),
 ]
 Instances = Annotated[
     int,
     typer.Option(
         metavar="N",
-        help="Number of hosts that work at once.",
+        help="Number of instances that run at the same time.",
         min=1,
         rich_help_panel=ON_SAGEMAKER,
     ),
@@ -87,7 +90,7 @@ Hours = Annotated[
     float,
     typer.Option(
         metavar="H",
-        help="Most hours that one job may take.",
+        help="Maximum duration of each job in hours.",
         min=0.1,
         rich_help_panel=ON_SAGEMAKER,
         callback=finite,
@@ -97,7 +100,7 @@ OnDemand = Annotated[
     bool,
     typer.Option(
         "--on-demand",
-        help="Take on-demand capacity rather than Spot.",
+        help="Use on-demand instances instead of Spot instances.",
         rich_help_panel=ON_SAGEMAKER,
     ),
 ]
@@ -105,7 +108,7 @@ HourlyPrice = Annotated[
     float | None,
     typer.Option(
         metavar="USD",
-        help="Price of one hour of a host in US dollars.",
+        help="Price of an instance per hour in US dollars.",
         show_default="from AWS's price list",
         rich_help_panel=ON_SAGEMAKER,
         callback=finite,
@@ -114,33 +117,33 @@ HourlyPrice = Annotated[
 Yes = Annotated[
     bool,
     typer.Option(
-        "--yes", help="Start without asking about the cost.", rich_help_panel=ON_SAGEMAKER
+        "--yes", help="Start without confirmation of the cost.", rich_help_panel=ON_SAGEMAKER
     ),
 ]
 Checkpoints = Annotated[
     str | None,
     typer.Option(
         metavar="URI",
-        help="S3 URI of the checkpoints of an earlier job to go on with.",
+        help="S3 URI of the checkpoints of an earlier job, to resume it.",
         rich_help_panel=ON_SAGEMAKER,
     ),
 ]
 
 # Endpoints, batch transforms and the registry.
 Endpoint = Annotated[
-    str, typer.Option(metavar="NAME", help="Name of the endpoint, from the stack's outputs.")
+    str, typer.Option(metavar="NAME", help="Name of the endpoint; the stack's outputs list it.")
 ]
 Asynchronous = Annotated[
     bool,
-    typer.Option("--async", help="Upload the images to S3, and wait for an asynchronous endpoint."),
+    typer.Option(
+        "--async", help="Invoke an asynchronous endpoint: upload the images to S3, and wait."
+    ),
 ]
 ImagesPrefix = Annotated[str, typer.Argument(metavar="IMAGES_URI", help="S3 prefix of the images.")]
 ResultsPrefix = Annotated[
-    str, typer.Argument(metavar="RESULTS_URI", help="S3 prefix to write the results to.")
+    str, typer.Argument(metavar="RESULTS_URI", help="S3 prefix of the results.")
 ]
 ModelUri = Annotated[str, typer.Argument(metavar="MODEL_URI", help="S3 URI of a model.tar.gz.")]
-Group = Annotated[
-    str, typer.Argument(metavar="GROUP", help="Group of model versions in SageMaker's registry.")
-]
+Group = Annotated[str, typer.Argument(metavar="GROUP", help="Model group in SageMaker's registry.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="ARN of a model version.")]
-Reason = Annotated[str, typer.Option(metavar="TEXT", help="Reason to keep with the decision.")]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="Reason to store with the decision.")]

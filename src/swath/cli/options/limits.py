@@ -1,4 +1,4 @@
-"""Numbers: scores, losses, tolerances, and how much of something."""
+"""Define options with numbers: scores, losses, tolerances and counts; and options of gates."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ import typer
 def finite(number: float | None) -> float | None:
     """Return the number of an option, unless it is NaN or infinite.
 
-    No comparison with NaN is true: it would pass an option's `min` and `max`, and whatever is held
-    against it later.
+    NaN would pass an option's `min` and `max`, because no comparison with NaN is true.
 
     Raises:
-        typer.BadParameter: it is NaN or infinite.
+        typer.BadParameter: The number is NaN or infinite.
     """
     if number is not None and not isfinite(number):
-        raise typer.BadParameter(f"{number} is no number that anything can be held against")
+        raise typer.BadParameter(f"{number} is not a finite number")
     return number
 
 
 ToleratedFailures = Annotated[
     float,
     typer.Option(
-        metavar="SHARE",
-        help="Share of a scene's tiles that may fail.",
+        metavar="FRACTION",
+        help="Maximum fraction of a scene's tiles that may fail.",
         min=0,
         max=1,
         callback=finite,
@@ -36,8 +35,8 @@ ScoreThreshold = Annotated[
     float | None,
     typer.Option(
         metavar="SCORE",
-        help="Lowest score to report, at or above the package's own.",
-        show_default="the package's own",
+        help="Minimum score of the results; not below that of the package.",
+        show_default="that of the package",
         min=0,
         max=1,
         callback=finite,
@@ -47,7 +46,7 @@ ScoreFloor = Annotated[
     float,
     typer.Option(
         metavar="SCORE",
-        help="Lowest score of the detections in the curves.",
+        help="Minimum score of the detections that are measured.",
         min=0,
         max=1,
         callback=finite,
@@ -57,7 +56,7 @@ Tolerance = Annotated[
     float,
     typer.Option(
         metavar="X",
-        help="Largest fall of a metric below that of the package in use.",
+        help="Maximum drop of a metric below that of the package in use.",
         min=0,
         callback=finite,
     ),
@@ -66,8 +65,9 @@ MaxDifference = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Largest difference between outputs of weights, as a share of the largest output.",
-        show_default="0.001, more for weights of fewer bits",
+        help="Maximum difference between the outputs of the weights, as a fraction of the "
+        "largest output.",
+        show_default="0.001; more for weights with fewer bits",
         min=0,
         callback=finite,
     ),
@@ -76,7 +76,7 @@ MaxLoss = Annotated[
     float,
     typer.Option(
         metavar="X",
-        help="Largest loss of AP, mIoU or agreement.",
+        help="Maximum loss of AP, mIoU or agreement.",
         min=0,
         max=1,
         callback=finite,
@@ -86,19 +86,25 @@ Tiles = Annotated[
     int, typer.Option(metavar="N", help="Number of tiles to take from the scenes.", min=1)
 ]
 AtOnce = Annotated[
-    int, typer.Option(metavar="N", help="Number of images under way at once.", min=1, max=64)
+    int,
+    typer.Option(
+        metavar="N", help="Maximum number of images that are sent at the same time.", min=1, max=64
+    ),
 ]
 
 # Gates.
 Against = Annotated[
     str | None,
     typer.Option(
-        metavar="MODEL", help="Package in use, or its evaluation.json; refuse to fall below it."
+        metavar="MODEL",
+        help="Package in use, or its evaluation.json; the exit code is 1 below its metrics.",
     ),
 ]
 FailBelow = Annotated[
     list[str] | None,
-    typer.Option(metavar="METRIC=X", help="Least value of a metric, as AP50=0.3. Repeatable."),
+    typer.Option(
+        metavar="METRIC=X", help="Minimum value of a metric, such as AP50=0.3. Repeatable."
+    ),
 ]
 Gate = Annotated[
     bool,

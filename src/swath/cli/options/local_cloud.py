@@ -1,4 +1,4 @@
-"""Options of the local cloud."""
+"""Define options of the local cloud."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 Port = Annotated[
     int,
     typer.Option(
-        metavar="PORT", help="Port of the endpoint; 0 takes a free one.", min=0, max=65535
+        metavar="PORT", help="Port of the endpoint; 0 for any free port.", min=0, max=65535
     ),
 ]
 Context = Annotated[
@@ -18,6 +18,6 @@ Context = Annotated[
         "--context",
         "-c",
         metavar="KEY=VALUE",
-        help="Deploy setting, as swath:backend=batch. Repeatable.",
+        help="Deploy setting, such as swath:backend=batch. Repeatable.",
     ),
 ]

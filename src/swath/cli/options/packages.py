@@ -1,4 +1,4 @@
-"""Options for making, checking and publishing model packages."""
+"""Define options for making, checking and publishing model packages."""
 
 from __future__ import annotations
 
@@ -15,42 +15,50 @@ ModelFolder = Annotated[
 ]
 Weights = Annotated[
     list[Path],
-    typer.Argument(metavar="WEIGHTS", help="One network in up to three formats: .onnx, .pt, .pt2."),
+    typer.Argument(
+        metavar="WEIGHTS", help="Weights of one network in up to three formats: .onnx, .pt, .pt2."
+    ),
 ]
 From = Annotated[
     Library,
     typer.Option(
         "--from",
         metavar="LIBRARY",
-        help="Library whose conventions the outputs follow: ultralytics, torchvision, "
-        "transformers, smp or swath.",
+        help="Library that exported the weights: ultralytics, torchvision, transformers, smp or "
+        "swath.",
     ),
 ]
 Bands = Annotated[
     str,
-    typer.Option(metavar="A,B", help="Names of the bands, in the network's order, between commas."),
+    typer.Option(
+        metavar="A,B", help="Names of the bands, in the network's order, separated by commas."
+    ),
 ]
 Name = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Name of the model.", show_default="the name of the folder"),
+    typer.Option(
+        metavar="NAME", help="Name of the model.", show_default="the name of the output folder"
+    ),
 ]
 Scaling = Annotated[
     str | None,
     typer.Option(
         metavar="SCALING",
-        help="Scaling of pixels: none, a number to divide by, imagenet, or a JSON file with "
-        "STAC MLM's value_scaling.",
+        help="Scaling of pixel values: none, a divisor, imagenet, or a JSON file with the "
+        "value_scaling of STAC MLM.",
     ),
 ]
 TileSize = Annotated[
     int | None,
-    typer.Option(metavar="PX", help="Tile size in px.", show_default="as the weights say", min=1),
+    typer.Option(
+        metavar="PX", help="Tile size in px.", show_default="the input size of the weights", min=1
+    ),
 ]
 Overlap = Annotated[
     int | None,
     typer.Option(
         metavar="PX",
-        help="Overlap of neighbouring tiles in px.",
+        help="Overlap of neighboring tiles in px.",
         show_default="a quarter of a tile",
         min=0,
     ),
@@ -59,8 +67,8 @@ Unit = Annotated[
     list[str] | None,
     typer.Option(
         metavar="UNIT",
-        help="Unit of the training scenes' numbers as QUANTITY,SCALE,OFFSET: one for all bands or "
-        "one each. Repeatable.",
+        help="Unit of the training scenes' values as QUANTITY,SCALE,OFFSET, once for all bands or "
+        "once for each band. Repeatable.",
     ),
 ]
 Architecture = Annotated[
@@ -69,15 +77,16 @@ Architecture = Annotated[
 PrecisionOption = Annotated[
     Precision,
     typer.Option(
-        "--precision", metavar="TYPE", help="Numbers that the weights compute in: float16 or int8."
+        "--precision", metavar="TYPE", help="Number format of the smaller weights: float16 or int8."
     ),
 ]
 To = Annotated[
     list[str],
     typer.Option(
-        metavar="FOLDER", help="Folder of models, here or on S3, to publish to. Repeatable."
+        metavar="FOLDER",
+        help="Folder of model packages, local or on S3, to publish to. Repeatable.",
     ),
 ]
 Evaluation = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="The package's evaluation.json, made earlier.")
+    Path | None, typer.Option(metavar="FILE", help="Existing evaluation.json of the package.")
 ]

@@ -34,9 +34,9 @@ def test_what_they_may_not_read_is_refused_with_both_remedies(deployment, uri):
         check_inputs({"images": uri}, deployment)
 
     assert str(raised.value) == (
-        f"{uri}: the jobs of the stack 'swath' may not read it; they read what is below "
-        "s3://scenes/, s3://my-data/, s3://results/training/. Copy it there, or add its bucket to "
-        "`data_buckets` in cdk.json and run `cdk deploy`"
+        f"{uri}: the jobs of the stack 'swath' may not read it; they may read below "
+        "s3://scenes/, s3://my-data/, s3://results/training/. Copy the data there, or add its "
+        "bucket to `data_buckets` in cdk.json and run `cdk deploy`"
     )
 
 

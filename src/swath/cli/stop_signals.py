@@ -1,4 +1,4 @@
-"""Trainings that leave a checkpoint when they are asked to stop."""
+"""Turn SIGINT and SIGTERM into requests to stop a training, which then writes a checkpoint."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from swath.errors.exit_codes import CommandExit
 
 
 @contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM, inside the block, into a request to stop with a checkpoint.
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Turn SIGINT (Ctrl-C) and SIGTERM within the block into a request to stop.
 
     A second signal ends the process at once.
 
+    Yields:
+        A function that returns whether a stop is requested.
+
     Raises:
-        Exit: the training stopped, with the code of the signal.
+        Exit: The training stopped. The exit code is that of the signal.
     """
-    asked = threading.Event()
+    stop_requested = threading.Event()
     received: list[int] = []
 
     def stop(number: int, frame: Any) -> None:
         del frame
-        asked.set()
+        stop_requested.set()
         received.append(number)
         signal.signal(number, before[signal.Signals(number)])
 
@@ -37,7 +40,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
     for name in before:
         signal.signal(name, stop)
     try:
-        yield asked.is_set
+        yield stop_requested.is_set
     except TrainingInterruptedError as error:
         print_error(str(error))
         code = CommandExit.TERMINATED if signal.SIGTERM in received else CommandExit.INTERRUPTED

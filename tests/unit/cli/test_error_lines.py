@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from swath.cli import EXIT_BUG, EXIT_FAILED, EXIT_INPUT, app
-from swath.cli.problems import MAX_LETTERS
+from swath.cli.error_lines import MAX_ERROR_CHARACTERS
 from swath.errors import RunIncompleteError, SceneError
 from tests.helpers.documented import SOURCES
 
@@ -36,8 +36,8 @@ MISSING = (
     "`pip install '.[torch]'` there"
 )
 UNFORESEEN = (
-    "ZeroDivisionError: a b. swath did not foresee this; please report it, with what "
-    "`swath --debug` prints in front of the same command"
+    "ZeroDivisionError: a b. This error is unexpected: please report it, with the output "
+    "of the same command after `swath --debug`"
 )
 
 
@@ -54,14 +54,14 @@ UNFORESEEN = (
         (
             PermissionError(errno.EACCES, "Not permitted", "/out"),
             EXIT_FAILED,
-            "[Errno 13] Not permitted: '/out'; choose a folder or file that this user may use",
+            "[Errno 13] Not permitted: '/out'; choose a folder or file that this user may access",
         ),
         (ModuleNotFoundError("no torch.nn", name="torch.nn"), EXIT_INPUT, MISSING),
         (ZeroDivisionError("a\nb"), EXIT_BUG, UNFORESEEN),
         (
             MemoryError(),
             EXIT_FAILED,
-            "there is not enough memory; close other programs, or take smaller shards",
+            "memory does not suffice; close other programs, or use a machine with more memory",
         ),
     ],
 )
@@ -76,7 +76,7 @@ def test_an_error_is_one_line(ends_with, error, code, line):
 def test_a_long_line_is_cut_in_its_middle(ends_with):
     text = f"x.json holds {'y' * 100_000}; mend it"
     line = ends_with(SceneError(text)).stderr
-    assert len(line) < MAX_LETTERS + 50
+    assert len(line) < MAX_ERROR_CHARACTERS + 50
     assert line.startswith("error: x.json holds yyy")
     assert line.endswith("yyy; mend it\n")
 
@@ -87,7 +87,7 @@ def test_the_traceback_is_there_for_those_who_ask(ends_with):
     assert result.exit_code == EXIT_BUG
     first, *_, last = result.stderr.splitlines()
     assert first.startswith("Traceback")
-    assert last.startswith("error: ZeroDivisionError: a. swath did not foresee this")
+    assert last.startswith("error: ZeroDivisionError: a. This error is unexpected")
 
 
 @pytest.mark.parametrize(
