@@ -81,7 +81,7 @@ def test_a_failed_run_is_reported_with_its_cause(
 
     end = listener.until(f"run {run} failed: ")
 
-    assert "UnknownModelError: no model named 'planes' is deployed; there are " in end
+    assert "UnknownModelError: no model named 'planes' is deployed; the deployed " in end
     assert "ships" in end
 
 
