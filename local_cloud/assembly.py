@@ -44,7 +44,7 @@ class Assembly:
         return (self.folder / f"{self.stack}.template.json").read_text(encoding="utf-8")
 
     @property
-    def protected(self) -> bool:
+    def is_protected(self) -> bool:
         """True if termination protection prevents deletion of the stack."""
         manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
         properties = manifest["artifacts"][self.stack].get("properties", {})
@@ -55,27 +55,27 @@ class Assembly:
         for asset in self._assets("files"):
             source = asset["source"]
             path = self.folder / source["path"]
-            content = _zipped(path) if source["packaging"] == "zip" else path.read_bytes()
+            content = _zip_folder(path) if source["packaging"] == "zip" else path.read_bytes()
             for target in asset["destinations"].values():
-                yield _filled(target["bucketName"]), _filled(target["objectKey"]), content
+                yield _substitute(target["bucketName"]), _substitute(target["objectKey"]), content
 
     def images(self) -> Iterator[tuple[str, str, StagedImage]]:
         """Yield repository, tag and staged folder of each image asset."""
         for asset in self._assets("dockerImages"):
-            image = StagedImage.of_asset(asset["source"], self.folder)
+            image = StagedImage.from_asset(asset["source"], self.folder)
             for target in asset["destinations"].values():
-                yield _filled(target["repositoryName"]), _filled(target["imageTag"]), image
+                yield _substitute(target["repositoryName"]), _substitute(target["imageTag"]), image
 
     def _assets(self, kind: str) -> list[dict[str, Any]]:
         path = self.folder / f"{self.stack}.assets.json"
         return list(json.loads(path.read_text(encoding="utf-8")).get(kind, {}).values())
 
 
-def _filled(text: str) -> str:
+def _substitute(text: str) -> str:
     return text.replace("${AWS::AccountId}", ACCOUNT).replace("${AWS::Region}", REGION)
 
 
-def _zipped(folder: Path) -> bytes:
+def _zip_folder(folder: Path) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in sorted(folder.rglob("*")):

@@ -11,7 +11,7 @@ from botocore.config import Config
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 # Access key and secret of the administrator, who may do everything.
-ADMINISTRATOR = ("local", "local")
+ADMINISTRATOR_CREDENTIALS = ("local", "local")
 
 
 class Clients:
@@ -20,8 +20,8 @@ class Clients:
     def __init__(
         self,
         endpoint: str,
-        key: str = ADMINISTRATOR[0],
-        secret: str = ADMINISTRATOR[1],
+        key: str = ADMINISTRATOR_CREDENTIALS[0],
+        secret: str = ADMINISTRATOR_CREDENTIALS[1],
         token: str | None = None,
     ) -> None:
         """Store an endpoint and the credentials for it, by default the administrator's."""
@@ -33,16 +33,16 @@ class Clients:
         }
         self._lock = threading.Lock()
         self._session: Any = None
-        self._made: dict[tuple[str, str], Any] = {}
+        self._clients: dict[tuple[str, str], Any] = {}
 
     def get(self, service: str, region: str = REGION) -> Any:
         """Return the client of a service."""
         with self._lock:
-            if (service, region) not in self._made:
-                self._made[service, region] = self._make(service, region)
-            return self._made[service, region]
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._create(service, region)
+            return self._clients[service, region]
 
-    def _make(self, service: str, region: str) -> Any:
+    def _create(self, service: str, region: str) -> Any:
         self._session = self._session or boto3.Session()
         return self._session.client(
             service,

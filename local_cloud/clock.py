@@ -8,7 +8,7 @@ from local_cloud.faults.kinds import TimeLapse
 from local_cloud.faults.registry import FaultRegistry
 
 # A minute of AWS's waiting takes one second here.
-FACTOR = 60.0
+DEFAULT_FACTOR = 60.0
 
 
 class Clock:
@@ -21,16 +21,16 @@ class Clock:
     def __init__(self, faults: FaultRegistry) -> None:
         self._faults = faults
 
-    def wait(self, seconds: float) -> float:
+    def shorten_wait(self, seconds: float) -> float:
         """Return the duration here, in s, of a wait of AWS."""
         lapse = self._faults.current(TimeLapse)
-        return seconds / (lapse.factor if lapse else FACTOR)
+        return seconds / (lapse.factor if lapse else DEFAULT_FACTOR)
 
-    def limit(self, seconds: float) -> float:
+    def shorten_timeout(self, seconds: float) -> float:
         """Return the duration here, in s, of a state's time limit."""
         lapse = self._faults.current(TimeLapse)
         return seconds / lapse.factor if lapse else seconds
 
     def sleep(self, seconds: float) -> None:
         """Sleep for the shortened duration of a wait of AWS, given in s."""
-        time.sleep(self.wait(seconds))
+        time.sleep(self.shorten_wait(seconds))

@@ -19,7 +19,7 @@ from typing import Any, Self
 from psycopg import conninfo
 
 from local_cloud.assembly import Assembly
-from local_cloud.clients import ACCOUNT, ADMINISTRATOR, REGION, Clients
+from local_cloud.clients import ACCOUNT, ADMINISTRATOR_CREDENTIALS, REGION, Clients
 from local_cloud.deployment import deploy, destroy
 from local_cloud.errors import LocalCloudError
 from local_cloud.faults.client import ActiveFault
@@ -104,7 +104,7 @@ class LocalCloud:
     @property
     def administrator(self) -> dict[str, str]:
         """Environment variables with which AWS's tools act as this cloud's administrator."""
-        key, secret = ADMINISTRATOR
+        key, secret = ADMINISTRATOR_CREDENTIALS
         return {
             "AWS_ACCESS_KEY_ID": key,
             "AWS_SECRET_ACCESS_KEY": secret,

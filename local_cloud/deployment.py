@@ -14,33 +14,33 @@ from local_cloud.clients import REGION
 from local_cloud.errors import LocalCloudError
 
 # Version parameter of `cdk bootstrap`; templates require at least 6.
-_BOOTSTRAP = ("/cdk-bootstrap/hnb659fds/version", "28")
+_BOOTSTRAP_PARAMETER = ("/cdk-bootstrap/hnb659fds/version", "28")
 
 
-class Clients(Protocol):
+class ClientFactory(Protocol):
     """Factory of the local cloud's clients."""
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of a service."""
 
 
-def deploy(assembly: Assembly, cloud: Clients) -> dict[str, str]:
+def deploy(assembly: Assembly, cloud: ClientFactory) -> dict[str, str]:
     """Create or update the assembly's stack from its unmodified template, and return its outputs.
 
     Raises:
         LocalCloudError: A resource could not be created or changed, and the stack was rolled back;
             the message names the resource.
     """
-    name, value = _BOOTSTRAP
+    name, value = _BOOTSTRAP_PARAMETER
     cloud.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
-    _publish(assembly, cloud)
+    _publish_assets(assembly, cloud)
     formation = cloud.client("cloudformation")
     stack = {"StackName": assembly.stack}
     if _status(formation, assembly.stack) == "ROLLBACK_COMPLETE":
         formation.delete_stack(**stack)  # as the CDK does: such a stack cannot be updated
     exists = _status(formation, assembly.stack) != ""
     operation = formation.update_stack if exists else formation.create_stack
-    started = len(_events(formation, assembly.stack)) if exists else 0
+    first_event = len(_events(formation, assembly.stack)) if exists else 0
     _call(
         assembly.stack,
         lambda: operation(
@@ -49,13 +49,15 @@ def deploy(assembly: Assembly, cloud: Clients) -> dict[str, str]:
     )
     status = _status(formation, assembly.stack)
     if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
-        raise LocalCloudError(_failure(formation, assembly.stack, status, started))
-    formation.update_termination_protection(**stack, EnableTerminationProtection=assembly.protected)
+        raise LocalCloudError(_describe_failure(formation, assembly.stack, status, first_event))
+    formation.update_termination_protection(
+        **stack, EnableTerminationProtection=assembly.is_protected
+    )
     (described,) = formation.describe_stacks(**stack)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", ())}
 
 
-def destroy(stack: str, cloud: Clients) -> None:
+def destroy(stack: str, cloud: ClientFactory) -> None:
     """Delete a stack, as `cdk destroy` does.
 
     Raises:
@@ -63,18 +65,18 @@ def destroy(stack: str, cloud: Clients) -> None:
             names the resource.
     """
     formation = cloud.client("cloudformation")
-    started = len(_events(formation, stack))
+    first_event = len(_events(formation, stack))
     _call(stack, lambda: formation.delete_stack(StackName=stack))
     if status := _status(formation, stack):
-        raise LocalCloudError(_failure(formation, stack, status, started))
+        raise LocalCloudError(_describe_failure(formation, stack, status, first_event))
 
 
 def _call(stack: str, operation: Callable[[], object]) -> None:
     try:
         operation()
     except (ClientError, ResponseParserError) as error:
-        answer = getattr(error, "response", {}).get("Error", {})
-        message = answer.get("Message", "moto failed, see cloud.log")
+        details = getattr(error, "response", {}).get("Error", {})
+        message = details.get("Message", "moto failed, see cloud.log")
         if message != "No updates are to be performed.":
             raise LocalCloudError(f"the stack {stack} cannot be changed: {message}") from error
 
@@ -82,8 +84,8 @@ def _call(stack: str, operation: Callable[[], object]) -> None:
 def _status(formation: Any, stack: str) -> str:
     """Return a stack's status; empty if there is no such stack."""
     pages = formation.get_paginator("describe_stacks").paginate()
-    found = [s for page in pages for s in page["Stacks"] if s["StackName"] == stack]
-    return next((s["StackStatus"] for s in found if s["StackStatus"] != "DELETE_COMPLETE"), "")
+    stacks = [s for page in pages for s in page["Stacks"] if s["StackName"] == stack]
+    return next((s["StackStatus"] for s in stacks if s["StackStatus"] != "DELETE_COMPLETE"), "")
 
 
 def _events(formation: Any, stack: str) -> list[dict[str, Any]]:
@@ -92,16 +94,16 @@ def _events(formation: Any, stack: str) -> list[dict[str, Any]]:
     return [event for page in pages for event in page["StackEvents"]][::-1]
 
 
-def _failure(formation: Any, stack: str, status: str, started: int) -> str:
+def _describe_failure(formation: Any, stack: str, status: str, first_event: int) -> str:
     reasons = [
         f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
-        for event in _events(formation, stack)[started:]
+        for event in _events(formation, stack)[first_event:]
         if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
     ]
     return "\n".join([f"the stack {stack} is {status}", *reasons])
 
 
-def _publish(assembly: Assembly, cloud: Clients) -> None:
+def _publish_assets(assembly: Assembly, cloud: ClientFactory) -> None:
     s3, ecr = cloud.client("s3"), cloud.client("ecr")
     location = {"LocationConstraint": REGION}
     for bucket, key, content in assembly.files():

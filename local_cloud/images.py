@@ -23,7 +23,7 @@ class StagedImage:
     arguments: Mapping[str, str]
 
     @classmethod
-    def of_asset(cls, source: Mapping[str, Any], assembly: Path) -> StagedImage:
+    def from_asset(cls, source: Mapping[str, Any], assembly: Path) -> StagedImage:
         """Read the `source` of a docker image in CDK's asset manifest."""
         return cls(
             folder=assembly / source["directory"],
@@ -61,19 +61,19 @@ class StagedImage:
     @property
     def command(self) -> list[str]:
         """Last CMD of the Dockerfile, in its JSON form; empty without one."""
-        return self._words("CMD")
+        return self._parse_instruction("CMD")
 
     @property
     def entry_point(self) -> list[str]:
         """Last ENTRYPOINT of the Dockerfile, in its JSON form; empty without one."""
-        return self._words("ENTRYPOINT")
+        return self._parse_instruction("ENTRYPOINT")
 
     @property
     def python_path(self) -> tuple[Path, ...]:
         """Folders of the image's own modules."""
         return (self.folder, self.folder / "src")
 
-    def _words(self, instruction: str) -> list[str]:
+    def _parse_instruction(self, instruction: str) -> list[str]:
         text = (self.folder / self.dockerfile).read_text(encoding="utf-8")
         found = re.findall(rf"^{instruction}\s+(\[.*\])\s*$", text, re.MULTILINE)
         return list(json.loads(found[-1])) if found else []

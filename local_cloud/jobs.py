@@ -11,14 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from local_cloud.processes import MACHINE, confined, scratch
+from local_cloud.processes import BASE_ENVIRONMENT, create_scratch, limit_disk
 
 # A shard uses every core, so more processes than cores gain nothing.
-CONCURRENCY = os.cpu_count() or 1
+DEFAULT_CONCURRENCY = os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobProcess:
+class JobSpec:
     """Process of one attempt at a job."""
 
     command: Sequence[str]
@@ -31,7 +31,7 @@ class JobProcess:
 
 
 @dataclass(frozen=True, slots=True)
-class JobExit:
+class ProcessExit:
     """End of an attempt; the code of a killed process is 128 plus the signal's number."""
 
     code: int
@@ -42,7 +42,7 @@ class JobExit:
 class JobRunner:
     """Runner for the attempts of jobs; `close` kills those still running."""
 
-    def __init__(self, logs: Path, *, concurrency: int = CONCURRENCY) -> None:
+    def __init__(self, logs: Path, *, concurrency: int = DEFAULT_CONCURRENCY) -> None:
         self._logs = logs
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="batch")
         self._lock = threading.Lock()
@@ -55,12 +55,12 @@ class JobRunner:
 
     def run(
         self,
-        process: JobProcess,
+        process: JobSpec,
         *,
         timeout: float | None,
         should_stop: Callable[[], bool],
         next_signal: Callable[[], int | None] = lambda: None,
-    ) -> JobExit:
+    ) -> ProcessExit:
         """Run one attempt to its end.
 
         Args:
@@ -70,15 +70,15 @@ class JobRunner:
             next_signal: Function polled for a signal to send, until it returns one.
         """
         log = self._logs / process.log
-        own = scratch(log)
+        scratch = create_scratch(log)
         with log.open("wb") as output:
-            running = self._start(process, output.fileno(), own)
-        timed_out = not _finish(running, timeout, should_stop, next_signal)
+            running = self._start(process, output.fileno(), scratch)
+        timed_out = not _wait_or_kill(running, timeout, should_stop, next_signal)
         with self._lock:
             self._running.discard(running)
-        shutil.rmtree(own["TMPDIR"], ignore_errors=True)
+        shutil.rmtree(scratch["TMPDIR"], ignore_errors=True)
         code = running.returncode if running.returncode >= 0 else 128 - running.returncode
-        return JobExit(code, log.read_text(encoding="utf-8", errors="replace"), timed_out)
+        return ProcessExit(code, log.read_text(encoding="utf-8", errors="replace"), timed_out)
 
     def close(self) -> None:
         """Kill running processes and drop queued jobs."""
@@ -90,15 +90,15 @@ class JobRunner:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(
-        self, process: JobProcess, output: int, own: Mapping[str, str]
+        self, process: JobSpec, output: int, scratch: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 raise RuntimeError("a job was started after the local cloud was closed")
             running = subprocess.Popen(
-                confined(process.command, process.disk_kib),
+                limit_disk(process.command, process.disk_kib),
                 cwd=process.folder,
-                env={**MACHINE, **process.environment, **own},
+                env={**BASE_ENVIRONMENT, **process.environment, **scratch},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -107,7 +107,7 @@ class JobRunner:
             return running
 
 
-def _finish(
+def _wait_or_kill(
     process: subprocess.Popen[bytes],
     timeout: float | None,
     should_stop: Callable[[], bool],
@@ -125,8 +125,8 @@ def _finish(
         if not sent and (number := next_signal()) is not None:
             process.send_signal(number)
             sent = True
-        late = timeout is not None and waited >= timeout
-        if late or should_stop():
+        is_late = timeout is not None and waited >= timeout
+        if is_late or should_stop():
             process.kill()
             process.wait()
-            return not late
+            return not is_late

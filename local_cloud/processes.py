@@ -15,10 +15,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-MACHINE = {"HOME": "/dev/null", "PATH": "/usr/local/bin:/usr/bin:/bin"}
+BASE_ENVIRONMENT = {"HOME": "/dev/null", "PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
-def scratch(log: Path) -> dict[str, str]:
+def create_scratch(log: Path) -> dict[str, str]:
     """Create a folder for the temporary files of a process, beside the folder of its log.
 
     Returns:
@@ -30,16 +30,16 @@ def scratch(log: Path) -> dict[str, str]:
 
 
 @functools.cache
-def may_confine() -> bool:
+def can_limit_disk() -> bool:
     """Return whether this machine allows its users to mount their own file systems."""
     with tempfile.TemporaryDirectory() as folder:
-        command, variables = confined(["true"], 64), MACHINE | {"TMPDIR": folder}
+        command, variables = limit_disk(["true"], 64), BASE_ENVIRONMENT | {"TMPDIR": folder}
         return (
             subprocess.run(command, env=variables, capture_output=True, check=False).returncode == 0
         )
 
 
-def confined(command: Sequence[str], kib: int | None) -> list[str]:
+def limit_disk(command: Sequence[str], kib: int | None) -> list[str]:
     """Return a command whose temporary files have limited space; None: the space of the machine.
 
     The process has its own mount namespace, with a small file system mounted at its folder for
@@ -47,6 +47,6 @@ def confined(command: Sequence[str], kib: int | None) -> list[str]:
     """
     if kib is None:
         return list(command)
-    rights = [] if os.geteuid() == 0 else ["--map-root-user"]
+    options = [] if os.geteuid() == 0 else ["--map-root-user"]
     mount = 'mount -t tmpfs -o "size=$0k" scratch "$TMPDIR" && exec "$@"'
-    return ["unshare", "--mount", *rights, "sh", "-c", mount, str(kib), *command]
+    return ["unshare", "--mount", *options, "sh", "-c", mount, str(kib), *command]

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from moto.batch.exceptions import ClientException
 
 MAX_RETRY_RULES = 5
-_TEXT = re.compile(r"[A-Za-z0-9.:\s]{0,511}[A-Za-z0-9.:\s*]")
+_TEXT_PATTERN = re.compile(r"[A-Za-z0-9.:\s]{0,511}[A-Za-z0-9.:\s*]")
 _PATTERNS = {
     "onExitCode": re.compile(r"[0-9]{0,511}[0-9*]"),
-    "onReason": _TEXT,
-    "onStatusReason": _TEXT,
+    "onReason": _TEXT_PATTERN,
+    "onStatusReason": _TEXT_PATTERN,
 }
 
 
-def retries(
+def should_retry(
     rules: list[Mapping[str, str]], code: int | None, status_reason: str, reason: str = ""
 ) -> bool:
     """Return whether Batch retries after an attempt; the first matching rule decides.
@@ -30,13 +30,15 @@ def retries(
         status_reason: `statusReason` of the attempt.
         reason: `reason` of the attempt's container, which only the agent on the host sets.
     """
-    seen = {
+    attempt = {
         "onExitCode": None if code is None else str(code),
         "onStatusReason": status_reason,
         "onReason": reason,
     }
     for rule in rules:
-        if all(_matches(pattern, seen[name]) for name, pattern in rule.items() if name in seen):
+        if all(
+            _matches(pattern, attempt[name]) for name, pattern in rule.items() if name in attempt
+        ):
             return rule["action"].upper() == "RETRY"
     return True
 

@@ -26,18 +26,18 @@ from local_cloud.faults.middleware import FaultMiddleware
 from local_cloud.faults.registry import FaultRegistry
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
-from local_cloud.postgis.database import Database, own_database, users_database
+from local_cloud.postgis.database import Database, create_on_user_server, run_own_server
 from local_cloud.services import Services
 from swath.settings import DeviceSettings
 
 if TYPE_CHECKING:
     from local_cloud.permissions.access import Access
 
-POSTGIS_SERVER = "SWATH_POSTGIS_SERVER"
+POSTGIS_SERVER_VARIABLE = "SWATH_POSTGIS_SERVER"
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
+def run_services(folder: Path, *, port: int = 0) -> Iterator[Services]:
     """Serve a patched moto and the services around it; `folder` receives the logs.
 
     Args:
@@ -53,14 +53,14 @@ def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
     with contextlib.ExitStack() as stack:
         # PostgreSQL starts while Python imports moto.
         starter = stack.enter_context(ThreadPoolExecutor(1))
-        database = starter.submit(stack.enter_context, _database(faults))
-        _quieten()
+        database = starter.submit(stack.enter_context, _open_database(faults))
+        _configure_logging()
         endpoint = _serve_moto(stack, port, faults)
         clients = Clients(endpoint)
         services = Services(
             endpoint=endpoint,
             clients=clients,
-            access=_access(endpoint, clients, folder),
+            access=_create_access(endpoint, clients, folder),
             functions=FunctionPool(logs),
             jobs=JobRunner(logs),
             endpoints=EndpointPool(logs, folder / "models"),
@@ -68,9 +68,9 @@ def serving(folder: Path, *, port: int = 0) -> Iterator[Services]:
             faults=faults,
         )
         stack.callback(services.close)
-        services.environment = _environment(services)
-        _patch(services)
-        _check_tokens(services)
+        services.environment = _process_variables(services)
+        _patch_moto(services)
+        _authorize_tokens(services)
         yield services
 
 
@@ -80,7 +80,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os.close(sys.stdin.fileno()))
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
     try:
-        with serving(folder, port=port) as services:
+        with run_services(folder, port=port) as services:
             ready = {
                 "endpoint": services.endpoint,
                 "administrator": dict(services.database.administrator),
@@ -97,9 +97,9 @@ def main() -> None:
         sys.exit(1)
 
 
-def _database(faults: FaultRegistry) -> contextlib.AbstractContextManager[Database]:
-    url = os.environ.get(POSTGIS_SERVER)
-    return users_database(url) if url else own_database(faults)
+def _open_database(faults: FaultRegistry) -> contextlib.AbstractContextManager[Database]:
+    url = os.environ.get(POSTGIS_SERVER_VARIABLE)
+    return create_on_user_server(url) if url else run_own_server(faults)
 
 
 def _serve_moto(stack: contextlib.ExitStack, port: int, faults: FaultRegistry) -> str:
@@ -115,19 +115,19 @@ def _serve_moto(stack: contextlib.ExitStack, port: int, faults: FaultRegistry) -
     return f"http://127.0.0.1:{port}"
 
 
-def _access(endpoint: str, clients: Clients, folder: Path) -> Access:
+def _create_access(endpoint: str, clients: Clients, folder: Path) -> Access:
     from local_cloud.permissions.access import Access  # noqa: PLC0415 - imports moto
 
     return Access(endpoint, clients, folder)
 
 
-def _patch(services: Services) -> None:
+def _patch_moto(services: Services) -> None:
     from local_cloud.moto_patches.installed import install  # noqa: PLC0415 - imports all of moto
 
     install(services)
 
 
-def _check_tokens(services: Services) -> None:
+def _authorize_tokens(services: Services) -> None:
     """Make the database check whether the signer of a token may connect."""
     from local_cloud.permissions.database_login import refusal_reason  # noqa: PLC0415 - imports moto
 
@@ -136,7 +136,7 @@ def _check_tokens(services: Services) -> None:
         database.server.authorize = partial(refusal_reason, services.access, database.clusters)
 
 
-def _environment(services: Services) -> dict[str, str]:
+def _process_variables(services: Services) -> dict[str, str]:
     """Return the variables that processes need in this cloud in place of AWS's known addresses.
 
     The instance metadata service is disabled, because nothing answers for it here and processes
@@ -150,14 +150,14 @@ def _environment(services: Services) -> dict[str, str]:
     }
 
 
-def _quieten() -> None:
+def _configure_logging() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for noisy in ("werkzeug", "botocore", "boto3", "urllib3"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    threading.excepthook = lambda failed: logging.getLogger("local_cloud").error(
-        "a thread failed", exc_info=failed.exc_value
+    for name in ("werkzeug", "botocore", "boto3", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    threading.excepthook = lambda arguments: logging.getLogger("local_cloud").error(
+        "a thread failed", exc_info=arguments.exc_value
     )
 
 

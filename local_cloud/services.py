@@ -57,12 +57,12 @@ class Services:
             LocalCloudError: No image was pushed under that URI.
         """
         repository, tag = uri.partition("/")[2].rsplit(":", 1)
-        found = self.client("ecr", region).batch_get_image(
+        response = self.client("ecr", region).batch_get_image(
             repositoryName=repository, imageIds=[{"imageTag": tag}]
         )
-        if not found["images"]:
+        if not response["images"]:
             raise LocalCloudError(f"the local registry has no image {uri}")
-        return StagedImage.from_manifest(found["images"][0]["imageManifest"])
+        return StagedImage.from_manifest(response["images"][0]["imageManifest"])
 
     def close(self) -> None:
         """End all functions, jobs and endpoints."""
@@ -71,13 +71,13 @@ class Services:
         self.endpoints.close()
 
 
-def in_background(doing: str, action: Callable[[], object]) -> None:
+def run_in_background(name: str, action: Callable[[], object]) -> None:
     """Run an action in a thread, without waiting for it; errors are logged."""
 
     def run() -> None:
         try:
             action()
         except Exception:
-            logger.exception("%s failed", doing)
+            logger.exception("%s failed", name)
 
-    threading.Thread(target=run, name=doing, daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=True).start()

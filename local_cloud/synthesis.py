@@ -17,7 +17,7 @@ from pathlib import Path
 from local_cloud.errors import LocalCloudError
 
 ROOT = Path(__file__).resolve().parents[1]
-ASSEMBLIES = ROOT / "build" / "assemblies"
+ASSEMBLIES_FOLDER = ROOT / "build" / "assemblies"
 # Inputs of the app, apart from the models: its own code, the content of the images, its settings.
 INPUTS = (
     "batch_jobs",
@@ -29,13 +29,13 @@ INPUTS = (
     "src",
     "uv.lock",
 )
-_KEPT = 6
+_MAX_ASSEMBLIES = 6
 
 
 def synthesize(
     context: Mapping[str, str] | None = None,
     *,
-    assemblies: Path = ASSEMBLIES,
+    assemblies: Path = ASSEMBLIES_FOLDER,
     app: Sequence[str] = ("-m", "infra.app"),
     root: Path | None = None,
 ) -> Path:
@@ -55,13 +55,13 @@ def synthesize(
     """
     assemblies.mkdir(parents=True, exist_ok=True)
     context = dict(context or {})
-    given = json.dumps(context, sort_keys=True)
+    context_json = json.dumps(context, sort_keys=True)
     inputs = {*INPUTS, context.get("swath:models_dir", "models")}
     root = root or ROOT
-    target = assemblies / _digest(root, inputs, given)
-    with _locked(assemblies / ".lock"):
+    target = assemblies / _hash_inputs(root, inputs, context_json)
+    with _lock_file(assemblies / ".lock"):
         if not (target / "manifest.json").is_file():
-            _run_app(app, target, given, root)
+            _run_app(app, target, context_json, root)
             _prune(assemblies, keep=target)
         os.utime(target)
     return target
@@ -75,14 +75,14 @@ def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None
         )
     shutil.rmtree(target, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as folder:
-        made = Path(folder, "cdk.out")
+        output = Path(folder, "cdk.out")
         done = subprocess.run(
             [sys.executable, *app],
             cwd=root,
             env={
                 **os.environ,
-                **_QUIET,
-                "CDK_OUTDIR": str(made),
+                **_CDK_ENVIRONMENT,
+                "CDK_OUTDIR": str(output),
                 "CDK_CONTEXT_JSON": context,
                 "PYTHONPATH": str(root / "src"),
             },
@@ -96,11 +96,11 @@ def _run_app(app: Sequence[str], target: Path, context: str, root: Path) -> None
                 f"the CDK app failed: {' '.join(last) or 'no output'}; `npx cdk synth` shows the "
                 "whole error"
             )
-        made.rename(target)
+        output.rename(target)
 
 
 # The lint step validates the template; here, validation would cost seconds.
-_QUIET = {
+_CDK_ENVIRONMENT = {
     # The local cloud offers every region's instance types.
     "CDK_DEFAULT_REGION": "",
     "CDK_DISABLE_CLI_TELEMETRY": "true",
@@ -111,31 +111,31 @@ _QUIET = {
 }
 
 
-def _digest(root: Path, inputs: Iterable[str], context: str) -> str:
+def _hash_inputs(root: Path, inputs: Iterable[str], context: str) -> str:
     """Return a digest of the context and of the files below `inputs`, without Python's caches."""
     digest = hashlib.sha256(context.encode())
-    for path in sorted(_files(root, inputs)):
+    for path in sorted(_iter_files(root, inputs)):
         digest.update(f"{os.path.relpath(path, root)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
-def _files(root: Path, inputs: Iterable[str]) -> Iterator[Path]:
+def _iter_files(root: Path, inputs: Iterable[str]) -> Iterator[Path]:
     for name in inputs:
         path = root / name
-        found = path.rglob("*") if path.is_dir() else [path]
-        yield from (f for f in found if f.is_file() and "__pycache__" not in f.parts)
+        paths = path.rglob("*") if path.is_dir() else [path]
+        yield from (f for f in paths if f.is_file() and "__pycache__" not in f.parts)
 
 
 def _prune(assemblies: Path, *, keep: Path) -> None:
     others = [path for path in assemblies.iterdir() if path.is_dir() and path != keep]
     others.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in others[_KEPT - 1 :]:
+    for path in others[_MAX_ASSEMBLIES - 1 :]:
         shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock_file(path: Path) -> Iterator[None]:
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

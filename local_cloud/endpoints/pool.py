@@ -13,7 +13,7 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from local_cloud.endpoints.process import KilledError, ServingProcess, StartError
-from local_cloud.endpoints.specification import Answer, ServingSpec
+from local_cloud.endpoints.specification import ContainerResponse, ServingSpec
 
 Fetch = Callable[[str], bytes]
 
@@ -25,7 +25,7 @@ class EndpointPool:
         self._logs = logs
         self._models = models
         self._lock = threading.Lock()
-        self._turns: dict[str, threading.Lock] = {}
+        self._locks: dict[str, threading.Lock] = {}
         self._running: dict[str, ServingProcess] = {}
         self._queues: dict[str, ThreadPoolExecutor] = {}
         self._closed = False
@@ -38,7 +38,7 @@ class EndpointPool:
         *,
         fetch: Fetch,
         timeout: float,
-    ) -> Answer:
+    ) -> ContainerResponse:
         """Send one request to the endpoint's container, which is started if necessary.
 
         Args:
@@ -53,12 +53,12 @@ class EndpointPool:
             TimeoutError: There was no answer in time.
             OSError, http.client.HTTPException: The container ended meanwhile.
         """
-        return self._ready(spec, fetch).invoke(body, headers, timeout=timeout)
+        return self._get_ready_process(spec, fetch).invoke(body, headers, timeout=timeout)
 
     def queue(self, endpoint: str, concurrency: int) -> ThreadPoolExecutor:
         """Return an asynchronous endpoint's queue, which serves `concurrency` requests at once."""
         with self._lock:
-            self._refuse_when_closed(endpoint)
+            self._check_open(endpoint)
             if endpoint not in self._queues:
                 self._queues[endpoint] = ThreadPoolExecutor(
                     concurrency, thread_name_prefix=endpoint
@@ -78,12 +78,12 @@ class EndpointPool:
         for process in running:
             process.close()
 
-    def _ready(self, spec: ServingSpec, fetch: Fetch) -> ServingProcess:
+    def _get_ready_process(self, spec: ServingSpec, fetch: Fetch) -> ServingProcess:
         with self._lock:
-            turn = self._turns.setdefault(spec.name, threading.Lock())
-        with turn:
+            lock = self._locks.setdefault(spec.name, threading.Lock())
+        with lock:
             running = self._running.get(spec.name)
-            if running and running.alive and running.spec.key == spec.key:
+            if running and running.is_alive and running.spec.key == spec.key:
                 return running
             if running:
                 running.close()
@@ -91,7 +91,7 @@ class EndpointPool:
 
     def _start(self, spec: ServingSpec, fetch: Fetch) -> ServingProcess:
         with self._lock:
-            self._refuse_when_closed(spec.name)
+            self._check_open(spec.name)
         model = self._models / spec.name
         if spec.model:
             _unpack(spec.model, fetch, model)
@@ -110,7 +110,7 @@ class EndpointPool:
         started.close()
         raise RuntimeError(f"{spec.name} was invoked while the local cloud was closed")
 
-    def _refuse_when_closed(self, endpoint: str) -> None:
+    def _check_open(self, endpoint: str) -> None:
         if self._closed:
             raise RuntimeError(f"{endpoint} was invoked after the local cloud was closed")
 

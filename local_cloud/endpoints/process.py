@@ -16,16 +16,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from local_cloud.endpoints.specification import Answer, ServingSpec
+from local_cloud.endpoints.specification import ContainerResponse, ServingSpec
 from local_cloud.errors import LocalCloudError
-from local_cloud.processes import MACHINE, scratch
+from local_cloud.processes import BASE_ENVIRONMENT, create_scratch
 
 # Limit in s for a serverless endpoint's container to answer /ping:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
-START_SECONDS = 180.0
+DEFAULT_START_TIMEOUT_SECONDS = 180.0
 # SageMaker waits for 30 s after SIGTERM; here the user waits for the cloud to end.
-_STOP_SECONDS = 5.0
-_TOLD = 2000
+_STOP_TIMEOUT_SECONDS = 5.0
+_MAX_LOG_CHARS = 2000
 # Ports below those that Linux assigns to outgoing connections, which could otherwise conflict.
 _PORTS = range(20_000, 32_000)
 
@@ -48,7 +48,12 @@ class ServingProcess:
 
     @classmethod
     def start(
-        cls, spec: ServingSpec, *, model: Path, log: Path, seconds: float = START_SECONDS
+        cls,
+        spec: ServingSpec,
+        *,
+        model: Path,
+        log: Path,
+        seconds: float = DEFAULT_START_TIMEOUT_SECONDS,
     ) -> ServingProcess:
         """Start a container on an unpacked model, and wait for its `/ping`.
 
@@ -61,12 +66,12 @@ class ServingProcess:
         Raises:
             StartError: The container ended, or was not ready in time and was stopped.
         """
-        port = free_port()
+        port = find_free_port()
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable if w in {"python", "python3"} else w for w in spec.command],
                 cwd=spec.folder,
-                env=process_environment(spec, model, port) | scratch(log),
+                env=process_environment(spec, model, port) | create_scratch(log),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -78,16 +83,18 @@ class ServingProcess:
             started.close()
             if not isinstance(error, StartError):
                 raise
-            told = log.read_text(encoding="utf-8", errors="replace")[-_TOLD:].strip()
-            raise type(error)(f"{error}; its log ends with:\n{told}") from None
+            log_end = log.read_text(encoding="utf-8", errors="replace")[-_MAX_LOG_CHARS:].strip()
+            raise type(error)(f"{error}; its log ends with:\n{log_end}") from None
         return started
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """True if the process can accept another request."""
         return self._process.poll() is None
 
-    def invoke(self, body: bytes, headers: Mapping[str, str], *, timeout: float) -> Answer:
+    def invoke(
+        self, body: bytes, headers: Mapping[str, str], *, timeout: float
+    ) -> ContainerResponse:
         """POST one request to `/invocations`.
 
         Raises:
@@ -98,14 +105,14 @@ class ServingProcess:
 
     def stop(self) -> None:
         """Ask the process to end."""
-        if self.alive:
+        if self.is_alive:
             self._process.terminate()
 
     def close(self) -> None:
         """End the process, and wait until it has ended."""
         self.stop()
         try:
-            self._process.wait(_STOP_SECONDS)
+            self._process.wait(_STOP_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -114,7 +121,7 @@ class ServingProcess:
         deadline = time.monotonic() + seconds
         status = "none"
         while time.monotonic() < deadline:
-            if not self.alive:
+            if not self.is_alive:
                 # A negative return code is a signal.
                 kind = KilledError if self._process.returncode < 0 else StartError
                 raise kind(
@@ -122,13 +129,13 @@ class ServingProcess:
                     f"{self._process.returncode} before it answered /ping"
                 )
             try:
-                answer = self._request("GET", "/ping", timeout=2.0)  # SageMaker's own limit
+                response = self._request("GET", "/ping", timeout=2.0)  # SageMaker's own limit
             except (OSError, http.client.HTTPException):
                 time.sleep(0.05)
                 continue
-            if answer.ok:
+            if response.is_ok:
                 return
-            status = str(answer.status)
+            status = str(response.status)
             time.sleep(0.05)
         raise StartError(
             f"the container of {self.spec.name} did not become ready in {seconds:.0f} s: "
@@ -143,17 +150,17 @@ class ServingProcess:
         headers: Mapping[str, str] | None = None,
         *,
         timeout: float,
-    ) -> Answer:
+    ) -> ContainerResponse:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=timeout)
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
-            return Answer(response.status, response.read(), dict(response.getheaders()))
+            return ContainerResponse(response.status, response.read(), dict(response.getheaders()))
         finally:
             connection.close()
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """Return a port that no process listens on."""
     for port in random.sample(_PORTS, 100):
         with socket.socket() as probe:
@@ -180,4 +187,4 @@ def process_environment(spec: ServingSpec, model: Path, port: int) -> dict[str, 
         "SM_MODEL_DIR": str(model),
         "SWATH_SERVE_HOST": "127.0.0.1",
     }
-    return MACHINE | dict(spec.environment) | reserved
+    return BASE_ENVIRONMENT | dict(spec.environment) | reserved

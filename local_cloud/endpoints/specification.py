@@ -29,7 +29,7 @@ class ServingSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ContainerResponse:
     """Answer of a container to one request."""
 
     status: int
@@ -37,6 +37,6 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def ok(self) -> bool:
+    def is_ok(self) -> bool:
         """True if SageMaker passes the body on, instead of an error."""
         return 200 <= self.status < 300  # noqa: PLR2004 - what HTTP calls successful

@@ -13,7 +13,7 @@ from typing import Any
 
 from local_cloud.faults import kinds
 from local_cloud.faults.registry import FaultRegistry
-from local_cloud.jobs import JobProcess
+from local_cloud.jobs import JobSpec
 from local_cloud.services import Services
 
 EXITED = "Essential container in task exited"
@@ -54,7 +54,7 @@ def wait_for_host(services: Services, queue: Any, job: Any, parent: Any) -> bool
             services.faults.trigger(kinds.NoCapacity)
             job.job_stopped_reason = fault.reason
         limit = _time_limit(queue, fault.reason)
-        if limit is not None and time.monotonic() - began >= services.clock.wait(limit):
+        if limit is not None and time.monotonic() - began >= services.clock.shorten_wait(limit):
             job.job_stopped_reason = (
                 f"Canceled by JobStateTimeLimit action due to reason: {fault.reason}"
             )
@@ -65,7 +65,7 @@ def wait_for_host(services: Services, queue: Any, job: Any, parent: Any) -> bool
 
 def run_attempt(
     services: Services,
-    process: JobProcess,
+    process: JobSpec,
     *,
     timeout: float | None,
     should_stop: Callable[[], bool],

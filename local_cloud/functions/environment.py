@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 
 from local_cloud.functions.runtime_api import Invocation, RuntimeApi
-from local_cloud.functions.specification import FunctionSpec, Response
-from local_cloud.processes import MACHINE, confined, scratch
+from local_cloud.functions.specification import FunctionSpec, InvocationResult
+from local_cloud.processes import BASE_ENVIRONMENT, create_scratch, limit_disk
 
 # Lambda allows 10 s, on a dedicated machine; the cores of a laptop are shared.
-INITIALISATION_SECONDS = 60.0
+MAX_INIT_SECONDS = 60.0
 
 
 class ExecutionEnvironment:
@@ -30,10 +30,10 @@ class ExecutionEnvironment:
         self.function = function
         self._api = RuntimeApi(function)
         self._closing = False
-        self._scratch = scratch(log)
+        self._scratch = create_scratch(log)
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                confined(
+                limit_disk(
                     [sys.executable, "-m", "awslambdaric", function.handler], function.disk_kib
                 ),
                 cwd=function.task_root,
@@ -45,26 +45,26 @@ class ExecutionEnvironment:
         threading.Thread(target=self._watch, daemon=True).start()
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """True if the process can accept another event."""
         return not self._closing and self._process.poll() is None
 
-    def invoke(self, payload: bytes) -> Response:
+    def invoke(self, payload: bytes) -> InvocationResult:
         """Run one event; the caller must pass one at a time.
 
         As on Lambda, a function that does not answer in time is killed.
         """
         invocation = Invocation(payload)
         self._api.put(invocation)
-        if not self.alive:
+        if not self.is_alive:
             self._report_exit()
         started = time.monotonic()
-        if not invocation.taken.wait(INITIALISATION_SECONDS):
-            return self._give_up(invocation, time.monotonic() - started)
+        if not invocation.fetched.wait(MAX_INIT_SECONDS):
+            return self._time_out(invocation, time.monotonic() - started)
         try:
             return invocation.responses.get(timeout=self.function.timeout)
         except queue.Empty:
-            return self._give_up(invocation, self.function.timeout)
+            return self._time_out(invocation, self.function.timeout)
 
     def close(self) -> None:
         """End the process and its Runtime API."""
@@ -76,9 +76,9 @@ class ExecutionEnvironment:
         shutil.rmtree(self._scratch["TMPDIR"], ignore_errors=True)
         self._api.close()
 
-    def _give_up(self, invocation: Invocation, seconds: float) -> Response:
+    def _time_out(self, invocation: Invocation, seconds: float) -> InvocationResult:
         self.close()
-        return _error(
+        return _error_result(
             "Sandbox.Timedout",
             f"RequestId: {invocation.request_id} Error: Task timed out after {seconds:.2f} seconds",
         )
@@ -92,9 +92,9 @@ class ExecutionEnvironment:
         if current is None or self._closing:
             return
         status = self._process.returncode
-        what = f"signal: {-status}" if status and status < 0 else f"exit status {status}"
-        message = f"RequestId: {current.request_id} Error: Runtime exited with error: {what}"
-        self._api.answer(_error("Runtime.ExitError", message))
+        status_text = f"signal: {-status}" if status and status < 0 else f"exit status {status}"
+        message = f"RequestId: {current.request_id} Error: Runtime exited with error: {status_text}"
+        self._api.complete(_error_result("Runtime.ExitError", message))
 
 
 def process_environment(function: FunctionSpec, runtime_api: str) -> dict[str, str]:
@@ -118,9 +118,9 @@ def process_environment(function: FunctionSpec, runtime_api: str) -> dict[str, s
         "PYTHONPATH": os.pathsep.join(map(str, function.python_path)),
         "TZ": ":UTC",
     }
-    return MACHINE | dict(function.environment) | reserved
+    return BASE_ENVIRONMENT | dict(function.environment) | reserved
 
 
-def _error(kind: str, message: str) -> Response:
+def _error_result(kind: str, message: str) -> InvocationResult:
     body = {"errorType": kind, "errorMessage": message}
-    return Response(json.dumps(body).encode(), failed=True)
+    return InvocationResult(json.dumps(body).encode(), failed=True)

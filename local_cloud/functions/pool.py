@@ -7,79 +7,79 @@ import threading
 from pathlib import Path
 
 from local_cloud.functions.environment import ExecutionEnvironment
-from local_cloud.functions.specification import FunctionSpec, Response
+from local_cloud.functions.specification import FunctionSpec, InvocationResult
 
 # More processes of one function than cores would only share the cores.
-CONCURRENCY = os.cpu_count() or 1
+DEFAULT_CONCURRENCY = os.cpu_count() or 1
 
 
 class FunctionPool:
     """Pool that runs functions, each in up to `concurrency` processes at a time."""
 
-    def __init__(self, logs: Path, *, concurrency: int = CONCURRENCY) -> None:
+    def __init__(self, logs: Path, *, concurrency: int = DEFAULT_CONCURRENCY) -> None:
         self._logs = logs
         self._concurrency = concurrency
         self._lock = threading.Lock()
-        self._turns: dict[str, threading.BoundedSemaphore] = {}
+        self._semaphores: dict[str, threading.BoundedSemaphore] = {}
         self._idle: dict[tuple[object, ...], list[ExecutionEnvironment]] = {}
-        self._all: set[ExecutionEnvironment] = set()
+        self._environments: set[ExecutionEnvironment] = set()
         self._closed = False
 
-    def invoke(self, function: FunctionSpec, payload: bytes) -> Response:
+    def invoke(self, function: FunctionSpec, payload: bytes) -> InvocationResult:
         """Run one event, and return its response."""
-        with self._turn(function):
-            environment = self._take(function)
+        with self._semaphore(function):
+            environment = self._acquire(function)
             try:
                 return environment.invoke(payload)
             finally:
-                self._give_back(environment)
+                self._release(environment)
 
     def close(self) -> None:
         """End every process."""
         with self._lock:
             self._closed = True
-            environments, self._all = self._all, set()
+            environments, self._environments = self._environments, set()
         for environment in environments:
             environment.close()
 
-    def _turn(self, function: FunctionSpec) -> threading.BoundedSemaphore:
+    def _semaphore(self, function: FunctionSpec) -> threading.BoundedSemaphore:
         with self._lock:
-            return self._turns.setdefault(
+            return self._semaphores.setdefault(
                 function.arn, threading.BoundedSemaphore(self._concurrency)
             )
 
-    def _take(self, function: FunctionSpec) -> ExecutionEnvironment:
+    def _acquire(self, function: FunctionSpec) -> ExecutionEnvironment:
         with self._lock:
             idle = self._idle.setdefault(function.key, [])
             while idle:
-                if (environment := idle.pop()).alive:
+                if (environment := idle.pop()).is_alive:
                     return environment
             if self._closed:
                 raise RuntimeError(f"{function.name} was invoked after the local cloud was closed")
-            outdated = self._outdated(function)
+            outdated = self._pop_outdated(function)
             environment = ExecutionEnvironment(
                 function, log=self._logs / f"lambda-{function.name}.log"
             )
-            self._all.add(environment)
+            self._environments.add(environment)
         for other in outdated:
             other.close()
         return environment
 
-    def _outdated(self, function: FunctionSpec) -> list[ExecutionEnvironment]:
+    def _pop_outdated(self, function: FunctionSpec) -> list[ExecutionEnvironment]:
         """Remove and return the idle processes of a function's previous versions."""
         keys = [key for key in self._idle if key[0] == function.arn and key != function.key]
         outdated = [environment for key in keys for environment in self._idle[key]]
         for key in keys:
             self._idle[key] = []
-        self._all.difference_update(outdated)
+        self._environments.difference_update(outdated)
         return outdated
 
-    def _give_back(self, environment: ExecutionEnvironment) -> None:
+    def _release(self, environment: ExecutionEnvironment) -> None:
         with self._lock:
-            if environment.alive:
+            if environment.is_alive:
                 self._idle[environment.function.key].append(environment)
                 return
-            known = environment in self._all
-            self._all.discard(environment)
-        if known:
+            is_known = environment in self._environments
+            self._environments.discard(environment)
+        if is_known:
             environment.close()

@@ -15,9 +15,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
-from local_cloud.functions.specification import FunctionSpec, Response
+from local_cloud.functions.specification import FunctionSpec, InvocationResult
 
-API = "/2018-06-01/runtime"
+API_PATH = "/2018-06-01/runtime"
 
 
 @dataclass(slots=True)
@@ -26,9 +26,9 @@ class Invocation:
 
     payload: bytes
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    taken: threading.Event = field(default_factory=threading.Event)
+    fetched: threading.Event = field(default_factory=threading.Event)
     """Event that is set once the process has fetched the event, or never will."""
-    responses: queue.SimpleQueue[Response] = field(default_factory=queue.SimpleQueue)
+    responses: queue.SimpleQueue[InvocationResult] = field(default_factory=queue.SimpleQueue)
 
 
 class RuntimeApi:
@@ -62,15 +62,15 @@ class RuntimeApi:
         """Wait for the next event; return None if the environment is closing."""
         invocation = self._waiting.get()
         if invocation is not None:
-            invocation.taken.set()
+            invocation.fetched.set()
         return invocation
 
-    def answer(self, response: Response, request_id: str | None = None) -> None:
+    def complete(self, response: InvocationResult, request_id: str | None = None) -> None:
         """Complete the current invocation; a late answer to another one is dropped."""
         if (current := self._current) and request_id in {None, current.request_id}:
             self._current = None
             current.responses.put(response)
-            current.taken.set()
+            current.fetched.set()
 
     def close(self) -> None:
         """Stop serving."""
@@ -87,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
     api: ClassVar[RuntimeApi]
 
     def do_GET(self) -> None:
-        if self.path != f"{API}/invocation/next":
+        if self.path != f"{API_PATH}/invocation/next":
             self._reply(HTTPStatus.NOT_FOUND)
         elif invocation := self.api.next():
             self._reply(HTTPStatus.OK, invocation.payload, _headers(self.api, invocation))
@@ -96,12 +96,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        *_, identity, outcome = self.path.split("/")
+        *_, request_id, outcome = self.path.split("/")
         if outcome not in {"response", "error"}:
             self._reply(HTTPStatus.NOT_FOUND)
             return
-        response = Response(body, failed=outcome == "error")
-        self.api.answer(response, None if identity == "init" else identity)
+        response = InvocationResult(body, failed=outcome == "error")
+        self.api.complete(response, None if request_id == "init" else request_id)
         self._reply(HTTPStatus.ACCEPTED, b'{"status":"OK"}')
 
     def _reply(

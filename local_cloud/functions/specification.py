@@ -37,7 +37,7 @@ class FunctionSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class InvocationResult:
     """Result of an invocation: the handler's answer, or the error as Lambda phrases it."""
 
     payload: bytes

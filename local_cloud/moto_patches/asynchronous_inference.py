@@ -20,9 +20,9 @@ from botocore.exceptions import ClientError
 from moto.core.exceptions import ServiceException
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
-from local_cloud.endpoints.specification import Answer
+from local_cloud.endpoints.specification import ContainerResponse
 from local_cloud.faults.kinds import RequestExpired
-from local_cloud.jobs import CONCURRENCY
+from local_cloud.jobs import DEFAULT_CONCURRENCY
 from local_cloud.moto_patches.endpoint_invocation import (
     CUSTOM_ATTRIBUTES,
     Endpoint,
@@ -136,7 +136,7 @@ class _Request:
 
 def _queue(services: Services, endpoint: Endpoint) -> Any:
     client = endpoint.asynchronous.get("ClientConfig") or {}
-    concurrency = int(client.get("MaxConcurrentInvocationsPerInstance", CONCURRENCY))
+    concurrency = int(client.get("MaxConcurrentInvocationsPerInstance", DEFAULT_CONCURRENCY))
     return services.endpoints.queue(endpoint.spec.name, concurrency)
 
 
@@ -148,21 +148,21 @@ def _serve(services: Services, request: _Request) -> None:
             return
         try:
             body = read_object(services, request.endpoint, request.input)
-            answer = send(
+            result = send(
                 services, request.endpoint, body, request.headers, timeout=request.timeout
             )
         except (ServiceException, ClientError) as error:
             _fail(services, request, error)
         else:
-            _complete(services, request, answer)
+            _complete(services, request, result)
     except Exception:
         logger.exception("an asynchronous request to %s was lost", request.endpoint.spec.name)
 
 
-def _complete(services: Services, request: _Request, answer: Answer) -> None:
-    given = {name.lower(): value for name, value in answer.headers.items()}
+def _complete(services: Services, request: _Request, result: ContainerResponse) -> None:
+    given = {name.lower(): value for name, value in result.headers.items()}
     kind = given.get("content-type", "application/octet-stream")
-    _write(services, request, request.output, answer.body, kind)
+    _write(services, request, request.output, result.body, kind)
     about = {"contentType": kind, "outputLocation": request.output}
     _tell(services, request, "SuccessTopic", request.message("Completed", responseParameters=about))
 

@@ -89,7 +89,7 @@ def _connect(
 ) -> rds.Connection:
     """Log in as the user; the superuser runs what RDS allows that user but PostgreSQL does not."""
     connection = database.connect(name, user=user, password=password)
-    if not rds.lets(statement) or not _is_master(connection):
+    if not rds.is_allowed_to_master(statement) or not _is_master(connection):
         return connection
     connection.close()
     return psycopg.connect(database.dsn(name), autocommit=True)

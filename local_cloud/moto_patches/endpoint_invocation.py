@@ -22,7 +22,7 @@ from moto.sagemaker.models import sagemaker_backends
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from local_cloud.endpoints.process import StartError
-from local_cloud.endpoints.specification import Answer, ServingSpec
+from local_cloud.endpoints.specification import ContainerResponse, ServingSpec
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.access import AccessDeniedError
 from local_cloud.permissions.service_permissions import require_for_container
@@ -46,8 +46,8 @@ def apply(patcher: Patcher, services: Services) -> None:
     def invoke_endpoint(response: Any) -> tuple[bytes, dict[str, str]]:
         endpoint = deployed(services, response, response.uri_match["EndpointName"])
         headers = {name: response.headers[name] for name in _FORWARDED if name in response.headers}
-        answer = _invoke(services, endpoint, response.body, headers)
-        return answer.body, _response_headers(endpoint, answer)
+        result = _invoke(services, endpoint, response.body, headers)
+        return result.body, _response_headers(endpoint, result)
 
     patcher.add(SageMakerRuntimeResponse, "use_raw_body", True)
     patcher.replace(SageMakerRuntimeResponse, "invoke_endpoint", invoke_endpoint)
@@ -168,7 +168,7 @@ def send(
     headers: Mapping[str, str],
     *,
     timeout: float,
-) -> Answer:
+) -> ContainerResponse:
     """Send one request to the endpoint's container.
 
     Raises:
@@ -180,7 +180,7 @@ def send(
         return read_object(services, endpoint, uri)
 
     try:
-        answer = services.endpoints.invoke(
+        result = services.endpoints.invoke(
             endpoint.spec, body, headers, fetch=fetch, timeout=timeout
         )
     except StartError as error:
@@ -190,9 +190,9 @@ def send(
         raise ModelError(endpoint, 0, message) from None
     except (OSError, http.client.HTTPException) as error:
         raise ModelError(endpoint, 500, f"the container ended: {error!r}") from None
-    if not answer.ok:
-        raise ModelError(endpoint, answer.status, answer.body.decode(errors="replace"))
-    return answer
+    if not result.is_ok:
+        raise ModelError(endpoint, result.status, result.body.decode(errors="replace"))
+    return result
 
 
 def acting(services: Services, endpoint: Endpoint, service: str) -> Any:
@@ -209,7 +209,7 @@ def read_object(services: Services, endpoint: Endpoint, uri: str) -> bytes:
 
 def _invoke(
     services: Services, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]
-) -> Answer:
+) -> ContainerResponse:
     if endpoint.kind == "asynchronous":
         raise ValidationError(f"Endpoint {endpoint.spec.name} supports InvokeEndpointAsync only.")
     limit = LIMITS[endpoint.kind]
@@ -218,13 +218,13 @@ def _invoke(
             f"1 validation error detected: Value of {len(body)} bytes at 'body' failed to satisfy "
             f"constraint: Member must have length less than or equal to {limit}"
         )
-    answer = send(services, endpoint, body, headers, timeout=RESPONSE_SECONDS)
-    if len(answer.body) > limit:
+    result = send(services, endpoint, body, headers, timeout=RESPONSE_SECONDS)
+    if len(result.body) > limit:
         message = (
-            f"the response has {len(answer.body)} bytes; a {endpoint.kind} endpoint allows {limit}"
+            f"the response has {len(result.body)} bytes; a {endpoint.kind} endpoint allows {limit}"
         )
         raise ModelError(endpoint, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
-    return answer
+    return result
 
 
 def _kind(config: Mapping[str, Any], variant: Mapping[str, Any]) -> Kind:
@@ -248,8 +248,8 @@ def _model_uri(container: Mapping[str, Any]) -> str:
     return str(source["S3Uri"])
 
 
-def _response_headers(endpoint: Endpoint, answer: Answer) -> dict[str, str]:
-    given = {name.lower(): value for name, value in answer.headers.items()}
+def _response_headers(endpoint: Endpoint, result: ContainerResponse) -> dict[str, str]:
+    given = {name.lower(): value for name, value in result.headers.items()}
     headers = {
         "Content-Type": given.get("content-type", "application/octet-stream"),
         "x-Amzn-Invoked-Production-Variant": endpoint.variant,

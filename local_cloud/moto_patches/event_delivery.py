@@ -23,7 +23,7 @@ from jsonpath_ng.ext.parser import parse as parse_path
 from moto.events.models import Rule
 
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.services import Services, in_background
+from local_cloud.services import Services, run_in_background
 
 NAME = "event_delivery"
 
@@ -134,7 +134,7 @@ def _start(services: Services, rule: Any, target: Target, deliver: Delivery, eve
                 raise
             _dead_letter(services, rule, target, queue, message, error)
 
-    in_background(f"{rule.name} → {target['Arn']}", attempt)
+    run_in_background(f"{rule.name} → {target['Arn']}", attempt)
 
 
 def pauses(target: Target) -> Iterator[float]:

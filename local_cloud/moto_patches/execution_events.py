@@ -18,7 +18,7 @@ from moto.stepfunctions.parser.backend.execution import (
 )
 
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.services import Services, in_background
+from local_cloud.services import Services, run_in_background
 
 NAME = "execution_events"
 
@@ -55,7 +55,7 @@ def put_status_event(execution: Any, status: str) -> None:
         "Resources": [execution.exec_arn],
     }
     backend = events_backends[execution.account_id][execution.region_name]
-    in_background(f"{execution.name} is {status}", lambda: backend.put_events([entry]))
+    run_in_background(f"{execution.name} is {status}", lambda: backend.put_events([entry]))
 
 
 def detail_of(execution: Any, status: str) -> dict[str, Any]:

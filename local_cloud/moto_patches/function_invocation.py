@@ -19,7 +19,7 @@ from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda_simple.models import LambdaSimpleBackend
 
 from local_cloud.faults.kinds import DiskFull
-from local_cloud.functions.specification import FunctionSpec, Response
+from local_cloud.functions.specification import FunctionSpec, InvocationResult
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.access import AccessDeniedError
 from local_cloud.permissions.service_permissions import require_for_function
@@ -71,7 +71,7 @@ class TooManyRequestsError(LambdaClientError):
         super().__init__("TooManyRequestsException", "Rate Exceeded.")
 
 
-def _invoke(services: Services, function: Any, payload: bytes) -> Response | None:
+def _invoke(services: Services, function: Any, payload: bytes) -> InvocationResult | None:
     """Run a function; return None if the account has no free slot."""
     with services.faults.lambda_slot() as free:
         if not free:
@@ -80,7 +80,7 @@ def _invoke(services: Services, function: Any, payload: bytes) -> Response | Non
             return services.functions.invoke(specification(function, services), payload)
         except AccessDeniedError as error:
             body = {"errorType": "AccessDeniedException", "errorMessage": str(error)}
-            return Response(json.dumps(body).encode(), failed=True)
+            return InvocationResult(json.dumps(body).encode(), failed=True)
 
 
 def specification(function: Any, services: Services) -> FunctionSpec:
@@ -159,7 +159,7 @@ class _Asynchronous:
         except Exception:
             logger.exception("an event for %s was lost", name)
 
-    def _invoke_when_free(self) -> Response | None:
+    def _invoke_when_free(self) -> InvocationResult | None:
         """Run the function once a slot is free; return None if the event is too old by then."""
         pause = 1.0
         while self._age <= self._longest_age:
@@ -171,7 +171,7 @@ class _Asynchronous:
             pause = min(2 * pause, _LONGEST_IN_QUEUE)
         return None
 
-    def _set_aside(self, condition: str, attempts: int, response: Response | None) -> None:
+    def _set_aside(self, condition: str, attempts: int, response: InvocationResult | None) -> None:
         if self._on_failure:
             self._send(self._on_failure, json.dumps(self._record(condition, attempts, response)))
 
@@ -190,7 +190,9 @@ class _Asynchronous:
         else:
             logger.error("on-failure destinations in %s are not delivered to: %s", service, arn)
 
-    def _record(self, condition: str, attempts: int, response: Response | None) -> dict[str, Any]:
+    def _record(
+        self, condition: str, attempts: int, response: InvocationResult | None
+    ) -> dict[str, Any]:
         """Return the record of a failed event.
 
         https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html

@@ -28,11 +28,11 @@ from moto.events.models import events_backends
 
 from local_cloud.faults.batch import AttemptResult, run_attempt, wait_for_host
 from local_cloud.faults.kinds import DiskFull
-from local_cloud.jobs import JobProcess
+from local_cloud.jobs import JobSpec
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.service_permissions import require_for_job
-from local_cloud.retry_rules import retries
-from local_cloud.services import Services, in_background
+from local_cloud.retry_rules import should_retry
+from local_cloud.services import Services, run_in_background
 
 logger = logging.getLogger("local_cloud")
 
@@ -156,7 +156,7 @@ def _run_array(services: Services, submission: _Submission, parent: Any, size: i
         services.jobs.submit(partial(_run_job, services, submission, child, parent))
         for child in children
     ]
-    in_background(f"array job {parent.job_id}", lambda: _finish_array(parent, futures))
+    run_in_background(f"array job {parent.job_id}", lambda: _finish_array(parent, futures))
     _send_runnable(submission, children)
 
 
@@ -187,7 +187,7 @@ def _send_runnable(submission: _Submission, jobs: Sequence[Any]) -> None:
         for job in jobs
     ]
     bus = events_backends[backend.account_id][backend.region_name]
-    in_background(f"{submission.name} is runnable", lambda: bus.put_events(events))
+    run_in_background(f"{submission.name} is runnable", lambda: bus.put_events(events))
 
 
 def _finish_array(parent: Any, futures: list[Future[bool]]) -> None:
@@ -221,7 +221,7 @@ def _attempts(services: Services, submission: _Submission, job: Any, parent: Any
         job.job_stopped_reason = job.job_stopped_reason if job.stop else ended.status_reason
         # An attempt that exceeded its timeout is final, regardless of the rules:
         # https://docs.aws.amazon.com/batch/latest/userguide/job_timeouts.html
-        if ended.timed_out or not retries(
+        if ended.timed_out or not should_retry(
             strategy.get("evaluateOnExit", []), ended.code, ended.status_reason, ended.reason
         ):
             return False
@@ -251,7 +251,7 @@ def _attempt(
     full = services.faults.trigger(DiskFull, lambda f: f.process in submission.definition.name)
     ended = run_attempt(
         services,
-        JobProcess(
+        JobSpec(
             command=[sys.executable if word in {"python", "python3"} else word for word in words],
             folder=image.folder,
             environment=environment,

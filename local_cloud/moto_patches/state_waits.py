@@ -23,7 +23,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
     def eval_seconds(timeout: Any, env: Any) -> float:
         seconds: int = original(timeout, env)
-        return seconds if timeout.is_default_value() else services.clock.limit(seconds)
+        return seconds if timeout.is_default_value() else services.clock.shorten_timeout(seconds)
 
     patcher.replace(retrier_decl, "time", services.clock)
     original = patcher.replace(TimeoutSeconds, "_eval_seconds", eval_seconds)

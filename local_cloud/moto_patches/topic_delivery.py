@@ -15,7 +15,7 @@ from typing import Any
 from moto.sns.models import Subscription
 
 from local_cloud.moto_patches.patching import Patcher
-from local_cloud.services import Services, in_background
+from local_cloud.services import Services, run_in_background
 
 NAME = "topic_delivery"
 
@@ -77,7 +77,7 @@ def event_of(
 def _start(services: Services, subscription: Any, payload: bytes) -> None:
     arn = subscription.endpoint
     client = services.client("lambda", arn.split(":")[3])
-    in_background(
+    run_in_background(
         f"{subscription.topic_arn} → {arn}",
         lambda: client.invoke(FunctionName=arn, InvocationType="Event", Payload=payload),
     )

@@ -18,7 +18,7 @@ from typing import Any
 from moto.iam.models import iam_backends
 from moto.sts.models import sts_backends
 
-from local_cloud.clients import ACCOUNT, ADMINISTRATOR, REGION, Clients
+from local_cloud.clients import ACCOUNT, ADMINISTRATOR_CREDENTIALS, REGION, Clients
 from local_cloud.errors import LocalCloudError
 from local_cloud.permissions.call_log import CALLS_FILE, CallLog
 from local_cloud.permissions.policies import Call, Statement, is_allowed, parse_statements, trusts
@@ -150,7 +150,7 @@ class Access:
         Raises:
             UnknownCredentialsError: The credentials were never issued, or have expired.
         """
-        if key == ADMINISTRATOR[0]:
+        if key == ADMINISTRATOR_CREDENTIALS[0]:
             return None
         for assumed in sts_backends[ACCOUNT]["aws"].assumed_roles:
             if assumed.access_key_id == key and assumed.session_token == token:
@@ -162,7 +162,8 @@ class Access:
         raise UnknownCredentialsError(
             "UnrecognizedClientException",
             f"The security token included in the request is invalid: the local cloud did not issue "
-            f"{key!r}; its administrator's key and secret are {' and '.join(ADMINISTRATOR)}",
+            f"{key!r}; the key and secret of its administrator are "
+            f"{' and '.join(ADMINISTRATOR_CREDENTIALS)}",
         )
 
     def allows(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from local_cloud.clients import ACCOUNT, ADMINISTRATOR
+from local_cloud.clients import ACCOUNT, ADMINISTRATOR_CREDENTIALS
 from local_cloud.permissions.access import Access, UnknownCredentialsError
 from local_cloud.postgis.tokens import Token
 
@@ -24,7 +24,7 @@ def refusal_reason(access: Access, clusters: Iterable[str], token: Token) -> str
         caller = access.identify_caller(token.key, token.session)
     except UnknownCredentialsError as error:
         return str(error)
-    secret = ADMINISTRATOR[1] if caller is None else caller.secret_access_key
+    secret = ADMINISTRATOR_CREDENTIALS[1] if caller is None else caller.secret_access_key
     if not token.is_signed_with(secret):
         return f"the token is not signed with the secret key of {token.key}"
     if caller is None:

@@ -5,12 +5,12 @@ import sys
 
 from local_cloud.errors import LocalCloudError
 from local_cloud.postgis.installation import find_or_install
-from local_cloud.server import POSTGIS_SERVER
+from local_cloud.server import POSTGIS_SERVER_VARIABLE
 
 
 def main() -> int:
     """Install PostGIS if it is missing; do nothing if the user named a server."""
-    if os.environ.get(POSTGIS_SERVER):
+    if os.environ.get(POSTGIS_SERVER_VARIABLE):
         return 0
     try:
         find_or_install()

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_DAYS = dt.timedelta(days=30)
+_VALIDITY = dt.timedelta(days=30)
 
 
 def write_certificates(folder: Path, *, host: str) -> Path:
@@ -58,7 +58,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + _DAYS)
+        .not_valid_after(now + _VALIDITY)
     )
 
 

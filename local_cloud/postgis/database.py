@@ -13,7 +13,7 @@ from psycopg import conninfo, sql
 from local_cloud.errors import LocalCloudError
 from local_cloud.faults.registry import FaultRegistry
 from local_cloud.postgis import rds
-from local_cloud.postgis.gate import gate
+from local_cloud.postgis.proxy import open_proxy
 from local_cloud.postgis.server import PostgisServer
 from swath.settings import variable
 
@@ -54,12 +54,12 @@ class Database:
         """
         with psycopg.connect(self.dsn("postgres"), autocommit=True) as connection:
             rds.create_master(connection, owner, None if self.fresh_database else password)
-            known = "SELECT FROM pg_database WHERE datname = %s"
+            exists = "SELECT FROM pg_database WHERE datname = %s"
             actual = sql.Identifier(self.actual_name(name))
-            if connection.execute(known, [self.actual_name(name)]).fetchone() is None:
+            if connection.execute(exists, [self.actual_name(name)]).fetchone() is None:
                 connection.execute(sql.SQL("CREATE DATABASE {}").format(actual))
-            change = sql.SQL("ALTER DATABASE {} OWNER TO {}")
-            connection.execute(change.format(actual, sql.Identifier(owner)))
+            alter = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+            connection.execute(alter.format(actual, sql.Identifier(owner)))
 
     def drop(self, name: str) -> None:
         """Drop the database that the template calls `name`, with all its content."""
@@ -83,8 +83,8 @@ class Database:
         """
         if self.fresh_database:
             connection = psycopg.connect(self.dsn(name), autocommit=True)
-            become = sql.SQL("SET SESSION AUTHORIZATION {}").format(sql.Identifier(user))
-            connection.execute(become)
+            set_user = sql.SQL("SET SESSION AUTHORIZATION {}").format(sql.Identifier(user))
+            connection.execute(set_user)
             return connection
         return psycopg.connect(
             host=self.host,
@@ -98,7 +98,7 @@ class Database:
 
 
 @contextlib.contextmanager
-def own_database(faults: FaultRegistry) -> Iterator[Database]:
+def run_own_server(faults: FaultRegistry) -> Iterator[Database]:
     """Run the local cloud's own server, behind a gate, for the duration of the block.
 
     Args:
@@ -107,17 +107,17 @@ def own_database(faults: FaultRegistry) -> Iterator[Database]:
     """
     with (
         PostgisServer() as server,
-        gate(
+        open_proxy(
             server.host,
             server.port,
             faults,
             lambda fault: server.restart(downtime=fault.downtime, crashed=fault.crashed),
-        ) as entrance,
+        ) as proxy,
     ):
-        server.endpoint_port = entrance.port
+        server.endpoint_port = proxy.port
         yield Database(
             host=server.host,
-            port=entrance.port,
+            port=proxy.port,
             administrator=server.administrator,
             environment={"PGSSLROOTCERT": str(server.root_certificate)},
             server=server,
@@ -134,10 +134,10 @@ def check_server(url: str) -> None:
         with psycopg.connect(url):
             pass
     except psycopg.Error as error:
-        raise _unusable(error) from error
+        raise _unusable_server_error(error) from error
 
 
-def _unusable(error: psycopg.Error) -> LocalCloudError:
+def _unusable_server_error(error: psycopg.Error) -> LocalCloudError:
     reason = " ".join(str(error).split())
     return LocalCloudError(
         f"SWATH_POSTGIS_SERVER names a server that cannot be used: {reason}; "
@@ -146,7 +146,7 @@ def _unusable(error: psycopg.Error) -> LocalCloudError:
 
 
 @contextlib.contextmanager
-def users_database(url: str) -> Iterator[Database]:
+def create_on_user_server(url: str) -> Iterator[Database]:
     """Create a new database on a user's server for the duration of the block, then drop it.
 
     That server cannot check the functions' signed tokens, and lacks AWS's certificates. It must
@@ -165,7 +165,7 @@ def users_database(url: str) -> Iterator[Database]:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             host, port = connection.info.host, connection.info.port
     except psycopg.Error as error:
-        raise _unusable(error) from error
+        raise _unusable_server_error(error) from error
     try:
         yield Database(
             host=host,

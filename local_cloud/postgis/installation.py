@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.postgis.packages import RELEASE, unpack
+from local_cloud.postgis.packages import DEBIAN_RELEASE, unpack
 
-_CONTROL = "usr/share/postgresql/*/extension/postgis.control"
-_SYSTEM = Path("/")
-_OVERRIDE = (
+_CONTROL_FILES = "usr/share/postgresql/*/extension/postgis.control"
+_SYSTEM_ROOT = Path("/")
+_REMEDY = (
     "set SWATH_POSTGIS_SERVER to a PostgreSQL server that has PostGIS, for example "
     "postgresql://postgres@127.0.0.1:5432/postgres, or install the packages postgresql and "
     "postgis yourself"
@@ -36,7 +36,7 @@ class Installation:
         """Variables of the programs; unpacked ones need the path of PROJ's grids beside them."""
         found = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
         proj = str(self.root / "usr/share/proj")
-        return found if self.root == _SYSTEM else found | {"PROJ_LIB": proj, "PROJ_DATA": proj}
+        return found if self.root == _SYSTEM_ROOT else found | {"PROJ_LIB": proj, "PROJ_DATA": proj}
 
 
 def cache_folder() -> Path:
@@ -46,16 +46,16 @@ def cache_folder() -> Path:
     to run as root.
     """
     base = os.environ.get("XDG_CACHE_HOME")
-    usual = (Path(base) if base else Path.home() / ".cache").resolve()
-    if os.geteuid() == 0 and not is_open_to_others(usual):
+    default = (Path(base) if base else Path.home() / ".cache").resolve()
+    if os.geteuid() == 0 and not is_open_to_others(default):
         return Path("/var/cache/swath")
-    return usual / "swath"
+    return default / "swath"
 
 
 def is_open_to_others(folder: Path) -> bool:
     """Return whether every user can access a folder; its missing parts can be created so."""
-    there = (path for path in (folder, *folder.parents) if path.exists())
-    return all(path.stat().st_mode & 0o001 for path in there)
+    existing = (path for path in (folder, *folder.parents) if path.exists())
+    return all(path.stat().st_mode & 0o001 for path in existing)
 
 
 def find_or_install() -> Installation:
@@ -64,43 +64,45 @@ def find_or_install() -> Installation:
     Raises:
         LocalCloudError: PostGIS is missing and cannot be fetched; the message names the remedy.
     """
-    unpacked = cache_folder() / f"postgresql-{RELEASE}"
-    if found := find(unpacked):
+    unpacked = cache_folder() / f"postgresql-{DEBIAN_RELEASE}"
+    if found := find_installation(unpacked):
         return found
-    _say(f"fetching PostgreSQL and PostGIS into {unpacked} (about 15 s, no root) …")
+    _print(f"fetching PostgreSQL and PostGIS into {unpacked} (about 15 s, no root) …")
     try:
         unpack(unpacked)
     except LocalCloudError as error:
-        return _system(str(error))
-    if found := find(unpacked):
+        return _use_system_installation(str(error))
+    if found := find_installation(unpacked):
         return found
-    return _system(f"the packages in {unpacked} contain no PostGIS")
+    return _use_system_installation(f"the packages in {unpacked} contain no PostGIS")
 
 
-def find(root: Path) -> Installation | None:
+def find_installation(root: Path) -> Installation | None:
     """Return the newest PostgreSQL with PostGIS below `root`; None if there is none."""
-    for control in sorted(root.glob(_CONTROL), key=lambda p: _number(p.parts[-3]), reverse=True):
+    for control in sorted(
+        root.glob(_CONTROL_FILES), key=lambda p: _parse_version(p.parts[-3]), reverse=True
+    ):
         installation = Installation(root, control.parts[-3])
         if (installation.programs / "initdb").exists():
             return installation
     return None
 
 
-def _system(reason: str) -> Installation:
+def _use_system_installation(reason: str) -> Installation:
     """Return the system's PostgreSQL in place of Aurora's version, and print a warning."""
-    found = find(_SYSTEM)
+    found = find_installation(_SYSTEM_ROOT)
     if found is None:
         raise LocalCloudError(
-            f"PostGIS is not installed and cannot be fetched: {reason}: {_OVERRIDE}"
+            f"PostGIS is not installed and cannot be fetched: {reason}: {_REMEDY}"
         )
-    _say(f"WARNING: this is PostgreSQL {found.version}, not Aurora's version: {reason}")
+    _print(f"WARNING: this is PostgreSQL {found.version}, not Aurora's version: {reason}")
     return found
 
 
-def _number(version: str) -> float:
+def _parse_version(version: str) -> float:
     return float(version) if version.replace(".", "", 1).isdigit() else 0.0
 
 
-def _say(what: str) -> None:
-    sys.stderr.write(f"PostGIS: {what}\n")
+def _print(message: str) -> None:
+    sys.stderr.write(f"PostGIS: {message}\n")
     sys.stderr.flush()

@@ -19,13 +19,13 @@ from pathlib import Path
 from local_cloud.errors import LocalCloudError
 
 # Debian 13 has PostgreSQL 17, the version in `infra.constructs.database`.
-RELEASE = "trixie"
+DEBIAN_RELEASE = "trixie"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_POSTGIS = re.compile(r"(postgresql-\d+)-postgis-\d+")
+_POSTGIS_PACKAGE = re.compile(r"(postgresql-\d+)-postgis-\d+")
 # Libraries for raster support, query compilation and Perl functions: two thirds of the total size.
-_UNUSED = re.compile(r"libgdal|libllvm|libsfcgal|libperl|libz3")
-_KEPT = re.compile(r"lib|postgresql-\d|proj-data$|patchelf$")
-_PRUNED = ("usr/share/doc", "usr/share/locale", "usr/lib/postgresql/*/lib/bitcode")
+_EXCLUDED_PACKAGES = re.compile(r"libgdal|libllvm|libsfcgal|libperl|libz3")
+_INCLUDED_PACKAGES = re.compile(r"lib|postgresql-\d|proj-data$|patchelf$")
+_DELETED_PATHS = ("usr/share/doc", "usr/share/locale", "usr/lib/postgresql/*/lib/bitcode")
 _CONFIGURATION = """\
 Dir::State "{folder}/state";
 Dir::State::status "{folder}/status";
@@ -51,14 +51,14 @@ def unpack(target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".packages-") as name:
         folder, root = Path(name), Path(name, "root")
-        environment, package = _archive(folder)
-        wanted = _needed(package, environment)
+        environment, package = _select_archive(folder)
+        packages = _resolve_dependencies(package, environment)
         debs = folder / "debs"
         debs.mkdir()
-        _run("apt-get", "--quiet", "download", *wanted, environment=environment, cwd=debs)
+        _run("apt-get", "--quiet", "download", *packages, environment=environment, cwd=debs)
         for deb in sorted(debs.glob("*.deb")):
             _run("dpkg-deb", "--extract", str(deb), str(root))
-        for pattern in _PRUNED:
+        for pattern in _DELETED_PATHS:
             for path in root.glob(pattern):
                 shutil.rmtree(path)
         _link_controls(root)
@@ -67,10 +67,10 @@ def unpack(target: Path) -> None:
         _move(root, target)
 
 
-def _archive(folder: Path) -> tuple[dict[str, str], str]:
+def _select_archive(folder: Path) -> tuple[dict[str, str], str]:
     """Return the environment of a private apt that offers PostGIS, and the package's name."""
     reasons = []
-    for source in _sources():
+    for source in _list_sources():
         environment = _private_apt(folder, source)
         try:
             _run("apt-get", "--quiet", "update", environment=environment)
@@ -83,16 +83,18 @@ def _archive(folder: Path) -> tuple[dict[str, str], str]:
     )
 
 
-def _sources() -> list[str]:
+def _list_sources() -> list[str]:
     """Return source lines of the release for this Debian's mirrors; empty: its own sources."""
-    about = platform.freedesktop_os_release()
-    if about.get("ID") != "debian":
+    release = platform.freedesktop_os_release()
+    if release.get("ID") != "debian":
         return [""]
     addresses = re.findall(
-        rf"'(\S+)/dists/{re.escape(about.get('VERSION_CODENAME', ''))}/InRelease'",
-        _output("apt-get", "update", "--print-uris"),
+        rf"'(\S+)/dists/{re.escape(release.get('VERSION_CODENAME', ''))}/InRelease'",
+        _run_for_output("apt-get", "update", "--print-uris"),
     )
-    lines = [f"deb [signed-by={_KEYRING}] {address} {RELEASE} main\n" for address in addresses]
+    lines = [
+        f"deb [signed-by={_KEYRING}] {address} {DEBIAN_RELEASE} main\n" for address in addresses
+    ]
     return [*lines, ""]
 
 
@@ -111,31 +113,35 @@ def _private_apt(folder: Path, source: str) -> dict[str, str]:
 
 def _newest_postgis(environment: Mapping[str, str]) -> str:
     """Return the package of the newest PostGIS for the newest PostgreSQL; empty if none exists."""
-    names = _POSTGIS.finditer(_output("apt-cache", "pkgnames", "postgresql-", env=environment))
-    return max((m[0] for m in names), key=_numbers, default="")
+    names = _POSTGIS_PACKAGE.finditer(
+        _run_for_output("apt-cache", "pkgnames", "postgresql-", env=environment)
+    )
+    return max((m[0] for m in names), key=_version_key, default="")
 
 
-def _numbers(name: str) -> list[int]:
+def _version_key(name: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", name)]
 
 
-def _needed(package: str, environment: Mapping[str, str]) -> list[str]:
+def _resolve_dependencies(package: str, environment: Mapping[str, str]) -> list[str]:
     """Return the packages of the server, the extension and `patchelf`, with their dependencies."""
     server = package.split("-postgis-", maxsplit=1)[0]
-    output = _output(
+    output = _run_for_output(
         *("apt-cache", "depends", "--recurse", "--important", server, package, "patchelf"),
         env=environment,
     )
-    depends, waiting, needed = _dependencies(output), [server, package, "patchelf"], set[str]()
+    depends = _parse_dependencies(output)
+    waiting, needed = [server, package, "patchelf"], set[str]()
     while waiting:
         name = waiting.pop()
-        if name not in needed and _KEPT.match(name) and not _UNUSED.match(name):
+        is_used = _INCLUDED_PACKAGES.match(name) and not _EXCLUDED_PACKAGES.match(name)
+        if is_used and name not in needed:
             needed.add(name)
             waiting += depends[name]
     return sorted(needed)
 
 
-def _dependencies(output: str) -> Mapping[str, list[str]]:
+def _parse_dependencies(output: str) -> Mapping[str, list[str]]:
     """Parse the output of `apt-cache depends` by package, with all alternatives."""
     found, package = defaultdict[str, list[str]](list), ""
     for line in output.splitlines():
@@ -194,5 +200,5 @@ def _run(
         raise LocalCloudError(f"{' '.join(command[:3])} failed: {' / '.join(last)}")
 
 
-def _output(*command: str, env: Mapping[str, str] | None = None) -> str:
+def _run_for_output(*command: str, env: Mapping[str, str] | None = None) -> str:
     return subprocess.run(command, env=env, capture_output=True, text=True, check=False).stdout

@@ -20,8 +20,10 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-ADMINISTRATOR = "rdsadmin"
-_LET = re.compile(r"CREATE EXTENSION (IF NOT EXISTS )?postgis|GRANT rds_iam TO [a-z_][a-z0-9_]*")
+SUPERUSER = "rdsadmin"
+_MASTER_STATEMENT = re.compile(
+    r"CREATE EXTENSION (IF NOT EXISTS )?postgis|GRANT rds_iam TO [a-z_][a-z0-9_]*"
+)
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.html
 _ROLES: Mapping[str, tuple[str, ...]] = {
@@ -32,7 +34,7 @@ _ROLES: Mapping[str, tuple[str, ...]] = {
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-def authentication(token_port: int, token_prefix: str) -> str:
+def format_hba_rules(token_port: int, token_prefix: str) -> str:
     """Return a `pg_hba.conf` in RDS's order: tokens for `rds_iam`, passwords for all other users.
 
     The order was read from `pg_hba_file_rules` of real instances: `hostssl all +rds_iam all pam`,
@@ -45,8 +47,8 @@ def authentication(token_port: int, token_prefix: str) -> str:
     """
     tokens = f'ldapserver=127.0.0.1 ldapport={token_port} ldapprefix="{token_prefix}"'
     return f"""\
-host    all {ADMINISTRATOR}  127.0.0.1/32 trust
-host    all {ADMINISTRATOR}  all          reject
+host    all {SUPERUSER}  127.0.0.1/32 trust
+host    all {SUPERUSER}  all          reject
 hostssl all +rds_iam  127.0.0.1/32 ldap {tokens}
 host    all +rds_iam  all          reject
 host    all all       127.0.0.1/32 scram-sha-256
@@ -79,9 +81,9 @@ def create_master(connection: Connection, user: str, password: str | None) -> No
         connection.execute(alter.format(sql.Identifier(user), sql.Literal(password)))
 
 
-def lets(statement: str) -> bool:
+def is_allowed_to_master(statement: str) -> bool:
     """Return whether RDS allows `rds_superuser` a statement that PostgreSQL refuses."""
-    return _LET.fullmatch(statement) is not None
+    return _MASTER_STATEMENT.fullmatch(statement) is not None
 
 
 def _exists(connection: Connection, role: str) -> bool:

@@ -40,7 +40,7 @@ _SETTINGS = {
     "unix_socket_directories": "",
     "ssl": "on",
 }
-_START_SECONDS = 60.0
+_START_TIMEOUT_SECONDS = 60.0
 
 
 class PostgisServer:
@@ -61,9 +61,9 @@ class PostgisServer:
         self.port = 0
         self.authorize: Callable[[tokens.Token], str] = lambda _: ""
         self.endpoint_port = 0
-        self._tokens = tokens.TokenServer(self._accepts)
+        self._tokens = tokens.TokenServer(self._accepts_token)
         self._process: subprocess.Popen[bytes] | None = None
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         """Start the server.
@@ -72,7 +72,9 @@ class PostgisServer:
             LocalCloudError: PostgreSQL is missing or does not start; the message states the reason.
         """
         installation = find_or_install()
-        self._folder = Path(tempfile.mkdtemp(prefix="swath-postgis-", dir=_temporary_folder()))
+        self._folder = Path(
+            tempfile.mkdtemp(prefix="swath-postgis-", dir=_accessible_temporary_folder())
+        )
         try:
             self._start(installation)
         except BaseException:
@@ -91,7 +93,7 @@ class PostgisServer:
     @property
     def administrator(self) -> dict[str, str]:
         """Parameters for libpq to connect as the superuser, without `dbname`."""
-        return {"host": self.host, "port": str(self.port), "user": rds.ADMINISTRATOR}
+        return {"host": self.host, "port": str(self.port), "user": rds.SUPERUSER}
 
     def dsn(self, database: str = "postgres") -> str:
         """Return the superuser's connection string for a database."""
@@ -107,7 +109,7 @@ class PostgisServer:
         Raises:
             LocalCloudError: The server does not restart; the message states the reason.
         """
-        with self._turn:
+        with self._lock:
             if self._process is None or self._process.poll() is not None:
                 return
             self._stop(signal.SIGQUIT if crashed else signal.SIGINT)
@@ -116,16 +118,16 @@ class PostgisServer:
 
     def close(self) -> None:
         """Stop the server and delete its data."""
-        with self._turn:
+        with self._lock:
             if self._process and self._process.poll() is None:
                 self._stop(signal.SIGINT)
         self._tokens.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _stop(self, how: signal.Signals) -> None:
+    def _stop(self, stop_signal: signal.Signals) -> None:
         """Stop the server: SIGINT is PostgreSQL's "fast" shutdown, SIGQUIT its "immediate" one."""
         assert self._process is not None  # noqa: S101 - for mypy
-        self._process.send_signal(how)
+        self._process.send_signal(stop_signal)
         try:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
@@ -145,8 +147,8 @@ class PostgisServer:
         options: dict[str, Any] = {"env": installation.environment, "cwd": "/"}
         if user:
             options |= {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        _initialise(installation, data, options)
-        rules = rds.authentication(self._tokens.listen(), tokens.PREFIX)
+        _init_database(installation, data, options)
+        rules = rds.format_hba_rules(self._tokens.listen(), tokens.USER_PREFIX)
         (data / "pg_hba.conf").write_text(rules, encoding="utf-8")
         self.port = _free_port()
         self._log = self._folder / "log"
@@ -172,9 +174,9 @@ class PostgisServer:
                 stderr=subprocess.STDOUT,
                 **self._options,
             )
-        self._wait()
+        self._wait_until_ready()
 
-    def _accepts(self, user: str, text: str) -> bool:
+    def _accepts_token(self, user: str, text: str) -> bool:
         """Return whether a token admits a user; the reason for a refusal is logged."""
         address, now = f"{self.host}:{self.endpoint_port or self.port}", datetime.now(UTC)
         try:
@@ -188,9 +190,9 @@ class PostgisServer:
             logger.warning("the database refuses the token of %s: %s", user, reason)
         return not reason
 
-    def _wait(self) -> None:
+    def _wait_until_ready(self) -> None:
         assert self._process is not None  # noqa: S101 - for mypy
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
         while b"ready to accept connections" not in self._log.read_bytes():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 text = self._log.read_text(errors="replace").strip()
@@ -198,11 +200,11 @@ class PostgisServer:
             time.sleep(0.02)
 
 
-def _initialise(installation: Installation, data: Path, options: dict[str, Any]) -> None:
+def _init_database(installation: Installation, data: Path, options: dict[str, Any]) -> None:
     done = subprocess.run(
         [
             str(installation.programs / "initdb"),
-            *("--pgdata", str(data), "--username", rds.ADMINISTRATOR),
+            *("--pgdata", str(data), "--username", rds.SUPERUSER),
             *("--auth", "reject"),
             *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions"),
         ],
@@ -223,7 +225,7 @@ def _server_user() -> pwd.struct_passwd | None:
     return users.get("postgres") or users["nobody"]
 
 
-def _temporary_folder() -> str | None:
+def _accessible_temporary_folder() -> str | None:
     """Return a temporary folder that the server's user can access; None: the default one."""
     if os.geteuid() != 0:
         return None

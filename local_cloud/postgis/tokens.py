@@ -22,13 +22,13 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-PREFIX = "uid="
+USER_PREFIX = "uid="
 _SEQUENCE, _INTEGER, _ENUMERATED, _TEXT = 0x30, 0x02, 0x0A, 0x04
 _BIND_REQUEST, _BIND_RESPONSE = 0x60, 0x61
 _SUCCESS, _INVALID_CREDENTIALS = 0, 49
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.html
-_DATE = "%Y%m%dT%H%M%SZ"
-_LIFETIME = timedelta(minutes=15)
+_DATE_FORMAT = "%Y%m%dT%H%M%SZ"
+_MAX_AGE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,7 @@ class Token:
         if credential is None:
             raise ValueError("the token is signed for another service")
         try:
-            signed = datetime.strptime(query["X-Amz-Date"], _DATE).replace(tzinfo=UTC)
+            signed = datetime.strptime(query["X-Amz-Date"], _DATE_FORMAT).replace(tzinfo=UTC)
         except (KeyError, ValueError):
             raise ValueError("the token has no date") from None
         return cls(
@@ -93,12 +93,12 @@ class Token:
             return f"the token is for {self.address}"
         if self.user != user:
             return f"the token is for the user {self.user}"
-        return "" if abs(now - self.signed) <= _LIFETIME else "the token has expired"
+        return "" if abs(now - self.signed) <= _MAX_AGE else "the token has expired"
 
     def is_signed_with(self, secret: str) -> bool:
         """Return whether the signature was made with this secret key."""
         request = AWSRequest("GET", f"https://{self.address}/?{urlencode(self.query)}")
-        request.context["timestamp"] = self.signed.strftime(_DATE)
+        request.context["timestamp"] = self.signed.strftime(_DATE_FORMAT)
         signer = SigV4QueryAuth(
             Credentials(self.key, secret, self.session or None), "rds-db", self.region
         )
@@ -114,7 +114,7 @@ class TokenServer:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                _answer(self.rfile, self.wfile, accepts)
+                _serve_binds(self.rfile, self.wfile, accepts)
 
         self._handler = Handler
         self._server: socketserver.ThreadingTCPServer | None = None
@@ -135,26 +135,26 @@ class TokenServer:
             self._server = None
 
 
-def _answer(
+def _serve_binds(
     incoming: BufferedIOBase, outgoing: BufferedIOBase, accepts: Callable[[str, str], bool]
 ) -> None:
     """Answer bind requests until the client unbinds, as PostgreSQL does after one request."""
     while True:
-        kind, message = _read(incoming)
+        kind, message = _read_element(incoming)
         if kind != _SEQUENCE:
             return
-        (_, number), (operation, body) = _parts(message)[:2]
+        (_, number), (operation, body) = _split_elements(message)[:2]
         if operation != _BIND_REQUEST:
             return
-        _, (_, name), (_, password) = _parts(body)
-        good = accepts(name.decode().removeprefix(PREFIX), password.decode())
-        code = _SUCCESS if good else _INVALID_CREDENTIALS
-        result = _element(_ENUMERATED, bytes([code])) + _element(_TEXT, b"") * 2
-        response = _element(_INTEGER, number) + _element(_BIND_RESPONSE, result)
-        outgoing.write(_element(_SEQUENCE, response))
+        _, (_, name), (_, password) = _split_elements(body)
+        accepted = accepts(name.decode().removeprefix(USER_PREFIX), password.decode())
+        code = _SUCCESS if accepted else _INVALID_CREDENTIALS
+        result = _encode_element(_ENUMERATED, bytes([code])) + _encode_element(_TEXT, b"") * 2
+        response = _encode_element(_INTEGER, number) + _encode_element(_BIND_RESPONSE, result)
+        outgoing.write(_encode_element(_SEQUENCE, response))
 
 
-def _read(stream: BufferedIOBase) -> tuple[int, bytes]:
+def _read_element(stream: BufferedIOBase) -> tuple[int, bytes]:
     """Read one BER element, and return its tag and content; tag 0 at the end of the stream."""
     head = stream.read(2)
     if len(head) < 2:  # noqa: PLR2004 - tag and length
@@ -165,13 +165,13 @@ def _read(stream: BufferedIOBase) -> tuple[int, bytes]:
     return tag, stream.read(length)
 
 
-def _parts(content: bytes) -> list[tuple[int, bytes]]:
+def _split_elements(content: bytes) -> list[tuple[int, bytes]]:
     stream, parts = BytesIO(content), list[tuple[int, bytes]]()
-    while (part := _read(stream))[0]:
+    while (part := _read_element(stream))[0]:
         parts.append(part)
     return parts
 
 
-def _element(tag: int, content: bytes) -> bytes:
+def _encode_element(tag: int, content: bytes) -> bytes:
     """Encode one BER element; all elements here are shorter than 128 bytes."""
     return bytes([tag, len(content)]) + content

@@ -13,8 +13,8 @@ from local_cloud.endpoints import process as serving
 from local_cloud.endpoints.specification import ServingSpec
 from local_cloud.functions import environment
 from local_cloud.functions.specification import FunctionSpec
-from local_cloud.jobs import JobProcess, JobRunner
-from local_cloud.processes import may_confine, scratch
+from local_cloud.jobs import JobRunner, JobSpec
+from local_cloud.processes import can_limit_disk, create_scratch
 
 LOOK = """
 import os, pathlib, boto3
@@ -95,7 +95,7 @@ def test_a_job_has_no_region_unless_its_definition_sets_one(tmp_path: Path):
     logs = tmp_path / "logs"
     logs.mkdir()
     runner = JobRunner(logs)
-    process = JobProcess(
+    process = JobSpec(
         command=[sys.executable, "-c", LOOK],
         folder=tmp_path,
         environment={"AWS_EC2_METADATA_DISABLED": "true"},
@@ -116,12 +116,12 @@ pathlib.Path(tempfile.gettempdir(), "large").write_bytes(bytes(70_000))
 """
 
 
-@pytest.mark.skipif(not may_confine(), reason="no file systems of one's own here")
+@pytest.mark.skipif(not can_limit_disk(), reason="no file systems of one's own here")
 def test_a_disk_is_full_when_its_space_is_used_up(tmp_path: Path):
     logs = tmp_path / "logs"
     logs.mkdir()
     runner = JobRunner(logs)
-    process = JobProcess(
+    process = JobSpec(
         command=[sys.executable, "-c", WRITE],
         folder=tmp_path,
         environment={},
@@ -143,4 +143,4 @@ def test_temporary_files_are_a_process_own(tmp_path: Path):
     log = tmp_path / "logs" / "lambda-f.log"
     log.parent.mkdir()
 
-    assert scratch(log)["TMPDIR"] != scratch(log)["TMPDIR"]
+    assert create_scratch(log)["TMPDIR"] != create_scratch(log)["TMPDIR"]

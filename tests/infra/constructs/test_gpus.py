@@ -15,7 +15,7 @@ from moto.batch.utils import lowercase_first_key
 
 from infra import check
 from infra.images import ROOT
-from local_cloud.retry_rules import check_retry_rules, retries
+from local_cloud.retry_rules import check_retry_rules, should_retry
 from swath.errors.exit_codes import JobExit
 
 
@@ -164,14 +164,16 @@ def test_a_job_is_tried_again_for_what_passes_and_for_nothing_else(dev: Any):
     assert 1 < strategy["Attempts"] <= 10
     assert definition["Timeout"]["AttemptDurationSeconds"] > 0
     ended = "Essential container in task exited"
-    assert retries(rules, None, "Host EC2 (instance i-0123) terminated.")
-    assert retries(rules, JobExit.INTERRUPTED, ended)
-    assert retries(rules, JobExit.TRANSIENT, ended)
+    assert should_retry(rules, None, "Host EC2 (instance i-0123) terminated.")
+    assert should_retry(rules, JobExit.INTERRUPTED, ended)
+    assert should_retry(rules, JobExit.TRANSIENT, ended)
     for reason in (
         "CannotPullContainerError: Error response from daemon",
         "DockerTimeoutError: Could not transition to created; timed out after waiting 4m0s",
     ):
-        assert retries(rules, None, "Task failed to start", reason)
+        assert should_retry(rules, None, "Task failed to start", reason)
     for code in set(JobExit) - {JobExit.INTERRUPTED, JobExit.TRANSIENT}:
-        assert not retries(rules, code, ended)
-    assert not retries(rules, 137, ended, "OutOfMemoryError: Container killed due to memory usage")
+        assert not should_retry(rules, code, ended)
+    assert not should_retry(
+        rules, 137, ended, "OutOfMemoryError: Container killed due to memory usage"
+    )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local_cloud.faults.kinds import DiskFull
-from local_cloud.processes import may_confine
+from local_cloud.processes import can_limit_disk
 from tests.helpers.fuzzing import FUZZING
 from tests.integration.chaos.oracle import Rows, make_scenes
 from tests.integration.chaos.runner import play, small_shards, words
@@ -38,7 +38,7 @@ def test_a_scenario_of_chaos_ends_as_it_should(
     capsys: pytest.CaptureFixture[str],
 ):
     scenario = draw(seed)
-    if any(isinstance(fault, DiskFull) for fault in scenario.faults) and not may_confine():
+    if any(isinstance(fault, DiskFull) for fault in scenario.faults) and not can_limit_disk():
         pytest.skip("this machine lets nobody have a file system of one's own")
 
     played = play(deployed, scenes, scenario)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 import pytest
 
-from local_cloud.clients import ACCOUNT, ADMINISTRATOR, REGION
+from local_cloud.clients import ACCOUNT, ADMINISTRATOR_CREDENTIALS, REGION
 from local_cloud.permissions.access import Session
 from local_cloud.permissions.call_log import CALLS_FILE, read_calls
 from local_cloud.permissions.database_login import refusal_reason
@@ -65,6 +65,6 @@ def test_a_key_that_nobody_issued_is_refused(services: Services, session: Sessio
 
 
 def test_the_administrator_connects_as_everybody(services: Services):
-    key, secret = ADMINISTRATOR
+    key, secret = ADMINISTRATOR_CREDENTIALS
     assert not why(services, signed(key, secret, None))
     assert "not signed" in why(services, signed(key, "guessed", None))

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from local_cloud.faults.kinds import DiskFull, SlotsTaken, TimeLapse
 from local_cloud.moto_patches import function_invocation
-from local_cloud.processes import may_confine
+from local_cloud.processes import can_limit_disk
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, eventually
 
@@ -49,7 +49,7 @@ def invoke(aws: Aws, function: str, event: Any) -> tuple[Any, str | None]:
     return json.loads(answer["Payload"].read()), answer.get("FunctionError")
 
 
-@pytest.mark.skipif(not may_confine(), reason="no file systems of one's own here")
+@pytest.mark.skipif(not can_limit_disk(), reason="no file systems of one's own here")
 def test_a_full_disk_is_a_functions_own_and_goes_with_the_fault(
     services: Services, aws: Aws, function: str
 ):

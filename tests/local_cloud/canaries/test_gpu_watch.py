@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.check import state_machines
-from local_cloud.jobs import CONCURRENCY
+from local_cloud.jobs import DEFAULT_CONCURRENCY
 from local_cloud.moto_patches import batch_properties, job_processes, service_task_casing
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import ROLE, Aws, applied, eventually, new_name
@@ -57,7 +57,7 @@ def watch(aws: Aws, assembly: Path, environments: list[str]) -> str:
 def no_hosts(services: Services) -> Iterator[threading.Event]:
     """Every slot is taken until the event is set, so that jobs stay runnable."""
     free = threading.Event()
-    for _ in range(CONCURRENCY):
+    for _ in range(DEFAULT_CONCURRENCY):
         services.jobs.submit(free.wait)
     yield free
     free.set()

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto.batch.exceptions import ClientException
 
 from local_cloud.moto_patches import batch_properties, job_processes
-from local_cloud.retry_rules import check_retry_rules, retries
+from local_cloud.retry_rules import check_retry_rules, should_retry
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, eventually, new_name
 from tests.local_cloud.canaries.test_batch_properties import compute_environment
@@ -212,7 +212,7 @@ def test_a_job_that_takes_too_long_is_not_tried_again(
     ],
 )
 def test_the_first_rule_that_matches_an_exit_decides(rules: list[dict[str, str]], again: bool):
-    assert retries(rules, 3, "Essential container in task exited") is again
+    assert should_retry(rules, 3, "Essential container in task exited") is again
 
 
 def test_a_container_that_never_started_has_a_reason_and_no_exit_code():
@@ -222,8 +222,12 @@ def test_a_container_that_never_started_has_a_reason_and_no_exit_code():
         {"onReason": "*", "action": "EXIT"},
     ]
 
-    assert retries(pulled, None, "Task failed to start", "CannotPullContainerError: no such image")
-    assert not retries(pulled, None, "Task failed to start", "CannotStartContainerError: no device")
+    assert should_retry(
+        pulled, None, "Task failed to start", "CannotPullContainerError: no such image"
+    )
+    assert not should_retry(
+        pulled, None, "Task failed to start", "CannotStartContainerError: no device"
+    )
 
 
 @pytest.mark.parametrize(

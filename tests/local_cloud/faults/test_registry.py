@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from local_cloud.clock import FACTOR, Clock
+from local_cloud.clock import DEFAULT_FACTOR, Clock
 from local_cloud.faults.kinds import FunctionInactive, SlotsTaken, SlowDown, TimeLapse
 from local_cloud.faults.registry import FaultRegistry
 
@@ -57,8 +57,8 @@ def test_there_are_as_many_slots_as_the_account_has():
 def test_waits_are_shortened_and_time_limits_only_by_a_time_lapse():
     faults = FaultRegistry()
     clock = Clock(faults)
-    usual = (clock.wait(120), clock.limit(120))
+    usual = (clock.shorten_wait(120), clock.shorten_timeout(120))
     faults.switch_on(TimeLapse(factor=1200))
 
-    assert usual == (120 / FACTOR, 120)
-    assert (clock.wait(120), clock.limit(120)) == (0.1, 0.1)
+    assert usual == (120 / DEFAULT_FACTOR, 120)
+    assert (clock.shorten_wait(120), clock.shorten_timeout(120)) == (0.1, 0.1)

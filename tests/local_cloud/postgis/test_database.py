@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.postgis.database import users_database
+from local_cloud.postgis.database import create_on_user_server
 from local_cloud.postgis.server import PostgisServer
 from tests.helpers.postgis import Cluster
 
@@ -24,7 +24,7 @@ def databases(url: str) -> set[str]:
 def test_a_users_server_gets_a_fresh_database_that_is_dropped_at_the_end(url: str):
     before = databases(url)
 
-    with users_database(url) as database:
+    with create_on_user_server(url) as database:
         database.create("swath", owner="pg_monitor", password="unused")
         made = databases(url) - before
         with psycopg.connect(database.dsn("swath")) as connection:
@@ -35,7 +35,7 @@ def test_a_users_server_gets_a_fresh_database_that_is_dropped_at_the_end(url: st
 
 def test_it_is_dropped_even_while_somebody_is_connected(url: str):
     before = databases(url)
-    with users_database(url) as database:
+    with create_on_user_server(url) as database:
         connection = psycopg.connect(database.dsn("any"))
     connection.close()
 
@@ -43,7 +43,7 @@ def test_it_is_dropped_even_while_somebody_is_connected(url: str):
 
 
 def test_functions_are_told_of_the_fresh_database(url: str):
-    with users_database(url) as database:
+    with create_on_user_server(url) as database:
         assert database.environment == {
             "SWATH_DATABASE_NAME": database.fresh_database,
             "SWATH_DATABASE_SSLMODE": "prefer",
@@ -54,7 +54,7 @@ def test_functions_are_told_of_the_fresh_database(url: str):
     "bad", ["postgresql://postgres@127.0.0.1:1/postgres", "host=localhost port=none"]
 )
 def test_a_server_that_cannot_be_used_is_named_as_the_reason(bad: str):
-    with pytest.raises(LocalCloudError, match="SWATH_POSTGIS_SERVER"), users_database(bad):
+    with pytest.raises(LocalCloudError, match="SWATH_POSTGIS_SERVER"), create_on_user_server(bad):
         pass
 
 
@@ -71,7 +71,7 @@ def test_a_database_of_the_template_is_created_once_and_belongs_to_its_master(cl
 
 
 def test_on_a_users_server_the_master_has_no_more_rights_than_on_rds(url: str):
-    with users_database(url) as database:
+    with create_on_user_server(url) as database:
         database.create("swath", owner="swath_admin", password="unused")
         with database.connect("swath", user="swath_admin", password="unused") as connection:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):

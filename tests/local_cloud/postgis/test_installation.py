@@ -12,8 +12,8 @@ from aws_cdk.aws_rds import AuroraPostgresEngineVersion
 
 from local_cloud.errors import LocalCloudError
 from local_cloud.postgis import installation
-from local_cloud.postgis.installation import Installation, find, find_or_install
-from local_cloud.postgis.packages import RELEASE
+from local_cloud.postgis.installation import Installation, find_installation, find_or_install
+from local_cloud.postgis.packages import DEBIAN_RELEASE
 from local_cloud.postgis.server import PostgisServer
 
 
@@ -31,14 +31,14 @@ def test_the_newest_version_with_postgis_is_taken(tmp_path: Path):
         install(tmp_path, version)
     (tmp_path / "usr/share/postgresql/17/extension/postgis.control").unlink()
 
-    assert find(tmp_path) == Installation(tmp_path, "15")
+    assert find_installation(tmp_path) == Installation(tmp_path, "15")
 
 
 def test_postgis_without_a_server_is_no_installation(tmp_path: Path):
     install(tmp_path, "15")
     (tmp_path / "usr/lib/postgresql/15/bin/initdb").unlink()
 
-    assert find(tmp_path) is None
+    assert find_installation(tmp_path) is None
 
 
 def test_an_unpacked_one_finds_its_own_grids(tmp_path: Path):
@@ -54,7 +54,7 @@ def test_an_unpacked_one_finds_its_own_grids(tmp_path: Path):
 def nothing_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A machine without apt: its system's folder."""
     monkeypatch.setattr(installation, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr(installation, "_SYSTEM", tmp_path / "system")
+    monkeypatch.setattr(installation, "_SYSTEM_ROOT", tmp_path / "system")
     monkeypatch.setattr(shutil, "which", lambda _: None)
     return tmp_path / "system"
 
@@ -75,7 +75,7 @@ def test_where_nothing_can_be_fetched_the_systems_serves_and_that_is_said(
 
 def test_what_is_cached_is_not_fetched_again(nothing_cached: Path):
     install(nothing_cached, "15")
-    cached = nothing_cached.parent / "cache" / f"postgresql-{RELEASE}"
+    cached = nothing_cached.parent / "cache" / f"postgresql-{DEBIAN_RELEASE}"
     install(cached, "17")
 
     assert find_or_install() == Installation(cached, "17")

@@ -39,14 +39,14 @@ patchelf
 def apt(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """What the programs of apt print, by the second word of the command."""
     answers: dict[str, str] = {}
-    monkeypatch.setattr(packages, "_output", lambda *words, **_: answers.get(words[1], ""))
+    monkeypatch.setattr(packages, "_run_for_output", lambda *words, **_: answers.get(words[1], ""))
     return answers
 
 
 def test_only_what_the_server_needs_is_fetched(apt: dict[str, str]):
     apt["depends"] = DEPENDS
 
-    assert packages._needed("postgresql-17-postgis-3", {}) == [
+    assert packages._resolve_dependencies("postgresql-17-postgis-3", {}) == [
         *("libc6", "libgcc-s1", "libicu76", "libldap2", "libsasl2-2"),
         *("patchelf", "postgresql-17", "postgresql-17-postgis-3"),
     ]
@@ -89,16 +89,16 @@ def test_the_mirror_is_the_machines(
 'http://elsewhere.example/dists/nodistro/InRelease' elsewhere_InRelease 0
 """
 
-    assert packages._sources() == sources
+    assert packages._list_sources() == sources
 
 
 def test_an_archive_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     source = f"deb [trusted=yes] file:{tmp_path}/nothing trixie main\n"
-    monkeypatch.setattr(packages, "_sources", lambda: [source])
+    monkeypatch.setattr(packages, "_list_sources", lambda: [source])
     monkeypatch.setattr(packages, "_newest_postgis", lambda _: "")
 
     with pytest.raises(LocalCloudError, match="nothing"):
-        packages._archive(tmp_path)
+        packages._select_archive(tmp_path)
 
 
 def test_of_two_who_fetch_at_once_the_first_stays(tmp_path: Path):

@@ -79,7 +79,7 @@ def test_nothing_is_left_of_a_server_that_does_not_start(monkeypatch: pytest.Mon
     # Not pytest's folder, which only its user can reach: PostgreSQL may run as another one.
     with tempfile.TemporaryDirectory(prefix="swath-test-") as folder:
         Path(folder).chmod(0o755)
-        monkeypatch.setattr(module, "_temporary_folder", lambda: folder)
+        monkeypatch.setattr(module, "_accessible_temporary_folder", lambda: folder)
         with pytest.raises(LocalCloudError, match="no_such_setting"):
             PostgisServer().__enter__()
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from local_cloud.faults.kinds import DatabasePaused, DatabaseRestarted
 from local_cloud.faults.registry import FaultRegistry
 
-_CHUNK = 65_536
+_CHUNK_BYTES = 65_536
 
 Restart = Callable[[DatabaseRestarted], None]
 
 
-class Gate:
+class DatabaseProxy:
     """Port that forwards connections to the server.
 
     Attributes:
@@ -48,19 +48,19 @@ class Gate:
 
     def _serve(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            if not self._wait():
+            if not self._wait_until_resumed():
                 return
             with socket.create_connection(self._server) as server:
                 if fault := self._faults.trigger(DatabaseRestarted):
                     timer = threading.Timer(fault.after, self._restart, (fault,))
                     timer.daemon = True
                     timer.start()
-                back = threading.Thread(target=_copy, args=(server, client), daemon=True)
-                back.start()
+                response_thread = threading.Thread(target=_copy, args=(server, client), daemon=True)
+                response_thread.start()
                 _copy(client, server)
-                back.join()
+                response_thread.join()
 
-    def _wait(self) -> bool:
+    def _wait_until_resumed(self) -> bool:
         """Wait while the database is paused; return whether to accept the connection afterwards."""
         fault = self._faults.current(DatabasePaused)
         if fault is None:
@@ -82,16 +82,16 @@ class Gate:
 def _copy(source: socket.socket, target: socket.socket) -> None:
     """Copy data until the source ends, then shut down the target's input."""
     with contextlib.suppress(OSError):
-        while data := source.recv(_CHUNK):
+        while data := source.recv(_CHUNK_BYTES):
             target.sendall(data)
     with contextlib.suppress(OSError):
         target.shutdown(socket.SHUT_WR)
 
 
 @contextlib.contextmanager
-def gate(
+def open_proxy(
     host: str, port: int, faults: FaultRegistry, restart: Restart = lambda _fault: None
-) -> Iterator[Gate]:
+) -> Iterator[DatabaseProxy]:
     """Open a gate to a server for the duration of the block.
 
     Args:
@@ -100,8 +100,8 @@ def gate(
         faults: Faults that apply to connections.
         restart: Function that stops and restarts the server.
     """
-    opened = Gate(host, port, faults, restart)
+    proxy = DatabaseProxy(host, port, faults, restart)
     try:
-        yield opened
+        yield proxy
     finally:
-        opened.close()
+        proxy.close()

@@ -10,7 +10,7 @@ import pytest
 
 from local_cloud.faults.kinds import DatabasePaused, DatabaseRestarted
 from local_cloud.faults.registry import FaultRegistry
-from local_cloud.postgis.gate import Gate, gate
+from local_cloud.postgis.proxy import DatabaseProxy, open_proxy
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def faults() -> FaultRegistry:
 
 
 @pytest.fixture
-def opened(server: int, faults: FaultRegistry) -> Iterator[Gate]:
-    with gate("127.0.0.1", server, faults) as made:
+def opened(server: int, faults: FaultRegistry) -> Iterator[DatabaseProxy]:
+    with open_proxy("127.0.0.1", server, faults) as made:
         yield made
 
 
-def ask(opened: Gate, said: bytes) -> bytes:
+def ask(opened: DatabaseProxy, said: bytes) -> bytes:
     """What comes back; nothing where the connection is ended."""
     with socket.create_connection(("127.0.0.1", opened.port), timeout=30) as connection:
         try:
@@ -56,13 +56,13 @@ def ask(opened: Gate, said: bytes) -> bytes:
             return b""
 
 
-def test_a_connection_leads_to_the_server(opened: Gate):
+def test_a_connection_leads_to_the_server(opened: DatabaseProxy):
     assert ask(opened, b"abc") == b"cba"
     assert ask(opened, b"xyz") == b"zyx"
 
 
 def test_a_paused_database_refuses_some_connections_and_holds_the_others(
-    opened: Gate, faults: FaultRegistry
+    opened: DatabaseProxy, faults: FaultRegistry
 ):
     number = faults.switch_on(DatabasePaused(seconds=0.5, refused=2))
 
@@ -72,7 +72,9 @@ def test_a_paused_database_refuses_some_connections_and_holds_the_others(
     assert faults.occurrences(number) == 3, "the fourth finds it awake"
 
 
-def test_a_database_that_is_paused_again_has_to_wake_again(opened: Gate, faults: FaultRegistry):
+def test_a_database_that_is_paused_again_has_to_wake_again(
+    opened: DatabaseProxy, faults: FaultRegistry
+):
     for _ in range(2):
         number = faults.switch_on(DatabasePaused(seconds=0.1))
         assert ask(opened, b"abc") == b"cba"
@@ -91,7 +93,7 @@ def test_a_connection_may_be_the_one_that_the_database_restarts_after(
 
     fault = DatabaseRestarted(times=1, downtime=0.5)
     faults.switch_on(fault)
-    with gate("127.0.0.1", server, faults, restart) as opened:
+    with open_proxy("127.0.0.1", server, faults, restart) as opened:
         answers = [ask(opened, b"abc") for _ in range(2)]
         assert done.wait(30)
 
