@@ -25,12 +25,12 @@ from local_cloud.faults.kinds import RequestExpired
 from local_cloud.jobs import DEFAULT_CONCURRENCY
 from local_cloud.moto_patches.endpoint_invocation import (
     CUSTOM_ATTRIBUTES,
-    Endpoint,
+    DeployedEndpoint,
     ValidationError,
-    acting,
-    deployed,
+    create_role_client,
+    get_endpoint,
+    invoke_container,
     read_object,
-    send,
 )
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.services import Services
@@ -39,21 +39,21 @@ logger = logging.getLogger("local_cloud")
 
 NAME = "asynchronous_inference"
 
-_RESPONSE_SECONDS = 900
-_PREFIX = "X-Amzn-SageMaker-"
+_DEFAULT_TIMEOUT_SECONDS = 900
+_HEADER_PREFIX = "X-Amzn-SageMaker-"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
     """Queue the request for the endpoint's process."""
 
     def invoke_endpoint_async(response: Any) -> tuple[str, dict[str, str]]:
-        endpoint = deployed(services, response, response.uri_match["EndpointName"])
-        request = _Request.of(endpoint, response.headers)
-        _queue(services, endpoint).submit(_serve, services, request)
+        endpoint = get_endpoint(services, response, response.uri_match["EndpointName"])
+        request = _AsyncRequest.from_headers(endpoint, response.headers)
+        _get_queue(services, endpoint).submit(_process, services, request)
         # Moto reads the status of an answer from its headers.
-        headers = {"status": "202", f"{_PREFIX}OutputLocation": request.output}
+        headers = {"status": "202", f"{_HEADER_PREFIX}OutputLocation": request.output}
         if request.failure:
-            headers[f"{_PREFIX}FailureLocation"] = request.failure
+            headers[f"{_HEADER_PREFIX}FailureLocation"] = request.failure
         return json.dumps({"InferenceId": request.inference_id}), headers
 
     patcher.replace(SageMakerRuntimeResponse, "invoke_endpoint_async", invoke_endpoint_async)
@@ -65,10 +65,10 @@ def _now() -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
+class _AsyncRequest:
     """Queued request, with the addresses of its result."""
 
-    endpoint: Endpoint
+    endpoint: DeployedEndpoint
     input: str
     output: str
     failure: str
@@ -80,10 +80,10 @@ class _Request:
     received: str = field(default_factory=_now)
 
     @classmethod
-    def of(cls, endpoint: Endpoint, headers: Mapping[str, str]) -> _Request:
+    def from_headers(cls, endpoint: DeployedEndpoint, headers: Mapping[str, str]) -> _AsyncRequest:
         if endpoint.kind != "asynchronous":
             raise ValidationError(f"Endpoint {endpoint.spec.name} supports InvokeEndpoint only.")
-        if not (location := headers.get(f"{_PREFIX}InputLocation")):
+        if not (location := headers.get(f"{_HEADER_PREFIX}InputLocation")):
             raise ValidationError("the local cloud requires an InputLocation")
         target = endpoint.asynchronous["OutputConfig"]
         name = str(uuid.uuid4())
@@ -93,25 +93,27 @@ class _Request:
             input=location,
             output=f"{target['S3OutputPath'].rstrip('/')}/{name}.out",
             failure=f"{failures.rstrip('/')}/{name}-error.out" if failures else "",
-            content_type=headers.get(f"{_PREFIX}Content-Type", ""),
-            accept=headers.get(f"{_PREFIX}Accept", ""),
+            content_type=headers.get(f"{_HEADER_PREFIX}Content-Type", ""),
+            accept=headers.get(f"{_HEADER_PREFIX}Accept", ""),
             attributes=headers.get(CUSTOM_ATTRIBUTES, ""),
-            inference_id=headers.get(f"{_PREFIX}Inference-Id") or str(uuid.uuid4()),
-            timeout=float(headers.get(f"{_PREFIX}InvocationTimeoutSeconds", _RESPONSE_SECONDS)),
+            inference_id=headers.get(f"{_HEADER_PREFIX}Inference-Id") or str(uuid.uuid4()),
+            timeout=float(
+                headers.get(f"{_HEADER_PREFIX}InvocationTimeoutSeconds", _DEFAULT_TIMEOUT_SECONDS)
+            ),
         )
 
     @property
     def headers(self) -> dict[str, str]:
         """Headers of the request to the container."""
-        named = {
+        headers = {
             "Content-Type": self.content_type,
             "Accept": self.accept,
             CUSTOM_ATTRIBUTES: self.attributes,
-            f"{_PREFIX}Inference-Id": self.inference_id,
+            f"{_HEADER_PREFIX}Inference-Id": self.inference_id,
         }
-        return {name: value for name, value in named.items() if value}
+        return {name: value for name, value in headers.items() if value}
 
-    def message(self, status: str, **about: Any) -> str:
+    def message(self, status: str, **fields: Any) -> str:
         """Return the message for a topic."""
         parameters = {
             "contentType": self.content_type,
@@ -125,7 +127,7 @@ class _Request:
                 "receivedTime": self.received,
                 "invocationStatus": status,
                 "requestParameters": {k: v for k, v in parameters.items() if v},
-                **about,
+                **fields,
                 "inferenceId": self.inference_id,
                 "eventVersion": "1.0",
                 "eventSource": "aws:sagemaker",
@@ -134,13 +136,13 @@ class _Request:
         )
 
 
-def _queue(services: Services, endpoint: Endpoint) -> Any:
+def _get_queue(services: Services, endpoint: DeployedEndpoint) -> Any:
     client = endpoint.asynchronous.get("ClientConfig") or {}
     concurrency = int(client.get("MaxConcurrentInvocationsPerInstance", DEFAULT_CONCURRENCY))
     return services.endpoints.queue(endpoint.spec.name, concurrency)
 
 
-def _serve(services: Services, request: _Request) -> None:
+def _process(services: Services, request: _AsyncRequest) -> None:
     """Process one request to its end, including results and notifications."""
     try:
         if expired := services.faults.trigger(RequestExpired):
@@ -148,7 +150,7 @@ def _serve(services: Services, request: _Request) -> None:
             return
         try:
             body = read_object(services, request.endpoint, request.input)
-            result = send(
+            result = invoke_container(
                 services, request.endpoint, body, request.headers, timeout=request.timeout
             )
         except (ServiceException, ClientError) as error:
@@ -159,36 +161,42 @@ def _serve(services: Services, request: _Request) -> None:
         logger.exception("an asynchronous request to %s was lost", request.endpoint.spec.name)
 
 
-def _complete(services: Services, request: _Request, result: ContainerResponse) -> None:
-    given = {name.lower(): value for name, value in result.headers.items()}
-    kind = given.get("content-type", "application/octet-stream")
-    _write(services, request, request.output, result.body, kind)
-    about = {"contentType": kind, "outputLocation": request.output}
-    _tell(services, request, "SuccessTopic", request.message("Completed", responseParameters=about))
+def _complete(services: Services, request: _AsyncRequest, result: ContainerResponse) -> None:
+    headers_by_name = {name.lower(): value for name, value in result.headers.items()}
+    kind = headers_by_name.get("content-type", "application/octet-stream")
+    _write_object(services, request, request.output, result.body, kind)
+    fields = {"contentType": kind, "outputLocation": request.output}
+    _notify(
+        services, request, "SuccessTopic", request.message("Completed", responseParameters=fields)
+    )
 
 
-def _fail(services: Services, request: _Request, error: ServiceException | ClientError) -> None:
+def _fail(
+    services: Services, request: _AsyncRequest, error: ServiceException | ClientError
+) -> None:
     reason = error.message if isinstance(error, ServiceException) else str(error)
     if request.failure:
-        _write(services, request, request.failure, reason.encode(), "text/plain")
+        _write_object(services, request, request.failure, reason.encode(), "text/plain")
     message = request.message("Failed", failureReason=f"ClientError: {reason}")
-    _tell(services, request, "ErrorTopic", message)
+    _notify(services, request, "ErrorTopic", message)
 
 
-def _expire(services: Services, request: _Request, *, notified: bool) -> None:
+def _expire(services: Services, request: _AsyncRequest, *, notified: bool) -> None:
     """Drop a request that expired in the queue."""
     if notified:
         reason = "ClientError: the request expired in the queue before it was processed"
-        _tell(services, request, "ErrorTopic", request.message("Expired", failureReason=reason))
+        _notify(services, request, "ErrorTopic", request.message("Expired", failureReason=reason))
 
 
-def _write(services: Services, request: _Request, uri: str, body: bytes, kind: str) -> None:
+def _write_object(
+    services: Services, request: _AsyncRequest, uri: str, body: bytes, kind: str
+) -> None:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    s3 = acting(services, request.endpoint, "s3")
+    s3 = create_role_client(services, request.endpoint, "s3")
     s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType=kind)
 
 
-def _tell(services: Services, request: _Request, topic: str, message: str) -> None:
+def _notify(services: Services, request: _AsyncRequest, topic: str, message: str) -> None:
     topics = request.endpoint.asynchronous["OutputConfig"].get("NotificationConfig") or {}
     if arn := topics.get(topic):
-        acting(services, request.endpoint, "sns").publish(TopicArn=arn, Message=message)
+        create_role_client(services, request.endpoint, "sns").publish(TopicArn=arn, Message=message)

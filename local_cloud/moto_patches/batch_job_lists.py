@@ -19,7 +19,7 @@ from local_cloud.services import Services
 
 NAME = "batch_job_lists"
 
-_PAGE = 100
+_DEFAULT_PAGE_SIZE = 100
 
 
 def apply(patcher: Patcher, services: Services) -> None:
@@ -33,15 +33,15 @@ def apply(patcher: Patcher, services: Services) -> None:
             filters=response._get_param("filters"),
         )
         start = int(response._get_param("nextToken") or 0)
-        end = start + int(response._get_param("maxResults") or _PAGE)
+        end = start + int(response._get_param("maxResults") or _DEFAULT_PAGE_SIZE)
         page: dict[str, Any] = {"jobSummaryList": [job.describe_short() for job in jobs[start:end]]}
         return json.dumps(page | ({"nextToken": str(end)} if end < len(jobs) else {}))
 
     def describe_short(job: Any) -> dict[str, Any]:
-        found: dict[str, Any] = original(job)
+        summary: dict[str, Any] = original(job)
         if "index" in job.array_properties:
-            found["arrayProperties"] = {"index": job.array_properties["index"]}
-        return found
+            summary["arrayProperties"] = {"index": job.array_properties["index"]}
+        return summary
 
     patcher.replace(BatchResponse, "listjobs", listjobs)
     original = patcher.replace(Job, "describe_short", describe_short)

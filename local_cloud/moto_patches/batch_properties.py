@@ -23,22 +23,24 @@ from local_cloud.services import Services
 
 NAME = "batch_properties"
 
-_ROLE = "AWSServiceRoleForBatch"
+_SERVICE_ROLE_NAME = "AWSServiceRoleForBatch"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
     """Add and rename properties that moto reads differently."""
-    _before(patcher, ComputeEnvironment, _environment)
-    _before(patcher, JobDefinition, _definition)
-    _keep_time_limits(patcher)
-    patcher.replace(BatchBackend, "_validate_compute_resources", _any_resources)
-    patcher.replace(BatchBackend, "find_min_instances_to_meet_vcpus", staticmethod(_no_hosts))
+    _prepare_properties(patcher, ComputeEnvironment, _complete_environment)
+    _prepare_properties(patcher, JobDefinition, _complete_definition)
+    _store_time_limits(patcher)
+    patcher.replace(BatchBackend, "_validate_compute_resources", _accept_any_resources)
+    patcher.replace(BatchBackend, "find_min_instances_to_meet_vcpus", staticmethod(_start_no_hosts))
     for model in (ComputeEnvironment, JobQueue, JobDefinition):
         patcher.add(model, "has_cfn_attr", staticmethod(lambda name: name.endswith("Arn")))
         patcher.add(model, "get_cfn_attribute", lambda resource, _name: resource.arn)
 
 
-def _before(patcher: Patcher, model: Any, prepare: Callable[[dict[str, Any], str], None]) -> None:
+def _prepare_properties(
+    patcher: Patcher, model: Any, prepare: Callable[[dict[str, Any], str], None]
+) -> None:
     """Change a resource's properties before moto reads them."""
 
     def create(
@@ -50,7 +52,7 @@ def _before(patcher: Patcher, model: Any, prepare: Callable[[dict[str, Any], str
     original = patcher.replace(model, "create_from_cloudformation_json", classmethod(create))
 
 
-def _keep_time_limits(patcher: Patcher) -> None:
+def _store_time_limits(patcher: Patcher) -> None:
     """Store the time limits of queues, which moto drops."""
 
     def create(cls: type[Any], /, name: str, json: Any, *rest: Any, **options: Any) -> Any:
@@ -61,12 +63,12 @@ def _keep_time_limits(patcher: Patcher) -> None:
     original = patcher.replace(JobQueue, "create_from_cloudformation_json", classmethod(create))
 
 
-def _environment(properties: dict[str, Any], account: str) -> None:
+def _complete_environment(properties: dict[str, Any], account: str) -> None:
     properties["Type"] = properties["Type"].upper()
-    properties.setdefault("ServiceRole", _service_role(account))
+    properties.setdefault("ServiceRole", _get_service_role(account))
 
 
-def _definition(properties: dict[str, Any], _account: str) -> None:
+def _complete_definition(properties: dict[str, Any], _account: str) -> None:
     strategy = properties.setdefault("RetryStrategy", {"Attempts": 1})
     check_retry_rules(lowercase_first_key(strategy).get("evaluateOnExit", []))
     if "Timeout" in properties:
@@ -74,14 +76,14 @@ def _definition(properties: dict[str, Any], _account: str) -> None:
         properties["timeout"] = {"attemptDurationSeconds": seconds}
 
 
-def _service_role(account: str) -> str:
+def _get_service_role(account: str) -> str:
     """Return the ARN of the service-linked role that AWS creates for Batch."""
     iam = iam_backends[account]["aws"]
     try:
-        return str(iam.get_role(_ROLE).arn)
+        return str(iam.get_role(_SERVICE_ROLE_NAME).arn)
     except NotFoundException:
         role = iam.create_role(
-            role_name=_ROLE,
+            role_name=_SERVICE_ROLE_NAME,
             assume_role_policy_document="{}",
             path="/aws-service-role/batch.amazonaws.com/",
             permissions_boundary=None,
@@ -92,10 +94,10 @@ def _service_role(account: str) -> str:
         return str(role.arn)
 
 
-def _no_hosts(_instance_types: list[str], _vcpus: float) -> list[str]:
+def _start_no_hosts(_instance_types: list[str], _vcpus: float) -> list[str]:
     """Start no instance: jobs are processes of this machine."""
     return []
 
 
-def _any_resources(_backend: Any, _resources: dict[str, Any]) -> None:
+def _accept_any_resources(_backend: Any, _resources: dict[str, Any]) -> None:
     """Accept any instance type, as cfn-lint has checked it: moto's list predates the GPUs."""

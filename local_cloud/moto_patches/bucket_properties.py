@@ -26,13 +26,13 @@ def apply(patcher: Patcher, services: Services) -> None:
         cls: type[Any], /, name: str, json: Any, account: str, region: str, **rest: Any
     ) -> Any:
         bucket = original(cls, name, json, account, region, **rest)
-        configure(services.client("s3", region), name, json.get("Properties", {}))
+        configure_bucket(services.client("s3", region), name, json.get("Properties", {}))
         return bucket
 
     original = patcher.replace(FakeBucket, "create_from_cloudformation_json", classmethod(create))
 
 
-def configure(s3: Any, bucket: str, properties: Mapping[str, Any]) -> None:
+def configure_bucket(s3: Any, bucket: str, properties: Mapping[str, Any]) -> None:
     """Set those properties of a bucket's template that have an effect here."""
     if versioning := properties.get("VersioningConfiguration"):
         s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=versioning)

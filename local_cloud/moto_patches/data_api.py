@@ -41,15 +41,15 @@ def apply(patcher: Patcher, services: Services) -> None:
     """Run each statement as the secret's user, in its own transaction."""
 
     def execute_statement(response: Any) -> str:
-        secret = _secret(services, response._get_param("secretArn"))
-        answer = execute(
+        secret = _read_secret(services, response._get_param("secretArn"))
+        result = execute(
             services.database,
             response._get_param("database", "postgres"),
             response._get_param("sql"),
             user=secret["username"],
             password=secret["password"],
         )
-        return json.dumps(answer)
+        return json.dumps(result)
 
     patcher.replace(RDSDataServiceResponse, "execute_statement", execute_statement)
 
@@ -58,29 +58,29 @@ def execute(
     database: Database, name: str, statement: str, *, user: str, password: str
 ) -> dict[str, Any]:
     """Run a statement without parameters, and answer as the Data API does."""
-    statement = _renamed(statement, database, name)
+    statement = _replace_database_name(statement, database, name)
     try:
         with _connect(database, name, statement, user=user, password=password) as connection:
-            done = connection.execute(statement.encode())
-            rows = done.fetchall() if done.description else []
-            updated = 0 if done.description else max(done.rowcount, 0)
+            cursor = connection.execute(statement.encode())
+            rows = cursor.fetchall() if cursor.description else []
+            updated = 0 if cursor.description else max(cursor.rowcount, 0)
     except psycopg.Error as error:
         state = f"; SQLState: {error.sqlstate}" if error.sqlstate else ""
         raise _DatabaseError(f"ERROR: {' '.join(str(error).split())}{state}") from error
     return {
-        "records": [[_field(value) for value in row] for row in rows],
+        "records": [[_to_field(value) for value in row] for row in rows],
         "numberOfRecordsUpdated": updated,
         "generatedFields": [],
     }
 
 
-def _secret(services: Services, arn: str) -> dict[str, str]:
+def _read_secret(services: Services, arn: str) -> dict[str, str]:
     """Read the secret with which the Data API logs in."""
     try:
-        found = services.client("secretsmanager").get_secret_value(SecretId=arn)
+        response = services.client("secretsmanager").get_secret_value(SecretId=arn)
     except ClientError as error:
         raise _BadRequestError(f"the secret {arn} cannot be read: {error}") from error
-    secret: dict[str, str] = json.loads(found["SecretString"])
+    secret: dict[str, str] = json.loads(response["SecretString"])
     return secret
 
 
@@ -96,16 +96,16 @@ def _connect(
 
 
 def _is_master(connection: rds.Connection) -> bool:
-    found = connection.execute("SELECT pg_has_role('rds_superuser', 'MEMBER')").fetchone()
-    return found == (True,)
+    row = connection.execute("SELECT pg_has_role('rds_superuser', 'MEMBER')").fetchone()
+    return row == (True,)
 
 
-def _renamed(statement: str, database: Database, name: str) -> str:
+def _replace_database_name(statement: str, database: Database, name: str) -> str:
     """Return the statement with the template's database replaced by the actual one."""
     return statement.replace(f" DATABASE {name} ", f" DATABASE {database.actual_name(name)} ")
 
 
-def _field(value: Any) -> dict[str, Any]:
+def _to_field(value: Any) -> dict[str, Any]:
     match value:
         case None:
             return {"isNull": True}

@@ -46,8 +46,8 @@ from local_cloud.services import Services
 NAME = "distributed_map"
 
 # More threads than a laptop's functions can use; AWS's own limit is 10,000.
-THREADS = 32
-_CAUSE = "The specified tolerated failure threshold was exceeded"
+MAX_THREADS = 32
+_THRESHOLD_CAUSE = "The specified tolerated failure threshold was exceeded"
 
 
 def apply(patcher: Patcher, services: Services) -> None:
@@ -57,18 +57,18 @@ def apply(patcher: Patcher, services: Services) -> None:
         record = eval_input.map_run_record
         record.failures = _Failures()
         items = env.stack[-1]
-        _insist(services, env, record)
-        if not 0 < record.max_concurrency < THREADS:
-            record.max_concurrency = max(1, min(THREADS, len(items)))
+        _require_permissions(services, env, record)
+        if not 0 < record.max_concurrency < MAX_THREADS:
+            record.max_concurrency = max(1, min(MAX_THREADS, len(items)))
         original_run(component, env, eval_input)
-        if exceeded(
+        if is_threshold_exceeded(
             record.failures.count,
             len(items),
             tolerated_count=record.tolerated_failure_count,
             tolerated_percentage=record.tolerated_failure_percentage,
         ):
             kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
-            raise _failure(env, StatesErrorName(kind), kind.to_name(), _CAUSE)
+            raise _build_failure(env, StatesErrorName(kind), kind.to_name(), _THRESHOLD_CAUSE)
 
     def eval_job(worker: Any, env: Any, job: Any) -> None:
         original_job(worker, env, job)
@@ -84,7 +84,7 @@ def apply(patcher: Patcher, services: Services) -> None:
         except Exception as error:
             # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
             kind = StatesErrorNameType.StatesItemReaderFailed
-            raise _failure(env, StatesErrorName(kind), kind.to_name(), str(error)) from error
+            raise _build_failure(env, StatesErrorName(kind), kind.to_name(), str(error)) from error
 
     original_read = patcher.replace(ItemReader, "_eval_body", read_items)
     original_run = patcher.replace(DistributedIterationComponent, "_map_run", map_run)
@@ -92,7 +92,9 @@ def apply(patcher: Patcher, services: Services) -> None:
     patcher.replace(DistributedItemProcessorWorker, "_eval_pool", _eval_pool)
 
 
-def exceeded(failed: int, items: int, *, tolerated_count: int, tolerated_percentage: float) -> bool:
+def is_threshold_exceeded(
+    failed: int, items: int, *, tolerated_count: int, tolerated_percentage: float
+) -> bool:
     """Return whether a Map run fails: at any failure if no threshold is set, else beyond one."""
     if not tolerated_count and not tolerated_percentage:
         return failed > 0
@@ -128,7 +130,7 @@ def _eval_pool(worker: Any, job: Any, worker_frame: Any) -> None:
         job = following
 
 
-def _insist(services: Services, env: Any, record: Any) -> None:
+def _require_permissions(services: Services, env: Any, record: Any) -> None:
     """Fail the state unless the machine's role may run, stop and redrive its Map."""
     machine, _, label = record.map_state_machine_arn.rpartition("/")
     role = env.aws_execution_details.role_arn
@@ -139,10 +141,10 @@ def _insist(services: Services, env: Any, record: Any) -> None:
         )
     except AccessDeniedError as error:
         name = "States.Permissions"
-        raise _failure(env, CustomErrorName(name), name, str(error)) from None
+        raise _build_failure(env, CustomErrorName(name), name, str(error)) from None
 
 
-def _failure(env: Any, name: Any, error: str, cause: str) -> FailureEventException:
+def _build_failure(env: Any, name: Any, error: str, cause: str) -> FailureEventException:
     details: Any = {"mapRunFailedEventDetails": {"error": error, "cause": cause}}
     event = FailureEvent(
         env=env, error_name=name, event_type=HistoryEventType.MapRunFailed, event_details=details

@@ -30,11 +30,11 @@ from local_cloud.services import Services
 
 NAME = "endpoint_invocation"
 
-Kind = Literal["real-time", "serverless", "asynchronous"]
+EndpointKind = Literal["real-time", "serverless", "asynchronous"]
 
 PRINCIPAL = "sagemaker.amazonaws.com"
-RESPONSE_SECONDS = 60.0
-LIMITS: Mapping[Kind, int] = {"real-time": 25_000_000, "serverless": 4_000_000}
+MAX_RESPONSE_SECONDS = 60.0
+MAX_PAYLOAD_BYTES: Mapping[EndpointKind, int] = {"real-time": 25_000_000, "serverless": 4_000_000}
 CUSTOM_ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 # SageMaker removes all other headers; see the API's page.
 _FORWARDED = ("Content-Type", "Accept", CUSTOM_ATTRIBUTES, "X-Amzn-SageMaker-Inference-Id")
@@ -44,7 +44,7 @@ def apply(patcher: Patcher, services: Services) -> None:
     """Forward requests for endpoints to their processes."""
 
     def invoke_endpoint(response: Any) -> tuple[bytes, dict[str, str]]:
-        endpoint = deployed(services, response, response.uri_match["EndpointName"])
+        endpoint = get_endpoint(services, response, response.uri_match["EndpointName"])
         headers = {name: response.headers[name] for name in _FORWARDED if name in response.headers}
         result = _invoke(services, endpoint, response.body, headers)
         return result.body, _response_headers(endpoint, result)
@@ -58,7 +58,7 @@ class ModelError(ServiceException):
 
     code = "ModelError"
 
-    def __init__(self, endpoint: Endpoint, status: int, message: str) -> None:
+    def __init__(self, endpoint: DeployedEndpoint, status: int, message: str) -> None:
         fault = "client" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "server"
         super().__init__(
             f'Received {fault} error ({status}) from primary with message "{message}". See '
@@ -81,12 +81,12 @@ class ValidationError(ServiceException):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class DeployedEndpoint:
     """Endpoint in moto, with the information needed to serve it."""
 
     account: str
     region: str
-    kind: Kind
+    kind: EndpointKind
     variant: str
     role: str
     """ARN of the model's role, for its container and for SageMaker's access to S3."""
@@ -95,7 +95,7 @@ class Endpoint:
     """`AsyncInferenceConfig`; empty for other kinds."""
 
 
-def deployed(services: Services, response: Any, name: str) -> Endpoint:
+def get_endpoint(services: Services, response: Any, name: str) -> DeployedEndpoint:
     """Return the endpoint of a request.
 
     Raises:
@@ -111,18 +111,18 @@ def deployed(services: Services, response: Any, name: str) -> Endpoint:
     variant = config["ProductionVariants"][0]
     model = backend.describe_model(variant["ModelName"])
     role = model.execution_role_arn
-    return Endpoint(
+    return DeployedEndpoint(
         account=account,
         region=region,
         kind=_kind(config, variant),
         variant=variant["VariantName"],
         role=role,
-        spec=specification(services, name, region, model.primary_container, role),
+        spec=build_serving_spec(services, name, region, model.primary_container, role),
         asynchronous=config.get("AsyncInferenceConfig") or {},
     )
 
 
-def specification(
+def build_serving_spec(
     services: Services, name: str, region: str, container: Mapping[str, Any], role: str
 ) -> ServingSpec:
     """Return the process of an endpoint: `docker run IMAGE serve`, whatever the image's CMD is.
@@ -161,9 +161,9 @@ def specification(
     )
 
 
-def send(
+def invoke_container(
     services: Services,
-    endpoint: Endpoint,
+    endpoint: DeployedEndpoint,
     body: bytes,
     headers: Mapping[str, str],
     *,
@@ -195,30 +195,30 @@ def send(
     return result
 
 
-def acting(services: Services, endpoint: Endpoint, service: str) -> Any:
+def create_role_client(services: Services, endpoint: DeployedEndpoint, service: str) -> Any:
     """Return a client with which SageMaker acts as the model's role."""
     return services.access.client(service, endpoint.region, role=endpoint.role, principal=PRINCIPAL)
 
 
-def read_object(services: Services, endpoint: Endpoint, uri: str) -> bytes:
+def read_object(services: Services, endpoint: DeployedEndpoint, uri: str) -> bytes:
     """Read the S3 object of a URI, with the model's role."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    body = acting(services, endpoint, "s3").get_object(Bucket=bucket, Key=key)["Body"]
+    body = create_role_client(services, endpoint, "s3").get_object(Bucket=bucket, Key=key)["Body"]
     return bytes(body.read())
 
 
 def _invoke(
-    services: Services, endpoint: Endpoint, body: bytes, headers: Mapping[str, str]
+    services: Services, endpoint: DeployedEndpoint, body: bytes, headers: Mapping[str, str]
 ) -> ContainerResponse:
     if endpoint.kind == "asynchronous":
         raise ValidationError(f"Endpoint {endpoint.spec.name} supports InvokeEndpointAsync only.")
-    limit = LIMITS[endpoint.kind]
+    limit = MAX_PAYLOAD_BYTES[endpoint.kind]
     if len(body) > limit:
         raise ValidationError(
             f"1 validation error detected: Value of {len(body)} bytes at 'body' failed to satisfy "
             f"constraint: Member must have length less than or equal to {limit}"
         )
-    result = send(services, endpoint, body, headers, timeout=RESPONSE_SECONDS)
+    result = invoke_container(services, endpoint, body, headers, timeout=MAX_RESPONSE_SECONDS)
     if len(result.body) > limit:
         message = (
             f"the response has {len(result.body)} bytes; a {endpoint.kind} endpoint allows {limit}"
@@ -227,7 +227,7 @@ def _invoke(
     return result
 
 
-def _kind(config: Mapping[str, Any], variant: Mapping[str, Any]) -> Kind:
+def _kind(config: Mapping[str, Any], variant: Mapping[str, Any]) -> EndpointKind:
     if config.get("AsyncInferenceConfig"):
         return "asynchronous"
     return "serverless" if "ServerlessConfig" in variant else "real-time"
@@ -248,12 +248,12 @@ def _model_uri(container: Mapping[str, Any]) -> str:
     return str(source["S3Uri"])
 
 
-def _response_headers(endpoint: Endpoint, result: ContainerResponse) -> dict[str, str]:
-    given = {name.lower(): value for name, value in result.headers.items()}
+def _response_headers(endpoint: DeployedEndpoint, result: ContainerResponse) -> dict[str, str]:
+    headers_by_name = {name.lower(): value for name, value in result.headers.items()}
     headers = {
-        "Content-Type": given.get("content-type", "application/octet-stream"),
+        "Content-Type": headers_by_name.get("content-type", "application/octet-stream"),
         "x-Amzn-Invoked-Production-Variant": endpoint.variant,
     }
-    if attributes := given.get(CUSTOM_ATTRIBUTES.lower()):
+    if attributes := headers_by_name.get(CUSTOM_ATTRIBUTES.lower()):
         headers[CUSTOM_ATTRIBUTES] = attributes
     return headers

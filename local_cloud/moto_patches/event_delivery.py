@@ -27,7 +27,7 @@ from local_cloud.services import Services, run_in_background
 
 NAME = "event_delivery"
 
-_LONGEST_PAUSE = 600.0
+_MAX_DELAY_SECONDS = 600.0
 _PLACEHOLDER = re.compile(r"<([^<>]+)>")
 
 Event = dict[str, Any]
@@ -40,56 +40,58 @@ def apply(patcher: Patcher, services: Services) -> None:
     def send_to_targets(rule: Any, event: Event, transform_input: bool = True) -> None:
         if rule.state != "ENABLED" or not rule.event_pattern.matches_event(event):
             return
-        sent = complete(event)
+        completed = complete_event(event)
         for target in list(rule.targets):
             deliver = _DELIVERIES.get(target["Arn"].split(":")[2])
             if deliver is not None:
-                _start(services, rule, target, deliver, sent)
-        _by_moto(original, rule, event, transform_input)
+                _start_delivery(services, rule, target, deliver, completed)
+        _deliver_by_moto(original, rule, event, transform_input)
 
     original = patcher.replace(Rule, "send_to_targets", send_to_targets)
 
 
-def complete(event: Event) -> Event:
+def complete_event(event: Event) -> Event:
     """Return an event as AWS sends it: with its own id, and its time in ISO 8601."""
-    sent = copy.deepcopy(event)
-    if sent.get("id") in {None, "", _MOTOS_ID}:
-        sent["id"] = str(uuid.uuid4())
-    sent["time"] = _iso(sent.get("time"))
-    sent.pop("ingestion-time", None)
-    return sent
+    completed = copy.deepcopy(event)
+    if completed.get("id") in {None, "", _MOTO_EVENT_ID}:
+        completed["id"] = str(uuid.uuid4())
+    completed["time"] = _format_time(completed.get("time"))
+    completed.pop("ingestion-time", None)
+    return completed
 
 
-def transformed(target: Target, event: Event) -> str:
+def build_input(target: Target, event: Event) -> str:
     """Return the input of a target: the event, a part of it, a constant, or a filled template."""
     if "Input" in target:
         return str(target["Input"])
     if "InputPath" in target:
-        return json.dumps(_at(target["InputPath"], event))
+        return json.dumps(_get_at_path(target["InputPath"], event))
     if transformer := target.get("InputTransformer"):
-        return _fill(transformer["InputTemplate"], transformer.get("InputPathsMap", {}), event)
+        return _fill_template(
+            transformer["InputTemplate"], transformer.get("InputPathsMap", {}), event
+        )
     return json.dumps(event)
 
 
 # moto.events.utils._BASE_EVENT_MESSAGE has this id for every event from S3
-_MOTOS_ID = "17793124-05d4-b198-2fde-7ededc63b103"
+_MOTO_EVENT_ID = "17793124-05d4-b198-2fde-7ededc63b103"
 
 
-def _fill(template: str, paths: Mapping[str, str], event: Event) -> str:
+def _fill_template(template: str, paths: Mapping[str, str], event: Event) -> str:
     """Replace the placeholders of a template.
 
     Inside a quoted string, a value is inserted as text; elsewhere, it is inserted as JSON. A
     variable whose path matches nothing is undefined and leaves a gap. AWS does not document the
     result for null; here it leaves a gap, too.
     """
-    found = {name: _at(path, event) for name, path in paths.items()}
+    found = {name: _get_at_path(path, event) for name, path in paths.items()}
     values = {name: value for name, value in found.items() if value is not None} | {
         "aws.events.event.json": event,
         "aws.events.event": {k: v for k, v in event.items() if k != "detail"},
         "aws.events.event.ingestion-time": event["time"],
     }
 
-    def value_of(match: re.Match[str]) -> str:
+    def replacement(match: re.Match[str]) -> str:
         if (value := values.get(match[1])) is None:
             return ""
         quoted = len(re.findall(r'(?<!\\)"', template[: match.start()])) % 2 == 1
@@ -98,15 +100,15 @@ def _fill(template: str, paths: Mapping[str, str], event: Event) -> str:
             return json.dumps(text)[1:-1]
         return json.dumps(value)
 
-    return _PLACEHOLDER.sub(value_of, template)
+    return _PLACEHOLDER.sub(replacement, template)
 
 
-def _at(path: str, event: Event) -> Any:
+def _get_at_path(path: str, event: Event) -> Any:
     found = parse_path(path).find(event)
     return found[0].value if found else None
 
 
-def _iso(time: Any) -> str:
+def _format_time(time: Any) -> str:
     if isinstance(time, str) and "T" in time:
         return time
     seconds = float(time) if time else dt.datetime.now(dt.UTC).timestamp()
@@ -114,45 +116,47 @@ def _iso(time: Any) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _start(services: Services, rule: Any, target: Target, deliver: Delivery, event: Event) -> None:
-    message = transformed(target, event)
+def _start_delivery(
+    services: Services, rule: Any, target: Target, deliver: Delivery, event: Event
+) -> None:
+    message = build_input(target, event)
 
     def attempt() -> None:
         try:
-            for pause in pauses(target):
+            for delay in retry_delays(target):
                 try:
                     deliver(services, rule, target, message)
                 except ClientError as error:
-                    if not passes(error):
+                    if not is_retryable(error):
                         raise
-                    services.clock.sleep(pause)
+                    services.clock.sleep(delay)
                 else:
                     return
             deliver(services, rule, target, message)
         except Exception as error:
             if not (queue := target.get("DeadLetterConfig", {}).get("Arn")):
                 raise
-            _dead_letter(services, rule, target, queue, message, error)
+            _send_dead_letter(services, rule, target, queue, message, error)
 
     run_in_background(f"{rule.name} → {target['Arn']}", attempt)
 
 
-def pauses(target: Target) -> Iterator[float]:
+def retry_delays(target: Target) -> Iterator[float]:
     """Yield AWS's delays between attempts in s, up to the maximum number of attempts or event age.
 
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-retry-policy.html
     """
     policy = target.get("RetryPolicy", {})
-    age, oldest = 0.0, float(policy.get("MaximumEventAgeInSeconds", 86_400))
+    age, max_age = 0.0, float(policy.get("MaximumEventAgeInSeconds", 86_400))
     for number in range(int(policy.get("MaximumRetryAttempts", 185))):
-        pause = min(2.0**number, _LONGEST_PAUSE)
-        if age + pause > oldest:
+        delay = min(2.0**number, _MAX_DELAY_SECONDS)
+        if age + delay > max_age:
             return
-        yield pause
-        age += pause
+        yield delay
+        age += delay
 
 
-def passes(error: ClientError) -> bool:
+def is_retryable(error: ClientError) -> bool:
     """Return whether EventBridge retries: not if the target is missing or access is denied."""
     response: Mapping[str, Any] = error.response
     status = response["ResponseMetadata"]["HTTPStatusCode"]
@@ -161,7 +165,7 @@ def passes(error: ClientError) -> bool:
     )
 
 
-def _dead_letter(
+def _send_dead_letter(
     services: Services, rule: Any, target: Target, queue: str, message: str, error: Exception
 ) -> None:
     *_, region, account, name = queue.split(":")
@@ -182,13 +186,13 @@ def _dead_letter(
     )
 
 
-def _to_function(services: Services, rule: Any, target: Target, message: str) -> None:
+def _deliver_to_function(services: Services, rule: Any, target: Target, message: str) -> None:
     services.client("lambda", rule.region_name).invoke(
         FunctionName=target["Arn"], InvocationType="Event", Payload=message.encode()
     )
 
 
-def _to_state_machine(services: Services, rule: Any, target: Target, message: str) -> None:
+def _deliver_to_state_machine(services: Services, rule: Any, target: Target, message: str) -> None:
     """Start an execution with the target's role, as EventBridge does."""
     client = services.access.client(
         "stepfunctions",
@@ -201,23 +205,25 @@ def _to_state_machine(services: Services, rule: Any, target: Target, message: st
     )
 
 
-def _to_topic(services: Services, rule: Any, target: Target, message: str) -> None:
+def _deliver_to_topic(services: Services, rule: Any, target: Target, message: str) -> None:
     services.client("sns", rule.region_name).publish(TopicArn=target["Arn"], Message=message)
 
 
 Delivery = Callable[[Services, Any, Target, str], None]
 _DELIVERIES: Mapping[str, Delivery] = {
-    "lambda": _to_function,
-    "states": _to_state_machine,
-    "sns": _to_topic,
+    "lambda": _deliver_to_function,
+    "states": _deliver_to_state_machine,
+    "sns": _deliver_to_topic,
 }
 
 
-def _by_moto(original: Callable[..., None], rule: Any, event: Event, transform_input: bool) -> None:
+def _deliver_by_moto(
+    original: Callable[..., None], rule: Any, event: Event, transform_input: bool
+) -> None:
     """Let moto deliver to the targets that it supports."""
-    known = [t for t in rule.targets if t["Arn"].split(":")[2] not in _DELIVERIES]
-    if not known:
+    targets = [t for t in rule.targets if t["Arn"].split(":")[2] not in _DELIVERIES]
+    if not targets:
         return
     limited = copy.copy(rule)
-    limited.targets = known
+    limited.targets = targets
     original(limited, event, transform_input)

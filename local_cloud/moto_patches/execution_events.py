@@ -24,7 +24,7 @@ NAME = "execution_events"
 
 # Maximum size of input and output in an event; larger ones are omitted, since an event may have 256
 # KB.
-_DATA_LIMIT = 248 * 1024
+_MAX_DATA_BYTES = 248 * 1024
 
 
 def apply(patcher: Patcher, services: Services) -> None:
@@ -47,7 +47,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 def put_status_event(execution: Any, status: str) -> None:
     """Send an event to EventBridge, without waiting for its targets."""
-    detail = detail_of(execution, status)
+    detail = build_detail(execution, status)
     entry = {
         "Source": "aws.states",
         "DetailType": "Step Functions Execution Status Change",
@@ -58,11 +58,11 @@ def put_status_event(execution: Any, status: str) -> None:
     run_in_background(f"{execution.name} is {status}", lambda: backend.put_events([entry]))
 
 
-def detail_of(execution: Any, status: str) -> dict[str, Any]:
+def build_detail(execution: Any, status: str) -> dict[str, Any]:
     """Return the event's detail, with all the fields that AWS documents."""
     running = status == "RUNNING"
     succeeded = status == "SUCCEEDED"
-    given, output = within_limit(
+    given, output = omit_large_data(
         execution.execution_input, json.dumps(execution.output) if succeeded else None
     )
     return {
@@ -80,27 +80,27 @@ def detail_of(execution: Any, status: str) -> dict[str, Any]:
         "stateMachineAliasArn": None,
         "redriveCount": getattr(execution, "redrive_count", 0),
         "redriveDate": _milliseconds(getattr(execution, "redrive_date", None)),
-        "redriveStatus": "REDRIVABLE" if _redrivable(status) else "NOT_REDRIVABLE",
+        "redriveStatus": "REDRIVABLE" if _is_redrivable(status) else "NOT_REDRIVABLE",
         "redriveStatusReason": None
-        if _redrivable(status)
+        if _is_redrivable(status)
         else f"Execution is {status} and cannot be redriven",
         "error": None if running else execution.error,
         "cause": None if running else execution.cause,
     }
 
 
-def _redrivable(status: str) -> bool:
+def _is_redrivable(status: str) -> bool:
     return status in {"FAILED", "TIMED_OUT", "ABORTED"}
 
 
-def within_limit(given: str, output: str | None) -> tuple[str | None, str | None]:
+def omit_large_data(given: str, output: str | None) -> tuple[str | None, str | None]:
     """Return input and output, without those over the limit: first the output, then both."""
-    if _size(output) > _DATA_LIMIT:
+    if _json_size(output) > _MAX_DATA_BYTES:
         output = None
-    return (given if _size(given) + _size(output) <= _DATA_LIMIT else None), output
+    return (given if _json_size(given) + _json_size(output) <= _MAX_DATA_BYTES else None), output
 
 
-def _size(text: str | None) -> int:
+def _json_size(text: str | None) -> int:
     """Return the size of a text as a string in the event's JSON; 0 for None."""
     return 0 if text is None else len(json.dumps(text))
 

@@ -30,10 +30,10 @@ logger = logging.getLogger("local_cloud")
 NAME = "function_invocation"
 
 # Delays in s between attempts at a failed event, by AWS's clock.
-RETRY_SECONDS = (60.0, 120.0)
+RETRY_DELAYS_SECONDS = (60.0, 120.0)
 # Maximum delay in s of an event without a free slot; the delay grows with each return to the queue.
-_LONGEST_IN_QUEUE = 300.0
-_LONGEST_AGE = 21_600
+_MAX_QUEUE_DELAY_SECONDS = 300.0
+_DEFAULT_MAX_AGE_SECONDS = 21_600
 
 
 def apply(patcher: Patcher, services: Services) -> None:
@@ -50,7 +50,7 @@ def apply(patcher: Patcher, services: Services) -> None:
         function = backend.get_function(function_name, qualifier)
         payload = body if isinstance(body, bytes) else (body or "{}").encode()
         if (headers or {}).get("X-Amz-Invocation-Type") == "Event":
-            _Asynchronous(services, function, payload).start()
+            _AsyncInvocation(services, function, payload).start()
             return b""
         response = _invoke(services, function, payload)
         if response is None:
@@ -73,17 +73,17 @@ class TooManyRequestsError(LambdaClientError):
 
 def _invoke(services: Services, function: Any, payload: bytes) -> InvocationResult | None:
     """Run a function; return None if the account has no free slot."""
-    with services.faults.lambda_slot() as free:
-        if not free:
+    with services.faults.lambda_slot() as is_free:
+        if not is_free:
             return None
         try:
-            return services.functions.invoke(specification(function, services), payload)
+            return services.functions.invoke(build_function_spec(function, services), payload)
         except AccessDeniedError as error:
             body = {"errorType": "AccessDeniedException", "errorMessage": str(error)}
             return InvocationResult(json.dumps(body).encode(), failed=True)
 
 
-def specification(function: Any, services: Services) -> FunctionSpec:
+def build_function_spec(function: Any, services: Services) -> FunctionSpec:
     """Return the specification of moto's function, with its image from the local registry.
 
     Raises:
@@ -92,7 +92,7 @@ def specification(function: Any, services: Services) -> FunctionSpec:
     image = services.image(function.code["ImageUri"], function.region)
     command = function.image_config.cmd or image.command
     log_group = getattr(function, "log_group", None) or f"/aws/lambda/{function.function_name}"
-    full = services.faults.trigger(DiskFull, lambda f: f.process in function.function_name)
+    disk_full = services.faults.trigger(DiskFull, lambda f: f.process in function.function_name)
     require_for_function(
         services.access,
         function.role,
@@ -119,11 +119,11 @@ def specification(function: Any, services: Services) -> FunctionSpec:
             **services.access.session(function.role, "lambda.amazonaws.com").variables,
         },
         version=str(function.version),
-        disk_kib=full.kib if full else None,
+        disk_kib=disk_full.kib if disk_full else None,
     )
 
 
-class _Asynchronous:
+class _AsyncInvocation:
     """Event that Lambda has accepted: run, retried after errors, then sent to a destination."""
 
     def __init__(self, services: Services, function: Any, payload: bytes) -> None:
@@ -133,7 +133,7 @@ class _Asynchronous:
         self._request_id = str(uuid.uuid4())
         config = function.event_invoke_config[0].config if function.event_invoke_config else {}
         self._retries = int(config.get("MaximumRetryAttempts", 2))
-        self._longest_age = int(config.get("MaximumEventAgeInSeconds", _LONGEST_AGE))
+        self._max_age = int(config.get("MaximumEventAgeInSeconds", _DEFAULT_MAX_AGE_SECONDS))
         self._age = 0.0
         self._on_failure = (
             config.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
@@ -148,32 +148,36 @@ class _Asynchronous:
             for attempt in range(self._retries + 1):
                 response = self._invoke_when_free()
                 if response is None:
-                    self._set_aside("EventAgeExceeded", attempt, None)
+                    self._send_to_destination("EventAgeExceeded", attempt, None)
                     return
                 if not response.failed:
                     return
                 logger.warning("%s: attempt %d: %s", name, attempt + 1, response.payload[:500])
                 if attempt < self._retries:
-                    self._services.clock.sleep(RETRY_SECONDS[attempt])
-            self._set_aside("RetriesExhausted", self._retries + 1, response)
+                    self._services.clock.sleep(RETRY_DELAYS_SECONDS[attempt])
+            self._send_to_destination("RetriesExhausted", self._retries + 1, response)
         except Exception:
             logger.exception("an event for %s was lost", name)
 
     def _invoke_when_free(self) -> InvocationResult | None:
         """Run the function once a slot is free; return None if the event is too old by then."""
-        pause = 1.0
-        while self._age <= self._longest_age:
+        delay = 1.0
+        while self._age <= self._max_age:
             response = _invoke(self._services, self._function, self._payload)
             if response is not None:
                 return response
-            self._services.clock.sleep(pause)
-            self._age += pause
-            pause = min(2 * pause, _LONGEST_IN_QUEUE)
+            self._services.clock.sleep(delay)
+            self._age += delay
+            delay = min(2 * delay, _MAX_QUEUE_DELAY_SECONDS)
         return None
 
-    def _set_aside(self, condition: str, attempts: int, response: InvocationResult | None) -> None:
+    def _send_to_destination(
+        self, condition: str, attempts: int, response: InvocationResult | None
+    ) -> None:
         if self._on_failure:
-            self._send(self._on_failure, json.dumps(self._record(condition, attempts, response)))
+            self._send(
+                self._on_failure, json.dumps(self._build_record(condition, attempts, response))
+            )
 
     def _send(self, arn: str, message: str) -> None:
         """Send a message to a destination with the function's role, as Lambda does."""
@@ -190,7 +194,7 @@ class _Asynchronous:
         else:
             logger.error("on-failure destinations in %s are not delivered to: %s", service, arn)
 
-    def _record(
+    def _build_record(
         self, condition: str, attempts: int, response: InvocationResult | None
     ) -> dict[str, Any]:
         """Return the record of a failed event.

@@ -52,9 +52,9 @@ def apply(patcher: Patcher, services: Services) -> None:
         array_properties: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> tuple[str, str, str]:
-        submission = _Submission.of(simple, job_name, job_def_id, job_queue, options)
+        submission = _JobSubmission.create(simple, job_name, job_def_id, job_queue, options)
         size = (array_properties or {}).get("size")
-        parent = submission.job({"size": size} if size else {})
+        parent = submission.create_job({"size": size} if size else {})
         if size:
             _run_array(services, submission, parent, int(size))
         else:
@@ -73,7 +73,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Submission:
+class _JobSubmission:
     """Request to run a job; all children of an array share it."""
 
     backend: Any
@@ -83,21 +83,21 @@ class _Submission:
     options: Mapping[str, Any]
 
     @classmethod
-    def of(
+    def create(
         cls, simple: Any, name: str, definition: str, queue: str, options: Mapping[str, Any]
-    ) -> _Submission:
+    ) -> _JobSubmission:
         backend = simple.backend
-        found = _definition(backend, definition)
+        found = _select_definition(backend, definition)
         if found is None:
             raise ClientException(f"Job definition {definition} does not exist")
         if found.status != "ACTIVE":
             raise ClientException(f"Job definition {definition} is not active")
-        found_queue = backend.get_job_queue(queue)
-        if found_queue is None:
+        job_queue = backend.get_job_queue(queue)
+        if job_queue is None:
             raise ClientException(f"Job queue {queue} does not exist")
-        return cls(backend, name, found, found_queue, options)
+        return cls(backend, name, found, job_queue, options)
 
-    def job(self, array: Mapping[str, Any], job_id: str | None = None) -> Any:
+    def create_job(self, array: Mapping[str, Any], job_id: str | None = None) -> Any:
         """Create a job in moto, and register it."""
         job = Job(
             self.name,
@@ -132,7 +132,7 @@ class _Submission:
         }
 
 
-def _definition(backend: Any, identifier: str) -> Any:
+def _select_definition(backend: Any, identifier: str) -> Any:
     """Return a job definition; for a name without a revision, the latest active one."""
     active = [
         definition
@@ -144,9 +144,9 @@ def _definition(backend: Any, identifier: str) -> Any:
     return backend.get_job_definition(identifier)
 
 
-def _run_array(services: Services, submission: _Submission, parent: Any, size: int) -> None:
+def _run_array(services: Services, submission: _JobSubmission, parent: Any, size: int) -> None:
     children = [
-        submission.job({"statusSummary": {}, "index": index}, f"{parent.job_id}:{index}")
+        submission.create_job({"statusSummary": {}, "index": index}, f"{parent.job_id}:{index}")
         for index in range(size)
     ]
     parent._child_jobs = children
@@ -160,7 +160,7 @@ def _run_array(services: Services, submission: _Submission, parent: Any, size: i
     _send_runnable(submission, children)
 
 
-def _send_runnable(submission: _Submission, jobs: Sequence[Any]) -> None:
+def _send_runnable(submission: _JobSubmission, jobs: Sequence[Any]) -> None:
     """Send the event that a job waits for a host, without waiting for the event's targets.
 
     https://docs.aws.amazon.com/batch/latest/userguide/batch_job_events.html
@@ -198,10 +198,10 @@ def _finish_array(parent: Any, futures: list[Future[bool]]) -> None:
     parent._mark_stopped(success=all(succeeded))
 
 
-def _run_job(services: Services, submission: _Submission, job: Any, parent: Any) -> bool:
+def _run_job(services: Services, submission: _JobSubmission, job: Any, parent: Any) -> bool:
     """Run a job's attempts, and return whether one of them succeeded."""
     try:
-        succeeded = _attempts(services, submission, job, parent)
+        succeeded = _run_attempts(services, submission, job, parent)
     except Exception as error:
         logger.exception("job %s could not be run", job.job_id)
         job.job_stopped_reason = f"CannotStartContainerError: {error}"
@@ -210,31 +210,31 @@ def _run_job(services: Services, submission: _Submission, job: Any, parent: Any)
     return succeeded
 
 
-def _attempts(services: Services, submission: _Submission, job: Any, parent: Any) -> bool:
+def _run_attempts(services: Services, submission: _JobSubmission, job: Any, parent: Any) -> bool:
     strategy = submission.definition.retry_strategy or {}
     for number in range(1, int(strategy.get("attempts", 1)) + 1):
         if not wait_for_host(services, submission.queue, job, parent) or job.stop or parent.stop:
             return False
-        ended = _attempt(services, submission, job, parent, number)
-        if ended.code == 0:
+        result = _run_attempt(services, submission, job, parent, number)
+        if result.code == 0:
             return True
-        job.job_stopped_reason = job.job_stopped_reason if job.stop else ended.status_reason
+        job.job_stopped_reason = job.job_stopped_reason if job.stop else result.status_reason
         # An attempt that exceeded its timeout is final, regardless of the rules:
         # https://docs.aws.amazon.com/batch/latest/userguide/job_timeouts.html
-        if ended.timed_out or not should_retry(
-            strategy.get("evaluateOnExit", []), ended.code, ended.status_reason, ended.reason
+        if result.timed_out or not should_retry(
+            strategy.get("evaluateOnExit", []), result.code, result.status_reason, result.reason
         ):
             return False
     return False
 
 
-def _attempt(
-    services: Services, submission: _Submission, job: Any, parent: Any, number: int
+def _run_attempt(
+    services: Services, submission: _JobSubmission, job: Any, parent: Any, number: int
 ) -> AttemptResult:
     container = submission.definition.container_properties
     image = services.image(container["image"], submission.backend.region_name)
-    _insist(services, container)
-    words = [*image.entry_point, *(_command(submission, job) or image.command)]
+    _require_permissions(services, container)
+    words = [*image.entry_point, *(_fill_command(submission, job) or image.command)]
     environment = {
         **submission.variables(job),
         **services.environment,
@@ -248,24 +248,24 @@ def _attempt(
     job.job_started_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
     job.log_stream_name = job._stream_name
     job._start_attempt()
-    full = services.faults.trigger(DiskFull, lambda f: f.process in submission.definition.name)
-    ended = run_attempt(
+    disk_full = services.faults.trigger(DiskFull, lambda f: f.process in submission.definition.name)
+    result = run_attempt(
         services,
         JobSpec(
             command=[sys.executable if word in {"python", "python3"} else word for word in words],
             folder=image.folder,
             environment=environment,
             log=f"job-{submission.name}-{job.job_id.replace(':', '-')}.log",
-            disk_kib=full.kib if full else None,
+            disk_kib=disk_full.kib if disk_full else None,
         ),
         timeout=job._get_attempt_duration(),
         should_stop=lambda: job.stop or parent.stop,
     )
-    _record(job, ended)
-    return ended
+    _record_attempt(job, result)
+    return result
 
 
-def _insist(services: Services, container: Mapping[str, Any]) -> None:
+def _require_permissions(services: Services, container: Mapping[str, Any]) -> None:
     """Require what the agent on a host needs from the execution role, if there is one."""
     if role := container.get("executionRoleArn"):
         require_for_job(
@@ -281,22 +281,22 @@ def _credentials(services: Services, container: Mapping[str, Any]) -> dict[str, 
     return services.access.container_variables(role, "ecs-tasks.amazonaws.com") if role else {}
 
 
-def _command(submission: _Submission, job: Any) -> list[str]:
+def _fill_command(submission: _JobSubmission, job: Any) -> list[str]:
     """Return the job's command with its parameters filled in."""
     overrides = submission.options.get("container_overrides") or {}
     command = overrides.get("command") or submission.definition.container_properties["command"]
     return list(job._add_parameters_to_command(list(command)))
 
 
-def _record(job: Any, ended: AttemptResult) -> None:
-    job.exit_code = ended.code
+def _record_attempt(job: Any, result: AttemptResult) -> None:
+    job.exit_code = result.code
     job.job_stopped_at = dt.datetime.now()  # noqa: DTZ005 - as moto's own
     job._stop_attempt()
-    job.latest_attempt["statusReason"] = ended.status_reason
-    container = {"exitCode": ended.code, "reason": ended.reason or None}
+    job.latest_attempt["statusReason"] = result.status_reason
+    container = {"exitCode": result.code, "reason": result.reason or None}
     job.latest_attempt["container"] |= {k: v for k, v in container.items() if v is not None}
-    job.container_reason = ended.reason
-    lines = ended.output.splitlines()
+    job.container_reason = result.reason
+    lines = result.output.splitlines()
     if not lines:
         return
     logs, group, stream = job._log_backend, job._log_group, job._stream_name

@@ -36,7 +36,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 
     def send(account_id: str, bucket: Any, event_name: str, key: Any) -> None:
         # The content of the event is final when the object is put, even if it arrives late.
-        detail = _detail(account_id, bucket, event_name, key)
+        detail = _build_detail(account_id, bucket, event_name, key)
         late = services.faults.trigger(EventLate)
         if late is None:
             _send(account_id, bucket, event_name, detail)
@@ -70,7 +70,7 @@ def _send(account_id: str, bucket: Any, event_name: str, detail: Mapping[str, An
         logger.exception("the event of %s in %s was not delivered", detail["object"], bucket.name)
 
 
-def _detail(account_id: str, bucket: Any, event_name: str, key: Any) -> dict[str, Any]:
+def _build_detail(account_id: str, bucket: Any, event_name: str, key: Any) -> dict[str, Any]:
     described = {
         "key": key.name,
         "size": key.size,

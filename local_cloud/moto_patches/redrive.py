@@ -70,7 +70,7 @@ def redrive(execution: Any) -> None:
         raise _NotRedrivableError(
             f"Execution {execution.exec_arn} is {execution.status} and cannot be redriven"
         )
-    worker = _worker_from(execution)
+    worker = _create_worker(execution)
     execution.redrive_count = getattr(execution, "redrive_count", 0) + 1
     execution.redrive_date = dt.datetime.now(dt.UTC)
     execution.error = execution.cause = execution.stop_date = None
@@ -79,14 +79,14 @@ def redrive(execution: Any) -> None:
     execution.start()
 
 
-def _worker_from(execution: Any) -> Any:
+def _create_worker(execution: Any) -> Any:
     definition = json.loads(execution.state_machine.definition)
     events = execution.exec_worker.env.event_manager
-    state, given = _last_entered(events.get_event_history(), definition)
-    return _RedrivenWorker(execution, definition | {"StartAt": state}, given, events)
+    state, state_input = _last_entered_state(events.get_event_history(), definition)
+    return _RedrivenWorker(execution, definition | {"StartAt": state}, state_input, events)
 
 
-def _last_entered(history: list[Any], definition: dict[str, Any]) -> tuple[str, Any]:
+def _last_entered_state(history: list[Any], definition: dict[str, Any]) -> tuple[str, Any]:
     """Return the last entered state of the machine itself, and its input."""
     for event in reversed(history):
         details = event.get("stateEnteredEventDetails")
@@ -98,11 +98,13 @@ def _last_entered(history: list[Any], definition: dict[str, Any]) -> tuple[str, 
 class _RedrivenWorker(ExecutionWorker):
     """Worker like moto's that starts at a later state, with that state's input."""
 
-    def __init__(self, execution: Any, definition: dict[str, Any], given: Any, events: Any) -> None:
-        usual = Execution._get_start_execution_worker(execution)
-        self.__dict__.update(vars(usual))
+    def __init__(
+        self, execution: Any, definition: dict[str, Any], state_input: Any, events: Any
+    ) -> None:
+        worker = Execution._get_start_execution_worker(execution)
+        self.__dict__.update(vars(worker))
         self._definition = definition
-        self._given = given
+        self._state_input = state_input
         self._events = events
 
     def _get_evaluation_entrypoint(self) -> Any:
@@ -110,7 +112,7 @@ class _RedrivenWorker(ExecutionWorker):
 
     def _get_evaluation_environment(self) -> Any:
         env = super()._get_evaluation_environment()
-        env.states.reset(self._given)
+        env.states.reset(self._state_input)
         env.event_manager = self._events
         return env
 

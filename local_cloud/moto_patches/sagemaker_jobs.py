@@ -34,16 +34,18 @@ def apply(patcher: Patcher, services: Services) -> None:
     """Use the role as the service does, before moto creates the job."""
 
     def create_training_job(backend: Any, **job: Any) -> Any:
-        _Job(services, job["role_arn"], backend.region_name).train(job)
+        _JobRole(services, job["role_arn"], backend.region_name).check_training(job)
         return original_training(backend, **job)
 
     def create_transform_job(backend: Any, **job: Any) -> Any:
         model = backend.describe_model(job["model_name"])
-        _Job(services, model.execution_role_arn, backend.region_name).transform(job, model)
+        _JobRole(services, model.execution_role_arn, backend.region_name).check_transform(
+            job, model
+        )
         return original_transform(backend, **job)
 
     def create_processing_job(backend: Any, **job: Any) -> Any:
-        _Job(services, job["role_arn"], backend.region_name).process(job)
+        _JobRole(services, job["role_arn"], backend.region_name).check_processing(job)
         return original_processing(backend, **job)
 
     original_processing = patcher.replace(
@@ -57,7 +59,7 @@ def apply(patcher: Patcher, services: Services) -> None:
     )
 
 
-class _Job:
+class _JobRole:
     """SageMaker's own use of a job's role."""
 
     def __init__(self, services: Services, role: str, region: str) -> None:
@@ -65,42 +67,44 @@ class _Job:
         self._role = role
         self._region = region
 
-    def train(self, job: Mapping[str, Any]) -> None:
+    def check_training(self, job: Mapping[str, Any]) -> None:
         """Pull the image, read the channels, and check writing checkpoints and the model."""
         image = job["algorithm_specification"]["TrainingImage"]
         checkpoints = (job.get("checkpoint_config") or {}).get("S3Uri")
         target = f"{job['output_data_config']['S3OutputPath']}/{job['training_job_name']}/output"
         channels = [c["DataSource"]["S3DataSource"] for c in job.get("input_data_config") or ()]
-        with _Refusing():
-            self._start(image, "/aws/sagemaker/TrainingJobs")
+        with _TranslateRefusals():
+            self._require_start(image, "/aws/sagemaker/TrainingJobs")
             for channel in channels:
-                self._read(channel["S3Uri"])
+                self._read_prefix(channel["S3Uri"])
             if checkpoints:
-                self._read(checkpoints)
-                self._write(f"{checkpoints}/checkpoint")
-            self._write(f"{target}/model.tar.gz")
+                self._read_prefix(checkpoints)
+                self._require_write(f"{checkpoints}/checkpoint")
+            self._require_write(f"{target}/model.tar.gz")
 
-    def transform(self, job: Mapping[str, Any], model: Any) -> None:
+    def check_transform(self, job: Mapping[str, Any], model: Any) -> None:
         """Pull the image, read the model and the objects, and check writing an answer for each."""
         container = model.primary_container
         source = job["transform_input"]["DataSource"]["S3DataSource"]["S3Uri"]
-        with _Refusing():
-            self._start(container["Image"], "/aws/sagemaker/TransformJobs")
-            self._get(*_split(container["ModelDataUrl"]))
-            for name in self._read(source):
-                self._write(f"{job['transform_output']['S3OutputPath']}/{name}.out")
+        with _TranslateRefusals():
+            self._require_start(container["Image"], "/aws/sagemaker/TransformJobs")
+            self._read_object(*_split_uri(container["ModelDataUrl"]))
+            for name in self._read_prefix(source):
+                self._require_write(f"{job['transform_output']['S3OutputPath']}/{name}.out")
 
-    def process(self, job: Mapping[str, Any]) -> None:
+    def check_processing(self, job: Mapping[str, Any]) -> None:
         """Pull the image, read the inputs, and check writing the outputs."""
         outputs = (job.get("processing_output_config") or {}).get("Outputs", ())
-        with _Refusing():
-            self._start(job["app_specification"]["ImageUri"], "/aws/sagemaker/ProcessingJobs")
+        with _TranslateRefusals():
+            self._require_start(
+                job["app_specification"]["ImageUri"], "/aws/sagemaker/ProcessingJobs"
+            )
             for given in job.get("processing_inputs") or ():
-                self._read(given["S3Input"]["S3Uri"])
+                self._read_prefix(given["S3Input"]["S3Uri"])
             for output in outputs:
-                self._write(f"{output['S3Output']['S3Uri']}/report.html")
+                self._require_write(f"{output['S3Output']['S3Uri']}/report.html")
 
-    def _start(self, image: str, logs: str) -> None:
+    def _require_start(self, image: str, logs: str) -> None:
         repository = image.partition("/")[2].rpartition(":")[0]
         require_for_container(
             self._services.access, self._role, logs=logs, repository=repository, namespace=logs
@@ -112,22 +116,24 @@ class _Job:
             "s3", self._region, role=self._role, principal=_PRINCIPAL
         )
 
-    def _read(self, uri: str) -> list[str]:
+    def _read_prefix(self, uri: str) -> list[str]:
         """Read every object below a prefix; return their names."""
-        bucket, prefix = _split(uri)
-        found = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
-        for each in found:
-            self._get(bucket, each["Key"])
-        return [each["Key"].rpartition("/")[2] for each in found]
+        bucket, prefix = _split_uri(uri)
+        objects = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+        for each in objects:
+            self._read_object(bucket, each["Key"])
+        return [each["Key"].rpartition("/")[2] for each in objects]
 
-    def _get(self, bucket: str, key: str) -> None:
+    def _read_object(self, bucket: str, key: str) -> None:
         self._s3.head_object(Bucket=bucket, Key=key)
 
-    def _write(self, uri: str) -> None:
-        self._services.access.require(self._role, "s3:PutObject", resource=object_arn(*_split(uri)))
+    def _require_write(self, uri: str) -> None:
+        self._services.access.require(
+            self._role, "s3:PutObject", resource=object_arn(*_split_uri(uri))
+        )
 
 
-class _Refusing:
+class _TranslateRefusals:
     """Context manager that converts a refusal by S3 or by the role into the service's error."""
 
     def __enter__(self) -> None:
@@ -138,6 +144,6 @@ class _Refusing:
             raise _ValidationException(str(error)) from error
 
 
-def _split(uri: str) -> tuple[str, str]:
+def _split_uri(uri: str) -> tuple[str, str]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key

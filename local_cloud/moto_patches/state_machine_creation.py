@@ -35,7 +35,7 @@ def apply(patcher: Patcher, services: Services) -> None:
         **options: Any,
     ) -> Any:
         properties = cloudformation_json["Properties"]
-        properties["DefinitionString"] = definition_of(properties)
+        properties["DefinitionString"] = fill_definition(properties)
         require_for_state_machine(
             services.access,
             properties["RoleArn"],
@@ -51,7 +51,7 @@ def apply(patcher: Patcher, services: Services) -> None:
     )
 
 
-def definition_of(properties: Mapping[str, Any]) -> str:
+def fill_definition(properties: Mapping[str, Any]) -> str:
     """Return a state machine's definition with its substitutions filled in."""
     definition = str(properties["DefinitionString"])
     for name, value in properties.get("DefinitionSubstitutions", {}).items():

@@ -45,7 +45,7 @@ _STATUSES: dict[type[Any], str] = {
     ProgramStopped: "ABORTED",
     ProgramTimedOut: "TIMED_OUT",
 }
-_PAGE = 100
+_DEFAULT_PAGE_SIZE = 100
 
 
 class _ResourceNotFoundError(JsonRESTError):
@@ -56,7 +56,7 @@ class _ResourceNotFoundError(JsonRESTError):
 
 
 @dataclass
-class _Child:
+class _ChildExecution:
     """Execution of one item."""
 
     map_run: str
@@ -65,7 +65,7 @@ class _Child:
     start: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
     stop: dt.datetime | None = None
     status: str = "RUNNING"
-    given: str = "{}"
+    input: str = "{}"
     error: str | None = None
     cause: str | None = None
 
@@ -75,12 +75,12 @@ class _Child:
 
     def end(self, state: Any) -> None:
         """Record the end of the item's program, whose error moto swallows."""
-        said: Any = (state.error if isinstance(state, ProgramError) else None) or {}
-        self.error, self.cause = said.get("error"), said.get("cause")
+        failure: Any = (state.error if isinstance(state, ProgramError) else None) or {}
+        self.error, self.cause = failure.get("error"), failure.get("cause")
         self.stop = dt.datetime.now(dt.UTC)
         self.status = _STATUSES.get(type(state), "FAILED")
 
-    def listed(self) -> dict[str, Any]:
+    def to_list_item(self) -> dict[str, Any]:
         """Return the child in the format of ListExecutions."""
         found = {
             "executionArn": self.arn,
@@ -94,11 +94,11 @@ class _Child:
         }
         return {key: value for key, value in found.items() if value is not None}
 
-    def described(self) -> dict[str, Any]:
+    def to_description(self) -> dict[str, Any]:
         """Return the child in the format of DescribeExecution."""
-        said = {"error": self.error, "cause": self.cause}
-        found = {key: value for key, value in self.listed().items() if key != "itemCount"}
-        return found | {"input": self.given} | {k: v for k, v in said.items() if v is not None}
+        failure = {"error": self.error, "cause": self.cause}
+        found = {key: value for key, value in self.to_list_item().items() if key != "itemCount"}
+        return found | {"input": self.input} | {k: v for k, v in failure.items() if v is not None}
 
 
 def apply(patcher: Patcher, services: Services) -> None:
@@ -106,26 +106,26 @@ def apply(patcher: Patcher, services: Services) -> None:
 
     def eval_job(worker: Any, env: Any, job: Any) -> None:
         record = worker._map_run_record
-        child = _Child(record.map_run_arn, record.map_state_machine_arn)
+        child = _ChildExecution(record.map_run_arn, record.map_state_machine_arn)
         record.children[child.arn] = env.map_child = child
         original_job(worker, env, job)
         child.end(env.program_state())
 
     def eval_input(worker: Any, env_frame: Any) -> None:
         InlineItemProcessorWorker._eval_input(worker, env_frame)
-        env_frame.map_child.given = json.dumps(env_frame.states.get_input())
+        env_frame.map_child.input = json.dumps(env_frame.states.get_input())
 
     def list_executions(response: Any) -> ActionResult:
         if not (arn := response._get_param("mapRunArn")):
             listed: ActionResult = original_list(response)
             return listed
-        return ActionResult(_page(response, _map_run(response, arn)))
+        return ActionResult(_list_children(response, _get_map_run(response, arn)))
 
     def describe_execution(response: Any) -> ActionResult:
         arn = response._get_param("executionArn")
         for record in _map_runs(response):
             if child := record.children.get(arn):
-                return ActionResult(child.described())
+                return ActionResult(child.to_description())
         described: ActionResult = original_describe(response)
         return described
 
@@ -138,8 +138,8 @@ def apply(patcher: Patcher, services: Services) -> None:
     )
 
 
-def _children(record: Any) -> dict[str, _Child]:
-    children: dict[str, _Child] = vars(record).setdefault("_children", {})
+def _children(record: Any) -> dict[str, _ChildExecution]:
+    children: dict[str, _ChildExecution] = vars(record).setdefault("_children", {})
     return children
 
 
@@ -150,19 +150,19 @@ def _map_runs(response: Any) -> Iterator[Any]:
             yield from worker.env.map_run_record_pool_manager.get_all()
 
 
-def _map_run(response: Any, arn: str) -> Any:
+def _get_map_run(response: Any, arn: str) -> Any:
     found = next((one for one in _map_runs(response) if one.map_run_arn == arn), None)
     if found is None:
         raise _ResourceNotFoundError(arn)
     return found
 
 
-def _page(response: Any, record: Any) -> dict[str, Any]:
+def _list_children(response: Any, record: Any) -> dict[str, Any]:
     """Return a page of a Map run's children, latest first."""
-    wanted = response._get_param("statusFilter")
+    status = response._get_param("statusFilter")
     start = int(response._get_param("nextToken") or 0)
-    end = start + (response._get_int_param("maxResults") or _PAGE)
-    found = [c for c in list(record.children.values()) if not wanted or c.status == wanted]
+    end = start + (response._get_int_param("maxResults") or _DEFAULT_PAGE_SIZE)
+    found = [c for c in list(record.children.values()) if not status or c.status == status]
     found.sort(key=lambda child: child.start, reverse=True)
-    page: dict[str, Any] = {"executions": [child.listed() for child in found[start:end]]}
+    page: dict[str, Any] = {"executions": [child.to_list_item() for child in found[start:end]]}
     return page | ({"nextToken": str(end)} if end < len(found) else {})

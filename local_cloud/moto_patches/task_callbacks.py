@@ -40,12 +40,12 @@ from local_cloud.services import Services
 
 NAME = "task_callbacks"
 
-_answering = threading.Lock()
+_completion_lock = threading.Lock()
 # State machine that waits with a token, even after the task has ended.
-_machines: dict[str, str] = {}
+_machines_by_token: dict[str, str] = {}
 
 
-class TaskOverError(AWSError):
+class TaskEndedError(AWSError):
     """The task of a token has ended. Moto's own error lacks a code in its answer."""
 
     TYPE = "TaskTimedOut"
@@ -59,21 +59,21 @@ def apply(patcher: Patcher, services: Services) -> None:
         token = response._get_param("taskToken")
         error, cause = response._get_param("error"), response._get_param("cause")
         outcome = CallbackOutcomeFailure(callback_id=token, error=error, cause=cause)
-        _answer(response.stepfunction_backend, token, outcome)
+        _complete_task(response.stepfunction_backend, token, outcome)
         return EmptyResult()
 
     def send_task_success(backend: Any, task_token: str, outcome: str) -> None:
-        answer = CallbackOutcomeSuccess(callback_id=task_token, output=outcome)
-        _answer(backend, task_token, answer)
+        success = CallbackOutcomeSuccess(callback_id=task_token, output=outcome)
+        _complete_task(backend, task_token, success)
 
     def eval_execution(task: Any, env: Any) -> None:
         context = env.states.context_object
         data = context.context_object_data
         if "Task" in data:
-            if _attempts_before(context):
+            if _retry_count(context):
                 env.callback_pool_manager.add(context.update_task_token())
             machine = data["StateMachine"]["Id"]
-            _machines[data["Task"]["Token"]] = _qualified(machine, task.name)
+            _machines_by_token[data["Task"]["Token"]] = _qualify_machine(machine, task.name)
         state_task_service.StateTaskService._eval_execution(task, env)
 
     callback = state_task_service_callback.StateTaskServiceCallback
@@ -87,30 +87,30 @@ def machine_for_token(token: str) -> str:
 
     A Distributed Map's child execution belongs to the machine `<machine>/<label>`.
     """
-    return _machines.get(token, "*")
+    return _machines_by_token.get(token, "*")
 
 
-def _qualified(machine: str, state: str) -> str:
+def _qualify_machine(machine: str, state: str) -> str:
     *_, region, account, _, _ = machine.split(":")
     backend = stepfunctions_parser_backends[account][region]
     definition = json.loads(backend.describe_state_machine(machine).definition)
-    for outer in definition["States"].values():
-        processor = outer.get("ItemProcessor", {})
+    for map_state in definition["States"].values():
+        processor = map_state.get("ItemProcessor", {})
         distributed = processor.get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
         if distributed and state in processor["States"]:
-            return f"{machine}/{outer['Label']}"
+            return f"{machine}/{map_state['Label']}"
     return machine
 
 
-def _attempts_before(context: Any) -> int:
+def _retry_count(context: Any) -> int:
     return int(context.context_object_data["State"]["RetryCount"])
 
 
-def _answer(backend: Any, token: str, outcome: CallbackOutcome) -> None:
-    with _answering:
+def _complete_task(backend: Any, token: str, outcome: CallbackOutcome) -> None:
+    with _completion_lock:
         for execution, endpoint in _tasks(backend):
             if endpoint.callback_id == token:
-                _settle(execution, endpoint, outcome)
+                _notify_task(execution, endpoint, outcome)
                 return
     raise InvalidToken
 
@@ -123,8 +123,8 @@ def _tasks(backend: Any) -> Iterator[tuple[Any, CallbackEndpoint]]:
             yield from ((execution, endpoint) for endpoint in list(pool.values()))
 
 
-def _settle(execution: Any, endpoint: CallbackEndpoint, outcome: CallbackOutcome) -> None:
+def _notify_task(execution: Any, endpoint: CallbackEndpoint, outcome: CallbackOutcome) -> None:
     # An answer sets the event, and so does, with a short delay, the timeout of the task.
     if endpoint._notify_event.is_set() or execution.exec_status != ExecutionStatus.RUNNING:
-        raise TaskOverError("Task Timed Out: 'Provided task does not exist anymore'")
+        raise TaskEndedError("Task Timed Out: 'Provided task does not exist anymore'")
     endpoint.notify(outcome)

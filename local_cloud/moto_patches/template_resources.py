@@ -27,12 +27,14 @@ def apply(patcher: Patcher, services: Services) -> None:
     def resource_class_from_type(resource_type: str) -> Any:
         if resource_type in FACTORIES:
             return _ResourceClass(FACTORIES[resource_type], services)
-        found = None if resource_type.startswith("Custom::") else original_class(resource_type)
-        if found is None and resource_type not in parsing.NULL_MODELS:
+        resource_class = (
+            None if resource_type.startswith("Custom::") else original_class(resource_type)
+        )
+        if resource_class is None and resource_type not in parsing.NULL_MODELS:
             raise ValidationError(
                 message=f"neither moto nor local_cloud/resources supports the type {resource_type}"
             )
-        return found
+        return resource_class
 
     def parse_and_create_resource(
         logical_id: str, resource_json: Any, resources_map: Any, account_id: str, region_name: str

@@ -37,13 +37,13 @@ def apply(patcher: Patcher, services: Services) -> None:
         matcher = subscription._filter_policy_matcher
         if matcher is not None and not matcher.matches(message_attributes, message):
             return
-        event = event_of(subscription, message, message_id, subject, message_attributes)
-        _start(services, subscription, json.dumps(event).encode())
+        event = build_event(subscription, message, message_id, subject, message_attributes)
+        _invoke_function(services, subscription, json.dumps(event).encode())
 
     original = patcher.replace(Subscription, "publish", publish)
 
 
-def event_of(
+def build_event(
     subscription: Any,
     message: str,
     message_id: str,
@@ -74,7 +74,7 @@ def event_of(
     return {"Records": [record]}
 
 
-def _start(services: Services, subscription: Any, payload: bytes) -> None:
+def _invoke_function(services: Services, subscription: Any, payload: bytes) -> None:
     arn = subscription.endpoint
     client = services.client("lambda", arn.split(":")[3])
     run_in_background(

@@ -16,8 +16,8 @@ from moto.batch.models import JobDefinition
 from moto.sagemaker.models import sagemaker_backends
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.moto_patches.bucket_properties import configure
-from local_cloud.moto_patches.state_machine_creation import definition_of
+from local_cloud.moto_patches.bucket_properties import configure_bucket
+from local_cloud.moto_patches.state_machine_creation import fill_definition
 from local_cloud.resources.accepted import ACCEPTED_TYPES, accept_resource
 from local_cloud.resources.functions import create_event_invoke_config
 from local_cloud.resources.messaging import create_queue_policy, create_topic_policy
@@ -120,7 +120,7 @@ def _update_log_group(request: ChangeRequest) -> None:
 
 
 def _update_bucket(request: ChangeRequest) -> None:
-    configure(request.client("s3"), request.name, request.properties)
+    configure_bucket(request.client("s3"), request.name, request.properties)
 
 
 def _update_queue(request: ChangeRequest) -> None:
@@ -150,7 +150,7 @@ def _update_state_machine(request: ChangeRequest) -> None:
     """Change what new executions run; running executions and their redrives keep the old one."""
     request.client("stepfunctions").update_state_machine(
         stateMachineArn=request.name,
-        definition=definition_of(request.properties),
+        definition=fill_definition(request.properties),
         roleArn=request.properties["RoleArn"],
     )
 

@@ -10,7 +10,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.item
 )
 
 from local_cloud.moto_patches import distributed_map
-from local_cloud.moto_patches.distributed_map import exceeded
+from local_cloud.moto_patches.distributed_map import is_threshold_exceeded
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied
 
@@ -100,7 +100,10 @@ def test_fewer_failures_than_are_tolerated_let_the_map_succeed(services: Service
     ],
 )
 def test_either_threshold_is_enough(failed: int, count: int, percentage: float, over: bool):
-    assert exceeded(failed, 10, tolerated_count=count, tolerated_percentage=percentage) is over
+    assert (
+        is_threshold_exceeded(failed, 10, tolerated_count=count, tolerated_percentage=percentage)
+        is over
+    )
 
 
 ITEMS = [1, 2, 3]

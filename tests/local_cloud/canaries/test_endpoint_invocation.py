@@ -138,7 +138,7 @@ def test_a_container_whose_host_fails_while_it_starts_is_started_again(
 def test_a_container_that_takes_too_long_is_given_up(
     services: Services, serving: Serving, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(endpoint_invocation, "RESPONSE_SECONDS", 0.5)
+    monkeypatch.setattr(endpoint_invocation, "MAX_RESPONSE_SECONDS", 0.5)
     with applied(services, endpoint_invocation):
         error = refused(serving, serving.endpoint(), b"hang")
 

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_cloud.moto_patches import event_delivery, function_invocation
-from local_cloud.moto_patches.event_delivery import complete, transformed
+from local_cloud.moto_patches.event_delivery import build_input, complete_event
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import REFUSALS, ROLE, Aws, applied, eventually, new_name
 
@@ -127,7 +127,7 @@ def test_a_disabled_rule_delivers_nothing(services: Services, aws: Aws):
     ],
 )
 def test_targets_are_sent_what_their_input_says(target: dict[str, Any], sent: Any):
-    message = json.loads(transformed(target, EVENT))
+    message = json.loads(build_input(target, EVENT))
 
     assert message == sent if sent else message == f"whole: {json.dumps(EVENT)}"
 
@@ -137,11 +137,11 @@ def test_a_variable_that_stands_for_nothing_leaves_a_gap(path: str):
     event = EVENT | {"detail": {"nothing": None}}
     transformer = {"InputPathsMap": {"x": path}, "InputTemplate": '{"x": <x>, "y": "<x>"}'}
 
-    assert transformed({"InputTransformer": transformer}, event) == '{"x": , "y": ""}'
+    assert build_input({"InputTransformer": transformer}, event) == '{"x": , "y": ""}'
 
 
 def test_an_event_gets_an_identity_and_a_time_that_can_be_read():
-    first, second = (complete({"time": 1767323045.2, "id": "", "source": "x"}) for _ in "12")
+    first, second = (complete_event({"time": 1767323045.2, "id": "", "source": "x"}) for _ in "12")
 
     assert first["time"] == "2026-01-02T03:04:05Z"
     assert first["id"] != second["id"]
@@ -160,11 +160,11 @@ def test_an_event_gets_an_identity_and_a_time_that_can_be_read():
 def test_a_delivery_is_tried_again_until_it_was_often_enough_or_the_event_is_too_old(
     policy: dict[str, int], attempts: int, seconds: float
 ):
-    pauses = list(event_delivery.pauses({"RetryPolicy": policy} if policy else {}))
+    retry_delays = list(event_delivery.retry_delays({"RetryPolicy": policy} if policy else {}))
 
-    assert len(pauses) <= attempts
-    assert sum(pauses) <= seconds
-    assert sum(pauses) > 0.9 * seconds or len(pauses) == attempts
+    assert len(retry_delays) <= attempts
+    assert sum(retry_delays) <= seconds
+    assert sum(retry_delays) > 0.9 * seconds or len(retry_delays) == attempts
 
 
 @pytest.mark.parametrize(
@@ -174,4 +174,4 @@ def test_a_delivery_is_tried_again_until_it_was_often_enough_or_the_event_is_too
 def test_a_target_that_is_gone_or_not_ours_is_not_tried_again(status: int, later: bool):
     response: Any = {"Error": {}, "ResponseMetadata": {"HTTPStatusCode": status}}
 
-    assert event_delivery.passes(ClientError(response, "Invoke")) is later
+    assert event_delivery.is_retryable(ClientError(response, "Invoke")) is later

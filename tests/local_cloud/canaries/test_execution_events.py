@@ -5,7 +5,7 @@ import json
 import pytest
 
 from local_cloud.moto_patches import execution_events
-from local_cloud.moto_patches.execution_events import within_limit
+from local_cloud.moto_patches.execution_events import omit_large_data
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, eventually
 
@@ -73,4 +73,4 @@ SMALL, LARGE, HALF = "x", "x" * 250 * 1024, "x" * 200 * 1024
     ],
 )
 def test_what_an_event_has_no_room_for_is_left_out(given: str, output: str | None, kept: object):
-    assert within_limit(given, output) == kept
+    assert omit_large_data(given, output) == kept
