@@ -1,4 +1,4 @@
-"""Shorten AWS's own waiting times in one place."""
+"""Shorten AWS's own waiting times with one clock."""
 
 from __future__ import annotations
 

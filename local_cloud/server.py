@@ -26,14 +26,17 @@ from local_cloud.faults.middleware import FaultMiddleware
 from local_cloud.faults.registry import FaultRegistry
 from local_cloud.functions.pool import FunctionPool
 from local_cloud.jobs import JobRunner
-from local_cloud.postgis.database import Database, create_on_user_server, run_own_server
+from local_cloud.postgis.database import (
+    POSTGIS_SERVER_VARIABLE,
+    Database,
+    create_on_user_server,
+    run_own_server,
+)
 from local_cloud.services import Services
 from swath.settings import DeviceSettings
 
 if TYPE_CHECKING:
     from local_cloud.permissions.access import Access
-
-POSTGIS_SERVER_VARIABLE = "SWATH_POSTGIS_SERVER"
 
 
 @contextlib.contextmanager

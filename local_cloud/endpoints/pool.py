@@ -46,11 +46,11 @@ class EndpointPool:
             body: Body of the request.
             headers: Headers of the request.
             fetch: Function that reads the S3 object of a URI, for the model's archive.
-            timeout: Maximum time for the answer in s, once the container is ready.
+            timeout: Maximum time for the response in s, once the container is ready.
 
         Raises:
             StartError: The container cannot be started, or its model cannot be unpacked.
-            TimeoutError: There was no answer in time.
+            TimeoutError: No response came in time.
             OSError, http.client.HTTPException: The container ended meanwhile.
         """
         return self._get_ready_process(spec, fetch).invoke(body, headers, timeout=timeout)

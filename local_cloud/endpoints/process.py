@@ -20,7 +20,7 @@ from local_cloud.endpoints.specification import ContainerResponse, ServingSpec
 from local_cloud.errors import LocalCloudError
 from local_cloud.processes import BASE_ENVIRONMENT, create_scratch
 
-# Limit in s for a serverless endpoint's container to answer /ping:
+# Limit in s for a serverless endpoint's container to respond to /ping:
 # https://docs.aws.amazon.com/sagemaker/latest/dg/serverless-endpoints-invoke.html
 DEFAULT_START_TIMEOUT_SECONDS = 180.0
 # SageMaker waits for 30 s after SIGTERM; here the user waits for the cloud to end.
@@ -39,7 +39,7 @@ class KilledError(StartError):
 
 
 class ServingProcess:
-    """Running container; `start` waits until it answers."""
+    """Running container; `start` waits until it responds."""
 
     def __init__(self, spec: ServingSpec, process: subprocess.Popen[bytes], port: int) -> None:
         self.spec = spec
@@ -98,7 +98,7 @@ class ServingProcess:
         """POST one request to `/invocations`.
 
         Raises:
-            TimeoutError: There was no answer in time.
+            TimeoutError: No response came in time.
             OSError, http.client.HTTPException: The process ended meanwhile.
         """
         return self._request("POST", "/invocations", body, headers, timeout=timeout)
@@ -126,7 +126,7 @@ class ServingProcess:
                 kind = KilledError if self._process.returncode < 0 else StartError
                 raise kind(
                     f"the container of {self.spec.name} ended with exit status "
-                    f"{self._process.returncode} before it answered /ping"
+                    f"{self._process.returncode} before it responded to /ping"
                 )
             try:
                 response = self._request("GET", "/ping", timeout=2.0)  # SageMaker's own limit

@@ -30,7 +30,7 @@ class ServingSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContainerResponse:
-    """Answer of a container to one request."""
+    """Response of a container to one request."""
 
     status: int
     body: bytes

@@ -52,7 +52,7 @@ class ExecutionEnvironment:
     def invoke(self, payload: bytes) -> InvocationResult:
         """Run one event; the caller must pass one at a time.
 
-        As on Lambda, a function that does not answer in time is killed.
+        As on Lambda, a function that does not respond in time is killed.
         """
         invocation = Invocation(payload)
         self._api.put(invocation)

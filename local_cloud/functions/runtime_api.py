@@ -45,7 +45,7 @@ class RuntimeApi:
 
     @property
     def current(self) -> Invocation | None:
-        """Event that has no answer yet; None without one."""
+        """Event without a result yet; None if there is none."""
         return self._current
 
     @property
@@ -66,7 +66,7 @@ class RuntimeApi:
         return invocation
 
     def complete(self, response: InvocationResult, request_id: str | None = None) -> None:
-        """Complete the current invocation; a late answer to another one is dropped."""
+        """Complete the current invocation; a late result of another one is dropped."""
         if (current := self._current) and request_id in {None, current.request_id}:
             self._current = None
             current.responses.put(response)
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif invocation := self.api.next():
             self._reply(HTTPStatus.OK, invocation.payload, _headers(self.api, invocation))
         else:
-            self.close_connection = True  # no process is left to read an answer
+            self.close_connection = True  # no process is left to read a response
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -38,7 +38,7 @@ class FunctionSpec:
 
 @dataclass(frozen=True, slots=True)
 class InvocationResult:
-    """Result of an invocation: the handler's answer, or the error as Lambda phrases it."""
+    """Result of an invocation: the handler's output, or the error as Lambda phrases it."""
 
     payload: bytes
     failed: bool = False

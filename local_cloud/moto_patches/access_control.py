@@ -18,6 +18,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
 from local_cloud.moto_patches.patching import Patcher
+from local_cloud.moto_patches.task_callbacks import machine_for_token
 from local_cloud.permissions.access import CREDENTIALS_PATH, Access, UnknownCredentialsError
 from local_cloud.permissions.api_permissions import (
     READ_OPERATIONS,
@@ -75,7 +76,7 @@ class _PermissionCheck:
             return self._refuse(error.code, str(error), start_response)
         if caller is None:
             return forward(start_response)
-        request = read_request(self._environ, self._scope)
+        request = read_request(self._environ, self._scope, machine_for_token)
         if missing := self._missing_permission(caller, request):
             return self._deny(caller, missing, start_response)
         if request.service == "s3" and request.operation in READ_OPERATIONS:
@@ -120,7 +121,7 @@ class _PermissionCheck:
 
 
 def _send_credentials(access: Access, name: str, start_response: StartResponse) -> Iterable[bytes]:
-    """Answer a container that requests its credentials."""
+    """Send a container the credentials that it requests."""
     credentials = access.container_credentials(name)
     status = "404 Not Found" if credentials is None else "200 OK"
     start_response(status, [("Content-Type", "application/json")])

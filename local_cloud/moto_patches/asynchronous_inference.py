@@ -50,7 +50,7 @@ def apply(patcher: Patcher, services: Services) -> None:
         endpoint = get_endpoint(services, response, response.uri_match["EndpointName"])
         request = _AsyncRequest.from_headers(endpoint, response.headers)
         _get_queue(services, endpoint).submit(_process, services, request)
-        # Moto reads the status of an answer from its headers.
+        # Moto reads the status of a response from its headers.
         headers = {"status": "202", f"{_HEADER_PREFIX}OutputLocation": request.output}
         if request.failure:
             headers[f"{_HEADER_PREFIX}FailureLocation"] = request.failure

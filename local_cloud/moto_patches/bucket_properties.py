@@ -8,12 +8,12 @@ Moto 5.2.5 reads only a bucket's encryption and tags.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from moto.s3.models import FakeBucket
 
 from local_cloud.moto_patches.patching import Patcher
+from local_cloud.resources.storage import configure_bucket
 from local_cloud.services import Services
 
 NAME = "bucket_properties"
@@ -30,15 +30,3 @@ def apply(patcher: Patcher, services: Services) -> None:
         return bucket
 
     original = patcher.replace(FakeBucket, "create_from_cloudformation_json", classmethod(create))
-
-
-def configure_bucket(s3: Any, bucket: str, properties: Mapping[str, Any]) -> None:
-    """Set those properties of a bucket's template that have an effect here."""
-    if versioning := properties.get("VersioningConfiguration"):
-        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=versioning)
-    if access := properties.get("PublicAccessBlockConfiguration"):
-        s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=access)
-    if "EventBridgeConfiguration" in properties.get("NotificationConfiguration", {}):
-        s3.put_bucket_notification_configuration(
-            Bucket=bucket, NotificationConfiguration={"EventBridgeConfiguration": {}}
-        )

@@ -57,7 +57,7 @@ def apply(patcher: Patcher, services: Services) -> None:
 def execute(
     database: Database, name: str, statement: str, *, user: str, password: str
 ) -> dict[str, Any]:
-    """Run a statement without parameters, and answer as the Data API does."""
+    """Run a statement without parameters, and return the response of the Data API."""
     statement = _replace_database_name(statement, database, name)
     try:
         with _connect(database, name, statement, user=user, password=password) as connection:

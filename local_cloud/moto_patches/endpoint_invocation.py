@@ -1,4 +1,4 @@
-"""Forward invocations of a SageMaker endpoint to its container, and return its answer.
+"""Forward invocations of a SageMaker endpoint to its container, and return its response.
 
 AWS: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html;
 limits: https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
@@ -172,7 +172,7 @@ def invoke_container(
     """Send one request to the endpoint's container.
 
     Raises:
-        ModelError: The container refused, failed, or did not answer in time.
+        ModelError: The container refused, failed, or did not respond in time.
         ValidationError: The container cannot be started.
     """
 

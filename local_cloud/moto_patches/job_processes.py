@@ -26,8 +26,8 @@ from moto.batch.utils import JobStatus
 from moto.batch_simple.models import BatchSimpleBackend
 from moto.events.models import events_backends
 
-from local_cloud.faults.batch import AttemptResult, run_attempt, wait_for_host
 from local_cloud.faults.kinds import DiskFull
+from local_cloud.job_attempts import AttemptResult, run_attempt, wait_for_host
 from local_cloud.jobs import JobSpec
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.service_permissions import require_for_job

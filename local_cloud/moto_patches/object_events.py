@@ -66,7 +66,7 @@ def _send(account_id: str, bucket: Any, event_name: str, detail: Mapping[str, An
             for rule in list(bus.rules.values()):
                 rule.send_to_targets(event, transform_input=False)
     except Exception:
-        # The object exists all the same, as in S3, where delivery follows the answer.
+        # The object exists all the same, as in S3, where delivery follows the response.
         logger.exception("the event of %s in %s was not delivered", detail["object"], bucket.name)
 
 

@@ -83,7 +83,7 @@ class _JobRole:
             self._require_write(f"{target}/model.tar.gz")
 
     def check_transform(self, job: Mapping[str, Any], model: Any) -> None:
-        """Pull the image, read the model and the objects, and check writing an answer for each."""
+        """Pull the image, read the model and the objects, and check writing a result for each."""
         container = model.primary_container
         source = job["transform_input"]["DataSource"]["S3DataSource"]["S3Uri"]
         with _TranslateRefusals():

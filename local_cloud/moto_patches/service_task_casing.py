@@ -1,4 +1,4 @@
-"""Accept AWS's PascalCase parameters in service tasks, and answer in PascalCase.
+"""Accept AWS's PascalCase parameters in service tasks, and respond in PascalCase.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
 

@@ -9,7 +9,6 @@ state machines. It also leaves definition substitutions in the text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from moto.stepfunctions import models
@@ -17,6 +16,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from local_cloud.moto_patches.patching import Patcher
 from local_cloud.permissions.service_permissions import require_for_state_machine
+from local_cloud.resources.state_machines import fill_definition
 from local_cloud.services import Services
 
 NAME = "state_machine_creation"
@@ -49,11 +49,3 @@ def apply(patcher: Patcher, services: Services) -> None:
     original = patcher.replace(
         models.StateMachine, "create_from_cloudformation_json", classmethod(create)
     )
-
-
-def fill_definition(properties: Mapping[str, Any]) -> str:
-    """Return a state machine's definition with its substitutions filled in."""
-    definition = str(properties["DefinitionString"])
-    for name, value in properties.get("DefinitionSubstitutions", {}).items():
-        definition = definition.replace(f"${{{name}}}", str(value))
-    return definition

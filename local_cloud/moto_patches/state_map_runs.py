@@ -102,7 +102,7 @@ class _ChildExecution:
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Record each item as an execution, and answer from the records."""
+    """Record each item as an execution, and respond from the records."""
 
     def eval_job(worker: Any, env: Any, job: Any) -> None:
         record = worker._map_run_record

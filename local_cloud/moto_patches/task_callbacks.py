@@ -1,9 +1,9 @@
-"""Accept a task token for one attempt and one answer only, and report a failure's cause.
+"""Accept a task token for one attempt and one response only, and report a failure's cause.
 
 AWS: https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html,
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
 
-Moto 5.2.5 drops the cause, and accepts any number of answers to one token without an error. It
+Moto 5.2.5 drops the cause, and accepts any number of responses to one token without an error. It
 reports the token of an ended task as unknown, or accepts it too. A retry waits for the token of the
 first attempt, so it ends at once like that attempt.
 """
@@ -46,14 +46,14 @@ _machines_by_token: dict[str, str] = {}
 
 
 class TaskEndedError(AWSError):
-    """The task of a token has ended. Moto's own error lacks a code in its answer."""
+    """The task of a token has ended. Moto's own error lacks a code in its response."""
 
     TYPE = "TaskTimedOut"
     STATUS = 400
 
 
 def apply(patcher: Patcher, services: Services) -> None:
-    """Pass an answer to the task that waits for it, and to no other."""
+    """Pass a response to the task that waits for it, and to no other."""
 
     def send_task_failure(response: Any) -> ActionResult:
         token = response._get_param("taskToken")
@@ -116,7 +116,7 @@ def _complete_task(backend: Any, token: str, outcome: CallbackOutcome) -> None:
 
 
 def _tasks(backend: Any) -> Iterator[tuple[Any, CallbackEndpoint]]:
-    """Yield every task that waits or has waited for an answer, with its execution."""
+    """Yield every task that waits or has waited for a response, with its execution."""
     for execution in backend._get_executions():
         if execution.exec_worker and execution.exec_worker.env:
             pool = execution.exec_worker.env.callback_pool_manager._pool
@@ -124,7 +124,7 @@ def _tasks(backend: Any) -> Iterator[tuple[Any, CallbackEndpoint]]:
 
 
 def _notify_task(execution: Any, endpoint: CallbackEndpoint, outcome: CallbackOutcome) -> None:
-    # An answer sets the event, and so does, with a short delay, the timeout of the task.
+    # A response sets the event, and so does, with a short delay, the timeout of the task.
     if endpoint._notify_event.is_set() or execution.exec_status != ExecutionStatus.RUNNING:
         raise TaskEndedError("Task Timed Out: 'Provided task does not exist anymore'")
     endpoint.notify(outcome)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 from typing import Any, Self
 from urllib.parse import parse_qs
 
@@ -15,7 +16,6 @@ from moto.core.utils import get_service_model
 from werkzeug.exceptions import NotFound
 
 from local_cloud.clients import ACCOUNT
-from local_cloud.moto_patches.task_callbacks import machine_for_token
 from local_cloud.permissions.api_permissions import ApiRequest
 
 Environ = dict[str, Any]
@@ -46,8 +46,16 @@ class CredentialScope:
         return cls(credential, query.get("X-Amz-Security-Token", [""])[0])
 
 
-def read_request(environ: Environ, scope: CredentialScope) -> ApiRequest:
-    """Return the API call of a signed request; its body can be read again."""
+def read_request(
+    environ: Environ, scope: CredentialScope, machine_for_token: Callable[[str], str]
+) -> ApiRequest:
+    """Return the API call of a signed request; its body can be read again.
+
+    Args:
+        environ: WSGI environment of the request.
+        scope: Signer of the request, with the service and region.
+        machine_for_token: Function that returns the state machine that waits with a task token.
+    """
     model = get_service_model(_model_name(environ, scope.service))
     body = b"" if _is_upload(environ, scope.service) else _read_body(environ)
     replaced = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}

@@ -4,8 +4,8 @@ import os
 import sys
 
 from local_cloud.errors import LocalCloudError
+from local_cloud.postgis.database import POSTGIS_SERVER_VARIABLE
 from local_cloud.postgis.installation import find_or_install
-from local_cloud.server import POSTGIS_SERVER_VARIABLE
 
 
 def main() -> int:

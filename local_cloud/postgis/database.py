@@ -17,6 +17,8 @@ from local_cloud.postgis.proxy import open_proxy
 from local_cloud.postgis.server import PostgisServer
 from swath.settings import variable
 
+POSTGIS_SERVER_VARIABLE = "SWATH_POSTGIS_SERVER"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:

@@ -138,7 +138,7 @@ class TokenServer:
 def _serve_binds(
     incoming: BufferedIOBase, outgoing: BufferedIOBase, accepts: Callable[[str, str], bool]
 ) -> None:
-    """Answer bind requests until the client unbinds, as PostgreSQL does after one request."""
+    """Respond to bind requests until the client unbinds, as PostgreSQL does after one request."""
     while True:
         kind, message = _read_element(incoming)
         if kind != _SEQUENCE:

@@ -16,8 +16,6 @@ from moto.batch.models import JobDefinition
 from moto.sagemaker.models import sagemaker_backends
 
 from local_cloud.errors import LocalCloudError
-from local_cloud.moto_patches.bucket_properties import configure_bucket
-from local_cloud.moto_patches.state_machine_creation import fill_definition
 from local_cloud.resources.accepted import ACCEPTED_TYPES, accept_resource
 from local_cloud.resources.functions import create_event_invoke_config
 from local_cloud.resources.messaging import create_queue_policy, create_topic_policy
@@ -28,7 +26,8 @@ from local_cloud.resources.model import (
     ResourceFactory,
 )
 from local_cloud.resources.scaling import create_scalable_target, create_scaling_policy
-from local_cloud.resources.storage import create_bucket_policy
+from local_cloud.resources.state_machines import fill_definition
+from local_cloud.resources.storage import configure_bucket, create_bucket_policy
 from local_cloud.resources.triggers import update_trigger
 
 _RULE_KEYS = ("Description", "EventPattern", "ScheduleExpression", "State", "RoleArn")

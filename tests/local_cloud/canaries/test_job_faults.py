@@ -9,7 +9,6 @@ import pytest
 from moto.batch.models import batch_backends
 
 from local_cloud.clients import ACCOUNT, REGION
-from local_cloud.faults.batch import EXITED, HOST_GONE, NOT_STARTED
 from local_cloud.faults.kinds import (
     DockerTimeout,
     Fault,
@@ -19,6 +18,7 @@ from local_cloud.faults.kinds import (
     SpotReclaimed,
     TimeLapse,
 )
+from local_cloud.job_attempts import EXITED, HOST_GONE, NOT_STARTED
 from local_cloud.moto_patches import job_processes
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import Aws, applied, eventually

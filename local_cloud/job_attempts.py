@@ -1,6 +1,6 @@
-"""Simulate faults of Batch jobs: no host, reclaimed hosts, containers that never start.
+"""Run attempts of Batch jobs with the faults that are on: no host, a reclaimed host, no start.
 
-The messages are those of Batch and of the agent on its hosts; `kinds` has the sources.
+The messages are those of Batch and of the agent on its hosts; `faults.kinds` has the sources.
 """
 
 from __future__ import annotations
