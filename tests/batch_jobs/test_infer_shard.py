@@ -57,7 +57,7 @@ def test_which_shard(plan_uri, arguments, env, expected):
         (TransientError("x"), JobExit.TRANSIENT),
     ],
 )
-def test_the_exit_code_says_whether_again_would_help(monkeypatch, error, code):
+def test_the_exit_code_states_whether_a_retry_helps(monkeypatch, error, code):
     def fail(*_, **__):
         raise error
 
@@ -179,7 +179,7 @@ def held():
         yield start
 
 
-def test_a_job_that_is_killed_goes_on_from_what_it_kept_last(large, held, caplog):
+def test_a_killed_job_resumes_from_its_last_checkpoint(large, held, caplog):
     process, kept = held("--plan-uri", large, "--keep-seconds", "0")
     process.kill()
     assert process.wait() == -signal.SIGKILL

@@ -18,12 +18,12 @@ from tests.local_cloud.canaries.aws import new_name
 
 def drive(pipeline: Pipeline, folder: Path) -> None:
     """Run every backend, every failure and every job that has a role of its own."""
-    runs = [run_of(pipeline, folder, backend, n) for backend in BACKENDS for n in range(2)]
+    runs = [run_backend(pipeline, folder, backend, n) for backend in BACKENDS for n in range(2)]
     dropped = [drop(pipeline, folder, f"incoming/flow-{n}.tif", seed=40 + n) for n in range(2)]
     fail_and_redrive(pipeline, folder)
     fail_asynchronously(pipeline, folder)
     fail_on_batch(pipeline, folder)
-    ask_for_an_image(pipeline, folder)
+    invoke_with_an_image(pipeline, folder)
     train(pipeline)
     transform(pipeline)
     evaluate(pipeline)
@@ -31,10 +31,10 @@ def drive(pipeline: Pipeline, folder: Path) -> None:
     for uri in (*runs, *dropped):
         run = pipeline.wait(uri)
         assert run.status == "succeeded", run.cause
-    ask_for_what_has_expired(pipeline, pipeline.wait(runs[0]))
+    send_expired_notification(pipeline, pipeline.wait(runs[0]))
 
 
-def run_of(pipeline: Pipeline, folder: Path, backend: Any, number: int) -> str:
+def run_backend(pipeline: Pipeline, folder: Path, backend: Any, number: int) -> str:
     uri = drop(pipeline, folder, f"elsewhere/flow-{backend}-{number}.tif", seed=number)
     pipeline.start(pipeline.request(uri, backend))
     return uri
@@ -70,7 +70,7 @@ def fail_asynchronously(pipeline: Pipeline, folder: Path) -> None:
 
 def fail_on_batch(pipeline: Pipeline, folder: Path) -> None:
     """Runs with a child job too many, which leaves its cause, and one whose job is killed."""
-    with job_too_many(pipeline):
+    with array_that_is_too_large(pipeline):
         for number in range(2):
             fail(pipeline, folder, "batch", f"job-too-many-{number}")
     with pipeline.cloud.fault(JobOutOfMemory(times=1)):
@@ -78,7 +78,7 @@ def fail_on_batch(pipeline: Pipeline, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def job_too_many(pipeline: Pipeline) -> Iterator[None]:
+def array_that_is_too_large(pipeline: Pipeline) -> Iterator[None]:
     """A plan's only shard becomes an array of two jobs: the second finds no shard."""
     with another_definition(pipeline) as definition:
         definition["States"]["InferShard"]["Parameters"]["ArrayProperties"] = {"Size": 2}
@@ -112,7 +112,7 @@ def update(pipeline: Pipeline, definition: dict[str, Any]) -> None:
     )
 
 
-def ask_for_an_image(pipeline: Pipeline, folder: Path) -> None:
+def invoke_with_an_image(pipeline: Pipeline, folder: Path) -> None:
     """Images that people send to the asynchronous endpoint, one of which is none."""
     s3, work = pipeline.client("s3"), pipeline.outputs["WorkBucket"]
     runtime = pipeline.client("sagemaker-runtime")
@@ -126,10 +126,10 @@ def ask_for_an_image(pipeline: Pipeline, folder: Path) -> None:
             ContentType="image/tiff",
         )
         places = [answer["OutputLocation"], answer["FailureLocation"]]
-        eventually(lambda: any(there(pipeline, uri) for uri in places), "an answer", 120)  # noqa: B023
+        eventually(lambda: any(exists(pipeline, uri) for uri in places), "an answer", 120)  # noqa: B023
 
 
-def there(pipeline: Pipeline, uri: str) -> bool:
+def exists(pipeline: Pipeline, uri: str) -> bool:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     found = pipeline.client("s3").list_objects_v2(Bucket=bucket, Prefix=key)
     return bool(found.get("KeyCount"))
@@ -257,10 +257,10 @@ def lose_events(pipeline: Pipeline) -> None:
         stateMachineArn=pipeline.recorder, name="no-event", input="{}"
     )
     for queue in queues:
-        eventually(lambda: taken(pipeline, queue), "a dead letter", 120)  # noqa: B023
+        eventually(lambda: drain(pipeline, queue), "a dead letter", 120)  # noqa: B023
 
 
-def taken(pipeline: Pipeline, queue: str) -> bool:
+def drain(pipeline: Pipeline, queue: str) -> bool:
     sqs = pipeline.client("sqs")
     found = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
     for message in found:
@@ -274,7 +274,7 @@ def function(pipeline: Pipeline, name: str) -> str:
     return str(found)
 
 
-def ask_for_what_has_expired(pipeline: Pipeline, run: Any) -> None:
+def send_expired_notification(pipeline: Pipeline, run: Any) -> None:
     """A run's objects are gone; every function that reads them says so."""
     s3, work = pipeline.client("s3"), pipeline.outputs["WorkBucket"]
     machine = pipeline.machine.replace(":stateMachine:", ":execution:")

@@ -104,7 +104,7 @@ class Roles:
         return next((call for call in about if not is_allowed(call, left)), None)
 
 
-def roles_of(cloud: LocalCloud, stack: str) -> Roles:
+def load_roles(cloud: LocalCloud, stack: str) -> Roles:
     """Read the policies from the cloud's IAM and the calls from its record."""
     names = dict(_roles(cloud, stack))
     calls: dict[str, list[Call]] = defaultdict(list)

@@ -135,7 +135,7 @@ class Pipeline:
         def rows(connection: psycopg.Connection[Any]) -> list[Any]:
             return connection.cursor(row_factory=namedtuple_row).execute(sql, parameters).fetchall()
 
-        return asked(self.cloud.dsn(), rows)
+        return query_with_retries(self.cloud.dsn(), rows)
 
     def executions(self) -> dict[str, str]:
         """Every execution of the state machine and its status."""
@@ -156,14 +156,16 @@ class Pipeline:
 
         return eventually(over, "the execution's end", 300) or {}
 
-    def settle(self, seconds: float = 600) -> None:
+    def wait_until_idle(self, seconds: float = 600) -> None:
         """Wait until nothing runs any more."""
         eventually(
             lambda: not RUNNING & set(self.executions().values()), "all executions' end", seconds
         )
 
 
-def asked(dsn: str, ask: Callable[[psycopg.Connection[Any]], T], seconds: float = 30) -> T:
+def query_with_retries(
+    dsn: str, ask: Callable[[psycopg.Connection[Any]], T], seconds: float = 30
+) -> T:
     """Return what the database answers; ask it again where it restarts just now."""
     deadline = time.monotonic() + seconds
     while True:

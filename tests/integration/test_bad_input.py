@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
         ("no-crs.tif", ["coordinate reference system"]),
     ],
 )
-def test_a_bad_scene_fails_with_what_is_wrong_with_it(
+def test_a_bad_scene_fails_with_its_cause(
     pipeline: Pipeline, failure_queue: str, tmp_path: Path, name: str, words: list[str]
 ):
     scene = tmp_path / name
@@ -40,13 +40,13 @@ def test_a_bad_scene_fails_with_what_is_wrong_with_it(
             write_scene(scene, crs=None)
 
     run = pipeline.wait(pipeline.drop(scene, f"incoming/{name}"))
-    told = eventually(lambda: messages(pipeline, failure_queue, name), f"word of {name}")
+    message = eventually(lambda: messages(pipeline, failure_queue, name), f"word of {name}")
 
     assert run.status == "failed"
     assert name in run.cause
     for word in words:
         assert word in run.cause
-        assert word in told
+        assert word in message
     assert pipeline.detections(run.scene_uri) == []
 
 

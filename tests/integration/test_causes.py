@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local_cloud.faults.kinds import JobOutOfMemory
-from tests.integration.flows import fail, job_too_many
+from tests.integration.flows import array_that_is_too_large, fail
 from tests.integration.pipeline import Pipeline, eventually, messages
 from tests.integration.test_permissions import without
 from tests.integration.test_pipeline import write_scene
@@ -17,7 +17,7 @@ from tests.integration.test_pipeline import write_scene
 pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
 
-def told(pipeline: Pipeline, queue: str, run: Any) -> dict[str, Any]:
+def read_notification(pipeline: Pipeline, queue: str, run: Any) -> dict[str, Any]:
     """The detail in the topic's message about a run."""
     text = eventually(lambda: messages(pipeline, queue, str(run.run_id)), "word of the run")
     detail: dict[str, Any] = json.loads(text)["detail"]
@@ -33,7 +33,7 @@ def test_a_map_fails_for_the_reason_of_a_shard(
 ):
     with without(pipeline.cloud, function, "s3:PutObject"):
         run = fail(pipeline, tmp_path, backend, f"cannot-write-{function}")
-    detail = told(pipeline, failure_queue, run)
+    detail = read_notification(pipeline, failure_queue, run)
 
     assert run.cause.startswith("shard 0: ")
     assert "AccessDenied" in run.cause
@@ -49,9 +49,9 @@ def test_a_map_fails_for_the_reason_of_a_shard(
 def test_an_array_fails_for_the_reason_of_a_child(
     pipeline: Pipeline, failure_queue: str, tmp_path: Path
 ):
-    with job_too_many(pipeline):
+    with array_that_is_too_large(pipeline):
         run = fail(pipeline, tmp_path, "batch", "second-job")
-    detail = told(pipeline, failure_queue, run)
+    detail = read_notification(pipeline, failure_queue, run)
 
     assert run.error == "PayloadError"
     assert run.cause.startswith("shard 1: ")
@@ -61,7 +61,7 @@ def test_an_array_fails_for_the_reason_of_a_child(
 
 
 def test_an_array_whose_child_is_killed_has_batchs_reason(pipeline: Pipeline, tmp_path: Path):
-    with job_too_many(pipeline), pipeline.cloud.fault(JobOutOfMemory()):
+    with array_that_is_too_large(pipeline), pipeline.cloud.fault(JobOutOfMemory()):
         run = fail(pipeline, tmp_path, "batch", "killed-child")
 
     assert run.error == "OutOfMemoryError"
@@ -70,7 +70,7 @@ def test_an_array_whose_child_is_killed_has_batchs_reason(pipeline: Pipeline, tm
     assert "exit code 137" in run.cause
 
 
-def test_a_run_that_was_stopped_is_told_of_and_recorded_though_it_has_no_words(
+def test_a_run_stopped_by_hand_is_recorded_and_notified(
     pipeline: Pipeline, failure_queue: str, tmp_path: Path
 ):
     uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=61), "elsewhere/stopped.tif")
@@ -87,13 +87,13 @@ def test_a_run_that_was_stopped_is_told_of_and_recorded_though_it_has_no_words(
         stateMachineArn=pipeline.recorder, name=request.run_id, input=json.dumps(event)
     )
     run = pipeline.wait(request.scene.uri)
-    detail = told(pipeline, failure_queue, run)
+    detail = read_notification(pipeline, failure_queue, run)
 
     assert (run.status, run.cause) == ("aborted", "the run was stopped by hand")
     assert detail == about | {"error": "ABORTED", "cause": run.cause}
 
 
-def test_the_events_own_words_stay_where_no_cause_can_be_found(
+def test_the_events_own_cause_stays_if_no_other_is_known(
     pipeline: Pipeline, failure_queue: str, tmp_path: Path
 ):
     with (
@@ -101,7 +101,7 @@ def test_the_events_own_words_stay_where_no_cause_can_be_found(
         without(pipeline.cloud, "InferShard", "s3:PutObject"),
     ):
         run = fail(pipeline, tmp_path, "lambda", "unexplained")
-    detail = told(pipeline, failure_queue, run)
+    detail = read_notification(pipeline, failure_queue, run)
 
     assert run.error == detail["error"] == "States.ExceedToleratedFailureThreshold"
     assert "threshold was exceeded" in run.cause

@@ -103,7 +103,7 @@ def broken_assembly(folder: Path) -> Path:
     return folder
 
 
-def test_a_cloud_that_cannot_start_says_why_and_leaves_nothing(
+def test_a_cloud_that_cannot_start_reports_the_reason_and_leaves_nothing(
     temporary: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("SWATH_POSTGIS_SERVER", "postgresql://nobody@127.0.0.1:1/none")

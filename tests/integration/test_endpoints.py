@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(900)]
 
 
 @pytest.mark.parametrize("kind", ["Realtime", "Serverless"])
-def test_an_image_is_answered_with_what_a_run_finds(
+def test_an_image_gets_the_detections_of_a_run(
     pipeline: Pipeline, data: Path, tmp_path: Path, kind: str
 ):
     scene = small(port(data, "busan"), tmp_path / "scene.tif")
@@ -69,7 +69,7 @@ def test_an_image_that_is_none_is_refused_as_sagemaker_words_it(pipeline: Pipeli
     assert json.loads(response["OriginalMessage"])["message"]
 
 
-def test_swath_invoke_gives_the_same_answer_from_every_kind_of_endpoint(
+def test_swath_invoke_gives_the_same_result_from_every_kind_of_endpoint(
     pipeline: Pipeline, data: Path, tmp_path: Path
 ):
     images = [
@@ -170,14 +170,14 @@ def test_a_notification_that_comes_twice_changes_nothing(
     assert len(pipeline.detections(uri)) == run.detections
 
 
-def test_a_notification_that_is_lost_ends_with_the_state_and_its_shard_is_asked_for_again(
+def test_a_shard_is_requested_again_after_a_lost_notification(
     pipeline: Pipeline, notifications: Notifications, tmp_path: Path
 ):
     uri = pipeline.drop(write_scene(tmp_path / "scene.tif", seed=12), "elsewhere/lost.tif")
     request = pipeline.request(uri, "sagemaker-async")
 
-    with machine(pipeline, impatient(pipeline, seconds=4)) as impatient_machine:
-        with deaf(pipeline, notifications.topics["SuccessTopic"]):
+    with machine(pipeline, with_timeout(pipeline, seconds=4)) as impatient_machine:
+        with without_notifications(pipeline, notifications.topics["SuccessTopic"]):
             execution = pipeline.start(request, machine=impatient_machine)
             notifications.next()
         run = pipeline.wait(uri)
@@ -189,7 +189,7 @@ def test_a_notification_that_is_lost_ends_with_the_state_and_its_shard_is_asked_
     assert first == RunPaths(f"s3://{pipeline.outputs['WorkBucket']}", request.run_id).request(0)
 
 
-def impatient(pipeline: Pipeline, *, seconds: int) -> dict[str, Any]:
+def with_timeout(pipeline: Pipeline, *, seconds: int) -> dict[str, Any]:
     """The deployed definition, but for how long it waits for a notification."""
     definition = deployed_definition(pipeline)
     children = definition["States"]["InferShardsOnAsyncEndpoint"]["ItemProcessor"]["States"]
@@ -221,7 +221,7 @@ def machine(pipeline: Pipeline, definition: dict[str, Any]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def deaf(pipeline: Pipeline, topic: str) -> Iterator[None]:
+def without_notifications(pipeline: Pipeline, topic: str) -> Iterator[None]:
     """Functions do not hear the topic for a while."""
     sns = pipeline.client("sns")
     subscriptions = sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
@@ -246,9 +246,9 @@ def test_a_shard_that_the_container_refuses_fails_its_state_with_the_cause(
             input=json.dumps({"plan_uri": plan_uri, "index": 0}),
         )["executionArn"]
         about = pipeline.ended(execution)
-    told = json.loads(notifications.next())
+    notification = json.loads(notifications.next())
 
-    assert told["invocationStatus"] == "Failed"
+    assert notification["invocationStatus"] == "Failed"
     assert (about["status"], about["error"]) == ("FAILED", "InputError")
     assert "PayloadError" in about["cause"]
     assert plan_uri in about["cause"]

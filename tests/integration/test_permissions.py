@@ -16,7 +16,7 @@ import pytest
 
 from local_cloud.cloud import LocalCloud
 from tests.integration import flows
-from tests.integration.grants import Grant, Roles, Unproven, roles_of
+from tests.integration.grants import Grant, Roles, Unproven, load_roles
 from tests.integration.pipeline import Pipeline
 from tests.integration.test_pipeline import write_scene
 
@@ -65,10 +65,10 @@ UNPROVEN = (
 def roles(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Roles:
     """The roles, once all flows have been run."""
     flows.drive(pipeline, tmp_path_factory.mktemp("flows"))
-    return roles_of(pipeline.cloud, "swath")
+    return load_roles(pipeline.cloud, "swath")
 
 
-def excuse(grant: Grant) -> Unproven | None:
+def find_exemption(grant: Grant) -> Unproven | None:
     return next((one for one in UNPROVEN if one.covers(grant)), None)
 
 
@@ -80,7 +80,7 @@ def test_each_call_is_granted(roles: Roles):
 def test_each_grant_is_used_by_a_call_that_nothing_else_allows(roles: Roles):
     unused, table = [], []
     for grant in roles.every():
-        one, call = excuse(grant), roles.used_by(grant)
+        one, call = find_exemption(grant), roles.used_by(grant)
         table.append(f"{grant}\n    {call.resource if call else one.because if one else 'UNUSED'}")
         if call is None and (one is None or one.used):
             unused.append(str(grant))
@@ -96,10 +96,10 @@ def write_table(lines: list[str]) -> None:
     (build / "permissions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def test_taking_away_or_narrowing_a_grant_loses_a_call(roles: Roles):
+def test_removing_or_narrowing_a_grant_loses_a_call(roles: Roles):
     survivors, removed, narrowed, excused = [], 0, 0, 0
     for grant in roles.every():
-        one = excuse(grant)
+        one = find_exemption(grant)
         if one is None or one.used:
             removed += 1
             if roles.used_by(grant) is None:
@@ -118,7 +118,7 @@ def test_taking_away_or_narrowing_a_grant_loses_a_call(roles: Roles):
     assert survivors == []
 
 
-def test_the_list_of_what_is_unproven_is_short_and_about_something(roles: Roles):
+def test_the_list_of_unproven_grants_is_short_and_current(roles: Roles):
     idle = [one.because for one in UNPROVEN if not any(map(one.covers, roles.every()))]
 
     assert len(UNPROVEN) <= 10

@@ -112,7 +112,7 @@ def test_a_scene_dropped_again_and_an_event_delivered_again_give_one_run(
     for _ in range(3):
         pipeline.client("events").put_events(Entries=[object_created(pipeline, uri)])
     marker = pipeline.wait(pipeline.drop(write_scene(tmp_path / "m.tif", seed=2), "incoming/m.tif"))
-    pipeline.settle()
+    pipeline.wait_until_idle()
 
     assert first.status == marker.status == "succeeded"
     assert [run.run_id for run in pipeline.runs(uri)] == [first.run_id]
@@ -177,7 +177,7 @@ def test_a_failed_run_is_taken_up_again_when_its_scene_is_dropped_again(
     assert "no-such-model" in again.cause
 
 
-def test_an_all_nodata_scene_finishes_with_no_tile_seen(pipeline: Pipeline, tmp_path: Path):
+def test_an_all_nodata_scene_finishes_without_inference(pipeline: Pipeline, tmp_path: Path):
     scene = write_scene(tmp_path / "empty.tif", fill=0, nodata=0)
 
     run = pipeline.wait(pipeline.drop(scene, "incoming/nodata.tif"))

@@ -43,15 +43,17 @@ def test_a_dev_stack_goes_but_for_its_logs(
         empty(s3, outputs[f"{name}Bucket"])
     own_cloud.destroy(dev)
 
-    assert left(own_cloud) == {"buckets": {logs}, "vpcs": set(), "functions": set()}
+    assert list_remaining(own_cloud) == {"buckets": {logs}, "vpcs": set(), "functions": set()}
     with pytest.raises(psycopg.OperationalError, match="does not exist"):
         psycopg.connect(own_cloud.dsn())
 
     # A first deployment that fails leaves as little, and does not stand in the way of the next.
     with pytest.raises(LocalCloudError, match="is ROLLBACK_COMPLETE"):
         own_cloud.deploy(broken_release(dev, tmp_path / "broken"))
-    assert {name.split("-storage")[0] for name in left(own_cloud)["buckets"]} == {"swath-dev"}
-    assert left(own_cloud)["vpcs"] == left(own_cloud)["functions"] == set()
+    assert {name.split("-storage")[0] for name in list_remaining(own_cloud)["buckets"]} == {
+        "swath-dev"
+    }
+    assert list_remaining(own_cloud)["vpcs"] == list_remaining(own_cloud)["functions"] == set()
     own_cloud.deploy(dev)
 
 
@@ -69,7 +71,7 @@ def test_a_production_stack_leaves_its_buckets_its_database_and_their_network(
     )
     own_cloud.destroy(production)
 
-    after = left(own_cloud)
+    after = list_remaining(own_cloud)
     assert len(after["buckets"]) == 4
     assert outputs["ResultsBucket"] in after["buckets"]
     assert len(after["vpcs"]) == 1
@@ -96,7 +98,7 @@ def empty(s3: Any, bucket: str) -> None:
         s3.delete_object(Bucket=bucket, Key=found["Key"], VersionId=found["VersionId"])
 
 
-def left(cloud: LocalCloud) -> dict[str, set[str]]:
+def list_remaining(cloud: LocalCloud) -> dict[str, set[str]]:
     """Return what is in the account, but for what is there without the stack."""
     buckets = cloud.client("s3").list_buckets()["Buckets"]
     vpcs = cloud.client("ec2").describe_vpcs()["Vpcs"]

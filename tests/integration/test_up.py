@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.cloud, pytest.mark.timeout(600)]
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_what_it_prints_can_be_used_and_ctrl_c_ends_it():
+def test_the_printed_addresses_work_and_ctrl_c_stops_the_cloud():
     command = Path(sys.executable).with_name("swath")
     with subprocess.Popen(
         [command, "local", "up"],

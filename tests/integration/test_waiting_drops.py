@@ -23,16 +23,16 @@ def test_a_scene_dropped_again_while_its_run_is_under_way_is_run_once_that_has_f
     idle = FunctionInactive(function="PlanScene", error="CodeArtifactUserPendingException")
     with pipeline.cloud.fault(idle):
         uri = pipeline.drop(scene, key)
-        first = eventually(lambda: under_way(pipeline, uri), "an execution", 120)
+        first = eventually(lambda: running_execution(pipeline, uri), "an execution", 120)
         pipeline.drop(scene, key)
-        eventually(lambda: waits(pipeline, uri), "the second drop's note", 120)
+        eventually(lambda: is_waiting(pipeline, uri), "the second drop's note", 120)
         pipeline.client("stepfunctions").stop_execution(executionArn=first)
     run = eventually(
         lambda: next((r for r in pipeline.runs(uri) if r.status == "succeeded"), None),
         "the run of the second drop",
         300,
     )
-    pipeline.settle()
+    pipeline.wait_until_idle()
 
     name = first.rpartition(":")[2]
     assert str(run.run_id) == name
@@ -42,7 +42,7 @@ def test_a_scene_dropped_again_while_its_run_is_under_way_is_run_once_that_has_f
     assert list(statuses.values()) == ["SUCCEEDED"]
 
 
-def under_way(pipeline: Pipeline, uri: str) -> str | None:
+def running_execution(pipeline: Pipeline, uri: str) -> str | None:
     """The ARN of the execution that runs a scene."""
     states = pipeline.client("stepfunctions")
     arn = pipeline.machine.replace(":stateMachine:", ":execution:")
@@ -54,7 +54,7 @@ def under_way(pipeline: Pipeline, uri: str) -> str | None:
     return None
 
 
-def waits(pipeline: Pipeline, uri: str) -> bool:
+def is_waiting(pipeline: Pipeline, uri: str) -> bool:
     """Whether the noted drop of a scene is later than the one that its run was started for."""
     s3, bucket = pipeline.client("s3"), pipeline.outputs["WorkBucket"]
     for found in s3.list_objects_v2(Bucket=bucket, Prefix="scenes/").get("Contents", ()):

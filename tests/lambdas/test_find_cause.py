@@ -67,7 +67,7 @@ def test_the_summary_of_the_run_is_written(work, context):
     assert (summary["status"], summary["cause"]) == ("failed", "no more")
 
 
-def test_the_summary_is_written_though_no_cause_can_be_found(work, context, monkeypatch):
+def test_the_summary_is_written_without_a_cause(work, context, monkeypatch):
     def refuse(*_, **__):
         raise TransientError("not now")
 

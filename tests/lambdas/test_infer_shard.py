@@ -29,7 +29,7 @@ def test_a_shard_is_inferred(plan_uri, context):
     assert receipt_of(plan_uri, 0) is None
 
 
-def test_what_cannot_be_used_is_told_by_the_receipt(plan_uri, context, tmp_path):
+def test_unusable_input_is_reported_by_the_receipt(plan_uri, context, tmp_path):
     (tmp_path / "scene.tif").touch()
 
     answer = module.handler({"plan_uri": plan_uri, "index": 0}, context)
@@ -39,7 +39,7 @@ def test_what_cannot_be_used_is_told_by_the_receipt(plan_uri, context, tmp_path)
     assert answer == receipt_of(plan_uri, 0).to_json()
 
 
-def test_what_may_pass_is_the_state_machines_to_try_again(plan_uri, context, monkeypatch):
+def test_a_transient_error_is_left_to_the_state_machine(plan_uri, context, monkeypatch):
     def fail(*_):
         raise TransientError("no answer")
 

@@ -38,7 +38,7 @@ def test_the_endpoint_of_the_settings_infers_the_shard(endpoint, context):
     assert asked.json == {**SHARD, "task_token": ""}
 
 
-def test_what_it_does_is_counted_and_found_by_the_plan(endpoint, context, monkeypatch, capsys):
+def test_its_metrics_and_log_lines_have_the_plan(endpoint, context, monkeypatch, capsys):
     log = io.StringIO()
     monkeypatch.setattr(module.logger.registered_handler, "stream", log)
     endpoint.answer(Answer(RECEIPT.to_json()))

@@ -64,7 +64,7 @@ def test_a_dropped_scene_is_planned(work, model, drop, context):
     assert storage.read_json(storage.join(work, "runs", request.run_id, "shards.json")) == [0]
 
 
-def test_what_it_does_is_found_by_the_run(model, drop, context, monkeypatch, capsys):
+def test_its_metrics_and_log_lines_have_the_run(model, drop, context, monkeypatch, capsys):
     log = io.StringIO()
     monkeypatch.setattr(module.logger.registered_handler, "stream", log)
     request = drop(model)
@@ -90,6 +90,6 @@ def test_a_model_that_is_not_deployed_fails_by_name(drop, context):
         module.handler(request.to_json(), context)
 
 
-def test_what_is_not_a_request_is_refused(context):
+def test_an_invalid_request_is_refused(context):
     with pytest.raises(PayloadError, match="run_id"):
         module.handler({}, context)

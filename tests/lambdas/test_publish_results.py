@@ -64,9 +64,7 @@ def test_a_run_is_published_in_the_results_bucket(payload, set_env, context):
     }
 
 
-def test_s3_copies_what_may_be_larger_than_the_functions_disk(
-    payload, set_env, context, monkeypatch
-):
+def test_s3_copies_files_that_exceed_the_functions_disk(payload, set_env, context, monkeypatch):
     """A file and a mask in the work bucket are never fetched; of the file, its footer is read."""
     set_env(PublishSettings(results_uri="s3://results"))
     for place in (storage, as_files):

@@ -83,7 +83,7 @@ def test_the_run_goes_on_with_the_receipt(states, message, context):
     assert Receipt.from_json(json.loads(asked.json["output"])) == RECEIPT
 
 
-def test_the_run_is_told_of_a_failure(states, message, context):
+def test_a_failure_is_sent_to_the_run(states, message, context):
     states.answer(Answer())
     failure = {"invocationStatus": "Failed", "failureReason": "server error (503) from model"}
 
@@ -102,7 +102,7 @@ def test_a_message_delivered_twice_does_nothing_the_second_time(states, message,
     assert outcomes == ["resumed", "stale"]
 
 
-def test_what_people_sent_to_the_endpoint_is_ignored(states, message, http_bucket, context):
+def test_requests_of_other_callers_are_ignored(states, message, http_bucket, context):
     image = storage.join(http_bucket, "invocations", "x.tif")
     message["requestParameters"]["inputLocation"] = image
 

@@ -185,7 +185,7 @@ def test_the_folder_picks_the_model_even_if_there_is_none(machine, context):
 
 
 @pytest.mark.parametrize("key", ["incoming/", "incoming/x.tif.aux.xml"])
-def test_what_lies_beside_scenes_is_ignored(machine, context, key):
+def test_files_beside_scenes_are_ignored(machine, context, key):
     assert module.handler(object_created(key, size=0), context)["outcome"] == "ignored"
     assert executions(machine) == []
 

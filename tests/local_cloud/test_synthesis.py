@@ -87,7 +87,7 @@ def test_old_assemblies_go(root: Path):
     assert latest in kept
 
 
-def test_an_app_that_fails_leaves_nothing_and_says_why(root: Path):
+def test_an_app_that_fails_leaves_nothing_and_its_error_is_reported(root: Path):
     with pytest.raises(LocalCloudError, match="no such construct"):
         make(root, app="raise SystemExit('no such construct')")
 
@@ -95,7 +95,7 @@ def test_an_app_that_fails_leaves_nothing_and_says_why(root: Path):
     assert make(root).is_dir()
 
 
-def test_an_app_that_ends_with_a_traceback_is_told_in_one_line(root: Path):
+def test_a_traceback_of_the_app_is_reported_in_one_line(root: Path):
     with pytest.raises(LocalCloudError, match=r"failed: ZeroDivisionError: .*; `npx cdk synth`"):
         make(root, app="1 / 0")
 

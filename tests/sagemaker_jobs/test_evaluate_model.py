@@ -58,7 +58,7 @@ def test_a_package_that_is_not_packed(root, package):
     assert main(["--fail-below", "AP=1"], root) == JobExit.DONE
 
 
-def test_what_falls_below_fails_the_job_and_says_why(root):
+def test_a_metric_below_its_gate_fails_the_job_with_the_reason(root):
     assert main(["--fail-below", "AP=1.2"], root) == JobExit.REFUSED
 
     assert message(root) == "refused: AP is 1.0000, 0.2000 below 1.2000"

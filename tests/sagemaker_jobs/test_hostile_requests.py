@@ -74,7 +74,7 @@ def unoffended():
     return model.SerializeToString()
 
 
-def memory_of(process, field="VmHWM"):
+def read_memory(process, field="VmHWM"):
     """Bytes of memory that a process has had at most."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith(f"{field}:"))
@@ -237,7 +237,7 @@ def a_raw_request(rng):
     ])  # fmt: skip
 
 
-def status_of(server, data):
+def send(server, data):
     """The status that raw bytes are answered with; None where the connection is just closed."""
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=60) as connection:
@@ -251,14 +251,14 @@ def test_no_request_ends_the_container_or_is_taken_for_its_own_fault(hostile_ser
     """Each is answered, none takes much memory, and others are answered as if they were not."""
     pixels = dots(1)
     good = encoded(pixels, "NPY")
-    before = memory_of(hostile_server.process)
+    before = read_memory(hostile_server.process)
     over = threading.Event()
 
     def ask(seed):
         rng = random.Random(f"{SEED}-{seed}")
         if rng.random() < 0.3:
             raw = a_raw_request(rng)
-            return seed, status_of(hostile_server, raw), raw[:200]
+            return seed, send(hostile_server, raw), raw[:200]
         headers, body = a_request(rng)
         if rng.random() < 0.1:
             body = iter([body[:9], body[9:]])  # in chunks
@@ -285,7 +285,7 @@ def test_no_request_ends_the_container_or_is_taken_for_its_own_fault(hostile_ser
     assert ordinary.result() > 0
     assert hostile_server.process.poll() is None
     assert hostile_server.ping() == 200
-    added = memory_of(hostile_server.process) - before
+    added = read_memory(hostile_server.process) - before
     logger.info(
         "%s; %d others right; %d MiB and %d more",
         sorted(statuses.items()), ordinary.result(), before >> 20, added >> 20,
@@ -300,7 +300,7 @@ def test_a_head_or_body_that_does_not_come_is_not_waited_for(hostile_server):
     pixels = dots(2)
 
     with ThreadPoolExecutor(8) as slow:
-        waiting = [slow.submit(status_of, hostile_server, sent) for sent in [start, body] * 4]
+        waiting = [slow.submit(send, hostile_server, sent) for sent in [start, body] * 4]
         assert seen(hostile_server.invoke(encoded(pixels, "NPY"))) == bright(pixels)
         assert {future.result() for future in waiting} == {408}
 
@@ -309,10 +309,10 @@ def test_a_head_or_body_that_does_not_come_is_not_waited_for(hostile_server):
 @pytest.mark.parametrize("before", ["", "Transfer-Encoding: chunked\r\n\r\n0\r\n"])
 def test_headers_are_not_taken_without_end(hostile_server, end, before):
     """One or many of them, in front of a body or behind it."""
-    assert status_of(hostile_server, f"POST / HTTP/1.1\r\n{before}{end}".encode()) in {404, 431}
+    assert send(hostile_server, f"POST / HTTP/1.1\r\n{before}{end}".encode()) in {404, 431}
 
 
-def test_an_image_that_the_model_never_answers_for_is_given_up(tmp_path, monkeypatch):
+def test_an_image_without_a_response_of_the_model_times_out(tmp_path, monkeypatch):
     """It is the model's fault; others are answered meanwhile and afterwards."""
     monkeypatch.setenv("SWATH_MODEL_SECONDS", "3")
     package = write_package(tmp_path / "endless", weights=endless(above=0.995))

@@ -56,38 +56,38 @@ def still_there(request):
 
 @pytest.mark.parametrize("driver", TYPES)
 @pytest.mark.parametrize("said", [True, False])
-def test_an_image_is_answered_with_what_the_model_sees(container, driver, said):
+def test_an_image_gets_the_detections_of_the_model(container, driver, said):
     body = encoded(dots(1), driver, **({"quality": 100} if driver == "JPEG" else {}))
     pixels = dots(1) if driver == "NPY" else decoded(body)
 
-    told = container.invoke(body, TYPES[driver] if said else "application/octet-stream")
+    response = container.invoke(body, TYPES[driver] if said else "application/octet-stream")
 
-    assert told.status_code == 200, told.text
-    assert told.headers["content-type"] == "application/geo+json"
-    assert seen(told) == bright(pixels)
-    assert told.json()["crs"] is None
-    assert told.json()["tiles"]["failed"] == 0
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"] == "application/geo+json"
+    assert seen(response) == bright(pixels)
+    assert response.json()["crs"] is None
+    assert response.json()["tiles"]["failed"] == 0
 
 
-def test_a_placed_image_is_answered_in_longitude_and_latitude(container, tmp_path):
+def test_a_georeferenced_image_gets_longitude_and_latitude(container, tmp_path):
     (tmp_path / "x.tif").write_bytes(body := encoded(dots(2), "GTiff", **PLACED))
     run_local(str(tmp_path / "x.tif"), str(write_package(tmp_path / "model")), tmp_path / "out")
 
-    told = container.invoke(body, "image/tiff").json()
+    response = container.invoke(body, "image/tiff").json()
 
     rows = pq.read_table(tmp_path / "out" / "detections.parquet").to_pylist()
-    assert "crs" not in told
-    assert len(rows) == len(told["features"]) > 0
-    for feature, row in zip(told["features"], rows, strict=True):
+    assert "crs" not in response
+    assert len(rows) == len(response["features"]) > 0
+    for feature, row in zip(response["features"], rows, strict=True):
         shape = shapely.geometry.shape(feature["geometry"])
         assert shape.equals_exact(shapely.from_wkb(row["geometry"]), 0)
 
 
-def test_json_is_answered_where_it_is_wanted(container):
-    told = container.invoke(encoded(dots(3), "PNG"), "image/png", accept="application/json")
+def test_json_is_returned_if_it_is_accepted(container):
+    response = container.invoke(encoded(dots(3), "PNG"), "image/png", accept="application/json")
 
-    assert told.headers["content-type"] == "application/json"
-    answer = told.json()
+    assert response.headers["content-type"] == "application/json"
+    answer = response.json()
     assert (answer["width"], answer["height"]) == (60, 40)
     assert answer["model"]["name"] == "bright"
     found = sorted((*one["box"][:2], one["score"]) for one in answer["detections"])
@@ -104,10 +104,10 @@ def test_a_shard_is_run_as_anywhere_else(container, make_plan, make_scene):
     here, there = make_plan(scene), make_plan(scene, work=f"{scene}-work")
     asked = ShardRequest(plan_uri=there, index=0, task_token="t")
 
-    told = container.invoke(json.dumps(asked.to_json()), "application/json")
+    response = container.invoke(json.dumps(asked.to_json()), "application/json")
 
-    assert told.status_code == 200, told.text
-    receipt, expected = Receipt.from_json(told.json()), run_shard(here, 0)
+    assert response.status_code == 200, response.text
+    receipt, expected = Receipt.from_json(response.json()), run_shard(here, 0)
     assert receipt == receipt_of(there, 0)
     assert (receipt.tiles, receipt.detections) == (expected.tiles, expected.detections)
     tables = [pq.read_table(RunPaths.from_plan_uri(uri).shard(0)) for uri in (here, there)]
@@ -127,10 +127,10 @@ def test_a_shard_of_the_containers_model_needs_no_other_copy(
     for file in folder.iterdir():
         file.unlink()
 
-    told = container.invoke(json.dumps({"plan_uri": plan, "index": 0}), "application/json")
+    response = container.invoke(json.dumps({"plan_uri": plan, "index": 0}), "application/json")
 
     assert package_digest(model) == json.loads(Path(plan).read_text())["model"]["digest"]
-    assert Receipt.from_json(told.json()).tiles.failed == 0
+    assert Receipt.from_json(response.json()).tiles.failed == 0
 
 
 def test_a_shard_that_cannot_be_run_is_refused_by_its_receipt(container, make_plan, make_scene):
@@ -138,20 +138,20 @@ def test_a_shard_that_cannot_be_run_is_refused_by_its_receipt(container, make_pl
     plan = make_plan(scene)
     Path(scene).unlink()
 
-    told = container.invoke(json.dumps({"plan_uri": plan, "index": 0}), "application/json")
+    response = container.invoke(json.dumps({"plan_uri": plan, "index": 0}), "application/json")
 
-    assert told.status_code == 200
-    receipt = Receipt.from_json(told.json())
+    assert response.status_code == 200
+    receipt = Receipt.from_json(response.json())
     assert receipt.tiles.failed == receipt.tiles.planned > 0
     assert "no scene at" in receipt.failures[0].cause
     assert receipt_of(plan, 0) == receipt
 
 
-def test_batch_transform_is_told_how_to_ask(container):
-    told = container.client.get("/execution-parameters").json()
+def test_batch_transform_gets_its_settings(container):
+    response = container.client.get("/execution-parameters").json()
 
-    assert told["BatchStrategy"] == "SINGLE_RECORD"
-    assert told["MaxConcurrentTransforms"] * told["MaxPayloadInMB"] <= 100
+    assert response["BatchStrategy"] == "SINGLE_RECORD"
+    assert response["MaxConcurrentTransforms"] * response["MaxPayloadInMB"] <= 100
 
 
 # Every error
@@ -252,14 +252,14 @@ def strict(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_answered_is_told_why(strict, case):
+def test_a_refused_request_gets_the_reason(strict, case):
     body, content_type, status, name, message = REFUSED[case]
 
-    told = strict.invoke(body, content_type)
+    response = strict.invoke(body, content_type)
 
-    assert (told.status_code, told.json()["error"]) == (status, name), told.text
-    assert message in told.json()["message"]
-    assert "swath-request" not in told.json()["message"]
+    assert (response.status_code, response.json()["error"]) == (status, name), response.text
+    assert message in response.json()["message"]
+    assert "swath-request" not in response.json()["message"]
     assert strict.ping() == 200
 
 
@@ -316,21 +316,21 @@ def test_two_hundred_mixed_requests_at_once(container, make_plan, make_scene):
 
         answers = list(pool.map(ask, asked))
 
-    for (_, _, expected), told in zip(asked, answers, strict=True):
+    for (_, _, expected), response in zip(asked, answers, strict=True):
         if expected is None:
-            assert told.status_code == 400, told.text
+            assert response.status_code == 400, response.text
             continue
-        assert told.status_code == 200, told.text
+        assert response.status_code == 200, response.text
         if isinstance(expected, str):
-            assert Receipt.from_json(told.json()).tiles.failed == 0
+            assert Receipt.from_json(response.json()).tiles.failed == 0
         else:
-            assert seen(told) == bright(expected)
+            assert seen(response) == bright(expected)
 
 
 # Starting and stopping
 
 
-def test_an_image_that_is_being_sent_is_answered_before_the_end(tmp_path):
+def test_an_upload_in_progress_gets_its_response_while_the_server_drains(tmp_path):
     pixels = dots(10)
     body = encoded(pixels, "PNG")
     with serving(write_package(tmp_path / "model")) as server:
@@ -350,8 +350,8 @@ def test_an_image_that_is_being_sent_is_answered_before_the_end(tmp_path):
         assert server.process.wait(PATIENCE) == 0
 
     assert answer.startswith(b"HTTP/1.1 200 OK")
-    told = httpx.Response(200, content=answer.partition(b"\r\n\r\n")[2])
-    assert seen(told) == bright(pixels)
+    response = httpx.Response(200, content=answer.partition(b"\r\n\r\n")[2])
+    assert seen(response) == bright(pixels)
 
 
 def test_a_package_that_cannot_be_served_ends_the_process(tmp_path, caplog):
@@ -407,7 +407,7 @@ def models(tmp_path):
     loaded.own.close()
 
 
-def asked_of(service, settings, ask):
+def call_service(service, settings, ask):
     """What `ask(client)` gives, of a container in this process."""
     container = Container(settings)
     container.service = service
@@ -424,13 +424,13 @@ def test_before_the_model_is_there_nothing_is_taken():
     async def ask(client):
         return await client.get("/ping"), await client.post("/invocations", content=b"x")
 
-    ping, told = asked_of(None, ServeSettings(), ask)
+    ping, response = call_service(None, ServeSettings(), ask)
 
     assert ping.status_code == 503
-    assert (told.status_code, told.json()["error"]) == (503, "DrainingError")
+    assert (response.status_code, response.json()["error"]) == (503, "DrainingError")
 
 
-def test_one_more_than_may_wait_is_told_to_come_again(models):
+def test_a_request_beyond_the_queue_is_asked_to_retry(models):
     settings = ServeSettings(serve_waiting=2)
     service, gate = Service(models, settings), threading.Event()
     models.own._model = Gated(models.own._model, gate)
@@ -449,7 +449,7 @@ def test_one_more_than_may_wait_is_told_to_come_again(models):
         gate.set()
         return [one.result() for one in done], await asyncio.gather(*waiting)
 
-    refused, answered = asked_of(service, settings, ask)
+    refused, answered = call_service(service, settings, ask)
     service.close()
 
     assert {(one.status_code, one.json()["error"]) for one in refused} == {(429, "BusyError")}
@@ -458,7 +458,7 @@ def test_one_more_than_may_wait_is_told_to_come_again(models):
     assert all(seen(one) == bright(dots(1)) for one in answered)
 
 
-def test_images_and_pings_are_answered_while_a_shard_runs(models, make_plan, make_scene):
+def test_images_and_pings_get_responses_while_a_shard_runs(models, make_plan, make_scene):
     plan = make_plan(make_scene(dots(1, dtype=np.int16)))
     gate = threading.Event()
 
@@ -481,7 +481,7 @@ def test_images_and_pings_are_answered_while_a_shard_runs(models, make_plan, mak
         gate.set()
         return done, images, ping, unfinished, await asyncio.gather(*shards)
 
-    refused, images, ping, unfinished, shards = asked_of(service, settings, ask)
+    refused, images, ping, unfinished, shards = call_service(service, settings, ask)
     service.close()
 
     assert [one.result().status_code for one in refused] == [429]
@@ -501,10 +501,10 @@ def test_a_shard_that_is_stopped_keeps_its_progress(models, make_plan, make_scen
         return await client.post("/invocations", json={"plan_uri": plan, "index": 0})
 
     asked = []
-    told = asked_of(service, settings, ask)
+    response = call_service(service, settings, ask)
     service.close()
 
-    assert (told.status_code, told.json()["error"]) == (503, "ShardInterruptedError")
+    assert (response.status_code, response.json()["error"]) == (503, "ShardInterruptedError")
     assert Path(RunPaths.from_plan_uri(plan).partial(0)).is_file()
     assert run_shard(plan, 0).tiles.is_complete
 
@@ -531,11 +531,11 @@ def test_whose_fault_an_error_is(models, monkeypatch, error, status):
     async def ask(client):
         return await client.post("/invocations", content=encoded(dots(1), "PNG"))
 
-    told = asked_of(service, settings, ask)
+    response = call_service(service, settings, ask)
     service.close()
 
-    assert told.status_code == status
-    assert told.json() == {"error": type(error).__name__, "message": "x"}
+    assert response.status_code == status
+    assert response.json() == {"error": type(error).__name__, "message": "x"}
 
 
 def test_the_disk_holds_so_much_and_no_more(models):
@@ -553,7 +553,7 @@ def test_the_disk_holds_so_much_and_no_more(models):
             for content in (body, body + b"more", chunks(), body)
         ]
 
-    told = asked_of(service, settings, ask)
+    response = call_service(service, settings, ask)
     service.close()
 
-    assert [one.status_code for one in told] == [200, 429, 429, 200]
+    assert [one.status_code for one in response] == [200, 429, 429, 200]

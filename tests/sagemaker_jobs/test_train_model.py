@@ -167,7 +167,7 @@ def test_an_error_that_swath_does_not_know_is_a_bug(opt_ml):
     assert "NotADirectoryError" in (opt_ml / "elsewhere" / "failure").read_text()
 
 
-def test_another_argument_is_told_how_to_call_it(capsys):
+def test_an_unknown_argument_gets_the_usage(capsys):
     assert main(["serve"], {}) == JobExit.USAGE
     assert "hyperparameters.json" in capsys.readouterr().err
 
@@ -229,7 +229,7 @@ def test_a_host_that_is_paid_for_its_gpu_does_not_train_on_its_cpu(
         assert "training on cpu" in caplog.text
 
 
-def test_a_host_that_says_no_type_has_none(tmp_path):
+def test_a_host_without_a_type_has_none(tmp_path):
     folders = Folders.of(environment(tmp_path), ())
     assert folders.instance_type == ""
     folders.config.mkdir(parents=True)

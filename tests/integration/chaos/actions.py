@@ -12,13 +12,13 @@ from typing import Any
 
 from botocore.exceptions import ResponseStreamingError
 
-from tests.integration.pipeline import Pipeline, asked, eventually
+from tests.integration.pipeline import Pipeline, eventually, query_with_retries
 
 _AT_WORK_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def deaf(pipeline: Pipeline) -> Iterator[None]:
+def without_notifications(pipeline: Pipeline) -> Iterator[None]:
     """Let EventBridge lose what S3 sends."""
     events = pipeline.client("events")
     names = [r["Name"] for r in events.list_rules()["Rules"] if r["State"] == "ENABLED"]
@@ -60,17 +60,17 @@ def kill(pipeline: Pipeline, word: str) -> int:
     return killed
 
 
-def cut(pipeline: Pipeline) -> None:
+def cut_connections(pipeline: Pipeline) -> None:
     """End every connection to the database, as its restart does."""
     end = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         " AND backend_type = 'client backend'"
     )
-    asked(pipeline.cloud.dsn(), lambda connection: connection.execute(end))
+    query_with_retries(pipeline.cloud.dsn(), lambda connection: connection.execute(end))
 
 
-def spoil(pipeline: Pipeline, uri: str, rng: random.Random, *, delete: bool) -> str:
+def damage_object(pipeline: Pipeline, uri: str, rng: random.Random, *, delete: bool) -> str:
     """Delete or damage an object that a run has in the work bucket; return its key, or nothing."""
     s3, bucket = pipeline.client("s3"), pipeline.outputs["WorkBucket"]
 
@@ -84,11 +84,13 @@ def spoil(pipeline: Pipeline, uri: str, rng: random.Random, *, delete: bool) -> 
 
     key = rng.choice(eventually(some, "an object to spoil", 60))
     if key:
-        eventually(lambda: _spoiled(s3, bucket, key, rng, delete=delete), f"{key} to be spoiled")
+        eventually(
+            lambda: _damage_object(s3, bucket, key, rng, delete=delete), f"{key} to be spoiled"
+        )
     return key
 
 
-def _spoiled(s3: Any, bucket: str, key: str, rng: random.Random, *, delete: bool) -> bool:
+def _damage_object(s3: Any, bucket: str, key: str, rng: random.Random, *, delete: bool) -> bool:
     """Spoil an object; return whether the faults of S3 let us."""
     try:
         if delete:

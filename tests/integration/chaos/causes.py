@@ -24,7 +24,7 @@ WORDS: Mapping[str, str] = {
 UNTRUE = "tolerated failure threshold"
 
 
-def is_true(scenario: Scenario, said: str, spoiled: Iterable[str]) -> bool:
+def is_true(scenario: Scenario, said: str, damaged: Iterable[str]) -> bool:
     """Return whether a failed run's error and cause name something that went wrong with it.
 
     Args:
@@ -34,6 +34,6 @@ def is_true(scenario: Scenario, said: str, spoiled: Iterable[str]) -> bool:
     """
     happened = {type(fault).__name__ for fault in scenario.faults}
     happened |= {action for action, _ in scenario.actions}
-    files = "|".join(re.escape(key.rpartition("/")[2]) for key in spoiled if key) or "(?!)"
+    files = "|".join(re.escape(key.rpartition("/")[2]) for key in damaged if key) or "(?!)"
     patterns = [WORDS[what].replace("{spoiled}", files) for what in happened if what in WORDS]
     return UNTRUE not in said and any(re.search(pattern, said) for pattern in patterns)

@@ -26,27 +26,27 @@ _SMALL = {
 
 
 @dataclass
-class Played:
+class Outcome:
     """What came of a scenario."""
 
     statuses: list[str] = field(default_factory=list)
     causes: list[str] = field(default_factory=list)
-    spoiled: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
     healed: int = 0
     killed: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
-def words(scenario: Scenario, played: Played) -> Iterator[str]:
+def words(scenario: Scenario, outcome: Outcome) -> Iterator[str]:
     """What was drawn and what came of it, to be counted."""
     yield f"backend {scenario.backend}"
     yield from (f"fault {type(fault).__name__}" for fault in scenario.faults)
     yield from (f"action {action}" for action, _ in scenario.actions)
-    yield from (f"run {status}" for status in played.statuses)
-    yield from ["process killed"] * played.killed
-    yield from ["run healed"] * played.healed
-    yield from (f"cause {cause[:160]}" for cause in played.causes)
-    yield f"scenario {'wrong' if played.wrong else 'right'}"
+    yield from (f"run {status}" for status in outcome.statuses)
+    yield from ["process killed"] * outcome.killed
+    yield from ["run healed"] * outcome.healed
+    yield from (f"cause {cause[:160]}" for cause in outcome.causes)
+    yield f"scenario {'wrong' if outcome.wrong else 'right'}"
 
 
 @contextlib.contextmanager
@@ -79,9 +79,9 @@ def configured(pipeline: Pipeline, function: str, changes: dict[str, str]) -> It
         put(before)
 
 
-def play(pipeline: Pipeline, scenes: list[tuple[Path, Rows]], scenario: Scenario) -> Played:
+def play(pipeline: Pipeline, scenes: list[tuple[Path, Rows]], scenario: Scenario) -> Outcome:
     """Play a scenario to its end, heal what failed, and compare."""
-    played = Played()
+    outcome = Outcome()
     with (
         pipeline.cloud.fault(TimeLapse(factor=FASTER)),
         configured(pipeline, "StartRun", {"SWATH_BACKEND": scenario.backend}),
@@ -89,30 +89,30 @@ def play(pipeline: Pipeline, scenes: list[tuple[Path, Rows]], scenario: Scenario
         with contextlib.ExitStack() as faults:
             for fault in scenario.faults:
                 faults.enter_context(pipeline.cloud.fault(fault))
-            content, lost = _drop_all(pipeline, scenes, scenario, played)
+            content, lost = _drop_all(pipeline, scenes, scenario, outcome)
             for uri in content:
                 if uri not in lost:
                     eventually(lambda: _newest(pipeline, uri), f"a run of {uri}", _WAIT)  # noqa: B023
-            pipeline.settle()
+            pipeline.wait_until_idle()
         for uri, scene in content.items():
-            _judge(pipeline, uri, scenes[scene], scenario, played)
+            _check_scenes(pipeline, uri, scenes[scene], scenario, outcome)
     if left := [name for name, status in pipeline.executions().items() if status in RUNNING]:
-        played.wrong.append(f"still running: {left}")
-    return played
+        outcome.wrong.append(f"still running: {left}")
+    return outcome
 
 
 def _drop_all(
     pipeline: Pipeline,
     scenes: list[tuple[Path, Rows]],
     scenario: Scenario,
-    played: Played,
+    outcome: Outcome,
 ) -> tuple[dict[str, int], set[str]]:
     """Drop the scenes, act; return each URI's scene, and the URIs whose event is lost."""
     content, lost = {}, set()
     for position, scene in enumerate(scenario.scenes):
         key = f"incoming/chaos-{scenario.seed}-{position}.tif"
         loses = position == 0 and any(action == "lose" for action, _ in scenario.actions)
-        with actions.deaf(pipeline) if loses else contextlib.nullcontext():
+        with actions.without_notifications(pipeline) if loses else contextlib.nullcontext():
             uri = pipeline.drop(scenes[scene][0], key)
         content[uri] = scene
         lost |= {uri} if loses else set()
@@ -128,11 +128,13 @@ def _drop_all(
             lost.discard(uri)
         elif action == "kill" and set(content) - lost:
             workers = WORKERS[scenario.backend]
-            played.killed += actions.kill(pipeline, rng.choice([*HANDLERS, *(5 * workers)]))
+            outcome.killed += actions.kill(pipeline, rng.choice([*HANDLERS, *(5 * workers)]))
         elif action == "cut":
-            actions.cut(pipeline)
+            actions.cut_connections(pipeline)
         elif action in {"delete", "damage"} and uri not in lost:
-            played.spoiled.append(actions.spoil(pipeline, uri, rng, delete=action == "delete"))
+            outcome.damaged.append(
+                actions.damage_object(pipeline, uri, rng, delete=action == "delete")
+            )
     return content, lost
 
 
@@ -144,14 +146,14 @@ def _newest(pipeline: Pipeline, uri: str) -> Any:
     return runs[-1] if runs else None
 
 
-def _judge(
-    pipeline: Pipeline, uri: str, scene: tuple[Path, Rows], scenario: Scenario, played: Played
+def _check_scenes(
+    pipeline: Pipeline, uri: str, scene: tuple[Path, Rows], scenario: Scenario, outcome: Outcome
 ) -> None:
     path, rows = scene
     run = _newest(pipeline, uri)
-    played.statuses.append(run.status if run else "lost")
+    outcome.statuses.append(run.status if run else "lost")
     if run:
-        _judge_run(run, uri, scenario, played)
+        _check_run(run, uri, scenario, outcome)
     if run is None or run.status != "succeeded":
         pipeline.drop(path, uri.split("/", 3)[3])
         eventually(
@@ -159,23 +161,23 @@ def _judge(
             f"a second run of {uri}",
             _WAIT,
         )
-        pipeline.settle()
+        pipeline.wait_until_idle()
         again = _newest(pipeline, uri)
         if again.status != "succeeded":
-            played.wrong.append(f"{uri} was not healed: {again.error}: {again.cause}")
-        played.healed += again.status == "succeeded"
+            outcome.wrong.append(f"{uri} was not healed: {again.error}: {again.cause}")
+        outcome.healed += again.status == "succeeded"
     found = comparable((d.label, d.score, d.wkb) for d in pipeline.detections(uri))
     if found != rows:
-        played.wrong.append(f"{uri} has {len(found)} rows; without faults {len(rows)}")
+        outcome.wrong.append(f"{uri} has {len(found)} rows; without faults {len(rows)}")
 
 
-def _judge_run(run: Any, uri: str, scenario: Scenario, played: Played) -> None:
+def _check_run(run: Any, uri: str, scenario: Scenario, outcome: Outcome) -> None:
     if run.status not in {"succeeded", "failed"}:
-        played.wrong.append(f"{uri} is {run.status}")
+        outcome.wrong.append(f"{uri} is {run.status}")
     if run.status == "succeeded" and run.backend != scenario.backend:
-        played.wrong.append(f"{uri} ran on {run.backend}, not on {scenario.backend}")
+        outcome.wrong.append(f"{uri} ran on {run.backend}, not on {scenario.backend}")
     if run.status == "failed":
         said = f"{run.error}: {run.cause}"
-        played.causes.append(said[:300])
-        if not causes.is_true(scenario, said, played.spoiled):
-            played.wrong.append(f"{uri} failed without a true cause: {said}")
+        outcome.causes.append(said[:300])
+        if not causes.is_true(scenario, said, outcome.damaged):
+            outcome.wrong.append(f"{uri} failed without a true cause: {said}")

@@ -26,7 +26,7 @@ THRESHOLD = "States.X: The specified tolerated failure threshold was exceeded"
         (EventLate(seconds=1), "kill", "Runtime exited with error: signal: 9", True),
     ],
 )
-def test_a_cause_names_what_went_wrong(fault: Fault, action: str, said: str, true: bool):
+def test_a_cause_names_the_fault(fault: Fault, action: str, said: str, true: bool):
     scenario = Scenario(1, "lambda", (0,), (fault,), ((action, 1),))
 
     assert is_true(scenario, said, ["runs/1/plan.json"]) is true

@@ -41,11 +41,11 @@ def test_a_scenario_of_chaos_ends_as_it_should(
     if any(isinstance(fault, DiskFull) for fault in scenario.faults) and not can_limit_disk():
         pytest.skip("this machine lets nobody have a file system of one's own")
 
-    played = play(deployed, scenes, scenario)
+    outcome = play(deployed, scenes, scenario)
 
-    for word in words(scenario, played):
+    for word in words(scenario, outcome):
         record_property("chaos", word)
     if FUZZING:
         with capsys.disabled():
-            print(scenario, played, sep="\n")  # noqa: T201 - 200 of them take an hour
-    assert not played.wrong, scenario
+            print(scenario, outcome, sep="\n")  # noqa: T201 - 200 of them take an hour
+    assert not outcome.wrong, scenario

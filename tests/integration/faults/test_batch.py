@@ -39,9 +39,7 @@ SURVIVED: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("name", SURVIVED)
-def test_a_run_survives_what_another_host_does_not_meet(
-    pipeline: Pipeline, tmp_path: Path, name: str
-):
+def test_a_run_survives_the_fault_of_one_host(pipeline: Pipeline, tmp_path: Path, name: str):
     with pipeline.cloud.fault(SURVIVED[name]) as fault:
         run = pipeline.wait(start(pipeline, tmp_path, name))
         occurrences = fault.occurrences
@@ -50,7 +48,9 @@ def test_a_run_survives_what_another_host_does_not_meet(
     assert occurrences == 1
 
 
-def test_a_job_out_of_memory_fails_its_run_at_once_and_says_so(pipeline: Pipeline, tmp_path: Path):
+def test_a_job_out_of_memory_fails_its_run_at_once_with_the_cause(
+    pipeline: Pipeline, tmp_path: Path
+):
     with pipeline.cloud.fault(JobOutOfMemory()) as fault:
         run = pipeline.wait(start(pipeline, tmp_path, "out-of-memory"))
         occurrences = fault.occurrences
@@ -61,9 +61,7 @@ def test_a_job_out_of_memory_fails_its_run_at_once_and_says_so(pipeline: Pipelin
     assert occurrences == 1, "more attempts would only need as much"
 
 
-def test_a_run_without_a_gpu_quota_fails_when_the_queue_gives_up_and_says_why(
-    pipeline: Pipeline, tmp_path: Path
-):
+def test_a_run_without_a_gpu_quota_fails_with_batchs_reason(pipeline: Pipeline, tmp_path: Path):
     hours = gpu_wait_hours(pipeline)
     with (
         pipeline.cloud.fault(TimeLapse(factor=hours * 3_600)),

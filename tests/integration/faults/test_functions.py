@@ -30,7 +30,7 @@ def test_a_run_survives_that_its_functions_have_been_idle_for_weeks(
         faults = [stack.enter_context(pipeline.cloud.fault(fault)) for fault in INACTIVE]
         uri = pipeline.drop(write_scene(tmp_path / "x.tif", seed=21), "incoming/idle.tif")
         run = pipeline.wait(uri)
-        pipeline.settle()
+        pipeline.wait_until_idle()
         occurrences = [fault.occurrences for fault in faults]
 
     assert run.status == "succeeded", run.cause
@@ -38,7 +38,7 @@ def test_a_run_survives_that_its_functions_have_been_idle_for_weeks(
     assert len(pipeline.runs(uri)) == 1
 
 
-def test_a_function_that_is_never_ready_fails_its_run_after_ten_minutes_and_says_why(
+def test_a_function_that_is_never_ready_fails_its_run_after_ten_minutes(
     pipeline: Pipeline, tmp_path: Path
 ):
     # Ten minutes in a second.
@@ -78,7 +78,7 @@ def test_scenes_survive_that_the_account_has_one_slot_for_all_functions(
             for n in range(3)
         ]
         runs = [pipeline.wait(uri) for uri in uris]
-        pipeline.settle()
+        pipeline.wait_until_idle()
         occurrences = fault.occurrences
 
     assert {run.scene_uri: (run.status, run.cause) for run in runs} == dict.fromkeys(

@@ -33,7 +33,7 @@ def enforced(services: Services) -> Iterator[None]:
         yield
 
 
-def acting(services: Services, *statements: Any) -> Clients:
+def clients_of_role(services: Services, *statements: Any) -> Clients:
     """Clients of a Lambda function whose role has these statements."""
     role = create_role(services.client("iam"), new_name(), *statements)
     session = services.access.session(role, "lambda.amazonaws.com")
@@ -50,7 +50,7 @@ def error(caught: pytest.ExceptionInfo[ClientError]) -> tuple[int, str]:
 
 
 def test_canary_access_control(services: Services, bucket: str):
-    s3 = acting(services, allow("s3:GetObject", f"arn:aws:s3:::{bucket}/may/*")).get("s3")
+    s3 = clients_of_role(services, allow("s3:GetObject", f"arn:aws:s3:::{bucket}/may/*")).get("s3")
     s3.get_object(Bucket=bucket, Key="secret")
 
     with applied(services, access_control):
@@ -66,8 +66,10 @@ def test_canary_access_control(services: Services, bucket: str):
 @pytest.mark.usefixtures("enforced")
 def test_an_object_that_is_missing_is_403_to_who_may_not_list(services: Services, bucket: str):
     objects = allow("s3:GetObject", f"arn:aws:s3:::{bucket}/*")
-    blind = acting(services, objects).get("s3")
-    seeing = acting(services, objects, allow("s3:ListBucket", f"arn:aws:s3:::{bucket}")).get("s3")
+    blind = clients_of_role(services, objects).get("s3")
+    seeing = clients_of_role(
+        services, objects, allow("s3:ListBucket", f"arn:aws:s3:::{bucket}")
+    ).get("s3")
 
     with pytest.raises(ClientError) as refused:
         blind.head_object(Bucket=bucket, Key="missing")
@@ -80,7 +82,7 @@ def test_an_object_that_is_missing_is_403_to_who_may_not_list(services: Services
 
 @pytest.mark.usefixtures("enforced")
 def test_a_copy_needs_its_source_and_a_part_needs_its_object(services: Services, bucket: str):
-    s3 = acting(services, allow("s3:PutObject", f"arn:aws:s3:::{bucket}/may/*")).get("s3")
+    s3 = clients_of_role(services, allow("s3:PutObject", f"arn:aws:s3:::{bucket}/may/*")).get("s3")
     upload = s3.create_multipart_upload(Bucket=bucket, Key="may/parts")["UploadId"]
     s3.upload_part(Bucket=bucket, Key="may/parts", UploadId=upload, PartNumber=1, Body=b"1")
 
@@ -94,7 +96,7 @@ def test_a_copy_needs_its_source_and_a_part_needs_its_object(services: Services,
 
 @pytest.mark.usefixtures("enforced")
 def test_each_protocol_refuses_in_its_own_form(services: Services, aws: Aws):
-    clients = acting(services, allow("s3:GetObject", "*"))
+    clients = clients_of_role(services, allow("s3:GetObject", "*"))
     url = aws.queue()
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("sqs", "send_message", {"QueueUrl": url, "MessageBody": "x"}),
@@ -114,7 +116,7 @@ def test_each_protocol_refuses_in_its_own_form(services: Services, aws: Aws):
 @pytest.mark.usefixtures("enforced")
 def test_a_grant_on_another_resource_is_none(services: Services):
     arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint"
-    runtime = acting(services, allow("sagemaker:InvokeEndpoint", f"{arn}/mine")).get(
+    runtime = clients_of_role(services, allow("sagemaker:InvokeEndpoint", f"{arn}/mine")).get(
         "sagemaker-runtime"
     )
 
@@ -149,7 +151,7 @@ LAMBDA = "lambda.amazonaws.com"
 
 @pytest.mark.usefixtures("enforced")
 def test_a_session_ends(services: Services):
-    clients = acting(services, allow("s3:ListAllMyBuckets", "*"))
+    clients = clients_of_role(services, allow("s3:ListAllMyBuckets", "*"))
     clients.get("s3").list_buckets()
     assumed = sts_backends[ACCOUNT]["aws"].assumed_roles[-1]
     assumed.expiration -= dt.timedelta(days=1)
@@ -185,7 +187,7 @@ def test_a_role_is_for_the_services_that_it_trusts(services: Services):
 
 @pytest.mark.usefixtures("enforced")
 def test_decisions_are_recorded_once_each(services: Services, bucket: str, tmp_path: Any):
-    s3 = acting(services, allow("s3:GetObject", f"arn:aws:s3:::{bucket}/may/*")).get("s3")
+    s3 = clients_of_role(services, allow("s3:GetObject", f"arn:aws:s3:::{bucket}/may/*")).get("s3")
     for _ in range(2):
         s3.get_object(Bucket=bucket, Key="may/read")
         with pytest.raises(ClientError):
@@ -199,7 +201,7 @@ def test_decisions_are_recorded_once_each(services: Services, bucket: str, tmp_p
     ]
 
 
-def test_what_a_service_needs_of_a_role_is_insisted_on(services: Services, tmp_path: Any):
+def test_permissions_that_a_service_needs_are_required(services: Services, tmp_path: Any):
     access = Access(services.endpoint, services.clients, tmp_path)
     namespaces = {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}
     role = create_role(

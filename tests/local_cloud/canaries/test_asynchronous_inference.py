@@ -47,7 +47,7 @@ def endpoint(serving: Serving, topic: str) -> str:
     return serving.endpoint(asynchronous={"OutputConfig": output})
 
 
-def ask(serving: Serving, endpoint: str, body: bytes | None, **options: Any) -> dict[str, Any]:
+def invoke(serving: Serving, endpoint: str, body: bytes | None, **options: Any) -> dict[str, Any]:
     if body is not None:
         s3 = serving.aws.client("s3")
         s3.put_object(Bucket=serving.bucket, Key="requests/1", Body=body)
@@ -56,7 +56,7 @@ def ask(serving: Serving, endpoint: str, body: bytes | None, **options: Any) -> 
     )
 
 
-def told(aws: Aws, queue: str) -> dict[str, Any]:
+def read_notification(aws: Aws, queue: str) -> dict[str, Any]:
     (message,) = eventually(lambda: aws.messages(queue), "word of the result")
     return json.loads(message["Message"])
 
@@ -69,13 +69,13 @@ def read(aws: Aws, uri: str) -> bytes:
 def test_canary_asynchronous_inference(
     services: Services, aws: Aws, serving: Serving, endpoint: str, queue: str
 ):
-    vanilla = ask(serving, endpoint, b"text")
+    vanilla = invoke(serving, endpoint, b"text")
     assert json.loads(read(aws, vanilla["OutputLocation"])) == {"default": "response"}
     assert aws.messages(queue) == []
 
     with applied(services, endpoint_invocation, asynchronous_inference):
-        answer = ask(serving, endpoint, b"\xff1", ContentType="image/tiff", InferenceId="mine")
-        message = told(aws, queue)
+        answer = invoke(serving, endpoint, b"\xff1", ContentType="image/tiff", InferenceId="mine")
+        message = read_notification(aws, queue)
 
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert answer["InferenceId"] == "mine"
@@ -102,12 +102,12 @@ def test_canary_asynchronous_inference(
     }
 
 
-def test_a_failure_is_written_and_told_of(
+def test_a_failure_is_written_and_notified(
     services: Services, aws: Aws, serving: Serving, endpoint: str, queue: str
 ):
     with applied(services, endpoint_invocation, asynchronous_inference):
-        answer = ask(serving, endpoint, b"400 no raster")
-        message = told(aws, queue)
+        answer = invoke(serving, endpoint, b"400 no raster")
+        message = read_notification(aws, queue)
 
     reason = 'Received client error (400) from primary with message "no raster"'
     assert message["invocationStatus"] == "Failed"
@@ -120,12 +120,12 @@ def test_a_failure_is_written_and_told_of(
         read(aws, answer["OutputLocation"])
 
 
-def test_a_request_that_is_not_there_is_told_of(
+def test_a_missing_request_is_notified(
     services: Services, aws: Aws, serving: Serving, endpoint: str, queue: str
 ):
     with applied(services, endpoint_invocation, asynchronous_inference):
-        ask(serving, endpoint, None)
-        message = told(aws, queue)
+        invoke(serving, endpoint, None)
+        message = read_notification(aws, queue)
 
     assert message["invocationStatus"] == "Failed"
     assert "NoSuchKey" in message["failureReason"]
@@ -135,8 +135,8 @@ def test_a_request_has_a_time_limit_of_its_own(
     services: Services, aws: Aws, serving: Serving, endpoint: str, queue: str
 ):
     with applied(services, endpoint_invocation, asynchronous_inference):
-        ask(serving, endpoint, b"hang", InvocationTimeoutSeconds=1)
-        message = told(aws, queue)
+        invoke(serving, endpoint, b"hang", InvocationTimeoutSeconds=1)
+        message = read_notification(aws, queue)
 
     assert "timed out" in message["failureReason"]
 
@@ -149,4 +149,4 @@ def test_each_kind_of_endpoint_has_its_own_call(
         with pytest.raises(ClientError, match="supports InvokeEndpointAsync only"):
             runtime.invoke_endpoint(EndpointName=endpoint, Body=b"text")
         with pytest.raises(ClientError, match="supports InvokeEndpoint only"):
-            ask(serving, serving.endpoint(), b"text")
+            invoke(serving, serving.endpoint(), b"text")

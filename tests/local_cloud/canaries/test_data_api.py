@@ -48,7 +48,7 @@ def refused(aws: Aws, sql: str, secret: str) -> dict[str, str]:
     return refused.value.response["Error"]
 
 
-def test_what_the_database_refuses_has_the_data_apis_code_and_its_reason(
+def test_a_database_error_has_the_data_apis_code_and_its_reason(
     services: Services, aws: Aws, secret: str
 ):
     with applied(services, data_api):

@@ -32,14 +32,14 @@ def signed(key: str, secret: str, session: str | None, *, user: str = "swath") -
     )
 
 
-def why(services: Services, token: Token, *, cluster: str = CLUSTER) -> str:
+def login_refusal(services: Services, token: Token, *, cluster: str = CLUSTER) -> str:
     return refusal_reason(services.access, [cluster], token)
 
 
 def test_whoever_is_granted_it_connects_and_that_is_recorded(
     services: Services, session: Session, tmp_path
 ):
-    assert not why(services, signed(session.key, session.secret, session.token))
+    assert not login_refusal(services, signed(session.key, session.secret, session.token))
     assert "rds-db:connect" in {call.action for call, _ in read_calls(tmp_path / CALLS_FILE)}
 
 
@@ -47,24 +47,26 @@ def test_it_is_granted_for_one_user_of_one_cluster(services: Services, session: 
     good = signed(session.key, session.secret, session.token)
     other = signed(session.key, session.secret, session.token, user="swath_admin")
 
-    assert "not authorized to perform rds-db:connect as swath" in why(
+    assert "not authorized to perform rds-db:connect as swath" in login_refusal(
         services, good, cluster="cluster-B"
     )
-    assert "not authorized to perform rds-db:connect as swath_admin" in why(services, other)
+    assert "not authorized to perform rds-db:connect as swath_admin" in login_refusal(
+        services, other
+    )
 
 
 def test_a_forged_token_is_refused(services: Services, session: Session):
-    assert "not signed with the secret key" in why(
+    assert "not signed with the secret key" in login_refusal(
         services, signed(session.key, "guessed", session.token)
     )
 
 
 @pytest.mark.parametrize("key", ["nobody", "local-too"])
 def test_a_key_that_nobody_issued_is_refused(services: Services, session: Session, key: str):
-    assert "is invalid" in why(services, signed(key, session.secret, session.token))
+    assert "is invalid" in login_refusal(services, signed(key, session.secret, session.token))
 
 
 def test_the_administrator_connects_as_everybody(services: Services):
     key, secret = ADMINISTRATOR_CREDENTIALS
-    assert not why(services, signed(key, secret, None))
-    assert "not signed" in why(services, signed(key, "guessed", None))
+    assert not login_refusal(services, signed(key, secret, None))
+    assert "not signed" in login_refusal(services, signed(key, "guessed", None))

@@ -16,7 +16,7 @@ from tests.local_cloud.canaries.aws import Aws, applied
 
 
 def test_canary_distributed_map(services: Services, aws: Aws):
-    machine = aws.machine(("Each", of_items(child=FAILING)))
+    machine = aws.machine(("Each", map_over_items(child=FAILING)))
 
     assert aws.execute(machine, ITEMS)["status"] == "SUCCEEDED"
     with applied(services, distributed_map):
@@ -55,7 +55,7 @@ def run_pool(items: int) -> int:
 def test_items_from_an_object_in_s3_each_get_their_index(services: Services, aws: Aws):
     bucket = aws.bucket()
     aws.client("s3").put_object(Bucket=bucket, Key="items.json", Body=b"[7, 8, 9]")
-    each = of_object(bucket) | {
+    each = map_over_object(bucket) | {
         "ItemSelector": {"index.$": "$$.Map.Item.Index", "value.$": "$$.Map.Item.Value"},
     }
     with applied(services, distributed_map):
@@ -72,7 +72,7 @@ def test_a_list_that_cannot_be_read_has_an_error_of_its_own(
     bucket = aws.bucket()
     if damaged:
         aws.client("s3").put_object(Bucket=bucket, Key="items.json", Body=b"damaged")
-    machine = aws.machine(("Each", of_object(bucket)))
+    machine = aws.machine(("Each", map_over_object(bucket)))
 
     assert aws.execute(machine, {"key": "items.json"})["error"] == "States.Runtime"
     with applied(services, distributed_map):
@@ -82,7 +82,7 @@ def test_a_list_that_cannot_be_read_has_an_error_of_its_own(
 
 
 def test_fewer_failures_than_are_tolerated_let_the_map_succeed(services: Services, aws: Aws):
-    tolerant = of_items(child=FAILING) | {"ToleratedFailureCount": 3}
+    tolerant = map_over_items(child=FAILING) | {"ToleratedFailureCount": 3}
     with applied(services, distributed_map):
         assert aws.execute(aws.machine(("Each", tolerant)), ITEMS)["status"] == "SUCCEEDED"
 
@@ -111,17 +111,17 @@ PASSING = {"Type": "Pass", "End": True}
 FAILING = {"Type": "Fail", "Error": "Broken", "Cause": "on purpose"}
 
 
-def of_object(bucket: str) -> dict[str, Any]:
+def map_over_object(bucket: str) -> dict[str, Any]:
     """Return a Map of the items that lie in the object whose key is the input's."""
     reader = {
         "Resource": "arn:aws:states:::s3:getObject",
         "ReaderConfig": {"InputType": "JSON"},
         "Parameters": {"Bucket": bucket, "Key.$": "$.key"},
     }
-    return of_items(child=PASSING) | {"ItemReader": reader}
+    return map_over_items(child=PASSING) | {"ItemReader": reader}
 
 
-def of_items(child: dict[str, Any]) -> dict[str, Any]:
+def map_over_items(child: dict[str, Any]) -> dict[str, Any]:
     return {
         "Type": "Map",
         "MaxConcurrency": 2,

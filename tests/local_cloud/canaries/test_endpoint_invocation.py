@@ -68,7 +68,7 @@ def test_canary_endpoint_invocation(services: Services, serving: Serving):
 
 
 @pytest.mark.parametrize(("status", "fault"), [(400, "client"), (429, "client"), (500, "server")])
-def test_what_a_container_refuses_comes_back_as_a_model_error(
+def test_a_refusal_of_a_container_is_a_model_error(
     services: Services, serving: Serving, status: int, fault: str
 ):
     with applied(services, endpoint_invocation):
@@ -146,7 +146,9 @@ def test_a_container_that_takes_too_long_is_given_up(
     assert "timed out" in error["OriginalMessage"]
 
 
-def test_a_container_that_does_not_start_is_told_with_its_log(services: Services, serving: Serving):
+def test_a_container_that_does_not_start_is_reported_with_its_log(
+    services: Services, serving: Serving
+):
     broken = {**serving.container, "Environment": {"BROKEN": "yes"}}
     with applied(services, endpoint_invocation):
         endpoint = serving.endpoint(container=broken)

@@ -70,9 +70,7 @@ def test_a_state_machine_is_started_with_the_transformed_event(services: Service
     assert json.loads(ended["input"]) == {"x": 5, "text": "x is 5"}
 
 
-def test_what_cannot_be_delivered_goes_to_the_targets_dead_letter_queue(
-    services: Services, aws: Aws
-):
+def test_an_undeliverable_event_goes_to_the_targets_dead_letter_queue(services: Services, aws: Aws):
     source, queue = new_name(), aws.queue()
     missing = "arn:aws:lambda:eu-west-1:123456789012:function:missing"
     target = {"Arn": missing, "DeadLetterConfig": {"Arn": aws.queue_arn(queue)}}
@@ -126,7 +124,7 @@ def test_a_disabled_rule_delivers_nothing(services: Services, aws: Aws):
         ({"InputTransformer": {"InputTemplate": '"whole: <aws.events.event.json>"'}}, None),
     ],
 )
-def test_targets_are_sent_what_their_input_says(target: dict[str, Any], sent: Any):
+def test_targets_get_the_input_that_they_configure(target: dict[str, Any], sent: Any):
     message = json.loads(build_input(target, EVENT))
 
     assert message == sent if sent else message == f"whole: {json.dumps(EVENT)}"

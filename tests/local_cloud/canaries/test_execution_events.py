@@ -72,5 +72,5 @@ SMALL, LARGE, HALF = "x", "x" * 250 * 1024, "x" * 200 * 1024
         (HALF, HALF, (None, HALF)),
     ],
 )
-def test_what_an_event_has_no_room_for_is_left_out(given: str, output: str | None, kept: object):
+def test_large_data_is_omitted_from_an_event(given: str, output: str | None, kept: object):
     assert omit_large_data(given, output) == kept

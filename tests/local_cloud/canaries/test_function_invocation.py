@@ -115,7 +115,7 @@ def test_a_process_that_exits_is_an_error_and_is_replaced(
     assert after["calls"] == 1
 
 
-def test_a_handler_that_cannot_be_imported_says_so(services: Services, aws: Aws, tmp_path: Path):
+def test_an_import_error_of_a_handler_is_reported(services: Services, aws: Aws, tmp_path: Path):
     image = aws.image(tmp_path / "broken", {"Dockerfile": 'CMD ["nowhere.handle"]\n'})
     function = aws.function(image, Timeout=2)
 
@@ -126,7 +126,7 @@ def test_a_handler_that_cannot_be_imported_says_so(services: Services, aws: Aws,
     assert "nowhere" in error["errorMessage"]
 
 
-def test_an_event_that_always_fails_is_tried_again_and_set_aside(
+def test_an_event_that_always_fails_is_retried_and_sent_to_its_destination(
     services: Services, aws: Aws, function: str
 ):
     services.faults.switch_on(TimeLapse(factor=1e6))

@@ -32,7 +32,7 @@ def test_all_patches_take_hold_and_let_go_again(services: Services):
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=lambda patch: patch.NAME)
-def test_each_patch_has_a_canary_and_says_what_it_restores(patch: Any):
+def test_each_patch_has_a_canary_and_a_link_to_aws(patch: Any):
     assert patch.__name__ == f"local_cloud.moto_patches.{patch.NAME}"
     canary = Path(__file__).with_name(f"test_{patch.NAME}.py").read_text()
     assert f"def test_canary_{patch.NAME}(" in canary
@@ -45,12 +45,12 @@ class Owner:
     attribute = "moto's"
 
 
-def test_a_patch_fails_by_name_when_moto_lost_what_it_replaces():
+def test_a_replacement_of_a_missing_attribute_fails_with_its_name():
     with pytest.raises(MotoChangedError, match=r"Owner no longer has gone"):
         Patcher().replace(Owner, "gone", None)
 
 
-def test_a_patch_fails_by_name_when_moto_has_what_it_adds():
+def test_an_addition_of_an_existing_attribute_fails_with_its_name():
     with pytest.raises(MotoChangedError, match=r"Owner now has its own attribute"):
         Patcher().add(Owner, "attribute", None)
 

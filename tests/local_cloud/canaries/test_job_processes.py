@@ -245,7 +245,7 @@ def test_rules_that_batch_does_not_take_are_refused(rules: list[dict[str, str]],
         check_retry_rules(rules)
 
 
-def test_an_event_says_that_a_job_waits_for_a_host(
+def test_an_event_reports_that_a_job_waits_for_a_host(
     services: Services, aws: Aws, queue: str, image: str
 ):
     events = aws.queue()

@@ -52,9 +52,7 @@ def test_canary_redrive(services: Services, aws: Aws):
     assert events.index("ExecutionFailed") < events.index("ExecutionRedriven")
 
 
-def test_an_execution_that_fails_again_can_be_redriven_again_and_is_told_of_each_time(
-    services: Services, aws: Aws
-):
+def test_an_execution_can_be_redriven_again_with_an_event_each_time(services: Services, aws: Aws):
     queue = aws.queue()
     machine = aws.machine(("Only", {"Type": "Fail", "Error": "Bad", "Cause": "still"}))
     pattern = {"detail": {"stateMachineArn": [machine], "status": ["FAILED"]}}

@@ -123,7 +123,7 @@ def test_a_property_is_changed_in_place(aws: Aws):
 
 
 @pytest.mark.usefixtures("operations")
-def test_what_refers_to_a_replaced_resource_is_changed_too(aws: Aws):
+def test_references_to_a_replaced_resource_are_updated(aws: Aws):
     first, second = new_name(), new_name()
     policy = {
         "Type": "AWS::SQS::QueuePolicy",
@@ -167,7 +167,7 @@ def test_an_update_that_fails_is_rolled_back(aws: Aws):
 
 
 @pytest.mark.usefixtures("operations")
-def test_a_first_deployment_that_fails_leaves_what_is_retained(aws: Aws):
+def test_a_failed_first_deployment_leaves_retained_resources(aws: Aws):
     kept, gone = new_name(), new_name()
 
     stack = Stack(
@@ -184,7 +184,7 @@ def test_a_first_deployment_that_fails_leaves_what_is_retained(aws: Aws):
 
 
 @pytest.mark.usefixtures("operations")
-def test_what_a_resource_that_is_left_refers_to_is_left_too(aws: Aws):
+def test_a_retained_resource_retains_its_references(aws: Aws):
     stack = Stack(
         aws, Bucket=bucket(), Logs=log_group(7), Holder=bucket(DependsOn=["Bucket", "Logs"])
     )

@@ -8,9 +8,9 @@ from botocore.exceptions import ClientError
 from local_cloud.moto_patches import distributed_map, state_map_runs
 from local_cloud.services import Services
 from tests.local_cloud.canaries.aws import REFUSALS, Aws, applied
-from tests.local_cloud.canaries.test_distributed_map import FAILING, PASSING, of_items
+from tests.local_cloud.canaries.test_distributed_map import FAILING, PASSING, map_over_items
 
-EACH = of_items(child=FAILING) | {"ItemSelector": {"index.$": "$$.Map.Item.Value"}}
+EACH = map_over_items(child=FAILING) | {"ItemSelector": {"index.$": "$$.Map.Item.Value"}}
 
 
 def map_run(aws: Aws, execution: dict[str, Any]) -> str:
@@ -46,7 +46,7 @@ def test_children_are_listed_by_status_and_page_by_page(services: Services, aws:
         "Choices": [{"Variable": "$", "NumericGreaterThan": 2, "Next": "Bad"}],
         "Default": "Good",
     }
-    each = of_items(child=choice)
+    each = map_over_items(child=choice)
     each["ItemProcessor"]["States"] |= {"Bad": FAILING, "Good": PASSING}
     each["ItemProcessor"]["States"]["Child"].pop("End", None)
     with applied(services, distributed_map, state_map_runs):

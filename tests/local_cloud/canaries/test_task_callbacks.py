@@ -34,7 +34,7 @@ def token(aws: Aws, queue: str) -> str:
     return message["token"]
 
 
-def answer(aws: Aws, token: str, outcome: str = "fine") -> None:
+def succeed(aws: Aws, token: str, outcome: str = "fine") -> None:
     aws.client("stepfunctions").send_task_success(
         taskToken=token, output=json.dumps({"said": outcome})
     )
@@ -60,44 +60,44 @@ def test_canary_task_callbacks(services: Services, aws: Aws, queue: str):
     assert (ended["error"], ended["cause"]) == ("Odd", "because")
 
 
-def test_the_first_answer_counts_and_the_second_is_refused(
+def test_the_first_response_counts_and_the_second_is_refused(
     services: Services, aws: Aws, queue: str
 ):
     with applied(services, task_callbacks):
         execution = start(aws, queue)
         waiting = token(aws, queue)
-        answer(aws, waiting, "first")
+        succeed(aws, waiting, "first")
         with pytest.raises(ClientError, match="TaskTimedOut"):
-            answer(aws, waiting, "second")
+            succeed(aws, waiting, "second")
         ended = aws.ended(execution)
 
     assert json.loads(ended["output"]) == {"said": "first"}
 
 
-def test_an_answer_to_a_task_whose_time_is_up_is_refused(services: Services, aws: Aws, queue: str):
+def test_a_response_to_a_timed_out_task_is_refused(services: Services, aws: Aws, queue: str):
     with applied(services, task_callbacks):
         execution = start(aws, queue, TimeoutSeconds=1)
         waiting = token(aws, queue)
         ended = aws.ended(execution)
         with pytest.raises(ClientError, match="TaskTimedOut"):
-            answer(aws, waiting)
+            succeed(aws, waiting)
 
     assert (ended["status"], ended["error"]) == ("FAILED", "States.Timeout")
 
 
 def test_a_token_that_nobody_gave_is_refused(services: Services, aws: Aws):
     with applied(services, task_callbacks), pytest.raises(ClientError, match="InvalidToken"):
-        answer(aws, "no token")
+        succeed(aws, "no token")
 
 
-def test_a_task_that_is_tried_again_has_a_new_token(services: Services, aws: Aws, queue: str):
+def test_a_retried_task_has_a_new_token(services: Services, aws: Aws, queue: str):
     again = [{"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 1}]
     with applied(services, task_callbacks):
         execution = start(aws, queue, TimeoutSeconds=1, Retry=again)
         first, second = token(aws, queue), token(aws, queue)
         with pytest.raises(ClientError, match="TaskTimedOut"):
-            answer(aws, first, "too late")
-        answer(aws, second, "at last")
+            succeed(aws, first, "too late")
+        succeed(aws, second, "at last")
         ended = aws.ended(execution)
 
     assert first != second

@@ -35,7 +35,7 @@ def test_the_same_seed_draws_the_same_scene_and_another_seed_another():
     assert not np.array_equal(first.pixels, other.pixels)
 
 
-def test_the_file_has_what_a_sentinel_2_crop_has(harbour: Harbour, scene: Path):
+def test_the_file_has_the_properties_of_a_sentinel_2_crop(harbour: Harbour, scene: Path):
     with rasterio.open(scene) as source:
         assert source.descriptions == BAND_NAMES
         assert source.dtypes == ("uint16",) * 5
@@ -73,7 +73,7 @@ def test_the_truth_beside_the_scene_is_coco(harbour: Harbour, scene: Path):
     np.testing.assert_array_equal(boxes, harbour.boxes)
 
 
-def test_the_demo_model_finds_nearly_all_ships_and_little_else(
+def test_the_demo_model_detects_nearly_all_ships_with_few_false_positives(
     harbour: Harbour, scene: Path, tmp_path: Path
 ):
     run_local(str(scene), str(ROOT / "models/ships"), tmp_path)

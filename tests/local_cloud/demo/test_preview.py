@@ -35,7 +35,7 @@ def draw(scene: Path, found: LabeledBoxes) -> Image.Image:
         return picture.copy()
 
 
-def pixels_of(picture: Image.Image, color: tuple[int, int, int]) -> np.ndarray:
+def find_pixels(picture: Image.Image, color: tuple[int, int, int]) -> np.ndarray:
     return np.argwhere((np.asarray(picture) == color).all(axis=2))
 
 
@@ -46,7 +46,7 @@ def test_a_box_is_drawn_around_its_detection(tmp_path: Path):
     picture = draw(scene, found)
 
     scale = OVERVIEW_SIDE_PX / 600
-    drawn = pixels_of(
+    drawn = find_pixels(
         picture.crop((GAP_PX, GAP_PX, GAP_PX + OVERVIEW_SIDE_PX, GAP_PX + 800)), COLORS[0]
     )
     (top, left), (bottom, right) = drawn.min(axis=0), drawn.max(axis=0)
@@ -60,8 +60,8 @@ def test_each_class_has_a_color_of_its_own(tmp_path: Path):
 
     picture = draw(scene, LabeledBoxes(boxes, np.array(["buoy", "ship"])))
 
-    assert len(pixels_of(picture, COLORS[0]))
-    assert len(pixels_of(picture, COLORS[1]))
+    assert len(find_pixels(picture, COLORS[0]))
+    assert len(find_pixels(picture, COLORS[1]))
 
 
 def test_false_positives_have_a_color_of_their_own(tmp_path: Path):
@@ -74,7 +74,7 @@ def test_false_positives_have_a_color_of_their_own(tmp_path: Path):
     picture = draw(scene, found)
 
     assert found.counts() == {"ship": 1, "ship (false positive)": 1}
-    right, wrong = (pixels_of(picture, color)[:, 0].min() for color in COLORS[:2])
+    right, wrong = (find_pixels(picture, color)[:, 0].min() for color in COLORS[:2])
     assert wrong < right
 
 
@@ -84,7 +84,7 @@ def test_more_detections_than_pixels_are_drawn_all_the_same(tmp_path: Path):
 
     picture = draw(scene, LabeledBoxes(np.hstack([corners, corners + 4]), np.full(20_000, "tree")))
 
-    assert len(pixels_of(picture, COLORS[0]))
+    assert len(find_pixels(picture, COLORS[0]))
 
 
 @pytest.mark.parametrize(("width", "height", "bands"), [(5, 3000, 1), (3000, 7, 4), (1, 1, 3)])

@@ -48,7 +48,7 @@ def client(endpoint: str) -> Iterator[Client]:
     """Make clients, and close them."""
     clients = Clients(endpoint)
     yield clients.get
-    for made in clients._made.values():
+    for made in clients._clients.values():
         made.close()
 
 
@@ -81,7 +81,7 @@ def test_an_inactive_function_is_refused_as_lambda_does(
     assert active.occurrences == 1
 
 
-def test_the_data_api_says_that_the_database_resumes(endpoint: str, client: Client):
+def test_the_data_api_reports_that_the_database_resumes(endpoint: str, client: Client):
     statement = {
         "resourceArn": "arn:aws:rds:x",
         "secretArn": "arn:aws:secretsmanager:x",

@@ -94,9 +94,7 @@ def test_an_object_that_breaks_off_is_a_transient_error(
     CALLS[name](tmp_path)
 
 
-def test_an_object_that_breaks_off_while_it_is_copied_is_asked_for_again(
-    faults: FaultRegistry, tmp_path: Path
-):
+def test_a_copy_that_breaks_off_is_requested_again(faults: FaultRegistry, tmp_path: Path):
     number = faults.switch_on(ConnectionBroken(key="work/runs", times=1))
     with storage.reading(URI) as path:
         content = path.read_bytes()

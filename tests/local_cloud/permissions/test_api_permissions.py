@@ -10,7 +10,7 @@ REGION, ACCOUNT = "eu-west-1", "123456789012"
 OBJECT = "arn:aws:s3:::b/k/e.tif"
 
 
-def asked(service: str, operation: str, parameters: Any = None, **more: Any) -> list[str]:
+def permissions_for(service: str, operation: str, parameters: Any = None, **more: Any) -> list[str]:
     request = ApiRequest(
         service=service,
         operation=operation,
@@ -41,7 +41,9 @@ def arn(service: str, rest: str) -> str:
     ],
 )
 def test_an_objects_operation_needs_its_action_on_the_object(operation: str, action: str):
-    assert asked("s3", operation, {"Bucket": "b", "Key": "k/e.tif"}) == [f"{action} {OBJECT}"]
+    assert permissions_for("s3", operation, {"Bucket": "b", "Key": "k/e.tif"}) == [
+        f"{action} {OBJECT}"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -49,18 +51,20 @@ def test_an_objects_operation_needs_its_action_on_the_object(operation: str, act
     [("ListObjectsV2", "s3:ListBucket"), ("HeadBucket", "s3:ListBucket")],
 )
 def test_a_buckets_operation_needs_its_action_on_the_bucket(operation: str, action: str):
-    assert asked("s3", operation, {"Bucket": "b"}) == [f"{action} arn:aws:s3:::b"]
+    assert permissions_for("s3", operation, {"Bucket": "b"}) == [f"{action} arn:aws:s3:::b"]
 
 
 def test_a_version_a_copy_and_a_header_need_more():
     key = {"Bucket": "b", "Key": "k/e.tif"}
 
-    assert asked("s3", "GetObject", {**key, "VersionId": "1"}) == [f"s3:GetObjectVersion {OBJECT}"]
-    assert asked("s3", "CopyObject", key, headers={"X-Amz-Copy-Source": "/a/x%20y"}) == [
+    assert permissions_for("s3", "GetObject", {**key, "VersionId": "1"}) == [
+        f"s3:GetObjectVersion {OBJECT}"
+    ]
+    assert permissions_for("s3", "CopyObject", key, headers={"X-Amz-Copy-Source": "/a/x%20y"}) == [
         "s3:GetObject arn:aws:s3:::a/x y",
         f"s3:PutObject {OBJECT}",
     ]
-    assert asked("s3", "PutObject", key, headers={"x-amz-tagging": "a=b"}) == [
+    assert permissions_for("s3", "PutObject", key, headers={"x-amz-tagging": "a=b"}) == [
         f"s3:PutObject {OBJECT}",
         f"s3:PutObjectTagging {OBJECT}",
     ]
@@ -69,14 +73,16 @@ def test_a_version_a_copy_and_a_header_need_more():
 def test_a_job_needs_its_queue_and_its_definition():
     given = {"jobQueue": arn("batch", "job-queue/q"), "jobDefinition": "d:1"}
 
-    assert asked("batch", "SubmitJob", given) == [
+    assert permissions_for("batch", "SubmitJob", given) == [
         f"batch:SubmitJob {arn('batch', 'job-queue/q')}",
         f"batch:SubmitJob {arn('batch', 'job-definition/d:1')}",
     ]
 
 
 def test_sql_needs_the_cluster_and_the_secret():
-    assert asked("rds-data", "ExecuteStatement", {"resourceArn": "c", "secretArn": "s"}) == [
+    assert permissions_for(
+        "rds-data", "ExecuteStatement", {"resourceArn": "c", "secretArn": "s"}
+    ) == [
         "rds-data:ExecuteStatement c",
         "secretsmanager:GetSecretValue s",
     ]
@@ -86,16 +92,16 @@ def test_a_function_is_named_or_has_an_arn_and_perhaps_a_version():
     function = arn("lambda", "function:f")
 
     for name in ("f", function):
-        assert asked("lambda", "Invoke", {"FunctionName": name}) == [
+        assert permissions_for("lambda", "Invoke", {"FunctionName": name}) == [
             f"lambda:InvokeFunction {function}"
         ]
-    assert asked("lambda", "Invoke", {"FunctionName": "f", "Qualifier": "3"}) == [
+    assert permissions_for("lambda", "Invoke", {"FunctionName": "f", "Qualifier": "3"}) == [
         f"lambda:InvokeFunction {function}:3"
     ]
 
 
-def test_an_answer_to_a_task_needs_the_machine_that_waits():
-    found = asked(
+def test_a_task_response_is_checked_on_the_waiting_machine():
+    found = permissions_for(
         "states", "SendTaskSuccess", {"taskToken": "t"}, machine_for_token={"t": "m/l"}.get
     )
 
@@ -104,9 +110,13 @@ def test_an_answer_to_a_task_needs_the_machine_that_waits():
 
 def test_executions_are_listed_by_their_machine_or_by_their_map_run():
     for parameter in ("stateMachineArn", "mapRunArn"):
-        assert asked("states", "ListExecutions", {parameter: "a"}) == ["states:ListExecutions a"]
-    assert asked("states", "ListMapRuns", {"executionArn": "e"}) == ["states:ListMapRuns e"]
+        assert permissions_for("states", "ListExecutions", {parameter: "a"}) == [
+            "states:ListExecutions a"
+        ]
+    assert permissions_for("states", "ListMapRuns", {"executionArn": "e"}) == [
+        "states:ListMapRuns e"
+    ]
 
 
-def test_what_is_not_known_here_is_checked_on_everything():
-    assert asked("ec2", "RunInstances") == ["ec2:RunInstances *"]
+def test_an_unlisted_operation_is_checked_on_all_resources():
+    assert permissions_for("ec2", "RunInstances") == ["ec2:RunInstances *"]

@@ -40,7 +40,7 @@ def get(key: str, **context: str) -> Call:
         ({"Effect": "Allow", "Action": "*", "NotResource": BUCKET}, True),
     ],
 )
-def test_a_statement_covers_what_its_elements_name(written: dict[str, Any], allowed: bool):
+def test_a_statement_applies_to_the_calls_of_its_elements(written: dict[str, Any], allowed: bool):
     assert is_allowed(get("runs/1/a"), policy(written)) is allowed
 
 
@@ -73,7 +73,7 @@ def test_each_condition_must_hold(condition: dict[str, Any], allowed: bool):
     assert is_allowed(get("x", **{"s:Key": "a"}), written) is allowed
 
 
-def test_a_condition_that_cannot_be_evaluated_is_told():
+def test_an_unsupported_condition_operator_is_named():
     written = policy(allow("s3:*", "*", Condition={"IpAddress": {"aws:SourceIp": "::1"}}))
 
     with pytest.raises(ValueError, match="condition operator IpAddress"):

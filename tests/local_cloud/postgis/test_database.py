@@ -42,7 +42,7 @@ def test_it_is_dropped_even_while_somebody_is_connected(url: str):
     assert databases(url) == before
 
 
-def test_functions_are_told_of_the_fresh_database(url: str):
+def test_functions_get_the_name_of_the_fresh_database(url: str):
     with create_on_user_server(url) as database:
         assert database.environment == {
             "SWATH_DATABASE_NAME": database.fresh_database,

@@ -41,7 +41,7 @@ def test_postgis_without_a_server_is_no_installation(tmp_path: Path):
     assert find_installation(tmp_path) is None
 
 
-def test_an_unpacked_one_finds_its_own_grids(tmp_path: Path):
+def test_an_unpacked_installation_uses_its_own_grids(tmp_path: Path):
     install(tmp_path, "15")
 
     environment = Installation(tmp_path, "15").environment
@@ -59,12 +59,12 @@ def nothing_cached(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "system"
 
 
-def test_where_nothing_can_be_fetched_the_remedies_are_named(nothing_cached: Path):
+def test_without_any_postgis_the_remedies_are_named(nothing_cached: Path):
     with pytest.raises(LocalCloudError, match=r"apt-get is not installed.*SWATH_POSTGIS_SERVER"):
         find_or_install()
 
 
-def test_where_nothing_can_be_fetched_the_systems_serves_and_that_is_said(
+def test_without_a_download_the_systems_postgis_is_used_with_a_warning(
     nothing_cached: Path, capsys: pytest.CaptureFixture[str]
 ):
     install(nothing_cached, "15")
@@ -73,7 +73,7 @@ def test_where_nothing_can_be_fetched_the_systems_serves_and_that_is_said(
     assert "WARNING: this is PostgreSQL 15, not Aurora's version" in capsys.readouterr().err
 
 
-def test_what_is_cached_is_not_fetched_again(nothing_cached: Path):
+def test_a_cached_installation_is_not_fetched_again(nothing_cached: Path):
     install(nothing_cached, "15")
     cached = nothing_cached.parent / "cache" / f"postgresql-{DEBIAN_RELEASE}"
     install(cached, "17")

@@ -43,7 +43,7 @@ def apt(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return answers
 
 
-def test_only_what_the_server_needs_is_fetched(apt: dict[str, str]):
+def test_only_packages_that_the_server_needs_are_fetched(apt: dict[str, str]):
     apt["depends"] = DEPENDS
 
     assert packages._resolve_dependencies("postgresql-17-postgis-3", {}) == [

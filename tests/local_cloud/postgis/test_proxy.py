@@ -46,7 +46,7 @@ def opened(server: int, faults: FaultRegistry) -> Iterator[DatabaseProxy]:
         yield made
 
 
-def ask(opened: DatabaseProxy, said: bytes) -> bytes:
+def exchange(opened: DatabaseProxy, said: bytes) -> bytes:
     """What comes back; nothing where the connection is ended."""
     with socket.create_connection(("127.0.0.1", opened.port), timeout=30) as connection:
         try:
@@ -57,8 +57,8 @@ def ask(opened: DatabaseProxy, said: bytes) -> bytes:
 
 
 def test_a_connection_leads_to_the_server(opened: DatabaseProxy):
-    assert ask(opened, b"abc") == b"cba"
-    assert ask(opened, b"xyz") == b"zyx"
+    assert exchange(opened, b"abc") == b"cba"
+    assert exchange(opened, b"xyz") == b"zyx"
 
 
 def test_a_paused_database_refuses_some_connections_and_holds_the_others(
@@ -66,7 +66,7 @@ def test_a_paused_database_refuses_some_connections_and_holds_the_others(
 ):
     number = faults.switch_on(DatabasePaused(seconds=0.5, refused=2))
 
-    answers = [ask(opened, b"abc") for _ in range(4)]
+    answers = [exchange(opened, b"abc") for _ in range(4)]
 
     assert answers == [b"", b"", b"cba", b"cba"]
     assert faults.occurrences(number) == 3, "the fourth finds it awake"
@@ -77,7 +77,7 @@ def test_a_database_that_is_paused_again_has_to_wake_again(
 ):
     for _ in range(2):
         number = faults.switch_on(DatabasePaused(seconds=0.1))
-        assert ask(opened, b"abc") == b"cba"
+        assert exchange(opened, b"abc") == b"cba"
         assert faults.switch_off(number) == 1
 
 
@@ -94,7 +94,7 @@ def test_a_connection_may_be_the_one_that_the_database_restarts_after(
     fault = DatabaseRestarted(times=1, downtime=0.5)
     faults.switch_on(fault)
     with open_proxy("127.0.0.1", server, faults, restart) as opened:
-        answers = [ask(opened, b"abc") for _ in range(2)]
+        answers = [exchange(opened, b"abc") for _ in range(2)]
         assert done.wait(30)
 
     assert answers == [b"cba", b"cba"]

@@ -21,7 +21,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("statement", REFUSED)
-def test_a_master_user_is_refused_what_a_superuser_may(cluster: Cluster, statement: str):
+def test_a_master_user_is_not_a_superuser(cluster: Cluster, statement: str):
     with pytest.raises(ClientError, match="SQLState: 42501"):
         cluster.execute(statement.format(master=cluster.master))
 

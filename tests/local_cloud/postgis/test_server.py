@@ -42,7 +42,7 @@ def test_a_client_that_trusts_another_authority_is_refused_by_itself(
 
 
 @pytest.mark.parametrize("crashed", [False, True])
-def test_a_server_that_restarts_ends_connections_and_keeps_what_was_committed(crashed: bool):
+def test_a_restart_ends_connections_and_keeps_committed_data(crashed: bool):
     with PostgisServer() as server, psycopg.connect(server.dsn()) as before:
         before.execute("CREATE TABLE kept AS SELECT 1 AS number")
         before.commit()

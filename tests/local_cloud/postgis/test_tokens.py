@@ -24,7 +24,7 @@ def token(
     return signer.generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
 
 
-def why(given: str, *, age: timedelta = timedelta(0)) -> str:
+def token_refusal(given: str, *, age: timedelta = timedelta(0)) -> str:
     now = datetime.now(UTC) + age
     try:
         return Token.parse(given).refusal_reason(user="swath", address="db.example:5432", now=now)
@@ -33,7 +33,7 @@ def why(given: str, *, age: timedelta = timedelta(0)) -> str:
 
 
 def test_a_token_for_the_user_and_the_server_is_good():
-    assert not why(token())
+    assert not token_refusal(token())
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_a_token_for_the_user_and_the_server_is_good():
     ],
 )
 def test_another_is_refused(given, reason):
-    assert reason in why(given())
+    assert reason in token_refusal(given())
 
 
 def test_a_token_is_good_for_15_minutes():
     good = token()
-    assert not why(good, age=timedelta(minutes=14))
-    assert why(good, age=timedelta(minutes=16)) == "the token has expired"
+    assert not token_refusal(good, age=timedelta(minutes=14))
+    assert token_refusal(good, age=timedelta(minutes=16)) == "the token has expired"
 
 
 @pytest.mark.parametrize("session", [None, "a/session+token=="])

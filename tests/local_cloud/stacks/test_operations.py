@@ -82,9 +82,7 @@ def templates(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(templates(), templates())
-def test_after_an_update_there_is_what_a_new_stack_would_have(
-    old: dict[str, Any], new: dict[str, Any]
-):
+def test_an_updated_stack_equals_a_new_stack(old: dict[str, Any], new: dict[str, Any]):
     memory, fresh = Memory(), Memory()
     stack = StackResources(memory)
     assert stack.create(old) == "CREATE_COMPLETE"
@@ -98,7 +96,7 @@ def test_after_an_update_there_is_what_a_new_stack_would_have(
 
 
 @given(templates(), templates(), st.integers(1, 6))
-def test_an_update_that_fails_anywhere_leaves_what_there_was(
+def test_a_failed_update_restores_the_previous_stack(
     old: dict[str, Any], new: dict[str, Any], calls: int
 ):
     memory = Memory()
@@ -139,7 +137,7 @@ def described(memory: Memory) -> dict[str, Any]:
     }
 
 
-def test_what_is_to_stay_stays():
+def test_resources_to_retain_are_not_deleted():
     memory = Memory()
     stack = StackResources(memory)
     kept = {"Type": KIND, "Properties": {}, "DeletionPolicy": "Retain"}
@@ -151,7 +149,7 @@ def test_what_is_to_stay_stays():
     assert {found["name"] for found in memory.existing.values()} == {"A", "B"}
 
 
-def test_a_type_replaces_a_resource_as_its_schema_says():
+def test_create_only_properties_replace_a_resource():
     assert requires_replacement(KIND, {"LogGroupName": "one"}, {"LogGroupName": "two"})
     assert not requires_replacement(KIND, {"RetentionInDays": 1}, {"RetentionInDays": 3})
     group = "AWS::Batch::ComputeEnvironment"
@@ -174,7 +172,7 @@ def test_a_type_replaces_a_resource_as_its_schema_says():
         ({"DependsOn": ["A", "B"]}, {"A", "B"}),
     ],
 )
-def test_whatever_refers_is_found(value: Any, names: set[str]):
+def test_all_references_are_extracted(value: Any, names: set[str]):
     assert references(value) == names
 
 

@@ -523,7 +523,7 @@ def test_two_keys_of_the_same_bytes_are_two_runs(bucket):
         ("incoming/x_RPC.TXT", 9, "accompanies"),
     ],
 )
-def test_what_lies_beside_scenes_is_ignored(bucket, key, size, reason):
+def test_files_beside_scenes_are_ignored(bucket, key, size, reason):
     summary = bucket.handle(bucket.drop(key=key, size=size))
     assert summary.outcome == "ignored"
     assert reason in summary.reason
