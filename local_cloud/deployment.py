@@ -34,26 +34,28 @@ def deploy(assembly: Assembly, cloud: ClientFactory) -> dict[str, str]:
     name, value = _BOOTSTRAP_PARAMETER
     cloud.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
     _publish_assets(assembly, cloud)
-    formation = cloud.client("cloudformation")
+    cloudformation = cloud.client("cloudformation")
     stack = {"StackName": assembly.stack}
-    if _status(formation, assembly.stack) == "ROLLBACK_COMPLETE":
-        formation.delete_stack(**stack)  # as the CDK does: such a stack cannot be updated
-    exists = _status(formation, assembly.stack) != ""
-    operation = formation.update_stack if exists else formation.create_stack
-    first_event = len(_events(formation, assembly.stack)) if exists else 0
-    _call(
+    if _stack_status(cloudformation, assembly.stack) == "ROLLBACK_COMPLETE":
+        cloudformation.delete_stack(**stack)  # as the CDK does: such a stack cannot be updated
+    exists = _stack_status(cloudformation, assembly.stack) != ""
+    operation = cloudformation.update_stack if exists else cloudformation.create_stack
+    first_event = len(_stack_events(cloudformation, assembly.stack)) if exists else 0
+    _run_operation(
         assembly.stack,
         lambda: operation(
             **stack, TemplateBody=assembly.template, Capabilities=["CAPABILITY_NAMED_IAM"]
         ),
     )
-    status = _status(formation, assembly.stack)
+    status = _stack_status(cloudformation, assembly.stack)
     if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
-        raise LocalCloudError(_describe_failure(formation, assembly.stack, status, first_event))
-    formation.update_termination_protection(
+        raise LocalCloudError(
+            _describe_failure(cloudformation, assembly.stack, status, first_event)
+        )
+    cloudformation.update_termination_protection(
         **stack, EnableTerminationProtection=assembly.is_protected
     )
-    (described,) = formation.describe_stacks(**stack)["Stacks"]
+    (described,) = cloudformation.describe_stacks(**stack)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", ())}
 
 
@@ -64,14 +66,14 @@ def destroy(stack: str, cloud: ClientFactory) -> None:
         LocalCloudError: The stack is protected, or a resource could not be deleted; the message
             names the resource.
     """
-    formation = cloud.client("cloudformation")
-    first_event = len(_events(formation, stack))
-    _call(stack, lambda: formation.delete_stack(StackName=stack))
-    if status := _status(formation, stack):
-        raise LocalCloudError(_describe_failure(formation, stack, status, first_event))
+    cloudformation = cloud.client("cloudformation")
+    first_event = len(_stack_events(cloudformation, stack))
+    _run_operation(stack, lambda: cloudformation.delete_stack(StackName=stack))
+    if status := _stack_status(cloudformation, stack):
+        raise LocalCloudError(_describe_failure(cloudformation, stack, status, first_event))
 
 
-def _call(stack: str, operation: Callable[[], object]) -> None:
+def _run_operation(stack: str, operation: Callable[[], object]) -> None:
     try:
         operation()
     except (ClientError, ResponseParserError) as error:
@@ -81,23 +83,23 @@ def _call(stack: str, operation: Callable[[], object]) -> None:
             raise LocalCloudError(f"the stack {stack} cannot be changed: {message}") from error
 
 
-def _status(formation: Any, stack: str) -> str:
+def _stack_status(cloudformation: Any, stack: str) -> str:
     """Return a stack's status; empty if there is no such stack."""
-    pages = formation.get_paginator("describe_stacks").paginate()
+    pages = cloudformation.get_paginator("describe_stacks").paginate()
     stacks = [s for page in pages for s in page["Stacks"] if s["StackName"] == stack]
     return next((s["StackStatus"] for s in stacks if s["StackStatus"] != "DELETE_COMPLETE"), "")
 
 
-def _events(formation: Any, stack: str) -> list[dict[str, Any]]:
+def _stack_events(cloudformation: Any, stack: str) -> list[dict[str, Any]]:
     """Return the events of a stack and its resources, oldest first."""
-    pages = formation.get_paginator("describe_stack_events").paginate(StackName=stack)
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
     return [event for page in pages for event in page["StackEvents"]][::-1]
 
 
-def _describe_failure(formation: Any, stack: str, status: str, first_event: int) -> str:
+def _describe_failure(cloudformation: Any, stack: str, status: str, first_event: int) -> str:
     reasons = [
         f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
-        for event in _events(formation, stack)[first_event:]
+        for event in _stack_events(cloudformation, stack)[first_event:]
         if event["ResourceStatus"].endswith("_FAILED") and event.get("ResourceStatusReason")
     ]
     return "\n".join([f"the stack {stack} is {status}", *reasons])

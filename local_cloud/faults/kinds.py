@@ -8,7 +8,7 @@ import msgspec
 
 from local_cloud.faults.http import HttpRequest, HttpResponse, json_error, s3_error
 
-LAMBDA_INVOKE = "/invocations"
+INVOCATIONS_PATH = "/invocations"
 
 
 class Fault(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class FunctionInactive(HttpFault, frozen=True, kw_only=True):
         """Return whether the request invokes the function."""
         return (
             request.service == "lambda"
-            and request.path.endswith(LAMBDA_INVOKE)
+            and request.path.endswith(INVOCATIONS_PATH)
             and self.function in request.path
         )
 

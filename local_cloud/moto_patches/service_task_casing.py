@@ -29,11 +29,11 @@ _Task = state_task_service.StateTaskService
 
 def apply(patcher: Patcher, services: Services) -> None:
     """Convert names according to the service's own model."""
-    patcher.replace(_Task, "_normalise_parameters", _parameters)
-    patcher.replace(_Task, "_normalise_response", _response)
+    patcher.replace(_Task, "_normalise_parameters", _convert_parameters)
+    patcher.replace(_Task, "_normalise_response", _convert_response)
 
 
-def _parameters(
+def _convert_parameters(
     task: Any, parameters: Any, boto_service_name: Any = None, service_action_name: Any = None
 ) -> None:
     shape = _operation(task, boto_service_name, service_action_name).input_shape
@@ -41,7 +41,7 @@ def _parameters(
         task._to_boto_request(parameters, shape)
 
 
-def _response(
+def _convert_response(
     task: Any, response: Any, boto_service_name: Any = None, service_action_name: Any = None
 ) -> None:
     shape = _operation(task, boto_service_name, service_action_name).output_shape
@@ -49,36 +49,36 @@ def _response(
         return
     if shape is not None:
         task._from_boto_response(response, shape)
-    plain = _plain(response)
+    plain = _to_json_value(response)
     response.clear()
     response.update(plain)
 
 
 def _operation(task: Any, service: str | None, action: str | None) -> OperationModel:
-    return _operation_of(
+    return _match_operation(
         task._get_boto_service_name(service),
         task._get_boto_service_action(action),
     )
 
 
 @functools.cache
-def _operation_of(service: str, action: str) -> OperationModel:
+def _match_operation(service: str, action: str) -> OperationModel:
     model = botocore.session.get_session().get_service_model(service)
-    name = next(n for n in model.operation_names if _same(n, action))
+    name = next(n for n in model.operation_names if _is_same_operation(n, action))
     return model.operation_model(name)
 
 
-def _same(operation: str, action: str) -> bool:
+def _is_same_operation(operation: str, action: str) -> bool:
     return xform_name(operation) == action or operation.lower() == action.replace("_", "")
 
 
-def _plain(value: Any) -> Any:
+def _to_json_value(value: Any) -> Any:
     """Return the value with timestamps as text, since the state is JSON."""
     match value:
         case dict():
-            return {name: _plain(item) for name, item in value.items()}
+            return {name: _to_json_value(item) for name, item in value.items()}
         case list():
-            return [_plain(item) for item in value]
+            return [_to_json_value(item) for item in value]
         case dt.datetime():
             return value.isoformat()
     return value

@@ -88,8 +88,8 @@ def require_for_state_machine(
         access.require(role, *_LOG_DELIVERY_ACTIONS, resource="*")
     if traced:
         sampling = ("xray:GetSamplingRules", "xray:GetSamplingTargets")
-        written = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
-        access.require(role, *sampling, *written, resource="*")
+        writing = ("xray:PutTelemetryRecords", "xray:PutTraceSegments")
+        access.require(role, *sampling, *writing, resource="*")
     if "batch:submitJob.sync" in definition:
         actions = ("events:DescribeRule", "events:PutRule", "events:PutTargets")
         access.require(role, *actions, resource=f"arn:aws:events:{REGION}:{ACCOUNT}:{_BATCH_RULE}")

@@ -19,7 +19,7 @@ Definitions = Mapping[str, Mapping[str, Any]]
 
 # Default policies of CloudFormation other than deletion:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html
-_DEFAULT_POLICY = {"AWS::RDS::DBCluster": "Snapshot"}
+_DEFAULT_DELETION_POLICIES = {"AWS::RDS::DBCluster": "Snapshot"}
 
 
 class ResourceError(LocalCloudError):
@@ -48,7 +48,7 @@ class StackResource:
         return str(self.definition["Type"])
 
 
-class Provider(Protocol):
+class ResourceProvider(Protocol):
     """Provider that creates, changes and deletes resources.
 
     Each method except `set_reference` and `record_event` may raise ResourceError.
@@ -77,7 +77,7 @@ class Provider(Protocol):
 class StackResources:
     """Resources of one stack."""
 
-    provider: Provider
+    provider: ResourceProvider
     resources: dict[str, StackResource] = field(default_factory=dict)
 
     def create(self, definitions: Definitions) -> str:
@@ -220,7 +220,7 @@ class _StackUpdate:
         self._stack.register(created)
 
     def _change(self, old: StackResource, definition: Mapping[str, Any]) -> None:
-        new = self._resolved(replace(old, definition=definition))
+        new = self._resolve(replace(old, definition=definition))
         if new.properties == old.properties:
             self._stack.register(new)
         elif requires_replacement(new.kind, old.properties, new.properties):
@@ -228,7 +228,7 @@ class _StackUpdate:
         else:
             self._change_in_place(old, new)
 
-    def _resolved(self, new: StackResource) -> StackResource:
+    def _resolve(self, new: StackResource) -> StackResource:
         if new.kind != self._stack.resources[new.name].kind:
             raise ResourceError(f"{new.name}: Update of resource type is not permitted.")
         return replace(new, properties=self._stack.provider.resolve(new.definition))
@@ -260,7 +260,7 @@ class _StackUpdate:
 
 
 def _is_retained(resource: StackResource, policy: str, *, creating: bool) -> bool:
-    default = _DEFAULT_POLICY.get(resource.kind, "Delete")
+    default = _DEFAULT_DELETION_POLICIES.get(resource.kind, "Delete")
     match resource.definition.get(policy, default):
         case "Retain":
             return True
