@@ -1,1 +1,1 @@
-"""How fast and how lean swath is, against the limit and against its peers: `make bench`."""
+"""Measure swath's speed and memory against limits and peer libraries: `make bench`."""

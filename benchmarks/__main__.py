@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …] [--quick]`: all benchmarks, or those whose names begin so."""
+"""Run all benchmarks, or those whose names begin with NAME: `python -m benchmarks [NAME …]`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.report import say
-from benchmarks.results import RESULTS, Result, read_results
-from benchmarks.table import PAGE, plain_lines, update_page
+from benchmarks.progress import print_line
+from benchmarks.results import RESULTS_FOLDER, Result, read_results
+from benchmarks.table import PAGE_PATH, terminal_lines, update_page
 from benchmarks.worker import ROOT
 
 SUITE = (
@@ -28,52 +28,58 @@ SUITE = (
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run what is asked for, write the results, and say what came out."""
-    options = _parse(arguments)
-    chosen = choose(options.names)
+    """Run the selected benchmarks, write their results and print a summary."""
+    options = _parse_arguments(arguments)
+    selected = select_benchmarks(options.names)
     if options.quick:
-        say("quick: small scenes, one round each. The numbers mean nothing and are not kept.")
+        print_line(
+            "quick: small scenes, one round each. The results mean nothing and are not stored."
+        )
     results: list[Result] = []
-    for number, name in enumerate(chosen, 1):
-        say(f"[{number}/{len(chosen)}] {name}")
+    for number, name in enumerate(selected, 1):
+        print_line(f"[{number}/{len(selected)}] {name}")
         results += _run(name, quick=options.quick)
-    say("")
-    for line in plain_lines(results):
-        say(line)
+    print_line("")
+    for line in terminal_lines(results):
+        print_line(line)
     if options.quick:
         return
     update_page(read_results())
-    say(f"\nIn {RESULTS.relative_to(ROOT)} and {PAGE.relative_to(ROOT)}.")
+    print_line(f"\nWritten: {RESULTS_FOLDER.relative_to(ROOT)} and {PAGE_PATH.relative_to(ROOT)}.")
 
 
-def choose(names: Sequence[str]) -> list[str]:
+def select_benchmarks(names: Sequence[str]) -> list[str]:
     """Return the benchmarks whose names begin with one of `names`; all without names.
 
     Raises:
-        ValueError: a name fits nothing.
+        ValueError: No benchmark's name begins with one of `names`.
     """
     for name in names:
-        if not any(one.startswith(name) for one in SUITE):
-            raise ValueError(f"there is no benchmark {name!r}; there are {', '.join(SUITE)}")
-    return [one for one in SUITE if not names or one.startswith(tuple(names))]
+        if not any(known.startswith(name) for known in SUITE):
+            raise ValueError(
+                f"there is no benchmark {name!r}; the benchmarks are {', '.join(SUITE)}"
+            )
+    return [known for known in SUITE if not names or known.startswith(tuple(names))]
 
 
 def _run(name: str, *, quick: bool) -> list[Result]:
     started = time.monotonic()
-    found: list[Result] = []
-    for one in importlib.import_module(f"benchmarks.suite.{name}").run(quick=quick):
-        found.append(one)
+    results: list[Result] = []
+    for result in importlib.import_module(f"benchmarks.suite.{name}").run(quick=quick):
+        results.append(result)
         if not quick:
-            one.write()
-        say(plain_lines([one])[0])
-    say(f"  took {time.monotonic() - started:.0f} s")
-    return found
+            result.write()
+        print_line(terminal_lines([result])[0])
+    print_line(f"  took {time.monotonic() - started:.0f} s")
+    return results
 
 
-def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+def _parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SUITE))
-    parser.add_argument("--quick", action="store_true", help="try the scripts, measure nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="run the scripts on small scenes without results"
+    )
     return parser.parse_args(arguments)
 
 

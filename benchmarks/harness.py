@@ -1,8 +1,8 @@
-"""Comparisons: sides that take turns on one machine, and the ratio between them.
+"""Compare sides that take turns on one machine.
 
-A ratio is taken within a round, where the sides ran one after the other, and the median over the
-rounds is the figure: what drifts between rounds (the clock, the host's other guests) drops out.
-Rounds in which others kept the machine busy are passed over if there are others.
+A ratio is computed within a round, in which the sides run one after the other. The metric is the
+median over the rounds, so that drift between rounds (clock rate, load of the host) cancels out.
+Rounds with load of other processes are ignored if there are rounds without.
 """
 
 from __future__ import annotations
@@ -12,103 +12,111 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.meter import Sample, machine_cpu, own_cpu
-from benchmarks.report import say
+from benchmarks.meter import Sample, machine_cpu_seconds, own_cpu_seconds
+from benchmarks.progress import print_line
 
-CLEAN = 0.15
-"""Cores that others may use while a sample is taken."""
-_LOOK = 0.25
-"""s to look whether the machine is quiet."""
+MAX_OTHER_CORES = 0.15
+"""Maximum number of cores that other processes may use while a side runs."""
+_POLL_SECONDS = 0.25
+"""Time in s over which the load of other processes is measured."""
 
 Side = Callable[[], Sample]
 Round = dict[str, Sample]
-"""By name of the side."""
+"""Samples of one round by the name of the side."""
 
 
 @dataclass(slots=True)
-class Patience:
-    """Time that all benchmarks together may still wait for a quiet machine, in s."""
+class QuietWait:
+    """Wait for a quiet machine, with a limit for all benchmarks together.
 
-    left: float = 300.0
-    at_once: float = 10.0
+    Attributes:
+        remaining_seconds: Time in s that all further waits may take.
+        max_wait_seconds: Maximum time in s of one wait.
+    """
 
-    def wait(self) -> None:
-        """Return once others are quiet, or when this has taken too long."""
+    remaining_seconds: float = 300.0
+    max_wait_seconds: float = 10.0
+
+    def wait_until_quiet(self) -> None:
+        """Return when other processes are quiet, or when the time limit is reached."""
         started = time.monotonic()
-        until = started + min(self.left, self.at_once)
-        while time.monotonic() < until and _others() > CLEAN:
+        until = started + min(self.remaining_seconds, self.max_wait_seconds)
+        while time.monotonic() < until and _measure_other_cores() > MAX_OTHER_CORES:
             pass
-        self.left -= time.monotonic() - started
+        self.remaining_seconds -= time.monotonic() - started
 
 
-PATIENCE = Patience()
+QUIET_WAIT = QuietWait()
 
 
 def compare(
-    sides: Mapping[str, Side], *, rounds: int = 5, budget: float = 60.0, quick: bool = False
+    sides: Mapping[str, Side], *, rounds: int = 5, max_seconds: float = 60.0, quick: bool = False
 ) -> list[Round]:
     """Run sides in turns.
 
     Args:
-        sides: by name, in the order of their turns.
-        rounds: how many are wanted that others left alone.
-        budget: s after which no round is added to make up for those that others spoilt.
-        quick: run one round, whatever others do.
+        sides: Sides by name, in the order of their turns.
+        rounds: Number of rounds without load of other processes.
+        max_seconds: Time in s after which no further round replaces one with such load.
+        quick: Whether to run only one round, with or without load of other processes.
     """
-    done: list[Round] = []
+    completed: list[Round] = []
     started = time.monotonic()
-    while len(done) < rounds or (
-        sum(map(is_clean, done)) < rounds and time.monotonic() - started < budget
+    while len(completed) < rounds or (
+        sum(map(is_undisturbed, completed)) < rounds and time.monotonic() - started < max_seconds
     ):
-        done.append(_one(sides, Patience(0) if quick else PATIENCE))
-        say(f"    round {len(done)}: {_brief(done[-1])}")
+        completed.append(_run_round(sides, QuietWait(0) if quick else QUIET_WAIT))
+        print_line(f"    round {len(completed)}: {_summarize(completed[-1])}")
         if quick:
             break
-    return done
+    return completed
 
 
-def _one(sides: Mapping[str, Side], patience: Patience) -> Round:
+def _run_round(sides: Mapping[str, Side], quiet_wait: QuietWait) -> Round:
     samples: Round = {}
     for name, side in sides.items():
-        patience.wait()
+        quiet_wait.wait_until_quiet()
         samples[name] = side()
     return samples
 
 
-def is_clean(samples: Round) -> bool:
-    """Tell whether other processes were quiet while the round ran."""
-    return all(sample["others"] <= CLEAN for sample in samples.values())
+def is_undisturbed(samples: Round) -> bool:
+    """Return whether other processes were quiet while the round ran."""
+    return all(sample["others"] <= MAX_OTHER_CORES for sample in samples.values())
 
 
-def clean_rounds(rounds: list[Round]) -> list[Round]:
+def undisturbed_rounds(rounds: list[Round]) -> list[Round]:
     """Return the rounds without other load; all rounds if each had some."""
-    return [one for one in rounds if is_clean(one)] or rounds
+    return [round_ for round_ in rounds if is_undisturbed(round_)] or rounds
 
 
-def ratio(rounds: list[Round], above: str, below: str, measure: str = "wall") -> float:
+def ratio(rounds: list[Round], numerator: str, denominator: str, measure: str = "wall") -> float:
     """Return the median, over the rounds, of one side's measure divided by another's."""
-    ratios = [one[above][measure] / one[below][measure] for one in clean_rounds(rounds)]
+    ratios = [
+        round_[numerator][measure] / round_[denominator][measure]
+        for round_ in undisturbed_rounds(rounds)
+    ]
     return float(statistics.median(ratios))
 
 
 def median(rounds: list[Round], side: str, measure: str = "wall") -> float:
     """Return the median of one side's measure."""
-    return float(statistics.median(one[side][measure] for one in clean_rounds(rounds)))
+    return float(statistics.median(round_[side][measure] for round_ in undisturbed_rounds(rounds)))
 
 
-def only(rounds: list[Round], *sides: str) -> list[Round]:
-    """Return the rounds with some of their sides: the samples of one figure of several."""
-    return [{side: one[side] for side in sides} for one in rounds]
+def select_sides(rounds: list[Round], *sides: str) -> list[Round]:
+    """Return the rounds with only some of their sides: the samples of one of several metrics."""
+    return [{side: round_[side] for side in sides} for round_ in rounds]
 
 
-def _others() -> float:
-    """Cores that others keep busy just now."""
-    busy, own = machine_cpu(), own_cpu()
-    time.sleep(_LOOK)
-    return (machine_cpu() - busy - (own_cpu() - own)) / _LOOK
+def _measure_other_cores() -> float:
+    """Return the number of cores that other processes use now."""
+    busy, own = machine_cpu_seconds(), own_cpu_seconds()
+    time.sleep(_POLL_SECONDS)
+    return (machine_cpu_seconds() - busy - (own_cpu_seconds() - own)) / _POLL_SECONDS
 
 
-def _brief(samples: Round) -> str:
-    walls = ", ".join(f"{name} {sample['wall']:.3g} s" for name, sample in samples.items())
+def _summarize(samples: Round) -> str:
+    times = ", ".join(f"{name} {sample['wall']:.3g} s" for name, sample in samples.items())
     others = max(sample["others"] for sample in samples.values())
-    return walls if others <= CLEAN else f"{walls} (others used {others:.2f} cores)"
+    return times if others <= MAX_OTHER_CORES else f"{times} (others used {others:.2f} cores)"

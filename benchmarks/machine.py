@@ -23,7 +23,7 @@ _LIBRARIES = (
 
 
 def describe_machine() -> dict[str, Any]:
-    """CPU, cores, memory, system, Python and the versions of what takes part."""
+    """Return the CPU, cores, memory, system, Python and the versions of the libraries."""
     return {
         "cpu": _cpu(),
         "cores": len(os.sched_getaffinity(0)),
@@ -42,12 +42,12 @@ def _cpu() -> str:
 
 
 def _versions() -> dict[str, str]:
-    found = {
+    versions = {
         name: importlib.metadata.version(name)
         for name in _LIBRARIES
         if importlib.util.find_spec(name) is not None
     }
-    return found | _gdal()
+    return versions | _gdal()
 
 
 def _gdal() -> dict[str, str]:

@@ -15,35 +15,35 @@ from typing import Any, Self
 Sample = dict[str, Any]
 """One measurement of one side: `wall`, `cpu`, `others`, and further values of the side."""
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-_KB_A_MB = 1e6 / 1024
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_KIB_PER_MB = 1e6 / 1024
 # Of the first line of /proc/stat: user, nice, system, irq, softirq and steal; not idle and iowait.
-_BUSY = (1, 2, 3, 6, 7, 8)
+_BUSY_FIELDS = (1, 2, 3, 6, 7, 8)
 # Of /proc/PID/stat, counted behind the name in parentheses: utime and stime.
-_TIMES = (11, 12)
+_CPU_TIME_FIELDS = (11, 12)
 
 
 @dataclass(slots=True)
 class Meter:
-    """Measures the block that it is entered for."""
+    """Context manager that measures its block."""
 
-    companions: Sequence[int] = ()
-    """Processes whose CPU time belongs to the work, though not to this process: a server."""
+    companion_pids: Sequence[int] = ()
+    """Ids of other processes whose CPU time belongs to the work, such as a server."""
     wall: float = 0.0
-    """s"""
+    """Elapsed time in s."""
     cpu: float = 0.0
-    """s of this process and its children."""
-    others: float = 0.0
-    """Cores that others kept busy meanwhile, on average."""
-    resident: float = 0.0
-    """MB that this process held when it began."""
-    peak: float = 0.0
-    """MB that it held at most since then."""
+    """CPU time in s of this process and its children."""
+    other_cores: float = 0.0
+    """Mean number of cores that other processes used meanwhile."""
+    resident_mb: float = 0.0
+    """Memory of this process in MB at the start of the block."""
+    peak_mb: float = 0.0
+    """Maximum memory of this process in MB since then."""
 
     def __enter__(self) -> Self:
         reset_peak()
-        self.resident = resident_memory()
-        self.cpu, self.others = -own_cpu(), -self._others()
+        self.resident_mb = resident_memory_mb()
+        self.cpu, self.other_cores = -own_cpu_seconds(), -self._other_cpu_seconds()
         self.wall = -time.perf_counter()
         return self
 
@@ -54,62 +54,66 @@ class Meter:
         trace: TracebackType | None,
     ) -> None:
         self.wall += time.perf_counter()
-        self.cpu += own_cpu()
-        self.peak = peak_memory()
-        self.others = max(0.0, self.others + self._others()) / self.wall
+        self.cpu += own_cpu_seconds()
+        self.peak_mb = peak_memory_mb()
+        self.other_cores = max(0.0, self.other_cores + self._other_cpu_seconds()) / self.wall
 
-    def sample(self, **more: Any) -> Sample:
+    def sample(self, **values: Any) -> Sample:
         """Return the measures, for a result file."""
         return {
             "wall": round(self.wall, 5),
             "cpu": round(self.cpu, 3),
-            "others": round(self.others, 3),
-            "peak_mb": round(self.peak, 1),
-            "added_mb": round(self.peak - self.resident, 1),
-            **more,
+            "others": round(self.other_cores, 3),
+            "peak_mb": round(self.peak_mb, 1),
+            "added_mb": round(self.peak_mb - self.resident_mb, 1),
+            **values,
         }
 
-    def _others(self) -> float:
-        return machine_cpu() - own_cpu() - sum(process_cpu(pid) for pid in self.companions)
+    def _other_cpu_seconds(self) -> float:
+        return (
+            machine_cpu_seconds()
+            - own_cpu_seconds()
+            - sum(process_cpu_seconds(pid) for pid in self.companion_pids)
+        )
 
 
-def own_cpu() -> float:
-    """Seconds of CPU that this process and its finished children have used."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+def own_cpu_seconds() -> float:
+    """Return the CPU time in s of this process and its finished children."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def machine_cpu() -> float:
-    """Seconds of CPU that the machine has spent on anything; what its host took counts, too."""
+def machine_cpu_seconds() -> float:
+    """Return the CPU time in s of the whole machine, including time stolen by its host."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
-    return sum(int(fields[place]) for place in _BUSY) / _TICKS
+    return sum(int(fields[index]) for index in _BUSY_FIELDS) / _TICKS_PER_SECOND
 
 
-def process_cpu(pid: int) -> float:
-    """Seconds of CPU that another process has used."""
+def process_cpu_seconds(pid: int) -> float:
+    """Return the CPU time in s of another process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(fields[place]) for place in _TIMES) / _TICKS
+    return sum(int(fields[index]) for index in _CPU_TIME_FIELDS) / _TICKS_PER_SECOND
 
 
-def resident_memory() -> float:
-    """MB that this process holds now."""
-    return _memory("VmRSS")
+def resident_memory_mb() -> float:
+    """Return the memory of this process in MB."""
+    return _read_memory_mb("VmRSS")
 
 
-def peak_memory() -> float:
-    """MB that this process held at most since `reset_peak`."""
-    return _memory("VmHWM")
+def peak_memory_mb() -> float:
+    """Return the maximum memory of this process in MB since `reset_peak`."""
+    return _read_memory_mb("VmHWM")
 
 
 def reset_peak() -> None:
-    """Forget what the process held before; what a process took to start is not the work's."""
+    """Reset the maximum memory of this process, so that it does not include the start."""
     # https://docs.kernel.org/filesystems/proc.html: 5 resets the peak resident set size.
     # Where that is forbidden, the peak is that of the process since its start.
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def _memory(field: str) -> float:
+def _read_memory_mb(field: str) -> float:
     lines = Path("/proc/self/status").read_text().splitlines()
-    found = next(line for line in lines if line.startswith(f"{field}:"))
-    return int(found.split()[1]) / _KB_A_MB
+    line = next(line for line in lines if line.startswith(f"{field}:"))
+    return int(line.split()[1]) / _KIB_PER_MB

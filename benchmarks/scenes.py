@@ -1,4 +1,4 @@
-"""Scenes to measure on: drawn once, written as cloud-optimised GeoTIFFs, and kept."""
+"""Draw scenes, and cache them as cloud-optimized GeoTIFFs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rasterio.shutil import copy as copy_raster
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from benchmarks.report import say
-from benchmarks.texture import BAND, LOOKS, Kind, Landscape
+from benchmarks.progress import print_line
+from benchmarks.texture import BAND_ROWS, SENSORS, Kind, Landscape
 from benchmarks.worker import ROOT
 
 if TYPE_CHECKING:
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 Compression = Literal["deflate", "zstd"]
 
-CACHE = ROOT / "benchmarks" / ".cache"
-BLOCK = 512
-"""px; the side of a block."""
+CACHE_FOLDER = ROOT / "benchmarks" / ".cache"
+BLOCK_SIZE = 512
+"""Side of a block in px."""
 CRS = "EPSG:32631"
-PIXEL = 0.5
-"""m"""
-_DRAWN = 1
-"""To be raised when the same scene is drawn otherwise."""
-_LEVELS = {"deflate": 6, "zstd": 9}
+PIXEL_SIZE = 0.5
+"""Pixel size in m."""
+_VERSION = 1
+"""Version of the cached scenes; increment it when the code changes the pixels."""
+_COMPRESSION_LEVELS = {"deflate": 6, "zstd": 9}
 
 
 @dataclass(frozen=True, slots=True)
 class SceneSpec:
-    """A square scene."""
+    """Square scene."""
 
     kind: Kind
     size: int
@@ -46,7 +46,9 @@ class SceneSpec:
     @property
     def path(self) -> Path:
         """Path of the scene in the cache."""
-        return CACHE / "scenes" / f"{self.kind}_{self.size}_{self.compression}_v{_DRAWN}.tif"
+        return (
+            CACHE_FOLDER / "scenes" / f"{self.kind}_{self.size}_{self.compression}_v{_VERSION}.tif"
+        )
 
 
 def make_scene(kind: Kind, size: int, compression: Compression) -> Path:
@@ -57,22 +59,23 @@ def make_scene(kind: Kind, size: int, compression: Compression) -> Path:
 
 
 def make_scenes(specs: Iterable[SceneSpec]) -> None:
-    """Draw the scenes that are not there yet, each landscape once."""
+    """Draw the scenes that are not in the cache, each landscape once."""
     missing = [spec for spec in specs if not spec.path.exists()]
     for kind, size in sorted({(spec.kind, spec.size) for spec in missing}):
-        wanted = [spec for spec in missing if (spec.kind, spec.size) == (kind, size)]
-        say(f"  drawing {kind} of {size} x {size} px: {', '.join(s.compression for s in wanted)}")
-        CACHE.joinpath("scenes").mkdir(parents=True, exist_ok=True)
-        with _drawn(kind, size) as raw:
-            for spec in wanted:
+        same_landscape = [spec for spec in missing if (spec.kind, spec.size) == (kind, size)]
+        compressions = ", ".join(spec.compression for spec in same_landscape)
+        print_line(f"  drawing {kind} of {size} x {size} px: {compressions}")
+        CACHE_FOLDER.joinpath("scenes").mkdir(parents=True, exist_ok=True)
+        with _write_uncompressed(kind, size) as raw:
+            for spec in same_landscape:
                 _compress(raw, spec)
 
 
 @contextmanager
-def _drawn(kind: Kind, size: int) -> Iterator[Path]:
+def _write_uncompressed(kind: Kind, size: int) -> Iterator[Path]:
     """Write the scene without compression, in bands of rows: memory grows only with its width."""
-    look = LOOKS[kind]
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+    sensor = SENSORS[kind]
+    with tempfile.TemporaryDirectory(dir=CACHE_FOLDER) as folder:
         path = Path(folder, "raw.tif")
         with rasterio.open(
             path,
@@ -80,19 +83,19 @@ def _drawn(kind: Kind, size: int) -> Iterator[Path]:
             driver="GTiff",
             width=size,
             height=size,
-            count=look.bands,
-            dtype=look.dtype,
+            count=sensor.bands,
+            dtype=sensor.dtype,
             crs=CRS,
-            transform=Affine(PIXEL, 0, 500_000, 0, -PIXEL, 5_400_000),
+            transform=Affine(PIXEL_SIZE, 0, 500_000, 0, -PIXEL_SIZE, 5_400_000),
             tiled=True,
-            blockxsize=BLOCK,
-            blockysize=BLOCK,
+            blockxsize=BLOCK_SIZE,
+            blockysize=BLOCK_SIZE,
             interleave="pixel",
             photometric="RGB" if kind == "rgb8" else "MINISBLACK",
             BIGTIFF="IF_SAFER",
         ) as target:
-            for number, pixels in enumerate(Landscape(kind, size).bands(size)):
-                window = Window(0, number * BAND, size, len(pixels))
+            for number, pixels in enumerate(Landscape(kind, size).iter_bands(size)):
+                window = Window(0, number * BAND_ROWS, size, len(pixels))
                 target.write(np.moveaxis(pixels, -1, 0), window=window)
         yield path
 
@@ -104,9 +107,9 @@ def _compress(raw: Path, spec: SceneSpec) -> None:
         partial,
         driver="COG",
         COMPRESS=spec.compression,
-        LEVEL=_LEVELS[spec.compression],
+        LEVEL=_COMPRESSION_LEVELS[spec.compression],
         PREDICTOR="YES",
-        BLOCKSIZE=BLOCK,
+        BLOCKSIZE=BLOCK_SIZE,
         OVERVIEWS="AUTO",
         RESAMPLING="AVERAGE",
         NUM_THREADS="ALL_CPUS",

@@ -1,7 +1,7 @@
-"""A range server with latency that speaks as much S3 as reading needs, and counts what is asked.
+"""Serve a folder by the part of S3's API that reading needs, with latency, and record the requests.
 
-It serves one folder as one bucket: HEAD and GET, path-style, with Range and If-Match. Each answer
-waits for the latency first, as it would for a store some way off; answers overlap.
+The folder is one bucket: HEAD and GET, path-style, with Range and If-Match. Each response is
+delayed by the latency of a remote store; responses overlap.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from typing import Any
 from benchmarks.worker import ROOT
 
 BUCKET = "bench"
-LATENCY = 0.02
-"""s"""
-_COUNTS = "/counts"
-_END = b"\r\n\r\n"
-_MISSING = b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>'
-_REASONS = {200: "OK", 206: "Partial Content", 404: "Not Found", 412: "Precondition Failed"}
+LATENCY_SECONDS = 0.02
+"""Latency in s."""
+_REQUESTS_PATH = "/counts"
+_HEADERS_END = b"\r\n\r\n"
+_NO_SUCH_KEY = b'<?xml version="1.0"?><Error><Code>NoSuchKey</Code></Error>'
+_REASON_PHRASES = {200: "OK", 206: "Partial Content", 404: "Not Found", 412: "Precondition Failed"}
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A server that is up."""
+class RunningServer:
+    """Server that is ready."""
 
     port: int
     pid: int
@@ -51,79 +51,84 @@ class Endpoint:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def counts(self) -> list[list[Any]]:
+    def take_requests(self) -> list[list[Any]]:
         """Return the requests since the last call: method, first byte, number of bytes."""
-        with urllib.request.urlopen(self.address + _COUNTS) as answer:  # noqa: S310 (this machine)
-            asked: list[list[Any]] = json.load(answer)
-        return asked
+        with urllib.request.urlopen(self.address + _REQUESTS_PATH) as response:  # noqa: S310 (this machine)
+            requests: list[list[Any]] = json.load(response)
+        return requests
 
 
 @contextmanager
-def serving(folder: Path, latency: float = LATENCY) -> Iterator[Endpoint]:
+def run_server(folder: Path, latency: float = LATENCY_SECONDS) -> Iterator[RunningServer]:
     """Serve a folder from a process of its own."""
     command = [sys.executable, "-m", "benchmarks.server", str(folder), str(latency)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None  # noqa: S101 (it was asked for)
-            yield Endpoint(int(process.stdout.readline()), process.pid)
+            assert process.stdout is not None  # noqa: S101 (narrows the type)
+            yield RunningServer(int(process.stdout.readline()), process.pid)
         finally:
             process.terminate()
 
 
 @dataclass(slots=True)
 class Server:
-    """Answers for the files of one folder."""
+    """Server of the files in one folder."""
 
     folder: Path
     latency: float
-    asked: list[tuple[str, int, int]] = field(default_factory=list)
+    requests: list[tuple[str, int, int]] = field(default_factory=list)
 
-    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection, one after the other."""
+    async def handle_connection(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Respond to the requests of one connection, one after the other."""
         try:
             while True:
-                method, path, headers = _parse(await reader.readuntil(_END))
-                if path == _COUNTS:
-                    writer.write(_answer(200, json.dumps(self.asked).encode()))
-                    self.asked.clear()
+                method, path, headers = _parse_request(await reader.readuntil(_HEADERS_END))
+                if path == _REQUESTS_PATH:
+                    writer.write(_format_response(200, json.dumps(self.requests).encode()))
+                    self.requests.clear()
                 else:
                     await asyncio.sleep(self.latency)
-                    await self._object(writer, method, path, headers)
+                    await self._send_object(writer, method, path, headers)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client has what it wanted
+            pass  # the client closed the connection
         finally:
             writer.close()
 
-    async def _object(
+    async def _send_object(
         self, writer: asyncio.StreamWriter, method: str, path: str, headers: dict[str, str]
     ) -> None:
         bucket, _, key = path.lstrip("/").partition("?")[0].partition("/")
         file = self.folder / key
         if bucket != BUCKET or not file.is_file():
-            self.asked.append((method, 0, 0))
-            writer.write(_answer(404, b"" if method == "HEAD" else _MISSING))
+            self.requests.append((method, 0, 0))
+            writer.write(_format_response(404, b"" if method == "HEAD" else _NO_SUCH_KEY))
             return
         size, etag = file.stat().st_size, _etag(file)
         # GDAL drops the quotes, and S3 does not mind.
         if headers.get("if-match", etag).strip('"') != etag.strip('"'):
-            self.asked.append((method, 0, 0))
-            writer.write(_answer(412, b""))
+            self.requests.append((method, 0, 0))
+            writer.write(_format_response(412, b""))
             return
-        start, stop = _range(headers.get("range"), size)
-        self.asked.append((method, start, stop - start if method == "GET" else 0))
-        more = {"ETag": etag, "Last-Modified": formatdate(file.stat().st_mtime, usegmt=True)}
+        start, stop = _parse_range(headers.get("range"), size)
+        self.requests.append((method, start, stop - start if method == "GET" else 0))
+        extra_headers = {
+            "ETag": etag,
+            "Last-Modified": formatdate(file.stat().st_mtime, usegmt=True),
+        }
         if "range" in headers:
-            more["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-        writer.write(_head(206 if "range" in headers else 200, stop - start, more))
+            extra_headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        writer.write(_format_head(206 if "range" in headers else 200, stop - start, extra_headers))
         if method == "GET":
             await writer.drain()
-            with file.open("rb") as opened:
+            with file.open("rb") as content:
                 loop = asyncio.get_running_loop()
-                await loop.sendfile(writer.transport, opened, start, stop - start)
+                await loop.sendfile(writer.transport, content, start, stop - start)
 
 
-def _parse(request: bytes) -> tuple[str, str, dict[str, str]]:
+def _parse_request(request: bytes) -> tuple[str, str, dict[str, str]]:
     """Return the method, the path, and the headers by name in lower case."""
     first, *lines = request.decode("latin-1").rstrip("\r\n").split("\r\n")
     method, path, _ = first.split(" ")
@@ -131,7 +136,7 @@ def _parse(request: bytes) -> tuple[str, str, dict[str, str]]:
     return method, path, {name.lower(): value.strip() for name, _, value in pairs}
 
 
-def _range(header: str | None, size: int) -> tuple[int, int]:
+def _parse_range(header: str | None, size: int) -> tuple[int, int]:
     """Return the half-open range of bytes of a Range header."""
     if header is None:
         return 0, size
@@ -146,19 +151,19 @@ def _etag(file: Path) -> str:
     return f'"{status.st_size:x}-{status.st_mtime_ns:x}"'
 
 
-def _answer(status: int, body: bytes) -> bytes:
-    return _head(status, len(body), {}) + body
+def _format_response(status: int, body: bytes) -> bytes:
+    return _format_head(status, len(body), {}) + body
 
 
-def _head(status: int, length: int, more: dict[str, str]) -> bytes:
-    headers = {"Content-Length": str(length), "Accept-Ranges": "bytes", **more}
+def _format_head(status: int, length: int, extra_headers: dict[str, str]) -> bytes:
+    headers = {"Content-Length": str(length), "Accept-Ranges": "bytes", **extra_headers}
     lines = [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([f"HTTP/1.1 {status} {_REASONS[status]}", *lines, "", ""]).encode()
+    return "\r\n".join([f"HTTP/1.1 {status} {_REASON_PHRASES[status]}", *lines, "", ""]).encode()
 
 
 async def serve(folder: Path, latency: float) -> None:
     """Serve until the process is ended; the port goes to standard output."""
-    server = await asyncio.start_server(Server(folder, latency).connect, "127.0.0.1", 0)
+    server = await asyncio.start_server(Server(folder, latency).handle_connection, "127.0.0.1", 0)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     async with server:

@@ -1,24 +1,26 @@
-"""The table in `docs/benchmarks.md`, made from the result files."""
+"""Write the table in `docs/benchmarks.md` from the result files."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from benchmarks.figures import FIGURES, Figure
+from benchmarks.metrics import METRICS, Metric
 from benchmarks.results import Result
 from benchmarks.worker import ROOT
 
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE_PATH = ROOT / "docs" / "benchmarks.md"
 _START = "<!-- results: written by make bench -->\n"
+_LINE_LENGTH = 100
 _END = "<!-- end of results -->\n"
 
 
-def update_page(results: Mapping[str, Result], page: Path = PAGE) -> None:
-    """Write the table into the page, between its two marks.
+def update_page(results: Mapping[str, Result], page: Path = PAGE_PATH) -> None:
+    """Write the table into the page, between its two markers.
 
     Raises:
-        ValueError: the page has lost one of them.
+        ValueError: The page lacks a marker.
     """
     text = page.read_text()
     before, start, rest = text.partition(_START)
@@ -29,47 +31,48 @@ def update_page(results: Mapping[str, Result], page: Path = PAGE) -> None:
 
 
 def make_table(results: Mapping[str, Result]) -> str:
-    """Return the figures as a Markdown table, and the machine of the measurements."""
-    lines = ["| what | measured | goal | result |", "|---|---|---|---|"]
-    lines += [_row(figure, results.get(name)) for name, figure in FIGURES.items()]
-    return "\n".join([*lines, "", *_machines(results.values())]) + "\n"
+    """Return the metrics as a Markdown table, and the machine of the measurements."""
+    lines = ["| metric | measured | goal | result |", "|---|---|---|---|"]
+    lines += [_format_row(metric, results.get(name)) for name, metric in METRICS.items()]
+    return "\n".join([*lines, "", _describe_machines(results.values())]) + "\n"
 
 
-def plain_lines(results: Iterable[Result]) -> list[str]:
+def terminal_lines(results: Iterable[Result]) -> list[str]:
     """Return the table's lines for a terminal."""
     return [
-        f"  {one.name:22} {_number(one.value):>8} {one.figure.unit:2} "
-        f"(goal {_goal(one.figure)}){'' if one.met else '  MISSED'}"
-        for one in results
+        f"  {result.name:22} {_format_number(result.value):>8} {result.metric.unit:2} "
+        f"(goal {_format_goal(result.metric)}){'' if result.is_met else '  MISSED'}"
+        for result in results
     ]
 
 
-def _row(figure: Figure, found: Result | None) -> str:
-    if found is None:
-        return f"| {figure.what} | not measured | {_goal(figure)} | open |"
-    measured = f"{_number(found.value)} {figure.unit}".strip()
-    return f"| {figure.what} | {measured} | {_goal(figure)} | {'met' if found.met else 'missed'} |"
+def _format_row(metric: Metric, result: Result | None) -> str:
+    if result is None:
+        return f"| {metric.description} | not measured | {_format_goal(metric)} | open |"
+    measured = f"{_format_number(result.value)} {metric.unit}".strip()
+    outcome = "met" if result.is_met else "missed"
+    return f"| {metric.description} | {measured} | {_format_goal(metric)} | {outcome} |"
 
 
-def _goal(figure: Figure) -> str:
-    sign = "≥" if figure.better == "higher" else "≤"
-    return f"{sign} {_number(figure.goal)} {figure.unit}".strip()
+def _format_goal(metric: Metric) -> str:
+    sign = "≥" if metric.better == "higher" else "≤"
+    return f"{sign} {_format_number(metric.goal)} {metric.unit}".strip()
 
 
-def _number(value: float) -> str:
-    """Three digits, and no more zeros than it needs."""
+def _format_number(value: float) -> str:
+    """Format a number with three significant digits and without trailing zeros."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004
 
 
-def _machines(results: Iterable[Result]) -> list[str]:
-    """One line for each machine and set of versions among the results."""
-    lines = []
-    for one in results:
-        machine = one.machine
+def _describe_machines(results: Iterable[Result]) -> str:
+    """Return a sentence for each machine and set of versions among the results."""
+    sentences = []
+    for result in results:
+        machine = result.machine
         versions = ", ".join(f"{name} {version}" for name, version in machine["libraries"].items())
-        lines.append(
+        sentences.append(
             f"Measured on {machine['cores']} cores of {machine['cpu']} with "
             f"{machine['memory_gb']:.0f} GB, {machine['system']}, Python {machine['python']}, "
             f"{versions}."
         )
-    return list(dict.fromkeys(lines))
+    return textwrap.fill(" ".join(dict.fromkeys(sentences)), _LINE_LENGTH)

@@ -1,7 +1,7 @@
-"""One side of a comparison in a process of its own, so that none inherits another's memory.
+"""Run one side of a comparison in its own process, so that no side inherits another's memory.
 
 `python -m benchmarks.worker MODULE:FUNCTION RESULT ARGUMENTS` calls the function with the arguments
-(JSON) and writes what it returns to the file RESULT.
+(JSON) and writes its result to the file RESULT.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 from benchmarks.meter import Sample
 
 ROOT = Path(__file__).resolve().parents[1]
-_LINES = 15
-_TIMEOUT = 900
-"""s; a side that hangs must not hang the rest."""
+_MAX_ERROR_LINES = 15
+_TIMEOUT_SECONDS = 900
+"""Timeout in s, so that a side that hangs does not stop the others."""
 
 
 @contextmanager
@@ -33,45 +33,44 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def run_side(side: str, *, env: Mapping[str, str] | None = None, **arguments: Any) -> Sample:
-    """Call a side in a fresh process and return what it returns.
+    """Call a side in a fresh process and return its result.
 
     Args:
-        side: MODULE:FUNCTION within `benchmarks.sides`; the function measures by itself the part
-            that counts.
-        env: additions to the environment.
-        arguments: what JSON can carry.
+        side: MODULE:FUNCTION within `benchmarks.sides`; the function measures itself.
+        env: Additional environment variables.
+        arguments: Arguments of the function, which JSON must be able to represent.
 
     Raises:
-        RuntimeError: the process failed; the message ends with what it said last.
+        RuntimeError: The process failed; the message ends with the last lines of its output.
     """
     name = f"benchmarks.sides.{side}"
     with temporary_folder() as folder:
-        result = folder / "result.json"
-        command = [sys.executable, "-m", "benchmarks.worker", name, str(result)]
-        done = subprocess.run(
+        make_result = folder / "result.json"
+        command = [sys.executable, "-m", "benchmarks.worker", name, str(make_result)]
+        completed = subprocess.run(
             [*command, json.dumps(arguments)],
             cwd=ROOT,
             env=os.environ | (env or {}),
             capture_output=True,
             text=True,
             check=False,
-            timeout=_TIMEOUT,
+            timeout=_TIMEOUT_SECONDS,
         )
-        if done.returncode:
-            said = "\n".join(done.stderr.splitlines()[-_LINES:])
-            raise RuntimeError(f"{side} ended with {done.returncode}:\n{said}")
-        sample: Sample = json.loads(result.read_text())
+        if completed.returncode:
+            error_lines = "\n".join(completed.stderr.splitlines()[-_MAX_ERROR_LINES:])
+            raise RuntimeError(f"{side} ended with {completed.returncode}:\n{error_lines}")
+        sample: Sample = json.loads(make_result.read_text())
     return sample
 
 
-def main(name: str, result: str, arguments: str) -> None:
-    """Run one side here."""
+def main(name: str, make_result: str, arguments: str) -> None:
+    """Run one side in this process."""
     module, _, function = name.partition(":")
     sample = getattr(importlib.import_module(module), function)(**json.loads(arguments))
-    Path(result).write_text(json.dumps(sample))
+    Path(make_result).write_text(json.dumps(sample))
 
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    # The result is written. Threads of some peers crash an interpreter that ends in good order.
+    # The result is written. Threads of some peers crash an interpreter that ends normally.
     os._exit(0)

@@ -1,1 +1,1 @@
-"""Detectors to measure with: random weights, but real networks in real packages."""
+"""Define the detectors of the benchmarks: real networks in real packages with random weights."""

@@ -1,8 +1,8 @@
-"""A fully convolutional detector, written once and built twice: for torch and for ONNX.
+"""Define a fully convolutional detector once, for torch and for ONNX.
 
-An encoder with residual blocks down to stride 16, one step back up to stride 8, and a head that
-says for each cell of 8 px a box and a score; a score counts only where it is the highest of its
-neighbourhood. The weights follow from a seed, so the detector finds nothing in particular.
+The encoder has residual blocks down to stride 16, and one step back up to stride 8. The head
+predicts a box and a score for each cell of 8 px; only scores that are maximal in their neighborhood
+count. The weights are random numbers from a seed, so the detector detects nothing in particular.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 STRIDE = 8
-"""px from one candidate to the next."""
-SIZE = 16.0
-"""px; the side of a typical box."""
-_OUTPUTS = 5
-"""A cell's score, offsets in x and y, width and height."""
+"""Distance in px between neighboring candidates."""
+BOX_SIZE = 16.0
+"""Side of a typical box in px."""
+_HEAD_CHANNELS = 5
+"""Number of values of a cell: score, offsets in x and y, width and height."""
 
 Weights = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """How wide and how deep."""
+    """Width and depth of a network."""
 
     name: str
     width: int
@@ -55,11 +55,11 @@ class Operations(Protocol):
     def concat(self, *parts: Any) -> Any:
         """Join the tensors along the channels."""
 
-    def enlarge(self, x: Any) -> Any:
-        """Each cell twice along both axes."""
+    def upsample(self, x: Any) -> Any:
+        """Repeat each cell twice along both axes."""
 
     def boxes(self, head: Any) -> Any:
-        """(batch, 5, candidates) of the head's (batch, 5, rows, cols): see `package`."""
+        """Convert the head's output (batch, 5, rows, cols) to (batch, 5, candidates)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +71,23 @@ class _Layer:
 
 
 def layers(architecture: Architecture) -> Iterator[_Layer]:
-    """All convolutions."""
+    """Yield all convolutions."""
     w = architecture.width
     yield _Layer("stem", 3, w)
-    for place, depth in enumerate(architecture.depths, 1):
-        channels = w << place
-        yield _Layer(f"down{place}", channels // 2, channels)
+    for stage, depth in enumerate(architecture.depths, 1):
+        channels = w << stage
+        yield _Layer(f"down{stage}", channels // 2, channels)
         for block in range(depth):
-            yield _Layer(f"stage{place}.{block}.a", channels, channels)
-            yield _Layer(f"stage{place}.{block}.b", channels, channels)
+            yield _Layer(f"stage{stage}.{block}.a", channels, channels)
+            yield _Layer(f"stage{stage}.{block}.b", channels, channels)
     yield _Layer("lateral", 8 * w, 4 * w, 1)
     yield _Layer("fuse", 8 * w, 4 * w)
     yield _Layer("neck", 4 * w, 4 * w)
-    yield _Layer("head", 4 * w, _OUTPUTS, 1)
+    yield _Layer("head", 4 * w, _HEAD_CHANNELS, 1)
 
 
 def make_weights(architecture: Architecture, seed: int = 0) -> Weights:
-    """Random weights, scaled so that signals keep their size on the way (He et al., 2015)."""
+    """Return random weights, scaled so that signals keep their variance (He et al., 2015)."""
     rng = np.random.default_rng([seed, architecture.width])
     weights: Weights = {}
     for layer in layers(architecture):
@@ -108,19 +108,19 @@ def run(operations: Operations, architecture: Architecture, image: Any) -> Any:
 
     x = unit(image, "stem", stride=2)
     stages = []
-    for place, depth in enumerate(architecture.depths, 1):
-        x = unit(x, f"down{place}", stride=2)
+    for stage, depth in enumerate(architecture.depths, 1):
+        x = unit(x, f"down{stage}", stride=2)
         for block in range(depth):
-            name = f"stage{place}.{block}"
+            name = f"stage{stage}.{block}"
             x = operations.add(x, unit(unit(x, f"{name}.a"), f"{name}.b"))
         stages.append(x)
-    up = operations.enlarge(unit(stages[2], "lateral"))
+    up = operations.upsample(unit(stages[2], "lateral"))
     x = unit(unit(operations.concat(stages[1], up), "fuse"), "neck")
     return operations.boxes(operations.conv(x, "head"))
 
 
-def centres(side: int) -> NDArray[np.float32]:
+def cell_centers(side: int) -> NDArray[np.float32]:
     """Return the centers of the cells of a tile of `side` px, (1, 2, candidates): x, y."""
-    places = (np.arange(side // STRIDE, dtype=np.float32) + 0.5) * STRIDE
-    y, x = np.meshgrid(places, places, indexing="ij")
+    centers = (np.arange(side // STRIDE, dtype=np.float32) + 0.5) * STRIDE
+    y, x = np.meshgrid(centers, centers, indexing="ij")
     return np.stack([x.ravel(), y.ravel()])[None]

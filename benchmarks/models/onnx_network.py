@@ -1,4 +1,4 @@
-"""The detector as an ONNX graph, from the same weights."""
+"""Build the detector as an ONNX graph."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.models.network import SIZE, STRIDE, Architecture, Weights, centres, run
+from benchmarks.models.network import BOX_SIZE, STRIDE, Architecture, Weights, cell_centers, run
 
-_OPSET = 17
-_IR = 8
+_OPSET_VERSION = 17
+_IR_VERSION = 8
 _END = np.iinfo(np.int64).max
 
 
 class _Builder:
-    """Collects the nodes of a graph; a tensor is its name."""
+    """Builder of a graph, in which a tensor is represented by its name."""
 
     def __init__(self, weights: Weights) -> None:
         self.nodes: list[Any] = []
@@ -47,7 +47,7 @@ class _Builder:
     def concat(self, *parts: str) -> str:
         return self.node("Concat", *parts, axis=1)
 
-    def enlarge(self, x: str) -> str:
+    def upsample(self, x: str) -> str:
         scales = self.constant([1, 1, 2, 2])
         return self.node(
             "Resize",
@@ -66,11 +66,11 @@ class _Builder:
         score = self._flat(self.node("Mul", score, peak))
         offset = self.node("Tanh", self._flat(self._channels(head, 1, 3)))
         offset = self.node("Mul", offset, self.constant(STRIDE / 2))
-        centre = self.node("Add", offset, "centres")
+        center = self.node("Add", offset, "centres")
         side = self._flat(self._channels(head, 3, 5))
         side = self.node("Clip", side, self.constant(-1), self.constant(1))
-        side = self.node("Mul", self.node("Exp", side), self.constant(SIZE))
-        return self.concat(centre, side, score)
+        side = self.node("Mul", self.node("Exp", side), self.constant(BOX_SIZE))
+        return self.concat(center, side, score)
 
     def _channels(self, x: str, first: int, last: int) -> str:
         bounds = (self.constant([value], "int64") for value in (first, last, 1))
@@ -83,7 +83,7 @@ class _Builder:
 def build(architecture: Architecture, weights: Weights, side: int) -> bytes:
     """Build a model from `image` (batch, 3, side, side) to `pred` (batch, 5, candidates)."""
     builder = _Builder(weights)
-    grid = centres(side)
+    grid = cell_centers(side)
     builder.constants["centres"] = grid
     found = run(builder, architecture, "image")
     builder.nodes.append(helper.make_node("Identity", [found], ["pred"]))
@@ -94,8 +94,8 @@ def build(architecture: Architecture, weights: Weights, side: int) -> bytes:
         [_tensor("pred", ["batch", 5, grid.shape[-1]])],
         [numpy_helper.from_array(values, name) for name, values in builder.constants.items()],
     )
-    opsets = [helper.make_opsetid("", _OPSET)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR)
+    opsets = [helper.make_opsetid("", _OPSET_VERSION)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
     return bytes(model.SerializeToString())
 
 

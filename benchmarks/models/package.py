@@ -1,4 +1,4 @@
-"""Model packages of the detectors, made once and kept."""
+"""Write the detectors' model packages into the cache folder."""
 
 from __future__ import annotations
 
@@ -15,100 +15,104 @@ import onnxruntime
 from benchmarks import scenes
 from benchmarks.models import onnx_network
 from benchmarks.models.network import Architecture, Weights, make_weights
-from benchmarks.report import say
+from benchmarks.progress import print_line
 from benchmarks.texture import Landscape
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-TILE = 512
-"""px"""
+TILE_SIZE = 512
+"""Tile size in px."""
 OVERLAP = 64
-THRESHOLD = 0.5
-DETECTIONS = 30
+SCORE_THRESHOLD = 0.5
+DETECTIONS_PER_TILE = 30
 """Approximate number of a tile's candidates above the threshold."""
-_SPREAD = 1.5
-"""The standard deviation of the scores' logits."""
-_APART = 0.01
-"""px that the two forms of a detector may differ by."""
-_MADE = 2
-"""To be raised when the same package is made otherwise."""
+_LOGIT_STDDEV = 1.5
+"""Standard deviation of the scores' logits."""
+_MAX_DIFFERENCE_PX = 0.01
+"""Maximum difference in px between the boxes of a detector's two formats."""
+_VERSION = 2
+"""Version of the cached packages; increment it when the code below changes them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Packages:
-    """One detector, ready to be run in several ways."""
+class DetectorPackages:
+    """Packages of one detector in all formats."""
 
     folder: Path
 
     @property
     def onnx(self) -> str:
-        """The folder of a package with `.onnx` weights."""
+        """Folder of the package with `.onnx` weights."""
         return str(self.folder / "onnx")
 
     @property
     def pt2(self) -> str:
-        """The folder of a package with `.pt2` weights."""
+        """Folder of the package with `.pt2` weights."""
         return str(self.folder / "pt2")
 
     @property
     def weights(self) -> str:
-        """The bare weights, `.npz`."""
+        """Path of the weights as `.npz`."""
         return str(self.folder / "weights.npz")
 
 
-def make_packages(architecture: Architecture, side: int = TILE) -> Packages:
+def make_packages(architecture: Architecture, side: int = TILE_SIZE) -> DetectorPackages:
     """Return the packages of a detector; make them if they are missing.
 
     Raises:
-        RuntimeError: `.onnx` and `.pt2` do not agree.
+        RuntimeError: The outputs of `.onnx` and `.pt2` differ.
     """
-    packages = Packages(scenes.CACHE / "models" / f"{architecture.name}_{side}_v{_MADE}")
+    packages = DetectorPackages(
+        scenes.CACHE_FOLDER / "models" / f"{architecture.name}_{side}_v{_VERSION}"
+    )
     if not packages.folder.exists():
-        say(f"  making the model packages of {architecture.name} parameters")
+        print_line(f"  making the model packages of {architecture.name} parameters")
         partial = packages.folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
-        _make(architecture, side, Packages(partial))
+        _write_packages(architecture, side, DetectorPackages(partial))
         partial.rename(packages.folder)
     return packages
 
 
-def _make(architecture: Architecture, side: int, packages: Packages) -> None:
+def _write_packages(architecture: Architecture, side: int, packages: DetectorPackages) -> None:
     for folder in (packages.onnx, packages.pt2):
         Path(folder).mkdir(parents=True)
     weights, tiles = make_weights(architecture), sample_tiles(side)
-    calibrate(architecture, weights, tiles)
+    calibrate_scores(architecture, weights, tiles)
     np.savez(packages.weights, **weights)  # type: ignore[arg-type]
     onnx, pt2 = Path(packages.onnx, "model.onnx"), Path(packages.pt2, "model.pt2")
     onnx.write_bytes(onnx_network.build(architecture, weights, side))
     _write_pt2(architecture, weights, tiles, pt2)
-    _compare(onnx, pt2, tiles[:2])
+    _check_equal_outputs(onnx, pt2, tiles[:2])
     for weights_file in (onnx, pt2):
-        text = json.dumps(_description(architecture, weights_file, side))
+        text = json.dumps(_build_mlm(architecture, weights_file, side))
         weights_file.with_name("mlm.json").write_text(text)
 
 
 def sample_tiles(side: int, count: int = 8) -> NDArray[np.float32]:
-    """Tiles of a drawn landscape as the detectors take them, float32 (count, 3, side, side)."""
-    band = Landscape("rgb8", side * count).draw(0)[:side]
+    """Return tiles of a drawn landscape as the detectors' input, (count, 3, side, side)."""
+    band = Landscape("rgb8", side * count).draw_band(0)[:side]
     tiles = np.stack([band[:, start * side :][:, :side] for start in range(count)])
     return np.ascontiguousarray(np.moveaxis(tiles, -1, 1), np.float32) / np.float32(255)
 
 
-def calibrate(architecture: Architecture, weights: Weights, tiles: NDArray[np.float32]) -> None:
-    """Scale the head's score, so that `DETECTIONS` a tile reach the threshold; in place."""
+def calibrate_scores(
+    architecture: Architecture, weights: Weights, tiles: NDArray[np.float32]
+) -> None:
+    """Scale the head's score in place, so that a tile has `DETECTIONS_PER_TILE` detections."""
     side = tiles.shape[-1]
     session = _session(onnx_network.build(architecture, weights, side))
     found = np.concatenate([session.run(None, {"image": tile[None]})[0] for tile in tiles])
     peaks = np.sort(_logit(found[:, 4][found[:, 4] > 0]))
-    scale = _SPREAD / peaks.std()
-    wanted = peaks[-min(len(peaks), DETECTIONS * len(tiles))]
+    scale = _LOGIT_STDDEV / peaks.std()
+    threshold_logit = peaks[-min(len(peaks), DETECTIONS_PER_TILE * len(tiles))]
     weights["head.weight"][0] *= scale
-    weights["head.bias"][0] = -wanted * scale
+    weights["head.bias"][0] = -threshold_logit * scale
 
 
-def _logit(share: NDArray[np.float32]) -> NDArray[np.float64]:
-    exact = np.clip(share.astype(np.float64), 1e-9, 1 - 1e-9)
+def _logit(probability: NDArray[np.float32]) -> NDArray[np.float64]:
+    exact = np.clip(probability.astype(np.float64), 1e-9, 1 - 1e-9)
     logit: NDArray[np.float64] = np.log(exact / (1 - exact))
     return logit
 
@@ -127,20 +131,20 @@ def _write_pt2(
     export(Detector(architecture, weights, side), side, path)
 
 
-def _compare(onnx: Path, pt2: Path, tiles: NDArray[np.float32]) -> None:
-    """Hold one form against the other."""
+def _check_equal_outputs(onnx: Path, pt2: Path, tiles: NDArray[np.float32]) -> None:
+    """Check that both formats have the same outputs."""
     import torch  # noqa: PLC0415
 
     session, module = _session(onnx.read_bytes()), torch.export.load(str(pt2)).module()
     for tile in tiles:
         with torch.inference_mode():
             ours = module(torch.from_numpy(tile[None])).numpy()
-        apart = np.abs(session.run(None, {"image": tile[None]})[0][:, :4] - ours[:, :4]).max()
-        if apart > _APART:
-            raise RuntimeError(f"{onnx} and {pt2} differ by {apart} px")
+        difference = np.abs(session.run(None, {"image": tile[None]})[0][:, :4] - ours[:, :4]).max()
+        if difference > _MAX_DIFFERENCE_PX:
+            raise RuntimeError(f"{onnx} and {pt2} differ by {difference} px")
 
 
-def _description(architecture: Architecture, weights: Path, side: int) -> dict[str, Any]:
+def _build_mlm(architecture: Architecture, weights: Path, side: int) -> dict[str, Any]:
     bands = ["red", "green", "blue"]
     return {
         "type": "Feature",
@@ -179,7 +183,7 @@ def _description(architecture: Architecture, weights: Path, side: int) -> dict[s
             ],
             "mlm:hyperparameters": {
                 "overlap": OVERLAP,
-                "score_threshold": THRESHOLD,
+                "score_threshold": SCORE_THRESHOLD,
                 "iou_threshold": 0.5,
                 "box_format": "cxcywh",
             },

@@ -1,4 +1,4 @@
-"""The detector as a torch module."""
+"""Build the detector as a torch module."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.models.network import SIZE, STRIDE, Architecture, Weights, centres, run
+from benchmarks.models.network import BOX_SIZE, STRIDE, Architecture, Weights, cell_centers, run
 
 # torch is not part of the lock, so its types are not known everywhere.
 _Module: Any = nn.Module
 
 
 class Detector(_Module):  # type: ignore[misc]
-    """float32 (batch, 3, side, side) to (batch, 5, candidates)."""
+    """Module from float32 (batch, 3, side, side) to (batch, 5, candidates)."""
 
     def __init__(self, architecture: Architecture, weights: Weights, side: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Detector(_Module):  # type: ignore[misc]
         for name, values in weights.items():
             parameter = nn.Parameter(torch.from_numpy(values.copy()), requires_grad=False)
             self.register_parameter(_attribute(name), parameter)
-        self.register_buffer("centres", torch.from_numpy(centres(side)))
+        self.register_buffer("centres", torch.from_numpy(cell_centers(side)))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Run the network."""
@@ -53,17 +53,17 @@ class _Operations:
     def concat(self, *parts: torch.Tensor) -> torch.Tensor:
         return torch.cat(parts, 1)
 
-    def enlarge(self, x: torch.Tensor) -> torch.Tensor:
+    def upsample(self, x: torch.Tensor) -> torch.Tensor:
         return functional.interpolate(x, scale_factor=2, mode="nearest")
 
     def boxes(self, head: torch.Tensor) -> torch.Tensor:
         score = torch.sigmoid(head[:, :1])
         peak = (functional.max_pool2d(score, 3, 1, 1) == score).to(score.dtype)
         score = (score * peak).flatten(2)
-        centre = self.module.get_buffer("centres")
-        centre = centre + torch.tanh(head[:, 1:3].flatten(2)) * (STRIDE / 2)
-        side = torch.exp(torch.clamp(head[:, 3:].flatten(2), -1.0, 1.0)) * SIZE
-        return torch.cat([centre, side, score], 1)
+        center = self.module.get_buffer("centres")
+        center = center + torch.tanh(head[:, 1:3].flatten(2)) * (STRIDE / 2)
+        side = torch.exp(torch.clamp(head[:, 3:].flatten(2), -1.0, 1.0)) * BOX_SIZE
+        return torch.cat([center, side, score], 1)
 
 
 def export(detector: Detector, side: int, path: Path) -> None:
@@ -75,5 +75,5 @@ def export(detector: Detector, side: int, path: Path) -> None:
 
 
 def _attribute(name: str) -> str:
-    """Parameters of a module have no dots in their names."""
+    """Return a weight's name as a parameter's name, which may have no dots."""
     return name.replace(".", "_")

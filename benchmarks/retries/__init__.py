@@ -1,1 +1,1 @@
-"""Simulate what the state machine's retry policies do where Lambda has few slots free."""
+"""Simulate the state machine's retry policies in accounts with few Lambda slots."""

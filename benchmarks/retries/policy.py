@@ -17,39 +17,39 @@ class Retrier:
 
     errors: frozenset[str]
     interval: float
-    rate: float
-    longest: float
-    attempts: int
+    backoff_rate: float
+    max_delay: float
+    max_attempts: int
     jitter: bool
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> Retrier:
+    def from_entry(cls, entry: Mapping[str, Any]) -> Retrier:
         """Read an entry of `Retry`."""
         return cls(
             errors=frozenset(entry["ErrorEquals"]),
             interval=float(entry.get("IntervalSeconds", 1)),
-            rate=float(entry.get("BackoffRate", 2)),
-            longest=float(entry.get("MaxDelaySeconds", float("inf"))),
-            attempts=int(entry.get("MaxAttempts", 3)),
+            backoff_rate=float(entry.get("BackoffRate", 2)),
+            max_delay=float(entry.get("MaxDelaySeconds", float("inf"))),
+            max_attempts=int(entry.get("MaxAttempts", 3)),
             jitter=entry.get("JitterStrategy") == "FULL",
         )
 
-    def delay(self, number: int, chance: random.Random) -> float | None:
-        """Return the seconds before retry `number`, from 0; None where there is none left."""
-        if number >= self.attempts:
+    def delay(self, retry_number: int, rng: random.Random) -> float | None:
+        """Return the delay in s before retry `retry_number`, from 0; None if none is left."""
+        if retry_number >= self.max_attempts:
             return None
-        bound = self.bound(number)
-        return chance.uniform(0, bound) if self.jitter else bound
+        upper_bound = self.upper_bound(retry_number)
+        return rng.uniform(0, upper_bound) if self.jitter else upper_bound
 
-    def bound(self, number: int) -> float:
-        """Return the most seconds that retry `number` waits."""
+    def upper_bound(self, retry_number: int) -> float:
+        """Return the maximum delay in s before retry `retry_number`."""
         # A large power overflows long after the longest delay is reached.
-        return min(self.interval * self.rate ** min(number, 64), self.longest)
+        return min(self.interval * self.backoff_rate ** min(retry_number, 64), self.max_delay)
 
 
-def retrier_for(state: Mapping[str, Any], error: str) -> Retrier | None:
-    """Return the first retrier of a state that names the error; None where none does."""
+def select_retrier(state: Mapping[str, Any], error: str) -> Retrier | None:
+    """Return the first retrier of a state that names the error; None if none does."""
     for entry in state.get("Retry", ()):
         if error in entry["ErrorEquals"]:
-            return Retrier.of(entry)
+            return Retrier.from_entry(entry)
     return None

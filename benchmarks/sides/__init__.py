@@ -1,1 +1,1 @@
-"""The sides of the comparisons: functions that `benchmarks.worker` calls in a fresh process."""
+"""Define the sides of the comparisons, which `benchmarks.worker` calls in a fresh process."""

@@ -1,4 +1,4 @@
-"""A serving container of its own process: the real one, perhaps with a stand-in for its device.
+"""Run the serving container in its own process, optionally with an emulated device.
 
 `python -m benchmarks.sides.container PACKAGE OPTIONS` serves a model package; its port goes to
 standard output once it is ready.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.sides.device import Device
+from benchmarks.sides.device import EmulatedDevice
 from benchmarks.worker import ROOT
 from sagemaker_jobs.serve_model.app import Container
 from sagemaker_jobs.serve_model.server import ModelServer
@@ -34,15 +34,15 @@ BATCH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """A container that is up."""
+class RunningContainer:
+    """Container that is ready."""
 
     port: int
     pid: int
 
 
-class Ungathered:
-    """A model that each request calls by itself: what a container without batching would do."""
+class UnbatchedModel:
+    """Model that each request calls by itself, as in a container without batching."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -54,46 +54,48 @@ class Ungathered:
         return self._model(tiles)
 
     def shrink(self) -> bool:
-        """Tell that the batch cannot shrink: this model never runs out of memory."""
+        """Return False: the batch cannot shrink, since this model never runs out of memory."""
         return False
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: there is nothing to close."""
 
 
 @contextmanager
-def serving(package: str, **options: Any) -> Iterator[Serving]:
+def run_container(package: str, **options: Any) -> Iterator[RunningContainer]:
     """Serve a package from a process of its own, with the options of `main`."""
     command = [sys.executable, "-m", "benchmarks.sides.container", package, json.dumps(options)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None  # noqa: S101 (it was asked for)
-            yield Serving(int(process.stdout.readline()), process.pid)
+            assert process.stdout is not None  # noqa: S101 (narrows the type)
+            yield RunningContainer(int(process.stdout.readline()), process.pid)
         finally:
             process.terminate()
 
 
-def main(package: str, *, call_ms: float = 0, tile_ms: float = 0, gathered: bool = True) -> None:
+def main(package: str, *, call_ms: float = 0, tile_ms: float = 0, batched: bool = True) -> None:
     """Serve until SIGTERM.
 
     Args:
-        package: the folder of a model package.
-        call_ms: if a stand-in is to compute, what each call of it costs.
-        tile_ms: and each tile.
-        gathered: whether the tiles of concurrent requests share batches.
+        package: Folder of a model package.
+        call_ms: Time in ms of each call of the emulated device; 0 without one.
+        tile_ms: Time in ms of each tile on the emulated device; 0 without one.
+        batched: Whether the tiles of concurrent requests share batches.
     """
     settings = ServeSettings(serve_host="127.0.0.1")
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
 
     def load() -> Service:
         models = Models.load(Path(package))
         if call_ms or tile_ms:
-            device = Device(tile_ms / 1000, call_seconds=call_ms / 1000, batch_size=BATCH)
+            device = EmulatedDevice(
+                tile_ms / 1000, seconds_per_call=call_ms / 1000, batch_size=BATCH
+            )
             models.own.close()
-            own: Any = Batcher(device) if gathered else Ungathered(device)
-            models = Models(digest=models.digest, description=models.description, own=own)
+            model: Any = Batcher(device) if batched else UnbatchedModel(device)
+            models = Models(digest=models.digest, description=models.description, own=model)
         service = Service(models, settings)
         print(port, flush=True)
         return service

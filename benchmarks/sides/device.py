@@ -1,4 +1,4 @@
-"""A stand-in for a GPU: it takes its time for each tile, and no host CPU."""
+"""Emulate a GPU, which takes time for each tile but no CPU time of the host."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.models.network import SIZE, STRIDE, centres
-from benchmarks.models.package import DETECTIONS, TILE
+from benchmarks.models.network import BOX_SIZE, STRIDE, cell_centers
+from benchmarks.models.package import DETECTIONS_PER_TILE, TILE_SIZE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,58 +18,63 @@ if TYPE_CHECKING:
     from swath.messages import Engine
     from swath.models.runtimes.base import Outputs
 
-_ANSWERS = 16
+_OUTPUT_COUNT = 16
 
 
-class Device:
-    """Takes batches one after the other, `seconds` for each tile, whatever waits for it.
+class EmulatedDevice:
+    """Takes batches one after the other, `seconds_per_tile` for each tile, without the CPU.
 
-    With `call_seconds`, each batch costs so much more: as a GPU's does, where kernels are launched.
+    Each batch takes `seconds_per_call` more, as a GPU needs time to launch its kernels.
     """
 
     engine: Engine | None = None
 
     def __init__(
-        self, seconds: float, *, call_seconds: float = 0, batch_size: int = 8, workers: int = 3
+        self,
+        seconds_per_tile: float,
+        *,
+        seconds_per_call: float = 0,
+        batch_size: int = 8,
+        workers: int = 3,
     ) -> None:
-        self.seconds = seconds
-        self.call_seconds = call_seconds
+        self.seconds_per_tile = seconds_per_tile
+        self.seconds_per_call = seconds_per_call
         self.batch_size = batch_size
         self.workers = workers
-        self.busy = 0.0
-        """s that it has computed for."""
+        self.busy_seconds = 0.0
+        """Total computing time in s."""
         self._free_at = 0.0
         self._lock = threading.Lock()
-        self._answers = make_answers()
-        self._given = 0
+        self._outputs = make_outputs()
+        self._output_index = 0
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
-        """Canned answers, when the device would have them."""
-        needed = self.call_seconds + self.seconds * len(tiles)
+        """Return prepared outputs at the time at which the device would have them."""
+        duration = self.seconds_per_call + self.seconds_per_tile * len(tiles)
         with self._lock:
-            begun = max(time.perf_counter(), self._free_at)
-            done = self._free_at = begun + needed
-            self.busy += needed
-            first = self._given
-            self._given += len(tiles)
-        time.sleep(max(0.0, done - time.perf_counter()))
-        return [(self._answers[(first + place) % _ANSWERS],) for place in range(len(tiles))]
+            start = max(time.perf_counter(), self._free_at)
+            end = self._free_at = start + duration
+            self.busy_seconds += duration
+            first = self._output_index
+            self._output_index += len(tiles)
+        time.sleep(max(0.0, end - time.perf_counter()))
+        return [(self._outputs[(first + index) % _OUTPUT_COUNT],) for index in range(len(tiles))]
 
     def shrink(self) -> bool:
-        """Tell that the batch cannot shrink: this model never runs out of memory."""
+        """Return False: the batch cannot shrink, since this model never runs out of memory."""
         return False
 
 
-def make_answers(side: int = TILE) -> NDArray[np.float32]:
+def make_outputs(side: int = TILE_SIZE) -> NDArray[np.float32]:
     """Return outputs like those of `benchmarks.models` for 16 tiles, (16, 5, candidates)."""
     rng = np.random.default_rng(0)
-    middles = centres(side)[0]
-    answers = np.empty((_ANSWERS, 5, middles.shape[1]), np.float32)
-    answers[:, :2] = middles + rng.uniform(-STRIDE / 2, STRIDE / 2, answers[:, :2].shape)
-    answers[:, 2:4] = SIZE * np.exp(rng.normal(0, 0.3, answers[:, 2:4].shape).clip(-1, 1))
-    answers[:, 4] = 0
-    for answer in answers:
-        chosen = rng.choice(middles.shape[1], 8 * DETECTIONS, replace=False)
-        answer[4, chosen] = rng.uniform(0, 0.5, len(chosen))
-        answer[4, chosen[:DETECTIONS]] = rng.uniform(0.5, 1, DETECTIONS)
-    return answers
+    centers = cell_centers(side)[0]
+    outputs = np.empty((_OUTPUT_COUNT, 5, centers.shape[1]), np.float32)
+    outputs[:, :2] = centers + rng.uniform(-STRIDE / 2, STRIDE / 2, outputs[:, :2].shape)
+    outputs[:, 2:4] = BOX_SIZE * np.exp(rng.normal(0, 0.3, outputs[:, 2:4].shape).clip(-1, 1))
+    outputs[:, 4] = 0
+    for output in outputs:
+        chosen = rng.choice(centers.shape[1], 8 * DETECTIONS_PER_TILE, replace=False)
+        output[4, chosen] = rng.uniform(0, 0.5, len(chosen))
+        output[4, chosen[:DETECTIONS_PER_TILE]] = rng.uniform(0.5, 1, DETECTIONS_PER_TILE)
+    return outputs

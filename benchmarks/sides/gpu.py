@@ -1,4 +1,4 @@
-"""A model alone on a GPU, and how busy a GPU is."""
+"""Measure a model alone on a GPU, and the GPU's utilization."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _QUERY = (
     "-lms",
     "100",
 )
-_SECONDS = 5.0
-_TRIED = 5
-"""Batches."""
+_MEASURED_SECONDS = 5.0
+_TRIAL_BATCHES = 5
+"""Number of batches in a trial."""
 
 
-def available() -> Sample:
-    """Tell whether torch has a GPU, and which."""
+def detect_gpu() -> Sample:
+    """Return the name of torch's GPU; empty without one."""
     if importlib.util.find_spec("torch") is None:
         return {"gpu": ""}
     import torch  # noqa: PLC0415
@@ -51,18 +51,18 @@ def alone(package: str, scene: str) -> Sample:
 
     tiles, count = prepared_tiles(scene)
     size = load_model(load_package(package)).batch_size
-    seconds = _timed(Path(package, "model.pt2"), tiles, size)
+    measure_seconds = _make_timer(Path(package, "model.pt2"), tiles, size)
     layouts = (torch.contiguous_format, torch.channels_last)
-    trials = {layout: seconds(layout, _TRIED) for layout in layouts}
+    trials = {layout: measure_seconds(layout, _TRIAL_BATCHES) for layout in layouts}
     best = min(trials, key=lambda layout: trials[layout])
-    batches = max(_TRIED, int(_SECONDS / trials[best] * _TRIED))
-    with Meter() as meter, _utilisation() as busy:
-        taken = seconds(best, batches)
-    meter.wall = taken / (batches * size) * count
+    batches = max(_TRIAL_BATCHES, int(_MEASURED_SECONDS / trials[best] * _TRIAL_BATCHES))
+    with Meter() as meter, _measure_utilization() as busy:
+        seconds = measure_seconds(best, batches)
+    meter.wall = seconds / (batches * size) * count
     return meter.sample(tiles=count, batch=size, tiles_per_s=count / meter.wall, busy=busy)
 
 
-def _timed(
+def _make_timer(
     path: Path, tiles: Sequence[NDArray[np.float32]], size: int
 ) -> Callable[[Any, int], float]:
     """Return a function that measures the seconds of some batches in a memory layout."""
@@ -92,21 +92,21 @@ def _timed(
 
 def shard(package: str, scene: str) -> Sample:
     """Run a scene's one shard, as `runs.shard` does."""
-    with _utilisation() as busy:
+    with _measure_utilization() as busy:
         sample = runs.shard(scene, package)
     return sample | {"tiles_per_s": sample["tiles"] / sample["wall"], "busy": busy}
 
 
 @contextmanager
-def _utilisation() -> Iterator[dict[str, float]]:
+def _measure_utilization() -> Iterator[dict[str, float]]:
     """Add the median and the mean of the GPU's utilization in percent while it was in use."""
-    found: dict[str, float] = {}
+    utilization: dict[str, float] = {}
     with subprocess.Popen(_QUERY, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield found
+            yield utilization
         finally:
             process.terminate()
-            said = process.communicate()[0]
-    used = [float(line) for line in said.split() if line.strip().isdigit() and int(line)]
-    if used:
-        found |= {"median": statistics.median(used), "mean": statistics.mean(used)}
+            output = process.communicate()[0]
+    samples = [float(line) for line in output.split() if line.strip().isdigit() and int(line)]
+    if samples:
+        utilization |= {"median": statistics.median(samples), "mean": statistics.mean(samples)}

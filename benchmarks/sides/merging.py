@@ -1,4 +1,4 @@
-"""Joining what tiles saw: swath, sahi's GreedyNMM and lsnms."""
+"""Merge detections of tiles by swath, sahi's GreedyNMM and lsnms."""
 
 from __future__ import annotations
 
@@ -11,53 +11,53 @@ import numpy as np
 from benchmarks.meter import Meter, Sample
 from benchmarks.sides.boxes import load_boxes, make_grid
 
-_FEW = 300
-"""Detections to warm up with: compilers, caches."""
+_WARM_UP_DETECTIONS = 300
+"""Number of detections to warm up compilers and caches."""
 
 
 def swath(count: int, repeats: int = 1) -> Sample:
     """Run swath's merge, from arrays to arrays; the time is the median of the repeats."""
-    from swath.detection.stitching.stitcher import Stitcher, merge_detections  # noqa: PLC0415 (peers are spared it)
+    from swath.detection.stitching.stitcher import Stitcher, merge_detections  # noqa: PLC0415 (not for the peers)
 
-    seen, stitcher = load_boxes(count), Stitcher(make_grid(count))
-    merge_detections(seen.take(slice(0, _FEW)), stitcher)
-    walls = []
+    detections, stitcher = load_boxes(count), Stitcher(make_grid(count))
+    merge_detections(detections.take(slice(0, _WARM_UP_DETECTIONS)), stitcher)
+    times = []
     with Meter() as meter:
         for _ in range(repeats):
             started = time.perf_counter()
-            merged = merge_detections(seen, stitcher)
-            walls.append(time.perf_counter() - started)
-    meter.wall = statistics.median(walls)
-    return meter.sample(detections=len(merged), walls=walls)
+            merged = merge_detections(detections, stitcher)
+            times.append(time.perf_counter() - started)
+    meter.wall = statistics.median(times)
+    return meter.sample(detections=len(merged), walls=times)
 
 
 def sahi(count: int) -> Sample:
     """Run sahi's steps after its last tile: shifted objects, and GreedyNMM with its defaults."""
     from sahi.postprocess.combine import GreedyNMMPostprocess  # noqa: PLC0415
 
-    seen = load_boxes(count)
-    columns = (seen.box.tolist(), seen.score.tolist(), seen.label.tolist())
+    detections = load_boxes(count)
+    columns = (detections.box.tolist(), detections.score.tolist(), detections.label.tolist())
     merge = GreedyNMMPostprocess(match_threshold=0.5, match_metric="IOS", class_agnostic=False)
-    merge(_objects(*(column[:_FEW] for column in columns)))
+    merge(_objects(*(column[:_WARM_UP_DETECTIONS] for column in columns)))
     with Meter() as meter:
         started = time.perf_counter()
         objects = _objects(*columns)
-        making = time.perf_counter() - started
+        conversion_seconds = time.perf_counter() - started
         merged = merge(objects)
-    return meter.sample(detections=len(merged), making=making)
+    return meter.sample(detections=len(merged), making=conversion_seconds)
 
 
 def lsnms(count: int) -> Sample:
-    """NMS of lsnms, class by class; it knows IoU only and joins nothing."""
+    """Run lsnms class by class; it only has IoU, and merges no boxes."""
     from lsnms import nms  # type: ignore[import-untyped]  # noqa: PLC0415
 
-    seen = load_boxes(count)
-    score, label = seen.score.astype(np.float64), seen.label.astype(np.int64)
-    few = slice(0, _FEW)
-    nms(seen.box[few], score[few], iou_threshold=0.5, class_ids=label[few])
+    detections = load_boxes(count)
+    score, label = detections.score.astype(np.float64), detections.label.astype(np.int64)
+    warm_up = slice(0, _WARM_UP_DETECTIONS)
+    nms(detections.box[warm_up], score[warm_up], iou_threshold=0.5, class_ids=label[warm_up])
     with Meter() as meter:
-        kept = nms(seen.box, score, iou_threshold=0.5, class_ids=label)
-    return meter.sample(detections=len(kept))
+        indices = nms(detections.box, score, iou_threshold=0.5, class_ids=label)
+    return meter.sample(detections=len(indices))
 
 
 def _objects(boxes: list[Any], scores: list[float], labels: list[int]) -> list[Any]:

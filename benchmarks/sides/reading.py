@@ -1,4 +1,4 @@
-"""Reading a scene tile by tile: swath, rasterio, and what no reader can beat."""
+"""Read a scene tile by tile by swath and its peers, and measure the limits of any reader."""
 
 from __future__ import annotations
 
@@ -23,68 +23,68 @@ from swath.raster.tiles import Grid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SIZE, OVERLAP = 640, 64
-"""px, of the tiles."""
+TILE_SIZE, OVERLAP = 640, 64
+"""Size and overlap of the tiles in px."""
 THREADS = 2
 _CONNECTIONS = 8
-_WINDOWS_AT_ONCE = 16
-"""Windows that an asynchronous reader is asked for together."""
-_PART = 4 << 20
-"""Bytes of a request that only fetches."""
+_MAX_CONCURRENT_WINDOWS = 16
+"""Number of windows that the asynchronous reader reads concurrently."""
+_REQUEST_BYTES = 4 << 20
+"""Size in bytes of a request that measures the network."""
 
 
 def limit(path: str) -> Sample:
-    """Decompress each block and undo its predictor, and do nothing with it."""
+    """Decompress each block and undo its predictor, and discard the pixels."""
     with rasterio.open(path) as scene:
         shape, dtype = (*scene.block_shapes[0], scene.count), np.dtype(scene.dtypes[0])
         decode: Any = getattr(imagecodecs, f"{scene.compression.name}_decode")
-        places = block_places(scene)
+        ranges = block_ranges(scene)
     content = memoryview(Path(path).read_bytes())
     local = threading.local()
     length = int(np.prod(shape)) * dtype.itemsize
 
-    def one(place: tuple[int, int]) -> None:
-        start, count = place
+    def decode_block(byte_range: tuple[int, int]) -> None:
+        start, count = byte_range
         if not hasattr(local, "room"):
-            local.room = np.empty(length, np.uint8)
-        decode(content[start : start + count], out=local.room.data)
-        # A reader hands its pixels on, so they have memory of their own here, too.
-        imagecodecs.delta_decode(local.room.view(dtype).reshape(shape), axis=1)
+            local.buffer = np.empty(length, np.uint8)
+        decode(content[start : start + count], out=local.buffer.data)
+        # A reader returns its pixels, so they have their own memory here, too.
+        imagecodecs.delta_decode(local.buffer.view(dtype).reshape(shape), axis=1)
 
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(one, places[:8]))
+        list(pool.map(decode_block, ranges[:8]))
         with Meter() as meter:
-            list(pool.map(one, places, chunksize=8))
-    return meter.sample(blocks=len(places))
+            list(pool.map(decode_block, ranges, chunksize=8))
+    return meter.sample(blocks=len(ranges))
 
 
 def swath(
     path: str,
     local: str | None = None,
-    companions: Sequence[int] = (),
+    companion_pids: Sequence[int] = (),
     *,
     count_decodes: bool = False,
 ) -> Sample:
-    """Tiles through swath's reader.
+    """Read the tiles by swath's reader.
 
     Args:
-        path: of the scene, or its S3 URI.
-        local: its path, if that is another: its first tile is read beforehand, so that all
-            libraries are loaded.
-        companions: processes that take part.
-        count_decodes: whether to count how often a block is decoded, which takes a little time.
+        path: Path or S3 URI of the scene.
+        local: Path of the scene if `path` is a URI. The first tile is read from it beforehand, so
+            that all libraries are loaded.
+        companion_pids: Ids of processes that belong to the measurement.
+        count_decodes: Whether to count how often a block is decoded, which takes a little time.
     """
-    counter = _Counter()
-    with counter.counting(count_decodes):
-        # The decoders are looked up when they are imported.
+    counter = _DecodeCounter()
+    with counter.patch_decoder(count_decodes):
+        # The reader gets its decoders when it is imported.
         from swath.raster.reader import read_tiles  # noqa: PLC0415
         from swath.raster.scene import open_scene  # noqa: PLC0415
 
-        def read(uri: str, most: int | None = None) -> tuple[int, int]:
+        def read(uri: str, max_tiles: int | None = None) -> tuple[int, int]:
             tiles = pixels = 0
             with open_scene(uri) as scene:
-                grid = Grid(scene.info.width, scene.info.height, SIZE, OVERLAP)
-                bands, numbers = range(1, scene.info.count + 1), range(grid.count)[:most]
+                grid = Grid(scene.info.width, scene.info.height, TILE_SIZE, OVERLAP)
+                bands, numbers = range(1, scene.info.count + 1), range(grid.count)[:max_tiles]
                 for tile in read_tiles(scene, grid, bands, numbers, threads=THREADS):
                     if tile.pixels is None:
                         raise RuntimeError(f"{uri}: {tile.error}")
@@ -92,25 +92,25 @@ def swath(
             return tiles, pixels
 
         if storage.is_s3(path):
-            storage.s3()  # made once a process
+            storage.s3()  # created once per process
         read(local or path, 1)
         counter.count = 0
-        with Meter(companions) as meter:
+        with Meter(companion_pids) as meter:
             tiles, pixels = read(path)
     return meter.sample(tiles=tiles, pixels=pixels, decodes=counter.count)
 
 
-def windows(path: str, local: str | None = None, companions: Sequence[int] = ()) -> Sample:
+def windows(path: str, local: str | None = None, companion_pids: Sequence[int] = ()) -> Sample:
     """Read the tiles as windows of rasterio, with GDAL's defaults, after one warm-up window."""
     pixels = 0
     with rasterio.open(local or path) as scene:
-        scene.read(window=Window(0, 0, SIZE, SIZE))
+        scene.read(window=Window(0, 0, TILE_SIZE, TILE_SIZE))
     with (
         rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
-        Meter(companions) as meter,
+        Meter(companion_pids) as meter,
         rasterio.open(path) as scene,
     ):
-        grid = Grid(scene.width, scene.height, SIZE, OVERLAP)
+        grid = Grid(scene.width, scene.height, TILE_SIZE, OVERLAP)
         for window in grid.windows(range(grid.count)).tolist():
             pixels += scene.read(window=Window(*window))[0].size
     return meter.sample(tiles=grid.count, pixels=pixels)
@@ -124,41 +124,41 @@ def async_geotiff(path: str) -> Sample:
     async def read() -> Sample:
         store = LocalStore(Path(path).parent)
         scene = await GeoTIFF.open(Path(path).name, store=store)
-        grid = Grid(scene.width, scene.height, SIZE, OVERLAP)
-        turns = asyncio.Semaphore(_WINDOWS_AT_ONCE)
+        grid = Grid(scene.width, scene.height, TILE_SIZE, OVERLAP)
+        semaphore = asyncio.Semaphore(_MAX_CONCURRENT_WINDOWS)
 
-        async def one(x: int, y: int, width: int, height: int) -> int:
-            async with turns:
+        async def read_window(x: int, y: int, width: int, height: int) -> int:
+            async with semaphore:
                 tile = await scene.read(window=Window(x, y, width, height))
                 return int(tile.data[0].size)
 
-        await one(0, 0, SIZE, SIZE)
+        await read_window(0, 0, TILE_SIZE, TILE_SIZE)
         windows = grid.windows(range(grid.count)).tolist()
         with Meter() as meter:
-            pixels = sum(await asyncio.gather(*(one(*window) for window in windows)))
+            pixels = sum(await asyncio.gather(*(read_window(*window) for window in windows)))
         return meter.sample(tiles=grid.count, pixels=pixels)
 
     return asyncio.run(read())
 
 
-def network(url: str, start: int, stop: int, companions: Sequence[int] = ()) -> Sample:
-    """Fetch a range of bytes over several connections, and do nothing with it."""
+def network(url: str, start: int, stop: int, companion_pids: Sequence[int] = ()) -> Sample:
+    """Fetch a range of bytes over several connections, and discard the bytes."""
     address = urlsplit(url)
     local = threading.local()
 
     def fetch(first: int) -> int:
         if not hasattr(local, "connection"):
             local.connection = http.client.HTTPConnection(address.netloc)
-        last = min(first + _PART, stop) - 1
+        last = min(first + _REQUEST_BYTES, stop) - 1
         local.connection.request("GET", address.path, headers={"Range": f"bytes={first}-{last}"})
         return len(local.connection.getresponse().read())
 
-    with Meter(companions) as meter, ThreadPoolExecutor(_CONNECTIONS) as pool:
-        fetched = sum(pool.map(fetch, range(start, stop, _PART)))
+    with Meter(companion_pids) as meter, ThreadPoolExecutor(_CONNECTIONS) as pool:
+        fetched = sum(pool.map(fetch, range(start, stop, _REQUEST_BYTES)))
     return meter.sample(bytes=fetched)
 
 
-def block_places(scene: Any) -> list[tuple[int, int]]:
+def block_ranges(scene: Any) -> list[tuple[int, int]]:
     """Return the position of each block in the file of an open GeoTIFF: first byte, bytes."""
     rows, cols = scene.block_shapes[0]
     return [
@@ -171,20 +171,22 @@ def block_places(scene: Any) -> list[tuple[int, int]]:
     ]
 
 
-class _Counter:
-    """Counts calls of the decoders."""
+class _DecodeCounter:
+    """Counter of the decoders' calls."""
 
     def __init__(self) -> None:
         self.count = 0
         self._lock = threading.Lock()
 
-    def counting(self, wanted: bool) -> Any:  # noqa: FBT001
-        """While entered, whoever looks up deflate's decoder gets one that counts, if wanted."""
-        plain = imagecodecs.deflate_decode
+    def patch_decoder(self, is_enabled: bool) -> Any:  # noqa: FBT001
+        """Return a context manager that replaces deflate's decoder by a counting one."""
+        decode = imagecodecs.deflate_decode
 
-        def counted(*arguments: Any, **options: Any) -> Any:
+        def counting_decode(*arguments: Any, **options: Any) -> Any:
             with self._lock:
                 self.count += 1
-            return plain(*arguments, **options)
+            return decode(*arguments, **options)
 
-        return patch.object(imagecodecs, "deflate_decode", counted if wanted else plain)
+        return patch.object(
+            imagecodecs, "deflate_decode", counting_decode if is_enabled else decode
+        )

@@ -1,4 +1,4 @@
-"""sahi's sliced prediction with the same network, written as its guide says an adapter is."""
+"""Run sahi's sliced prediction with the same network, by an adapter as in sahi's guide."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from sahi.prediction import ObjectPrediction
 
 from benchmarks.meter import Meter, Sample
 from benchmarks.models.network import ARCHITECTURES
-from benchmarks.models.package import OVERLAP, THRESHOLD, TILE
+from benchmarks.models.package import OVERLAP, SCORE_THRESHOLD, TILE_SIZE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_WARM = 2
+_WARM_UP_CALLS = 2
 
 
 class Adapter(DetectionModel):
-    """Shows tiles to the network and makes objects of what is above the threshold."""
+    """Adapter that runs the network on tiles and returns detections above the threshold."""
 
     def load_model(self) -> None:
-        """Nothing: the model is given."""
+        """Do nothing: the model is an argument."""
 
     def set_model(self, model: Any, **_: Any) -> None:
         """Take a function from float32 (batch, 3, rows, cols) to (batch, 5, candidates)."""
@@ -44,11 +44,13 @@ class Adapter(DetectionModel):
     def _create_object_prediction_list_from_original_predictions(
         self, shift_amount_list: Any = None, full_shape_list: Any = None
     ) -> None:
-        seen = self._original_predictions[:, self._original_predictions[4] >= THRESHOLD]
+        predictions = self._original_predictions[
+            :, self._original_predictions[4] >= SCORE_THRESHOLD
+        ]
         rows, cols = self._shape
-        low = (seen[:2] - seen[2:4] / 2).clip(0)
-        high = np.minimum(seen[:2] + seen[2:4] / 2, [[cols], [rows]])
-        boxes = np.concatenate([low, high]).T.tolist()
+        top_left = (predictions[:2] - predictions[2:4] / 2).clip(0)
+        bottom_right = np.minimum(predictions[:2] + predictions[2:4] / 2, [[cols], [rows]])
+        boxes = np.concatenate([top_left, bottom_right]).T.tolist()
         self._object_prediction_list_per_image = [
             [
                 ObjectPrediction(
@@ -56,33 +58,33 @@ class Adapter(DetectionModel):
                     score=score,
                     category_id=0,
                     category_name="thing",
-                    shift_amount=_first(shift_amount_list) or [0, 0],
-                    full_shape=_first(full_shape_list),
+                    shift_amount=_unwrap(shift_amount_list) or [0, 0],
+                    full_shape=_unwrap(full_shape_list),
                 )
-                for box, score in zip(boxes, seen[4].tolist(), strict=True)
+                for box, score in zip(boxes, predictions[4].tolist(), strict=True)
             ]
         ]
 
 
 def defaults(architecture: str, weights: str, scene: str) -> Sample:
-    """As sahi does it by default: the torch model, and once more over the whole image.
+    """Measure sahi's defaults: the torch model, with a pass over the whole image.
 
     Args:
-        architecture: by name.
-        weights: an `.npz`.
-        scene: the image.
+        architecture: Name of the architecture.
+        weights: Path of the weights as `.npz`.
+        scene: Path of the scene.
     """
     import torch  # noqa: PLC0415
 
     from benchmarks.models.torch_network import Detector  # noqa: PLC0415
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    loaded = dict(np.load(weights))
+    arrays = dict(np.load(weights))
 
     @functools.cache
     def detector(side: int) -> Detector:
-        made: Detector = Detector(ARCHITECTURES[architecture], loaded, side).eval()
-        return made
+        module: Detector = Detector(ARCHITECTURES[architecture], arrays, side).eval()
+        return module
 
     def infer(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -92,7 +94,7 @@ def defaults(architecture: str, weights: str, scene: str) -> Sample:
 
 
 def same_runtime(package: str, scene: str) -> Sample:
-    """With ONNX Runtime inside, and without the pass over the whole image."""
+    """Measure sahi with ONNX Runtime and without the pass over the whole image."""
     import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
@@ -107,34 +109,36 @@ def same_runtime(package: str, scene: str) -> Sample:
 
 
 def _predict(infer: Any, scene: str, *, whole_image: bool) -> Sample:
-    model = Adapter(model=infer, confidence_threshold=THRESHOLD, device="cpu")
-    for _ in range(_WARM):
-        model.perform_inference(np.zeros((TILE, TILE, 3), np.uint8))
-    _compile_postprocess()
+    model = Adapter(model=infer, confidence_threshold=SCORE_THRESHOLD, device="cpu")
+    for _ in range(_WARM_UP_CALLS):
+        model.perform_inference(np.zeros((TILE_SIZE, TILE_SIZE, 3), np.uint8))
+    _compile_postprocessing()
     with Meter() as meter:
-        found = get_sliced_prediction(
+        prediction = get_sliced_prediction(
             scene,
             model,
-            slice_height=TILE,
-            slice_width=TILE,
-            overlap_height_ratio=OVERLAP / TILE,
-            overlap_width_ratio=OVERLAP / TILE,
+            slice_height=TILE_SIZE,
+            slice_width=TILE_SIZE,
+            overlap_height_ratio=OVERLAP / TILE_SIZE,
+            overlap_width_ratio=OVERLAP / TILE_SIZE,
             perform_standard_pred=whole_image,
             verbose=0,
         )
-    parts = {name: round(seconds, 3) for name, seconds in found.durations_in_seconds.items()}
-    return meter.sample(detections=len(found.object_prediction_list), parts=parts)
+    durations = {
+        name: round(seconds, 3) for name, seconds in prediction.durations_in_seconds.items()
+    }
+    return meter.sample(detections=len(prediction.object_prediction_list), parts=durations)
 
 
-def _compile_postprocess() -> None:
-    """Have numba compile before, not while we measure."""
-    few = [
+def _compile_postprocessing() -> None:
+    """Let numba compile before the measurement."""
+    objects = [
         ObjectPrediction(bbox=[x, 0, x + 20, 20], score=0.9, category_id=0, category_name="thing")
         for x in range(0, 400, 15)
     ]
-    GreedyNMMPostprocess(match_threshold=0.5, match_metric="IOS", class_agnostic=False)(few)
+    GreedyNMMPostprocess(match_threshold=0.5, match_metric="IOS", class_agnostic=False)(objects)
 
 
-def _first(given: Any) -> Any:
-    """Return the entry of an argument of sahi's: one entry, or a list of one."""
-    return given[0] if given and isinstance(given[0], list | tuple) else given
+def _unwrap(argument: Any) -> Any:
+    """Return the only entry of an argument from sahi, which may be in a list."""
+    return argument[0] if argument and isinstance(argument[0], list | tuple) else argument

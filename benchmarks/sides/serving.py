@@ -1,4 +1,4 @@
-"""Clients of a serving container, each with one request under way at a time."""
+"""Send requests to a serving container by clients with one request at a time each."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 from benchmarks.meter import Meter, Sample
-from benchmarks.models.package import TILE
-from benchmarks.sides.container import serving
+from benchmarks.models.package import TILE_SIZE
+from benchmarks.sides.container import run_container
 from benchmarks.texture import Landscape
 from swath.models.package import load_package
 from swath.models.runtimes.load import load_model
@@ -23,70 +23,76 @@ from swath.models.runtimes.load import load_model
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_OK = 200
+_HTTP_OK = 200
 
 
-def answers(package: str, *, clients: int, each: int, **options: Any) -> Sample:
-    """Images of one tile, answered over HTTP.
+def measure_http(package: str, *, clients: int, requests_per_client: int, **options: Any) -> Sample:
+    """Measure the responses to images of one tile over HTTP.
 
     Args:
-        package: what is served.
-        clients: how many ask at once.
-        each: how many requests each of them sends.
-        options: of `benchmarks.sides.container.main`.
+        package: Folder of the model package.
+        clients: Number of concurrent clients.
+        requests_per_client: Number of requests of each client.
+        options: Options of `benchmarks.sides.container.main`.
     """
-    body = image()
-    with serving(package, **options) as container, ThreadPoolExecutor(clients) as pool:
-        ask = functools.partial(_ask, container.port, body)
-        list(pool.map(ask, [2] * clients))
-        with Meter(companions=[container.pid]) as meter:
-            taken = [seconds for one in pool.map(ask, [each] * clients) for seconds in one]
-    return meter.sample(rate=round(len(taken) / meter.wall, 2), **_percentiles(taken))
+    body = make_image()
+    with run_container(package, **options) as container, ThreadPoolExecutor(clients) as pool:
+        send = functools.partial(_send_requests, container.port, body)
+        list(pool.map(send, [2] * clients))
+        with Meter(companion_pids=[container.pid]) as meter:
+            latencies = [
+                seconds
+                for latencies_of_client in pool.map(send, [requests_per_client] * clients)
+                for seconds in latencies_of_client
+            ]
+    return meter.sample(rate=round(len(latencies) / meter.wall, 2), **_percentiles(latencies))
 
 
-def alone(package: str, *, each: int) -> Sample:
+def measure_model(package: str, *, requests_per_client: int) -> Sample:
     """Run the model alone on the same tile, loaded as for serving."""
-    with MemoryFile(image()) as file, file.open() as opened:
+    with MemoryFile(make_image()) as file, file.open() as opened:
         tile = opened.read()
     model = load_model(load_package(package))
-    taken = []
+    latencies = []
     model([tile])
     with Meter() as meter:
-        for _ in range(each):
+        for _ in range(requests_per_client):
             started = time.perf_counter()
             model([tile])
-            taken.append(time.perf_counter() - started)
-    return meter.sample(**_percentiles(taken))
+            latencies.append(time.perf_counter() - started)
+    return meter.sample(**_percentiles(latencies))
 
 
-def image() -> bytes:
+def make_image() -> bytes:
     """Return a GeoTIFF of one tile."""
-    pixels = np.moveaxis(Landscape("rgb8", TILE).draw(0)[:TILE, :TILE], -1, 0)
-    shape = {"width": TILE, "height": TILE, "count": 3, "dtype": "uint8"}
-    place = {"crs": "EPSG:32633", "transform": from_origin(500_000, 5_000_000, 10, 10)}
+    pixels = np.moveaxis(Landscape("rgb8", TILE_SIZE).draw_band(0)[:TILE_SIZE, :TILE_SIZE], -1, 0)
+    shape = {"width": TILE_SIZE, "height": TILE_SIZE, "count": 3, "dtype": "uint8"}
+    georeference = {"crs": "EPSG:32633", "transform": from_origin(500_000, 5_000_000, 10, 10)}
     with rasterio.Env(), MemoryFile() as file:
-        with file.open(driver="GTiff", compress="deflate", tiled=True, **shape, **place) as out:
+        with file.open(
+            driver="GTiff", compress="deflate", tiled=True, **shape, **georeference
+        ) as out:
             out.write(pixels)
         content: bytes = file.read()
     return content
 
 
-def _ask(port: int, body: bytes, count: int) -> list[float]:
+def _send_requests(port: int, body: bytes, count: int) -> list[float]:
     """Measure the time of each response over one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    taken = []
+    latencies = []
     for _ in range(count):
         started = time.perf_counter()
         connection.request("POST", "/invocations", body, {"Content-Type": "image/tiff"})
-        answer = connection.getresponse()
-        content = answer.read()
-        taken.append(time.perf_counter() - started)
-        if answer.status != _OK:
-            raise RuntimeError(f"{answer.status}: {content.decode()}")
+        response = connection.getresponse()
+        content = response.read()
+        latencies.append(time.perf_counter() - started)
+        if response.status != _HTTP_OK:
+            raise RuntimeError(f"{response.status}: {content.decode()}")
     connection.close()
-    return taken
+    return latencies
 
 
-def _percentiles(taken: Sequence[float]) -> dict[str, float]:
-    p50, p95 = np.percentile(taken, [50, 95])
+def _percentiles(latencies: Sequence[float]) -> dict[str, float]:
+    p50, p95 = np.percentile(latencies, [50, 95])
     return {"p50": round(float(p50), 5), "p95": round(float(p95), 5)}

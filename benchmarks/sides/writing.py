@@ -1,4 +1,4 @@
-"""Writing detections: as GeoParquet, and as bare arrays, which is what a disk takes."""
+"""Write detections as GeoParquet, and as plain arrays, which measure the disk."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from swath.detection.geoparquet import GeoParquetWriter
 from swath.raster.georeference import Georeferencer
 from swath.raster.scene import open_scene
 
-_CLASSES = ("car", "ship", "house", "tree")
-_CHUNK = 65536
+_CLASS_NAMES = ("car", "ship", "house", "tree")
+_CHUNK_ROWS = 65536
 
 
 def geoparquet(count: int) -> Sample:
     """Write a run's file: polygons in longitude and latitude, bounds and all other columns.
 
-    `placing` is how long it took to find out where on Earth they are, which is not in `wall`.
+    `placing` is the time of the projection to longitude and latitude, in s; `wall` excludes it.
     """
     with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
-        georeferencer = _georeferencer(Path(folder), count)
+        georeferencer = _make_georeferencer(Path(folder), count)
         detections = load_boxes(count)
         started = time.perf_counter()
-        places = georeferencer.to_polygons(detections.box)
-        placing = time.perf_counter() - started
+        polygons = georeferencer.to_polygons(detections.box)
+        projection_seconds = time.perf_counter() - started
         path = Path(folder, "detections.parquet")
-        of_all: dict[str, Any] = {
+        constants: dict[str, Any] = {
             "run_id": "run",
             "scene": "s3://scenes/scene.tif",
             "model": "model",
             "footprint": shapely.box(0, 0, 1, 1),
         }
-        with Meter() as meter, GeoParquetWriter(path, classes=_CLASSES, **of_all) as out:
-            for start in range(0, count, _CHUNK):
-                part = slice(start, start + _CHUNK)
-                out.write(detections.take(part), places.take(part))
+        with Meter() as meter, GeoParquetWriter(path, classes=_CLASS_NAMES, **constants) as out:
+            for start in range(0, count, _CHUNK_ROWS):
+                rows = slice(start, start + _CHUNK_ROWS)
+                out.write(detections.take(rows), polygons.take(rows))
         megabytes = path.stat().st_size / 1e6
-    return meter.sample(rows=out.count, megabytes=megabytes, placing=placing)
+    return meter.sample(rows=out.count, megabytes=megabytes, placing=projection_seconds)
 
 
 def npy(count: int) -> Sample:
     """Save each column as an array: corners, bounds, boxes in px, score, class and tile."""
     with tempfile.TemporaryDirectory(prefix="swath-bench-") as folder:
         detections = load_boxes(count)
-        shapes = _georeferencer(Path(folder), count).to_polygons(detections.box).to_shapely()
+        polygons = _make_georeferencer(Path(folder), count).to_polygons(detections.box).to_shapely()
         columns = {
-            "geometry": shapely.get_coordinates(shapes),
-            "bbox": shapely.bounds(shapes),
+            "geometry": shapely.get_coordinates(polygons),
+            "bbox": shapely.bounds(polygons),
             "box": detections.box,
             "score": detections.score,
             "class": detections.label,
@@ -67,7 +67,7 @@ def npy(count: int) -> Sample:
     return meter.sample(rows=count, megabytes=written / 1e6)
 
 
-def _georeferencer(folder: Path, count: int) -> Georeferencer:
+def _make_georeferencer(folder: Path, count: int) -> Georeferencer:
     """Return the georeference of a scene that is large enough for the boxes."""
     side = make_grid(count).width
     path = VirtualScene(side, side).write(folder / "scene.tif")

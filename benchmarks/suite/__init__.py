@@ -1,1 +1,1 @@
-"""The benchmarks: which sides take turns, on what, and which figures follow."""
+"""Define the benchmarks: their sides, inputs and metrics."""

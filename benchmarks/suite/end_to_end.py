@@ -1,4 +1,4 @@
-"""A scene through a model: against the model alone, and against sahi."""
+"""Compare a whole run with the model alone and with sahi."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from benchmarks.harness import compare, only, ratio
+from benchmarks.harness import compare, ratio, select_sides
 from benchmarks.models.network import MEDIUM, SMALL, Architecture
 from benchmarks.models.package import make_packages
-from benchmarks.report import say
-from benchmarks.results import Result, result
+from benchmarks.progress import print_line
+from benchmarks.results import Result, make_result
 from benchmarks.scenes import SceneSpec, make_scene, make_scenes
 from benchmarks.worker import run_side
 
 
 def run(*, quick: bool) -> Iterator[Result]:
-    """1M parameters at 8192², 10M at 4096² (it takes nine times as long a tile), and sahi."""
+    """Compare 1M parameters at 8192² and 10M at 4096², at nine times the time per tile."""
     sizes = {SMALL: 1024} if quick else {SMALL: 8192, MEDIUM: 4096}
     make_scenes([SceneSpec("rgb8", size, "deflate") for size in sizes.values()])
     for architecture, size in sizes.items():
@@ -29,20 +29,20 @@ def run(*, quick: bool) -> Iterator[Result]:
 def _against_alone(architecture: Architecture, runtime: str, size: int, *, quick: bool) -> Result:
     package = getattr(make_packages(architecture), runtime)
     scene = str(make_scene("rgb8", size, "deflate"))
-    say(f"  {architecture.name} parameters, .{runtime}, {size} x {size} px")
+    print_line(f"  {architecture.name} parameters, .{runtime}, {size} x {size} px")
     sides = {
         "alone": partial(run_side, f"alone:{runtime}", package=package, scene=scene),
         "swath": partial(run_side, "runs:shard", package=package, scene=scene),
     }
-    rounds = compare(sides, rounds=3, budget=120, quick=quick)
+    rounds = compare(sides, rounds=3, max_seconds=120, quick=quick)
     name = f"shard_{architecture.name}_{runtime}"
-    return result(name, ratio(rounds, "alone", "swath"), rounds)
+    return make_result(name, ratio(rounds, "alone", "swath"), rounds)
 
 
 def _against_sahi(size: int, *, quick: bool) -> Iterator[Result]:
     packages = make_packages(SMALL)
     scene = str(make_scene("rgb8", size, "deflate"))
-    say(f"  sahi, {SMALL.name} parameters, {size} x {size} px")
+    print_line(f"  sahi, {SMALL.name} parameters, {size} x {size} px")
     options: dict[str, Any] = {"package": packages.onnx, "scene": scene}
     sides = {
         # sahi's result is that of the whole scene, so swath's merge counts here.
@@ -56,9 +56,11 @@ def _against_sahi(size: int, *, quick: bool) -> Iterator[Result]:
             scene=scene,
         ),
     }
-    rounds = compare(sides, rounds=3, budget=0, quick=quick)
+    rounds = compare(sides, rounds=3, max_seconds=0, quick=quick)
     for side in ("defaults", "same_runtime"):
-        yield result(f"sahi_{side}", ratio(rounds, side, "swath"), only(rounds, side, "swath"))
+        yield make_result(
+            f"sahi_{side}", ratio(rounds, side, "swath"), select_sides(rounds, side, "swath")
+        )
 
 
 def _memory(size: int) -> Result:
@@ -67,10 +69,10 @@ def _memory(size: int) -> Result:
         "package": packages.onnx,
         "scene": str(make_scene("rgb8", size, "deflate")),
     }
-    say(f"  memory beside sahi's, {size} x {size} px")
+    print_line(f"  memory beside sahi's, {size} x {size} px")
     sides = {
         "swath": partial(run_side, "runs:shard", merge=True, **options),
         "sahi": partial(run_side, "sahi_peer:same_runtime", **options),
     }
-    rounds = compare(sides, rounds=1, budget=0)
-    return result("sahi_memory", ratio(rounds, "sahi", "swath", "peak_mb"), rounds)
+    rounds = compare(sides, rounds=1, max_seconds=0)
+    return make_result("sahi_memory", ratio(rounds, "sahi", "swath", "peak_mb"), rounds)

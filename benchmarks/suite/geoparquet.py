@@ -1,4 +1,4 @@
-"""Writing a million detections."""
+"""Measure writing a million detections."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.harness import compare, ratio
-from benchmarks.report import say
-from benchmarks.results import Result, result
+from benchmarks.progress import print_line
+from benchmarks.results import Result, make_result
 from benchmarks.worker import run_side
 
 
 def run(*, quick: bool) -> Iterator[Result]:
-    """GeoParquet beside plain arrays."""
+    """Compare GeoParquet with plain arrays."""
     count = 20_000 if quick else 1_000_000
     run_side("boxes:draw", count=count)
-    say(f"  {count:,} detections")
+    print_line(f"  {count:,} detections")
     sides = {
         side: partial(run_side, f"writing:{side}", count=count) for side in ("npy", "geoparquet")
     }
     rounds = compare(sides, rounds=7, quick=quick)
-    yield result("geoparquet", ratio(rounds, "geoparquet", "npy"), rounds)
+    yield make_result("geoparquet", ratio(rounds, "geoparquet", "npy"), rounds)

@@ -1,4 +1,4 @@
-"""Merging a million boxes."""
+"""Measure merging a million boxes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from functools import partial
 
-from benchmarks.harness import clean_rounds, compare, only, ratio
-from benchmarks.report import say
-from benchmarks.results import Result, result
+from benchmarks.harness import compare, ratio, select_sides, undisturbed_rounds
+from benchmarks.progress import print_line
+from benchmarks.results import Result, make_result
 from benchmarks.worker import run_side
 
 
@@ -16,7 +16,7 @@ def run(*, quick: bool) -> Iterator[Result]:
     """Compare the peers at full size, and swath also at a tenth of the size."""
     count = 20_000 if quick else 1_000_000
     few = count // 10
-    say(f"  {count:,} boxes")
+    print_line(f"  {count:,} boxes")
     for size in (count, few):
         run_side("boxes:draw", count=size)
     sides = {
@@ -24,16 +24,20 @@ def run(*, quick: bool) -> Iterator[Result]:
         "sahi": partial(run_side, "merging:sahi", count=count),
         "lsnms": partial(run_side, "merging:lsnms", count=count),
     }
-    rounds = compare(sides, rounds=3, budget=0, quick=quick)
-    yield result("merge_sahi", ratio(rounds, "sahi", "swath"), only(rounds, "sahi", "swath"))
-    yield result("merge_lsnms", ratio(rounds, "lsnms", "swath"), only(rounds, "lsnms", "swath"))
-    swath = only(rounds, "swath")
-    added = max(one["swath"]["added_mb"] for one in clean_rounds(swath))
-    yield result("merge_memory", added, swath)
+    rounds = compare(sides, rounds=3, max_seconds=0, quick=quick)
+    yield make_result(
+        "merge_sahi", ratio(rounds, "sahi", "swath"), select_sides(rounds, "sahi", "swath")
+    )
+    yield make_result(
+        "merge_lsnms", ratio(rounds, "lsnms", "swath"), select_sides(rounds, "lsnms", "swath")
+    )
+    swath = select_sides(rounds, "swath")
+    added = max(one["swath"]["added_mb"] for one in undisturbed_rounds(swath))
+    yield make_result("merge_memory", added, swath)
     growing = {
         "few": partial(run_side, "merging:swath", count=few, repeats=7),
         "many": partial(run_side, "merging:swath", count=count, repeats=3),
     }
     rounds = compare(growing, rounds=5, quick=quick)
     exponent = math.log(ratio(rounds, "many", "few")) / math.log(count / few)
-    yield result("merge_exponent", exponent, rounds)
+    yield make_result("merge_exponent", exponent, rounds)

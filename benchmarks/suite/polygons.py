@@ -1,4 +1,4 @@
-"""Making polygons of label rasters."""
+"""Measure polygonizing label rasters."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.harness import compare, ratio
-from benchmarks.report import say
-from benchmarks.results import Result, result
+from benchmarks.progress import print_line
+from benchmarks.results import Result, make_result
 from benchmarks.worker import run_side
 
 
 def run(*, quick: bool) -> Iterator[Result]:
-    """Three kinds of raster, each through swath and through GDAL."""
+    """Compare swath and GDAL on three kinds of raster."""
     for pattern in ("fields", "objects", "speckle"):
-        say(f"  {pattern}")
+        print_line(f"  {pattern}")
         sides = {
             side: partial(run_side, f"polygons:{side}", pattern=pattern)
             for side in ("swath", "gdal")
@@ -22,5 +22,5 @@ def run(*, quick: bool) -> Iterator[Result]:
         rounds = compare(sides, rounds=5, quick=quick)
         counts = {sample["polygons"] for one in rounds for sample in one.values()}
         if len(counts) != 1:
-            raise RuntimeError(f"the sides made different numbers of polygons: {counts}")
-        yield result(f"polygons_{pattern}", ratio(rounds, "gdal", "swath"), rounds)
+            raise RuntimeError(f"swath and GDAL made different numbers of polygons: {counts}")
+        yield make_result(f"polygons_{pattern}", ratio(rounds, "gdal", "swath"), rounds)

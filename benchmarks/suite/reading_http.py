@@ -1,4 +1,4 @@
-"""Reading from a store that is 20 ms away."""
+"""Measure reading from a store with a latency of 20 ms."""
 
 from __future__ import annotations
 
@@ -9,90 +9,99 @@ from typing import Any
 
 import rasterio
 
-from benchmarks.harness import Round, clean_rounds, compare, only, ratio
+from benchmarks.harness import Round, compare, ratio, select_sides, undisturbed_rounds
 from benchmarks.meter import Sample
-from benchmarks.report import say
-from benchmarks.results import Result, result
+from benchmarks.progress import print_line
+from benchmarks.results import Result, make_result
 from benchmarks.scenes import make_scene
-from benchmarks.server import BUCKET, Endpoint, serving
-from benchmarks.sides.reading import block_places
+from benchmarks.server import BUCKET, RunningServer, run_server
+from benchmarks.sides.reading import block_ranges
 from benchmarks.worker import run_side
 
-Places = list[tuple[int, int]]
+ByteRanges = list[tuple[int, int]]
 
 
 def run(*, quick: bool) -> Iterator[Result]:
-    """One scene, from a server that counts."""
+    """Read one scene from a server that records the requests."""
     path = make_scene("rgb8", 2048 if quick else 8192, "deflate")
     with rasterio.open(path) as scene:
-        places = block_places(scene)
+        ranges = block_ranges(scene)
         rows = -(-scene.height // scene.block_shapes[0][0])
-    with serving(path.parent) as endpoint:
-        say(f"  {path.name}, 20 ms away")
-        sides = _sides(endpoint, path, places)
+    with run_server(path.parent) as server:
+        print_line(f"  {path.name}, latency of 20 ms")
+        sides = _sides(server, path, ranges)
         rounds = compare(sides, rounds=5, quick=quick)
-        counted = [{"swath": _counted(endpoint, path)}]
-    for one in rounds:
-        one["limit"] = max(one["network"], one["decode"], key=lambda sample: sample["wall"])
-    yield result(
-        "http_vsicurl", ratio(rounds, "vsicurl", "swath"), only(rounds, "vsicurl", "swath")
+        decode_counts = [{"swath": _count_decodes(server, path)}]
+    for round_ in rounds:
+        round_["limit"] = max(
+            round_["network"], round_["decode"], key=lambda sample: sample["wall"]
+        )
+    yield make_result(
+        "http_vsicurl", ratio(rounds, "vsicurl", "swath"), select_sides(rounds, "vsicurl", "swath")
     )
-    against = only(rounds, "network", "decode", "limit", "swath")
-    yield result("http_limit", ratio(against, "limit", "swath"), against)
-    swath = only(rounds, "swath")
-    yield result("http_gets", _gets(swath, places) / rows, swath)
-    yield result("http_bytes", _bytes(swath) / sum(count for _, count in places), swath)
-    decodes = counted[0]["swath"]["decodes"]
-    if decodes < len(places):
-        raise RuntimeError(f"{decodes} of {len(places)} blocks were decoded where it is counted")
-    yield result("http_decodes", decodes / len(places), counted)
+    limit_rounds = select_sides(rounds, "network", "decode", "limit", "swath")
+    yield make_result("http_limit", ratio(limit_rounds, "limit", "swath"), limit_rounds)
+    swath = select_sides(rounds, "swath")
+    yield make_result("http_gets", _count_gets(swath, ranges) / rows, swath)
+    yield make_result("http_bytes", _count_bytes(swath) / sum(count for _, count in ranges), swath)
+    decodes = decode_counts[0]["swath"]["decodes"]
+    if decodes < len(ranges):
+        raise RuntimeError(f"{decodes} of {len(ranges)} blocks were decoded in the counting run")
+    yield make_result("http_decodes", decodes / len(ranges), decode_counts)
 
 
-def _sides(endpoint: Endpoint, path: Path, places: Places) -> dict[str, Callable[[], Sample]]:
-    url = f"{endpoint.address}/{BUCKET}/{path.name}"
-    start, stop = min(start for start, _ in places), max(sum(place) for place in places)
-    companions = [endpoint.pid]
+def _sides(
+    server: RunningServer, path: Path, ranges: ByteRanges
+) -> dict[str, Callable[[], Sample]]:
+    url = f"{server.address}/{BUCKET}/{path.name}"
+    start, stop = min(start for start, _ in ranges), max(sum(byte_range) for byte_range in ranges)
+    companion_pids = [server.pid]
 
-    def counting(side: str, **arguments: Any) -> Sample:
-        endpoint.counts()
-        sample = run_side(side, env=endpoint.environment(), companions=companions, **arguments)
-        return sample | {"asked": endpoint.counts()}
+    def counted_run(side: str, **arguments: Any) -> Sample:
+        server.take_requests()
+        sample = run_side(
+            side, env=server.environment(), companion_pids=companion_pids, **arguments
+        )
+        return sample | {"asked": server.take_requests()}
 
     return {
-        "network": lambda: counting("reading:network", url=url, start=start, stop=stop),
+        "network": lambda: counted_run("reading:network", url=url, start=start, stop=stop),
         "decode": lambda: run_side("reading:limit", path=str(path)),
-        "swath": lambda: counting(
+        "swath": lambda: counted_run(
             "reading:swath", path=f"s3://{BUCKET}/{path.name}", local=str(path)
         ),
-        "vsicurl": lambda: counting("reading:windows", path=f"/vsicurl/{url}", local=str(path)),
+        "vsicurl": lambda: counted_run("reading:windows", path=f"/vsicurl/{url}", local=str(path)),
     }
 
 
-def _counted(endpoint: Endpoint, path: Path) -> Sample:
+def _count_decodes(server: RunningServer, path: Path) -> Sample:
     uri = f"s3://{BUCKET}/{path.name}"
     return run_side(
         "reading:swath",
-        env=endpoint.environment(),
+        env=server.environment(),
         path=uri,
         local=str(path),
         count_decodes=True,
     )
 
 
-def _gets(rounds: list[Round], places: Places) -> float:
-    """Return the GETs that reach into the blocks, without those of the header."""
-    first = min(start for start, _ in places)
+def _count_gets(rounds: list[Round], ranges: ByteRanges) -> float:
+    """Return the median number of GETs that read blocks, without those of the header."""
+    first = min(start for start, _ in ranges)
     gets = [
         sum(
             method == "GET" and start + count > first
-            for method, start, count in one["swath"]["asked"]
+            for method, start, count in round_["swath"]["asked"]
         )
-        for one in clean_rounds(rounds)
+        for round_ in undisturbed_rounds(rounds)
     ]
     return float(statistics.median(gets))
 
 
-def _bytes(rounds: list[Round]) -> float:
-    """Bytes that were sent."""
-    sent = [sum(count for *_, count in one["swath"]["asked"]) for one in clean_rounds(rounds)]
+def _count_bytes(rounds: list[Round]) -> float:
+    """Return the median number of bytes that were sent."""
+    sent = [
+        sum(count for *_, count in round_["swath"]["asked"])
+        for round_ in undisturbed_rounds(rounds)
+    ]
     return float(statistics.median(sent))

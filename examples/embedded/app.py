@@ -41,7 +41,7 @@ class HarbourStack(Stack):
         operators = self._queue("Operators", unread)
         pipeline.failure_topic.topic.add_subscription(SqsSubscription(operators))
 
-        # `swath train`, `swath invoke` and the like find the parts by these outputs.
+        # Commands such as `swath train` and `swath invoke` read these outputs.
         for name, value in pipeline.outputs.items():
             CfnOutput(self, name, value=value)
 

@@ -13,5 +13,5 @@ TINY = Architecture("tiny", 2, (1, 1, 1))
 def packages(tmp_path_factory):
     """The packages of a detector that is hardly there."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scenes, "CACHE", tmp_path_factory.mktemp("cache"))
+        patch.setattr(scenes, "CACHE_FOLDER", tmp_path_factory.mktemp("cache"))
         return make_packages(TINY)

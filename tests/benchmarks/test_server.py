@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from benchmarks.server import BUCKET, serving
+from benchmarks.server import BUCKET, run_server
 from swath import storage
 from swath.raster.scene import open_scene
 
@@ -13,7 +13,7 @@ from swath.raster.scene import open_scene
 @pytest.fixture
 def served(tmp_path):
     (tmp_path / "digits").write_bytes(b"0123456789" * 100)
-    with serving(tmp_path, latency=0.0) as endpoint:
+    with run_server(tmp_path, latency=0.0) as endpoint:
         yield endpoint
 
 
@@ -29,10 +29,10 @@ def s3(served, monkeypatch):
 def ask(served, key="digits", **headers):
     connection = http.client.HTTPConnection("127.0.0.1", served.port)
     connection.request("GET", f"/{BUCKET}/{key}", headers=headers)
-    answer = connection.getresponse()
-    body = answer.read()
+    response = connection.getresponse()
+    body = response.read()
     connection.close()
-    return answer.status, body
+    return response.status, body
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_ranges_are_those_asked_for(served, header, wanted):
 def test_requests_and_bytes_are_counted_once(served):
     ask(served)
     ask(served, Range="bytes=10-19")
-    assert served.counts() == [["GET", 0, 1000], ["GET", 10, 10]]
-    assert served.counts() == []
+    assert served.take_requests() == [["GET", 0, 1000], ["GET", 10, 10]]
+    assert served.take_requests() == []
 
 
 def test_a_replaced_object_is_refused(served):

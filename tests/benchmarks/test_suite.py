@@ -9,8 +9,8 @@ import pytest
 
 import benchmarks.__main__ as command
 from benchmarks import scenes
-from benchmarks.figures import FIGURES
-from benchmarks.harness import Patience
+from benchmarks.harness import QuietWait
+from benchmarks.metrics import METRICS
 from benchmarks.sides import boxes, merging, polygons, reading, runs, writing
 from benchmarks.suite import geoparquet, reading_local
 from benchmarks.virtual import VirtualScene
@@ -22,15 +22,19 @@ SOURCES = sorted(Path(command.__file__).parent.glob("suite/*.py"))
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(scenes, "CACHE", tmp_path)
+    monkeypatch.setattr(scenes, "CACHE_FOLDER", tmp_path)
     return tmp_path
 
 
 def test_names_are_chosen_by_how_they_begin():
-    assert command.choose([]) == list(command.SUITE)
-    assert command.choose(["reading", "merge"]) == ["reading_local", "reading_http", "merge"]
-    with pytest.raises(ValueError, match="no benchmark 'nonsense'; there are reading_local"):
-        command.choose(["nonsense"])
+    assert command.select_benchmarks([]) == list(command.SUITE)
+    assert command.select_benchmarks(["reading", "merge"]) == [
+        "reading_local",
+        "reading_http",
+        "merge",
+    ]
+    with pytest.raises(ValueError, match="no benchmark 'nonsense'; the benchmarks are"):
+        command.select_benchmarks(["nonsense"])
 
 
 def literals(path):
@@ -51,7 +55,7 @@ def test_the_sides_that_a_benchmark_names_exist(path):
         assert not function or function in functions, text
 
 
-def test_every_figure_is_some_benchmarks():
+def test_every_metric_belongs_to_a_benchmark():
     text = "".join(path.read_text() for path in SOURCES)
     made_up = {
         "reading_",
@@ -63,7 +67,7 @@ def test_every_figure_is_some_benchmarks():
         "device_",
         "gpu_",
     }
-    for name in FIGURES:
+    for name in METRICS:
         assert f'"{name}"' in text or any(
             f'f"{part}{{' in text for part in made_up if name.startswith(part)
         ), name
@@ -75,19 +79,19 @@ def test_every_benchmark_is_a_module():
 
 
 def test_a_quick_run_keeps_nothing(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("benchmarks.results.RESULTS", tmp_path)
+    monkeypatch.setattr("benchmarks.results.RESULTS_FOLDER", tmp_path)
     monkeypatch.setattr(command, "update_page", None)
     sample = {"wall": 1.0, "cpu": 1.0, "others": 0.0}
     monkeypatch.setattr(geoparquet, "run_side", lambda *_, **__: sample)
     command.main(["geoparquet", "--quick"])
     assert "geoparquet" in (said := capsys.readouterr().out)
-    assert "not kept" in said
+    assert "not stored" in said
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_writes_results_and_the_page(monkeypatch, tmp_path, capsys):
     written = []
-    monkeypatch.setattr("benchmarks.harness.PATIENCE", Patience(0))
+    monkeypatch.setattr("benchmarks.harness.QUIET_WAIT", QuietWait(0))
     monkeypatch.setattr("benchmarks.results.Result.write", lambda one: written.append(one.name))
     monkeypatch.setattr(command, "update_page", lambda _: written.append("page"))
     sample = {"wall": 1.0, "cpu": 1.0, "others": 0.0, "added_mb": 7.0, "pixels": 9}

@@ -176,19 +176,19 @@ def test_retriers_name_errors_that_lambda_has(everything: Any):
 
 def test_an_idle_function_is_waited_for_longer_than_lambda_takes_to_wake_it(everything: Any):
     for name, state in functions(everything.machine).items():
-        retrier = Retrier.of(state["Retry"][1])
+        retrier = Retrier.from_entry(state["Retry"][1])
 
         assert not retrier.jitter, "a random delay may be nearly zero each time"
-        assert 15 <= retrier.bound(0) <= 20, name
-        assert sum(retrier.bound(n) for n in range(retrier.attempts)) >= 300, name
+        assert 15 <= retrier.upper_bound(0) <= 20, name
+        assert sum(retrier.upper_bound(n) for n in range(retrier.max_attempts)) >= 300, name
 
 
 def test_throttled_functions_are_retried_out_of_step_and_a_pause_is_never_long(everything: Any):
     for name, state in functions(everything.machine).items():
-        retrier = Retrier.of(state["Retry"][0])
+        retrier = Retrier.from_entry(state["Retry"][0])
 
         assert retrier.jitter, "those that are refused at once would come back at once"
-        assert (retrier.bound(0), retrier.bound(retrier.attempts)) == (5, 120), name
+        assert (retrier.upper_bound(0), retrier.upper_bound(retrier.max_attempts)) == (5, 120), name
 
 
 def test_no_retrier_exceeds_what_step_functions_allows(everything: Any):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.retries.policy import Retrier, retrier_for
+from benchmarks.retries.policy import Retrier, select_retrier
 from infra.check import state_machines
 
 
@@ -61,11 +61,13 @@ def test_a_failure_is_explained_told_and_recorded_whatever_is_broken(states: dic
 
 
 def test_a_cause_that_is_not_listed_yet_is_asked_for_again(states: dict[str, Any]):
-    retrier = retrier_for(states["FindCause"], "TransientError")
+    retrier = select_retrier(states["FindCause"], "TransientError")
 
     assert retrier is not None
-    assert sum(map(retrier.bound, range(retrier.attempts))) >= 60
-    assert sum(map(retrier.bound, range(retrier.attempts))) < 10 * 60, "the words are waited for"
+    assert sum(map(retrier.upper_bound, range(retrier.max_attempts))) >= 60
+    assert sum(map(retrier.upper_bound, range(retrier.max_attempts))) < 10 * 60, (
+        "the words are waited for"
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,15 +84,15 @@ def test_a_cause_that_is_not_listed_yet_is_asked_for_again(states: dict[str, Any
 def test_a_failure_is_recorded_though_what_it_needs_is_away_for_hours(
     recording: dict[str, Any], error: str
 ):
-    retrier = retrier_for(recording, error)
+    retrier = select_retrier(recording, error)
     assert retrier is not None
     waits = [
-        sum(retrier.delay(number, chance) or 0 for number in range(retrier.attempts))
+        sum(retrier.delay(number, chance) or 0 for number in range(retrier.max_attempts))
         for chance in map(random.Random, range(200))
     ]
 
     assert min(waits) > 10 * 3600
-    assert retrier.longest <= 300, "a database that is back is soon noticed"
+    assert retrier.max_delay <= 300, "a database that is back is soon noticed"
 
 
 def test_what_waiting_cannot_mend_is_set_aside_within_minutes(recording: dict[str, Any]):
@@ -98,7 +100,7 @@ def test_what_waiting_cannot_mend_is_set_aside_within_minutes(recording: dict[st
     assert last["ErrorEquals"] == ["States.TaskFailed"]
     retrier = Retrier.of(last)
 
-    assert sum(map(retrier.bound, range(retrier.attempts))) < 10 * 60
+    assert sum(map(retrier.upper_bound, range(retrier.max_attempts))) < 10 * 60
     # Redriving starts at the state that failed, which a Catch would not be.
     assert "Catch" not in recording
 

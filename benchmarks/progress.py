@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a line of progress."""
     print(text, flush=True)
