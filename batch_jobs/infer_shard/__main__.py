@@ -27,8 +27,8 @@ from swath import storage
 from swath.errors import InputError, ModelTimeoutError
 from swath.errors.exit_codes import JobExit
 from swath.messages import JobFailure
-from swath.models.runtimes.device import find_gpu, use_compatible_driver
-from swath.models.runtimes.time_limit import last_words
+from swath.models.runtimes.device import runs_on_gpu, use_compatible_driver
+from swath.models.runtimes.time_limit import before_forced_exit
 from swath.observability.jobs import log_to_stderr, run_job
 from swath.pipeline.paths import RunPaths
 from swath.pipeline.shard import DEFAULT_CHECKPOINT_SECONDS, run_shard, write_failed_receipt
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
         leave(error, code)
         return code
 
-    with _ending_at_sigterm(options.stop_seconds) as stop, last_words(leave_timeout):
+    with _ending_at_sigterm(options.stop_seconds) as stop, before_forced_exit(leave_timeout):
         doing = f"shard {options.index} of {options.plan_uri}"
         return run_job(lambda: _run(options, stop), doing=doing, logger=logger, leave=leave)
 
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
 def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:
     uri, index = options.plan_uri, options.index
     try:
-        find_gpu()
+        runs_on_gpu()
         receipt = run_shard(uri, index, stop=stop, checkpoint_seconds=options.keep_seconds)
     except InputError as error:
         try:

@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.data_classes import (
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from swath.models.catalog import Catalogue, load_catalogue
+from swath.models.catalog import Catalog, load_catalog
 from swath.observability.powertools import logger, metrics, tracer
 from swath.pipeline.start import Drop, start_run, start_waiting_drop
 from swath.settings import StartRunSettings
@@ -29,27 +29,27 @@ from swath.settings import StartRunSettings
 @event_source(data_class=EventBridgeEvent)
 def handler(event: EventBridgeEvent, context: LambdaContext) -> dict[str, Any]:
     """Start the run of the object in the event, or the drop that waits for the ended run."""
-    settings, catalogue = configuration()
+    settings, catalog = configuration()
     if event.source == "aws.states":
         summary = start_waiting_drop(event.detail, settings=settings)
         metrics.add_metric("RunsEnded", MetricUnit.Count, 1)
         metrics.add_metric("WaitingDropsStarted", MetricUnit.Count, summary.outcome == "started")
     else:
         drop = _drop(S3EventBridgeNotificationEvent(event.raw_event))
-        summary = start_run(drop, settings=settings, catalogue=catalogue)
+        summary = start_run(drop, settings=settings, catalog=catalog)
         metrics.add_metric(f"Drops{summary.outcome.capitalize()}", MetricUnit.Count, 1)
     logger.info("event handled", extra={"event_type": event.detail_type, **summary.to_json()})
     return summary.to_json()
 
 
 @functools.cache
-def configuration() -> tuple[StartRunSettings, Catalogue]:
-    """Return the settings and the catalogue, read once per process.
+def configuration() -> tuple[StartRunSettings, Catalog]:
+    """Return the settings and the catalog, read once per process.
 
     A deployment starts new processes, so both are current.
     """
     settings = StartRunSettings.from_env()
-    return settings, load_catalogue(settings.catalogue_uri)
+    return settings, load_catalog(settings.catalogue_uri)
 
 
 def _drop(event: S3EventBridgeNotificationEvent) -> Drop:

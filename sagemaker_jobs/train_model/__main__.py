@@ -35,7 +35,7 @@ from pathlib import Path
 from sagemaker_jobs.train_model.folders import Folders
 from swath.errors import InputError
 from swath.errors.exit_codes import JobExit
-from swath.models.runtimes.device import describe, find_gpu, use_compatible_driver
+from swath.models.runtimes.device import describe, runs_on_gpu, use_compatible_driver
 from swath.observability.jobs import log_to_stderr, run_job
 from swath.sagemaker.jobs.reason import write_reason
 from swath.settings import has_gpu
@@ -118,7 +118,7 @@ def _find_gpu(instance_type: str) -> None:
     Raises:
         NoGpuError: The instance type has a GPU, but it cannot be used.
     """
-    gpu = find_gpu(f"the host is an {instance_type}" if has_gpu(instance_type) else "")
+    gpu = runs_on_gpu(f"the host is an {instance_type}" if has_gpu(instance_type) else "")
     on = describe("cuda" if gpu else "cpu")
     logger.info("training on %s", f"{on.name}, driver {on.driver or 'unknown'}" if gpu else on.name)
 

@@ -8,9 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from swath.errors import OutOfMemoryError  # noqa: E402 (torch first)
-from swath.models.runtimes.batch_size import best_batch_size, seconds_of  # noqa: E402
-from swath.models.runtimes.device_input import DeviceFeed  # noqa: E402
-from swath.models.runtimes.host_input import HostFeed  # noqa: E402
+from swath.models.runtimes.batch_size import best_batch_size, make_batch_timer  # noqa: E402
+from swath.models.runtimes.device_input import DeviceInput  # noqa: E402
+from swath.models.runtimes.host_input import HostInput  # noqa: E402
 from swath.models.runtimes.load import load_model  # noqa: E402
 from swath.models.runtimes.torch import TorchModel  # noqa: E402
 from swath.sagemaker.server.batcher import Batcher  # noqa: E402
@@ -42,10 +42,10 @@ def test_tiles_are_scaled_as_on_the_host_to_the_bit(device, tmp_path, dtype):
     known = bodies.package(tmp_path).description
     for bands_last, channels_last in itertools.product([False, True], repeat=2):
         given = bodies.tiles(3, dtype, bands_last=bands_last)
-        feed = DeviceFeed(known, device, channels_last=channels_last)
+        feed = DeviceInput(known, device, channels_last=channels_last)
         with torch.inference_mode():
             scaled = feed.scale(feed.upload(given, 4))[:3].cpu().numpy()
-        np.testing.assert_array_equal(scaled, HostFeed(known)(given, 3))
+        np.testing.assert_array_equal(scaled, HostInput(known)(given, 3))
 
 
 @pytest.mark.parametrize("form", bodies.FILES)
@@ -130,7 +130,7 @@ def test_out_of_memory_has_its_name_and_smaller_batches_follow(gpu, tmp_path):
         model = TorchModel(Wide(), known, gpu, batch_size=64)
         with pytest.raises(OutOfMemoryError):
             model(bodies.tiles(64))
-        assert 1 <= best_batch_size(seconds_of(model, known), 64) < 64
+        assert 1 <= best_batch_size(make_batch_timer(model, known), 64) < 64
         requests = [bodies.tiles(4, seed=seed) for seed in range(16)]
         assert [len(answers) for answers in ask_at_once(model, requests)] == [4] * 16
     finally:

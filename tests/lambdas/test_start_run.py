@@ -27,13 +27,13 @@ def aws():
 
 @pytest.fixture
 def machine(aws, set_env):
-    """A state machine, a catalogue of one model, and the settings that lead there."""
+    """A state machine, a catalog of one model, and the settings that lead there."""
     for bucket in ("assets", "work"):
         boto3.client("s3").create_bucket(
             Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
         )
     entry = {"uri": "ships.tar.gz", "digest": "d1"}
-    storage.write_json("s3://assets/catalogue.json", {"ships": entry})
+    storage.write_json("s3://assets/catalog.json", {"ships": entry})
     arn = boto3.client("stepfunctions").create_state_machine(
         name="swath",
         definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}),
@@ -42,7 +42,7 @@ def machine(aws, set_env):
     set_env(
         StartRunSettings(
             state_machine_arn=arn,
-            catalogue_uri="s3://assets/catalogue.json",
+            catalogue_uri="s3://assets/catalog.json",
             default_model="ships",
             work_uri="s3://work",
             backend="lambda",

@@ -213,8 +213,8 @@ def test_hyperparameters_are_an_object_of_strings(tmp_path, text):
 def test_a_host_that_is_paid_for_its_gpu_does_not_train_on_its_cpu(
     opt_ml, monkeypatch, caplog, instance_type, code
 ):
-    monkeypatch.setattr(device, "_torch_build", lambda: ("13.0", False))
-    monkeypatch.setattr(device, "_NODES", ())
+    monkeypatch.setattr(device, "_torch_cuda", lambda: ("13.0", False))
+    monkeypatch.setattr(device, "_DEVICE_NODES", ())
     found = {"current_host": "algo-1", "current_instance_type": instance_type}
     (opt_ml / "input" / "config" / "resourceconfig.json").write_text(json.dumps(found))
     shutil.rmtree(opt_ml / "input" / "data" / "images")

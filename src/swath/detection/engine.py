@@ -23,8 +23,8 @@ from swath.detection.detections import Detections, TileResult
 from swath.detection.tasks import Task, create_task
 from swath.errors import ModelOutputError, ModelTimeoutError, OutOfMemoryError, SwathError
 from swath.messages import TileCounts, TileFailure
-from swath.models.runtimes.padding import lost, pad
-from swath.models.scaling import Reach, reach_of
+from swath.models.runtimes.padding import out_of_range_pixels, pad
+from swath.models.scaling import FiniteRange, finite_range
 from swath.raster.radiometry.sampling import Lattice
 from swath.raster.radiometry.units import conversion, unit_warnings
 from swath.raster.reader import TilePixels, read_tile, read_tiles
@@ -118,7 +118,7 @@ class Inference:
     """Lattice of the positions where the scene is sampled."""
     task: Task = field(init=False)
     """Task of the model: decodes its outputs, and joins detections of neighboring tiles."""
-    reach: Reach = field(init=False)
+    finite_range: FiniteRange = field(init=False)
     """Range of values that float32 holds after scaling."""
     _lost_values: dict[str, float] = field(init=False, default_factory=dict)
     """Value of greatest magnitude that float32 cannot hold, by band; empty if all are held."""
@@ -129,7 +129,7 @@ class Inference:
         self.task = create_task(known, self.grid)
         self.convert = conversion(self.scene.info, self.bands, known.bands, known.units)
         self.lattice = Lattice.over(self.grid.width, self.grid.height)
-        self.reach = reach_of(known.scaling)
+        self.finite_range = finite_range(known.scaling)
 
     @property
     def warnings(self) -> list[str]:
@@ -280,7 +280,7 @@ class Inference:
         assert read.pixels is not None  # noqa: S101 (`_Batch.add` shows no others)
         size, fill_value = self.description.tile_size, self.description.fill_value
         pixels = self.convert(read.pixels) if self.convert else read.pixels
-        tile = pad(pixels, read.shown, size=size, fill_value=fill_value, reach=self.reach)
+        tile = pad(pixels, read.shown, size=size, fill_value=fill_value, limits=self.finite_range)
         if tile is not pixels:
             self._record_lost_values(read.pixels, pixels, read.shown)
         return tile
@@ -289,7 +289,7 @@ class Inference:
         self, pixels: NDArray[Any], converted: NDArray[Any], shown: NDArray[np.bool_] | None
     ) -> None:
         """Record the values of greatest magnitude, by band, that the model cannot be given."""
-        where = lost(pixels, converted, shown, self.reach)
+        where = out_of_range_pixels(pixels, converted, shown, self.finite_range)
         if where is None:
             return
         with self._lock:

@@ -17,11 +17,11 @@ from swath.models.nms_options import Matching
 if TYPE_CHECKING:
     from swath._types import Polygons
     from swath.detection.decode.candidates import Candidates
-    from swath.models.output_spec import Answer, HeadName
+    from swath.models.output_spec import HeadName, OutputSpec
     from swath.models.runtimes.base import Outputs
     from swath.raster.tiles import Tile
 
-_DECODERS: dict[HeadName, Callable[[Outputs, Answer, int], Candidates]] = {
+_DECODERS: dict[HeadName, Callable[[Outputs, OutputSpec, int], Candidates]] = {
     "rows": yolo.decode,
     "objectness": yolo.decode,
     "labelled": yolo.decode,
@@ -29,7 +29,7 @@ _DECODERS: dict[HeadName, Callable[[Outputs, Answer, int], Candidates]] = {
     "torchvision": torchvision.decode,
     "prototypes": yolo_masks.decode,
 }
-_OUTLINE_TRACERS: dict[HeadName, Callable[[Outputs, Answer, int, Candidates], Polygons]] = {
+_OUTLINE_TRACERS: dict[HeadName, Callable[[Outputs, OutputSpec, int, Candidates], Polygons]] = {
     "torchvision": torchvision.trace_outlines,
     "prototypes": yolo_masks.trace_outlines,
 }
@@ -37,7 +37,7 @@ _NO_NMS = Matching(strategy="none")
 _COLLECTION = shapely.GeometryType.GEOMETRYCOLLECTION
 
 
-def decode_detections(outputs: Outputs, answer: Answer, tile: Tile) -> Detections:
+def decode_detections(outputs: Outputs, answer: OutputSpec, tile: Tile) -> Detections:
     """Return the detections of a tile, in px of the scene, clipped to the tile's window.
 
     Args:
@@ -79,7 +79,7 @@ def _nms_by_boxes(candidates: Candidates, matching: Matching) -> Candidates:
 
 
 def _add_outlines(
-    candidates: Candidates, outputs: Outputs, answer: Answer, size: int
+    candidates: Candidates, outputs: Outputs, answer: OutputSpec, size: int
 ) -> Candidates:
     """Return instances with their outlines; instances without a pixel are dropped."""
     outline = _OUTLINE_TRACERS[answer.head](outputs, answer, size, candidates)

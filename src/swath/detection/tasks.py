@@ -17,7 +17,7 @@ from swath.detection.stitching.stitcher import Stitcher
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.models.output_spec import Answer
+    from swath.models.output_spec import OutputSpec
     from swath.models.runtimes.base import Outputs
     from swath.raster.tiles import Grid, Tile
 
@@ -73,7 +73,7 @@ class Task(Protocol):
         """
 
 
-def create_task(answer: Answer, grid: Grid) -> Task:
+def create_task(answer: OutputSpec, grid: Grid) -> Task:
     """Return the task that a package describes, for the tiles of a scene."""
     if answer.task == "segmentation":
         return _SemanticSegmentation(answer, SegmentStitcher(grid, answer.min_area))
@@ -87,7 +87,7 @@ def create_task(answer: Answer, grid: Grid) -> Task:
 class _StitchedTask:
     """Base of the tasks whose detections overlap or touch between tiles, and are stitched."""
 
-    answer: Answer
+    answer: OutputSpec
     stitcher: Stitcher | SegmentStitcher
 
     def keep_owned(self, detections: Detections) -> Detections:
@@ -139,7 +139,7 @@ class _SemanticSegmentation(_StitchedTask):
 class _TileClassification:
     """One class for each tile's core: cores partition the scene, so nothing is stitched."""
 
-    answer: Answer
+    answer: OutputSpec
 
     def decode(self, outputs: Outputs, tile: Tile, valid: NDArray[np.bool_] | None) -> TileResult:
         """Return the tile's core as a detection, unless it is background or has no valid pixel.

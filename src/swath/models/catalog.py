@@ -10,17 +10,17 @@ from swath import storage
 from swath.errors import SettingsError
 from swath.messages import ModelRef
 
-Catalogue = Mapping[str, ModelRef]
-MAX_NAMED = 20
+Catalog = Mapping[str, ModelRef]
+MAX_LISTED_MODELS = 20
 """Maximum number of model names that a `ModelRef` without an address lists."""
 
 
-class _Entry(msgspec.Struct, frozen=True):
+class _CatalogEntry(msgspec.Struct, frozen=True):
     uri: str
     digest: str
 
 
-def load_catalogue(uri: str) -> dict[str, ModelRef]:
+def load_catalog(uri: str) -> dict[str, ModelRef]:
     """Read the catalog: a JSON object of model name → `{"uri": …, "digest": …}`.
 
     An entry's `uri` without a scheme is a key in the catalog's own bucket, or a path relative to
@@ -33,22 +33,20 @@ def load_catalogue(uri: str) -> dict[str, ModelRef]:
         SettingsError: There is no file at `uri`, or the file is not a model catalog.
     """
     try:
-        entries = msgspec.json.decode(storage.read_bytes(uri), type=dict[str, _Entry])
+        entries = msgspec.json.decode(storage.read_bytes(uri), type=dict[str, _CatalogEntry])
     except FileNotFoundError:
-        raise SettingsError(
-            f"there is no model catalogue at {uri}; deploy the stack anew"
-        ) from None
+        raise SettingsError(f"there is no model catalog at {uri}; deploy the stack anew") from None
     except msgspec.DecodeError as error:
         raise SettingsError(
-            f"{uri} is not a model catalogue: {error}; deploy the stack anew"
+            f"{uri} is not a model catalog: {error}; deploy the stack anew"
         ) from None
     return {
-        name: ModelRef(name=name, uri=_absolute(entry.uri, uri), digest=entry.digest)
+        name: ModelRef(name=name, uri=_absolute_uri(entry.uri, uri), digest=entry.digest)
         for name, entry in entries.items()
     }
 
 
-def choose_model(key: str, catalogue: Catalogue, *, prefix: str, default: str) -> ModelRef:
+def choose_model(key: str, catalog: Catalog, *, prefix: str, default: str) -> ModelRef:
     """Return the model for an object key.
 
     A key `<prefix><model>/…` selects the model of that name; a key `<prefix>…` selects the
@@ -58,21 +56,21 @@ def choose_model(key: str, catalogue: Catalogue, *, prefix: str, default: str) -
 
     Args:
         key: Object key of the scene.
-        catalogue: Deployed models by name.
+        catalog: Deployed models by name.
         prefix: Prefix of the keys of all scenes.
         default: Name of the default model.
     """
     folder, slash, _ = key.removeprefix(prefix).partition("/")
     name = folder if slash else default
-    return catalogue.get(name) or ModelRef(
-        name=name, uri="", digest="", deployed=sorted(catalogue)[:MAX_NAMED]
+    return catalog.get(name) or ModelRef(
+        name=name, uri="", digest="", deployed=sorted(catalog)[:MAX_LISTED_MODELS]
     )
 
 
-def _absolute(uri: str, catalogue_uri: str) -> str:
+def _absolute_uri(uri: str, catalog_uri: str) -> str:
     if "://" in uri or uri.startswith("/"):
         return uri
-    if storage.is_s3(catalogue_uri):
-        bucket, _ = storage.split_s3(catalogue_uri)
+    if storage.is_s3(catalog_uri):
+        bucket, _ = storage.split_s3(catalog_uri)
         return storage.join(f"s3://{bucket}", uri)
-    return storage.join(catalogue_uri.rpartition("/")[0] or ".", uri)
+    return storage.join(catalog_uri.rpartition("/")[0] or ".", uri)

@@ -27,8 +27,8 @@ from swath.models.mlm_output import (
     check_tasks,
     read_answer,
 )
-from swath.models.output_spec import Answer
-from swath.models.scaling import Scaling, divides_by_zero, reach_of
+from swath.models.output_spec import OutputSpec
+from swath.models.scaling import Scaling, finite_range, is_degenerate
 from swath.raster.band_units import Unit, Units
 from swath.raster.radiometry.comparison import Expected
 from swath.storage.encoding import to_utf8
@@ -59,7 +59,7 @@ class WeightsAsset(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256, hex, of the file; None if `mlm.json` gives none."""
 
 
-class ModelDescription(Answer, frozen=True, kw_only=True):
+class ModelDescription(OutputSpec, frozen=True, kw_only=True):
     """Content of `mlm.json`, checked and in swath's terms."""
 
     name: str
@@ -85,9 +85,9 @@ class ModelDescription(Answer, frozen=True, kw_only=True):
     weights: tuple[WeightsAsset, ...]
 
     @property
-    def answer(self) -> Answer:
+    def output_spec(self) -> OutputSpec:
         """Description of the model's outputs, which is all that stitching needs."""
-        return Answer(**{name: getattr(self, name) for name in Answer.__struct_fields__})
+        return OutputSpec(**{name: getattr(self, name) for name in OutputSpec.__struct_fields__})
 
 
 class _Input(msgspec.Struct):
@@ -155,9 +155,9 @@ def parse_description(text: bytes) -> ModelDescription:
     bands = tuple(band if isinstance(band, str) else band.name for band in source.bands)
     _check_bands(bands)
     size = _tile_size(source.input, bands, options)
-    answer = read_answer(properties.outputs, options)
+    spec = read_answer(properties.outputs, options)
     return ModelDescription(
-        **{name: getattr(answer, name) for name in answer.__struct_fields__},
+        **{name: getattr(spec, name) for name in spec.__struct_fields__},
         name=properties.name,
         bands=bands,
         scaling=_scaling(source, bands, options.fill_value),
@@ -198,13 +198,13 @@ def _scaling(
             f"mlm:input has {len(bands)} bands ({', '.join(bands)}) and {len(given)} value_scaling "
             "entries; give one for all bands, or one for each"
         )
-    if wrong := next((s for s in given if divides_by_zero(s)), None):
+    if wrong := next((s for s in given if is_degenerate(s)), None):
         raise PackageError(
             f"mlm:input value_scaling {wrong} divides by zero or reverses its range; give other "
             "numbers"
         )
     for scaling in given:
-        low, high = reach_of([scaling]).common
+        low, high = finite_range([scaling]).common
         if not low <= _ORDINARY[0] <= _ORDINARY[1] <= high:
             raise PackageError(
                 f"mlm:input value_scaling {scaling} brings numbers of 16 bits beyond float32; give "

@@ -26,11 +26,11 @@ from swath.models.output_spec import (
     ROLES,
     Activation,
     AnglePlace,
-    Answer,
     BoxFormat,
     BoxUnits,
     HeadName,
     OutputLayout,
+    OutputSpec,
     Role,
     TaskName,
 )
@@ -113,7 +113,7 @@ class Output(msgspec.Struct):
         return {_MLM_TASKS[name] for name in self.tasks if name in _MLM_TASKS}
 
 
-def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
+def read_answer(entries: Sequence[Output], options: Hyperparameters) -> OutputSpec:
     """Return the description of a model's outputs.
 
     Args:
@@ -131,7 +131,7 @@ def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
     found = [entry for entry in entries if mlm_task in entry.swath_tasks]
     roles = _roles(task, head, found)
     classes = _classes(found, task)
-    answer = Answer(
+    spec = OutputSpec(
         task=task,
         head=head,
         outputs=_places(entries, mlm_task, roles),
@@ -152,7 +152,7 @@ def read_answer(entries: Sequence[Output], options: Hyperparameters) -> Answer:
         mask=bool(options.mask),
     )
     shapes = dict(zip(roles, (entry.result.shape for entry in found), strict=True))
-    return msgspec.structs.replace(answer, batched=check_shapes(shapes, answer))
+    return msgspec.structs.replace(spec, batched=check_shapes(shapes, spec))
 
 
 def check_tasks(field: str, names: Sequence[str]) -> None:

@@ -73,7 +73,7 @@ READ_BY: dict[str, set[str]] = {
 """Tasks and heads that use each hyperparameter. For any other task and head it is an error."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class OutputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Description of a model's outputs, checked and in swath's terms."""
 
     task: TaskName

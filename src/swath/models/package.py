@@ -14,7 +14,7 @@ from swath.models import model_cache, packing
 from swath.models.mlm import ModelDescription, WeightsAsset, WeightsFormat, parse_description
 from swath.models.weights import check_weights_file
 
-_MAX_REASON_LETTERS = 1000
+_MAX_REASON_CHARACTERS = 1000
 """Maximum length in characters of the reason in an error about `mlm.json`. The reason quotes the
 package, so it could be of any length."""
 
@@ -116,7 +116,11 @@ def _named(uri: str, text: bytes) -> ModelDescription:
         return parse_description(text)
     except PackageError as error:
         reason = str(error)
-        cut = f"{reason[:_MAX_REASON_LETTERS]} …" if len(reason) > _MAX_REASON_LETTERS else reason
+        cut = (
+            f"{reason[:_MAX_REASON_CHARACTERS]} …"
+            if len(reason) > _MAX_REASON_CHARACTERS
+            else reason
+        )
         raise PackageError(f"{uri}: {cut}") from None
 
 

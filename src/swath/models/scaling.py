@@ -19,7 +19,7 @@ Pixels = NDArray[np.float32]
 Step = tuple[Literal["subtract", "divide", "maximum", "minimum"], float]
 """Name of an operation, the same in NumPy and in torch, and its second operand."""
 
-_CHANGES_NOTHING: tuple[Step, ...] = (("subtract", 0.0), ("divide", 1.0))
+_IDENTITY_STEPS: tuple[Step, ...] = (("subtract", 0.0), ("divide", 1.0))
 
 
 class MinMax(msgspec.Struct, frozen=True, tag_field="type", tag="min-max"):
@@ -105,18 +105,18 @@ class Scale(msgspec.Struct, frozen=True, tag_field="type", tag="scale"):
 Scaling = MinMax | ZScore | Clip | ClipMin | ClipMax | Offset | Scale
 
 
-def divides_by_zero(scaling: Scaling | None) -> bool:
+def is_degenerate(scaling: Scaling | None) -> bool:
     """Return whether a scaling divides by zero or has a maximum below its minimum."""
     match scaling:
         case MinMax(minimum, maximum):
-            return bool(maximum <= minimum or _narrow(maximum - minimum) == 0)
+            return bool(maximum <= minimum or _to_float32(maximum - minimum) == 0)
         case ZScore(_, divisor) | Scale(divisor):
-            return bool(_narrow(divisor) == 0)
+            return bool(_to_float32(divisor) == 0)
         case _:
             return False
 
 
-class Reach(NamedTuple):
+class FiniteRange(NamedTuple):
     """Range of each band whose numbers stay finite in float32 when scaled, limits included."""
 
     low: tuple[np.float32, ...]
@@ -130,7 +130,7 @@ class Reach(NamedTuple):
         return max(self.low), min(self.high)
 
 
-def reach_of(scalings: Sequence[Scaling | None]) -> Reach:
+def finite_range(scalings: Sequence[Scaling | None]) -> FiniteRange:
     """Return the range of numbers that the scaling of each band keeps finite in float32.
 
     Each step is monotonic, so the whole scaling is monotonic. The numbers that stay finite are
@@ -139,28 +139,28 @@ def reach_of(scalings: Sequence[Scaling | None]) -> Reach:
     Args:
         scalings: Scaling of each band; None leaves the band unscaled.
     """
-    ends = [_reach(steps_of(scaling)) for scaling in scalings]
-    return Reach(tuple(low for low, _ in ends), tuple(high for _, high in ends))
+    ranges = [_band_range(scaling_steps(scaling)) for scaling in scalings]
+    return FiniteRange(tuple(low for low, _ in ranges), tuple(high for _, high in ranges))
 
 
 @functools.lru_cache(maxsize=256)
-def _reach(steps: tuple[Step, ...]) -> tuple[np.float32, np.float32]:
+def _band_range(steps: tuple[Step, ...]) -> tuple[np.float32, np.float32]:
     """Return the lowest and the highest number that stay finite.
 
     If 0 does not stay finite, the range is empty: the lowest is above the highest.
     """
-    ends = []
+    limits = []
     for sign in (np.float32(-1), np.float32(1)):
         # The bits of nonnegative float32 numbers, read as integers, have the same order.
-        kept, lost = -1, int(np.float32(np.inf).view(np.int32))
-        while lost - kept > 1:
-            middle = (kept + lost) // 2
+        finite, infinite = -1, int(np.float32(np.inf).view(np.int32))
+        while infinite - finite > 1:
+            middle = (finite + infinite) // 2
             if _stays_finite(sign * np.int32(middle).view(np.float32), steps):
-                kept = middle
+                finite = middle
             else:
-                lost = middle
-        ends.append(sign * np.int32(kept).view(np.float32) if kept >= 0 else -sign)
-    return ends[0], ends[1]
+                infinite = middle
+        limits.append(sign * np.int32(finite).view(np.float32) if finite >= 0 else -sign)
+    return limits[0], limits[1]
 
 
 def _stays_finite(number: np.float32, steps: Sequence[Step]) -> bool:
@@ -170,15 +170,15 @@ def _stays_finite(number: np.float32, steps: Sequence[Step]) -> bool:
     return bool(np.isfinite(out).all())
 
 
-def _narrow(number: float) -> np.float32:
+def _to_float32(number: float) -> np.float32:
     with np.errstate(over="ignore"):
         return np.float32(number)
 
 
-def steps_of(scaling: Scaling | None) -> tuple[Step, ...]:
+def scaling_steps(scaling: Scaling | None) -> tuple[Step, ...]:
     """Return the operations of a band's scaling, without those that change no number."""
     steps = scaling.steps if scaling else ()
-    return tuple(step for step in steps if step not in _CHANGES_NOTHING)
+    return tuple(step for step in steps if step not in _IDENTITY_STEPS)
 
 
 def scale_into(out: Pixels, tile: NDArray[Any], steps: Sequence[Sequence[Step]]) -> None:

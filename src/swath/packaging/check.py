@@ -21,8 +21,8 @@ import numpy as np
 from swath.errors import ModelOutputError, SwathError
 from swath.models import packing
 from swath.models.package import ModelPackage, Weights, load_package
-from swath.models.runtimes.base import Batches, Model, Runtime
-from swath.models.runtimes.device import find_gpu
+from swath.models.runtimes.base import BatchedModel, Model, Runtime
+from swath.models.runtimes.device import runs_on_gpu
 from swath.models.runtimes.load import load_model
 from swath.packaging import sample_tiles
 from swath.packaging.compare_outputs import difference, read_answer
@@ -256,7 +256,7 @@ def _described_shapes(package: ModelPackage) -> list[list[int]]:
 def _tolerance(package: ModelPackage) -> float:
     """Return the tolerance for the precision of the weights and, on a GPU, of the computation."""
     optimised = _properties(package).get(OPTIMISED, {}).get("precision")
-    computed = package.description.precision if find_gpu() else "float32"
+    computed = package.description.precision if runs_on_gpu() else "float32"
     return max(_TOLERANCES.get(precision, TOLERANCE) for precision in (optimised, computed))
 
 
@@ -273,7 +273,7 @@ def _check_batch(
     """Return the accepted batch size; check that batching does not change a tile's outputs."""
     if not package.description.batched:
         return "1"
-    if isinstance(model, Batches) and model.fixed:
+    if isinstance(model, BatchedModel) and model.has_static_batch:
         return str(model.batch_size)
     tolerance = _tolerance(package)
     together = model(list(shown[:_TOGETHER]))

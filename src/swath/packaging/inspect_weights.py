@@ -13,7 +13,7 @@ import numpy as np
 
 from swath.errors import ModelTimeoutError, PackageError
 from swath.errors.extras import not_installed
-from swath.models.runtimes.base import check_float32, not_runnable
+from swath.models.runtimes.base import check_float32, weights_load_error
 from swath.models.runtimes.time_limit import TimeLimit
 from swath.models.weights import check_weights_file, kind_of
 from swath.packaging.exporter_notes import (
@@ -121,7 +121,7 @@ def read_exported(path: Path, *, bands: int, size: int | None = None) -> Exporte
     """
     kind = format_of(path)
     _library("onnxruntime" if kind == "onnx" else "torch", path)
-    with TimeLimit.of(path).watch("been loaded"):
+    with TimeLimit.from_env(path).watch("been loaded"):
         opened = _OPEN[kind](path)
     shape = _input_shape(path, opened, bands)
     side = _side(path, shape[2:], size, opened.metadata)
@@ -216,7 +216,7 @@ def _open_onnx(path: Path) -> _Opened:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise not_runnable(path, error) from error
+        raise weights_load_error(path, error) from error
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise PackageError(f"{path} takes {[i.name for i in inputs]}; swath feeds one input")
@@ -224,7 +224,7 @@ def _open_onnx(path: Path) -> _Opened:
     names = [output.name for output in session.get_outputs()]
 
     answering = importlib.import_module("swath.models.runtimes.onnx_session").answering
-    limit = TimeLimit.of(path)
+    limit = TimeLimit.from_env(path)
 
     def call(tiles: NDArray[np.float32]) -> _Answer:
         with answering(limit) as options:
@@ -244,8 +244,8 @@ def _open_pt2(path: Path) -> _Opened:
     except PackageError:
         raise
     except Exception as error:
-        raise not_runnable(path, error) from error
-    inputs = files.inputs_of(program)
+        raise weights_load_error(path, error) from error
+    inputs = files.program_inputs(program)
     if len(inputs) != 1:
         raise PackageError(f"{path} takes {[name for name, *_ in inputs]}; swath feeds one input")
     name, shape, dtype = inputs[0]
@@ -260,7 +260,7 @@ def _open_torchscript(path: Path) -> _Opened:
     try:
         module = files.read_torchscript(path, torch.device("cpu"))
     except Exception as error:
-        raise not_runnable(path, error) from error
+        raise weights_load_error(path, error) from error
     count = sum(parameter.numel() for parameter in module.parameters())
     return _Opened(_torch_call(module, path), "image", None, torchscript_notes(path), count)
 
@@ -270,7 +270,7 @@ _OPEN = {"onnx": _open_onnx, "pt2": _open_pt2, "torchscript": _open_torchscript}
 
 def _torch_call(module: Any, path: Path) -> Any:
     torch = importlib.import_module("torch")
-    limit = TimeLimit.of(path)
+    limit = TimeLimit.from_env(path)
 
     def call(tiles: NDArray[np.float32]) -> _Answer:
         with torch.inference_mode(), limit.watch("answered"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from swath.errors import InputError, PackageError
 from swath.errors.extras import not_installed
-from swath.models.runtimes.host_input import HostFeed
+from swath.models.runtimes.host_input import HostInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def _reader(
     quantization: Any, name: str, tiles: Iterable[Tile], description: ModelDescription
 ) -> Any:
     """Return a calibration reader that passes one scaled tile after the other to the library."""
-    feed = HostFeed(description)
+    feed = HostInput(description)
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from swath.errors import SceneError
 from swath.models.runtimes.padding import pad
-from swath.models.scaling import Clip, ClipMax, MinMax, Scale, Scaling, ZScore, reach_of
+from swath.models.scaling import Clip, ClipMax, MinMax, Scale, Scaling, ZScore, finite_range
 
 if TYPE_CHECKING:
     from swath.models.mlm import ModelDescription
@@ -59,7 +59,7 @@ def of_scenes(
     from swath.raster.scene import open_scene  # noqa: PLC0415
     from swath.raster.tiles import Grid  # noqa: PLC0415
 
-    reach = reach_of(description.scaling)
+    limits = finite_range(description.scaling)
     for uri, wanted in shared_out(uris, count):
         with open_scene(uri) as scene:
             bands = select_bands(scene.info, description.bands)
@@ -76,7 +76,7 @@ def of_scenes(
                 if read.pixels is not None and (read.valid is None or read.valid.any()):
                     size, fill = description.tile_size, description.fill_value
                     pixels = convert(read.pixels) if convert else read.pixels
-                    yield pad(pixels, read.shown, size=size, fill_value=fill, reach=reach).copy()
+                    yield pad(pixels, read.shown, size=size, fill_value=fill, limits=limits).copy()
 
 
 def shared_out(uris: Sequence[str], count: int) -> Iterator[tuple[str, int]]:

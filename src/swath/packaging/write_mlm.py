@@ -64,7 +64,7 @@ _ASSETS: dict[WeightsFormat, dict[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSpec:
+class PackageOutput:
     """One output of the model."""
 
     name: str
@@ -90,7 +90,7 @@ class PackageSpec:
     """Scalings of the bands: one for each band, or one for all."""
     tile_size: int
     overlap: int
-    outputs: tuple[OutputSpec, ...]
+    outputs: tuple[PackageOutput, ...]
     """Outputs in the model's order."""
     classes: tuple[str, ...]
     """Class names in the order of the model's scores."""
@@ -252,7 +252,7 @@ def _input(spec: PackageSpec) -> dict[str, Any]:
     }
 
 
-def _output(output: OutputSpec, spec: PackageSpec) -> dict[str, Any]:
+def _output(output: PackageOutput, spec: PackageSpec) -> dict[str, Any]:
     first = int(spec.hyperparameters.get("first_label") or 0)
     entry: dict[str, Any] = {
         "name": output.name,

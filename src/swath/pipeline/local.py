@@ -27,7 +27,7 @@ from swath.messages import (
     TileCounts,
 )
 from swath.models.package import describe_package
-from swath.models.runtimes.time_limit import last_words
+from swath.models.runtimes.time_limit import before_forced_exit
 from swath.pipeline.merge import merge_run
 from swath.pipeline.planning import plan_run
 from swath.pipeline.run_report import RunReport, RunStatus
@@ -130,7 +130,7 @@ def run_local(
         shutil.rmtree(work, ignore_errors=True)
         return CommandExit.FAILED
 
-    with work_folder(out) as work, last_words(end):
+    with work_folder(out) as work, before_forced_exit(end):
         try:
             if database is not None:
                 _migrate_database(database)

@@ -24,7 +24,7 @@ from swath.messages import (
     TileCounts,
     is_readable_plan,
 )
-from swath.models.output_spec import Answer
+from swath.models.output_spec import OutputSpec
 from swath.pipeline.shard_layout import ShardLayout
 from swath.raster.radiometry.comparison import Expected
 from swath.raster.scene_info import ImageInfo
@@ -50,7 +50,7 @@ class Plan(Payload, frozen=True, kw_only=True):
     georeference: Georeference
     """Georeference of the scene."""
     model: ModelRef
-    answer: Answer
+    answer: OutputSpec
     """Description of the model's outputs."""
     bands: tuple[str, ...]
     """Names of the model's bands."""

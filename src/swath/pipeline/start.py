@@ -42,7 +42,7 @@ from swath.errors import PayloadError, TransientError
 from swath.messages import Payload, RunOptions, RunRequest, SceneRef
 from swath.messages.execution_events import EndedExecution
 from swath.messages.versions import SceneVersion
-from swath.models.catalog import Catalogue, choose_model
+from swath.models.catalog import Catalog, choose_model
 from swath.pipeline.executions import Executions
 from swath.pipeline.latest_drop import LatestDrop, unique_execution_name
 from swath.settings import StartRunSettings
@@ -129,14 +129,14 @@ class StartSummary(Payload, frozen=True, kw_only=True):
 
 
 def start_run(
-    drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue, sfn: SFNClient | None = None
+    drop: Drop, *, settings: StartRunSettings, catalog: Catalog, sfn: SFNClient | None = None
 ) -> StartSummary:
     """Start the run of a dropped object, unless it is not a scene or its run exists already.
 
     Args:
         drop: Dropped object.
         settings: Settings of `start_run`.
-        catalogue: Deployed models.
+        catalog: Deployed models.
         sfn: Client of Step Functions; by default a new one.
 
     Raises:
@@ -146,7 +146,7 @@ def start_run(
     """
     if reason := ignore_reason(drop):
         return StartSummary(outcome="ignored", uri=drop.uri, reason=reason)
-    request = new_request(drop, settings=settings, catalogue=catalogue)
+    request = new_request(drop, settings=settings, catalog=catalog)
     executions = Executions.from_arn(settings.state_machine_arn, sfn)
     uri = LatestDrop.note_uri(settings.work_uri, request)
     for _ in range(_MAX_WRITE_ATTEMPTS):
@@ -215,7 +215,7 @@ def ignore_reason(drop: Drop) -> str | None:
     return None
 
 
-def new_request(drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue) -> RunRequest:
+def new_request(drop: Drop, *, settings: StartRunSettings, catalog: Catalog) -> RunRequest:
     """Return the request for the run of a dropped scene.
 
     Raises:
@@ -226,7 +226,7 @@ def new_request(drop: Drop, *, settings: StartRunSettings, catalogue: Catalogue)
             uri=drop.uri, etag=drop.etag, dropped_at=drop.dropped_at, sequencer=drop.sequencer
         ),
         model=choose_model(
-            drop.key, catalogue, prefix=settings.incoming_prefix, default=settings.default_model
+            drop.key, catalog, prefix=settings.incoming_prefix, default=settings.default_model
         ),
         options=_run_options(settings),
         requested_at=datetime.now(UTC).isoformat(),

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from swath.models.runtimes.padding import pad
-from swath.models.scaling import reach_of, scale_into, steps_of
+from swath.models.scaling import finite_range, scale_into, scaling_steps
 from swath.training.networks import Targets
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class BatchLoader:
             crop.input_mask,
             size=crop.pixels.shape[-1],
             fill_value=self.fill_value,
-            reach=reach_of(self.scaling),
+            limits=finite_range(self.scaling),
         )
         scaled = np.empty(tile.shape, np.float32)
-        scale_into(scaled, tile, [steps_of(scaling) for scaling in self.scaling])
+        scale_into(scaled, tile, [scaling_steps(scaling) for scaling in self.scaling])
         return scaled

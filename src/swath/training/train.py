@@ -16,7 +16,7 @@ from swath.errors import InputError, LabelsError, TrainingError, TrainingInterru
 from swath.errors.extras import require
 from swath.models.package import describe_package
 from swath.models.packing import DESCRIPTION
-from swath.models.runtimes.device import find_gpu, torch_device
+from swath.models.runtimes.device import runs_on_gpu, torch_device
 from swath.packaging.write_mlm import TRAINING, band_entry
 from swath.storage.earlier_outputs import Output, folder_of
 from swath.training.export import export_package
@@ -224,7 +224,7 @@ def _deterministic_torch(options: TrainOptions) -> Iterator[None]:
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads or available_cpus())
     # On a GPU, operations without a deterministic implementation are still allowed.
-    torch.use_deterministic_algorithms(not find_gpu(), warn_only=True)
+    torch.use_deterministic_algorithms(not runs_on_gpu(), warn_only=True)
     settings.fill_uninitialized_memory = False
     try:
         yield

@@ -78,7 +78,7 @@ class Cloud:
             drop = self.events[number % len(self.events)]
             self.packages.setdefault(drop, set()).add(self.digest)
             with self.dying(dies):
-                start_run(drop, settings=self.settings, catalogue=self.catalogue, sfn=self.states)
+                start_run(drop, settings=self.settings, catalog=self.catalog, sfn=self.states)
                 self.handled.add(drop)
 
     def tell(self, number, *, dies=False):
@@ -102,7 +102,7 @@ class Cloud:
         raise DiedError
 
     @property
-    def catalogue(self):
+    def catalog(self):
         names = ("ships", "trees")
         return {n: ModelRef(name=n, uri="s3://m/m.tar.gz", digest=self.digest) for n in names}
 
@@ -215,10 +215,10 @@ class Cloud:
         drop = self.objects[key]
         runs = {}
         for digest in digests:
-            settled = {**self.catalogue}
+            settled = {**self.catalog}
             model = "trees" if "trees" in key else "ships"
             settled[model] = ModelRef(name=model, uri="s3://m/m.tar.gz", digest=digest)
-            request = new_request(drop, settings=self.settings, catalogue=settled)
+            request = new_request(drop, settings=self.settings, catalog=settled)
             runs[request.run_id] = self.files[drop.etag, digest].detections
         return runs
 

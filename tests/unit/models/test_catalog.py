@@ -4,7 +4,7 @@ import pytest
 
 from swath.errors import SettingsError
 from swath.messages import ModelRef
-from swath.models.catalog import choose_model, load_catalogue
+from swath.models.catalog import choose_model, load_catalog
 
 SHIPS = ModelRef(name="ships", uri="s3://b/ships.tar.gz", digest="1")
 TREES = ModelRef(name="trees", uri="s3://b/trees.tar.gz", digest="2")
@@ -46,25 +46,25 @@ def test_a_default_that_is_not_deployed_is_named_without_an_address():
 
 @pytest.mark.parametrize("uri", ["s3://b/models/ships.tar.gz", "/models/ships"])
 def test_an_address_in_the_catalogue_is_kept(tmp_path, uri):
-    path = tmp_path / "catalogue.json"
+    path = tmp_path / "catalog.json"
     path.write_text(json.dumps({"ships": {"uri": uri, "digest": "1"}}))
-    assert load_catalogue(str(path)) == {"ships": ModelRef(name="ships", uri=uri, digest="1")}
+    assert load_catalog(str(path)) == {"ships": ModelRef(name="ships", uri=uri, digest="1")}
 
 
 def test_a_bare_key_lies_beside_the_catalogue(tmp_path):
-    path = tmp_path / "catalogue.json"
+    path = tmp_path / "catalog.json"
     path.write_text(json.dumps({"ships": {"uri": "ships.tar.gz", "digest": "1"}}))
-    assert load_catalogue(str(path))["ships"].uri == str(tmp_path / "ships.tar.gz")
+    assert load_catalog(str(path))["ships"].uri == str(tmp_path / "ships.tar.gz")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"ships": {"uri": "x"}}', '{"ships": "x"}'])
 def test_what_is_no_catalogue_is_refused_by_name(tmp_path, text):
-    path = tmp_path / "catalogue.json"
+    path = tmp_path / "catalog.json"
     path.write_text(text)
-    with pytest.raises(SettingsError, match=r"catalogue\.json is not a model catalogue"):
-        load_catalogue(str(path))
+    with pytest.raises(SettingsError, match=r"catalog\.json is not a model catalog"):
+        load_catalog(str(path))
 
 
 def test_a_missing_catalogue_is_named(tmp_path):
-    with pytest.raises(SettingsError, match=r"no model catalogue at .*nowhere\.json"):
-        load_catalogue(str(tmp_path / "nowhere.json"))
+    with pytest.raises(SettingsError, match=r"no model catalog at .*nowhere\.json"):
+        load_catalog(str(tmp_path / "nowhere.json"))

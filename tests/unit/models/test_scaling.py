@@ -11,16 +11,16 @@ from swath.models.scaling import (
     Offset,
     Scale,
     ZScore,
-    divides_by_zero,
-    reach_of,
+    finite_range,
+    is_degenerate,
     scale_into,
-    steps_of,
+    scaling_steps,
 )
 
 
 def scaled(band, scaling):
     out = np.full((1, *band.shape), np.nan, np.float32)
-    scale_into(out, band[None], [steps_of(scaling)])
+    scale_into(out, band[None], [scaling_steps(scaling)])
     return out[0]
 
 
@@ -63,14 +63,14 @@ def test_it_rounds_as_the_formula_does_and_no_more(minimum):
     ],
 )
 def test_what_changes_no_number_is_left_out(scaling, left):
-    assert [name for name, _ in steps_of(scaling)] == left
+    assert [name for name, _ in scaling_steps(scaling)] == left
 
 
 def test_each_band_has_its_own():
     tile = np.full((3, 2, 2), 10, np.uint8)
     out = np.empty((3, 2, 2), np.float32)
 
-    scale_into(out, tile, [steps_of(Scale(value=10)), (), steps_of(Offset(value=4))])
+    scale_into(out, tile, [scaling_steps(Scale(value=10)), (), scaling_steps(Offset(value=4))])
 
     assert out[:, 0, 0].tolist() == [1, 10, 6]
 
@@ -96,13 +96,13 @@ def test_bands_and_scalings_must_be_as_many():
     ],
 )
 def test_which_scalings_divide_by_zero(scaling, by_zero):
-    assert divides_by_zero(scaling) is by_zero
+    assert is_degenerate(scaling) is by_zero
 
 
 def test_a_divisor_that_float32_has_no_number_for_divides_by_zero():
-    assert divides_by_zero(Scale(value=1e-50))
-    assert divides_by_zero(ZScore(mean=0, stddev=-1e-50))
-    assert divides_by_zero(MinMax(minimum=0, maximum=1e-50))
+    assert is_degenerate(Scale(value=1e-50))
+    assert is_degenerate(ZScore(mean=0, stddev=-1e-50))
+    assert is_degenerate(MinMax(minimum=0, maximum=1e-50))
 
 
 any_number = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -118,7 +118,7 @@ scalings = st.one_of(
 
 @given(scaling=scalings, numbers=st.lists(any_number, min_size=1, max_size=9))
 def test_the_numbers_within_reach_are_those_that_stay_finite(scaling, numbers):
-    (low, high) = reach_of([scaling]).common
+    (low, high) = finite_range([scaling]).common
     assume(low <= high)
     numbers = [*numbers, low, high, np.nextafter(low, low - 1), np.nextafter(high, high + 1)]
     band = np.array([numbers], np.float32)
@@ -131,5 +131,5 @@ def test_the_numbers_within_reach_are_those_that_stay_finite(scaling, numbers):
 
 
 def test_a_reach_that_zero_is_not_in_is_empty():
-    low, high = reach_of([ZScore(mean=1e300, stddev=1)]).common
+    low, high = finite_range([ZScore(mean=1e300, stddev=1)]).common
     assert low > high

@@ -133,7 +133,7 @@ def test_a_network_that_mixes_tiles_is_found_out(make):
 @pytest.mark.parametrize(("gpu", "tolerance"), [(True, 1e-2), (False, 1e-3)])
 def test_what_a_gpu_computes_in_half_precision_may_differ_more(make, monkeypatch, gpu, tolerance):
     """From alone to among others, too: 0.4 % here, as a batch's other kernels would make it."""
-    monkeypatch.setattr(module, "find_gpu", lambda: gpu)
+    monkeypatch.setattr(module, "runs_on_gpu", lambda: gpu)
     mixed = 1 + np.array([0.004], np.float32)
     size = helper.make_node("Shape", ["before"], ["size"], start=0, end=1)
     many = helper.make_node("Greater", ["size", "one"], ["many"])

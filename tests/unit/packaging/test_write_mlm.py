@@ -12,9 +12,9 @@ from swath.models.mlm import parse_description
 from swath.models.output_spec import ACTIVATIONS
 from swath.models.package import load_package
 from swath.models.scaling import Clip, ClipMax, ClipMin, MinMax, Offset, Scale, ZScore
-from swath.packaging.write_mlm import OutputSpec, PackageSpec, write_description
+from swath.packaging.write_mlm import PackageOutput, PackageSpec, write_description
 
-ROWS = OutputSpec(name="pred", shape=(-1, 6, 336), axes=("batch", "channel", "candidate"))
+ROWS = PackageOutput(name="pred", shape=(-1, 6, 336), axes=("batch", "channel", "candidate"))
 SPEC = PackageSpec(
     name="boats",
     architecture="YOLO11",
@@ -66,7 +66,7 @@ def rows(draw, classes):
         "box_units": draw(st.sampled_from(["px", "normalised"])),
         "fill_value": draw(numbers),
     }
-    return options, OutputSpec(name="out", shape=shape, axes=("batch", "a", "b"))
+    return options, PackageOutput(name="out", shape=shape, axes=("batch", "a", "b"))
 
 
 @st.composite
@@ -150,14 +150,16 @@ def test_more_properties_are_the_items(folder):
 
 
 def test_outputs_beside_the_task_are_passed_over(folder):
-    beside = OutputSpec(name="map", shape=(-1, 8), axes=("batch", "any"), read=False)
+    beside = PackageOutput(name="map", shape=(-1, 8), axes=("batch", "any"), read=False)
     write_description(folder, dataclasses.replace(SPEC, outputs=(beside, ROWS)))
 
     assert load_package(folder).description.outputs == (None, "rows")
 
 
 def test_classes_that_count_from_one_say_so(folder):
-    labelled = OutputSpec(name="pred", shape=(-1, 300, 6), axes=("batch", "candidate", "channel"))
+    labelled = PackageOutput(
+        name="pred", shape=(-1, 300, 6), axes=("batch", "candidate", "channel")
+    )
     options = {
         "score_threshold": 0.25,
         "box_format": "xyxy",

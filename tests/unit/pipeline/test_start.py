@@ -27,7 +27,7 @@ class Bucket:
     def __init__(self, work):
         self.states = States(NOON)
         self.writes = 0x617F08299329D189
-        self.catalogue = CATALOGUE
+        self.catalog = CATALOGUE
         self.settings = StartRunSettings(
             state_machine_arn=MACHINE, catalogue_uri="", default_model="ships", work_uri=work
         )
@@ -51,7 +51,7 @@ class Bucket:
         return event
 
     def handle(self, event):
-        return start_run(event, settings=self.settings, catalogue=self.catalogue, sfn=self.states)
+        return start_run(event, settings=self.settings, catalog=self.catalog, sfn=self.states)
 
     def end(self, execution, status="FAILED", *, superseded=False):
         """End an execution; the detail of the event that says so."""
@@ -302,7 +302,7 @@ def test_an_event_whose_handler_died_runs_what_was_deployed_then(bucket, monkeyp
         patched.setattr(bucket.states, "start_execution", None)
         with pytest.raises(TypeError):
             bucket.handle(event)
-    bucket.catalogue = redeployed("d2")
+    bucket.catalog = redeployed("d2")
     bucket.handle(event)
     (execution,) = bucket.states.executions.values()
     assert json.loads(execution["input"])["model"]["digest"] == "d"
@@ -316,11 +316,11 @@ def test_a_package_that_was_deployed_anew_runs_with_the_next_drop_and_no_old_eve
     event = bucket.drop()
     first = bucket.handle(event)
     bucket.states.end(first.execution)
-    bucket.catalogue = redeployed("d2")
+    bucket.catalog = redeployed("d2")
 
     assert bucket.handle(event).outcome == "duplicate"
     second = bucket.handle(bucket.drop())
-    bucket.catalogue = CATALOGUE
+    bucket.catalog = CATALOGUE
     third = bucket.handle(bucket.drop())
 
     assert second.outcome == third.outcome == "started"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Boxes, Floats, Ints
-    from swath.models.output_spec import Answer
+    from swath.models.output_spec import OutputSpec
 
 from swath._types import Polygons
 
@@ -65,7 +65,7 @@ class ScoredRows:
 
 
 def to_candidates(
-    numbers: NDArray[Any], scored: ScoredRows, answer: Answer, size: int
+    numbers: NDArray[Any], scored: ScoredRows, answer: OutputSpec, size: int
 ) -> Candidates:
     """Return candidates with the boxes of a model's outputs; boxes without area are dropped.
 
@@ -91,7 +91,7 @@ def to_candidates(
 
 
 def _to_boxes_and_outlines(
-    numbers: Floats, answer: Answer
+    numbers: Floats, answer: OutputSpec
 ) -> tuple[Boxes, Polygons | None, NDArray[np.bool_]]:
     """Return boxes, outlines (None unless the boxes are oriented), and which boxes have area."""
     if answer.task == "oriented-detection":

@@ -12,10 +12,10 @@ from swath.errors import ModelOutputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.models.output_spec import Answer
+    from swath.models.output_spec import OutputSpec
 
 
-def select_labeled(score: NDArray[Any], label: NDArray[Any], answer: Answer) -> ScoredRows:
+def select_labeled(score: NDArray[Any], label: NDArray[Any], answer: OutputSpec) -> ScoredRows:
     """Return the candidates whose score reaches the threshold, without those of the background.
 
     Args:
@@ -33,7 +33,7 @@ def select_labeled(score: NDArray[Any], label: NDArray[Any], answer: Answer) -> 
     return ScoredRows(rows[some], score[rows][some], position[some])
 
 
-def check_classes(label: NDArray[Any], answer: Answer) -> None:
+def check_classes(label: NDArray[Any], answer: OutputSpec) -> None:
     """Refuse class numbers that are out of range; 0 is the background if classes count from 1.
 
     Raises:

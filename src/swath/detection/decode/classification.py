@@ -14,11 +14,11 @@ from swath.detection.decode.outputs import (
 )
 
 if TYPE_CHECKING:
-    from swath.models.output_spec import Answer
+    from swath.models.output_spec import OutputSpec
     from swath.models.runtimes.base import Outputs
 
 
-def decode(outputs: Outputs, answer: Answer) -> tuple[int, np.float32]:
+def decode(outputs: Outputs, answer: OutputSpec) -> tuple[int, np.float32]:
     """Return the index of the class with the highest score, and its probability.
 
     Raises:

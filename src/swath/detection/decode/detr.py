@@ -14,11 +14,11 @@ from swath.models.output_spec import COLUMNS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.models.output_spec import Answer
+    from swath.models.output_spec import OutputSpec
     from swath.models.runtimes.base import Outputs
 
 
-def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     The scores of a softmax have a last column for "no object", even if the model computes it.
@@ -39,7 +39,7 @@ def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     return to_candidates(boxes[scored.row], scored, answer, size)
 
 
-def _softmax(logits: NDArray[np.floating], answer: Answer) -> ScoredRows:
+def _softmax(logits: NDArray[np.floating], answer: OutputSpec) -> ScoredRows:
     """Return the best class of each query; the last column of the logits is "no object"."""
     logits = logits.astype(np.float32)
     label = logits[:, :-1].argmax(axis=1)

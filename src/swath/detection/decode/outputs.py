@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from swath.errors import ModelOutputError
 
 if TYPE_CHECKING:
-    from swath.models.output_spec import Answer, Role
+    from swath.models.output_spec import OutputSpec, Role
     from swath.models.runtimes.base import Outputs
 
 Scores = NDArray[np.float32]
@@ -23,7 +23,7 @@ _MAX_SCORE = 1 + 1e-3
 
 
 def get_output(
-    outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]
+    outputs: Outputs, role: Role, answer: OutputSpec, *shapes: tuple[int, ...]
 ) -> NDArray[Any]:
     """Return the output of a role, free of NaN.
 
@@ -42,7 +42,7 @@ def get_output(
 
 
 def get_unchecked_output(
-    outputs: Outputs, role: Role, answer: Answer, *shapes: tuple[int, ...]
+    outputs: Outputs, role: Role, answer: OutputSpec, *shapes: tuple[int, ...]
 ) -> NDArray[Any]:
     """Return the output of a role, which may hold NaN.
 
@@ -82,7 +82,7 @@ def check_no_nan(array: NDArray[Any], role: Role) -> None:
         raise ModelOutputError(f"the model returned NaN in {role}")
 
 
-def min_raw_score(answer: Answer) -> float:
+def min_raw_score(answer: OutputSpec) -> float:
     """Return a value slightly below the lowest model value that reaches the score threshold."""
     if answer.activation == "none":
         return answer.score_threshold
@@ -105,7 +105,7 @@ def sigmoid(numbers: NDArray[Any]) -> Scores:
     return np.reciprocal(scores, out=scores)
 
 
-def apply_activation(numbers: NDArray[Any], answer: Answer) -> Scores:
+def apply_activation(numbers: NDArray[Any], answer: OutputSpec) -> Scores:
     """Return scores from the model's values, each converted by itself (no softmax)."""
     return sigmoid(numbers) if answer.activation == "sigmoid" else numbers.astype(np.float32)
 

@@ -19,13 +19,13 @@ from swath.detection.decode.resample import bilinear
 from swath.detection.detections import NO_LABEL
 
 if TYPE_CHECKING:
-    from swath.models.output_spec import Answer
+    from swath.models.output_spec import OutputSpec
     from swath.models.runtimes.base import Outputs
 
 Labels = NDArray[np.uint8]
 
 
-def decode(outputs: Outputs, answer: Answer, size: int) -> tuple[Labels, Scores]:
+def decode(outputs: Outputs, answer: OutputSpec, size: int) -> tuple[Labels, Scores]:
     """Return the class of each pixel of a tile and its probability, (size, size) each.
 
     An output at another resolution is resampled to the tile's: scores bilinearly, labels by the
@@ -48,7 +48,7 @@ def decode(outputs: Outputs, answer: Answer, size: int) -> tuple[Labels, Scores]
     return _best_class(scores, answer)
 
 
-def _best_class(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
+def _best_class(scores: NDArray[Any], answer: OutputSpec) -> tuple[Labels, Scores]:
     """Return the class of the highest score, the first of equals, and its probability."""
     best = scores[0].astype(np.float32)
     label = np.zeros(best.shape, np.uint8)
@@ -64,7 +64,7 @@ def _best_class(scores: NDArray[Any], answer: Answer) -> tuple[Labels, Scores]:
     return label, probability
 
 
-def _decode_label_map(outputs: Outputs, answer: Answer, size: int) -> Labels:
+def _decode_label_map(outputs: Outputs, answer: OutputSpec, size: int) -> Labels:
     given = get_output(outputs, "labels", answer, (-1, -1), (1, -1, -1))
     given = given.reshape(given.shape[-2:])
     if answer.ignore_label is not None:

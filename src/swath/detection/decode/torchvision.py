@@ -19,11 +19,11 @@ from swath.models.output_spec import COLUMNS
 
 if TYPE_CHECKING:
     from swath._types import Polygons
-    from swath.models.output_spec import Answer
+    from swath.models.output_spec import OutputSpec
     from swath.models.runtimes.base import Outputs
 
 
-def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     Raises:
@@ -39,7 +39,7 @@ def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     return to_candidates(boxes[scored.row], scored, answer, size)
 
 
-def _object_count(outputs: Outputs, answer: Answer, most: int) -> int:
+def _object_count(outputs: Outputs, answer: OutputSpec, most: int) -> int:
     """Return the number of rows that are objects; NMS plugins leave the other rows unchanged.
 
     Raises:
@@ -51,7 +51,9 @@ def _object_count(outputs: Outputs, answer: Answer, most: int) -> int:
     return int(given)
 
 
-def trace_outlines(outputs: Outputs, answer: Answer, size: int, candidates: Candidates) -> Polygons:
+def trace_outlines(
+    outputs: Outputs, answer: OutputSpec, size: int, candidates: Candidates
+) -> Polygons:
     """Return the outlines (n,) of candidates in px of the tile; None for one without a pixel.
 
     Raises:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Ints
-    from swath.models.output_spec import Answer
+    from swath.models.output_spec import OutputSpec
     from swath.models.runtimes.base import Outputs
 
 
-def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     Raises:
@@ -42,14 +42,16 @@ def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     return to_candidates(numbers[:, scored.row].T, scored, answer, size)
 
 
-def to_channels_first(outputs: Outputs, answer: Answer, count: int) -> NDArray[Any]:
+def to_channels_first(outputs: Outputs, answer: OutputSpec, count: int) -> NDArray[Any]:
     """Return the output as (channels, candidates), for either layout of the output."""
     if answer.output_layout == "channels_first":
         return get_output(outputs, "rows", answer, (count, -1))
     return get_output(outputs, "rows", answer, (-1, count)).T
 
 
-def split_box_channels(channels: NDArray[Any], answer: Answer) -> tuple[NDArray[Any], NDArray[Any]]:
+def split_box_channels(
+    channels: NDArray[Any], answer: OutputSpec
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the channels of the box, in the order of its format, and the other channels."""
     columns = COLUMNS[answer.box_format]
     if answer.box_format == "cxcywhr" and answer.angle == "last":
@@ -57,7 +59,7 @@ def split_box_channels(channels: NDArray[Any], answer: Answer) -> tuple[NDArray[
     return channels[:columns], channels[columns:]
 
 
-def select_best_class(scores: NDArray[Any], answer: Answer) -> ScoredRows:
+def select_best_class(scores: NDArray[Any], answer: OutputSpec) -> ScoredRows:
     """Return the best class of each candidate whose score reaches the threshold.
 
     Args:
@@ -71,7 +73,7 @@ def select_best_class(scores: NDArray[Any], answer: Answer) -> ScoredRows:
     return _select_above_threshold(rows, few[label, np.arange(len(rows))], label, answer)
 
 
-def _select_with_objectness(rest: NDArray[Any], answer: Answer) -> ScoredRows:
+def _select_with_objectness(rest: NDArray[Any], answer: OutputSpec) -> ScoredRows:
     # A class score is at most 1, so the objectness must reach the threshold too.
     rows = np.flatnonzero(rest[0] >= min_raw_score(answer))
     few = apply_activation(rest[:, rows], answer)
@@ -81,11 +83,13 @@ def _select_with_objectness(rest: NDArray[Any], answer: Answer) -> ScoredRows:
     )
 
 
-def _select_labeled_rows(rest: NDArray[Any], answer: Answer) -> ScoredRows:
+def _select_labeled_rows(rest: NDArray[Any], answer: OutputSpec) -> ScoredRows:
     score, label = rest
     return select_labeled(score, label, answer)
 
 
-def _select_above_threshold(rows: Ints, score: Scores, label: Ints, answer: Answer) -> ScoredRows:
+def _select_above_threshold(
+    rows: Ints, score: Scores, label: Ints, answer: OutputSpec
+) -> ScoredRows:
     counts = score >= np.float32(answer.score_threshold)
     return ScoredRows(rows[counts], score[counts], label[counts])

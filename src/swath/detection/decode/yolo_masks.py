@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from swath._types import Floats, Polygons
-    from swath.models.output_spec import Answer
+    from swath.models.output_spec import OutputSpec
     from swath.models.runtimes.base import Outputs
 
 
-def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
+def decode(outputs: Outputs, answer: OutputSpec, size: int) -> Candidates:
     """Return the candidates of one tile.
 
     Raises:
@@ -40,7 +40,9 @@ def decode(outputs: Outputs, answer: Answer, size: int) -> Candidates:
     return to_candidates(channels[:columns, scored.row].T, scored, answer, size)
 
 
-def trace_outlines(outputs: Outputs, answer: Answer, size: int, candidates: Candidates) -> Polygons:
+def trace_outlines(
+    outputs: Outputs, answer: OutputSpec, size: int, candidates: Candidates
+) -> Polygons:
     """Return the outlines (n,) of candidates in px of the tile; None for one without a pixel."""
     prototypes = get_output(outputs, "prototypes", answer, (-1, -1, -1)).astype(np.float32)
     channels = to_channels_first(outputs, answer, -1)

@@ -33,7 +33,7 @@ _OUT_OF_MEMORY = re.compile(
     r"|ALLOC(ATION)?_FAILED|CUBLAS_STATUS_NOT_INITIALIZED|CUDNN_STATUS_NOT_INITIALIZED",
     re.IGNORECASE,
 )
-_MOST_WORKERS = 8
+_MAX_CPU_WORKERS = 8
 GPU_WORKERS = 3
 """Number of threads that call a model on a GPU: one batch is computed, one is being uploaded, and
 the outputs of one are being decoded."""
@@ -73,26 +73,26 @@ class Model(Protocol):
         """Halve the batch size; return False if it cannot be smaller."""
 
 
-class Batches:
+class BatchedModel:
     """Batch size of a model; base class of the models of all libraries."""
 
-    def __init__(self, batch_size: int, *, fixed: bool = False) -> None:
+    def __init__(self, batch_size: int, *, static_batch: bool = False) -> None:
         self.batch_size = batch_size
-        self.fixed = fixed
+        self.has_static_batch = static_batch
         """Whether each batch must have exactly `batch_size` tiles."""
         self.engine: Engine | None = None
         """Device, library and precision that compute the outputs; set when a package is loaded."""
 
     def shrink(self) -> bool:
         """Halve the batch size; return False if it cannot be smaller."""
-        if self.fixed or self.batch_size == 1:
+        if self.has_static_batch or self.batch_size == 1:
             return False
         self.batch_size //= 2
         return True
 
-    def filled(self, tiles: int) -> int:
+    def padded_size(self, tiles: int) -> int:
         """Return the size of the batch for a number of tiles, with padding if the size is fixed."""
-        return self.batch_size if self.fixed else tiles
+        return self.batch_size if self.has_static_batch else tiles
 
 
 def cpu_workers() -> tuple[int, int]:
@@ -102,11 +102,11 @@ def cpu_workers() -> tuple[int, int]:
     But each tile in progress needs memory, so the number of tiles is at most 8.
     """
     cpus = available_cpus()
-    workers = min(cpus, _MOST_WORKERS)
+    workers = min(cpus, _MAX_CPU_WORKERS)
     return workers, cpus // workers
 
 
-def fixed_batch(
+def static_batch_size(
     path: Path, inputs: Sequence[tuple[str, Sequence[Any]]], description: ModelDescription
 ) -> int | None:
     """Check a model's input, and return its batch size if that is fixed, else None.
@@ -127,8 +127,8 @@ def fixed_batch(
             "swath feeds one, (batch, bands, height, width)"
         )
     batch, *shape = inputs[0][1]
-    for given, wanted in zip(shape, expected, strict=True):
-        if isinstance(given, int) and given != wanted:
+    for actual, required in zip(shape, expected, strict=True):
+        if isinstance(actual, int) and actual != required:
             raise PackageError(
                 f"{path} takes tiles of {shape} (bands, height, width); "
                 f"mlm.json says {list(expected)}: correct the one that is wrong"
@@ -136,24 +136,24 @@ def fixed_batch(
     return batch if isinstance(batch, int) else None
 
 
-def not_runnable(path: Path, error: Exception) -> PackageError:
+def weights_load_error(path: Path, error: Exception) -> PackageError:
     """Return the error for weights that a library cannot load, with the reason and the remedy."""
-    reason = " ".join(_LIBRARYS_START.sub("", str(error)).split())[:_MAX_REASON_LETTERS]
+    reason = " ".join(_LIBRARY_PREFIX.sub("", str(error)).split())[:_MAX_REASON_CHARACTERS]
     remedy = (
         "export the network with the format's own operators only (a newer opset may have them)"
-        if _NO_OPERATOR.search(reason)
+        if _MISSING_OPERATOR.search(reason)
         else "copy the file again, or export the network anew"
     )
     return PackageError(f"{path} cannot be run: {reason.rstrip('.')}; {remedy}")
 
 
 # ONNX Runtime's messages start with an error number and the path. The reason follows them.
-_LIBRARYS_START = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
-_NO_OPERATOR = re.compile(
+_LIBRARY_PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .*? failed:)?")
+_MISSING_OPERATOR = re.compile(
     r"not a registered function/op|No Op registered|Unknown builtin op|Unknown custom op"
     r"|OpConversionFailure"
 )
-_MAX_REASON_LETTERS = 500
+_MAX_REASON_CHARACTERS = 500
 """Maximum length of a reason in characters. torch's messages about a graph can be as long as the
 graph."""
 
@@ -175,7 +175,7 @@ def check_float32(path: Path, dtype: str) -> None:
         )
 
 
-def per_tile(
+def split_batch(
     outputs: Sequence[NDArray[Any]], *, tiles: int, batch: int, batched: bool
 ) -> list[Outputs]:
     """Split a batch's outputs into the outputs of each tile, without the padding of the batch.
@@ -200,7 +200,7 @@ def per_tile(
 
 
 @contextmanager
-def memory_errors() -> Iterator[None]:
+def translate_oom() -> Iterator[None]:
     """Turn a library's out-of-memory error inside the `with` block into `OutOfMemoryError`."""
     try:
         yield

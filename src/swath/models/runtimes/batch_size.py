@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST = 64
 """Maximum batch size that is tried. Batches also need memory on the host before and after the
 device computes them, and larger ones are hardly faster."""
-_WORTH_IT = 1.05
+_MIN_SPEEDUP = 1.05
 """Minimum speedup for a doubled batch size. With larger batches, a shard's last batch has more
 unused slots."""
 
@@ -41,12 +41,12 @@ def best_batch_size(seconds: Callable[[int], float], suggested: int) -> int:
             size //= 2
             rate = _rate(seconds, size)
         return size
-    while 2 * size <= MOST and (next_rate := _rate(seconds, 2 * size)) > rate * _WORTH_IT:
+    while 2 * size <= MOST and (next_rate := _rate(seconds, 2 * size)) > rate * _MIN_SPEEDUP:
         size, rate = 2 * size, next_rate
     return size
 
 
-def seconds_of(model: Model, description: ModelDescription) -> Callable[[int], float]:
+def make_batch_timer(model: Model, description: ModelDescription) -> Callable[[int], float]:
     """Return a function that measures a model's seconds per batch, with black tiles."""
     tile = np.zeros((len(description.bands), *[description.tile_size] * 2), np.uint8)
 

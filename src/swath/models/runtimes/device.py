@@ -30,24 +30,24 @@ from swath.settings import DeviceSettings, variable
 _CHOICES = ("auto", "cpu", "cuda")
 _VARIABLE = variable("device")
 # Device nodes of NVIDIA's driver on Linux and on the Windows Subsystem for Linux.
-_NODES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-_DRIVER = Path("/proc/driver/nvidia/version")
-_GPUS = Path("/proc/driver/nvidia/gpus")
+_DEVICE_NODES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+_DRIVER_FILE = Path("/proc/driver/nvidia/version")
+_GPU_FOLDER = Path("/proc/driver/nvidia/gpus")
 _DRIVER_VERSION = re.compile(r"Kernel Module(?: for \S+)?\s+(\d+(?:\.\d+)*)")
 _GPU_MODEL = re.compile(r"^Model:\s*(.+?)\s*$", re.MULTILINE)
 _CUDA_PROVIDER = "CUDAExecutionProvider"
-_COMPAT = Path("/usr/local/cuda/compat")
-_NATIVE_DRIVER = 580
+_COMPAT_FOLDER = Path("/usr/local/cuda/compat")
+_MIN_NATIVE_DRIVER = 580
 """Major version of the first driver that runs CUDA 13 without the compatibility libraries:
 https://docs.nvidia.com/cuda/cuda-toolkit-release-notes/index.html#cuda-driver"""
-_LIBRARIES = "LD_LIBRARY_PATH"
+_LIBRARY_PATH = "LD_LIBRARY_PATH"
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
     """Device that a model runs on."""
 
-    kind: str
+    type: str
     """`cuda` or `cpu`."""
     name: str
     """NVIDIA's name of the GPU, or `cpu`."""
@@ -55,36 +55,36 @@ class Device:
     """Version of NVIDIA's driver; empty on a CPU, or if it is unknown."""
 
 
-def find_gpu(promise: str = "") -> bool:
+def runs_on_gpu(expectation: str = "") -> bool:
     """Return whether models run on a GPU in this process.
 
     Args:
-        promise: Reason, other than the environment, why this process expects a GPU, for the error
-            message; empty if there is none.
+        expectation: Reason, other than the environment, why this process expects a GPU, for the
+            error message; empty if there is none.
 
     Raises:
         NoGpuError: This process has or expects a GPU, but cannot use one.
         SettingsError: `SWATH_DEVICE` is not `auto`, `cpu` or `cuda`.
     """
-    wanted = _wanted()
-    if wanted == "cpu":
+    requested = _requested_device()
+    if requested == "cpu":
         return False
-    if wanted == "cuda":
-        promise = f"{_VARIABLE} is cuda"
-    shown = next((str(node) for node in _NODES if node.exists()), "")
-    if not (promise or shown):
+    if requested == "cuda":
+        expectation = f"{_VARIABLE} is cuda"
+    node = next((str(node) for node in _DEVICE_NODES if node.exists()), "")
+    if not (expectation or node):
         # If torch is imported already, asking it costs no time.
-        return "torch" in sys.modules and _torch_build()[1]
-    build, usable = _torch_build()
+        return "torch" in sys.modules and _torch_cuda()[1]
+    build, usable = _torch_cuda()
     if usable or (build is None and _onnx_runtime_has_cuda()):
         return True
     # A laptop with a GPU may have libraries that support the CPU only.
-    if promise or build:
+    if expectation or build:
         raise NoGpuError(
-            f"{promise or f'there is {shown}'}, but no GPU can be used: {_torch_words(build)}, "
-            f"the driver is {driver_version() or 'not there'}, and {shown or 'no GPU device'} is "
-            f"visible. Give the process a GPU and driver {_NATIVE_DRIVER} or later, or set "
-            f"{_VARIABLE}=cpu to compute on the CPU"
+            f"{expectation or f'{node} exists'}, but no GPU can be used: "
+            f"{_torch_build_text(build)}, the driver is {driver_version() or 'missing'}, and "
+            f"{node or 'no GPU device'} is visible. Give the process a GPU and driver "
+            f"{_MIN_NATIVE_DRIVER} or later, or set {_VARIABLE}=cpu to compute on the CPU"
         )
     return False
 
@@ -93,11 +93,11 @@ def torch_device() -> Any:
     """Return the `torch.device` that models run on.
 
     Raises:
-        NoGpuError: `find_gpu` raises it, or `SWATH_DEVICE` is `cuda` and torch cannot use CUDA.
+        NoGpuError: `runs_on_gpu` raises it, or `SWATH_DEVICE` is `cuda` and torch cannot use CUDA.
         SettingsError: `SWATH_DEVICE` is not `auto`, `cpu` or `cuda`.
     """
     torch = importlib.import_module("torch")
-    gpu = find_gpu()
+    gpu = runs_on_gpu()
     if gpu and torch.cuda.is_available():
         return torch.device("cuda")
     refuse_cpu(f"torch {torch.__version__} has no CUDA")
@@ -111,7 +111,7 @@ def library_uses_gpu(library: str) -> bool:
         library: `torch`, `onnxruntime` or `openvino`. swath runs `openvino` on the CPU only.
     """
     if library == "torch":
-        return _torch_build()[1]
+        return _torch_cuda()[1]
     return library == "onnxruntime" and _onnx_runtime_has_cuda()
 
 
@@ -125,28 +125,28 @@ def refuse_cpu(reason: str) -> None:
         NoGpuError: `SWATH_DEVICE` is `cuda`. The message has the reason and the remedy.
         SettingsError: `SWATH_DEVICE` is not `auto`, `cpu` or `cuda`.
     """
-    if _wanted() == "cuda":
+    if _requested_device() == "cuda":
         raise NoGpuError(f"{_VARIABLE} is cuda, but {reason}; set {_VARIABLE}=cpu for the CPU")
 
 
-def describe(kind: str) -> Device:
+def describe(device_type: str) -> Device:
     """Return the name of a device and the version of its driver.
 
     Args:
-        kind: Kind of the device, `cuda` or `cpu`.
+        device_type: `cuda` or `cpu`.
     """
-    if kind != "cuda":
+    if device_type != "cuda":
         return Device("cpu", "cpu")
     return Device("cuda", _gpu_name(), driver_version())
 
 
 def driver_version() -> str:
     """Return the version of NVIDIA's driver on this host, such as `580.95.05`; empty if unknown."""
-    found = _DRIVER_VERSION.search(_read(_DRIVER))
-    return found[1] if found else ""
+    match = _DRIVER_VERSION.search(_read(_DRIVER_FILE))
+    return match[1] if match else ""
 
 
-def computes_in(precision: str) -> bool:
+def supports_precision(precision: str) -> bool:
     """Return whether the GPU supports a precision in hardware, instead of emulating it."""
     if precision != "bfloat16" or importlib.util.find_spec("torch") is None:
         return True
@@ -167,22 +167,22 @@ def use_compatible_driver(env: Mapping[str, str]) -> None:
         env: Environment variables of the process.
     """
     version = driver_version()
-    given = [part for part in env.get(_LIBRARIES, "").split(os.pathsep) if part]
-    recent = not version or int(version.partition(".")[0]) >= _NATIVE_DRIVER
-    if recent or not _COMPAT.is_dir() or str(_COMPAT) in given:
+    folders = [part for part in env.get(_LIBRARY_PATH, "").split(os.pathsep) if part]
+    is_recent = not version or int(version.partition(".")[0]) >= _MIN_NATIVE_DRIVER
+    if is_recent or not _COMPAT_FOLDER.is_dir() or str(_COMPAT_FOLDER) in folders:
         return
-    path = os.pathsep.join([str(_COMPAT), *given])
-    os.execve(sys.executable, sys.orig_argv, {**env, _LIBRARIES: path})  # noqa: S606 (itself)
+    path = os.pathsep.join([str(_COMPAT_FOLDER), *folders])
+    os.execve(sys.executable, sys.orig_argv, {**env, _LIBRARY_PATH: path})  # noqa: S606 (itself)
 
 
-def _wanted() -> str:
-    wanted = DeviceSettings.from_env().device
-    if wanted not in _CHOICES:
-        raise SettingsError(f"{_VARIABLE} is {wanted!r}; choose one of {', '.join(_CHOICES)}")
-    return wanted
+def _requested_device() -> str:
+    requested = DeviceSettings.from_env().device
+    if requested not in _CHOICES:
+        raise SettingsError(f"{_VARIABLE} is {requested!r}; choose one of {', '.join(_CHOICES)}")
+    return requested
 
 
-def _torch_build() -> tuple[str | None, bool]:
+def _torch_cuda() -> tuple[str | None, bool]:
     """Return the CUDA version that torch is built for, if any, and whether torch can use a GPU."""
     if importlib.util.find_spec("torch") is None:
         return None, False
@@ -190,7 +190,7 @@ def _torch_build() -> tuple[str | None, bool]:
     return torch.version.cuda, bool(torch.cuda.is_available())
 
 
-def _torch_words(build: str | None) -> str:
+def _torch_build_text(build: str | None) -> str:
     return f"torch is built for CUDA {build}" if build else "torch has no CUDA"
 
 
@@ -203,11 +203,11 @@ def _onnx_runtime_has_cuda() -> bool:
 def _gpu_name() -> str:
     if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
-    models = (_GPU_MODEL.search(_read(path / "information")) for path in _children(_GPUS))
-    return next((found[1] for found in models if found), "a GPU")
+    models = (_GPU_MODEL.search(_read(path / "information")) for path in _list_folder(_GPU_FOLDER))
+    return next((match[1] for match in models if match), "a GPU")
 
 
-def _children(folder: Path) -> list[Path]:
+def _list_folder(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
 
 

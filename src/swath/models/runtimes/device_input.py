@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from swath.models.runtimes.padding import bands_last
-from swath.models.scaling import steps_of
+from swath.models.scaling import scaling_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,7 @@ _DTYPES = {
 }
 
 
-class DeviceFeed:
+class DeviceInput:
     """Uploads tiles to a device, and scales them there."""
 
     def __init__(
@@ -47,7 +47,7 @@ class DeviceFeed:
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._size = description.tile_size
         self._local = threading.local()
-        self._scaling = self._operations([steps_of(s) for s in description.scaling])
+        self._scaling = self._operations([scaling_steps(s) for s in description.scaling])
 
     def upload(self, tiles: Sequence[NDArray[Any]], batch: int) -> torch.Tensor:
         """Copy tiles to the device, unscaled.
@@ -81,8 +81,8 @@ class DeviceFeed:
 
     def _stage(self, tiles: Sequence[NDArray[Any]], batch: int) -> torch.Tensor:
         """Copy tiles into one array on the host, in pinned memory if the device is a GPU."""
-        found = np.result_type(*tiles)
-        dtype = _DTYPES.get(found, torch.float32)
+        tile_dtype = np.result_type(*tiles)
+        dtype = _DTYPES.get(tile_dtype, torch.float32)
         bands, rows, cols = tiles[0].shape
         pin = self._device.type == "cuda"
         if bands_last(tiles[0]):
@@ -91,24 +91,24 @@ class DeviceFeed:
         else:
             stack = torch.empty((batch, bands, rows, cols), dtype=dtype, pin_memory=pin)
         numbers = stack.numpy()
-        for place, tile in zip(numbers, tiles, strict=False):
-            place[...] = tile
+        for slot, tile in zip(numbers, tiles, strict=False):
+            slot[...] = tile
         numbers[len(tiles) :] = 0
         return stack
 
     def _operations(self, steps: Sequence[Sequence[Step]]) -> list[tuple[slice, list[Operation]]]:
         """Group adjacent bands with the same operations, and return their operands."""
-        runs: list[tuple[slice, list[Operation]]] = []
+        groups: list[tuple[slice, list[Operation]]] = []
         start = 0
         for band in range(1, len(steps) + 1):
-            if band == len(steps) or _names(steps[band]) != _names(steps[start]):
-                run = [
-                    (name, self._operand([steps[i][place][1] for i in range(start, band)]))
-                    for place, name in enumerate(_names(steps[start]))
+            if band == len(steps) or _step_names(steps[band]) != _step_names(steps[start]):
+                operations = [
+                    (name, self._operand([steps[i][position][1] for i in range(start, band)]))
+                    for position, name in enumerate(_step_names(steps[start]))
                 ]
-                runs.append((slice(start, band), run))
+                groups.append((slice(start, band), operations))
                 start = band
-        return runs
+        return groups
 
     def _operand(self, values: Sequence[float]) -> torch.Tensor:
         """Return an operand for some bands as a tensor, (1, bands, 1, size) or a scalar.
@@ -130,5 +130,5 @@ class DeviceFeed:
         return stream
 
 
-def _names(steps: Sequence[Step]) -> list[str]:
+def _step_names(steps: Sequence[Step]) -> list[str]:
     return [name for name, _ in steps]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swath.models.scaling import scale_into, steps_of
+from swath.models.scaling import scale_into, scaling_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from swath.models.scaling import Pixels
 
 
-class HostFeed:
+class HostInput:
     """Scales tiles into an array that each thread reuses."""
 
     def __init__(self, description: ModelDescription) -> None:
-        self._steps = [steps_of(scaling) for scaling in description.scaling]
+        self._steps = [scaling_steps(scaling) for scaling in description.scaling]
         self._shape = (len(description.bands), description.tile_size, description.tile_size)
         self._local = threading.local()
 
@@ -36,13 +36,13 @@ class HostFeed:
             float32 (batch, bands, size, size), overwritten by this thread's next call.
         """
         stack = self._stack(batch)
-        for place, tile in zip(stack, tiles, strict=False):
-            scale_into(place, tile, self._steps)
+        for slot, tile in zip(stack, tiles, strict=False):
+            scale_into(slot, tile, self._steps)
         stack[len(tiles) :] = 0
         return stack
 
     def _stack(self, batch: int) -> Pixels:
-        held: Pixels | None = getattr(self._local, "stack", None)
-        if held is None or len(held) < batch:
-            held = self._local.stack = np.empty((batch, *self._shape), np.float32)
-        return held[:batch]
+        buffer: Pixels | None = getattr(self._local, "stack", None)
+        if buffer is None or len(buffer) < batch:
+            buffer = self._local.stack = np.empty((batch, *self._shape), np.float32)
+        return buffer[:batch]

@@ -38,9 +38,9 @@ _MODULES: dict[Runtime, tuple[str, str]] = {
     "compiled": ("swath.models.runtimes.torch", "torch"),
     "openvino": ("swath.models.runtimes.openvino", "openvino"),
 }
-_Ways = tuple[tuple["Runtime", "WeightsFormat"], ...]
+_Choices = tuple[tuple["Runtime", "WeightsFormat"], ...]
 # On a CPU, all runtimes take the same time within a few percent. ONNX Runtime loads fastest.
-_ON_CPU: _Ways = (
+_ON_CPU: _Choices = (
     ("onnx", "onnx"),
     ("torch", "torchscript"),
     ("torch", "pt2"),
@@ -48,23 +48,23 @@ _ON_CPU: _Ways = (
 )
 # torch can compute in the precision that the package allows, ONNX Runtime only in that of the
 # weights.
-_ON_GPU: _Ways = (
+_ON_GPU: _Choices = (
     ("torch", "pt2"),
     ("torch", "torchscript"),
     ("onnx", "onnx"),
 )
 # A compiler takes long and rounds differently, so these runtimes are used on request only.
-_ON_REQUEST: _Ways = (
+_ON_REQUEST: _Choices = (
     ("tensorrt", "onnx"),
     ("compiled", "pt2"),
 )
-_IN_ANY_PRECISION = {"torch", "compiled", "tensorrt"}
-_MOST_WORDS = 300
+_REDUCED_PRECISION_RUNTIMES = {"torch", "compiled", "tensorrt"}
+_MAX_FAILURE_CHARACTERS = 300
 """Maximum length of an error in characters. torch's messages about a graph can be as long as the
 graph."""
 
 
-class _Way(NamedTuple):
+class _Candidate(NamedTuple):
     """Runtime, weights and precision to run a package with."""
 
     runtime: Runtime
@@ -96,31 +96,31 @@ def load_model(
         NoGpuError: This process has or expects a GPU, but cannot use it.
         ModelTimeoutError: The model does not load or does not answer in time.
     """
-    gpu = device.find_gpu()
+    gpu = device.runs_on_gpu()
     fallbacks: list[str] = []
-    refused: PackageError | None = None
-    silent: _Way | None = None
-    for way in _ways(package, runtime, format, precision, gpu=gpu):
-        if gpu and not device.computes_in(way.precision):
-            fallbacks.append(f"{way}: this GPU only emulates {way.precision}")
+    first_refusal: PackageError | None = None
+    first_failed: _Candidate | None = None
+    for candidate in _candidates(package, runtime, format, precision, gpu=gpu):
+        if gpu and not device.supports_precision(candidate.precision):
+            fallbacks.append(f"{candidate}: this GPU only emulates {candidate.precision}")
             continue
         try:
-            model = _load(way, package.description, fallbacks, gpu=gpu)
+            model = _load(candidate, package.description, fallbacks, gpu=gpu)
         except PackageError as error:
-            refused, fault = refused or error, str(error)
+            first_refusal, failure = first_refusal or error, str(error)
         else:
-            fault = _fault(model, package.description, way.precision)
-            if not fault:
-                return _told(model, package)
-            silent = silent or way
+            failure = _try_model(model, package.description, candidate.precision)
+            if not failure:
+                return _log_model(model, package)
+            first_failed = first_failed or candidate
             del model
             gc.collect()  # frees the device memory of a batch that did not fit
-        fallbacks.append(f"{way}: {fault}"[:_MOST_WORDS])
-    if silent:
+        fallbacks.append(f"{candidate}: {failure}"[:_MAX_FAILURE_CHARACTERS])
+    if first_failed:
         # Perhaps the model fails at the black tile only. The scene's tiles will show it.
-        return _told(_load(silent, package.description, fallbacks, gpu=gpu), package)
-    if refused:
-        raise refused
+        return _log_model(_load(first_failed, package.description, fallbacks, gpu=gpu), package)
+    if first_refusal:
+        raise first_refusal
     offered = ", ".join(weights.path.name for weights in package.weights)
     raise PackageError(
         f"the package {package.description.name} has {offered}; none can be run here as asked "
@@ -129,80 +129,84 @@ def load_model(
     )
 
 
-def _ways(
+def _candidates(
     package: ModelPackage,
     runtime: Runtime | None,
     format_: WeightsFormat | None,
     precision: Precision | None,
     *,
     gpu: bool,
-) -> Iterator[_Way]:
+) -> Iterator[_Candidate]:
     """Yield the candidates to run a package with on this machine, the best first."""
     # A requested runtime or format is used even if it runs on the CPU of a host with a GPU.
-    known = (*_ON_CPU, *_ON_REQUEST) if runtime else _ON_CPU if format_ else ()
-    for way, kind in dict.fromkeys((*_here(package, gpu=gpu), *known)):
-        if runtime not in {None, way} or format_ not in {None, kind}:
+    others = (*_ON_CPU, *_ON_REQUEST) if runtime else _ON_CPU if format_ else ()
+    for offered_runtime, weights_format in dict.fromkeys(
+        (*_automatic_choices(package, gpu=gpu), *others)
+    ):
+        if runtime not in {None, offered_runtime} or format_ not in {None, weights_format}:
             continue
-        weights = next((w for w in package.weights if w.format == kind), None)
-        if weights is None or importlib.util.find_spec(_MODULES[way][1]) is None:
+        weights = next((w for w in package.weights if w.format == weights_format), None)
+        if weights is None or importlib.util.find_spec(_MODULES[offered_runtime][1]) is None:
             continue
         allowed = precision or (package.description.precision if gpu else "float32")
-        if way in _IN_ANY_PRECISION and allowed != "float32":
-            yield _Way(way, weights, allowed)
-        yield _Way(way, weights, "float32")
+        if offered_runtime in _REDUCED_PRECISION_RUNTIMES and allowed != "float32":
+            yield _Candidate(offered_runtime, weights, allowed)
+        yield _Candidate(offered_runtime, weights, "float32")
 
 
-def _here(package: ModelPackage, *, gpu: bool) -> _Ways:
+def _automatic_choices(package: ModelPackage, *, gpu: bool) -> _Choices:
     """Return the runtimes and formats that use this host's GPU, or the CPU without a GPU."""
     if not gpu:
         return _ON_CPU
-    able = tuple(way for way in _ON_GPU if device.library_uses_gpu(_MODULES[way[0]][1]))
+    usable = tuple(pair for pair in _ON_GPU if device.library_uses_gpu(_MODULES[pair[0]][1]))
     offered = {weights.format for weights in package.weights}
-    if offered & {kind for _, kind in able}:
-        return able
+    if offered & {weights_format for _, weights_format in usable}:
+        return usable
     device.refuse_cpu(
         f"no library here runs {', '.join(sorted(offered))} of {package.description.name} on a GPU"
     )
     return _ON_CPU
 
 
-def _load(way: _Way, description: ModelDescription, fallbacks: list[str], *, gpu: bool) -> Model:
-    name, library = _MODULES[way.runtime]
-    described = msgspec.structs.replace(description, precision=way.precision)
+def _load(
+    candidate: _Candidate, description: ModelDescription, fallbacks: list[str], *, gpu: bool
+) -> Model:
+    name, library = _MODULES[candidate.runtime]
+    described = msgspec.structs.replace(description, precision=candidate.precision)
     library_module: Any = importlib.import_module(name)
-    with TimeLimit.of(way.weights.path, way.runtime).watch("been loaded"):
-        loaded = library_module.load(way.weights, described, way.runtime)
-    on = device.describe("cuda" if gpu and device.library_uses_gpu(library) else "cpu")
+    with TimeLimit.from_env(candidate.weights.path, candidate.runtime).watch("been loaded"):
+        loaded = library_module.load(candidate.weights, described, candidate.runtime)
+    used_device = device.describe("cuda" if gpu and device.library_uses_gpu(library) else "cpu")
     loaded.engine = Engine(
-        device=on.name,
-        driver=on.driver,
-        runtime=way.runtime,
-        weights=way.weights.format,
-        precision=way.precision,
+        device=used_device.name,
+        driver=used_device.driver,
+        runtime=candidate.runtime,
+        weights=candidate.weights.format,
+        precision=candidate.precision,
         fallbacks=list(fallbacks),
     )
     model: Model = loaded
     return model
 
 
-def _fault(model: Model, description: ModelDescription, precision: Precision) -> str:
+def _try_model(model: Model, description: ModelDescription, precision: Precision) -> str:
     """Run a model on one black tile; return why it fails, or an empty string if it works."""
     tile = np.zeros((len(description.bands), *[description.tile_size] * 2), np.uint8)
     try:
-        answers = model([tile])
+        outputs = model([tile])
     except ModelTimeoutError:
         raise
     except Exception as error:  # noqa: BLE001 (the libraries' errors have no common base)
         return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    numbers = [np.asarray(output) for answer in answers for output in answer]
+    numbers = [np.asarray(output) for tile_outputs in outputs for output in tile_outputs]
     finite = all(np.isfinite(output).all() for output in numbers if output.dtype.kind == "f")
     return "" if finite or precision == "float32" else f"NaN or infinity in {precision}"
 
 
-def _told(model: Model, package: ModelPackage) -> Model:
+def _log_model(model: Model, package: ModelPackage) -> Model:
     # The fallbacks are logged only when a model runs. Otherwise, the error gives the reason.
     for fallback in model.engine.fallbacks if model.engine else ():
         logger.warning("%s does not run here: %s", package.description.name, fallback)
-    said = msgspec.json.encode(model.engine).decode()
-    logger.info("the model %s runs here: %s", package.description.name, said)
+    engine = msgspec.json.encode(model.engine).decode()
+    logger.info("the model %s runs here: %s", package.description.name, engine)
     return model

@@ -18,10 +18,10 @@ from swath.models.runtimes.base import (
     GPU_WORKERS,
     check_float32,
     cpu_workers,
-    fixed_batch,
-    not_runnable,
+    static_batch_size,
+    weights_load_error,
 )
-from swath.models.runtimes.batch_size import best_batch_size, seconds_of
+from swath.models.runtimes.batch_size import best_batch_size, make_batch_timer
 from swath.models.runtimes.onnx_session import OnnxModel
 from swath.models.runtimes.time_limit import TimeLimit
 
@@ -41,25 +41,25 @@ _CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _TENSORRT_PRECISION = {"float16": "trt_fp16_enable", "bfloat16": "trt_bf16_enable"}
 
 
-def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx") -> OnnxModel:
+def load(weights: Weights, description: ModelDescription, runtime: Runtime = "onnx") -> OnnxModel:
     """Load ONNX weights, on a GPU if there is one that this build of ONNX Runtime supports.
 
     Args:
         weights: Weights in ONNX format.
         description: Description of the package.
-        way: Runtime. With `tensorrt`, TensorRT compiles the model in the package's precision.
+        runtime: Runtime. With `tensorrt`, TensorRT compiles the model in the package's precision.
 
     Raises:
         PackageError: The file is no ONNX model, its input has another shape, or TensorRT is
             missing.
         NoGpuError: This process has or expects a GPU, but cannot use it.
     """
-    session = _open(weights.path, _providers(description, way))
+    session = _open(weights.path, _providers(description, runtime))
     inputs = [(entry.name, entry.shape) for entry in session.get_inputs()]
-    fixed = fixed_batch(weights.path, inputs, description)
+    static_size = static_batch_size(weights.path, inputs, description)
     check_float32(weights.path, session.get_inputs()[0].type)
-    fixed = fixed if description.batched else 1
-    limit = TimeLimit.of(weights.path, way)
+    static_size = static_size if description.batched else 1
+    limit = TimeLimit.from_env(weights.path, runtime)
     if session.get_providers()[0] == _CPU:
         return OnnxModel(
             session,
@@ -67,27 +67,29 @@ def load(weights: Weights, description: ModelDescription, way: Runtime = "onnx")
             limit=limit,
             # Batches do not speed up a CPU. With one tile per batch, a tile's result does not
             # depend on other tiles.
-            batch_size=fixed or 1,
-            fixed=fixed is not None,
+            batch_size=static_size or 1,
+            static_batch=static_size is not None,
             workers=cpu_workers()[0],
         )
-    model = _on_gpu(session, description, limit, fixed)
-    if fixed is None:
-        model.batch_size = best_batch_size(seconds_of(model, description), description.batch_size)
+    model = _on_gpu(session, description, limit, static_size)
+    if static_size is None:
+        model.batch_size = best_batch_size(
+            make_batch_timer(model, description), description.batch_size
+        )
     return model
 
 
-def _providers(description: ModelDescription, way: Runtime) -> list[Provider]:
+def _providers(description: ModelDescription, runtime: Runtime) -> list[Provider]:
     """Return the execution providers for the model, the best first."""
     available = onnxruntime.get_available_providers()
     chosen: list[Provider] = [_CPU]
-    if device.find_gpu() and _CUDA in available:
+    if device.runs_on_gpu() and _CUDA in available:
         # Load the CUDA libraries from NVIDIA's wheels, which torch uses as well, so that a process
         # has only one copy. This is needed even if torch is imported, since torch lacks cuRAND.
         # https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#preload-dlls
         onnxruntime.preload_dlls()
         chosen.insert(0, (_CUDA, _CUDA_OPTIONS))
-    if way == "tensorrt":
+    if runtime == "tensorrt":
         if _TENSORRT not in available:
             raise PackageError(
                 "this build of ONNX Runtime has no TensorRT; install onnxruntime-gpu and TensorRT, "
@@ -111,7 +113,7 @@ def _open(path: Path, providers: list[Provider]) -> onnxruntime.InferenceSession
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:
         # The library's errors have no common base but Exception.
-        raise not_runnable(path, error) from error
+        raise weights_load_error(path, error) from error
     if on_gpu and session.get_providers()[0] == _CPU:
         raise NoGpuError(
             f"ONNX Runtime {onnxruntime.__version__} could not use the GPU for {path.name}: the "
@@ -125,21 +127,21 @@ def _on_gpu(
     session: onnxruntime.InferenceSession,
     description: ModelDescription,
     limit: TimeLimit,
-    fixed: int | None,
+    static_size: int | None,
 ) -> OnnxModel:
     """Return a model on a GPU; torch scales its tiles there, or the host if torch has no GPU."""
     model = OnnxModel
     options: dict[str, Any] = {}
     if importlib.util.find_spec("torch") is not None:
         module = importlib.import_module("swath.models.runtimes.onnx_device")
-        if device := module.gpu():
+        if device := module.first_gpu():
             model, options = module.OnnxDeviceModel, {"device": device}
     return model(
         session,
         description,
         limit=limit,
-        batch_size=fixed or description.batch_size,
-        fixed=fixed is not None,
+        batch_size=static_size or description.batch_size,
+        static_batch=static_size is not None,
         workers=GPU_WORKERS,
         **options,
     )

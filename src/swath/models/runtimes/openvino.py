@@ -10,16 +10,16 @@ import numpy as np
 
 from swath.errors import PackageError
 from swath.models.runtimes.base import (
-    Batches,
+    BatchedModel,
     Outputs,
     check_float32,
     cpu_workers,
-    fixed_batch,
-    memory_errors,
-    not_runnable,
-    per_tile,
+    split_batch,
+    static_batch_size,
+    translate_oom,
+    weights_load_error,
 )
-from swath.models.runtimes.host_input import HostFeed
+from swath.models.runtimes.host_input import HostInput
 from swath.models.runtimes.time_limit import TimeLimit
 from swath.observability import telemetry
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from swath.models.runtimes.base import Runtime
 
 
-class OpenVinoModel(Batches):
+class OpenVinoModel(BatchedModel):
     """Compiled model, with an inference request for each thread that calls it."""
 
     def __init__(
@@ -47,19 +47,19 @@ class OpenVinoModel(Batches):
         batch_size: int,
         workers: int,
     ) -> None:
-        super().__init__(batch_size, fixed=True)
+        super().__init__(batch_size, static_batch=True)
         self.workers = workers
         self._compiled, self._limit = compiled, limit
-        self._feed = HostFeed(description)
+        self._host_input = HostInput(description)
         self._batched, self._outputs = description.batched, len(description.outputs)
         self._local = threading.local()
 
     def __call__(self, tiles: Sequence[NDArray[Any]]) -> list[Outputs]:
         """Return the model's outputs for each tile."""
-        with memory_errors(), self._limit.watch("answered"):
-            found = self._request().infer([self._feed(tiles, self.batch_size)])
-        return per_tile(
-            [np.asarray(output) for output in found.to_tuple()[: self._outputs]],
+        with translate_oom(), self._limit.watch("answered"):
+            results = self._request().infer([self._host_input(tiles, self.batch_size)])
+        return split_batch(
+            [np.asarray(output) for output in results.to_tuple()[: self._outputs]],
             tiles=len(tiles),
             batch=self.batch_size,
             batched=self._batched,
@@ -72,18 +72,18 @@ class OpenVinoModel(Batches):
         return request
 
 
-def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenVinoModel:
+def load(weights: Weights, description: ModelDescription, runtime: Runtime) -> OpenVinoModel:
     """Load ONNX weights.
 
     Args:
         weights: Weights in ONNX format.
         description: Description of the package.
-        way: Runtime, which is ignored.
+        runtime: Runtime, which is ignored.
 
     Raises:
         PackageError: The file is no ONNX model, or its input has another shape.
     """
-    del way
+    del runtime
     workers, threads = cpu_workers()
     options = {
         # Without this hint, OpenVINO computes in bfloat16 if the CPU supports it.
@@ -97,7 +97,7 @@ def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenV
         reader = FrontEndManager().load_by_framework("onnx")
         model = reader.convert(reader.load(str(weights.path)))
         inputs = [(i.any_name, _shape(i.partial_shape)) for i in model.inputs]
-        batch = fixed_batch(weights.path, inputs, description) or 1
+        batch = static_batch_size(weights.path, inputs, description) or 1
         check_float32(weights.path, model.inputs[0].element_type.get_type_name())
         # OpenVINO is faster with static shapes.
         size = description.tile_size
@@ -107,11 +107,11 @@ def load(weights: Weights, description: ModelDescription, way: Runtime) -> OpenV
         raise
     except Exception as error:
         # The library's errors have no common base but Exception.
-        raise not_runnable(weights.path, error) from error
+        raise weights_load_error(weights.path, error) from error
     return OpenVinoModel(
         compiled,
         description,
-        limit=TimeLimit.of(weights.path),
+        limit=TimeLimit.from_env(weights.path),
         batch_size=batch,
         workers=workers,
     )

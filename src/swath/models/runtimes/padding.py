@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swath.models.scaling import Reach, reach_of
+from swath.models.scaling import FiniteRange, finite_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +18,7 @@ def pad(
     *,
     size: int,
     fill_value: float,
-    reach: Reach | None = None,
+    limits: FiniteRange | None = None,
 ) -> NDArray[Any]:
     """Return a tile of the model's size, padded and with invalid pixels filled.
 
@@ -30,8 +30,8 @@ def pad(
         valid: (rows, cols) or (bands, rows, cols), True = valid; None if all pixels are valid.
         size: Tile size in px.
         fill_value: Value of pixels that are invalid, outside the scene, not finite, or outside
-            `reach`.
-        reach: Range of each band that stays finite when scaled; by default that of float32.
+            `limits`.
+        limits: Range of each band that stays finite when scaled; by default that of float32.
 
     Returns:
         (bands, size, size) in the memory layout of `pixels`. The dtype is that of `pixels`, or
@@ -40,76 +40,79 @@ def pad(
     if pixels.dtype == np.float64:
         with np.errstate(over="ignore"):
             pixels = pixels.astype(np.float32)
-    shown = _shown(pixels, valid, reach or reach_of([None] * len(pixels)))
+    usable = _usable_pixels(pixels, valid, limits or finite_range([None] * len(pixels)))
     bands, rows, cols = pixels.shape
-    if shown is None and rows == cols == size:
+    if usable is None and rows == cols == size:
         return pixels
-    dtype = pixels.dtype if _holds(pixels.dtype, fill_value) else np.dtype(np.float32)
+    dtype = pixels.dtype if _can_represent(pixels.dtype, fill_value) else np.dtype(np.float32)
     tile = _empty(pixels, (bands, size, size), dtype)
-    place = tile[:, :rows, :cols]
-    if shown is None:
+    window = tile[:, :rows, :cols]
+    if usable is None:
         tile[:, rows:] = tile[:, :rows, cols:] = fill_value
-        place[...] = pixels
+        window[...] = pixels
     else:
         tile[...] = fill_value
-        np.copyto(place, pixels, where=shown)
+        np.copyto(window, pixels, where=usable)
     return tile
 
 
-def lost(
-    pixels: NDArray[Any], shown: NDArray[Any], valid: NDArray[np.bool_] | None, reach: Reach
+def out_of_range_pixels(
+    pixels: NDArray[Any],
+    converted: NDArray[Any],
+    valid: NDArray[np.bool_] | None,
+    limits: FiniteRange,
 ) -> NDArray[np.bool_] | None:
     """Return which valid, finite pixels are filled because they are outside the model's range.
 
     Args:
         pixels: (bands, rows, cols) in the scene's numbers.
-        shown: The same pixels in the unit of the package.
+        converted: The same pixels in the unit of the package.
         valid: (rows, cols) or (bands, rows, cols), True = valid; None if all pixels are valid.
-        reach: Range of each band that stays finite in float32 when scaled.
+        limits: Range of each band that stays finite in float32 when scaled.
 
     Returns:
         (bands, rows, cols), True for such a pixel; None if there are none.
     """
-    if _all_within(shown, reach):
+    if _all_within(converted, limits):
         return None
-    found: NDArray[np.bool_] = np.isfinite(pixels) & ~_within(shown, reach)
+    filled: NDArray[np.bool_] = np.isfinite(pixels) & ~_within(converted, limits)
     if valid is not None:
-        found &= valid
-    return found if found.any() else None
+        filled &= valid
+    return filled if filled.any() else None
 
 
-def _shown(
-    pixels: NDArray[Any], valid: NDArray[np.bool_] | None, reach: Reach
+def _usable_pixels(
+    pixels: NDArray[Any], valid: NDArray[np.bool_] | None, limits: FiniteRange
 ) -> NDArray[np.bool_] | None:
     """Return which pixels are kept, broadcastable to `pixels`; None if all are kept."""
-    if _all_within(pixels, reach):
+    if _all_within(pixels, limits):
         return None if valid is None or valid.all() else valid
-    within = _within(pixels, reach)
-    shown = within if valid is None else within & valid
-    return None if shown.all() else shown
+    within = _within(pixels, limits)
+    usable = within if valid is None else within & valid
+    return None if usable.all() else usable
 
 
-def _all_within(pixels: NDArray[Any], reach: Reach) -> bool:
+def _all_within(pixels: NDArray[Any], limits: FiniteRange) -> bool:
     """Return whether all pixels are within the range of every band; False if one is NaN."""
-    low, high = reach.common
+    low, high = limits.common
     if pixels.dtype.kind in "iu":
-        limits = np.iinfo(pixels.dtype)
-        if low <= limits.min and limits.max <= high:
+        dtype_range = np.iinfo(pixels.dtype)
+        if low <= dtype_range.min and dtype_range.max <= high:
             return True
     return bool(pixels.min() >= low and pixels.max() <= high)
 
 
-def _within(pixels: NDArray[Any], reach: Reach) -> NDArray[np.bool_]:
-    low, high = (np.array(end)[:, None, None] for end in reach)
+def _within(pixels: NDArray[Any], limits: FiniteRange) -> NDArray[np.bool_]:
+    low, high = (np.array(end)[:, None, None] for end in limits)
     within: NDArray[np.bool_] = (pixels >= low) & (pixels <= high)
     return within
 
 
-def _holds(dtype: np.dtype[Any], value: float) -> bool:
+def _can_represent(dtype: np.dtype[Any], value: float) -> bool:
     """Return whether a dtype can represent a value as precisely as float32."""
     if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        return float(value).is_integer() and limits.min <= value <= limits.max
+        dtype_range = np.iinfo(dtype)
+        return float(value).is_integer() and dtype_range.min <= value <= dtype_range.max
     return dtype == np.float32 or float(dtype.type(value)) == value
 
 

@@ -25,13 +25,13 @@ from swath.settings import ModelSettings, variable
 if TYPE_CHECKING:
     from swath.models.runtimes.base import Runtime
 
-LastWords = Callable[[ModelTimeoutError], CommandExit | JobExit]
+ForcedExitCallback = Callable[[ModelTimeoutError], CommandExit | JobExit]
 """Function that is called before the process ends itself, and returns the process's exit code."""
-_COMPILES = {"compiled": 10, "tensorrt": 10}
+_COMPILER_FACTORS = {"compiled": 10, "tensorrt": 10}
 """Factor of the time limit for runtimes that run a compiler at loading or at the first call."""
 _STOP_SECONDS = 30.0
 """Seconds that a library has to stop a run after `stop` was called."""
-_last_words: list[LastWords] = []
+_forced_exit_callbacks: list[ForcedExitCallback] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,25 +44,25 @@ class TimeLimit:
     """Maximum duration of loading, and of each call."""
 
     @classmethod
-    def of(cls, path: Path, way: Runtime | None = None) -> TimeLimit:
+    def from_env(cls, path: Path, runtime: Runtime | None = None) -> TimeLimit:
         """Return the limit that the environment sets.
 
         Args:
             path: Path of the weights.
-            way: Runtime of the weights; a runtime that compiles has ten times as long.
+            runtime: Runtime of the weights; a runtime that compiles has ten times as long.
 
         Raises:
             SettingsError: The limit in the environment is not a number above 0.
         """
         seconds = ModelSettings.from_env().model_seconds
-        return cls(path, seconds * _COMPILES.get(way or "onnx", 1))
+        return cls(path, seconds * _COMPILER_FACTORS.get(runtime or "onnx", 1))
 
     @contextmanager
-    def watch(self, doing: str, stop: Callable[[], object] | None = None) -> Iterator[None]:
+    def watch(self, action: str, stop: Callable[[], object] | None = None) -> Iterator[None]:
         """Limit the duration of the `with` block.
 
         Args:
-            doing: Past participle for the message "… has not DOING in … s", such as "answered".
+            action: Past participle for the message "… has not ACTION in … s", such as "answered".
             stop: Function that stops the library, called in another thread. Without it, the
                 process ends when the limit is exceeded.
 
@@ -70,15 +70,15 @@ class TimeLimit:
             ModelTimeoutError: The block exceeded the limit and was stopped.
         """
         text = (
-            f"{self.path} has not {doing} in {self.seconds:g} s: it may hold a loop that never "
+            f"{self.path} has not {action} in {self.seconds:g} s: it may hold a loop that never "
             f"ends; export it anew, or set {variable('model_seconds')} to wait longer"
         )
-        watched = _Watched(time.monotonic() + self.seconds, text, stop)
+        watched = _WatchedCall(time.monotonic() + self.seconds, text, stop)
         _watchdog.add(watched)
         try:
             yield
         except Exception as error:
-            if watched.late:
+            if watched.is_late:
                 raise ModelTimeoutError(text) from error
             raise
         finally:
@@ -90,21 +90,21 @@ UNLIMITED = TimeLimit(Path(), math.inf)
 
 
 @contextmanager
-def last_words(say: LastWords) -> Iterator[None]:
+def before_forced_exit(callback: ForcedExitCallback) -> Iterator[None]:
     """Register a function for the `with` block, called if this process has to end itself."""
-    _last_words.append(say)
+    _forced_exit_callbacks.append(callback)
     try:
         yield
     finally:
-        _last_words.remove(say)
+        _forced_exit_callbacks.remove(callback)
 
 
 @dataclass(slots=True, eq=False)
-class _Watched:
+class _WatchedCall:
     deadline: float
     text: str
     stop: Callable[[], object] | None
-    late: bool = False
+    is_late: bool = False
 
 
 class _Watchdog:
@@ -112,11 +112,11 @@ class _Watchdog:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._watched: set[_Watched] = set()
+        self._watched: set[_WatchedCall] = set()
         self._wakes_at = math.inf
         self._thread: threading.Thread | None = None
 
-    def add(self, watched: _Watched) -> None:
+    def add(self, watched: _WatchedCall) -> None:
         with self._changed:
             self._watched.add(watched)
             if self._thread is None or not self._thread.is_alive():  # such as after a fork
@@ -125,18 +125,18 @@ class _Watchdog:
             elif watched.deadline < self._wakes_at:
                 self._changed.notify()
 
-    def remove(self, watched: _Watched) -> None:
+    def remove(self, watched: _WatchedCall) -> None:
         with self._changed:
             self._watched.discard(watched)
 
     def _run(self) -> NoReturn:
         while True:
-            for watched in self._late():
+            for watched in self._wait_for_late():
                 if watched.stop is None:
-                    _end(watched.text)
+                    _end_process(watched.text)
                 watched.stop()
 
-    def _late(self) -> list[_Watched]:
+    def _wait_for_late(self) -> list[_WatchedCall]:
         """Wait until the next deadline, and return the runs that exceeded theirs.
 
         A run that can be stopped gets `_STOP_SECONDS` to do so. After that, the process ends.
@@ -145,26 +145,26 @@ class _Watchdog:
             now = time.monotonic()
             late = [watched for watched in self._watched if watched.deadline <= now]
             if not late:
-                self._wakes_at = min((one.deadline for one in self._watched), default=math.inf)
-                ever = math.isinf(self._wakes_at)
-                self._changed.wait(None if ever else self._wakes_at - now)
+                self._wakes_at = min((call.deadline for call in self._watched), default=math.inf)
+                is_unlimited = math.isinf(self._wakes_at)
+                self._changed.wait(None if is_unlimited else self._wakes_at - now)
                 return []
             for watched in late:
-                if watched.late:
+                if watched.is_late:
                     watched.stop = None
-                watched.late, watched.deadline = True, now + _STOP_SECONDS
+                watched.is_late, watched.deadline = True, now + _STOP_SECONDS
             return late
 
 
 _watchdog = _Watchdog()
 
 
-def _end(text: str) -> NoReturn:
+def _end_process(text: str) -> NoReturn:
     """End the process, even if other threads are still running."""
     code = int(CommandExit.FAILED)
-    for say in _last_words:
+    for callback in _forced_exit_callbacks:
         with suppress(Exception):  # the process ends in any case
-            code = int(say(ModelTimeoutError(text)))
+            code = int(callback(ModelTimeoutError(text)))
     with suppress(OSError, ValueError):
         sys.stderr.write(f"error: {text}\n")
         sys.stderr.flush()

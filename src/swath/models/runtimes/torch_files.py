@@ -25,7 +25,7 @@ from swath.errors import PackageError
 
 # Parts that a .pt2 archive may have. Pickled objects and compiled libraries are not among them.
 # https://docs.pytorch.org/docs/stable/export/pt2_archive.html
-_PLAIN = re.compile(
+_ALLOWED_PARTS = re.compile(
     r"[^/]+/(archive_format|archive_version|version|byteorder|\.data/[^/]+|models/[^/]+\.json"
     r"|data/weights/[^/]+|data/constants/(tensor_[^/]+|[^/]+_config\.json)"
     r"|data/sample_inputs/[^/]+|extra/.*)"
@@ -34,9 +34,9 @@ _WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 # Devices in TorchScript's code, and in the graph and the tables of an exported program.
 _DEVICE_IN_CODE = re.compile(rb'torch\.device\("(cpu|cuda(:\d+)?)"\)')
 _DEVICE_IN_JSON = re.compile(rb'"type":\s*"cuda",\s*"index":\s*(\d+|null)')
-_SAMPLES = "/data/sample_inputs/"
+_SAMPLE_INPUTS = "/data/sample_inputs/"
 
-Source = str | io.BytesIO
+TorchFile = str | io.BytesIO
 
 
 def read_torchscript(path: Path, device: torch.device) -> Any:
@@ -45,19 +45,19 @@ def read_torchscript(path: Path, device: torch.device) -> Any:
     Raises:
         RuntimeError: torch cannot read the file.
     """
-    here = f'torch.device("{device}")'.encode()
+    device_code = f'torch.device("{device}")'.encode()
 
-    def rewritten(name: str, content: bytes) -> bytes:
-        return _DEVICE_IN_CODE.sub(here, content) if name.endswith(".py") else content
+    def rewrite(name: str, content: bytes) -> bytes:
+        return _DEVICE_IN_CODE.sub(device_code, content) if name.endswith(".py") else content
 
-    def elsewhere(content: bytes) -> bool:
-        return any(found[0] != here for found in _DEVICE_IN_CODE.finditer(content))
+    def names_other_device(content: bytes) -> bool:
+        return any(match[0] != device_code for match in _DEVICE_IN_CODE.finditer(content))
 
     jit: Any = torch.jit
     with warnings.catch_warnings():
         # torch recommends .pt2 instead of TorchScript, but existing packages use TorchScript.
         warnings.simplefilter("ignore", DeprecationWarning)
-        source = _adapted(path, ".py", elsewhere, rewritten)
+        source = _rewrite_for_device(path, ".py", names_other_device, rewrite)
         return jit.load(source, map_location=device).eval()
 
 
@@ -69,28 +69,28 @@ def read_pt2(path: Path) -> torch.export.ExportedProgram:
         Exception: torch cannot read the file; torch's errors have no common base class.
     """
     with zipfile.ZipFile(path) as archive:
-        odd = [name for name in archive.namelist() if not _PLAIN.fullmatch(name)]
-    if odd:
+        disallowed = [name for name in archive.namelist() if not _ALLOWED_PARTS.fullmatch(name)]
+    if disallowed:
         raise PackageError(
-            f"{path} holds {odd[0]}; swath loads weights and graphs only, no pickled objects and "
-            "no compiled code: save it with torch.export.save of torch 2.8 or later"
+            f"{path} holds {disallowed[0]}; swath loads only weights and graphs, no pickled "
+            "objects and no compiled code: save it with torch.export.save of torch 2.8 or later"
         )
 
-    def rewritten(name: str, content: bytes) -> bytes:
-        if _SAMPLES in name:
+    def rewrite(name: str, content: bytes) -> bytes:
+        if _SAMPLE_INPUTS in name:
             return b""  # tensors on the GPU, which are not needed
         if not name.endswith(".json"):
             return content
         return _DEVICE_IN_JSON.sub(b'"type": "cpu", "index": null', content)
 
-    def elsewhere(content: bytes) -> bool:
+    def names_other_device(content: bytes) -> bool:
         return not torch.cuda.is_available() and _DEVICE_IN_JSON.search(content) is not None
 
     with _weights_only():
-        return torch.export.load(_adapted(path, ".json", elsewhere, rewritten))
+        return torch.export.load(_rewrite_for_device(path, ".json", names_other_device, rewrite))
 
 
-def runnable(program: torch.export.ExportedProgram, device: torch.device) -> torch.nn.Module:
+def to_module(program: torch.export.ExportedProgram, device: torch.device) -> torch.nn.Module:
     """Return a program's module on a device, usable in any precision.
 
     The exporter adds an assertion before each cast that the tensor is float32, as it was at export.
@@ -104,11 +104,11 @@ def runnable(program: torch.export.ExportedProgram, device: torch.device) -> tor
             if node.target is torch.ops.aten._assert_tensor_metadata.default:  # noqa: SLF001
                 module.graph.erase_node(node)
         module.recompile()
-    runs: torch.nn.Module = moved.module()
-    return runs
+    network: torch.nn.Module = moved.module()
+    return network
 
 
-def inputs_of(
+def program_inputs(
     program: torch.export.ExportedProgram,
 ) -> list[tuple[str, list[int | None], str]]:
     """Return the name, shape and dtype of each input; None in a shape means any length."""
@@ -125,28 +125,29 @@ def inputs_of(
     ]
 
 
-def _adapted(
+def _rewrite_for_device(
     path: Path,
     suffix: str,
-    elsewhere: Callable[[bytes], bool],
-    rewritten: Callable[[str, bytes], bytes],
-) -> Source:
+    names_other_device: Callable[[bytes], bool],
+    rewrite: Callable[[str, bytes], bytes],
+) -> TorchFile:
     """Return a file's path, or a rewritten copy in memory if it names another device.
 
     Args:
         path: Path of the archive.
         suffix: Suffix of the parts that may name a device.
-        elsewhere: Function that returns whether the content of such a part names another device.
-        rewritten: Function that returns the new content of a part, from its name and content.
+        names_other_device: Function that returns whether the content of a part names another
+            device.
+        rewrite: Function that returns the new content of a part, from its name and content.
     """
     with zipfile.ZipFile(path) as archive:
-        texts = [name for name in archive.namelist() if name.endswith(suffix)]
-        if not any(elsewhere(archive.read(name)) for name in texts):
+        parts = [name for name in archive.namelist() if name.endswith(suffix)]
+        if not any(names_other_device(archive.read(name)) for name in parts):
             return str(path)
         copy = io.BytesIO()
         with zipfile.ZipFile(copy, "w") as target:
             for entry in archive.infolist():
-                target.writestr(entry.filename, rewritten(entry.filename, archive.read(entry)))
+                target.writestr(entry.filename, rewrite(entry.filename, archive.read(entry)))
     copy.seek(0)
     return copy
 
@@ -154,12 +155,12 @@ def _adapted(
 @contextmanager
 def _weights_only() -> Iterator[None]:
     """Restrict `torch.load` to tensors inside the `with` block, whoever calls it."""
-    before = os.environ.get(_WEIGHTS_ONLY)
+    previous = os.environ.get(_WEIGHTS_ONLY)
     os.environ[_WEIGHTS_ONLY] = "1"
     try:
         yield
     finally:
-        if before is None:
+        if previous is None:
             del os.environ[_WEIGHTS_ONLY]
         else:
-            os.environ[_WEIGHTS_ONLY] = before
+            os.environ[_WEIGHTS_ONLY] = previous

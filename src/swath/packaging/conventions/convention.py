@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from swath.errors import PackageError
-from swath.packaging.write_mlm import OutputSpec
+from swath.packaging.write_mlm import PackageOutput
 
 if TYPE_CHECKING:
     from swath.packaging.inspect_weights import Exported, Returned
@@ -23,7 +23,7 @@ class Understood:
     """Exported network as its library's convention interprets it."""
 
     task: str
-    outputs: tuple[OutputSpec, ...]
+    outputs: tuple[PackageOutput, ...]
     """Outputs in the network's order."""
     hyperparameters: Mapping[str, Any]
     classes: tuple[str, ...]
@@ -54,7 +54,7 @@ def output(
     name: str | None = None,
     open_axes: Sequence[int] = (),
     read: bool = True,
-) -> OutputSpec:
+) -> PackageOutput:
     """Describe an output for the package.
 
     Args:
@@ -68,7 +68,7 @@ def output(
     shape = [ANY if axis in open_axes else length for axis, length in enumerate(returned.shape)]
     if axes[0] == "batch":
         shape[0] = ANY if exported.batch is None else exported.batch
-    return OutputSpec(
+    return PackageOutput(
         name=name or returned.name,
         shape=tuple(shape),
         axes=tuple(axes),
@@ -84,9 +84,9 @@ def split_background(names: Sequence[str]) -> tuple[str | None, tuple[str, ...]]
     return None, tuple(names)
 
 
-def passed_over(returned: Returned) -> OutputSpec:
+def passed_over(returned: Returned) -> PackageOutput:
     """Describe an output that is irrelevant to the task."""
-    return OutputSpec(
+    return PackageOutput(
         name=returned.name,
         shape=returned.shape or (1,),
         axes=tuple(f"axis{place}" for place in range(len(returned.shape) or 1)),
@@ -100,7 +100,7 @@ def shapes_of(exported: Exported) -> str:
     return ", ".join(f"{o.name} {list(o.shape)} {o.data_type}" for o in exported.outputs)
 
 
-def only(exported: Exported, place: int, axes: Sequence[str]) -> tuple[OutputSpec, ...]:
+def only(exported: Exported, place: int, axes: Sequence[str]) -> tuple[PackageOutput, ...]:
     """Describe all outputs, of which only one is read.
 
     Args:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from swath.errors import InputError
-from swath.packaging.write_mlm import OutputSpec
+from swath.packaging.write_mlm import PackageOutput
 from swath.training.networks.assignment import centres
 from swath.training.networks.blocks import folded
 from swath.training.networks.detector import Detector, Maps
@@ -96,7 +96,7 @@ class Detectors(Network):
     def head(self) -> Head:
         """Describe the exported output: `cxcywh` boxes in px, and a score per class."""
         places = (self.size // self.stride) ** 2
-        rows = OutputSpec(
+        rows = PackageOutput(
             name="rows",
             shape=(-1, 4 + self.classes, places),
             axes=("batch", "channel", "candidate"),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from swath.errors import InputError
-from swath.packaging.write_mlm import OutputSpec
+from swath.packaging.write_mlm import PackageOutput
 from swath.training.networks.library import Source, load
 from swath.training.networks.network import Head, Network, Targets
 
@@ -138,10 +138,10 @@ class Detr(Network):
 
     def head(self) -> Head:
         """Describe the exported outputs: sigmoid logits per class, normalized `cxcywh` boxes."""
-        logits = OutputSpec(
+        logits = PackageOutput(
             name="logits", shape=(-1, self.queries, self.classes), axes=("batch", "query", "class")
         )
-        boxes = OutputSpec(
+        boxes = PackageOutput(
             name="boxes", shape=(-1, self.queries, 4), axes=("batch", "query", "coordinate")
         )
         return Head(

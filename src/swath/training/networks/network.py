@@ -16,7 +16,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from swath.packaging.write_mlm import OutputSpec
+    from swath.packaging.write_mlm import PackageOutput
 
 
 class Head(TypedDict):
@@ -26,7 +26,7 @@ class Head(TypedDict):
     """Name of the architecture."""
     task: str
     """Task of the network, as in its package."""
-    outputs: tuple[OutputSpec, ...]
+    outputs: tuple[PackageOutput, ...]
     """Names, shapes and axes of the outputs."""
     hyperparameters: dict[str, Any]
     """Hyperparameters of the decoding, such as the score threshold."""

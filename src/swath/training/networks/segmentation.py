@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate, one_hot
 
 from swath.errors import InputError
-from swath.packaging.write_mlm import OutputSpec
+from swath.packaging.write_mlm import PackageOutput
 from swath.training.data.crop import NO_CLASS
 from swath.training.networks.losses import soft_dice
 from swath.training.networks.network import Head, Network, Targets
@@ -89,7 +89,7 @@ class Segmenter(Network):
     def head(self) -> Head:
         """Describe the exported output: sigmoid logits per class at the stride."""
         side = self.size // self.stride
-        logits = OutputSpec(
+        logits = PackageOutput(
             name="logits",
             shape=(-1, self.classes, side, side),
             axes=("batch", "class", "height", "width"),

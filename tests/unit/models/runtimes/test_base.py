@@ -7,10 +7,10 @@ from swath.errors import ModelOutputError, OutOfMemoryError
 from swath.models.package import load_package
 from swath.models.runtimes import base as runtime
 from swath.models.runtimes.base import (
-    Batches,
+    BatchedModel,
     cpu_workers,
-    memory_errors,
-    per_tile,
+    split_batch,
+    translate_oom,
 )
 from swath.models.runtimes.load import load_model
 from tests.helpers.packages import TILE
@@ -43,24 +43,24 @@ def test_a_cpu_takes_a_tile_a_thread_up_to_a_bound(monkeypatch, cpus, workers, t
 
 
 def test_batches_are_halved_down_to_one():
-    batches = Batches(6)
+    batches = BatchedModel(6)
 
     assert [batches.shrink() and batches.batch_size for _ in range(3)] == [3, 1, False]
     assert batches.batch_size == 1
-    assert batches.filled(1) == 1
+    assert batches.padded_size(1) == 1
 
 
 def test_a_batch_that_the_model_insists_on_is_not_halved():
-    batches = Batches(4, fixed=True)
+    batches = BatchedModel(4, static_batch=True)
 
     assert not batches.shrink()
-    assert batches.filled(3) == batches.batch_size == 4
+    assert batches.padded_size(3) == batches.batch_size == 4
 
 
 def test_outputs_are_told_apart_by_tile():
     scores, boxes = np.arange(4), np.arange(8).reshape(4, 2)
 
-    found = per_tile([scores, boxes], tiles=3, batch=4, batched=True)
+    found = split_batch([scores, boxes], tiles=3, batch=4, batched=True)
 
     assert [(int(s), b.tolist()) for s, b in found] == [(0, [0, 1]), (1, [2, 3]), (2, [4, 5])]
 
@@ -68,13 +68,13 @@ def test_outputs_are_told_apart_by_tile():
 def test_outputs_without_a_batch_axis_are_of_the_one_tile():
     boxes = np.zeros((7, 4))
 
-    assert per_tile([boxes], tiles=1, batch=1, batched=False) == [(boxes,)]
+    assert split_batch([boxes], tiles=1, batch=1, batched=False) == [(boxes,)]
 
 
 @pytest.mark.parametrize("output", [np.zeros((1, 5)), np.float32(1)])
 def test_there_must_be_an_answer_for_each_tile(output):
     with pytest.raises(ModelOutputError, match="for a batch of 2 tiles"):
-        per_tile([np.zeros((2, 5)), np.asarray(output)], tiles=2, batch=2, batched=True)
+        split_batch([np.zeros((2, 5)), np.asarray(output)], tiles=2, batch=2, batched=True)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,11 @@ def test_there_must_be_an_answer_for_each_tile(output):
 def test_out_of_memory_has_one_name(error):
     with (
         pytest.raises(OutOfMemoryError, match=re.escape(str(error)) or "^out of memory$"),
-        memory_errors(),
+        translate_oom(),
     ):
         raise error
 
 
 def test_other_errors_keep_their_names():
-    with pytest.raises(ValueError, match="shape"), memory_errors():
+    with pytest.raises(ValueError, match="shape"), translate_oom():
         raise ValueError("a wrong shape")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from swath.errors import OutOfMemoryError
 from swath.models.runtimes import batch_size as module
-from swath.models.runtimes.batch_size import MOST, best_batch_size, seconds_of
+from swath.models.runtimes.batch_size import MOST, best_batch_size, make_batch_timer
 from tests.helpers.packages import OracleModel
 
 
@@ -72,6 +72,6 @@ def test_a_model_is_measured_on_batches_of_black_tiles(monkeypatch):
     model = Clocked()
     monkeypatch.setattr(module.time, "perf_counter", lambda: model.now)
 
-    assert seconds_of(model, Description)(3) == 30
+    assert make_batch_timer(model, Description)(3) == 30
     assert [tile.shape for tile in model.shown] == [(2, 16, 16)] * 3
     assert not np.any(model.shown)

@@ -22,10 +22,10 @@ def host(monkeypatch, tmp_path):
     found = SimpleNamespace(node=tmp_path / "nvidiactl", version=tmp_path / "version")
     found.gpus, found.build, found.usable, found.onnx = tmp_path / "gpus", None, False, False
     monkeypatch.delenv("SWATH_DEVICE", raising=False)
-    monkeypatch.setattr(device, "_NODES", (found.node,))
-    monkeypatch.setattr(device, "_DRIVER", found.version)
-    monkeypatch.setattr(device, "_GPUS", found.gpus)
-    monkeypatch.setattr(device, "_torch_build", lambda: (found.build, found.usable))
+    monkeypatch.setattr(device, "_DEVICE_NODES", (found.node,))
+    monkeypatch.setattr(device, "_DRIVER_FILE", found.version)
+    monkeypatch.setattr(device, "_GPU_FOLDER", found.gpus)
+    monkeypatch.setattr(device, "_torch_cuda", lambda: (found.build, found.usable))
     monkeypatch.setattr(device, "_onnx_runtime_has_cuda", lambda: found.onnx)
     return found
 
@@ -35,7 +35,7 @@ def test_a_host_without_a_gpu_computes_on_its_cpu(host, monkeypatch, setting):
     if setting:
         monkeypatch.setenv("SWATH_DEVICE", setting)
 
-    assert not device.find_gpu()
+    assert not device.runs_on_gpu()
     assert device.describe("cpu") == device.Device("cpu", "cpu", "")
 
 
@@ -44,7 +44,7 @@ def test_a_gpu_that_shows_itself_is_used(host, build, usable, onnx):
     host.node.touch()
     host.build, host.usable, host.onnx = build, usable, onnx
 
-    assert device.find_gpu()
+    assert device.runs_on_gpu()
 
 
 def test_a_gpu_is_not_used_where_the_cpu_is_meant(host, monkeypatch):
@@ -52,7 +52,7 @@ def test_a_gpu_is_not_used_where_the_cpu_is_meant(host, monkeypatch):
     host.build, host.usable = "13.0", True
     monkeypatch.setenv("SWATH_DEVICE", "cpu")
 
-    assert not device.find_gpu("an instance type")
+    assert not device.runs_on_gpu("an instance type")
 
 
 def test_a_gpu_that_cannot_be_used_is_an_error_with_the_drivers_version(host):
@@ -61,7 +61,7 @@ def test_a_gpu_that_cannot_be_used_is_an_error_with_the_drivers_version(host):
     host.build = "13.0"
 
     with pytest.raises(NoGpuError) as raised:
-        device.find_gpu()
+        device.runs_on_gpu()
 
     said = str(raised.value)
     assert str(host.node) in said
@@ -73,17 +73,17 @@ def test_a_gpu_that_cannot_be_used_is_an_error_with_the_drivers_version(host):
 def test_a_gpu_that_was_promised_must_be_there(host, monkeypatch, build):
     host.build = build
     with pytest.raises(NoGpuError, match=r"^the host is an ml\.g5\.xlarge, but no GPU can be used"):
-        device.find_gpu("the host is an ml.g5.xlarge")
+        device.runs_on_gpu("the host is an ml.g5.xlarge")
 
     monkeypatch.setenv("SWATH_DEVICE", "cuda")
     with pytest.raises(NoGpuError, match=r"^SWATH_DEVICE is cuda, .* no GPU device is visible"):
-        device.find_gpu()
+        device.runs_on_gpu()
 
 
 def test_a_laptop_with_a_gpu_and_libraries_for_a_cpu_uses_its_cpu(host):
     host.node.touch()
 
-    assert not device.find_gpu()
+    assert not device.runs_on_gpu()
 
 
 def test_torch_on_the_cpu_is_refused_where_a_gpu_was_promised(host, monkeypatch):
@@ -102,7 +102,7 @@ def test_an_unknown_device_is_refused(monkeypatch):
     monkeypatch.setenv("SWATH_DEVICE", "gpu")
 
     with pytest.raises(SettingsError, match="SWATH_DEVICE is 'gpu'; choose one of auto, cpu, cuda"):
-        device.find_gpu()
+        device.runs_on_gpu()
 
 
 @pytest.mark.parametrize(("text", "version"), [(PROPRIETARY, "535.183.01"), (OPEN, "580.95.05")])
@@ -122,7 +122,7 @@ def test_a_precision_that_is_emulated_does_not_count(monkeypatch):
         torch.cuda, "is_bf16_supported", lambda *, including_emulation=True: including_emulation
     )
 
-    computed = [device.computes_in(name) for name in ("float32", "float16", "bfloat16")]
+    computed = [device.supports_precision(name) for name in ("float32", "float16", "bfloat16")]
     assert computed == [True, True, False]
 
 
@@ -149,7 +149,8 @@ def test_an_old_driver_is_given_the_compatibility_libraries(
 import os, sys
 from pathlib import Path
 from swath.models.runtimes import device
-device._DRIVER, device._COMPAT = Path({str(tmp_path / "version")!r}), Path({str(compat)!r})
+device._DRIVER_FILE = Path({str(tmp_path / "version")!r})
+device._COMPAT_FOLDER = Path({str(compat)!r})
 print("start", flush=True)
 device.use_compatible_driver(os.environ)
 print(os.getpid(), sys.argv[1:], os.environ.get("LD_LIBRARY_PATH", ""), sep="|")

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from swath.models.runtimes.host_input import HostFeed
+from swath.models.runtimes.host_input import HostInput
 from swath.models.scaling import Clip, MinMax, Offset, ZScore
 
 torch = pytest.importorskip("torch")
-from swath.models.runtimes.device_input import DeviceFeed  # noqa: E402 (it imports torch)
+from swath.models.runtimes.device_input import DeviceInput  # noqa: E402 (it imports torch)
 
 CPU = torch.device("cpu")
 
@@ -48,18 +48,18 @@ def tiles_of(description, dtype, count, layout):
 def test_a_device_scales_to_the_same_bits_as_the_host(name, dtype, layout, channels_last):
     description = SCALINGS[name]
     tiles = tiles_of(description, dtype, 2, layout)
-    feed = DeviceFeed(description, CPU, channels_last=channels_last)
+    feed = DeviceInput(description, CPU, channels_last=channels_last)
 
     scaled = feed.scale(feed.upload(tiles, 3))
 
-    expected = HostFeed(description)(tiles, 2)
+    expected = HostInput(description)(tiles, 2)
     np.testing.assert_array_equal(scaled[:2].numpy(), expected)
     if channels_last:
         assert scaled.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_what_travels_is_as_small_as_in_the_scene():
-    feed = DeviceFeed(SCALINGS["by band"], CPU, channels_last=True)
+    feed = DeviceInput(SCALINGS["by band"], CPU, channels_last=True)
     tiles = tiles_of(SCALINGS["by band"], np.uint8, 2, "bands last")
 
     raw = feed.upload(tiles, 4)
@@ -70,7 +70,7 @@ def test_what_travels_is_as_small_as_in_the_scene():
 
 
 def test_tiles_of_several_types_travel_as_one_that_holds_them():
-    feed = DeviceFeed(SCALINGS["none"], CPU, channels_last=False)
+    feed = DeviceInput(SCALINGS["none"], CPU, channels_last=False)
     whole = tiles_of(SCALINGS["none"], np.uint16, 1, "bands last")
     filled = tiles_of(SCALINGS["none"], np.float32, 1, "bands first")
 

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from swath.models.runtimes.host_input import HostFeed
+from swath.models.runtimes.host_input import HostInput
 from swath.models.scaling import MinMax, Offset
 
 
@@ -18,7 +18,7 @@ def tile(value, dtype=np.uint8):
 
 
 def test_tiles_are_scaled_and_the_batch_is_filled_up():
-    feed = HostFeed(Description)
+    feed = HostInput(Description)
     feed([tile(200)] * 3, 3)  # what is left of an earlier call must not show
 
     stack = feed([tile(10), tile(20, np.int16)], 3)
@@ -32,13 +32,13 @@ def test_tiles_are_scaled_and_the_batch_is_filled_up():
 def test_the_memory_layout_of_a_tile_changes_nothing(dtype):
     plain = np.random.default_rng(0).integers(0, 200, (2, 3, 3)).astype(dtype)
     other = np.ascontiguousarray(plain.transpose(1, 2, 0)).transpose(2, 0, 1)
-    feed = HostFeed(Description)
+    feed = HostInput(Description)
 
     np.testing.assert_array_equal(feed([plain], 1).copy(), feed([other], 1))
 
 
 def test_a_thread_uses_its_array_again_and_no_other_threads():
-    feed = HostFeed(Description)
+    feed = HostInput(Description)
     first = feed([tile(1)] * 2, 2)
 
     assert np.shares_memory(first, feed([tile(2)], 1))

@@ -112,8 +112,8 @@ def loads(monkeypatch):
 @pytest.fixture
 def gpu(monkeypatch):
     """A host with a GPU, of which nothing is really asked."""
-    monkeypatch.setattr(device, "find_gpu", lambda: True)
-    monkeypatch.setattr(device, "computes_in", lambda _: True)
+    monkeypatch.setattr(device, "runs_on_gpu", lambda: True)
+    monkeypatch.setattr(device, "supports_precision", lambda _: True)
     a10g = device.Device("cuda", "NVIDIA A10G", "580.95.05")
     cpu = device.Device("cpu", "cpu")
     monkeypatch.setattr(device, "describe", lambda kind: a10g if kind == "cuda" else cpu)
@@ -191,7 +191,7 @@ def test_half_precision_that_does_not_work_is_given_up_aloud(loaded, loads, capl
 
 @pytest.mark.usefixtures("gpu")
 def test_a_gpu_that_only_emulates_a_precision_is_not_asked_for_it(loaded, loads, monkeypatch):
-    monkeypatch.setattr(device, "computes_in", lambda precision: precision != "bfloat16")
+    monkeypatch.setattr(device, "supports_precision", lambda precision: precision != "bfloat16")
 
     model = load_model(offering(loaded, "pt2", precision="bfloat16"))
 

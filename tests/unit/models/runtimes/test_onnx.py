@@ -123,7 +123,7 @@ def test_tensorrt_must_be_there_to_be_asked_for(make):
     ],
 )
 def test_on_a_gpu_the_precision_is_tensorrts_to_choose(make, monkeypatch, way, precision, names):
-    monkeypatch.setattr(device, "find_gpu", lambda: True)
+    monkeypatch.setattr(device, "runs_on_gpu", lambda: True)
     monkeypatch.setattr(runtime_onnx.onnxruntime, "preload_dlls", lambda: None)
     monkeypatch.setattr(
         runtime_onnx.onnxruntime,
@@ -142,7 +142,7 @@ def test_on_a_gpu_the_precision_is_tensorrts_to_choose(make, monkeypatch, way, p
 
 
 def test_on_a_gpu_a_float32_model_keeps_all_its_bits(make, monkeypatch):
-    monkeypatch.setattr(device, "find_gpu", lambda: True)
+    monkeypatch.setattr(device, "runs_on_gpu", lambda: True)
     monkeypatch.setattr(runtime_onnx.onnxruntime, "preload_dlls", lambda: None)
     monkeypatch.setattr(
         runtime_onnx.onnxruntime, "get_available_providers", lambda: [runtime_onnx._CUDA]
@@ -198,7 +198,7 @@ def opens_on_the_cpu(monkeypatch):
 
 @pytest.mark.usefixtures("opens_on_the_cpu")
 def test_a_gpu_that_cannot_be_used_is_never_replaced_by_the_cpu(make, monkeypatch):
-    monkeypatch.setattr(device, "find_gpu", lambda: True)
+    monkeypatch.setattr(device, "runs_on_gpu", lambda: True)
     monkeypatch.setattr(runtime_onnx.onnxruntime, "preload_dlls", lambda: None)
 
     with pytest.raises(NoGpuError, match=r"could not use the GPU for model\.onnx: the driver is"):
@@ -216,7 +216,7 @@ def test_where_there_is_no_gpu_none_is_asked_for(make, opens_on_the_cpu):
 def test_torch_and_onnx_runtime_share_their_cuda(make, monkeypatch, torch_has_cuda):
     """Beside torch, too: it brings no cuRAND, without which the provider cannot be loaded."""
     ort, loaded, description = runtime_onnx.onnxruntime, [], make().description
-    monkeypatch.setattr(device, "find_gpu", lambda: True)
+    monkeypatch.setattr(device, "runs_on_gpu", lambda: True)
     monkeypatch.setattr(device, "library_uses_gpu", lambda _: torch_has_cuda)
     monkeypatch.setattr(ort, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(ort, "preload_dlls", lambda: loaded.append(1), raising=False)

@@ -43,13 +43,15 @@ def test_a_batch_that_the_model_insists_on_is_filled_up(package):
         networks.onnx_network(batch=4).SerializeToString(), providers=["CPUExecutionProvider"]
     )
     device = torch.device("cpu")
-    model = OnnxDeviceModel(session, package.description, device=device, batch_size=4, fixed=True)
+    model = OnnxDeviceModel(
+        session, package.description, device=device, batch_size=4, static_batch=True
+    )
 
     assert len(model(networks.tiles(3))) == 3
 
 
 def test_it_is_chosen_where_torch_sees_the_gpu(package, monkeypatch):
-    monkeypatch.setattr(runtime_onnx_device, "gpu", lambda: torch.device("cpu"))
+    monkeypatch.setattr(runtime_onnx_device, "first_gpu", lambda: torch.device("cpu"))
     session = onnxruntime.InferenceSession(
         package.weights[0].path, providers=["CPUExecutionProvider"]
     )
@@ -64,4 +66,4 @@ def test_it_is_chosen_where_torch_sees_the_gpu(package, monkeypatch):
 def test_here_there_is_none(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
-    assert runtime_onnx_device.gpu() is None
+    assert runtime_onnx_device.first_gpu() is None

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swath.models.runtimes.padding import bands_last, lost, pad
-from swath.models.scaling import Scale, ZScore, reach_of
+from swath.models.runtimes.padding import bands_last, out_of_range_pixels, pad
+from swath.models.scaling import Scale, ZScore, finite_range
 
 
 def side_by_side(pixels):
@@ -71,23 +71,23 @@ def test_what_is_not_finite_is_filled_band_by_band():
 
 
 def test_what_float32_cannot_hold_once_it_is_scaled_is_filled_band_by_band():
-    reach = reach_of([Scale(value=1e-3), None])
+    limits = finite_range([Scale(value=1e-3), None])
     pixels = np.array([[[1e36, 1], [-1e36, 2]], [[1e36, 1], [-1e36, np.inf]]], np.float32)
 
-    tile = pad(pixels, None, size=2, fill_value=3, reach=reach)
+    tile = pad(pixels, None, size=2, fill_value=3, limits=limits)
 
     assert tile.tolist() == [[[3, 1], [3, 2]], [[np.float32(1e36), 1], [np.float32(-1e36), 3]]]
-    where = lost(pixels, pixels, np.array([[True, True], [False, True]]), reach)
+    where = out_of_range_pixels(pixels, pixels, np.array([[True, True], [False, True]]), limits)
     assert where.tolist() == [[[True, False], [False, False]], [[False] * 2] * 2]
 
 
 @pytest.mark.parametrize(("stddev", "kept"), [(1.0, True), (1e-30, False)])
 def test_integers_are_within_reach_as_a_whole_or_looked_at(stddev, kept):
-    reach = reach_of([ZScore(mean=0, stddev=stddev)])
+    limits = finite_range([ZScore(mean=0, stddev=stddev)])
     pixels = np.array([[[2**31 - 1]]], np.int32)
 
-    assert pad(pixels, None, size=1, fill_value=0, reach=reach).item() == (2**31 - 1) * kept
-    assert (lost(pixels, pixels, None, reach) is None) is kept
+    assert pad(pixels, None, size=1, fill_value=0, limits=limits).item() == (2**31 - 1) * kept
+    assert (out_of_range_pixels(pixels, pixels, None, limits) is None) is kept
 
 
 @given(

@@ -69,9 +69,12 @@ def test_what_is_in_time_is_left_alone(tmp_path):
 def test_what_has_a_compiler_run_may_take_longer(tmp_path, monkeypatch):
     monkeypatch.setenv("SWATH_MODEL_SECONDS", "7")
 
-    assert TimeLimit.of(tmp_path, "torch").seconds == 7
-    assert TimeLimit.of(tmp_path, "tensorrt").seconds == TimeLimit.of(tmp_path, "compiled").seconds
-    assert TimeLimit.of(tmp_path, "tensorrt").seconds == 70
+    assert TimeLimit.from_env(tmp_path, "torch").seconds == 7
+    assert (
+        TimeLimit.from_env(tmp_path, "tensorrt").seconds
+        == TimeLimit.from_env(tmp_path, "compiled").seconds
+    )
+    assert TimeLimit.from_env(tmp_path, "tensorrt").seconds == 70
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "inf", "nan", "soon"])
@@ -79,15 +82,15 @@ def test_the_limit_is_a_number_of_seconds(text, tmp_path, monkeypatch):
     monkeypatch.setenv("SWATH_MODEL_SECONDS", text)
 
     with pytest.raises(SettingsError, match="SWATH_MODEL_SECONDS"):
-        TimeLimit.of(tmp_path)
+        TimeLimit.from_env(tmp_path)
 
 
-def test_what_cannot_be_stopped_ends_the_process_with_its_last_words():
+def test_what_cannot_be_stopped_ends_the_process_after_its_callbacks():
     """A thread that never ends, as in torch's hands, keeps a process from ending otherwise."""
     code = """if True:
         import threading
         from pathlib import Path
-        from swath.models.runtimes.time_limit import TimeLimit, last_words
+        from swath.models.runtimes.time_limit import TimeLimit, before_forced_exit
 
         def last(error):
             print("said", type(error).__name__, flush=True)
@@ -96,7 +99,8 @@ def test_what_cannot_be_stopped_ends_the_process_with_its_last_words():
         def broken(error):
             raise OSError("no matter")
 
-        with last_words(last), last_words(broken), TimeLimit(Path("m.pt"), 0.1).watch("answered"):
+        limit = TimeLimit(Path("m.pt"), 0.1)
+        with before_forced_exit(last), before_forced_exit(broken), limit.watch("answered"):
             threading.Event().wait()
     """
 

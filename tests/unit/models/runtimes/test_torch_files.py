@@ -21,7 +21,7 @@ torch = pytest.importorskip("torch")
 from swath.models.runtimes.torch_files import (  # noqa: E402 (it imports torch)
     read_pt2,
     read_torchscript,
-    runnable,
+    to_module,
 )
 
 CPU = torch.device("cpu")
@@ -140,7 +140,7 @@ def test_a_program_with_casts_runs_under_autocast(tmp_path):
     module = Casts().eval()
     image = torch.rand(2, BANDS, SIZE, SIZE)
     torch.export.save(torch.export.export(module, (image,)), tmp_path / "casts.pt2")
-    runs = runnable(read_pt2(tmp_path / "casts.pt2"), CPU)
+    runs = to_module(read_pt2(tmp_path / "casts.pt2"), CPU)
 
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         answer = runs(image)
@@ -152,7 +152,7 @@ def test_a_program_with_casts_runs_under_autocast(tmp_path):
 def test_a_program_moves_to_another_device(exported):
     image = torch.rand(3, BANDS, SIZE, SIZE, device="meta")
 
-    module = runnable(read_pt2(exported), torch.device("meta"))
+    module = to_module(read_pt2(exported), torch.device("meta"))
 
     assert module(image).shape == (3, 4 + CLASSES, SIZE * SIZE)
 

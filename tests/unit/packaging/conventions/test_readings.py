@@ -88,7 +88,7 @@ def outcome(known, folder):
         if "which can be read as" not in text:
             return f"refused: {text}"
         return _outcome_of_question(known, folder, text)
-    return "right" if is_right(known, package) else f"wrong: {package.description.answer}"
+    return "right" if is_right(known, package) else f"wrong: {package.description.output_spec}"
 
 
 def _outcome_of_question(known, folder, text):

@@ -12,7 +12,7 @@ from swath.detection.detect_scene import detect_scene
 from swath.detection.engine import Inference
 from swath.errors import PackageError, SceneError
 from swath.models.mlm import parse_description
-from swath.models.scaling import ZScore, scale_into, steps_of
+from swath.models.scaling import ZScore, scale_into, scaling_steps
 from swath.packaging import sample_tiles
 from swath.pipeline.local import run_local
 from swath.raster.band_units import Unit
@@ -96,7 +96,7 @@ class Recorder(OracleModel):
 
 def scaled(tile, known):
     out = np.empty(tile.shape, np.float32)
-    scale_into(out, tile, [steps_of(scaling) for scaling in known.scaling])
+    scale_into(out, tile, [scaling_steps(scaling) for scaling in known.scaling])
     return out
 
 
