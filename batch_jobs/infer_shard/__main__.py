@@ -67,7 +67,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
 
     with _ending_at_sigterm(options.stop_seconds) as stop, before_forced_exit(leave_timeout):
         doing = f"shard {options.index} of {options.plan_uri}"
-        return run_job(lambda: _run(options, stop), doing=doing, logger=logger, leave=leave)
+        return run_job(lambda: _run(options, stop), name=doing, logger=logger, on_error=leave)
 
 
 def _run(options: argparse.Namespace, stop: Callable[[], bool]) -> JobExit:

@@ -15,7 +15,7 @@ from local_cloud.faults.registry import FaultRegistry
 from local_cloud.postgis import rds
 from local_cloud.postgis.proxy import open_proxy
 from local_cloud.postgis.server import PostgisServer
-from swath.settings import variable
+from swath.settings import variable_name
 
 POSTGIS_SERVER_VARIABLE = "SWATH_POSTGIS_SERVER"
 
@@ -174,8 +174,8 @@ def create_on_user_server(url: str) -> Iterator[Database]:
             port=port,
             administrator=parameters,
             environment={
-                variable("database_name"): name,
-                variable("database_sslmode"): "prefer",
+                variable_name("database_name"): name,
+                variable_name("database_sslmode"): "prefer",
             },
             fresh_database=name,
         )

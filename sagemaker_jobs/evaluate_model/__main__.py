@@ -50,7 +50,7 @@ def main(arguments: Sequence[str], root: Path = ROOT) -> JobExit:
     def leave(error: Exception, _code: JobExit) -> None:
         write_reason(message, f"{type(error).__name__}: {error}")
 
-    return run_job(measure, logger=logger, leave=leave)
+    return run_job(measure, logger=logger, on_error=leave)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

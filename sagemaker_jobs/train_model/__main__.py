@@ -72,7 +72,7 @@ def main(arguments: Sequence[str], env: Mapping[str, str]) -> JobExit:
         if code is not JobExit.INTERRUPTED:
             write_reason(folders.failure, f"{type(error).__name__}: {error}")
 
-    return run_job(lambda: _train(folders, stopping.is_set), logger=logger, leave=leave)
+    return run_job(lambda: _train(folders, stopping.is_set), logger=logger, on_error=leave)
 
 
 def _train(folders: Folders, stop: Callable[[], bool]) -> JobExit:

@@ -65,7 +65,7 @@ __all__ = [
     "train",
 ]
 
-_ROOMS = {"Detections": "swath.detection.result"}
+_MODULES = {"Detections": "swath.detection.result"}
 
 
 def __getattr__(name: str) -> Any:
@@ -76,8 +76,8 @@ def __getattr__(name: str) -> Any:
 
     from swath.errors.extras import name_missing_extra  # noqa: PLC0415 (when it is first used)
 
-    room = "swath.errors" if name.endswith("Error") else _ROOMS.get(name, "swath._api")
-    value = getattr(name_missing_extra(importlib.import_module)(room), name)
+    module = "swath.errors" if name.endswith("Error") else _MODULES.get(name, "swath._api")
+    value = getattr(name_missing_extra(importlib.import_module)(module), name)
     globals()[name] = value
     return value
 

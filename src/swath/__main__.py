@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from swath.cli.error_lines import EXIT_INPUT
-from swath.errors.extras import not_installed
+from swath.errors.extras import missing_module_message
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] == "swath":
             raise
-        print(f"error: {not_installed(error.name)}", file=sys.stderr)  # noqa: T201
+        print(f"error: {missing_module_message(error.name)}", file=sys.stderr)  # noqa: T201
         sys.exit(EXIT_INPUT)
     app(prog_name="swath")
 

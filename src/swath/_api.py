@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from swath.training.progress import EpochMetrics
     from swath.training.report import TrainReport
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Called with the number of tiles done and the total number of tiles; first with 0 done."""
 
 
@@ -79,7 +79,7 @@ def detect(
     crs: Any = None,
     transform: Sequence[float] | None = None,
     nodata: float | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Detections:
     """Detect the objects of a scene, in this process and in memory.
 
@@ -124,7 +124,7 @@ def run(
     database: str | None = None,
     score_threshold: float | None = None,
     tolerated_failures: float = 0.0,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> RunReport:
     """Run a model on a scene of any size; write `detections.parquet` and `summary.json`.
 
@@ -146,7 +146,6 @@ def run(
     from swath.pipeline.local import run_local
 
     options = _options(score_threshold, tolerated_failures)
-    reported: dict[str, Any] = {"progress": progress} if progress else {}
     return run_local(
         str(scene),
         str(model),
@@ -154,7 +153,7 @@ def run(
         formats=formats,
         database=database,
         options=options,
-        **reported,
+        progress=progress,
     )
 
 
@@ -202,7 +201,7 @@ def evaluate(
 
     collection = read_labels(
         model,
-        _text(labels),
+        _to_str(labels),
         str(scenes),
         label_format=label_format,
         classes=classes,
@@ -212,7 +211,7 @@ def evaluate(
         model,
         collection,
         Path(out),
-        against=_text(against),
+        against=_to_str(against),
         fail_below=fail_below,
         tolerance=tolerance,
         score_floor=score_floor,
@@ -269,7 +268,7 @@ def train(
     if isinstance(options, Mapping):
         options = TrainOptions.from_values(options)
     elif not isinstance(options, TrainOptions):
-        options = read_options(_text(options))
+        options = read_options(_to_str(options))
     job = TrainRunner(
         options=options,
         form=label_format,
@@ -278,10 +277,10 @@ def train(
     )
     return job.run_in_folder(
         Path(out),
-        labels=_text(labels),
+        labels=_to_str(labels),
         images=str(scenes),
-        val_labels=_text(val_labels),
-        val_images=_text(val_scenes),
+        val_labels=_to_str(val_labels),
+        val_images=_to_str(val_scenes),
         resume=resume,
         stop=stop or (lambda: False),
         on_epoch=progress or (lambda _: None),
@@ -301,5 +300,5 @@ def _options(score_threshold: float | None, tolerated_failures: float = 0.0) -> 
         raise InputError(str(error)) from None
 
 
-def _text(address: str | Path | None) -> str | None:
+def _to_str(address: str | Path | None) -> str | None:
     return None if address is None else str(address)

@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from swath.settings import MemorySettings
 
 MIB = 1 << 20
-_LAMBDA = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
+_LAMBDA_MEMORY_VARIABLE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 """Environment variable in which Lambda states the memory of a function in MiB.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 """
-_CGROUPS = {
+_CGROUP_LIMIT_FILES = {
     "": ("sys/fs/cgroup", "memory.max"),
     "memory": ("sys/fs/cgroup/memory", "memory.limit_in_bytes"),
 }
@@ -45,7 +45,7 @@ def memory_limit(root: Path = Path("/")) -> int:
         SettingsError: The setting is not a number.
     """
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_cgroup_limits(root)]
-    if size := os.environ.get(_LAMBDA, ""):
+    if size := os.environ.get(_LAMBDA_MEMORY_VARIABLE, ""):
         limits.append(int(size) * MIB)
     if setting := MemorySettings.from_env().memory_mib:
         limits.append(setting * MIB)
@@ -58,16 +58,16 @@ def free_memory() -> int:
     Raises:
         SettingsError: The setting `SWATH_MEMORY_MIB` is not a number.
     """
-    return max(0, memory_limit() - _resident())
+    return max(0, memory_limit() - _resident_memory())
 
 
 def _cgroup_limits(root: Path) -> Iterator[int]:
     with suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
-            if controllers not in _CGROUPS:
+            if controllers not in _CGROUP_LIMIT_FILES:
                 continue
-            folder, name = _CGROUPS[controllers]
+            folder, name = _CGROUP_LIMIT_FILES[controllers]
             own = PurePosixPath(path.lstrip("/"))
             # In a container, the mounted folder is that of its own group, whatever the path is, so
             # all parents of the path are tried.
@@ -76,7 +76,7 @@ def _cgroup_limits(root: Path) -> Iterator[int]:
                     yield int((root / folder / group / name).read_text())
 
 
-def _resident() -> int:
+def _resident_memory() -> int:
     """Return the resident memory of this process in bytes; 0 if the system does not report it."""
     with suppress(OSError):
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]

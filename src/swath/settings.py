@@ -37,7 +37,7 @@ class EnvSettings:
     def to_env(self) -> dict[str, str]:
         """Return the environment variables of these settings; fields that are None have none."""
         return {
-            variable(f.name): _format(value)
+            variable_name(f.name): _format(value)
             for f in dataclasses.fields(self)
             if (value := getattr(self, f.name)) is not None
         }
@@ -53,11 +53,11 @@ class EnvSettings:
         hints = typing.get_type_hints(cls)
         values: dict[str, Any] = {}
         for f in dataclasses.fields(cls):
-            if (text := env.get(variable(f.name))) is not None:
-                values[f.name] = _parse(variable(f.name), text, hints[f.name])
+            if (text := env.get(variable_name(f.name))) is not None:
+                values[f.name] = _parse(variable_name(f.name), text, hints[f.name])
             elif f.default is dataclasses.MISSING:
                 raise SettingsError(
-                    f"the environment variable {variable(f.name)} is not set; set it to the "
+                    f"the environment variable {variable_name(f.name)} is not set; set it to the "
                     "value in the stack's template"
                 )
         return cls(**values)
@@ -204,7 +204,7 @@ class ModelSettings(EnvSettings):
     def __post_init__(self) -> None:
         if not 0 < self.model_seconds < math.inf:
             raise SettingsError(
-                f"{variable('model_seconds')} is {self.model_seconds:g}; give seconds above 0"
+                f"{variable_name('model_seconds')} is {self.model_seconds:g}; give seconds above 0"
             )
 
 
@@ -213,7 +213,7 @@ def has_gpu(instance_type: str) -> bool:
     return instance_type.removeprefix("ml.").startswith(("g", "p"))
 
 
-def variable(field: str) -> str:
+def variable_name(field: str) -> str:
     """Return the name of a settings field's environment variable."""
     return PREFIX + field.upper()
 

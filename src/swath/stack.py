@@ -13,7 +13,7 @@ from swath import storage
 from swath.errors import InputError
 
 _ENABLE_ENDPOINTS = "name an endpoint in `endpoints` in cdk.json and run `cdk deploy`"
-_ENABLE = "set `training` to true in cdk.json and run `cdk deploy`"
+_ENABLE_TRAINING = "set `training` to true in cdk.json and run `cdk deploy`"
 _ADD_BUCKET = "add its bucket to `data_buckets` in cdk.json and run `cdk deploy`"
 
 
@@ -39,7 +39,7 @@ class Deployment:
         """
         client = boto3.client("cloudformation")
         try:
-            (found,) = client.describe_stacks(StackName=stack)["Stacks"]
+            (stack_description,) = client.describe_stacks(StackName=stack)["Stacks"]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationError":
                 raise
@@ -48,9 +48,9 @@ class Deployment:
                 "deployed stack, and set AWS_REGION to its region"
             ) from None
         outputs = {
-            one["OutputKey"]: one["OutputValue"]
-            for one in found.get("Outputs", [])
-            if "OutputKey" in one and "OutputValue" in one
+            output["OutputKey"]: output["OutputValue"]
+            for output in stack_description.get("Outputs", [])
+            if "OutputKey" in output and "OutputValue" in output
         }
         return cls(stack=stack, region=client.meta.region_name, outputs=outputs)
 
@@ -65,23 +65,23 @@ class Deployment:
         return f"s3://{self._output('ResultsBucket', 'deploy the stack again')}/evaluations"
 
     @property
-    def readable(self) -> tuple[str, ...]:
+    def readable_prefixes(self) -> tuple[str, ...]:
         """S3 prefixes that the roles of all jobs may read, each with a slash at its end."""
         scenes = self._output("ScenesBucket", "deploy the stack again")
         more = [name for name in self.outputs.get("DataBuckets", "").split(",") if name]
         return (*(f"s3://{bucket}/" for bucket in (scenes, *more)), f"{self.jobs_uri}/")
 
-    def check_readable(self, uri: str, *, besides: Sequence[str] = ()) -> None:
+    def check_readable(self, uri: str, *, also_readable: Sequence[str] = ()) -> None:
         """Check that the stack's roles may read the objects below an S3 URI.
 
         Args:
             uri: S3 URI to check.
-            besides: Further S3 prefixes that the role in question may read.
+            also_readable: Further S3 prefixes that the role in question may read.
 
         Raises:
             InputError: The roles may not read there; the error names the prefixes they may read.
         """
-        allowed = (*self.readable, *besides)
+        allowed = (*self.readable_prefixes, *also_readable)
         if not any(_is_below(uri, prefix) for prefix in allowed):
             raise InputError(
                 f"{uri}: the jobs of the stack {self.stack!r} may not read it; they may read "
@@ -110,22 +110,22 @@ class Deployment:
     @property
     def training_role(self) -> str:
         """ARN of the role of training jobs."""
-        return self._output("TrainingRoleArn", _ENABLE)
+        return self._output("TrainingRoleArn", _ENABLE_TRAINING)
 
     @property
     def training_image(self) -> str:
         """Address of the container image for training."""
-        return self._output("TrainingImageUri", _ENABLE)
+        return self._output("TrainingImageUri", _ENABLE_TRAINING)
 
     @property
     def evaluation_role(self) -> str:
         """ARN of the role of evaluation jobs."""
-        return self._output("EvaluationRoleArn", _ENABLE)
+        return self._output("EvaluationRoleArn", _ENABLE_TRAINING)
 
     @property
     def evaluation_image(self) -> str:
         """Address of the container image for evaluation."""
-        return self._output("EvaluationImageUri", _ENABLE)
+        return self._output("EvaluationImageUri", _ENABLE_TRAINING)
 
     @property
     def serving_image(self) -> str:

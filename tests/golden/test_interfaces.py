@@ -23,7 +23,7 @@ from swath.pipeline.merge import merge_run
 from swath.pipeline.publish import publish_run
 from swath.pipeline.run_store import RunStore
 from swath.pipeline.shard import run_shard
-from swath.settings import EnvSettings, variable
+from swath.settings import EnvSettings, variable_name
 from tests.helpers.runs import run_request
 
 # One needs an extra, others are Alembic's to import.
@@ -95,7 +95,9 @@ def test_environment_variables(golden):
             default = (
                 None if needed else ",".join(value) if isinstance(value, tuple) else str(value)
             )
-            found.setdefault(variable(field.name), []).append([str(field.type), needed, default])
+            found.setdefault(variable_name(field.name), []).append(
+                [str(field.type), needed, default]
+            )
     unique = {name: sorted({tuple(use) for use in uses}, key=str) for name, uses in found.items()}
     golden("environment", {name: [list(use) for use in uses] for name, uses in unique.items()})
 

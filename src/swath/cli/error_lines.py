@@ -7,7 +7,7 @@ import sys
 
 from swath.errors import InputError, SwathError, TransientError
 from swath.errors.exit_codes import CommandExit
-from swath.errors.extras import not_installed
+from swath.errors.extras import missing_module_message
 
 EXIT_FAILED = CommandExit.FAILED
 EXIT_INPUT = CommandExit.INPUT
@@ -50,7 +50,7 @@ def _describe(error: Exception) -> tuple[str, int]:
     if isinstance(error, SwathError):
         return _with_remedy(error), EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
     if isinstance(error, ModuleNotFoundError) and not (error.name or "swath").startswith("swath"):
-        return not_installed(str(error.name)), EXIT_INPUT
+        return missing_module_message(str(error.name)), EXIT_INPUT
     # Importing botocore is slow. If it is not imported, none of its errors was raised.
     if "botocore" in sys.modules:
         from swath.cli import aws_errors

@@ -32,7 +32,7 @@ def invoke(
     endpoint: jobs.Endpoint,
     asynchronous: jobs.Asynchronous = False,
     out: inputs.OptionalOut = None,
-    at_once: limits.AtOnce = 4,
+    at_once: limits.MaxConcurrentImages = 4,
 ) -> None:
     """Send images to a SageMaker endpoint; write the detections as GeoJSON.
 

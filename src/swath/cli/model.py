@@ -32,7 +32,7 @@ app = typer.Typer(
 def init(
     weights: packages.Weights,
     *,
-    library: packages.From,
+    library: packages.LibraryOption,
     bands: packages.Bands,
     out: inputs.Out,
     name: packages.Name = None,
@@ -43,7 +43,7 @@ def init(
     unit: packages.Unit = None,
     scene: inputs.OptionalScene = None,
     architecture: packages.Architecture = None,
-    settings: jobs.Set = None,
+    settings: jobs.Assignments = None,
 ) -> None:
     """Make a model package from weights that a library exported.
 
@@ -53,7 +53,7 @@ def init(
     from swath.packaging.init_package import InitOptions, init_package
     from swath.packaging.value_scaling import parse_scaling
 
-    made = init_package(
+    result = init_package(
         weights,
         out,
         InitOptions(
@@ -70,8 +70,8 @@ def init(
             hyperparameters=_assignments(settings or []),
         ),
     )
-    _print_trials(made.report)
-    for line in made.assumed:
+    _print_trials(result.report)
+    for line in result.assumed:
         print_line(f"assumed: {line}")
     print_line(f"{out}: written; show it with `swath model show {out}`")
 
@@ -165,7 +165,7 @@ def optimize(
     """
     from swath.packaging.optimize import optimise_package
 
-    found = optimise_package(
+    result = optimise_package(
         model,
         out,
         precision,
@@ -175,12 +175,12 @@ def optimize(
         labels=_collection(val_labels, val_scenes),
     )
     print_line(
-        f"{found.agreement.share:.1%} agreement on {found.tiles} tiles; "
-        f"{found.bytes_before / 1e6:.2f} to {found.bytes_after / 1e6:.2f} MB; "
-        f"{found.milliseconds_before:.1f} to {found.milliseconds_after:.1f} ms a tile here",
+        f"{result.agreement.share:.1%} agreement on {result.tiles} tiles; "
+        f"{result.bytes_before / 1e6:.2f} to {result.bytes_after / 1e6:.2f} MB; "
+        f"{result.milliseconds_before:.1f} to {result.milliseconds_after:.1f} ms a tile here",
     )
-    if found.accuracy_before is not None and found.accuracy_after is not None:
-        print_line(f"AP or mIoU {found.accuracy_before:.3f} to {found.accuracy_after:.3f}")
+    if result.accuracy_before is not None and result.accuracy_after is not None:
+        print_line(f"AP or mIoU {result.accuracy_before:.3f} to {result.accuracy_after:.3f}")
     print_line(str(out))
 
 
@@ -195,7 +195,7 @@ def optimize(
 def publish(
     model: inputs.Model,
     *,
-    to: packages.To,
+    to: packages.PublishFolders,
     val_labels: inputs.ValLabels = None,
     val_scenes: inputs.ValScenes = None,
     evaluation: packages.Evaluation = None,
@@ -208,7 +208,7 @@ def publish(
     """
     from swath.packaging.publish import Gate, publish_package
 
-    found = publish_package(
+    result = publish_package(
         model,
         to,
         Gate(
@@ -218,8 +218,8 @@ def publish(
             closed=gate,
         ),
     )
-    published = (f"{found.name} {found.digest[:12]}: {place}" for place in found.places)
-    for line in (*found.gates, *found.replaced, *published):
+    published = (f"{result.name} {result.digest[:12]}: {place}" for place in result.places)
+    for line in (*result.gates, *result.replaced, *published):
         print_line(line)
 
 
@@ -246,19 +246,19 @@ def _print_trials(report: CheckReport) -> None:
         print_line(f"warning: {warning}")
 
 
-def _assignments(settings: list[str]) -> dict[str, Any]:
+def _assignments(texts: list[str]) -> dict[str, Any]:
     from swath.storage.encoding import parse_json
 
-    found = {}
-    for setting in settings:
+    assignments = {}
+    for setting in texts:
         name, equals, value = setting.partition("=")
         if not equals:
             raise InputError(f"--set {setting} is not an assignment; write --set name=value")
         try:
-            found[name] = parse_json(value)
+            assignments[name] = parse_json(value)
         except ValueError:
-            found[name] = value
-    return found
+            assignments[name] = value
+    return assignments
 
 
 def _collection(labels: str | None, scenes: str | None) -> Collection | None:

@@ -59,14 +59,14 @@ def training_channels(
     labels: str, scenes: str, val_labels: str | None, val_scenes: str | None
 ) -> dict[str, str]:
     """Return the input channels of a training job: addresses by the channels' names."""
-    found = {
+    channels = {
         "images": scenes,
         "labels": None if labels == NO_LABELS else labels,
         "val_labels": val_labels,
         # Without this channel, the container reads validation scenes from `images`.
         "val_images": val_scenes,
     }
-    return {name: source for name, source in found.items() if source is not None}
+    return {name: source for name, source in channels.items() if source is not None}
 
 
 def label_options(form: str, classes: str | None, class_map: list[str] | None) -> dict[str, str]:

@@ -36,7 +36,7 @@ def train(
     classes: inputs.Classes = None,
     class_map: inputs.ClassMap = None,
     options_file: jobs.OptionsFile = None,
-    settings: jobs.Set = None,
+    settings: jobs.Assignments = None,
     local: jobs.Local = True,
     out: jobs.LocalOut = None,
     resume: jobs.Resume = False,
@@ -56,20 +56,20 @@ def train(
     from swath.training.options import read_options
 
     check_options(context, local=local)
-    chosen = read_options(options_file, settings or [])
+    options = read_options(options_file, settings or [])
     label_settings = label_options(label_format, classes, class_map)
     data = training_channels(labels, scenes, val_labels, val_scenes)
     if local:
         out = require_out(out)
         if folds:
-            _cross_validate_locally(chosen, data, label_settings, out, folds=folds)
+            _cross_validate_locally(options, data, label_settings, out, folds=folds)
         else:
-            _train_locally(chosen, data, label_settings, out, resume=resume)
+            _train_locally(options, data, label_settings, out, resume=resume)
         return
     from swath.sagemaker.jobs.train import TrainingJob
 
     job = TrainingJob(
-        options=chosen,
+        options=options,
         channels=data,
         label_options={name: value for name, value in label_settings.items() if value},
         checkpoints=checkpoints.rstrip("/") if checkpoints else None,
@@ -122,7 +122,7 @@ def _cross_validate_locally(
     if data.keys() & {"val_labels", "val_images"}:
         raise InputError("--folds validates on parts of SCENES; omit --val-labels and --val-scenes")
     with stop_on_signals() as stop:
-        found = TrainRunner.from_strings(options, label_settings).cross_validate(
+        result = TrainRunner.from_strings(options, label_settings).cross_validate(
             labels=data.get("labels"),
             images=data["images"],
             count=folds,
@@ -132,9 +132,9 @@ def _cross_validate_locally(
                 lambda point: print_line(f"fold={number}; {format_log_line(point)}")
             ),
         )
-    for fold in found.folds:
+    for fold in result.folds:
         print_line(f"{', '.join(fold.scenes)}: {_format_metrics(fold.metrics)}")
-    print_line(f"mean of {folds} folds: {_format_metrics(found.mean)}; see {out / FOLDS_FILE}")
+    print_line(f"mean of {folds} folds: {_format_metrics(result.mean)}; see {out / FOLDS_FILE}")
 
 
 def _launch(job: TrainingJob, stack: str, *, yes: bool) -> None:

@@ -39,7 +39,7 @@ def tune(
     classes: inputs.Classes = None,
     class_map: inputs.ClassMap = None,
     options_file: jobs.OptionsFile = None,
-    settings: jobs.Set = None,
+    settings: jobs.Assignments = None,
     local: jobs.Local = True,
     out: jobs.LocalOut = None,
     resume: jobs.Resume = False,
@@ -60,8 +60,8 @@ def tune(
     from swath.training.search import is_begun, read_search, run_search
 
     check_options(context, local=local)
-    known = read_options(options_file, settings or [])
-    wanted = read_search(search, known)
+    options = read_options(options_file, settings or [])
+    search_space = read_search(search, options)
     label_settings = label_options(label_format, classes, class_map)
     data = training_channels(labels, scenes, val_labels, val_scenes)
     if local:
@@ -74,12 +74,12 @@ def tune(
         given = {**data, **label_settings, "folds": str(folds or "none")}
         with stop_on_signals() as stop:
             trainer = _LocalTrainer(data, label_settings, folds, stop)
-            _print_best(wanted.metric, run_search(wanted, known, trainer, out, given))
+            _print_best(search_space.metric, run_search(search_space, options, trainer, out, given))
         return
     from swath.sagemaker.jobs.train import TrainingJob
 
     training = TrainingJob(
-        options=known,
+        options=options,
         channels=data,
         label_options={name: value for name, value in label_settings.items() if value},
         instance_type=instance_type,
@@ -87,7 +87,7 @@ def tune(
         spot=not on_demand,
         hourly_price=hourly_price,
     )
-    _launch(training, wanted, stack, instances=instances, yes=yes)
+    _launch(training, search_space, stack, instances=instances, yes=yes)
 
 
 def _launch(

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from swath.database.waking import retry_while
 from swath.errors import SettingsError, TransientError
-from swath.errors.service_errors import passes
+from swath.errors.service_errors import is_transient
 from swath.settings import PrepareDatabaseSettings
 
 if TYPE_CHECKING:
@@ -137,4 +137,4 @@ def _login_refused_message(settings: PrepareDatabaseSettings, error: ClientError
 
 def _is_transient(error: BaseException) -> bool:
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
-    return code in _WAKING_ERRORS or passes(error)
+    return code in _WAKING_ERRORS or is_transient(error)

@@ -66,7 +66,7 @@ class NoGpuError(SwathError):
 
 
 class TransientError(SwathError):
-    """A service or a host failed in a way that a retry can fix."""
+    """A service or a host failed, and a retry can succeed."""
 
 
 class ShardInterruptedError(TransientError):

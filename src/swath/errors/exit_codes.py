@@ -67,10 +67,10 @@ class JobExit(_Exit):
     @classmethod
     def from_error(cls, error: BaseException) -> JobExit:
         """Return the exit code of a job that ends with the given error."""
-        return next((code for kind, code in _OF_ERRORS if isinstance(error, kind)), cls.BUG)
+        return next((code for kind, code in _CODES_BY_ERROR if isinstance(error, kind)), cls.BUG)
 
 
-_OF_ERRORS: tuple[tuple[type[SwathError], JobExit], ...] = (
+_CODES_BY_ERROR: tuple[tuple[type[SwathError], JobExit], ...] = (
     (ShardInterruptedError, JobExit.INTERRUPTED),
     (TrainingInterruptedError, JobExit.INTERRUPTED),
     (TransientError, JobExit.TRANSIENT),

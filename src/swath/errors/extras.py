@@ -22,7 +22,7 @@ _EXTRAS = {
 }
 
 
-def require(*modules: str) -> None:
+def require_modules(*modules: str) -> None:
     """Check that modules are installed, before long work that needs them only at its end.
 
     Args:
@@ -37,7 +37,7 @@ def require(*modules: str) -> None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 
-def not_installed(name: str) -> str:
+def missing_module_message(name: str) -> str:
     """Return a sentence that says how to install a missing module.
 
     swath is not on a package index, so the commands install its extras from its repository.
@@ -59,6 +59,8 @@ def name_missing_extra(function: Callable[P, R]) -> Callable[P, R]:
         except ModuleNotFoundError as error:
             if (error.name or "swath").startswith("swath"):
                 raise
-            raise ModuleNotFoundError(not_installed(str(error.name)), name=error.name) from error
+            raise ModuleNotFoundError(
+                missing_module_message(str(error.name)), name=error.name
+            ) from error
 
     return wrapper

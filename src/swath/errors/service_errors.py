@@ -22,7 +22,7 @@ from swath.errors import TransientError
 # when they throttle, each with an error code of its own:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html#ErrorCodeList,
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-_PASSING = {
+_TRANSIENT_CODES = {
     "RequestTimeout",
     "RequestTimeoutException",
     "PriorRequestNotComplete",
@@ -40,7 +40,7 @@ _PASSING = {
     "EC2ThrottledException",
 }
 # A host's credentials also come from a service, which renews them while a process runs.
-_NO_ANSWER = (
+_CONNECTION_ERRORS = (
     HTTPClientError,
     ConnectionError,
     IncompleteReadError,
@@ -50,39 +50,39 @@ _NO_ANSWER = (
 )
 
 
-def passes(error: BaseException | None) -> bool:
+def is_transient(error: BaseException | None) -> bool:
     """Return whether the same request may succeed later.
 
     That is so if the service throttled the request or failed, or if its response was missing or
     incomplete. The client has already retried by then, but only for seconds.
     """
     if isinstance(error, S3UploadFailedError):
-        return passes(error.__cause__ or error.__context__)
+        return is_transient(error.__cause__ or error.__context__)
     if isinstance(error, ClientError):
         status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         return (
             status == HTTPStatus.TOO_MANY_REQUESTS
             or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            or error.response.get("Error", {}).get("Code") in _PASSING
+            or error.response.get("Error", {}).get("Code") in _TRANSIENT_CODES
         )
-    return isinstance(error, _NO_ANSWER)
+    return isinstance(error, _CONNECTION_ERRORS)
 
 
 @contextmanager
-def transient_errors(doing: str) -> Iterator[None]:
+def translate_transient_errors(context: str) -> Iterator[None]:
     """Translate transient errors within the block into TransientError; re-raise other errors.
 
     Args:
-        doing: Beginning of the error message, such as "s3://bucket/key cannot be read".
+        context: Beginning of the error message, such as "s3://bucket/key cannot be read".
 
     Raises:
-        TransientError: The service failed in a way that a retry can fix.
+        TransientError: The service failed, and a retry can succeed.
     """
     try:
         yield
     except Exception as error:
-        if passes(error):
-            raise TransientError(f"{doing}: {error}") from error
+        if is_transient(error):
+            raise TransientError(f"{context}: {error}") from error
         if isinstance(error, ClientError):
-            error.add_note(doing)  # AWS's message does not name the object
+            error.add_note(context)  # AWS's message does not name the object
         raise

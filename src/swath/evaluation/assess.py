@@ -23,15 +23,18 @@ from swath.evaluation.results import Evaluation
 from swath.labels.formats import Form
 from swath.labels.read import read_collection
 from swath.models.package import describe_package, load_package
-from swath.storage.earlier_outputs import Output, json_with
-from swath.storage.output_folder import clear
+from swath.storage.earlier_outputs import Output, has_json_keys
+from swath.storage.output_folder import clear_outputs
 
 if TYPE_CHECKING:
     from swath.labels.collection import Collection
 
 VERDICT_FILE = "verdict.json"
 IN_USE_FOLDER = "in-use"
-ASSESSMENT_OUTPUTS = (Output(VERDICT_FILE, json_with("passed", "compared")), *EVALUATION_OUTPUTS)
+ASSESSMENT_OUTPUTS = (
+    Output(VERDICT_FILE, has_json_keys("passed", "compared")),
+    *EVALUATION_OUTPUTS,
+)
 """Files that an assessment writes, in addition to the folder `in-use`."""
 
 
@@ -89,8 +92,8 @@ def assess(
     if fail_below:
         _check_metric_names(fail_below, load_package(package).description.task)
     earlier = read_evaluation(against) if against and against.endswith(".json") else None
-    clear(out, ASSESSMENT_OUTPUTS)
-    clear(out / IN_USE_FOLDER, EVALUATION_OUTPUTS)
+    clear_outputs(out, ASSESSMENT_OUTPUTS)
+    clear_outputs(out / IN_USE_FOLDER, EVALUATION_OUTPUTS)
     candidate = measure(package, out)
     if against and earlier is None:
         earlier = measure(against, out / IN_USE_FOLDER)

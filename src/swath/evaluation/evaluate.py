@@ -15,7 +15,7 @@ import numpy as np
 
 from swath import storage
 from swath.errors import LabelsError, PackageError
-from swath.errors.extras import require
+from swath.errors.extras import require_modules
 from swath.evaluation.class_mapping import ClassMapping
 from swath.evaluation.data_warnings import iter_warnings
 from swath.evaluation.masks import count_scene_pixels, make_mask_reader, make_rasterizer
@@ -38,8 +38,8 @@ from swath.evaluation.run_scenes import SceneResult, run_scene
 from swath.messages import RunOptions
 from swath.messages.run_warnings import gather_warnings
 from swath.models.package import load_package
-from swath.storage.earlier_outputs import Output, is_page, json_with
-from swath.storage.output_folder import clear, work_folder
+from swath.storage.earlier_outputs import Output, has_json_keys, is_html_page
+from swath.storage.output_folder import clear_outputs, work_folder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
 EVALUATION_FILE = "evaluation.json"
 REPORT_FILE = "report.html"
 EVALUATION_OUTPUTS = (
-    Output(EVALUATION_FILE, json_with("package", "collection", "metrics")),
-    Output(REPORT_FILE, is_page),
+    Output(EVALUATION_FILE, has_json_keys("package", "collection", "metrics")),
+    Output(REPORT_FILE, is_html_page),
 )
 DEFAULT_SCORE_FLOOR = 0.01
 DEFAULT_IOU = 0.5
@@ -101,10 +101,10 @@ def evaluate(
     classes = _check(description, collection)
     changes = _changes(description, score_floor)
     has_outlines = description.task in _OUTLINE_TASKS
-    require("faster_coco_eval", *(("jinja2", "matplotlib") if report else ()))
+    require_modules("faster_coco_eval", *(("jinja2", "matplotlib") if report else ()))
     scenes: list[SceneResult] = []
     pixels = np.zeros((len(classes.names) + 1,) * 2, np.int64)
-    clear(out, EVALUATION_OUTPUTS)
+    clear_outputs(out, EVALUATION_OUTPUTS)
     with work_folder(out) as work:
         model = write_variant(loaded, work / "model", **changes)
         for number, scene in enumerate(collection.scenes):

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from swath import storage
 from swath.errors import LabelsError
-from swath.errors.service_errors import transient_errors
+from swath.errors.service_errors import translate_transient_errors
 from swath.raster.scene import open_scene
 from swath.raster.scene_info import SceneInfo
 
@@ -53,7 +53,7 @@ def _listed_s3(folder: str) -> Iterable[str]:
     bucket, key = storage.split_s3(folder)
     prefix = f"{key.rstrip('/')}/" if key else ""
     lister = storage.s3().get_paginator("list_objects_v2")
-    with transient_errors(f"{folder} cannot be listed"):
+    with translate_transient_errors(f"{folder} cannot be listed"):
         pages = lister.paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
         items = [item for page in pages for item in page.get("Contents", [])]
     return [f"s3://{bucket}/{item['Key']}" for item in items]
@@ -110,7 +110,7 @@ def _header(uri: str) -> SceneInfo:
 
 def _digest(uri: str) -> str:
     digest = hashlib.sha256()
-    with transient_errors(f"{uri} cannot be read"), _stream(uri) as stream:
+    with translate_transient_errors(f"{uri} cannot be read"), _stream(uri) as stream:
         while piece := stream.read(_PIECE):
             digest.update(piece)
     return digest.hexdigest()

@@ -90,15 +90,15 @@ class RunFailure:
                 a run request.
         """
         try:
-            found = _FailureDetail.from_detail(detail)
-            request = found.parse_request()
+            event = _FailureDetail.from_detail(detail)
+            request = event.parse_request()
         except msgspec.MsgspecError as error:
             raise PayloadError(f"not the event of a failed run: {error}") from None
-        status: FailedStatus = found.status.lower()  # type: ignore[assignment]
+        status: FailedStatus = event.status.lower()  # type: ignore[assignment]
         return cls(
             request=request,
             status=status,
-            error=to_storable(found.error or found.status),
-            cause=format_cause(found.cause, status=found.status),
-            ended_at=found.ended_at,
+            error=to_storable(event.error or event.status),
+            cause=format_cause(event.cause, status=event.status),
+            ended_at=event.ended_at,
         )

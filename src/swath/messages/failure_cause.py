@@ -44,8 +44,8 @@ def format_cause(cause: str | None, *, status: str = "") -> str:
         status: Status of the execution, which gives the text if there is no cause.
     """
     parsed = parse_cause(cause or "")
-    without = _CAUSES_BY_STATUS.get(status, "no cause was given")
-    texts = (_lambda_message(parsed), _batch_message(parsed), cause or "", without)
+    no_cause = _CAUSES_BY_STATUS.get(status, "no cause was given")
+    texts = (_lambda_message(parsed), _batch_message(parsed), cause or "", no_cause)
     lines = (to_storable(" ".join(text.split())) for text in texts)
     line = next(line for line in lines if line)
     return line if len(line) <= MAX_CAUSE_CHARACTERS else f"{line[: MAX_CAUSE_CHARACTERS - 1]}…"
@@ -74,8 +74,8 @@ def parse_cause(text: str) -> dict[str, Any]:
 
 def nested_object(parsed: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the object of a given name within a parsed cause; empty if there is none."""
-    found = parsed.get(name)
-    return found if isinstance(found, dict) else {}
+    value = parsed.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def job_error_name(job: Mapping[str, Any]) -> str:
@@ -111,8 +111,8 @@ def _batch_message(cause: dict[str, Any]) -> str:
         f"exit code {exit_code}" if exit_code is not None else None,
         f"log stream {log}" if log else None,
     ]
-    said = "; ".join(str(part) for part in parts if part) or "failed without a reason"
-    return f"Batch job {cause.get('jobname') or cause.get('jobid') or ''}: {said}"
+    message = "; ".join(str(part) for part in parts if part) or "failed without a reason"
+    return f"Batch job {cause.get('jobname') or cause.get('jobid') or ''}: {message}"
 
 
 def _lower_keys(value: Any) -> Any:

@@ -27,11 +27,11 @@ def gather_warnings(*sources: Iterable[str]) -> list[str]:
         At most MAX_WARNINGS sentences. If there are more, the last sentence counts the omitted
         warnings.
     """
-    found = list(dict.fromkeys(_shorten(text) for text in chain.from_iterable(sources)))
-    if len(found) <= MAX_WARNINGS:
-        return found
-    kept = found[: MAX_WARNINGS - 1]
-    return [*kept, f"{len(found) - len(kept)} more warnings are in the receipts of the shards"]
+    warnings = list(dict.fromkeys(_shorten(text) for text in chain.from_iterable(sources)))
+    if len(warnings) <= MAX_WARNINGS:
+        return warnings
+    shown = warnings[: MAX_WARNINGS - 1]
+    return [*shown, f"{len(warnings) - len(shown)} more warnings are in the receipts of the shards"]
 
 
 def no_position_warning(scene: str, count: int) -> list[str]:

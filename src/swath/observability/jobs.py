@@ -18,9 +18,9 @@ def log_to_stderr() -> None:
 def run_job(
     work: Callable[[], JobExit],
     *,
-    doing: str = "",
+    name: str = "",
     logger: logging.Logger,
-    leave: Callable[[Exception, JobExit], None],
+    on_error: Callable[[Exception, JobExit], None],
 ) -> JobExit:
     """Run the work of a job, and return the exit code of the process.
 
@@ -28,17 +28,17 @@ def run_job(
 
     Args:
         work: Function that does the work and returns the exit code, unless it raises an error.
-        doing: Name of the work, which precedes an error in the log.
+        name: Name of the work, which precedes an error in the log.
         logger: Logger of the job.
-        leave: Function that stores an error and its exit code for other processes.
+        on_error: Function that stores an error and its exit code for other processes.
     """
     try:
         return work()
     except Exception as error:
         code = JobExit.from_error(error)
         level = logging.WARNING if code is JobExit.INTERRUPTED else logging.ERROR
-        unforeseen = None if isinstance(error, SwathError) else error
-        what = f"{doing}: " if doing else ""
-        logger.log(level, "%s%s", what, str(error) or type(error).__name__, exc_info=unforeseen)
-        leave(error, code)
+        unexpected = None if isinstance(error, SwathError) else error
+        what = f"{name}: " if name else ""
+        logger.log(level, "%s%s", what, str(error) or type(error).__name__, exc_info=unexpected)
+        on_error(error, code)
         return code

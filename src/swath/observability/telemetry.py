@@ -26,7 +26,7 @@ VARIABLES = {
     "CDK_DISABLE_CLI_TELEMETRY": "true",
 }
 """Environment variables, with the values that switch telemetry off."""
-IN_IMAGES = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "PROJ_NETWORK")
+IMAGE_VARIABLES = ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY", "PROJ_NETWORK")
 """Variables that every image sets, for programs that run before swath is imported."""
 
 
@@ -37,7 +37,7 @@ def switch_off() -> None:
 
 
 @contextmanager
-def without_openvinos() -> Iterator[None]:
+def without_openvino_telemetry() -> Iterator[None]:
     """Hide the package `openvino_telemetry` while OpenVINO is imported, which then uses a stub.
 
     No variable switches it off: the import itself reports to Google Analytics, unless it runs in

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swath.errors import ModelTimeoutError, PackageError
-from swath.errors.extras import not_installed
+from swath.errors.extras import missing_module_message
 from swath.models.runtimes.base import check_float32, weights_load_error
 from swath.models.runtimes.time_limit import TimeLimit
 from swath.models.weights import check_weights_file, kind_of
@@ -296,5 +296,5 @@ def _named(answer: Any, name: str = "output") -> Iterator[tuple[str, Any]]:
 
 def _library(name: str, path: Path) -> Any:
     if importlib.util.find_spec(name) is None:
-        raise PackageError(f"{path}: {not_installed(name)}")
+        raise PackageError(f"{path}: {missing_module_message(name)}")
     return importlib.import_module(name)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from swath.errors import InputError, PackageError
-from swath.errors.extras import not_installed
+from swath.errors.extras import missing_module_message
 from swath.models.runtimes.host_input import HostInput
 
 if TYPE_CHECKING:
@@ -195,5 +195,5 @@ def _input_name(onnx: Any, source: Path) -> str:
 
 def _library(name: str) -> Any:
     if importlib.util.find_spec(name.partition(".")[0]) is None:
-        raise InputError(not_installed(name))
+        raise InputError(missing_module_message(name))
     return importlib.import_module(name)

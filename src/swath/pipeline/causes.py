@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from swath import storage
 from swath.errors import PayloadError, TransientError
-from swath.errors.service_errors import transient_errors
+from swath.errors.service_errors import translate_transient_errors
 from swath.messages import JobFailure
 from swath.messages.failure_cause import format_cause, job_error_name, nested_object, parse_cause
 from swath.pipeline.paths import RunPaths
@@ -70,13 +70,13 @@ def resolve_cause(
         names the shard.
 
     Raises:
-        TransientError: A service failed in a way that a retry can fix, or does not list a failed
-            shard yet.
+        TransientError: A service failed and a retry can succeed, or the service does not list
+            a failed shard yet.
         botocore.exceptions.ClientError: A service refused the request.
     """
     services = services or default_clients()
     status, error, cause = detail["status"], detail.get("error"), detail.get("cause")
-    with transient_errors(f"the cause of {detail['executionArn']} cannot be read"):
+    with translate_transient_errors(f"the cause of {detail['executionArn']} cannot be read"):
         if error == _MAP_FAILED_ERROR or _MAP_FAILED_TEXT in (cause or ""):
             error, cause = _map_cause(services.sfn, detail)
         elif job := _parse_job(cause):
@@ -90,8 +90,8 @@ def resolve_cause(
 
 def _map_cause(sfn: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
     """Return the error and cause of the child execution that failed first."""
-    run = detail["executionArn"]
-    pages = sfn.get_paginator("list_map_runs").paginate(executionArn=run)
+    execution_arn = detail["executionArn"]
+    pages = sfn.get_paginator("list_map_runs").paginate(executionArn=execution_arn)
     # A retried Map has one map run for each attempt; the latest one counts.
     maps = [found for page in pages for found in page["mapRuns"]]
     map_run = max(maps, key=lambda found: found["startDate"], default=None)
@@ -100,7 +100,7 @@ def _map_cause(sfn: SFNClient, detail: Mapping[str, Any]) -> tuple[str, str]:
     first = min(failed, key=lambda child: child["stopDate"], default=None)
     if first is None:
         # ListExecutions is eventually consistent.
-        raise TransientError(f"no failed shard of {run} is listed yet")
+        raise TransientError(f"no failed shard of {execution_arn} is listed yet")
     child = sfn.describe_execution(executionArn=first["executionArn"])
     error = child.get("error") or child["status"]
     cause = format_cause(child.get("cause"), status=child["status"])
@@ -133,13 +133,15 @@ def _job_cause(
         index = int(described["arrayProperties"]["index"])
         job = parse_cause(json.dumps(described, default=str))
     container = nested_object(job, "container")
-    left = _read_job_failure(RunPaths(work_uri, name), job["jobid"], container.get("exitcode"))
-    if left is None:
+    failure = _read_job_failure(RunPaths(work_uri, name), job["jobid"], container.get("exitcode"))
+    if failure is None:
         return job_error_name(job) or error or "States.TaskFailed", _with_shard(
             index, format_cause(json.dumps(job))
         )
     log = container.get("logstreamname")
-    return left.error, _with_shard(index, f"{left.cause} (log stream {log})" if log else left.cause)
+    return failure.error, _with_shard(
+        index, f"{failure.cause} (log stream {log})" if log else failure.cause
+    )
 
 
 def _first_failed_child(batch: BatchClient, array: str) -> Any:
@@ -160,13 +162,13 @@ def _read_job_failure(paths: RunPaths, job: str, exit_code: int | None) -> JobFa
     """
     uri = paths.job_failure(job)
     try:
-        left = JobFailure.from_json(storage.read_json(uri))
+        failure = JobFailure.from_json(storage.read_json(uri))
     except FileNotFoundError:
         return None
     except (ClientError, PayloadError, ValueError) as error:
         logger.warning("%s cannot be read: %s", uri, error)
         return None
-    return left if left.exit_code == exit_code else None
+    return failure if failure.exit_code == exit_code else None
 
 
 def _with_shard(index: Any, cause: str) -> str:

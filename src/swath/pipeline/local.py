@@ -15,7 +15,7 @@ import msgspec
 from swath import storage
 from swath.errors import SceneError, SwathError
 from swath.errors.exit_codes import CommandExit
-from swath.errors.extras import require
+from swath.errors.extras import require_modules
 from swath.messages import (
     Backend,
     LoadSummary,
@@ -41,8 +41,8 @@ from swath.storage.output_folder import (
     SUMMARY,
     VECTOR_FILES,
     VectorFormat,
-    clear,
-    put_in_place,
+    clear_outputs,
+    move_outputs,
     run_outputs,
     work_folder,
 )
@@ -53,10 +53,6 @@ _SUPERSEDED_WARNING = (
 )
 ProgressCallback = Callable[[int, int], None]
 """Callback with the number of tiles done and the total number; the first call has 0 done."""
-
-
-def _silent(done: int, of: int) -> None:
-    """Show no progress."""
 
 
 @dataclass(slots=True)
@@ -84,7 +80,7 @@ def run_local(
     formats: Collection[VectorFormat] = (),
     database: str | None = None,
     options: RunOptions | None = None,
-    progress: ProgressCallback = _silent,
+    progress: ProgressCallback | None = None,
 ) -> RunReport:
     """Run a model over a scene; write `detections.parquet` and `summary.json`.
 
@@ -109,28 +105,28 @@ def run_local(
         SwathError: The run failed. `summary.json` reports the failure too, whatever the error.
     """
     if formats:
-        require("pyogrio")
-    clear(out, run_outputs(out, formats))
+        require_modules("pyogrio")
+    clear_outputs(out, run_outputs(out, formats))
     request = new_request(scene, model, options or RunOptions())
     watch = Stopwatch()
     files: dict[str, Path] = {}
 
-    def fail(error: Exception) -> None:
+    def report_failure(error: Exception) -> None:
         # `files` may hold detections already: a run that failed only to load keeps them.
-        known = isinstance(error, SwathError)
-        cause = str(error) if known else f"{type(error).__name__}: {error}"
+        is_expected = isinstance(error, SwathError)
+        cause = str(error) if is_expected else f"{type(error).__name__}: {error}"
         kind = type(error).__name__
         failed = _build_report(request, watch, status="failed", error=kind, cause=cause)
         # A full disk may have no room for the summary either; the error itself is what to show.
-        with nullcontext() if known else suppress(OSError):
-            put_in_place(out, {**files, SUMMARY: _write_report(failed, work)})
+        with nullcontext() if is_expected else suppress(OSError):
+            move_outputs(out, {**files, SUMMARY: _write_report(failed, work)})
 
-    def end(error: Exception) -> CommandExit:
-        fail(error)
+    def report_timeout(error: Exception) -> CommandExit:
+        report_failure(error)
         shutil.rmtree(work, ignore_errors=True)
         return CommandExit.FAILED
 
-    with work_folder(out) as work, before_forced_exit(end):
+    with work_folder(out) as work, before_forced_exit(report_timeout):
         try:
             if database is not None:
                 _migrate_database(database)
@@ -151,9 +147,9 @@ def run_local(
                     )
             report = _build_report(request, watch, status="succeeded", merged=merged)
         except Exception as error:
-            fail(error)
+            report_failure(error)
             raise
-        put_in_place(out, {**files, SUMMARY: _write_report(report, work)})
+        move_outputs(out, {**files, SUMMARY: _write_report(report, work)})
     return report
 
 
@@ -184,7 +180,7 @@ def new_request(scene: str, model: str, options: RunOptions) -> RunRequest:
 
 
 def run_stages(
-    request: RunRequest, work: str, watch: Stopwatch, progress: ProgressCallback
+    request: RunRequest, work: str, watch: Stopwatch, progress: ProgressCallback | None
 ) -> MergeSummary:
     """Plan, infer and merge a run in one process.
 
@@ -201,16 +197,17 @@ def run_stages(
         plan = plan_run(request, PlanSettings(work_uri=work))
     with watch.stage("infer"):
         total = RunStore.open(plan.uri).plan.tiles_to_infer
+        report = progress or (lambda *_: None)
         done = 0
-        progress(done, total)
+        report(done, total)
         for index in range(plan.shards):
 
-            def tell(tiles: int, before: int = done) -> None:
-                progress(before + tiles, total)
+            def report_tiles(tiles: int, before: int = done) -> None:
+                report(before + tiles, total)
 
-            receipt = run_shard(plan.uri, index, progress=tell)
+            receipt = run_shard(plan.uri, index, progress=report_tiles)
             done += receipt.tiles.planned
-            progress(done, total)
+            report(done, total)
     with watch.stage("merge"):
         return merge_run(plan.uri)
 
@@ -226,10 +223,10 @@ def _write_formats(files: dict[str, Path], formats: Collection[VectorFormat]) ->
 
     warnings = []
     source = files[DETECTIONS]
-    for form, name in VECTOR_FILES.items():
-        if form in formats:
+    for vector_format, name in VECTOR_FILES.items():
+        if vector_format in formats:
             target = source.with_name(name)
-            warnings += write_vector(source, target, form)
+            warnings += write_vector(source, target, vector_format)
             files[name] = target
     return warnings
 

@@ -135,27 +135,27 @@ def _write_detections(run: RunStore, receipts: Sequence[Receipt], path: Path) ->
         model=plan.model.name,
         footprint=footprint(scene, georeferencer),
     ) as out:
-        for found in _iter_merged(run, receipts):
-            out.write(found, georeferencer.to_polygons(found.box, found.outline))
+        for detections in _iter_merged(run, receipts):
+            out.write(detections, georeferencer.to_polygons(detections.box, detections.outline))
     return out.count, out.unplaced
 
 
 def _iter_merged(run: RunStore, receipts: Sequence[Receipt]) -> DetectionBatches:
     """Yield all detections of a run, by shard, then by tile, then by descending score."""
-    joined = _stitch_shards(run, receipts)
-    holder = run.plan.shard_numbers(joined.tile)
-    by_shard = np.argsort(holder, kind="stable")
-    joined, holder = joined.take(by_shard), holder[by_shard]
+    stitched = _stitch_shards(run, receipts)
+    shards = run.plan.shard_numbers(stitched.tile)
+    by_shard = np.argsort(shards, kind="stable")
+    stitched, shards = stitched.take(by_shard), shards[by_shard]
     files = run.iter_detection_files(receipt for receipt in receipts if receipt.detections)
     for receipt in receipts:
-        first, last = np.searchsorted(holder, [receipt.index, receipt.index + 1])
-        here = joined.take(slice(first, last))
+        first, last = np.searchsorted(shards, [receipt.index, receipt.index + 1])
+        stitched_here = stitched.take(slice(first, last))
         if receipt.detections:
-            yield from read_in_order(next(files), here)
+            yield from read_in_order(next(files), stitched_here)
         else:
-            yield here
+            yield stitched_here
     # These are centered in a tile without a valid pixel, which belongs to no shard.
-    yield joined.take(holder < 0)
+    yield stitched.take(shards < 0)
 
 
 def _stitch_shards(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
@@ -173,13 +173,13 @@ def _stitch_shards(run: RunStore, receipts: Sequence[Receipt]) -> Detections:
 def _write_mask(run: RunStore, receipts: Sequence[Receipt]) -> str:
     """Merge the mask parts of all shards with a succeeded tile; return the mask's address."""
     plan, uri = run.plan, run.paths.mask
-    seen = [receipt for receipt in receipts if receipt.tiles.succeeded]
-    windows = [extent(plan.grid, plan.tiles(receipt.index)) for receipt in seen]
+    inferred = [receipt for receipt in receipts if receipt.tiles.succeeded]
+    windows = [extent(plan.grid, plan.tiles(receipt.index)) for receipt in inferred]
     with (
         tempfile.TemporaryDirectory(prefix="swath-") as folder,
         storage.writing(uri, content_type=mask_raster.MEDIA_TYPE) as path,
     ):
-        files = run.fetch_mask_parts(seen, Path(folder))
+        files = run.fetch_mask_parts(inferred, Path(folder))
         parts = list(zip(files, windows, strict=True))
         assemble_mask(parts, plan.georeferenced_scene, plan.answer.classes, path)
     return uri

@@ -29,7 +29,7 @@ from swath.pipeline.shard_layout import ShardLayout
 from swath.raster.radiometry.comparison import Expected
 from swath.raster.scene_info import ImageInfo
 from swath.raster.tiles import Grid
-from swath.storage.checked_json import checked
+from swath.storage.checked_json import verify_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,11 +126,11 @@ class Plan(Payload, frozen=True, kw_only=True):
             Numbers of shards, int64, of the same shape; -1 for a tile whose whole rectangle is
             skipped.
         """
-        number = self.shard_layout.rectangle_numbers(tiles)
-        known = np.asarray(self.shards, dtype=np.int64)
-        place = np.searchsorted(known, number)
-        found = np.append(known, -1)[place] == number
-        return np.where(found, place, -1)
+        rectangles = self.shard_layout.rectangle_numbers(tiles)
+        shard_rectangles = np.asarray(self.shards, dtype=np.int64)
+        indices = np.searchsorted(shard_rectangles, rectangles)
+        is_shard = np.append(shard_rectangles, -1)[indices] == rectangles
+        return np.where(is_shard, indices, -1)
 
     def contains(self, shard: int) -> Callable[[Ints], Mask]:
         """Return a function from numbers of tiles to whether the shard contains each tile."""
@@ -166,7 +166,7 @@ def read_plan(uri: str) -> Plan:
     try:
         data = storage.read_json(uri)
         if is_readable_plan(data):
-            return Plan.from_json(checked(data))
+            return Plan.from_json(verify_checksum(data))
     except FileNotFoundError:
         raise PayloadError(
             f"there is no plan at {uri}; drop the scene again to plan its run again"

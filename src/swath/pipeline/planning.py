@@ -109,8 +109,8 @@ def _describe_model(model: ModelRef) -> ModelDescription:
 
 def _apply_score_threshold(description: ModelDescription, options: RunOptions) -> ModelDescription:
     """Return the model's description with the score threshold of a run, if the run has one."""
-    wanted = options.score_threshold
-    return description if wanted is UNSET else with_score_threshold(description, wanted)
+    threshold = options.score_threshold
+    return description if threshold is UNSET else with_score_threshold(description, threshold)
 
 
 def _build_plan(
@@ -131,7 +131,7 @@ def _build_plan(
         max_columns=MAX_SHARD_COLUMNS,
         whole_rows=scene.block_shape[1] >= scene.width,
     )
-    live = range(layout.count) if empty is None else _nonempty_rectangles(layout, empty)
+    rectangles = range(layout.count) if empty is None else _nonempty_rectangles(layout, empty)
     return Plan(
         run_id=request.run_id,
         scene=request.scene,
@@ -148,7 +148,7 @@ def _build_plan(
         overlap=grid.overlap,
         column_cuts=layout.columns,
         row_cuts=layout.rows,
-        shards=tuple(live),
+        shards=tuple(rectangles),
         skipped="" if empty is None else pack_flags(empty),
         skipped_count=skipped,
     )
@@ -168,32 +168,32 @@ def _fits_lambda(
     return need.max_threads(1, (settings.lambda_memory_mib - _LAMBDA_OVERHEAD_MIB) * MIB) == 1
 
 
-def _choose_backend(wanted: Backend, settings: PlanSettings, *, small: bool) -> Backend:
+def _choose_backend(requested: Backend, settings: PlanSettings, *, small: bool) -> Backend:
     """Return the backend of a run's shards.
 
     Args:
-        wanted: Requested backend.
+        requested: Requested backend.
         settings: Settings that name the deployed backends.
         small: Whether the scene's size and blocks suit functions.
 
     Raises:
         SettingsError: The requested backend is not deployed.
     """
-    if wanted is Backend.AUTO:
+    if requested is Backend.AUTO:
         return Backend.LAMBDA if small or not settings.batch else Backend.BATCH
-    if wanted is Backend.BATCH and not settings.batch:
+    if requested is Backend.BATCH and not settings.batch:
         raise SettingsError(
             "the backend 'batch' has no GPU queue in this stack; set the deploy setting 'backend' "
             "to 'auto' or 'batch'"
         )
-    kind = wanted.endpoint_kind
+    kind = requested.endpoint_kind
     if kind and kind not in settings.endpoints:
         raise SettingsError(
-            f"the backend '{wanted}' has no endpoint in this stack, which has "
+            f"the backend '{requested}' has no endpoint in this stack, which has "
             f"{','.join(settings.endpoints) or 'none'}; add '{kind}' to the deploy setting "
             "'endpoints'"
         )
-    return wanted
+    return requested
 
 
 def _max_shard_tiles(backend: Backend, settings: PlanSettings) -> int:

@@ -77,7 +77,7 @@ def write_failure_report(detail: Mapping[str, Any], results_uri: str) -> bool:
     Raises:
         PayloadError: The detail is not that of such an event, or the execution's input is not a
             run request.
-        TransientError: S3 failed in a way that a retry can fix.
+        TransientError: S3 failed, and a retry can succeed.
     """
     report = _failure_report(detail)
     folder = results_folder(results_uri, report.run_id)

@@ -76,17 +76,17 @@ class RunStore:
             RunIncompleteError: A shard has no valid receipt. The error names the first such shards.
         """
         layout = self.plan.fingerprint
-        found = _map_in_threads(
+        receipts = _map_in_threads(
             lambda index: self._read_receipt(index, layout), range(len(self.plan.shards))
         )
-        if missing := [index for index, receipt in enumerate(found) if receipt is None]:
+        if missing := [index for index, receipt in enumerate(receipts) if receipt is None]:
             named = ", ".join(map(str, missing[:_MAX_NAMED_SHARDS]))
             raise RunIncompleteError(
-                f"{len(missing)} of {len(found)} shards of run {self.plan.run_id} wrote no receipt "
-                f"(first: {named}): {self.paths.receipt(missing[0])} is missing or damaged; "
-                "drop the scene again to run them again"
+                f"{len(missing)} of {len(receipts)} shards of run {self.plan.run_id} wrote no "
+                f"receipt (first: {named}): {self.paths.receipt(missing[0])} is missing or "
+                "damaged; drop the scene again to run them again"
             )
-        return [receipt for receipt in found if receipt is not None]
+        return [receipt for receipt in receipts if receipt is not None]
 
     def write_receipt(self, receipt: Receipt) -> Receipt:
         """Write and return the receipt of a shard, after all files that the receipt lists."""
@@ -161,9 +161,9 @@ class RunStore:
         Raises:
             RunIncompleteError: A file is missing, or its SHA-256 is not that of its receipt.
         """
-        wanted = [(receipt, self.paths.shard(receipt.index)) for receipt in receipts]
-        files = storage.reading_each([uri for _, uri in wanted], ahead=_MAX_PREFETCHED_FILES)
-        for receipt, uri in wanted:
+        files_to_read = [(receipt, self.paths.shard(receipt.index)) for receipt in receipts]
+        files = storage.reading_each([uri for _, uri in files_to_read], ahead=_MAX_PREFETCHED_FILES)
+        for receipt, uri in files_to_read:
             with _translate_missing_file(receipt, uri):
                 file = next(files)
                 _check_digest(receipt, uri, file)
@@ -196,7 +196,7 @@ class RunStore:
         def read(receipt: Receipt) -> bytes:
             uri = self.paths.samples(receipt.index)
             data = storage.read_bytes(uri)
-            if receipt.files.get(storage.name(uri)) != hashlib.sha256(data).hexdigest():
+            if receipt.files.get(storage.file_name(uri)) != hashlib.sha256(data).hexdigest():
                 raise ValueError(f"{uri} is not the file that its shard wrote")
             return data
 
@@ -206,8 +206,8 @@ class RunStore:
         receipt = _read_or_none(Receipt, self.paths.receipt(index))
         if receipt is None:
             return None
-        found = (receipt.run_id, receipt.index, receipt.layout)
-        return receipt if found == (self.paths.run_id, index, layout) else None
+        identity = (receipt.run_id, receipt.index, receipt.layout)
+        return receipt if identity == (self.paths.run_id, index, layout) else None
 
     def _has_files(self, files: Mapping[str, str]) -> bool:
         """Return whether all files of a receipt or checkpoint exist with the right SHA-256.
@@ -215,14 +215,14 @@ class RunStore:
         An empty mapping gives False.
         """
 
-        def is_there(name: str) -> bool:
+        def is_intact(name: str) -> bool:
             try:
                 with storage.reading(self.paths.shard_file(name)) as path:
                     return storage.digest(path) == files[name]
             except FileNotFoundError:
                 return False
 
-        return bool(files) and all(map(is_there, files))
+        return bool(files) and all(map(is_intact, files))
 
 
 def _map_in_threads(
@@ -259,7 +259,7 @@ def _check_digest(receipt: Receipt, uri: str, path: Path) -> None:
         RunIncompleteError: The file is damaged, or another attempt wrote it.
     """
     # Receipts of an earlier version of swath list no files; a run may have begun under it.
-    if receipt.files and receipt.files.get(storage.name(uri)) != storage.digest(path):
+    if receipt.files and receipt.files.get(storage.file_name(uri)) != storage.digest(path):
         raise RunIncompleteError(
             f"{uri} does not have the SHA-256 in the receipt of shard {receipt.index}; "
             "drop the scene again to run the shard again"

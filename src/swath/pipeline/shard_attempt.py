@@ -89,10 +89,10 @@ class ShardAttempt:
     def checkpoint(self) -> None:
         """Write a checkpoint, from which another attempt can resume, and close the local file."""
         partial = self.run.paths.partial(self.index)
-        files = {storage.name(partial): self.progress.checkpoint(partial)}
+        files = {storage.file_name(partial): self.progress.checkpoint(partial)}
         if self.mask:
             partial_mask = self.run.paths.partial_mask(self.index)
-            files[storage.name(partial_mask)] = self.mask.checkpoint(partial_mask)
+            files[storage.file_name(partial_mask)] = self.mask.checkpoint(partial_mask)
         self.run.write_checkpoint(self.index, files)
         logger.info("shard %d: checkpoint before tile %d", self.index, self.next_tile)
 
@@ -141,7 +141,7 @@ class ShardAttempt:
         )
 
     def _record_digest(self, uri: str, digest: str) -> None:
-        self._files[storage.name(uri)] = digest
+        self._files[storage.file_name(uri)] = digest
 
 
 @contextmanager

@@ -74,8 +74,8 @@ class ShardProgress:
         """
         with storage.reading(partial) as path:
             progress = _read_progress(path)
-            for found in read_detections(path):
-                self._add(found)
+            for detections in read_detections(path):
+                self._add(detections)
         self.inference.next_tile = progress.next_tile
         self.inference.tiles = progress.tiles
         self.inference.failures = progress.failures
@@ -89,8 +89,8 @@ class ShardProgress:
             tiles: Numbers of the shard's tiles, increasing.
         """
         left = [tile for tile in tiles if tile >= self.inference.next_tile]
-        for found in self.inference.run(left):
-            self._add(found)
+        for detections in self.inference.run(left):
+            self._add(detections)
             if self.inference.next_tile > left[-1]:
                 break
             yield
@@ -117,14 +117,14 @@ class ShardProgress:
 
         A Parquet file ends with its footer, so a closed file cannot grow.
         """
-        ended = self.path.with_name(f"{self.path.name}.ended")
-        self.path.rename(ended)
+        closed = self.path.with_name(f"{self.path.name}.ended")
+        self.path.rename(closed)
         try:
             self._open_writer()
-            for found in read_detections(ended):
-                self._add(found)
+            for detections in read_detections(closed):
+                self._add(detections)
         finally:
-            ended.unlink()
+            closed.unlink()
 
     def finish(self, inside: TilePredicate) -> Detections:
         """Stitch within the shard, write the final detections and close the file.
@@ -136,14 +136,14 @@ class ShardProgress:
             The detections that the merge must stitch with those of other shards.
         """
         flagged = Detections.concatenate(self._flagged)
-        settled, others = self.inference.task.stitch_interior(flagged, inside)
-        self.out.finish(settled.ordered())
+        final, undecided = self.inference.task.stitch_interior(flagged, inside)
+        self.out.finish(final.ordered())
         self.out.close()
-        return others
+        return undecided
 
     def _encode_samples(self) -> str:
-        known = Samples.join(self.inference.samples, len(self.inference.bands))
-        return base64.b64encode(zlib.compress(known.to_bytes())).decode() if len(known) else ""
+        samples = Samples.join(self.inference.samples, len(self.inference.bands))
+        return base64.b64encode(zlib.compress(samples.to_bytes())).decode() if len(samples) else ""
 
     def _decode_samples(self, text: str) -> Samples:
         data = zlib.decompress(base64.b64decode(text))
@@ -153,10 +153,10 @@ class ShardProgress:
         self.out = DetectionsWriter(self.path)
         self._flagged: list[Detections] = []
 
-    def _add(self, found: Detections) -> None:
-        flagged = found.flags != 0
-        self.out.append(found.take(~flagged))
-        self._flagged.append(found.take(flagged))
+    def _add(self, detections: Detections) -> None:
+        flagged = detections.flags != 0
+        self.out.append(detections.take(~flagged))
+        self._flagged.append(detections.take(flagged))
 
 
 def _read_progress(path: Path) -> SavedProgress:

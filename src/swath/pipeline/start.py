@@ -8,9 +8,9 @@ one. The function then handles a drop as follows:
 * A drop that is already noted is an event delivered again. Its execution is started if it does not
   exist yet.
 * A drop earlier than the noted one starts nothing: its object is no longer in the bucket.
-* A drop of the same bytes as the noted one starts nothing if their run is done. If the run is under
-  way, the drop is noted and waits. If the noted execution does not exist, its handler is about to
-  start it or has died; this handler then starts it too, under the same name, and the drop waits.
+* A drop of the same bytes as the noted one starts nothing if their run is done. If the run is in
+  progress, the drop is noted and waits. If the noted execution does not exist, its handler is about
+  to start it or has died; this handler then starts it too, under the same name, and the drop waits.
 * Any other drop starts an execution: the scene is new, other bytes were dropped in between, the run
   failed, or another package is deployed.
 
@@ -21,7 +21,7 @@ of ends may arrive late and repeatedly, as those of drops do. One drop starts at
 after an execution for the latest drop, no drop waits. So a scene that always fails is not run
 forever. If the object was replaced or deleted meanwhile, the run fails with an error that says so.
 
-A failed run is not redriven but started again. Finished shards find their receipts, and the code
+A failed run is not redriven but started again. Finished shards keep their receipts, and the code
 that is deployed now recreates lost or damaged objects in the work bucket. An execution's name is
 its run's id, followed by the drop's sequencer if the scene was noted before. Step Functions accepts
 a name only once, so a drop whose note was lost collides with its own execution. The database may

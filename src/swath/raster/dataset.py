@@ -218,7 +218,7 @@ def opened(
         yield dataset
 
 
-def _check_header(uri: str, status: storage.Status, head: bytes) -> HeaderParts:
+def _check_header(uri: str, status: storage.ObjectStatus, head: bytes) -> HeaderParts:
     """Refuse a header that is too large, and return the parts of the header that were read."""
     try:
         with open_header(uri, status.etag, ((0, head),) if head else ()) as file:

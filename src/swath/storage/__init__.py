@@ -7,9 +7,9 @@ Functions that call S3 raise a TransientError if a retry can fix S3's failure, a
 ClientError if S3 refuses the request.
 """
 
-from swath.storage.addresses import is_s3, join, name, resolve, split_object, split_s3
+from swath.storage.addresses import file_name, is_s3, join, resolve, split_object, split_s3
 from swath.storage.as_files import copy, reading, reading_each, writing
-from swath.storage.object_status import Status
+from swath.storage.object_status import ObjectStatus
 from swath.storage.objects import (
     digest,
     etag,
@@ -30,15 +30,15 @@ from swath.storage.objects import (
 from swath.storage.s3_objects import s3
 
 __all__ = [
-    "Status",
+    "ObjectStatus",
     "copy",
     "digest",
     "etag",
     "exists",
+    "file_name",
     "is_s3",
     "join",
     "modified",
-    "name",
     "read_bounded",
     "read_bytes",
     "read_end",

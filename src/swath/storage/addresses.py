@@ -12,7 +12,7 @@ from swath.errors import InputError
 
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html; older buckets, and
 # access points, may have further characters.
-_BUCKET = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^/]+")
+_VALID_BUCKET = re.compile(r"[a-zA-Z0-9.\-_]{1,255}|arn:[^/]+")
 _MAX_KEY_BYTES = 1024
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
@@ -29,7 +29,7 @@ def split_s3(uri: str) -> tuple[str, str]:
         InputError: S3 does not allow the bucket's name or the key's length.
     """
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    if not _BUCKET.fullmatch(bucket):
+    if not _VALID_BUCKET.fullmatch(bucket):
         raise InputError(
             f"{uri} has the bucket name {bucket!r}, which S3 does not allow; "
             "an address is s3://BUCKET/KEY"
@@ -66,7 +66,7 @@ def join(uri: str, *parts: str) -> str:
     return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
 
 
-def name(uri: str) -> str:
+def file_name(uri: str) -> str:
     """Return the last part of an address: the name of the file."""
     return uri.rpartition("/")[2]
 

@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 from swath.storage import local_files, s3_objects
-from swath.storage.addresses import is_s3, name, split_object
+from swath.storage.addresses import file_name, is_s3, split_object
 
 # A file name may have 255 bytes, and a character up to 4.
-_MAX_NAME_LETTERS = 60
+_MAX_NAME_CHARACTERS = 60
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def reading(uri: str) -> Iterator[Path]:
         return
     _, key = split_object(uri)
     with tempfile.TemporaryDirectory(prefix="swath-") as folder:
-        path = Path(folder, _file_name(key))
+        path = Path(folder, _safe_file_name(key))
         s3_objects.download(uri, path)
         yield path
 
@@ -46,19 +46,19 @@ def reading_each(uris: Iterable[str], *, ahead: int) -> Iterator[Path]:
     Raises:
         FileNotFoundError: There is no object at an address.
     """
-    left = iter(uris)
-    coming: deque[Future[tuple[ExitStack, Path]]] = deque()
+    remaining = iter(uris)
+    prefetched: deque[Future[tuple[ExitStack, Path]]] = deque()
     with ThreadPoolExecutor(ahead) as pool:
         try:
-            coming.extend(pool.submit(_open, uri) for uri in islice(left, ahead))
-            while coming:
-                stack, path = coming[0].result()
+            prefetched.extend(pool.submit(_open, uri) for uri in islice(remaining, ahead))
+            while prefetched:
+                stack, path = prefetched[0].result()
                 with stack:
-                    coming.popleft()
-                    coming.extend(pool.submit(_open, uri) for uri in islice(left, 1))
+                    prefetched.popleft()
+                    prefetched.extend(pool.submit(_open, uri) for uri in islice(remaining, 1))
                     yield path
         finally:
-            for future in coming:
+            for future in prefetched:
                 if not future.cancel() and not future.exception():
                     future.result()[0].close()
 
@@ -77,7 +77,7 @@ def writing(uri: str, *, content_type: str = "application/octet-stream") -> Iter
         return
     _, key = split_object(uri)
     with tempfile.TemporaryDirectory(prefix="swath-") as folder:
-        path = Path(folder, _file_name(key))
+        path = Path(folder, _safe_file_name(key))
         yield path
         s3_objects.upload(path, uri, content_type=content_type)
 
@@ -87,11 +87,11 @@ def copy(source: str, target: str, *, content_type: str = "application/octet-str
     if is_s3(source) and is_s3(target):
         s3_objects.copy(source, target, content_type=content_type)
         return
-    with reading(source) as path, writing(target, content_type=content_type) as place:
-        shutil.copyfile(path, place)
+    with reading(source) as path, writing(target, content_type=content_type) as target_path:
+        shutil.copyfile(path, target_path)
 
 
-def _file_name(key: str) -> str:
+def _safe_file_name(key: str) -> str:
     """Return a file name for the copy of an object: its own, made safe for any file system."""
-    own = re.sub(r"[^\w.-]", "_", name(key))[-_MAX_NAME_LETTERS:]
+    own = re.sub(r"[^\w.-]", "_", file_name(key))[-_MAX_NAME_CHARACTERS:]
     return own.lstrip(".") or "object"

@@ -34,10 +34,10 @@ def read_checked(uri: str) -> dict[str, Any]:
         FileNotFoundError: There is no object at the address.
         ValueError: The object is not a JSON object, or its checksum is missing or wrong.
     """
-    return checked(storage.read_json(uri))
+    return verify_checksum(storage.read_json(uri))
 
 
-def checked(data: Any) -> dict[str, Any]:
+def verify_checksum(data: Any) -> dict[str, Any]:
     """Verify the checksum of parsed JSON; return the other members.
 
     Raises:

@@ -22,10 +22,10 @@ GENERATOR = '<meta name="generator" content="swath">'
 VECTOR_DESCRIPTION = "Detections that swath wrote"
 """Beginning of the description in each GeoPackage, GeoJSON and FlatGeobuf file of swath."""
 
-_HEAD_BYTES = 4096
-_METADATA_BYTES = 1 << 20
-_FOOTER = struct.Struct("<I4s")
-_PARQUET = b"PAR1"
+_MAX_HEAD_BYTES = 4096
+_MAX_METADATA_BYTES = 1 << 20
+_PARQUET_TAIL = struct.Struct("<I4s")
+_PARQUET_MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Output:
     is_own: Callable[[Path], bool]
 
 
-def remove_earlier(out: Path, outputs: Sequence[Output]) -> None:
+def remove_outputs(out: Path, outputs: Sequence[Output]) -> None:
     """Remove the outputs of an earlier command, all of them or none.
 
     Args:
@@ -51,25 +51,25 @@ def remove_earlier(out: Path, outputs: Sequence[Output]) -> None:
     Raises:
         InputError: One of them exists, and swath did not write it.
     """
-    found = [(out / output.name, output) for output in outputs if _is_there(out / output.name)]
-    for path, output in found:
+    existing = [(out / output.name, output) for output in outputs if _exists(out / output.name)]
+    for path, output in existing:
         if not output.is_own(path):
             raise InputError(
                 f"{path} would be replaced, but swath did not write it; move it, or choose another "
                 "folder with --out"
             )
-    for path, _ in found:
+    for path, _ in existing:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     return path.is_symlink() or path.exists()
 
 
-def json_with(*keys: str) -> Callable[[Path], bool]:
+def has_json_keys(*keys: str) -> Callable[[Path], bool]:
     """Return a function that tests whether a file is a JSON object with these keys."""
 
     def is_own(path: Path) -> bool:
@@ -82,9 +82,9 @@ def json_with(*keys: str) -> Callable[[Path], bool]:
     return is_own
 
 
-def is_page(path: Path) -> bool:
+def is_html_page(path: Path) -> bool:
     """Return whether a file is a page that swath wrote."""
-    return GENERATOR.encode() in _read(path, 0, _HEAD_BYTES)
+    return GENERATOR.encode() in _read(path, 0, _MAX_HEAD_BYTES)
 
 
 def is_detections(path: Path) -> bool:
@@ -97,23 +97,23 @@ def is_detections(path: Path) -> bool:
         size = path.stat().st_size
     except OSError:
         return False
-    end = _read(path, max(0, size - _FOOTER.size), _FOOTER.size)
-    if len(end) < _FOOTER.size:
+    end = _read(path, max(0, size - _PARQUET_TAIL.size), _PARQUET_TAIL.size)
+    if len(end) < _PARQUET_TAIL.size:
         return False
-    length, magic = _FOOTER.unpack(end)
-    footer = _read(path, max(0, size - _FOOTER.size - length), length)
-    return magic == _PARQUET and b"swath:" in footer
+    length, magic = _PARQUET_TAIL.unpack(end)
+    footer = _read(path, max(0, size - _PARQUET_TAIL.size - length), length)
+    return magic == _PARQUET_MAGIC and b"swath:" in footer
 
 
 def is_mask(path: Path) -> bool:
     """Return whether a file is a mask that swath wrote: a band whose labels have names."""
     # A cloud-optimized GeoTIFF begins with its metadata.
-    return b'name="CLASS_0"' in _read(path, 0, _METADATA_BYTES)
+    return b'name="CLASS_0"' in _read(path, 0, _MAX_METADATA_BYTES)
 
 
 def is_vector(path: Path) -> bool:
     """Return whether a file is GeoJSON or FlatGeobuf that swath wrote, by its description."""
-    return VECTOR_DESCRIPTION.encode() in _read(path, 0, _HEAD_BYTES)
+    return VECTOR_DESCRIPTION.encode() in _read(path, 0, _MAX_HEAD_BYTES)
 
 
 def is_geopackage(path: Path) -> bool:
@@ -127,7 +127,7 @@ def is_geopackage(path: Path) -> bool:
     return len(layers) == 1 and str(layers[0][0]).startswith(VECTOR_DESCRIPTION)
 
 
-def is_beside_geopackage(path: Path) -> bool:
+def is_geopackage_sidecar(path: Path) -> bool:
     """Return whether an SQLite file such as `x.gpkg-wal` belongs to swath's GeoPackage or to none.
 
     SQLite would apply a leftover file to the GeoPackage that replaces the earlier one.
@@ -136,7 +136,7 @@ def is_beside_geopackage(path: Path) -> bool:
     return not geopackage.exists() or is_geopackage(geopackage)
 
 
-def folder_of(*names: str) -> Callable[[Path], bool]:
+def has_only_entries(*names: str) -> Callable[[Path], bool]:
     """Return a function that tests whether a folder has only entries of these names."""
 
     def is_own(path: Path) -> bool:

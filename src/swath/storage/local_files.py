@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from swath.storage.object_status import Status
+from swath.storage.object_status import ObjectStatus
 
 
-def read_status(path: Path) -> Status | None:
+def read_status(path: Path) -> ObjectStatus | None:
     """Return the ETag and size of a file; None if there is no file.
 
     The ETag consists of the file's size in bytes and modification time in ns, both hexadecimal.
@@ -27,7 +27,7 @@ def read_status(path: Path) -> Status | None:
         if error.errno == errno.ENAMETOOLONG:
             return None
         raise
-    return Status(f"{file.st_size:x}-{file.st_mtime_ns:x}", file.st_size)
+    return ObjectStatus(f"{file.st_size:x}-{file.st_mtime_ns:x}", file.st_size)
 
 
 def read_modified(path: Path) -> datetime | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class ObjectStatus:
     """Status of an object.
 
     Attributes:

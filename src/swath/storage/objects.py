@@ -12,7 +12,7 @@ from swath.errors import InputError, RunIncompleteError
 from swath.storage import local_files, s3_objects
 from swath.storage.addresses import is_s3
 from swath.storage.encoding import parse_json
-from swath.storage.object_status import Status
+from swath.storage.object_status import ObjectStatus
 
 
 def exists(uri: str) -> bool:
@@ -25,11 +25,11 @@ def etag(uri: str) -> str | None:
 
     The identity is the S3 ETag without its quotes, or a local file's size and modification time.
     """
-    found = status(uri)
-    return found.etag if found else None
+    object_status = status(uri)
+    return object_status.etag if object_status else None
 
 
-def status(uri: str) -> Status | None:
+def status(uri: str) -> ObjectStatus | None:
     """Return the object's ETag and size without reading it; None if there is no object."""
     return s3_objects.read_status(uri) if is_s3(uri) else local_files.read_status(Path(uri))
 
@@ -39,7 +39,7 @@ def modified(uri: str) -> datetime | None:
     return s3_objects.read_modified(uri) if is_s3(uri) else local_files.read_modified(Path(uri))
 
 
-def status_and_head(uri: str, length: int) -> tuple[Status, bytes] | None:
+def status_and_head(uri: str, length: int) -> tuple[ObjectStatus, bytes] | None:
     """Return an object's status and, by the same request, the first bytes of an S3 object.
 
     Args:
@@ -50,10 +50,10 @@ def status_and_head(uri: str, length: int) -> tuple[Status, bytes] | None:
         The status and the bytes, or None if there is no object. There are no bytes if the object is
         a local file, which is as quick to read later, or if S3 did not return them.
     """
-    if is_s3(uri) and (found := s3_objects.get_start(uri, length)):
-        return found
-    there = status(uri)
-    return (there, b"") if there else None
+    if is_s3(uri) and (start := s3_objects.get_start(uri, length)):
+        return start
+    known = status(uri)
+    return (known, b"") if known else None
 
 
 def read_bytes(uri: str) -> bytes:
@@ -65,26 +65,28 @@ def read_bytes(uri: str) -> bytes:
     return s3_objects.get(uri)[0] if is_s3(uri) else Path(uri).read_bytes()
 
 
-def read_bounded(uri: str, most: int) -> bytes:
+def read_bounded(uri: str, max_bytes: int) -> bytes:
     """Read the whole object, unless it is larger than a limit.
 
     Args:
         uri: Address of the object.
-        most: Maximum size in bytes. The limit also holds for a device, which has no end.
+        max_bytes: Maximum size in bytes. The limit also holds for a device, which has no end.
 
     Raises:
         InputError: The object is larger.
         FileNotFoundError: There is no object at the address.
     """
     if is_s3(uri):
-        found = status(uri)
-        content = s3_objects.get(uri)[0] if not found or found.size <= most else None
+        object_status = status(uri)
+        content = (
+            s3_objects.get(uri)[0] if not object_status or object_status.size <= max_bytes else None
+        )
     else:
         with Path(uri).open("rb") as file:
-            content = file.read(most + 1)
-    if content is None or len(content) > most:
+            content = file.read(max_bytes + 1)
+    if content is None or len(content) > max_bytes:
         raise InputError(
-            f"{uri} has more than {most / 2**20:g} MiB, the maximum for such a file; "
+            f"{uri} has more than {max_bytes / 2**20:g} MiB, the maximum for such a file; "
             "divide it, or give another file"
         )
     return content
@@ -122,21 +124,21 @@ def read_with_etag(uri: str) -> tuple[bytes, str]:
         return Path(uri).read_bytes(), etag(uri) or ""
 
 
-def write_if_unchanged(uri: str, data: bytes, known: str | None) -> str | None:
+def write_if_unchanged(uri: str, data: bytes, expected_etag: str | None) -> str | None:
     """Write the whole object unless another process has written it since.
 
     Args:
         uri: Address of the object.
         data: Bytes to write.
-        known: ETag of the object to replace; None if there was no object.
+        expected_etag: ETag of the object to replace; None if there was no object.
 
     Returns:
         The new ETag; None if the object has changed, so that nothing was written.
     """
     if is_s3(uri):
-        return s3_objects.put_if_unchanged(uri, data, known)
+        return s3_objects.put_if_unchanged(uri, data, expected_etag)
     with local_files.locked(Path(uri)):
-        if etag(uri) != known:
+        if etag(uri) != expected_etag:
             return None
         write_bytes(uri, data)
         return etag(uri)
@@ -169,7 +171,7 @@ def require_etag(uri: str, expected: str) -> None:
     Raises:
         RunIncompleteError: There is no object at the address, or its ETag differs.
     """
-    found = etag(uri)
-    if found is None or (expected and found != expected):
-        fault = "is missing" if found is None else "is not the file that this run wrote"
+    current = etag(uri)
+    if current is None or (expected and current != expected):
+        fault = "is missing" if current is None else "is not the file that this run wrote"
         raise RunIncompleteError(f"{uri} {fault}; drop the scene again to write it again")

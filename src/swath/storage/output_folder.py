@@ -19,13 +19,13 @@ from typing import Literal
 
 from swath.storage.earlier_outputs import (
     Output,
-    is_beside_geopackage,
+    has_json_keys,
     is_detections,
     is_geopackage,
+    is_geopackage_sidecar,
     is_mask,
     is_vector,
-    json_with,
-    remove_earlier,
+    remove_outputs,
 )
 
 VectorFormat = Literal["gpkg", "geojson", "fgb"]
@@ -40,26 +40,26 @@ VECTOR_FILES: Mapping[VectorFormat, str] = {
     "fgb": "detections.fgb",
 }
 
-RUN = (
+RUN_OUTPUTS = (
     # The summary is removed first and written last: if it exists, the other files do.
-    Output(SUMMARY, json_with("run_id", "status")),
+    Output(SUMMARY, has_json_keys("run_id", "status")),
     Output(DETECTIONS, is_detections),
     Output(MASK, is_mask),
 )
 """Files that each run writes."""
-_VECTORS: Mapping[VectorFormat, Sequence[Output]] = {
+_VECTOR_OUTPUTS: Mapping[VectorFormat, Sequence[Output]] = {
     "gpkg": (
         Output(VECTOR_FILES["gpkg"], is_geopackage),
         # SQLite creates these while another program has the GeoPackage open.
         *(
-            Output(f"{VECTOR_FILES['gpkg']}-{kind}", is_beside_geopackage)
+            Output(f"{VECTOR_FILES['gpkg']}-{kind}", is_geopackage_sidecar)
             for kind in ("wal", "shm", "journal")
         ),
     ),
     "geojson": (Output(VECTOR_FILES["geojson"], is_vector),),
     "fgb": (Output(VECTOR_FILES["fgb"], is_vector),),
 }
-_WORK = ".work-"
+_WORK_FOLDER_PREFIX = ".work-"
 
 
 def run_outputs(out: Path, formats: Collection[VectorFormat]) -> list[Output]:
@@ -72,17 +72,17 @@ def run_outputs(out: Path, formats: Collection[VectorFormat]) -> list[Output]:
         formats: Formats that the run writes beside GeoParquet.
     """
     return [
-        *RUN,
+        *RUN_OUTPUTS,
         *(
             output
-            for form, outputs in _VECTORS.items()
+            for form, outputs in _VECTOR_OUTPUTS.items()
             for output in outputs
             if form in formats or output.is_own(out / output.name)
         ),
     ]
 
 
-def clear(out: Path, outputs: Sequence[Output]) -> None:
+def clear_outputs(out: Path, outputs: Sequence[Output]) -> None:
     """Remove the outputs of earlier commands, and the work folders of those that have ended.
 
     Args:
@@ -94,8 +94,8 @@ def clear(out: Path, outputs: Sequence[Output]) -> None:
     """
     if out.is_dir():
         with _locked(out):
-            remove_earlier(out, outputs)
-            _sweep(out)
+            remove_outputs(out, outputs)
+            _remove_stale_work_folders(out)
 
 
 @contextmanager
@@ -106,19 +106,19 @@ def work_folder(out: Path) -> Iterator[Path]:
     """
     out.mkdir(parents=True, exist_ok=True)
     with _locked(out):
-        _sweep(out)
-        work = Path(tempfile.mkdtemp(dir=out, prefix=_WORK))
+        _remove_stale_work_folders(out)
+        work = Path(tempfile.mkdtemp(dir=out, prefix=_WORK_FOLDER_PREFIX))
         # The lock is held until this process ends, however it ends.
-        held = _lock(work, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = _lock(work, fcntl.LOCK_EX | fcntl.LOCK_NB)
     try:
         yield work
     finally:
         shutil.rmtree(work, ignore_errors=True)
-        if held is not None:
-            os.close(held)
+        if lock is not None:
+            os.close(lock)
 
 
-def put_in_place(out: Path, files: Mapping[str, Path]) -> None:
+def move_outputs(out: Path, files: Mapping[str, Path]) -> None:
     """Move a run's files from its work folder to `out`; replace those of a concurrent run.
 
     Args:
@@ -126,7 +126,7 @@ def put_in_place(out: Path, files: Mapping[str, Path]) -> None:
         files: Current path of each file, by its name in `out`.
     """
     with _locked(out):
-        # `clear` checked the files that existed when the run began.
+        # `clear_outputs` checked the files that existed when the run began.
         written = [form for form, name in VECTOR_FILES.items() if name in files]
         for output in run_outputs(out, written):
             (out / output.name).unlink(missing_ok=True)
@@ -135,8 +135,8 @@ def put_in_place(out: Path, files: Mapping[str, Path]) -> None:
             files[name].replace(out / name)
 
 
-def _sweep(out: Path) -> None:
-    for folder in out.glob(f"{_WORK}*"):
+def _remove_stale_work_folders(out: Path) -> None:
+    for folder in out.glob(f"{_WORK_FOLDER_PREFIX}*"):
         with suppress(BlockingIOError):
             held = _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if held is not None:
@@ -146,30 +146,30 @@ def _sweep(out: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    held = _lock(folder, fcntl.LOCK_EX)
+    lock = _lock(folder, fcntl.LOCK_EX)
     try:
         yield
     finally:
-        if held is not None:
-            os.close(held)
+        if lock is not None:
+            os.close(lock)
 
 
-def _lock(folder: Path, how: int) -> int | None:
+def _lock(folder: Path, operation: int) -> int | None:
     """Lock a folder until the returned descriptor is closed or the process ends.
 
     Args:
         folder: Folder to lock.
-        how: Operation of `fcntl.flock`.
+        operation: Operation of `fcntl.flock`.
 
     Returns:
         The file descriptor; None if the file system has no locks.
 
     Raises:
-        BlockingIOError: Another process holds the lock, and `how` has `LOCK_NB`.
+        BlockingIOError: Another process holds the lock, and `operation` has `LOCK_NB`.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, how)
+        fcntl.flock(descriptor, operation)
     except BlockingIOError:
         os.close(descriptor)
         raise

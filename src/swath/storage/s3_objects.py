@@ -1,7 +1,7 @@
 """Read and write objects on S3.
 
-The functions raise a TransientError if S3 fails in a way that a retry can fix, and botocore's
-ClientError if S3 refuses the request.
+The functions raise a TransientError if S3 fails and a retry can succeed, and botocore's ClientError
+if S3 refuses the request.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from swath.errors.service_errors import passes, transient_errors
+from swath.errors.service_errors import is_transient, translate_transient_errors
 from swath.storage.addresses import split_object
-from swath.storage.object_status import Status
+from swath.storage.object_status import ObjectStatus
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
-_MISSING = {"404", "NoSuchKey", "NotFound"}
-_ABSENT = _MISSING | {"NoSuchBucket"}
+_CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 5})
+_MISSING_OBJECT_CODES = {"404", "NoSuchKey", "NotFound"}
+_MISSING_CODES = _MISSING_OBJECT_CODES | {"NoSuchBucket"}
 # Another process has written the object since, or is writing it at this moment.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-_CHANGED = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+_CONFLICT_CODES = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
 @functools.cache
 def s3() -> S3Client:
     """Return the S3 client of this process, created at the first call."""
-    return boto3.client("s3", config=_RETRIES)
+    return boto3.client("s3", config=_CLIENT_CONFIG)
 
 
-def read_status(uri: str) -> Status | None:
+def read_status(uri: str) -> ObjectStatus | None:
     """Return the ETag and size of an object; None if there is no object."""
     head = _head(uri)
-    return Status(_bare(head["ETag"]), head["ContentLength"]) if head else None
+    return ObjectStatus(_unquote(head["ETag"]), head["ContentLength"]) if head else None
 
 
 def read_modified(uri: str) -> datetime | None:
@@ -50,7 +50,7 @@ def read_modified(uri: str) -> datetime | None:
     return head["LastModified"] if head else None
 
 
-def get_start(uri: str, length: int) -> tuple[Status, bytes] | None:
+def get_start(uri: str, length: int) -> tuple[ObjectStatus, bytes] | None:
     """Return the status and the first `length` bytes of an object by one request.
 
     Returns:
@@ -59,13 +59,13 @@ def get_start(uri: str, length: int) -> tuple[Status, bytes] | None:
     """
     bucket, key = split_object(uri)
     try:
-        found = s3().get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}")
-        size = int(found["ContentRange"].rpartition("/")[2])
-        return Status(_bare(found["ETag"]), size), found["Body"].read()
+        response = s3().get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{length - 1}")
+        size = int(response["ContentRange"].rpartition("/")[2])
+        return ObjectStatus(_unquote(response["ETag"]), size), response["Body"].read()
     except ClientError:
         return None
     except Exception as error:
-        if not passes(error):
+        if not is_transient(error):
             raise
         return None
 
@@ -81,39 +81,39 @@ def get(uri: str, **options: Any) -> tuple[bytes, str]:
         FileNotFoundError: There is no object at the address.
     """
     bucket, key = split_object(uri)
-    with _found(uri), _read(uri):
-        found = s3().get_object(Bucket=bucket, Key=key, **options)
-        return found["Body"].read(), _bare(found["ETag"])
+    with _translate_missing(uri), _translate_read_errors(uri):
+        response = s3().get_object(Bucket=bucket, Key=key, **options)
+        return response["Body"].read(), _unquote(response["ETag"])
 
 
 def put(uri: str, data: bytes, *, content_type: str) -> None:
     """Write an object, and replace an earlier one."""
     bucket, key = split_object(uri)
-    with _written(uri):
+    with _translate_write_errors(uri):
         s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=content_type)
 
 
-def put_if_unchanged(uri: str, data: bytes, known: str | None) -> str | None:
+def put_if_unchanged(uri: str, data: bytes, expected_etag: str | None) -> str | None:
     """Write an object if the stored one still has a known ETag.
 
     Args:
         uri: Address of the object.
         data: Bytes to write.
-        known: ETag of the object to replace; None if there must be no object.
+        expected_etag: ETag of the object to replace; None if there must be no object.
 
     Returns:
         The new ETag; None if the object has changed, so that nothing was written.
     """
     bucket, key = split_object(uri)
-    condition: Any = {"IfMatch": known} if known else {"IfNoneMatch": "*"}
+    condition: Any = {"IfMatch": expected_etag} if expected_etag else {"IfNoneMatch": "*"}
     try:
-        with _written(uri):
-            written = s3().put_object(Bucket=bucket, Key=key, Body=data, **condition)
+        with _translate_write_errors(uri):
+            response = s3().put_object(Bucket=bucket, Key=key, Body=data, **condition)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _CHANGED | _MISSING:
+        if error.response["Error"]["Code"] in _CONFLICT_CODES | _MISSING_OBJECT_CODES:
             return None
         raise
-    return _bare(written["ETag"])
+    return _unquote(response["ETag"])
 
 
 def download(uri: str, path: Path) -> None:
@@ -123,21 +123,21 @@ def download(uri: str, path: Path) -> None:
         FileNotFoundError: There is no object at the address.
     """
     bucket, key = split_object(uri)
-    with _found(uri), _read(uri):
+    with _translate_missing(uri), _translate_read_errors(uri):
         s3().download_file(bucket, key, str(path))
 
 
 def upload(path: Path, uri: str, *, content_type: str) -> None:
     """Copy a local file to an object."""
     bucket, key = split_object(uri)
-    with _written(uri):
+    with _translate_write_errors(uri):
         s3().upload_file(str(path), bucket, key, ExtraArgs={"ContentType": content_type})
 
 
 def copy(source: str, target: str, *, content_type: str) -> None:
     """Copy an object server-side."""
     (from_bucket, from_key), (bucket, key) = split_object(source), split_object(target)
-    with _written(target):
+    with _translate_write_errors(target):
         s3().copy(
             {"Bucket": from_bucket, "Key": from_key},
             bucket,
@@ -149,32 +149,32 @@ def copy(source: str, target: str, *, content_type: str) -> None:
 def _head(uri: str) -> dict[str, Any] | None:
     bucket, key = split_object(uri)
     try:
-        with _read(uri):
+        with _translate_read_errors(uri):
             return {**s3().head_object(Bucket=bucket, Key=key)}
     except ClientError as error:
-        if error.response["Error"]["Code"] in _ABSENT:
+        if error.response["Error"]["Code"] in _MISSING_CODES:
             return None
         raise
 
 
-def _bare(etag: str) -> str:
+def _unquote(etag: str) -> str:
     return etag.strip('"')
 
 
 @contextmanager
-def _found(uri: str) -> Iterator[None]:
+def _translate_missing(uri: str) -> Iterator[None]:
     """Translate S3's errors for a missing object or bucket into FileNotFoundError."""
     try:
         yield
     except ClientError as error:
-        if error.response["Error"]["Code"] in _ABSENT:
+        if error.response["Error"]["Code"] in _MISSING_CODES:
             raise FileNotFoundError(uri) from None
         raise
 
 
-def _read(uri: str) -> AbstractContextManager[None]:
-    return transient_errors(f"{uri} cannot be read")
+def _translate_read_errors(uri: str) -> AbstractContextManager[None]:
+    return translate_transient_errors(f"{uri} cannot be read")
 
 
-def _written(uri: str) -> AbstractContextManager[None]:
-    return transient_errors(f"{uri} cannot be written")
+def _translate_write_errors(uri: str) -> AbstractContextManager[None]:
+    return translate_transient_errors(f"{uri} cannot be written")

@@ -19,8 +19,8 @@ from swath import storage
 from swath.errors import InputError
 from swath.labels.splits import folds
 from swath.messages import Payload
-from swath.storage.earlier_outputs import Output, json_with
-from swath.storage.output_folder import clear
+from swath.storage.earlier_outputs import Output, has_json_keys
+from swath.storage.output_folder import clear_outputs
 from swath.training.options import TrainOptions
 from swath.training.report import METRICS_FILE
 from swath.training.train import train
@@ -90,7 +90,7 @@ def cross_validate(
             f"held_out is {', '.join(options.held_out)}, but each fold holds out its own scenes; "
             "leave out held_out"
         )
-    clear(out, [Output(FOLDS_FILE, json_with("folds", "mean"))])
+    clear_outputs(out, [Output(FOLDS_FILE, has_json_keys("folds", "mean"))])
     done: list[Fold] = []
     for number, (_, held_out) in enumerate(folds(collection, count), 1):
         names = tuple(scene.uri for scene in held_out.scenes)

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from swath import storage
 from swath.messages import Payload
-from swath.storage.earlier_outputs import Output, is_page, json_with
+from swath.storage.earlier_outputs import Output, has_json_keys, is_html_page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 METRICS_FILE, REPORT = "metrics.json", "report.html"
-REPORTS = (Output(METRICS_FILE, json_with("options", "data", "metrics")), Output(REPORT, is_page))
+REPORTS = (
+    Output(METRICS_FILE, has_json_keys("options", "data", "metrics")),
+    Output(REPORT, is_html_page),
+)
 
 ENDS = {
     "epochs": "all epochs were done",

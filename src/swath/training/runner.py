@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, get_args
 from swath.errors import InputError
 from swath.labels.formats import Form
 from swath.labels.read import read_collection
-from swath.storage.output_folder import clear
+from swath.storage.output_folder import clear_outputs
 from swath.training.contract import CHECKPOINT_FILE
 from swath.training.cross_validation import CHECKPOINT_FOLDER, cross_validate
 from swath.training.option_values import parsed, string_list
@@ -147,7 +147,7 @@ class TrainRunner:
         checkpoints = out / CHECKPOINT_FOLDER
         _check_checkpoint(checkpoints, resume=resume)
         if not resume:
-            clear(out, OUTPUTS)
+            clear_outputs(out, OUTPUTS)
         return self.run(
             labels=labels,
             images=images,

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from swath.errors import InputError
-from swath.errors.extras import not_installed
+from swath.errors.extras import missing_module_message
 from swath.training.options import TrainOptions, read_values
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _study(search: Search, out: Path) -> Study:
         import optuna  # noqa: PLC0415 (takes a second to import, and only this command needs it)
         from optuna.storages.journal import JournalFileBackend, JournalStorage  # noqa: PLC0415
     except ImportError:
-        raise InputError(not_installed("optuna")) from None
+        raise InputError(missing_module_message("optuna")) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     out.mkdir(parents=True, exist_ok=True)
     return optuna.create_study(

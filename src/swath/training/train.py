@@ -13,12 +13,12 @@ import torch
 
 from swath.cpus import available_cpus
 from swath.errors import InputError, LabelsError, TrainingError, TrainingInterruptedError
-from swath.errors.extras import require
+from swath.errors.extras import require_modules
 from swath.models.package import describe_package
 from swath.models.packing import DESCRIPTION
 from swath.models.runtimes.device import runs_on_gpu, torch_device
 from swath.packaging.write_mlm import TRAINING, band_entry
-from swath.storage.earlier_outputs import Output, folder_of
+from swath.storage.earlier_outputs import Output, has_only_entries
 from swath.training.export import export_package
 from swath.training.inputs import TrainInputs
 from swath.training.loop import EpochCallback, TrainLoop
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from swath.training.progress import TrainProgress
 
 PACKAGE = "package"
-OUTPUTS = (Output(PACKAGE, folder_of(DESCRIPTION, ONNX, PT2)), *REPORTS)
+OUTPUTS = (Output(PACKAGE, has_only_entries(DESCRIPTION, ONNX, PT2)), *REPORTS)
 """Outputs that a training writes."""
 
 _logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def train(
         ModuleNotFoundError: A package that the export, the metrics or the report need is not
             installed.
     """
-    require("onnx", "onnxscript", "faster_coco_eval", "jinja2", "matplotlib")
+    require_modules("onnx", "onnxscript", "faster_coco_eval", "jinja2", "matplotlib")
     train, val = _split_validation(options, train, val)
     inputs = TrainInputs.from_collection(train, options)
     with _deterministic_torch(options):

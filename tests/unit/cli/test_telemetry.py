@@ -138,7 +138,7 @@ def test_each_image_sets_the_switches_of_what_it_holds(image):
     """Also what starts before swath, or without it, then reports nothing."""
     text = (ROOT / image).read_text()
 
-    for name in telemetry.IN_IMAGES:
+    for name in telemetry.IMAGE_VARIABLES:
         assert f"{name}={telemetry.VARIABLES[name]}" in text, name
 
 

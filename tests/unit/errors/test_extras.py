@@ -21,10 +21,10 @@ def test_each_module_has_the_extra_that_brings_it(module):
 
 
 def test_a_module_that_is_missing_is_named(monkeypatch):
-    extras.require("json", "msgspec")
+    extras.require_modules("json", "msgspec")
     monkeypatch.setitem(sys.modules, "jinja2", None)
 
     with pytest.raises(ModuleNotFoundError) as refused:
-        extras.require("json", "jinja2")
+        extras.require_modules("json", "jinja2")
     assert refused.value.name == "jinja2"
-    assert "`pip install '.[cli]'`" in extras.not_installed("jinja2")
+    assert "`pip install '.[cli]'`" in extras.missing_module_message("jinja2")

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swath.errors import TransientError
-from swath.errors.service_errors import passes, transient_errors
+from swath.errors.service_errors import is_transient, translate_transient_errors
 
 
 def refused(code: str, status: int) -> ClientError:
@@ -48,12 +48,12 @@ def refused(code: str, status: int) -> ClientError:
 def test_a_refusal_passes_if_it_is_for_the_rate_or_the_services_own_fault(
     code: str, status: int, later: bool
 ):
-    assert passes(refused(code, status)) is later
+    assert is_transient(refused(code, status)) is later
 
 
 @given(status=st.integers(100, 599))
 def test_whatever_a_service_calls_it_its_status_tells(status: int):
-    assert passes(refused("Any", status)) is (status == 429 or status >= 500)
+    assert is_transient(refused("Any", status)) is (status == 429 or status >= 500)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_whatever_a_service_calls_it_its_status_tells(status: int):
     ],
 )
 def test_an_answer_that_did_not_come_passes(error: BotoCoreError):
-    assert passes(error)
+    assert is_transient(error)
 
 
 def test_what_is_wrong_with_the_caller_does_not_pass():
-    assert not passes(NoCredentialsError())
-    assert not passes(ValueError())
-    assert not passes(None)
+    assert not is_transient(NoCredentialsError())
+    assert not is_transient(ValueError())
+    assert not is_transient(None)
 
 
 @pytest.mark.parametrize(("status", "later"), [(503, True), (403, False)])
@@ -85,20 +85,20 @@ def test_a_failed_upload_is_what_s3_said(status: int, later: bool):
     # As boto3 raises it: while it handles what S3 said.
     error.__context__ = refused("Any", status)
 
-    assert passes(error) is later
+    assert is_transient(error) is later
 
 
 def test_an_error_that_passes_becomes_a_transient_one_that_says_what_was_done():
     with (
         pytest.raises(TransientError, match=r"s3://b/k cannot be read: .*SlowDown"),
-        transient_errors("s3://b/k cannot be read"),
+        translate_transient_errors("s3://b/k cannot be read"),
     ):
         raise refused("SlowDown", 503)
 
 
 def test_other_errors_stay_as_they_are():
     error = refused("AccessDenied", 403)
-    with pytest.raises(ClientError) as caught, transient_errors("any"):
+    with pytest.raises(ClientError) as caught, translate_transient_errors("any"):
         raise error
 
     assert caught.value is error

@@ -16,14 +16,16 @@ def end_with(error):
     def work():
         raise error
 
-    code = run_job(work, logger=logger, leave=lambda *cause: left.append(cause))
+    code = run_job(work, logger=logger, on_error=lambda *cause: left.append(cause))
     return code, left
 
 
 def test_work_without_an_error_gives_its_own_code_and_leaves_nothing(caplog):
     left = []
 
-    code = run_job(lambda: JobExit.REFUSED, logger=logger, leave=lambda *cause: left.append(cause))
+    code = run_job(
+        lambda: JobExit.REFUSED, logger=logger, on_error=lambda *cause: left.append(cause)
+    )
 
     assert (code, left, caplog.records) == (JobExit.REFUSED, [], [])
 
@@ -48,7 +50,7 @@ def test_the_log_says_what_failed(caplog):
     def work():
         raise InputError("no scene at x")
 
-    run_job(work, doing="shard 3 of y", logger=logger, leave=lambda *_: None)
+    run_job(work, name="shard 3 of y", logger=logger, on_error=lambda *_: None)
 
     assert caplog.records[0].getMessage() == "shard 3 of y: no scene at x"
 

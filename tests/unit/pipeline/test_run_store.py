@@ -30,7 +30,7 @@ def receipt(run: RunStore, index: int = 0, failed: int = 0, **changes: object) -
         tiles=TileCounts(planned=4, succeeded=4 - failed, failed=failed),
         detections=1,
         seconds=0.5,
-        files={storage.name(uri): storage.digest(Path(uri))},
+        files={storage.file_name(uri): storage.digest(Path(uri))},
     )
     return msgspec.structs.replace(made, **changes)
 
@@ -38,7 +38,7 @@ def receipt(run: RunStore, index: int = 0, failed: int = 0, **changes: object) -
 def checkpoint(run: RunStore, index: int = 0) -> dict[str, str]:
     uri = run.paths.partial(index)
     storage.write_bytes(uri, b"so far")
-    files = {storage.name(uri): storage.digest(Path(uri))}
+    files = {storage.file_name(uri): storage.digest(Path(uri))}
     run.write_checkpoint(index, files)
     return files
 
@@ -144,7 +144,9 @@ def test_a_file_is_read_only_if_its_receipt_vouches_for_it(run: RunStore, tmp_pa
     uri = run.paths.mask_part(0) if how == "fetch_mask_parts" else run.paths.shard(0)
     made = receipt(run)
     storage.write_bytes(uri, b"0")
-    vouched = msgspec.structs.replace(made, files={storage.name(uri): storage.digest(Path(uri))})
+    vouched = msgspec.structs.replace(
+        made, files={storage.file_name(uri): storage.digest(Path(uri))}
+    )
 
     def read() -> list[bytes]:
         match how:
@@ -171,7 +173,7 @@ def test_a_file_is_read_only_if_its_receipt_vouches_for_it(run: RunStore, tmp_pa
 def test_samples_are_those_of_the_receipts(run: RunStore):
     uri = run.paths.samples(0)
     storage.write_bytes(uri, b"samples")
-    name, digest = storage.name(uri), storage.digest(Path(uri))
+    name, digest = storage.file_name(uri), storage.digest(Path(uri))
     sampled = receipt(run, samples=3, files={name: digest})
 
     assert run.read_samples([sampled, receipt(run)]) == [b"samples"]

@@ -14,19 +14,19 @@ from swath.pipeline.local import run_local
 from swath.storage.earlier_outputs import (
     GENERATOR,
     Output,
-    folder_of,
-    is_page,
-    json_with,
-    remove_earlier,
+    has_json_keys,
+    has_only_entries,
+    is_html_page,
+    remove_outputs,
 )
-from swath.storage.output_folder import DETECTIONS, MASK, RUN, SUMMARY, clear
+from swath.storage.output_folder import DETECTIONS, MASK, RUN_OUTPUTS, SUMMARY, clear_outputs
 from swath.training.report import REPORT
 from swath.training.train import OUTPUTS as OF_TRAINING
 from swath.training.train import PACKAGE
 from tests.helpers import oracles
 from tests.helpers.packages import TILE, for_task, write_package
 
-ANY = Output("any.json", json_with("a"))
+ANY = Output("any.json", has_json_keys("a"))
 
 
 @pytest.fixture
@@ -51,13 +51,13 @@ def names(folder):
 
 
 def test_all_files_of_a_run_are_known_again(out):
-    clear(out, RUN)
+    clear_outputs(out, RUN_OUTPUTS)
 
     assert names(out) == []
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path):
-    clear(tmp_path / "none", RUN)
+    clear_outputs(tmp_path / "none", RUN_OUTPUTS)
 
     assert names(tmp_path) == []
 
@@ -129,7 +129,7 @@ def test_a_link_goes_and_what_it_leads_to_stays(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "any.json").symlink_to(tmp_path / "kept.json")
 
-    remove_earlier(tmp_path / "out", [ANY])
+    remove_outputs(tmp_path / "out", [ANY])
 
     assert names(tmp_path / "out") == []
     assert (tmp_path / "kept.json").exists()
@@ -139,7 +139,7 @@ def test_a_link_that_leads_nowhere_is_not_swaths(tmp_path):
     (tmp_path / "any.json").symlink_to(tmp_path / "none")
 
     with pytest.raises(InputError, match="did not write it"):
-        remove_earlier(tmp_path, [ANY])
+        remove_outputs(tmp_path, [ANY])
 
 
 def test_a_package_with_a_file_of_somebody_else_stays(tmp_path):
@@ -150,22 +150,22 @@ def test_a_package_with_a_file_of_somebody_else_stays(tmp_path):
     shutil.copytree(made, tmp_path / "kept")
     (tmp_path / REPORT).write_text(f"<html>{GENERATOR}")
 
-    clear(tmp_path, OF_TRAINING)
+    clear_outputs(tmp_path, OF_TRAINING)
     assert names(tmp_path) == ["kept"]
 
     (tmp_path / "kept").rename(made)
     (made / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="package would be replaced"):
-        clear(tmp_path, OF_TRAINING)
+        clear_outputs(tmp_path, OF_TRAINING)
 
 
 def test_pages_of_others_are_not_swaths(tmp_path):
     page = tmp_path / "report.html"
     page.write_text("<html><p>of swath</p>")
 
-    assert not is_page(page)
-    assert not is_page(tmp_path)
-    assert not folder_of("a")(page)
+    assert not is_html_page(page)
+    assert not is_html_page(tmp_path)
+    assert not has_only_entries("a")(page)
 
 
 def test_json_of_others_is_not_swaths(tmp_path):
@@ -173,4 +173,4 @@ def test_json_of_others_is_not_swaths(tmp_path):
 
     for content in ([], "a", {"b": 1}):
         path.write_text(json.dumps(content))
-        assert not json_with("a")(path)
+        assert not has_json_keys("a")(path)

@@ -112,7 +112,7 @@ def test_of_many_who_write_at_once_one_does(tmp_path: Path):
         with ThreadPoolExecutor(8) as pool:
             contents = [b"%d by %d" % (turn, writer) for writer in range(8)]
             written = list(
-                pool.map(partial(storage.write_if_unchanged, uri, known=known), contents)
+                pool.map(partial(storage.write_if_unchanged, uri, expected_etag=known), contents)
             )
         (known,) = filter(None, written)
         assert storage.read_bytes(uri) == contents[written.index(known)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from swath.storage.output_folder import DETECTIONS, MASK, SUMMARY, put_in_place, work_folder
+from swath.storage.output_folder import DETECTIONS, MASK, SUMMARY, move_outputs, work_folder
 
 HOLD = """
 import sys
@@ -39,7 +39,7 @@ def put(out, **contents):
         for name, content in contents.items():
             files[name] = work / f"new-{name}"
             files[name].write_text(content)
-        put_in_place(out, files)
+        move_outputs(out, files)
 
 
 def contents(out):
@@ -71,7 +71,7 @@ def test_the_summary_comes_last(tmp_path, monkeypatch):
     with work_folder(tmp_path) as work:
         (work / SUMMARY).write_text("new")
         with pytest.raises(FileNotFoundError):
-            put_in_place(tmp_path, {SUMMARY: work / SUMMARY, DETECTIONS: work / "absent"})
+            move_outputs(tmp_path, {SUMMARY: work / SUMMARY, DETECTIONS: work / "absent"})
 
     assert contents(tmp_path) == {}
 

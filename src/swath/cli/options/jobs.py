@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from swath.cli.options.inputs import OUT_HELP
-from swath.cli.options.limits import finite
+from swath.cli.options.limits import require_finite
 
-WHERE = "Where to run"
+WHERE_TO_RUN = "Where to run"
 ON_THIS_MACHINE = "On this machine (--out is required)"
 ON_SAGEMAKER = "On SageMaker"
 """Panels of the help: `swath.cli.remote.check_options` refuses the options of the other one."""
@@ -20,7 +20,7 @@ OptionsFile = Annotated[
     str | None,
     typer.Option("--options", metavar="FILE", help="JSON or TOML file with training options."),
 ]
-Set = Annotated[
+Assignments = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
@@ -58,7 +58,7 @@ Local = Annotated[
     typer.Option(
         "--local/--on-sagemaker",
         help="Run on this machine, or as a job on SageMaker.",
-        rich_help_panel=WHERE,
+        rich_help_panel=WHERE_TO_RUN,
     ),
 ]
 LocalOut = Annotated[
@@ -93,7 +93,7 @@ Hours = Annotated[
         help="Maximum duration of each job in hours.",
         min=0.1,
         rich_help_panel=ON_SAGEMAKER,
-        callback=finite,
+        callback=require_finite,
     ),
 ]
 OnDemand = Annotated[
@@ -111,7 +111,7 @@ HourlyPrice = Annotated[
         help="Price of an instance per hour in US dollars.",
         show_default="from AWS's price list",
         rich_help_panel=ON_SAGEMAKER,
-        callback=finite,
+        callback=require_finite,
     ),
 ]
 Yes = Annotated[

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 
-def finite(number: float | None) -> float | None:
+def require_finite(number: float | None) -> float | None:
     """Return the number of an option, unless it is NaN or infinite.
 
     NaN would pass an option's `min` and `max`, because no comparison with NaN is true.
@@ -28,7 +28,7 @@ ToleratedFailures = Annotated[
         help="Maximum fraction of a scene's tiles that may fail.",
         min=0,
         max=1,
-        callback=finite,
+        callback=require_finite,
     ),
 ]
 ScoreThreshold = Annotated[
@@ -39,7 +39,7 @@ ScoreThreshold = Annotated[
         show_default="that of the package",
         min=0,
         max=1,
-        callback=finite,
+        callback=require_finite,
     ),
 ]
 ScoreFloor = Annotated[
@@ -49,7 +49,7 @@ ScoreFloor = Annotated[
         help="Minimum score of the detections that are measured.",
         min=0,
         max=1,
-        callback=finite,
+        callback=require_finite,
     ),
 ]
 Tolerance = Annotated[
@@ -58,7 +58,7 @@ Tolerance = Annotated[
         metavar="X",
         help="Maximum drop of a metric below that of the package in use.",
         min=0,
-        callback=finite,
+        callback=require_finite,
     ),
 ]
 MaxDifference = Annotated[
@@ -69,7 +69,7 @@ MaxDifference = Annotated[
         "largest output.",
         show_default="0.001; more for weights with fewer bits",
         min=0,
-        callback=finite,
+        callback=require_finite,
     ),
 ]
 MaxLoss = Annotated[
@@ -79,13 +79,13 @@ MaxLoss = Annotated[
         help="Maximum loss of AP, mIoU or agreement.",
         min=0,
         max=1,
-        callback=finite,
+        callback=require_finite,
     ),
 ]
 Tiles = Annotated[
     int, typer.Option(metavar="N", help="Number of tiles to take from the scenes.", min=1)
 ]
-AtOnce = Annotated[
+MaxConcurrentImages = Annotated[
     int,
     typer.Option(
         metavar="N", help="Maximum number of images that are sent at the same time.", min=1, max=64

@@ -19,7 +19,7 @@ Weights = Annotated[
         metavar="WEIGHTS", help="Weights of one network in up to three formats: .onnx, .pt, .pt2."
     ),
 ]
-From = Annotated[
+LibraryOption = Annotated[
     Library,
     typer.Option(
         "--from",
@@ -80,7 +80,7 @@ PrecisionOption = Annotated[
         "--precision", metavar="TYPE", help="Number format of the smaller weights: float16 or int8."
     ),
 ]
-To = Annotated[
+PublishFolders = Annotated[
     list[str],
     typer.Option(
         metavar="FOLDER",

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from swath.errors import NoGpuError, SettingsError
-from swath.settings import DeviceSettings, variable
+from swath.settings import DeviceSettings, variable_name
 
 _CHOICES = ("auto", "cpu", "cuda")
-_VARIABLE = variable("device")
+_VARIABLE = variable_name("device")
 # Device nodes of NVIDIA's driver on Linux and on the Windows Subsystem for Linux.
 _DEVICE_NODES = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
 _DRIVER_FILE = Path("/proc/driver/nvidia/version")

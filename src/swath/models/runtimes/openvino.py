@@ -23,7 +23,7 @@ from swath.models.runtimes.host_input import HostInput
 from swath.models.runtimes.time_limit import TimeLimit
 from swath.observability import telemetry
 
-with telemetry.without_openvinos():
+with telemetry.without_openvino_telemetry():
     import openvino
     from openvino.frontend import FrontEndManager
 

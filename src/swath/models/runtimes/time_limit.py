@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from swath.errors import ModelTimeoutError
 from swath.errors.exit_codes import CommandExit, JobExit
-from swath.settings import ModelSettings, variable
+from swath.settings import ModelSettings, variable_name
 
 if TYPE_CHECKING:
     from swath.models.runtimes.base import Runtime
@@ -71,7 +71,7 @@ class TimeLimit:
         """
         text = (
             f"{self.path} has not {action} in {self.seconds:g} s: it may hold a loop that never "
-            f"ends; export it anew, or set {variable('model_seconds')} to wait longer"
+            f"ends; export it anew, or set {variable_name('model_seconds')} to wait longer"
         )
         watched = _WatchedCall(time.monotonic() + self.seconds, text, stop)
         _watchdog.add(watched)

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from swath import storage
 from swath.errors import SwathError, TransientError
-from swath.errors.service_errors import passes
+from swath.errors.service_errors import is_transient
 from swath.raster.files.tiff_header import UnsupportedLayoutError
 from swath.raster.gdal_errors import gdal_error, scene_changed
 
@@ -127,7 +127,7 @@ class S3File:
                 return b""
             raise self._explained(error, offset, length) from error
         except Exception as error:
-            if passes(error):
+            if is_transient(error):
                 raise TransientError(f"{self._problem(offset, length)}: {error}") from error
             raise
 
@@ -177,7 +177,7 @@ class S3File:
             try:
                 return response["Body"].read()
             except Exception as error:
-                if attempt == _ATTEMPTS - 1 or not passes(error):
+                if attempt == _ATTEMPTS - 1 or not is_transient(error):
                     raise
         raise AssertionError
 
@@ -186,7 +186,7 @@ class S3File:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         if status == HTTPStatus.PRECONDITION_FAILED:
             return scene_changed(self.uri)
-        if passes(error):
+        if is_transient(error):
             return TransientError(f"{self._problem(offset, length)}: {error}")
         problem = f"cannot be read at bytes {offset} to {offset + length}"
         return gdal_error(self.uri, self.etag, problem, str(error))

@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from swath.errors import InputError, SettingsError, SwathError, TransientError
-from swath.errors.service_errors import passes
+from swath.errors.service_errors import is_transient
 
 MODEL_ERROR = "ModelError"
 # Temporary errors in addition to those of every service.
@@ -45,7 +45,7 @@ def calling(endpoint: str) -> Iterator[None]:
     except ClientError as error:
         raise _meaning(error, endpoint) from error
     except Exception as error:
-        if passes(error):
+        if is_transient(error):
             raise TransientError(f"the endpoint {endpoint!r} gave no answer: {error}") from error
         raise
 
@@ -74,7 +74,7 @@ def _meaning(error: ClientError, endpoint: str) -> Exception:
         return answered(status, str(body), endpoint)
     if code in _UNKNOWN_ENDPOINT:
         return SettingsError(f"the endpoint {endpoint!r}: {error}")
-    if code in _NOT_READY or passes(error):
+    if code in _NOT_READY or is_transient(error):
         return TransientError(f"the endpoint {endpoint!r}: {error}")
     return error
 

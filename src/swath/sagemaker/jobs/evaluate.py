@@ -95,7 +95,7 @@ def check(job: EvaluationJob, deployment: Deployment) -> None:
     for name, source in job.sources.items():
         if storage.is_s3(source) and name in packages:
             more = [deployment.packages_uri, f"{deployment.evaluations_uri}/"]
-            deployment.check_readable(source, besides=more)
+            deployment.check_readable(source, also_readable=more)
         else:
             check_inputs({name: source}, deployment)
 

@@ -14,7 +14,7 @@ import boto3
 
 from swath import storage
 from swath.errors import InputError
-from swath.errors.extras import not_installed
+from swath.errors.extras import missing_module_message
 
 if TYPE_CHECKING:
     from swath.stack import Deployment
@@ -41,7 +41,7 @@ def open_session(deployment: Deployment) -> Any:
             importlib.import_module("sagemaker.train.tuner")
             helper = importlib.import_module("sagemaker.core.helper.session_helper")
     except ImportError:
-        raise InputError(not_installed("sagemaker")) from None
+        raise InputError(missing_module_message("sagemaker")) from None
     bucket, prefix = storage.split_s3(deployment.jobs_uri)
     return helper.Session(
         boto_session=boto3.Session(region_name=deployment.region),

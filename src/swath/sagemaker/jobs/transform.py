@@ -112,7 +112,7 @@ def _check(request: TransformRequest, deployment: Deployment) -> None:
     if not request.package.endswith(ARCHIVE):
         raise InputError(f"{request.package} is no {ARCHIVE} file, which SageMaker asks for")
     check_has_no_accelerator(request.instance_type, because=_NO_GPU)
-    deployment.check_readable(request.package, besides=[deployment.packages_uri])
+    deployment.check_readable(request.package, also_readable=[deployment.packages_uri])
     deployment.check_readable(request.images)
     deployment.check_transforms_writable(request.out)
 
